@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The model of Streamio and the event log that records it.
+//!
+//! Everything here is pure by default: no runtime, no clock, no randomness, no SDK; it compiles to `wasm32`. Time and
+//! random bytes are parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `testing`
+//! the contract suite that every log adapter must pass.
+//!
+//! Read [`log`] for what the log promises, [`event`] for what can happen, and [`video`] for what follows from it.
+
+pub mod api_key;
+pub mod commit;
+pub mod event;
+pub mod id;
+pub mod job;
+pub mod log;
+pub mod media;
+pub mod object_key;
+pub mod stream;
+pub mod timestamp;
+mod upcast;

@@ -1,0 +1,175 @@
+//! Commits: atomic appends of one or more events, chained by hash.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+
+use crate::event::{EventBody, RecordedEvent};
+use crate::id::CommitId;
+use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
+
+/// The most bytes that a commit's events may have as canonical JSON. A DynamoDB item may have 400 KB.
+pub const MAX_COMMIT_BYTES: usize = 350 * 1024;
+
+/// What is to be appended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCommit {
+    /// Derived from the cause: a retry brings the same id and meets its own commit.
+    pub id: CommitId,
+    /// One or more events.
+    pub events: Vec<RecordedEvent>,
+    /// The appender's clock.
+    pub recorded_at: Timestamp,
+}
+
+impl NewCommit {
+    /// A commit of `bodies`, all of which happened `at`, recorded at the same time.
+    pub fn new(id: CommitId, at: Timestamp, bodies: impl IntoIterator<Item = EventBody>) -> Self {
+        let events = bodies.into_iter().map(|body| RecordedEvent::new(at, &body)).collect();
+        Self { id, events, recorded_at: at }
+    }
+}
+
+/// What was appended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version of the first event: a stream's first event has version 1.
+    pub first: u64,
+    /// The cause's id.
+    #[serde(rename = "commitId")]
+    pub id: CommitId,
+    /// The events, whose versions are `first`, `first + 1`, ….
+    pub events: Vec<RecordedEvent>,
+    /// The appender's clock.
+    pub recorded_at: Timestamp,
+    /// The hash of the stream's commit before; [`CommitHash::GENESIS`] for the first.
+    pub prev_hash: CommitHash,
+    /// [`Self::computed_hash`] at the time of the append.
+    pub hash: CommitHash,
+}
+
+impl Commit {
+    /// The commit that results when `new` is appended to `stream` after `head`.
+    pub fn following(stream: StreamId, head: Head, new: NewCommit) -> Self {
+        let mut commit = Self {
+            stream,
+            first: head.version + 1,
+            id: new.id,
+            events: new.events,
+            recorded_at: new.recorded_at,
+            prev_hash: head.hash,
+            hash: CommitHash::GENESIS,
+        };
+        commit.hash = commit.computed_hash();
+        commit
+    }
+
+    /// The version of the last event.
+    pub fn last(&self) -> u64 {
+        self.first + self.events.len() as u64 - 1
+    }
+
+    /// The stream's head after this commit.
+    pub fn head(&self) -> Head {
+        Head { version: self.last(), hash: self.hash }
+    }
+
+    /// Events with their versions.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &RecordedEvent)> {
+        (self.first..).zip(&self.events)
+    }
+
+    /// SHA-256 of the previous hash and the canonical JSON (RFC 8785) of everything else in the commit.
+    pub fn computed_hash(&self) -> CommitHash {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Hashed<'a> {
+            stream: &'a StreamId,
+            first: u64,
+            commit_id: &'a CommitId,
+            events: &'a [RecordedEvent],
+            recorded_at: Timestamp,
+        }
+        let hashed = Hashed {
+            stream: &self.stream,
+            first: self.first,
+            commit_id: &self.id,
+            events: &self.events,
+            recorded_at: self.recorded_at,
+        };
+        let mut hasher = Sha256::new();
+        hasher.update(self.prev_hash.0);
+        hasher.update(canonical_json(&hashed));
+        CommitHash(hasher.finalize().into())
+    }
+}
+
+/// Canonical JSON (RFC 8785) of plain data.
+pub(crate) fn canonical_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(value).expect("events are plain data with text keys")
+}
+
+/// Where a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The version of the last event; 0 for a stream without events.
+    pub version: u64,
+    /// The hash of the last commit.
+    pub hash: CommitHash,
+}
+
+impl Head {
+    /// The head of a stream without events.
+    pub const EMPTY: Self = Self { version: 0, hash: CommitHash::GENESIS };
+}
+
+/// A link of a stream's hash chain. As text 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CommitHash([u8; 32]);
+
+impl CommitHash {
+    /// What the first commit of a stream follows.
+    pub const GENESIS: Self = Self([0; 32]);
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The hash with these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for CommitHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for CommitHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "CommitHash({self})")
+    }
+}
+
+impl Serialize for CommitHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CommitHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(de::Error::custom)?;
+        Ok(Self(bytes.try_into().map_err(|_| de::Error::custom("a SHA-256 has 64 hexadecimal digits"))?))
+    }
+}

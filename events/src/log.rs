@@ -1,0 +1,200 @@
+//! The event log: the port that every adapter implements, and its contract.
+//!
+//! # Contract
+//!
+//! **Durability.** When [`EventLog::append`] has answered `Ok`, the commit survives a crash of the process and of the
+//! machine (as far as the adapter's medium does), and every later read shows it. When it has answered an error that is
+//! [`AppendError::Unavailable`], the commit may or may not be there: append it again with the same id.
+//!
+//! **Atomicity.** A commit's events are there all or none, and stand next to one another.
+//!
+//! **Order.** A stream's events have the versions 1, 2, 3, … without gaps, in the order in which their commits were
+//! accepted. Nothing is promised of the order among streams.
+//!
+//! **Idempotence.** A commit id is used at most once in a stream. Appending an id that the stream already has changes
+//! nothing and answers the commit that is there, marked [`Appended::repeated`], whatever is expected and whatever
+//! events the retry brought. This comes before the check of the expectation: a retry after a lost answer succeeds.
+//!
+//! **Conflict.** [`Expected::Exactly`] with another version than the stream's is [`AppendError::Conflict`], and nothing
+//! is changed. Of several appends that expect the same version exactly one succeeds. [`Expected::Any`] never conflicts.
+//!
+//! **Chain.** Each commit carries the hash of the stream's commit before it ([`Commit::computed_hash`]).
+//!
+//! Contract tests for adapters are in `contract` (feature `testing`).
+
+use async_trait::async_trait;
+
+use crate::commit::{Commit, Head, MAX_COMMIT_BYTES, NewCommit};
+use crate::stream::StreamId;
+
+/// What the appender knows of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The stream's last event has this version (0: it has none). For decisions, which depend on what was read.
+    Exactly(u64),
+    /// The stream may have any version. For facts, which are true whatever else is.
+    Any,
+}
+
+/// The answer to an append.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Appended {
+    /// The commit as it stands in the log.
+    pub commit: Commit,
+    /// Whether it had been there before this append.
+    pub repeated: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The stream is not as expected. Read it and decide again.
+    #[error("stream {stream} is at version {actual}, not at {expected} as expected")]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// What the appender expected.
+        expected: u64,
+        /// The version that the stream has.
+        actual: u64,
+    },
+    /// The commit can never be appended: it has no events or too many bytes.
+    #[error("commit cannot be appended to stream {stream}: {reason}")]
+    Invalid {
+        /// The stream.
+        stream: StreamId,
+        /// What is wrong with the commit.
+        reason: String,
+    },
+    /// The log did not answer, or not in a way that says what happened. Retry with the same commit id.
+    #[error("the event log is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why nothing was read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The log did not answer. Retry.
+    #[error("the event log is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What the log holds is not a commit. Retrying does not help.
+    #[error("stream {stream} is damaged: {reason}")]
+    Damaged {
+        /// The stream as the log names it.
+        stream: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A cursor that this log did not give.
+    #[error("not a cursor of this log: `{0}`")]
+    InvalidCursor(String),
+}
+
+impl AppendError {
+    /// Whether the same append may succeed when it is tried again.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl ReadError {
+    /// Whether the same read may succeed when it is tried again.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// Some of a stream's commits, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamPage {
+    /// The commits.
+    pub commits: Vec<Commit>,
+    /// The version from which to read on; `None` at the stream's end.
+    pub next: Option<u64>,
+}
+
+/// One of `of` disjoint parts that together hold all streams, each stream whole in one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// From 0.
+    pub index: u32,
+    /// How many parts.
+    pub of: u32,
+}
+
+impl Part {
+    /// Everything in one part.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+}
+
+/// Some of the log's commits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogPage {
+    /// The commits; those of one stream are in order.
+    pub commits: Vec<Commit>,
+    /// Where to read on, for the same part; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// The log. See the [module's contract](self).
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Appends `commit` to `stream` if the stream is as `expected`.
+    async fn append(&self, stream: &StreamId, expected: Expected, commit: NewCommit) -> Result<Appended, AppendError>;
+
+    /// Where `stream` ends; [`Head::EMPTY`] when it has no events.
+    async fn head(&self, stream: &StreamId) -> Result<Head, ReadError>;
+
+    /// At most `limit` (at least 1) commits of `stream`, beginning with the one that holds version `from` (1: all). A
+    /// stream without events, or without any from there on, gives an empty page.
+    async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError>;
+
+    /// At most `limit` (at least 1) commits of `part` of the whole log, after the cursor `after`. Commits appended during
+    /// the scan may or may not be seen; those that were there when it began are seen exactly once.
+    async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError>;
+}
+
+/// What follows from the four methods.
+#[async_trait]
+pub trait EventLogExt: EventLog {
+    /// All commits of `stream` from version `from` on, page by page.
+    async fn read_to_end(&self, stream: &StreamId, from: u64) -> Result<Vec<Commit>, ReadError> {
+        let mut commits = Vec::new();
+        let mut next = Some(from);
+        while let Some(version) = next {
+            let page = self.read(stream, version, 256).await?;
+            commits.extend(page.commits);
+            next = page.next;
+        }
+        Ok(commits)
+    }
+
+    /// All commits of the log, page by page.
+    async fn scan_to_end(&self) -> Result<Vec<Commit>, ReadError> {
+        let mut commits = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.scan(Part::WHOLE, cursor.as_deref(), 1024).await?;
+            commits.extend(page.commits);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(commits);
+            }
+        }
+    }
+}
+
+impl<L: EventLog + ?Sized> EventLogExt for L {}
+
+/// Refuses what no adapter accepts: a commit without events or one that is too large.
+pub fn check(stream: &StreamId, commit: &NewCommit) -> Result<(), AppendError> {
+    let invalid = |reason: String| AppendError::Invalid { stream: stream.clone(), reason };
+    if commit.events.is_empty() {
+        return Err(invalid("it has no events".to_owned()));
+    }
+    let bytes = crate::commit::canonical_json(&commit.events).len();
+    if bytes > MAX_COMMIT_BYTES {
+        return Err(invalid(format!("its events have {bytes} bytes, more than {MAX_COMMIT_BYTES}")));
+    }
+    Ok(())
+}

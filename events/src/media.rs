@@ -1,0 +1,88 @@
+//! What is known of a video's content: its source, what was made of it, and why nothing was.
+
+use serde::{Deserialize, Serialize};
+
+use crate::object_key::ProcessedKey;
+
+/// The source as ffprobe saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaSource {
+    /// Length in seconds.
+    pub duration_seconds: f64,
+    /// Width in pixels as displayed: square pixels, rotation applied. Absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels as displayed. Absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Rotation in the file's metadata, in degrees clockwise: 0, 90, 180 or 270.
+    pub rotation: u16,
+    /// Average frames per second. Absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<f64>,
+    /// FFmpeg's name of the video codec, such as `h264`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_codec: Option<String>,
+    /// FFmpeg's name of the first audio track's codec, such as `aac`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_codec: Option<String>,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+}
+
+/// One rung of the adaptive stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rendition {
+    /// Width in pixels; absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels; absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Peak bits per second, audio included, measured over the segments.
+    pub bandwidth: u64,
+    /// RFC 6381 codecs, such as `avc1.64001f,mp4a.40.2`.
+    pub codecs: String,
+}
+
+/// Where the finished files are, as keys that `POST /playback-url` takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outputs {
+    /// The progressive MP4.
+    pub mp4_key: ProcessedKey,
+    /// The master playlist.
+    pub hls_key: ProcessedKey,
+    /// A still picture; absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poster_key: Option<ProcessedKey>,
+    /// The rungs, best first.
+    pub renditions: Vec<Rendition>,
+}
+
+/// Why an upload was refused or a video could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+#[serde(rename_all = "camelCase")]
+pub struct VideoError {
+    /// A documented word, such as `not_media`, to be compared by programs.
+    pub code: String,
+    /// What is wrong and what to do, for people. Never a secret, a path or a signed URL.
+    pub message: String,
+    /// Whether another attempt at the same bytes may succeed.
+    pub retryable: bool,
+}
+
+impl VideoError {
+    /// An error that will be the same on each attempt.
+    pub fn permanent(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), retryable: false }
+    }
+
+    /// An error that another attempt may not meet.
+    pub fn retryable(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), retryable: true }
+    }
+}

@@ -1,0 +1,132 @@
+//! Points in time, always given by the caller: nothing in this crate reads a clock.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+/// Milliseconds since the Unix epoch, UTC. On the wire RFC 3339 with exactly three decimals,
+/// `2026-01-02T03:04:05.678Z`, so that equal instants are equal bytes and text sorts as time does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+/// Text that is not an RFC 3339 date and time between the years 1970 and 9999.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 date and time between 1970 and 9999, such as 2026-01-02T03:04:05Z")]
+pub struct InvalidTimestamp;
+
+const LAST_MILLISECOND_OF_9999: i64 = 253_402_300_799_999;
+
+impl Timestamp {
+    /// The instant `milliseconds` after the Unix epoch, moved into 1970..=9999 where it lies outside.
+    pub fn from_unix_millis(milliseconds: i64) -> Self {
+        Self(milliseconds.clamp(0, LAST_MILLISECOND_OF_9999))
+    }
+
+    /// The instant `seconds` after the Unix epoch.
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        Self::from_unix_millis(seconds.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn unix_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This instant moved later by `duration`.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self::from_unix_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How much later this instant is than `earlier`; zero when it is not later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The hour in UTC as `yyyymmddhh`, the unit by which grants are put into streams.
+    pub fn hour(self) -> String {
+        self.date_time()
+            .format(format_description!("[year][month][day][hour]"))
+            .expect("an instant within 1970..=9999 has a date")
+    }
+
+    fn date_time(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .expect("an instant within 1970..=9999 has a date")
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self
+            .date_time()
+            .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
+            .expect("an instant within 1970..=9999 has a date");
+        formatter.write_str(&text)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    /// Reads any RFC 3339 text; what is finer than a millisecond is cut off.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+        let milliseconds =
+            i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| InvalidTimestamp)?;
+        if (0..=LAST_MILLISECOND_OF_9999).contains(&milliseconds) { Ok(Self(milliseconds)) } else { Err(InvalidTimestamp) }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_round_trips_and_sorts_as_time_does(a in 0..=LAST_MILLISECOND_OF_9999, b in 0..=LAST_MILLISECOND_OF_9999) {
+            let (a, b) = (Timestamp(a), Timestamp(b));
+            prop_assert_eq!(a.to_string().parse::<Timestamp>(), Ok(a));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_without_a_panic(text in ".*") {
+            let _ = text.parse::<Timestamp>();
+        }
+    }
+
+    #[test]
+    fn other_offsets_are_read_as_the_same_instant() {
+        assert_eq!("2026-01-02T04:04:05+01:00".parse(), Ok(Timestamp::from_unix_seconds(1_767_323_045)));
+        assert_eq!("1969-12-31T23:59:59Z".parse::<Timestamp>(), Err(InvalidTimestamp));
+    }
+
+    #[test]
+    fn the_hour_is_ten_digits() {
+        assert_eq!("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap().hour(), "2026010203");
+    }
+}
