@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The API of Streamio: request, decision, response; and the signing of S3 and CloudFront URLs.
+
+pub mod sign;

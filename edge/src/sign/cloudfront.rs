@@ -1,0 +1,120 @@
+//! CloudFront signed URLs and signed cookies: a [`Policy`], its signature, and the forms in which both travel.
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html>,
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-cookies.html>
+
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet::Alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+
+use super::SignedUrl;
+use super::key::{HashAlgorithm, UrlSigner, UrlSignerError};
+use super::policy::{InvalidUrl, Policy};
+
+/// A policy with its signature. One signature serves every URL that the policy covers, and the cookies.
+///
+/// `Debug` shows the policy and the key pair's id only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedPolicy {
+    policy: Policy,
+    key_pair_id: String,
+    signature: String,
+    hash: HashAlgorithm,
+}
+
+/// The name and value of a cookie; its domain, path and flags are the caller's to choose. `Debug` hides the value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedCookie {
+    /// `CloudFront-…`.
+    pub name: &'static str,
+    /// Characters that cookies may hold as they are.
+    pub value: String,
+}
+
+/// Signs `policy` with the signer's active key.
+pub async fn sign<S: UrlSigner + ?Sized>(
+    signer: &S,
+    hash: HashAlgorithm,
+    policy: Policy,
+) -> Result<SignedPolicy, UrlSignerError> {
+    let signed = signer.sign(hash, policy.to_json().as_bytes()).await?;
+    Ok(SignedPolicy { policy, key_pair_id: signed.key_pair_id, signature: encode(&signed.signature), hash })
+}
+
+impl SignedPolicy {
+    /// The policy that was signed.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// `url` with the signature, so that it opens the file for whoever has it. Fails where the policy does not
+    /// cover `url`, since CloudFront would refuse it.
+    pub fn url_for(&self, url: &str) -> Result<SignedUrl, InvalidUrl> {
+        if !self.policy.resource().covers(url) {
+            return Err(InvalidUrl::NotCovered);
+        }
+        let separator = if url.contains('?') { '&' } else { '?' };
+        Ok(SignedUrl::new(format!("{url}{separator}{}", self.query())))
+    }
+
+    /// The parameters alone, to be appended to any URL that the policy covers:
+    /// `Policy=…&Signature=…&Key-Pair-Id=…`, for a canned policy `Expires=…` in place of `Policy=…`, and for SHA-256
+    /// `&Hash-Algorithm=SHA256` at the end. As secret as a signed URL.
+    pub fn query(&self) -> String {
+        let (name, value) = self.permission("Expires", "Policy");
+        let Self { signature, key_pair_id, .. } = self;
+        let hash = if self.hash == HashAlgorithm::Sha256 { "&Hash-Algorithm=SHA256" } else { "" };
+        format!("{name}={value}&Signature={signature}&Key-Pair-Id={key_pair_id}{hash}")
+    }
+
+    /// The cookies that open every file which the policy covers: three, and for SHA-256 a fourth.
+    pub fn cookies(&self) -> Vec<SignedCookie> {
+        let (name, value) = self.permission("CloudFront-Expires", "CloudFront-Policy");
+        let mut cookies = vec![
+            SignedCookie { name, value },
+            SignedCookie { name: "CloudFront-Signature", value: self.signature.clone() },
+            SignedCookie { name: "CloudFront-Key-Pair-Id", value: self.key_pair_id.clone() },
+        ];
+        if self.hash == HashAlgorithm::Sha256 {
+            cookies.push(SignedCookie { name: "CloudFront-Hash-Algorithm", value: "SHA256".to_owned() });
+        }
+        cookies
+    }
+
+    fn permission(&self, expires: &'static str, policy: &'static str) -> (&'static str, String) {
+        if self.policy.is_canned() {
+            (expires, self.policy.expires_at().to_string())
+        } else {
+            (policy, encode(self.policy.to_json().as_bytes()))
+        }
+    }
+}
+
+impl fmt::Debug for SignedPolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SignedPolicy")
+            .field("policy", &self.policy)
+            .field("key_pair_id", &self.key_pair_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SignedCookie {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SignedCookie").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Base64 with `+`, `/` and `=` as `-`, `~` and `_`, which neither queries nor cookies need to encode.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new());
+const ALPHABET: Alphabet =
+    match Alphabet::new("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~") {
+        Ok(alphabet) => alphabet,
+        Err(_) => panic!("64 different characters"),
+    };
+
+fn encode(bytes: &[u8]) -> String {
+    BASE64.encode(bytes).replace('=', "_")
+}

@@ -1,0 +1,68 @@
+use std::collections::BTreeMap;
+
+use super::{PrivateKey, PublicKey};
+
+/// The key pairs of the CDN by id. One is active and signs; the others are still good for verifying, so that URLs
+/// signed before a rotation live as long as they were promised to.
+#[derive(Debug)]
+pub struct KeyPairs {
+    active: String,
+    pairs: BTreeMap<String, PrivateKey>,
+}
+
+/// Why these are no key pairs to sign with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeyPairs {
+    /// The id stands in every URL and cookie as it is.
+    #[error("{id:?} is no key pair id: it takes 1 to 64 characters of A-Z, a-z, 0-9, '-', '_'")]
+    Id {
+        /// The id as given.
+        id: String,
+    },
+    /// Which of the two would verify?
+    #[error("two key pairs have the id {id}")]
+    Duplicate {
+        /// The id that occurs twice.
+        id: String,
+    },
+    /// Nothing could be signed.
+    #[error("the active key pair {id:?} is not among the key pairs")]
+    ActiveMissing {
+        /// The id as given.
+        id: String,
+    },
+}
+
+impl KeyPairs {
+    /// Key pairs by id, of which `active` signs.
+    pub fn new(
+        active: &str,
+        pairs: impl IntoIterator<Item = (String, PrivateKey)>,
+    ) -> Result<Self, InvalidKeyPairs> {
+        let mut by_id = BTreeMap::new();
+        for (id, key) in pairs {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            if !(1..=64).contains(&id.len()) || !id.bytes().all(plain) {
+                return Err(InvalidKeyPairs::Id { id });
+            }
+            if by_id.contains_key(&id) {
+                return Err(InvalidKeyPairs::Duplicate { id });
+            }
+            by_id.insert(id, key);
+        }
+        if !by_id.contains_key(active) {
+            return Err(InvalidKeyPairs::ActiveMissing { id: active.to_owned() });
+        }
+        Ok(Self { active: active.to_owned(), pairs: by_id })
+    }
+
+    /// The key pair that signs: its id and private key.
+    pub fn active(&self) -> (&str, &PrivateKey) {
+        (&self.active, &self.pairs[&self.active])
+    }
+
+    /// The ids and public keys of all pairs: what a CDN must know to verify.
+    pub fn public_keys(&self) -> impl Iterator<Item = (&str, PublicKey)> {
+        self.pairs.iter().map(|(id, key)| (id.as_str(), key.public_key()))
+    }
+}

@@ -1,0 +1,125 @@
+use std::sync::{Mutex, PoisonError};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::Credentials;
+
+/// A day's signing keys, so that signing does not derive them again for every request: four of the six HMACs
+/// of a signature depend only on the secret, the day, the region and the service.
+///
+/// Holds the [`SigningKeys::CAPACITY`] most recently used ones. Usable through `&self` from many threads, and
+/// in wasm32, where the lock is never contended.
+#[derive(Default)]
+pub struct SigningKeys {
+    /// Least recently used first.
+    entries: Mutex<Vec<Entry>>,
+}
+
+struct Entry {
+    credentials: Credentials,
+    date: String,
+    region: String,
+    service: String,
+    key: SigningKey,
+}
+
+/// An HMAC that has already absorbed its key.
+pub(super) type SigningKey = Hmac<Sha256>;
+
+impl SigningKeys {
+    /// A few sets of credentials, regions and services, each of today and, around midnight, of the other day.
+    pub const CAPACITY: usize = 16;
+
+    pub(super) fn get(
+        &self,
+        credentials: &Credentials,
+        date: &str,
+        region: &str,
+        service: &str,
+    ) -> SigningKey {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let hit = entries.iter().rposition(|entry| {
+            entry.date == date
+                && entry.region == region
+                && entry.service == service
+                && entry.credentials == *credentials
+        });
+        if let Some(index) = hit {
+            entries[index..].rotate_left(1);
+        } else {
+            if entries.len() == Self::CAPACITY {
+                entries.remove(0);
+            }
+            entries.push(Entry {
+                credentials: credentials.clone(),
+                date: date.to_owned(),
+                region: region.to_owned(),
+                service: service.to_owned(),
+                key: derive(credentials.secret_access_key(), date, region, service),
+            });
+        }
+        entries.last().expect("the entry found or just pushed").key.clone()
+    }
+}
+
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#derive-signing-key>
+fn derive(secret_access_key: &str, date: &str, region: &str, service: &str) -> SigningKey {
+    let mut key = keyed(format!("AWS4{secret_access_key}").as_bytes());
+    for part in [date, region, service, "aws4_request"] {
+        key.update(part.as_bytes());
+        key = keyed(&key.finalize().into_bytes());
+    }
+    key
+}
+
+fn keyed(key: &[u8]) -> SigningKey {
+    SigningKey::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint(key: SigningKey) -> Vec<u8> {
+        key.chain_update("message").finalize().into_bytes().to_vec()
+    }
+
+    #[test]
+    fn a_cached_key_is_the_derived_key_of_its_own_scope() {
+        let keys = SigningKeys::default();
+        let credentials: Vec<_> =
+            ["one", "two", "three"].map(|secret| Credentials::new("AKID", secret).unwrap()).into();
+        // More scopes than the cache holds, asked for twice, so that hits, misses and evictions all happen.
+        for _ in 0..2 {
+            for credentials in &credentials {
+                for date in ["20260101", "20260102"] {
+                    for region in ["eu-west-1", "us-east-1"] {
+                        for service in ["s3", "kinesis"] {
+                            for _ in 0..2 {
+                                let cached = keys.get(credentials, date, region, service);
+                                let derived = derive(credentials.secret_access_key(), date, region, service);
+                                assert_eq!(fingerprint(cached), fingerprint(derived));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(keys.entries.lock().unwrap().len(), SigningKeys::CAPACITY);
+    }
+
+    #[test]
+    fn a_key_in_use_outlives_newer_ones() {
+        let keys = SigningKeys::default();
+        let credentials = Credentials::new("AKID", "secret").unwrap();
+        keys.get(&credentials, "20260101", "eu-west-1", "s3");
+        for day in 0..SigningKeys::CAPACITY * 2 {
+            keys.get(&credentials, &day.to_string(), "eu-west-1", "s3");
+            keys.get(&credentials, "20260101", "eu-west-1", "s3");
+        }
+        let entries = keys.entries.lock().unwrap();
+        assert_eq!(entries.last().unwrap().date, "20260101");
+        assert_eq!(entries.iter().filter(|entry| entry.date == "20260101").count(), 1);
+    }
+}
