@@ -7,6 +7,7 @@
 //! Read [`log`] for what the log promises, [`event`] for what can happen, and [`video`] for what follows from it.
 
 pub mod api_key;
+pub mod cloud_event;
 pub mod commit;
 pub mod event;
 pub mod id;
@@ -14,6 +15,8 @@ pub mod job;
 pub mod log;
 pub mod media;
 pub mod object_key;
+pub mod project;
 pub mod stream;
 pub mod timestamp;
 mod upcast;
+pub mod video;

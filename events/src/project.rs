@@ -1,0 +1,215 @@
+//! A project and its API keys, folded from the project's stream, and the decisions about them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::api_key::KeyHash;
+use crate::commit::Commit;
+use crate::event::{
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, RecordedEvent, Scope,
+    UnreadableEvent,
+};
+use crate::id::{KeyId, ProjectId};
+use crate::timestamp::Timestamp;
+
+/// A tenant as its stream tells it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// The tenant.
+    pub project_id: ProjectId,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it exists: a stream may not begin with anything but its creation.
+    #[serde(skip)]
+    pub exists: bool,
+    /// Whether it may not use the API at present.
+    pub suspended: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// All keys it ever had.
+    pub keys: BTreeMap<KeyId, Key>,
+    /// The version that this was folded to; 0 when nothing has happened.
+    pub version: u64,
+}
+
+/// An API key as the log knows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Key {
+    /// SHA-256 of the key.
+    #[serde(skip)]
+    pub hash: KeyHash,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it stops working by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Why a change of a project is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProjectRefusal {
+    /// There is no such project.
+    #[error("there is no project {0}")]
+    NotFound(ProjectId),
+    /// The project exists already.
+    #[error("the project {0} exists already")]
+    Exists(ProjectId),
+    /// The project has no such key.
+    #[error("the project {project_id} has no key {key_id}")]
+    NoSuchKey {
+        /// The project.
+        project_id: ProjectId,
+        /// The key that was named.
+        key_id: KeyId,
+    },
+    /// A key needs at least one scope.
+    #[error("a key needs at least one scope")]
+    NoScopes,
+}
+
+/// A key that is to be created. The key itself stays with whoever generated it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewKey {
+    /// SHA-256 of the key.
+    pub hash: KeyHash,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// When it stops working by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Project {
+    /// A project to which nothing has happened.
+    pub fn new(project_id: ProjectId) -> Self {
+        Self {
+            project_id,
+            name: None,
+            exists: false,
+            suspended: false,
+            created_at: Timestamp::default(),
+            keys: BTreeMap::new(),
+            version: 0,
+        }
+    }
+
+    /// The project after all of `commits`, its stream from the beginning.
+    pub fn fold<'a>(
+        project_id: ProjectId,
+        commits: impl IntoIterator<Item = &'a Commit>,
+    ) -> Result<Self, UnreadableEvent> {
+        let mut project = Self::new(project_id);
+        for commit in commits {
+            project.apply_commit(commit)?;
+        }
+        Ok(project)
+    }
+
+    /// Applies a commit of this stream. Events that the project already has are passed over.
+    pub fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
+        for (version, event) in commit.numbered() {
+            if version > self.version {
+                self.apply(event)?;
+                self.version = version;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: &RecordedEvent) -> Result<(), UnreadableEvent> {
+        match event.body()? {
+            EventBody::ProjectCreated(created) => {
+                self.exists = true;
+                self.name = created.name;
+                self.created_at = event.at;
+            }
+            EventBody::ProjectUpdated(updated) => self.name = updated.name.or(self.name.take()),
+            EventBody::ProjectSuspended(_) => self.suspended = true,
+            EventBody::ProjectResumed(_) => self.suspended = false,
+            EventBody::KeyCreated(created) => {
+                self.keys.entry(created.key_id).or_insert(Key {
+                    hash: created.key_hash,
+                    scopes: created.scopes,
+                    label: created.label,
+                    created_at: event.at,
+                    expires_at: created.expires_at,
+                    revoked_at: None,
+                });
+            }
+            EventBody::KeyRevoked(revoked) => {
+                if let Some(key) = self.keys.get_mut(&revoked.key_id) {
+                    key.revoked_at.get_or_insert(event.at);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The project begins, with its first key.
+    pub fn create(&self, name: Option<String>, key: NewKey) -> Result<Vec<EventBody>, ProjectRefusal> {
+        if self.exists {
+            return Err(ProjectRefusal::Exists(self.project_id.clone()));
+        }
+        Ok(vec![ProjectCreated { name }.into(), key_created(key)?])
+    }
+
+    /// Another key.
+    pub fn create_key(&self, key: NewKey) -> Result<Vec<EventBody>, ProjectRefusal> {
+        self.check_exists()?;
+        Ok(vec![key_created(key)?])
+    }
+
+    /// The key stops working; nothing when it has been revoked already.
+    pub fn revoke_key(&self, key_id: &KeyId, reason: Option<String>) -> Result<Vec<EventBody>, ProjectRefusal> {
+        self.check_exists()?;
+        match self.keys.get(key_id) {
+            None => Err(ProjectRefusal::NoSuchKey { project_id: self.project_id.clone(), key_id: key_id.clone() }),
+            Some(key) if key.revoked_at.is_some() => Ok(vec![]),
+            Some(_) => Ok(vec![KeyRevoked { key_id: key_id.clone(), reason }.into()]),
+        }
+    }
+
+    /// The project may no longer use the API; nothing when that is so already.
+    pub fn suspend(&self, reason: Option<String>) -> Result<Vec<EventBody>, ProjectRefusal> {
+        self.check_exists()?;
+        Ok(if self.suspended { vec![] } else { vec![ProjectSuspended { reason }.into()] })
+    }
+
+    /// The project may use the API again; nothing when that is so already.
+    pub fn resume(&self) -> Result<Vec<EventBody>, ProjectRefusal> {
+        self.check_exists()?;
+        Ok(if self.suspended { vec![ProjectResumed {}.into()] } else { vec![] })
+    }
+
+    fn check_exists(&self) -> Result<(), ProjectRefusal> {
+        if self.exists { Ok(()) } else { Err(ProjectRefusal::NotFound(self.project_id.clone())) }
+    }
+}
+
+fn key_created(key: NewKey) -> Result<EventBody, ProjectRefusal> {
+    if key.scopes.is_empty() {
+        return Err(ProjectRefusal::NoScopes);
+    }
+    Ok(KeyCreated {
+        key_id: key.hash.key_id(),
+        key_hash: key.hash,
+        scopes: key.scopes,
+        label: key.label,
+        expires_at: key.expires_at,
+    }
+    .into())
+}

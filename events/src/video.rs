@@ -1,0 +1,28 @@
+//! A video's life, folded from its stream, and the decisions about it.
+//!
+//! ```text
+//!            upload.completed      processing.dispatched    processing.started     processing.completed      video.ready
+//!  Waiting ───────────────▶ Uploaded ───────────▶ Dispatched ─────────▶ Started ───────────────▶ Completed ──────────▶ Ready
+//!                              ▲                      │                    │                        │
+//!                              │ the next attempt     └── failed, interrupted, expired ─────────────┘──▶ Errored
+//! ```
+//!
+//! A generation is one upload of the key (or one request to process it again); an attempt is one try at a generation.
+//! Only the current attempt of the current generation may change the video: everything else that it says is ignored by
+//! the [fold](Video::apply) and refused by the [decisions](decide).
+
+mod backoff;
+pub mod decide;
+mod fold;
+mod policy;
+mod repository;
+mod sequencer;
+mod state;
+mod status;
+
+pub use fold::fold_as_of;
+pub use policy::Policy;
+pub use repository::{Decided, VideoStoreError, catch_up, decide_and_append, load};
+pub use sequencer::sequencer_order;
+pub use state::{Phase, Upload, Video};
+pub use status::{VideoState, VideoStatus};

@@ -1,0 +1,391 @@
+//! Decisions about a video: pure functions from its state to the events that follow.
+//!
+//! Every decision is appended with [`Expected::Exactly`](crate::log::Expected) the version that it was made at; on a
+//! conflict the stream is read and the decision made anew. Its commit id is derived from what caused it, so that two
+//! who decide the same append it once.
+
+use super::{Phase, Policy, Video, backoff, sequencer_order};
+use crate::event::{
+    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingExpired, ProcessingFailed, ProcessingInterrupted,
+    ProcessingRequested, ProcessingStarted, UploadCompleted, UploadExpired, UploadRejected, VideoDeleted, VideoErrored,
+    VideoReady,
+};
+use crate::id::CommitId;
+use crate::job::Job;
+use crate::media::{MediaSource, Outputs, VideoError};
+use crate::object_key::SourceKey;
+use crate::timestamp::Timestamp;
+use std::cmp::Ordering;
+use std::time::Duration;
+
+/// Events to be appended at the version that they were decided at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Derived from the cause.
+    pub commit_id: CommitId,
+    /// One or more.
+    pub events: Vec<EventBody>,
+}
+
+impl Decision {
+    fn new(video: &Video, cause: &[&str], event: impl Into<EventBody>) -> Self {
+        let stream = video.stream().to_string();
+        let cause: Vec<&str> = cause.iter().copied().chain([stream.as_str()]).collect();
+        Self { commit_id: CommitId::derived_from(&cause), events: vec![event.into()] }
+    }
+
+    fn of_attempt(video: &Video, what: &str, event: impl Into<EventBody>) -> Self {
+        Self::new(video, &[what, &video.generation.to_string(), &video.attempt.to_string()], event)
+    }
+}
+
+/// An object that S3 says was created in RAW.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectCreated {
+    /// The object's key.
+    pub s3_key: SourceKey,
+    /// Its size.
+    pub bytes: u64,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+    /// S3's order among events of one key.
+    pub sequencer: String,
+}
+
+/// What follows from an object's arrival; nothing when this or a later event of the key has been seen: notices come at
+/// least once and in any order.
+pub fn object_created(video: &Video, object: ObjectCreated) -> Option<Decision> {
+    if seen(video, &object.sequencer) {
+        return None;
+    }
+    let cause = ["object created", &object.etag.clone(), &object.sequencer.clone()];
+    let completed = UploadCompleted {
+        generation: video.generation + 1,
+        s3_key: object.s3_key,
+        bytes: object.bytes,
+        etag: object.etag,
+        sequencer: object.sequencer,
+    };
+    Some(Decision::new(video, &cause, completed))
+}
+
+/// What follows from the arrival of an object that is refused for `error`.
+pub fn object_rejected(video: &Video, object: ObjectCreated, error: VideoError) -> Option<Decision> {
+    if seen(video, &object.sequencer) {
+        return None;
+    }
+    let cause = ["object rejected", &object.etag.clone(), &object.sequencer.clone()];
+    let rejected = UploadRejected {
+        s3_key: object.s3_key,
+        bytes: object.bytes,
+        etag: object.etag,
+        sequencer: object.sequencer,
+        error,
+    };
+    Some(Decision::new(video, &cause, rejected))
+}
+
+fn seen(video: &Video, sequencer: &str) -> bool {
+    video.sequencer.as_deref().is_some_and(|last| sequencer_order(sequencer, last) != Ordering::Greater)
+}
+
+/// What the system does next about a video.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Append this.
+    Append(Decision),
+    /// Launch a worker with exactly this job; launching it again does no harm.
+    Launch(Job),
+    /// Nothing until then.
+    Wait(Timestamp),
+    /// Nothing until an event.
+    Rest,
+}
+
+/// What the system does next about `video` at `now`.
+pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    match &video.phase {
+        Phase::Waiting => match grants_over_at(video, policy) {
+            Some(over_at) if over_at <= now => {
+                let grant_ids: Vec<_> = video.open_grants.keys().cloned().collect();
+                let last = grant_ids.last().expect("grants that are over are not none").to_string();
+                Step::Append(Decision::new(video, &["grants expired", &last], UploadExpired { grant_ids }))
+            }
+            Some(over_at) => Step::Wait(over_at),
+            None => Step::Rest,
+        },
+        Phase::Uploaded { .. } => dispatch(video, policy),
+        Phase::Dispatched { at } if at.plus(policy.start_within) <= now => {
+            expire(video, format!("no worker started it within {}", spoken(policy.start_within)))
+        }
+        Phase::Dispatched { .. } => launch(video),
+        Phase::Started { heard_at, .. } => {
+            let silent_at = heard_at.plus(policy.silence);
+            if silent_at <= now {
+                expire(video, format!("its worker was silent for {}", spoken(policy.silence)))
+            } else {
+                Step::Wait(silent_at)
+            }
+        }
+        Phase::Completed { at, .. } => {
+            let publish_at = at.plus(policy.publish_within);
+            if at.plus(policy.publish_deadline) <= now {
+                expire(video, format!("it was not published within {}", spoken(policy.publish_deadline)))
+            } else if publish_at <= now {
+                launch(video)
+            } else {
+                Step::Wait(publish_at)
+            }
+        }
+        Phase::Failed { at, error } => {
+            if !error.retryable || video.failures >= policy.max_failures || video.attempt >= policy.max_attempts {
+                return give_up(video, error.clone());
+            }
+            let retry_at = at.plus(backoff::pause(
+                policy,
+                &video.video_id,
+                video.generation,
+                video.attempt,
+                video.failures,
+            ));
+            if retry_at <= now { dispatch(video, policy) } else { Step::Wait(retry_at) }
+        }
+        Phase::Interrupted { .. } if video.attempt >= policy.max_attempts => {
+            let message = format!("processing was interrupted too often: {} attempts were made", video.attempt);
+            give_up(video, VideoError::retryable("interrupted_too_often", message))
+        }
+        Phase::Interrupted { .. } => dispatch(video, policy),
+        Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
+    }
+}
+
+/// From when on [`next_step`] is worth asking if no event comes: what a sweep looks for. `None`: only after an event.
+pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
+    match &video.phase {
+        Phase::Waiting => grants_over_at(video, policy),
+        Phase::Uploaded { at } | Phase::Interrupted { at } => Some(*at),
+        Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
+        Phase::Started { heard_at, .. } => Some(heard_at.plus(policy.silence)),
+        Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
+        Phase::Failed { at, .. } => match next_step(video, *at, policy) {
+            Step::Wait(retry_at) => Some(retry_at),
+            _ => Some(*at),
+        },
+        Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
+    }
+}
+
+fn grants_over_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
+    video.open_grants.values().max().map(|expiry| expiry.plus(policy.grant_grace))
+}
+
+fn dispatch(video: &Video, policy: &Policy) -> Step {
+    let Some(s3_key) = video.s3_key.clone() else { return Step::Rest };
+    let attempt = video.attempt + 1;
+    let job = Job {
+        project_id: video.project_id.clone(),
+        video_id: video.video_id.clone(),
+        s3_key,
+        generation: video.generation,
+        attempt,
+        client_token: Job::client_token_of(&video.video_id, video.generation, attempt),
+        raw_bucket: policy.raw_bucket.clone(),
+        processed_bucket: policy.processed_bucket.clone(),
+        limits: policy.limits.clone(),
+    };
+    let cause = ["dispatch", &video.generation.to_string(), &attempt.to_string()];
+    Step::Append(Decision::new(video, &cause, ProcessingDispatched { job }))
+}
+
+fn launch(video: &Video) -> Step {
+    video.job.clone().map_or(Step::Rest, Step::Launch)
+}
+
+fn expire(video: &Video, reason: String) -> Step {
+    let event = ProcessingExpired { generation: video.generation, attempt: video.attempt, reason };
+    Step::Append(Decision::of_attempt(video, "expire", event))
+}
+
+fn give_up(video: &Video, error: VideoError) -> Step {
+    Step::Append(Decision::of_attempt(video, "give up", VideoErrored { generation: video.generation, error }))
+}
+
+fn spoken(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}
+
+/// Why a worker must stop: another one or nobody may go on with the video.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fence {
+    /// Another attempt is the current one.
+    #[error("attempt {attempt} of generation {generation} is the current one")]
+    NotCurrent {
+        /// The current generation.
+        generation: u32,
+        /// The current attempt.
+        attempt: u32,
+    },
+    /// Another worker has the attempt.
+    #[error("the worker {0} has the attempt")]
+    Taken(String),
+    /// The attempt is over.
+    #[error("the attempt is over")]
+    Over,
+}
+
+/// What a worker does that was launched for an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// Append this and, when that succeeds, make the attempt.
+    Run(Decision),
+    /// The attempt is made: publish it.
+    Publish,
+    /// Do nothing.
+    Stop(Fence),
+}
+
+/// What the worker `task` does that was launched with `job`.
+pub fn start(video: &Video, job: &Job, task: &str) -> Start {
+    if let Err(fence) = check_current(video, job) {
+        return Start::Stop(fence);
+    }
+    match &video.phase {
+        Phase::Started { task: other, .. } if other != task => Start::Stop(Fence::Taken(other.clone())),
+        Phase::Dispatched { .. } | Phase::Started { .. } => {
+            let event = ProcessingStarted { generation: job.generation, attempt: job.attempt, task: task.to_owned() };
+            let cause = ["start", &job.generation.to_string(), &job.attempt.to_string(), task];
+            Start::Run(Decision::new(video, &cause, event))
+        }
+        Phase::Completed { .. } => Start::Publish,
+        _ => Start::Stop(Fence::Over),
+    }
+}
+
+/// All files of the attempt that `task` has are stored.
+pub fn complete(
+    video: &Video,
+    job: &Job,
+    task: &str,
+    source: MediaSource,
+    outputs: Outputs,
+) -> Result<Decision, Fence> {
+    check_has(video, job, task)?;
+    let event = ProcessingCompleted { generation: job.generation, attempt: job.attempt, source, outputs };
+    Ok(Decision::of_attempt(video, "complete", event))
+}
+
+/// The attempt that `task` has failed.
+pub fn fail(video: &Video, job: &Job, task: &str, error: VideoError) -> Result<Decision, Fence> {
+    check_has(video, job, task)?;
+    let event = ProcessingFailed { generation: job.generation, attempt: job.attempt, error };
+    Ok(Decision::of_attempt(video, "fail", event))
+}
+
+/// The attempt that `task` has is stopped from outside.
+pub fn interrupt(video: &Video, job: &Job, task: &str, reason: impl Into<String>) -> Result<Decision, Fence> {
+    check_has(video, job, task)?;
+    let event = ProcessingInterrupted { generation: job.generation, attempt: job.attempt, reason: reason.into() };
+    Ok(Decision::of_attempt(video, "interrupt", event))
+}
+
+/// All pointers to the completed attempt are written.
+pub fn ready(video: &Video, job: &Job) -> Result<Decision, Fence> {
+    check_current(video, job)?;
+    match &video.phase {
+        Phase::Completed { source, outputs, .. } => {
+            let event = VideoReady {
+                generation: job.generation,
+                attempt: job.attempt,
+                source: source.clone(),
+                outputs: outputs.clone(),
+            };
+            Ok(Decision::of_attempt(video, "ready", event))
+        }
+        _ => Err(Fence::Over),
+    }
+}
+
+/// How a worker's process came to its end, as whoever runs workers sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// It was stopped from outside, for a reason for people: no fault of the video.
+    Stopped(String),
+    /// It ended by itself without saying how its attempt went, described for the operator.
+    Crashed(String),
+}
+
+/// What follows from the end of a worker that was launched with `job`; nothing when the attempt's end is known or
+/// another worker has the attempt. An attempt that is completed is left to be published by the next worker.
+pub fn worker_ended(video: &Video, job: &Job, task: &str, end: WorkerEnd) -> Option<Decision> {
+    match &video.phase {
+        Phase::Dispatched { .. } => check_current(video, job).ok()?,
+        _ => check_has(video, job, task).ok()?,
+    }
+    let (generation, attempt) = (job.generation, job.attempt);
+    Some(match end {
+        WorkerEnd::Stopped(reason) => {
+            Decision::of_attempt(video, "interrupt", ProcessingInterrupted { generation, attempt, reason })
+        }
+        WorkerEnd::Crashed(how) => {
+            let error = VideoError::retryable("worker_crashed", format!("the worker ended unexpectedly: {how}"));
+            Decision::of_attempt(video, "fail", ProcessingFailed { generation, attempt, error })
+        }
+    })
+}
+
+fn check_current(video: &Video, job: &Job) -> Result<(), Fence> {
+    if video.is_current(job.generation, job.attempt) {
+        Ok(())
+    } else {
+        Err(Fence::NotCurrent { generation: video.generation, attempt: video.attempt })
+    }
+}
+
+fn check_has(video: &Video, job: &Job, task: &str) -> Result<(), Fence> {
+    check_current(video, job)?;
+    match &video.phase {
+        Phase::Started { task: holder, .. } if holder == task => Ok(()),
+        Phase::Started { task: holder, .. } => Err(Fence::Taken(holder.clone())),
+        _ => Err(Fence::Over),
+    }
+}
+
+/// Why a tenant's command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such video.
+    #[error("there is no such video")]
+    NotFound,
+    /// The video is not in a state in which that is possible.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// Deletes the video, whatever it is at; nothing when it is deleted already.
+pub fn delete(video: &Video) -> Result<Option<Decision>, Refusal> {
+    match video.phase {
+        _ if video.s3_key.is_none() => Err(Refusal::NotFound),
+        Phase::Deleted => Ok(None),
+        _ => {
+            let cause = ["delete", &video.version.to_string()];
+            Ok(Some(Decision::new(video, &cause, VideoDeleted { generation: video.generation })))
+        }
+    }
+}
+
+/// Processes the same source again.
+pub fn reprocess(video: &Video) -> Result<Decision, Refusal> {
+    let conflict = |reason: &str| Err(Refusal::Conflict(reason.to_owned()));
+    if video.s3_key.is_none() {
+        return Err(Refusal::NotFound);
+    }
+    match video.phase {
+        Phase::Ready | Phase::Errored { .. } if video.upload.is_some() => {
+            let cause = ["reprocess", &video.version.to_string()];
+            Ok(Decision::new(video, &cause, ProcessingRequested { generation: video.generation + 1 }))
+        }
+        Phase::Deleted => conflict("the video is deleted; upload it again"),
+        Phase::Waiting | Phase::Errored { .. } => conflict("no source has been uploaded yet"),
+        _ => conflict("the video is being processed; wait until it is ready or errored"),
+    }
+}

@@ -1,0 +1,193 @@
+use super::{Phase, Upload, Video};
+use crate::commit::Commit;
+use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
+use crate::id::{ProjectId, VideoId};
+use crate::media::VideoError;
+use crate::timestamp::Timestamp;
+
+impl Video {
+    /// The video after all of `commits`, its stream from the beginning.
+    pub fn fold<'a>(
+        project_id: ProjectId,
+        video_id: VideoId,
+        commits: impl IntoIterator<Item = &'a Commit>,
+    ) -> Result<Self, UnreadableEvent> {
+        let mut video = Self::new(project_id, video_id);
+        for commit in commits {
+            video.apply_commit(commit)?;
+        }
+        Ok(video)
+    }
+
+    /// Applies a commit of this stream. Events that the video already has are passed over.
+    pub fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
+        for (version, event) in commit.numbered() {
+            if version > self.version {
+                self.apply(version, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the event of `version`, which is the one after [`Video::version`].
+    pub fn apply(&mut self, version: u64, event: &RecordedEvent) -> Result<(), UnreadableEvent> {
+        let body = event.body()?;
+        if self.version == 0 {
+            self.created_at = event.at;
+        }
+        self.version = version;
+        self.updated_at = self.updated_at.max(event.at);
+        self.apply_body(event.at, body);
+        Ok(())
+    }
+
+    fn apply_body(&mut self, at: Timestamp, body: EventBody) {
+        match body {
+            EventBody::UploadGranted(granted) => {
+                self.s3_key = Some(granted.s3_key);
+                self.open_grants.insert(granted.grant_id, granted.expires_at);
+                if !granted.metadata.is_empty() {
+                    self.metadata = granted.metadata;
+                }
+                // A key whose grants had expired, or that was deleted, is awaited again.
+                if self.upload.is_none() && matches!(self.phase, Phase::Errored { .. } | Phase::Deleted) {
+                    self.phase = Phase::Waiting;
+                }
+            }
+            EventBody::UploadCompleted(completed) => {
+                self.s3_key = Some(completed.s3_key);
+                self.upload = Some(Upload { bytes: completed.bytes, etag: completed.etag });
+                self.sequencer = Some(completed.sequencer);
+                self.open_grants.clear();
+                self.begin_generation(completed.generation, at);
+            }
+            EventBody::UploadRejected(rejected) => {
+                self.s3_key = Some(rejected.s3_key);
+                self.sequencer = Some(rejected.sequencer);
+                self.open_grants.clear();
+                if self.generation == 0 {
+                    self.phase = Phase::Errored { error: rejected.error };
+                }
+            }
+            EventBody::UploadExpired(expired) => {
+                for grant_id in &expired.grant_ids {
+                    self.open_grants.remove(grant_id);
+                }
+                if matches!(self.phase, Phase::Waiting) && self.open_grants.is_empty() {
+                    let message = "nothing was uploaded before the upload URL expired; ask for a new one";
+                    self.phase = Phase::Errored { error: VideoError::retryable("upload_expired", message) };
+                }
+            }
+            EventBody::ProcessingRequested(requested) => self.begin_generation(requested.generation, at),
+            EventBody::ProcessingDispatched(dispatched) => {
+                let job = dispatched.job;
+                if job.generation == self.generation && job.attempt > self.attempt {
+                    self.attempt = job.attempt;
+                    self.progress = 0;
+                    self.job = Some(job);
+                    self.phase = Phase::Dispatched { at };
+                }
+            }
+            EventBody::ProcessingStarted(started) => {
+                if self.is_current(started.generation, started.attempt)
+                    && matches!(self.phase, Phase::Dispatched { .. })
+                {
+                    self.phase = Phase::Started { task: started.task, heard_at: at };
+                }
+            }
+            EventBody::ProcessingProgressed(progressed) => {
+                if self.is_current(progressed.generation, progressed.attempt)
+                    && let Phase::Started { heard_at, .. } = &mut self.phase
+                {
+                    *heard_at = at.max(*heard_at);
+                    self.progress = self.progress.max(progressed.percent.min(100));
+                }
+            }
+            EventBody::ProcessingCompleted(completed) => {
+                if self.is_current(completed.generation, completed.attempt)
+                    && matches!(self.phase, Phase::Started { .. })
+                {
+                    self.phase =
+                        Phase::Completed { at, source: completed.source, outputs: completed.outputs };
+                }
+            }
+            EventBody::ProcessingFailed(failed) => {
+                self.end_attempt(failed.generation, failed.attempt, true, Phase::Failed { at, error: failed.error });
+            }
+            EventBody::ProcessingExpired(expired) => {
+                let error = VideoError::retryable("worker_lost", expired.reason);
+                self.end_attempt(expired.generation, expired.attempt, true, Phase::Failed { at, error });
+            }
+            EventBody::ProcessingInterrupted(interrupted) => {
+                self.end_attempt(interrupted.generation, interrupted.attempt, false, Phase::Interrupted { at });
+            }
+            EventBody::VideoReady(ready) => {
+                if self.is_current(ready.generation, ready.attempt) && matches!(self.phase, Phase::Completed { .. }) {
+                    self.published = Some((ready.generation, ready.attempt));
+                    self.source = Some(ready.source);
+                    self.outputs = Some(ready.outputs);
+                    self.progress = 100;
+                    self.phase = Phase::Ready;
+                }
+            }
+            EventBody::VideoErrored(errored) => {
+                if errored.generation == self.generation {
+                    self.phase = Phase::Errored { error: errored.error };
+                }
+            }
+            EventBody::VideoDeleted(deleted) => {
+                if deleted.generation >= self.generation {
+                    self.phase = Phase::Deleted;
+                    self.upload = None;
+                    self.published = None;
+                    self.source = None;
+                    self.outputs = None;
+                    self.progress = 0;
+                }
+            }
+            EventBody::ProjectCreated(_)
+            | EventBody::ProjectUpdated(_)
+            | EventBody::ProjectSuspended(_)
+            | EventBody::ProjectResumed(_)
+            | EventBody::KeyCreated(_)
+            | EventBody::KeyRevoked(_)
+            | EventBody::PlaybackGranted(_)
+            | EventBody::StreamQuarantined(_)
+            | EventBody::Unknown { .. } => {}
+        }
+    }
+
+    fn begin_generation(&mut self, generation: u32, at: Timestamp) {
+        if generation > self.generation {
+            self.generation = generation;
+            self.attempt = 0;
+            self.failures = 0;
+            self.progress = 0;
+            self.job = None;
+            self.phase = Phase::Uploaded { at };
+        }
+    }
+
+    fn end_attempt(&mut self, generation: u32, attempt: u32, counts: bool, phase: Phase) {
+        let running = matches!(
+            self.phase,
+            Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. }
+        );
+        if self.is_current(generation, attempt) && running {
+            self.failures += u32::from(counts);
+            self.phase = phase;
+        }
+    }
+}
+
+/// The video as the log knew it at `as_of`: folded from the commits recorded until then. `None` when there were none.
+pub fn fold_as_of(
+    project_id: ProjectId,
+    video_id: VideoId,
+    commits: &[Commit],
+    as_of: Timestamp,
+) -> Result<Option<Video>, UnreadableEvent> {
+    let known = commits.iter().take_while(|commit| commit.recorded_at <= as_of);
+    let video = Video::fold(project_id, video_id, known)?;
+    Ok((video.version > 0).then_some(video))
+}

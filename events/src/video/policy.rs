@@ -1,0 +1,55 @@
+use std::time::Duration;
+
+use crate::job::MediaLimits;
+
+/// How patient the system is, and where it keeps what. The same in every decision of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The bucket of sources.
+    pub raw_bucket: String,
+    /// The bucket of results.
+    pub processed_bucket: String,
+    /// Bounds on what is accepted.
+    pub limits: MediaLimits,
+    /// How many attempts of a generation may fail before the video is errored.
+    pub max_failures: u32,
+    /// How many attempts a generation may have at all, interrupted ones included.
+    pub max_attempts: u32,
+    /// The pause after the first failure; each further one is four times as long.
+    pub retry_pause: Duration,
+    /// The longest pause between attempts.
+    pub longest_retry_pause: Duration,
+    /// After how long an attempt that has not started is launched once more, with the same token.
+    pub relaunch_after: Duration,
+    /// How long an attempt may wait for its worker, capacity included.
+    pub start_within: Duration,
+    /// How long a worker may be silent.
+    pub silence: Duration,
+    /// After how long another worker is launched to publish what an attempt completed.
+    pub publish_within: Duration,
+    /// How long publication may take altogether.
+    pub publish_deadline: Duration,
+    /// How long after its grant's expiry an upload may still arrive: it may have begun in time and be large.
+    pub grant_grace: Duration,
+}
+
+impl Policy {
+    /// The defaults, for these two buckets.
+    pub fn new(raw_bucket: impl Into<String>, processed_bucket: impl Into<String>) -> Self {
+        Self {
+            raw_bucket: raw_bucket.into(),
+            processed_bucket: processed_bucket.into(),
+            limits: MediaLimits::default(),
+            max_failures: 3,
+            max_attempts: 20,
+            retry_pause: Duration::from_secs(5),
+            longest_retry_pause: Duration::from_secs(5 * 60),
+            relaunch_after: Duration::from_secs(2 * 60),
+            start_within: Duration::from_secs(24 * 60 * 60),
+            silence: Duration::from_secs(60),
+            publish_within: Duration::from_secs(60),
+            publish_deadline: Duration::from_secs(60 * 60),
+            grant_grace: Duration::from_secs(60 * 60),
+        }
+    }
+}

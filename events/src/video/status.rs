@@ -1,0 +1,117 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Phase, Video};
+use crate::id::{ProjectId, VideoId};
+use crate::media::{MediaSource, Outputs, VideoError};
+use crate::object_key::SourceKey;
+use crate::timestamp::Timestamp;
+
+/// What a tenant sees of a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VideoStatus {
+    /// The video.
+    pub video_id: VideoId,
+    /// The tenant.
+    pub project_id: ProjectId,
+    /// The source's key.
+    pub s3_key: SourceKey,
+    /// Where the current generation is in its life.
+    pub state: VideoState,
+    /// How far processing is, 0 to 100.
+    pub progress: u8,
+    /// Which upload of the key this is about; 0 before the first.
+    pub generation: u32,
+    /// Which try at it; 0 before the first.
+    pub attempt: u32,
+    /// Why it is errored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<VideoError>,
+    /// The source of what can be played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<MediaSource>,
+    /// What can be played; while a new generation is processed, what the one before left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Outputs>,
+    /// The tenant's own words, given with the upload.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// When the first event happened.
+    pub created_at: Timestamp,
+    /// When the last event happened.
+    pub updated_at: Timestamp,
+    /// The stream's version that this was folded to.
+    pub version: u64,
+}
+
+/// Where a video is in its life, as a tenant sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoState {
+    /// An upload URL was issued and nothing has arrived.
+    Waiting,
+    /// The source has arrived.
+    Uploaded,
+    /// It is being processed.
+    Processing,
+    /// It can be played.
+    Ready,
+    /// Nothing playable could be made of it.
+    Errored,
+    /// It is gone.
+    Deleted,
+}
+
+impl VideoState {
+    /// All states, in the order of a life.
+    pub const ALL: [Self; 6] =
+        [Self::Waiting, Self::Uploaded, Self::Processing, Self::Ready, Self::Errored, Self::Deleted];
+
+    /// The state as it is written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Uploaded => "uploaded",
+            Self::Processing => "processing",
+            Self::Ready => "ready",
+            Self::Errored => "errored",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl Video {
+    /// What a tenant sees. `None` before a grant or an upload has said which key this is about.
+    pub fn status(&self) -> Option<VideoStatus> {
+        let (state, error) = match &self.phase {
+            Phase::Waiting => (VideoState::Waiting, None),
+            Phase::Uploaded { .. } => (VideoState::Uploaded, None),
+            Phase::Dispatched { .. }
+            | Phase::Started { .. }
+            | Phase::Completed { .. }
+            | Phase::Failed { .. }
+            | Phase::Interrupted { .. } => (VideoState::Processing, None),
+            Phase::Ready => (VideoState::Ready, None),
+            Phase::Errored { error } => (VideoState::Errored, Some(error.clone())),
+            Phase::Deleted => (VideoState::Deleted, None),
+        };
+        Some(VideoStatus {
+            video_id: self.video_id.clone(),
+            project_id: self.project_id.clone(),
+            s3_key: self.s3_key.clone()?,
+            state,
+            progress: self.progress,
+            generation: self.generation,
+            attempt: self.attempt,
+            error,
+            source: self.source.clone(),
+            outputs: self.outputs.clone(),
+            metadata: self.metadata.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            version: self.version,
+        })
+    }
+}
