@@ -1,0 +1,235 @@
+//! What an operator decides about the API. Checked as a whole, so that every mistake is reported at once.
+
+mod lifetime;
+
+use std::fmt;
+
+use url::Url;
+
+pub use lifetime::Lifetime;
+
+use crate::sign::key::HashAlgorithm;
+use crate::sign::s3::{AddressStyle, Bucket};
+use crate::sign::sigv4::{Credentials, MAX_EXPIRES_IN};
+
+/// A day, in seconds.
+const DAY: u32 = 86_400;
+
+/// The configuration of the API.
+#[derive(Debug, Clone)]
+pub struct EdgeConfig {
+    /// Where uploads go.
+    pub s3: S3Config,
+    /// Where playback comes from.
+    pub cdn: CdnConfig,
+    /// How long an upload URL lives (`expiresIn`). The upload must begin within it.
+    pub upload: Lifetime,
+    /// How long the URLs of a multipart upload live (`expiresIn`). All parts must begin within it.
+    pub multipart_upload: Lifetime,
+    /// How long a playback URL lives (`ttl`).
+    pub playback: Lifetime,
+    /// How many requests an API key may make.
+    pub rate_limit: RateLimit,
+    /// The origins whose web pages may call the API from a browser.
+    pub allowed_origins: AllowedOrigins,
+}
+
+/// The bucket of sources, RAW, as clients and the edge itself reach it.
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    /// The URL of the S3 service, such as `https://s3.eu-west-1.amazonaws.com`.
+    pub endpoint: String,
+    /// The region that signatures name.
+    pub region: String,
+    /// How URLs name the bucket.
+    pub address_style: AddressStyle,
+    /// The bucket's name.
+    pub raw_bucket: String,
+    /// With these every upload URL is signed: they need `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket.
+    pub credentials: Credentials,
+}
+
+/// The CDN before the bucket of results.
+#[derive(Debug, Clone)]
+pub struct CdnConfig {
+    /// The URL below which the keys of PROCESSED lie, such as `https://d111111abcdef8.cloudfront.net`.
+    pub base_url: String,
+    /// The hash of signed policies.
+    pub hash: HashAlgorithm,
+}
+
+/// How many requests one API key may make. Requests are spread evenly over the window; as many as the quota may come
+/// at once after a window of silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests a window, at least 1.
+    pub quota: u32,
+    /// The window, in seconds, 1 to 86,400.
+    pub window_seconds: u32,
+    /// How many API keys are counted at the same time: the least recently used one beyond that is forgotten, and may
+    /// start anew. Each takes about 100 bytes.
+    pub tracked_keys: usize,
+}
+
+/// Which origins may call the API from a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// Every origin.
+    Any,
+    /// Exactly these, each `scheme://host` or `scheme://host:port` as browsers write them in `Origin`.
+    Only(Vec<String>),
+}
+
+impl EdgeConfig {
+    /// A configuration with the defaults for everything but places and credentials: upload URLs live 15 minutes (in
+    /// parts: a day) and at most 7 days, playback URLs live an hour and at most 7 days, an API key may make 6,000
+    /// requests a minute, every origin may call.
+    pub fn new(s3: S3Config, cdn: CdnConfig) -> Self {
+        Self {
+            s3,
+            cdn,
+            upload: Lifetime { min: 1, default: 15 * 60, max: 7 * DAY },
+            multipart_upload: Lifetime { min: 1, default: DAY, max: 7 * DAY },
+            playback: Lifetime { min: 1, default: 60 * 60, max: 7 * DAY },
+            rate_limit: RateLimit { quota: 6_000, window_seconds: 60, tracked_keys: 10_000 },
+            allowed_origins: AllowedOrigins::Any,
+        }
+    }
+
+    /// The bucket and the CDN's base URL (without a slash at its end), or all that is wrong.
+    pub(crate) fn validate(&self) -> Result<(Bucket, String), InvalidConfig> {
+        let mut problems = Vec::new();
+        let mut problem =
+            |setting: &'static str, reason: String| problems.push(ConfigProblem { setting, reason });
+
+        let S3Config { endpoint, region, address_style, raw_bucket, .. } = &self.s3;
+        let bucket = Bucket::new(endpoint, region, raw_bucket, *address_style)
+            .map_err(|error| problem("s3", error.to_string()));
+        let base_url = base_url(&self.cdn.base_url).map_err(|reason| problem("cdn.base_url", reason));
+
+        for (setting, lifetime, limit) in [
+            ("upload", self.upload, MAX_EXPIRES_IN),
+            ("multipart_upload", self.multipart_upload, MAX_EXPIRES_IN),
+            ("playback", self.playback, 365 * DAY),
+        ] {
+            if let Err(reason) = lifetime.check(limit) {
+                problem(setting, reason);
+            }
+        }
+        let RateLimit { quota, window_seconds, tracked_keys } = self.rate_limit;
+        if quota == 0 {
+            problem("rate_limit.quota", "must be at least 1".to_owned());
+        }
+        if !(1..=DAY).contains(&window_seconds) {
+            problem("rate_limit.window_seconds", format!("must be 1 to {DAY}, not {window_seconds}"));
+        }
+        if tracked_keys == 0 {
+            problem("rate_limit.tracked_keys", "must be at least 1".to_owned());
+        }
+        if let AllowedOrigins::Only(origins) = &self.allowed_origins {
+            for origin in origins.iter().filter(|origin| !is_origin(origin)) {
+                problem(
+                    "allowed_origins",
+                    format!(
+                        "{origin:?} is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"
+                    ),
+                );
+            }
+        }
+        match (bucket, base_url) {
+            (Ok(bucket), Ok(base_url)) if problems.is_empty() => Ok((bucket, base_url)),
+            _ => Err(InvalidConfig { problems }),
+        }
+    }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let plain = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && !url.path().contains('*')
+    });
+    plain
+        .map(|url| url.as_str().trim_end_matches('/').to_owned())
+        .ok_or_else(|| "must be an http:// or https:// URL without user, query, fragment and *".to_owned())
+}
+
+/// Whether browsers would write this in `Origin`. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
+fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.has_host() && url.origin().ascii_serialization() == text)
+}
+
+/// A configuration that cannot work, with every reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidConfig {
+    /// All that is wrong, at least one.
+    pub problems: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// The field of [`EdgeConfig`], such as `rate_limit.quota`.
+    pub setting: &'static str,
+    /// What is wrong with it. Never a secret.
+    pub reason: String,
+}
+
+impl fmt::Display for InvalidConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the configuration of the API is invalid")?;
+        for (index, ConfigProblem { setting, reason }) in self.problems.iter().enumerate() {
+            write!(formatter, "{} {setting} {reason}", if index == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidConfig {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> EdgeConfig {
+        let s3 = S3Config {
+            endpoint: "http://127.0.0.1:9000".to_owned(),
+            region: "us-east-1".to_owned(),
+            address_style: AddressStyle::Path,
+            raw_bucket: "raw".to_owned(),
+            credentials: Credentials::new("AKIDEXAMPLE", "hidden").unwrap(),
+        };
+        let cdn = CdnConfig { base_url: "https://cdn.example/".to_owned(), hash: HashAlgorithm::Sha256 };
+        EdgeConfig::new(s3, cdn)
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_the_base_url_loses_its_last_slash() {
+        let (bucket, base_url) = config().validate().unwrap();
+        assert_eq!((bucket.name(), base_url.as_str()), ("raw", "https://cdn.example"));
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let mut config = config();
+        config.s3.raw_bucket = "Not A Bucket".to_owned();
+        config.cdn.base_url = "ftp://cdn.example".to_owned();
+        config.upload = Lifetime { min: 0, default: 60, max: 60 };
+        config.multipart_upload.max = 604_801;
+        config.playback = Lifetime { min: 10, default: 5, max: 60 };
+        config.rate_limit = RateLimit { quota: 0, window_seconds: 0, tracked_keys: 0 };
+        config.allowed_origins =
+            AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
+        let message = config.validate().unwrap_err().to_string();
+        insta::assert_snapshot!(message, @"");
+    }
+
+    #[test]
+    fn debug_output_hides_the_secret() {
+        assert!(!format!("{:?}", config()).contains("hidden"));
+    }
+}
