@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The whole platform in one process.
+
+pub mod s3;

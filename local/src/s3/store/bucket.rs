@@ -1,0 +1,115 @@
+//! Buckets.
+
+use rusqlite::{OptionalExtension as _, params};
+use s3s::path::check_bucket_name;
+use time::OffsetDateTime;
+
+use super::Store;
+use super::row::{millis, time_of};
+use crate::s3::error::StoreError;
+
+/// What a bucket's writes tell the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Nothing.
+    Off,
+    /// A [`Notice`](crate::s3::Notice) for each object that becomes visible.
+    Created,
+}
+
+/// A bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// What its writes tell.
+    pub watch: Watch,
+}
+
+impl Store {
+    /// Makes sure that a bucket exists and is watched as given: creates or changes it.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidBucketName`], internal errors.
+    pub async fn ensure_bucket(&self, name: &str, watch: Watch) -> Result<(), StoreError> {
+        self.add_bucket(
+            name,
+            "INSERT INTO buckets (name, created_at, watched) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET watched = excluded.watched",
+            watch,
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Creates a bucket that must not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidBucketName`], [`StoreError::BucketExists`], internal errors.
+    pub async fn create_bucket(&self, name: &str, watch: Watch) -> Result<(), StoreError> {
+        let added = self
+            .add_bucket(
+                name,
+                "INSERT INTO buckets (name, created_at, watched) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                watch,
+            )
+            .await?;
+        if added { Ok(()) } else { Err(StoreError::BucketExists { bucket: name.to_owned() }) }
+    }
+
+    async fn add_bucket(&self, name: &str, sql: &'static str, watch: Watch) -> Result<bool, StoreError> {
+        if !check_bucket_name(name) {
+            return Err(StoreError::InvalidBucketName { bucket: name.to_owned() });
+        }
+        let name = name.to_owned();
+        self.write(move |transaction| {
+            let now = millis(transaction.now());
+            let rows = transaction.db().execute(sql, params![name, now, watch == Watch::Created])?;
+            Ok(rows > 0)
+        })
+        .await
+    }
+
+    /// A bucket by its name.
+    ///
+    /// # Errors
+    /// Internal errors.
+    pub async fn bucket(&self, name: &str) -> Result<Option<Bucket>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |db| {
+            db.prepare_cached("SELECT name, created_at, watched FROM buckets WHERE name = ?1")?
+                .query_row([name], |row| Ok(bucket(row)))
+                .optional()?
+                .transpose()
+        })
+        .await
+    }
+
+    /// All buckets, by name.
+    ///
+    /// # Errors
+    /// Internal errors.
+    pub async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
+        self.read(|db| {
+            let mut statement =
+                db.prepare_cached("SELECT name, created_at, watched FROM buckets ORDER BY name")?;
+            let mut rows = statement.query([])?;
+            let mut buckets = Vec::new();
+            while let Some(row) = rows.next()? {
+                buckets.push(bucket(row)?);
+            }
+            Ok(buckets)
+        })
+        .await
+    }
+}
+
+fn bucket(row: &rusqlite::Row<'_>) -> Result<Bucket, StoreError> {
+    Ok(Bucket {
+        name: row.get(0)?,
+        created_at: time_of(row.get(1)?)?,
+        watch: if row.get(2)? { Watch::Created } else { Watch::Off },
+    })
+}

@@ -1,0 +1,126 @@
+//! Listing keys in byte order, in pages, with folders where a delimiter is given.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::Store;
+use super::read::{META, meta};
+use super::row::{after_prefix, require_bucket};
+use crate::s3::error::StoreError;
+use crate::s3::object::ObjectMeta;
+
+/// What to list. An *entry* is a key or, with a delimiter, a common prefix; entries are listed in byte order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Only keys that begin with this.
+    pub prefix: String,
+    /// Keys that contain this after the prefix are listed as one common prefix, which ends in it. Not empty.
+    pub delimiter: Option<String>,
+    /// Only entries that come after this one.
+    pub after: Option<String>,
+    /// At most so many entries.
+    pub limit: usize,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The objects listed by their keys.
+    pub objects: Vec<ObjectMeta>,
+    /// The common prefixes.
+    pub common_prefixes: Vec<String>,
+    /// Where to go on ([`ListRequest::after`]) when there is more.
+    pub next: Option<String>,
+}
+
+impl Store {
+    /// Lists a page of a bucket.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], internal errors.
+    pub async fn list(&self, bucket: &str, request: ListRequest) -> Result<Listing, StoreError> {
+        let bucket = bucket.to_owned();
+        self.read(move |db| {
+            // One transaction, so that a page shows one moment.
+            let db = db.unchecked_transaction()?;
+            require_bucket(&db, &bucket)?;
+            list(&db, &bucket, &request)
+        })
+        .await
+    }
+}
+
+fn list(db: &Connection, bucket: &str, request: &ListRequest) -> Result<Listing, StoreError> {
+    let mut listing = Listing::default();
+    if request.limit == 0 {
+        return Ok(listing);
+    }
+    let mut last: Option<String> = None;
+    let mut from = Some(start(request));
+    while let Some(bound) = from {
+        let Some(object) = first_at(db, bucket, &bound, request)? else { break };
+        if listing.objects.len() + listing.common_prefixes.len() == request.limit {
+            listing.next = last;
+            break;
+        }
+        if let Some(common) = common_prefix(&object.key, request) {
+            from = after_prefix(common).map(Bound::From);
+            last = Some(common.to_owned());
+            listing.common_prefixes.push(common.to_owned());
+        } else {
+            from = Some(Bound::After(object.key.clone()));
+            last = Some(object.key.clone());
+            listing.objects.push(object);
+        }
+    }
+    Ok(listing)
+}
+
+/// Where the next key may be.
+enum Bound {
+    /// At this string or beyond.
+    From(String),
+    /// Beyond this string.
+    After(String),
+}
+
+fn start(request: &ListRequest) -> Bound {
+    let Some(after) = request.after.as_ref().filter(|after| **after >= request.prefix) else {
+        return Bound::From(request.prefix.clone());
+    };
+    // A common prefix comes before all keys in it: being past one of these is being past all.
+    if let Some(common) = common_prefix(after, request)
+        && let Some(bound) = after_prefix(common)
+    {
+        return Bound::From(bound);
+    }
+    Bound::After(after.clone())
+}
+
+/// The common prefix that stands for a key, if one does.
+fn common_prefix<'a>(key: &'a str, request: &ListRequest) -> Option<&'a str> {
+    let delimiter = request.delimiter.as_deref()?;
+    let rest = key.strip_prefix(&request.prefix)?;
+    let end = request.prefix.len() + rest.find(delimiter)? + delimiter.len();
+    Some(&key[..end])
+}
+
+/// The first object at a bound that begins with the prefix.
+fn first_at(
+    db: &Connection,
+    bucket: &str,
+    bound: &Bound,
+    request: &ListRequest,
+) -> Result<Option<ObjectMeta>, StoreError> {
+    let (comparison, bound) = match bound {
+        Bound::From(bound) => (">=", bound),
+        Bound::After(bound) => (">", bound),
+    };
+    let sql =
+        format!("SELECT {META} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 ORDER BY key LIMIT 1");
+    let found = db
+        .prepare_cached(&sql)?
+        .query_row(params![bucket, bound], |row| Ok(meta(row)))
+        .optional()?
+        .transpose()?;
+    Ok(found.map(|(_, object)| object).filter(|object| object.key.starts_with(&request.prefix)))
+}

@@ -1,0 +1,467 @@
+//! Multipart uploads: parts are blobs, and completing makes the blobs the object's segments without copying them.
+
+use data_encoding::HEXLOWER;
+use md5::{Digest as _, Md5};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use time::OffsetDateTime;
+
+use super::Store;
+use super::blobs::BlobId;
+use super::read::{META, meta};
+use super::row::{after_prefix, from_json, millis, require_bucket, time_of, to_i64, to_json, to_u64};
+use super::stage::Staged;
+use super::transaction::{NewObject, WriteTransaction};
+use crate::s3::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, of_parts};
+use crate::s3::error::StoreError;
+use crate::s3::notice::CreatedBy;
+use crate::s3::object::{ObjectHeaders, ObjectMeta, Precondition, check_key};
+
+/// How a multipart upload begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewUpload {
+    /// The headers of the object it becomes.
+    pub headers: ObjectHeaders,
+    /// The checksum that parts and object get, if any.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// A multipart upload that is neither completed nor aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its id.
+    pub id: String,
+    /// The bucket it goes to.
+    pub bucket: String,
+    /// The key it goes to.
+    pub key: String,
+    /// When it began.
+    pub initiated_at: OffsetDateTime,
+    /// The headers of the object it becomes.
+    pub headers: ObjectHeaders,
+    /// The checksum that parts and object get, if any.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// An uploaded part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// 1 to 10000.
+    pub number: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Entity tag without quotes: the MD5 in hex.
+    pub etag: String,
+    /// Its checksum, in base64.
+    pub checksum: Option<(ChecksumAlgorithm, String)>,
+    /// When it was stored.
+    pub last_modified: OffsetDateTime,
+}
+
+/// A part as the completing client lists it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CompletedPart {
+    /// Its number.
+    pub number: u32,
+    /// The entity tag (without quotes) that uploading it answered.
+    pub etag: String,
+    /// Checksums given for it, each in base64: compared when the part has one of that algorithm.
+    pub checksums: Vec<(ChecksumAlgorithm, String)>,
+}
+
+impl Store {
+    /// Begins a multipart upload and returns it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], those of [`check_key`], internal errors.
+    pub async fn create_upload(&self, bucket: &str, key: &str, new: NewUpload) -> Result<Upload, StoreError> {
+        check_key(key)?;
+        let mut id = [0; 24];
+        getrandom::fill(&mut id)
+            .map_err(std::io::Error::other)
+            .map_err(|source| StoreError::Io { doing: "drawing an upload id", source })?;
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), HEXLOWER.encode(&id));
+        self.write(move |transaction| {
+            require_bucket(transaction.db(), &bucket)?;
+            let upload = Upload {
+                id,
+                bucket,
+                key,
+                initiated_at: transaction.now(),
+                headers: new.headers,
+                checksum: new.checksum,
+            };
+            transaction.db().execute(
+                "INSERT INTO uploads (id, bucket, key, initiated_at, headers, algorithm, kind)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    upload.id,
+                    upload.bucket,
+                    upload.key,
+                    millis(upload.initiated_at),
+                    to_json(&upload.headers)?,
+                    upload.checksum.map(|(algorithm, _)| algorithm.name()),
+                    upload.checksum.map(|(_, kind)| kind.name()),
+                ],
+            )?;
+            Ok(upload)
+        })
+        .await
+    }
+
+    /// An unfinished upload.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`] also when it goes to another bucket or key; internal errors.
+    pub async fn upload(&self, bucket: &str, key: &str, id: &str) -> Result<Upload, StoreError> {
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), id.to_owned());
+        self.read(move |db| {
+            require_bucket(db, &bucket)?;
+            find_upload(db, &bucket, &key, &id)
+        })
+        .await
+    }
+
+    /// Makes staged bytes a part of an upload, in place of an earlier part of that number.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPartNumber`], [`StoreError::NoSuchUpload`], internal errors.
+    pub async fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        staged: Staged,
+    ) -> Result<Part, StoreError> {
+        check_part_number(i64::from(number))?;
+        let (bucket, key, upload) = (bucket.to_owned(), key.to_owned(), upload.to_owned());
+        self.write(move |transaction| {
+            find_upload(transaction.db(), &bucket, &key, &upload)?;
+            let replaced = transaction
+                .db()
+                .prepare_cached("SELECT blob FROM parts WHERE upload = ?1 AND number = ?2")?
+                .query_row(params![upload, number], |row| row.get(0))
+                .optional()?;
+            if let Some(blob) = replaced {
+                transaction.release(blob);
+            }
+            let part = Part {
+                number,
+                size: staged.size(),
+                etag: staged.etag(),
+                checksum: staged.checksum().map(|(algorithm, value)| (algorithm, value.to_owned())),
+                last_modified: transaction.now(),
+            };
+            transaction
+                .db()
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO parts (upload, number, blob, size, etag, algorithm, checksum,
+                                                   last_modified)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .execute(params![
+                    upload,
+                    number,
+                    staged.id(),
+                    to_i64(part.size)?,
+                    part.etag,
+                    part.checksum.as_ref().map(|(algorithm, _)| algorithm.name()),
+                    part.checksum.as_ref().map(|(_, value)| value),
+                    millis(part.last_modified),
+                ])?;
+            transaction.adopt(staged);
+            Ok(part)
+        })
+        .await
+    }
+
+    /// The parts of an upload by number: at most `limit` of those after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], internal errors.
+    pub async fn parts(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<Part>, StoreError> {
+        let (bucket, key, upload) = (bucket.to_owned(), key.to_owned(), upload.to_owned());
+        self.read(move |db| {
+            require_bucket(db, &bucket)?;
+            find_upload(db, &bucket, &key, &upload)?;
+            let parts = stored_parts(db, &upload, after, limit)?;
+            Ok(parts.into_iter().map(|(part, _)| part).collect())
+        })
+        .await
+    }
+
+    /// Makes an object of the listed parts, drops the others and ends the upload. `announced_size` and
+    /// `announced_checksum` are what the client says the object has, if it does. Completing again, after an answer
+    /// was lost, succeeds as long as the object is the one that this upload became.
+    ///
+    /// # Errors
+    /// [`StoreError::NoParts`], [`StoreError::InvalidPartOrder`], [`StoreError::InvalidPart`],
+    /// [`StoreError::PartTooSmall`], [`StoreError::SizeMismatch`], [`StoreError::DigestMismatch`],
+    /// [`StoreError::NoSuchUpload`] and those of [`Precondition::check`]; internal errors. The upload is then as it
+    /// was.
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the protocol's call")]
+    pub async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        listed: Vec<CompletedPart>,
+        announced_size: Option<u64>,
+        announced_checksum: Option<(ChecksumAlgorithm, String)>,
+        precondition: Precondition,
+    ) -> Result<ObjectMeta, StoreError> {
+        if listed.is_empty() {
+            return Err(StoreError::NoParts);
+        }
+        if !listed.is_sorted_by(|one, other| one.number < other.number) {
+            return Err(StoreError::InvalidPartOrder);
+        }
+        let minimum = self.options().minimum_part_size;
+        let (bucket, key, upload) = (bucket.to_owned(), key.to_owned(), upload.to_owned());
+        self.write(move |transaction| {
+            require_bucket(transaction.db(), &bucket)?;
+            let found = match find_upload(transaction.db(), &bucket, &key, &upload) {
+                Err(error @ StoreError::NoSuchUpload { .. }) => {
+                    return completed_before(transaction.db(), &bucket, &key, &upload)?.ok_or(error);
+                }
+                found => found?,
+            };
+            let parts = chosen(stored_parts(transaction.db(), &upload, 0, u32::MAX)?, &listed, minimum)?;
+            let size: u64 = parts.iter().map(|(part, _)| part.size).sum();
+            if let Some(announced) = announced_size.filter(|announced| *announced != size) {
+                return Err(StoreError::SizeMismatch { announced, found: size });
+            }
+            let checksum =
+                found.checksum.and_then(|(algorithm, kind)| object_checksum(algorithm, kind, &parts));
+            if let (Some((algorithm, value)), Some(checksum)) = (&announced_checksum, &checksum)
+                && *algorithm == checksum.algorithm
+                && *value != checksum.value
+            {
+                return Err(StoreError::DigestMismatch { name: algorithm.header() });
+            }
+            let object = NewObject {
+                bucket: &bucket,
+                key: &key,
+                etag: multipart_etag(&parts),
+                headers: found.headers,
+                checksum,
+                parts: u32::try_from(parts.len()).ok(),
+                upload: Some(&upload),
+                segments: parts.iter().map(|(part, blob)| (*blob, part.size)).collect(),
+                created_by: CreatedBy::CompleteMultipartUpload,
+            };
+            let meta = transaction.replace(object, &precondition)?;
+            end_upload(transaction, &upload)?;
+            Ok(meta)
+        })
+        .await
+    }
+
+    /// Ends an upload and drops its parts.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], internal errors.
+    pub async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<(), StoreError> {
+        let (bucket, key, upload) = (bucket.to_owned(), key.to_owned(), upload.to_owned());
+        self.write(move |transaction| {
+            require_bucket(transaction.db(), &bucket)?;
+            find_upload(transaction.db(), &bucket, &key, &upload)?;
+            end_upload(transaction, &upload)
+        })
+        .await
+    }
+
+    /// Aborts every upload that began before a moment; returns how many.
+    ///
+    /// # Errors
+    /// Internal errors.
+    pub async fn abort_uploads_before(&self, moment: OffsetDateTime) -> Result<usize, StoreError> {
+        self.write(move |transaction| {
+            let ids: Vec<String> = transaction
+                .db()
+                .prepare_cached("SELECT id FROM uploads WHERE initiated_at < ?1")?
+                .query_map([millis(moment)], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for id in &ids {
+                end_upload(transaction, id)?;
+            }
+            Ok(ids.len())
+        })
+        .await
+    }
+
+    /// The unfinished uploads of a bucket whose keys begin with the prefix, by key and id: at most `limit` of those
+    /// after the given key and, within it, id (`None`: after all uploads of the key).
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], internal errors.
+    pub async fn uploads(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<(&str, Option<&str>)>,
+        limit: u32,
+    ) -> Result<Vec<Upload>, StoreError> {
+        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        let (after_key, after_id) = after.unwrap_or(("", None));
+        let (after_key, after_id) = (after_key.to_owned(), after_id.map(str::to_owned));
+        self.read(move |db| {
+            require_bucket(db, &bucket)?;
+            let mut statement = db.prepare_cached(&format!(
+                "SELECT {UPLOAD} FROM uploads
+                 WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)
+                   AND (key > ?4 OR (key = ?4 AND id > ?5)) ORDER BY key, id LIMIT ?6"
+            ))?;
+            let bound = after_prefix(&prefix);
+            let mut rows = statement.query(params![bucket, prefix, bound, after_key, after_id, limit])?;
+            let mut uploads = Vec::new();
+            while let Some(row) = rows.next()? {
+                uploads.push(upload(row)?);
+            }
+            Ok(uploads)
+        })
+        .await
+    }
+}
+
+/// Refuses a part number outside 1..=10000.
+///
+/// # Errors
+/// [`StoreError::InvalidPartNumber`].
+pub(crate) fn check_part_number(number: i64) -> Result<u32, StoreError> {
+    u32::try_from(number)
+        .ok()
+        .filter(|number| (1..=10_000).contains(number))
+        .ok_or(StoreError::InvalidPartNumber { number })
+}
+
+const UPLOAD: &str = "id, bucket, key, initiated_at, headers, algorithm, kind";
+
+fn upload(row: &Row<'_>) -> Result<Upload, StoreError> {
+    let algorithm = row.get::<_, Option<String>>(5)?.and_then(|name| ChecksumAlgorithm::from_name(&name));
+    let kind = row.get::<_, Option<String>>(6)?.and_then(|name| ChecksumKind::from_name(&name));
+    Ok(Upload {
+        id: row.get(0)?,
+        bucket: row.get(1)?,
+        key: row.get(2)?,
+        initiated_at: time_of(row.get(3)?)?,
+        headers: from_json(&row.get::<_, String>(4)?)?,
+        checksum: algorithm.zip(kind),
+    })
+}
+
+fn find_upload(db: &Connection, bucket: &str, key: &str, id: &str) -> Result<Upload, StoreError> {
+    db.prepare_cached(&format!("SELECT {UPLOAD} FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3"))?
+        .query_row([id, bucket, key], |row| Ok(upload(row)))
+        .optional()?
+        .transpose()?
+        .ok_or_else(|| StoreError::NoSuchUpload { upload_id: id.to_owned() })
+}
+
+fn stored_parts(
+    db: &Connection,
+    id: &str,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<(Part, BlobId)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT number, size, etag, algorithm, checksum, last_modified, blob FROM parts
+         WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![id, after, limit])?;
+    let mut parts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let algorithm = row.get::<_, Option<String>>(3)?.and_then(|name| ChecksumAlgorithm::from_name(&name));
+        let part = Part {
+            number: row.get(0)?,
+            size: to_u64(row.get(1)?)?,
+            etag: row.get(2)?,
+            checksum: algorithm.zip(row.get(4)?),
+            last_modified: time_of(row.get(5)?)?,
+        };
+        parts.push((part, row.get(6)?));
+    }
+    Ok(parts)
+}
+
+/// The stored parts that the client lists, if they are what it says.
+fn chosen(
+    stored: Vec<(Part, BlobId)>,
+    listed: &[CompletedPart],
+    minimum: u64,
+) -> Result<Vec<(Part, BlobId)>, StoreError> {
+    let mut stored = stored.into_iter();
+    let mut parts = Vec::with_capacity(listed.len());
+    for (index, wanted) in listed.iter().enumerate() {
+        let invalid = |reason| StoreError::InvalidPart { number: wanted.number, reason };
+        // Both are in ascending order.
+        let (part, blob) = stored
+            .find(|(part, _)| part.number >= wanted.number)
+            .filter(|(part, _)| part.number == wanted.number)
+            .ok_or_else(|| invalid("was not uploaded"))?;
+        if part.etag != wanted.etag {
+            return Err(invalid("was uploaded with another entity tag"));
+        }
+        let differs = |(algorithm, value): &(ChecksumAlgorithm, String)| {
+            part.checksum.as_ref().is_some_and(|(stored, found)| stored == algorithm && found != value)
+        };
+        if wanted.checksums.iter().any(differs) {
+            return Err(invalid("was uploaded with another checksum"));
+        }
+        if part.size < minimum && index + 1 < listed.len() {
+            return Err(StoreError::PartTooSmall { number: part.number, size: part.size, minimum });
+        }
+        parts.push((part, blob));
+    }
+    Ok(parts)
+}
+
+/// `md5(md5s)-n`, as S3 computes it.
+fn multipart_etag(parts: &[(Part, BlobId)]) -> String {
+    let mut md5 = Md5::new();
+    for (part, _) in parts {
+        // Entity tags of parts are ours: the MD5 in hex.
+        md5.update(HEXLOWER.decode(part.etag.as_bytes()).unwrap_or_default());
+    }
+    format!("{}-{}", HEXLOWER.encode(&md5.finalize()), parts.len())
+}
+
+fn object_checksum(
+    algorithm: ChecksumAlgorithm,
+    kind: ChecksumKind,
+    parts: &[(Part, BlobId)],
+) -> Option<Checksum> {
+    let values = parts.iter().map(|(part, _)| {
+        let value = part.checksum.as_ref().filter(|(stored, _)| *stored == algorithm);
+        (value.map(|(_, value)| value.as_str()), part.size)
+    });
+    of_parts(algorithm, kind, values)
+}
+
+/// The object that an upload has become, if it is still there.
+fn completed_before(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+    upload: &str,
+) -> Result<Option<ObjectMeta>, StoreError> {
+    let sql = format!("SELECT {META} FROM objects WHERE bucket = ?1 AND key = ?2 AND upload = ?3");
+    let found = db.prepare_cached(&sql)?.query_row([bucket, key, upload], |row| Ok(meta(row))).optional()?;
+    Ok(found.transpose()?.map(|(_, meta)| meta))
+}
+
+fn end_upload(transaction: &mut WriteTransaction<'_>, upload: &str) -> Result<(), StoreError> {
+    for (_, blob) in stored_parts(transaction.db(), upload, 0, u32::MAX)? {
+        transaction.release(blob);
+    }
+    transaction.db().prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([upload])?;
+    transaction.db().prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([upload])?;
+    Ok(())
+}

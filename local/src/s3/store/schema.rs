@@ -1,0 +1,117 @@
+//! The store's tables and how a connection to them is set up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::s3::error::StoreError;
+
+/// `PRAGMA user_version` of [`SCHEMA`].
+const VERSION: i64 = 1;
+
+/// Keys are `TEXT` with the default collation, which compares bytes: the order in which S3 lists keys.
+/// An object is a list of segments, each one whole blob; several objects may share a blob after a copy.
+const SCHEMA: &str = "
+CREATE TABLE buckets (
+    name        TEXT PRIMARY KEY,
+    created_at  INTEGER NOT NULL, -- milliseconds since the Unix epoch, as all times here
+    watched     INTEGER NOT NULL  -- 1: writes leave notices
+) STRICT;
+
+CREATE TABLE objects (
+    id            INTEGER PRIMARY KEY,
+    bucket        TEXT NOT NULL REFERENCES buckets (name),
+    key           TEXT NOT NULL,
+    etag          TEXT NOT NULL,
+    size          INTEGER NOT NULL,
+    last_modified INTEGER NOT NULL,
+    sequencer     TEXT NOT NULL,
+    headers       TEXT NOT NULL,  -- JSON
+    checksum      TEXT,           -- JSON
+    parts         INTEGER,
+    upload        TEXT,           -- the multipart upload it was completed from
+    UNIQUE (bucket, key)
+) STRICT;
+
+CREATE TABLE segments (
+    object    INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
+    position  INTEGER NOT NULL,
+    blob      BLOB NOT NULL,
+    length    INTEGER NOT NULL,
+    PRIMARY KEY (object, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX segments_by_blob ON segments (blob);
+
+CREATE TABLE uploads (
+    id            TEXT PRIMARY KEY,
+    bucket        TEXT NOT NULL REFERENCES buckets (name),
+    key           TEXT NOT NULL,
+    initiated_at  INTEGER NOT NULL,
+    headers       TEXT NOT NULL,
+    algorithm     TEXT,
+    kind          TEXT
+) STRICT;
+CREATE INDEX uploads_by_key ON uploads (bucket, key, id);
+
+CREATE TABLE parts (
+    upload         TEXT NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
+    number         INTEGER NOT NULL,
+    blob           BLOB NOT NULL,
+    size           INTEGER NOT NULL,
+    etag           TEXT NOT NULL,
+    algorithm      TEXT,
+    checksum       TEXT,
+    last_modified  INTEGER NOT NULL,
+    PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX parts_by_blob ON parts (blob);
+
+-- The source of sequencers: it only rises, also when objects are deleted.
+CREATE TABLE sequence (value INTEGER NOT NULL) STRICT;
+INSERT INTO sequence VALUES (0);
+
+-- AUTOINCREMENT, so that an acknowledged id never comes back.
+CREATE TABLE notices (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    bucket        TEXT NOT NULL,
+    key           TEXT NOT NULL,
+    size          INTEGER NOT NULL,
+    etag          TEXT NOT NULL,
+    sequencer     TEXT NOT NULL,
+    content_type  TEXT,
+    event_name    TEXT NOT NULL,
+    event_time    INTEGER NOT NULL
+) STRICT;
+";
+
+/// Opens the connection that writes, creating the tables on first use.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL syncs the log on each commit: what a client was told is stored, survives a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Err(StoreError::SchemaTooNew { found, known: VERSION });
+    }
+    if found == 0 {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}

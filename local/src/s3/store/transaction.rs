@@ -1,0 +1,198 @@
+//! One write transaction and what it does to files once it has committed.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use time::OffsetDateTime;
+
+use super::blobs::BlobId;
+use super::read::{find, segments};
+use super::row::{millis, require_bucket, time_of, to_i64, to_json};
+use super::stage::{Staged, StagedFile};
+use crate::s3::checksum::Checksum;
+use crate::s3::error::StoreError;
+use crate::s3::notice::CreatedBy;
+use crate::s3::object::{ObjectHeaders, ObjectMeta, Precondition};
+
+/// A write transaction.
+pub(super) struct WriteTransaction<'a> {
+    db: Transaction<'a>,
+    now: OffsetDateTime,
+    /// Blobs that lost a reference here; dead if no reference is left at the end.
+    released: Vec<BlobId>,
+    /// Files that gained their first reference here; removed again if the transaction fails.
+    adopted: Vec<StagedFile>,
+    notice: Option<i64>,
+}
+
+/// What is left to do after a commit.
+pub(super) struct Effects {
+    /// Blobs that nothing references any more.
+    pub(super) dead: Vec<BlobId>,
+    /// The latest notice written.
+    pub(super) notice: Option<i64>,
+}
+
+/// An object about to become visible.
+pub(super) struct NewObject<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
+    pub(super) etag: String,
+    pub(super) headers: ObjectHeaders,
+    pub(super) checksum: Option<Checksum>,
+    pub(super) parts: Option<u32>,
+    pub(super) upload: Option<&'a str>,
+    pub(super) segments: Vec<(BlobId, u64)>,
+    pub(super) created_by: CreatedBy,
+}
+
+impl<'a> WriteTransaction<'a> {
+    pub(super) fn begin(connection: &'a mut Connection, now: OffsetDateTime) -> Result<Self, StoreError> {
+        let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Truncated as it is stored, so that what a writer is told equals what readers see.
+        let now = time_of(millis(now))?;
+        Ok(Self { db, now, released: Vec::new(), adopted: Vec::new(), notice: None })
+    }
+
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    pub(super) fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// Takes over a staged file that a row of this transaction references.
+    pub(super) fn adopt(&mut self, staged: Staged) {
+        self.adopted.push(staged.into_file());
+    }
+
+    /// Notes that a row referencing the blob is gone.
+    pub(super) fn release(&mut self, blob: BlobId) {
+        self.released.push(blob);
+    }
+
+    /// Makes an object visible under its key, in place of the one that is there, if the precondition holds.
+    pub(super) fn replace(
+        &mut self,
+        object: NewObject<'_>,
+        precondition: &Precondition,
+    ) -> Result<ObjectMeta, StoreError> {
+        let watched = require_bucket(&self.db, object.bucket)?;
+        let current = find(&self.db, object.bucket, object.key)?;
+        precondition.check(object.key, current.as_ref().map(|(_, meta)| meta.etag.as_str()))?;
+        if let Some((id, _)) = current {
+            self.remove(id)?;
+        }
+        let meta = ObjectMeta {
+            bucket: object.bucket.to_owned(),
+            key: object.key.to_owned(),
+            etag: object.etag,
+            size: object.segments.iter().map(|(_, length)| length).sum(),
+            last_modified: self.now,
+            sequencer: self.next_sequencer()?,
+            headers: object.headers,
+            checksum: object.checksum,
+            parts: object.parts,
+        };
+        self.insert(&meta, object.upload, &object.segments)?;
+        if watched {
+            self.leave_notice(&meta, object.created_by)?;
+        }
+        Ok(meta)
+    }
+
+    /// Removes an object's rows.
+    pub(super) fn remove(&mut self, object: i64) -> Result<(), StoreError> {
+        self.released.extend(segments(&self.db, object)?.into_iter().map(|(blob, _)| blob));
+        self.db.prepare_cached("DELETE FROM segments WHERE object = ?1")?.execute([object])?;
+        self.db.prepare_cached("DELETE FROM objects WHERE id = ?1")?.execute([object])?;
+        Ok(())
+    }
+
+    fn insert(
+        &self,
+        meta: &ObjectMeta,
+        upload: Option<&str>,
+        segments: &[(BlobId, u64)],
+    ) -> Result<(), StoreError> {
+        let checksum = meta.checksum.as_ref().map(to_json).transpose()?;
+        self.db
+            .prepare_cached(
+                "INSERT INTO objects (bucket, key, etag, size, last_modified, sequencer, headers, checksum, parts,
+                                      upload)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                meta.bucket,
+                meta.key,
+                meta.etag,
+                to_i64(meta.size)?,
+                millis(meta.last_modified),
+                meta.sequencer,
+                to_json(&meta.headers)?,
+                checksum,
+                meta.parts,
+                upload,
+            ])?;
+        let id = self.db.last_insert_rowid();
+        let mut statement = self.db.prepare_cached(
+            "INSERT INTO segments (object, position, blob, length) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for (position, (blob, length)) in (0_i64..).zip(segments) {
+            statement.execute(params![id, position, blob, to_i64(*length)?])?;
+        }
+        Ok(())
+    }
+
+    fn leave_notice(&mut self, meta: &ObjectMeta, created_by: CreatedBy) -> Result<(), StoreError> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO notices (bucket, key, size, etag, sequencer, content_type, event_name, event_time)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                meta.bucket,
+                meta.key,
+                to_i64(meta.size)?,
+                meta.etag,
+                meta.sequencer,
+                meta.headers.content_type,
+                created_by.event_name(),
+                millis(meta.last_modified),
+            ])?;
+        self.notice = Some(self.db.last_insert_rowid());
+        Ok(())
+    }
+
+    /// The next sequencer of the store: 16 hex digits, so that comparing the strings compares the numbers.
+    fn next_sequencer(&self) -> Result<String, StoreError> {
+        let value: i64 = self
+            .db
+            .prepare_cached("UPDATE sequence SET value = value + 1 RETURNING value")?
+            .query_row([], |row| row.get(0))?;
+        Ok(format!("{value:016X}"))
+    }
+
+    /// Commits durably.
+    pub(super) fn commit(self) -> Result<Effects, StoreError> {
+        let dead = self.dead()?;
+        let committed = self.db.commit();
+        // A commit that failed while syncing may still be found on the disk after a restart: then its files must be
+        // there. If it is not found, they are swept.
+        self.adopted.into_iter().for_each(StagedFile::keep);
+        committed?;
+        Ok(Effects { dead, notice: self.notice })
+    }
+
+    fn dead(&self) -> Result<Vec<BlobId>, StoreError> {
+        let mut referenced = self.db.prepare_cached(
+            "SELECT 1 FROM segments WHERE blob = ?1 UNION ALL SELECT 1 FROM parts WHERE blob = ?1 LIMIT 1",
+        )?;
+        let mut dead = Vec::new();
+        for blob in &self.released {
+            if referenced.query_row([blob], |_| Ok(())).optional()?.is_none() {
+                dead.push(*blob);
+            }
+        }
+        Ok(dead)
+    }
+}
