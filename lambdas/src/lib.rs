@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Reactions to the log and views computed from it, behind ports.
+//!
+//! Two kinds of consumers read the log's feed. [`react`] *does* things: it asks [`streamio_events::video::decide`] what
+//! follows, appends the decision, launches workers ([`launcher`]) and removes what was deleted ([`cleanup`]). [`views`]
+//! *computes* things: the status view ([`view_store`]) and the [`directory`] of tenants. [`uploads`] turns S3's notices
+//! into events, [`tasks`] turns the ends of workers into events, and [`sweep`] finds what is due although no event came.
+//!
+//! A record of the feed is only a hint: every handler reads the stream it is about, so duplicates and replays change
+//! nothing. Adapters live elsewhere: the one-machine platform brings its own, the cloud's come with the Lambda binaries.
+
+pub mod cleanup;
+pub mod directory;
+pub mod launcher;
+pub mod quarantine;
+pub mod react;
+pub mod sweep;
+pub mod tasks;
+pub mod uploads;
+pub mod view_store;
+pub mod views;
+
+/// An error of an adapter, with whatever it knows about its cause.
+pub type AdapterError = Box<dyn std::error::Error + Send + Sync>;

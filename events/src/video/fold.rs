@@ -138,7 +138,7 @@ impl Video {
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
-                    self.upload = None;
+                    self.deleted_etag = self.upload.take().map(|upload| upload.etag);
                     self.published = None;
                     self.source = None;
                     self.outputs = None;

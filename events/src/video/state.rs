@@ -37,6 +37,8 @@ pub struct Video {
     pub progress: u8,
     /// The current generation's object.
     pub upload: Option<Upload>,
+    /// The entity tag of the object that a deletion removes, once the video is deleted.
+    pub deleted_etag: Option<String>,
     /// The sequencer of the latest event about the object.
     pub sequencer: Option<String>,
     /// Grants that may still be used, with their expiry.
@@ -134,6 +136,7 @@ impl Video {
             phase: Phase::Waiting,
             progress: 0,
             upload: None,
+            deleted_etag: None,
             sequencer: None,
             open_grants: BTreeMap::new(),
             job: None,

@@ -1,0 +1,39 @@
+//! A stream whose record cannot be handled waits for an operator, and all others go on.
+
+use streamio_events::commit::NewCommit;
+use streamio_events::event::StreamQuarantined;
+use streamio_events::id::CommitId;
+use streamio_events::log::{EventLog, Expected};
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+
+/// Records once for each `version` that `stream` could not be handled from there on, and says so loudly.
+pub async fn report(
+    log: &dyn EventLog,
+    now: Timestamp,
+    stream: &StreamId,
+    version: u64,
+    error: &(dyn std::error::Error + Sync),
+) {
+    let reason = chain(error);
+    tracing::error!(stream = %stream, stream.version = version, error = %reason, "the stream is quarantined");
+    let id = CommitId::derived_from(&["quarantine", &stream.to_string(), &version.to_string()]);
+    let commit = NewCommit::new(id, now, [StreamQuarantined { version, reason }.into()]);
+    if let Err(error) = log.append(stream, Expected::Any, commit).await {
+        tracing::error!(stream = %stream, error = %error, "the quarantine could not be recorded");
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + Sync)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
