@@ -1,2 +1,78 @@
-//! x
-fn main() {}
+//! `cargo xtask <command>`: everything that builds, tests and shows Streamio, without product code.
+//!
+//! A tool that is missing is fetched with one line that says so, or is an error that names it; nothing is
+//! skipped silently. Every child runs in a process group of its own that ends with this process.
+
+mod clock;
+mod demo;
+mod process;
+mod rules;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::process::Interrupted;
+use crate::workspace::Workspace;
+
+/// Build and test automation of Streamio.
+///
+/// On a new machine, `cargo xtask demo` shows the whole product and `cargo xtask test` checks all of it. Both get
+/// what they need first: FFmpeg by the system's package manager, everything else into the user's cache
+/// folder (`$XDG_CACHE_HOME/streamio`, or `~/.cache/streamio`) under a name that carries its version.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Test(test::Args),
+    Demo(demo::Args),
+    Tools(tools::Args),
+    Clips(tools::clips::Args),
+    Rules(rules::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+                eprintln!("xtask: {interrupted}");
+                return interrupted.exit_code();
+            }
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    process::end_children_on_signals()?;
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Test(args) => test::run(&workspace, &args),
+        Command::Demo(args) => demo::run(&workspace, &args),
+        Command::Tools(args) => tools::run(&workspace, &args),
+        Command::Clips(args) => tools::clips::run(&workspace, &args),
+        Command::Rules(args) => rules::run(&workspace, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

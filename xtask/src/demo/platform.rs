@@ -1,0 +1,255 @@
+//! The platform as a child process, and the public commands that talk to it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::process::{Running, answer, check_interrupted, last_lines};
+
+/// How long `streamio up` may take until it answers requests.
+const START: Duration = Duration::from_secs(60);
+
+/// The line that `streamio up --json` prints when it is ready.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Ready {
+    pub(super) api: String,
+    pub(super) s3: String,
+    pub(super) cdn: String,
+    pub(super) data_dir: PathBuf,
+}
+
+/// A running platform, stopped when it is dropped.
+pub(super) struct Platform {
+    running: Running,
+    pub(super) ready: Ready,
+    cli: PathBuf,
+    data: PathBuf,
+    log: PathBuf,
+    /// Whether the directory was there before: it may then hold a project called `demo`.
+    fresh: bool,
+}
+
+impl Platform {
+    /// Starts it on `data` and waits until it is ready. Its log goes to a file in `work`.
+    pub(super) fn start(cli: &Path, data: &Path, work: &Path) -> Result<Self> {
+        let fresh = !data.exists();
+        let log = work.join("platform.log");
+        let mut command = Command::new(cli);
+        command.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
+        command.stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
+        let mut running = Running::start(command)?;
+        let stdout = running.child().stdout.take().context("the platform has no stdout")?;
+        let line = first_line(stdout);
+        let ready = wait_until_ready(&mut running, &line).with_context(|| log_end(&log))?;
+        Ok(Self { running, ready, cli: cli.to_owned(), data: data.to_owned(), log, fresh })
+    }
+
+    /// Creates a project through the operator's command, as one does while the platform runs.
+    pub(super) fn new_project(&self) -> Result<Api> {
+        let name = if self.fresh {
+            "demo".to_owned()
+        } else {
+            format!("demo-{}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+        };
+        let mut command = Command::new(&self.cli);
+        command.args(["project", "create", &name, "--json"]).arg("--data").arg(&self.data);
+        let project: Project = json(command)?;
+        Ok(Api { cli: self.cli.clone(), url: self.ready.api.clone(), project })
+    }
+
+    /// Waits until it ends.
+    pub(super) fn wait(&mut self) -> Result<ExitStatus> {
+        self.running.wait()
+    }
+
+    /// Ends it, and insists that it ends well when it is asked to.
+    pub(super) fn stop(mut self) -> Result<()> {
+        let status = self.running.stop()?;
+        if !status.success() {
+            bail!("the platform did not stop cleanly ({status})\n{}", self.log_end());
+        }
+        Ok(())
+    }
+
+    /// The end of its log, for messages.
+    pub(super) fn log_end(&self) -> String {
+        log_end(&self.log)
+    }
+}
+
+/// What `streamio project create --json` prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Project {
+    project_id: String,
+    api_key: String,
+}
+
+/// The public API as one project sees it, through the `streamio` command.
+pub(super) struct Api {
+    cli: PathBuf,
+    pub(super) url: String,
+    project: Project,
+}
+
+/// A video's status view, as far as it is read here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Video {
+    pub(super) state: String,
+    pub(super) outputs: Option<Outputs>,
+    error: Option<VideoError>,
+}
+
+#[derive(Debug, Deserialize)]
+struct VideoError {
+    code: String,
+    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Outputs {
+    pub(super) mp4_key: String,
+    pub(super) hls_key: String,
+    pub(super) renditions: Vec<serde_json::Value>,
+}
+
+/// The answer of `POST /playback-url`, as far as it is read here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Playback {
+    pub(super) signed_url: String,
+    pub(super) hls_url: Option<String>,
+}
+
+impl Video {
+    /// Why it is not ready.
+    pub(super) fn error_text(&self) -> String {
+        match &self.error {
+            Some(error) => format!("{} ({})", error.message, error.code),
+            None => "its view states no error".into(),
+        }
+    }
+}
+
+impl Api {
+    /// Uploads and waits until the video is ready or errored; progress is shown on stderr.
+    pub(super) fn upload(&self, file: &Path) -> Result<Video> {
+        let mut command = self.command();
+        command.arg("upload").arg(file).args(["--wait", "--json"]);
+        json(command)
+    }
+
+    pub(super) fn playback_url(&self, key: &str) -> Result<Playback> {
+        let mut command = self.command();
+        command.args(["playback-url", key, "--json"]);
+        json(command)
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.project.api_key
+    }
+
+    pub(super) fn project_id(&self) -> &str {
+        &self.project.project_id
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.cli);
+        command.env("STREAMIO_URL", &self.url).env("STREAMIO_API_KEY", self.key());
+        command
+    }
+}
+
+/// Runs a command that prints one JSON value.
+fn json<T: DeserializeOwned>(command: Command) -> Result<T> {
+    let name = command.get_args().next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let said = answer(command)?;
+    serde_json::from_str(&said).with_context(|| format!("the answer of `streamio {name} --json`"))
+}
+
+/// The first line of a pipe, when it comes. The rest is read too, so that the child never blocks on it.
+fn first_line(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // Only the first is waited for: later ones find the receiver gone.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+fn wait_until_ready(running: &mut Running, line: &mpsc::Receiver<String>) -> Result<Ready> {
+    match line.recv_timeout(START) {
+        Ok(line) => {
+            serde_json::from_str(&line).with_context(|| format!("`streamio up --json` printed {line:?}"))
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            let status = running.wait()?;
+            bail!("`streamio up` ended with {status} before it was ready")
+        }
+        Err(RecvTimeoutError::Timeout) => {
+            check_interrupted()?;
+            bail!("`streamio up` was not ready after {} s", START.as_secs())
+        }
+    }
+}
+
+fn log_end(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    format!("the end of its log:\n{}", last_lines(&text, 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Platform, Video};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    /// A program that behaves as `script` says, in place of `streamio`.
+    fn program(folder: &std::path::Path, script: &str) -> PathBuf {
+        let file = folder.join("streamio");
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    const UP: &str = r#"echo '{"api":"http://a","s3":"http://b","cdn":"http://c","dataDir":"/d"}'"#;
+
+    #[test]
+    fn a_platform_that_ends_before_it_is_ready_is_an_error_with_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let cli = program(folder.path(), "echo 'port 80 is taken' >&2; exit 4");
+        let error = Platform::start(&cli, &folder.path().join("data"), folder.path()).err().unwrap();
+        let text = format!("{error:#}");
+        assert!(text.contains("exit status: 4") && text.contains("port 80 is taken"), "{text}");
+    }
+
+    #[test]
+    fn a_platform_that_does_not_stop_cleanly_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let cli = program(folder.path(), &format!("trap 'exit 9' TERM; {UP}; sleep 1000 & wait"));
+        let platform = Platform::start(&cli, &folder.path().join("data"), folder.path()).unwrap();
+        assert_eq!(platform.ready.cdn, "http://c");
+        assert!(platform.stop().unwrap_err().to_string().contains("exit status: 9"));
+    }
+
+    #[test]
+    fn a_video_without_outputs_says_why() {
+        let json = r#"{"state": "errored", "error": {"code": "not_media", "message": "This is text.", "retryable": false}}"#;
+        let video: Video = serde_json::from_str(json).unwrap();
+        assert_eq!(video.error_text(), "This is text. (not_media)");
+    }
+}

@@ -1,0 +1,188 @@
+//! Whether it really plays: every frame of every rendition, through signed URLs, and not without them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::media::{self, Kind, Media, Track};
+
+/// What was played.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) hls: Media,
+    pub(super) mp4: Media,
+}
+
+/// The fastest rate that is made, in frames per second; faster sources are slowed to it.
+const FASTEST: f64 = 60.0;
+
+/// Plays the master playlist and the MP4 in full, and tries what must be refused.
+pub(super) fn check(source: &Media, renditions: usize, hls: &str, mp4: &str) -> Result<Played> {
+    let master = fetch(hls)?;
+    ensure!(master.starts_with("#EXTM3U"), "the HLS URL answers no playlist: {:.40}", master);
+    let listed = master.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).count();
+    ensure!(
+        listed == renditions && listed > 0,
+        "the master playlist lists {listed} renditions, the video's view {renditions}"
+    );
+    media::play(hls).context("playing the HLS stream")?;
+    let hls_media = media::probe(hls).context("decoding the HLS stream")?;
+    ensure!(
+        hls_media.variants.len() == listed,
+        "the master playlist lists {listed} renditions, ffprobe sees {}",
+        hls_media.variants.len()
+    );
+    for variant in &hls_media.variants {
+        check_tracks(source, &variant.tracks).context("an HLS rendition")?;
+    }
+    media::play(mp4).context("playing the MP4")?;
+    let mp4_media = media::probe(mp4).context("decoding the MP4")?;
+    check_tracks(source, &mp4_media.tracks).context("the MP4")?;
+    check_refusals(hls, mp4)?;
+    Ok(Played { hls: hls_media, mp4: mp4_media })
+}
+
+/// Video and audio are there when the source has them, and the video is there to its last frame.
+fn check_tracks(source: &Media, tracks: &[Track]) -> Result<()> {
+    if source.video().is_some() {
+        let video = tracks.iter().find(|track| track.kind == Kind::Video).context("it has no video")?;
+        ensure!(video.rate <= FASTEST + 0.5, "{} frames per second are too many", video.rate);
+        let expected = source.seconds * video.rate;
+        // A frame may be lost or doubled where rates are converted; a segment must not be.
+        let tolerance = (expected * 0.02).max(3.0);
+        #[expect(clippy::cast_precision_loss, reason = "a count of frames is far below 2^52")]
+        let difference = (video.frames as f64 - expected).abs();
+        ensure!(
+            video.frames > 0 && difference <= tolerance,
+            "{}x{}: {} frames decoded, {expected:.0} expected ({:.2} s at {:.2} frames per second)",
+            video.width,
+            video.height,
+            video.frames,
+            source.seconds,
+            video.rate
+        );
+    }
+    if source.audio().is_some() {
+        let audio = tracks.iter().find(|track| track.kind == Kind::Audio).context("it has no audio")?;
+        ensure!(audio.frames > 0, "its audio is empty");
+    }
+    Ok(())
+}
+
+/// Unsigned, altered and borrowed signatures are refused.
+fn check_refusals(hls: &str, mp4: &str) -> Result<()> {
+    for (name, url) in [("HLS", hls), ("MP4", mp4)] {
+        ensure!(status(url)? == 200, "the signed {name} URL is refused");
+        let (unsigned, query) =
+            url.split_once('?').with_context(|| format!("the {name} URL carries no signature"))?;
+        refused(unsigned, &format!("the {name} URL without its signature"))?;
+        let altered = alter_signature(query).with_context(|| format!("the {name} URL has no Signature"))?;
+        refused(&format!("{unsigned}?{altered}"), &format!("the {name} URL with an altered signature"))?;
+    }
+    let (hls_path, _) = hls.split_once('?').context("checked above")?;
+    let (_, mp4_query) = mp4.split_once('?').context("checked above")?;
+    refused(&format!("{hls_path}?{mp4_query}"), "the HLS path with the MP4's signature")
+}
+
+fn refused(url: &str, what: &str) -> Result<()> {
+    match status(url)? {
+        403 => Ok(()),
+        other => bail!("{what} answers {other}, not 403"),
+    }
+}
+
+/// The query with one character in the middle of its signature changed.
+fn alter_signature(query: &str) -> Option<String> {
+    let start = query.split('&').scan(0, |at, part| {
+        let here = *at;
+        *at += part.len() + 1;
+        Some((here, part))
+    });
+    let (at, signature) = start.into_iter().find(|(_, part)| part.starts_with("Signature="))?;
+    let middle = at + "Signature=".len() + (signature.len() - "Signature=".len()) / 2;
+    let other = if query.as_bytes().get(middle)? == &b'A' { "B" } else { "A" };
+    let mut altered = query.to_owned();
+    altered.replace_range(middle..=middle, other);
+    Some(altered)
+}
+
+/// The URL itself is left out of errors: it carries a signature.
+fn get(url: &str) -> Result<minreq::Response> {
+    minreq::get(url)
+        .with_timeout(Duration::from_secs(30).as_secs())
+        .send()
+        .map_err(|error| anyhow::anyhow!("the CDN did not answer: {error}"))
+}
+
+fn status(url: &str) -> Result<u16> {
+    Ok(u16::try_from(get(url)?.status_code)?)
+}
+
+fn fetch(url: &str) -> Result<String> {
+    let response = get(url)?;
+    ensure!(response.status_code == 200, "the signed HLS URL answers {}", response.status_code);
+    Ok(response.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{alter_signature, check_tracks};
+    use crate::demo::media::{Kind, Media, Track};
+
+    fn video(rate: f64, frames: u64) -> Track {
+        Track { kind: Kind::Video, codec: "h264".into(), width: 1280, height: 720, rate, frames }
+    }
+
+    fn audio(frames: u64) -> Track {
+        Track { kind: Kind::Audio, codec: "aac".into(), width: 0, height: 0, rate: 0.0, frames }
+    }
+
+    fn source(tracks: Vec<Track>) -> Media {
+        Media { seconds: 10.0, tracks, variants: vec![] }
+    }
+
+    fn says(source: &Media, tracks: &[Track]) -> String {
+        check_tracks(source, tracks).map_or_else(|error| error.to_string(), |()| "plays".into())
+    }
+
+    #[test]
+    fn a_missing_segment_is_noticed_and_a_rounded_frame_is_not() {
+        let source = source(vec![video(25.0, 250), audio(430)]);
+        assert_eq!(says(&source, &[video(25.0, 250), audio(430)]), "plays");
+        assert_eq!(says(&source, &[video(25.0, 247), audio(430)]), "plays");
+        let cut = says(&source, &[video(25.0, 150), audio(430)]);
+        assert_eq!(cut, "1280x720: 150 frames decoded, 250 expected (10.00 s at 25.00 frames per second)");
+        assert!(says(&source, &[video(25.0, 0), audio(430)]).contains("0 frames decoded"));
+    }
+
+    #[test]
+    fn tracks_that_the_source_has_must_be_there() {
+        let source = source(vec![video(25.0, 250), audio(430)]);
+        assert_eq!(says(&source, &[audio(430)]), "it has no video");
+        assert_eq!(says(&source, &[video(25.0, 250)]), "it has no audio");
+        assert_eq!(says(&source, &[video(25.0, 250), audio(0)]), "its audio is empty");
+    }
+
+    #[test]
+    fn a_source_without_audio_or_without_video_plays_as_it_is() {
+        assert_eq!(says(&source(vec![video(25.0, 250)]), &[video(25.0, 250)]), "plays");
+        assert_eq!(says(&source(vec![audio(430)]), &[audio(430)]), "plays");
+    }
+
+    #[test]
+    fn more_than_sixty_frames_per_second_are_too_many() {
+        let source = source(vec![video(120.0, 1200)]);
+        assert_eq!(says(&source, &[video(60.0, 600)]), "plays");
+        assert_eq!(says(&source, &[video(120.0, 1200)]), "120 frames per second are too many");
+    }
+
+    #[test]
+    fn an_altered_signature_differs_in_one_character() {
+        assert_eq!(
+            alter_signature("Policy=xx&Signature=abcde&Key-Pair-Id=K").unwrap(),
+            "Policy=xx&Signature=abAde&Key-Pair-Id=K"
+        );
+        assert_eq!(alter_signature("Signature=abAde").unwrap(), "Signature=abBde");
+        assert_eq!(alter_signature("Expires=1"), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! What a room pulls in, transitively: the whole tree of `cargo tree`, with that room's features only.
+//!
+//! `cargo metadata` unites the features of all rooms, so it cannot tell what one room alone needs.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Violation;
+use crate::process::capture_ok;
+
+/// Crates that must not be in a tree.
+struct Purity {
+    package: &'static str,
+    /// None: this machine's.
+    target: Option<&'static str>,
+    /// A name, or a prefix that ends in `*`.
+    without: &'static [&'static str],
+    why: &'static str,
+}
+
+const PURE: &[Purity] = &[
+    Purity {
+        package: "streamio-events",
+        target: None,
+        without: EVENTS_WITHOUT,
+        why: "events is pure by default: no runtime, SDK, database, clock or randomness",
+    },
+    Purity {
+        package: "streamio-events",
+        target: Some("wasm32-unknown-unknown"),
+        without: EVENTS_WITHOUT,
+        why: "events is pure by default: no runtime, SDK, database, clock or randomness",
+    },
+    Purity {
+        package: "streamio-edge",
+        target: Some("wasm32-unknown-unknown"),
+        without: &[
+            "tokio",
+            "tokio-*",
+            "hyper",
+            "hyper-*",
+            "reqwest",
+            "mio",
+            "aws-sdk-*",
+            "rusqlite",
+            "libsqlite3-sys",
+        ],
+        why: "edge is one Wasm module: no sockets, no threads, no SDK, no database",
+    },
+];
+
+const EVENTS_WITHOUT: &[&str] = &[
+    "tokio",
+    "tokio-*",
+    "async-std",
+    "smol",
+    "mio",
+    "hyper",
+    "reqwest",
+    "aws-*",
+    "rusqlite",
+    "libsqlite3-sys",
+    "getrandom",
+    "rand",
+    "fastrand",
+    "uuid",
+    "chrono",
+    "instant",
+    "web-time",
+    "proptest",
+];
+
+/// Asks cargo for each tree and looks for what must not be in it.
+pub(super) fn check(root: &Path) -> Result<Vec<Violation>> {
+    let mut violations = Vec::new();
+    for purity in PURE {
+        violations.extend(check_tree(purity, &tree(root, purity)?));
+    }
+    Ok(violations)
+}
+
+/// Default features and normal dependencies only; a name and a version per line.
+fn tree(root: &Path, purity: &Purity) -> Result<String> {
+    let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    command.current_dir(root).args(["tree", "--prefix", "none", "--edges", "normal,no-proc-macro"]);
+    command.args(["--package", purity.package]);
+    if let Some(target) = purity.target {
+        command.args(["--target", target]);
+    }
+    capture_ok(command)
+}
+
+fn check_tree(purity: &Purity, tree: &str) -> Vec<Violation> {
+    let mut names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let target = purity.target.unwrap_or("this machine");
+    if !names.contains(&purity.package) {
+        return vec![Violation::new(
+            purity.package,
+            format!("its dependency tree for {target} could not be read"),
+        )];
+    }
+    names
+        .iter()
+        .filter(|name| purity.without.iter().any(|banned| matches(banned, name)))
+        .map(|name| Violation::new(purity.package, format!("pulls in {name} on {target}: {}", purity.why)))
+        .collect()
+}
+
+fn matches(banned: &str, name: &str) -> bool {
+    match banned.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == banned,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PURE, check_tree};
+
+    const CLEAN: &str = "streamio-edge v0.1.0 (/a/edge)\nstreamio-events v0.1.0 (/a/events)\nserde v1.0.1\nserde v1.0.1 (*)\n";
+
+    #[test]
+    fn a_pure_tree_is_left_alone() {
+        for purity in PURE {
+            assert_eq!(check_tree(purity, CLEAN), []);
+        }
+    }
+
+    #[test]
+    fn a_runtime_a_database_an_sdk_or_a_source_of_chance_in_events_is_found() {
+        for name in [
+            "tokio",
+            "tokio-util",
+            "rusqlite",
+            "aws-sdk-dynamodb",
+            "aws-sigv4",
+            "getrandom",
+            "rand",
+            "chrono",
+        ] {
+            let violations = check_tree(&PURE[0], &format!("{CLEAN}{name} v1.2.3\n{name} v1.2.3 (*)\n"));
+            assert_eq!(violations.len(), 1, "{name}");
+            assert!(violations[0].message.starts_with(&format!("pulls in {name} on this machine")));
+        }
+    }
+
+    #[test]
+    fn sockets_and_sdks_in_the_wasm_module_are_found() {
+        for name in ["tokio", "hyper", "hyper-util", "reqwest", "mio", "aws-sdk-s3"] {
+            assert_eq!(check_tree(&PURE[2], &format!("{CLEAN}{name} v1.2.3\n")).len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_begins_alike_is_another_crate() {
+        assert_eq!(check_tree(&PURE[0], &format!("{CLEAN}rand_core v0.6.4\nmiow v1.0.0\n")), []);
+    }
+
+    #[test]
+    fn an_empty_tree_is_a_violation_not_a_pass() {
+        assert_eq!(check_tree(&PURE[0], "").len(), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! Nothing unfinished, no test that is not run.
+
+use super::{Source, Violation, place, tokens};
+use tokens::{Kind, Token};
+
+const MACROS: [&str; 3] = ["todo", "unimplemented", "dbg"];
+
+pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for pair in tokens.windows(2) {
+        if pair[0].kind == Kind::Ident && MACROS.contains(&pair[0].text.as_str()) && pair[1].is("!") {
+            let message = format!("`{}!` must not be committed", pair[0].text);
+            violations.push(Violation::new(place(file, &pair[0]), message));
+        }
+    }
+    for open in tokens::attributes(tokens) {
+        let inside = &tokens[open + 1..tokens::closing(tokens, open)];
+        if ignores_a_test(inside) {
+            let message = "a test that is ignored tests nothing: make it run, or delete it";
+            violations.push(Violation::new(place(file, &tokens[open]), message));
+        }
+        if ignores_an_example(inside) {
+            let message = "an example that is ignored is not tested: make it run, or mark it `text`";
+            violations.push(Violation::new(place(file, &tokens[open]), message));
+        }
+    }
+    violations
+}
+
+/// `#[ignore]`, `#[ignore = "…"]`, `#[cfg_attr(…, ignore)]`.
+fn ignores_a_test(inside: &[Token]) -> bool {
+    match inside.first() {
+        Some(first) if first.is("cfg_attr") => inside.iter().any(|token| token.is("ignore")),
+        Some(first) => first.is("ignore"),
+        None => false,
+    }
+}
+
+/// A fence with `ignore` in a doc comment, which is `doc = "…"` here.
+fn ignores_an_example(inside: &[Token]) -> bool {
+    let [name, .., literal] = inside else { return false };
+    let text = literal.text.trim_matches('"').trim();
+    name.is("doc")
+        && text.strip_prefix("```").is_some_and(|fence| fence.split(',').any(|word| word.trim() == "ignore"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::violations;
+
+    #[test]
+    fn unfinished_code_is_found_in_product_and_test_code() {
+        for name in ["todo", "unimplemented", "dbg"] {
+            for path in ["edge/src/a.rs", "edge/tests/a.rs"] {
+                let found = violations(path, &format!("\nfn a() {{ {name}!(\"later\") }}"));
+                assert_eq!(found, [format!("{path}:2: `{name}!` must not be committed")]);
+            }
+        }
+    }
+
+    #[test]
+    fn talking_about_it_is_not_doing_it() {
+        assert_eq!(violations("edge/src/a.rs", "// todo!()\nfn todo() { \"dbg!(1)\"; todo(); }"), [""; 0]);
+    }
+
+    #[test]
+    fn an_ignored_test_is_found() {
+        for attribute in ["#[ignore]", "#[ignore = \"slow\"]", "#[cfg_attr(windows, ignore)]"] {
+            let found = violations(
+                "edge/src/a.rs",
+                &format!("#[cfg(test)] mod tests {{ #[test] {attribute} fn a() {{}} }}"),
+            );
+            assert_eq!(found.len(), 1, "{attribute}");
+        }
+        assert_eq!(violations("edge/src/a.rs", "#[serde(skip, ignore)] struct A;"), [""; 0]);
+    }
+
+    #[test]
+    fn an_ignored_example_is_found() {
+        assert_eq!(violations("edge/src/a.rs", "/// ```rust,ignore\n/// a\n/// ```\nfn a() {}").len(), 1);
+        assert_eq!(violations("edge/src/a.rs", "/// ```text\n/// ignore\n/// ```\nfn a() {}"), [""; 0]);
+    }
+}

