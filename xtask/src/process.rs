@@ -115,11 +115,6 @@ impl Running {
         Ok(status)
     }
 
-    /// Whether it has ended already.
-    pub(crate) fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
-    }
-
     /// Ends the group: SIGTERM, then SIGKILL when the child has not ended within the grace period.
     pub(crate) fn stop(&mut self) -> io::Result<ExitStatus> {
         let _ = kill_process_group(self.group, Signal::TERM);
@@ -150,8 +145,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let registered =
-            GROUPS.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|group| *group == self.group);
+        let registered = GROUPS.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.group);
         if registered {
             let _ = self.stop();
         }

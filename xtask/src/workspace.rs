@@ -9,6 +9,8 @@ use xshell::Shell;
 /// The checkout this xtask was built in, and a shell whose current directory is its root.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
+    /// Where fetched things live: a folder of this user, shared by all checkouts, one folder per version.
+    pub(crate) cache: PathBuf,
     pub(crate) shell: Shell,
 }
 
@@ -25,12 +27,11 @@ impl Workspace {
         }
         let shell = Shell::new()?;
         shell.change_dir(&root);
-        Ok(Self { root, shell })
-    }
-
-    /// Where fetched things live: a folder of this user, shared by all checkouts, one folder per version.
-    pub(crate) fn cache(&self) -> Result<PathBuf> {
-        cache_under(env::var_os("XDG_CACHE_HOME").map(PathBuf::from), env::var_os("HOME").map(PathBuf::from))
+        let cache = cache_under(
+            env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
+            env::var_os("HOME").map(PathBuf::from),
+        )?;
+        Ok(Self { root, cache, shell })
     }
 }
 
@@ -47,18 +48,12 @@ mod tests {
     use super::cache_under;
     use std::path::PathBuf;
 
-    fn path(text: &str) -> Option<PathBuf> {
-        Some(PathBuf::from(text))
-    }
-
     #[test]
     fn the_cache_is_where_the_xdg_rule_puts_it() {
-        assert_eq!(cache_under(path("/x"), path("/home/a")).unwrap(), PathBuf::from("/x/streamio"));
-        assert_eq!(
-            cache_under(path("x"), path("/home/a")).unwrap(),
-            PathBuf::from("/home/a/.cache/streamio")
-        );
-        assert_eq!(cache_under(None, path("/home/a")).unwrap(), PathBuf::from("/home/a/.cache/streamio"));
+        let under = |xdg: Option<&str>| cache_under(xdg.map(PathBuf::from), Some("/home/a".into())).unwrap();
+        assert_eq!(under(Some("/x")), PathBuf::from("/x/streamio"));
+        assert_eq!(under(Some("x")), PathBuf::from("/home/a/.cache/streamio"));
+        assert_eq!(under(None), PathBuf::from("/home/a/.cache/streamio"));
         assert!(cache_under(None, None).unwrap_err().to_string().contains("XDG_CACHE_HOME"));
     }
 }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::process::{Running, answer, check_interrupted, last_lines};
 
 /// How long `streamio up` may take until it answers requests.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// The line that `streamio up --json` prints when it is ready.
 #[derive(Debug, Deserialize)]

@@ -1,10 +1,11 @@
 //! Whether it really plays: every frame of every rendition, through signed URLs, and not without them.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 
 use super::media::{self, Kind, Media, Track};
+
+/// The platform is on this machine: an answer that takes longer never comes.
+const TIMEOUT_SECONDS: u64 = 30;
 
 /// What was played.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ const FASTEST: f64 = 60.0;
 /// Plays the master playlist and the MP4 in full, and tries what must be refused.
 pub(super) fn check(source: &Media, renditions: usize, hls: &str, mp4: &str) -> Result<Played> {
     let master = fetch(hls)?;
-    ensure!(master.starts_with("#EXTM3U"), "the HLS URL answers no playlist: {:.40}", master);
+    ensure!(master.starts_with("#EXTM3U"), "the HLS URL answers no playlist: {master:.40}");
     let listed = master.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).count();
     ensure!(
         listed == renditions && listed > 0,
@@ -109,13 +110,13 @@ fn alter_signature(query: &str) -> Option<String> {
 /// The URL itself is left out of errors: it carries a signature.
 fn get(url: &str) -> Result<minreq::Response> {
     minreq::get(url)
-        .with_timeout(Duration::from_secs(30).as_secs())
+        .with_timeout(TIMEOUT_SECONDS)
         .send()
         .map_err(|error| anyhow::anyhow!("the CDN did not answer: {error}"))
 }
 
 fn status(url: &str) -> Result<u16> {
-    Ok(u16::try_from(get(url)?.status_code)?)
+    Ok(get(url)?.status_code)
 }
 
 fn fetch(url: &str) -> Result<String> {

@@ -84,8 +84,8 @@ mod tests {
         let expected = "
   fmt               1.00 s   ok
   advisories        2.00 s   NOT RUN
-  tests        3 min 05 s   FAILED
-  total        3 min 08 s
+  tests         3 min 05 s   FAILED
+  total         3 min 08 s
   1 more step was not reached (--keep-going goes on after a failure)
 ";
         assert_eq!(summary(&steps, 4, Duration::from_secs(188)), expected);

@@ -20,7 +20,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(program) = path::find("cargo-deny").filter(is_pinned_version) {
         return Ok(program);
     }
-    let folder = workspace.cache()?.join(format!("tools/cargo-deny-{VERSION}"));
+    let folder = workspace.cache.join(format!("tools/cargo-deny-{VERSION}"));
     let program = folder.join("bin/cargo-deny");
     if program.is_file() {
         return Ok(program);

