@@ -33,7 +33,7 @@ pub(super) struct CanonicalHeaders(Vec<(HeaderName, HeaderValue)>);
 impl CanonicalHeaders {
     pub(super) fn new(request: &RequestParts<'_>, placement: Placement) -> Result<Self, SigningError> {
         let mut headers = Vec::with_capacity(request.headers.len() + 4);
-        let host = HeaderValue::from_str(host(request.origin)?).map_err(|_| SigningError::InvalidOrigin)?;
+        let host = ascii(host(request.origin)?).ok_or(SigningError::InvalidOrigin)?;
         headers.push((http::header::HOST, host));
         for (name, value) in request.headers {
             let parsed = HeaderName::from_bytes(name.as_bytes())
@@ -44,8 +44,8 @@ impl CanonicalHeaders {
             {
                 return Err(SigningError::ReservedHeader { name: parsed.to_string() });
             }
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| SigningError::InvalidHeaderValue { name: parsed.to_string() })?;
+            let value =
+                ascii(value).ok_or_else(|| SigningError::InvalidHeaderValue { name: parsed.to_string() })?;
             headers.push((parsed, value));
         }
         let mut headers = Self(headers);
@@ -91,6 +91,11 @@ impl CanonicalHeaders {
             out.push('\n');
         }
     }
+}
+
+/// Visible ASCII, spaces and tabs; a `HeaderValue` alone would also take other text as bytes.
+fn ascii(value: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(value).ok().filter(|_| value.is_ascii())
 }
 
 /// The value of `Host`, which is the origin without its scheme.

@@ -1,0 +1,523 @@
+//! Every signature equals the one that the `aws-sigv4` crate makes for the same request.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
+};
+use http::Method;
+use proptest::prelude::*;
+use streamio_edge::sign::s3::{AddressStyle, Bucket, BucketSigner, ObjectRequest};
+use streamio_edge::sign::sigv4::{
+    Credentials, MAX_EXPIRES_IN, Payload, RequestParts, SignedRequest, Signer, SigningError,
+};
+
+use crate::encoding::percent;
+
+const UNRESERVED: &str = "-_.~";
+const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
+
+type Pairs = Vec<(String, String)>;
+
+/// A bucket, and independently of how we address it, the URL under which its objects lie.
+#[derive(Debug, Clone)]
+struct Place {
+    endpoint: &'static str,
+    region: &'static str,
+    bucket: String,
+    style: AddressStyle,
+    base_url: String,
+}
+
+#[derive(Debug, Clone)]
+struct Secrets {
+    id: String,
+    secret: String,
+    token: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Request {
+    method: Method,
+    key: String,
+    query: Pairs,
+    headers: Pairs,
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    let label = "[a-z0-9][a-z0-9-]{1,20}[a-z0-9]";
+    let by_host = (label, 0..4_usize).prop_map(|(bucket, which)| {
+        let (endpoint, region, base_url) = match which {
+            0 => (
+                "https://s3.eu-west-1.amazonaws.com",
+                "eu-west-1",
+                format!("https://{bucket}.s3.eu-west-1.amazonaws.com/"),
+            ),
+            1 => ("http://localhost:9000", "us-east-1", format!("http://{bucket}.localhost:9000/")),
+            2 => (
+                "https://Storage.Example:443/base",
+                "auto",
+                format!("https://{bucket}.storage.example/base/"),
+            ),
+            _ => (
+                "http://s3.example:80/a%20b/c/",
+                "us_local-1",
+                format!("http://{bucket}.s3.example/a%20b/c/"),
+            ),
+        };
+        Place { endpoint, region, bucket, style: AddressStyle::VirtualHosted, base_url }
+    });
+    let dotted = (label, prop::option::of(label)).prop_map(|(first, second)| match second {
+        Some(second) => format!("{first}.{second}"),
+        None => first,
+    });
+    let by_path = (dotted, 0..4_usize).prop_map(|(bucket, which)| {
+        let (endpoint, region, base_url) = match which {
+            0 => (
+                "https://s3.eu-west-1.amazonaws.com/",
+                "eu-west-1",
+                format!("https://s3.eu-west-1.amazonaws.com/{bucket}/"),
+            ),
+            1 => ("http://127.0.0.1:9000", "us-east-1", format!("http://127.0.0.1:9000/{bucket}/")),
+            2 => ("http://[::1]:9000/base", "auto", format!("http://[::1]:9000/base/{bucket}/")),
+            _ => ("https://s3.example:443", "us-east-1", format!("https://s3.example/{bucket}/")),
+        };
+        Place { endpoint, region, bucket, style: AddressStyle::Path, base_url }
+    });
+    prop_oneof![by_host, by_path]
+}
+
+fn secrets() -> impl Strategy<Value = Secrets> {
+    ("[A-Za-z0-9_.-]{1,40}", "[ -~]{1,60}", prop::option::of("[!-~]{1,300}"))
+        .prop_map(|(id, secret, token)| Secrets { id, secret, token })
+}
+
+/// Any text, and text made of what has broken signers before.
+fn hostile_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[a-z0-9]{1,5}",
+        any::<char>().prop_map(String::from),
+        prop::sample::select(vec![
+            "/",
+            "//",
+            ".",
+            "..",
+            "/./",
+            "/../",
+            " ",
+            "  ",
+            "+",
+            "%",
+            "%2F",
+            "%25",
+            "%%",
+            "'",
+            "\"",
+            "~",
+            "*",
+            "(",
+            ")",
+            "!",
+            "?",
+            "#",
+            "&",
+            "=",
+            ";",
+            ":",
+            "@",
+            "\\",
+            "\0",
+            "\n",
+            "\u{7f}",
+            "é",
+            "e\u{301}",
+            "日本語",
+            "𝄞",
+            "🎬",
+        ])
+        .prop_map(String::from),
+    ];
+    prop::collection::vec(piece, 1..20).prop_map(|pieces| pieces.concat())
+}
+
+fn keys() -> impl Strategy<Value = String> {
+    hostile_text().prop_filter("S3's limit", |key| key.len() <= 1024)
+}
+
+fn headers() -> impl Strategy<Value = Pairs> {
+    let known = prop::sample::select(vec![
+        "content-type",
+        "Content-Type",
+        "content-length",
+        "content-md5",
+        "x-amz-checksum-sha256",
+        "if-none-match",
+        "If-Match",
+        "x-amz-acl",
+        "x-amz-meta-title",
+        "X-Amz-Meta-Title",
+        "x-amz-storage-class",
+        "range",
+        "date",
+    ])
+    .prop_map(String::from);
+    let name = prop_oneof![3 => known, 1 => "x-amz-meta-[a-z0-9-]{1,12}", 1 => "[A-Za-z]{1,3}[A-Za-z0-9!#$&'*.^_|~-]{5,12}"];
+    let value = prop_oneof!["[!-~]{0,20}", "[ -~\t]{0,20}", " {0,3}[a-z]{0,3} {0,3}[a-z]{1,3} {0,3}"];
+    prop::collection::vec((name, value), 0..6)
+}
+
+fn query() -> impl Strategy<Value = Pairs> {
+    let known = prop::sample::select(vec![
+        ("partNumber", "7"),
+        ("uploadId", "a/b+c=="),
+        ("uploads", ""),
+        ("versionId", "~"),
+        ("X-Amz-Checksum-Mode", "1"),
+        ("a", ""),
+        ("a-", ""),
+        ("a.", "2"),
+        ("a", "1"),
+        ("A", "="),
+        ("X-Amz-", ""),
+        ("Zz", "&"),
+        ("0", "0"),
+    ])
+    .prop_map(|(name, value)| (name.to_owned(), value.to_owned()));
+    prop::collection::vec(
+        prop_oneof![known, (hostile_text(), prop_oneof![Just(String::new()), hostile_text()])],
+        0..5,
+    )
+}
+
+fn methods() -> impl Strategy<Value = Method> {
+    prop::sample::select(vec![Method::PUT, Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+}
+
+fn requests() -> impl Strategy<Value = Request> {
+    (methods(), keys(), query(), headers()).prop_map(|(method, key, query, headers)| Request {
+        method,
+        key,
+        query,
+        headers,
+    })
+}
+
+fn borrowed(pairs: &Pairs) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    pairs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
+}
+
+impl Place {
+    fn signer(&self, secrets: &Secrets) -> BucketSigner {
+        let bucket =
+            Bucket::new(self.endpoint, self.region, &self.bucket, self.style).expect("a valid bucket");
+        BucketSigner::new(bucket, secrets.ours())
+    }
+}
+
+impl Secrets {
+    fn ours(&self) -> Credentials {
+        let credentials = Credentials::new(&self.id, &self.secret).expect("valid credentials");
+        match &self.token {
+            Some(token) => credentials.with_session_token(token).expect("a valid token"),
+            None => credentials,
+        }
+    }
+
+    fn theirs(&self) -> aws_credential_types::Credentials {
+        aws_credential_types::Credentials::new(&self.id, &self.secret, self.token.clone(), None, "test")
+    }
+}
+
+impl Request {
+    fn ours(&self) -> ObjectRequest<'_> {
+        let mut request = ObjectRequest::new(self.method.clone(), &self.key);
+        for (name, value) in &self.query {
+            request = request.query(name, value);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request
+    }
+
+    fn url(&self, base_url: &str) -> String {
+        with_query(base_url.to_owned() + &percent(&self.key, "-_.~/"), &self.query)
+    }
+}
+
+fn with_query(mut url: String, query: &Pairs) -> String {
+    for (index, (name, value)) in query.iter().enumerate() {
+        url.push(if index == 0 { '?' } else { '&' });
+        url.push_str(&format!("{}={}", percent(name, UNRESERVED), percent(value, UNRESERVED)));
+    }
+    url
+}
+
+fn s3_settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings
+}
+
+/// What the peer adds to the request.
+fn peer(
+    method: &Method,
+    url: &str,
+    headers: &Pairs,
+    body: SignableBody<'_>,
+    (secrets, region, service, now): (&Secrets, &str, &str, i64),
+    settings: SigningSettings,
+) -> SigningInstructions {
+    let identity = secrets.theirs().into();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(now.try_into().expect("after 1970"));
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(service)
+        .time(time)
+        .settings(settings)
+        .build()
+        .expect("all parameters are set")
+        .into();
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let request =
+        SignableRequest::new(method.as_str(), url, headers, body).expect("a request the peer takes");
+    sign(request, &params).expect("the peer signs").into_parts().0
+}
+
+fn assert_headers_are_the_peers(
+    ours: &SignedRequest,
+    peers: SigningInstructions,
+    given: &Pairs,
+) -> Result<(), TestCaseError> {
+    let mut expected: Vec<(String, String)> =
+        given.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+    expected.extend(
+        peers.into_parts().0.iter().map(|header| (header.name().to_owned(), header.value().to_owned())),
+    );
+    let mut actual: Vec<_> = ours
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    expected.sort();
+    actual.sort();
+    prop_assert_eq!(actual, expected);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn a_presigned_url_is_the_one_of_the_aws_sigv4_crate(
+        place in places(),
+        secrets in secrets(),
+        request in requests(),
+        expires_in in prop_oneof![1..=MAX_EXPIRES_IN, Just(1), Just(MAX_EXPIRES_IN)],
+        now in 0..=LAST_SECOND_OF_9999,
+    ) {
+        let ours = place.signer(&secrets).presign(&request.ours(), expires_in, now).unwrap();
+
+        let mut settings = s3_settings();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(expires_in.into()));
+        let url = request.url(&place.base_url);
+        let scope = (&secrets, place.region, "s3", now);
+        let peers = peer(&request.method, &url, &request.headers, SignableBody::UnsignedPayload, scope, settings);
+        let mut signed = http::Request::builder().uri(url).body(()).unwrap();
+        peers.apply_to_request_http1x(&mut signed);
+
+        prop_assert_eq!(ours.as_str(), signed.uri().to_string());
+    }
+
+    #[test]
+    fn a_signed_s3_request_is_the_one_of_the_aws_sigv4_crate(
+        place in places(),
+        secrets in secrets(),
+        request in requests(),
+        body in prop::option::of(prop::collection::vec(any::<u8>(), 0..200)),
+        now in 0..=LAST_SECOND_OF_9999,
+    ) {
+        let payload = body.as_deref().map_or(Payload::Unsigned, Payload::Bytes);
+        let ours = place.signer(&secrets).sign(&request.ours(), payload, now).unwrap();
+
+        let mut settings = s3_settings();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let body = body.as_deref().map_or(SignableBody::UnsignedPayload, SignableBody::Bytes);
+        let url = request.url(&place.base_url);
+        let scope = (&secrets, place.region, "s3", now);
+        let peers = peer(&request.method, &url, &request.headers, body, scope, settings);
+
+        prop_assert_eq!(&ours.url, &url);
+        prop_assert_eq!(&ours.method, &request.method);
+        assert_headers_are_the_peers(&ours, peers, &request.headers)?;
+    }
+
+    #[test]
+    fn a_signed_request_to_another_service_is_the_one_of_the_aws_sigv4_crate(
+        secrets in secrets(),
+        method in methods(),
+        path in hostile_text(),
+        query in query(),
+        headers in headers(),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        service in prop::sample::select(vec!["kinesis", "dynamodb", "ecs", "execute-api"]),
+        now in 0..=LAST_SECOND_OF_9999,
+    ) {
+        let origin = format!("https://{service}.eu-west-1.amazonaws.com");
+        let path = format!("/{}", percent(&path, "-_.~/"));
+        let signer = Signer::new(secrets.ours(), "eu-west-1", service).unwrap();
+        let parts =
+            RequestParts { method: &method, origin: &origin, path: &path, query: &borrowed(&query), headers: &borrowed(&headers) };
+        let ours = signer.sign(&parts, Payload::Bytes(&body), now).unwrap();
+
+        let url = with_query(origin.clone() + &path, &query);
+        let scope = (&secrets, "eu-west-1", service, now);
+        let peers = peer(&method, &url, &headers, SignableBody::Bytes(&body), scope, SigningSettings::default());
+
+        prop_assert_eq!(&ours.url, &url);
+        assert_headers_are_the_peers(&ours, peers, &headers)?;
+    }
+
+    #[test]
+    fn the_body_may_be_given_by_its_hash(place in places(), secrets in secrets(), request in requests(), body: Vec<u8>) {
+        let signer = place.signer(&secrets);
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(&body).into();
+        let by_hash = signer.sign(&request.ours(), Payload::Sha256(digest), 1_767_323_045).unwrap();
+        let by_bytes = signer.sign(&request.ours(), Payload::Bytes(&body), 1_767_323_045).unwrap();
+        prop_assert_eq!(by_hash.headers, by_bytes.headers);
+    }
+
+    #[test]
+    fn a_warm_cache_of_signing_keys_changes_nothing(
+        place in places(), secrets in secrets(), request in requests(), times in prop::collection::vec(0..=LAST_SECOND_OF_9999, 1..40),
+    ) {
+        let warm = place.signer(&secrets);
+        for now in times {
+            let cold = place.signer(&secrets);
+            prop_assert_eq!(warm.presign(&request.ours(), 60, now), cold.presign(&request.ours(), 60, now));
+        }
+    }
+}
+
+fn signer() -> BucketSigner {
+    let bucket = Bucket::new("http://127.0.0.1:9000", "us-east-1", "raw", AddressStyle::Path).unwrap();
+    BucketSigner::new(
+        bucket,
+        Credentials::new("AKIDEXAMPLE", "hidden-secret").unwrap().with_session_token("hidden-token").unwrap(),
+    )
+}
+
+#[test]
+fn what_cannot_be_signed_is_refused_with_the_reason() {
+    let presign = |request: ObjectRequest<'_>| signer().presign(&request, 60, 0).map(|_| ());
+    let sign = |request: ObjectRequest<'_>| signer().sign(&request, Payload::Unsigned, 0).map(|_| ());
+    let name = |name: &str| name.to_owned();
+
+    for seconds in [0, MAX_EXPIRES_IN + 1, u32::MAX] {
+        let refused = signer().presign(&ObjectRequest::get("a"), seconds, 0).unwrap_err();
+        assert_eq!(refused, SigningError::ExpiryOutOfRange { seconds });
+    }
+    for now in [-1, LAST_SECOND_OF_9999 + 1] {
+        assert_eq!(signer().presign(&ObjectRequest::get("a"), 60, now), Err(SigningError::TimeOutOfRange));
+    }
+    for bytes in [0, 1025] {
+        assert_eq!(presign(ObjectRequest::get("k".repeat(bytes))), Err(SigningError::KeyLength { bytes }));
+    }
+    for header in
+        ["Host", "authorization", "user-agent", "X-Amz-Date", "x-amz-content-sha256", "x-amz-security-token"]
+    {
+        let refused = Err(SigningError::ReservedHeader { name: header.to_lowercase() });
+        assert_eq!(presign(ObjectRequest::get("a").header(header, "v")), refused);
+        assert_eq!(sign(ObjectRequest::get("a").header(header, "v")), refused);
+    }
+    for header in ["x-amz-user-agent", "x-amz-checksum-mode"] {
+        let refused = Err(SigningError::ReservedHeader { name: name(header) });
+        assert_eq!(presign(ObjectRequest::get("a").header(header, "v")), refused);
+        assert_eq!(sign(ObjectRequest::get("a").header(header, "v")), Ok(()));
+    }
+    for header in ["", "a b", "a:b", "ä", "a\n"] {
+        let refused = Err(SigningError::InvalidHeaderName { name: name(header) });
+        assert_eq!(presign(ObjectRequest::get("a").header(header, "v")), refused);
+    }
+    for value in ["ä", "a\r\nx-amz-acl: public-read", "\0"] {
+        let refused = Err(SigningError::InvalidHeaderValue { name: name("x-amz-meta-a") });
+        assert_eq!(presign(ObjectRequest::get("a").header("x-amz-meta-a", value)), refused);
+    }
+    for parameter in ["X-Amz-Signature", "x-amz-expires", "X-Amz-Security-Token"] {
+        let refused = Err(SigningError::ReservedQueryParameter { name: name(parameter) });
+        assert_eq!(presign(ObjectRequest::get("a").query(parameter, "v")), refused);
+    }
+    let credentials = || Credentials::new("AKIDEXAMPLE", "secret").unwrap();
+    assert!(matches!(Signer::new(credentials(), "eu/west", "s3"), Err(SigningError::InvalidRegion)));
+    assert!(matches!(Signer::new(credentials(), "", "s3"), Err(SigningError::InvalidRegion)));
+    assert!(matches!(Signer::new(credentials(), "eu-west-1", ""), Err(SigningError::InvalidService)));
+    let raw = |origin, path| {
+        let parts = RequestParts { method: &Method::GET, origin, path, query: &[], headers: &[] };
+        Signer::new(credentials(), "eu-west-1", "kinesis")
+            .unwrap()
+            .sign(&parts, Payload::Unsigned, 0)
+            .map(|_| ())
+    };
+    assert_eq!(raw("https://host:8443", "/"), Ok(()));
+    for origin in [
+        "",
+        "host",
+        "ftp://host",
+        "https://",
+        "https://host/",
+        "https://u@host",
+        "https://ho st",
+        "https://h\n",
+    ] {
+        assert_eq!(raw(origin, "/"), Err(SigningError::InvalidOrigin), "{origin:?}");
+    }
+    for path in ["", "a", "/a b", "/ä", "/?a", "/#a", "/\n"] {
+        assert_eq!(raw("https://host", path), Err(SigningError::InvalidPath), "{path:?}");
+    }
+}
+
+#[test]
+fn debug_shows_no_secret_no_token_and_no_signature() {
+    let request = ObjectRequest::create_multipart_upload("a.mov").header("content-type", "video/quicktime");
+    let url = signer().presign(&request, 60, 0).unwrap();
+    let signed = signer().sign(&request, Payload::Bytes(b""), 0).unwrap();
+    let signature = url.as_str().split_once("X-Amz-Signature=").unwrap().1[..64].to_owned();
+    let authorization = signed.headers["authorization"].to_str().unwrap().to_owned();
+    let shown = format!("{:?} {url:?} {signed:?}", signer());
+    for secret in ["hidden-secret", "hidden-token", &signature, &authorization] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn requests_are_what_s3_documents_for_their_operations() {
+    let shape = |request: ObjectRequest<'_>| {
+        let url = signer().sign(&request, Payload::Unsigned, 0).unwrap().url;
+        format!("{} {}", request.method(), url.strip_prefix("http://127.0.0.1:9000").unwrap())
+    };
+    let requests = [
+        ObjectRequest::get("a b.mov"),
+        ObjectRequest::head("a b.mov"),
+        ObjectRequest::put("a b.mov"),
+        ObjectRequest::delete("a b.mov"),
+        ObjectRequest::create_multipart_upload("a b.mov"),
+        ObjectRequest::upload_part("a b.mov", "id+1", 10_000),
+        ObjectRequest::complete_multipart_upload("a b.mov", "id+1"),
+        ObjectRequest::abort_multipart_upload("a b.mov", "id+1"),
+    ];
+    insta::assert_snapshot!(requests.map(shape).join("\n"), @r"
+    GET /raw/a%20b.mov
+    HEAD /raw/a%20b.mov
+    PUT /raw/a%20b.mov
+    DELETE /raw/a%20b.mov
+    POST /raw/a%20b.mov?uploads=
+    PUT /raw/a%20b.mov?partNumber=10000&uploadId=id%2B1
+    POST /raw/a%20b.mov?uploadId=id%2B1
+    DELETE /raw/a%20b.mov?uploadId=id%2B1
+    ");
+}
