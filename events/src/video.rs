@@ -14,6 +14,8 @@
 mod backoff;
 pub mod decide;
 mod fold;
+#[cfg(test)]
+mod laws;
 mod policy;
 mod repository;
 mod sequencer;
