@@ -7,6 +7,7 @@
 //! Read [`log`] for what the log promises, [`event`] for what can happen, and [`video`] for what follows from it.
 
 pub mod api_key;
+pub mod audit;
 pub mod cloud_event;
 pub mod commit;
 pub mod event;
@@ -14,8 +15,11 @@ pub mod id;
 pub mod job;
 pub mod log;
 pub mod media;
+pub mod memory;
 pub mod object_key;
 pub mod project;
+#[cfg(feature = "embedded")]
+pub mod sqlite;
 pub mod stream;
 pub mod timestamp;
 mod upcast;

@@ -2,9 +2,15 @@
 //!
 //! # Contract
 //!
+//! **Validity.** A commit that [`admit`] refuses is [`AppendError::Invalid`] whatever the log holds; this comes before all
+//! else. What is admitted is kept, hashed, answered and read in canonical form (RFC 8785), in which `30.0` is `30`: the
+//! answer to an append equals what is read later.
+//!
 //! **Durability.** When [`EventLog::append`] has answered `Ok`, the commit survives a crash of the process and of the
 //! machine (as far as the adapter's medium does), and every later read shows it. When it has answered an error that is
 //! [`AppendError::Unavailable`], the commit may or may not be there: append it again with the same id.
+//!
+//! A dropped `append` future may or may not have appended, like `Unavailable`.
 //!
 //! **Atomicity.** A commit's events are there all or none, and stand next to one another.
 //!
@@ -20,12 +26,23 @@
 //!
 //! **Chain.** Each commit carries the hash of the stream's commit before it ([`Commit::computed_hash`]).
 //!
+//! **Pages.** A page may be shorter than its limit although more follows (adapters bound a page's bytes); only its `next`
+//! tells. A limit of 0 counts as 1.
+//!
 //! Contract tests for adapters are in `contract` (feature `testing`).
 
 use async_trait::async_trait;
 
-use crate::commit::{Commit, Head, MAX_COMMIT_BYTES, NewCommit};
+use crate::commit::{Commit, Head, NewCommit};
 use crate::stream::StreamId;
+
+mod admit;
+mod changes;
+mod cursor;
+
+pub use admit::admit;
+pub use changes::ChangesError;
+pub(crate) use cursor::cursor_position;
 
 /// What the appender knows of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +75,20 @@ pub enum AppendError {
         /// The version that the stream has.
         actual: u64,
     },
-    /// The commit can never be appended: it has no events or too many bytes.
+    /// The commit can never be appended, see [`admit`].
     #[error("commit cannot be appended to stream {stream}: {reason}")]
     Invalid {
         /// The stream.
         stream: StreamId,
         /// What is wrong with the commit.
+        reason: String,
+    },
+    /// What the log holds at the stream's end, or under this commit's id, is not a commit. Retrying does not help.
+    #[error("stream {stream} is damaged: {reason}")]
+    Damaged {
+        /// The stream.
+        stream: StreamId,
+        /// What does not fit.
         reason: String,
     },
     /// The log did not answer, or not in a way that says what happened. Retry with the same commit id.
@@ -109,22 +134,46 @@ impl ReadError {
 pub struct StreamPage {
     /// The commits.
     pub commits: Vec<Commit>,
-    /// The version from which to read on; `None` at the stream's end.
+    /// The version from which to read on; `None` exactly at the stream's end.
     pub next: Option<u64>,
 }
 
-/// One of `of` disjoint parts that together hold all streams, each stream whole in one part.
+/// One of several disjoint parts that together hold all streams, each stream whole in one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// From 0.
-    pub index: u32,
-    /// How many parts.
-    pub of: u32,
+    index: u32,
+    of: u32,
 }
 
 impl Part {
     /// Everything in one part.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// Part `index`, counted from 0, of `of` parts; `None` when there is no such part.
+    pub fn new(index: u32, of: u32) -> Option<Self> {
+        (index < of).then_some(Self { index, of })
+    }
+
+    /// Which part, from 0.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How many parts, at least 1.
+    pub fn of(self) -> u32 {
+        self.of
+    }
+
+    /// Whether a stream with this [`slot`](Self::slot) is in the part.
+    pub fn holds(self, slot: u32) -> bool {
+        slot % self.of == self.index
+    }
+
+    /// The number by which `stream` is put into parts, in adapters whose medium has no parts of its own: CRC-32 of its
+    /// name. It is stored, so it never changes.
+    pub fn slot(stream: &StreamId) -> u32 {
+        crc32fast::hash(stream.to_string().as_bytes())
+    }
 }
 
 /// Some of the log's commits.
@@ -132,7 +181,7 @@ impl Part {
 pub struct LogPage {
     /// The commits; those of one stream are in order.
     pub commits: Vec<Commit>,
-    /// Where to read on, for the same part; `None` at the end.
+    /// Where to read on, for the same part; `None` at the end. The page there may be empty.
     pub next: Option<String>,
 }
 
@@ -140,7 +189,12 @@ pub struct LogPage {
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Appends `commit` to `stream` if the stream is as `expected`.
-    async fn append(&self, stream: &StreamId, expected: Expected, commit: NewCommit) -> Result<Appended, AppendError>;
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        commit: NewCommit,
+    ) -> Result<Appended, AppendError>;
 
     /// Where `stream` ends; [`Head::EMPTY`] when it has no events.
     async fn head(&self, stream: &StreamId) -> Result<Head, ReadError>;
@@ -185,16 +239,3 @@ pub trait EventLogExt: EventLog {
 }
 
 impl<L: EventLog + ?Sized> EventLogExt for L {}
-
-/// Refuses what no adapter accepts: a commit without events or one that is too large.
-pub fn check(stream: &StreamId, commit: &NewCommit) -> Result<(), AppendError> {
-    let invalid = |reason: String| AppendError::Invalid { stream: stream.clone(), reason };
-    if commit.events.is_empty() {
-        return Err(invalid("it has no events".to_owned()));
-    }
-    let bytes = crate::commit::canonical_json(&commit.events).len();
-    if bytes > MAX_COMMIT_BYTES {
-        return Err(invalid(format!("its events have {bytes} bytes, more than {MAX_COMMIT_BYTES}")));
-    }
-    Ok(())
-}

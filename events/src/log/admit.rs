@@ -1,0 +1,160 @@
+use serde_json::{Number, Value};
+
+use super::AppendError;
+use crate::commit::{MAX_COMMIT_BYTES, NewCommit, canonical_json};
+use crate::stream::StreamId;
+
+/// The largest magnitude up to which every JSON reader agrees on every integer: 2^53 - 1 (RFC 7493, section 2.2).
+const LARGEST_NUMBER: u64 = (1 << 53) - 1;
+
+/// How deep an event's data may be nested. Readers of JSON stop at 128 levels, and events travel inside other objects.
+const MOST_LEVELS: usize = 64;
+
+/// Refuses what no adapter accepts, and gives the rest in canonical form. Every adapter calls this first. Refused are:
+///
+/// - a commit without events;
+/// - one whose events have more than [`MAX_COMMIT_BYTES`] as canonical JSON;
+/// - a number beyond ±(2^53 - 1), which canonical JSON cannot tell from its neighbours;
+/// - data nested deeper than 64 levels, which could be written and then not be read;
+/// - a stream whose name does not read back as itself.
+pub fn admit(stream: &StreamId, commit: NewCommit) -> Result<NewCommit, AppendError> {
+    let invalid = |reason: String| AppendError::Invalid { stream: stream.clone(), reason };
+    if stream.to_string().parse().as_ref() != Ok(stream) {
+        return Err(invalid("the stream's name is malformed".to_owned()));
+    }
+    if commit.events.is_empty() {
+        return Err(invalid("it has no events".to_owned()));
+    }
+    for event in &commit.events {
+        check_value(&event.data, MOST_LEVELS)
+            .map_err(|reason| invalid(format!("the data of its {} {reason}", event.kind)))?;
+    }
+    let canonical = canonical_json(&commit.events);
+    if canonical.len() > MAX_COMMIT_BYTES {
+        return Err(invalid(format!(
+            "its events have {} bytes, more than {MAX_COMMIT_BYTES}; split them into several commits",
+            canonical.len()
+        )));
+    }
+    let events = serde_json::from_slice(&canonical)
+        .map_err(|error| invalid(format!("its events do not read back: {error}")))?;
+    Ok(NewCommit { events, ..commit })
+}
+
+fn check_value(value: &Value, levels: usize) -> Result<(), String> {
+    let below = || {
+        levels.checked_sub(1).ok_or_else(|| format!("is nested deeper than {MOST_LEVELS} levels; flatten it"))
+    };
+    match value {
+        Value::Number(number) if !is_portable(number) => {
+            Err(format!("has the number {number}, beyond ±(2^53 - 1); write it as text"))
+        }
+        Value::Array(items) => {
+            let levels = below()?;
+            items.iter().try_for_each(|item| check_value(item, levels))
+        }
+        Value::Object(fields) => {
+            let levels = below()?;
+            fields.values().try_for_each(|field| check_value(field, levels))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+fn is_portable(number: &Number) -> bool {
+    if let Some(integer) = number.as_i64() {
+        return integer.unsigned_abs() <= LARGEST_NUMBER;
+    }
+    if let Some(integer) = number.as_u64() {
+        return integer <= LARGEST_NUMBER;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is exact in 53 bits")]
+    number.as_f64().is_some_and(|real| real.abs() <= LARGEST_NUMBER as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::RecordedEvent;
+    use crate::id::CommitId;
+    use crate::timestamp::Timestamp;
+
+    fn admitted(data: Value) -> Result<Value, String> {
+        let at = Timestamp::from_unix_millis(0);
+        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+        let commit = NewCommit { id: CommitId::derived_from(&["a"]), events: vec![event], recorded_at: at };
+        match admit(&"project/acme".parse().unwrap(), commit) {
+            Ok(commit) => Ok(commit.events[0].data.clone()),
+            Err(AppendError::Invalid { reason, .. }) => Err(reason),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (-1000i32..1000).prop_map(|n| Value::from(f64::from(n) / 4.0)),
+            ".*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(".{0,8}", inner, 0..6).prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_admitted_reads_back_as_it_is(data in any_json()) {
+            if let Ok(canonical) = admitted(data.clone()) {
+                let text = canonical_json(&data);
+                prop_assert_eq!(&serde_json::from_slice::<Value>(&text).unwrap(), &canonical);
+                prop_assert_eq!(canonical_json(&canonical), text);
+                prop_assert_eq!(admitted(canonical.clone()), Ok(canonical));
+            }
+        }
+
+        #[test]
+        fn different_numbers_never_become_one(a in -(1i64 << 54)..1i64 << 54, near in -2i64..=2) {
+            let (one, other) = (admitted(json!({"n": a})), admitted(json!({"n": a + near})));
+            if one.is_ok() && other.is_ok() {
+                prop_assert_eq!(one == other, near == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        assert_eq!(
+            admitted(json!({"n": 1u64 << 53})),
+            Err("the data of its galaxy.collided has the number 9007199254740992, beyond ±(2^53 - 1); write it as text"
+                .to_owned())
+        );
+        assert!(admitted(json!({"n": (1u64 << 53) - 1})).is_ok());
+        assert!(admitted(json!({"n": -1e300})).is_err());
+        let nested = |levels| (0..levels).fold(json!(0), |inner, _| json!([inner]));
+        assert!(admitted(nested(64)).is_ok());
+        assert!(admitted(nested(65)).unwrap_err().contains("nested deeper than 64 levels"));
+        let text = |bytes| json!("a".repeat(bytes));
+        assert!(admitted(text(MAX_COMMIT_BYTES - 100)).is_ok());
+        assert!(admitted(text(MAX_COMMIT_BYTES)).unwrap_err().contains("more than 358400"));
+    }
+
+    #[test]
+    fn a_stream_that_would_not_read_back_is_refused() {
+        let stream =
+            StreamId::Grants { project_id: "acme".parse().unwrap(), hour: "a/b".to_owned(), shard: 0 };
+        let at = Timestamp::from_unix_millis(0);
+        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data: json!({}) };
+        let commit = NewCommit { id: CommitId::derived_from(&["a"]), events: vec![event], recorded_at: at };
+        assert!(matches!(admit(&stream, commit), Err(AppendError::Invalid { .. })));
+    }
+}

@@ -1,0 +1,174 @@
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+
+/// `SIOL`, in the file's header: this file is an event log of Streamio and of nobody else.
+const APPLICATION_ID: i32 = 0x5349_4f4c;
+
+/// The version of the tables below.
+const SCHEMA_VERSION: i32 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE commits (
+        position    INTEGER PRIMARY KEY AUTOINCREMENT,
+        stream      TEXT    NOT NULL,
+        first       INTEGER NOT NULL CHECK (first >= 1),
+        last        INTEGER NOT NULL CHECK (last >= first),
+        commit_id   TEXT    NOT NULL,
+        recorded_at TEXT    NOT NULL,
+        events      TEXT    NOT NULL,
+        prev_hash   BLOB    NOT NULL CHECK (length(prev_hash) = 32),
+        hash        BLOB    NOT NULL CHECK (length(hash) = 32),
+        slot        INTEGER NOT NULL,
+        UNIQUE (stream, first),
+        UNIQUE (stream, commit_id)
+    ) STRICT;
+";
+
+/// Attempts, about a millisecond apart, to get a lock that others hold.
+const MOST_ATTEMPTS: i32 = 60_000;
+
+/// Why the log's file was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder in which the file is to be does not exist.
+    #[error("the folder of the event log {} does not exist; make it first", path.display())]
+    NoFolder {
+        /// The log's file.
+        path: PathBuf,
+    },
+    /// The file was written by a newer Streamio.
+    #[error(
+        "the event log {} has schema version {found}, this program knows {SCHEMA_VERSION}; use a newer Streamio",
+        path.display()
+    )]
+    NewerSchema {
+        /// The log's file.
+        path: PathBuf,
+        /// The version of the file's schema.
+        found: i32,
+    },
+    /// The file is something else.
+    #[error("{} is not an event log of Streamio; give the path of one, or of no file yet", path.display())]
+    NotALog {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system or SQLite refuses.
+    #[error("the event log {} cannot be opened", path.display())]
+    Failed {
+        /// The log's file.
+        path: PathBuf,
+        /// What was refused.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+pub(super) fn failed(path: &Path, source: rusqlite::Error) -> OpenError {
+    match source.sqlite_error_code() {
+        Some(ffi::ErrorCode::NotADatabase) => OpenError::NotALog { path: path.to_owned() },
+        _ => OpenError::Failed { path: path.to_owned(), source: source.into() },
+    }
+}
+
+pub(super) fn no_thread(path: &Path, source: std::io::Error) -> OpenError {
+    OpenError::Failed { path: path.to_owned(), source: source.into() }
+}
+
+/// A connection to the log at `path`, whose schema exists and is of this version.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        return Err(OpenError::NoFolder { path: path.to_owned() });
+    }
+    let mut connection =
+        connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(|source| failed(path, source))?;
+    prepare_schema(path, &mut connection)?;
+    Ok(connection)
+}
+
+/// A further connection to the log at `path`, which refuses to change anything.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    // Not SQLITE_OPEN_READ_ONLY: who reads a WAL takes part in its locks.
+    let connection = connect(path, OpenFlags::empty())?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // Without SQLITE_OPEN_URI: a path is a path, whatever characters it has.
+    let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    // SQLite's own waits grow to 100 ms, in which a busy log is free a hundred times for an instant.
+    connection.busy_handler(Some(wait_a_moment))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // For macOS, where fsync alone does not reach the disk; elsewhere without effect.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // A WAL that a slow reader has let grow is cut back to this many bytes.
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+fn wait_a_moment(attempts: i32) -> bool {
+    // Not in step with others who wait.
+    let jitter =
+        u64::from(attempts.unsigned_abs().wrapping_add(std::process::id()).wrapping_mul(2_654_435_761) >> 22);
+    thread::sleep(Duration::from_micros(500 + jitter));
+    attempts < MOST_ATTEMPTS
+}
+
+fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    let failed = |source| failed(path, source);
+    let version = |connection: &Connection| -> rusqlite::Result<(i32, i32, i64)> {
+        Ok((
+            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
+            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+        ))
+    };
+    let check = |found: (i32, i32, i64)| match found {
+        (0, 0, 0) => Ok(false),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(true),
+        (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
+            Err(OpenError::NewerSchema { path: path.to_owned(), found })
+        }
+        _ => Err(OpenError::NotALog { path: path.to_owned() }),
+    };
+    // Before anything is changed: a file of someone else is left as it is.
+    if check(version(connection).map_err(failed)?)? {
+        return Ok(());
+    }
+    enter_wal_mode(connection).map_err(failed)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Again, now that nobody else can be at it.
+    if !check(version(&transaction).map_err(failed)?)? {
+        transaction.execute_batch(SCHEMA).map_err(failed)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// The mode is kept in the file. SQLite does not call the busy handler when two processes do this at once.
+fn enter_wal_mode(connection: &Connection) -> rusqlite::Result<()> {
+    for attempt in 0.. {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => break,
+            Err(error) if is_busy(&error) && wait_a_moment(attempt) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let reason = "its file system does not allow write-ahead logging".to_owned();
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(reason)))
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked))
+}
