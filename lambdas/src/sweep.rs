@@ -1,12 +1,17 @@
 //! Finds what is due although no event came: attempts not launched, silent workers, pauses that are over, grants that
 //! expired unused.
 
+use std::time::Duration;
+
 use streamio_events::timestamp::Timestamp;
 
 use crate::quarantine;
 use crate::react::{Ports, ReactError, react};
-use crate::view_store::{ViewStore, ViewStoreError};
+use crate::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::views::{self, ViewError};
+
+/// How long a video whose reaction failed is left alone.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a sweep did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,12 +33,22 @@ pub async fn sweep(
     for row in store.due(now, limit).await? {
         let (project_id, video_id) = (&row.video.project_id, &row.video.video_id);
         match handle(ports, store, now, &row).await {
-            Ok(()) => swept.handled += 1,
+            Ok(refreshed) => {
+                // Launched once more, or nothing to do yet: looked at again after a while, not at once.
+                if refreshed.video.version == row.video.version {
+                    store.defer(&row, Some(now.plus(ports.policy.relaunch_after))).await?;
+                }
+                swept.handled += 1;
+            }
             Err(error) => {
                 tracing::warn!(video.id = %video_id, project.id = %project_id, error = %error, "a video that is due could not be handled");
-                if !error.is_retryable() {
+                let until = if error.is_retryable() {
+                    Some(now.plus(RETRY_PAUSE))
+                } else {
                     quarantine::report(ports.log, now, &row.video.stream(), row.video.version + 1, &error).await;
-                }
+                    None
+                };
+                store.defer(&row, until).await?;
                 swept.failed += 1;
             }
         }
@@ -62,10 +77,9 @@ async fn handle(
     ports: Ports<'_>,
     store: &dyn ViewStore,
     now: Timestamp,
-    row: &crate::view_store::VideoRow,
-) -> Result<(), SweepError> {
+    row: &VideoRow,
+) -> Result<VideoRow, SweepError> {
     let (project_id, video_id) = (&row.video.project_id, &row.video.video_id);
     react(ports, now, project_id, video_id).await?;
-    views::refresh(ports.log, store, ports.policy, project_id, video_id).await?;
-    Ok(())
+    Ok(views::refresh(ports.log, store, ports.policy, project_id, video_id).await?)
 }

@@ -70,4 +70,8 @@ pub trait ViewStore: Send + Sync {
 
     /// At most `limit` videos that are due at `now`, longest overdue first.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError>;
+
+    /// Takes `row` out of the sweep's sight `until` then (`None`: until its next version), if its version is still the
+    /// one that is stored.
+    async fn defer(&self, row: &VideoRow, until: Option<Timestamp>) -> Result<(), ViewStoreError>;
 }
