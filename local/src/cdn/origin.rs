@@ -1,0 +1,98 @@
+//! Where the CDN finds the objects that it serves.
+
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::Stream;
+use time::OffsetDateTime;
+
+use crate::s3::{Object, Store};
+
+/// What the CDN has to know of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFacts {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its entity tag, without quotation marks: another one whenever the bytes are others.
+    pub etag: String,
+    /// When it was written.
+    pub last_modified: OffsetDateTime,
+    /// The `Content-Type` it was stored with.
+    pub content_type: Option<String>,
+    /// The `Content-Encoding` it was stored with.
+    pub content_encoding: Option<String>,
+}
+
+impl Default for ObjectFacts {
+    fn default() -> Self {
+        Self {
+            size: 0,
+            etag: String::new(),
+            last_modified: OffsetDateTime::UNIX_EPOCH,
+            content_type: None,
+            content_encoding: None,
+        }
+    }
+}
+
+/// A set of objects by key: one bucket, and nothing outside of it.
+pub trait Origin: Send + Sync + 'static {
+    /// An opened object.
+    type Object: OriginObject;
+
+    /// Opens the object under a key; `Ok(None)` when there is none.
+    ///
+    /// # Errors
+    /// When the origin cannot tell.
+    fn open(&self, key: &str) -> impl Future<Output = io::Result<Option<Self::Object>>> + Send;
+}
+
+/// One version of an object: its facts and its bytes belong together, also when the key is written meanwhile.
+pub trait OriginObject: Send + 'static {
+    /// What is known of it.
+    fn facts(&self) -> ObjectFacts;
+
+    /// The bytes of a range that lies within the object, in pieces of bounded size. An error ends the stream.
+    fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static;
+}
+
+/// One bucket of the platform's object store.
+#[derive(Debug, Clone)]
+pub struct StoreOrigin {
+    store: Store,
+    bucket: String,
+}
+
+impl StoreOrigin {
+    /// The objects of `bucket`, which must exist.
+    pub fn new(store: Store, bucket: impl Into<String>) -> Self {
+        Self { store, bucket: bucket.into() }
+    }
+}
+
+impl Origin for StoreOrigin {
+    type Object = Object;
+
+    async fn open(&self, key: &str) -> io::Result<Option<Object>> {
+        self.store.get(&self.bucket, key).await.map_err(io::Error::other)
+    }
+}
+
+impl OriginObject for Object {
+    fn facts(&self) -> ObjectFacts {
+        let meta = self.meta();
+        ObjectFacts {
+            size: meta.size,
+            etag: meta.etag.clone(),
+            last_modified: meta.last_modified,
+            content_type: meta.headers.content_type.clone(),
+            content_encoding: meta.headers.content_encoding.clone(),
+        }
+    }
+
+    fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        self.stream(range)
+    }
+}
