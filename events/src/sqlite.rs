@@ -24,6 +24,7 @@
 //! before has ended. So transactions end in the order of their positions, and a reader's snapshot holds all that ended
 //! before it began. Whoever keeps the last position that it has handled misses nothing.
 
+mod lookup;
 mod open;
 mod read;
 mod readers;

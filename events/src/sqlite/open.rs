@@ -22,9 +22,15 @@ const SCHEMA: &str = "
         prev_hash   BLOB    NOT NULL CHECK (length(prev_hash) = 32),
         hash        BLOB    NOT NULL CHECK (length(hash) = 32),
         slot        INTEGER NOT NULL,
+        project_id  TEXT    GENERATED ALWAYS AS (
+            -- What stands between the first slash and the next, or the end.
+            substr(stream, instr(stream, '/') + 1, instr(substr(stream, instr(stream, '/') + 1) || '/', '/') - 1)
+        ) VIRTUAL,
         UNIQUE (stream, first),
         UNIQUE (stream, commit_id)
     ) STRICT;
+    CREATE INDEX commits_of_project ON commits (project_id, position);
+    CREATE INDEX commits_about_projects ON commits (position) WHERE stream GLOB 'project/*';
 ";
 
 /// Attempts, about a millisecond apart, to get a lock that others hold.

@@ -1,0 +1,70 @@
+//! Look-ups that the embedded log's indexes make cheap, beside the port.
+
+use rusqlite::{Connection, Params};
+
+use super::SqliteLog;
+use super::read::{self, FailedRead};
+use super::row::{COLUMNS, RawCommit};
+use crate::commit::Commit;
+use crate::id::{CommitId, ProjectId};
+use crate::log::{ChangesError, ReadError};
+use crate::stream::StreamId;
+
+impl SqliteLog {
+    /// The commit with this id in `stream`.
+    pub async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, ReadError> {
+        let (stream, id) = (stream.clone(), id.clone());
+        self.inner
+            .readers
+            .with(move |connection| {
+                let found = read::commit_with_id(connection, &stream, &id).map_err(ReadError::of)?;
+                Ok(found.transpose()?)
+            })
+            .await
+    }
+
+    /// As [`changes_after`](Self::changes_after), but only of `project_id`'s streams of all kinds.
+    pub async fn changes_of_project(
+        &self,
+        project_id: &ProjectId,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Commit)>, ChangesError> {
+        let project_id = project_id.to_string();
+        self.inner
+            .readers
+            .with(move |connection| {
+                let place = "project_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+                changes(connection, place, (project_id, read::integer(position), read::integer(limit as u64)))
+            })
+            .await
+    }
+
+    /// As [`changes_after`](Self::changes_after), but only of the streams about projects themselves (`project/…`).
+    pub async fn changes_about_projects(
+        &self,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Commit)>, ChangesError> {
+        self.inner
+            .readers
+            .with(move |connection| {
+                let place = "stream GLOB 'project/*' AND position > ?1 ORDER BY position LIMIT ?2";
+                changes(connection, place, (read::integer(position), read::integer(limit as u64)))
+            })
+            .await
+    }
+}
+
+fn changes(
+    connection: &Connection,
+    place: &str,
+    parameters: impl Params,
+) -> Result<Vec<(u64, Commit)>, ChangesError> {
+    let query = || -> rusqlite::Result<Vec<RawCommit>> {
+        let sql = format!("SELECT {COLUMNS} FROM commits WHERE {place}");
+        connection.prepare_cached(&sql)?.query_map(parameters, RawCommit::of)?.collect()
+    };
+    let rows = query().map_err(ChangesError::of)?;
+    rows.into_iter().map(|row| Ok((row.position, row.into_commit()?))).collect()
+}
