@@ -1,0 +1,359 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamio_events::commit::{Head, NewCommit};
+use streamio_events::event::{EventBody, ProjectCreated, ProjectSuspended, RecordedEvent, UploadGranted};
+use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
+use streamio_events::job::Job;
+use streamio_events::log::{
+    AppendError, Appended, EventLog, EventLogExt as _, Expected, LogPage, Part, ReadError, StreamPage,
+};
+use streamio_events::media::{MediaSource, Outputs, VideoError};
+use streamio_events::memory::MemoryLog;
+use streamio_events::object_key::SourceKey;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::decide::{self, Decision, Start};
+use streamio_events::video::{Policy, Video, VideoState, decide_and_append, load};
+use streamio_lambdas::AdapterError;
+use streamio_lambdas::cleanup::ObjectStore;
+use streamio_lambdas::launcher::{LaunchError, TaskLauncher};
+use streamio_lambdas::react::{Ports, ReactError, react};
+use streamio_lambdas::sweep::{Swept, sweep};
+use streamio_lambdas::uploads::{ObjectNotice, Received, receive};
+use streamio_lambdas::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_lambdas::views::refresh;
+
+pub(crate) struct World {
+    pub(crate) log: MemoryLog,
+    pub(crate) launcher: Launcher,
+    pub(crate) objects: Objects,
+    pub(crate) store: MemoryViews,
+    pub(crate) policy: Policy,
+    pub(crate) now: Timestamp,
+    tasks: Mutex<u32>,
+}
+
+pub(crate) fn key(name: &str) -> SourceKey {
+    format!("projects/acme/{name}").parse().unwrap()
+}
+
+pub(crate) fn ids(name: &str) -> (ProjectId, VideoId) {
+    ("acme".parse().unwrap(), VideoId::of(&key(name)))
+}
+
+pub(crate) fn stream(name: &str) -> StreamId {
+    let (project_id, video_id) = ids(name);
+    StreamId::Video(project_id, video_id)
+}
+
+pub(crate) fn notice(name: &str, sequencer: &str) -> ObjectNotice {
+    ObjectNotice {
+        key: format!("projects/acme/{name}"),
+        bytes: 10,
+        etag: format!("etag-{sequencer}"),
+        sequencer: sequencer.to_owned(),
+    }
+}
+
+pub(crate) fn source() -> MediaSource {
+    MediaSource {
+        duration_seconds: 2.0,
+        width: None,
+        height: None,
+        rotation: 0,
+        frame_rate: None,
+        video_codec: None,
+        audio_codec: Some("aac".to_owned()),
+        bytes: 10,
+    }
+}
+
+pub(crate) fn outputs(name: &str) -> Outputs {
+    let processed = key(name).processed();
+    Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            log: MemoryLog::new(),
+            launcher: Launcher::default(),
+            objects: Objects::default(),
+            store: MemoryViews::default(),
+            policy: Policy::new("raw", "processed"),
+            now: Timestamp::from_unix_seconds(1_800_000_000),
+            tasks: Mutex::new(0),
+        }
+    }
+
+    pub(crate) async fn with_project() -> Self {
+        let world = Self::new();
+        world.create_project().await;
+        world
+    }
+
+    pub(crate) fn ports(&self) -> Ports<'_> {
+        Ports { log: &self.log, launcher: &self.launcher, objects: &self.objects, policy: &self.policy }
+    }
+
+    pub(crate) fn wait(&mut self, duration: Duration) {
+        self.now = self.now.plus(duration);
+    }
+
+    pub(crate) async fn create_project(&self) {
+        self.append_to_project("created", ProjectCreated { name: None }.into()).await;
+    }
+
+    pub(crate) async fn suspend_project(&self) {
+        self.append_to_project("suspended", ProjectSuspended { reason: None }.into()).await;
+    }
+
+    async fn append_to_project(&self, cause: &str, body: EventBody) {
+        let stream = StreamId::Project("acme".parse().unwrap());
+        let commit = NewCommit::new(CommitId::derived_from(&[cause]), self.now, [body]);
+        self.log.append(&stream, Expected::Any, commit).await.unwrap();
+    }
+
+    pub(crate) async fn append(&self, name: &str, expected: Expected, body: EventBody) {
+        let cause = format!("{body:?}");
+        let commit = NewCommit::new(CommitId::derived_from(&[&cause]), self.now, [body]);
+        self.log.append(&stream(name), expected, commit).await.unwrap();
+    }
+
+    /// A known event whose data is not what its type has.
+    pub(crate) async fn poison(&self, name: &str) {
+        let data = serde_json::json!({ "generation": "one" });
+        let event =
+            RecordedEvent { kind: "processing.started".to_owned(), version: 1, at: self.now, data };
+        let id = CommitId::derived_from(&["poison"]);
+        let commit = NewCommit { id, events: vec![event], recorded_at: self.now };
+        self.log.append(&stream(name), Expected::Any, commit).await.unwrap();
+    }
+
+    pub(crate) async fn grant(&self, name: &str, lifetime: Duration) {
+        let granted = UploadGranted {
+            grant_id: GrantId::derived_from(&[name.as_bytes()]),
+            s3_key: key(name),
+            expires_at: self.now.plus(lifetime),
+            key_id: KeyId::of_hash(&[0; 32]),
+            content_type: None,
+            size: None,
+            sha256: None,
+            overwrite: true,
+            multipart: false,
+            metadata: std::collections::BTreeMap::new(),
+        };
+        self.append(name, Expected::Any, granted.into()).await;
+    }
+
+    pub(crate) async fn receive(&self, notice: ObjectNotice) -> Received {
+        receive(&self.log, &self.policy, self.now, notice).await.unwrap()
+    }
+
+    pub(crate) async fn react(&self, name: &str) -> Result<Video, ReactError> {
+        let (project_id, video_id) = ids(name);
+        react(self.ports(), self.now, &project_id, &video_id).await
+    }
+
+    pub(crate) async fn refresh(&self, name: &str) -> VideoRow {
+        let (project_id, video_id) = ids(name);
+        refresh(&self.log, &self.store, &self.policy, &project_id, &video_id).await.unwrap()
+    }
+
+    pub(crate) async fn sweep(&self) -> Swept {
+        sweep(self.ports(), &self.store, self.now, 100).await.unwrap()
+    }
+
+    pub(crate) async fn video(&self, name: &str) -> Video {
+        let (project_id, video_id) = ids(name);
+        load(&self.log, &project_id, &video_id).await.unwrap()
+    }
+
+    pub(crate) async fn events(&self, name: &str) -> Vec<RecordedEvent> {
+        let commits = self.log.read_to_end(&stream(name), 1).await.unwrap();
+        commits.into_iter().flat_map(|commit| commit.events).collect()
+    }
+
+    /// Uploads if nothing is there, dispatches, and lets a worker take the attempt.
+    pub(crate) async fn start(&self, name: &str) -> Job {
+        if self.video(name).await.generation == 0 {
+            self.receive(notice(name, "01")).await;
+        }
+        let job = self.react(name).await.unwrap().job.unwrap();
+        let task = {
+            let mut tasks = self.tasks.lock().unwrap();
+            *tasks += 1;
+            format!("task-{tasks}")
+        };
+        self.decide(name, |video| match decide::start(video, &job, &task) {
+            Start::Run(decision) => decision,
+            other => panic!("{other:?}"),
+        })
+        .await;
+        job
+    }
+
+    pub(crate) async fn fail(&self, job: &Job, error: VideoError) {
+        let name = job.s3_key.rest().to_owned();
+        self.decide(&name, |video| decide::fail(video, job, video.worker().unwrap(), error.clone()).unwrap()).await;
+    }
+
+    pub(crate) async fn complete(&self, job: &Job) {
+        let name = job.s3_key.rest().to_owned();
+        self.decide(&name, |video| {
+            decide::complete(video, job, video.worker().unwrap(), source(), outputs(&name)).unwrap()
+        })
+        .await;
+    }
+
+    pub(crate) async fn delete(&self, name: &str) {
+        self.decide(name, |video| decide::delete(video).unwrap().unwrap()).await;
+    }
+
+    async fn decide(&self, name: &str, decision: impl Fn(&Video) -> Decision + Send + Sync) {
+        let (project_id, video_id) = ids(name);
+        let decided = decide_and_append(&self.log, &project_id, &video_id, self.now, |video| {
+            Ok::<_, std::convert::Infallible>(Some(decision(video)))
+        });
+        let Ok(decided) = decided.await.unwrap();
+        assert!(decided.appended);
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Launcher {
+    launched: Mutex<Vec<Job>>,
+    fails: Mutex<bool>,
+}
+
+impl Launcher {
+    pub(crate) fn launched(&self) -> Vec<Job> {
+        self.launched.lock().unwrap().clone()
+    }
+
+    pub(crate) fn fail_next(&self) {
+        *self.fails.lock().unwrap() = true;
+    }
+}
+
+#[async_trait]
+impl TaskLauncher for Launcher {
+    async fn launch(&self, job: &Job) -> Result<(), LaunchError> {
+        if std::mem::take(&mut *self.fails.lock().unwrap()) {
+            return Err(LaunchError::Unavailable("no capacity".into()));
+        }
+        self.launched.lock().unwrap().push(job.clone());
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Objects {
+    removed: Mutex<Vec<String>>,
+    fails: Mutex<bool>,
+}
+
+impl Objects {
+    pub(crate) fn removed(&self) -> Vec<String> {
+        self.removed.lock().unwrap().clone()
+    }
+
+    pub(crate) fn fail_next(&self) {
+        *self.fails.lock().unwrap() = true;
+    }
+
+    fn remove(&self, what: String) -> Result<(), AdapterError> {
+        if std::mem::take(&mut *self.fails.lock().unwrap()) {
+            return Err("no answer".into());
+        }
+        self.removed.lock().unwrap().push(what);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Objects {
+    async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError> {
+        self.remove(match etag {
+            Some(etag) => format!("{bucket}/{key} if {etag}"),
+            None => format!("{bucket}/{key}"),
+        })
+    }
+
+    async fn delete_prefix(&self, bucket: &str, prefix: &str) -> Result<(), AdapterError> {
+        self.remove(format!("{bucket}/{prefix}*"))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct MemoryViews {
+    rows: Mutex<HashMap<VideoId, VideoRow>>,
+}
+
+#[async_trait]
+impl ViewStore for MemoryViews {
+    async fn get(&self, _: &ProjectId, video_id: &VideoId) -> Result<Option<VideoRow>, ViewStoreError> {
+        Ok(self.rows.lock().unwrap().get(video_id).cloned())
+    }
+
+    async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let newer = rows.get(&row.video.video_id).is_none_or(|known| known.video.version < row.video.version);
+        if newer {
+            rows.insert(row.video.video_id.clone(), row.clone());
+        }
+        Ok(newer)
+    }
+
+    async fn list(
+        &self,
+        _: &ProjectId,
+        _: Option<VideoState>,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<VideoPage, ViewStoreError> {
+        Err(ViewStoreError::Unavailable("reactions have no need of lists".into()))
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
+        let rows = self.rows.lock().unwrap();
+        let mut due: Vec<_> = rows.values().filter(|row| row.due_at.is_some_and(|at| at <= now)).cloned().collect();
+        due.sort_by_key(|row| row.due_at);
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    async fn defer(&self, row: &VideoRow, until: Option<Timestamp>) -> Result<(), ViewStoreError> {
+        if let Some(known) = self.rows.lock().unwrap().get_mut(&row.video.video_id)
+            && known.video.version == row.video.version
+        {
+            known.due_at = until;
+        }
+        Ok(())
+    }
+}
+
+/// A log that never answers.
+pub(crate) struct AwayLog;
+
+#[async_trait]
+impl EventLog for AwayLog {
+    async fn append(&self, _: &StreamId, _: Expected, _: NewCommit) -> Result<Appended, AppendError> {
+        Err(AppendError::Unavailable("away".into()))
+    }
+
+    async fn head(&self, _: &StreamId) -> Result<Head, ReadError> {
+        Err(ReadError::Unavailable("away".into()))
+    }
+
+    async fn read(&self, _: &StreamId, _: u64, _: usize) -> Result<StreamPage, ReadError> {
+        Err(ReadError::Unavailable("away".into()))
+    }
+
+    async fn scan(&self, _: Part, _: Option<&str>, _: usize) -> Result<LogPage, ReadError> {
+        Err(ReadError::Unavailable("away".into()))
+    }
+}
