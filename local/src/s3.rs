@@ -2,7 +2,7 @@
 //!
 //! - [`Store`] keeps objects durably in one directory: metadata in SQLite, bytes in files. It is cheap to clone and
 //!   is used in process too, by the CDN that serves from it and by the reader of its [`Notice`]s.
-//! - The server speaks the S3 protocol over it on a listener: AWS Signature Version 4 on every request, CORS for
+//! - [`serve`] speaks the S3 protocol over it on a listener: AWS Signature Version 4 on every request, CORS for
 //!   browsers with presigned URLs, streaming in both directions with bounded memory.
 //!
 //! What a reader of the store relies on:
@@ -13,15 +13,24 @@
 //! 3. In a watched bucket that transaction also writes the [`Notice`], which stays until acknowledged.
 //! 4. An object being read stays readable to its end while it is overwritten or deleted.
 
+mod auth;
+mod body;
 pub mod checksum;
 mod error;
 mod notice;
 mod object;
+mod protocol;
+mod serve;
+mod service;
+mod sigv4;
 mod store;
 
+pub use auth::Credentials;
 pub use error::StoreError;
 pub use notice::{CreatedBy, Notice};
 pub use object::{MAX_KEY_BYTES, MAX_PUT_BYTES, ObjectHeaders, ObjectMeta, Precondition, check_key};
+pub use serve::serve;
+pub use service::Config;
 pub use store::{
     Bucket, CompletedPart, ListRequest, Listing, NewUpload, Object, ObjectReader, Part, Staged, Store,
     StoreOptions, Upload, Watch,

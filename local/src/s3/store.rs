@@ -33,6 +33,7 @@ use super::error::{Doing as _, StoreError};
 
 pub use self::bucket::{Bucket, Watch};
 pub use self::list::{ListRequest, Listing};
+pub(super) use self::multipart::check_part_number;
 pub use self::multipart::{CompletedPart, NewUpload, Part, Upload};
 pub use self::read::{Object, ObjectReader};
 pub use self::stage::Staged;

@@ -1,0 +1,61 @@
+//! Whose signatures the S3 server accepts.
+
+use std::fmt;
+
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3Result, s3_error};
+
+/// A key pair that may sign requests. Its `Debug` form does not show the secret.
+#[derive(Clone)]
+pub struct Credentials {
+    access_key_id: String,
+    secret_access_key: SecretKey,
+}
+
+impl Credentials {
+    /// A key pair of its public and its secret half.
+    pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        Self {
+            access_key_id: access_key_id.into(),
+            secret_access_key: SecretKey::from(secret_access_key.into()),
+        }
+    }
+
+    /// The public half.
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// The key pairs in force: several, so that one can be rotated while URLs signed with another are still about.
+pub(super) struct KeyRing(pub(super) Vec<Credentials>);
+
+#[async_trait::async_trait]
+impl S3Auth for KeyRing {
+    async fn get_secret_key(&self, access_key_id: &str) -> S3Result<SecretKey> {
+        self.0
+            .iter()
+            .find(|pair| pair.access_key_id == access_key_id)
+            .map(|pair| pair.secret_access_key.clone())
+            .ok_or_else(|| {
+                s3_error!(InvalidAccessKeyId, "the access key id in the signature is not known here")
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", Credentials::new("AKIDEXAMPLE", "very-secret"));
+        assert_eq!(shown, r#"Credentials { access_key_id: "AKIDEXAMPLE", .. }"#);
+    }
+}

@@ -1,0 +1,193 @@
+//! The `aws-chunked` encoding: `size[;chunk-signature=…]\r\n data \r\n …`, ended by a chunk of size zero and trailers.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
+
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes};
+use http::HeaderMap;
+
+use super::Fault;
+
+/// The largest signed chunk: it must be in memory as a whole before its signature can be checked. Clients send 64 KiB
+/// to 1 MiB.
+pub(super) const MAX_SIGNED_CHUNK: u64 = 16 << 20;
+
+/// No line that introduces a chunk is longer: a size, and a signature of 64 hex digits.
+const MAX_LINE: usize = 256;
+
+/// Follows the framing of a body. Signed chunks pass as they are. Unsigned ones are cut into as many as they arrive
+/// in, since some clients send a whole object as one chunk.
+pub(super) struct Chunked {
+    signed: bool,
+    state: State,
+}
+
+enum State {
+    /// Reading the line that introduces a chunk.
+    Line(Vec<u8>),
+    /// So many bytes of the chunk are to come.
+    Data(u64),
+    /// So many bytes of the line end after the data are to come.
+    LineEnd(u8),
+    /// After the last chunk.
+    Trailers,
+}
+
+impl Chunked {
+    /// The framing that the headers announce, if any.
+    pub(super) fn announced(headers: &HeaderMap) -> Option<Self> {
+        let payload = headers.get("x-amz-content-sha256")?.as_bytes();
+        payload.starts_with(b"STREAMING-").then(|| Self {
+            signed: !payload.starts_with(b"STREAMING-UNSIGNED-"),
+            state: State::Line(Vec::new()),
+        })
+    }
+
+    /// Takes bytes of the body and passes on what the next reader gets.
+    pub(super) fn receive(&mut self, mut bytes: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Fault> {
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Line(line) => {
+                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    line.extend_from_slice(&bytes.split_to(end.map_or(bytes.len(), |end| end + 1)));
+                    if line.len() > MAX_LINE {
+                        return Err(Fault::Framing);
+                    }
+                    if end.is_some() {
+                        let line = std::mem::take(line);
+                        self.begin_chunk(line, out)?;
+                    }
+                }
+                State::Data(left) => {
+                    let here = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    let data = bytes.split_to(here);
+                    *left -= here as u64;
+                    if *left == 0 {
+                        self.state = State::LineEnd(2);
+                    }
+                    if self.signed {
+                        out.push_back(data);
+                    } else {
+                        out.extend([format!("{here:x}\r\n").into(), data, Bytes::from_static(b"\r\n")]);
+                    }
+                }
+                State::LineEnd(left) => {
+                    let expected = if *left == 2 { b'\r' } else { b'\n' };
+                    if bytes[0] != expected {
+                        return Err(Fault::Framing);
+                    }
+                    if self.signed {
+                        out.push_back(bytes.slice(..1));
+                    }
+                    bytes.advance(1);
+                    *left -= 1;
+                    if *left == 0 {
+                        self.state = State::Line(Vec::new());
+                    }
+                }
+                State::Trailers => out.push_back(std::mem::take(&mut bytes)),
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_chunk(&mut self, line: Vec<u8>, out: &mut VecDeque<Bytes>) -> Result<(), Fault> {
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let size =
+            std::str::from_utf8(&line[..digits]).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        let size = size.ok_or(Fault::Framing)?;
+        if self.signed && size > MAX_SIGNED_CHUNK {
+            return Err(Fault::ChunkTooLarge);
+        }
+        self.state = if size == 0 { State::Trailers } else { State::Data(size) };
+        if self.signed || size == 0 {
+            out.push_back(line.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the body may end here.
+    pub(super) fn end(&self) -> Result<(), Fault> {
+        if matches!(self.state, State::Trailers) { Ok(()) } else { Err(Fault::Truncated) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pass(signed: bool, pieces: &[&[u8]]) -> Result<Vec<u8>, Fault> {
+        let mut chunked = Chunked { signed, state: State::Line(Vec::new()) };
+        let mut out = VecDeque::new();
+        for piece in pieces {
+            chunked.receive(Bytes::copy_from_slice(piece), &mut out)?;
+        }
+        chunked.end()?;
+        Ok(out.into_iter().flatten().collect())
+    }
+
+    /// The data of a well-formed body, and its trailers.
+    fn decode(mut body: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let mut data = Vec::new();
+        loop {
+            let line = body.iter().position(|byte| *byte == b'\n').unwrap();
+            let size = std::str::from_utf8(&body[..line - 1]).unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
+            body = &body[line + 1..];
+            if size == 0 {
+                return (data, body.to_vec());
+            }
+            data.extend_from_slice(&body[..size]);
+            assert_eq!(&body[size..size + 2], b"\r\n");
+            body = &body[size + 2..];
+        }
+    }
+
+    #[test]
+    fn a_body_that_ends_between_chunks_is_truncated() {
+        assert_eq!(pass(false, &[b"3\r\nabc\r\n"]), Err(Fault::Truncated));
+        assert_eq!(pass(true, &[b"3;chunk-signature=00\r\nabc\r\n"]), Err(Fault::Truncated));
+        assert_eq!(pass(false, &[b"3\r\nab"]), Err(Fault::Truncated));
+        assert_eq!(pass(false, &[]), Err(Fault::Truncated));
+    }
+
+    #[test]
+    fn wrong_framing_and_large_signed_chunks_are_refused() {
+        assert_eq!(pass(false, &[b"hello"]), Err(Fault::Truncated));
+        assert_eq!(pass(false, &[b"hello\n"]), Err(Fault::Framing));
+        assert_eq!(pass(false, &[b"3\r\nabcd\r\n0\r\n"]), Err(Fault::Framing));
+        assert_eq!(pass(true, &[b"1000001;chunk-signature=00\r\n"]), Err(Fault::ChunkTooLarge));
+        assert_eq!(pass(false, &[&[b'1'; 300]]), Err(Fault::Framing));
+    }
+
+    #[test]
+    fn signed_chunks_pass_unchanged() {
+        let body =
+            b"3;chunk-signature=00\r\nabc\r\n0;chunk-signature=11\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
+        assert_eq!(pass(true, &[&body[..5], &body[5..24], &body[24..]]).unwrap(), body);
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_the_data_and_trailers_stay(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..50), 0..5),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let mut body = Vec::new();
+            for chunk in &chunks {
+                body.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                body.extend(chunk);
+                body.extend(b"\r\n");
+            }
+            body.extend(b"0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n");
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len())).chain([0, body.len()]).collect();
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &body[cut[0]..cut[1]]).collect();
+            let (data, trailers) = decode(&pass(false, &pieces).unwrap());
+            prop_assert_eq!(data, chunks.concat());
+            prop_assert_eq!(trailers, b"x-amz-checksum-crc32:AAAA\r\n\r\n");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Operations on buckets.
+
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
+};
+use s3s::{S3Request, S3Result};
+
+use super::Operations;
+use super::refusal::Refusals;
+use crate::s3::error::StoreError;
+use crate::s3::store::Watch;
+
+/// The region whose name S3 leaves out of a bucket's location.
+const UNNAMED_REGION: &str = "us-east-1";
+
+pub(super) async fn create(
+    operations: &Operations,
+    request: S3Request<CreateBucketInput>,
+    refusals: Refusals,
+) -> S3Result<CreateBucketOutput> {
+    let bucket = request.input.bucket;
+    operations.store.create_bucket(&bucket, Watch::Off).await.map_err(|error| refusals.refuse(error))?;
+    Ok(CreateBucketOutput { location: Some(format!("/{bucket}")) })
+}
+
+pub(super) async fn head(
+    operations: &Operations,
+    request: S3Request<HeadBucketInput>,
+    refusals: Refusals,
+) -> S3Result<HeadBucketOutput> {
+    require(operations, &request.input.bucket, &refusals).await?;
+    Ok(HeadBucketOutput { bucket_region: Some(operations.region.clone()), ..Default::default() })
+}
+
+pub(super) async fn location(
+    operations: &Operations,
+    request: S3Request<GetBucketLocationInput>,
+    refusals: Refusals,
+) -> S3Result<GetBucketLocationOutput> {
+    require(operations, &request.input.bucket, &refusals).await?;
+    let named = (operations.region != UNNAMED_REGION).then(|| operations.region.clone());
+    Ok(GetBucketLocationOutput { location_constraint: named.map(BucketLocationConstraint::from) })
+}
+
+pub(super) async fn list(
+    operations: &Operations,
+    request: S3Request<ListBucketsInput>,
+    refusals: Refusals,
+) -> S3Result<ListBucketsOutput> {
+    let prefix = request.input.prefix.unwrap_or_default();
+    let buckets = operations.store.buckets().await.map_err(|error| refusals.refuse(error))?;
+    let buckets = buckets.into_iter().filter(|bucket| bucket.name.starts_with(&prefix));
+    let buckets = buckets.map(|bucket| Bucket {
+        name: Some(bucket.name),
+        creation_date: Some(bucket.created_at.into()),
+        bucket_region: Some(operations.region.clone()),
+    });
+    Ok(ListBucketsOutput { buckets: Some(buckets.collect()), ..Default::default() })
+}
+
+async fn require(operations: &Operations, bucket: &str, refusals: &Refusals) -> S3Result<()> {
+    let refuse = |error| refusals.refuse(error);
+    match operations.store.bucket(bucket).await.map_err(refuse)? {
+        Some(_) => Ok(()),
+        None => Err(refuse(StoreError::NoSuchBucket { bucket: bucket.to_owned() })),
+    }
+}

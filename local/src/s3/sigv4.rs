@@ -1,0 +1,329 @@
+//! What a signed request must look like before its signature is worth computing.
+//!
+//! `s3s` verifies signatures; these are the rules of Signature Version 4 that it leaves open, and the other ways of
+//! authentication that it would accept and this server does not (Signature Version 2, browser form posts):
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>,
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use s3s::{S3Error, S3Result, s3_error};
+use url::form_urlencoded;
+
+/// The longest life of a presigned URL: seven days, in seconds.
+const MAX_EXPIRES: u32 = 7 * 24 * 60 * 60;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// The query parameters that carry the signature itself.
+const AUTHENTICATION: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+];
+
+/// Refuses a request that is not signed, or signed in a way that leaves open what was signed. On success the headers
+/// that a presigned URL carries in its query are headers of the request.
+///
+/// # Errors
+/// The S3 error to answer; none of them quotes a signature.
+pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<()> {
+    let query = query_parameters(request);
+    let in_query = query.iter().any(|(name, _)| name == "X-Amz-Signature");
+    let in_header = request.headers.contains_key(AUTHORIZATION);
+    if query.iter().any(|(name, _)| name == "Signature" || name == "AWSAccessKeyId") {
+        return Err(unsupported_mechanism());
+    }
+    refuse_form_post(request)?;
+    let signed = match (in_header, in_query) {
+        (false, false) => {
+            return Err(s3_error!(AccessDenied, "the request is not signed; sign it with {ALGORITHM}"));
+        }
+        (true, true) => {
+            return Err(s3_error!(
+                InvalidArgument,
+                "sign in the query or in the Authorization header, not in both"
+            ));
+        }
+        (true, false) => Signed::of_header(&request.headers)?,
+        (false, true) => Signed::of_query(&query)?,
+    };
+    signed.check_scope(region)?;
+    if request.headers.contains_key("x-amz-security-token")
+        || query.iter().any(|(name, _)| name == "X-Amz-Security-Token")
+    {
+        return Err(s3_error!(
+            InvalidToken,
+            "session tokens are not used here; sign with the plain key pair"
+        ));
+    }
+    signed.check_headers(&request.headers)?;
+    if in_query {
+        adopt_query_headers(&mut request.headers, &query)?;
+    }
+    Ok(())
+}
+
+fn query_parameters(request: &Parts) -> Vec<(String, String)> {
+    form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+fn unsupported_mechanism() -> S3Error {
+    s3_error!(InvalidRequest, "the authorization mechanism is not supported; use {ALGORITHM}")
+}
+
+/// A form's policy is signed instead of the request, and a form without one is not signed at all.
+fn refuse_form_post(request: &Parts) -> S3Result<()> {
+    let is_form = request.headers.get_all(CONTENT_TYPE).iter().any(|value| {
+        value.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"multipart/form-data")
+    });
+    if request.method == Method::POST && is_form {
+        return Err(s3_error!(MethodNotAllowed, "uploads by form are not supported; PUT to a presigned URL"));
+    }
+    Ok(())
+}
+
+/// What a signature says of itself.
+struct Signed {
+    /// `key id/date/region/service/aws4_request`.
+    credential: String,
+    headers: Vec<String>,
+}
+
+impl Signed {
+    fn of_header(headers: &HeaderMap) -> S3Result<Self> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(s3_error!(InvalidArgument, "send one Authorization header"));
+        };
+        let fields = value.to_str().ok().and_then(|value| value.strip_prefix(ALGORITHM));
+        let fields = fields.filter(|fields| fields.starts_with(' ')).ok_or_else(unsupported_mechanism)?;
+        let field = |name: &str| {
+            let mut found =
+                fields.split(',').filter_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
+            match (found.next(), found.next()) {
+                (Some(value), None) => Ok(value.to_owned()),
+                _ => {
+                    Err(s3_error!(AuthorizationHeaderMalformed, "the Authorization header needs one {name}"))
+                }
+            }
+        };
+        field("Signature")?;
+        Ok(Self { credential: field("Credential")?, headers: header_names(&field("SignedHeaders")?) })
+    }
+
+    fn of_query(query: &[(String, String)]) -> S3Result<Self> {
+        let parameter = |name: &str| {
+            let mut found = query.iter().filter(|(other, _)| other == name);
+            match (found.next(), found.next()) {
+                (Some((_, value)), None) => Ok(value.as_str()),
+                _ => Err(s3_error!(AuthorizationQueryParametersError, "the query needs one {name}")),
+            }
+        };
+        if parameter("X-Amz-Algorithm")? != ALGORITHM {
+            return Err(s3_error!(AuthorizationQueryParametersError, "X-Amz-Algorithm must be {ALGORITHM}"));
+        }
+        let expires = parameter("X-Amz-Expires")?.parse::<u32>().ok();
+        if !expires.is_some_and(|seconds| (1..=MAX_EXPIRES).contains(&seconds)) {
+            return Err(s3_error!(
+                AuthorizationQueryParametersError,
+                "X-Amz-Expires must be 1 to {MAX_EXPIRES} seconds"
+            ));
+        }
+        parameter("X-Amz-Date")?;
+        parameter("X-Amz-Signature")?;
+        Ok(Self {
+            credential: parameter("X-Amz-Credential")?.to_owned(),
+            headers: header_names(parameter("X-Amz-SignedHeaders")?),
+        })
+    }
+
+    fn check_scope(&self, region: &str) -> S3Result<()> {
+        let scope: Vec<&str> = self.credential.split('/').collect();
+        let [_, _, found, service, terminator] = scope[..] else {
+            return Err(s3_error!(
+                AuthorizationHeaderMalformed,
+                "the credential must be <access key id>/<date>/{region}/s3/aws4_request"
+            ));
+        };
+        if found != region {
+            return Err(s3_error!(
+                AuthorizationHeaderMalformed,
+                "the signature is for the region {found:?}; this server's is {region:?}"
+            ));
+        }
+        if service != "s3" || terminator != "aws4_request" {
+            return Err(s3_error!(
+                AuthorizationHeaderMalformed,
+                "the signature must be scoped to s3/aws4_request"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The host must be signed, what is signed must be there, and what would change the request's meaning must be
+    /// signed: else the holder of a presigned URL could add to what its signer allowed.
+    fn check_headers(&self, headers: &HeaderMap) -> S3Result<()> {
+        if !self.headers.iter().any(|name| name == HOST.as_str()) {
+            return Err(s3_error!(AccessDenied, "the host header must be signed"));
+        }
+        if let Some(missing) = self.headers.iter().find(|name| !headers.contains_key(name.as_str())) {
+            return Err(s3_error!(
+                SignatureDoesNotMatch,
+                "the header {missing:?} was signed but not sent; send it exactly as it was signed"
+            ));
+        }
+        let unsigned = |name: &&HeaderName| {
+            name.as_str().starts_with("x-amz-") && !self.headers.iter().any(|signed| signed == name.as_str())
+        };
+        if let Some(unsigned) = headers.keys().find(unsigned) {
+            return Err(s3_error!(
+                AccessDenied,
+                "there were headers present in the request which were not signed: {unsigned}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn header_names(list: &str) -> Vec<String> {
+    list.split(';').map(str::to_ascii_lowercase).collect()
+}
+
+/// Signers may move `x-amz-*` headers into the query of a presigned URL, where the signature covers them; they mean
+/// the same there.
+fn adopt_query_headers(headers: &mut HeaderMap, query: &[(String, String)]) -> S3Result<()> {
+    for (name, value) in query {
+        let lower = name.to_ascii_lowercase();
+        if !lower.starts_with("x-amz-") || AUTHENTICATION.contains(&name.as_str()) {
+            continue;
+        }
+        let invalid = || s3_error!(InvalidArgument, "the query parameter {lower:?} is no valid header");
+        let header = HeaderName::from_bytes(lower.as_bytes()).map_err(|_| invalid())?;
+        let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+        if headers.insert(header, value).is_some() {
+            return Err(s3_error!(InvalidArgument, "{lower:?} is given twice"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use s3s::S3ErrorCode;
+
+    use super::*;
+
+    const CREDENTIAL: &str = "AKID/20300101/us-east-1/s3/aws4_request";
+
+    fn presigned(change: impl Fn(&mut Vec<(&str, String)>), headers: &[(&str, &str)]) -> S3Result<Parts> {
+        let mut query = vec![
+            ("X-Amz-Algorithm", ALGORITHM.to_owned()),
+            ("X-Amz-Credential", CREDENTIAL.to_owned()),
+            ("X-Amz-Date", "20300101T000000Z".to_owned()),
+            ("X-Amz-Expires", "60".to_owned()),
+            ("X-Amz-SignedHeaders", "host".to_owned()),
+            ("X-Amz-Signature", "0".repeat(64)),
+        ];
+        change(&mut query);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let mut request = http::Request::put(format!("/raw/key?{query}")).header(HOST, "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        check(&mut parts, "us-east-1").map(|()| parts)
+    }
+
+    fn set(name: &'static str, value: &'static str) -> impl Fn(&mut Vec<(&str, String)>) {
+        move |query| {
+            query.retain(|(other, _)| *other != name);
+            query.push((name, value.to_owned()));
+        }
+    }
+
+    fn code(result: S3Result<Parts>) -> String {
+        result.err().map_or("accepted".to_owned(), |error| error.code().as_str().to_owned())
+    }
+
+    #[test]
+    fn a_well_formed_presigned_request_passes() {
+        assert_eq!(code(presigned(|_| {}, &[])), "accepted");
+        assert_eq!(code(presigned(set("X-Amz-Expires", "1"), &[])), "accepted");
+        assert_eq!(code(presigned(set("X-Amz-Expires", "604800"), &[])), "accepted");
+    }
+
+    #[test]
+    fn an_expiry_out_of_bounds_is_refused() {
+        for expires in ["0", "604801", "-1", "99999999999", "", "1e3", "60 "] {
+            let query = move |query: &mut Vec<(&str, String)>| {
+                query.retain(|(name, _)| *name != "X-Amz-Expires");
+                query.push(("X-Amz-Expires", expires.to_owned()));
+            };
+            assert_eq!(code(presigned(query, &[])), "AuthorizationQueryParametersError", "{expires:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_repeated_parameter_is_refused() {
+        for name in
+            ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders"]
+        {
+            let without = move |query: &mut Vec<(&str, String)>| query.retain(|(other, _)| *other != name);
+            assert_eq!(code(presigned(without, &[])), "AuthorizationQueryParametersError", "{name}");
+            let twice = move |query: &mut Vec<(&str, String)>| query.push((name, "60".to_owned()));
+            assert_eq!(code(presigned(twice, &[])), "AuthorizationQueryParametersError", "{name}");
+        }
+    }
+
+    #[test]
+    fn another_region_service_or_mechanism_is_refused() {
+        let refused = |credential| code(presigned(set("X-Amz-Credential", credential), &[]));
+        assert_eq!(refused("AKID/20300101/eu-west-1/s3/aws4_request"), "AuthorizationHeaderMalformed");
+        assert_eq!(refused("AKID/20300101/us-east-1/sts/aws4_request"), "AuthorizationHeaderMalformed");
+        assert_eq!(refused("AKID/20300101/us-east-1/s3"), "AuthorizationHeaderMalformed");
+        assert_eq!(code(presigned(set("Signature", "x"), &[])), "InvalidRequest");
+        assert_eq!(code(presigned(|_| {}, &[("authorization", "AWS AKID:sig")])), "InvalidArgument");
+        assert_eq!(code(presigned(|_| {}, &[("x-amz-security-token", "t")])), "InvalidToken");
+    }
+
+    #[test]
+    fn headers_signed_but_missing_or_sent_but_unsigned_are_refused() {
+        assert_eq!(
+            code(presigned(set("X-Amz-SignedHeaders", "host;content-type"), &[])),
+            "SignatureDoesNotMatch"
+        );
+        assert_eq!(
+            code(presigned(set("X-Amz-SignedHeaders", "x-other"), &[("x-other", "1")])),
+            "AccessDenied"
+        );
+        assert_eq!(code(presigned(|_| {}, &[("x-amz-acl", "public-read")])), "AccessDenied");
+        assert_eq!(code(presigned(|_| {}, &[("content-type", "video/mp4")])), "accepted");
+    }
+
+    #[test]
+    fn headers_in_the_query_become_headers() {
+        let parts = presigned(set("x-amz-meta-title", "one"), &[]).unwrap();
+        assert_eq!(parts.headers["x-amz-meta-title"], "one");
+        assert!(!parts.headers.contains_key("x-amz-signature"));
+        let twice = presigned(
+            |query| query.extend([("x-amz-acl", "a".to_owned()), ("X-Amz-Acl", "b".to_owned())]),
+            &[],
+        );
+        assert_eq!(code(twice), "InvalidArgument");
+    }
+
+    #[test]
+    fn unsigned_requests_and_forms_are_refused() {
+        let mut parts = http::Request::get("/raw/key").header(HOST, "h").body(()).unwrap().into_parts().0;
+        assert_eq!(*check(&mut parts, "us-east-1").unwrap_err().code(), S3ErrorCode::AccessDenied);
+        let form = http::Request::post("/raw").header(CONTENT_TYPE, "Multipart/Form-Data; boundary=x");
+        let mut parts = form.body(()).unwrap().into_parts().0;
+        assert_eq!(*check(&mut parts, "us-east-1").unwrap_err().code(), S3ErrorCode::MethodNotAllowed);
+    }
+}
