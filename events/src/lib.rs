@@ -10,7 +10,11 @@ pub mod api_key;
 pub mod audit;
 pub mod cloud_event;
 pub mod commit;
+#[cfg(feature = "testing")]
+pub mod contract;
 pub mod event;
+#[cfg(feature = "testing")]
+pub mod fault;
 pub mod id;
 pub mod job;
 pub mod log;

@@ -1,0 +1,53 @@
+//! Laws of reading one stream.
+
+use super::TestBed;
+use super::given::{all_of, commit, pages, stream};
+use crate::commit::{Commit, Head};
+use crate::log::{EventLog, Expected};
+
+/// The sizes of the commits that are read, one after another.
+const SIZES: [usize; 9] = [1, 3, 1, 1, 5, 2, 1, 4, 1];
+
+async fn given_commits(log: &impl EventLog) -> Vec<Commit> {
+    let mut commits = Vec::new();
+    for (n, size) in SIZES.into_iter().enumerate() {
+        let commit = commit(&n.to_string(), size);
+        commits.push(log.append(&stream("a"), Expected::Any, commit).await.unwrap().commit);
+        log.append(&stream("b"), Expected::Any, super::given::commit(&n.to_string(), 1)).await.unwrap();
+    }
+    commits
+}
+
+/// No events is a head at version 0 and an empty, last page; an unknown stream is no error.
+pub async fn a_stream_without_events_reads_as_empty(bed: &impl TestBed) {
+    let log = bed.open().await;
+    log.append(&stream("b"), Expected::Any, commit("cause", 1)).await.unwrap();
+    assert_eq!(log.head(&stream("a")).await.unwrap(), Head::EMPTY);
+    for from in [0, 1, 2, u64::MAX] {
+        let page = log.read(&stream("a"), from, 10).await.unwrap();
+        assert_eq!((page.commits, page.next), (vec![], None));
+    }
+}
+
+/// Pages of every size hold the same commits, each once, and say where they end.
+pub async fn every_limit_reads_the_same(bed: &impl TestBed) {
+    let log = bed.open().await;
+    let commits = given_commits(&log).await;
+    for limit in (0..=SIZES.len() + 1).chain([1000, usize::MAX]) {
+        assert_eq!(pages(&log, &stream("a"), 1, limit).await, commits, "limit {limit}");
+    }
+    assert_eq!(all_of(&log, &stream("b")).await.len(), SIZES.len());
+}
+
+/// From a version within a commit on, the whole commit is read; from beyond the end, nothing.
+pub async fn reading_begins_with_the_commit_that_holds_the_version(bed: &impl TestBed) {
+    let log = bed.open().await;
+    let commits = given_commits(&log).await;
+    let end = commits.last().unwrap().last();
+    for from in (0..=end + 2).chain([1 << 40, u64::MAX]) {
+        let expected: Vec<Commit> = commits.iter().filter(|commit| commit.last() >= from).cloned().collect();
+        for limit in [1, 2, 100] {
+            assert_eq!(pages(&log, &stream("a"), from, limit).await, expected, "from {from}, limit {limit}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The event log's adapters against their contract, and the frozen fixtures of every event type.
+
+#[path = "suite/cloud_events.rs"]
+mod cloud_events;
+#[path = "suite/faults.rs"]
+mod faults;
+#[path = "suite/fixtures.rs"]
+mod fixtures;
+#[path = "suite/memory.rs"]
+mod memory;
+#[path = "suite/sqlite.rs"]
+mod sqlite;
+#[path = "suite/sqlite_damage.rs"]
+mod sqlite_damage;
+#[path = "suite/sqlite_feed.rs"]
+mod sqlite_feed;
+#[path = "suite/sqlite_processes.rs"]
+mod sqlite_processes;
