@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -230,9 +231,10 @@ pub(crate) fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Program and arguments, for messages. Long arguments (URLs, which carry signatures) are left out.
+/// Program and arguments, for messages. Folders of programs are noise, and URLs carry signatures.
 fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     words
         .map(|word| word.to_string_lossy())
         .map(|word| if word.contains("://") { "<url>".into() } else { word })
@@ -333,7 +335,7 @@ mod tests {
 
     #[test]
     fn urls_are_left_out_of_messages_because_they_carry_signatures() {
-        let mut command = Command::new("ffprobe");
+        let mut command = Command::new("/usr/bin/ffprobe");
         command.args(["-i", "http://127.0.0.1/a?Signature=secret"]);
         assert_eq!(shown(&command), "ffprobe -i <url>");
     }

@@ -6,12 +6,12 @@
 use std::env;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use super::advisories;
 use super::report::Outcome;
-use crate::process::run;
+use crate::process::{capture, run};
 use crate::rules;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
@@ -71,7 +71,9 @@ fn tools(_: &Workspace, _: &Tools) -> Result<Outcome> {
 
 fn fmt(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
-    passed(cmd!(shell, "{cargo} fmt --all --check"))
+    run(cmd!(shell, "{cargo} fmt --all -- --check -l"))
+        .context("these files are not formatted: run `cargo fmt`")?;
+    Ok(Outcome::Passed)
 }
 
 fn rules(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
@@ -89,9 +91,20 @@ fn doc(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
     passed(cmd!(shell, "{cargo} doc --no-deps --workspace --all-features").env("RUSTDOCFLAGS", "-D warnings"))
 }
 
+/// Its warnings (crates that are there in two versions, mostly) fill pages and wait for others: they are counted.
 fn deny(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, deny) = (&workspace.shell, tools.cargo_deny()?);
-    passed(cmd!(shell, "{deny} check --hide-inclusion-graph bans licenses sources"))
+    let output = capture(cmd!(shell, "{deny} check --hide-inclusion-graph bans licenses sources"))?;
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    if !output.status.success() {
+        eprint!("{said}");
+        bail!("cargo-deny ended with {}", output.status);
+    }
+    let warnings = said.lines().filter(|line| line.starts_with("warning")).count();
+    let verdict = said.lines().rfind(|line| line.contains(" ok")).unwrap_or_default();
+    eprintln!("{verdict} ({warnings} warnings; `cargo deny check bans` shows them)");
+    Ok(Outcome::Passed)
 }
 
 fn wasm(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
