@@ -1,0 +1,142 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::Serialize;
+use streamio_events::id::ProjectId;
+use streamio_events::object_key::ProcessedKey;
+use streamio_events::timestamp::Timestamp;
+
+use super::target::{Format, Target};
+use crate::config::Lifetime;
+use crate::problem::{Problem, ProblemKind};
+use crate::request::{Fields, Query};
+use crate::sign::policy::MAX_EXPIRES_AT;
+
+/// What is asked of `POST /playback-url`, checked. Serialized it is what makes two requests the same.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct PlaybackRequest {
+    pub(super) key: ProcessedKey,
+    pub(super) target: Target,
+    /// In seconds.
+    ttl: u32,
+    /// In whole seconds, as policies have it.
+    pub(super) starts_at: Option<Timestamp>,
+    /// In CIDR form.
+    pub(super) ip: Option<String>,
+}
+
+impl PlaybackRequest {
+    pub(super) fn read(
+        mut query: Query,
+        mut fields: Fields,
+        project_id: &ProjectId,
+        bounds: Lifetime,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        let key = query.take("key");
+        query.finish()?;
+        let key = own_key(key.as_deref(), project_id)?;
+
+        let ttl = fields.lifetime("ttl", bounds);
+        let starts_at =
+            fields.text("startsAt").and_then(|text| fields.checked("startsAt", whole_second(&text)));
+        let ip = fields
+            .text("ip")
+            .and_then(|text| fields.checked("ip", network(&text)))
+            .map(|network| network.to_string());
+        let format = fields.text("format").and_then(|text| fields.checked("format", format_named(&text)));
+        let target = fields.checked("format", Target::of(&key, format));
+        let request = target.map(|target| Self { key, target, ttl, starts_at, ip });
+        if request.as_ref().is_some_and(|request| request.expires_at(now).unix_seconds() > MAX_EXPIRES_AT) {
+            let field = if starts_at.is_some() { "startsAt" } else { "ttl" };
+            fields.refuse(field, "leads beyond 2038-01-19T03:14:07Z, the last time that the CDN knows");
+        }
+        fields.finish()?;
+        request.ok_or_else(|| Problem::internal("a format without a target was not refused"))
+    }
+
+    /// When the URL ends: `ttl` after now, or after its start where that is later. In whole seconds.
+    pub(super) fn expires_at(&self, now: Timestamp) -> Timestamp {
+        let start = Timestamp::from_unix_seconds(now.unix_seconds()).max(self.starts_at.unwrap_or_default());
+        start.plus(Duration::from_secs(self.ttl.into()))
+    }
+}
+
+/// The key, when it is a key of this project.
+fn own_key(key: Option<&str>, project_id: &ProjectId) -> Result<ProcessedKey, Problem> {
+    let own_prefix = format!("processed/{project_id}/");
+    let Some(key) = key else {
+        return Err(Problem::parameter(
+            "key",
+            format!("is missing: give an object key that begins with `{own_prefix}`"),
+        ));
+    };
+    let parsed = key.parse::<ProcessedKey>();
+    if parsed.as_ref().is_ok_and(|key| key.project_id() != project_id) {
+        let detail = format!("is not of your project: its keys begin with `{own_prefix}`");
+        return Err(Problem::at_field(ProblemKind::ForbiddenKey, "key", detail));
+    }
+    parsed.map_err(|error| Problem::parameter("key", error.to_string()))
+}
+
+fn whole_second(text: &str) -> Result<Timestamp, String> {
+    let parsed: Timestamp = text.parse().map_err(|error| format!("is {error}"))?;
+    Ok(Timestamp::from_unix_seconds(parsed.unix_seconds()))
+}
+
+fn network(text: &str) -> Result<Ipv4Net, String> {
+    if text.parse::<Ipv6Addr>().is_ok() || text.parse::<Ipv6Net>().is_ok() {
+        return Err("must be an IPv4 address: the CDN's policies know no IPv6".to_owned());
+    }
+    let network = match text.parse::<Ipv4Addr>() {
+        Ok(address) => Ipv4Net::from(address),
+        Err(_) => text.parse::<Ipv4Net>().map_err(|_| {
+            "must be an IPv4 address or network such as 203.0.113.7 or 203.0.113.0/24".to_owned()
+        })?,
+    };
+    if network.trunc() == network {
+        Ok(network)
+    } else {
+        Err(format!("has bits beyond its prefix: the network is {}", network.trunc()))
+    }
+}
+
+fn format_named(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "mp4" => Ok(Format::Mp4),
+        "hls" => Ok(Format::Hls),
+        _ => Err("must be mp4 or hls"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_network_of_one_and_a_network_has_no_stray_bits() {
+        assert_eq!(network("203.0.113.7").unwrap().to_string(), "203.0.113.7/32");
+        assert_eq!(network("203.0.113.0/24").unwrap().to_string(), "203.0.113.0/24");
+        assert_eq!(network("0.0.0.0/0").unwrap().to_string(), "0.0.0.0/0");
+        assert_eq!(
+            network("203.0.113.7/24").unwrap_err(),
+            "has bits beyond its prefix: the network is 203.0.113.0/24"
+        );
+        assert!(network("::1").unwrap_err().contains("IPv6"));
+        assert!(network("2001:db8::/32").unwrap_err().contains("IPv6"));
+        for refused in [
+            "",
+            "203.0.113",
+            "203.0.113.7/33",
+            "203.0.113.07",
+            "0x7f.0.0.1",
+            "localhost",
+            "1.2.3.4/",
+            " 1.2.3.4",
+            "1.2.3.4\n",
+        ] {
+            assert!(network(refused).is_err(), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `POST /upload-url`: a URL, or one for each part, with which a client uploads one file straight to the object store.
+
+mod answer;
+mod multipart;
+mod request;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::Value;
+use streamio_events::event::{EventBody, RecordedEvent, UploadGranted};
+use streamio_events::id::VideoId;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+
+use self::request::UploadRequest;
+use super::Exchange;
+use super::grant::{Grant, Recording, unreadable};
+use crate::problem::Problem;
+use crate::reply;
+use crate::request::Query;
+
+/// Where the record of a multipart grant keeps S3's id of the upload, so that a repeated request gets URLs for the
+/// same upload. It is no credential: every use of it needs a signature.
+const UPLOAD_ID: &str = "uploadId";
+
+pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
+    query.finish()?;
+    let config = &exchange.edge.config;
+    let project_id = &exchange.tenant.project_id;
+    let request =
+        UploadRequest::read(exchange.fields()?, project_id, config.upload, config.multipart_upload)?;
+    let grant = Grant::new(exchange, "upload", &request)?;
+    let stream = StreamId::Video(project_id.clone(), VideoId::of(&request.s3_key));
+    let journal = &*exchange.edge.ports.journal;
+
+    if request.multipart
+        && let Some(event) = grant.recall(journal, &[&stream]).await?
+    {
+        return answered(exchange, &event);
+    }
+    let upload_id = match (&request.upload_id, request.multipart) {
+        (Some(upload_id), _) => Some(upload_id.clone()),
+        (None, true) => Some(multipart::create(exchange, &request).await?),
+        (None, false) => None,
+    };
+    let recording =
+        grant.record(journal, &stream, event(exchange, &grant, &request, upload_id.as_deref())).await?;
+    if let Some(created) = upload_id.filter(|_| request.upload_id.is_none()) {
+        multipart::abort_if_surplus(exchange, &request.s3_key, &created, &recording).await;
+    }
+    answered(exchange, &recording.event)
+}
+
+fn event(
+    exchange: &Exchange<'_>,
+    grant: &Grant,
+    request: &UploadRequest,
+    upload_id: Option<&str>,
+) -> RecordedEvent {
+    let now = exchange.context.now;
+    let granted = UploadGranted {
+        grant_id: grant.id.clone(),
+        s3_key: request.s3_key.clone(),
+        // Signatures know whole seconds.
+        expires_at: Timestamp::from_unix_seconds(now.unix_seconds() + i64::from(request.expires_in)),
+        key_id: exchange.tenant.key_id.clone(),
+        content_type: request.content_type.clone(),
+        size: request.size,
+        sha256: request.sha256.clone(),
+        overwrite: request.overwrite,
+        multipart: request.multipart,
+        metadata: request.metadata.clone(),
+    };
+    let mut event = RecordedEvent::new(now, &granted.into());
+    if let Some(upload_id) = upload_id {
+        event.data[UPLOAD_ID] = upload_id.into();
+    }
+    event
+}
+
+/// The answer that follows from a record and nothing else, so that the same record gives the same bytes.
+fn answered(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
+    let EventBody::UploadGranted(granted) = event.body().map_err(unreadable)? else {
+        return Err(unreadable(format!("the record of an upload grant is of type {}", event.kind)));
+    };
+    let body = match upload_id_of(event) {
+        None => answer::single(&exchange.edge.raw, &granted, event.at),
+        Some(upload_id) => answer::multipart(&exchange.edge.raw, &granted, upload_id, event.at),
+    };
+    reply::json(StatusCode::OK, &body.map_err(Problem::internal)?)
+}
+
+fn upload_id_of(event: &RecordedEvent) -> Option<&str> {
+    event.data.get(UPLOAD_ID).and_then(Value::as_str)
+}
+
+impl Recording {
+    /// S3's id of the upload that this record is about.
+    fn upload_id(&self) -> Option<&str> {
+        upload_id_of(&self.event)
+    }
+}

@@ -1,0 +1,129 @@
+//! The answers of `POST /upload-url`, built from the grant's record.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use streamio_events::event::UploadGranted;
+use streamio_events::id::{GrantId, VideoId};
+use streamio_events::object_key::SourceKey;
+use streamio_events::timestamp::Timestamp;
+
+use super::multipart::{part_size, parts};
+use crate::sign::s3::{BucketSigner, ObjectRequest};
+use crate::sign::sigv4::SigningError;
+
+type Headers = BTreeMap<String, String>;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body {
+    #[serde(flatten)]
+    how: How,
+    s3_key: SourceKey,
+    expires_at: Timestamp,
+    video_id: VideoId,
+    grant_id: GrantId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", untagged)]
+enum How {
+    Single { upload_url: String, method: &'static str, headers: Headers },
+    Multipart { multipart: Multipart },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Multipart {
+    upload_id: String,
+    part_size: u64,
+    parts: Vec<Part>,
+    complete_url: String,
+    complete_headers: Headers,
+    abort_url: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    part_number: u16,
+    url: String,
+    size: u64,
+}
+
+/// One PUT of the whole file.
+pub(super) fn single(
+    raw: &BucketSigner,
+    granted: &UploadGranted,
+    at: Timestamp,
+) -> Result<Body, SigningError> {
+    let mut put = ObjectRequest::put(granted.s3_key.as_str());
+    if let Some(content_type) = &granted.content_type {
+        put = put.header("content-type", content_type);
+    }
+    if let Some(size) = granted.size {
+        put = put.header("content-length", size.to_string());
+    }
+    if let Some(sha256) = &granted.sha256 {
+        put = put.header("x-amz-checksum-sha256", sha256);
+    }
+    let put = only_if_new(put, granted);
+    let upload_url = raw.presign(&put, lifetime(granted, at), at.unix_seconds())?.into_string();
+    let how = How::Single { upload_url, method: "PUT", headers: headers_of(&put) };
+    Ok(body(granted, how))
+}
+
+/// A PUT of each part, whose size is signed; then a POST that names the parts, or a DELETE that drops them.
+pub(super) fn multipart(
+    raw: &BucketSigner,
+    granted: &UploadGranted,
+    upload_id: &str,
+    at: Timestamp,
+) -> Result<Body, SigningError> {
+    let key = granted.s3_key.as_str();
+    let presign = |request: &ObjectRequest<'_>| {
+        raw.presign(request, lifetime(granted, at), at.unix_seconds())
+            .map(crate::sign::SignedUrl::into_string)
+    };
+    let size = granted.size.unwrap_or_default();
+    let parts = parts(size)
+        .map(|(part_number, size)| {
+            let put = ObjectRequest::upload_part(key, upload_id, part_number)
+                .header("content-length", size.to_string());
+            Ok(Part { part_number, url: presign(&put)?, size })
+        })
+        .collect::<Result<_, SigningError>>()?;
+    let complete = only_if_new(ObjectRequest::complete_multipart_upload(key, upload_id), granted);
+    let multipart = Multipart {
+        upload_id: upload_id.to_owned(),
+        part_size: part_size(size),
+        parts,
+        complete_url: presign(&complete)?,
+        complete_headers: headers_of(&complete),
+        abort_url: presign(&ObjectRequest::abort_multipart_upload(key, upload_id))?,
+    };
+    Ok(body(granted, How::Multipart { multipart }))
+}
+
+fn body(granted: &UploadGranted, how: How) -> Body {
+    Body {
+        how,
+        s3_key: granted.s3_key.clone(),
+        expires_at: granted.expires_at,
+        video_id: VideoId::of(&granted.s3_key),
+        grant_id: granted.grant_id.clone(),
+    }
+}
+
+fn only_if_new<'a>(request: ObjectRequest<'a>, granted: &UploadGranted) -> ObjectRequest<'a> {
+    if granted.overwrite { request } else { request.header("if-none-match", "*") }
+}
+
+fn headers_of(request: &ObjectRequest<'_>) -> Headers {
+    request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Seconds between the grant, in whole seconds, and its end.
+fn lifetime(granted: &UploadGranted, at: Timestamp) -> u32 {
+    u32::try_from(granted.expires_at.unix_seconds() - at.unix_seconds()).unwrap_or(0)
+}

@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use mediatype::MediaType;
+use serde::Serialize;
+use streamio_events::id::ProjectId;
+use streamio_events::object_key::{InvalidKeyPart, SourceKey};
+
+use super::multipart::{MAX_OBJECT_BYTES, MAX_PUT_BYTES};
+use crate::config::Lifetime;
+use crate::problem::Problem;
+use crate::request::Fields;
+
+const MAX_CONTENT_TYPE_BYTES: usize = 255;
+const MAX_METADATA_ENTRIES: usize = 32;
+const MAX_METADATA_KEY_BYTES: usize = 64;
+const MAX_METADATA_VALUE_BYTES: usize = 1024;
+const MAX_UPLOAD_ID_BYTES: usize = 1024;
+
+/// What is asked of `POST /upload-url`, checked. Serialized it is what makes two requests the same.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct UploadRequest {
+    pub(super) s3_key: SourceKey,
+    pub(super) content_type: Option<String>,
+    pub(super) size: Option<u64>,
+    /// In base64, as S3 takes it.
+    pub(super) sha256: Option<String>,
+    pub(super) overwrite: bool,
+    pub(super) metadata: BTreeMap<String, String>,
+    pub(super) multipart: bool,
+    /// The multipart upload to go on with.
+    pub(super) upload_id: Option<String>,
+    /// In seconds.
+    pub(super) expires_in: u32,
+}
+
+impl UploadRequest {
+    /// Checks all fields, and tells all mistakes at once.
+    pub(super) fn read(
+        mut fields: Fields,
+        project_id: &ProjectId,
+        single: Lifetime,
+        in_parts: Lifetime,
+    ) -> Result<Self, Problem> {
+        let s3_key = source_key(&mut fields, project_id);
+        let content_type = fields.text("contentType");
+        let content_type = content_type.and_then(|text| fields.checked("contentType", media_type(text)));
+        let size = fields.whole_number("size");
+        if size.is_some_and(|size| size > MAX_OBJECT_BYTES) {
+            fields.refuse("size", format!("must be at most {MAX_OBJECT_BYTES} bytes (5 TiB)"));
+        }
+        let sha256 = fields.text("sha256").and_then(|text| fields.checked("sha256", base64_sha256(&text)));
+        let overwrite = fields.boolean("overwrite").unwrap_or(true);
+        let metadata = metadata(&mut fields);
+        let asked_in_parts = fields.boolean("multipart");
+        let upload_id = fields.text("uploadId");
+        if upload_id.as_deref().is_some_and(|id| !is_upload_id(id)) {
+            let detail =
+                format!("must be 1 to {MAX_UPLOAD_ID_BYTES} visible ASCII characters, as it was answered");
+            fields.refuse("uploadId", detail);
+        }
+
+        let too_large_for_one = size.is_some_and(|size| size > MAX_PUT_BYTES);
+        let multipart = asked_in_parts.unwrap_or(upload_id.is_some() || too_large_for_one);
+        if multipart {
+            if size.is_none() && !fields.has_error("size") {
+                fields.refuse("size", "is missing: it decides the parts of a multipart upload");
+            }
+            if sha256.is_some() {
+                let detail = "cannot be given for a multipart upload: S3 checks a SHA-256 for each part only";
+                fields.refuse("sha256", detail);
+            }
+        } else {
+            if too_large_for_one {
+                fields
+                    .refuse("multipart", format!("must be true for more than {MAX_PUT_BYTES} bytes (5 GiB)"));
+            }
+            if upload_id.is_some() {
+                fields.refuse("multipart", "must be true with an `uploadId`");
+            }
+        }
+        let expires_in = fields.lifetime("expiresIn", if multipart { in_parts } else { single });
+        fields.finish()?;
+        let s3_key = s3_key.ok_or_else(|| Problem::internal("a missing source key was not refused"))?;
+        Ok(Self { s3_key, content_type, size, sha256, overwrite, metadata, multipart, upload_id, expires_in })
+    }
+}
+
+fn source_key(fields: &mut Fields, project_id: &ProjectId) -> Option<SourceKey> {
+    let filename = fields.required_text("filename");
+    let path = fields.text("path");
+    match SourceKey::new(project_id, path.as_deref().unwrap_or_default(), &filename?) {
+        Ok(key) => Some(key),
+        Err(InvalidKeyPart::Path(error)) => {
+            fields.refuse("path", error.to_string());
+            None
+        }
+        Err(InvalidKeyPart::Filename(error)) => {
+            fields.refuse("filename", error.to_string());
+            None
+        }
+    }
+}
+
+/// The text as it is, when it is a media type that can stand in a header.
+fn media_type(text: String) -> Result<String, &'static str> {
+    let plain = (1..=MAX_CONTENT_TYPE_BYTES).contains(&text.len())
+        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && text.trim() == text
+        && !text.contains('*');
+    if plain && MediaType::parse(&text).is_ok() {
+        Ok(text)
+    } else {
+        Err("must be a media type such as video/mp4")
+    }
+}
+
+/// The base64 of a SHA-256 that is given in hexadecimal or base64.
+fn base64_sha256(text: &str) -> Result<String, &'static str> {
+    let decoded = if text.len() == 64 {
+        HEXLOWER_PERMISSIVE.decode(text.as_bytes())
+    } else {
+        BASE64.decode(text.as_bytes())
+    };
+    match decoded {
+        Ok(digest) if digest.len() == 32 => Ok(BASE64.encode(&digest)),
+        _ => Err("must be a SHA-256 as 64 hexadecimal digits or as 44 characters of base64"),
+    }
+}
+
+fn is_upload_id(text: &str) -> bool {
+    (1..=MAX_UPLOAD_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn metadata(fields: &mut Fields) -> BTreeMap<String, String> {
+    let metadata = fields.texts("metadata").unwrap_or_default();
+    if metadata.len() > MAX_METADATA_ENTRIES {
+        fields.refuse("metadata", format!("must have at most {MAX_METADATA_ENTRIES} entries"));
+    }
+    for (key, value) in &metadata {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let field = format!("metadata.{key}");
+        if !(1..=MAX_METADATA_KEY_BYTES).contains(&key.len()) || !key.bytes().all(plain) {
+            fields.refuse(
+                &field,
+                format!("must be named with 1 to {MAX_METADATA_KEY_BYTES} of a-z, 0-9 and -"),
+            );
+        }
+        if value.len() > MAX_METADATA_VALUE_BYTES || value.chars().any(char::is_control) {
+            let detail = format!(
+                "must be at most {MAX_METADATA_VALUE_BYTES} bytes of UTF-8 without control characters"
+            );
+            fields.refuse(&field, detail);
+        }
+    }
+    metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_checked_and_kept_to_the_letter() {
+        for accepted in [
+            "video/mp4",
+            "Video/QuickTime",
+            "audio/x-m4a; codecs=\"mp4a.40.2\"",
+            "application/vnd.apple.mpegurl",
+        ] {
+            assert_eq!(media_type(accepted.to_owned()).as_deref(), Ok(accepted));
+        }
+        let long = format!("video/{}", "a".repeat(255));
+        for refused in [
+            "",
+            "video",
+            "video/",
+            "/mp4",
+            "*/*",
+            "video/*",
+            " video/mp4",
+            "video/mp4 ",
+            "video/mp4\r\nx-amz-acl: public-read",
+            "video/mp4\0",
+            "vidéo/mp4",
+            "video/mp4, text/html",
+            &long,
+        ] {
+            assert!(media_type(refused.to_owned()).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_taken_in_both_spellings_and_given_in_one() {
+        let base64 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for accepted in [base64, hex, &hex.to_uppercase()] {
+            assert_eq!(base64_sha256(accepted).as_deref(), Ok(base64));
+        }
+        for refused in ["", "abc", &hex[..62], &base64[..43], &"=".repeat(44), &"z".repeat(64), "e3b0c442"] {
+            assert!(base64_sha256(refused).is_err(), "{refused:?}");
+        }
+    }
+}

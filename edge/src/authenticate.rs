@@ -1,0 +1,89 @@
+//! Who asks: the API key of a request, and what its project and scopes allow.
+
+use std::fmt::Write as _;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue};
+use streamio_events::api_key::{ApiKey, InvalidApiKey};
+use streamio_events::event::Scope;
+use streamio_events::timestamp::Timestamp;
+
+use crate::directory::{Directory, Tenant};
+use crate::problem::{Problem, ProblemKind};
+
+/// The header that carries the API key.
+pub(crate) const API_KEY_HEADER: &str = "x-api-key";
+
+/// Finds out who asks. A key that is not one, or was mistyped, is refused without asking the directory.
+pub(crate) async fn authenticate(
+    headers: &HeaderMap,
+    directory: &dyn Directory,
+    now: Timestamp,
+) -> Result<Tenant, Problem> {
+    let key = api_key(headers)?;
+    let found = directory
+        .lookup(&key.hash())
+        .await
+        .map_err(|error| Problem::unavailable("The API key could not be checked.", error))?;
+    let tenant = found.ok_or_else(|| unauthorized(ProblemKind::UnknownApiKey))?;
+    if tenant.revoked {
+        return Err(unauthorized(ProblemKind::RevokedApiKey));
+    }
+    if tenant.expires_at.is_some_and(|expiry| expiry <= now) {
+        return Err(unauthorized(ProblemKind::ExpiredApiKey));
+    }
+    if tenant.suspended {
+        return Err(Problem::new(ProblemKind::SuspendedProject, ProblemKind::SuspendedProject.advice()));
+    }
+    Ok(tenant)
+}
+
+/// Refuses a key without `needed`. A key with the scope `admin` may do everything.
+pub(crate) fn authorize(tenant: &Tenant, needed: Scope) -> Result<(), Problem> {
+    if tenant.scopes.contains(&needed) || tenant.scopes.contains(&Scope::Admin) {
+        return Ok(());
+    }
+    let mut detail = format!("This call needs a key with the scope `{}`; this key has ", name_of(needed));
+    match &tenant.scopes[..] {
+        [] => detail.push_str("none."),
+        scopes => {
+            for (index, scope) in scopes.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                write!(detail, "{separator}`{}`", name_of(*scope)).expect("a String takes all text");
+            }
+            detail.push('.');
+        }
+    }
+    Err(Problem::new(ProblemKind::MissingScope, detail))
+}
+
+fn api_key(headers: &HeaderMap) -> Result<ApiKey, Problem> {
+    let mut values = headers.get_all(API_KEY_HEADER).iter();
+    let Some(value) = values.next() else {
+        return Err(unauthorized(ProblemKind::MissingApiKey));
+    };
+    if values.next().is_some() {
+        return Err(unauthorized(ProblemKind::MalformedApiKey));
+    }
+    let text = value.to_str().map_err(|_| unauthorized(ProblemKind::MalformedApiKey))?;
+    text.parse().map_err(|error| match error {
+        InvalidApiKey::Malformed => unauthorized(ProblemKind::MalformedApiKey),
+        InvalidApiKey::Checksum => unauthorized(ProblemKind::MistypedApiKey),
+    })
+}
+
+fn unauthorized(kind: ProblemKind) -> Problem {
+    Problem::at_field(kind, API_KEY_HEADER, kind.advice()).with_header(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("ApiKey realm=\"streamio\", header=\"x-api-key\""),
+    )
+}
+
+fn name_of(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Upload => "upload",
+        Scope::Playback => "playback",
+        Scope::Read => "read",
+        Scope::Admin => "admin",
+    }
+}

@@ -1,0 +1,188 @@
+//! From request to answer: what is the same for all calls.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use streamio_events::id::{KeyId, ProjectId};
+use streamio_events::timestamp::Timestamp;
+
+use crate::api::{self, Exchange};
+use crate::authenticate::{API_KEY_HEADER, authenticate, authorize};
+use crate::config::{EdgeConfig, InvalidConfig};
+use crate::cors;
+use crate::port::Ports;
+use crate::problem::{Problem, ProblemKind};
+use crate::rate_limit::RateLimiter;
+use crate::reply;
+use crate::request::{Query, REQUEST_ID_HEADER, RequestId};
+use crate::route::{self, Call, Found};
+use crate::sign::s3::BucketSigner;
+
+/// The largest body that the API reads, in bytes. A server need not read more than one byte beyond it: a request with
+/// that much is refused.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The longest path and query, in bytes. The longest object key is 1,024 bytes, three times that when encoded.
+const MAX_URI_BYTES: usize = 8 * 1024;
+
+/// The API.
+pub struct Edge {
+    pub(crate) config: EdgeConfig,
+    pub(crate) ports: Ports,
+    /// Signs requests for RAW.
+    pub(crate) raw: BucketSigner,
+    /// The CDN's URL without a slash at its end.
+    pub(crate) cdn_base_url: String,
+    rate_limiter: RateLimiter,
+}
+
+/// What a request brings from outside besides itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The time of the request.
+    pub now: Timestamp,
+    /// 32 fresh bytes of cryptographic randomness, never used before.
+    pub random: [u8; 32],
+}
+
+/// What is known of an exchange besides its answer, for the operator's log. It is an extension of the answer
+/// (`response.extensions().get::<Served>()`) and holds no secret.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The id in the answer's `x-request-id`.
+    pub request_id: String,
+    /// The call, unless the path or the method is unknown.
+    pub call: Option<&'static Call>,
+    /// Whose API key it was, once that is known.
+    pub project_id: Option<ProjectId>,
+    /// Which API key it was, once that is known.
+    pub key_id: Option<KeyId>,
+    /// Why the service failed, where it did. Log it with its sources.
+    pub cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+impl Edge {
+    /// The API with this configuration.
+    pub fn new(config: EdgeConfig, ports: Ports) -> Result<Self, InvalidConfig> {
+        let (bucket, cdn_base_url) = config.validate()?;
+        let raw = BucketSigner::new(bucket, config.s3.credentials.clone());
+        let rate_limiter = RateLimiter::new(config.rate_limit);
+        Ok(Self { config, ports, raw, cdn_base_url, rate_limiter })
+    }
+
+    /// Answers `request`, of whose target only the path and the query count. This never fails: what goes wrong becomes
+    /// a problem. The server in front limits how long a request may take and how much of a body it reads
+    /// ([`MAX_BODY_BYTES`]).
+    pub async fn handle(&self, context: Context, request: Request<Bytes>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let request_id = RequestId::new(&parts.headers, context.random);
+        let mut served = Served {
+            request_id: request_id.as_str().to_owned(),
+            call: None,
+            project_id: None,
+            key_id: None,
+            cause: None,
+        };
+        let mut fields = HeaderMap::new();
+        let mut response = match self.answer(context, &parts, &body, &mut served, &mut fields).await {
+            Ok(response) => response,
+            Err(problem) => {
+                served.cause = problem.cause();
+                problem.into_response(&request_id, presented_key(&parts.headers))
+            }
+        };
+        if parts.method == Method::HEAD {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            *response.body_mut() = Bytes::new();
+        }
+        let headers = response.headers_mut();
+        headers.extend(fields);
+        headers.insert(REQUEST_ID_HEADER, request_id.header_value());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Answers hold signed URLs, or are about one tenant.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        cors::share(headers, &self.config.allowed_origins, parts.headers.get(ORIGIN));
+        response.extensions_mut().insert(served);
+        response
+    }
+
+    /// `fields` are headers for the answer, whatever it becomes.
+    async fn answer(
+        &self,
+        context: Context,
+        parts: &Parts,
+        body: &Bytes,
+        served: &mut Served,
+        fields: &mut HeaderMap,
+    ) -> Result<Response<Bytes>, Problem> {
+        if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
+            return Err(Problem::new(ProblemKind::UriTooLong, ProblemKind::UriTooLong.advice()));
+        }
+        let (call, parameter) = match route::find(&parts.method, parts.uri.path()) {
+            Found::Call(call, parameter) => (call, parameter),
+            Found::Options(allow) => return Ok(options(&parts.headers, allow)),
+            Found::OtherMethods(allow) => {
+                let detail = format!("This path has: {}.", allow.to_str().unwrap_or_default());
+                return Err(Problem::new(ProblemKind::MethodNotAllowed, detail).with_header(ALLOW, allow));
+            }
+            Found::Nothing => {
+                return Err(Problem::new(ProblemKind::NoSuchPath, ProblemKind::NoSuchPath.advice()));
+            }
+        };
+        served.call = Some(call);
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Problem::new(ProblemKind::BodyTooLarge, ProblemKind::BodyTooLarge.advice()));
+        }
+        let query = Query::parse(parts.uri.query())?;
+        let Some(scope) = call.scope else {
+            return api::answer_anyone(call.action, parameter, query);
+        };
+
+        let tenant = authenticate(&parts.headers, &*self.ports.directory, context.now).await?;
+        served.project_id = Some(tenant.project_id.clone());
+        served.key_id = Some(tenant.key_id.clone());
+
+        let standing = self.rate_limiter.count(&tenant.key_id, context.now);
+        fields.insert(RATE_LIMIT_POLICY, self.rate_limiter.policy_field());
+        fields.insert(RATE_LIMIT, standing.field());
+        if let Some(wait) = standing.refused_for {
+            let detail = format!("This API key may go on in {:.1} seconds.", wait.as_secs_f64());
+            return Err(Problem::new(ProblemKind::RateLimited, detail).retry_after(wait));
+        }
+        authorize(&tenant, scope)?;
+
+        let api_key = presented_key(&parts.headers).unwrap_or_default();
+        query.refuse_secret(api_key)?;
+        let exchange = Exchange {
+            edge: self,
+            context,
+            headers: &parts.headers,
+            body,
+            parameter,
+            api_key,
+            tenant: &tenant,
+        };
+        api::answer_tenant(call.action, &exchange, query).await
+    }
+}
+
+fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok())
+}
+
+fn options(headers: &HeaderMap, allow: HeaderValue) -> Response<Bytes> {
+    let mut response = reply::empty(StatusCode::NO_CONTENT);
+    if cors::is_preflight(headers) {
+        cors::preflight(response.headers_mut(), &allow);
+    }
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}

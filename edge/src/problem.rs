@@ -1,0 +1,223 @@
+//! Refusals, as RFC 9457 `application/problem+json`. Each has two readers: the caller, who is told what is wrong and
+//! what to do, and the operator, who finds the cause beside the answer ([`crate::Served::cause`]), never in it.
+//! <https://www.rfc-editor.org/rfc/rfc9457>
+
+mod kind;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use serde::Serialize;
+
+pub use kind::ProblemKind;
+
+use crate::port::Cause;
+use crate::request::RequestId;
+
+/// More mistakes than this are not listed.
+const MOST_ERRORS: usize = 20;
+
+/// Longer names of fields are cut in the answer: shorter than an API key, should somebody send one as a name.
+const MOST_FIELD_CHARACTERS: usize = 40;
+
+/// A refusal.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    kind: ProblemKind,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: HeaderMap,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// What is wrong with one part of the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldError {
+    /// The parameter, header or field at fault; fields within fields as `metadata.name`.
+    pub(crate) field: String,
+    /// What is wrong with it and what would be right.
+    pub(crate) detail: String,
+}
+
+impl FieldError {
+    pub(crate) fn new(field: &str, detail: impl Into<String>) -> Self {
+        let field = match field.char_indices().nth(MOST_FIELD_CHARACTERS) {
+            Some((end, _)) => format!("{}…", &field[..end]),
+            None => field.to_owned(),
+        };
+        Self { field, detail: detail.into() }
+    }
+}
+
+impl Problem {
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), cause: None }
+    }
+
+    /// A parameter of the path or the query, or a header, that cannot be used.
+    pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        Self::at_field(ProblemKind::InvalidParameter, name, detail)
+    }
+
+    /// A problem of one field.
+    pub(crate) fn at_field(kind: ProblemKind, field: &str, detail: impl Into<String>) -> Self {
+        Self::fields(kind, vec![FieldError::new(field, detail)])
+    }
+
+    /// A problem of several fields at once. `errors` must not be empty.
+    pub(crate) fn fields(kind: ProblemKind, mut errors: Vec<FieldError>) -> Self {
+        let unlisted = errors.len().saturating_sub(MOST_ERRORS);
+        errors.truncate(MOST_ERRORS);
+        let mut detail: Vec<String> =
+            errors.iter().map(|FieldError { field, detail }| format!("`{field}` {detail}")).collect();
+        if unlisted > 0 {
+            detail.push(format!("and {unlisted} more"));
+        }
+        Self { errors, ..Self::new(kind, format!("{}.", detail.join("; "))) }
+    }
+
+    /// Something outside did not answer. `what_is_missing` is a sentence for the caller, `cause` is for the operator.
+    pub(crate) fn unavailable(what_is_missing: &str, cause: impl Into<Cause>) -> Self {
+        let detail =
+            format!("{what_is_missing} Try again; with the same Idempotency-Key nothing is done twice.");
+        Self::new(ProblemKind::Unavailable, detail).caused_by(cause).retry_after(Duration::from_secs(1))
+    }
+
+    /// A fault of this service. `cause` is for the operator.
+    pub(crate) fn internal(cause: impl Into<Cause>) -> Self {
+        let detail = "The request was fine, the service failed. Tell its operator the `requestId`.";
+        Self::new(ProblemKind::InternalError, detail).caused_by(cause)
+    }
+
+    fn caused_by(self, cause: impl Into<Cause>) -> Self {
+        Self { cause: Some(Arc::from(cause.into())), ..self }
+    }
+
+    /// Adds `Retry-After`, in whole seconds, at least 1.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn cause(&self) -> Option<Arc<dyn Error + Send + Sync>> {
+        self.cause.clone()
+    }
+
+    /// The answer. Wherever `secret` (the API key as it was sent) got into it by way of an echo, it is blotted out.
+    pub(crate) fn into_response(self, request_id: &RequestId, secret: Option<&str>) -> Response<Bytes> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            r#type: String,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+            request_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            field: Option<&'a str>,
+            #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+            errors: &'a [FieldError],
+        }
+        let body = Body {
+            r#type: self.kind.uri(),
+            title: self.kind.title(),
+            status: self.kind.status().as_u16(),
+            detail: &self.detail,
+            request_id: request_id.as_str(),
+            field: self.errors.first().map(|error| error.field.as_str()),
+            errors: &self.errors,
+        };
+        let mut json = serde_json::to_string(&body).expect("a problem is plain data with text keys");
+        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
+            json = json.replace(secret, "[API key]");
+        }
+        let mut response = Response::new(Bytes::from(json));
+        *response.status_mut() = self.kind.status();
+        *response.headers_mut() = self.headers;
+        let json_problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json_problem);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> RequestId {
+        RequestId::new(&HeaderMap::new(), [7; 32])
+    }
+
+    fn body(problem: Problem, secret: Option<&str>) -> String {
+        String::from_utf8(problem.into_response(&id(), secret).into_body().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_problem_names_every_field_at_fault() {
+        let errors = vec![
+            FieldError::new("filename", "is missing"),
+            FieldError::new("size", "must be a whole number"),
+        ];
+        let json: serde_json::Value =
+            serde_json::from_str(&body(Problem::fields(ProblemKind::InvalidBody, errors), None)).unwrap();
+        insta::assert_json_snapshot!(json, @r#"
+{
+  "detail": "`filename` is missing; `size` must be a whole number.",
+  "errors": [
+    {
+      "detail": "is missing",
+      "field": "filename"
+    },
+    {
+      "detail": "must be a whole number",
+      "field": "size"
+    }
+  ],
+  "field": "filename",
+  "requestId": "req_a4dqobyha4dqobyha4dqobyha4",
+  "status": 422,
+  "title": "The body's fields are invalid",
+  "type": "/problems/invalid-body"
+}
+"#);
+    }
+
+    #[test]
+    fn long_lists_and_long_names_are_cut() {
+        let errors = (0..30).map(|_| FieldError::new(&"ä".repeat(100), "is unknown")).collect();
+        let problem = Problem::fields(ProblemKind::InvalidBody, errors);
+        assert_eq!(problem.errors.len(), MOST_ERRORS);
+        assert!(problem.detail.ends_with("and 10 more."));
+        assert_eq!(problem.errors[0].field.chars().count(), MOST_FIELD_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn an_echoed_secret_is_blotted_out_and_a_cause_is_not_told() {
+        let problem = Problem::parameter("sio_x_secret", "is unknown");
+        assert!(!body(problem, Some("sio_x_secret")).contains("secret"));
+        let problem = Problem::unavailable("The store did not answer.", "password=hidden");
+        assert_eq!(problem.cause().unwrap().to_string(), "password=hidden");
+        assert!(!body(problem, None).contains("hidden"));
+    }
+
+    #[test]
+    fn the_wait_is_rounded_up_to_whole_seconds() {
+        let wait = |millis| {
+            let problem =
+                Problem::new(ProblemKind::RateLimited, "").retry_after(Duration::from_millis(millis));
+            problem.headers[header::RETRY_AFTER].to_str().unwrap().to_owned()
+        };
+        assert_eq!(
+            (wait(0), wait(1), wait(1000), wait(1001)),
+            ("1".into(), "1".into(), "1".into(), "2".into())
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! Answers that are no refusals.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+/// An answer with `body` as JSON.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Bytes>, Problem> {
+    let body = serde_json::to_vec(body).map_err(Problem::internal)?;
+    Ok(with_type(status, "application/json", Bytes::from(body)))
+}
+
+/// An answer that is the same for everybody and may be kept for some minutes.
+pub(crate) fn public(content_type: &'static str, body: &'static [u8]) -> Response<Bytes> {
+    let mut response = with_type(StatusCode::OK, content_type, Bytes::from_static(body));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response
+}
+
+/// An answer that is all headers.
+pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,254 @@
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use mediatype::{MediaType, names};
+use serde_json::{Map, Value};
+
+use super::secret;
+use super::unique_json::UniqueJson;
+use crate::config::Lifetime;
+use crate::problem::{FieldError, Problem, ProblemKind};
+
+/// The fields of a JSON body. Each is taken out by name with its type; at the end, every mistake and every field that
+/// nobody took is refused at once.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    object: Map<String, Value>,
+    known: Vec<&'static str>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Reads `body`, where nothing at all is the same as `{}`. The API key itself, `secret`, belongs into its header
+    /// only: in a field it would get into the log.
+    pub(crate) fn parse(headers: &HeaderMap, body: &[u8], secret: &str) -> Result<Self, Problem> {
+        if body.is_empty() {
+            return Ok(Self::of(Map::new()));
+        }
+        check_content_type(headers)?;
+        let malformed =
+            |detail: &dyn Display| Problem::new(ProblemKind::MalformedJson, format!("The body: {detail}."));
+        let UniqueJson(json) = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+        if let Some(field) = secret::find(&json, secret) {
+            let detail = "contains the API key: send it in the header x-api-key only";
+            return Err(Problem::at_field(ProblemKind::InvalidBody, &field, detail));
+        }
+        match json {
+            Value::Object(object) => Ok(Self::of(object)),
+            other => {
+                Err(malformed(&format_args!("expected an object such as {{}}, found {}", name_of(&other))))
+            }
+        }
+    }
+
+    fn of(object: Map<String, Value>) -> Self {
+        Self { object, known: Vec::new(), errors: Vec::new() }
+    }
+
+    /// Takes out a field; one that is `null` is as good as absent.
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Notes a mistake.
+    pub(crate) fn refuse(&mut self, field: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(field, detail));
+    }
+
+    /// Whether a mistake of this field is noted.
+    pub(crate) fn has_error(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.field == field)
+    }
+
+    fn typed<T>(&mut self, name: &'static str, expected: &str, read: fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.take(name)?;
+        let typed = read(&value);
+        if typed.is_none() {
+            self.refuse(name, format!("must be {expected}, not {}", name_of(&value)));
+        }
+        typed
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.typed(name, "a text", |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A text that must be there. `None` says that it is not and that this is noted.
+    pub(crate) fn required_text(&mut self, name: &'static str) -> Option<String> {
+        let text = self.text(name);
+        if text.is_none() && !self.has_error(name) {
+            self.refuse(name, "is missing");
+        }
+        text
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
+        self.typed(name, "true or false", Value::as_bool)
+    }
+
+    /// A whole number from 0 to 2^64 - 1.
+    pub(crate) fn whole_number(&mut self, name: &'static str) -> Option<u64> {
+        self.typed(name, "a whole number of at least 0", Value::as_u64)
+    }
+
+    /// Seconds within `bounds`; the default where nothing is given or a mistake is noted.
+    pub(crate) fn lifetime(&mut self, name: &'static str, bounds: Lifetime) -> u32 {
+        let Some(seconds) = self.whole_number(name) else { return bounds.default };
+        if let Some(seconds) = u32::try_from(seconds).ok().filter(|seconds| bounds.allows(*seconds)) {
+            return seconds;
+        }
+        self.refuse(name, format!("must be {} to {} seconds", bounds.min, bounds.max));
+        bounds.default
+    }
+
+    /// An object whose values are texts.
+    pub(crate) fn texts(&mut self, name: &'static str) -> Option<BTreeMap<String, String>> {
+        let object = self.typed(name, "an object", |value| value.as_object().cloned())?;
+        let mut texts = BTreeMap::new();
+        for (key, value) in object {
+            match value {
+                Value::String(text) => {
+                    texts.insert(key, text);
+                }
+                other => {
+                    self.refuse(&format!("{name}.{key}"), format!("must be a text, not {}", name_of(&other)))
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// Takes the value of `result`, or notes what is wrong.
+    pub(crate) fn checked<T, E: Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.refuse(field, error.to_string())).ok()
+    }
+
+    /// Refuses all that was noted, and every field that was not taken.
+    pub(crate) fn finish(mut self) -> Result<(), Problem> {
+        let advice = match &self.known[..] {
+            [] => "is not a field of this call, which has none".to_owned(),
+            known => format!("is not a field of this call, which has: {}", known.join(", ")),
+        };
+        for name in self.object.keys() {
+            self.errors.push(FieldError::new(name, &*advice));
+        }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::fields(ProblemKind::InvalidBody, self.errors))
+        }
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |detail: &str| Problem::at_field(ProblemKind::UnsupportedMediaType, "content-type", detail);
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    match value.to_str().ok().and_then(|text| MediaType::parse(text).ok()) {
+        Some(given) if given.essence() == APPLICATION_JSON => Ok(()),
+        Some(_) => Err(refused("must be application/json")),
+        None => Err(refused("is not a media type; it must be application/json")),
+    }
+}
+
+const APPLICATION_JSON: MediaType<'static> = MediaType::new(names::APPLICATION, names::JSON);
+
+fn name_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a number with decimals",
+        Value::Number(number) if number.is_i64() && !number.is_u64() => "a negative number",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn fields(body: &str) -> Fields {
+        Fields::parse(&HeaderMap::new(), body.as_bytes(), "sio_secret").unwrap()
+    }
+
+    fn detail(problem: &Problem) -> String {
+        format!("{problem:?}")
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let mut fields = fields(r#"{"a": 1, "b": "x", "c": -1, "d": {"e": 1, "f": "x"}, "g": 1, "n": null}"#);
+        assert_eq!(fields.text("a"), None);
+        assert_eq!(fields.boolean("b"), None);
+        assert_eq!(fields.whole_number("c"), None);
+        assert_eq!(fields.texts("d").unwrap().into_iter().collect::<Vec<_>>(), [("f".into(), "x".into())]);
+        assert_eq!(fields.required_text("n"), None);
+        assert_eq!(fields.required_text("a"), None);
+        let errors: Vec<String> = {
+            let Fields { errors, .. } = &fields;
+            errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect()
+        };
+        insta::assert_debug_snapshot!(errors, @r#"
+[
+    "a must be a text, not a number",
+    "b must be true or false, not a text",
+    "c must be a whole number of at least 0, not a negative number",
+    "d.e must be a text, not a number",
+    "n is missing",
+]
+"#);
+        assert!(detail(&fields.finish().unwrap_err()).contains("which has: a, b, c, d, n"));
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_refused() {
+        for body in [
+            "{",
+            "[]",
+            "1",
+            "null",
+            "\"x\"",
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":NaN}",
+            "{} {}",
+            "\u{feff}{}",
+            "{\"a\":1e999}",
+        ] {
+            assert!(Fields::parse(&HeaderMap::new(), body.as_bytes(), "s").is_err(), "{body}");
+        }
+        assert!(Fields::parse(&HeaderMap::new(), b"{\"a\":\"\xff\"}", "s").is_err());
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        assert!(Fields::parse(&HeaderMap::new(), deep.as_bytes(), "s").is_err());
+        assert!(Fields::parse(&HeaderMap::new(), b"", "s").unwrap().finish().is_ok());
+    }
+
+    #[test]
+    fn the_api_key_is_refused_in_a_field_even_when_it_is_escaped() {
+        for body in [r#"{"a": "x sio_secret"}"#, r#"{"a": "\u0073io_secret"}"#, r#"{"sio_secret": 1}"#] {
+            let problem = Fields::parse(&HeaderMap::new(), body.as_bytes(), "sio_secret").unwrap_err();
+            assert!(detail(&problem).contains("contains the API key"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_declared_as_json_or_not_at_all() {
+        let parse = |content_type: &'static str| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            Fields::parse(&headers, b"{}", "s")
+        };
+        for accepted in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
+            assert!(parse(accepted).is_ok(), "{accepted}");
+        }
+        for refused in ["", "text/json", "application/x-www-form-urlencoded", "application/jsonp", "json"] {
+            assert!(parse(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use data_encoding::BASE32_NOPAD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::authenticate::API_KEY_HEADER;
+
+/// Names one exchange, for those who look it up in two logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RequestId(String);
+
+/// The header, of requests and of answers.
+pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+impl RequestId {
+    /// The caller's own id where it has 1 to 128 of `A-Z a-z 0-9 . _ -`; otherwise one made of `random`.
+    pub(crate) fn new(headers: &HeaderMap, random: [u8; 32]) -> Self {
+        let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok()).filter(|id| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            (1..=128).contains(&id.len()) && id.bytes().all(plain)
+        });
+        // The id goes into logs; an API key must not come with it.
+        let api_key = headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
+        match given.filter(|id| api_key.is_none_or(|key| key.is_empty() || !id.contains(key))) {
+            Some(id) => Self(id.to_owned()),
+            None => Self(format!("req_{}", BASE32_NOPAD.encode(&random[..16]).to_ascii_lowercase())),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn header_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).expect("an id is plain ASCII")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_for(given: &[u8]) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(API_KEY_HEADER, HeaderValue::from_static("sio_live_key"));
+        headers.insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(given).unwrap());
+        RequestId::new(&headers, [0; 32]).0
+    }
+
+    #[test]
+    fn a_callers_plain_id_is_kept_and_anything_else_is_replaced() {
+        assert_eq!(id_for(b"trace-1.A_b"), "trace-1.A_b");
+        let made = "req_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+        for refused in [&b""[..], b"a b", b"\xff", b"a\"b", &[b'a'; 129], b"x-sio_live_key"] {
+            assert_eq!(id_for(refused), made, "{refused:?}");
+        }
+        assert_eq!(RequestId::new(&HeaderMap::new(), [0; 32]).as_str(), made);
+    }
+}
