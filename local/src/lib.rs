@@ -1,3 +1,22 @@
 //! The whole platform in one process.
+//!
+//! It runs the API of the edge, an object store that speaks the S3 protocol and checks its signatures ([`s3`]), a CDN
+//! that enforces CloudFront's ([`cdn`]), the event log in one file, the reactions and views of the cloud, and FFmpeg
+//! workers as child processes, all on one directory. The same code paths as in the cloud, with other adapters:
+//! [`platform`] puts them together, [`operator`] works on the same directory from another process.
 
+mod api;
+pub mod cdn;
+mod clock;
+pub mod data_dir;
+mod edge_ports;
+mod feed;
+mod objects;
+pub mod operator;
+pub mod platform;
+mod reactions;
+mod runner;
 pub mod s3;
+mod secrets;
+mod uploads;
+mod view_store;

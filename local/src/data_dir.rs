@@ -1,0 +1,166 @@
+//! The directory that holds all state of one platform.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A platform's directory. Only its owner can look into it.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+/// Holds the directory for one running platform; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct DataDirLock {
+    _file: File,
+}
+
+/// What is wrong with a data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The system refused something.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A platform runs on it.
+    #[error("a platform is running on {0} already; stop it or choose another directory with --data")]
+    InUse(PathBuf),
+    /// A file in it is not what the platform wrote.
+    #[error("{path} is damaged; restore it from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl DataDir {
+    /// The directory at `path`, which is made if it is not there.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
+        let path = std::path::absolute(path.as_ref()).map_err(|source| DataDirError::Io {
+            doing: "find",
+            path: path.as_ref().to_owned(),
+            source,
+        })?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|source| DataDirError::Io {
+            doing: "make the directory",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The event log.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.db")
+    }
+
+    /// Views and cursors; can be deleted while no platform runs, and is then rebuilt from the log.
+    pub fn views(&self) -> PathBuf {
+        self.path.join("views.db")
+    }
+
+    /// The object store.
+    pub fn objects(&self) -> PathBuf {
+        self.path.join("s3")
+    }
+
+    /// What workers keep while they work.
+    pub fn scratch(&self) -> PathBuf {
+        self.path.join("scratch")
+    }
+
+    /// Takes the directory for a running platform.
+    pub fn lock(&self) -> Result<DataDirLock, DataDirError> {
+        let path = self.path.join("platform.lock");
+        let io = |source| DataDirError::Io { doing: "open", path: path.clone(), source };
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(DataDirLock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse(self.path.clone())),
+            Err(fs::TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// The JSON in the file `name`; `None` when there is none.
+    pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, DataDirError> {
+        let path = self.path.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|source| DataDirError::Damaged { path, source }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DataDirError::Io { doing: "read", path, source }),
+        }
+    }
+
+    /// Writes JSON to the file `name`, readable by its owner alone: all of it or, after a crash, what was there before.
+    pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DataDirError> {
+        let path = self.path.join(name);
+        let temporary = self.path.join(format!("{name}.new"));
+        let write = || {
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+            file.write_all(&serde_json::to_vec_pretty(value).map_err(std::io::Error::other)?)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| DataDirError::Io { doing: "write", path: path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn only_one_platform_gets_the_directory_until_it_lets_go() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(scratch.path().join("data")).unwrap();
+        let lock = directory.lock().unwrap();
+        assert!(matches!(directory.lock(), Err(DataDirError::InUse(_))));
+        drop(lock);
+        directory.lock().unwrap();
+    }
+
+    #[test]
+    fn files_are_for_their_owner_alone() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(scratch.path().join("data")).unwrap();
+        directory.write_json("secret.json", &["x"]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory.path().join("secret.json")), 0o600);
+        assert_eq!(mode(directory.path()), 0o700);
+        assert_eq!(directory.read_json::<Vec<String>>("secret.json").unwrap().unwrap(), ["x"]);
+        assert!(directory.read_json::<Vec<String>>("other.json").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(scratch.path()).unwrap();
+        fs::write(scratch.path().join("secrets.json"), "{").unwrap();
+        let error = directory.read_json::<Vec<String>>("secrets.json").unwrap_err();
+        assert!(error.to_string().contains("secrets.json is damaged"), "{error}");
+    }
+}

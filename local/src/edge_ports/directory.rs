@@ -1,0 +1,66 @@
+use async_trait::async_trait;
+use streamio_edge::directory::{Directory, DirectoryError, Tenant};
+use streamio_events::api_key::KeyHash;
+use streamio_events::event::UnreadableEvent;
+use streamio_events::log::ChangesError;
+use streamio_events::sqlite::SqliteLog;
+use streamio_lambdas::directory::TenantDirectory;
+use tokio::sync::Mutex;
+
+const BATCH: usize = 1024;
+
+/// The tenants, in memory, brought up to date with the log before each answer: a key works as soon as it is made, by
+/// whichever process, and stops as soon as it is revoked.
+pub(crate) struct LogDirectory {
+    log: SqliteLog,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tenants: TenantDirectory,
+    position: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CatchUpError {
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableEvent),
+}
+
+impl LogDirectory {
+    pub(crate) fn new(log: SqliteLog) -> Self {
+        Self { log, state: Mutex::default() }
+    }
+
+    async fn catch_up(&self, state: &mut State) -> Result<(), CatchUpError> {
+        loop {
+            let changes = self.log.changes_about_projects(state.position, BATCH).await?;
+            let Some((end, _)) = changes.last() else { return Ok(()) };
+            let end = *end;
+            for (_, commit) in &changes {
+                state.tenants.apply(commit)?;
+            }
+            state.position = end;
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for LogDirectory {
+    async fn lookup(&self, key: &KeyHash) -> Result<Option<Tenant>, DirectoryError> {
+        let mut state = self.state.lock().await;
+        self.catch_up(&mut state).await.map_err(|error| DirectoryError(error.into()))?;
+        Ok(state.tenants.find(key).map(|(project, key_id, key)| Tenant {
+            project_id: project.project_id.clone(),
+            key_id: key_id.clone(),
+            scopes: key.scopes.clone(),
+            expires_at: key.expires_at,
+            revoked: key.revoked_at.is_some(),
+            suspended: project.suspended,
+            version: project.version,
+        }))
+    }
+}

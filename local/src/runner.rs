@@ -1,0 +1,177 @@
+//! The task runner: workers as child processes, as many at a time as the machine has room for.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamio_events::job::Job;
+use streamio_events::log::EventLog;
+use streamio_events::video::decide::WorkerEnd;
+use streamio_lambdas::launcher::{LaunchError, TaskLauncher};
+use streamio_lambdas::tasks;
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+
+/// How long a worker may take to say that it was interrupted before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// All tasks of runners on one machine have names that begin with this.
+pub(crate) const TASK_PREFIX: &str = "local/";
+
+/// How a worker is started.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerCommand {
+    /// The program and its arguments.
+    pub(crate) command: Vec<OsString>,
+    /// What is set in its environment for every job.
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
+
+/// Runs workers. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Arc<dyn EventLog>,
+    worker: WorkerCommand,
+    /// Tells this run of the platform from earlier ones.
+    run: String,
+    next_task: AtomicU64,
+    slots: Semaphore,
+    /// Client tokens of jobs that are queued or running.
+    present: Mutex<HashSet<String>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Runner {
+    /// A runner of at most `concurrency` workers at a time. `run` tells this run of the platform from earlier ones.
+    pub(crate) fn new(log: Arc<dyn EventLog>, worker: WorkerCommand, concurrency: usize, run: String) -> Self {
+        let inner = Inner {
+            log,
+            worker,
+            run,
+            next_task: AtomicU64::new(1),
+            slots: Semaphore::new(concurrency.max(1)),
+            present: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Interrupts all workers and waits until they have ended and that is recorded.
+    pub(crate) async fn stop(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+#[async_trait]
+impl TaskLauncher for Runner {
+    async fn launch(&self, job: &Job) -> Result<(), LaunchError> {
+        if self.inner.stop.is_cancelled() || !self.inner.present().insert(job.client_token.clone()) {
+            return Ok(());
+        }
+        let inner = Arc::clone(&self.inner);
+        let job = job.clone();
+        self.inner.tasks.spawn(async move {
+            inner.run(&job).await;
+            inner.present().remove(&job.client_token);
+        });
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn present(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self, job: &Job) {
+        let _slot = tokio::select! {
+            slot = self.slots.acquire() => slot,
+            () = self.stop.cancelled() => return,
+        };
+        let task = format!("{TASK_PREFIX}{}/{}", self.run, self.next_task.fetch_add(1, Ordering::Relaxed));
+        let end = match self.spawn(job, &task) {
+            Ok(mut child) => {
+                tracing::info!(video.id = %job.video_id, attempt = job.attempt, task, "a worker starts");
+                self.wait(&mut child).await
+            }
+            Err(error) => WorkerEnd::Crashed(format!("its process could not be started: {error}")),
+        };
+        if let WorkerEnd::Crashed(how) = &end {
+            tracing::debug!(video.id = %job.video_id, attempt = job.attempt, task, how, "a worker's process has ended");
+        }
+        // Whatever the worker said itself comes first; this only speaks for one that could not.
+        match tasks::ended(&*self.log, clock::now(), job, &task, &end).await {
+            Ok(decided) if decided.appended => {
+                tracing::warn!(video.id = %job.video_id, attempt = job.attempt, task, end = ?end, "a worker ended before its attempt did");
+            }
+            Ok(_) => {}
+            // The sweep finds the silent attempt.
+            Err(error) => tracing::error!(video.id = %job.video_id, task, error = %error, "the end of a worker could not be recorded"),
+        }
+    }
+
+    fn spawn(&self, job: &Job, task: &str) -> std::io::Result<Child> {
+        let [program, arguments @ ..] = &self.worker.command[..] else {
+            return Err(std::io::Error::other("no worker command is configured"));
+        };
+        Command::new(program)
+            .args(arguments)
+            .envs(self.worker.environment.iter().map(|(name, value)| (name, value)))
+            .env("STREAMIO_JOB", serde_json::to_string(job).map_err(std::io::Error::other)?)
+            .env("STREAMIO_TASK", task)
+            // The worker reads its standard input: when it ends, this process is gone, however it went.
+            .env("STREAMIO_PARENT_PIPE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    async fn wait(&self, child: &mut Child) -> WorkerEnd {
+        // Taken out, because waiting closes what is left in the child.
+        let parent_pipe = child.stdin.take();
+        let end = tokio::select! {
+            status = child.wait() => crashed(status),
+            () = self.stop.cancelled() => {
+                interrupt(child).await;
+                WorkerEnd::Stopped("the platform was stopped".to_owned())
+            }
+        };
+        drop(parent_pipe);
+        end
+    }
+}
+
+fn crashed(status: std::io::Result<ExitStatus>) -> WorkerEnd {
+    WorkerEnd::Crashed(match status {
+        Ok(status) => status.to_string(),
+        Err(error) => format!("its process could not be watched: {error}"),
+    })
+}
+
+async fn interrupt(child: &mut Child) {
+    let process = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(process) = process {
+        // It fails only when the process has just ended.
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+    }
+    if tokio::time::timeout(STOP_GRACE, child.wait()).await.is_err() {
+        let _ = child.kill().await;
+    }
+}

@@ -1,0 +1,259 @@
+//! Views and cursors in SQLite. Nothing here is truth: the file can be deleted and is rebuilt from the log.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::{VideoState, VideoStatus};
+use streamio_lambdas::AdapterError;
+use streamio_lambdas::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+
+/// Raised when the tables or what they hold change; views of another version are rebuilt.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE videos (
+        project_id TEXT NOT NULL,
+        video_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        state TEXT,
+        created_at INTEGER NOT NULL,
+        due_at INTEGER,
+        row TEXT NOT NULL,
+        PRIMARY KEY (project_id, video_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX videos_by_age ON videos (project_id, created_at DESC, video_id DESC);
+    CREATE INDEX videos_by_state ON videos (project_id, state, created_at DESC, video_id DESC);
+    CREATE INDEX videos_in_progress ON videos (state) WHERE state IN ('uploaded', 'processing');
+    CREATE INDEX videos_due ON videos (due_at) WHERE due_at IS NOT NULL;
+    CREATE TABLE cursors (consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// The view store of the one-machine platform. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct SqliteViewStore {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl SqliteViewStore {
+    /// Opens the file at `path`; one that is of another version or unusable is begun anew.
+    pub(crate) fn open(path: &Path) -> Result<Self, AdapterError> {
+        let connection = match open_current(path) {
+            Ok(Some(connection)) => connection,
+            Ok(None) => begin_anew(path)?,
+            Err(error) => {
+                tracing::warn!(error = %error, "the views cannot be used and are rebuilt from the log");
+                begin_anew(path)?
+            }
+        };
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// The position that `consumer` has read the log to; 0 at first.
+    pub(crate) async fn cursor(&self, consumer: &'static str) -> Result<u64, ViewStoreError> {
+        self.run(move |connection| {
+            connection
+                .query_row("SELECT position FROM cursors WHERE consumer = ?1", [consumer], |row| row.get(0))
+                .optional()
+                .map(|position: Option<i64>| position.and_then(|it| u64::try_from(it).ok()).unwrap_or(0))
+        })
+        .await
+    }
+
+    /// Remembers that `consumer` has read the log to `position`.
+    pub(crate) async fn set_cursor(&self, consumer: &'static str, position: u64) -> Result<(), ViewStoreError> {
+        self.run(move |connection| {
+            let upsert = "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = excluded.position";
+            connection.prepare_cached(upsert)?.execute(params![consumer, integer(position)]).map(drop)
+        })
+        .await
+    }
+
+    /// The videos that are on their way: uploaded or being processed.
+    pub(crate) async fn in_progress(&self) -> Result<Vec<VideoRow>, ViewStoreError> {
+        self.run(|connection| {
+            let query = "SELECT row FROM videos WHERE state IN ('uploaded', 'processing')";
+            connection.prepare_cached(query)?.query_map([], decode)?.collect()
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, ViewStoreError> {
+        let connection = Arc::clone(&self.connection);
+        tokio::task::spawn_blocking(move || {
+            work(&connection.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
+        .map_err(|error| ViewStoreError::Unavailable(error.into()))?
+        .map_err(|error| ViewStoreError::Unavailable(error.into()))
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    // What a power failure takes away is read from the log again.
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;")?;
+    Ok(connection)
+}
+
+fn open_current(path: &Path) -> rusqlite::Result<Option<Connection>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let connection = connect(path)?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((version == SCHEMA_VERSION).then_some(connection))
+}
+
+fn begin_anew(path: &Path) -> Result<Connection, AdapterError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let connection = connect(path)?;
+    connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))?;
+    Ok(connection)
+}
+
+/// Versions and positions end where SQLite's integers do.
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn decode(row: &Row<'_>) -> rusqlite::Result<VideoRow> {
+    let text: String = row.get(0)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+#[async_trait]
+impl ViewStore for SqliteViewStore {
+    async fn get(&self, project_id: &ProjectId, video_id: &VideoId) -> Result<Option<VideoRow>, ViewStoreError> {
+        let (project_id, video_id) = (project_id.to_string(), video_id.to_string());
+        self.run(move |connection| {
+            connection
+                .prepare_cached("SELECT row FROM videos WHERE project_id = ?1 AND video_id = ?2")?
+                .query_row([project_id, video_id], decode)
+                .optional()
+        })
+        .await
+    }
+
+    async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
+        let text = serde_json::to_string(row).map_err(|error| ViewStoreError::Unavailable(error.into()))?;
+        let (project_id, video_id) = (row.video.project_id.to_string(), row.video.video_id.to_string());
+        let state = row.status.as_ref().map(|status| status.state.as_str());
+        let (version, created_at) = (integer(row.video.version), row.video.created_at.unix_millis());
+        let due_at = row.due_at.map(Timestamp::unix_millis);
+        self.run(move |connection| {
+            let upsert = "
+                INSERT INTO videos VALUES (:project, :video, :version, :state, :created, :due, :row)
+                ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state,
+                    created_at = excluded.created_at, due_at = excluded.due_at, row = excluded.row
+                WHERE excluded.version > videos.version";
+            let changed = connection.prepare_cached(upsert)?.execute(named_params! {
+                ":project": project_id, ":video": video_id, ":version": version, ":state": state,
+                ":created": created_at, ":due": due_at, ":row": text,
+            })?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        project_id: &ProjectId,
+        state: Option<VideoState>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<VideoPage, ViewStoreError> {
+        let after = after.map(Cursor::parse).transpose()?.unwrap_or(Cursor::NEWEST);
+        let project_id = project_id.to_string();
+        let rows = self
+            .run(move |connection| {
+                let only = match state {
+                    Some(_) => "state = :state",
+                    None => "state IS NOT NULL AND state <> 'deleted' AND :state IS NULL",
+                };
+                let query = format!(
+                    "SELECT row FROM videos WHERE project_id = :project AND {only}
+                        AND (created_at, video_id) < (:created, :video)
+                     ORDER BY created_at DESC, video_id DESC LIMIT :limit"
+                );
+                connection
+                    .prepare_cached(&query)?
+                    .query_map(
+                        named_params! {
+                            ":project": project_id, ":state": state.map(VideoState::as_str),
+                            ":created": after.created_at, ":video": after.video_id,
+                            ":limit": i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
+                        },
+                        decode,
+                    )?
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        let more = rows.len() > limit;
+        let videos: Vec<VideoStatus> = rows.into_iter().take(limit).filter_map(|row| row.status).collect();
+        let next = videos.last().filter(|_| more).map(|last| Cursor::of(last).to_string());
+        Ok(VideoPage { videos, next })
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
+        self.run(move |connection| {
+            connection
+                .prepare_cached("SELECT row FROM videos WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")?
+                .query_map(params![now.unix_millis(), i64::try_from(limit).unwrap_or(i64::MAX)], decode)?
+                .collect()
+        })
+        .await
+    }
+
+    async fn defer(&self, row: &VideoRow, until: Option<Timestamp>) -> Result<(), ViewStoreError> {
+        let (project_id, video_id) = (row.video.project_id.to_string(), row.video.video_id.to_string());
+        let (version, until) = (integer(row.video.version), until.map(Timestamp::unix_millis));
+        self.run(move |connection| {
+            let update = "UPDATE videos SET due_at = ?4 WHERE project_id = ?1 AND video_id = ?2 AND version = ?3";
+            connection.prepare_cached(update)?.execute(params![project_id, video_id, version, until]).map(drop)
+        })
+        .await
+    }
+}
+
+/// A place in a list: `{created_at}.{video_id}`.
+struct Cursor {
+    created_at: i64,
+    video_id: String,
+}
+
+impl Cursor {
+    const NEWEST: Self = Self { created_at: i64::MAX, video_id: String::new() };
+
+    fn of(status: &VideoStatus) -> Self {
+        Self { created_at: status.created_at.unix_millis(), video_id: status.video_id.to_string() }
+    }
+
+    fn parse(text: &str) -> Result<Self, ViewStoreError> {
+        let (created_at, video_id) = text.split_once('.').ok_or(ViewStoreError::InvalidCursor)?;
+        let created_at = created_at.parse().map_err(|_| ViewStoreError::InvalidCursor)?;
+        let video_id: VideoId = video_id.parse().map_err(|_| ViewStoreError::InvalidCursor)?;
+        Ok(Self { created_at, video_id: video_id.to_string() })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.created_at, self.video_id)
+    }
+}
