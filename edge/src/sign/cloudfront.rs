@@ -9,8 +9,8 @@ use base64::alphabet::Alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::SignedUrl;
-use super::key::{HashAlgorithm, UrlSigner, UrlSignerError};
-use super::policy::{InvalidUrl, Policy};
+use super::key::{HashAlgorithm, KeySignature, UrlSigner, UrlSignerError};
+use super::policy::{InvalidUrl, Policy, check};
 
 /// A policy with its signature. One signature serves every URL that the policy covers, and the cookies.
 ///
@@ -38,8 +38,8 @@ pub async fn sign<S: UrlSigner + ?Sized>(
     hash: HashAlgorithm,
     policy: Policy,
 ) -> Result<SignedPolicy, UrlSignerError> {
-    let signed = signer.sign(hash, policy.to_json().as_bytes()).await?;
-    Ok(SignedPolicy { policy, key_pair_id: signed.key_pair_id, signature: encode(&signed.signature), hash })
+    let KeySignature { key_pair_id, signature } = signer.sign(hash, policy.to_json().as_bytes()).await?;
+    Ok(SignedPolicy { policy, key_pair_id, signature: encode(&signature), hash })
 }
 
 impl SignedPolicy {
@@ -49,8 +49,9 @@ impl SignedPolicy {
     }
 
     /// `url` with the signature, so that it opens the file for whoever has it. Fails where the policy does not
-    /// cover `url`, since CloudFront would refuse it.
+    /// cover `url`, since CloudFront would refuse it, and where nothing can be appended to `url`.
     pub fn url_for(&self, url: &str) -> Result<SignedUrl, InvalidUrl> {
+        check(url)?;
         if !self.policy.resource().covers(url) {
             return Err(InvalidUrl::NotCovered);
         }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use ipnet::Ipv4Net;
 
+pub(super) use resource::check;
 pub use resource::{InvalidUrl, Resource};
 
 /// The last second that CloudFront's expiry can name: it reads it as a 32-bit integer.

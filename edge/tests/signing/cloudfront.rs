@@ -315,6 +315,11 @@ fn a_url_outside_the_policy_gets_no_signature() {
         assert_eq!(exact.url_for(&url), Err(InvalidUrl::NotCovered));
         assert_eq!(files.url_for(&url), Err(InvalidUrl::NotCovered));
     }
+    let inside = |end: &str| files.url_for(&format!("{HOST}/processed/acme/clip.mov.hls/{end}")).map(|_| ());
+    assert_eq!(inside("a?b=c"), Ok(()));
+    assert_eq!(inside("a#b"), Err(InvalidUrl::Fragment));
+    assert_eq!(inside("a?Policy=b"), Err(InvalidUrl::ReservedParameter { name: "Policy" }));
+    assert!(matches!(inside("a\"b"), Err(InvalidUrl::Character { character: '"', .. })));
 }
 
 #[test]

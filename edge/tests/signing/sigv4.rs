@@ -247,12 +247,13 @@ impl Request {
     }
 }
 
-fn with_query(mut url: String, query: &Pairs) -> String {
-    for (index, (name, value)) in query.iter().enumerate() {
-        url.push(if index == 0 { '?' } else { '&' });
-        url.push_str(&format!("{}={}", percent(name, UNRESERVED), percent(value, UNRESERVED)));
+fn with_query(url: String, query: &Pairs) -> String {
+    let pairs =
+        query.iter().map(|(name, value)| [percent(name, UNRESERVED), percent(value, UNRESERVED)].join("="));
+    match pairs.collect::<Vec<_>>().join("&") {
+        query if query.is_empty() => url,
+        query => url + "?" + &query,
     }
-    url
 }
 
 fn s3_settings() -> SigningSettings {

@@ -7,8 +7,8 @@
 //! divides it out afterwards, so that nobody outside knows what was raised, and times of chosen texts say nothing
 //! that statistics could use. The signature is the same. It costs an inversion and a public-key operation.
 //!
-//! The random numbers come from ChaCha20, seeded for each signature from the private key, the digest, and a counter:
-//! unknown to whoever does not hold the key, never the same twice in a process, and without the operating system,
+//! The random numbers come from `ChaCha20Rng`, seeded for each signature from the private key, the digest and a
+//! counter: unknown to whoever does not hold the key, never the same twice in a process, and without the operating system,
 //! which wasm32 does not have. What remains (the exponent itself is not blinded; caches shared with other processes)
 //! is met by using P-256, whose implementation is constant-time, or by signing through the host's cryptography,
 //! as a Worker does.

@@ -5,6 +5,9 @@ use percent_encoding::percent_decode_str;
 /// The query parameters of a signature. CloudFront would take a viewer's own parameter for it.
 const RESERVED: [&str; 5] = ["Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"];
 
+/// What RFC 3986 allows in a URL besides letters, digits, `%` and `#`. None of it needs escaping in JSON.
+const PUNCTUATION: &str = "-._~:/?[]@!$&'()*+,;=";
+
 /// The URL of one file, or a pattern for many, that can stand in a policy as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -91,7 +94,7 @@ impl Resource {
 }
 
 /// The length of scheme and host of a URL that can stand in a policy.
-fn check(url: &str) -> Result<usize, InvalidUrl> {
+pub(in crate::sign) fn check(url: &str) -> Result<usize, InvalidUrl> {
     for (position, character) in url.char_indices() {
         match character {
             '#' => return Err(InvalidUrl::Fragment),
@@ -101,10 +104,7 @@ fn check(url: &str) -> Result<usize, InvalidUrl> {
                     return Err(InvalidUrl::PercentEncoding { position });
                 }
             }
-            'A'..='Z' | 'a'..='z' | '0'..='9' => {}
-            // The rest of what RFC 3986 allows in a URL.
-            '-' | '.' | '_' | '~' | ':' | '/' | '?' | '[' | ']' | '@' | '!' | '$' | '&' | '\'' | '('
-            | ')' | '*' | '+' | ',' | ';' | '=' => {}
+            _ if character.is_ascii_alphanumeric() || PUNCTUATION.contains(character) => {}
             character => return Err(InvalidUrl::Character { character, position }),
         }
     }
@@ -130,35 +130,72 @@ fn check(url: &str) -> Result<usize, InvalidUrl> {
     Ok(path_at)
 }
 
-/// Matches with the last `*` remembered, so that the time is at most pattern times text.
+/// Follows all ways of matching at once, so that the time is pattern times text: `reached[p]` says that the first `p`
+/// bytes of the pattern match the text read so far.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut last_star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                if p + 1 == pattern.len() {
-                    return true;
-                }
-                last_star = Some((p, t));
-                p += 1;
-                continue;
-            }
-            Some(&byte) if byte == b'?' || byte == text[t] => {
-                p += 1;
-                t += 1;
-                continue;
-            }
-            _ => {}
+    let covers_the_rest = pattern.last() == Some(&b'*');
+    let mut reached = vec![false; pattern.len() + 1];
+    reached[0] = true;
+    skip_empty_stars(pattern, &mut reached);
+    for &byte in text {
+        if covers_the_rest && reached[pattern.len()] {
+            return true;
         }
-        match last_star {
-            // The star takes one character more, but not the one between path and query.
-            Some((star, from)) if text[from] != b'?' => {
-                last_star = Some((star, from + 1));
-                (p, t) = (star + 1, from + 1);
+        let mut next = vec![false; reached.len()];
+        for (p, &expected) in pattern.iter().enumerate().filter(|(p, _)| reached[*p]) {
+            match expected {
+                // A star takes the byte and stays, but it does not take the one between path and query.
+                b'*' => next[p] |= byte != b'?',
+                b'?' => next[p + 1] = true,
+                _ => next[p + 1] |= expected == byte,
             }
-            _ => return false,
+        }
+        skip_empty_stars(pattern, &mut next);
+        reached = next;
+    }
+    reached[pattern.len()]
+}
+
+/// A star also stands for no text at all.
+fn skip_empty_stars(pattern: &[u8], reached: &mut [bool]) {
+    for (p, _) in pattern.iter().enumerate().filter(|(_, byte)| **byte == b'*') {
+        reached[p + 1] |= reached[p];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The rules, one after the other, without a thought to time.
+    fn plainly(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], []) | ([b'*'], _) => true,
+            ([b'*', rest @ ..], _) => {
+                plainly(rest, text)
+                    || text.split_first().is_some_and(|(byte, text)| *byte != b'?' && plainly(pattern, text))
+            }
+            ([b'?', pattern @ ..], [_, text @ ..]) => plainly(pattern, text),
+            ([a, pattern @ ..], [b, text @ ..]) => a == b && plainly(pattern, text),
+            _ => false,
         }
     }
-    pattern[p..].iter().all(|&byte| byte == b'*')
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn matching_follows_the_rules_whatever_stands_beside_what(pattern in "[ab?*]{0,8}", text in "[ab?]{0,10}") {
+            prop_assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), plainly(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn matching_takes_no_longer_than_pattern_times_text() {
+        // Without the bound this would outlive the tests by far.
+        let (pattern, text) = ("*a".repeat(200) + "b", "a".repeat(4000));
+        assert!(!matches(pattern.as_bytes(), text.as_bytes()));
+    }
 }

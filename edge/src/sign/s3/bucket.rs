@@ -51,7 +51,8 @@ impl Bucket {
             && endpoint.username().is_empty()
             && endpoint.password().is_none()
             && endpoint.query().is_none()
-            && endpoint.fragment().is_none();
+            && endpoint.fragment().is_none()
+            && endpoint.path().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/%".contains(&byte));
         let host = endpoint.host().filter(|_| plain).ok_or(InvalidBucket::Endpoint)?;
         if !is_bucket_name(name) {
             return Err(InvalidBucket::Name);
@@ -73,7 +74,8 @@ impl Bucket {
         };
         let mut origin = format!("{}://{host}", endpoint.scheme());
         if let Some(port) = endpoint.port() {
-            origin.push_str(&format!(":{port}"));
+            origin.push(':');
+            origin.push_str(&port.to_string());
         }
         let base = endpoint.path().trim_end_matches('/');
         let path_prefix = match style {
@@ -161,9 +163,16 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_the_reason() {
-        for endpoint in
-            ["", "host", "ftp://host", "http://u@host", "http://:p@host", "http://host?a", "http://host#a"]
-        {
+        for endpoint in [
+            "",
+            "host",
+            "ftp://host",
+            "http://u@host",
+            "http://:p@host",
+            "http://host?a",
+            "http://host#a",
+            "http://host/a+b",
+        ] {
             assert_eq!(address(endpoint, "raw", Path), Err(InvalidBucket::Endpoint), "{endpoint}");
         }
         for name in

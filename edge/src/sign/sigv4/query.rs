@@ -14,7 +14,7 @@ struct Pair {
     value: Range<usize>,
 }
 
-/// All of them differ from other parameters only by case in nobody's service, so case is not looked at.
+/// The signature's own parameters. Refused in any case of letters: no service tells parameters apart by case alone.
 const RESERVED: [&str; 7] = [
     "X-Amz-Algorithm",
     "X-Amz-Credential",
