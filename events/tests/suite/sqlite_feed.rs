@@ -1,1 +1,154 @@
+//! Positions, the feed of changes and its wake-up, over several handles of one file.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+use streamio_events::commit::{Commit, NewCommit};
+use streamio_events::event::RecordedEvent;
+use streamio_events::id::CommitId;
+use streamio_events::log::{EventLog, EventLogExt, Expected};
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+pub(crate) fn commit(cause: &str, events: usize) -> NewCommit {
+    let at = Timestamp::from_unix_seconds(1_767_323_045);
+    let event = |n| RecordedEvent {
+        kind: "test.noted".to_owned(),
+        version: 1,
+        at,
+        data: json!({ "cause": cause, "n": n }),
+    };
+    NewCommit {
+        id: CommitId::derived_from(&[cause]),
+        events: (0..events).map(event).collect(),
+        recorded_at: at,
+    }
+}
+
+pub(crate) fn stream(n: usize) -> StreamId {
+    format!("grants/acme/2026010203/{n}").parse().unwrap()
+}
+
+pub(crate) fn open(folder: &TempDir) -> SqliteLog {
+    SqliteLog::open(folder.path().join("log.db")).unwrap()
+}
+
+#[tokio::test]
+async fn changes_come_in_the_order_of_appends_by_every_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(&folder), open(&folder));
+    assert_eq!(one.last_position().await.unwrap(), 0);
+    assert_eq!(one.changes_after(0, 10).await.unwrap(), vec![]);
+    let mut appended = Vec::new();
+    for n in 0..20 {
+        let log = if n % 2 == 0 { &one } else { &other };
+        let new = commit(&n.to_string(), 1 + n % 3);
+        appended.push(log.append(&stream(n % 4), Expected::Any, new.clone()).await.unwrap().commit);
+        // Neither a repeated id nor a conflict gets a position.
+        assert!(log.append(&stream(n % 4), Expected::Any, new).await.unwrap().repeated);
+        log.append(&stream(n % 4), Expected::Exactly(999), commit("refused", 1)).await.unwrap_err();
+    }
+    for limit in [0, 1, 2, 7, 19, 20, 21, usize::MAX] {
+        let mut changes: Vec<(u64, Commit)> = Vec::new();
+        loop {
+            let after = changes.last().map_or(0, |(position, _)| *position);
+            let page = other.changes_after(after, limit).await.unwrap();
+            assert!(page.len() <= limit.max(1));
+            if page.is_empty() {
+                break;
+            }
+            changes.extend(page);
+        }
+        assert!(changes.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(changes.iter().map(|(_, commit)| commit).eq(&appended), "limit {limit}");
+        assert_eq!(changes.last().unwrap().0, other.last_position().await.unwrap());
+    }
+    assert_eq!(one.changes_after(u64::MAX, 10).await.unwrap(), vec![]);
+}
+
+/// The law on which every consumer rests: whoever remembers only its last position has missed nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_change_ever_appears_before_a_position_that_was_seen() {
+    const WRITERS: usize = 4;
+    const COMMITS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let log = open(&folder);
+        writers.spawn(async move {
+            let mut appends = JoinSet::new();
+            let log = Arc::new(log);
+            for n in 0..COMMITS {
+                let log = Arc::clone(&log);
+                appends.spawn(async move {
+                    let new = commit(&format!("{writer}-{n}"), 1);
+                    log.append(&stream(n % 5), Expected::Any, new).await.unwrap();
+                });
+            }
+            appends.join_all().await;
+        });
+    }
+    let reader = open(&folder);
+    let mut woken = reader.watch();
+    let mut seen: Vec<(u64, Commit)> = Vec::new();
+    while seen.len() < WRITERS * COMMITS {
+        let last = seen.last().map_or(0, |(position, _)| *position);
+        let page = reader.changes_after(last, 3).await.unwrap();
+        if page.is_empty() {
+            woken.changed().await.unwrap();
+        }
+        seen.extend(page);
+    }
+    writers.join_all().await;
+    assert_eq!(reader.changes_after(0, usize::MAX).await.unwrap(), seen);
+    let mut streams: BTreeMap<StreamId, Vec<Commit>> = BTreeMap::new();
+    for (_, commit) in seen {
+        streams.entry(commit.stream.clone()).or_default().push(commit);
+    }
+    for (stream, commits) in streams {
+        assert_eq!(reader.read_to_end(&stream, 1).await.unwrap(), commits);
+    }
+}
+
+#[tokio::test]
+async fn an_append_through_this_handle_wakes_before_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder);
+    let mut woken = log.clone().watch();
+    assert!(!woken.has_changed().unwrap());
+    log.append(&stream(0), Expected::Any, commit("a", 2)).await.unwrap();
+    assert!(woken.has_changed().unwrap());
+    let position = *woken.borrow_and_update();
+    assert_eq!(position, log.last_position().await.unwrap());
+    assert!(log.append(&stream(0), Expected::Any, commit("a", 2)).await.unwrap().repeated);
+    assert!(!woken.has_changed().unwrap(), "nothing was appended");
+}
+
+#[tokio::test]
+async fn an_append_through_another_handle_wakes_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, other) = (open(&folder), open(&folder));
+    let mut woken = log.watch();
+    for n in 0..3 {
+        other.append(&stream(n), Expected::Any, commit("a", 1)).await.unwrap();
+        let position = other.last_position().await.unwrap();
+        // Without a wake-up this waits for ever, and the test runner ends it.
+        woken.wait_for(|known| *known >= position).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_opened_knows_its_last_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder);
+    for n in 0..5 {
+        log.append(&stream(n), Expected::Any, commit("a", 1)).await.unwrap();
+    }
+    let position = log.last_position().await.unwrap();
+    drop(log);
+    assert_eq!(*open(&folder).watch().borrow(), position);
+}
