@@ -20,7 +20,15 @@ struct Manager {
 const MANAGERS: &[Manager] = &[
     Manager {
         program: "apt-get",
-        refresh: Some(&["apt-get", "-o", "DPkg::Lock::Timeout=120", "update"]),
+        // Without the mode, an unreachable archive is a warning and exit code 0.
+        refresh: Some(&[
+            "apt-get",
+            "-o",
+            "DPkg::Lock::Timeout=120",
+            "-o",
+            "APT::Update::Error-Mode=any",
+            "update",
+        ]),
         install: &[
             "apt-get",
             "-o",
