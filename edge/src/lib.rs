@@ -29,6 +29,8 @@ mod reply;
 mod request;
 pub mod route;
 pub mod sign;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod views;
 
 pub use edge::{Context, Edge, MAX_BODY_BYTES, Served};

@@ -19,7 +19,7 @@ pub trait Views: ThreadSafe {
     /// uploaded) and deleted ones are there too.
     async fn video(&self, project: &ProjectId, id: &VideoId) -> Result<Option<VideoStatus>, ViewError>;
 
-    /// The status as it followed from all events that happened up to and including `at`; `None` when there were none.
+    /// The status as it followed from all events recorded up to and including `at`; `None` when there were none.
     async fn video_as_of(
         &self,
         project: &ProjectId,
