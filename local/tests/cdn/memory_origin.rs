@@ -1,0 +1,67 @@
+//! An origin in memory.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use streamio_local::cdn::{ObjectFacts, Origin, OriginObject};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// When every object in memory was written.
+pub(crate) const WRITTEN: OffsetDateTime = datetime!(2029-12-31 23:00:00 UTC);
+
+#[derive(Clone, Default)]
+pub(crate) struct MemoryOrigin {
+    objects: HashMap<String, MemoryObject>,
+}
+
+#[derive(Clone)]
+pub(crate) struct MemoryObject {
+    facts: ObjectFacts,
+    bytes: Bytes,
+}
+
+impl MemoryOrigin {
+    pub(crate) fn with(mut self, key: &str, content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let facts = ObjectFacts {
+            size: bytes.len() as u64,
+            etag: format!("etag-of-{}", key.len()),
+            last_modified: WRITTEN,
+            content_type: Some(content_type.to_owned()).filter(|text| !text.is_empty()),
+            content_encoding: None,
+        };
+        self.objects.insert(key.to_owned(), MemoryObject { facts, bytes });
+        self
+    }
+}
+
+impl Origin for MemoryOrigin {
+    type Object = MemoryObject;
+
+    async fn open(&self, key: &str) -> io::Result<Option<MemoryObject>> {
+        if key == "broken" {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        Ok(self.objects.get(key).cloned())
+    }
+}
+
+impl OriginObject for MemoryObject {
+    fn facts(&self) -> ObjectFacts {
+        self.facts.clone()
+    }
+
+    fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let at = |position: u64| usize::try_from(position).unwrap();
+        let mut rest = self.bytes.slice(at(range.start)..at(range.end));
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            pieces.push(Ok(rest.split_to(rest.len().min(1000))));
+        }
+        stream::iter(pieces)
+    }
+}

@@ -1,0 +1,101 @@
+//! A viewer without a network: asks a CDN in the same process.
+
+use std::net::IpAddr;
+
+use axum::body::to_bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use streamio_local::cdn::{BaseUrl, Cdn, CdnConfig};
+
+use crate::clock::ManualClock;
+use crate::memory_origin::MemoryOrigin;
+use crate::signer::trusted_keys;
+
+/// Where the CDN of these tests is.
+pub(crate) const BASE: &str = "http://cdn.test:8082";
+
+pub(crate) fn config() -> CdnConfig {
+    CdnConfig::new(BaseUrl::parse(BASE).unwrap(), trusted_keys())
+}
+
+/// A CDN and its clock.
+pub(crate) struct Stage {
+    cdn: Cdn<MemoryOrigin>,
+    pub(crate) clock: ManualClock,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Stage {
+    pub(crate) fn with(origin: MemoryOrigin) -> Self {
+        let clock = ManualClock::at_now();
+        let cdn = Cdn::new(origin, config(), clock.for_cdn());
+        Self { cdn, clock, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
+    }
+
+    /// Asks for a URL of the CDN.
+    pub(crate) fn get(&self, url: &str) -> Answer {
+        self.ask(&Method::GET, url, &[])
+    }
+
+    pub(crate) fn ask(&self, method: &Method, url: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask_from("192.0.2.10", method, url, headers)
+    }
+
+    pub(crate) fn ask_from(
+        &self,
+        address: &str,
+        method: &Method,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let target = url.strip_prefix(BASE).unwrap_or(url);
+        let mut request = Request::builder().method(method).uri(target);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", BASE.strip_prefix("http://").unwrap());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let head = request.body(()).unwrap().into_parts().0;
+        let address: IpAddr = address.parse().unwrap();
+        self.runtime.block_on(async {
+            let answer = self.cdn.answer(&head, address).await;
+            let (head, body) = answer.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+            Answer { status: head.status, headers: head.headers, body }
+        })
+    }
+}
+
+/// An answer read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The `Code` of the error in the body.
+    pub(crate) fn code(&self) -> &str {
+        self.between("<Code>", "</Code>")
+    }
+
+    /// The `Message` of the error in the body.
+    pub(crate) fn message(&self) -> &str {
+        self.between("<Message>", "</Message>")
+    }
+
+    fn between(&self, start: &str, end: &str) -> &str {
+        let text = self.text();
+        let start = text.find(start).unwrap_or_else(|| panic!("no {start} in {text:?}")) + start.len();
+        &text[start..start + text[start..].find(end).unwrap()]
+    }
+}
