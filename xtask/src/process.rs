@@ -118,7 +118,10 @@ impl Running {
 
     /// Ends the group: SIGTERM, then SIGKILL when the child has not ended within the grace period.
     pub(crate) fn stop(&mut self) -> io::Result<ExitStatus> {
-        let _ = kill_process_group(self.group, Signal::TERM);
+        // A caught signal was passed on already; a second one would mean "at once" to some.
+        if check_interrupted().is_ok() {
+            let _ = kill_process_group(self.group, Signal::TERM);
+        }
         let deadline = Instant::now() + GRACE;
         let status = loop {
             if let Some(status) = self.child.try_wait()? {

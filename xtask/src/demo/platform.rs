@@ -101,6 +101,12 @@ pub(super) struct Api {
     project: Project,
 }
 
+/// The answer of `GET /videos`.
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Video>,
+}
+
 /// A video's status view, as far as it is read here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,11 +149,20 @@ impl Video {
 }
 
 impl Api {
-    /// Uploads and waits until the video is ready or errored; progress is shown on stderr.
+    /// Uploads and waits until the video is ready, with progress on stderr: a bar on a terminal, lines elsewhere.
     pub(super) fn upload(&self, file: &Path) -> Result<Video> {
         let mut command = self.command();
-        command.arg("upload").arg(file).args(["--wait", "--json"]);
-        json(command)
+        // Without --json, which is silent where nobody watches. The view is asked for afterwards.
+        command.arg("upload").arg(file).arg("--wait");
+        answer(command)?;
+        let mut command = self.command();
+        command.args(["video", "list", "--json"]);
+        let list: List = json(command)?;
+        let only: [Video; 1] = list.data.try_into().map_err(|all: Vec<Video>| {
+            anyhow::anyhow!("the new project should have one video after one upload, but has {}", all.len())
+        })?;
+        let [video] = only;
+        Ok(video)
     }
 
     pub(super) fn playback_url(&self, key: &str) -> Result<Playback> {
