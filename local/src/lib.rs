@@ -20,3 +20,7 @@ pub mod s3;
 mod secrets;
 mod uploads;
 mod view_store;
+
+/// The whole life of one FFmpeg worker, as its environment describes it. A program that runs the platform calls this
+/// when it is started as [`platform::Config::worker_command`].
+pub use streamio_worker::main_from_env as worker_main;
