@@ -1,0 +1,137 @@
+//! What goes over the wire, as far as this command reads or writes it. The contract is the API's OpenAPI document.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use streamio_events::id::{GrantId, VideoId};
+use streamio_events::object_key::SourceKey;
+use streamio_events::video::VideoStatus;
+use url::Url;
+
+/// A presigned URL: whoever has it may do what it says, so it is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct SignedUrl(Url);
+
+impl TryFrom<String> for SignedUrl {
+    type Error = url::ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Url::parse(&text).map(Self)
+    }
+}
+
+impl SignedUrl {
+    /// The URL, to be sent to and nothing else.
+    pub(crate) fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SignedUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SignedUrl(…)")
+    }
+}
+
+/// The body of `POST /upload-url`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UploadRequest {
+    pub(crate) filename: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) overwrite: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) multipart: Option<bool>,
+    /// Asks for fresh URLs of a multipart upload that has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) upload_id: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// The answer of `POST /upload-url`: a place for the file, whole or in parts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UploadGrant {
+    pub(crate) s3_key: SourceKey,
+    pub(crate) video_id: VideoId,
+    pub(crate) grant_id: GrantId,
+    /// Where the whole file goes, with one PUT.
+    #[serde(default)]
+    pub(crate) upload_url: Option<SignedUrl>,
+    /// Headers that the PUT must have, to the letter.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Where the parts go.
+    #[serde(default)]
+    pub(crate) multipart: Option<MultipartGrant>,
+}
+
+/// Where a file goes in parts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MultipartGrant {
+    pub(crate) upload_id: String,
+    /// Bytes of every part but the last.
+    pub(crate) part_size: u64,
+    pub(crate) parts: Vec<PartGrant>,
+    pub(crate) complete_url: SignedUrl,
+    /// Headers that the completion must have, to the letter.
+    #[serde(default)]
+    pub(crate) complete_headers: BTreeMap<String, String>,
+    pub(crate) abort_url: SignedUrl,
+}
+
+/// Where one part goes, with one PUT.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartGrant {
+    /// From 1.
+    pub(crate) part_number: u32,
+    pub(crate) url: SignedUrl,
+}
+
+/// The query and body of `POST /playback-url`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlaybackRequest {
+    #[serde(skip)]
+    pub(crate) key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) starts_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<String>,
+}
+
+/// A video's status view: as this command understands it, and as the API wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct VideoAnswer {
+    pub(crate) status: VideoStatus,
+    /// The answer to the letter, for `--json`: a newer API may say more than this command knows.
+    pub(crate) raw: Value,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CursorPage {
+    pub(crate) data: Vec<Value>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+}

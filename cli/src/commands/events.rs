@@ -1,0 +1,147 @@
+//! `streamio events`: the log of a platform on this machine.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use streamio_events::cloud_event::CloudEvent;
+use streamio_events::event::EVENT_TYPES;
+use streamio_events::id::ProjectId;
+use streamio_local::operator::{Filter, Missing, Operator, OperatorError, Written};
+
+use super::project::{failure, open};
+use super::stopped;
+use crate::args::DataDirectory;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, unwritable};
+
+const EXAMPLES: &str = "\
+Examples:
+  streamio events tail                                  # the last 20 events
+  streamio events tail --follow --project acme --type video
+  streamio events tail --lines 1000 | jq -r 'select(.type == \"video.errored\") | .data.error.message'
+  streamio events export --output events.jsonl
+
+`tail` prints CloudEvents 1.0, one JSON object in a line. `export` prints whole commits with the hashes that
+chain them, so that an archive can be verified later. Both work whether the platform runs or not.";
+
+/// Read the event log
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum Command {
+    /// Print the last events, and with --follow those that come
+    Tail(Tail),
+    /// Write the whole log, with its hashes
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Go on printing events as they happen, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// Begin with this many of the last events
+    #[arg(long, short = 'n', value_name = "N", default_value = "20")]
+    lines: usize,
+    /// Only events of this project
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectId>,
+    /// Only events of this type, such as video.ready, or of this noun, such as video (repeatable)
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    types: Vec<String>,
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Write to this file, which appears when it is complete (default: standard output)
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+/// Reads the data directory.
+pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Tail(arguments) => tail(arguments, output).await,
+        Command::Export(arguments) => export(arguments, output).await,
+    }
+}
+
+async fn tail(arguments: Tail, output: Output) -> Result<(), Failure> {
+    let filter = Filter { project_id: arguments.project, types: arguments.types };
+    if let Some(unknown) = filter.unknown_type() {
+        let known: Vec<_> = EVENT_TYPES.iter().map(|(kind, _)| *kind).collect();
+        return Err(Failure::usage(
+            format!("no event is of type {unknown}"),
+            format!("give a noun or one of {}", known.join(", ")),
+        ));
+    }
+    let operator = open(&arguments.data, Missing::Refuse)?;
+    let print = |event: &CloudEvent| {
+        let mut stdout = io::stdout().lock();
+        serde_json::to_writer(&mut stdout, event)?;
+        stdout.write_all(b"\n")?;
+        stdout.flush()
+    };
+    let damaged = |error: &_| output.note(&format!("warning: {error}"));
+    let printing = operator.tail(&filter, arguments.lines, arguments.follow, print, damaged);
+    if !arguments.follow {
+        return written(printing.await);
+    }
+    tokio::select! {
+        outcome = printing => written(outcome),
+        // This is how one stops looking.
+        () = stopped() => Ok(()),
+    }
+}
+
+async fn export(arguments: Export, output: Output) -> Result<(), Failure> {
+    let operator = open(&arguments.data, Missing::Refuse)?;
+    match &arguments.output {
+        None => {
+            let mut stdout = BufWriter::new(io::stdout());
+            written(operator.export(&mut stdout).await.map(|_| ()))
+        }
+        Some(path) => {
+            let Written { commits, events } = to_file(&operator, path).await?;
+            output.answer(&json!({"file": path, "commits": commits, "events": events}), || {
+                format!("Wrote {events} events in {commits} commits to {}", path.display())
+            })
+        }
+    }
+}
+
+/// Whoever reads the file sees all of it or what was there before.
+async fn to_file(operator: &Operator, path: &Path) -> Result<Written, Failure> {
+    let failed = |error: &io::Error| {
+        Failure::new(
+            Exit::Failed,
+            format!("{} cannot be written: {error}", path.display()),
+            "choose another --output",
+        )
+    };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let file = tempfile::NamedTempFile::new_in(directory).map_err(|error| failed(&error))?;
+    let mut writer = BufWriter::new(file);
+    let written = operator.export(&mut writer).await.map_err(failure)?;
+    let file = writer.into_inner().map_err(|error| failed(error.error()))?;
+    file.as_file().sync_all().map_err(|error| failed(&error))?;
+    file.persist(path).map_err(|error| failed(&error.error))?;
+    Ok(written)
+}
+
+/// Who closes the pipe has seen enough (`| head`): that is no failure.
+fn written(outcome: Result<(), OperatorError>) -> Result<(), Failure> {
+    match outcome {
+        Err(OperatorError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(OperatorError::Write(error)) => Err(unwritable(&error)),
+        outcome => outcome.map_err(failure),
+    }
+}

@@ -1,0 +1,41 @@
+use std::io;
+use std::path::PathBuf;
+
+use streamio_events::event::UnreadableEvent;
+use streamio_events::log::{AppendError, ChangesError, ReadError};
+use streamio_events::project::ProjectRefusal;
+use streamio_events::sqlite::OpenError;
+
+use crate::data_dir::DataDirError;
+
+/// Why an operator's action did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Not a platform's data directory.
+    #[error("{0} holds no platform's data")]
+    NoData(PathBuf),
+    /// The directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The project or the key does not allow it.
+    #[error(transparent)]
+    Refused(#[from] ProjectRefusal),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log's changes cannot be read.
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
+    /// The decision cannot be recorded.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The project's events are damaged or of a newer version.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableEvent),
+    /// What was read cannot be written.
+    #[error("the events cannot be written")]
+    Write(#[source] io::Error),
+}

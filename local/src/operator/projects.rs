@@ -1,0 +1,275 @@
+//! Projects and their API keys.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use streamio_events::api_key::ApiKey;
+use streamio_events::commit::NewCommit;
+use streamio_events::event::{EventBody, Scope};
+use streamio_events::id::{CommitId, KeyId, ProjectId};
+use streamio_events::log::{AppendError, EventLog as _, EventLogExt as _, Expected};
+use streamio_events::project::{NewKey, Project, ProjectRefusal};
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+
+use super::{Operator, OperatorError};
+use crate::clock;
+use crate::secrets::random;
+
+/// The word in keys that this platform makes.
+const ENVIRONMENT: &str = "live";
+/// How often a decision is made anew when others change the same project in between.
+const MOST_CONFLICTS: u32 = 32;
+/// Changes read at a time.
+const BATCH: usize = 1024;
+
+/// What a new API key is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyWishes {
+    /// What it may be used for; at least one.
+    pub scopes: Vec<Scope>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// After this long it stops working by itself.
+    pub expires_in: Option<Duration>,
+}
+
+/// A key that was just made. This is the only time that the key itself is seen: the log has its hash.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    /// The project that it opens.
+    pub project: Project,
+    /// How the key is spoken of.
+    pub key_id: KeyId,
+    /// The key.
+    pub api_key: ApiKey,
+}
+
+impl Operator {
+    /// Creates a project with its first key, which may be used for everything.
+    pub async fn create_project(
+        &self,
+        id: &ProjectId,
+        name: Option<String>,
+    ) -> Result<NewApiKey, OperatorError> {
+        let all = vec![Scope::Upload, Scope::Playback, Scope::Read, Scope::Admin];
+        let wishes = KeyWishes { scopes: all, label: Some("first key".to_owned()), expires_in: None };
+        self.with_new_key(id, &wishes, |project, key| project.create(name.clone(), key)).await
+    }
+
+    /// Creates another key of a project.
+    pub async fn create_key(&self, id: &ProjectId, wishes: &KeyWishes) -> Result<NewApiKey, OperatorError> {
+        self.with_new_key(id, wishes, Project::create_key).await
+    }
+
+    /// Revokes a key. A running platform stops accepting it within a moment.
+    pub async fn revoke_key(
+        &self,
+        id: &ProjectId,
+        key_id: &KeyId,
+        reason: Option<&str>,
+    ) -> Result<Project, OperatorError> {
+        self.change(id, "revoke key", clock::now(), |project| {
+            project.revoke_key(key_id, reason.map(str::to_owned))
+        })
+        .await
+    }
+
+    /// Refuses all use of the API to a project until it is resumed.
+    pub async fn suspend(&self, id: &ProjectId, reason: Option<&str>) -> Result<Project, OperatorError> {
+        self.change(id, "suspend", clock::now(), |project| project.suspend(reason.map(str::to_owned))).await
+    }
+
+    /// Lets a suspended project use the API again.
+    pub async fn resume(&self, id: &ProjectId) -> Result<Project, OperatorError> {
+        self.change(id, "resume", clock::now(), Project::resume).await
+    }
+
+    /// The project as its stream tells it now.
+    pub async fn project(&self, id: &ProjectId) -> Result<Project, OperatorError> {
+        let project = self.load(id).await?;
+        if project.exists { Ok(project) } else { Err(ProjectRefusal::NotFound(id.clone()).into()) }
+    }
+
+    /// All projects, by id. Reads the whole log.
+    pub async fn projects(&self) -> Result<Vec<Project>, OperatorError> {
+        let mut projects: BTreeMap<ProjectId, Project> = BTreeMap::new();
+        let mut position = 0;
+        loop {
+            let changes = self.log.changes_after(position, BATCH).await?;
+            let Some((last, _)) = changes.last() else { break };
+            position = *last;
+            for (_, commit) in &changes {
+                if let StreamId::Project(id) = &commit.stream {
+                    let project = projects.entry(id.clone()).or_insert_with(|| Project::new(id.clone()));
+                    project.apply_commit(commit)?;
+                }
+            }
+        }
+        Ok(projects.into_values().filter(|project| project.exists).collect())
+    }
+
+    async fn with_new_key(
+        &self,
+        id: &ProjectId,
+        wishes: &KeyWishes,
+        decide: impl Fn(&Project, NewKey) -> Result<Vec<EventBody>, ProjectRefusal>,
+    ) -> Result<NewApiKey, OperatorError> {
+        let api_key =
+            ApiKey::generate(ENVIRONMENT, random()).expect("the environment is two to eight letters");
+        let hash = api_key.hash();
+        let now = clock::now();
+        let project = self
+            .change(id, "create key", now, |project| {
+                let key = NewKey {
+                    hash,
+                    scopes: wishes.scopes.clone(),
+                    label: wishes.label.clone(),
+                    expires_at: wishes.expires_in.map(|after| now.plus(after)),
+                };
+                decide(project, key)
+            })
+            .await?;
+        Ok(NewApiKey { project, key_id: hash.key_id(), api_key })
+    }
+
+    /// Decides on the project as it is and records the decision; when somebody else was faster, all over again.
+    async fn change(
+        &self,
+        id: &ProjectId,
+        action: &str,
+        now: Timestamp,
+        decide: impl Fn(&Project) -> Result<Vec<EventBody>, ProjectRefusal>,
+    ) -> Result<Project, OperatorError> {
+        // Each command is a cause of its own, however alike two are.
+        let commit_id = CommitId::derived_from(&["operator", action, &HEXLOWER.encode(&random::<16>())]);
+        let stream = StreamId::Project(id.clone());
+        let mut conflicts = 0;
+        loop {
+            let mut project = self.load(id).await?;
+            let events = decide(&project)?;
+            if events.is_empty() {
+                return Ok(project);
+            }
+            let commit = NewCommit::new(commit_id.clone(), now, events);
+            match self.log.append(&stream, Expected::Exactly(project.version), commit).await {
+                Ok(appended) => {
+                    project.apply_commit(&appended.commit)?;
+                    return Ok(project);
+                }
+                Err(AppendError::Conflict { .. }) if conflicts < MOST_CONFLICTS => conflicts += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn load(&self, id: &ProjectId) -> Result<Project, OperatorError> {
+        let commits = self.log.read_to_end(&StreamId::Project(id.clone()), 1).await?;
+        Ok(Project::fold(id.clone(), &commits)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::Missing;
+
+    fn open(directory: &tempfile::TempDir) -> Operator {
+        Operator::open(directory.path(), Missing::Make).unwrap()
+    }
+
+    fn acme() -> ProjectId {
+        "acme".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_project_is_created_once_and_its_key_is_kept_as_a_hash_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let operator = open(&directory);
+        let made = operator.create_project(&acme(), Some("Acme Films".to_owned())).await.unwrap();
+        assert_eq!(made.project.name.as_deref(), Some("Acme Films"));
+        assert_eq!(made.project.keys[&made.key_id].hash, made.api_key.hash());
+        let again = operator.create_project(&acme(), None).await.unwrap_err();
+        assert!(matches!(again, OperatorError::Refused(ProjectRefusal::Exists(_))), "{again}");
+        drop(operator);
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            let secret = made.api_key.reveal().as_bytes();
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+        }
+    }
+
+    #[tokio::test]
+    async fn two_processes_change_one_project_at_the_same_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, other) = (open(&directory), open(&directory));
+        one.create_project(&acme(), None).await.unwrap();
+        let wishes = KeyWishes { scopes: vec![Scope::Read], label: None, expires_in: None };
+        let keys = (0..8).map(|index| {
+            let operator = if index % 2 == 0 { one.clone() } else { other.clone() };
+            let wishes = wishes.clone();
+            async move { operator.create_key(&acme(), &wishes).await.unwrap().key_id }
+        });
+        let keys = futures::future::join_all(keys).await;
+        let project = one.project(&acme()).await.unwrap();
+        assert_eq!(project.keys.len(), 9);
+        assert!(keys.iter().all(|key| project.keys.contains_key(key)));
+    }
+
+    #[tokio::test]
+    async fn what_is_so_already_is_not_recorded_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let operator = open(&directory);
+        let key_id = operator.create_project(&acme(), None).await.unwrap().key_id;
+        let suspended = operator.suspend(&acme(), Some("unpaid")).await.unwrap();
+        assert!(suspended.suspended);
+        assert_eq!(operator.suspend(&acme(), None).await.unwrap().version, suspended.version);
+        assert!(!operator.resume(&acme()).await.unwrap().suspended);
+        let revoked = operator.revoke_key(&acme(), &key_id, Some("leaked")).await.unwrap();
+        assert!(revoked.keys[&key_id].revoked_at.is_some());
+        assert_eq!(operator.revoke_key(&acme(), &key_id, None).await.unwrap().version, revoked.version);
+    }
+
+    #[tokio::test]
+    async fn projects_are_listed_in_order_and_those_that_do_not_exist_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let operator = open(&directory);
+        for name in ["zebra", "acme"] {
+            operator.create_project(&name.parse().unwrap(), None).await.unwrap();
+        }
+        let names: Vec<_> = operator
+            .projects()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|project| project.project_id.to_string())
+            .collect();
+        assert_eq!(names, ["acme", "zebra"]);
+        let unknown = "unknown".parse().unwrap();
+        for refusal in [operator.project(&unknown).await.err(), operator.suspend(&unknown, None).await.err()]
+        {
+            assert!(
+                matches!(refusal, Some(OperatorError::Refused(ProjectRefusal::NotFound(_)))),
+                "{refusal:?}"
+            );
+        }
+        assert_eq!(operator.projects().await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_key_expires_after_the_time_that_was_wished() {
+        let directory = tempfile::tempdir().unwrap();
+        let operator = open(&directory);
+        operator.create_project(&acme(), None).await.unwrap();
+        let day = Duration::from_hours(24);
+        let wishes =
+            KeyWishes { scopes: vec![Scope::Upload], label: Some("ci".to_owned()), expires_in: Some(day) };
+        let made = operator.create_key(&acme(), &wishes).await.unwrap();
+        let key = &made.project.keys[&made.key_id];
+        assert_eq!(key.expires_at, Some(key.created_at.plus(day)));
+        let none = KeyWishes { scopes: vec![], ..wishes };
+        let refusal = operator.create_key(&acme(), &none).await.unwrap_err();
+        assert!(matches!(refusal, OperatorError::Refused(ProjectRefusal::NoScopes)), "{refusal}");
+    }
+}
