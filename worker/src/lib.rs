@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The FFmpeg worker: takes one attempt, makes adaptive streams of its source, publishes them.
+//!
+//! ```text
+//! run ─ start (fence) ─ probe ─ plan ─ transcode ─ complete (fence) ─ publish ─ ready
+//!                         │       │        │
+//!                       relay  ladder    argv ─▶ FFmpeg ─▶ segments, MP4 ─▶ upload, progressive ─▶ storage
+//! ```
+//!
+//! [`argv`], [`ladder`], [`plan`] and [`playlist`] are pure: the same input gives the same output, and nothing is read or
+//! started. [`storage`] holds the ports to object storage and their S3 adapter; [`process`] and [`relay`] are all that FFmpeg
+//! sees of us.
+
+pub mod argv;
+pub mod attempt;
+pub mod capabilities;
+pub mod codecs;
+pub mod exit_code;
+pub mod failure;
+pub mod frame_rate;
+pub mod ladder;
+mod main_from_env;
+pub mod plan;
+pub mod playlist;
+pub mod probe;
+pub mod process;
+pub mod progressive;
+pub mod publish;
+pub mod relay;
+pub mod run;
+pub mod settings;
+pub mod stop;
+pub mod storage;
+pub mod transcode;
+pub mod upload;
+
+pub use main_from_env::main_from_env;

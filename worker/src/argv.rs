@@ -1,0 +1,153 @@
+//! From a plan to FFmpeg's arguments. Pure: the same plan gives the same words.
+//!
+//! One process decodes once and writes everything, into the directory that it runs in:
+//!
+//! ```text
+//! 720p/index.m3u8  720p/init.mp4  720p/00000.m4s …    the best rung ┐
+//! audio-1/index.m3u8 …                                its sound     ├ encoded once, written to all three (tee)
+//! progressive.mp4                                     both together ┘
+//! 480p/…  360p/…  240p/…  audio-2/…                   the other rungs and tracks
+//! poster.jpg
+//! ```
+
+mod filters;
+
+use crate::ladder::Rung;
+use crate::plan::{AudioPlan, Plan, SEGMENT_SECONDS, VideoPlan};
+use crate::probe::input;
+
+/// The media playlist's name in each rendition's folder.
+pub const PLAYLIST: &str = "index.m3u8";
+/// The initialization segment's name in each rendition's folder.
+pub const INIT: &str = "init.mp4";
+/// How the names of media segments end. While FFmpeg writes one, `.tmp` follows.
+pub const SEGMENT_SUFFIX: &str = ".m4s";
+/// The progressive MP4, its index still at its end.
+pub const PROGRESSIVE: &str = "progressive.mp4";
+/// The poster.
+pub const POSTER: &str = "poster.jpg";
+
+/// FFmpeg's arguments to make all of `plan` from the source at `url`.
+pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
+    let mut args = Args::default();
+    args.words("-nostdin -hide_banner -v error -y");
+    args.words("-nostats -progress pipe:1 -stats_period 0.5");
+    // What a file claims in metadata is not carried over: it may be a place, a name or an attack on a player.
+    args.0.extend(input::guards());
+    args.words("-fflags +genpts").option("-i", url);
+    if let Some(video) = &plan.video {
+        args.option("-filter_complex", &filters::video(video));
+    }
+    best(&mut args, plan);
+    if let Some(video) = &plan.video {
+        for (position, rung) in video.rungs.iter().enumerate().skip(1) {
+            encode_video(&mut args, video, position);
+            args.words("-map_metadata -1 -map_chapters -1");
+            hls_output(&mut args, &rung.name());
+        }
+    }
+    for audio in plan.audio.iter().skip(1) {
+        encode_audio(&mut args, audio);
+        args.words("-map_metadata -1 -map_chapters -1");
+        hls_output(&mut args, &audio.name);
+    }
+    if plan.video.is_some() {
+        args.option("-map", "[poster]")
+            .words("-map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f image2 -update 1");
+        args.0.push(POSTER.to_owned());
+    }
+    args.0
+}
+
+/// The best rung and the first track: each once encoded, both once more in the progressive MP4.
+fn best(args: &mut Args, plan: &Plan) {
+    let mut slaves = Vec::new();
+    if let Some((video, rung)) = plan.video.as_ref().and_then(|video| Some((video, video.rungs.first()?))) {
+        encode_video(args, video, 0);
+        slaves.push(hls_slave("v", &rung.name()));
+    }
+    if let Some(audio) = plan.audio.first() {
+        encode_audio(args, audio);
+        if let Some(language) = audio.language.as_deref().filter(|language| language.len() == 3) {
+            args.option("-metadata:s:a:0", &format!("language={language}"));
+        }
+        slaves.push(hls_slave("a", &audio.name));
+    }
+    slaves.push(format!("[f=mp4]{PROGRESSIVE}"));
+    args.words("-map_metadata -1 -map_chapters -1");
+    // The tee muxer does not say by itself that its outputs want codec headers apart from the packets.
+    args.words("-flags +global_header");
+    // A track that begins minutes after the other: its packets wait, encoded, until the header can be written.
+    args.words("-max_muxing_queue_size 50000 -f tee");
+    args.0.push(slaves.join("|"));
+}
+
+fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
+    let rung: Rung = video.rungs[position];
+    let kilobits = rung.max_kilobits(video.frame_rate.per_second());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 60 frames a second")]
+    let group = (video.frame_rate.per_second() * f64::from(SEGMENT_SECONDS) * 2.0).ceil() as u32;
+    args.option("-map", &format!("[v{position}]"));
+    // The filters have made the rate constant; nothing after them may drop or repeat.
+    args.words(
+        "-fps_mode passthrough -c:v libx264 -preset veryfast -profile:v high -pix_fmt yuv420p -crf 23",
+    );
+    args.option("-maxrate", &format!("{kilobits}k")).option("-bufsize", &format!("{}k", kilobits * 2));
+    // Key frames at the same instants in every rung, and nowhere else: players switch rungs at segments.
+    args.option("-force_key_frames", &format!("expr:gte(t,n_forced*{SEGMENT_SECONDS})"));
+    args.option("-g", &group.to_string()).words("-sc_threshold 0");
+}
+
+fn encode_audio(args: &mut Args, audio: &AudioPlan) {
+    args.option("-map", &format!("0:{}", audio.index));
+    args.option("-filter:a", &filters::audio(audio)).words("-c:a aac -profile:a aac_low -b:a 128k");
+}
+
+/// The options of the HLS muxer, as `name=value`.
+///
+/// Timestamps below zero (the encoder's delay) are kept, to be undone by the edit list of each initialization segment:
+/// shifted to zero in each output by itself, sound and picture would be apart by the difference of their delays.
+/// The playlist is written once, at the end; until then a segment is finished when it has its name without `.tmp`.
+fn hls_options(folder: &str) -> [(&'static str, String); 7] {
+    [
+        ("avoid_negative_ts", "disabled".to_owned()),
+        ("hls_time", SEGMENT_SECONDS.to_string()),
+        ("hls_playlist_type", "vod".to_owned()),
+        ("hls_segment_type", "fmp4".to_owned()),
+        ("hls_flags", "temp_file+independent_segments".to_owned()),
+        ("hls_fmp4_init_filename", INIT.to_owned()),
+        ("hls_segment_filename", format!("{folder}/%05d{SEGMENT_SUFFIX}")),
+    ]
+}
+
+fn hls_output(args: &mut Args, folder: &str) {
+    args.words("-f hls");
+    for (name, value) in hls_options(folder) {
+        args.option(&format!("-{name}"), &value);
+    }
+    args.0.push(format!("{folder}/{PLAYLIST}"));
+}
+
+/// None of the values holds a character that the tee muxer's syntax would want escaped.
+fn hls_slave(kind: &str, folder: &str) -> String {
+    let options = hls_options(folder).map(|(name, value)| format!("{name}={value}")).join(":");
+    format!("[select={kind}:f=hls:{options}]{folder}/{PLAYLIST}")
+}
+
+#[derive(Default)]
+struct Args(Vec<String>);
+
+impl Args {
+    fn words(&mut self, words: &str) -> &mut Self {
+        self.0.extend(words.split(' ').map(str::to_owned));
+        self
+    }
+
+    fn option(&mut self, name: &str, value: &str) -> &mut Self {
+        self.0.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Filter graphs: from decoded frames and samples to what the encoders take.
+
+use crate::ladder::Rung;
+use crate::plan::{AudioPlan, Conversion, VideoPlan};
+
+/// Frames among which the poster is chosen. FFmpeg holds them all: at 1080p 37 MB.
+const POSTER_CANDIDATES: u32 = 12;
+
+/// The graph of the picture: input stream to `[v0]`, `[v1]`, … (the rungs) and `[poster]`.
+///
+/// Fields become frames, frames get their constant rate, and the largest rung's size is made with its colours; the
+/// smaller rungs are made from it, which costs a fraction of starting from the source each time.
+pub(super) fn video(plan: &VideoPlan) -> String {
+    let mut chain = Vec::new();
+    if plan.deinterlace {
+        // One frame for two fields, and only where frames are marked as interlaced.
+        chain.push("bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned());
+    }
+    // From time zero, by repeating the first picture: all renditions begin together.
+    chain.push(format!("fps=fps={}:start_time=0", plan.frame_rate));
+    chain.push(to_size_and_color(plan));
+    let halves = (0..plan.rungs.len()).map(|position| format!("[s{position}]")).collect::<Vec<_>>().concat();
+    let split = format!("split={}{halves}[sp]", plan.rungs.len() + 1);
+    chain.push(split);
+
+    let mut graph = vec![format!("[0:{}]{}", plan.index, chain.join(",")), "[s0]null[v0]".to_owned()];
+    for (position, rung) in plan.rungs.iter().enumerate().skip(1) {
+        graph.push(format!("[s{position}]scale={}:{},setsar=1[v{position}]", rung.width, rung.height));
+    }
+    graph.push(poster(plan));
+    graph.join(";")
+}
+
+fn to_size_and_color(plan: &VideoPlan) -> String {
+    let Rung { width, height } = plan.rungs[0];
+    match &plan.conversion {
+        Conversion::Standard => format!("scale={width}:{height}:out_range=limited,format=yuv420p,setsar=1"),
+        Conversion::FromRgb => format!(
+            "scale={width}:{height}:out_range=limited:out_color_matrix=bt709,format=yuv420p,\
+             setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=1"
+        ),
+        // To linear light, to BT.709's primaries, the highlights compressed, and back to BT.709's own transfer. 100 nits
+        // is the white of a standard display.
+        Conversion::ToneMap { transfer, primaries, matrix } => format!(
+            "zscale=w={width}:h={height}:tin={transfer}:pin={primaries}:min={matrix}:t=linear:npl=100,format=gbrpf32le,\
+             zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv420p,setsar=1"
+        ),
+    }
+}
+
+/// The candidate nearest to the average of all: neither the black before a title nor a flash.
+fn poster(plan: &VideoPlan) -> String {
+    let window = plan.poster_window.as_millis().max(1);
+    format!(
+        "[sp]trim=end={}.{:03},fps=fps={}/{window}:start_time=0,thumbnail=n={POSTER_CANDIDATES},\
+         scale=out_range=full,format=yuvj420p[poster]",
+        window / 1000,
+        window % 1000,
+        u64::from(POSTER_CANDIDATES) * 1000,
+    )
+}
+
+/// The graph of a track: from time zero, gaps filled with silence, stereo at 48 kHz.
+pub(super) fn audio(plan: &AudioPlan) -> String {
+    let selection = if plan.first_two_channels { "pan=stereo|c0=c0|c1=c1," } else { "" };
+    format!("{selection}aresample=48000:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo")
+}

@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use super::*;
+use crate::frame_rate::FrameRate;
+use crate::ladder::ladder;
+use crate::plan::Conversion;
+
+fn video(width: u32, height: u32) -> VideoPlan {
+    VideoPlan {
+        index: 0,
+        frame_rate: FrameRate::new(30_000, 1001).unwrap(),
+        deinterlace: false,
+        conversion: Conversion::Standard,
+        rungs: ladder(width, height),
+        poster_window: Duration::from_millis(5280),
+    }
+}
+
+fn audio(number: u32) -> AudioPlan {
+    AudioPlan {
+        index: number,
+        name: format!("audio-{number}"),
+        title: format!("Audio {number}"),
+        language: Some("eng".into()),
+        first_two_channels: false,
+    }
+}
+
+/// One output a paragraph, so that a change shows where it belongs.
+fn shown(plan: &Plan) -> String {
+    let mut text = String::new();
+    for word in argv(plan, "http://127.0.0.1:4000/source") {
+        let starts = ["-i", "-map", "-filter_complex", "-f"].contains(&word.as_str());
+        text.push_str(if text.is_empty() {
+            ""
+        } else if starts {
+            "\n"
+        } else {
+            " "
+        });
+        text.push_str(&word.replace('|', "\n  |").replace(';', ";\n  "));
+    }
+    text
+}
+
+#[test]
+fn a_film_with_two_tracks_of_sound() {
+    let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn sound_alone() {
+    let mut many = audio(1);
+    many.first_two_channels = true;
+    insta::assert_snapshot!(shown(&Plan { duration: None, video: None, audio: vec![many] }));
+}
+
+#[test]
+fn an_interlaced_picture_of_high_dynamic_range_without_sound() {
+    let mut video = video(320, 180);
+    video.deinterlace = true;
+    video.conversion = Conversion::ToneMap {
+        transfer: "smpte2084".into(),
+        primaries: "bt2020".into(),
+        matrix: "bt2020nc".into(),
+    };
+    insta::assert_snapshot!(shown(&Plan { duration: None, video: Some(video), audio: vec![] }));
+}
+
+#[test]
+fn every_output_drops_the_metadata_of_the_source() {
+    let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
+    let args = argv(&plan, "http://127.0.0.1:4000/source");
+    let count = |word: &str| args.iter().filter(|arg| *arg == word).count();
+    // Four rungs, of which one shares its output with the first track; the second track; the poster.
+    assert_eq!((count("-map_metadata"), count("-f")), (6, 6));
+}
+
+#[test]
+fn nothing_may_be_opened_but_the_relay_and_containers_without_references() {
+    let args =
+        argv(&Plan { duration: None, video: None, audio: vec![audio(1)] }, "http://127.0.0.1:4000/source");
+    let before_input = &args[..args.iter().position(|arg| arg == "-i").unwrap()];
+    let value = |name: &str| &before_input[before_input.iter().position(|arg| arg == name).unwrap() + 1];
+    assert_eq!(value("-protocol_whitelist"), "http,tcp");
+    for reference in [
+        "hls",
+        "dash",
+        "concat",
+        "sdp",
+        "rtsp",
+        "image2",
+        "imf",
+        "applehttp",
+        "webm_dash_manifest",
+        "ffmetadata",
+    ] {
+        assert!(value("-format_whitelist").split(',').all(|format| format != reference), "{reference}");
+    }
+}

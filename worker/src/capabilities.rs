@@ -1,0 +1,121 @@
+//! What the FFmpeg on this machine can do. Builds differ: some lack x264, many lack zscale.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::failure::{Failure, MachineError};
+use crate::process::{CaptureError, Invocation};
+
+/// Decoders and filters that this FFmpeg has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    decoded: BTreeSet<String>,
+    filters: BTreeSet<String>,
+}
+
+const TIME: Duration = Duration::from_secs(20);
+const OUTPUT_BYTES: u64 = 1024 * 1024;
+
+impl Capabilities {
+    /// Asks `ffmpeg`. Fails when it lacks what no plan can do without.
+    pub async fn of(ffmpeg: &str) -> Result<Self, Failure> {
+        let (codecs, filters) = tokio::try_join!(list(ffmpeg, "-codecs"), list(ffmpeg, "-filters"))?;
+        Ok(Self::read(&codecs, &filters)?)
+    }
+
+    fn read(codecs: &str, filters: &str) -> Result<Self, MachineError> {
+        for encoder in ["libx264", "aac", "mjpeg"] {
+            let has = codecs.lines().any(|line| {
+                let named = line
+                    .split_once("(encoders:")
+                    .is_some_and(|(_, names)| names.split([' ', ')']).any(|name| name == encoder));
+                // An only encoder with the codec's own name is not listed in parentheses.
+                named
+                    || columns(line).is_some_and(|(flags, name)| {
+                        name == encoder && flags.as_bytes().get(1) == Some(&b'E')
+                    })
+            });
+            if !has {
+                return Err(MachineError::Incapable(format!("the encoder `{encoder}`")));
+            }
+        }
+        let decoded = codecs
+            .lines()
+            .filter_map(columns)
+            .filter(|(flags, _)| flags.starts_with('D'))
+            .map(|(_, name)| name.to_owned());
+        let filters = filters.lines().filter_map(columns).map(|(_, name)| name.to_owned());
+        Ok(Self { decoded: decoded.collect(), filters: filters.collect() })
+    }
+
+    /// Whether there is a decoder for FFmpeg's `codec`.
+    pub fn decodes(&self, codec: &str) -> bool {
+        self.decoded.contains(codec)
+    }
+
+    /// Whether high dynamic range can be mapped to standard.
+    pub fn maps_tones(&self) -> bool {
+        self.filters.contains("zscale") && self.filters.contains("tonemap")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn full() -> Self {
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self { decoded: set(&["h264", "aac"]), filters: set(&["zscale", "tonemap"]) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn without_filters() -> Self {
+        Self { filters: BTreeSet::new(), ..Self::full() }
+    }
+}
+
+fn columns(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split_whitespace();
+    Some((words.next()?, words.next()?))
+}
+
+async fn list(ffmpeg: &str, what: &str) -> Result<String, Failure> {
+    let args = ["-hide_banner", "-v", "error", what].map(str::to_owned).into();
+    let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
+    match invocation.capture(TIME, OUTPUT_BYTES).await {
+        Ok(finished) => Ok(String::from_utf8_lossy(&finished.stdout).into_owned()),
+        Err(CaptureError::Machine(error)) => Err(error.into()),
+        Err(CaptureError::Timeout { limit, .. }) => Err(Failure::Timeout(limit)),
+        Err(CaptureError::TooMuchOutput { .. }) => {
+            Err(MachineError::Incapable(format!("a list for `{what}`")).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODECS: &str = "Codecs:
+ D..... = Decoding supported
+ .E.... = Encoding supported
+ -------
+ .EVIL. a64_multi            Multicolor charset (encoders: a64multi )
+ DEV.LS h264                 H.264 / AVC (decoders: h264 h264_cuvid ) (encoders: libx264 libx264rgb )
+ DEVIL. mjpeg                Motion JPEG
+ D.V.L. vp6                  On2 VP6
+ DEAIL. aac                  AAC (Advanced Audio Coding) (decoders: aac aac_fixed )
+";
+
+    #[test]
+    fn lists_are_read() {
+        let capabilities =
+            Capabilities::read(CODECS, " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize").unwrap();
+        assert!(
+            capabilities.decodes("vp6") && capabilities.decodes("aac") && !capabilities.decodes("a64_multi")
+        );
+        assert!(!capabilities.maps_tones(), "there is no tonemap");
+    }
+
+    #[test]
+    fn a_build_without_x264_is_named() {
+        let error = Capabilities::read(&CODECS.replace("libx264 ", ""), "").unwrap_err();
+        assert!(error.to_string().contains("`libx264`"), "{error}");
+    }
+}

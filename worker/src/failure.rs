@@ -1,0 +1,226 @@
+//! Why no playable video was made. Each failure has a documented code, a sentence for the uploader, and says whether
+//! another attempt may succeed; what only the operator needs goes to the log, never into an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamio_events::media::VideoError;
+
+use crate::storage::StorageError;
+
+/// Why an attempt made nothing.
+///
+/// `Display` is the message for the uploader: what is wrong and what to do. It never holds a path, an address, a key
+/// of storage or anything that FFmpeg printed, since FFmpeg quotes its input.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The object has no bytes.
+    #[error("the file is empty; upload it again")]
+    EmptyFile,
+    /// The bytes are in no media format that is known.
+    #[error(
+        "the file is not a video or audio file; upload the media itself, in a format such as MP4, MOV, MKV or MP3"
+    )]
+    NotMedia,
+    /// The bytes are a picture.
+    #[error("the file is a still or animated image; upload a video or audio file")]
+    ImageNotSupported,
+    /// A container that is not accepted, among them all that name other files or hosts.
+    #[error(
+        "this kind of file is not accepted; playlists, manifests and edit lists that name other files are refused: \
+         upload the media itself, in a format such as MP4, MOV, MKV or MP3"
+    )]
+    UnsupportedContainer,
+    /// Neither audio nor video, such as a file with subtitles only.
+    #[error("the file has neither video nor audio")]
+    NoStreams,
+    /// The container is known but its content cannot be read.
+    #[error("the file is damaged: {reason}; export or upload it again")]
+    Corrupt {
+        /// What is damaged.
+        reason: &'static str,
+    },
+    /// No decoder for the video's codec.
+    #[error("the codec `{codec}` is not supported; export the file with another, such as H.264 and AAC")]
+    UnsupportedCodec {
+        /// FFmpeg's name of the codec, or `unknown`.
+        codec: String,
+    },
+    /// Longer than the limit.
+    #[error("the file is longer than the limit of {limit_seconds} seconds; upload it in pieces")]
+    TooLong {
+        /// The limit.
+        limit_seconds: u64,
+    },
+    /// More bytes than the limit.
+    #[error("the file has {bytes} bytes, more than the limit of {limit}; export it at a lower bit rate")]
+    TooLarge {
+        /// The source's size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// More pixels in a frame than can be decoded in bounded memory.
+    #[error(
+        "a frame of {width}x{height} pixels is larger than supported; export the video at 8192x8192 or less"
+    )]
+    FrameTooLarge {
+        /// Width of a coded frame.
+        width: u32,
+        /// Height of a coded frame.
+        height: u32,
+    },
+    /// There is no such object.
+    #[error("the uploaded file is no longer there; upload it again")]
+    SourceMissing,
+    /// The object was replaced while it was being read.
+    #[error("the uploaded file was replaced while it was processed")]
+    SourceChanged,
+    /// Storage did not answer, or refused.
+    #[error("storage was not available")]
+    StorageUnavailable(#[source] Arc<StorageError>),
+    /// FFmpeg ended with an error that is not known to be the source's fault.
+    #[error("the encoder ended unexpectedly")]
+    EncoderFailed {
+        /// How it ended and what it last said; for the operator.
+        diagnosis: String,
+    },
+    /// FFmpeg made no progress.
+    #[error("the encoder made no progress for {} seconds", .0.as_secs())]
+    Stalled(Duration),
+    /// The whole took too long.
+    #[error("processing took longer than {} seconds", .0.as_secs())]
+    Timeout(Duration),
+    /// This machine cannot do the work: no FFmpeg, no room, no right to write.
+    #[error("the worker's machine could not do the work")]
+    Machine(#[source] MachineError),
+}
+
+/// What this machine lacks; for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// FFmpeg or ffprobe cannot be started.
+    #[error(
+        "cannot start `{program}`; install FFmpeg 5.1 or later, or name it in STREAMIO_FFMPEG and STREAMIO_FFPROBE"
+    )]
+    Program {
+        /// The program.
+        program: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// FFmpeg was built without something that is needed.
+    #[error("this FFmpeg lacks {0}; install a full build, such as Debian's package `ffmpeg`")]
+    Incapable(String),
+    /// A file in the scratch directory, a socket or a pipe.
+    #[error("{doing}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl MachineError {
+    /// For `map_err`: an input or output error while `doing`.
+    pub fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { doing, source }
+    }
+}
+
+impl From<MachineError> for Failure {
+    fn from(error: MachineError) -> Self {
+        Self::Machine(error)
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::StorageUnavailable(Arc::new(error))
+    }
+}
+
+impl Failure {
+    /// The documented word, to be compared by programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::EmptyFile => "empty_file",
+            Self::NotMedia => "not_media",
+            Self::ImageNotSupported => "image_not_supported",
+            Self::UnsupportedContainer => "unsupported_container",
+            Self::NoStreams => "no_streams",
+            Self::Corrupt { .. } => "corrupt",
+            Self::UnsupportedCodec { .. } => "unsupported_codec",
+            Self::TooLong { .. } => "too_long",
+            Self::TooLarge { .. } => "too_large",
+            Self::FrameTooLarge { .. } => "frame_too_large",
+            Self::SourceMissing => "source_missing",
+            Self::SourceChanged => "source_changed",
+            Self::StorageUnavailable(_) => "storage_unavailable",
+            Self::EncoderFailed { .. } => "encoder_failed",
+            Self::Stalled(_) => "stalled",
+            Self::Timeout(_) => "timeout",
+            Self::Machine(_) => "worker_unable",
+        }
+    }
+
+    /// Whether another attempt at the same bytes may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::EmptyFile
+            | Self::NotMedia
+            | Self::ImageNotSupported
+            | Self::UnsupportedContainer
+            | Self::NoStreams
+            | Self::Corrupt { .. }
+            | Self::UnsupportedCodec { .. }
+            | Self::TooLong { .. }
+            | Self::TooLarge { .. }
+            | Self::FrameTooLarge { .. }
+            | Self::SourceMissing => false,
+            Self::SourceChanged
+            | Self::StorageUnavailable(_)
+            | Self::EncoderFailed { .. }
+            | Self::Stalled(_)
+            | Self::Timeout(_)
+            | Self::Machine(_) => true,
+        }
+    }
+
+    /// The failure of an attempt whose source could not be read because of `error`.
+    pub fn of_source(error: Arc<StorageError>) -> Self {
+        match *error {
+            StorageError::NotFound { .. } => Self::SourceMissing,
+            StorageError::PreconditionFailed { .. } => Self::SourceChanged,
+            StorageError::Refused { .. } | StorageError::Unavailable { .. } => {
+                Self::StorageUnavailable(error)
+            }
+        }
+    }
+
+    /// As it goes into the event `processing.failed`.
+    pub fn to_video_error(&self) -> VideoError {
+        let message = self.to_string();
+        if self.is_retryable() {
+            VideoError::retryable(self.code(), message)
+        } else {
+            VideoError::permanent(self.code(), message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ffmpeg_said_stays_out_of_the_event() {
+        let failure = Failure::EncoderFailed { diagnosis: "http://127.0.0.1:9/secret: broken".to_owned() };
+        let error = failure.to_video_error();
+        assert_eq!((error.code.as_str(), error.retryable), ("encoder_failed", true));
+        assert!(!error.message.contains("secret"), "{}", error.message);
+    }
+}

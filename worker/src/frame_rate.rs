@@ -1,0 +1,158 @@
+//! Frame rates as exact fractions, since 29.97 is not 30000/1001.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Frames per second, more than zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameRate {
+    numerator: u32,
+    denominator: u32,
+}
+
+impl FrameRate {
+    /// `numerator / denominator` frames per second; `None` unless both are above zero.
+    pub const fn new(numerator: u32, denominator: u32) -> Option<Self> {
+        if numerator == 0 || denominator == 0 { None } else { Some(Self { numerator, denominator }) }
+    }
+
+    /// A whole number of frames per second.
+    const fn whole(numerator: u32) -> Self {
+        Self { numerator, denominator: 1 }
+    }
+
+    /// Reads ffprobe's `30000/1001`; `0/0` and what is not a fraction are `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (numerator, denominator) = text.split_once('/')?;
+        Self::new(numerator.parse().ok()?, denominator.parse().ok()?)
+    }
+
+    /// As a floating-point number.
+    pub fn per_second(self) -> f64 {
+        f64::from(self.numerator) / f64::from(self.denominator)
+    }
+
+    /// The constant rate to encode at, for a source whose timestamps fit into `nominal` and which has `average` frames
+    /// a second (ffprobe's `r_frame_rate` and `avg_frame_rate`).
+    ///
+    /// All is encoded at a constant rate: then every rung has the same frames, key frames fall on the same instants,
+    /// and `FRAME-RATE` is true. The rate is the source's own where it is plausible, at most 60: above, the smallest
+    /// whole fraction of it, so that frames are dropped evenly. A source with a variable rate gets a rate that loses none
+    /// of its frames where 60 suffice; a still picture between changes costs next to nothing.
+    #[must_use]
+    pub fn to_encode(nominal: Option<Self>, average: Option<Self>) -> Self {
+        let average = average.filter(|rate| *rate <= Self::MAX_PLAUSIBLE);
+        match (nominal.filter(|rate| *rate <= Self::MAX_PLAUSIBLE), average) {
+            (Some(nominal), Some(average)) if nominal.is_about(average) => nominal.capped(),
+            // Variable: the nominal rate holds every timestamp.
+            (Some(nominal), _) if nominal <= Self::CAP => nominal.at_least_one(),
+            // Variable, and the nominal rate is only the clock's resolution.
+            (_, Some(average)) => Self::STANDARD
+                .into_iter()
+                .find(|standard| *standard >= average && *standard >= Self::FOR_VARIABLE)
+                .unwrap_or(Self::CAP),
+            (_, None) => Self::FOR_VARIABLE,
+        }
+    }
+
+    const CAP: Self = Self::whole(60);
+    const FOR_VARIABLE: Self = Self::whole(30);
+    /// High-speed cameras record up to 1,000 frames a second; beyond, the number is a clock.
+    const MAX_PLAUSIBLE: Self = Self::whole(1000);
+    const STANDARD: [Self; 4] =
+        [Self::whole(30), Self::whole(50), Self { numerator: 60_000, denominator: 1001 }, Self::whole(60)];
+
+    fn capped(self) -> Self {
+        let mut divisor = 1;
+        while self.divided(divisor) > Self::CAP {
+            divisor += 1;
+        }
+        self.divided(divisor).at_least_one()
+    }
+
+    fn divided(self, divisor: u32) -> Self {
+        Self { denominator: self.denominator.saturating_mul(divisor), ..self }
+    }
+
+    /// A slide show with a picture each ten seconds would have segments of ten seconds.
+    fn at_least_one(self) -> Self {
+        self.max(Self::whole(1))
+    }
+
+    fn is_about(self, other: Self) -> bool {
+        (self.per_second() / other.per_second() - 1.0).abs() < 0.01
+    }
+}
+
+impl Ord for FrameRate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let cross = |a: Self, b: Self| u64::from(a.numerator) * u64::from(b.denominator);
+        cross(*self, *other).cmp(&cross(*other, *self))
+    }
+}
+
+impl PartialOrd for FrameRate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for FrameRate {
+    /// As FFmpeg reads it: `30000/1001`, or `25`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.denominator {
+            1 => write!(formatter, "{}", self.numerator),
+            denominator => write!(formatter, "{}/{denominator}", self.numerator),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn to_encode(nominal: &str, average: &str) -> String {
+        FrameRate::to_encode(FrameRate::parse(nominal), FrameRate::parse(average)).to_string()
+    }
+
+    #[test]
+    fn a_constant_rate_is_kept_exactly() {
+        for rate in ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60"] {
+            let fraction = if rate.contains('/') { rate.to_owned() } else { format!("{rate}/1") };
+            assert_eq!(to_encode(&fraction, &fraction), rate);
+        }
+    }
+
+    #[test]
+    fn a_high_rate_is_divided_so_that_frames_are_dropped_evenly() {
+        assert_eq!(to_encode("120/1", "120/1"), "120/2");
+        assert_eq!(to_encode("240000/1001", "240000/1001"), "240000/4004");
+        assert_eq!(to_encode("100/1", "100/1"), "100/2");
+    }
+
+    #[test]
+    fn a_variable_rate_keeps_every_frame_where_60_suffice() {
+        assert_eq!(to_encode("30/1", "17/2"), "30");
+        assert_eq!(to_encode("90000/1", "2970/100"), "30");
+        assert_eq!(to_encode("1000/1", "41/1"), "50");
+        assert_eq!(to_encode("600/1", "55/1"), "60000/1001");
+        assert_eq!(to_encode("0/0", "0/0"), "30");
+        assert_eq!(to_encode("90000/1", "0/0"), "30");
+    }
+
+    #[test]
+    fn a_slide_show_gets_a_frame_a_second() {
+        assert_eq!(to_encode("1/10", "1/10"), "1");
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_is_always_between_1_and_60(a: u32, b: u32, c: u32, d: u32, near in 1u32..100_000) {
+            for (nominal, average) in [((a, b), (c, d)), ((near, 1001), (near, 1000)), ((a, near), (a, near))] {
+                let rate = FrameRate::to_encode(FrameRate::new(nominal.0, nominal.1), FrameRate::new(average.0, average.1));
+                prop_assert!((1.0..=60.0).contains(&rate.per_second()), "{rate}");
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! ffprobe's JSON. Everything in it comes from the file and is doubted.
+
+use serde::Deserialize;
+
+use super::{AudioStream, Color, Probe, VideoStream};
+use crate::failure::Failure;
+use crate::frame_rate::FrameRate;
+
+/// What ffprobe is asked for: a file may carry megabytes of tags, so only these.
+pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format_tags=major_brand:\
+    stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
+    pix_fmt,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
+    stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
+    stream_side_data=rotation";
+
+/// ffprobe's answer.
+pub(super) enum Report {
+    /// It opened the file.
+    Media(Media),
+    /// It did not.
+    Refused {
+        /// FFmpeg's error number.
+        code: i64,
+    },
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    error: Option<RawError>,
+    format: Option<Format>,
+    #[serde(default)]
+    streams: Vec<Stream>,
+}
+
+#[derive(Deserialize)]
+struct RawError {
+    code: i64,
+}
+
+/// A file that ffprobe opened.
+pub(super) struct Media {
+    format: Format,
+    streams: Vec<Stream>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Format {
+    format_name: String,
+    duration: Option<String>,
+    probe_score: i64,
+    tags: Tags,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Stream {
+    index: u32,
+    codec_type: Option<String>,
+    codec_name: Option<String>,
+    width: u32,
+    height: u32,
+    sample_aspect_ratio: Option<String>,
+    r_frame_rate: Option<String>,
+    avg_frame_rate: Option<String>,
+    field_order: Option<String>,
+    pix_fmt: Option<String>,
+    color_transfer: Option<String>,
+    color_primaries: Option<String>,
+    color_space: Option<String>,
+    channels: u32,
+    sample_rate: Option<String>,
+    duration: Option<String>,
+    nb_frames: Option<String>,
+    disposition: Disposition,
+    tags: Tags,
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Disposition {
+    default: u8,
+    attached_pic: u8,
+    timed_thumbnails: u8,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Tags {
+    major_brand: Option<String>,
+    language: Option<String>,
+    title: Option<String>,
+    rotate: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
+/// Reads ffprobe's output; `None` when it is no report.
+pub(super) fn report(json: &[u8]) -> Option<Report> {
+    let raw: Raw = serde_json::from_slice(json).ok()?;
+    match (raw.error, raw.format) {
+        (Some(error), _) => Some(Report::Refused { code: error.code }),
+        (None, Some(format)) => Some(Report::Media(Media { format, streams: raw.streams })),
+        (None, None) => None,
+    }
+}
+
+/// Brands of the image formats that share MP4's container (HEIF and AVIF; ISO/IEC 23008-12, AVIF 1.1).
+const IMAGE_BRANDS: [&str; 10] =
+    ["avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"];
+
+/// At or below this score FFmpeg took the first format that did not protest (`AVPROBE_SCORE_RETRY` is 25): noise.
+const LEAST_PROBE_SCORE: i64 = 5;
+
+/// A decoded frame of this many pixels has 100 MB at 12 bits a pixel; a decoder holds more than a dozen.
+const MOST_PIXELS: u64 = 8192 * 8192;
+
+/// Checks what ffprobe saw of a file of `bytes` bytes.
+pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
+    let Media { format, streams } = media;
+    if format.tags.major_brand.is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
+        return Err(Failure::ImageNotSupported);
+    }
+    if format.probe_score <= LEAST_PROBE_SCORE {
+        return Err(Failure::NotMedia);
+    }
+    let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
+    let is_picture =
+        |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
+    // The default stream, or else the largest; the first among equals.
+    let video = streams
+        .iter()
+        .filter(is("video"))
+        .filter(|stream| !is_picture(stream))
+        .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())))
+        .map(video_stream)
+        .transpose()?;
+    let mut tracks: Vec<_> =
+        streams.iter().filter(is("audio")).filter(|stream| stream.has_samples()).collect();
+    tracks.sort_by_key(|stream| stream.disposition.default == 0);
+    let audio: Vec<_> = tracks.into_iter().map(audio_stream).collect();
+    if video.is_none() && audio.is_empty() {
+        return Err(Failure::NoStreams);
+    }
+    // MP4 states a length for each track, Matroska one for the whole.
+    let of_used = video.iter().map(|video| video.duration).chain(audio.iter().map(|audio| audio.duration));
+    let stated_duration = match format.format_name.split(',').next() {
+        Some("mov") => of_used.flatten().reduce(f64::max),
+        Some("matroska") => seconds(format.duration.as_deref()),
+        _ => None,
+    };
+    let longest = streams.iter().filter_map(|stream| seconds(stream.duration.as_deref())).reduce(f64::max);
+    Ok(Probe {
+        duration: seconds(format.duration.as_deref()).or(longest),
+        stated_duration,
+        bytes,
+        video,
+        audio,
+    })
+}
+
+impl Stream {
+    fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// A track may be declared and hold nothing; waiting for its first sample would hold up all else.
+    fn has_samples(&self) -> bool {
+        self.channels > 0
+            && self.sample_rate.as_deref().is_some_and(|rate| rate != "0")
+            && self.nb_frames.as_deref() != Some("0")
+    }
+}
+
+fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
+    let (width, height) = (stream.width, stream.height);
+    if width == 0 || height == 0 {
+        return Err(match &stream.codec_name {
+            None => unknown_codec(),
+            Some(_) => Failure::Corrupt { reason: "no picture of its video can be decoded" },
+        });
+    }
+    if stream.pixels() > MOST_PIXELS {
+        return Err(Failure::FrameTooLarge { width, height });
+    }
+    let rotation = rotation(stream);
+    let square = (square_width(width, stream.sample_aspect_ratio.as_deref()), height);
+    Ok(VideoStream {
+        index: stream.index,
+        codec: stream.codec_name.clone().ok_or_else(unknown_codec)?,
+        coded: (width, height),
+        display: if rotation.is_multiple_of(180) { square } else { (square.1, square.0) },
+        rotation,
+        nominal_rate: stream.r_frame_rate.as_deref().and_then(FrameRate::parse),
+        average_rate: stream.avg_frame_rate.as_deref().and_then(FrameRate::parse),
+        interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
+        color: Color {
+            pixel_format: stream.pix_fmt.clone().unwrap_or_default(),
+            transfer: stream.color_transfer.clone(),
+            primaries: stream.color_primaries.clone(),
+            matrix: stream.color_space.clone(),
+        },
+        duration: seconds(stream.duration.as_deref()),
+    })
+}
+
+fn unknown_codec() -> Failure {
+    Failure::UnsupportedCodec { codec: "unknown".to_owned() }
+}
+
+fn audio_stream(stream: &Stream) -> AudioStream {
+    AudioStream {
+        index: stream.index,
+        codec: stream.codec_name.clone().unwrap_or_else(|| "unknown".to_owned()),
+        channels: stream.channels,
+        language: stream.tags.language.as_deref().and_then(language),
+        title: stream.tags.title.as_deref().and_then(title),
+        duration: seconds(stream.duration.as_deref()),
+    }
+}
+
+fn seconds(text: Option<&str>) -> Option<f64> {
+    text?.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0)
+}
+
+/// Degrees clockwise. The display matrix counts them the other way round.
+fn rotation(stream: &Stream) -> u16 {
+    let by_matrix =
+        stream.side_data_list.iter().find_map(|side_data| side_data.rotation).map(|degrees| -degrees);
+    let degrees = by_matrix.or_else(|| stream.tags.rotate.as_deref()?.parse().ok()).unwrap_or(0.0);
+    // FFmpeg turns by quarters what is within a degree of a quarter, and keeps the frame's size otherwise.
+    [0u16, 90, 180, 270]
+        .into_iter()
+        .find(|quarter| {
+            let off = (degrees - f64::from(*quarter)).rem_euclid(360.0);
+            off.min(360.0 - off) < 1.0
+        })
+        .unwrap_or(0)
+}
+
+/// The width at which `width` pixels of the given shape are square ones. An absurd or unknown shape counts as square.
+fn square_width(width: u32, sample_aspect_ratio: Option<&str>) -> u32 {
+    let shape = sample_aspect_ratio
+        .and_then(|text| text.split_once(':'))
+        .and_then(|(x, y)| Some(f64::from(x.parse::<u32>().ok()?) / f64::from(y.parse::<u32>().ok()?)))
+        .filter(|shape| (0.1..=10.0).contains(shape))
+        .unwrap_or(1.0);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 10 times a u32; casts saturate"
+    )]
+    let square = (f64::from(width) * shape).round() as u32;
+    square.max(1)
+}
+
+/// A language tag that may stand in a playlist; `und` and what is no tag are `None`.
+fn language(text: &str) -> Option<String> {
+    let tag = text.to_ascii_lowercase();
+    let mut parts = tag.split('-');
+    let primary = parts.next()?;
+    let is_tag = (2..=3).contains(&primary.len())
+        && primary.bytes().all(|byte| byte.is_ascii_lowercase())
+        && parts.all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+    (is_tag && tag.len() <= 35 && primary != "und").then_some(tag)
+}
+
+/// A name that may stand in a quoted string of a playlist (RFC 8216, section 4.2: no line breaks, no double quote).
+fn title(text: &str) -> Option<String> {
+    let clean: String =
+        text.chars().filter(|character| !character.is_control() && *character != '"').take(64).collect();
+    let clean = clean.trim();
+    (!clean.is_empty()).then(|| clean.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! The `Range` header (RFC 9110, section 14), as far as FFmpeg uses it.
+
+use std::ops::Range;
+
+/// No byte of the object lies in the range: status 416.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotSatisfiable;
+
+/// The bytes that `header` asks for of an object of `size` bytes. A header in another form than `bytes=first-[last]` is to
+/// be ignored: the whole object.
+pub(super) fn parse(header: &str, size: u64) -> Result<Range<u64>, NotSatisfiable> {
+    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Ok(0..size);
+    };
+    let (Ok(first), last) = (first.parse::<u64>(), last.parse::<u64>()) else { return Ok(0..size) };
+    let end = last.map_or(size, |last| last.saturating_add(1).min(size));
+    if first < end { Ok(first..end) } else { Err(NotSatisfiable) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_and_cut_off_at_the_end() {
+        assert_eq!(parse("bytes=0-", 10), Ok(0..10));
+        assert_eq!(parse("bytes=3-5", 10), Ok(3..6));
+        assert_eq!(parse("bytes=3-500", 10), Ok(3..10));
+        assert_eq!(parse("bytes=9-18446744073709551615", 10), Ok(9..10));
+        assert_eq!(parse("bytes=10-", 10), Err(NotSatisfiable));
+        assert_eq!(parse("bytes=5-4", 10), Err(NotSatisfiable));
+        for other in ["items=1-2", "bytes=-5", "bytes=a-b", "bytes=1", ""] {
+            assert_eq!(parse(other, 10), Ok(0..10), "{other}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The S3 adapter, on the AWS SDK. It retries by itself; what comes out of it has failed for good.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
+use bytes::Bytes;
+
+use super::{
+    Condition, Content, Location, Multipart, MultipartStore, ObjectInfo, ObjectStore, Part, Presentation,
+    StorageError,
+};
+use crate::settings::S3Settings;
+
+/// Storage behind the S3 protocol.
+#[derive(Debug, Clone)]
+pub struct S3Storage {
+    client: Client,
+}
+
+/// The most keys in one `DeleteObjects` (Amazon S3 API Reference).
+const KEYS_PER_DELETE: usize = 1000;
+
+impl S3Storage {
+    /// A client for the endpoint and credentials of `settings`.
+    pub fn new(settings: &S3Settings) -> Self {
+        let credentials = Credentials::new(
+            &settings.access_key_id,
+            settings.secret_access_key.expose(),
+            settings.session_token.as_ref().map(|token| token.expose().to_owned()),
+            None,
+            "environment",
+        );
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()))
+            .credentials_provider(credentials)
+            .force_path_style(settings.path_style)
+            .retry_config(RetryConfig::standard().with_max_attempts(6))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(std::time::Duration::from_secs(5))
+                    // A part has 16 MiB: this is 2 Mbit/s.
+                    .operation_attempt_timeout(std::time::Duration::from_secs(64))
+                    .build(),
+            );
+        if let Some(endpoint) = &settings.endpoint {
+            config = config.endpoint_url(endpoint.as_str().trim_end_matches('/'));
+        }
+        Self { client: Client::from_conf(config.build()) }
+    }
+}
+
+fn failed<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> StorageError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    move |error| {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default().to_owned();
+        match (status, code.as_str()) {
+            (_, "NoSuchKey" | "NoSuchBucket" | "NoSuchUpload" | "NotFound") | (Some(404), _) => {
+                StorageError::NotFound { operation }
+            }
+            // S3 answers 409 when another conditional write of the key is under way.
+            (Some(412), _) | (_, "PreconditionFailed" | "ConditionalRequestConflict") => {
+                StorageError::PreconditionFailed { operation }
+            }
+            (Some(status @ 400..=499), _) if status != 408 && status != 429 => {
+                StorageError::Refused { operation, status, source: Box::new(error) }
+            }
+            _ => StorageError::Unavailable { operation, source: Box::new(error) },
+        }
+    }
+}
+
+impl Condition {
+    /// The values of `If-Match` and `If-None-Match`.
+    fn headers(self) -> (Option<String>, Option<String>) {
+        match self {
+            Self::None => (None, None),
+            Self::Absent => (None, Some("*".to_owned())),
+            Self::Matches(etag) => (Some(etag), None),
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Storage {
+    async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
+        let answer = self.client.head_object().bucket(&location.bucket).key(&location.key).send().await;
+        match answer.map_err(failed("HeadObject")) {
+            Ok(head) => Ok(Some(ObjectInfo {
+                bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+                etag: head.e_tag().unwrap_or_default().to_owned(),
+            })),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&location.bucket)
+            .key(&location.key)
+            .if_match(etag)
+            .range(format!("bytes={}-{}", range.start, range.end - 1))
+            .send()
+            .await
+            .map_err(failed("GetObject"))?;
+        let body = answer.body.collect().await;
+        let unavailable = |source| StorageError::Unavailable { operation: "GetObject", source };
+        Ok(body.map_err(|error| unavailable(Box::new(error)))?.into_bytes())
+    }
+
+    async fn put(
+        &self,
+        location: &Location,
+        content: Content,
+        presentation: Presentation,
+        condition: Condition,
+    ) -> Result<(), StorageError> {
+        let body = match content {
+            Content::Bytes(bytes) => ByteStream::from(bytes),
+            Content::File(path) => ByteStream::from_path(path).await.map_err(|error| {
+                StorageError::Unavailable { operation: "PutObject", source: Box::new(error) }
+            })?,
+        };
+        let (if_match, if_none_match) = condition.headers();
+        self.client
+            .put_object()
+            .bucket(&location.bucket)
+            .key(&location.key)
+            .content_type(presentation.content_type)
+            .cache_control(presentation.cache_control)
+            .set_if_match(if_match)
+            .set_if_none_match(if_none_match)
+            .body(body)
+            .send()
+            .await
+            .map_err(failed("PutObject"))?;
+        Ok(())
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StorageError> {
+        let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("ListObjectsV2"))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+        }
+        Ok(keys)
+    }
+
+    async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError> {
+        for keys in keys.chunks(KEYS_PER_DELETE) {
+            let objects = keys
+                .iter()
+                .map(|key| ObjectIdentifier::builder().key(key).build().expect("a key is given"))
+                .collect::<Vec<_>>();
+            let delete =
+                Delete::builder().set_objects(Some(objects)).quiet(true).build().expect("objects are given");
+            let answer = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
+            let answer = answer.map_err(failed("DeleteObjects"))?;
+            // The request succeeds although some of its keys do not.
+            if let Some(error) = answer.errors().first() {
+                return Err(StorageError::Unavailable {
+                    operation: "DeleteObjects",
+                    source: error.code().unwrap_or("an error without a code").into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MultipartStore for S3Storage {
+    async fn begin(
+        &self,
+        location: &Location,
+        presentation: Presentation,
+    ) -> Result<Multipart, StorageError> {
+        let answer = self
+            .client
+            .create_multipart_upload()
+            .bucket(&location.bucket)
+            .key(&location.key)
+            .content_type(presentation.content_type)
+            .cache_control(presentation.cache_control)
+            .send()
+            .await
+            .map_err(failed("CreateMultipartUpload"))?;
+        let upload_id =
+            answer.upload_id().ok_or_else(|| no_answer("CreateMultipartUpload", "no UploadId"))?;
+        Ok(Multipart { location: location.clone(), upload_id: upload_id.to_owned() })
+    }
+
+    async fn upload_part(&self, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part, StorageError> {
+        let answer = self
+            .client
+            .upload_part()
+            .bucket(&upload.location.bucket)
+            .key(&upload.location.key)
+            .upload_id(&upload.upload_id)
+            .part_number(number.into())
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+            .map_err(failed("UploadPart"))?;
+        let etag = answer.e_tag().ok_or_else(|| no_answer("UploadPart", "no ETag"))?;
+        Ok(Part { number, etag: etag.to_owned() })
+    }
+
+    async fn copy_part(
+        &self,
+        upload: &Multipart,
+        number: u16,
+        source: &Location,
+        range: Range<u64>,
+    ) -> Result<Part, StorageError> {
+        let answer = self
+            .client
+            .upload_part_copy()
+            .bucket(&upload.location.bucket)
+            .key(&upload.location.key)
+            .upload_id(&upload.upload_id)
+            .part_number(number.into())
+            .copy_source(copy_source(source))
+            .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
+            .send()
+            .await
+            .map_err(failed("UploadPartCopy"))?;
+        let etag = answer.copy_part_result().and_then(|result| result.e_tag());
+        let etag = etag.ok_or_else(|| no_answer("UploadPartCopy", "no ETag"))?;
+        Ok(Part { number, etag: etag.to_owned() })
+    }
+
+    async fn complete(
+        &self,
+        upload: &Multipart,
+        parts: &[Part],
+        condition: Condition,
+    ) -> Result<(), StorageError> {
+        let parts = parts
+            .iter()
+            .map(|part| CompletedPart::builder().part_number(part.number.into()).e_tag(&part.etag).build())
+            .collect();
+        let (if_match, if_none_match) = condition.headers();
+        self.client
+            .complete_multipart_upload()
+            .bucket(&upload.location.bucket)
+            .key(&upload.location.key)
+            .upload_id(&upload.upload_id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .set_if_match(if_match)
+            .set_if_none_match(if_none_match)
+            .send()
+            .await
+            .map_err(failed("CompleteMultipartUpload"))?;
+        Ok(())
+    }
+
+    async fn abort(&self, upload: &Multipart) -> Result<(), StorageError> {
+        self.client
+            .abort_multipart_upload()
+            .bucket(&upload.location.bucket)
+            .key(&upload.location.key)
+            .upload_id(&upload.upload_id)
+            .send()
+            .await
+            .map_err(failed("AbortMultipartUpload"))?;
+        Ok(())
+    }
+}
+
+fn no_answer(operation: &'static str, what: &'static str) -> StorageError {
+    StorageError::Unavailable { operation, source: what.into() }
+}
+
+/// `bucket/key`, percent-encoded: the one place where the SDK leaves that to us.
+fn copy_source(source: &Location) -> String {
+    let mut url = url::Url::parse("s3://x/").expect("a literal URL");
+    url.path_segments_mut()
+        .expect("it has a path")
+        .clear()
+        .push(&source.bucket)
+        .extend(source.key.split('/'));
+    url.path().trim_start_matches('/').replace('+', "%2B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_of_a_copy_is_percent_encoded() {
+        let source = Location { bucket: "processed".into(), key: "processed/acme/a b+c%/\"é?#.mp4".into() };
+        assert_eq!(copy_source(&source), "processed/processed/acme/a%20b%2Bc%25/%22%C3%A9%3F%23.mp4");
+    }
+}
