@@ -14,5 +14,7 @@ mod sqlite;
 mod sqlite_damage;
 #[path = "suite/sqlite_feed.rs"]
 mod sqlite_feed;
+#[path = "suite/sqlite_locks.rs"]
+mod sqlite_locks;
 #[path = "suite/sqlite_processes.rs"]
 mod sqlite_processes;

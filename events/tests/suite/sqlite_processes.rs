@@ -1,1 +1,172 @@
+//! Several real processes on one file, and what is left when one is killed in the middle of its work.
 
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use streamio_events::audit;
+use streamio_events::commit::Commit;
+use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected};
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::stream::StreamId;
+use tokio::task::JoinSet;
+
+use super::sqlite_feed::{commit, stream};
+
+const PATH: &str = "STREAMIO_TEST_LOG";
+const NAME: &str = "STREAMIO_TEST_WRITER";
+const STREAMS: usize = 3;
+
+/// What another process does: eight tasks append facts and decisions until the process is killed, or its parent is gone.
+/// Each acknowledged commit is a line `acknowledged {stream} {first version} {commit id}`.
+#[test]
+#[ignore = "this is the second process of the test below, which starts it"]
+fn writer_process() {
+    let path = std::env::var(PATH).expect("the path of the log, from the parent");
+    let name = std::env::var(NAME).expect("the name of this writer, from the parent");
+    let log = SqliteLog::open(path).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut tasks = JoinSet::new();
+        for task in 0..8 {
+            let (log, name) = (log.clone(), name.clone());
+            tasks.spawn(async move {
+                for n in 0.. {
+                    let stream = stream(n % STREAMS);
+                    let new = commit(&format!("{name}-{task}-{n}"), 1 + n % 3);
+                    let expected = match n % 2 {
+                        0 => Expected::Any,
+                        _ => Expected::Exactly(log.head(&stream).await.unwrap().version),
+                    };
+                    match log.append(&stream, expected, new).await {
+                        Ok(appended) => {
+                            let Commit { stream, first, id, .. } = appended.commit;
+                            if writeln!(io::stdout(), "acknowledged {stream} {first} {id}").is_err() {
+                                return;
+                            }
+                        }
+                        Err(AppendError::Conflict { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+        tasks.join_all().await;
+    });
+}
+
+/// A writer process, killed when it is dropped.
+struct Writer {
+    child: Child,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    fn start(log: &Path, name: usize, acknowledged: Sender<(usize, String)>) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sqlite_processes::writer_process", "--ignored", "--nocapture"])
+            .env(PATH, log)
+            .env(NAME, name.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let listener = thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).unwrap() > 0 {
+                // The last line of a killed process may be cut; then nobody was told.
+                if let Some(told) =
+                    line.strip_prefix("acknowledged ").and_then(|told| told.strip_suffix('\n'))
+                {
+                    // The test has failed already when nobody listens.
+                    let _ = acknowledged.send((name, told.to_owned()));
+                }
+                line.clear();
+            }
+        });
+        Self { child, listener: Some(listener) }
+    }
+
+    /// SIGKILL, and all that the process had said before.
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        if let Some(listener) = self.listener.take() {
+            listener.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Receives until each of `writers` has acknowledged `more` further commits.
+fn await_progress(
+    receiver: &Receiver<(usize, String)>,
+    all: &mut Vec<(usize, String)>,
+    writers: &[usize],
+    more: usize,
+) {
+    let mut missing: BTreeMap<usize, usize> = writers.iter().map(|writer| (*writer, more)).collect();
+    while missing.values().any(|missing| *missing > 0) {
+        let (writer, told) = receiver.recv().expect("the writers go on");
+        if let Some(missing) = missing.get_mut(&writer) {
+            *missing = missing.saturating_sub(1);
+        }
+        all.push((writer, told));
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_acknowledged_and_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let (sender, receiver) = mpsc::channel();
+    let mut acknowledged = Vec::new();
+    let mut writers: Vec<Writer> = (0..3).map(|name| Writer::start(&path, name, sender.clone())).collect();
+
+    await_progress(&receiver, &mut acknowledged, &[0, 1, 2], 150);
+    writers[0].kill();
+    // What the others had said before they could notice is not counted: they must go on after it.
+    acknowledged.extend(receiver.try_iter());
+    await_progress(&receiver, &mut acknowledged, &[1, 2], 150);
+    writers[0] = Writer::start(&path, 3, sender.clone());
+    await_progress(&receiver, &mut acknowledged, &[3], 50);
+    for writer in &mut writers {
+        writer.kill();
+    }
+    drop(sender);
+    acknowledged.extend(receiver);
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let log = SqliteLog::open(&path).unwrap();
+        let mut there: BTreeMap<String, StreamId> = BTreeMap::new();
+        for n in 0..STREAMS {
+            let commits = log.read_to_end(&stream(n), 1).await.unwrap();
+            let known = log.head(&stream(n)).await.unwrap();
+            assert_eq!(audit::verify(&stream(n), &commits, Some(known)), Ok(known));
+            for commit in commits {
+                there.insert(format!("{} {} {}", commit.stream, commit.first, commit.id), commit.stream);
+            }
+        }
+        for (writer, told) in &acknowledged {
+            assert!(there.contains_key(told), "writer {writer} was told of {told}, which is not there");
+        }
+        let more = log.append(&stream(0), Expected::Any, commit("after all", 1)).await.unwrap();
+        assert!(!more.repeated);
+    });
+    let check: String = Connection::open(&path)
+        .unwrap()
+        .pragma_query_value(None, "integrity_check", |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+}
