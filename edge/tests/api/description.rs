@@ -1,0 +1,115 @@
+//! `openapi.yaml` as a judge: every answer in these tests is held against it.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use http::Method;
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use streamio_edge::route::CALLS;
+
+use crate::world::Answer;
+
+/// The description as it is written.
+pub(crate) static DESCRIPTION: LazyLock<Value> =
+    LazyLock::new(|| serde_norway::from_str(include_str!("../../openapi.yaml")).unwrap());
+
+/// The same, but that every object whose properties are listed may have no others: what the API answers must be listed.
+static STRICT: LazyLock<Value> = LazyLock::new(|| strict(&DESCRIPTION));
+
+fn strict(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut object: Map<String, Value> =
+                object.iter().map(|(name, value)| (name.clone(), strict(value))).collect();
+            if object.get("properties").is_some_and(Value::is_object) && !object.contains_key("additionalProperties") {
+                object.insert("additionalProperties".to_owned(), false.into());
+            }
+            Value::Object(object)
+        }
+        Value::Array(items) => items.iter().map(strict).collect(),
+        other => other.clone(),
+    }
+}
+
+/// What a `$ref` leads to.
+pub(crate) fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => {
+            let pointer = reference.strip_prefix('#').expect("references are within the description");
+            description.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+        }
+        None => value,
+    }
+}
+
+/// All that is wrong with `instance` by a schema of the description.
+pub(crate) fn mistakes(schema: &Value, instance: &Value) -> Vec<String> {
+    static VALIDATORS: LazyLock<Mutex<HashMap<String, &'static Validator>>> = LazyLock::new(Mutex::default);
+    let schema = strict(schema);
+    let validator = *VALIDATORS.lock().unwrap().entry(schema.to_string()).or_insert_with(|| {
+        let whole = json!({ "allOf": [schema], "components": STRICT["components"] });
+        Box::leak(Box::new(jsonschema::options().should_validate_formats(true).build(&whole).unwrap()))
+    });
+    validator.iter_errors(instance).map(|error| format!("{} at {}", error, error.instance_path())).collect()
+}
+
+/// The operation that describes a method and a path.
+fn operation(method: &Method, path: &str) -> Option<&'static Value> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let segments: Vec<&str> = path.split('/').collect();
+    let call = CALLS.iter().find(|call| {
+        let expected: Vec<&str> = call.path.split('/').collect();
+        call.method == method
+            && expected.len() == segments.len()
+            && expected.iter().zip(&segments).all(|(expected, segment)| {
+                expected == segment || expected.starts_with('{') && !segment.is_empty()
+            })
+    })?;
+    Some(&DESCRIPTION["paths"][call.path][call.method.as_str().to_ascii_lowercase()])
+}
+
+/// Panics unless the description has such an answer to such a request.
+pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
+    let shown = || format!("{method} {path} was answered with {answer:?}");
+    assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "no request id: {}", shown());
+    let Some(operation) = operation(method, path) else {
+        return assert_outside(method, answer, &shown());
+    };
+    let described = &operation["responses"][answer.status.as_str()];
+    assert!(!described.is_null(), "status {} is not described: {}", answer.status, shown());
+    let described = resolve(&DESCRIPTION, described);
+    for (name, header) in described["headers"].as_object().expect("every answer has headers") {
+        let header = resolve(&DESCRIPTION, header);
+        let value = answer.header(&name.to_ascii_lowercase());
+        assert!(value.is_some() || header["required"] != true, "no {name}: {}", shown());
+        if let Some(value) = value {
+            let integer = value.parse::<i64>().ok().filter(|_| header["schema"]["type"] == "integer");
+            let wrong = mistakes(&header["schema"], &integer.map_or(Value::from(value), Value::from));
+            assert!(wrong.is_empty(), "{name}: {wrong:?}: {}", shown());
+        }
+    }
+    let content_type = answer.header("content-type").unwrap_or_default();
+    let content = &described["content"][content_type];
+    assert!(!content.is_null(), "content type {content_type} is not described: {}", shown());
+    if method == Method::HEAD {
+        assert!(answer.body.is_empty(), "an answer to HEAD has a body: {}", shown());
+    } else {
+        let wrong = mistakes(&content["schema"], &answer.json());
+        assert!(wrong.is_empty(), "{wrong:?}: {}", shown());
+    }
+}
+
+/// Answers where no call is: a preflight's, or a problem's.
+fn assert_outside(method: &Method, answer: &Answer, shown: &str) {
+    if method == Method::OPTIONS && answer.status == 204 {
+        assert!(answer.body.is_empty() && answer.header("allow").is_some(), "{shown}");
+        return;
+    }
+    assert!(matches!(answer.status.as_u16(), 404 | 405 | 414), "{shown}");
+    if method != Method::HEAD {
+        let problem = json!({ "$ref": "#/components/schemas/Problem" });
+        let wrong = mistakes(&problem, &answer.json());
+        assert!(wrong.is_empty(), "{wrong:?}: {shown}");
+    }
+}

@@ -1,0 +1,177 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+use streamio_edge::problem::ProblemKind;
+use streamio_edge::route::CALLS;
+use streamio_events::event::Scope;
+
+use crate::description::{DESCRIPTION, mistakes, resolve};
+use crate::world::World;
+
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// Every operation: its method, path template and description.
+fn operations() -> Vec<(Method, &'static str, &'static Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in DESCRIPTION["paths"].as_object().unwrap() {
+        for method in METHODS {
+            if let Some(operation) = item.get(method) {
+                operations.push((method.to_ascii_uppercase().parse().unwrap(), path.as_str(), operation));
+            }
+        }
+    }
+    operations
+}
+
+fn parameters(path: &str, operation: &'static Value) -> Vec<&'static Value> {
+    let of_path = DESCRIPTION["paths"][path]["parameters"].as_array().into_iter().flatten();
+    let of_operation = operation["parameters"].as_array().into_iter().flatten();
+    of_path.chain(of_operation).map(|parameter| resolve(&DESCRIPTION, parameter)).collect()
+}
+
+#[test]
+fn every_call_is_described_and_every_description_is_a_call() {
+    let described: BTreeSet<_> = operations().iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    let there: BTreeSet<_> = CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    assert_eq!(described, there);
+}
+
+#[test]
+fn every_problem_type_is_described_and_the_reverse() {
+    let described: BTreeSet<&str> =
+        DESCRIPTION["components"]["schemas"]["ProblemType"]["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let there: BTreeSet<String> = ProblemKind::ALL.iter().map(|kind| kind.uri()).collect();
+    assert_eq!(described, there.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn every_call_says_which_scope_it_needs_and_which_needs_none() {
+    for (method, path, operation) in operations() {
+        let call = CALLS.iter().find(|call| call.method == method && call.path == path).unwrap();
+        let needs = |scope: &str| {
+            operation["description"].as_str().is_some_and(|text| text.starts_with(&format!("Needs the scope `{scope}`")))
+        };
+        let is_right = match call.scope {
+            None => operation["security"].as_array().is_some_and(Vec::is_empty),
+            Some(Scope::Upload) => needs("upload"),
+            Some(Scope::Playback) => needs("playback"),
+            Some(Scope::Read) => needs("read"),
+            Some(Scope::Admin) => needs("admin"),
+        };
+        assert!(is_right, "{method} {path}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_component_is_used() {
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                object.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    references(&DESCRIPTION, &mut found);
+    for reference in &found {
+        assert!(DESCRIPTION.pointer(&reference[1..]).is_some(), "{reference}");
+    }
+    for (kind, components) in DESCRIPTION["components"].as_object().unwrap() {
+        for name in components.as_object().unwrap().keys().filter(|_| kind != "securitySchemes") {
+            assert!(found.contains(&format!("#/components/{kind}/{name}")), "{kind}/{name} is not used");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_description_is_served_as_it_is_written() {
+    let answer = World::new().send_with(&[], Method::GET, "/openapi.json", &Value::Null).await;
+    assert_eq!(answer.json(), *DESCRIPTION);
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+}
+
+#[tokio::test]
+async fn every_problem_type_is_explained_at_its_own_address() {
+    let world = World::new();
+    for kind in ProblemKind::ALL {
+        let explained = world.send_with(&[], Method::GET, &kind.uri(), &Value::Null).await.json();
+        assert_eq!(explained["type"], kind.uri());
+        assert_eq!(explained["status"], kind.status().as_u16());
+    }
+}
+
+/// The path and query of an operation's examples.
+fn target(path: &str, operation: &'static Value) -> String {
+    let mut target = path.to_owned();
+    let mut query = String::new();
+    for parameter in parameters(path, operation) {
+        let Some(example) = parameter.get("example") else { continue };
+        let wrong = mistakes(&parameter["schema"], example);
+        assert!(wrong.is_empty(), "{path} {}: {wrong:?}", parameter["name"]);
+        let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+        let name = parameter["name"].as_str().unwrap();
+        let value = utf8_percent_encode(&text, NON_ALPHANUMERIC);
+        match parameter["in"].as_str().unwrap() {
+            "path" => target = target.replace(&format!("{{{name}}}"), &text),
+            "query" => write!(query, "{}{name}={value}", if query.is_empty() { '?' } else { '&' }).unwrap(),
+            _ => {}
+        }
+    }
+    target + &query
+}
+
+/// The documented answer of this name (or the only one): its status and body.
+fn documented(operation: &'static Value, name: Option<&str>) -> Option<(&'static str, &'static Value)> {
+    operation["responses"].as_object().unwrap().iter().find_map(|(status, response)| {
+        let content = resolve(&DESCRIPTION, response)["content"].as_object()?.values().next()?;
+        let example = match name {
+            Some(name) => &content["examples"][name]["value"],
+            None => &content["example"],
+        };
+        (!example.is_null()).then_some((status.as_str(), example))
+    })
+}
+
+/// Each example request goes to an API that has just made a video, at the same moment; the answer is the documented one,
+/// signatures included.
+#[tokio::test]
+async fn every_example_is_answered_as_documented() {
+    let mut undocumented = Map::new();
+    for (method, path, operation) in operations() {
+        let bodies = operation["requestBody"]["content"]["application/json"]["examples"].as_object();
+        let requests: Vec<(Option<&str>, &Value)> = match bodies {
+            Some(examples) => examples.iter().map(|(name, example)| (Some(name.as_str()), &example["value"])).collect(),
+            None => vec![(None, &Value::Null)],
+        };
+        for (name, body) in requests {
+            if path == "/openapi.json" {
+                continue; // Its example would be the whole description.
+            }
+            let world = World::new();
+            world.ready_video().await;
+            let headers = [
+                ("x-api-key", world.target.admin.reveal()),
+                ("idempotency-key", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+                ("x-request-id", "trace-1"),
+            ];
+            let answer = world.send_with(&headers, method.clone(), &target(path, operation), body).await;
+            let what = format!("{method} {path} {}", name.unwrap_or("-"));
+            let (status, expected) = documented(operation, name).unwrap_or_else(|| panic!("{what} has no answer"));
+            if answer.status.as_str() != status || answer.json() != *expected {
+                undocumented.insert(what, answer.json());
+            }
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            if !body.is_null() && answer.status.is_success() {
+                let wrong = mistakes(schema, body);
+                assert!(wrong.is_empty(), "{wrong:?}");
+            }
+        }
+    }
+    assert!(undocumented.is_empty(), "these are answered otherwise:\n{:#}", Value::from(undocumented));
+}

@@ -1,0 +1,105 @@
+use serde_json::json;
+
+use crate::urls::{Seen, verified_policy};
+use crate::world::{CDN, World};
+
+const MP4: &str = "/playback-url?key=processed/acme/films/clip.mp4";
+/// 2026-01-02T03:04:05Z
+const NOW: i64 = 1_767_323_045;
+
+#[tokio::test]
+async fn one_file_gets_the_short_policy() {
+    let world = World::new();
+    let answer = world.post(MP4, json!({})).await.json();
+    let url = answer["signedUrl"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{CDN}/processed/acme/films/clip.mp4?Expires={}&", NOW + 3600)), "{url}");
+    assert_eq!(
+        verified_policy(url),
+        json!({
+            "Resource": format!("{CDN}/processed/acme/films/clip.mp4"),
+            "Condition": { "DateLessThan": { "AWS:EpochTime": NOW + 3600 } },
+        })
+    );
+    assert_eq!(answer["expiresAt"], "2026-01-02T04:04:05.000Z");
+    assert!(answer["hlsUrl"].is_null());
+}
+
+#[tokio::test]
+async fn a_stream_gets_one_signature_for_all_its_files_in_three_forms() {
+    let world = World::new();
+    for (path, body) in [
+        (MP4.to_owned(), json!({ "format": "hls" })),
+        (format!("{MP4}.hls/master.m3u8"), json!({})),
+        (format!("{MP4}.hls/master.m3u8"), json!({ "format": "hls" })),
+    ] {
+        let answer = world.post(&path, body).await.json();
+        let url = answer["hlsUrl"].as_str().unwrap();
+        assert_eq!(answer["signedUrl"], url);
+        assert_eq!(Seen::of(url).path, "/processed/acme/films/clip.mp4.hls/master.m3u8");
+        assert_eq!(
+            verified_policy(url),
+            json!({
+                "Resource": format!("{CDN}/processed/acme/films/clip.mp4.hls/*"),
+                "Condition": { "DateLessThan": { "AWS:EpochTime": NOW + 3600 } },
+            })
+        );
+        let query = answer["policyQuery"].as_str().unwrap();
+        assert!(url.ends_with(&format!("?{query}")));
+        let segment = format!("{CDN}/processed/acme/films/clip.mp4.hls/g1-a1/0001.m4s?{query}");
+        assert_eq!(verified_policy(&segment), verified_policy(url));
+        let cookies = answer["cookies"].as_object().unwrap();
+        let from_query = |name: &str| Seen::of(url).parameter(name).unwrap().to_owned();
+        assert_eq!(cookies.len(), 4);
+        for name in ["Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"] {
+            assert_eq!(cookies[&format!("CloudFront-{name}")], from_query(name));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_and_a_network_are_in_the_policy_and_the_life_begins_with_the_start() {
+    let world = World::new();
+    let body = json!({ "ttl": 60, "startsAt": "2026-01-02T04:04:05.9+01:00", "ip": "203.0.113.0/24" });
+    let answer = world.post(MP4, body).await.json();
+    assert_eq!(
+        verified_policy(answer["signedUrl"].as_str().unwrap())["Condition"],
+        json!({
+            "DateLessThan": { "AWS:EpochTime": NOW + 60 },
+            "DateGreaterThan": { "AWS:EpochTime": NOW },
+            "IpAddress": { "AWS:SourceIp": "203.0.113.0/24" },
+        })
+    );
+    let body = json!({ "ttl": 60, "startsAt": "2026-01-03T03:04:05Z", "ip": "203.0.113.7", "format": "hls" });
+    let answer = world.post(MP4, body).await.json();
+    assert_eq!(
+        verified_policy(answer["signedUrl"].as_str().unwrap())["Condition"],
+        json!({
+            "DateLessThan": { "AWS:EpochTime": NOW + 86_400 + 60 },
+            "DateGreaterThan": { "AWS:EpochTime": NOW + 86_400 },
+            "IpAddress": { "AWS:SourceIp": "203.0.113.7/32" },
+        })
+    );
+    assert_eq!(answer["expiresAt"], "2026-01-03T03:05:05.000Z");
+}
+
+#[tokio::test]
+async fn characters_that_a_policy_takes_for_wildcards_stand_for_themselves() {
+    let world = World::new();
+    let answer = world.post("/playback-url?key=processed/acme/a%2A%3F%22%7D.mp4", json!({ "format": "hls" })).await.json();
+    let statement = verified_policy(answer["hlsUrl"].as_str().unwrap());
+    assert_eq!(statement["Resource"], format!("{CDN}/processed/acme/a%2A%3F%22%7D.mp4.hls/*"));
+    let answer = world.post("/playback-url?key=processed/acme/%2A", json!({})).await.json();
+    assert_eq!(verified_policy(answer["signedUrl"].as_str().unwrap())["Resource"], format!("{CDN}/processed/acme/%2A"));
+}
+
+#[tokio::test]
+async fn the_grant_is_recorded_in_a_stream_of_its_hour() {
+    let world = World::new();
+    let body = json!({ "format": "hls", "startsAt": "2026-01-03T00:00:00Z", "ip": "203.0.113.7", "ttl": 60 });
+    world.post(MP4, body).await;
+    let commits = world.commits().await;
+    assert_eq!(commits.len(), 1);
+    let stream = commits[0].stream.to_string();
+    assert!(stream.starts_with("grants/acme/2026010203/"), "{stream}");
+    insta::assert_json_snapshot!(commits[0].events, @"");
+}
