@@ -4,6 +4,8 @@
 mod clock;
 #[path = "cdn/denials.rs"]
 mod denials;
+#[path = "cdn/logging.rs"]
+mod logging;
 #[path = "cdn/matrix.rs"]
 mod matrix;
 #[path = "cdn/memory_origin.rs"]
@@ -22,6 +24,8 @@ mod serving;
 mod signer;
 #[path = "cdn/tampering.rs"]
 mod tampering;
+#[path = "cdn/trust.rs"]
+mod trust;
 #[path = "cdn/vectors.rs"]
 mod vectors;
 #[path = "cdn/viewer.rs"]

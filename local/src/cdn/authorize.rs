@@ -34,8 +34,8 @@ pub enum PolicyKind {
     Custom,
 }
 
-/// What a viewer asks for.
-#[derive(Debug, Clone, Copy)]
+/// What a viewer asks for. Not shown by `Debug`: the query and the cookies are permissions.
+#[derive(Clone, Copy)]
 pub struct Viewing<'a> {
     /// Path of the URL as sent, beginning with a slash.
     pub path: &'a str,

@@ -29,6 +29,7 @@ struct Server {
 
 impl Server {
     async fn start(origin: impl Origin, adjust: impl FnOnce(CdnConfig) -> CdnConfig) -> Self {
+        crate::logging::collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let base = BaseUrl::parse(&format!("http://{address}")).unwrap();

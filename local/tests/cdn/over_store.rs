@@ -19,6 +19,7 @@ struct Platform {
 
 impl Platform {
     async fn start() -> Self {
+        crate::logging::collect();
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), StoreOptions::default()).await.unwrap();
         for bucket in ["raw", "processed"] {

@@ -26,6 +26,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn with(origin: MemoryOrigin) -> Self {
+        crate::logging::collect();
         let clock = ManualClock::at_now();
         let cdn = Cdn::new(origin, config(), clock.for_cdn());
         Self { cdn, clock, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
