@@ -18,7 +18,7 @@ use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, PrivateKey};
 use crate::cloudfront::{Wish, hashes, now, wishes};
 use crate::keys::fixture;
 
-const CASES: usize = 400;
+const CASES: usize = 300;
 const KEY_PAIR_ID: &str = "K2JCJMDEHXQW5F";
 
 /// Hands all `requests` to one Node process and returns its answers, one for each.

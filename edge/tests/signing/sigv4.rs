@@ -383,6 +383,11 @@ proptest! {
         prop_assert_eq!(&ours.url, &url);
         assert_headers_are_the_peers(&ours, peers, &headers)?;
     }
+}
+
+proptest! {
+    // Each case signs many times.
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn the_body_may_be_given_by_its_hash(place in places(), secrets in secrets(), request in requests(), body: Vec<u8>) {

@@ -110,16 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_use_outlives_newer_ones() {
+    fn the_key_that_was_not_used_for_longest_makes_room() {
         let keys = SigningKeys::default();
         let credentials = Credentials::new("AKID", "secret").unwrap();
-        keys.get(&credentials, "20260101", "eu-west-1", "s3");
-        for day in 0..SigningKeys::CAPACITY * 2 {
-            keys.get(&credentials, &day.to_string(), "eu-west-1", "s3");
-            keys.get(&credentials, "20260101", "eu-west-1", "s3");
+        let get = |day: usize| keys.get(&credentials, &day.to_string(), "eu-west-1", "s3");
+        for day in 0..SigningKeys::CAPACITY {
+            get(day);
         }
-        let entries = keys.entries.lock().unwrap();
-        assert_eq!(entries.last().unwrap().date, "20260101");
-        assert_eq!(entries.iter().filter(|entry| entry.date == "20260101").count(), 1);
+        get(0);
+        get(100);
+        let kept: Vec<_> = keys.entries.lock().unwrap().iter().map(|entry| entry.date.clone()).collect();
+        let expected: Vec<_> =
+            (2..SigningKeys::CAPACITY).chain([0, 100]).map(|day| day.to_string()).collect();
+        assert_eq!(kept, expected);
     }
 }
