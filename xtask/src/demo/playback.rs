@@ -127,8 +127,11 @@ fn fetch(url: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{alter_signature, check_tracks};
+    use super::{alter_signature, check_refusals, check_tracks};
     use crate::demo::media::{Kind, Media, Track};
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::thread;
 
     fn video(rate: f64, frames: u64) -> Track {
         Track { kind: Kind::Video, codec: "h264".into(), width: 1280, height: 720, rate, frames }
@@ -185,5 +188,47 @@ mod tests {
         );
         assert_eq!(alter_signature("Signature=abAde").unwrap(), "Signature=abBde");
         assert_eq!(alter_signature("Expires=1"), None);
+    }
+
+    /// What the check says about a server that answers each path and query as `status` decides.
+    fn refusals(status: fn(&str) -> u16) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Ends with the test process: it waits for a connection that never comes.
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let lines = BufReader::new(connection.try_clone().unwrap()).lines();
+                let request: Vec<String> =
+                    lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+                let target = request[0].split(' ').nth(1).unwrap();
+                let answer = format!(
+                    "HTTP/1.1 {} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    status(target)
+                );
+                connection.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let hls = format!("http://{address}/a.hls/master.m3u8?Policy=p&Signature=hhhh");
+        let mp4 = format!("http://{address}/a?Expires=1&Signature=mmmm");
+        check_refusals(&hls, &mp4).map_or_else(|error| error.to_string(), |()| "refuses".into())
+    }
+
+    #[test]
+    fn a_server_that_serves_without_a_valid_signature_is_found_out() {
+        let strict = |target: &str| match target {
+            "/a.hls/master.m3u8?Policy=p&Signature=hhhh" | "/a?Expires=1&Signature=mmmm" => 200,
+            _ => 403,
+        };
+        assert_eq!(refusals(strict), "refuses");
+        assert_eq!(refusals(|_| 200), "the HLS URL without its signature answers 200, not 403");
+        assert_eq!(refusals(|_| 403), "the signed HLS URL is refused");
+        let any_signature = |target: &str| if target.contains("Signature=") { 200 } else { 403 };
+        assert_eq!(refusals(any_signature), "the HLS URL with an altered signature answers 200, not 403");
+        let any_path = |target: &str| {
+            let valid = target.contains("Signature=hhhh") || target.contains("Signature=mmmm");
+            if valid { 200 } else { 403 }
+        };
+        assert_eq!(refusals(any_path), "the HLS path with the MP4's signature answers 200, not 403");
     }
 }
