@@ -175,3 +175,6 @@ async fn interrupt(child: &mut Child) {
         let _ = child.kill().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

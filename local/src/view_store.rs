@@ -257,3 +257,6 @@ impl std::fmt::Display for Cursor {
         write!(formatter, "{}.{}", self.created_at, self.video_id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use streamio_events::event::{EventBody, ProcessingDispatched, ProcessingStarted};
+use streamio_events::id::{CommitId, VideoId};
+use streamio_events::log::{EventLogExt as _, Expected};
+use streamio_events::memory::MemoryLog;
+use streamio_events::object_key::SourceKey;
+use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
+use streamio_events::video::{Phase, Policy, Video, load};
+use streamio_events::{commit::NewCommit, timestamp::Timestamp};
+
+use super::*;
+
+fn key() -> SourceKey {
+    "projects/acme/clip.mp4".parse().unwrap()
+}
+
+async fn video(log: &MemoryLog) -> Video {
+    load(log, &"acme".parse().unwrap(), &VideoId::of(&key())).await.unwrap()
+}
+
+async fn append(log: &MemoryLog, body: EventBody) {
+    let commit = NewCommit::new(CommitId::derived_from(&[&format!("{body:?}")]), clock::now(), [body]);
+    let stream = video(log).await.stream();
+    log.append(&stream, Expected::Any, commit).await.unwrap();
+}
+
+/// A log with one attempt dispatched, and its job.
+async fn dispatched() -> (MemoryLog, Job) {
+    let log = MemoryLog::new();
+    let object =
+        ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: "01".to_owned() };
+    let uploaded = object_created(&video(&log).await, object).unwrap();
+    append(&log, uploaded.events[0].clone()).await;
+    let Step::Append(decision) =
+        next_step(&video(&log).await, Timestamp::default(), &Policy::new("raw", "processed"))
+    else {
+        panic!("an upload is dispatched")
+    };
+    append(&log, decision.events[0].clone()).await;
+    let job = video(&log).await.job.unwrap();
+    assert!(matches!(&decision.events[0], EventBody::ProcessingDispatched(ProcessingDispatched { job: it }) if *it == job));
+    (log, job)
+}
+
+fn runner(log: &MemoryLog, script: &str, environment: Vec<(&'static str, String)>) -> Runner {
+    let command = ["sh", "-c", script].map(OsString::from).to_vec();
+    Runner::new(Arc::new(log.clone()), WorkerCommand { command, environment }, 1, "run".to_owned())
+}
+
+async fn ended(log: &MemoryLog) -> Video {
+    loop {
+        let video = video(log).await;
+        if !matches!(video.phase, Phase::Dispatched { .. } | Phase::Started { .. }) {
+            return video;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_without_a_word_is_recorded_with_its_status() {
+    let (log, job) = dispatched().await;
+    runner(&log, "exit 3", vec![]).launch(&job).await.unwrap();
+    let video = ended(&log).await;
+    assert!(
+        matches!(&video.phase, Phase::Failed { error, .. } if error.retryable && error.message.contains("exit status: 3")),
+        "{video:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_is_a_failure_too() {
+    let (log, job) = dispatched().await;
+    let worker = WorkerCommand { command: vec!["/no/such/program".into()], environment: vec![] };
+    let runner = Runner::new(Arc::new(log.clone()), worker, 1, "run".to_owned());
+    runner.launch(&job).await.unwrap();
+    assert!(matches!(ended(&log).await.phase, Phase::Failed { .. }));
+}
+
+#[tokio::test]
+async fn a_worker_gets_its_job_and_a_job_is_launched_once_at_a_time() {
+    let (log, job) = dispatched().await;
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("job").display().to_string();
+    let script = r#"printf '%s\n' "$STREAMIO_JOB $STREAMIO_TASK" >> "$OUT""#;
+    let runner = runner(&log, script, vec![("OUT", out.clone())]);
+    runner.launch(&job).await.unwrap();
+    runner.launch(&job).await.unwrap();
+    ended(&log).await;
+    let lines = std::fs::read_to_string(out).unwrap();
+    assert_eq!(lines, format!("{} local/run/1\n", serde_json::to_string(&job).unwrap()));
+}
+
+#[tokio::test]
+async fn stopping_interrupts_workers_and_counts_as_no_failure() {
+    let (log, job) = dispatched().await;
+    let scratch = tempfile::tempdir().unwrap();
+    let ready = scratch.path().join("ready");
+    let script = r#"trap 'exit 0' TERM; touch "$READY"; while :; do sleep 0.05; done"#;
+    let runner = runner(&log, script, vec![("READY", ready.display().to_string())]);
+    runner.launch(&job).await.unwrap();
+    while !ready.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (generation, attempt) = (job.generation, job.attempt);
+    append(&log, ProcessingStarted { generation, attempt, task: "local/run/1".to_owned() }.into()).await;
+    runner.stop().await;
+    let video = video(&log).await;
+    assert!(matches!(video.phase, Phase::Interrupted { .. }), "{video:?}");
+    assert_eq!(video.failures, 0);
+    runner.launch(&job).await.unwrap();
+    assert_eq!(log.scan_to_end().await.unwrap().len(), 4, "a stopped runner starts nothing");
+}

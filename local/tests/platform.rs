@@ -1,0 +1,120 @@
+//! The platform in this process: what its API refuses over HTTP, and its directory.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use streamio_edge::testing::{Target, refuses_bad_requests};
+use streamio_events::event::Scope;
+use streamio_events::id::ProjectId;
+use streamio_local::data_dir::DataDirError;
+use streamio_local::operator::{KeyWishes, Missing, Operator};
+use streamio_local::platform::{Config, Platform};
+use tokio::net::TcpStream;
+
+fn config(directory: &std::path::Path) -> Config {
+    Config {
+        data_dir: directory.to_owned(),
+        port: 0,
+        concurrency: Some(1),
+        allowed_origins: vec![],
+        // Nothing here comes so far that a worker is needed.
+        worker_command: vec!["false".into()],
+    }
+}
+
+async fn target(operator: &Operator) -> Target {
+    let id = |text: &str| text.parse::<ProjectId>().unwrap();
+    let (project, other, third) = (id("acme"), id("other"), id("third"));
+    let admin = operator.create_project(&project, None).await.unwrap().api_key;
+    operator.create_project(&other, None).await.unwrap();
+    let suspended = operator.create_project(&third, None).await.unwrap().api_key;
+    operator.suspend(&third, None).await.unwrap();
+    let key = |scope, expires_in| {
+        let wishes = KeyWishes { scopes: vec![scope], label: None, expires_in };
+        let project = project.clone();
+        async move { operator.create_key(&project, &wishes).await.unwrap() }
+    };
+    let revoked = key(Scope::Admin, None).await;
+    operator.revoke_key(&project, &revoked.key_id, None).await.unwrap();
+    Target {
+        admin,
+        upload: key(Scope::Upload, None).await.api_key,
+        playback: key(Scope::Playback, None).await.api_key,
+        read: key(Scope::Read, None).await.api_key,
+        expired: key(Scope::Admin, Some(Duration::from_nanos(1))).await.api_key,
+        revoked: revoked.api_key,
+        suspended,
+        project_id: project,
+        other_project_id: other,
+    }
+}
+
+/// Sends a request to the letter: no client library normalizes its path or headers.
+async fn send(authority: &str, mut request: Request<Bytes>) -> Response<Bytes> {
+    let stream = TcpStream::connect(authority).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    request.headers_mut().insert("host", authority.parse().unwrap());
+    let response = sender.send_request(request.map(Full::new)).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    connection.abort();
+    Response::from_parts(head, body)
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_over_http_as_they_are_in_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = Platform::start(config(directory.path())).await.unwrap();
+    let operator = Operator::open(directory.path(), Missing::Refuse).unwrap();
+    let target = target(&operator).await;
+    let authority = platform.addresses().api.strip_prefix("http://").unwrap().to_owned();
+    let refused = refuses_bad_requests(&target, async |request| send(&authority, request).await).await;
+    let count = refused.unwrap_or_else(|failures| panic!("{}", failures.join("\n")));
+    assert!(count >= 60, "{count}");
+    platform.run_until(async {}).await;
+}
+
+#[tokio::test]
+async fn a_second_platform_on_the_same_directory_is_refused_and_the_ports_stay_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = Platform::start(config(directory.path())).await.unwrap();
+    let addresses = platform.addresses().clone();
+    let second = Platform::start(config(directory.path())).await.err().unwrap();
+    assert!(matches!(second.downcast_ref(), Some(DataDirError::InUse(_))), "{second}");
+    platform.run_until(async {}).await;
+    let again = Platform::start(config(directory.path())).await.unwrap();
+    assert_eq!(again.addresses(), &addresses);
+    again.run_until(async {}).await;
+}
+
+#[tokio::test]
+async fn views_that_were_deleted_are_rebuilt_from_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = Platform::start(config(directory.path())).await.unwrap();
+    let operator = Operator::open(directory.path(), Missing::Refuse).unwrap();
+    let key = operator.create_project(&"acme".parse().unwrap(), None).await.unwrap().api_key;
+    let authority = platform.addresses().api.strip_prefix("http://").unwrap().to_owned();
+    let call = async |method: &str, path: &str, body: &'static [u8]| {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", key.reveal());
+        send(&authority, request.body(Bytes::from_static(body)).unwrap()).await
+    };
+    let granted = call("POST", "/upload-url", br#"{"filename":"clip.mp4"}"#).await;
+    assert_eq!(granted.status(), 200, "{:?}", granted.body());
+    let listed = loop {
+        let listed = call("GET", "/videos", b"").await.into_body();
+        if listed.windows(4).any(|four| four == b"vid_") {
+            break listed;
+        }
+    };
+    platform.run_until(async {}).await;
+    for file in ["views.db", "views.db-wal", "views.db-shm"] {
+        let _ = std::fs::remove_file(directory.path().join(file));
+    }
+    let platform = Platform::start(config(directory.path())).await.unwrap();
+    assert_eq!(call("GET", "/videos", b"").await.into_body(), listed, "to the byte");
+    platform.run_until(async {}).await;
+}
