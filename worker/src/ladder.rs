@@ -13,7 +13,7 @@ pub struct Rung {
 const STANDARD_SIDES: [u32; 5] = [1080, 720, 480, 360, 240];
 
 /// A rung whose short side is more than this part of the rung above saves too little to be worth its encode.
-const LARGEST_STEP: f64 = 0.85;
+const LARGEST_STEP: f64 = 0.8;
 
 /// H.264 level 5.1 ends at a side of 8,688 pixels; phones stop at half of it.
 const LONGEST_SIDE: u32 = 4096;
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(sizes(1920, 1080), "1920x1080 1280x720 854x480 640x360 426x240");
         assert_eq!(sizes(1280, 720), "1280x720 854x480 640x360 426x240");
         assert_eq!(sizes(1080, 1920), "1080x1920 720x1280 480x854 360x640 240x426");
-        assert_eq!(sizes(768, 576), "768x576 640x480 480x360 320x240");
+        assert_eq!(sizes(768, 576), "768x576 480x360 320x240");
         assert_eq!(sizes(640, 272), "640x272");
         assert_eq!(sizes(641, 359), "640x358 428x240");
         assert_eq!(sizes(320, 180), "320x180");

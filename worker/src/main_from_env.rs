@@ -79,10 +79,10 @@ fn tell(worker: &Worker, ended: &Ended) {
     let task = &worker.task;
     match ended {
         Ended::Published => {
-            tracing::info!(video.id = %video, generation, attempt, task, "the video is published")
+            tracing::info!(video.id = %video, generation, attempt, task, "the video is published");
         }
         Ended::Fenced(fence) => {
-            tracing::info!(video.id = %video, generation, attempt, task, %fence, "nothing (more) to do")
+            tracing::info!(video.id = %video, generation, attempt, task, %fence, "nothing (more) to do");
         }
         Ended::Failed(failure) => {
             tracing::info!(video.id = %video, generation, attempt, task, code = failure.code(), "the attempt failed");

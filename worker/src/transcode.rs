@@ -28,9 +28,6 @@ use crate::upload::{Destination, Folder, SegmentUpload, send_file};
 /// The media type of playlists (RFC 8216, section 4).
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
-/// More than this of finished output on the disk holds FFmpeg until half of it is sent.
-const DISK_BYTES: u64 = 256 * 1024 * 1024;
-
 /// How often finished files are looked for.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -109,7 +106,10 @@ impl Transcode<'_> {
         };
         let result = self.encode(&invocation, &mut segments, &mut progressive).await;
         let result = match result {
-            Ok(()) => self.collect(segments, &mut progressive).await.map_err(Halt::from),
+            Ok(()) => tokio::select! {
+                made = self.collect(segments, &mut progressive) => made.map_err(Halt::from),
+                why = self.stopper.stopped() => Err(Halt::Stopped(why)),
+            },
             Err(halt) => Err(halt),
         };
         if result.is_err() {
@@ -182,10 +182,10 @@ impl Transcode<'_> {
                 }
                 _ = ticks.tick() => {
                     let waiting = segments.step().await? + progressive.step().await?;
-                    if watchdog.holds() && waiting <= DISK_BYTES / 2 {
+                    if watchdog.holds() && waiting <= self.limits.disk / 2 {
                         encoder.resume();
                         watchdog.resume(Instant::now());
-                    } else if !watchdog.holds() && waiting > DISK_BYTES {
+                    } else if !watchdog.holds() && waiting > self.limits.disk {
                         tracing::debug!(waiting, "FFmpeg is held until storage has caught up");
                         encoder.pause();
                         watchdog.pause();

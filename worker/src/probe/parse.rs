@@ -46,7 +46,8 @@ pub(super) struct Media {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Format {
-    format_name: String,
+    #[serde(rename = "format_name")]
+    name: String,
     duration: Option<String>,
     probe_score: i64,
     tags: Tags,
@@ -149,7 +150,7 @@ pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
     }
     // MP4 states a length for each track, Matroska one for the whole.
     let of_used = video.iter().map(|video| video.duration).chain(audio.iter().map(|audio| audio.duration));
-    let stated_duration = match format.format_name.split(',').next() {
+    let stated_duration = match format.name.split(',').next() {
         Some("mov") => of_used.flatten().reduce(f64::max),
         Some("matroska") => seconds(format.duration.as_deref()),
         _ => None,

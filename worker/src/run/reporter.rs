@@ -47,7 +47,7 @@ async fn report(attempt: Attempt, mut percent: watch::Receiver<u8>, stopper: Sto
             Ok(true) => {}
             Ok(false) => return stopper.stop(Stop::Superseded),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be read")
+                tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be read");
             }
         }
         tokio::time::sleep_until(reported + LEAST_PAUSE).await;

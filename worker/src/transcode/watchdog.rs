@@ -13,6 +13,8 @@ pub struct Limits {
     pub stall: Duration,
     /// Of media: a source that did not say how long it is may turn out too long.
     pub media: Duration,
+    /// Bytes of finished output on the disk: above, FFmpeg is held until half of it is sent.
+    pub disk: u64,
 }
 
 impl Limits {
@@ -24,7 +26,12 @@ impl Limits {
         let media = Duration::from_secs(longest);
         let expected =
             duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(media);
-        Self { wall: Duration::from_mins(10) + expected * 20, stall: Duration::from_mins(1), media }
+        Self {
+            wall: Duration::from_mins(10) + expected * 20,
+            stall: Duration::from_mins(1),
+            media,
+            disk: 256 * 1024 * 1024,
+        }
     }
 }
 
@@ -88,7 +95,8 @@ mod tests {
         Limits {
             wall: Duration::from_secs(100),
             stall: Duration::from_secs(10),
-            media: Duration::from_secs(60),
+            media: Duration::from_mins(1),
+            disk: 0,
         }
     }
 

@@ -1,0 +1,255 @@
+//! Storage in a directory: `{root}/{bucket}/{key}`, with S3's conditions and parts.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use streamio_worker::storage::{
+    Condition, Content, Location, Multipart, MultipartStore, ObjectInfo, ObjectStore, Part, Presentation,
+    StorageError,
+};
+
+/// Called before each operation with its name and key; an error is its answer.
+pub(super) type Fault = Box<dyn Fn(&str, &str) -> Option<StorageError> + Send + Sync>;
+
+pub(super) struct DirectoryStorage {
+    root: PathBuf,
+    state: Mutex<State>,
+    fault: Mutex<Option<Fault>>,
+    next: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<(String, String), Object>,
+    uploads: BTreeMap<String, Upload>,
+    log: Vec<String>,
+}
+
+struct Object {
+    etag: String,
+    presentation: Option<Presentation>,
+}
+
+struct Upload {
+    presentation: Presentation,
+    parts: BTreeMap<u16, (String, Bytes)>,
+}
+
+impl DirectoryStorage {
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            state: Mutex::default(),
+            fault: Mutex::default(),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn on_each_operation(
+        &self,
+        fault: impl Fn(&str, &str) -> Option<StorageError> + Send + Sync + 'static,
+    ) {
+        *self.fault.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    /// Operations so far, as `Name key`.
+    pub(super) fn operations(&self) -> Vec<String> {
+        self.state.lock().unwrap().log.clone()
+    }
+
+    pub(super) fn path(&self, bucket: &str, key: &str) -> PathBuf {
+        self.root.join(bucket).join(key)
+    }
+
+    pub(super) fn keys(&self, bucket: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        state
+            .objects
+            .keys()
+            .filter(|(in_bucket, _)| in_bucket == bucket)
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    pub(super) fn presentation(&self, bucket: &str, key: &str) -> Presentation {
+        let state = self.state.lock().unwrap();
+        state.objects[&(bucket.to_owned(), key.to_owned())].presentation.expect("the worker wrote it")
+    }
+
+    pub(super) fn unfinished_uploads(&self) -> usize {
+        self.state.lock().unwrap().uploads.len()
+    }
+
+    /// Puts an object as an uploader does; gives a number that later uploads exceed.
+    pub(super) fn upload(&self, bucket: &str, key: &str, bytes: &[u8]) -> u64 {
+        let location = Location { bucket: bucket.into(), key: key.into() };
+        let mut state = self.state.lock().unwrap();
+        self.write(&mut state, &location, bytes, None, &Condition::None, "PutObject").unwrap();
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn admit(&self, operation: &'static str, key: &str) -> Result<(), StorageError> {
+        self.state.lock().unwrap().log.push(format!("{operation} {key}"));
+        self.fault.lock().unwrap().as_ref().and_then(|fault| fault(operation, key)).map_or(Ok(()), Err)
+    }
+
+    fn etag(&self) -> String {
+        format!("\"{}\"", self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn write(
+        &self,
+        state: &mut State,
+        location: &Location,
+        bytes: &[u8],
+        presentation: Option<Presentation>,
+        condition: &Condition,
+        operation: &'static str,
+    ) -> Result<(), StorageError> {
+        let id = (location.bucket.clone(), location.key.clone());
+        let present = state.objects.get(&id).map(|object| &object.etag);
+        let holds = match condition {
+            Condition::None => true,
+            Condition::Absent => present.is_none(),
+            Condition::Matches(etag) => present == Some(etag),
+        };
+        if !holds {
+            return Err(StorageError::PreconditionFailed { operation });
+        }
+        let path = self.path(&location.bucket, &location.key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+        state.objects.insert(id, Object { etag: self.etag(), presentation });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DirectoryStorage {
+    async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
+        self.admit("HeadObject", &location.key)?;
+        let state = self.state.lock().unwrap();
+        let id = (location.bucket.clone(), location.key.clone());
+        Ok(state.objects.get(&id).map(|object| ObjectInfo {
+            bytes: std::fs::metadata(self.path(&location.bucket, &location.key)).unwrap().len(),
+            etag: object.etag.clone(),
+        }))
+    }
+
+    async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
+        self.admit("GetObject", &location.key)?;
+        let info = self.head(location).await?.ok_or(StorageError::NotFound { operation: "GetObject" })?;
+        if info.etag != etag {
+            return Err(StorageError::PreconditionFailed { operation: "GetObject" });
+        }
+        let bytes = std::fs::read(self.path(&location.bucket, &location.key)).unwrap();
+        let end = usize::try_from(range.end).unwrap().min(bytes.len());
+        Ok(Bytes::from(bytes).slice(usize::try_from(range.start).unwrap()..end))
+    }
+
+    async fn put(
+        &self,
+        location: &Location,
+        content: Content,
+        presentation: Presentation,
+        condition: Condition,
+    ) -> Result<(), StorageError> {
+        self.admit("PutObject", &location.key)?;
+        let bytes = match content {
+            Content::Bytes(bytes) => bytes,
+            Content::File(path) => std::fs::read(path).unwrap().into(),
+        };
+        let mut state = self.state.lock().unwrap();
+        self.write(&mut state, location, &bytes, Some(presentation), &condition, "PutObject")
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StorageError> {
+        self.admit("ListObjectsV2", prefix)?;
+        Ok(self.keys(bucket).into_iter().filter(|key| key.starts_with(prefix)).collect())
+    }
+
+    async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError> {
+        for key in keys {
+            self.admit("DeleteObjects", key)?;
+            if self.state.lock().unwrap().objects.remove(&(bucket.to_owned(), key.clone())).is_some() {
+                std::fs::remove_file(self.path(bucket, key)).unwrap();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MultipartStore for DirectoryStorage {
+    async fn begin(
+        &self,
+        location: &Location,
+        presentation: Presentation,
+    ) -> Result<Multipart, StorageError> {
+        self.admit("CreateMultipartUpload", &location.key)?;
+        let upload_id = self.etag();
+        let upload = Upload { presentation, parts: BTreeMap::new() };
+        self.state.lock().unwrap().uploads.insert(upload_id.clone(), upload);
+        Ok(Multipart { location: location.clone(), upload_id })
+    }
+
+    async fn upload_part(&self, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part, StorageError> {
+        self.admit("UploadPart", &upload.location.key)?;
+        let etag = self.etag();
+        let mut state = self.state.lock().unwrap();
+        let there = state
+            .uploads
+            .get_mut(&upload.upload_id)
+            .ok_or(StorageError::NotFound { operation: "UploadPart" })?;
+        there.parts.insert(number, (etag.clone(), bytes));
+        Ok(Part { number, etag })
+    }
+
+    async fn copy_part(
+        &self,
+        upload: &Multipart,
+        number: u16,
+        source: &Location,
+        range: Range<u64>,
+    ) -> Result<Part, StorageError> {
+        let info = self.head(source).await?.ok_or(StorageError::NotFound { operation: "UploadPartCopy" })?;
+        let bytes = self.read(source, &info.etag, range).await?;
+        self.upload_part(upload, number, bytes).await
+    }
+
+    async fn complete(
+        &self,
+        upload: &Multipart,
+        parts: &[Part],
+        condition: Condition,
+    ) -> Result<(), StorageError> {
+        let operation = "CompleteMultipartUpload";
+        self.admit(operation, &upload.location.key)?;
+        let mut state = self.state.lock().unwrap();
+        let there = state.uploads.get(&upload.upload_id).ok_or(StorageError::NotFound { operation })?;
+        assert!(parts.is_sorted_by_key(|part| part.number), "S3: InvalidPartOrder");
+        let whole: Vec<u8> = parts
+            .iter()
+            .flat_map(|part| {
+                let (etag, bytes) = &there.parts[&part.number];
+                assert_eq!(*etag, part.etag, "S3: InvalidPart");
+                bytes.to_vec()
+            })
+            .collect();
+        let presentation = there.presentation;
+        self.write(&mut state, &upload.location, &whole, Some(presentation), &condition, operation)?;
+        state.uploads.remove(&upload.upload_id);
+        Ok(())
+    }
+
+    async fn abort(&self, upload: &Multipart) -> Result<(), StorageError> {
+        self.admit("AbortMultipartUpload", &upload.location.key)?;
+        self.state.lock().unwrap().uploads.remove(&upload.upload_id);
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! The progressive MP4 is sent while it grows, and comes out whole, with its index in front.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use streamio_worker::progressive::Progressive;
+use streamio_worker::storage::Presentation;
+use streamio_worker::upload::Destination;
+
+use super::clip::{make, picture, run, tone};
+use super::directory_storage::DirectoryStorage;
+use super::player;
+
+const PART: u64 = 64 * 1024;
+const KEY: &str = "p/progressive.mp4";
+
+struct Bench {
+    directory: tempfile::TempDir,
+    storage: Arc<DirectoryStorage>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Arc::new(DirectoryStorage::new(&directory.path().join("objects")));
+        std::fs::create_dir(directory.path().join("scratch")).unwrap();
+        Self { directory, storage }
+    }
+
+    fn scratch(&self) -> std::path::PathBuf {
+        self.directory.path().join("scratch")
+    }
+
+    fn progressive(&self) -> Progressive {
+        let destination =
+            Destination { storage: self.storage.clone(), bucket: "b".into(), prefix: "p/".into() };
+        Progressive::new(destination, &self.scratch(), Presentation::immutable("video/mp4"))
+            .with_part_bytes(PART)
+    }
+
+    fn parts_sent(&self) -> usize {
+        self.storage.operations().iter().filter(|operation| operation.starts_with("UploadPart ")).count()
+    }
+}
+
+/// A checksum over every packet with its times.
+fn packets(path: &Path) -> String {
+    let args = [
+        "-nostdin",
+        "-v",
+        "error",
+        "-i",
+        path.to_str().unwrap(),
+        "-map",
+        "0",
+        "-c",
+        "copy",
+        "-f",
+        "framemd5",
+        "-",
+    ];
+    let output = run("ffmpeg", Path::new("."), args);
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn film(directory: &Path, seconds: u32) -> std::path::PathBuf {
+    let args = format!(
+        "{} {} -c:v libx264 -preset ultrafast -crf 15 -c:a aac",
+        picture("320x240", 25, seconds),
+        tone(440, seconds)
+    );
+    make(directory, "film.mp4", &args)
+}
+
+#[tokio::test]
+async fn a_file_that_grows_is_sent_in_parts_whose_room_is_given_back() {
+    for chunk in [10_000, 65_536, 333_333] {
+        let bench = Bench::new();
+        let original = film(bench.directory.path(), 4);
+        let bytes = std::fs::read(&original).unwrap();
+        // As FFmpeg writes it: the length of `mdat` only when all of it is there, then the index.
+        let mdat = bytes.windows(4).position(|window| window == b"mdat").unwrap() - 4;
+        let length = u32::from_be_bytes(bytes[mdat..mdat + 4].try_into().unwrap()) as usize;
+        assert!(bytes.len() as u64 > PART * 8);
+        let path = bench.scratch().join("progressive.mp4");
+        let mut file = File::create(&path).unwrap();
+        let mut progressive = bench.progressive();
+        let mut growing = bytes[..mdat + length].to_vec();
+        growing[mdat..mdat + 4].fill(0);
+        for chunk in growing.chunks(chunk) {
+            file.write_all(chunk).unwrap();
+            progressive.step().await.unwrap();
+        }
+        // All whole parts but the first are sent before the index is written.
+        let sent = usize::try_from((growing.len() as u64 - PART) / PART).unwrap();
+        while bench.parts_sent() < sent {
+            progressive.step().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        file.write_all_at(&bytes[mdat..mdat + 4], mdat as u64).unwrap();
+        file.write_all(&bytes[mdat + length..]).unwrap();
+        // Parts may hold the index now: nothing more is sent before the end.
+        for _ in 0..100 {
+            progressive.step().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.parts_sent(), sent);
+
+        let stored = progressive.finish().await.unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert!(
+            metadata.blocks() * 512 < metadata.len() / 2,
+            "{} of {}",
+            metadata.blocks() * 512,
+            metadata.len()
+        );
+        let object = bench.storage.path("b", KEY);
+        assert_eq!((stored.bytes, stored.parts), (std::fs::metadata(&object).unwrap().len(), sent + 2));
+        assert_eq!(player::boxes(&object)[..2], ["ftyp", "moov"]);
+        assert_eq!(packets(&object), packets(&original));
+        assert_eq!(bench.storage.unfinished_uploads(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_real_encode_is_sent_while_it_runs() {
+    let bench = Bench::new();
+    let source = film(bench.directory.path(), 8);
+    let path = bench.scratch().join("progressive.mp4");
+    let mut ffmpeg = Command::new("ffmpeg")
+        .args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-i",
+            source.to_str().unwrap(),
+            "-map",
+            "0",
+            "-c:v",
+            "libx264",
+            "-crf",
+            "15",
+        ])
+        .args(["-c:a", "aac", "-flags", "+global_header", "-f", "tee", &format!("[f=mp4]{}", path.display())])
+        .spawn()
+        .unwrap();
+    let mut progressive = bench.progressive();
+    let mut sent_meanwhile = 0;
+    while ffmpeg.try_wait().unwrap().is_none() {
+        progressive.step().await.unwrap();
+        sent_meanwhile = bench.parts_sent();
+        tokio::task::yield_now().await;
+    }
+    let stored = progressive.finish().await.unwrap();
+    assert!(sent_meanwhile > 2 && stored.parts > sent_meanwhile, "{sent_meanwhile} of {stored:?}");
+    let object = bench.storage.path("b", KEY);
+    assert_eq!(player::boxes(&object)[..2], ["ftyp", "moov"]);
+    assert_eq!(player::decode(&object), 200);
+}
+
+#[tokio::test]
+async fn a_small_file_is_sent_whole() {
+    let bench = Bench::new();
+    let args = format!("{} -c:v libx264 -preset ultrafast", picture("64x64", 10, 1));
+    let original = make(&bench.scratch(), "progressive.mp4", &args);
+    let stored = bench.progressive().finish().await.unwrap();
+    assert_eq!(stored.parts, 0);
+    let object = bench.storage.path("b", KEY);
+    assert_eq!(player::boxes(&object)[..2], ["ftyp", "moov"]);
+    assert_eq!(packets(&object), packets(&original));
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_moved_stays_at_the_end() {
+    let bench = Bench::new();
+    let original = film(&bench.scratch(), 4);
+    // An `ftyp` that the library does not accept stands for all that it refuses.
+    let mut bytes = std::fs::read(&original).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"free").unwrap() - 4;
+    for position in 8..end - 3 {
+        if &bytes[position..position + 4] == b"isom" {
+            bytes[position..position + 4].copy_from_slice(b"iso6");
+        }
+    }
+    std::fs::write(bench.scratch().join("progressive.mp4"), &bytes).unwrap();
+    let stored = bench.progressive().finish().await.unwrap();
+    assert!(stored.parts > 2);
+    let object = bench.storage.path("b", KEY);
+    assert_eq!(std::fs::read(&object).unwrap(), bytes);
+    assert_eq!(player::decode(&object), 100);
+}
+
+#[tokio::test]
+async fn what_was_sent_can_be_forgotten() {
+    let bench = Bench::new();
+    let original = film(bench.directory.path(), 4);
+    let mut bytes = std::fs::read(&original).unwrap();
+    let mdat = bytes.windows(4).position(|window| window == b"mdat").unwrap() - 4;
+    bytes[mdat..mdat + 4].fill(0);
+    std::fs::write(bench.scratch().join("progressive.mp4"), &bytes).unwrap();
+    let mut progressive = bench.progressive();
+    progressive.step().await.unwrap();
+    assert_eq!(bench.storage.unfinished_uploads(), 1);
+    progressive.abort().await;
+    assert_eq!((bench.storage.unfinished_uploads(), bench.storage.keys("b").len()), (0, 0));
+}
