@@ -1,11 +1,14 @@
 //! The S3 protocol as a service: CORS outside, then the checks and the log, then `s3s` with the operations.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXUPPER;
-use http::header::{EXPECT, RANGE};
+use futures::FutureExt as _;
+use http::header::{CONTENT_ENCODING, EXPECT, RANGE};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -113,6 +116,8 @@ impl Front {
         if let Some(error) = context.0.get() {
             let error = error as &dyn std::error::Error;
             tracing::error!(request.id = request_id, %method, path, status, duration_ms, error, "S3 request failed");
+        } else if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(request.id = request_id, %method, path, status, duration_ms, "S3 request broke the server");
         } else if response.status().is_client_error() || response.status().is_server_error() {
             tracing::info!(request.id = request_id, %method, path, status, duration_ms, "S3 request refused");
         } else {
@@ -124,22 +129,27 @@ impl Front {
     async fn answer(self, request: Request<Incoming>, context: Context) -> Response<Body> {
         let (mut parts, incoming) = request.into_parts();
         let expects = parts.headers.contains_key(EXPECT);
-        if let Err(error) = sigv4::check(&mut parts, &self.region) {
-            if !expects {
-                drain(incoming).await;
+        let signed = match sigv4::check(&mut parts, &self.region) {
+            Ok(signed) => signed,
+            Err(error) => {
+                if !expects {
+                    drain(incoming).await;
+                }
+                return respond(error);
             }
-            return respond(error);
-        }
-        ignore_malformed_range(&mut parts);
+        };
+        ignore_malformed_range(&mut parts, &signed);
+        join_content_encodings(&mut parts);
         let (body, watch) = WatchedBody::new(incoming, &parts);
         parts.extensions.insert(context.clone());
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         // `s3s` logs whole requests and expected signatures at the debug level. Muted altogether, nothing of that can
         // get into a log, however a subscriber is configured.
-        let answer = self.s3.call(request).with_subscriber(Dispatch::none()).await;
+        let answer =
+            AssertUnwindSafe(self.s3.call(request).with_subscriber(Dispatch::none())).catch_unwind().await;
         let mut response = match answer {
-            Ok(response) => response,
-            Err(_) => respond(s3_error!(InternalError)),
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) | Err(_) => respond(s3_error!(InternalError)),
         };
         let status = response.status();
         if let Some(fault) = watch.fault()
@@ -179,11 +189,27 @@ async fn drain(mut body: Incoming) {
     drop(tokio::time::timeout(DRAIN_TIME, reading).await);
 }
 
-/// A range that is none, or several, is ignored: <https://www.rfc-editor.org/rfc/rfc9110#section-14.2>.
-fn ignore_malformed_range(request: &mut http::request::Parts) {
+/// A range that is none, or several, is ignored: <https://www.rfc-editor.org/rfc/rfc9110#section-14.2>. One that is
+/// signed must stay for the signature to be verified, and is then refused.
+fn ignore_malformed_range(request: &mut Parts, signed: &[String]) {
+    if signed.iter().any(|name| name == RANGE.as_str()) {
+        return;
+    }
     let malformed =
         |value: &HeaderValue| value.to_str().ok().is_none_or(|range| Range::parse(range).is_err());
     if request.headers.get(RANGE).is_some_and(malformed) {
         request.headers.remove(RANGE);
+    }
+}
+
+/// SDKs send `aws-chunked` as a second `Content-Encoding`, which `s3s` takes for a mistake. Joined it is the same, also
+/// to the signature.
+fn join_content_encodings(request: &mut Parts) {
+    let values = request.headers.get_all(CONTENT_ENCODING);
+    if values.iter().nth(1).is_some() {
+        let joined: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(value) = HeaderValue::from_bytes(&joined.join(&b","[..])) {
+            request.headers.insert(CONTENT_ENCODING, value);
+        }
     }
 }

@@ -28,11 +28,11 @@ const AUTHENTICATION: [&str; 7] = [
 ];
 
 /// Refuses a request that is not signed, or signed in a way that leaves open what was signed. On success the headers
-/// that a presigned URL carries in its query are headers of the request.
+/// that a presigned URL carries in its query are headers of the request. Returns the names of the signed headers.
 ///
 /// # Errors
 /// The S3 error to answer; none of them quotes a signature.
-pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<()> {
+pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<Vec<String>> {
     let query = query_parameters(request);
     let in_query = query.iter().any(|(name, _)| name == "X-Amz-Signature");
     let in_header = request.headers.contains_key(AUTHORIZATION);
@@ -66,7 +66,7 @@ pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<()> {
     if in_query {
         adopt_query_headers(&mut request.headers, &query)?;
     }
-    Ok(())
+    Ok(signed.headers)
 }
 
 fn query_parameters(request: &Parts) -> Vec<(String, String)> {
@@ -92,6 +92,8 @@ fn refuse_form_post(request: &Parts) -> S3Result<()> {
 struct Signed {
     /// `key id/date/region/service/aws4_request`.
     credential: String,
+    /// `YYYYMMDDTHHMMSSZ`.
+    time: String,
     headers: Vec<String>,
 }
 
@@ -114,7 +116,12 @@ impl Signed {
             }
         };
         field("Signature")?;
-        Ok(Self { credential: field("Credential")?, headers: header_names(&field("SignedHeaders")?) })
+        let time = headers.get("x-amz-date").and_then(|time| time.to_str().ok()).unwrap_or_default();
+        Ok(Self {
+            credential: field("Credential")?,
+            time: time.to_owned(),
+            headers: header_names(&field("SignedHeaders")?),
+        })
     }
 
     fn of_query(query: &[(String, String)]) -> S3Result<Self> {
@@ -135,17 +142,17 @@ impl Signed {
                 "X-Amz-Expires must be 1 to {MAX_EXPIRES} seconds"
             ));
         }
-        parameter("X-Amz-Date")?;
         parameter("X-Amz-Signature")?;
         Ok(Self {
             credential: parameter("X-Amz-Credential")?.to_owned(),
+            time: parameter("X-Amz-Date")?.to_owned(),
             headers: header_names(parameter("X-Amz-SignedHeaders")?),
         })
     }
 
     fn check_scope(&self, region: &str) -> S3Result<()> {
         let scope: Vec<&str> = self.credential.split('/').collect();
-        let [_, _, found, service, terminator] = scope[..] else {
+        let [_, date, found, service, terminator] = scope[..] else {
             return Err(s3_error!(
                 AuthorizationHeaderMalformed,
                 "the credential must be <access key id>/<date>/{region}/s3/aws4_request"
@@ -155,6 +162,13 @@ impl Signed {
             return Err(s3_error!(
                 AuthorizationHeaderMalformed,
                 "the signature is for the region {found:?}; this server's is {region:?}"
+            ));
+        }
+        // The parser of `s3s` counts on digits.
+        if !(matches_digits(date, "00000000") && matches_digits(&self.time, "00000000T000000Z")) {
+            return Err(s3_error!(
+                AuthorizationHeaderMalformed,
+                "the signature's time must be YYYYMMDDTHHMMSSZ and its scope's day YYYYMMDD"
             ));
         }
         if service != "s3" || terminator != "aws4_request" {
@@ -189,6 +203,13 @@ impl Signed {
         }
         Ok(())
     }
+}
+
+/// Whether a text has digits where the pattern has zeros, and is the pattern otherwise.
+fn matches_digits(text: &str, pattern: &str) -> bool {
+    let fits =
+        |(found, wanted): (u8, u8)| if wanted == b'0' { found.is_ascii_digit() } else { found == wanted };
+    text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(fits)
 }
 
 fn header_names(list: &str) -> Vec<String> {
@@ -237,7 +258,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        check(&mut parts, "us-east-1").map(|()| parts)
+        check(&mut parts, "us-east-1").map(|_| parts)
     }
 
     fn set(name: &'static str, value: &'static str) -> impl Fn(&mut Vec<(&str, String)>) {
@@ -290,6 +311,19 @@ mod tests {
         assert_eq!(code(presigned(set("Signature", "x"), &[])), "InvalidRequest");
         assert_eq!(code(presigned(|_| {}, &[("authorization", "AWS AKID:sig")])), "InvalidArgument");
         assert_eq!(code(presigned(|_| {}, &[("x-amz-security-token", "t")])), "InvalidToken");
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused() {
+        for time in ["20300101T000000", "2030010aT000000Z", "20300101 000000Z", "\u{e9}0300101T00000Z", ""] {
+            let query = move |query: &mut Vec<(&str, String)>| {
+                query.retain(|(name, _)| *name != "X-Amz-Date");
+                query.push(("X-Amz-Date", time.to_owned()));
+            };
+            assert_eq!(code(presigned(query, &[])), "AuthorizationHeaderMalformed", "{time:?}");
+        }
+        let day = set("X-Amz-Credential", "AKID/203001~1/us-east-1/s3/aws4_request");
+        assert_eq!(code(presigned(day, &[])), "AuthorizationHeaderMalformed");
     }
 
     #[test]

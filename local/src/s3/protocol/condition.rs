@@ -134,37 +134,40 @@ mod tests {
         conditions.judge(&meta)
     }
 
-    fn tag(tag: &str) -> Option<ETagCondition> {
-        Some(ETagCondition::ETag(ETag::Strong(tag.to_owned())))
+    fn tag(tag: &str) -> ETagCondition {
+        ETagCondition::ETag(ETag::Strong(tag.to_owned()))
     }
 
-    fn at(seconds: i64) -> Option<Timestamp> {
-        Some(OffsetDateTime::from_unix_timestamp(seconds).unwrap().into())
+    fn at(seconds: i64) -> Timestamp {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap().into()
     }
 
     #[test]
     fn entity_tags_and_dates_are_judged_by_the_rules_of_http() {
         let none = ReadConditions::default;
         assert_eq!(judge(none()), Verdict::Met);
-        assert_eq!(judge(ReadConditions { matches: tag("abc"), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { matches: tag("x"), ..none() }), Verdict::Failed);
+        assert_eq!(judge(ReadConditions { matches: Some(tag("abc")), ..none() }), Verdict::Met);
+        assert_eq!(judge(ReadConditions { matches: Some(tag("x")), ..none() }), Verdict::Failed);
         assert_eq!(judge(ReadConditions { matches: Some(ETagCondition::Any), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { none_match: tag("abc"), ..none() }), Verdict::NotModified);
-        assert_eq!(judge(ReadConditions { none_match: tag("x"), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { modified_since: at(1000), ..none() }), Verdict::NotModified);
-        assert_eq!(judge(ReadConditions { modified_since: at(999), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { unmodified_since: at(1000), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { unmodified_since: at(999), ..none() }), Verdict::Failed);
+        assert_eq!(judge(ReadConditions { none_match: Some(tag("abc")), ..none() }), Verdict::NotModified);
+        assert_eq!(judge(ReadConditions { none_match: Some(tag("x")), ..none() }), Verdict::Met);
+        assert_eq!(judge(ReadConditions { modified_since: Some(at(1000)), ..none() }), Verdict::NotModified);
+        assert_eq!(judge(ReadConditions { modified_since: Some(at(999)), ..none() }), Verdict::Met);
+        assert_eq!(judge(ReadConditions { unmodified_since: Some(at(1000)), ..none() }), Verdict::Met);
+        assert_eq!(judge(ReadConditions { unmodified_since: Some(at(999)), ..none() }), Verdict::Failed);
     }
 
     #[test]
     fn an_entity_tag_outweighs_a_date() {
-        let both =
-            ReadConditions { matches: tag("abc"), unmodified_since: at(1), ..ReadConditions::default() };
+        let both = ReadConditions {
+            matches: Some(tag("abc")),
+            unmodified_since: Some(at(1)),
+            ..ReadConditions::default()
+        };
         assert_eq!(judge(both), Verdict::Met);
         let both = ReadConditions {
-            if_none_match: tag("x"),
-            if_modified_since: at(2000),
+            none_match: Some(tag("x")),
+            modified_since: Some(at(2000)),
             ..ReadConditions::default()
         };
         assert_eq!(judge(both), Verdict::Met);

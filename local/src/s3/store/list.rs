@@ -55,7 +55,7 @@ fn list(db: &Connection, bucket: &str, request: &ListRequest) -> Result<Listing,
         return Ok(listing);
     }
     let mut last: Option<String> = None;
-    let mut from = Some(start(request));
+    let mut from = start(request);
     while let Some(bound) = from {
         let Some(object) = first_at(db, bucket, &bound, request)? else { break };
         if listing.objects.len() + listing.common_prefixes.len() == request.limit {
@@ -83,17 +83,16 @@ enum Bound {
     After(String),
 }
 
-fn start(request: &ListRequest) -> Bound {
+/// `None`: nowhere.
+fn start(request: &ListRequest) -> Option<Bound> {
     let Some(after) = request.after.as_ref().filter(|after| **after >= request.prefix) else {
-        return Bound::From(request.prefix.clone());
+        return Some(Bound::From(request.prefix.clone()));
     };
     // A common prefix comes before all keys in it: being past one of these is being past all.
-    if let Some(common) = common_prefix(after, request)
-        && let Some(bound) = after_prefix(common)
-    {
-        return Bound::From(bound);
+    match common_prefix(after, request) {
+        Some(common) => after_prefix(common).map(Bound::From),
+        None => Some(Bound::After(after.clone())),
     }
-    Bound::After(after.clone())
 }
 
 /// The common prefix that stands for a key, if one does.
