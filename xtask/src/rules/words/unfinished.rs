@@ -15,8 +15,9 @@ pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     }
     for open in tokens::attributes(tokens) {
         let inside = &tokens[open + 1..tokens::closing(tokens, open)];
-        if ignores_a_test(inside) {
-            let message = "a test that is ignored tests nothing: make it run, or delete it";
+        if ignores_a_test(inside) && !is_started_by_another_test(tokens, open) {
+            let message = "a test that is ignored tests nothing: make it run, delete it, or start it from a test of \
+                           this file (as a second process, by its name and `--ignored`)";
             violations.push(Violation::new(place(file, &tokens[open]), message));
         }
         if ignores_an_example(inside) {
@@ -34,6 +35,16 @@ fn ignores_a_test(inside: &[Token]) -> bool {
         Some(first) => first.is("ignore"),
         None => false,
     }
+}
+
+/// A test may be the second process that another one needs: that one then names it, beside `--ignored`.
+fn is_started_by_another_test(tokens: &[Token], attribute: usize) -> bool {
+    let mut names = tokens[attribute..].windows(2).filter(|pair| pair[0].is("fn")).map(|pair| &pair[1].text);
+    let Some(name) = names.next() else { return false };
+    let mut literals =
+        tokens.iter().filter(|token| token.kind == Kind::Literal).map(|token| token.text.trim_matches('"'));
+    let is_named = |text: &str| text == name || text.ends_with(&format!("::{name}"));
+    literals.clone().any(is_named) && literals.any(|text| text == "--ignored")
 }
 
 /// A fence with `ignore` in a doc comment, which is `doc = "…"` here.
@@ -73,6 +84,17 @@ mod tests {
             assert_eq!(found.len(), 1, "{attribute}");
         }
         assert_eq!(violations("edge/src/a.rs", "#[serde(skip, ignore)] struct A;"), [""; 0]);
+    }
+
+    #[test]
+    fn an_ignored_test_that_another_one_starts_as_a_second_process_is_no_violation() {
+        let second = "#[test] #[ignore = \"started below\"] fn writer() {}";
+        let started = "#[test] fn a() { run([\"--exact\", \"suite::writer\", \"--ignored\"]); }";
+        assert_eq!(violations("edge/tests/a.rs", &format!("{second} {started}")), [""; 0]);
+        let other = started.replace("writer", "other_writer");
+        assert_eq!(violations("edge/tests/a.rs", &format!("{second} {other}")).len(), 1);
+        let not_run = started.replace("--ignored", "--list");
+        assert_eq!(violations("edge/tests/a.rs", &format!("{second} {not_run}")).len(), 1);
     }
 
     #[test]
