@@ -9,5 +9,7 @@ mod encoding;
 mod keys;
 #[path = "signing/node.rs"]
 mod node;
+#[path = "signing/requests.rs"]
+mod requests;
 #[path = "signing/sigv4.rs"]
 mod sigv4;
