@@ -1,5 +1,8 @@
 //! Verification of a stream's hash chain: finds a changed byte, a missing or foreign event, a gap, and, against a head
 //! that is known from elsewhere, a cut tail or a chain that was computed anew.
+//!
+//! What is verified is what was recorded, in canonical form: white space or the order of fields in an adapter's medium is
+//! no part of it.
 
 use crate::commit::{Commit, Head};
 use crate::stream::StreamId;

@@ -1,7 +1,11 @@
 //! The event log's adapters against their contract, and the frozen fixtures of every event type.
 
+#[path = "suite/audit.rs"]
+mod audit;
 #[path = "suite/cloud_events.rs"]
 mod cloud_events;
+#[path = "suite/commits.rs"]
+mod commits;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/fixtures.rs"]

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 /// `SIOL`, in the file's header: this file is an event log of Streamio and of nobody else.
 const APPLICATION_ID: i32 = 0x5349_4f4c;
@@ -129,34 +129,40 @@ fn wait_a_moment(attempts: i32) -> bool {
 
 fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |source| failed(path, source);
-    let version = |connection: &Connection| -> rusqlite::Result<(i32, i32, i64)> {
-        Ok((
-            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
-            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
-        ))
-    };
-    let check = |found: (i32, i32, i64)| match found {
-        (0, 0, 0) => Ok(false),
-        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(true),
-        (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
-            Err(OpenError::NewerSchema { path: path.to_owned(), found })
-        }
-        _ => Err(OpenError::NotALog { path: path.to_owned() }),
-    };
-    // Before anything is changed: a file of someone else is left as it is.
-    if check(version(connection).map_err(failed)?)? {
+    // Before anything is changed: a file of someone else is left as it is. In one transaction, because another process
+    // may be making the schema in this very moment.
+    let transaction = connection.transaction().map_err(failed)?;
+    let exists = has_schema(path, &transaction)?;
+    transaction.rollback().map_err(failed)?;
+    enter_wal_mode(connection).map_err(failed)?;
+    if exists {
         return Ok(());
     }
-    enter_wal_mode(connection).map_err(failed)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Again, now that nobody else can be at it.
-    if !check(version(&transaction).map_err(failed)?)? {
+    if !has_schema(path, &transaction)? {
         transaction.execute_batch(SCHEMA).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// Whether the file has our schema; `false` when it is empty.
+fn has_schema(path: &Path, transaction: &Transaction<'_>) -> Result<bool, OpenError> {
+    let number =
+        |sql| transaction.query_row(sql, [], |row| row.get(0)).map_err(|source| failed(path, source));
+    let application_id: i32 = number("PRAGMA application_id")?;
+    let version: i32 = number("PRAGMA user_version")?;
+    let tables: i32 = number("SELECT count(*) FROM sqlite_schema")?;
+    match (application_id, version) {
+        (0, 0) if tables == 0 => Ok(false),
+        (APPLICATION_ID, SCHEMA_VERSION) => Ok(true),
+        (APPLICATION_ID, found) if found > SCHEMA_VERSION => {
+            Err(OpenError::NewerSchema { path: path.to_owned(), found })
+        }
+        _ => Err(OpenError::NotALog { path: path.to_owned() }),
+    }
 }
 
 /// The mode is kept in the file. SQLite does not call the busy handler when two processes do this at once.
@@ -177,4 +183,26 @@ fn enter_wal_mode(connection: &Connection) -> rusqlite::Result<()> {
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_waits_for_the_disk_and_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let connections = [open(&path).unwrap(), open(&path).unwrap(), reader(&path).unwrap()];
+        for connection in &connections {
+            let pragma =
+                |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+            // 2 is FULL: https://www.sqlite.org/pragma.html#pragma_synchronous
+            assert_eq!(pragma("synchronous"), 2);
+            assert_eq!(pragma("checkpoint_fullfsync"), 1);
+            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+            assert_eq!(mode, "wal");
+        }
+        connections[2].execute("DELETE FROM commits", []).unwrap_err();
+    }
 }

@@ -1,6 +1,7 @@
 use rusqlite::{Row, types::ValueRef};
 
 use crate::commit::{Commit, CommitHash};
+use crate::timestamp::Timestamp;
 
 /// The columns that [`commit`] reads, in its order.
 pub(super) const COLUMNS: &str =
@@ -63,9 +64,8 @@ impl RawCommit {
                 format!("the events of its commit at {} cannot be read: {error}", self.first)
             })?,
             recorded_at: self
-                .recorded_at
-                .parse()
-                .map_err(|_| format!("its commit at {} has no time", self.first))?,
+                .recorded_at()
+                .ok_or_else(|| format!("its commit at {} has no time", self.first))?,
             prev_hash: hash(&self.prev_hash)
                 .ok_or_else(|| format!("its commit at {} has no link", self.first))?,
             hash: hash(&self.hash).ok_or_else(|| format!("its commit at {} has no hash", self.first))?,
@@ -80,6 +80,11 @@ impl RawCommit {
             ));
         }
         Ok(commit)
+    }
+
+    /// Only as it is written: other texts for the same instant were not put there by this program.
+    fn recorded_at(&self) -> Option<Timestamp> {
+        self.recorded_at.parse().ok().filter(|at: &Timestamp| at.to_string() == self.recorded_at)
     }
 }
 

@@ -14,7 +14,7 @@ use super::sqlite_feed::{commit, open, stream};
 
 #[test]
 fn many_may_be_the_first_to_open_a_log() {
-    for _ in 0..10 {
+    for _ in 0..25 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.db");
         let start = Barrier::new(8);
