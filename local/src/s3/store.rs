@@ -6,6 +6,7 @@
 
 mod blobs;
 mod bucket;
+mod complete;
 mod list;
 mod multipart;
 mod outbox;
@@ -32,9 +33,10 @@ use self::transaction::WriteTransaction;
 use super::error::{Doing as _, StoreError};
 
 pub use self::bucket::{Bucket, Watch};
+pub use self::complete::CompletedPart;
 pub use self::list::{ListRequest, Listing};
 pub(super) use self::multipart::check_part_number;
-pub use self::multipart::{CompletedPart, NewUpload, Part, Upload};
+pub use self::multipart::{NewUpload, Part, Upload};
 pub use self::read::{Object, ObjectReader};
 pub use self::stage::Staged;
 

@@ -72,7 +72,7 @@ async fn all_pages(store: &Store, bucket: &str, mut request: ListRequest) -> (Ve
         let page = store.list(bucket, request.clone()).await.unwrap();
         whole.objects.extend(page.objects.clone());
         whole.common_prefixes.extend(page.common_prefixes.clone());
-        request.after = page.next.clone();
+        request.after.clone_from(&page.next);
         pages.push(page);
         if request.after.is_none() {
             return (pages, whole);

@@ -1,5 +1,7 @@
 //! Multipart uploads.
 
+use std::slice::from_ref;
+
 use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadOutput;
 use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
@@ -53,7 +55,7 @@ async fn complete(
 }
 
 fn multipart_etag(parts: &[&[u8]]) -> String {
-    let digests: Vec<u8> = parts.iter().flat_map(|part| Md5::digest(part)).collect();
+    let digests: Vec<u8> = parts.iter().flat_map(Md5::digest).collect();
     format!("\"{}-{}\"", HEXLOWER.encode(&Md5::digest(digests)), parts.len())
 }
 
@@ -128,7 +130,7 @@ async fn a_wrong_list_of_parts_is_refused_and_the_upload_stays() {
         let refused = completing(&server, "k", &id, &parts).send().await;
         assert_eq!(refusal(refused), (status, code.to_owned()), "{parts:?}");
     }
-    let sized = completing(&server, "k", &id, &[one.clone()]).mpu_object_size(1).send().await;
+    let sized = completing(&server, "k", &id, from_ref(&one)).mpu_object_size(1).send().await;
     assert_eq!(refusal(sized), (400, "InvalidRequest".into()));
     assert!(!server.exists("k").await);
     assert_eq!(server.store.pending(10).await.unwrap(), []);
@@ -164,8 +166,8 @@ async fn completing_again_after_a_lost_answer_succeeds_and_announces_nothing_twi
     let server = Server::start().await;
     let id = create(&server, "k").await;
     let part = upload(&server, "k", &id, 1, b"body".to_vec()).await;
-    let first = complete(&server, "k", &id, &[part.clone()]).await;
-    let again = completing(&server, "k", &id, &[part.clone()]).if_none_match("*").send().await.unwrap();
+    let first = complete(&server, "k", &id, from_ref(&part)).await;
+    let again = completing(&server, "k", &id, from_ref(&part)).if_none_match("*").send().await.unwrap();
     assert_eq!(first.e_tag(), again.e_tag());
     assert_eq!(server.store.pending(10).await.unwrap().len(), 1);
     server.put("k", b"something newer".to_vec()).await;

@@ -60,17 +60,16 @@ impl RawRequest {
 
     /// Sends it, with a `Host` and a `Content-Length` unless it has its own.
     pub(crate) async fn send(&self, address: SocketAddr) -> RawResponse {
-        let mut head = format!("{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target);
+        let mut head =
+            vec![format!("{} {} HTTP/1.1", self.method, self.target), "connection: close".to_owned()];
         if !self.has("host") {
-            head.push_str(&format!("host: {address}\r\n"));
+            head.push(format!("host: {address}"));
         }
         if !self.has("content-length") && !self.has("transfer-encoding") {
-            head.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            head.push(format!("content-length: {}", self.body.len()));
         }
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
+        head.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        let head = head.join("\r\n") + "\r\n\r\n";
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         // The server may answer and close before it has read everything.

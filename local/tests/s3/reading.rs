@@ -1,6 +1,7 @@
 //! An object being read stays as it was to the end of the reading.
 
 use futures::StreamExt as _;
+use md5::{Digest as _, Md5};
 
 use streamio_local::s3::ObjectHeaders;
 
@@ -67,8 +68,7 @@ async fn readers_among_writers_see_whole_objects_only() {
                 while let Some(bytes) = stream.next().await {
                     received.extend(bytes.unwrap());
                 }
-                use md5::Digest as _;
-                let digest = data_encoding::HEXLOWER.encode(&md5::Md5::digest(&received));
+                let digest = data_encoding::HEXLOWER.encode(&Md5::digest(&received));
                 assert_eq!(digest, object.meta().etag);
             }
         })

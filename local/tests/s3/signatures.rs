@@ -348,6 +348,9 @@ async fn headers_moved_into_the_query_of_a_url_hold_as_headers() {
     assert_eq!(head.metadata().unwrap()["title"], "moved");
 }
 
+/// Characters that may stand in a path or query.
+const OTHERS: &[u8] = b"abcxyzABCXYZ0123456789-_.~/%&=;+";
+
 #[test]
 fn a_url_signed_for_anything_is_accepted_as_it_is_and_refused_with_any_one_change() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -367,8 +370,6 @@ fn a_url_signed_for_anything_is_accepted_as_it_is_and_refused_with_any_one_chang
         let signed = Signer::default().presign(&server.host(), request);
         let mut target = signed.target.clone().into_bytes();
         let place = place.index(target.len());
-        // Another character that may stand in a path or query.
-        const OTHERS: &[u8] = b"abcxyzABCXYZ0123456789-_.~/%&=;+";
         let before = target[place];
         target[place] = OTHERS[usize::from(change) % OTHERS.len()];
         prop_assume!(target[place] != before);

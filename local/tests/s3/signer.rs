@@ -136,7 +136,7 @@ impl Signer {
         let mut body = Vec::new();
         for chunk in chunks.iter().copied().chain([&b""[..]]) {
             let signed = v4::sign_chunk(&bytes::Bytes::copy_from_slice(chunk), &running, &params).unwrap();
-            running = signed.signature().to_owned();
+            signed.signature().clone_into(&mut running);
             body.extend(format!("{:x};chunk-signature={running}\r\n", chunk.len()).bytes());
             body.extend(chunk);
             body.extend(b"\r\n");
