@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
 
 pub use kind::ProblemKind;
@@ -29,7 +29,7 @@ pub(crate) struct Problem {
     kind: ProblemKind,
     detail: String,
     errors: Vec<FieldError>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -54,7 +54,7 @@ impl FieldError {
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), cause: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), cause: None }
     }
 
     /// A parameter of the path or the query, or a header, that cannot be used.
@@ -103,7 +103,7 @@ impl Problem {
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -141,7 +141,7 @@ impl Problem {
         }
         let mut response = Response::new(Bytes::from(json));
         *response.status_mut() = self.kind.status();
-        *response.headers_mut() = self.headers;
+        response.headers_mut().extend(self.headers);
         let json_problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json_problem);
         response
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn id() -> RequestId {
-        RequestId::new(&HeaderMap::new(), [7; 32])
+        RequestId::new(&http::HeaderMap::new(), [7; 32])
     }
 
     fn body(problem: Problem, secret: Option<&str>) -> String {
@@ -213,7 +213,7 @@ mod tests {
         let wait = |millis| {
             let problem =
                 Problem::new(ProblemKind::RateLimited, "").retry_after(Duration::from_millis(millis));
-            problem.headers[header::RETRY_AFTER].to_str().unwrap().to_owned()
+            problem.into_response(&id(), None).headers()[header::RETRY_AFTER].to_str().unwrap().to_owned()
         };
         assert_eq!(
             (wait(0), wait(1), wait(1000), wait(1001)),

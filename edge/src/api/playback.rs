@@ -43,7 +43,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     let stream = stream_at(now);
 
     // A request that is repeated after the hour's end finds its record in the stream of the hour before.
-    let an_hour_ago = stream_at(earlier(now, Duration::from_secs(3600)));
+    let an_hour_ago = stream_at(earlier(now, Duration::from_hours(1)));
     if let Some(event) = grant.recall(journal, &[&an_hour_ago]).await? {
         return answered(exchange, &event).await;
     }

@@ -116,7 +116,7 @@ impl Fields {
                     texts.insert(key, text);
                 }
                 other => {
-                    self.refuse(&format!("{name}.{key}"), format!("must be a text, not {}", name_of(&other)))
+                    self.refuse(&format!("{name}.{key}"), format!("must be a text, not {}", name_of(&other)));
                 }
             }
         }

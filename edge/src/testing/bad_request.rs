@@ -96,8 +96,10 @@ impl BadRequest {
         };
         let mut request = request.body(Bytes::from(body)).expect("the table's requests can be sent");
         for (name, value) in &self.headers {
-            let latin1: Vec<u8> =
-                fill(value).chars().map(|c| u8::try_from(u32::from(c)).expect("one byte a character")).collect();
+            let latin1: Vec<u8> = fill(value)
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).expect("one byte a character"))
+                .collect();
             let name: HeaderName = name.parse().expect("the table's headers have names");
             request.headers_mut().append(name, HeaderValue::from_bytes(&latin1).expect("and values"));
         }
@@ -119,7 +121,10 @@ impl BadRequest {
         };
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         expect("another status", response.status().as_u16() == self.status);
-        expect("another content type", headers.get(CONTENT_TYPE).is_some_and(|it| it == "application/problem+json"));
+        expect(
+            "another content type",
+            headers.get(CONTENT_TYPE).is_some_and(|it| it == "application/problem+json"),
+        );
         expect("another type", body["type"] == format!("/problems/{}", self.r#type));
         expect("another status in the body", body["status"] == self.status);
         expect("another field", body["field"].as_str() == self.field.as_deref());
@@ -129,9 +134,15 @@ impl BadRequest {
         let id = headers.get("x-request-id").and_then(|value| value.to_str().ok());
         expect("another request id in the header", id == body["requestId"].as_str());
         let status = response.status();
-        expect("no WWW-Authenticate", status != StatusCode::UNAUTHORIZED || headers.contains_key(WWW_AUTHENTICATE));
+        expect(
+            "no WWW-Authenticate",
+            status != StatusCode::UNAUTHORIZED || headers.contains_key(WWW_AUTHENTICATE),
+        );
         expect("no Allow", status != StatusCode::METHOD_NOT_ALLOWED || headers.contains_key(ALLOW));
-        expect("no Retry-After", status != StatusCode::TOO_MANY_REQUESTS || headers.contains_key(RETRY_AFTER));
+        expect(
+            "no Retry-After",
+            status != StatusCode::TOO_MANY_REQUESTS || headers.contains_key(RETRY_AFTER),
+        );
         let sent = self.key.map(|kind| kind.of(target));
         expect("the API key is in the answer", sent.is_none_or(|key| !text.contains(&key)));
         expect("a signature is in the answer", !text.contains("Signature="));
@@ -140,7 +151,10 @@ impl BadRequest {
         } else {
             Err(format!(
                 "{wrong}expected {} {} {:?}, got {} {text}",
-                self.status, self.r#type, self.field, response.status()
+                self.status,
+                self.r#type,
+                self.field,
+                response.status()
             ))
         }
     }
@@ -178,16 +192,9 @@ fn expand(text: &str, target: &Target, key: &str) -> String {
     while let Some(start) = rest.find('{') {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        match repetition(rest) {
-            Some((repeated, length)) => {
-                out.push_str(&repeated);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push('{');
-                rest = &rest[1..];
-            }
-        }
+        let (meant, length) = repetition(rest).unwrap_or_else(|| ("{".to_owned(), 1));
+        out.push_str(&meant);
+        rest = &rest[length..];
     }
     out + rest
 }

@@ -33,7 +33,9 @@ async fn every_bad_request_of_the_table_is_refused_as_it_says() {
 #[tokio::test]
 async fn junk_for_an_api_key_costs_no_look_up() {
     let world = World::new();
-    for bad in bad_requests().iter().filter(|bad| matches!(&*bad.r#type, "malformed-api-key" | "mistyped-api-key")) {
+    for bad in
+        bad_requests().iter().filter(|bad| matches!(&*bad.r#type, "malformed-api-key" | "mistyped-api-key"))
+    {
         world.handle(bad.request(&world.target)).await;
     }
     assert_eq!(world.tenants.lookups.load(Ordering::Relaxed), 0);
@@ -48,6 +50,8 @@ async fn an_expired_key_has_worked_until_its_expiry() {
     };
     let before = world.edge.handle(last, request(&world.target.expired)).await;
     assert_eq!(before.status(), StatusCode::OK);
-    let after = world.send_with(&[("x-api-key", world.target.expired.reveal())], Method::GET, "/videos", &Value::Null).await;
+    let after = world
+        .send_with(&[("x-api-key", world.target.expired.reveal())], Method::GET, "/videos", &Value::Null)
+        .await;
     assert_eq!(after.problem(), "expired-api-key");
 }

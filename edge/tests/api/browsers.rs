@@ -15,12 +15,20 @@ async fn a_preflight_is_answered_without_an_api_key() {
     let world = World::new();
     let answer = world.send_with(&PREFLIGHT, Method::OPTIONS, "/upload-url", &Value::Null).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    let headers = ["allow", "access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"];
+    let headers = [
+        "allow",
+        "access-control-allow-origin",
+        "access-control-allow-methods",
+        "access-control-allow-headers",
+    ];
     assert_eq!(
         headers.map(|name| answer.header(name).unwrap_or_default()),
         ["POST, OPTIONS", "*", "POST, OPTIONS", "content-type, idempotency-key, x-api-key, x-request-id"]
     );
-    assert_eq!(world.send_with(&PREFLIGHT, Method::OPTIONS, "/nothing", &Value::Null).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        world.send_with(&PREFLIGHT, Method::OPTIONS, "/nothing", &Value::Null).await.status,
+        StatusCode::NOT_FOUND
+    );
     let plain = world.send_with(&[], Method::OPTIONS, "/videos/x", &Value::Null).await;
     assert_eq!(plain.header("allow"), Some("GET, HEAD, DELETE, OPTIONS"));
     assert_eq!(plain.header("access-control-allow-methods"), None);

@@ -22,7 +22,9 @@ fn strict(value: &Value) -> Value {
         Value::Object(object) => {
             let mut object: Map<String, Value> =
                 object.iter().map(|(name, value)| (name.clone(), strict(value))).collect();
-            if object.get("properties").is_some_and(Value::is_object) && !object.contains_key("additionalProperties") {
+            if object.get("properties").is_some_and(Value::is_object)
+                && !object.contains_key("additionalProperties")
+            {
                 object.insert("additionalProperties".to_owned(), false.into());
             }
             Value::Object(object)

@@ -1,1 +1,208 @@
+//! No request of one project yields a URL under another's prefix.
 
+use std::cell::Cell;
+
+use http::{Method, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use streamio_edge::config::EdgeConfig;
+use streamio_edge::sign::s3::AddressStyle;
+
+use crate::urls::{Seen, urls, verified_policy};
+use crate::world::{CDN, World, block_on, config, unlimited};
+
+/// Texts that mean one thing to one reader and another to the next.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("..".to_owned()),
+        Just("../".to_owned()),
+        Just("/".to_owned()),
+        Just("//".to_owned()),
+        Just("./".to_owned()),
+        Just("\\".to_owned()),
+        Just("%2e%2e%2f".to_owned()),
+        Just("%2F".to_owned()),
+        Just("%252e".to_owned()),
+        Just("%00".to_owned()),
+        Just("\0".to_owned()),
+        Just("?".to_owned()),
+        Just("#".to_owned()),
+        Just("&key=processed/globex/".to_owned()),
+        Just(";".to_owned()),
+        Just("*".to_owned()),
+        Just("\u{ff0e}\u{ff0e}\u{ff0f}".to_owned()),
+        Just("\u{2215}".to_owned()),
+        Just("e\u{301}".to_owned()),
+        Just("\u{202e}".to_owned()),
+        Just("\r\n".to_owned()),
+        Just("\"}".to_owned()),
+        Just("@globex.example/".to_owned()),
+        Just("projects/globex/".to_owned()),
+        Just("processed/globex/".to_owned()),
+        Just("globex".to_owned()),
+        Just("acme".to_owned()),
+        Just(".hls/master.m3u8".to_owned()),
+        Just(".hls".to_owned()),
+        "[a-z]{1,4}",
+        "\\PC{1,3}",
+        any::<char>().prop_map(String::from),
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+fn benign() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9 +%é().~'!*?#&=@:;,$-]{1,10}"
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![hostile(), benign()]
+}
+
+/// Every URL of an answer, read as its server does, lies below the project's prefix.
+fn assert_own(answer: &Value, project: &str, s3_base: &str) -> usize {
+    let urls = urls(answer);
+    for url in &urls {
+        let seen = Seen::of(url);
+        if seen.origin == CDN {
+            assert!(seen.path.starts_with(&format!("/processed/{project}/")), "{url}");
+            let resource = verified_policy(url)["Resource"].as_str().unwrap().to_owned();
+            // A file that the policy opens: of a stream, any one.
+            let opened = resource.strip_suffix('*').map_or(resource.clone(), |folder| format!("{folder}x"));
+            assert!(!opened.contains(['*', '?']), "{resource} is a wildcard in the middle");
+            let opened_path = Seen::of(&opened).path;
+            assert!(opened_path.starts_with(&format!("/processed/{project}/")), "{resource}");
+            assert!(
+                opened == resource || opened_path.ends_with(".hls/x"),
+                "{resource} opens more than one stream"
+            );
+        } else {
+            let key = format!("{}{}", seen.origin, seen.path);
+            let key = key.strip_prefix(s3_base).unwrap_or_else(|| panic!("{url} is not in the bucket"));
+            assert!(key.starts_with(&format!("projects/{project}/")), "{url}");
+            assert_eq!(key, answer["s3Key"].as_str().unwrap());
+        }
+    }
+    urls.len()
+}
+
+/// Runs `cases` requests and insists that enough of them were granted for the law to have been tested.
+fn grants<S: Strategy>(cases: u32, strategy: &S, granted_at_least: usize, send: impl Fn(S::Value) -> usize) {
+    let granted = Cell::new(0);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    TestRunner::new(config)
+        .run(strategy, |input| {
+            granted.set(granted.get() + usize::from(send(input) > 0));
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(granted.get() >= granted_at_least, "only {} of {cases} requests were granted", granted.get());
+}
+
+#[test]
+fn an_upload_never_leaves_the_projects_prefix() {
+    let path_style = EdgeConfig {
+        s3: streamio_edge::config::S3Config {
+            endpoint: "http://127.0.0.1:9000".to_owned(),
+            address_style: AddressStyle::Path,
+            ..config().s3
+        },
+        ..unlimited()
+    };
+    for (config, base) in [
+        (unlimited(), "https://streamio-raw.s3.eu-west-1.amazonaws.com/"),
+        (path_style, "http://127.0.0.1:9000/streamio-raw/"),
+    ] {
+        let world = World::with(config);
+        let optional = || prop::option::of(text());
+        let fields =
+            (text(), optional(), optional(), optional(), optional(), any::<[bool; 3]>(), any::<bool>());
+        grants(1_000, &fields, 100, |(filename, path, content_type, upload_id, note, flags, is_other)| {
+            let [overwrite, sized, typed] = flags;
+            let mut body = json!({ "filename": filename, "overwrite": overwrite });
+            let mut set = |name: &str, value: Option<Value>| {
+                if let Some(value) = value {
+                    body[name] = value;
+                }
+            };
+            set("path", path.map(Value::from));
+            set("contentType", content_type.filter(|_| typed).map(Value::from));
+            set("size", sized.then(|| json!(20_000_000)));
+            set("uploadId", upload_id.filter(|_| sized).map(Value::from));
+            set("metadata", note.map(|note| json!({ "note": note })));
+            let (key, project) =
+                if is_other { (&world.other, "globex") } else { (&world.target.upload, "acme") };
+            let headers = [("x-api-key", key.reveal())];
+            let answer = block_on(world.send_with(&headers, Method::POST, "/upload-url", &body));
+            match answer.status {
+                StatusCode::OK => assert_own(&answer.json(), project, base),
+                StatusCode::UNPROCESSABLE_ENTITY => 0,
+                status => panic!("{status} for {body}"),
+            }
+        });
+    }
+}
+
+/// Encoded so little that a client's library would have done at least as much.
+const CARELESSLY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'&');
+
+#[test]
+fn a_playback_never_leaves_the_projects_prefix() {
+    let world = World::with(unlimited());
+    let key = prop_oneof![
+        4 => (prop_oneof![Just("processed/acme/"), Just("processed/globex/")], text()).prop_map(|(prefix, rest)| format!("{prefix}{rest}")),
+        1 => (text(), text()).prop_map(|(a, b)| format!("processed/{a}/{b}")),
+        1 => text(),
+    ];
+    let ip = prop::option::of(prop_oneof![Just("203.0.113.7".to_owned()), text()]);
+    let format = prop::option::of(prop_oneof![Just("hls"), Just("mp4")]);
+    let strategy = (key, any::<bool>(), ip, format, any::<bool>());
+    grants(2_000, &strategy, 200, |(key, is_careful, ip, format, is_other)| {
+        let set = if is_careful { NON_ALPHANUMERIC } else { CARELESSLY };
+        let path = format!("/playback-url?key={}", utf8_percent_encode(&key, set));
+        let mut body = json!({});
+        if let Some(ip) = ip {
+            body["ip"] = json!(ip);
+        }
+        if let Some(format) = format {
+            body["format"] = json!(format);
+        }
+        let (api_key, project) =
+            if is_other { (&world.other, "globex") } else { (&world.target.playback, "acme") };
+        let headers = [("x-api-key", api_key.reveal())];
+        let answer = block_on(world.send_with(&headers, Method::POST, &path, &body));
+        match answer.status.as_u16() {
+            200 => assert_own(&answer.json(), project, "no bucket"),
+            400 | 403 | 422 => 0,
+            status => panic!("{status} for {key:?} {body}"),
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_project_sees_no_video_and_no_event_of_another() {
+    let world = World::new();
+    let id = world.ready_video().await;
+    let headers = [("x-api-key", world.other.reveal())];
+    for path in [
+        format!("/videos/{id}"),
+        format!("/videos/{id}/events"),
+        format!("/videos/{id}?asOf=2026-12-31T00:00:00Z"),
+    ] {
+        assert_eq!(
+            world.send_with(&headers, Method::GET, &path, &Value::Null).await.problem(),
+            "no-such-video"
+        );
+    }
+    for path in ["/videos", "/events"] {
+        let list = world.send_with(&headers, Method::GET, path, &Value::Null).await;
+        assert_eq!(list.json(), json!({ "data": [], "nextCursor": null }));
+    }
+    let playback = "/playback-url?key=processed/acme/films/clip.mp4";
+    let refused = world.send_with(&headers, Method::POST, playback, &Value::Null).await;
+    assert_eq!(
+        (refused.problem().as_str(), refused.json()["field"].as_str()),
+        ("forbidden-key", Some("key"))
+    );
+}

@@ -14,13 +14,20 @@ async fn a_key_beyond_its_quota_waits_as_told_and_others_do_not() {
     });
     for left in ["\"key\";r=2;t=20", "\"key\";r=1;t=40", "\"key\";r=0;t=60"] {
         let answer = world.get("/videos").await;
-        assert_eq!((answer.header("ratelimit"), answer.header("ratelimit-policy")), (Some(left), Some("\"key\";q=3;w=60")));
+        assert_eq!(
+            (answer.header("ratelimit"), answer.header("ratelimit-policy")),
+            (Some(left), Some("\"key\";q=3;w=60"))
+        );
     }
     world.pass(Duration::from_millis(500));
     let refused = world.get("/videos").await;
     assert_eq!((refused.status, refused.problem().as_str()), (StatusCode::TOO_MANY_REQUESTS, "rate-limited"));
-    assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), (Some("20"), Some("\"key\";r=0;t=60")));
-    let other = world.send_with(&[("x-api-key", world.other.reveal())], Method::GET, "/videos", &Value::Null).await;
+    assert_eq!(
+        (refused.header("retry-after"), refused.header("ratelimit")),
+        (Some("20"), Some("\"key\";r=0;t=60"))
+    );
+    let other =
+        world.send_with(&[("x-api-key", world.other.reveal())], Method::GET, "/videos", &Value::Null).await;
     assert_eq!(other.status, StatusCode::OK);
     world.pass(Duration::from_secs(20));
     assert_eq!(world.get("/videos").await.status, StatusCode::OK);

@@ -34,15 +34,20 @@ fn parameters(path: &str, operation: &'static Value) -> Vec<&'static Value> {
 
 #[test]
 fn every_call_is_described_and_every_description_is_a_call() {
-    let described: BTreeSet<_> = operations().iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    let described: BTreeSet<_> =
+        operations().iter().map(|(method, path, _)| format!("{method} {path}")).collect();
     let there: BTreeSet<_> = CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
     assert_eq!(described, there);
 }
 
 #[test]
 fn every_problem_type_is_described_and_the_reverse() {
-    let described: BTreeSet<&str> =
-        DESCRIPTION["components"]["schemas"]["ProblemType"]["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let described: BTreeSet<&str> = DESCRIPTION["components"]["schemas"]["ProblemType"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let there: BTreeSet<String> = ProblemKind::ALL.iter().map(|kind| kind.uri()).collect();
     assert_eq!(described, there.iter().map(String::as_str).collect());
 }
@@ -52,7 +57,9 @@ fn every_call_says_which_scope_it_needs_and_which_needs_none() {
     for (method, path, operation) in operations() {
         let call = CALLS.iter().find(|call| call.method == method && call.path == path).unwrap();
         let needs = |scope: &str| {
-            operation["description"].as_str().is_some_and(|text| text.starts_with(&format!("Needs the scope `{scope}`")))
+            operation["description"]
+                .as_str()
+                .is_some_and(|text| text.starts_with(&format!("Needs the scope `{scope}`")))
         };
         let is_right = match call.scope {
             None => operation["security"].as_array().is_some_and(Vec::is_empty),
@@ -146,7 +153,9 @@ async fn every_example_is_answered_as_documented() {
     for (method, path, operation) in operations() {
         let bodies = operation["requestBody"]["content"]["application/json"]["examples"].as_object();
         let requests: Vec<(Option<&str>, &Value)> = match bodies {
-            Some(examples) => examples.iter().map(|(name, example)| (Some(name.as_str()), &example["value"])).collect(),
+            Some(examples) => {
+                examples.iter().map(|(name, example)| (Some(name.as_str()), &example["value"])).collect()
+            }
             None => vec![(None, &Value::Null)],
         };
         for (name, body) in requests {
@@ -162,7 +171,8 @@ async fn every_example_is_answered_as_documented() {
             ];
             let answer = world.send_with(&headers, method.clone(), &target(path, operation), body).await;
             let what = format!("{method} {path} {}", name.unwrap_or("-"));
-            let (status, expected) = documented(operation, name).unwrap_or_else(|| panic!("{what} has no answer"));
+            let (status, expected) =
+                documented(operation, name).unwrap_or_else(|| panic!("{what} has no answer"));
             if answer.status.as_str() != status || answer.json() != *expected {
                 undocumented.insert(what, answer.json());
             }

@@ -12,7 +12,10 @@ async fn one_file_gets_the_short_policy() {
     let world = World::new();
     let answer = world.post(MP4, json!({})).await.json();
     let url = answer["signedUrl"].as_str().unwrap();
-    assert!(url.starts_with(&format!("{CDN}/processed/acme/films/clip.mp4?Expires={}&", NOW + 3600)), "{url}");
+    assert!(
+        url.starts_with(&format!("{CDN}/processed/acme/films/clip.mp4?Expires={}&", NOW + 3600)),
+        "{url}"
+    );
     assert_eq!(
         verified_policy(url),
         json!({
@@ -85,11 +88,17 @@ async fn a_start_and_a_network_are_in_the_policy_and_the_life_begins_with_the_st
 #[tokio::test]
 async fn characters_that_a_policy_takes_for_wildcards_stand_for_themselves() {
     let world = World::new();
-    let answer = world.post("/playback-url?key=processed/acme/a%2A%3F%22%7D.mp4", json!({ "format": "hls" })).await.json();
+    let answer = world
+        .post("/playback-url?key=processed/acme/a%2A%3F%22%7D.mp4", json!({ "format": "hls" }))
+        .await
+        .json();
     let statement = verified_policy(answer["hlsUrl"].as_str().unwrap());
     assert_eq!(statement["Resource"], format!("{CDN}/processed/acme/a%2A%3F%22%7D.mp4.hls/*"));
     let answer = world.post("/playback-url?key=processed/acme/%2A", json!({})).await.json();
-    assert_eq!(verified_policy(answer["signedUrl"].as_str().unwrap())["Resource"], format!("{CDN}/processed/acme/%2A"));
+    assert_eq!(
+        verified_policy(answer["signedUrl"].as_str().unwrap())["Resource"],
+        format!("{CDN}/processed/acme/%2A")
+    );
 }
 
 #[tokio::test]
@@ -101,5 +110,22 @@ async fn the_grant_is_recorded_in_a_stream_of_its_hour() {
     assert_eq!(commits.len(), 1);
     let stream = commits[0].stream.to_string();
     assert!(stream.starts_with("grants/acme/2026010203/"), "{stream}");
-    insta::assert_json_snapshot!(commits[0].events, @"");
+    insta::assert_json_snapshot!(commits[0].events, @r#"
+[
+  {
+    "type": "playback.granted",
+    "v": 1,
+    "at": "2026-01-02T03:04:05.250Z",
+    "data": {
+      "expiresAt": "2026-01-03T00:01:00.000Z",
+      "grantId": "grt_aarnwrkhf3xefdp6kj7hj3a7jl",
+      "ip": "203.0.113.7/32",
+      "key": "processed/acme/films/clip.mp4",
+      "keyId": "key_vllgt5ugvohflqnsqsgf3umgaq",
+      "resource": "processed/acme/films/clip.mp4.hls/*",
+      "startsAt": "2026-01-03T00:00:00.000Z"
+    }
+  }
+]
+"#);
 }

@@ -11,6 +11,7 @@ use streamio_edge::commands::{CommandError, Commands};
 use streamio_edge::directory::{Directory, DirectoryError, Tenant};
 use streamio_edge::journal::{Journal, JournalError, Recorded};
 use streamio_edge::outbound::{Outbound, OutboundError};
+use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner, UrlSignerError};
 use streamio_edge::views::{Page, VideoFilter, ViewError, Views};
 use streamio_events::api_key::KeyHash;
 use streamio_events::cloud_event::CloudEvent;
@@ -59,8 +60,11 @@ pub(crate) struct LogJournal {
 #[async_trait]
 impl Journal for LogJournal {
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
-        let appended =
-            self.log.append(stream, Expected::Any, commit).await.map_err(|error| JournalError(error.into()))?;
+        let appended = self
+            .log
+            .append(stream, Expected::Any, commit)
+            .await
+            .map_err(|error| JournalError(error.into()))?;
         if appended.repeated && !self.forgets.load(Ordering::Relaxed) {
             return Ok(Recorded::Repeated(appended.commit.events[0].clone()));
         }
@@ -81,8 +85,7 @@ pub(crate) struct LogViews(pub(crate) Log);
 
 impl LogViews {
     async fn commits(&self, project: &ProjectId) -> Result<Vec<Commit>, ViewError> {
-        let mut commits =
-            self.0.scan_to_end().await.map_err(|error| ViewError::Unavailable(error.into()))?;
+        let mut commits = self.0.scan_to_end().await.map_err(|error| ViewError::Unavailable(error.into()))?;
         commits.retain(|commit| commit.stream.project_id() == project);
         Ok(commits)
     }
@@ -255,5 +258,21 @@ impl Outbound for ObjectStore {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><InitiateMultipartUploadResult><Bucket>streamio-raw</Bucket>\
              <Key>key</Key><UploadId>VXBsb2FkIElELTE.{began}</UploadId></InitiateMultipartUploadResult>"
         ))))
+    }
+}
+
+/// Signs with keys at hand.
+pub(crate) struct Signer {
+    pub(crate) pairs: KeyPairs,
+    pub(crate) is_down: AtomicBool,
+}
+
+#[async_trait]
+impl UrlSigner for Signer {
+    async fn sign(&self, hash: HashAlgorithm, message: &[u8]) -> Result<KeySignature, UrlSignerError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(UrlSignerError("the signer's pin is 0000".into()));
+        }
+        self.pairs.sign(hash, message).await
     }
 }

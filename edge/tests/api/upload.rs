@@ -26,7 +26,12 @@ async fn what_is_stated_becomes_a_signed_header_and_each_signed_header_is_told()
     let stated = [
         ("contentType", json!("video/mp4"), "content-type", "video/mp4"),
         ("size", json!(5), "content-length", "5"),
-        ("sha256", json!("0".repeat(64)), "x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        (
+            "sha256",
+            json!("0".repeat(64)),
+            "x-amz-checksum-sha256",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        ),
         ("overwrite", json!(false), "if-none-match", "*"),
     ];
     let world = World::new();
@@ -56,7 +61,29 @@ async fn the_grant_is_recorded_with_all_that_was_asked_for() {
     let commits = world.commits().await;
     assert_eq!(commits.len(), 1);
     assert_eq!(commits[0].stream.to_string(), format!("video/acme/{}", answer["videoId"].as_str().unwrap()));
-    insta::assert_json_snapshot!(commits[0].events, @"");
+    insta::assert_json_snapshot!(commits[0].events, @r#"
+[
+  {
+    "type": "upload.granted",
+    "v": 1,
+    "at": "2026-01-02T03:04:05.250Z",
+    "data": {
+      "contentType": "video/mp4",
+      "expiresAt": "2026-01-02T03:05:05.000Z",
+      "grantId": "grt_enm3e7echxubhhklz2eshrz5k5",
+      "keyId": "key_vllgt5ugvohflqnsqsgf3umgaq",
+      "metadata": {
+        "title": "Été"
+      },
+      "multipart": false,
+      "overwrite": false,
+      "s3Key": "projects/acme/films/clip.mp4",
+      "sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+      "size": 5
+    }
+  }
+]
+"#);
 }
 
 #[tokio::test]
@@ -84,7 +111,8 @@ async fn a_file_over_five_gib_is_uploaded_in_parts() {
 #[tokio::test]
 async fn an_upload_in_parts_is_begun_by_the_edge_with_the_objects_own_headers() {
     let world = World::new();
-    let body = json!({ "filename": "a b.mov", "size": 1, "multipart": true, "contentType": "video/quicktime" });
+    let body =
+        json!({ "filename": "a b.mov", "size": 1, "multipart": true, "contentType": "video/quicktime" });
     let answer = world.post("/upload-url", body).await.json();
     let origin = "https://streamio-raw.s3.eu-west-1.amazonaws.com";
     assert_eq!(world.store.seen(), [(Method::POST, format!("{origin}/projects/acme/a%20b.mov?uploads="))]);
@@ -92,7 +120,10 @@ async fn an_upload_in_parts_is_begun_by_the_edge_with_the_objects_own_headers() 
     assert_eq!(answer["multipart"]["completeHeaders"], json!({}));
     for url in ["completeUrl", "abortUrl"] {
         let seen = Seen::of(answer["multipart"][url].as_str().unwrap());
-        assert_eq!((seen.path.as_str(), seen.parameter("uploadId")), ("/projects/acme/a b.mov", Some("VXBsb2FkIElELTE.1")));
+        assert_eq!(
+            (seen.path.as_str(), seen.parameter("uploadId")),
+            ("/projects/acme/a b.mov", Some("VXBsb2FkIElELTE.1"))
+        );
         assert_eq!(seen.signed_headers(), [""; 0]);
     }
 }

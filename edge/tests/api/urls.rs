@@ -26,9 +26,11 @@ impl Seen {
         assert_eq!(parsed.as_str(), url, "a client that follows the URL standard would change this URL");
         assert!(parsed.fragment().is_none() && parsed.username().is_empty(), "{url}");
         let path = percent_decode_str(parsed.path()).decode_utf8().unwrap().into_owned();
-        let ambiguous = |path: &str| path.split(['/', '\\']).skip(1).any(|segment| matches!(segment, "" | "." | ".."));
+        let ambiguous =
+            |path: &str| path.split(['/', '\\']).skip(1).any(|segment| matches!(segment, "" | "." | ".."));
         assert!(!ambiguous(&path) && !path.chars().any(char::is_control), "{url}");
-        let query = parsed.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let query =
+            parsed.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
         Self { origin: parsed.origin().ascii_serialization(), path, query }
     }
 

@@ -11,7 +11,9 @@ async fn a_waiting_video_is_seen_and_a_status_can_be_asked_for_as_it_was() {
     let id = world.ready_video().await;
     let state = async |path: String| world.get(&path).await.json()["state"].clone();
     assert_eq!(state(format!("/videos/{id}")).await, "ready");
-    for (at, expected) in [("05.250", "waiting"), ("09.249", "waiting"), ("09.250", "processing"), ("14.250", "ready")] {
+    for (at, expected) in
+        [("05.250", "waiting"), ("09.249", "waiting"), ("09.250", "processing"), ("14.250", "ready")]
+    {
         assert_eq!(state(format!("/videos/{id}?asOf=2026-01-02T03:04:{at}Z")).await, expected, "{at}");
     }
     let before = world.get(&format!("/videos/{id}?asOf=2026-01-02T03:04:05.249Z")).await;
@@ -33,7 +35,8 @@ async fn a_list_is_read_to_its_end_page_by_page() {
         let Some(next) = page["nextCursor"].as_str() else { break };
         path = format!("/videos?limit=10&state=waiting&after={next}");
     }
-    let expected: Vec<Value> = (0..25).rev().map(|number| json!(format!("projects/acme/{number}.mp4"))).collect();
+    let expected: Vec<Value> =
+        (0..25).rev().map(|number| json!(format!("projects/acme/{number}.mp4"))).collect();
     assert_eq!(seen, expected);
     assert_eq!(world.get("/videos").await.json()["data"].as_array().unwrap().len(), 20);
     assert_eq!(world.get("/videos?state=errored").await.json(), json!({ "data": [], "nextCursor": null }));
@@ -51,7 +54,14 @@ async fn the_feed_gives_everything_once_and_a_place_to_come_back_to() {
         .flat_map(|page| page["data"].as_array().unwrap())
         .map(|event| event["type"].as_str().unwrap())
         .collect();
-    let all = ["upload.granted", "upload.completed", "processing.dispatched", "processing.started", "processing.completed", "video.ready"];
+    let all = [
+        "upload.granted",
+        "upload.completed",
+        "processing.dispatched",
+        "processing.started",
+        "processing.completed",
+        "video.ready",
+    ];
     assert_eq!(types, all);
     let place = second["nextCursor"].as_str().unwrap();
     let nothing_new = world.get(&format!("/events?after={place}")).await.json();
@@ -103,5 +113,8 @@ async fn head_is_get_without_the_body() {
         assert_eq!(head.header("content-length"), Some(&*get.body.len().to_string()));
         assert_eq!(head.header("content-type"), get.header("content-type"));
     }
-    assert_eq!(world.send(Method::HEAD, "/upload-url", &Value::Null).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        world.send(Method::HEAD, "/upload-url", &Value::Null).await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }

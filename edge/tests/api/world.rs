@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use streamio_edge::config::{CdnConfig, EdgeConfig, S3Config};
+use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
 use streamio_edge::directory::Tenant;
 use streamio_edge::port::Ports;
 use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
@@ -19,7 +19,8 @@ use streamio_edge::{Context, Edge};
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::event::{
-    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingStarted, Scope, UploadCompleted, VideoReady,
+    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingStarted, Scope, UploadCompleted,
+    VideoReady,
 };
 use streamio_events::fault::FaultyLog;
 use streamio_events::id::{CommitId, ProjectId, VideoId};
@@ -32,7 +33,7 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use crate::description::assert_described;
-use crate::ports::{Log, LogCommands, LogJournal, LogViews, ObjectStore, Tenants};
+use crate::ports::{Log, LogCommands, LogJournal, LogViews, ObjectStore, Signer, Tenants};
 
 pub(crate) const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub(crate) const CDN: &str = "https://d111111abcdef8.cloudfront.net";
@@ -45,6 +46,7 @@ pub(crate) struct World {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) journal: Arc<LogJournal>,
     pub(crate) store: Arc<ObjectStore>,
+    pub(crate) signer: Arc<Signer>,
     pub(crate) target: Target,
     /// A key of the other project with all scopes.
     pub(crate) other: ApiKey,
@@ -85,8 +87,11 @@ pub(crate) fn api_key(number: u8) -> ApiKey {
 }
 
 pub(crate) fn key_pairs() -> KeyPairs {
-    KeyPairs::new("K2JCJMDEHXQW5F", [("K2JCJMDEHXQW5F".to_owned(), PrivateKey::generate(KeyKind::P256, [7; 32]))])
-        .unwrap()
+    KeyPairs::new(
+        "K2JCJMDEHXQW5F",
+        [("K2JCJMDEHXQW5F".to_owned(), PrivateKey::generate(KeyKind::P256, [7; 32]))],
+    )
+    .unwrap()
 }
 
 pub(crate) fn config() -> EdgeConfig {
@@ -98,6 +103,16 @@ pub(crate) fn config() -> EdgeConfig {
         credentials: Credentials::new("AKIDEXAMPLE", SECRET_ACCESS_KEY).unwrap(),
     };
     EdgeConfig::new(s3, CdnConfig { base_url: CDN.to_owned(), hash: HashAlgorithm::Sha256 })
+}
+
+/// The configuration without a limit that a test with many requests would meet.
+pub(crate) fn unlimited() -> EdgeConfig {
+    EdgeConfig { rate_limit: RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 }, ..config() }
+}
+
+/// Runs a test's future where the test itself cannot be one.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 pub(crate) fn start() -> Timestamp {
@@ -138,11 +153,17 @@ impl World {
             (&target.upload, tenant(&target.upload, &acme, &[Scope::Upload])),
             (&target.playback, tenant(&target.playback, &acme, &[Scope::Playback])),
             (&target.read, tenant(&target.read, &acme, &[Scope::Read])),
-            (&target.expired, Tenant { expires_at: Some(start()), ..tenant(&target.expired, &acme, &[Scope::Admin]) }),
+            (
+                &target.expired,
+                Tenant { expires_at: Some(start()), ..tenant(&target.expired, &acme, &[Scope::Admin]) },
+            ),
             (&target.revoked, Tenant { revoked: true, ..tenant(&target.revoked, &acme, &[Scope::Admin]) }),
             (
                 &target.suspended,
-                Tenant { suspended: true, ..tenant(&target.suspended, &"initech".parse().unwrap(), &[Scope::Admin]) },
+                Tenant {
+                    suspended: true,
+                    ..tenant(&target.suspended, &"initech".parse().unwrap(), &[Scope::Admin])
+                },
             ),
             (&other, tenant(&other, &globex, &[Scope::Upload, Scope::Playback, Scope::Read])),
         ];
@@ -157,16 +178,17 @@ impl World {
             recalls_nothing: AtomicBool::new(false),
         });
         let store = Arc::new(ObjectStore::default());
+        let signer = Arc::new(Signer { pairs: key_pairs(), is_down: AtomicBool::new(false) });
         let ports = Ports {
             directory: tenants.clone(),
             journal: journal.clone(),
             views: Arc::new(LogViews(log.clone())),
             commands: Arc::new(LogCommands { log: log.clone(), now: now.clone() }),
             outbound: store.clone(),
-            url_signer: Arc::new(key_pairs()),
+            url_signer: signer.clone(),
         };
         let edge = Edge::new(config, ports).unwrap();
-        Self { edge, log, tenants, journal, store, target, other, now, requests: AtomicU64::new(0) }
+        Self { edge, log, tenants, journal, store, signer, target, other, now, requests: AtomicU64::new(0) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -276,7 +298,8 @@ impl World {
         };
         self.append(&stream, ProcessingDispatched { job }).await;
         self.pass(Duration::from_secs(1));
-        self.append(&stream, ProcessingStarted { generation: 1, attempt: 1, task: "task-1".to_owned() }).await;
+        self.append(&stream, ProcessingStarted { generation: 1, attempt: 1, task: "task-1".to_owned() })
+            .await;
         self.pass(Duration::from_secs(3));
         let processed = s3_key.processed();
         let source = MediaSource {
@@ -304,8 +327,12 @@ impl World {
                 rung(640, 360, 912_000, "avc1.64001e,mp4a.40.2"),
             ],
         };
-        let made =
-            ProcessingCompleted { generation: 1, attempt: 1, source: source.clone(), outputs: outputs.clone() };
+        let made = ProcessingCompleted {
+            generation: 1,
+            attempt: 1,
+            source: source.clone(),
+            outputs: outputs.clone(),
+        };
         self.append(&stream, made).await;
         self.pass(Duration::from_secs(1));
         self.append(&stream, VideoReady { generation: 1, attempt: 1, source, outputs }).await;

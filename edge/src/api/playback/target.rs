@@ -59,6 +59,10 @@ fn video_of_master(key: &ProcessedKey) -> Option<ProcessedKey> {
 }
 
 /// Whether `key` lies in a folder that is made beside every video: no upload can have such a name.
+#[expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "keys are case-sensitive, and these names are ours"
+)]
 fn is_beside_a_video(key: &ProcessedKey) -> bool {
     key.as_str().split('/').any(|segment| segment.ends_with(".hls") || segment.ends_with(".images"))
 }

@@ -46,7 +46,8 @@ struct Multipart {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Part {
-    part_number: u16,
+    #[serde(rename = "partNumber")]
+    number: u16,
     url: String,
     size: u64,
 }
@@ -87,10 +88,10 @@ pub(super) fn multipart(
     };
     let size = granted.size.unwrap_or_default();
     let parts = parts(size)
-        .map(|(part_number, size)| {
-            let put = ObjectRequest::upload_part(key, upload_id, part_number)
-                .header("content-length", size.to_string());
-            Ok(Part { part_number, url: presign(&put)?, size })
+        .map(|(number, size)| {
+            let put =
+                ObjectRequest::upload_part(key, upload_id, number).header("content-length", size.to_string());
+            Ok(Part { number, url: presign(&put)?, size })
         })
         .collect::<Result<_, SigningError>>()?;
     let complete = only_if_new(ObjectRequest::complete_multipart_upload(key, upload_id), granted);
