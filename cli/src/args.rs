@@ -69,7 +69,7 @@ pub(crate) struct Connection {
         env = "STREAMIO_URL",
         default_value = "http://127.0.0.1:8080",
         value_name = "URL",
-        hide_env = true
+        hide_env_values = true
     )]
     url: String,
     /// API key. Prefer the environment variable or --api-key-file: other users of this machine can read a command
@@ -157,7 +157,7 @@ pub(crate) struct DataDirectory {
         env = "STREAMIO_DATA",
         default_value = "streamio-data",
         value_name = "DIR",
-        hide_env = true
+        hide_env_values = true
     )]
     pub(crate) path: PathBuf,
 }

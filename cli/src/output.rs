@@ -36,16 +36,20 @@ impl Output {
     /// A remark for people on standard error.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet {
-            // A closed standard error is no reason to stop.
-            let _ = writeln!(io::stderr(), "{text}");
+            remark(text);
         }
     }
 
     /// Writes why the command failed to standard error.
     pub(crate) fn fail(self, failure: &Failure) {
         let text = if self.json { failure.json().to_string() } else { failure.line() };
-        let _ = writeln!(io::stderr(), "{text}");
+        remark(&text);
     }
+}
+
+/// One line on standard error. Where that is closed, nobody wants to know.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// One line on standard output, flushed, so that whoever reads a pipe has it at once.

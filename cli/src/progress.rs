@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::{Output, size, watched};
+use crate::output::{Output, remark, size, watched};
 
 /// A log gets a line at least this often while something moves.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ impl Progress {
             Shown::Lines(lines) => {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.done += amount;
-                lines.write(Instant::now(), |line| eprintln!("{line}"));
+                lines.write(Instant::now(), remark);
             }
             Shown::Silent => {}
         }
@@ -87,7 +87,7 @@ impl Progress {
             Shown::Lines(lines) => {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.done = done;
-                lines.write(Instant::now(), |line| eprintln!("{line}"));
+                lines.write(Instant::now(), remark);
             }
             Shown::Silent => {}
         }
@@ -103,8 +103,8 @@ impl Progress {
     /// A sentence beside the progress.
     pub(crate) fn note(&self, text: &str) {
         match &*self.0 {
-            Shown::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Shown::Lines(_) => eprintln!("{text}"),
+            Shown::Bar(bar) => bar.suspend(|| remark(text)),
+            Shown::Lines(_) => remark(text),
             Shown::Silent => {}
         }
     }

@@ -81,7 +81,8 @@ impl Problem {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        let title = problem.title.clone().unwrap_or_else(|| "the API refused the request".to_owned());
+        let unnamed = if problem.status >= 500 { "the API failed" } else { "the API refused the request" };
+        let title = problem.title.clone().unwrap_or_else(|| unnamed.to_owned());
         let mut what = match &problem.detail {
             Some(detail) if detail.trim_end_matches('.') != title => {
                 format!("{title}: {}", detail.trim_end_matches('.'))
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_problem_document_still_fails_clearly() {
         let failure = Failure::from(Problem::read(502, b"<html>bad gateway</html>", Some("req_2"), None));
-        insta::assert_snapshot!(failure.line(), @"error: the API refused the request (HTTP 502, request req_2); try again in a moment; if it stays, give the request id to the operator");
+        insta::assert_snapshot!(failure.line(), @"error: the API failed (HTTP 502, request req_2); try again in a moment; if it stays, give the request id to the operator");
         assert_eq!(failure.exit, Exit::Unavailable);
     }
 }

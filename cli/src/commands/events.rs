@@ -23,8 +23,9 @@ Examples:
   streamio events tail --lines 1000 | jq -r 'select(.type == \"video.errored\") | .data.error.message'
   streamio events export --output events.jsonl
 
-`tail` prints CloudEvents 1.0, one JSON object in a line. `export` prints whole commits with the hashes that
-chain them, so that an archive can be verified later. Both work whether the platform runs or not.";
+`tail` prints CloudEvents 1.0, one JSON object in a line. `export` prints whole commits with the \
+hashes that chain them, so that an archive can be verified later. Both work whether the platform \
+runs or not.";
 
 /// Read the event log
 #[derive(Debug, Subcommand)]

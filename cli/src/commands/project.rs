@@ -100,7 +100,11 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
 }
 
 async fn create(arguments: Create, output: Output) -> Result<(), Failure> {
+    let is_new = !arguments.data.path.exists();
     let operator = open(&arguments.data, Missing::Make)?;
+    if is_new {
+        output.note(&format!("Made the data directory {}", arguments.data.path.display()));
+    }
     let made = operator.create_project(&arguments.id, arguments.title).await.map_err(failure)?;
     output.answer(&new_key_json(&made), || {
         format!(

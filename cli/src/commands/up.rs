@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::process::Stdio;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -21,8 +22,10 @@ Examples:
   streamio up --port 0 --json | head -1         # any free port; prints where it listens
   streamio up --cors-origin https://app.example.com
 
-All state is in the data directory. After a crash or `kill -9`, `streamio up` goes on where it was. FFmpeg
-(ffmpeg and ffprobe) must be installed.
+All state is in the data directory. After a crash or `kill -9`, `streamio up` goes on where it was.
+
+FFmpeg 5.1 or later must be installed; STREAMIO_FFMPEG and STREAMIO_FFPROBE name other programs than \
+`ffmpeg` and `ffprobe`.
 
 RUST_LOG chooses what is logged, such as RUST_LOG=debug or RUST_LOG=warn,streamio_local=debug.";
 
@@ -74,6 +77,9 @@ struct Ready<'a> {
 /// Runs the platform until it is asked to stop.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     log_to_stderr(arguments.log_format)?;
+    for (variable, program) in [("STREAMIO_FFMPEG", "ffmpeg"), ("STREAMIO_FFPROBE", "ffprobe")] {
+        check_runs(variable, program).await?;
+    }
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(
             Exit::Failed,
@@ -112,6 +118,25 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
             "what was being processed goes on with the next `streamio up`",
         )),
     }
+}
+
+/// Without FFmpeg every video would end in an error: better to say so before the first one is uploaded.
+async fn check_runs(variable: &str, program: &str) -> Result<(), Failure> {
+    let program = std::env::var(variable).unwrap_or_else(|_| program.to_owned());
+    let mut command = tokio::process::Command::new(&program);
+    command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let why = match command.status().await {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::new(
+        Exit::Failed,
+        format!("`{program}` does not run: {why}"),
+        format!(
+            "install FFmpeg (such as `apt-get install ffmpeg` or `brew install ffmpeg`), or name it in {variable}"
+        ),
+    ))
 }
 
 /// Completes when standard input ends.

@@ -30,8 +30,8 @@ Examples:
   streamio upload film.mov --path courses/intro --metadata lesson=3
   streamio upload clip.mp4 --wait --json | jq -r .outputs.hlsKey
 
-Files of 64 MiB and more go in parts. When such an upload is cut off (Ctrl-C, a crash, no network), run
-the same command again: it sends only what is missing. What is remembered of it is in
+Files of 64 MiB and more go in parts. When such an upload is cut off (Ctrl-C, a crash, no network), \
+run the same command again: it sends only what is missing. What is remembered of it is in \
 ~/.local/state/streamio/uploads, or in STREAMIO_STATE_DIR.";
 
 /// Upload a file, which becomes a video

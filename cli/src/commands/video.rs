@@ -289,7 +289,13 @@ pub(crate) fn describe(status: &VideoStatus) -> String {
     fields(&[
         ("Video", Some(status.video_id.to_string())),
         ("State", Some(state)),
-        ("Error", status.error.as_ref().map(|error| format!("{} ({})", error.message, error.code))),
+        (
+            "Error",
+            status
+                .error
+                .as_ref()
+                .map(|error| format!("{} ({})", error.message.trim_end_matches('.'), error.code)),
+        ),
         ("Source key", Some(status.s3_key.to_string())),
         ("Source", status.source.as_ref().map(media)),
         (

@@ -62,41 +62,46 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
                 "run the command again",
             ))
         }
-        // The parts are still good: the next run sends the rest.
-        Err(Stop::Failed(failure)) if failure.exit == Exit::Unavailable => {
-            let kept = memory.unfinished().map_or(0, |unfinished| unfinished.parts.len());
-            let todo = match kept {
-                0 => failure.todo.clone(),
-                _ => format!(
-                    "{}; {kept} parts are stored, and the same command sends only the rest",
-                    failure.todo
-                ),
-            };
-            Err(Failure { todo, ..failure }.with("resumable", kept > 0))
+        Err(Stop::Paused(failure)) => {
+            let stored = memory.unfinished().map_or(0, |unfinished| unfinished.parts.len());
+            Err(resumable(failure, stored))
         }
-        Err(Stop::Failed(failure)) => {
+        Err(Stop::Over(failure)) => {
             memory.forget();
             Err(failure)
         }
     }
 }
 
+/// A failure after which the same command goes on with the parts that are stored.
+fn resumable(failure: Failure, stored: usize) -> Failure {
+    if stored == 0 {
+        return failure;
+    }
+    let rest = format!("{stored} parts are stored, and the same command sends only the rest");
+    let todo = if failure.todo.is_empty() { rest } else { format!("{}; {rest}", failure.todo) };
+    Failure { todo, ..failure }.with("resumable", true)
+}
+
 /// Why an upload does not go on.
 enum Stop {
     /// The store does not know the upload (any more).
     Gone,
-    Failed(Failure),
+    /// What is stored is still good: once the reason is gone, the next run sends the rest.
+    Paused(Failure),
+    /// What is stored will never become an object.
+    Over(Failure),
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Paused(failure)
     }
 }
 
 impl From<ClientError> for Stop {
     fn from(error: ClientError) -> Self {
-        if error.is_gone_upload() { Self::Gone } else { Self::Failed(error.into()) }
+        if error.is_gone_upload() { Self::Gone } else { Self::Paused(error.into()) }
     }
 }
 
@@ -153,12 +158,13 @@ impl Upload<'_> {
                     }
                     self.progress.note("The upload URLs are no longer valid; asking for new ones");
                 }
-                Err(Lost::Client(error)) => {
-                    if !error.is_transient() && !error.is_gone_upload() {
-                        // Whatever it is, these parts will not become an object: free what they hold.
-                        let _ = place.storage.abort(&place.abort_url).await;
-                    }
+                Err(Lost::Client(error)) if error.is_transient() || error.is_gone_upload() => {
                     return Err(error.into());
+                }
+                Err(Lost::Client(error)) => {
+                    // Free what the parts hold; should that fail too, the bucket's lifecycle rule does it.
+                    let _ = place.storage.abort(&place.abort_url).await;
+                    return Err(Stop::Over(error.into()));
                 }
                 Err(Lost::Here(failure)) => return Err(failure.into()),
             }

@@ -1,0 +1,71 @@
+use crate::run::{run, streamio};
+
+/// Every command, as it is written.
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["up"],
+    &["project"],
+    &["project", "create"],
+    &["project", "suspend"],
+    &["key"],
+    &["key", "create"],
+    &["key", "revoke"],
+    &["upload"],
+    &["video"],
+    &["video", "list"],
+    &["video", "show"],
+    &["video", "events"],
+    &["video", "delete"],
+    &["playback-url"],
+    &["events"],
+    &["events", "tail"],
+    &["events", "export"],
+];
+
+#[tokio::test]
+async fn the_help_teaches() {
+    for command in COMMANDS {
+        let mut arguments = command.to_vec();
+        arguments.push("--help");
+        let run = run(streamio(&arguments)).await.ok();
+        insta::assert_snapshot!(
+            format!("help {}", command.join(" ")).trim().replace([' ', '-'], "_"),
+            run.stdout
+        );
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_environment_does_not_show_in_the_help() {
+    let key = crate::run::api_key();
+    let mut command = streamio(&["upload", "--help"]);
+    command.env("STREAMIO_API_KEY", key.reveal());
+    assert!(!run(command).await.ok().stdout.contains(key.reveal()));
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_exit_code_2_in_both_forms() {
+    let plain = run(streamio(&["upload"])).await;
+    insta::assert_snapshot!(plain.transcript(), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the following required arguments were not provided:
+      <FILE>
+
+    Usage: streamio upload <FILE>
+
+    For more information, try '--help'.
+    ");
+    let json = run(streamio(&["video", "show", "vid_1", "--json"])).await;
+    assert_eq!((json.code, json.stdout.as_str()), (Some(2), ""));
+    insta::assert_json_snapshot!(json.error(), @r#"
+    {
+      "exitCode": 2,
+      "hint": "see `streamio --help`",
+      "kind": "usage",
+      "message": "invalid value 'vid_1' for '<VIDEO>': not a video id: vid_ followed by 26 of a-z and 2-7"
+    }
+    "#);
+}

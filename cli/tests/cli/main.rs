@@ -1,0 +1,13 @@
+//! The `streamio` program as its users meet it: started as a process, against a fake API or a real data directory.
+
+mod events;
+mod fake;
+mod help;
+mod multipart;
+mod operator;
+mod problems;
+mod run;
+mod up;
+mod upload;
+mod video;
+mod wait;

@@ -1,0 +1,79 @@
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::run::{run, streamio};
+
+fn up(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = streamio(&[&["up", "--port", "0"], arguments].concat());
+    command.arg("--data").arg(data);
+    command
+}
+
+async fn started(data: &Path) -> (Child, Value) {
+    let mut command = up(data, &["--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap();
+    (child, serde_json::from_str(&line.expect("the platform starts")).unwrap())
+}
+
+#[tokio::test]
+async fn the_platform_says_where_it_is_and_ends_when_it_is_asked_to() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    let (mut child, ready) = started(&data).await;
+    let names: Vec<_> = ready.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(names, ["api", "cdn", "dataDir", "s3"]);
+    assert_eq!(ready["dataDir"], data.to_str().unwrap());
+
+    // A project made beside it can use it at once.
+    let mut create = streamio(&["project", "create", "acme", "--json"]);
+    create.arg("--data").arg(&data);
+    let made = run(create).await.ok().json();
+    let mut list = streamio(&["video", "list", "--json"]);
+    list.env("STREAMIO_URL", ready["api"].as_str().unwrap());
+    list.env("STREAMIO_API_KEY", made["apiKey"].as_str().unwrap());
+    assert_eq!(run(list).await.ok().json()["data"], serde_json::json!([]));
+
+    let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_platform_on_one_directory_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    let (_child, ready) = started(&data).await;
+    let second = run(up(&data, &["--json"])).await;
+    assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""));
+    let message = second.error()["message"].as_str().unwrap().replace(data.to_str().unwrap(), "DATA");
+    insta::assert_snapshot!(message, @"a platform is running on DATA already");
+
+    let port = ready["api"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let mut taken = streamio(&["up", "--port", &port]);
+    taken.arg("--data").arg(scratch.path().join("other"));
+    let taken = run(taken).await;
+    assert_eq!(taken.code, Some(1));
+    insta::assert_snapshot!(taken.stderr.lines().last().unwrap().replace(&port, "PORT"), @"error: the platform did not start: cannot listen on port PORT; choose another with --port, or 0 for any free one: Address already in use (os error 98)");
+}
+
+#[tokio::test]
+async fn a_machine_without_ffmpeg_is_told_before_the_first_video() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    let mut command = up(&data, &[]);
+    command.env("STREAMIO_FFPROBE", "/nowhere/ffprobe");
+    let run = run(command).await;
+    insta::assert_snapshot!(run.transcript(), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `/nowhere/ffprobe` does not run: No such file or directory (os error 2); install FFmpeg (such as `apt-get install ffmpeg` or `brew install ffmpeg`), or name it in STREAMIO_FFPROBE
+    ");
+    assert!(!data.exists());
+}

@@ -1,0 +1,202 @@
+use serde_json::{Value, json};
+
+use crate::fake::Fake;
+use crate::run::{Run, client, run};
+
+const VIDEO: &str = "vid_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// A status view in `state`.
+pub(crate) fn view(state: &str, generation: u32, version: u64) -> Value {
+    let mut view = json!({
+        "videoId": VIDEO, "projectId": "acme", "s3Key": "projects/acme/clip.mp4", "state": state,
+        "progress": if state == "ready" { 100 } else { 40 }, "generation": generation, "attempt": 1,
+        "createdAt": "2026-01-02T03:04:05.000Z", "updatedAt": "2026-01-02T03:05:05.000Z", "version": version,
+        "somethingNew": {"a": 1},
+    });
+    if state == "ready" {
+        view["metadata"] = json!({"lesson": "3"});
+        view["source"] = json!({
+            "durationSeconds": 5.28, "width": 1280, "height": 720, "rotation": 0, "frameRate": 25.0,
+            "videoCodec": "h264", "audioCodec": "aac", "bytes": 1_055_736,
+        });
+        view["outputs"] = json!({
+            "mp4Key": "processed/acme/clip.mp4", "hlsKey": "processed/acme/clip.mp4.hls/master.m3u8",
+            "posterKey": "processed/acme/clip.mp4.images/poster.jpg",
+            "renditions": [
+                {"width": 1280, "height": 720, "bandwidth": 2_500_123, "codecs": "avc1.64001f,mp4a.40.2"},
+                {"width": 640, "height": 360, "bandwidth": 800_000, "codecs": "avc1.64001e,mp4a.40.2"},
+            ],
+        });
+    }
+    if state == "errored" {
+        view["error"] = json!({"code": "not_media", "message": "The file is not a media file; upload a video.", "retryable": false});
+    }
+    view
+}
+
+async fn call(fake: &Fake, arguments: &[&str]) -> Run {
+    let state = tempfile::tempdir().unwrap();
+    run(client(fake, state.path(), arguments)).await
+}
+
+#[tokio::test]
+async fn a_video_is_shown_to_people_and_given_to_programs_as_the_api_wrote_it() {
+    let fake = Fake::start().await;
+    fake.state().views.insert(VIDEO.to_owned(), [view("ready", 1, 9)].into());
+    insta::assert_snapshot!(call(&fake, &["video", "show", VIDEO]).await.ok().stdout, @r"
+    Video:      vid_aaaaaaaaaaaaaaaaaaaaaaaaaa
+    State:      ready
+    Source key: projects/acme/clip.mp4
+    Source:     5.3 s, 1280x720, 25 fps, h264, aac, 1.01 MiB
+    Renditions: 720p (2500 kbit/s), 360p (800 kbit/s)
+    HLS key:    processed/acme/clip.mp4.hls/master.m3u8
+    MP4 key:    processed/acme/clip.mp4
+    Poster key: processed/acme/clip.mp4.images/poster.jpg
+    Metadata:   lesson=3
+    Upload:     generation 1, attempt 1
+    Created:    2026-01-02T03:04:05.000Z
+    Updated:    2026-01-02T03:05:05.000Z
+    ");
+    assert_eq!(call(&fake, &["video", "show", VIDEO, "--json"]).await.ok().json(), view("ready", 1, 9));
+}
+
+#[tokio::test]
+async fn a_video_is_found_by_its_source_key_at_an_earlier_time() {
+    let fake = Fake::start().await;
+    let id = "vid_tbkj5m62dvafwldlqbvftya3f3";
+    fake.state().views.insert(id.to_owned(), [view("errored", 1, 9)].into());
+    let key = "projects/acme/films/clip.mp4";
+    let run = call(&fake, &["video", "show", key, "--as-of", "2026-01-02T04:04:05+01:00"]).await.ok();
+    insta::assert_snapshot!(run.stdout, @r"
+    Video:      vid_aaaaaaaaaaaaaaaaaaaaaaaaaa
+    State:      errored
+    Error:      The file is not a media file; upload a video (not_media)
+    Source key: projects/acme/clip.mp4
+    Upload:     generation 1, attempt 1
+    Created:    2026-01-02T03:04:05.000Z
+    Updated:    2026-01-02T03:05:05.000Z
+    ");
+    insta::assert_snapshot!(fake.seen("GET ")[0].target, @"/videos/vid_tbkj5m62dvafwldlqbvftya3f3?asOf=2026-01-02T03%3A04%3A05.000Z");
+}
+
+#[tokio::test]
+async fn videos_are_a_table_with_the_way_to_more() {
+    let fake = Fake::start().await;
+    let mut hostile = view("waiting", 0, 1);
+    hostile["s3Key"] = "projects/acme/\u{1b}[2J.mp4".into();
+    fake.state().list = vec![json!([view("ready", 1, 9), view("processing", 2, 7)]), json!([hostile])];
+    let first = call(&fake, &["video", "list", "--state", "ready", "--limit", "2"]).await.ok();
+    insta::assert_snapshot!(first.stdout, @r"
+    VIDEO                           STATE            CREATED                   SOURCE KEY
+    vid_aaaaaaaaaaaaaaaaaaaaaaaaaa  ready            2026-01-02T03:04:05.000Z  projects/acme/clip.mp4
+    vid_aaaaaaaaaaaaaaaaaaaaaaaaaa  processing 40 %  2026-01-02T03:04:05.000Z  projects/acme/clip.mp4
+
+    There are more: --after 1 or --all
+    ");
+    insta::assert_snapshot!(fake.seen("GET ")[0].target, @"/videos?state=ready&limit=2");
+    insta::assert_snapshot!(call(&fake, &["video", "list", "--after", "1"]).await.ok().stdout, @r"
+    VIDEO                           STATE    CREATED                   SOURCE KEY
+    vid_aaaaaaaaaaaaaaaaaaaaaaaaaa  waiting  2026-01-02T03:04:05.000Z  projects/acme/\u{1b}[2J.mp4
+    ");
+}
+
+#[tokio::test]
+async fn all_pages_are_one_value() {
+    let fake = Fake::start().await;
+    fake.state().list = (1..=3).map(|generation| json!([view("ready", generation, 9)])).collect();
+    let all = call(&fake, &["video", "list", "--all", "--json"]).await.ok().json();
+    let generations: Vec<_> =
+        all["data"].as_array().unwrap().iter().map(|video| &video["generation"]).collect();
+    assert_eq!((generations, &all["nextCursor"]), (vec![&json!(1), &json!(2), &json!(3)], &Value::Null));
+    assert_eq!(fake.seen("GET /videos?limit=100").len(), 3);
+}
+
+#[tokio::test]
+async fn no_videos_say_how_to_make_one() {
+    let fake = Fake::start().await;
+    insta::assert_snapshot!(call(&fake, &["video", "list"]).await.ok().stdout, @"There are no videos yet: `streamio upload FILE` makes one.");
+    assert_eq!(
+        call(&fake, &["video", "list", "--json"]).await.ok().json(),
+        json!({"data": [], "nextCursor": null})
+    );
+}
+
+#[tokio::test]
+async fn a_history_is_one_line_an_event() {
+    let fake = Fake::start().await;
+    let event = |version, kind: &str, data: Value| {
+        json!({"specversion": "1.0", "id": format!("video/acme/{VIDEO}/{version}"), "source": "/projects/acme",
+            "type": kind, "time": "2026-01-02T03:04:05.000Z", "streamversion": version, "data": data})
+    };
+    fake.state().events = vec![
+        event(
+            1,
+            "upload.completed",
+            json!({"generation": 1, "bytes": 12, "etag": "e", "s3Key": "projects/acme/clip.mp4"}),
+        ),
+        event(
+            2,
+            "video.errored",
+            json!({"generation": 1, "error": {"code": "not_media", "message": "Not a media file."}}),
+        ),
+    ];
+    let run = call(&fake, &["video", "events", VIDEO]).await.ok();
+    insta::assert_snapshot!(run.stdout, @r"
+    #  TIME                      EVENT             DATA
+    1  2026-01-02T03:04:05.000Z  upload.completed  bytes=12 etag=e generation=1 s3Key=projects/acme/clip.mp4
+    2  2026-01-02T03:04:05.000Z  video.errored     error=Not a media file. generation=1
+    ");
+}
+
+#[tokio::test]
+async fn deleting_and_reprocessing_carry_an_idempotency_key() {
+    let fake = Fake::start().await;
+    let answers = [
+        (format!("DELETE /videos/{VIDEO}"), view("deleted", 1, 10)),
+        (format!("POST /videos/{VIDEO}/reprocess"), view("uploaded", 2, 11)),
+    ];
+    fake.state().answers = answers.into();
+    insta::assert_snapshot!(call(&fake, &["video", "delete", VIDEO, "--yes"]).await.ok().stdout, @"Deleted vid_aaaaaaaaaaaaaaaaaaaaaaaaaa; its files are being removed");
+    insta::assert_snapshot!(call(&fake, &["video", "reprocess", VIDEO]).await.ok().stdout, @"Processing vid_aaaaaaaaaaaaaaaaaaaaaaaaaa once more: see `streamio video show vid_aaaaaaaaaaaaaaaaaaaaaaaaaa`");
+    assert_eq!(call(&fake, &["video", "delete", VIDEO, "--json"]).await.ok().json()["state"], "deleted");
+    let keys: Vec<_> = fake.seen("").iter().map(|seen| seen.headers["idempotency-key"].clone()).collect();
+    assert!(keys.iter().all(|key| key.len() == 32) && keys[0] != keys[2], "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_playback_url_asks_for_what_the_flags_say() {
+    let fake = Fake::start().await;
+    let answer = json!({
+        "signedUrl": "https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k",
+        "hlsUrl": "https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k",
+        "expiresAt": "2026-01-02T03:04:05.000Z", "grantId": "grt_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "policyQuery": "Policy=p&Signature=s&Key-Pair-Id=k", "cookies": {"CloudFront-Policy": "p"},
+    });
+    fake.state().answers = [("POST /playback-url".to_owned(), answer.clone())].into();
+    let key = "processed/acme/a b+c.mp4";
+    let arguments = [
+        "playback-url",
+        key,
+        "--ttl",
+        "10m",
+        "--ip",
+        "203.0.113.0/24",
+        "--starts-at",
+        "2026-01-02T03:04:05Z",
+        "--format",
+        "hls",
+    ];
+    insta::assert_snapshot!(call(&fake, &arguments).await.ok().stdout, @r"
+    URL:     https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k
+    Expires: 2026-01-02T03:04:05.000Z
+
+    Play it in Safari, or in a page with hls.js, or:
+      ffplay 'https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k'
+    ");
+    let seen = &fake.seen("POST ")[0];
+    insta::assert_snapshot!(seen.target, @"/playback-url?key=processed%2Facme%2Fa+b%2Bc.mp4");
+    insta::assert_snapshot!(seen.json().to_string(), @r#"{"format":"hls","ip":"203.0.113.0/24","startsAt":"2026-01-02T03:04:05.000Z","ttl":600}"#);
+    assert_eq!(call(&fake, &["playback-url", key, "--json"]).await.ok().json(), answer);
+    assert_eq!(fake.seen("POST ")[1].json(), json!({}));
+    assert_eq!(call(&fake, &["playback-url", "projects/acme/clip.mp4"]).await.code, Some(2));
+}
