@@ -7,8 +7,10 @@
 //! audio-1/index.m3u8 …                                its sound     ├ encoded once, written to all three (tee)
 //! progressive.mp4                                     both together ┘
 //! 480p/…  360p/…  240p/…  audio-2/…                   the other rungs and tracks
-//! poster.jpg
 //! ```
+//!
+//! The poster is a second, short process over the beginning. As an output of the first it would keep FFmpeg from reporting
+//! any progress until it is written, and a watchdog from telling slow from stuck.
 
 mod filters;
 
@@ -51,11 +53,18 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
         args.words("-map_metadata -1 -map_chapters -1");
         hls_output(&mut args, &audio.name);
     }
-    if plan.video.is_some() {
-        args.option("-map", "[poster]")
-            .words("-map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f image2 -update 1");
-        args.0.push(POSTER.to_owned());
-    }
+    args.0
+}
+
+/// FFmpeg's arguments to make the poster of `plan` from the source at `url`.
+pub fn poster_argv(plan: &VideoPlan, url: &str) -> Vec<String> {
+    let mut args = Args::default();
+    args.words("-nostdin -hide_banner -v error -y");
+    args.0.extend(input::guards());
+    args.words("-fflags +genpts").option("-i", url);
+    args.option("-map", &format!("0:{}", plan.index)).option("-filter:v", &filters::poster(plan));
+    args.words("-map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f image2 -update 1");
+    args.0.push(POSTER.to_owned());
     args.0
 }
 

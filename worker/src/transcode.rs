@@ -13,12 +13,12 @@ use tokio::time::MissedTickBehavior;
 
 pub use self::watchdog::Limits;
 use self::watchdog::Watchdog;
-use crate::argv::{POSTER, argv};
+use crate::argv::{POSTER, argv, poster_argv};
 use crate::failure::{Failure, MachineError};
-use crate::plan::Plan;
+use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
 use crate::probe::{self, Probe};
-use crate::process::{Encoder, Invocation};
+use crate::process::{CaptureError, Encoder, Invocation};
 use crate::progressive::{Progressive, Stored};
 use crate::relay::{Relay, Source};
 use crate::stop::{Stop, Stopper};
@@ -224,10 +224,29 @@ impl Transcode<'_> {
             });
         }
         let progressive = progressive.finish().await?;
-        if self.plan.video.is_some() {
-            let path: PathBuf = self.scratch.join(POSTER);
-            send_file(self.destination, POSTER, path, Presentation::immutable("image/jpeg")).await?;
+        if let Some(video) = &self.plan.video {
+            self.make_poster(video).await?;
         }
         Ok(Made { master: collected.master, duration: collected.duration, progressive })
+    }
+
+    async fn make_poster(&self, video: &VideoPlan) -> Result<(), Failure> {
+        let invocation = Invocation {
+            program: self.tools.ffmpeg.clone(),
+            args: poster_argv(video, self.relay.url()),
+            directory: self.scratch.to_owned(),
+        };
+        let finished = invocation.capture(self.limits.wall, 0).await.map_err(|error| match error {
+            CaptureError::Machine(error) => error.into(),
+            CaptureError::Timeout { limit, .. } => Failure::Timeout(limit),
+            CaptureError::TooMuchOutput { .. } => Failure::EncoderFailed { diagnosis: error.to_string() },
+        })?;
+        let path: PathBuf = self.scratch.join(POSTER);
+        if !finished.status.success() || !path.exists() {
+            let stderr = finished.stderr.replace(self.relay.url(), "source");
+            let diagnosis = format!("FFmpeg ended the poster with {}: {stderr}", finished.status);
+            return Err(Failure::EncoderFailed { diagnosis });
+        }
+        send_file(self.destination, POSTER, path, Presentation::immutable("image/jpeg")).await
     }
 }

@@ -6,29 +6,29 @@ use crate::plan::{AudioPlan, Conversion, VideoPlan};
 /// Frames among which the poster is chosen. FFmpeg holds them all: at 1080p 37 MB.
 const POSTER_CANDIDATES: u32 = 12;
 
-/// The graph of the picture: input stream to `[v0]`, `[v1]`, … (the rungs) and `[poster]`.
+/// The graph of the picture: input stream to `[v0]`, `[v1]`, … (the rungs).
 ///
 /// Fields become frames, frames get their constant rate, and the largest rung's size is made with its colours; the
 /// smaller rungs are made from it, which costs a fraction of starting from the source each time.
 pub(super) fn video(plan: &VideoPlan) -> String {
-    let mut chain = Vec::new();
-    if plan.deinterlace {
-        // One frame for two fields, and only where frames are marked as interlaced.
-        chain.push("bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned());
-    }
+    let mut chain = deinterlaced(plan);
     // From time zero, by repeating the first picture: all renditions begin together.
     chain.push(format!("fps=fps={}:start_time=0", plan.frame_rate));
     chain.push(to_size_and_color(plan));
-    let halves = (0..plan.rungs.len()).map(|position| format!("[s{position}]")).collect::<Vec<_>>().concat();
-    let split = format!("split={}{halves}[sp]", plan.rungs.len() + 1);
-    chain.push(split);
+    let parts = (0..plan.rungs.len()).map(|position| format!("[s{position}]")).collect::<Vec<_>>().concat();
+    chain.push(format!("split={}{parts}", plan.rungs.len()));
 
     let mut graph = vec![format!("[0:{}]{}", plan.index, chain.join(",")), "[s0]null[v0]".to_owned()];
     for (position, rung) in plan.rungs.iter().enumerate().skip(1) {
         graph.push(format!("[s{position}]scale={}:{},setsar=1[v{position}]", rung.width, rung.height));
     }
-    graph.push(poster(plan));
     graph.join(";")
+}
+
+fn deinterlaced(plan: &VideoPlan) -> Vec<String> {
+    // One frame for two fields, and only where frames are marked as interlaced.
+    let filter = "bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned();
+    if plan.deinterlace { vec![filter] } else { vec![] }
 }
 
 fn to_size_and_color(plan: &VideoPlan) -> String {
@@ -49,15 +49,14 @@ fn to_size_and_color(plan: &VideoPlan) -> String {
 }
 
 /// The candidate nearest to the average of all: neither the black before a title nor a flash.
-fn poster(plan: &VideoPlan) -> String {
+pub(super) fn poster(plan: &VideoPlan) -> String {
     let window = plan.poster_window.as_millis().max(1);
-    format!(
-        "[sp]trim=end={}.{:03},fps=fps={}/{window}:start_time=0,thumbnail=n={POSTER_CANDIDATES},\
-         scale=out_range=full,format=yuvj420p[poster]",
-        window / 1000,
-        window % 1000,
-        u64::from(POSTER_CANDIDATES) * 1000,
-    )
+    let mut chain = deinterlaced(plan);
+    chain.push(format!("trim=end={}.{:03}", window / 1000, window % 1000));
+    chain.push(format!("fps=fps={}/{window}:start_time=0", u64::from(POSTER_CANDIDATES) * 1000));
+    chain.push(to_size_and_color(plan));
+    chain.push(format!("thumbnail=n={POSTER_CANDIDATES},scale=out_range=full,format=yuvj420p"));
+    chain.join(",")
 }
 
 /// The graph of a track: from time zero, gaps filled with silence, stereo at 48 kHz.

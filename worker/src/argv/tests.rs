@@ -26,11 +26,14 @@ fn audio(number: u32) -> AudioPlan {
     }
 }
 
+const SOURCE: &str = "http://127.0.0.1:4000/source";
+
 /// One output a paragraph, so that a change shows where it belongs.
 fn shown(plan: &Plan) -> String {
     let mut text = String::new();
-    for word in argv(plan, "http://127.0.0.1:4000/source") {
-        let starts = ["-i", "-map", "-filter_complex", "-f"].contains(&word.as_str());
+    let poster = plan.video.iter().flat_map(|video| poster_argv(video, SOURCE));
+    for word in argv(plan, SOURCE).into_iter().chain(poster) {
+        let starts = ["-nostdin", "-i", "-map", "-filter_complex", "-f"].contains(&word.as_str());
         text.push_str(if text.is_empty() {
             ""
         } else if starts {
@@ -71,16 +74,18 @@ fn an_interlaced_picture_of_high_dynamic_range_without_sound() {
 #[test]
 fn every_output_drops_the_metadata_of_the_source() {
     let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
-    let args = argv(&plan, "http://127.0.0.1:4000/source");
+    let args = argv(&plan, SOURCE);
     let count = |word: &str| args.iter().filter(|arg| *arg == word).count();
-    // Four rungs, of which one shares its output with the first track; the second track; the poster.
-    assert_eq!((count("-map_metadata"), count("-f")), (6, 6));
+    // Four rungs, of which one shares its output with the first track; the second track.
+    assert_eq!((count("-map_metadata"), count("-f")), (5, 5));
+    let poster = poster_argv(&video(1280, 720), SOURCE);
+    assert!(poster.windows(2).any(|words| words == ["-map_metadata", "-1"]));
 }
 
 #[test]
 fn nothing_may_be_opened_but_the_relay_and_containers_without_references() {
     let args =
-        argv(&Plan { duration: None, video: None, audio: vec![audio(1)] }, "http://127.0.0.1:4000/source");
+        argv(&Plan { duration: None, video: None, audio: vec![audio(1)] }, SOURCE);
     let before_input = &args[..args.iter().position(|arg| arg == "-i").unwrap()];
     let value = |name: &str| &before_input[before_input.iter().position(|arg| arg == name).unwrap() + 1];
     assert_eq!(value("-protocol_whitelist"), "http,tcp");
