@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use self::blobs::{BlobId, Blobs};
+use self::blobs::{BlobId, Blobs, create_dir};
 use self::transaction::WriteTransaction;
 use super::error::{Doing as _, StoreError};
 
@@ -91,7 +91,7 @@ impl Store {
     }
 
     fn open_blocking(directory: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory).doing("creating the store's directory")?;
+        create_dir(directory)?;
         let lock = lock(directory)?;
         let blobs = Blobs::open(directory)?;
         let database = directory.join("objects.db");

@@ -112,6 +112,22 @@ async fn a_streamed_body_with_its_checksum_in_a_trailer_is_stored() {
     assert_eq!(head.content_encoding(), Some("gzip"));
 }
 
+#[tokio::test]
+async fn a_chunked_body_in_chunked_transfer_encoding_needs_no_other_length() {
+    let server = Server::start().await;
+    let chunks = b"4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
+    let request = chunked(&server, 9, chunks).header("transfer-encoding", "chunked");
+    let (first, second) = chunks.split_at(20);
+    let mut body = format!("{:x}\r\n", first.len()).into_bytes();
+    body.extend(first);
+    body.extend(format!("\r\n{:x}\r\n", second.len()).bytes());
+    body.extend(second);
+    body.extend(b"\r\n0\r\n\r\n");
+    let response = request.body(body).send(server.address).await;
+    assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
+    assert_eq!(server.get("k").await, b"123456789");
+}
+
 /// A request with an unsigned `aws-chunked` body and a checksum in its trailer.
 fn chunked(server: &Server, decoded_length: usize, body: &[u8]) -> RawRequest {
     let request = RawRequest::new("PUT", path(RAW, "k"))

@@ -24,8 +24,12 @@ impl Announced {
     /// Reads `Content-MD5`, the `x-amz-checksum-*` headers and `x-amz-trailer`. `length` is that of the bytes without
     /// their transfer encoding.
     pub(super) fn read(headers: &HeaderMap, length: Option<i64>) -> S3Result<Self> {
+        // A body in chunks of either kind has no length of its own, but may tell that of its content.
+        let decoded =
+            headers.get("x-amz-decoded-content-length").and_then(|length| length.to_str().ok()?.parse().ok());
         let length = length
             .and_then(|length| u64::try_from(length).ok())
+            .or(decoded)
             .ok_or_else(|| s3_error!(MissingContentLength, "send Content-Length"))?;
         let md5 = headers
             .get("content-md5")

@@ -51,14 +51,14 @@ struct Inner {
     blobs: PathBuf,
     incoming: PathBuf,
     /// The blobs being read, and whether they are to go when the last reader is done.
-    pins: Mutex<HashMap<BlobId, Pinned>>,
+    pins: Mutex<HashMap<BlobId, PinCount>>,
     /// Readers hold it shared from looking up an object until its blobs are pinned; the remover of dead blobs takes
     /// it alone, so it finds the pin of everybody who can still have seen them.
     gate: RwLock<()>,
 }
 
 #[derive(Default)]
-struct Pinned {
+struct PinCount {
     readers: usize,
     doomed: bool,
 }
@@ -130,14 +130,14 @@ impl Blobs {
     pub(super) fn pin<T, E>(
         &self,
         look_up: impl FnOnce() -> Result<(T, Vec<BlobId>), E>,
-    ) -> Result<(T, Pin), E> {
+    ) -> Result<(T, PinnedBlobs), E> {
         let _shared = self.0.gate.read().unwrap_or_else(PoisonError::into_inner);
         let (found, ids) = look_up()?;
         let mut pins = self.pins();
         for id in &ids {
             pins.entry(*id).or_default().readers += 1;
         }
-        Ok((found, Pin { blobs: self.clone(), ids }))
+        Ok((found, PinnedBlobs { blobs: self.clone(), ids }))
     }
 
     /// Removes blobs whose last row has gone, at once or when their last reader is done. Call it after the commit.
@@ -177,7 +177,7 @@ impl Blobs {
         }
     }
 
-    fn pins(&self) -> MutexGuard<'_, HashMap<BlobId, Pinned>> {
+    fn pins(&self) -> MutexGuard<'_, HashMap<BlobId, PinCount>> {
         self.0.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -192,24 +192,25 @@ pub(super) struct Swept {
 }
 
 /// Keeps blobs readable while it lives.
-pub(super) struct Pin {
+pub(super) struct PinnedBlobs {
     blobs: Blobs,
     ids: Vec<BlobId>,
 }
 
-impl Pin {
+impl PinnedBlobs {
     pub(super) fn blobs(&self) -> &Blobs {
         &self.blobs
     }
 }
 
-impl Drop for Pin {
+impl Drop for PinnedBlobs {
     fn drop(&mut self) {
         self.blobs.unpin(&self.ids);
     }
 }
 
-fn create_dir(path: &Path) -> Result<(), StoreError> {
+/// Creates a directory, and those above it, if it is not there.
+pub(super) fn create_dir(path: &Path) -> Result<(), StoreError> {
     // Other users of the machine have no business with the tenants' videos.
     DirBuilder::new().recursive(true).mode(0o700).create(path).doing("creating a directory")
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::pin::Pin as StdPin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Store;
-use super::blobs::{BlobId, Blobs, Pin};
+use super::blobs::{BlobId, Blobs, PinnedBlobs};
 use super::row::{from_json, require_bucket, time_of, to_u64};
 use crate::s3::error::StoreError;
 use crate::s3::object::ObjectMeta;
@@ -28,7 +28,7 @@ const CHUNK_BYTES: u64 = 256 << 10;
 pub struct Object {
     meta: ObjectMeta,
     segments: Arc<[(BlobId, u64)]>,
-    pin: Arc<Pin>,
+    pin: Arc<PinnedBlobs>,
 }
 
 impl Object {
@@ -78,7 +78,7 @@ pub struct ObjectReader {
     file: Option<Arc<File>>,
     reading: Option<JoinHandle<io::Result<Chunk>>>,
     left: u64,
-    pin: Arc<Pin>,
+    pin: Arc<PinnedBlobs>,
 }
 
 impl ObjectReader {
@@ -129,13 +129,13 @@ fn read_chunk(
 impl Stream for ObjectReader {
     type Item = io::Result<Bytes>;
 
-    fn poll_next(self: StdPin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let reader = self.get_mut();
         if reader.reading.is_none() {
             reader.read_on();
         }
         let Some(reading) = reader.reading.as_mut() else { return Poll::Ready(None) };
-        let read = ready!(StdPin::new(reading).poll(cx));
+        let read = ready!(Pin::new(reading).poll(cx));
         reader.reading = None;
         match read.map_err(io::Error::other).flatten() {
             Ok((file, bytes)) => {
