@@ -8,9 +8,8 @@
 //!
 //! **Durability.** When [`EventLog::append`] has answered `Ok`, the commit survives a crash of the process and of the
 //! machine (as far as the adapter's medium does), and every later read shows it. When it has answered an error that is
-//! [`AppendError::Unavailable`], the commit may or may not be there: append it again with the same id.
-//!
-//! A dropped `append` future may or may not have appended, like `Unavailable`.
+//! [`AppendError::Unavailable`], the commit may or may not be there: append it again with the same id. So it is with an
+//! `append` future that was dropped.
 //!
 //! **Atomicity.** A commit's events are there all or none, and stand next to one another.
 //!
@@ -28,6 +27,9 @@
 //!
 //! **Pages.** A page may be shorter than its limit although more follows (adapters bound a page's bytes); only its `next`
 //! tells. A limit of 0 counts as 1.
+//!
+//! **Damage.** What the medium holds and is no commit is an error that names its stream. It is never skipped or repaired,
+//! and other streams are read and appended to as ever.
 //!
 //! Contract tests for adapters are in `contract` (feature `testing`).
 
