@@ -9,6 +9,7 @@ use url::Url;
 pub use lifetime::Lifetime;
 
 use crate::sign::key::HashAlgorithm;
+use crate::sign::policy::Resource;
 use crate::sign::s3::{AddressStyle, Bucket};
 use crate::sign::sigv4::{Credentials, MAX_EXPIRES_IN};
 
@@ -151,11 +152,12 @@ fn base_url(text: &str) -> Result<String, String> {
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none()
-            && !url.path().contains('*')
     });
+    // It becomes a part of policies, which take no other URLs.
+    let plain = plain.filter(|url| Resource::exact(url.as_str()).is_ok());
     plain
         .map(|url| url.as_str().trim_end_matches('/').to_owned())
-        .ok_or_else(|| "must be an http:// or https:// URL without user, query, fragment and *".to_owned())
+        .ok_or_else(|| "must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding".to_owned())
 }
 
 /// Whether browsers would write this in `Origin`. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
@@ -214,6 +216,24 @@ mod tests {
     }
 
     #[test]
+    fn a_base_url_can_stand_in_a_policy() {
+        for accepted in ["https://cdn.example", "http://127.0.0.1:9001/", "https://cdn.example/videos/%20"] {
+            assert!(base_url(accepted).is_ok(), "{accepted}");
+        }
+        for refused in [
+            "",
+            "cdn.example",
+            "https://cdn.example/*",
+            "https://cdn.example/%zz",
+            "https://u@cdn.example",
+            "https://cdn.example?a=b",
+            "https://cdn.example/#a",
+        ] {
+            assert!(base_url(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
     fn every_mistake_is_reported_at_once() {
         let mut config = config();
         config.s3.raw_bucket = "Not A Bucket".to_owned();
@@ -225,7 +245,7 @@ mod tests {
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment and *; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"#);
     }
 
     #[test]

@@ -81,9 +81,9 @@ impl Problem {
 
     /// Something outside did not answer. `what_is_missing` is a sentence for the caller, `cause` is for the operator.
     pub(crate) fn unavailable(what_is_missing: &str, cause: impl Into<Cause>) -> Self {
-        let detail =
-            format!("{what_is_missing} Try again; with the same Idempotency-Key nothing is done twice.");
-        Self::new(ProblemKind::Unavailable, detail).caused_by(cause).retry_after(Duration::from_secs(1))
+        Self::new(ProblemKind::Unavailable, format!("{what_is_missing} Try again in a moment."))
+            .caused_by(cause)
+            .retry_after(Duration::from_secs(1))
     }
 
     /// A fault of this service. `cause` is for the operator.

@@ -84,7 +84,10 @@ pub(super) struct Recording {
 }
 
 fn not_recorded(error: JournalError) -> Problem {
-    Problem::unavailable("The grant could not be recorded, so no URL was issued.", error)
+    Problem::unavailable(
+        "The grant could not be recorded, so no URL was issued; with the same Idempotency-Key it is not granted twice.",
+        error,
+    )
 }
 
 /// The journal gave back a record that is no grant of the expected kind.

@@ -82,7 +82,7 @@ fn answered(
         CommandError::NotFound => no_such_video(),
         CommandError::Conflict(reason) => Problem::new(ProblemKind::VideoConflict, reason),
         CommandError::Unavailable(_) => {
-            Problem::unavailable("Nothing was recorded, or nobody knows.", Cause::from(error))
+            Problem::unavailable("The command was not recorded, or nobody knows; with the same Idempotency-Key it is not given twice.", Cause::from(error))
         }
     })?;
     reply::json(status, &video)

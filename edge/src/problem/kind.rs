@@ -85,7 +85,7 @@ problem_kinds! {
     InternalError INTERNAL_SERVER_ERROR "internal-error" "The service failed"
         "Tell the operator of this service the `requestId`."
     Unavailable SERVICE_UNAVAILABLE "unavailable" "The service cannot do this right now"
-        "Try again after as many seconds as `Retry-After` says, with the same Idempotency-Key."
+        "Try again after as many seconds as `Retry-After` says; with the same Idempotency-Key nothing is done twice."
 }
 
 impl ProblemKind {

@@ -62,7 +62,7 @@ fn json_value() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
         "[a-z]{1,8}(/[a-z0-9]{1,8})?".prop_map(Value::from),
-        "20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:00:00(Z|\\+01:00)".prop_map(Value::from),
+        "(19[67]|20[0-4])[0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:00:00(Z|\\+01:00)".prop_map(Value::from),
         "[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}(/[0-9]{1,2})?".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
@@ -128,7 +128,7 @@ fn arbitrary_bytes_are_answered_without_a_panic_and_never_with_a_5xx() {
     block_on(world.ready_video());
     let mut seen = std::collections::BTreeMap::new();
     let statuses = std::cell::RefCell::new(&mut seen);
-    let config = ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() };
     let strategy = (method(), target(), headers(), body(), prop::bool::weighted(0.8));
     let result = TestRunner::new(config).run(&strategy, |(method, target, headers, body, has_key)| {
         // What a server's parser lets through is what may arrive.

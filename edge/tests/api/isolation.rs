@@ -118,7 +118,7 @@ fn an_upload_never_leaves_the_projects_prefix() {
         let optional = || prop::option::of(text());
         let fields =
             (text(), optional(), optional(), optional(), optional(), any::<[bool; 3]>(), any::<bool>());
-        grants(1_000, &fields, 100, |(filename, path, content_type, upload_id, note, flags, is_other)| {
+        grants(700, &fields, 70, |(filename, path, content_type, upload_id, note, flags, is_other)| {
             let [overwrite, sized, typed] = flags;
             let mut body = json!({ "filename": filename, "overwrite": overwrite });
             let mut set = |name: &str, value: Option<Value>| {

@@ -82,7 +82,10 @@ fn own_key(key: Option<&str>, project_id: &ProjectId) -> Result<ProcessedKey, Pr
 
 fn whole_second(text: &str) -> Result<Timestamp, String> {
     let parsed: Timestamp = text.parse().map_err(|error| format!("is {error}"))?;
-    Ok(Timestamp::from_unix_seconds(parsed.unix_seconds()))
+    match parsed.unix_seconds() {
+        0 => Err("must be later than 1970-01-01T00:00:00Z, where the CDN's time begins".to_owned()),
+        seconds => Ok(Timestamp::from_unix_seconds(seconds)),
+    }
 }
 
 fn network(text: &str) -> Result<Ipv4Net, String> {
