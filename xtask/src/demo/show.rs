@@ -5,11 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::media::{Kind, Media, Track};
 use super::platform::{Api, Ready};
 use super::playback::Played;
 use crate::clock::human;
+
+/// Everything but RFC 3986's unreserved characters and the slash, which a query may hold.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The film that is about to be uploaded.
 pub(super) fn source(file: &Path, media: &Media) -> Result<()> {
@@ -44,6 +48,7 @@ pub(super) fn urls(ready: &Ready, hls: &str, mp4: &str, kept: bool) {
 /// Requests to try while it runs.
 pub(super) fn requests(api: &Api, hls_key: &str) {
     let (url, key, project) = (&api.url, api.key(), api.project_id());
+    let encoded = utf8_percent_encode(hls_key, QUERY);
     println!(
         "
   The platform runs until Ctrl-C, with the project {project}. Try:
@@ -52,8 +57,7 @@ pub(super) fn requests(api: &Api, hls_key: &str) {
     curl -H \"x-api-key: $STREAMIO_API_KEY\" $STREAMIO_URL/videos
     curl -H \"x-api-key: $STREAMIO_API_KEY\" --json '{{\"filename\":\"clip.mp4\"}}' $STREAMIO_URL/upload-url
     curl -T clip.mp4 \"$uploadUrl\"    # uploadUrl: from that answer
-    curl -H \"x-api-key: $STREAMIO_API_KEY\" --json '{{}}' -G --data-urlencode \\
-      'key={hls_key}' $STREAMIO_URL/playback-url
+    curl -H \"x-api-key: $STREAMIO_API_KEY\" --json '{{}}' \"$STREAMIO_URL/playback-url?key={encoded}\"
 "
     );
 }
