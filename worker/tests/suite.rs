@@ -5,11 +5,13 @@ mod suite {
     mod directory_storage;
     mod platform;
     mod player;
+    mod s3_server;
 
     mod acceptance;
     mod faults;
     mod fencing;
     mod hostile;
+    mod program;
     mod progressive;
     mod refusals;
     mod storage;

@@ -1,6 +1,7 @@
 //! The S3 adapter, on the AWS SDK. It retries by itself; what comes out of it has failed for good.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -24,6 +25,12 @@ pub struct S3Storage {
     client: Client,
 }
 
+/// Copying a large part and joining thousands of parts take S3 minutes, without a byte on the wire.
+fn patient() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_mins(10)).build();
+    aws_sdk_s3::Config::builder().timeout_config(timeouts)
+}
+
 /// The most keys in one `DeleteObjects` (Amazon S3 API Reference).
 const KEYS_PER_DELETE: usize = 1000;
 
@@ -45,9 +52,9 @@ impl S3Storage {
             .retry_config(RetryConfig::standard().with_max_attempts(6))
             .timeout_config(
                 TimeoutConfig::builder()
-                    .connect_timeout(std::time::Duration::from_secs(5))
+                    .connect_timeout(Duration::from_secs(5))
                     // A part has 16 MiB: this is 2 Mbit/s.
-                    .operation_attempt_timeout(std::time::Duration::from_secs(64))
+                    .operation_attempt_timeout(Duration::from_secs(64))
                     .build(),
             );
         if let Some(endpoint) = &settings.endpoint {
@@ -236,6 +243,8 @@ impl MultipartStore for S3Storage {
             .part_number(number.into())
             .copy_source(copy_source(source))
             .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
+            .customize()
+            .config_override(patient())
             .send()
             .await
             .map_err(failed("UploadPartCopy"))?;
@@ -263,6 +272,8 @@ impl MultipartStore for S3Storage {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .set_if_match(if_match)
             .set_if_none_match(if_none_match)
+            .customize()
+            .config_override(patient())
             .send()
             .await
             .map_err(failed("CompleteMultipartUpload"))?;

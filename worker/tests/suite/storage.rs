@@ -1,20 +1,13 @@
 //! The contract of storage, for the directory that tests use and for the S3 adapter against a server that enforces
 //! signatures.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
-use streamio_worker::settings::{S3Settings, Secret};
-use streamio_worker::storage::s3::S3Storage;
 use streamio_worker::storage::{
     Condition, Content, Location, ObjectStore, Presentation, Storage, StorageError,
 };
-use tokio::net::TcpListener;
 
 use super::directory_storage::DirectoryStorage;
+use super::s3_server::S3Server;
 
 const PLAIN: Presentation = Presentation::immutable("text/plain");
 
@@ -128,60 +121,15 @@ async fn the_directory_keeps_the_contract() {
     reads_are_pinned(&storage).await;
 }
 
-/// An S3 server that is stopped when the test ends.
-struct Server {
-    address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
-    _directory: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("bucket")).unwrap();
-        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory.path()).unwrap());
-        builder.set_auth(SimpleAuth::from_single("access", "secret"));
-        let service = builder.build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service.clone());
-                connections.spawn(connection);
-            }
-        });
-        Self { address, task, _directory: directory }
-    }
-
-    fn client(&self, secret: &str) -> S3Storage {
-        S3Storage::new(&S3Settings {
-            endpoint: Some(format!("http://{}", self.address).parse().unwrap()),
-            region: "local".into(),
-            path_style: true,
-            access_key_id: "access".into(),
-            secret_access_key: Secret::new(secret),
-            session_token: None,
-        })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 #[tokio::test]
 async fn the_s3_adapter_keeps_the_contract() {
-    let server = Server::start().await;
+    let server = S3Server::start().await;
     contract(&server.client("secret")).await;
 }
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused_and_not_repeated_in_the_error() {
-    let server = Server::start().await;
+    let server = S3Server::start().await;
     let wrong = server.client("a-wrong-secret");
     let error = wrong.put(&at("a"), content("a"), PLAIN, Condition::None).await.unwrap_err();
     assert!(matches!(error, StorageError::Refused { status: 403, .. }), "{error:?}");

@@ -1,0 +1,217 @@
+//! The worker as a process: a log in a file, an S3 server, signals, exit statuses.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use streamio_events::id::VideoId;
+use streamio_events::job::Job;
+use streamio_events::log::EventLogExt;
+use streamio_events::object_key::SourceKey;
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
+use streamio_events::video::{Phase, Policy, Video, decide_and_append, load};
+use streamio_worker::storage::{Condition, Content, Location, ObjectStore, Presentation};
+use tokio::process::{Child, Command};
+
+use super::clip::{make, picture, tone};
+use super::platform::{PROCESSED, RAW, now};
+use super::player;
+use super::s3_server::S3Server;
+
+struct Bench {
+    directory: tempfile::TempDir,
+    s3: S3Server,
+    log: SqliteLog,
+    job: Job,
+}
+
+impl Bench {
+    /// An upload of the clip that FFmpeg makes with `args`, dispatched.
+    async fn new(filename: &str, args: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let s3 = S3Server::start().await;
+        let log = SqliteLog::open(directory.path().join("log.db")).unwrap();
+        let key = SourceKey::new(&"acme".parse().unwrap(), "", filename).unwrap();
+        let clip = make(directory.path(), "clip.mp4", args);
+        let location = Location { bucket: RAW.into(), key: key.to_string() };
+        let presentation = Presentation::immutable("video/mp4");
+        s3.client("secret").put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
+        let object =
+            ObjectCreated { s3_key: key.clone(), bytes: 1, etag: "etag".into(), sequencer: "01".into() };
+        let (project, id) = ("acme".parse().unwrap(), VideoId::of(&key));
+        let policy = Policy::new(RAW, PROCESSED);
+        let decided = decide_and_append(&log, &project, &id, now(), |video: &Video| {
+            Ok::<_, std::convert::Infallible>(object_created(video, object.clone()).or_else(
+                || match next_step(video, now(), &policy) {
+                    Step::Append(decision) => Some(decision),
+                    _ => None,
+                },
+            ))
+        });
+        decided.await.unwrap().unwrap();
+        let dispatched = decide_and_append(&log, &project, &id, now(), |video: &Video| {
+            Ok::<_, std::convert::Infallible>(match next_step(video, now(), &policy) {
+                Step::Append(decision) => Some(decision),
+                _ => None,
+            })
+        });
+        let job = dispatched.await.unwrap().unwrap().video.job.expect("a dispatched job");
+        std::fs::create_dir(directory.path().join("scratch")).unwrap();
+        Self { directory, s3, log, job }
+    }
+
+    fn start(&self) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("STREAMIO_JOB", serde_json::to_string(&self.job).unwrap())
+            .env("STREAMIO_LOG", format!("sqlite:{}", self.directory.path().join("log.db").display()))
+            .env("STREAMIO_S3_ENDPOINT", format!("http://{}", self.s3.address))
+            .env("STREAMIO_S3_REGION", "local")
+            .env("STREAMIO_S3_PATH_STYLE", "1")
+            .env("AWS_ACCESS_KEY_ID", "access")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("STREAMIO_SCRATCH", self.directory.path().join("scratch"))
+            .env("STREAMIO_TASK", "task-1")
+            .env("STREAMIO_PARENT_PIPE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    async fn video(&self) -> Video {
+        load(&self.log, &self.job.project_id, &self.job.video_id).await.unwrap()
+    }
+
+    /// Waits until the worker says that it is on its way.
+    async fn wait_for_progress(&self) {
+        let began = Instant::now();
+        while self.video().await.progress == 0 {
+            assert!(began.elapsed() < Duration::from_mins(2), "no progress was reported");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Numbers of the processes whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+            (fields.next()? != "Z" && fields.next()? == parent.to_string()).then_some(())?;
+            entry.file_name().to_str()?.parse().ok()
+        })
+        .collect()
+}
+
+fn is_alive(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+}
+
+async fn wait_until_dead(process: u32) {
+    let began = Instant::now();
+    while is_alive(process) {
+        assert!(began.elapsed() < Duration::from_mins(1), "process {process} lives on");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn short() -> String {
+    format!("{} {} -c:v libx264 -preset ultrafast -c:a aac", picture("320x240", 25, 5), tone(440, 5))
+}
+
+/// Long enough that it is still being encoded when the test acts.
+fn long() -> String {
+    format!("{} -c:v libx264 -preset ultrafast", picture("640x480", 30, 60))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_publishes_and_tells_no_secret() {
+    let bench = Bench::new("a name with + % é and 'quotes'.mp4", &short()).await;
+    let mut worker = bench.start();
+    let _pipe = worker.stdin.take();
+    let output = worker.wait_with_output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let video = bench.video().await;
+    assert_eq!(video.phase, Phase::Ready);
+    let outputs = video.outputs.unwrap();
+    assert_eq!(player::decode(&bench.s3.path(PROCESSED, outputs.mp4_key.as_str())), 125);
+    for (_, path) in player::variants(&bench.s3.path(PROCESSED, outputs.hls_key.as_str())) {
+        assert_eq!(player::decode(&path), 125);
+    }
+    assert!(output.stdout.is_empty(), "standard output is the CLI's");
+    for secret in ["127.0.0.1", "AWS4", "Signature", "\"secret\"", "=secret"] {
+        assert!(!stderr.contains(secret), "{secret}: {stderr}");
+    }
+    let commits = bench.log.read_to_end(&bench.job.stream(), 1).await.unwrap();
+    assert!(!format!("{commits:?}").contains("127.0.0.1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
+    let bench = Bench::new("clip.mp4", &long()).await;
+    let mut worker = bench.start();
+    bench.wait_for_progress().await;
+    let process = worker.id().unwrap();
+    let ffmpeg = children(process);
+    assert!(!ffmpeg.is_empty());
+    let pid = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(worker.wait().await.unwrap().code(), Some(4));
+    assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
+    assert!(matches!(bench.video().await.phase, Phase::Interrupted { .. }));
+    assert_eq!(std::fs::read_dir(bench.directory.path().join("scratch")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_parent_is_gone_stops() {
+    let bench = Bench::new("clip.mp4", &long()).await;
+    let mut worker = bench.start();
+    let pipe = worker.stdin.take();
+    bench.wait_for_progress().await;
+    let ffmpeg = children(worker.id().unwrap());
+    drop(pipe);
+    assert_eq!(worker.wait().await.unwrap().code(), Some(4));
+    assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
+    assert!(matches!(bench.video().await.phase, Phase::Interrupted { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ffmpeg_that_outlives_a_killed_worker_starves() {
+    let bench = Bench::new("clip.mp4", &long()).await;
+    let mut worker = bench.start();
+    let _pipe = worker.stdin.take();
+    bench.wait_for_progress().await;
+    let ffmpeg = children(worker.id().unwrap());
+    assert!(!ffmpeg.is_empty());
+    worker.kill().await.unwrap();
+    for process in ffmpeg {
+        wait_until_dead(process).await;
+    }
+}
+
+#[tokio::test]
+async fn an_incomplete_environment_is_an_exit_status_of_its_own() {
+    let worker = Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
+        .env_clear()
+        .env("AWS_SECRET_ACCESS_KEY", "hidden-secret")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&worker.stderr);
+    assert_eq!(worker.status.code(), Some(78), "{stderr}");
+    assert!(
+        stderr.contains("STREAMIO_JOB is not set") && stderr.contains("STREAMIO_SCRATCH is not set"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("hidden-secret"), "{stderr}");
+}
