@@ -4,6 +4,8 @@
 mod clock;
 #[path = "cdn/denials.rs"]
 mod denials;
+#[path = "cdn/edge_signer.rs"]
+mod edge_signer;
 #[path = "cdn/logging.rs"]
 mod logging;
 #[path = "cdn/matrix.rs"]

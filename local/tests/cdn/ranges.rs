@@ -53,7 +53,7 @@ fn range_header() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_range_is_the_slice_of_the_body(size in prop_oneof![Just(0_usize), 1..3000_usize], header in range_header()) {

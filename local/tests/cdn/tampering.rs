@@ -46,7 +46,7 @@ fn refused(stage: &Stage, url: &str, headers: &[(&str, &str)]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn any_changed_character_of_a_signed_url_is_refused(

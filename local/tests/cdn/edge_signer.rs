@@ -1,0 +1,124 @@
+//! The signer of the edge against this verifier, which shares no code with it: what it signs is accepted exactly
+//! under the conditions that it was asked to sign.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+
+use http::header::COOKIE;
+use http::{HeaderMap, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+use streamio_edge::sign::cloudfront::{self, SignedPolicy};
+use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
+use streamio_edge::sign::policy::{Policy, Resource};
+use streamio_events::timestamp::Timestamp;
+use streamio_local::cdn::authorize::{Carrier, Denied, Viewing, authorize};
+use streamio_local::cdn::{BaseUrl, TrustedKeys};
+
+use crate::clock::NOW;
+
+const BASE: &str = "http://127.0.0.1:8082";
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+static PAIRS: LazyLock<[KeyPairs; 2]> = LazyLock::new(|| {
+    let keys = || {
+        [("KRSA", KeyKind::Rsa2048), ("KP256", KeyKind::P256)]
+            .map(|(id, kind)| (id.to_owned(), PrivateKey::generate(kind, [3; 32])))
+    };
+    ["KRSA", "KP256"].map(|active| KeyPairs::new(active, keys()).unwrap())
+});
+
+static TRUSTED: LazyLock<TrustedKeys> = LazyLock::new(|| {
+    TrustedKeys::from_pem(PAIRS[0].public_keys().map(|(id, key)| (id, key.to_pem()))).unwrap()
+});
+
+fn sign(pairs: &KeyPairs, hash: HashAlgorithm, policy: Policy) -> SignedPolicy {
+    futures::executor::block_on(cloudfront::sign(pairs, hash, policy)).unwrap()
+}
+
+fn url_of(key: &str) -> String {
+    format!("{BASE}/{}", utf8_percent_encode(key, PATH))
+}
+
+fn decide(url: &str, cookies: Option<&SignedPolicy>, now: i64, viewer: Ipv4Addr) -> Result<Carrier, Denied> {
+    let uri: Uri = url.parse().unwrap();
+    let mut headers = HeaderMap::new();
+    for cookie in cookies.map(SignedPolicy::cookies).unwrap_or_default() {
+        headers.append(COOKIE, format!("{}={}", cookie.name, cookie.value).parse().unwrap());
+    }
+    let viewing =
+        Viewing { path: uri.path(), query: uri.query(), headers: &headers, address: IpAddr::V4(viewer) };
+    let base = BaseUrl::parse(BASE).unwrap();
+    authorize(&viewing, &base, &TRUSTED, Timestamp::from_unix_seconds(now)).map(|allowed| allowed.carrier)
+}
+
+/// A path as projects have them, with every kind of character.
+fn key() -> impl Strategy<Value = String> {
+    prop::collection::vec(r#"[a-zA-Z0-9 *?%+&=#"'()\\.~é漢-]{1,8}"#, 1..4).prop_map(|names| names.join("/"))
+}
+
+proptest! {
+    #[test]
+    fn a_canned_policy_of_the_edge_opens_its_url_until_it_expires(
+        key in key(),
+        pairs in 0..2_usize,
+        sha256: bool,
+        lifetime in 1..1000_i64,
+        late in -1500..1500_i64,
+    ) {
+        let hash = if sha256 { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha1 };
+        let url = url_of(&key);
+        let signed = sign(&PAIRS[pairs], hash, Policy::canned(&url, NOW + lifetime).unwrap());
+        let expected = |carrier| if late < lifetime { Ok(carrier) } else { Err(Denied::Expired) };
+        let by_url = signed.url_for(&url).unwrap().into_string();
+        let viewer = Ipv4Addr::LOCALHOST;
+        prop_assert_eq!(decide(&by_url, None, NOW + late, viewer), expected(Carrier::Url), "{}", &by_url);
+        prop_assert_eq!(decide(&url, Some(&signed), NOW + late, viewer), expected(Carrier::Cookies), "{}", &url);
+        let other = url_of(&format!("{key}x"));
+        prop_assert_eq!(decide(&other, Some(&signed), NOW, viewer), Err(Denied::SignatureMismatch));
+    }
+
+    #[test]
+    fn a_wildcard_policy_of_the_edge_opens_all_below_it_to_its_viewers_in_its_time(
+        folder in key(),
+        name in key(),
+        pairs in 0..2_usize,
+        sha256: bool,
+        start in prop::option::of(-500..500_i64),
+        network in prop::option::of(0..=32_u8),
+        flipped_bit in 0..32_u32,
+        late in -1000..1000_i64,
+    ) {
+        let hash = if sha256 { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha1 };
+        let resource = Resource::wildcard(&format!("{}.hls/*", url_of(&folder))).unwrap();
+        let mut policy = Policy::custom(resource, NOW + 600).unwrap();
+        if let Some(start) = start {
+            policy = policy.starts_at(NOW + start).unwrap();
+        }
+        let home = Ipv4Addr::new(192, 0, 2, 77);
+        if let Some(prefix) = network {
+            policy = policy.source_ip(format!("{home}/{prefix}").parse().unwrap());
+        }
+        let viewer = Ipv4Addr::from(u32::from(home) ^ (0x8000_0000 >> flipped_bit));
+        let signed = sign(&PAIRS[pairs], hash, policy);
+
+        let expected = |carrier| {
+            if late >= 600 {
+                Err(Denied::Expired)
+            } else if start.is_some_and(|start| late < start) {
+                Err(Denied::NotYetValid)
+            } else if network.is_some_and(|prefix| flipped_bit < u32::from(prefix)) {
+                Err(Denied::OtherAddress)
+            } else {
+                Ok(carrier)
+            }
+        };
+        let url = format!("{}.hls/{}", url_of(&folder), utf8_percent_encode(&name, PATH));
+        let by_url = signed.url_for(&url).unwrap().into_string();
+        prop_assert_eq!(decide(&by_url, None, NOW + late, viewer), expected(Carrier::Url), "{}", &by_url);
+        prop_assert_eq!(decide(&url, Some(&signed), NOW + late, viewer), expected(Carrier::Cookies), "{}", &url);
+
+        let outside = format!("{}?{}", url_of(&folder), signed.query());
+        prop_assert_eq!(decide(&outside, None, NOW, home), Err(Denied::OtherResource), "{}", outside);
+    }
+}
