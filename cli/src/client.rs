@@ -229,7 +229,7 @@ impl Client {
         let body = answer.bytes().await.map_err(failed)?;
         if !status.is_success() {
             let problem = Problem::read(status.as_u16(), &body, request_id.as_deref(), retry_after);
-            return Err(ClientError::Problem(problem));
+            return Err(ClientError::Problem(Box::new(problem)));
         }
         if body.is_empty() {
             return Ok(Value::Null);

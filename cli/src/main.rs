@@ -1,4 +1,10 @@
 //! The `streamio` command: run the platform, use it, operate it.
+//!
+//! [`commands`] has a module for each command with its arguments. Those that use a platform (`upload`, `video`,
+//! `playback-url`) speak to the API through [`client`] and nothing else; [`transfer`] brings files to the object store,
+//! [`resume`] remembers what a cut-off upload has stored, [`wait`] tells what became of it. Those that operate one
+//! (`project`, `key`, `events`) work on its data directory. Every command ends through [`output`], in text for people or
+//! in JSON for programs, and [`exit`] says with which code.
 
 mod args;
 mod client;

@@ -52,12 +52,14 @@ pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// One line on standard output, flushed, so that whoever reads a pipe has it at once.
+/// One line on standard output, flushed, so that whoever reads a pipe has it at once. Who has closed the pipe has seen
+/// enough.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{}", text.trim_end_matches('\n'))
-        .and_then(|()| stdout.flush())
-        .map_err(|error| unwritable(&error))
+    match writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(&error)),
+        _ => Ok(()),
+    }
 }
 
 /// The failure of writing to standard output.
@@ -95,6 +97,11 @@ pub(crate) fn printable(text: &str) -> String {
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// `text` as one word of a shell's command line.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// `Name: value` lines with the values in one column.
@@ -140,6 +147,12 @@ mod tests {
         Video:    vid
         Duration: 5 s
         ");
+    }
+
+    #[test]
+    fn a_quoted_name_is_one_word_whatever_it_holds() {
+        assert_eq!(quoted("a b.mp4"), "'a b.mp4'");
+        assert_eq!(quoted("it's; rm -rf $HOME"), r"'it'\''s; rm -rf $HOME'");
     }
 
     #[test]

@@ -118,16 +118,20 @@ impl Progress {
 }
 
 impl Lines {
+    /// How many of `parts` equal parts are done. Nothing at all is done at once.
+    fn share(&self, parts: u64) -> u64 {
+        self.done.saturating_mul(parts).checked_div(self.total).unwrap_or(parts).min(parts)
+    }
+
     /// Writes a line when another tenth is done, or when the last line is long ago.
     fn write(&mut self, now: Instant, write: impl FnOnce(&str)) {
-        let tenth = if self.total == 0 { 10 } else { (self.done.saturating_mul(10) / self.total).min(10) };
+        let tenth = self.share(10);
         if tenth <= self.tenth && now.duration_since(self.written) < LINE_EVERY {
             return;
         }
         self.tenth = self.tenth.max(tenth);
         self.written = now;
-        let percent =
-            if self.total == 0 { 100 } else { (self.done.saturating_mul(100) / self.total).min(100) };
+        let percent = self.share(100);
         match self.unit {
             Unit::Bytes => {
                 write(&format!("{}: {percent} % ({} of {})", self.label, size(self.done), size(self.total)));

@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn what_can_no_longer_be_resumed_is_forgotten_unless_it_is_in_use() {
         let directory = tempfile::tempdir().unwrap();
-        let later = SystemTime::now() + KEPT_FOR + Duration::from_secs(60);
+        let later = SystemTime::now() + KEPT_FOR + Duration::from_mins(1);
         let mut memory = open(directory.path(), &source(), "https://a").unwrap();
         memory.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
         forget_old(directory.path(), later);

@@ -20,6 +20,8 @@ use crate::transfer::{Baseline, Stored};
 
 /// The platform notices a stored object at once; after this long something is wrong with it.
 const NOTICED_WITHIN: Duration = Duration::from_mins(2);
+/// Between two looks at a video that takes its time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The most that the API gives at once.
 const EVENTS_A_PAGE: u32 = 100;
 
@@ -41,7 +43,8 @@ pub(crate) async fn until_done(
     stored: &Stored,
     limit: Option<Duration>,
 ) -> Result<Outcome, Failure> {
-    let progress = Progress::new(output, &format!("Processing {}", stored.video_id), Unit::Percent, 100);
+    let name = stored.s3_key.rest().rsplit('/').next().unwrap_or_default();
+    let progress = Progress::new(output, &format!("Processing {name}"), Unit::Percent, 100);
     let outcome = poll(client, stored, limit, &progress).await;
     progress.end();
     outcome
@@ -57,7 +60,7 @@ async fn poll(
     let begun = Instant::now();
     let mut waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(3))
+        .with_max_delay(LONGEST_PAUSE)
         .with_factor(1.3)
         .without_max_times()
         .build();
@@ -83,7 +86,7 @@ async fn poll(
                 "the file is stored, but the platform has not taken notice of it",
             ));
         }
-        let wait = waits.next().unwrap_or(Duration::from_secs(3));
+        let wait = waits.next().unwrap_or(LONGEST_PAUSE);
         tokio::time::sleep(limit.map_or(wait, |limit| wait.min(limit.saturating_sub(passed)))).await;
     }
 }

@@ -34,10 +34,10 @@ pub(crate) enum ClientError {
     },
     /// The API answered with an error.
     #[error("the API answered with status {}", .0.status)]
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// The object store answered with an error.
     #[error("the object store answered with status {}", .0.status)]
-    Storage(StorageError),
+    Storage(Box<StorageError>),
     /// The server's answer is not what its contract says.
     #[error("{address} gave an answer that this version does not understand: {reason}")]
     Unexpected {
@@ -159,7 +159,7 @@ impl From<ClientError> for Failure {
                 what,
                 "check the network and the server's load, then try again",
             ),
-            ClientError::Problem(problem) => problem.into(),
+            ClientError::Problem(problem) => (*problem).into(),
             ClientError::Storage(error) => storage_failure(&error),
             ClientError::Unexpected { .. } => Failure::new(
                 Exit::Failed,
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_store_error_is_read_from_its_xml() {
         let body = r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>PreconditionFailed</Code><Message>At least one of the pre-conditions you specified did not hold</Message><RequestId>R1</RequestId><HostId>h</HostId></Error>"#;
-        let failure = Failure::from(ClientError::Storage(StorageError::read(412, body)));
+        let failure = Failure::from(ClientError::Storage(Box::new(StorageError::read(412, body))));
         insta::assert_snapshot!(failure.line(), @"error: the object store refused the upload: PreconditionFailed, At least one of the pre-conditions you specified did not hold (HTTP 412, request R1); there is already a file at this place: choose another --path or --name, or leave out --no-overwrite");
         assert_eq!(failure.exit, Exit::Refused);
     }
@@ -215,6 +215,6 @@ mod tests {
     fn a_store_error_without_a_body_keeps_its_status() {
         let error = StorageError::read(503, "");
         assert_eq!((error.status, error.code.as_str()), (503, ""));
-        assert!(ClientError::Storage(error).is_transient());
+        assert!(ClientError::Storage(Box::new(error)).is_transient());
     }
 }

@@ -83,16 +83,14 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         let unnamed = if problem.status >= 500 { "the API failed" } else { "the API refused the request" };
         let title = problem.title.clone().unwrap_or_else(|| unnamed.to_owned());
-        let mut what = match &problem.detail {
-            Some(detail) if detail.trim_end_matches('.') != title => {
-                format!("{title}: {}", detail.trim_end_matches('.'))
-            }
-            _ => title,
-        };
         let mut context = vec![format!("HTTP {}", problem.status)];
         context.extend(problem.field.as_ref().map(|field| format!("field `{field}`")));
         context.extend(problem.request_id.as_ref().map(|id| format!("request {id}")));
-        what.push_str(&format!(" ({})", context.join(", ")));
+        let context = context.join(", ");
+        let what = match problem.detail.as_deref().map(|detail| detail.trim_end_matches('.')) {
+            Some(detail) if detail != title => format!("{title}: {detail} ({context})"),
+            _ => format!("{title} ({context})"),
+        };
         let mut failure = Failure::new(problem.exit(), what, problem.todo()).with("status", problem.status);
         let members = [
             ("type", problem.kind.map(Value::from)),

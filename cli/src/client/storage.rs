@@ -113,9 +113,9 @@ impl Storage {
         if body.contains("<Error>") {
             let mut error = StorageError::read(200, &body);
             if error.code.is_empty() {
-                error.code = "InternalError".to_owned();
+                "InternalError".clone_into(&mut error.code);
             }
-            return Err(ClientError::Storage(error));
+            return Err(ClientError::Storage(Box::new(error)));
         }
         let completed: Completed = quick_xml::de::from_str(&body).unwrap_or_default();
         Ok(completed.etag.map(|etag| etag.trim_matches('"').to_owned()))
@@ -134,7 +134,7 @@ impl Storage {
             return Ok(answer);
         }
         let body = self.text(answer).await?;
-        Err(ClientError::Storage(StorageError::read(status.as_u16(), &body)))
+        Err(ClientError::Storage(Box::new(StorageError::read(status.as_u16(), &body))))
     }
 
     async fn text(&self, mut answer: Response) -> Result<String, ClientError> {

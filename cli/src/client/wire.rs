@@ -1,4 +1,5 @@
-//! What goes over the wire, as far as this command reads or writes it. The contract is the API's OpenAPI document.
+//! What goes over the wire, as far as this command reads or writes it. The contract is what
+//! the API says of itself (`GET /openapi.json`).
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::stopped;
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, quoted};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,8 +41,11 @@ pub(crate) struct Arguments {
     /// Port of the API on 127.0.0.1; 0 takes any free one
     #[arg(long, value_name = "PORT", default_value = "8080")]
     port: u16,
-    /// Web pages that may call the API from a browser, such as https://app.example.com (repeatable; default: all)
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        help = "Web pages that may call the API from a browser, such as https://app.example.com (repeatable; default: all)"
+    )]
     cors_origin: Vec<String>,
     /// Videos processed at the same time (default: one for every four cores)
     #[arg(long, value_name = "N")]
@@ -176,17 +179,17 @@ fn not_started(error: &anyhow::Error) -> Failure {
 
 fn welcome(addresses: &Addresses, data_dir: &Path) -> String {
     let Addresses { api, s3, cdn } = addresses;
-    let data_dir = data_dir.display();
+    let (shown, data_dir) = (data_dir.display(), quoted(&data_dir.display().to_string()));
     format!(
         "Streamio is running.
 
   API           {api}
   Object store  {s3}
   CDN           {cdn}
-  Data          {data_dir}
+  Data          {shown}
 
 In another terminal:
-  streamio project create acme --data '{data_dir}'
+  streamio project create acme --data {data_dir}
   export STREAMIO_URL={api} STREAMIO_API_KEY=…      # the key that it printed
   streamio upload clip.mp4 --wait
 

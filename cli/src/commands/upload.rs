@@ -16,7 +16,7 @@ use crate::args::Connection;
 use crate::client::wire::{UploadRequest, VideoAnswer};
 use crate::client::{Client, is_exposed};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, size};
+use crate::output::{Output, quoted, size};
 use crate::resume;
 use crate::transfer::source::Source;
 use crate::transfer::standing::{Stage, Standing};
@@ -40,6 +40,7 @@ run the same command again: it sends only what is missing. What is remembered of
 /// {videoId, s3Key, mp4Key, hlsKey, …}, with --wait the video's status view.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// The file
     file: PathBuf,
@@ -91,6 +92,15 @@ struct Uploaded<'a> {
     resumed_bytes: u64,
 }
 
+/// How long the command runs.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// The file is in the object store.
+    Stored,
+    /// The video's processing has ended, or this long has passed.
+    Done(Option<Duration>),
+}
+
 fn metadata(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -132,14 +142,14 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         needs_baseline: arguments.wait,
         standing: standing.clone(),
     };
-    let wait = arguments.wait.then_some(arguments.wait_timeout);
+    let until = if arguments.wait { Until::Done(arguments.wait_timeout) } else { Until::Stored };
     tokio::select! {
-        outcome = upload(&transfer, wait) => outcome,
+        outcome = upload(&transfer, until) => outcome,
         () = stopped() => Err(standing.interrupted()),
     }
 }
 
-async fn upload(transfer: &Transfer, wait: Option<Option<Duration>>) -> Result<(), Failure> {
+async fn upload(transfer: &Transfer, until: Until) -> Result<(), Failure> {
     let begun = Instant::now();
     let stored = transfer.run().await?;
     transfer.standing.set(Stage::Stored(stored.video_id.clone()));
@@ -151,9 +161,9 @@ async fn upload(transfer: &Transfer, wait: Option<Option<Duration>>) -> Result<(
         begun.elapsed().as_secs_f64(),
         stored.video_id
     );
-    match wait {
-        None => answer(transfer.output, &stored, bytes, &summary),
-        Some(limit) => {
+    match until {
+        Until::Stored => answer(transfer.output, &stored, bytes, &summary),
+        Until::Done(limit) => {
             transfer.output.note(&summary);
             finish(transfer, until_done(&transfer.client, transfer.output, &stored, limit).await?)
         }
@@ -182,7 +192,9 @@ fn finish(transfer: &Transfer, outcome: Outcome) -> Result<(), Failure> {
         Outcome::Ready(answer) => {
             show(&answer)?;
             if let Some(outputs) = &answer.status.outputs {
-                transfer.output.note(&format!("\nPlay it: streamio playback-url '{}'", outputs.hls_key));
+                transfer
+                    .output
+                    .note(&format!("\nPlay it: streamio playback-url {}", quoted(outputs.hls_key.as_str())));
             }
             Ok(())
         }
@@ -202,7 +214,8 @@ fn errored(answer: &VideoAnswer, error: &VideoError) -> Failure {
     let todo = if error.retryable {
         format!("try once more with `streamio video reprocess {}`", answer.status.video_id)
     } else {
-        "upload another file".to_owned()
+        // The message says it itself.
+        String::new()
     };
     let what = format!(
         "no video could be made of the upload: {} ({})",

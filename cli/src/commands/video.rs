@@ -230,8 +230,10 @@ where
 {
     let limit = if paging.all { Some(LARGEST_PAGE) } else { paging.limit };
     let mut page = fetch(limit, paging.after.clone()).await?;
-    while paging.all {
-        let Some(cursor) = page.next_cursor.take() else { break };
+    if !paging.all {
+        return Ok(page);
+    }
+    while let Some(cursor) = page.next_cursor.take() {
         let next = fetch(limit, Some(cursor.clone())).await?;
         if next.next_cursor.as_ref() == Some(&cursor) {
             return Err(Failure::new(

@@ -66,6 +66,7 @@ async fn each_part_is_tried_again_on_its_own() {
     assert_eq!(fake.state().store.objects[KEY], CONTENT);
     assert_eq!(parts_sent(&fake), ["1", "2", "2", "2", "3", "4", "5"]);
     assert_eq!(run.stderr.matches("part 2: ").count(), 3, "{run:?}");
+    assert!(run.stderr.contains("100 % (18 B of 18 B)"), "what was sent in vain counts: {run:?}");
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use tokio::net::TcpListener;
 
 use crate::fake::{Fake, Fault, problem};
@@ -52,7 +54,7 @@ async fn each_problem_has_one_line_and_an_exit_code() {
         fake.fault("GET /videos/", std::iter::repeat_n(problem, 8));
         let run = show(&fake, &["--quiet"]).await;
         assert_eq!(run.stdout, "");
-        lines.push_str(&format!("{} {}", run.code.unwrap_or(-1), run.stderr));
+        write!(lines, "{} {}", run.code.unwrap_or(-1), run.stderr).unwrap();
     }
     insta::assert_snapshot!(lines, @r"
     4 error: A parameter or header is invalid: `asOf` is not a time (HTTP 400, field `asOf`, request req_0123456789)
@@ -188,7 +190,7 @@ async fn without_a_usable_key_nothing_is_sent() {
             command.env("STREAMIO_API_KEY", key);
         }
         let run = run(command).await;
-        lines.push_str(&format!("{} {}", run.code.unwrap_or(-1), run.stderr));
+        write!(lines, "{} {}", run.code.unwrap_or(-1), run.stderr).unwrap();
     }
     assert!(fake.seen("").is_empty());
     insta::assert_snapshot!(lines, @r"

@@ -49,8 +49,8 @@ async fn waiting_ends_when_the_video_can_be_played() {
     --- stderr
     Uploading clip.mp4: 100 % (11 B of 11 B)
     Uploaded clip.mp4 (11 B in N s) as vid_vzupqv3n6bto4qbxksyw62q3re
-    Processing vid_vzupqv3n6bto4qbxksyw62q3re: 40 %
-    Processing vid_vzupqv3n6bto4qbxksyw62q3re: 100 %
+    Processing clip.mp4: 40 %
+    Processing clip.mp4: 100 %
 
     Play it: streamio playback-url 'processed/acme/clip.mp4.hls/master.m3u8'
     ");
@@ -92,7 +92,6 @@ async fn a_video_that_cannot_be_made_is_exit_code_6_with_its_reason() {
     {
       "code": "not_media",
       "exitCode": 6,
-      "hint": "upload another file",
       "kind": "video_errored",
       "message": "no video could be made of the upload: The file is not a media file; upload a video (not_media)",
       "retryable": false,

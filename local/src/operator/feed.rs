@@ -81,7 +81,10 @@ impl Operator {
             }
         }
         last.iter().try_for_each(&mut each).map_err(OperatorError::Write)?;
-        while follow {
+        if !follow {
+            return Ok(());
+        }
+        loop {
             grown.borrow_and_update();
             while let Some(commits) = next(&self.log, &mut position, &mut damaged).await? {
                 commits
@@ -91,10 +94,9 @@ impl Operator {
                     .map_err(OperatorError::Write)?;
             }
             if grown.changed().await.is_err() {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Writes all commits that the log has now, in the order in which they were recorded, one JSON object in a line, with
