@@ -7,6 +7,7 @@ use streamio_events::commit::{Commit, CommitHash, Head, NewCommit};
 use streamio_events::event::RecordedEvent;
 use streamio_events::id::CommitId;
 use streamio_events::log::admit;
+use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 fn data() -> impl Strategy<Value = Value> {
@@ -85,7 +86,10 @@ proptest! {
 
     #[test]
     fn the_hash_covers_everything(one in commit(), other in commit(), added in event()) {
+        let project = one.stream.project_id().clone();
         let mut variants = vec![
+            Commit { stream: StreamId::grants(project.clone(), added.at, 0), ..one.clone() },
+            Commit { stream: StreamId::Project(project), ..one.clone() },
             Commit { stream: other.stream, ..one.clone() },
             Commit { first: other.first, ..one.clone() },
             Commit { id: other.id, ..one.clone() },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use streamio_events::commit::{Commit, NewCommit};
@@ -13,6 +14,7 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 pub(crate) fn commit(cause: &str, events: usize) -> NewCommit {
     let at = Timestamp::from_unix_seconds(1_767_323_045);
@@ -99,7 +101,11 @@ async fn no_change_ever_appears_before_a_position_that_was_seen() {
         let last = seen.last().map_or(0, |(position, _)| *position);
         let page = reader.changes_after(last, 3).await.unwrap();
         if page.is_empty() {
-            woken.changed().await.unwrap();
+            tokio::select! {
+                woken = woken.changed() => woken.unwrap(),
+                // A writer that failed ends the test; it would otherwise wait for events that never come.
+                Some(ended) = writers.join_next() => ended.unwrap(),
+            }
         }
         seen.extend(page);
     }
@@ -136,8 +142,9 @@ async fn an_append_through_another_handle_wakes_too() {
     for n in 0..3 {
         other.append(&stream(n), Expected::Any, commit("a", 1)).await.unwrap();
         let position = other.last_position().await.unwrap();
-        // Without a wake-up this waits for ever, and the test runner ends it.
-        woken.wait_for(|known| *known >= position).await.unwrap();
+        // The limit is no measure of anything: it makes a wake-up that never comes a failure.
+        let wake_up = woken.wait_for(|known| *known >= position);
+        timeout(Duration::from_mins(1), wake_up).await.expect("a wake-up").unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Several real processes on one file, and what is left when one is killed in the middle of its work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,6 @@ use streamio_events::audit;
 use streamio_events::commit::Commit;
 use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected};
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::stream::StreamId;
 use tokio::task::JoinSet;
 
 use super::sqlite_feed::{commit, stream};
@@ -58,6 +57,12 @@ fn writer_process() {
     });
 }
 
+/// What a writer process says, with its name.
+enum Heard {
+    Acknowledged(usize, String),
+    Ended(usize),
+}
+
 /// A writer process, killed when it is dropped.
 struct Writer {
     child: Child,
@@ -65,7 +70,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(log: &Path, name: usize, acknowledged: Sender<(usize, String)>) -> Self {
+    fn start(log: &Path, name: usize, heard: Sender<Heard>) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sqlite_processes::writer_process", "--ignored", "--nocapture"])
             .env(PATH, log)
@@ -83,10 +88,11 @@ impl Writer {
                     line.strip_prefix("acknowledged ").and_then(|told| told.strip_suffix('\n'))
                 {
                     // The test has failed already when nobody listens.
-                    let _ = acknowledged.send((name, told.to_owned()));
+                    let _ = heard.send(Heard::Acknowledged(name, told.to_owned()));
                 }
                 line.clear();
             }
+            let _ = heard.send(Heard::Ended(name));
         });
         Self { child, listener: Some(listener) }
     }
@@ -109,20 +115,29 @@ impl Drop for Writer {
 }
 
 /// Receives until each of `writers` has acknowledged `more` further commits.
-fn await_progress(
-    receiver: &Receiver<(usize, String)>,
-    all: &mut Vec<(usize, String)>,
-    writers: &[usize],
-    more: usize,
-) {
+fn await_progress(receiver: &Receiver<Heard>, all: &mut Vec<String>, writers: &[usize], more: usize) {
     let mut missing: BTreeMap<usize, usize> = writers.iter().map(|writer| (*writer, more)).collect();
     while missing.values().any(|missing| *missing > 0) {
-        let (writer, told) = receiver.recv().expect("the writers go on");
-        if let Some(missing) = missing.get_mut(&writer) {
-            *missing = missing.saturating_sub(1);
+        match receiver.recv().unwrap() {
+            Heard::Acknowledged(writer, told) => {
+                if let Some(missing) = missing.get_mut(&writer) {
+                    *missing = missing.saturating_sub(1);
+                }
+                all.push(told);
+            }
+            Heard::Ended(writer) => {
+                assert!(!missing.contains_key(&writer), "writer {writer} ended by itself")
+            }
         }
-        all.push((writer, told));
     }
+}
+
+/// What has been said so far.
+fn take(heard: impl Iterator<Item = Heard>, all: &mut Vec<String>) {
+    all.extend(heard.filter_map(|heard| match heard {
+        Heard::Acknowledged(_, told) => Some(told),
+        Heard::Ended(_) => None,
+    }));
 }
 
 #[test]
@@ -136,7 +151,7 @@ fn a_killed_process_loses_nothing_acknowledged_and_stops_nobody() {
     await_progress(&receiver, &mut acknowledged, &[0, 1, 2], 150);
     writers[0].kill();
     // What the others had said before they could notice is not counted: they must go on after it.
-    acknowledged.extend(receiver.try_iter());
+    take(receiver.try_iter(), &mut acknowledged);
     await_progress(&receiver, &mut acknowledged, &[1, 2], 150);
     writers[0] = Writer::start(&path, 3, sender.clone());
     await_progress(&receiver, &mut acknowledged, &[3], 50);
@@ -144,22 +159,22 @@ fn a_killed_process_loses_nothing_acknowledged_and_stops_nobody() {
         writer.kill();
     }
     drop(sender);
-    acknowledged.extend(receiver);
+    take(receiver.into_iter(), &mut acknowledged);
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let log = SqliteLog::open(&path).unwrap();
-        let mut there: BTreeMap<String, StreamId> = BTreeMap::new();
+        let mut there = BTreeSet::new();
         for n in 0..STREAMS {
             let commits = log.read_to_end(&stream(n), 1).await.unwrap();
             let known = log.head(&stream(n)).await.unwrap();
             assert_eq!(audit::verify(&stream(n), &commits, Some(known)), Ok(known));
             for commit in commits {
-                there.insert(format!("{} {} {}", commit.stream, commit.first, commit.id), commit.stream);
+                there.insert(format!("{} {} {}", commit.stream, commit.first, commit.id));
             }
         }
-        for (writer, told) in &acknowledged {
-            assert!(there.contains_key(told), "writer {writer} was told of {told}, which is not there");
+        for told in &acknowledged {
+            assert!(there.contains(told), "{told} was acknowledged and is not there");
         }
         let more = log.append(&stream(0), Expected::Any, commit("after all", 1)).await.unwrap();
         assert!(!more.repeated);
