@@ -4,19 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
 use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use streamio_edge::config::EdgeConfig;
 use streamio_edge::port::Ports;
 use streamio_edge::{Context, Edge, MAX_BODY_BYTES, Served};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::service_fn;
 
 use crate::clock;
+use crate::http_server::{self, DRAIN};
 use crate::secrets::random;
 
 /// How long a request may take, its body included.
@@ -36,15 +36,15 @@ impl Api {
 
     /// Serves until `stop`, then lets the requests that it has begun finish.
     pub(crate) async fn serve(self, stop: CancellationToken) {
-        let router = Router::new().fallback(answer).with_state(self.edge);
-        let served = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(error = %error, "the API's server has ended");
-        }
+        http_server::serve(self.listener, DRAIN, stop.cancelled(), |_| {
+            let edge = Arc::clone(&self.edge);
+            service_fn(move |request| answer(Arc::clone(&edge), request))
+        })
+        .await;
     }
 }
 
-async fn answer(State(edge): State<Arc<Edge>>, request: Request) -> Result<Response<Body>, Infallible> {
+async fn answer(edge: Arc<Edge>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = tokio::time::Instant::now();
     let response = match tokio::time::timeout(TIMEOUT, exchange(&edge, request)).await {
@@ -52,10 +52,10 @@ async fn answer(State(edge): State<Arc<Edge>>, request: Request) -> Result<Respo
         Err(_) => plain(StatusCode::REQUEST_TIMEOUT),
     };
     log(&method, &path, &response, begun.elapsed());
-    Ok(response.map(Body::from))
+    Ok(response.map(Full::new))
 }
 
-async fn exchange(edge: &Edge, request: Request) -> Response<Bytes> {
+async fn exchange(edge: &Edge, request: Request<Incoming>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),

@@ -92,7 +92,13 @@ impl DataDir {
     pub fn lock(&self) -> Result<DataDirLock, DataDirError> {
         let path = self.path.join("platform.lock");
         let io = |source| DataDirError::Io { doing: "open", path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(io)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(DataDirLock { _file: file }),
             Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse(self.path.clone())),

@@ -107,7 +107,8 @@ impl Consumer {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) => {
-                    return quarantine::report(&self.log, clock::now(), &commit.stream, commit.first, &error).await;
+                    return quarantine::report(&self.log, clock::now(), &commit.stream, commit.first, &error)
+                        .await;
                 }
             }
         }
@@ -123,7 +124,13 @@ impl Consumer {
                     return (changes.into_iter().map(|(_, commit)| commit).collect(), end);
                 }
                 Err(ChangesError::Damaged { position, stream, reason }) => {
-                    tracing::error!(consumer = self.name, stream, position, reason, "a damaged commit is passed over");
+                    tracing::error!(
+                        consumer = self.name,
+                        stream,
+                        position,
+                        reason,
+                        "a damaged commit is passed over"
+                    );
                     return (Vec::new(), position);
                 }
                 Err(error) => {

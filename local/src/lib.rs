@@ -11,6 +11,7 @@ mod clock;
 pub mod data_dir;
 mod edge_ports;
 mod feed;
+mod http_server;
 mod objects;
 pub mod operator;
 pub mod platform;

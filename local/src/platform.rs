@@ -130,7 +130,13 @@ impl Platform {
         let key_pairs = key_pairs(&secrets)?;
         let cdn_config = cdn_config(&addresses, &key_pairs)?;
         let origin = cdn::StoreOrigin::new(store, PROCESSED_BUCKET);
-        let cdn = cdn::serve(listeners.cdn, origin, cdn_config, Arc::new(clock::now), stop.clone().cancelled_owned());
+        let cdn = cdn::serve(
+            listeners.cdn,
+            origin,
+            cdn_config,
+            Arc::new(clock::now),
+            stop.clone().cancelled_owned(),
+        );
         tasks.spawn(async move {
             if let Err(error) = cdn.await {
                 tracing::error!(error = %error, "the CDN's server has ended");
@@ -185,7 +191,8 @@ impl Listeners {
                 format!("cannot listen on port {port}; choose another with --port, or 0 for any free one")
             })?,
         };
-        let listeners = Self { api, s3: bind_preferably(last.s3).await?, cdn: bind_preferably(last.cdn).await? };
+        let listeners =
+            Self { api, s3: bind_preferably(last.s3).await?, cdn: bind_preferably(last.cdn).await? };
         let ports = LastPorts {
             api: listeners.api.local_addr()?.port(),
             s3: listeners.s3.local_addr()?.port(),
@@ -246,7 +253,8 @@ fn worker_environment(
 }
 
 fn key_pairs(secrets: &Secrets) -> anyhow::Result<KeyPairs> {
-    let private_key = PrivateKey::from_pem(&secrets.cdn_private_key).context("the CDN's key in secrets.json")?;
+    let private_key =
+        PrivateKey::from_pem(&secrets.cdn_private_key).context("the CDN's key in secrets.json")?;
     let id = secrets.cdn_key_pair_id.clone();
     Ok(KeyPairs::new(&id.clone(), [(id, private_key)])?)
 }

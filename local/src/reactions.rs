@@ -53,13 +53,14 @@ impl Reactions {
     pub(crate) async fn start(self, stop: &CancellationToken, tasks: &TaskTracker) {
         let this = Arc::new(self);
         let views = this.consumer("views", |commit| !is_quarantine(commit));
-        while views.pass(&|project_id, video_id| {
-            let this = Arc::clone(&this);
-            async move {
-                refresh(&this.log, &this.store, &this.policy, &project_id, &video_id).await.map(drop)
-            }
-        })
-        .await
+        while views
+            .pass(&|project_id, video_id| {
+                let this = Arc::clone(&this);
+                async move {
+                    refresh(&this.log, &this.store, &this.policy, &project_id, &video_id).await.map(drop)
+                }
+            })
+            .await
         {}
         this.take_up().await;
 

@@ -56,7 +56,12 @@ struct Inner {
 
 impl Runner {
     /// A runner of at most `concurrency` workers at a time. `run` tells this run of the platform from earlier ones.
-    pub(crate) fn new(log: Arc<dyn EventLog>, worker: WorkerCommand, concurrency: usize, run: String) -> Self {
+    pub(crate) fn new(
+        log: Arc<dyn EventLog>,
+        worker: WorkerCommand,
+        concurrency: usize,
+        run: String,
+    ) -> Self {
         let inner = Inner {
             log,
             worker,
@@ -122,7 +127,9 @@ impl Inner {
             }
             Ok(_) => {}
             // The sweep finds the silent attempt.
-            Err(error) => tracing::error!(video.id = %job.video_id, task, error = %error, "the end of a worker could not be recorded"),
+            Err(error) => {
+                tracing::error!(video.id = %job.video_id, task, error = %error, "the end of a worker could not be recorded")
+            }
         }
     }
 

@@ -64,9 +64,14 @@ impl SqliteViewStore {
     }
 
     /// Remembers that `consumer` has read the log to `position`.
-    pub(crate) async fn set_cursor(&self, consumer: &'static str, position: u64) -> Result<(), ViewStoreError> {
+    pub(crate) async fn set_cursor(
+        &self,
+        consumer: &'static str,
+        position: u64,
+    ) -> Result<(), ViewStoreError> {
         self.run(move |connection| {
-            let upsert = "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = excluded.position";
+            let upsert =
+                "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = excluded.position";
             connection.prepare_cached(upsert)?.execute(params![consumer, integer(position)]).map(drop)
         })
         .await
@@ -86,19 +91,19 @@ impl SqliteViewStore {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ViewStoreError> {
         let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || {
-            work(&connection.lock().unwrap_or_else(PoisonError::into_inner))
-        })
-        .await
-        .map_err(|error| ViewStoreError::Unavailable(error.into()))?
-        .map_err(|error| ViewStoreError::Unavailable(error.into()))
+        tokio::task::spawn_blocking(move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await
+            .map_err(|error| ViewStoreError::Unavailable(error.into()))?
+            .map_err(|error| ViewStoreError::Unavailable(error.into()))
     }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     // What a power failure takes away is read from the log again.
-    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;")?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;",
+    )?;
     Ok(connection)
 }
 
@@ -139,7 +144,11 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<VideoRow> {
 
 #[async_trait]
 impl ViewStore for SqliteViewStore {
-    async fn get(&self, project_id: &ProjectId, video_id: &VideoId) -> Result<Option<VideoRow>, ViewStoreError> {
+    async fn get(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoRow>, ViewStoreError> {
         let (project_id, video_id) = (project_id.to_string(), video_id.to_string());
         self.run(move |connection| {
             connection
@@ -224,8 +233,12 @@ impl ViewStore for SqliteViewStore {
         let (project_id, video_id) = (row.video.project_id.to_string(), row.video.video_id.to_string());
         let (version, until) = (integer(row.video.version), until.map(Timestamp::unix_millis));
         self.run(move |connection| {
-            let update = "UPDATE videos SET due_at = ?4 WHERE project_id = ?1 AND video_id = ?2 AND version = ?3";
-            connection.prepare_cached(update)?.execute(params![project_id, video_id, version, until]).map(drop)
+            let update =
+                "UPDATE videos SET due_at = ?4 WHERE project_id = ?1 AND video_id = ?2 AND version = ?3";
+            connection
+                .prepare_cached(update)?
+                .execute(params![project_id, video_id, version, until])
+                .map(drop)
         })
         .await
     }

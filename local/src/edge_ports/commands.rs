@@ -22,7 +22,8 @@ impl LogCommands {
         let unavailable = |error: Cause| CommandError::Unavailable(error);
         let current = load(&self.0, project, video).await.map_err(|error| unavailable(error.into()))?;
         // The same command once more: its commit is there, and what it would decide now is no longer the question.
-        let known = self.0.find(&current.stream(), commit).await.map_err(|error| unavailable(error.into()))?;
+        let known =
+            self.0.find(&current.stream(), commit).await.map_err(|error| unavailable(error.into()))?;
         let video = if known.is_some() {
             current
         } else {

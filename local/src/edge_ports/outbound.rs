@@ -27,7 +27,8 @@ impl HttpOutbound {
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let answer: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(failed)?.into();
         let (head, body) = answer.into_parts();
-        let body = http_body_util::Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(OutboundError)?;
+        let body =
+            http_body_util::Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(OutboundError)?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
     }
 }

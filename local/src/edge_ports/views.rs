@@ -40,8 +40,7 @@ fn place(after: Option<&str>) -> Result<u64, ViewError> {
 impl Views for LogViews {
     async fn video(&self, project: &ProjectId, id: &VideoId) -> Result<Option<VideoStatus>, ViewError> {
         // The log is at hand, so what was just recorded is seen.
-        let row =
-            refresh(&self.log, &self.store, &self.policy, project, id).await.map_err(unavailable)?;
+        let row = refresh(&self.log, &self.store, &self.policy, project, id).await.map_err(unavailable)?;
         Ok(row.status)
     }
 

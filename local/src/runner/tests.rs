@@ -28,8 +28,7 @@ async fn append(log: &MemoryLog, body: EventBody) {
 /// A log with one attempt dispatched, and its job.
 async fn dispatched() -> (MemoryLog, Job) {
     let log = MemoryLog::new();
-    let object =
-        ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: "01".to_owned() };
+    let object = ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: "01".to_owned() };
     let uploaded = object_created(&video(&log).await, object).unwrap();
     append(&log, uploaded.events[0].clone()).await;
     let Step::Append(decision) =
@@ -39,7 +38,9 @@ async fn dispatched() -> (MemoryLog, Job) {
     };
     append(&log, decision.events[0].clone()).await;
     let job = video(&log).await.job.unwrap();
-    assert!(matches!(&decision.events[0], EventBody::ProcessingDispatched(ProcessingDispatched { job: it }) if *it == job));
+    assert!(
+        matches!(&decision.events[0], EventBody::ProcessingDispatched(ProcessingDispatched { job: it }) if *it == job)
+    );
     (log, job)
 }
 

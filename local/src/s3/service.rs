@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use s3s::dto::Range;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, s3_error};
-use tower::util::BoxCloneService;
+use tower::util::BoxCloneSyncService;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
@@ -59,7 +59,7 @@ impl Context {
 }
 
 /// The service of one store.
-pub(super) type S3 = BoxCloneService<Request<Incoming>, Response<Body>, Infallible>;
+pub(super) type S3 = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
 /// Builds the service.
 pub(super) fn service(store: Store, config: Config) -> S3 {
@@ -91,7 +91,7 @@ pub(super) fn service(store: Store, config: Config) -> S3 {
         )
         .max_age(PREFLIGHT_AGE);
     let handle = tower::service_fn(move |request| front.clone().handle(request));
-    BoxCloneService::new(tower::ServiceBuilder::new().layer(cors).service(handle))
+    BoxCloneSyncService::new(tower::ServiceBuilder::new().layer(cors).service(handle))
 }
 
 #[derive(Clone)]
@@ -118,7 +118,10 @@ impl Front {
             tracing::error!(request.id = request_id, %method, path, status, duration_ms, error, "S3 request failed");
         } else if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(request.id = request_id, %method, path, status, duration_ms, "S3 request broke the server");
-        } else if response.status().is_client_error() || response.status().is_server_error() {
+        } else if method != Method::HEAD
+            && (response.status().is_client_error() || response.status().is_server_error())
+        {
+            // A HEAD asks whether something is there, and is answered either way.
             tracing::info!(request.id = request_id, %method, path, status, duration_ms, "S3 request refused");
         } else {
             tracing::debug!(request.id = request_id, %method, path, status, duration_ms, "S3 request served");

@@ -111,7 +111,11 @@ async fn cursors_survive_and_a_file_that_is_no_view_store_is_begun_anew() {
     store.set_cursor("react", 9).await.unwrap();
     drop(store);
     assert_eq!(SqliteViewStore::open(&path).unwrap().cursor("react").await.unwrap(), 9);
-    std::fs::write(&path, "this is no database, and long enough to be told from one that is empty".repeat(20)).unwrap();
+    std::fs::write(
+        &path,
+        "this is no database, and long enough to be told from one that is empty".repeat(20),
+    )
+    .unwrap();
     assert_eq!(SqliteViewStore::open(&path).unwrap().cursor("react").await.unwrap(), 0);
 }
 
