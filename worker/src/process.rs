@@ -295,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn dropping_an_encoder_kills_its_group_even_while_it_is_paused() {
         let mut encoder =
-            shell("echo out_time_us=$$; echo progress=continue; sleep 600 & wait").start().unwrap();
+            shell("sleep 600 & echo out_time_us=$!; echo progress=continue; wait").start().unwrap();
         let mut progress = encoder.progress();
         let pid = progress
             .wait_for(|report| report.out_time.is_some())

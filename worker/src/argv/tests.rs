@@ -84,8 +84,7 @@ fn every_output_drops_the_metadata_of_the_source() {
 
 #[test]
 fn nothing_may_be_opened_but_the_relay_and_containers_without_references() {
-    let args =
-        argv(&Plan { duration: None, video: None, audio: vec![audio(1)] }, SOURCE);
+    let args = argv(&Plan { duration: None, video: None, audio: vec![audio(1)] }, SOURCE);
     let before_input = &args[..args.iter().position(|arg| arg == "-i").unwrap()];
     let value = |name: &str| &before_input[before_input.iter().position(|arg| arg == name).unwrap() + 1];
     assert_eq!(value("-protocol_whitelist"), "http,tcp");

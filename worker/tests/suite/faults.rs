@@ -33,13 +33,16 @@ async fn failed(platform: &Platform, job: &Job) -> VideoError {
     }
 }
 
-/// A film of 7 MB, which the relay reads in four blocks.
+/// A film of 46 MB in 22 blocks, of which the relay keeps 12: FFmpeg reads from storage what ffprobe has not seen.
 fn large_film(platform: &Platform) -> Vec<u8> {
-    let args = format!("{} -c:v rawvideo -pix_fmt yuv420p", picture("320x240", 30, 2));
+    let args = format!("{} -c:v rawvideo -pix_fmt yuv420p", picture("640x480", 25, 4));
     let film = std::fs::read(make(&platform.workshop(), "large.nut", &args)).unwrap();
-    assert!(film.len() > 6 * 1024 * 1024, "{}", film.len());
+    assert!(film.len() > 45_000_000, "{}", film.len());
     film
 }
+
+/// Far behind what ffprobe reads.
+const LATE_READ: u32 = 15;
 
 fn unavailable() -> StorageError {
     StorageError::Unavailable { operation: "test", source: "no route to host".into() }
@@ -69,7 +72,7 @@ async fn a_source_that_cannot_be_read_to_its_end_is_not_published_as_a_shorter_o
     let reads = AtomicU32::new(0);
     platform.storage.on_each_operation(move |operation, key| {
         let source = operation == "GetObject" && key.starts_with("projects/");
-        (source && reads.fetch_add(1, Ordering::SeqCst) >= 2).then(unavailable)
+        (source && reads.fetch_add(1, Ordering::SeqCst) >= LATE_READ).then(unavailable)
     });
     assert_eq!(failed(&platform, &job).await.code, "storage_unavailable");
 }

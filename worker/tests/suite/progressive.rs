@@ -36,10 +36,14 @@ impl Bench {
     }
 
     fn progressive(&self) -> Progressive {
+        self.progressive_in_parts_of(PART)
+    }
+
+    fn progressive_in_parts_of(&self, bytes: u64) -> Progressive {
         let destination =
             Destination { storage: self.storage.clone(), bucket: "b".into(), prefix: "p/".into() };
         Progressive::new(destination, &self.scratch(), Presentation::immutable("video/mp4"))
-            .with_part_bytes(PART)
+            .with_part_bytes(bytes)
     }
 
     fn parts_sent(&self) -> usize {
@@ -93,7 +97,10 @@ async fn a_file_that_grows_is_sent_in_parts_whose_room_is_given_back() {
         assert!(bytes.len() as u64 > PART * 8);
         let path = bench.scratch().join("progressive.mp4");
         let mut file = File::create(&path).unwrap();
-        let mut progressive = bench.progressive();
+        // Parts of a size at which the last bytes of media and the index make up a whole one.
+        let (media, index) = ((mdat + length) as u64, (bytes.len() - mdat - length) as u64);
+        let part = (40_000..90_000).step_by(64).find(|part| (media - part) % part + index >= *part).unwrap();
+        let mut progressive = bench.progressive_in_parts_of(part);
         let mut growing = bytes[..mdat + length].to_vec();
         growing[mdat..mdat + 4].fill(0);
         for chunk in growing.chunks(chunk) {
@@ -101,7 +108,7 @@ async fn a_file_that_grows_is_sent_in_parts_whose_room_is_given_back() {
             progressive.step().await.unwrap();
         }
         // All whole parts but the first are sent before the index is written.
-        let sent = usize::try_from((growing.len() as u64 - PART) / PART).unwrap();
+        let sent = usize::try_from((media - part) / part).unwrap();
         while bench.parts_sent() < sent {
             progressive.step().await.unwrap();
             tokio::task::yield_now().await;
