@@ -184,8 +184,11 @@ impl<'a> Arrival<'a> {
                 _ => break,
             }
         }
-        // Until the upload is found, the next look waits for something new.
-        self.searched = status.version;
+        // As long as the generation is the old one, the next look waits for something new. A new one that is not found
+        // among the events is somebody else's, or the events lag behind the view.
+        if status.generation <= self.baseline.generation {
+            self.searched = status.version;
+        }
         Ok(None)
     }
 }

@@ -96,6 +96,8 @@ pub(crate) struct State {
     /// What `GET /videos/{id}` answers once the object is stored.
     pub(crate) views_after_upload: VecDeque<Value>,
     pub(crate) events: Vec<Value>,
+    /// What `GET /videos/{id}/events` answers one after the other, before `events`.
+    pub(crate) earlier_events: VecDeque<Vec<Value>>,
     /// Pages of `GET /videos`.
     pub(crate) list: Vec<Value>,
     /// Fixed answers by `METHOD path`.
@@ -237,7 +239,10 @@ impl State {
             ("POST", ["upload-url"]) => Some(self.grant(&seen.json(), address)),
             ("GET", ["videos"]) => Some(self.page(query)),
             ("GET", ["videos", id]) => self.view(id),
-            ("GET", ["videos", _, "events"]) => Some(json!({"data": self.events, "nextCursor": null})),
+            ("GET", ["videos", _, "events"]) => {
+                let events = self.earlier_events.pop_front().unwrap_or_else(|| self.events.clone());
+                Some(json!({"data": events, "nextCursor": null}))
+            }
             _ => self.answers.get(&format!("{} {path}", seen.method)).cloned(),
         };
         match answer {

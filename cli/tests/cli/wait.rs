@@ -74,8 +74,9 @@ async fn what_an_earlier_upload_became_is_not_taken_for_this_one() {
         state.views_after_upload =
             [view("ready", 1, 9), view("ready", 2, 15), view("processing", 3, 18), view("ready", 3, 20)]
                 .into();
-        state.events =
-            vec![completed(2, 1, &own_etag()), completed(11, 2, "another"), completed(16, 3, &own_etag())];
+        let of_others = vec![completed(2, 1, &own_etag()), completed(11, 2, "another")];
+        state.events = [of_others.clone(), vec![completed(16, 3, &own_etag())]].concat();
+        state.earlier_events = [of_others].into();
     }
     let run = upload(&fake, &place, &["--wait", "--json"]).await.ok();
     assert_eq!(run.json()["generation"], 3);

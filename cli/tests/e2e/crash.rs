@@ -17,7 +17,10 @@ async fn ends_well(platform: &Platform, video_id: &str) -> Value {
     let events = platform.events(video_id).await;
     assert_eq!(events.iter().filter(|kind| *kind == "video.ready").count(), 1, "{events:?}");
     assert_eq!(events.iter().filter(|kind| *kind == "upload.completed").count(), 1, "{events:?}");
-    assert!(!events.iter().any(|kind| kind == "processing.failed" || kind == "processing.expired"), "{events:?}");
+    assert!(
+        !events.iter().any(|kind| kind == "processing.failed" || kind == "processing.expired"),
+        "{events:?}"
+    );
     play(platform, &status).await;
     status
 }

@@ -21,7 +21,8 @@ async fn a_video_is_uploaded_played_replaced_processed_again_and_deleted() {
     let (_, mp4) = play(&platform, &second).await;
     assert_eq!(mp4.of_type("video")[0]["width"], 160);
 
-    let back = platform.get(&format!("/videos/{video_id}?asOf={}", first["updatedAt"].as_str().unwrap())).await;
+    let back =
+        platform.get(&format!("/videos/{video_id}?asOf={}", first["updatedAt"].as_str().unwrap())).await;
     assert_eq!(back, first, "time travel shows what was");
 
     let reprocessed = platform.post(&format!("/videos/{video_id}/reprocess"), &json!({})).await;
@@ -52,7 +53,8 @@ async fn the_command_line_uploads_waits_and_signs() {
     let platform = Platform::start().await;
     let file = platform.directory.path().join("my clip.mp4");
     std::fs::write(&file, clip::film(1, "320x180").await).unwrap();
-    let status = json_of(&platform.client(&["upload", file.to_str().unwrap(), "--path", "films", "--wait"]).await);
+    let status =
+        json_of(&platform.client(&["upload", file.to_str().unwrap(), "--path", "films", "--wait"]).await);
     assert_eq!(status["state"], "ready", "{status}");
     assert_eq!(status["s3Key"], "projects/acme/films/my clip.mp4");
     play(&platform, &status).await;
@@ -69,7 +71,8 @@ async fn a_large_file_goes_up_in_parts() {
     let clip = clip::padded(clip::film(1, "320x180").await, 40 * 1024 * 1024);
     let file = platform.directory.path().join("large.mp4");
     std::fs::write(&file, &clip).unwrap();
-    let status = json_of(&platform.client(&["upload", file.to_str().unwrap(), "--multipart", "--wait"]).await);
+    let status =
+        json_of(&platform.client(&["upload", file.to_str().unwrap(), "--multipart", "--wait"]).await);
     assert_eq!(status["state"], "ready", "{status}");
     assert_eq!(status["source"]["bytes"], clip.len());
     play(&platform, &status).await;
@@ -104,7 +107,10 @@ async fn no_secret_reaches_the_log_of_the_program_or_of_events() {
         serde_json::from_slice(&std::fs::read(platform.data().join("secrets.json")).unwrap()).unwrap();
     let feed = platform.get("/events?limit=100").await.to_string();
     let mut places = vec![("log", log(&platform.data())), ("feed", feed)];
-    places.push(("events", String::from_utf8_lossy(&std::fs::read(platform.data().join("log.db")).unwrap()).into()));
+    places.push((
+        "events",
+        String::from_utf8_lossy(&std::fs::read(platform.data().join("log.db")).unwrap()).into(),
+    ));
     for (place, text) in places {
         assert!(!text.is_empty());
         for secret in [

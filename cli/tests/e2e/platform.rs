@@ -97,8 +97,7 @@ impl Platform {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
-        let request =
-            self.http.post(format!("{}{path}", self.api)).header("x-api-key", &self.key).json(body);
+        let request = self.http.post(format!("{}{path}", self.api)).header("x-api-key", &self.key).json(body);
         let answer = request.send().await.unwrap();
         let status = answer.status();
         let body: Value = answer.json().await.unwrap();
