@@ -66,9 +66,13 @@ impl FromStr for ApiKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (body, sum) = text.rsplit_once('_').ok_or(InvalidApiKey::Malformed)?;
-        let (env, secret) =
-            body.strip_prefix("sio_").and_then(|rest| rest.split_once('_')).ok_or(InvalidApiKey::Malformed)?;
-        let base62_of = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let (env, secret) = body
+            .strip_prefix("sio_")
+            .and_then(|rest| rest.split_once('_'))
+            .ok_or(InvalidApiKey::Malformed)?;
+        let base62_of = |part: &str, length| {
+            part.len() == length && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
         if !is_env(env) || !base62_of(secret, SECRET_LENGTH) || !base62_of(sum, CHECKSUM_LENGTH) {
             return Err(InvalidApiKey::Malformed);
         }
@@ -94,7 +98,8 @@ fn base62<const N: usize>(mut bytes: [u8; N], length: usize) -> String {
         let mut remainder = 0u32;
         for byte in &mut bytes {
             let value = remainder * 256 + u32::from(*byte);
-            *byte = u8::try_from(value / 62).expect("the remainder is below 62, so the quotient is below 256");
+            *byte =
+                u8::try_from(value / 62).expect("the remainder is below 62, so the quotient is below 256");
             remainder = value % 62;
         }
         *digit = ALPHABET[remainder as usize];

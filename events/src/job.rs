@@ -57,6 +57,8 @@ impl Job {
     /// The client token of an attempt: the same for the same attempt, whoever computes it.
     pub fn client_token_of(video_id: &VideoId, generation: u32, attempt: u32) -> String {
         let cause = [video_id.as_str(), &generation.to_string(), &attempt.to_string()];
-        CommitId::derived_from(&["client token", cause[0], cause[1], cause[2]]).as_str().replacen("cmt_", "tok_", 1)
+        CommitId::derived_from(&["client token", cause[0], cause[1], cause[2]])
+            .as_str()
+            .replacen("cmt_", "tok_", 1)
     }
 }

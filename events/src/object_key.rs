@@ -97,7 +97,8 @@ fn check_length(key: &str, limit: usize) -> Result<(), InvalidKey> {
 /// Splits `{root}/{project}/{rest}`.
 fn split_project<'a>(key: &'a str, root: &str) -> Result<(ProjectId, &'a str), InvalidKey> {
     let wrong_prefix = || InvalidKey::WrongPrefix { expected: format!("{root}/{{project_id}}/") };
-    let after_root = key.strip_prefix(root).and_then(|rest| rest.strip_prefix('/')).ok_or_else(wrong_prefix)?;
+    let after_root =
+        key.strip_prefix(root).and_then(|rest| rest.strip_prefix('/')).ok_or_else(wrong_prefix)?;
     let (project, rest) = after_root.split_once('/').ok_or_else(wrong_prefix)?;
     Ok((project.parse()?, rest))
 }
@@ -336,7 +337,10 @@ mod tests {
         ] {
             assert_eq!(SourceKey::new(&acme(), path, "f"), Err(InvalidKeyPart::Path(reason)), "{path:?}");
         }
-        assert!(matches!(filename(&"a".repeat(1024)), Err(InvalidKeyPart::Filename(TooLong { bytes: 1038, .. }))));
+        assert!(matches!(
+            filename(&"a".repeat(1024)),
+            Err(InvalidKeyPart::Filename(TooLong { bytes: 1038, .. }))
+        ));
         assert!(matches!("projects/other".parse::<SourceKey>(), Err(WrongPrefix { .. })));
         assert!(matches!("projects/../x".parse::<SourceKey>(), Err(Project(_))));
     }

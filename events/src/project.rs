@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::api_key::KeyHash;
 use crate::commit::Commit;
 use crate::event::{
-    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, RecordedEvent, Scope,
-    UnreadableEvent,
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, RecordedEvent,
+    Scope, UnreadableEvent,
 };
 use crate::id::{KeyId, ProjectId};
 use crate::timestamp::Timestamp;
@@ -174,10 +174,16 @@ impl Project {
     }
 
     /// The key stops working; nothing when it has been revoked already.
-    pub fn revoke_key(&self, key_id: &KeyId, reason: Option<String>) -> Result<Vec<EventBody>, ProjectRefusal> {
+    pub fn revoke_key(
+        &self,
+        key_id: &KeyId,
+        reason: Option<String>,
+    ) -> Result<Vec<EventBody>, ProjectRefusal> {
         self.check_exists()?;
         match self.keys.get(key_id) {
-            None => Err(ProjectRefusal::NoSuchKey { project_id: self.project_id.clone(), key_id: key_id.clone() }),
+            None => {
+                Err(ProjectRefusal::NoSuchKey { project_id: self.project_id.clone(), key_id: key_id.clone() })
+            }
             Some(key) if key.revoked_at.is_some() => Ok(vec![]),
             Some(_) => Ok(vec![KeyRevoked { key_id: key_id.clone(), reason }.into()]),
         }

@@ -36,7 +36,9 @@ impl StreamId {
     /// The project that the stream belongs to.
     pub fn project_id(&self) -> &ProjectId {
         match self {
-            Self::Project(project_id) | Self::Video(project_id, _) | Self::Grants { project_id, .. } => project_id,
+            Self::Project(project_id) | Self::Video(project_id, _) | Self::Grants { project_id, .. } => {
+                project_id
+            }
         }
     }
 }
@@ -46,7 +48,9 @@ impl fmt::Display for StreamId {
         match self {
             Self::Project(project_id) => write!(formatter, "project/{project_id}"),
             Self::Video(project_id, video_id) => write!(formatter, "video/{project_id}/{video_id}"),
-            Self::Grants { project_id, hour, shard } => write!(formatter, "grants/{project_id}/{hour}/{shard}"),
+            Self::Grants { project_id, hour, shard } => {
+                write!(formatter, "grants/{project_id}/{hour}/{shard}")
+            }
         }
     }
 }

@@ -70,7 +70,9 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self
             .date_time()
-            .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
+            .format(format_description!(
+                "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+            ))
             .expect("an instant within 1970..=9999 has a date");
         formatter.write_str(&text)
     }
@@ -82,9 +84,13 @@ impl FromStr for Timestamp {
     /// Reads any RFC 3339 text; what is finer than a millisecond is cut off.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
-        let milliseconds =
-            i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| InvalidTimestamp)?;
-        if (0..=LAST_MILLISECOND_OF_9999).contains(&milliseconds) { Ok(Self(milliseconds)) } else { Err(InvalidTimestamp) }
+        let milliseconds = i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000))
+            .map_err(|_| InvalidTimestamp)?;
+        if (0..=LAST_MILLISECOND_OF_9999).contains(&milliseconds) {
+            Ok(Self(milliseconds))
+        } else {
+            Err(InvalidTimestamp)
+        }
     }
 }
 

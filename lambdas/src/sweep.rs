@@ -45,7 +45,8 @@ pub async fn sweep(
                 let until = if error.is_retryable() {
                     Some(now.plus(RETRY_PAUSE))
                 } else {
-                    quarantine::report(ports.log, now, &row.video.stream(), row.video.version + 1, &error).await;
+                    quarantine::report(ports.log, now, &row.video.stream(), row.video.version + 1, &error)
+                        .await;
                     None
                 };
                 store.defer(&row, until).await?;

@@ -109,7 +109,10 @@ async fn refusal(
     } else if project.suspended {
         Some(VideoError::permanent("project_suspended", format!("the project {project_id} is suspended")))
     } else if bytes > limit {
-        Some(VideoError::permanent("too_large", format!("the file has {bytes} bytes; at most {limit} are accepted")))
+        Some(VideoError::permanent(
+            "too_large",
+            format!("the file has {bytes} bytes; at most {limit} are accepted"),
+        ))
     } else {
         None
     })

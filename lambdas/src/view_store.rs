@@ -51,7 +51,11 @@ pub struct VideoPage {
 #[async_trait]
 pub trait ViewStore: Send + Sync {
     /// The row of one video.
-    async fn get(&self, project_id: &ProjectId, video_id: &VideoId) -> Result<Option<VideoRow>, ViewStoreError>;
+    async fn get(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoRow>, ViewStoreError>;
 
     /// Writes `row` if the store has none of that video or one of a lower version. Answers whether it was written.
     async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError>;

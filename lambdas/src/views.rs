@@ -38,8 +38,7 @@ pub async fn refresh(
 ) -> Result<VideoRow, ViewError> {
     let stored = store.get(project_id, video_id).await?;
     let known_version = stored.as_ref().map_or(0, |row| row.video.version);
-    let mut video =
-        stored.map_or_else(|| Video::new(project_id.clone(), video_id.clone()), |row| row.video);
+    let mut video = stored.map_or_else(|| Video::new(project_id.clone(), video_id.clone()), |row| row.video);
     catch_up(log, &mut video).await?;
     let row = VideoRow::of(video, policy);
     if row.video.version > known_version {

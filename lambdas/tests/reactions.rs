@@ -59,7 +59,10 @@ async fn a_notice_that_comes_again_or_late_changes_nothing() {
     let world = World::with_project().await;
     world.receive(notice("clip.mp4", "02")).await;
     for sequencer in ["02", "01", "0200"] {
-        assert!(matches!(world.receive(notice("clip.mp4", sequencer)).await, Received::Known(_)), "{sequencer}");
+        assert!(
+            matches!(world.receive(notice("clip.mp4", sequencer)).await, Received::Known(_)),
+            "{sequencer}"
+        );
     }
     assert_eq!(world.video("clip.mp4").await.generation, 1);
     assert!(matches!(world.receive(notice("clip.mp4", "03")).await, Received::Accepted(_)));
@@ -90,7 +93,10 @@ async fn uploads_that_may_not_be_are_rejected_with_a_reason() {
     world.suspend_project().await;
     assert_eq!(rejected(world.receive(notice("c.mp4", "01")).await), "project_suspended");
     let status = world.video("c.mp4").await.status().unwrap();
-    assert_eq!((status.state, status.error.unwrap().code.as_str()), (VideoState::Errored, "project_suspended"));
+    assert_eq!(
+        (status.state, status.error.unwrap().code.as_str()),
+        (VideoState::Errored, "project_suspended")
+    );
     world.react("c.mp4").await.unwrap();
     assert!(world.launcher.launched().is_empty());
 }
@@ -196,7 +202,11 @@ async fn a_grant_that_was_not_used_expires_and_says_so() {
     let status = world.video("clip.mp4").await.status().unwrap();
     assert_eq!((status.state, status.error.unwrap().code.as_str()), (VideoState::Errored, "upload_expired"));
     world.receive(notice("clip.mp4", "01")).await;
-    assert_eq!(world.video("clip.mp4").await.status().unwrap().state, VideoState::Uploaded, "late is not never");
+    assert_eq!(
+        world.video("clip.mp4").await.status().unwrap().state,
+        VideoState::Uploaded,
+        "late is not never"
+    );
 }
 
 #[tokio::test]

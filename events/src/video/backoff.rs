@@ -7,9 +7,16 @@ use crate::id::VideoId;
 
 /// The pause before the attempt that follows the failed `attempt`: exponential, with ±20 % jitter seeded from the video
 /// and the attempt, so that replaying a decision gives the same time.
-pub(super) fn pause(policy: &Policy, video_id: &VideoId, generation: u32, attempt: u32, failures: u32) -> Duration {
+pub(super) fn pause(
+    policy: &Policy,
+    video_id: &VideoId,
+    generation: u32,
+    attempt: u32,
+    failures: u32,
+) -> Duration {
     let exponent = failures.saturating_sub(1).min(16);
-    let full = policy.retry_pause.saturating_mul(4u32.saturating_pow(exponent)).min(policy.longest_retry_pause);
+    let full =
+        policy.retry_pause.saturating_mul(4u32.saturating_pow(exponent)).min(policy.longest_retry_pause);
     let mut hasher = Sha256::new();
     hasher.update(video_id.as_str());
     hasher.update(generation.to_be_bytes());

@@ -6,9 +6,9 @@
 
 use super::{Phase, Policy, Video, backoff, sequencer_order};
 use crate::event::{
-    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingExpired, ProcessingFailed, ProcessingInterrupted,
-    ProcessingRequested, ProcessingStarted, UploadCompleted, UploadExpired, UploadRejected, VideoDeleted, VideoErrored,
-    VideoReady,
+    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingExpired, ProcessingFailed,
+    ProcessingInterrupted, ProcessingRequested, ProcessingStarted, UploadCompleted, UploadExpired,
+    UploadRejected, VideoDeleted, VideoErrored, VideoReady,
 };
 use crate::id::CommitId;
 use crate::job::Job;
@@ -138,7 +138,10 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             }
         }
         Phase::Failed { at, error } => {
-            if !error.retryable || video.failures >= policy.max_failures || video.attempt >= policy.max_attempts {
+            if !error.retryable
+                || video.failures >= policy.max_failures
+                || video.attempt >= policy.max_attempts
+            {
                 return give_up(video, error.clone());
             }
             let retry_at = at.plus(backoff::pause(
@@ -151,7 +154,8 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             if retry_at <= now { dispatch(video, policy) } else { Step::Wait(retry_at) }
         }
         Phase::Interrupted { .. } if video.attempt >= policy.max_attempts => {
-            let message = format!("processing was interrupted too often: {} attempts were made", video.attempt);
+            let message =
+                format!("processing was interrupted too often: {} attempts were made", video.attempt);
             give_up(video, VideoError::retryable("interrupted_too_often", message))
         }
         Phase::Interrupted { .. } => dispatch(video, policy),
@@ -252,7 +256,8 @@ pub fn start(video: &Video, job: &Job, task: &str) -> Start {
     match &video.phase {
         Phase::Started { task: other, .. } if other != task => Start::Stop(Fence::Taken(other.clone())),
         Phase::Dispatched { .. } | Phase::Started { .. } => {
-            let event = ProcessingStarted { generation: job.generation, attempt: job.attempt, task: task.to_owned() };
+            let event =
+                ProcessingStarted { generation: job.generation, attempt: job.attempt, task: task.to_owned() };
             let cause = ["start", &job.generation.to_string(), &job.attempt.to_string(), task];
             Start::Run(Decision::new(video, &cause, event))
         }
@@ -284,7 +289,8 @@ pub fn fail(video: &Video, job: &Job, task: &str, error: VideoError) -> Result<D
 /// The attempt that `task` has is stopped from outside.
 pub fn interrupt(video: &Video, job: &Job, task: &str, reason: impl Into<String>) -> Result<Decision, Fence> {
     check_has(video, job, task)?;
-    let event = ProcessingInterrupted { generation: job.generation, attempt: job.attempt, reason: reason.into() };
+    let event =
+        ProcessingInterrupted { generation: job.generation, attempt: job.attempt, reason: reason.into() };
     Ok(Decision::of_attempt(video, "interrupt", event))
 }
 
@@ -327,7 +333,8 @@ pub fn worker_ended(video: &Video, job: &Job, task: &str, end: WorkerEnd) -> Opt
             Decision::of_attempt(video, "interrupt", ProcessingInterrupted { generation, attempt, reason })
         }
         WorkerEnd::Crashed(how) => {
-            let error = VideoError::retryable("worker_crashed", format!("the worker ended unexpectedly: {how}"));
+            let error =
+                VideoError::retryable("worker_crashed", format!("the worker ended unexpectedly: {how}"));
             Decision::of_attempt(video, "fail", ProcessingFailed { generation, attempt, error })
         }
     })

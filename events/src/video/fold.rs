@@ -112,17 +112,29 @@ impl Video {
                 }
             }
             EventBody::ProcessingFailed(failed) => {
-                self.end_attempt(failed.generation, failed.attempt, true, Phase::Failed { at, error: failed.error });
+                self.end_attempt(
+                    failed.generation,
+                    failed.attempt,
+                    true,
+                    Phase::Failed { at, error: failed.error },
+                );
             }
             EventBody::ProcessingExpired(expired) => {
                 let error = VideoError::retryable("worker_lost", expired.reason);
                 self.end_attempt(expired.generation, expired.attempt, true, Phase::Failed { at, error });
             }
             EventBody::ProcessingInterrupted(interrupted) => {
-                self.end_attempt(interrupted.generation, interrupted.attempt, false, Phase::Interrupted { at });
+                self.end_attempt(
+                    interrupted.generation,
+                    interrupted.attempt,
+                    false,
+                    Phase::Interrupted { at },
+                );
             }
             EventBody::VideoReady(ready) => {
-                if self.is_current(ready.generation, ready.attempt) && matches!(self.phase, Phase::Completed { .. }) {
+                if self.is_current(ready.generation, ready.attempt)
+                    && matches!(self.phase, Phase::Completed { .. })
+                {
                     self.published = Some((ready.generation, ready.attempt));
                     self.source = Some(ready.source);
                     self.outputs = Some(ready.outputs);
@@ -169,10 +181,8 @@ impl Video {
     }
 
     fn end_attempt(&mut self, generation: u32, attempt: u32, counts: bool, phase: Phase) {
-        let running = matches!(
-            self.phase,
-            Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. }
-        );
+        let running =
+            matches!(self.phase, Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. });
         if self.is_current(generation, attempt) && running {
             self.failures += u32::from(counts);
             self.phase = phase;

@@ -198,7 +198,8 @@ impl World {
                 let video = self.video();
                 if let Some(worker) = self.workers.get(worker) {
                     let end = if crashed { WorkerEnd::Crashed } else { WorkerEnd::Stopped };
-                    let decision = decide::worker_ended(&video, &worker.job, &worker.task, end("gone".to_owned()));
+                    let decision =
+                        decide::worker_ended(&video, &worker.job, &worker.task, end("gone".to_owned()));
                     self.decide(decision, &video);
                 }
             }

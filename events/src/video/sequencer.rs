@@ -5,7 +5,11 @@ use std::cmp::Ordering;
 pub fn sequencer_order(a: &str, b: &str) -> Ordering {
     let length = a.len().max(b.len());
     let digits = |text: &str| -> Vec<u8> {
-        text.bytes().map(|byte| byte.to_ascii_lowercase()).chain(std::iter::repeat(b'0')).take(length).collect()
+        text.bytes()
+            .map(|byte| byte.to_ascii_lowercase())
+            .chain(std::iter::repeat(b'0'))
+            .take(length)
+            .collect()
     };
     digits(a).cmp(&digits(b))
 }

@@ -126,8 +126,7 @@ impl World {
     /// A known event whose data is not what its type has.
     pub(crate) async fn poison(&self, name: &str) {
         let data = serde_json::json!({ "generation": "one" });
-        let event =
-            RecordedEvent { kind: "processing.started".to_owned(), version: 1, at: self.now, data };
+        let event = RecordedEvent { kind: "processing.started".to_owned(), version: 1, at: self.now, data };
         let id = CommitId::derived_from(&["poison"]);
         let commit = NewCommit { id, events: vec![event], recorded_at: self.now };
         self.log.append(&stream(name), Expected::Any, commit).await.unwrap();
@@ -198,7 +197,8 @@ impl World {
 
     pub(crate) async fn fail(&self, job: &Job, error: VideoError) {
         let name = job.s3_key.rest().to_owned();
-        self.decide(&name, |video| decide::fail(video, job, video.worker().unwrap(), error.clone()).unwrap()).await;
+        self.decide(&name, |video| decide::fail(video, job, video.worker().unwrap(), error.clone()).unwrap())
+            .await;
     }
 
     pub(crate) async fn complete(&self, job: &Job) {
@@ -320,7 +320,8 @@ impl ViewStore for MemoryViews {
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
         let rows = self.rows.lock().unwrap();
-        let mut due: Vec<_> = rows.values().filter(|row| row.due_at.is_some_and(|at| at <= now)).cloned().collect();
+        let mut due: Vec<_> =
+            rows.values().filter(|row| row.due_at.is_some_and(|at| at <= now)).cloned().collect();
         due.sort_by_key(|row| row.due_at);
         due.truncate(limit);
         Ok(due)
