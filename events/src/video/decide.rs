@@ -396,3 +396,6 @@ pub fn reprocess(video: &Video) -> Result<Decision, Refusal> {
         _ => conflict("the video is being processed; wait until it is ready or errored"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! Given a history, when something is asked, then this is decided.
+
+use super::*;
+use crate::commit::{Commit, Head, NewCommit};
+use crate::event::{ProcessingProgressed, UploadGranted};
+use crate::id::{GrantId, KeyId, VideoId};
+
+/// A history that is written down step by step, one second apart.
+struct Given {
+    commits: Vec<Commit>,
+    now: Timestamp,
+}
+
+fn key() -> SourceKey {
+    "projects/acme/clip.mp4".parse().unwrap()
+}
+
+fn policy() -> Policy {
+    Policy::new("raw", "processed")
+}
+
+fn source() -> MediaSource {
+    MediaSource {
+        duration_seconds: 1.0,
+        width: None,
+        height: None,
+        rotation: 0,
+        frame_rate: None,
+        video_codec: None,
+        audio_codec: Some("aac".to_owned()),
+        bytes: 1,
+    }
+}
+
+fn outputs() -> Outputs {
+    let processed = key().processed();
+    Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
+}
+
+impl Given {
+    fn nothing() -> Self {
+        Self { commits: vec![], now: Timestamp::from_unix_seconds(1_800_000_000) }
+    }
+
+    fn uploaded() -> Self {
+        Self::nothing().and(|video| object_created(video, object("01")))
+    }
+
+    /// The first attempt, taken by the worker `one`.
+    fn started() -> Self {
+        Self::uploaded().dispatched().taken_by("one")
+    }
+
+    fn video(&self) -> Video {
+        Video::fold("acme".parse().unwrap(), VideoId::of(&key()), &self.commits).unwrap()
+    }
+
+    fn and(self, decide: impl Fn(&Video) -> Option<Decision>) -> Self {
+        let decision = decide(&self.video()).expect("the history goes on");
+        self.then_all(decision)
+    }
+
+    fn then_all(mut self, decision: Decision) -> Self {
+        self.now = self.now.plus(Duration::from_secs(1));
+        let head = self.commits.last().map_or(Head::EMPTY, Commit::head);
+        let new = NewCommit::new(decision.commit_id, self.now, decision.events);
+        self.commits.push(Commit::following(self.video().stream(), head, new));
+        self
+    }
+
+    fn fact(self, event: impl Into<EventBody>) -> Self {
+        let event = event.into();
+        let commit_id = CommitId::derived_from(&["fact", &self.commits.len().to_string()]);
+        self.then_all(Decision { commit_id, events: vec![event] })
+    }
+
+    fn dispatched(self) -> Self {
+        let later = self.now.plus(Duration::from_secs(3600));
+        self.and(|video| match next_step(video, later, &policy()) {
+            Step::Append(decision) => Some(decision),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    fn taken_by(self, task: &str) -> Self {
+        self.and(|video| match start(video, &job(video), task) {
+            Start::Run(decision) => Some(decision),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    fn completed_by(self, task: &str) -> Self {
+        self.and(|video| complete(video, &job(video), task, source(), outputs()).ok())
+    }
+
+    fn failed_by(self, task: &str, error: &VideoError) -> Self {
+        self.and(|video| fail(video, &job(video), task, error.clone()).ok())
+    }
+
+    fn step(&self) -> Step {
+        next_step(&self.video(), self.now, &policy())
+    }
+
+    fn appended(&self) -> EventBody {
+        match self.step() {
+            Step::Append(decision) => decision.events.into_iter().next().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn job(video: &Video) -> Job {
+    video.job.clone().unwrap()
+}
+
+fn object(sequencer: &str) -> ObjectCreated {
+    ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: sequencer.to_owned() }
+}
+
+fn passing() -> VideoError {
+    VideoError::retryable("storage_unavailable", "no answer")
+}
+
+#[test]
+fn an_older_attempt_can_neither_take_complete_fail_interrupt_nor_publish() {
+    let first = Given::started();
+    let old = job(&first.video());
+    let second = first.failed_by("one", &passing()).dispatched().taken_by("two").completed_by("two");
+    let video = second.video();
+    let not_current = Fence::NotCurrent { generation: 1, attempt: 2 };
+    assert_eq!(start(&video, &old, "one"), Start::Stop(not_current.clone()));
+    assert_eq!(complete(&video, &old, "one", source(), outputs()), Err(not_current.clone()));
+    assert_eq!(fail(&video, &old, "one", passing()), Err(not_current.clone()));
+    assert_eq!(interrupt(&video, &old, "one", "spot"), Err(not_current.clone()));
+    assert_eq!(ready(&video, &old), Err(not_current));
+    assert_eq!(worker_ended(&video, &old, "one", WorkerEnd::Crashed("9".to_owned())), None);
+    assert!(ready(&video, &job(&video)).is_ok());
+}
+
+#[test]
+fn a_second_worker_of_the_same_attempt_stops_and_the_first_may_say_that_it_started_again() {
+    let video = Given::started().video();
+    assert_eq!(start(&video, &job(&video), "two"), Start::Stop(Fence::Taken("one".to_owned())));
+    assert!(matches!(start(&video, &job(&video), "one"), Start::Run(_)));
+    assert_eq!(fail(&video, &job(&video), "two", passing()), Err(Fence::Taken("one".to_owned())));
+    assert_eq!(worker_ended(&video, &job(&video), "two", WorkerEnd::Stopped("x".to_owned())), None);
+}
+
+#[test]
+fn whoever_comes_to_a_completed_attempt_publishes_it_once() {
+    let completed = Given::started().completed_by("one");
+    let video = completed.video();
+    assert_eq!(start(&video, &job(&video), "three"), Start::Publish);
+    let published = completed.and(|video| ready(video, &job(video)).ok());
+    let video = published.video();
+    assert_eq!((video.phase.clone(), video.published), (Phase::Ready, Some((1, 1))));
+    assert_eq!(ready(&video, &job(&video)), Err(Fence::Over));
+    assert_eq!(start(&video, &job(&video), "four"), Start::Stop(Fence::Over));
+    assert_eq!(published.step(), Step::Rest);
+}
+
+#[test]
+fn an_attempt_of_a_replaced_or_deleted_video_is_fenced_off() {
+    let replaced = Given::started().and(|video| object_created(video, object("02")));
+    let old = Job { generation: 1, attempt: 1, ..Given::started().video().job.unwrap() };
+    let fence = Fence::NotCurrent { generation: 2, attempt: 0 };
+    assert_eq!(complete(&replaced.video(), &old, "one", source(), outputs()), Err(fence));
+    let deleted = Given::started().and(|video| delete(video).unwrap());
+    assert_eq!(complete(&deleted.video(), &old, "one", source(), outputs()), Err(Fence::Over));
+    assert_eq!(deleted.step(), Step::Rest);
+}
+
+#[test]
+fn progress_of_an_older_attempt_is_neither_seen_nor_a_sign_of_life() {
+    let second = Given::started().failed_by("one", &passing()).dispatched().taken_by("two");
+    let late = ProcessingProgressed { generation: 1, attempt: 1, percent: 90 };
+    let video = second.fact(late).video();
+    assert_eq!(video.progress, 0);
+    let own = ProcessingProgressed { generation: 1, attempt: 2, percent: 40 };
+    let less = ProcessingProgressed { generation: 1, attempt: 2, percent: 30 };
+    let second = Given::started().failed_by("one", &passing()).dispatched().taken_by("two").fact(own).fact(less);
+    assert_eq!(second.video().progress, 40, "progress does not go back");
+}
+
+#[test]
+fn a_permanent_error_ends_the_video_and_a_passing_one_the_third_time() {
+    let permanent = VideoError::permanent("not_media", "no");
+    let ended = Given::started().failed_by("one", &permanent);
+    assert_eq!(ended.appended(), VideoErrored { generation: 1, error: permanent }.into());
+    let mut given = Given::started().failed_by("one", &passing());
+    assert!(matches!(given.step(), Step::Wait(_)));
+    for _ in 0..2 {
+        given = given.dispatched().taken_by("more").failed_by("more", &passing());
+    }
+    assert_eq!(given.appended(), VideoErrored { generation: 1, error: passing() }.into());
+}
+
+#[test]
+fn interruptions_are_no_failures_and_yet_not_endless() {
+    let mut given = Given::uploaded();
+    for attempt in 1..=20 {
+        given = given.dispatched().taken_by("spot");
+        assert_eq!(given.video().attempt, attempt);
+        given = given.and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok());
+        assert_eq!(given.video().failures, 0);
+    }
+    assert!(matches!(given.appended(), EventBody::VideoErrored(it) if it.error.code == "interrupted_too_often"));
+}
+
+#[test]
+fn a_worker_that_nobody_started_or_that_fell_silent_is_given_up() {
+    let mut waiting = Given::uploaded().dispatched();
+    assert!(matches!(waiting.step(), Step::Launch(_)));
+    waiting.now = waiting.now.plus(policy().start_within);
+    assert!(matches!(waiting.appended(), EventBody::ProcessingExpired(_)));
+    let mut silent = Given::started();
+    assert_eq!(silent.step(), Step::Wait(silent.now.plus(policy().silence)));
+    silent.now = silent.now.plus(policy().silence);
+    assert!(matches!(silent.appended(), EventBody::ProcessingExpired(_)));
+    let mut unpublished = Given::started().completed_by("one");
+    unpublished.now = unpublished.now.plus(policy().publish_within);
+    assert!(matches!(unpublished.step(), Step::Launch(_)));
+    unpublished.now = unpublished.now.plus(policy().publish_deadline);
+    assert!(matches!(unpublished.appended(), EventBody::ProcessingExpired(_)));
+}
+
+#[test]
+fn a_tenant_may_process_again_what_is_over_and_delete_whatever_is_there() {
+    let refused = |given: Given| match reprocess(&given.video()) {
+        Err(Refusal::Conflict(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reprocess(&Given::nothing().video()), Err(Refusal::NotFound));
+    assert_eq!(delete(&Given::nothing().video()), Err(Refusal::NotFound));
+    assert!(refused(Given::started()).contains("being processed"));
+    let granted = UploadGranted {
+        grant_id: GrantId::derived_from(&[b"1"]),
+        s3_key: key(),
+        expires_at: Given::nothing().now,
+        key_id: KeyId::of_hash(&[0; 32]),
+        content_type: None,
+        size: None,
+        sha256: None,
+        overwrite: true,
+        multipart: false,
+        metadata: std::collections::BTreeMap::new(),
+    };
+    assert!(refused(Given::nothing().fact(granted)).contains("no source"));
+    let ended = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
+    let again = ended.and(|video| reprocess(video).ok());
+    let video = again.video();
+    assert_eq!((video.generation, video.attempt, video.outputs.is_some()), (2, 0, true), "the old one plays on");
+    let deleted = again.and(|video| delete(video).unwrap());
+    assert_eq!(delete(&deleted.video()), Ok(None));
+    assert!(refused(deleted).contains("deleted"));
+}
