@@ -5,6 +5,7 @@ mod suite {
     mod directory_storage;
     mod platform;
     mod player;
+    mod ready;
     mod s3_server;
 
     mod acceptance;
