@@ -103,10 +103,10 @@ impl Commit {
             events: &self.events,
             recorded_at: self.recorded_at,
         };
-        let mut hasher = Sha256::new();
-        hasher.update(self.prev_hash.0);
-        hasher.update(canonical_json(&hashed));
-        CommitHash(hasher.finalize().into())
+        let mut sha256 = Sha256::new();
+        sha256.update(self.prev_hash.0);
+        sha256.update(canonical_json(&hashed));
+        CommitHash(sha256.finalize().into())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An adapter says in a [`TestBed`] how its log is made and opened, and instantiates the suite in its tests:
 //!
-//! ```ignore
+//! ```text
 //! streamio_events::event_log_contract!(MyBed::new());
 //! ```
 //!

@@ -21,7 +21,7 @@ pub struct Job {
     pub generation: u32,
     /// Which try at this generation, counted from 1.
     pub attempt: u32,
-    /// Makes launching idempotent; at most 64 ASCII characters (the limit of ECS RunTask).
+    /// Makes launching idempotent; at most 64 ASCII characters (the limit of ECS `RunTask`).
     pub client_token: String,
     /// The bucket of sources.
     pub raw_bucket: String,

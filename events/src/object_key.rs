@@ -193,6 +193,10 @@ impl SourceKey {
     }
 }
 
+#[expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "keys are compared to the letter, and so are ours"
+)]
 fn has_reserved_suffix(segment: &str) -> bool {
     segment.ends_with(".hls") || segment.ends_with(".images")
 }
@@ -236,11 +240,13 @@ impl ProcessedKey {
     }
 
     /// The master playlist of the video whose MP4 is at this key.
+    #[must_use]
     pub fn hls_master(&self) -> Self {
         self.beside(".hls/master.m3u8")
     }
 
     /// The poster image of the video whose MP4 is at this key.
+    #[must_use]
     pub fn poster(&self) -> Self {
         self.beside(".images/poster.jpg")
     }

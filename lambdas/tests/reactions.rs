@@ -23,7 +23,7 @@ async fn an_upload_is_dispatched_and_launched_with_the_recorded_job() {
     assert!(matches!(world.receive(notice("clip.mp4", "01")).await, Received::Accepted(_)));
     let video = world.react("clip.mp4").await.unwrap();
     let job = video.job.clone().unwrap();
-    assert_eq!(world.launcher.launched(), [job.clone()]);
+    assert_eq!(world.launcher.launched(), std::slice::from_ref(&job));
     assert_eq!((job.generation, job.attempt), (1, 1));
     assert_eq!((job.raw_bucket.as_str(), job.processed_bucket.as_str()), ("raw", "processed"));
     assert!(job.client_token.len() <= 64 && job.client_token.is_ascii());
@@ -184,7 +184,7 @@ async fn one_video_that_cannot_be_handled_does_not_keep_the_others_waiting() {
     assert_eq!(world.sweep().await, Swept { handled: 1, failed: 1 });
     let events = world.events("poisoned.mp4").await;
     assert_eq!(events.last().unwrap().kind, "stream.quarantined");
-    world.wait(Duration::from_secs(3600));
+    world.wait(Duration::from_hours(1));
     let swept = world.sweep().await;
     assert_eq!(swept.failed, 0, "a quarantined video waits for an operator");
     assert_eq!(world.events("poisoned.mp4").await.len(), events.len());
@@ -193,7 +193,7 @@ async fn one_video_that_cannot_be_handled_does_not_keep_the_others_waiting() {
 #[tokio::test]
 async fn a_grant_that_was_not_used_expires_and_says_so() {
     let mut world = World::with_project().await;
-    world.grant("clip.mp4", Duration::from_secs(60)).await;
+    world.grant("clip.mp4", Duration::from_mins(1)).await;
     world.refresh("clip.mp4").await;
     world.wait(Duration::from_secs(60 + 3599));
     assert_eq!(world.sweep().await, Swept::default(), "an upload may have begun in time");

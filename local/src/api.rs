@@ -60,7 +60,7 @@ async fn exchange(edge: &Edge, request: Request<Incoming>) -> Response<Bytes> {
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         // One byte too many is all that the API needs to refuse it in its own words.
-        Err(error) if error.is::<LengthLimitError>() => Bytes::from_static(&[0; MAX_BODY_BYTES + 1]),
+        Err(error) if error.is::<LengthLimitError>() => vec![0; MAX_BODY_BYTES + 1].into(),
         Err(_) => return plain(StatusCode::BAD_REQUEST),
     };
     let context = Context { now: clock::now(), random: random() };

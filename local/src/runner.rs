@@ -128,7 +128,7 @@ impl Inner {
             Ok(_) => {}
             // The sweep finds the silent attempt.
             Err(error) => {
-                tracing::error!(video.id = %job.video_id, task, error = %error, "the end of a worker could not be recorded")
+                tracing::error!(video.id = %job.video_id, task, error = %error, "the end of a worker could not be recorded");
             }
         }
     }

@@ -114,7 +114,6 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             Some(over_at) => Step::Wait(over_at),
             None => Step::Rest,
         },
-        Phase::Uploaded { .. } => dispatch(video, policy),
         Phase::Dispatched { at } if at.plus(policy.start_within) <= now => {
             expire(video, format!("no worker started it within {}", spoken(policy.start_within)))
         }
@@ -158,7 +157,7 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
                 format!("processing was interrupted too often: {} attempts were made", video.attempt);
             give_up(video, VideoError::retryable("interrupted_too_often", message))
         }
-        Phase::Interrupted { .. } => dispatch(video, policy),
+        Phase::Uploaded { .. } | Phase::Interrupted { .. } => dispatch(video, policy),
         Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
     }
 }

@@ -301,12 +301,13 @@ proptest! {
                     prop_assert_eq!((it.generation, it.attempt), current, "a fenced-off worker completed");
                     completed = Some(current);
                 }
-                EventBody::ProcessingExpired(_) | EventBody::ProcessingFailed(_) => completed = None,
                 EventBody::VideoReady(it) => {
                     prop_assert_eq!(Some((it.generation, it.attempt)), completed, "published without being completed");
                     prop_assert!(published.insert(it.generation), "published twice");
                 }
-                EventBody::VideoDeleted(_) => completed = None,
+                EventBody::ProcessingExpired(_) | EventBody::ProcessingFailed(_) | EventBody::VideoDeleted(_) => {
+                    completed = None;
+                }
                 _ => {}
             }
         }

@@ -43,13 +43,13 @@ impl Policy {
             max_failures: 3,
             max_attempts: 20,
             retry_pause: Duration::from_secs(5),
-            longest_retry_pause: Duration::from_secs(5 * 60),
-            relaunch_after: Duration::from_secs(2 * 60),
-            start_within: Duration::from_secs(24 * 60 * 60),
-            silence: Duration::from_secs(60),
-            publish_within: Duration::from_secs(60),
-            publish_deadline: Duration::from_secs(60 * 60),
-            grant_grace: Duration::from_secs(60 * 60),
+            longest_retry_pause: Duration::from_mins(5),
+            relaunch_after: Duration::from_mins(2),
+            start_within: Duration::from_hours(24),
+            silence: Duration::from_mins(1),
+            publish_within: Duration::from_mins(1),
+            publish_deadline: Duration::from_hours(1),
+            grant_grace: Duration::from_hours(1),
         }
     }
 }

@@ -126,7 +126,7 @@ fn await_progress(receiver: &Receiver<Heard>, all: &mut Vec<String>, writers: &[
                 all.push(told);
             }
             Heard::Ended(writer) => {
-                assert!(!missing.contains_key(&writer), "writer {writer} ended by itself")
+                assert!(!missing.contains_key(&writer), "writer {writer} ended by itself");
             }
         }
     }

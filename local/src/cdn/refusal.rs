@@ -109,6 +109,8 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[tokio::test]
@@ -146,7 +148,7 @@ mod tests {
             let body = axum::body::to_bytes(answer.into_body(), 1 << 10).await.unwrap();
             let body = String::from_utf8(body.to_vec()).unwrap();
             let body = body.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error>").unwrap();
-            lines.push_str(&format!("{status} {}\n", body.strip_suffix("</Error>").unwrap()));
+            writeln!(lines, "{status} {}", body.strip_suffix("</Error>").unwrap()).unwrap();
         }
         insta::assert_snapshot!(lines);
     }

@@ -46,7 +46,7 @@ fn shown(playlist: &str) -> String {
 
 #[test]
 fn every_uri_of_a_master_playlist_that_leads_back_gets_the_parameters() {
-    let master = r##"#EXTM3U
+    let master = r#"#EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="a, URI=b",DEFAULT=YES,URI="g1-a1/audio.m3u8"
@@ -66,7 +66,7 @@ https://elsewhere.example/240p.m3u8
 //elsewhere.example/180p.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=200000
 http://cdn.test:8082/processed/acme/clip.mp4.hls/90p.m3u8
-"##;
+"#;
     insta::assert_snapshot!(shown(master), @r##"
     #EXTM3U
     #EXT-X-VERSION:7
@@ -93,7 +93,7 @@ http://cdn.test:8082/processed/acme/clip.mp4.hls/90p.m3u8
 
 #[test]
 fn every_uri_of_a_media_playlist_that_leads_back_gets_the_parameters() {
-    let media = r##"#EXTM3U
+    let media = r#"#EXTM3U
 #EXT-X-TARGETDURATION:6
 #EXT-X-MAP:URI="init.mp4",BYTERANGE="700@0"
 #EXT-X-KEY:METHOD=AES-128,URI="key?id=7",IV=0x00000000000000000000000000000001
@@ -110,7 +110,7 @@ data:video/mp4;base64,AAAA
 {$host}/4.m4s
 #EXTINF:6.0,
 5.m4s?Key-Pair-Id=K
-#EXT-X-ENDLIST"##
+#EXT-X-ENDLIST"#
         .replace('\n', "\r\n");
     insta::assert_snapshot!(shown(&media).replace('\r', "␍"), @r##"
     #EXTM3U␍

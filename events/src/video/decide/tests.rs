@@ -75,7 +75,7 @@ impl Given {
     }
 
     fn dispatched(self) -> Self {
-        let later = self.now.plus(Duration::from_secs(3600));
+        let later = self.now.plus(Duration::from_hours(1));
         self.and(|video| match next_step(video, later, &policy()) {
             Step::Append(decision) => Some(decision),
             other => panic!("{other:?}"),
@@ -178,7 +178,8 @@ fn progress_of_an_older_attempt_is_neither_seen_nor_a_sign_of_life() {
     assert_eq!(video.progress, 0);
     let own = ProcessingProgressed { generation: 1, attempt: 2, percent: 40 };
     let less = ProcessingProgressed { generation: 1, attempt: 2, percent: 30 };
-    let second = Given::started().failed_by("one", &passing()).dispatched().taken_by("two").fact(own).fact(less);
+    let second =
+        Given::started().failed_by("one", &passing()).dispatched().taken_by("two").fact(own).fact(less);
     assert_eq!(second.video().progress, 40, "progress does not go back");
 }
 
@@ -204,7 +205,9 @@ fn interruptions_are_no_failures_and_yet_not_endless() {
         given = given.and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok());
         assert_eq!(given.video().failures, 0);
     }
-    assert!(matches!(given.appended(), EventBody::VideoErrored(it) if it.error.code == "interrupted_too_often"));
+    assert!(
+        matches!(given.appended(), EventBody::VideoErrored(it) if it.error.code == "interrupted_too_often")
+    );
 }
 
 #[test]
@@ -249,7 +252,11 @@ fn a_tenant_may_process_again_what_is_over_and_delete_whatever_is_there() {
     let ended = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
     let again = ended.and(|video| reprocess(video).ok());
     let video = again.video();
-    assert_eq!((video.generation, video.attempt, video.outputs.is_some()), (2, 0, true), "the old one plays on");
+    assert_eq!(
+        (video.generation, video.attempt, video.outputs.is_some()),
+        (2, 0, true),
+        "the old one plays on"
+    );
     let deleted = again.and(|video| delete(video).unwrap());
     assert_eq!(delete(&deleted.video()), Ok(None));
     assert!(refused(deleted).contains("deleted"));
