@@ -20,11 +20,18 @@ use crate::transcode::Tools;
 ///
 /// It ends early, and says so in the log, on SIGTERM, on SIGINT, and where `STREAMIO_PARENT_PIPE=1` at the end of its
 /// standard input, which comes when the parent is gone, however it went.
+///
+/// What it has to tell its operator goes to standard error, one JSON object a line; with `STREAMIO_LOG_FORMAT=text` in
+/// lines for people.
 pub fn main_from_env() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,streamio_worker=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails when the program that we are part of has set up its own.
-    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = match std::env::var("STREAMIO_LOG_FORMAT").as_deref() {
+        Ok("text") => log.with_ansi(false).try_init(),
+        _ => log.json().try_init(),
+    };
 
     let settings = match Settings::read(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,

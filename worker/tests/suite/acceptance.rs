@@ -318,3 +318,30 @@ async fn a_real_film_in_a_wide_shape_is_ready() {
     let ready = published(platform, job, 10.0).await;
     assert_eq!(ready.sizes(), [(640, 272)]);
 }
+
+#[tokio::test]
+async fn a_film_of_one_frame_is_ready() {
+    let args = "-f lavfi -i testsrc2=size=160x120:rate=25 -frames:v 1 -c:v libx264 -preset ultrafast";
+    let ready = ready("one.mp4", args, 0.04).await;
+    assert_eq!(ready.sizes(), [(160, 120)]);
+}
+
+#[tokio::test]
+async fn a_strip_of_two_pixels_is_ready() {
+    let args = "-f lavfi -i color=red:size=200x2:rate=25:duration=1 -c:v ffv1";
+    assert_eq!(ready("strip.mkv", args, 1.0).await.sizes(), [(200, 2)]);
+}
+
+#[tokio::test]
+async fn a_picture_that_ends_before_its_sound_is_ready() {
+    let args =
+        format!("{} {} -c:v libx264 -preset ultrafast -c:a aac", picture("160x120", 25, 1), tone(300, 4));
+    let platform = Platform::new();
+    let clip = make(&platform.workshop(), "short.mp4", &args);
+    let job = platform.upload_file("clip.bin", &clip).await;
+    let ended = platform.run(&job).await;
+    assert!(matches!(ended, streamio_worker::run::Ended::Published), "{ended:?}");
+    let mp4 = platform.storage.path(PROCESSED, "processed/acme/clip.bin");
+    assert!((player::duration(&mp4) - 4.0).abs() < 0.25);
+    assert_eq!(player::decode(&mp4), 25);
+}

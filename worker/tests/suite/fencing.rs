@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::executor::block_on;
+use streamio_events::event::EventBody;
 use streamio_events::job::Job;
 use streamio_events::video::decide::{self, Fence};
 use streamio_events::video::{Phase, Video};
@@ -218,5 +219,34 @@ async fn a_deleted_video_is_not_published() {
     let ended = platform.run(&job).await;
     assert!(matches!(ended, Ended::Fenced(Fence::Over)), "{ended:?}");
     assert_eq!(platform.storage.keys(PROCESSED), Vec::<String>::new());
+    platform.storage.on_each_operation(|_, _| None);
+}
+
+#[tokio::test]
+async fn work_that_nobody_wants_any_more_is_broken_off() {
+    let platform = Arc::new(Platform::new());
+    let args = format!("{} -c:v libx264 -preset ultrafast", picture("640x480", 30, 60));
+    let job = platform.upload_file("clip.mp4", &make(&platform.workshop(), "long.mp4", &args)).await;
+    let (first, other, id) = (once(), Arc::clone(&platform), job.video_id.clone());
+    platform.storage.on_each_operation(move |_, key| {
+        if key.ends_with("00000.m4s") && first() {
+            block_on(other.decide(&id, |video| decide::delete(video).unwrap()));
+        }
+        None
+    });
+    let ended = platform.run(&job).await;
+    assert!(matches!(ended, Ended::Fenced(_)), "{ended:?}");
+    let sent = platform.storage.operations().iter().filter(|operation| operation.contains("480p/0")).count();
+    assert!(sent < 15, "all segments were made");
+    let percents: Vec<_> = platform
+        .bodies(&job)
+        .await
+        .into_iter()
+        .filter_map(|body| match body {
+            EventBody::ProcessingProgressed(progressed) => Some(progressed.percent),
+            _ => None,
+        })
+        .collect();
+    assert!(percents.is_sorted() && percents.last().is_some_and(|percent| *percent < 100), "{percents:?}");
     platform.storage.on_each_operation(|_, _| None);
 }
