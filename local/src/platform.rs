@@ -51,6 +51,17 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// The program, with its arguments, that works as [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
+    /// The form of what workers log on standard error, which they share with this process.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object in a line.
+    Json,
 }
 
 /// Where a platform listens. Its ports stay the same over restarts as long as they are free, so that signed URLs do.
@@ -107,7 +118,7 @@ impl Platform {
 
         let worker = WorkerCommand {
             command: config.worker_command.clone(),
-            environment: worker_environment(&data_dir, &addresses, &secrets),
+            environment: worker_environment(&config, &data_dir, &addresses, &secrets),
         };
         let concurrency = config.concurrency.unwrap_or_else(default_concurrency);
         let run = HEXLOWER.encode(&random::<8>());
@@ -237,6 +248,7 @@ fn default_concurrency() -> usize {
 }
 
 fn worker_environment(
+    config: &Config,
     data_dir: &DataDir,
     addresses: &Addresses,
     secrets: &Secrets,
@@ -249,6 +261,13 @@ fn worker_environment(
         ("AWS_ACCESS_KEY_ID", secrets.s3_access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", secrets.s3_secret_access_key.clone()),
         ("STREAMIO_SCRATCH", data_dir.scratch().display().to_string()),
+        (
+            "STREAMIO_LOG_FORMAT",
+            match config.log_format {
+                LogFormat::Text => "text".to_owned(),
+                LogFormat::Json => "json".to_owned(),
+            },
+        ),
     ]
 }
 

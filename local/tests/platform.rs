@@ -11,7 +11,7 @@ use streamio_events::event::Scope;
 use streamio_events::id::ProjectId;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{KeyWishes, Missing, Operator};
-use streamio_local::platform::{Config, Platform};
+use streamio_local::platform::{Config, LogFormat, Platform};
 use tokio::net::TcpStream;
 
 fn config(directory: &std::path::Path) -> Config {
@@ -22,6 +22,7 @@ fn config(directory: &std::path::Path) -> Config {
         allowed_origins: vec![],
         // Nothing here comes so far that a worker is needed.
         worker_command: vec!["false".into()],
+        log_format: LogFormat::Text,
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use streamio_local::data_dir::DataDirError;
-use streamio_local::platform::{Addresses, Config, Platform};
+use streamio_local::platform::{self, Addresses, Config, Platform};
 use tracing_subscriber::EnvFilter;
 
 use super::stopped;
@@ -96,6 +96,10 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         concurrency: arguments.concurrency.map(NonZeroUsize::get),
         allowed_origins: arguments.cors_origin,
         worker_command: vec![program.into_os_string(), "__worker".into()],
+        log_format: match arguments.log_format {
+            LogFormat::Text => platform::LogFormat::Text,
+            LogFormat::Json => platform::LogFormat::Json,
+        },
     };
     let platform = Platform::start(config).await.map_err(|error| not_started(&error))?;
     let data_dir = platform.data_dir().path().to_owned();
