@@ -76,7 +76,12 @@ impl Problem {
         if unlisted > 0 {
             detail.push(format!("and {unlisted} more"));
         }
-        Self { errors, ..Self::new(kind, format!("{}.", detail.join("; "))) }
+        let detail = match &errors[..] {
+            // A whole sentence stands for itself.
+            [FieldError { detail, .. }] if detail.ends_with('.') => detail.clone(),
+            _ => format!("{}.", detail.join("; ")),
+        };
+        Self { errors, ..Self::new(kind, detail) }
     }
 
     /// Something outside did not answer. `what_is_missing` is a sentence for the caller, `cause` is for the operator.
