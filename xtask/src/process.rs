@@ -91,9 +91,14 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts `command` with an empty stdin: nothing here ever asks a question.
-    pub(crate) fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(command: Command) -> Result<Self> {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts `command` with this stdin.
+    pub(crate) fn start_with(mut command: Command, stdin: Stdio) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::null()).process_group(0);
+        command.stdin(stdin).process_group(0);
         // The lock is held over the start, so that a signal finds either no child or a registered one.
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         check_interrupted()?;

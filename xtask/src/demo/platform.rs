@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,6 +30,8 @@ pub(super) struct Ready {
 /// A running platform, stopped when it is dropped.
 pub(super) struct Platform {
     running: Running,
+    /// Our end of its standard input closes with us, however we end, and then it stops: none is left behind.
+    _stdin: Option<ChildStdin>,
     pub(super) ready: Ready,
     cli: PathBuf,
     data: PathBuf,
@@ -45,12 +47,14 @@ impl Platform {
         let log = work.join("platform.log");
         let mut command = Command::new(cli);
         command.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
-        command.stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
-        let mut running = Running::start(command)?;
+        command.arg("--stop-at-stdin-end").stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
+        let mut running = Running::start_with(command, Stdio::piped())?;
+        // Taken out, because waiting for a child closes what is left in it.
+        let stdin = running.child().stdin.take();
         let stdout = running.child().stdout.take().context("the platform has no stdout")?;
         let line = first_line(stdout);
         let ready = wait_until_ready(&mut running, &line).with_context(|| log_end(&log))?;
-        Ok(Self { running, ready, cli: cli.to_owned(), data: data.to_owned(), log, fresh })
+        Ok(Self { running, _stdin: stdin, ready, cli: cli.to_owned(), data: data.to_owned(), log, fresh })
     }
 
     /// Creates a project through the operator's command, as one does while the platform runs.
