@@ -74,13 +74,15 @@ impl SqliteLog {
     /// Opens the log in the file at `path`, which is made if there is none; its folder must exist. Blocks for some
     /// milliseconds. Any number of processes may open the same file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref();
+        // SQLite gives a meaning of its own to `:memory:`, `file:…` and an empty path, and connections are opened later, when
+        // the process may have gone to another folder.
+        let path = &std::path::absolute(&path).map_err(|source| open::refused(path.as_ref(), source))?;
         let connection = open::open(path)?;
         let last = read::last_position(&connection).map_err(|source| open::failed(path, source))?;
         let position = watch::Sender::new(last);
         let readers = Arc::new(Readers::new(path.to_owned()));
-        let waker = Waker::start(path.to_owned(), position.clone())
-            .map_err(|source| open::no_thread(path, source))?;
+        let waker =
+            Waker::start(path.to_owned(), position.clone()).map_err(|source| open::refused(path, source))?;
         let (requests, queue) = mpsc::channel(MOST_WAITING);
         let writer = thread::Builder::new()
             .name("event-log-writer".to_owned())
@@ -89,7 +91,7 @@ impl SqliteLog {
                 let path = path.to_owned();
                 move || write::run(Writer { path, connection }, queue, &position)
             })
-            .map_err(|source| open::no_thread(path, source))?;
+            .map_err(|source| open::refused(path, source))?;
         let inner =
             Inner { readers, position, requests: Some(requests), writer: Some(writer), _waker: waker };
         Ok(Self { inner: Arc::new(inner) })

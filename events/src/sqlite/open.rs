@@ -80,7 +80,7 @@ pub(super) fn failed(path: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-pub(super) fn no_thread(path: &Path, source: std::io::Error) -> OpenError {
+pub(super) fn refused(path: &Path, source: std::io::Error) -> OpenError {
     OpenError::Failed { path: path.to_owned(), source: source.into() }
 }
 
@@ -104,7 +104,6 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    // Without SQLITE_OPEN_URI: a path is a path, whatever characters it has.
     let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     // SQLite's own waits grow to 100 ms, in which a busy log is free a hundred times for an instant.

@@ -60,6 +60,7 @@ async fn changes_come_in_the_order_of_appends_by_every_limit() {
             let after = changes.last().map_or(0, |(position, _)| *position);
             let page = other.changes_after(after, limit).await.unwrap();
             assert!(page.len() <= limit.max(1));
+            assert!(page.iter().all(|(position, _)| *position > after));
             if page.is_empty() {
                 break;
             }

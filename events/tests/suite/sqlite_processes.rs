@@ -70,9 +70,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(log: &Path, name: usize, heard: Sender<Heard>) -> Self {
+    fn start(folder: &Path, log: &str, name: usize, heard: Sender<Heard>) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sqlite_processes::writer_process", "--ignored", "--nocapture"])
+            .current_dir(folder)
             .env(PATH, log)
             .env(NAME, name.to_string())
             .stdin(Stdio::null())
@@ -146,14 +147,15 @@ fn a_killed_process_loses_nothing_acknowledged_and_stops_nobody() {
     let path = folder.path().join("log.db");
     let (sender, receiver) = mpsc::channel();
     let mut acknowledged = Vec::new();
-    let mut writers: Vec<Writer> = (0..3).map(|name| Writer::start(&path, name, sender.clone())).collect();
+    let mut writers: Vec<Writer> =
+        (0..3).map(|name| Writer::start(folder.path(), "log.db", name, sender.clone())).collect();
 
     await_progress(&receiver, &mut acknowledged, &[0, 1, 2], 150);
     writers[0].kill();
     // What the others had said before they could notice is not counted: they must go on after it.
     take(receiver.try_iter(), &mut acknowledged);
     await_progress(&receiver, &mut acknowledged, &[1, 2], 150);
-    writers[0] = Writer::start(&path, 3, sender.clone());
+    writers[0] = Writer::start(folder.path(), "log.db", 3, sender.clone());
     await_progress(&receiver, &mut acknowledged, &[3], 50);
     for writer in &mut writers {
         writer.kill();
@@ -184,4 +186,19 @@ fn a_killed_process_loses_nothing_acknowledged_and_stops_nobody() {
         .pragma_query_value(None, "integrity_check", |row| row.get(0))
         .unwrap();
     assert_eq!(check, "ok");
+}
+
+#[test]
+fn a_relative_path_is_a_file_whatever_it_looks_like() {
+    for name in [":memory:", "file:log.db?mode=memory", "log.db"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let mut acknowledged = Vec::new();
+        let mut writer = Writer::start(folder.path(), name, 0, sender);
+        await_progress(&receiver, &mut acknowledged, &[0], 1);
+        writer.kill();
+        let log = SqliteLog::open(folder.path().join(name)).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        assert!(runtime.block_on(log.last_position()).unwrap() > 0, "{name}");
+    }
 }
