@@ -92,12 +92,12 @@ impl Operator {
         if project.exists { Ok(project) } else { Err(ProjectRefusal::NotFound(id.clone()).into()) }
     }
 
-    /// All projects, by id. Reads the whole log.
+    /// All projects, by id.
     pub async fn projects(&self) -> Result<Vec<Project>, OperatorError> {
         let mut projects: BTreeMap<ProjectId, Project> = BTreeMap::new();
         let mut position = 0;
         loop {
-            let changes = self.log.changes_after(position, BATCH).await?;
+            let changes = self.log.changes_about_projects(position, BATCH).await?;
             let Some((last, _)) = changes.last() else { break };
             position = *last;
             for (_, commit) in &changes {
