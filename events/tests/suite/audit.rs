@@ -201,6 +201,19 @@ proptest! {
     }
 
     #[test]
+    fn a_replaced_beginning_is_found_where_the_rest_follows(contents in vec(vec(data(), 1..4), 2..7), at in any::<Index>()) {
+        let honest = chain_of(&stream(), &contents);
+        let at = 1 + at.index(honest.len() - 1);
+        let mut changed = contents;
+        changed[at - 1][0] = json!([changed[at - 1][0]]);
+        let mut chain = chain_of(&stream(), &changed);
+        chain.truncate(at);
+        chain.extend_from_slice(&honest[at..]);
+        let broken = Finding::BrokenLink { stream: stream(), first: honest[at].first };
+        prop_assert_eq!(verify(&stream(), &chain, None), Err(broken));
+    }
+
+    #[test]
     fn a_history_that_was_computed_anew_is_found_against_a_known_head(contents in contents(), of in any::<Index>(), known in any::<Index>()) {
         let honest = chain_of(&stream(), &contents);
         let mut changed = contents;
