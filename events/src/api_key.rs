@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
@@ -87,8 +88,11 @@ fn is_env(env: &str) -> bool {
     (2..=8).contains(&env.len()) && env.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
+/// The CRC-32 of zip files and of Ethernet.
+static CRC_32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
 fn checksum(body: &str) -> String {
-    base62(crc32fast::hash(body.as_bytes()).to_be_bytes(), CHECKSUM_LENGTH)
+    base62(CRC_32.checksum(body.as_bytes()).to_be_bytes(), CHECKSUM_LENGTH)
 }
 
 /// The big-endian number in `bytes`, in exactly `length` base62 digits.

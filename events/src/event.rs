@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -36,6 +37,25 @@ impl RecordedEvent {
         Self { kind, version, at, data }
     }
 
+    /// The same of one known type.
+    pub fn of<T: EventData>(at: Timestamp, data: &T) -> Self {
+        let data = serde_json::to_value(data).expect("event bodies are plain data with text keys");
+        Self { kind: T::KIND.to_owned(), version: T::VERSION, at, data }
+    }
+
+    /// The facts, when they are of the type `T`; `None` when they are of another.
+    pub fn read<T: EventData>(&self) -> Result<Option<T>, UnreadableEvent> {
+        if self.kind != T::KIND || self.version > T::VERSION {
+            return Ok(None);
+        }
+        let data = upcast(&self.kind, self.version, self.data.clone());
+        serde_json::from_value(data).map(Some).map_err(|source| UnreadableEvent {
+            kind: self.kind.clone(),
+            version: self.version,
+            source,
+        })
+    }
+
     /// The typed facts. An unknown type or a version from the future is [`EventBody::Unknown`]; a known one whose data
     /// does not fit is an error, the sign of a damaged or foreign record.
     pub fn body(&self) -> Result<EventBody, UnreadableEvent> {
@@ -56,6 +76,14 @@ pub struct UnreadableEvent {
     pub source: serde_json::Error,
 }
 
+/// The data of one type of event.
+pub trait EventData: Serialize + DeserializeOwned {
+    /// `noun.verb`.
+    const KIND: &'static str;
+    /// The current version of the data's shape.
+    const VERSION: u32;
+}
+
 macro_rules! event_types {
     ($($kind:literal v $version:literal => $variant:ident),* $(,)?) => {
         /// The facts of an event, by type.
@@ -73,6 +101,11 @@ macro_rules! event_types {
                 data: Value,
             },
         }
+
+        $(impl EventData for $variant {
+            const KIND: &'static str = $kind;
+            const VERSION: u32 = $version;
+        })*
 
         $(impl From<$variant> for EventBody {
             fn from(body: $variant) -> Self {

@@ -13,18 +13,22 @@ pub mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod event;
+pub mod fact;
 #[cfg(feature = "testing")]
 pub mod fault;
+pub mod home;
 pub mod id;
 pub mod job;
 pub mod log;
 pub mod media;
 pub mod memory;
+mod nfc;
 pub mod object_key;
 pub mod project;
 #[cfg(feature = "embedded")]
 pub mod sqlite;
 pub mod stream;
+pub mod tenant;
 pub mod timestamp;
 mod upcast;
 pub mod video;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use unicode_normalization::is_nfc;
 
 use crate::id::{InvalidId, ProjectId};
+use crate::nfc::is_nfc;
 
 /// S3's limit on the length of a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;

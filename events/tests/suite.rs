@@ -6,10 +6,14 @@ mod audit;
 mod cloud_events;
 #[path = "suite/commits.rs"]
 mod commits;
+#[path = "suite/facts.rs"]
+mod facts;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/fixtures.rs"]
 mod fixtures;
+#[path = "suite/home.rs"]
+mod home;
 #[path = "suite/memory.rs"]
 mod memory;
 #[path = "suite/sqlite.rs"]

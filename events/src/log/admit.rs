@@ -19,16 +19,7 @@ const MOST_LEVELS: usize = 64;
 /// - a stream whose name does not read back as itself.
 pub fn admit(stream: &StreamId, commit: NewCommit) -> Result<NewCommit, AppendError> {
     let invalid = |reason: String| AppendError::Invalid { stream: stream.clone(), reason };
-    if stream.to_string().parse().as_ref() != Ok(stream) {
-        return Err(invalid("the stream's name is malformed".to_owned()));
-    }
-    if commit.events.is_empty() {
-        return Err(invalid("it has no events".to_owned()));
-    }
-    for event in &commit.events {
-        check_value(&event.data, MOST_LEVELS)
-            .map_err(|reason| invalid(format!("the data of its {} {reason}", event.kind)))?;
-    }
+    check(stream, &commit).map_err(invalid)?;
     let canonical = canonical_json(&commit.events);
     if canonical.len() > MAX_COMMIT_BYTES {
         return Err(invalid(format!(
@@ -39,6 +30,21 @@ pub fn admit(stream: &StreamId, commit: NewCommit) -> Result<NewCommit, AppendEr
     let events = serde_json::from_slice(&canonical)
         .map_err(|error| invalid(format!("its events do not read back: {error}")))?;
     Ok(NewCommit { events, ..commit })
+}
+
+/// What is wrong with a commit apart from its size.
+pub(crate) fn check(stream: &StreamId, commit: &NewCommit) -> Result<(), String> {
+    if stream.to_string().parse().as_ref() != Ok(stream) {
+        return Err("the stream's name is malformed".to_owned());
+    }
+    if commit.events.is_empty() {
+        return Err("it has no events".to_owned());
+    }
+    for event in &commit.events {
+        check_value(&event.data, MOST_LEVELS)
+            .map_err(|reason| format!("the data of its {} {reason}", event.kind))?;
+    }
+    Ok(())
 }
 
 fn check_value(value: &Value, levels: usize) -> Result<(), String> {

@@ -68,7 +68,10 @@ pub struct Upload {
 /// Where a generation is in its life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-#[expect(clippy::large_enum_variant, reason = "there is one per video at hand, never a list of them")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "there is one per video at hand, never a list of them")
+)]
 pub enum Phase {
     /// Nothing has been uploaded.
     Waiting,

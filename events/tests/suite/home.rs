@@ -1,0 +1,244 @@
+//! The home region's calls and answers on the wire.
+
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use streamio_events::api_key::ApiKey;
+use streamio_events::cloud_event::CloudEvent;
+use streamio_events::commit::{Commit, Head, NewCommit};
+use streamio_events::event::{RecordedEvent, Scope};
+use streamio_events::fact::{Fact, MAX_FACT_BYTES};
+use streamio_events::home::{
+    HomeAnswer, HomeCall, HomeError, HomePage, HomeReply, MAX_CALL_BYTES, MAX_CURSOR_BYTES, MAX_PAGE_ITEMS,
+};
+use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::media::MediaSource;
+use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::{VideoState, VideoStatus};
+
+use crate::fixtures::{event, fixtures};
+
+fn project() -> ProjectId {
+    "acme".parse().unwrap()
+}
+
+fn video() -> VideoId {
+    VideoId::of(&"projects/acme/films/clip.mp4".parse().unwrap())
+}
+
+fn commit_id(cause: &str) -> CommitId {
+    CommitId::derived_from(&[cause])
+}
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    (0i64..4_000_000_000_000).prop_map(Timestamp::from_unix_millis)
+}
+
+fn any_call() -> impl Strategy<Value = HomeCall> {
+    let page = (option::of(".{0,40}"), 0u16..=200);
+    let state = option::of(prop::sample::select(VideoState::ALL.to_vec()));
+    prop_oneof![
+        any::<[u8; 32]>()
+            .prop_map(|random| HomeCall::Tenant { key: ApiKey::generate("live", random).unwrap().hash() }),
+        Just(HomeCall::Video { project_id: project(), video_id: video() }),
+        any_time().prop_map(|at| HomeCall::VideoAsOf { project_id: project(), video_id: video(), at }),
+        (page.clone(), state).prop_map(|((after, limit), state)| HomeCall::ListVideos {
+            project_id: project(),
+            state,
+            after,
+            limit
+        }),
+        page.clone().prop_map(|(after, limit)| HomeCall::VideoEvents {
+            project_id: project(),
+            video_id: video(),
+            after,
+            limit
+        }),
+        page.prop_map(|(after, limit)| HomeCall::Feed { project_id: project(), after, limit }),
+        ".*".prop_map(|cause| HomeCall::DeleteVideo {
+            project_id: project(),
+            video_id: video(),
+            commit_id: commit_id(&cause)
+        }),
+        ".*".prop_map(|cause| HomeCall::ReprocessVideo {
+            project_id: project(),
+            video_id: video(),
+            commit_id: commit_id(&cause)
+        }),
+        (".*", any::<f64>(), any_time()).prop_filter_map("a fact", |(text, number, at)| {
+            let data = json!({ "text": text, "number": number });
+            let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+            let commit = NewCommit { id: commit_id("cause"), events: vec![event], recorded_at: at };
+            Some(HomeCall::Record { fact: Fact::new(StreamId::Project(project()), commit).ok()? })
+        }),
+        (any_time(), any::<u8>()).prop_map(|(at, shard)| HomeCall::Recall {
+            stream: StreamId::grants(project(), at, shard),
+            commit_id: commit_id("cause")
+        }),
+    ]
+}
+
+fn any_status() -> impl Strategy<Value = VideoStatus> {
+    (any_time(), any::<f64>(), prop::collection::btree_map(".{0,8}", ".{0,8}", 0..3), any::<u64>()).prop_map(
+        |(at, duration_seconds, metadata, version)| VideoStatus {
+            video_id: video(),
+            project_id: project(),
+            s3_key: "projects/acme/films/clip.mp4".parse().unwrap(),
+            state: VideoState::Processing,
+            progress: 42,
+            generation: 2,
+            attempt: 1,
+            error: None,
+            source: Some(MediaSource {
+                duration_seconds,
+                width: Some(1280),
+                height: None,
+                rotation: 90,
+                frame_rate: Some(duration_seconds / 3.0),
+                video_codec: Some("h264".to_owned()),
+                audio_codec: None,
+                bytes: version,
+            }),
+            outputs: None,
+            metadata,
+            created_at: at,
+            updated_at: at,
+            version,
+        },
+    )
+}
+
+/// The events of all fixtures, as they go out.
+fn cloud_events() -> Vec<CloudEvent> {
+    let events: Vec<RecordedEvent> =
+        fixtures().iter().filter(|(name, _)| name.contains(".v")).map(|(_, json)| event(json)).collect();
+    let stream = StreamId::Video(project(), video());
+    let commit = NewCommit { id: commit_id("cause"), events, recorded_at: Timestamp::default() };
+    CloudEvent::all(&Commit::following(stream, Head::EMPTY, commit)).collect()
+}
+
+fn any_reply() -> impl Strategy<Value = HomeReply> {
+    let tenant =
+        (any::<bool>(), option::of(any_time()), any::<u64>()).prop_map(|(flag, expires_at, version)| {
+            Tenant {
+                project_id: project(),
+                key_id: ApiKey::generate("live", [7; 32]).unwrap().hash().key_id(),
+                scopes: vec![Scope::Upload, Scope::Admin],
+                expires_at,
+                revoked: flag,
+                suspended: !flag,
+                version,
+            }
+        });
+    let next = option::of("[a-z0-9.]{1,20}");
+    let events = Just(cloud_events());
+    let recorded = option::of(prop::sample::select(
+        fixtures()
+            .into_iter()
+            .filter(|(name, _)| name != "SHA256SUMS")
+            .map(|(_, json)| event(&json))
+            .collect::<Vec<_>>(),
+    ));
+    let answer = prop_oneof![
+        option::of(tenant).prop_map(HomeAnswer::Tenant),
+        option::of(any_status()).prop_map(HomeAnswer::Video),
+        (prop::collection::vec(any_status(), 0..3), next.clone())
+            .prop_map(|(data, next)| HomeAnswer::Videos(HomePage { data, next })),
+        option::of((events.clone(), next.clone()).prop_map(|(data, next)| HomePage { data, next }))
+            .prop_map(HomeAnswer::VideoEvents),
+        (events, next).prop_map(|(data, next)| HomeAnswer::Feed(HomePage { data, next })),
+        any_status().prop_map(HomeAnswer::Command),
+        recorded.clone().prop_map(HomeAnswer::Recorded),
+        recorded.prop_map(HomeAnswer::Recalled),
+    ];
+    let error = prop_oneof![
+        Just(HomeError::InvalidCursor),
+        Just(HomeError::NotFound),
+        ".*".prop_map(|text| HomeError::Conflict { text }),
+        Just(HomeError::Unavailable),
+        ".*".prop_map(|text| HomeError::Refused { text }),
+    ];
+    prop_oneof![answer.prop_map(HomeReply::Ok), error.prop_map(HomeReply::Error)]
+}
+
+proptest! {
+    #[test]
+    fn every_call_arrives_as_it_was_sent(call in any_call()) {
+        let json = call.to_json();
+        prop_assert_eq!(&serde_json::from_str::<HomeCall>(&json).unwrap(), &call);
+        prop_assert_eq!(&serde_json::from_str::<Value>(&json).unwrap()["call"], call.name());
+        prop_assert!(json.len() <= MAX_CALL_BYTES);
+    }
+
+    #[test]
+    fn every_reply_arrives_as_it_was_sent(reply in any_reply()) {
+        let json = reply.to_json();
+        prop_assert_eq!(&serde_json::from_str::<HomeReply>(&json).unwrap(), &reply);
+        if let HomeReply::Ok(answer) = &reply {
+            let wire: Value = serde_json::from_str(&json).unwrap();
+            prop_assert!(wire["ok"].as_object().unwrap().keys().eq([answer.name()]));
+        }
+    }
+
+    #[test]
+    fn a_call_with_a_field_too_many_is_refused_by_the_field_s_name(call in any_call()) {
+        let mut json: Value = serde_json::from_str(&call.to_json()).unwrap();
+        json["alsoOf"] = json!("globex");
+        let refused = serde_json::from_value::<HomeCall>(json).unwrap_err().to_string();
+        prop_assert!(refused.contains("`alsoOf`"), "{refused}");
+    }
+
+    #[test]
+    fn whatever_is_no_call_is_refused_without_a_panic(text in r#".*|\{"call":".*"\}"#) {
+        prop_assert!(serde_json::from_str::<HomeCall>(&text).is_err());
+    }
+
+    #[test]
+    fn pages_are_asked_for_within_limits(limit: u16, bytes in 0usize..1000) {
+        let call = HomeCall::Feed { project_id: project(), after: Some("a".repeat(bytes)), limit };
+        let allowed = (1..=MAX_PAGE_ITEMS).contains(&limit) && bytes <= MAX_CURSOR_BYTES;
+        prop_assert_eq!(call.check_page().is_ok(), allowed);
+    }
+}
+
+#[test]
+fn an_unknown_call_is_refused_by_its_name() {
+    let refused = serde_json::from_str::<HomeCall>(r#"{"call":"formatDisk"}"#).unwrap_err().to_string();
+    assert!(refused.contains("unknown variant `formatDisk`"), "{refused}");
+}
+
+#[test]
+fn a_call_holds_the_largest_fact() {
+    let fact = |padding: usize| {
+        let data = json!({ "padding": "x".repeat(padding) });
+        let at = Timestamp::default();
+        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+        let commit = NewCommit { id: commit_id("cause"), events: vec![event], recorded_at: at };
+        Fact::new(StreamId::Project(project()), commit).unwrap()
+    };
+    let room = MAX_FACT_BYTES - fact(0).json().len();
+    assert!(HomeCall::Record { fact: fact(room) }.to_json().len() <= MAX_CALL_BYTES);
+}
+
+#[test]
+fn the_wire_is_as_reviewed() {
+    let call = HomeCall::ListVideos {
+        project_id: project(),
+        state: Some(VideoState::Ready),
+        after: Some("17".to_owned()),
+        limit: 20,
+    };
+    assert_eq!(
+        call.to_json(),
+        r#"{"call":"listVideos","projectId":"acme","state":"ready","after":"17","limit":20}"#
+    );
+    let error = |error| HomeReply::Error(error).to_json();
+    assert_eq!(error(HomeError::NotFound), r#"{"error":{"kind":"notFound"}}"#);
+    assert_eq!(
+        error(HomeError::Conflict { text: "It is deleted.".to_owned() }),
+        r#"{"error":{"kind":"conflict","text":"It is deleted."}}"#
+    );
+    assert_eq!(HomeReply::Ok(HomeAnswer::Recalled(None)).to_json(), r#"{"ok":{"recalled":null}}"#);
+}
