@@ -10,6 +10,11 @@ mod problems;
 mod upload;
 mod videos;
 
+pub(crate) use grant::not_recorded;
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use streamio_events::id::VideoId;
@@ -60,23 +65,27 @@ pub(crate) fn answer_anyone(
     }
 }
 
+/// A call under way. Each is a function of its own, so that a host compiles and holds only what a request needs.
+#[cfg(not(target_arch = "wasm32"))]
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
+
+/// A call under way. Each is a function of its own, so that a host compiles and holds only what a request needs.
+#[cfg(target_arch = "wasm32")]
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
+
 /// Answers a call of a tenant whose API key has the call's scope.
-pub(crate) async fn answer_tenant(
-    action: Action,
-    exchange: &Exchange<'_>,
-    query: Query,
-) -> Result<Response<Bytes>, Problem> {
+pub(crate) fn answer_tenant<'a>(action: Action, exchange: &'a Exchange<'a>, query: Query) -> Answering<'a> {
     match action {
-        Action::GrantUpload => upload::grant(exchange, query).await,
-        Action::GrantPlayback => playback::grant(exchange, query).await,
-        Action::ListVideos => videos::list(exchange, query).await,
-        Action::ShowVideo => videos::show(exchange, query).await,
-        Action::ListVideoEvents => events::of_video(exchange, query).await,
-        Action::DeleteVideo => videos::delete(exchange, query).await,
-        Action::ReprocessVideo => videos::reprocess(exchange, query).await,
-        Action::ListEvents => events::feed(exchange, query).await,
+        Action::GrantUpload => Box::pin(upload::grant(exchange, query)),
+        Action::GrantPlayback => Box::pin(playback::grant(exchange, query)),
+        Action::ListVideos => Box::pin(videos::list(exchange, query)),
+        Action::ShowVideo => Box::pin(videos::show(exchange, query)),
+        Action::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
+        Action::DeleteVideo => Box::pin(videos::delete(exchange, query)),
+        Action::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
+        Action::ListEvents => Box::pin(events::feed(exchange, query)),
         Action::ShowOpenApi | Action::ShowHealth | Action::ExplainProblem => {
-            answer_anyone(action, exchange.parameter, query)
+            Box::pin(ready(answer_anyone(action, exchange.parameter, query)))
         }
     }
 }

@@ -3,29 +3,31 @@
 use std::fmt::Write as _;
 
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use streamio_events::api_key::{ApiKey, InvalidApiKey};
 use streamio_events::event::Scope;
 use streamio_events::timestamp::Timestamp;
 
-use crate::directory::{Directory, Tenant};
+use crate::directory::{Directory, Known, Tenant, Tolerance};
 use crate::problem::{Problem, ProblemKind};
 
 /// The header that carries the API key.
-pub(crate) const API_KEY_HEADER: &str = "x-api-key";
+pub(crate) const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Finds out who asks. A key that is not one, or was mistyped, is refused without asking the directory.
 pub(crate) async fn authenticate(
     headers: &HeaderMap,
     directory: &dyn Directory,
     now: Timestamp,
-) -> Result<Tenant, Problem> {
+    tolerance: Tolerance,
+) -> Result<Known, Problem> {
     let key = api_key(headers)?;
     let found = directory
-        .lookup(&key.hash())
+        .lookup(&key.hash(), now, tolerance)
         .await
         .map_err(|error| Problem::unavailable("The API key could not be checked.", error))?;
-    let tenant = found.ok_or_else(|| unauthorized(ProblemKind::UnknownApiKey))?;
+    let found = found.ok_or_else(|| unauthorized(ProblemKind::UnknownApiKey))?;
+    let tenant = &found.tenant;
     if tenant.revoked {
         return Err(unauthorized(ProblemKind::RevokedApiKey));
     }
@@ -35,7 +37,7 @@ pub(crate) async fn authenticate(
     if tenant.suspended {
         return Err(Problem::new(ProblemKind::SuspendedProject, ProblemKind::SuspendedProject.advice()));
     }
-    Ok(tenant)
+    Ok(found)
 }
 
 /// Refuses a key without `needed`. A key with the scope `admin` may do everything.
@@ -73,7 +75,7 @@ fn api_key(headers: &HeaderMap) -> Result<ApiKey, Problem> {
 }
 
 fn unauthorized(kind: ProblemKind) -> Problem {
-    Problem::at_field(kind, API_KEY_HEADER, kind.advice()).with_header(
+    Problem::at_field(kind, API_KEY_HEADER.as_str(), kind.advice()).with_header(
         WWW_AUTHENTICATE,
         HeaderValue::from_static("ApiKey realm=\"streamio\", header=\"x-api-key\""),
     )

@@ -4,10 +4,9 @@ mod lifetime;
 
 use std::fmt;
 
-use url::Url;
-
 pub use lifetime::Lifetime;
 
+use crate::base_url::BaseUrl;
 use crate::sign::key::HashAlgorithm;
 use crate::sign::policy::Resource;
 use crate::sign::s3::{AddressStyle, Bucket};
@@ -15,6 +14,9 @@ use crate::sign::sigv4::{Credentials, MAX_EXPIRES_IN};
 
 /// A day, in seconds.
 const DAY: u32 = 86_400;
+
+/// The longest [`CdnConfig::expiry_bucket`], in seconds.
+const MAX_EXPIRY_BUCKET: u32 = 3_600;
 
 /// The configuration of the API.
 #[derive(Debug, Clone)]
@@ -57,6 +59,12 @@ pub struct CdnConfig {
     pub base_url: String,
     /// The hash of signed policies.
     pub hash: HashAlgorithm,
+    /// In seconds, 1 to 3,600: the expiry of a playback grant is a multiple of this, the first one that is not earlier
+    /// than what was asked for. A URL so lives up to `expiry_bucket - 1` seconds longer than asked, also where the
+    /// longest life ([`EdgeConfig::playback`]) was asked for; never shorter, and never beyond the last second that
+    /// the CDN knows. Within a bucket, grants of the same file or stream to the same network share one signature
+    /// ([`SharedSigner`](crate::sign::key::SharedSigner)). 1 is every second, which is as fine as policies are.
+    pub expiry_bucket: u32,
 }
 
 /// How many requests one API key may make. Requests are spread evenly over the window; as many as the quota may come
@@ -108,6 +116,14 @@ impl EdgeConfig {
             .map_err(|error| problem("s3", error.to_string()));
         let base_url = base_url(&self.cdn.base_url).map_err(|reason| problem("cdn.base_url", reason));
 
+        let bucket_seconds = self.cdn.expiry_bucket;
+        if !(1..=MAX_EXPIRY_BUCKET).contains(&bucket_seconds) {
+            problem(
+                "cdn.expiry_bucket",
+                format!("must be 1 to {MAX_EXPIRY_BUCKET} seconds, not {bucket_seconds}"),
+            );
+        }
+
         for (setting, lifetime, limit) in [
             ("upload", self.upload, MAX_EXPIRES_IN),
             ("multipart_upload", self.multipart_upload, MAX_EXPIRES_IN),
@@ -145,24 +161,15 @@ impl EdgeConfig {
 }
 
 fn base_url(text: &str) -> Result<String, String> {
-    let plain = Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    });
+    let url = BaseUrl::parse(text).map(|url| url.to_string());
     // It becomes a part of policies, which take no other URLs.
-    let plain = plain.filter(|url| Resource::exact(url.as_str()).is_ok());
-    plain
-        .map(|url| url.as_str().trim_end_matches('/').to_owned())
+    url.filter(|url| Resource::exact(&format!("{url}/")).is_ok())
         .ok_or_else(|| "must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding".to_owned())
 }
 
 /// Whether browsers would write this in `Origin`. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
 fn is_origin(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.has_host() && url.origin().ascii_serialization() == text)
+    BaseUrl::parse(text).is_some_and(|url| url.origin() == text)
 }
 
 /// A configuration that cannot work, with every reason.
@@ -205,7 +212,8 @@ mod tests {
             raw_bucket: "raw".to_owned(),
             credentials: Credentials::new("AKIDEXAMPLE", "hidden").unwrap(),
         };
-        let cdn = CdnConfig { base_url: "https://cdn.example/".to_owned(), hash: HashAlgorithm::Sha256 };
+        let base_url = "https://cdn.example/".to_owned();
+        let cdn = CdnConfig { base_url, hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
         EdgeConfig::new(s3, cdn)
     }
 
@@ -238,6 +246,7 @@ mod tests {
         let mut config = config();
         config.s3.raw_bucket = "Not A Bucket".to_owned();
         config.cdn.base_url = "ftp://cdn.example".to_owned();
+        config.cdn.expiry_bucket = 3_601;
         config.upload = Lifetime { min: 0, default: 60, max: 60 };
         config.multipart_upload.max = 604_801;
         config.playback = Lifetime { min: 10, default: 5, max: 60 };
@@ -245,7 +254,7 @@ mod tests {
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"#);
     }
 
     #[test]

@@ -1,10 +1,76 @@
-//! The port to what is known of API keys.
+//! The port to what is known of API keys, and the directory that an isolate at the edge has.
+//!
+//! # The replicated directory
+//!
+//! [`ReplicatedDirectory`] asks the isolate's memory, then the key-value store, then the home region.
+//!
+//! | what is held of the key | what happens |
+//! |---|---|
+//! | confirmed within `fresh` (10 s) | answered; nothing is asked |
+//! | confirmed within `hard` (60 s) | answered; one refresh begins in the background, and after its `lease` (5 s) another, should it not have confirmed anything |
+//! | older | the caller waits for a refresh; where nobody confirms it: an error, or for [`Tolerance::Stale`] for another `stale` (15 min) an answer that says how old it is. While refreshes fail, one look-up each `retry` (1 s) asks again, and the others are answered at once |
+//! | the home region did not know it within `unknown` (10 s) | unknown; nothing is asked |
+//! | nothing | the caller waits for a first look-up; where nobody can tell: an error |
+//!
+//! A refresh or first look-up asks the key-value store. Its answer stands, unless it is older than what is held. When
+//! it has none, or an older one, or fails, the home region is asked. Only the home region can say that a key is
+//! unknown, and only of a key of which nothing is held: a key that was ever made has a record for ever. A record with
+//! an older version than what is held is passed over, from either source; of two records of one version the one that
+//! is revoked or suspended stands. Ages count from the beginning of the look-up that found the record, by the
+//! requests' clock. A clock that is set back by more than an age makes what is held old, not fresh.
+//!
+//! ## When a revoked key is refused
+//!
+//! A request that begins later than
+//!
+//! > *t* + *D* + `hard`
+//!
+//! is refused in every isolate, where *t* is when the tombstone (the record with [`Tenant::revoked`]) was written to
+//! the key-value store and to what the home region answers from, and *D* is the key-value store's delay, after which
+//! no read and no cached miss is older than the write: 60 seconds "or more" with Cloudflare, and not less than the
+//! `cacheTtl` of the reads. Only for playback, and only while neither source confirms anything, it is
+//!
+//! > *t* + *D* + `hard` + `stale`.
+//!
+//! The same holds for a suspended project. An isolate that has seen the tombstone refuses from then on, whatever the
+//! key-value store answers later, for as long as it holds the record.
+//!
+//! ## Requests do not wait for each other
+//!
+//! On Workers a request's future may be dropped at any time, together with whatever it was about to do for others. So
+//! look-ups of one key share what was found, never what is still being asked: several that begin at the same time each
+//! ask the key-value store, which is made for that. What protects the home region is counted when a call begins and
+//! needs no end ([`HomeLimits`]): per isolate a few calls about one key at a time, and bounds on all calls together.
+//!
+//! ## What junk can do
+//!
+//! Anyone can make up a key with a right checksum. Each costs a read of the key-value store and, once in `unknown`, a
+//! call to the home region, which are bounded for all keys together that are not held. This locks out no key that is
+//! held, nor one that the key-value store knows: neither needs that budget, and junk is never held. A key that only
+//! the home region knows (younger than *D*, or any key that is not held while the key-value store is down) may have to
+//! come back after a second, as often as the junk is faster; it is told that it could not be checked, never that it is
+//! unknown. A live key is called unknown only until `unknown` after its creation, and only if it was tried before it.
+
+mod budget;
+mod cache;
+mod config;
+mod replicated;
+mod silence;
+mod source;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
-use streamio_events::event::Scope;
-use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::timestamp::Timestamp;
+
+pub use config::{Allowance, DirectoryConfig, HomeLimits};
+pub use replicated::{DirectoryPorts, ReplicatedDirectory};
+pub use source::{SourceFailures, SourceName, TenantSource};
+pub use store::{KeyValueStore, StoredTenants};
+pub use streamio_events::tenant::Tenant;
 
 use crate::port::{Cause, ThreadSafe};
 
@@ -15,27 +81,38 @@ pub trait Directory: ThreadSafe {
     /// The tenant whose API key has the SHA-256 `key`; `None` for a key that was never made. A revoked key is found,
     /// with [`Tenant::revoked`], for as long as anything may still remember it.
     ///
-    /// Called only for keys whose checksum is right. An answer may be as old as the platform states for revocations.
-    async fn lookup(&self, key: &KeyHash) -> Result<Option<Tenant>, DirectoryError>;
+    /// Called only for keys whose checksum is right. An answer may be as old as the platform states for revocations,
+    /// and older only where `tolerance` allows it; it then says so ([`Known::stale_for`]).
+    async fn lookup(
+        &self,
+        key: &KeyHash,
+        now: Timestamp,
+        tolerance: Tolerance,
+    ) -> Result<Option<Known>, DirectoryError>;
 }
 
-/// One API key and its project, as the directory knows them.
+/// Whether an answer may be older than the directory's hard age, when nothing newer can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// Never: what cannot be confirmed is an error.
+    Strict,
+    /// For a stated time: a viewer's film goes on while the home region is down.
+    Stale,
+}
+
+/// What a directory knows, and how old it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tenant {
-    /// The project that the key belongs to.
-    pub project_id: ProjectId,
-    /// The key's id, under which grants are recorded and requests are counted.
-    pub key_id: KeyId,
-    /// What the key may be used for.
-    pub scopes: Vec<Scope>,
-    /// From when on the key no longer works.
-    pub expires_at: Option<Timestamp>,
-    /// The key must no longer work.
-    pub revoked: bool,
-    /// The whole project must not use the API.
-    pub suspended: bool,
-    /// The version of the project's stream that this was folded to. It only grows: caches refuse an older one.
-    pub version: u64,
+pub struct Known {
+    /// The key and its project, shared with whoever else holds it: an answer from memory copies nothing.
+    pub tenant: Arc<Tenant>,
+    /// How far this is past the hard age; `None` when it is within.
+    pub stale_for: Option<Duration>,
+}
+
+impl From<Tenant> for Known {
+    fn from(tenant: Tenant) -> Self {
+        Self { tenant: Arc::new(tenant), stale_for: None }
+    }
 }
 
 /// The directory did not answer. The caller may try again.

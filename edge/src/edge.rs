@@ -2,11 +2,16 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::timestamp::Timestamp;
 
@@ -14,17 +19,30 @@ use crate::api::{self, Exchange};
 use crate::authenticate::{API_KEY_HEADER, authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
-use crate::port::Ports;
+use crate::directory::{Known, Tolerance};
+use crate::journal::JournalError;
+use crate::port::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
-use crate::request::{Query, REQUEST_ID_HEADER, RequestId};
+use crate::request::{IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
 use crate::route::{self, Call, Found};
 use crate::sign::s3::BucketSigner;
 
 /// The largest body that the API reads, in bytes. A server need not read more than one byte beyond it: a request with
 /// that much is refused.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The request headers that the API reads; no other changes an answer. A host to whom reading headers is dear reads only
+/// these.
+pub const REQUEST_HEADERS: [HeaderName; 6] = [
+    API_KEY_HEADER,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY_HEADER,
+    REQUEST_ID_HEADER,
+    ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD,
+];
 
 /// The longest path and query, in bytes. The longest object key is 1,024 bytes, three times that when encoded.
 const MAX_URI_BYTES: usize = 8 * 1024;
@@ -37,7 +55,7 @@ pub struct Edge {
     pub(crate) raw: BucketSigner,
     /// The CDN's URL without a slash at its end.
     pub(crate) cdn_base_url: String,
-    rate_limiter: RateLimiter,
+    rate_limiter: RateLimiter<KeyId>,
 }
 
 /// What a request brings from outside besides itself.
@@ -65,6 +83,8 @@ pub struct Served {
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
+/// <https://www.rfc-editor.org/rfc/rfc9211>
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -103,15 +123,42 @@ impl Edge {
             response.headers_mut().insert(CONTENT_LENGTH, length);
             *response.body_mut() = Bytes::new();
         }
-        let headers = response.headers_mut();
-        headers.extend(fields);
-        headers.insert(REQUEST_ID_HEADER, request_id.header_value());
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Answers hold signed URLs, or are about one tenant.
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        cors::share(headers, &self.config.allowed_origins, parts.headers.get(ORIGIN));
-        response.extensions_mut().insert(served);
+        response.headers_mut().extend(fields);
+        self.complete(&parts.headers, response, served)
+    }
+
+    /// The answer to a request whose work has come to nothing because of a fault of this program: a panic, or a limit of
+    /// the host. The operator's log says more.
+    pub fn failed(&self, random: [u8; 32], request: &Request<Bytes>) -> Response<Bytes> {
+        self.refused(random, request, Problem::internal("the request's work has ended before its answer"))
+    }
+
+    /// The answer in place of one whose grant the journal said it would accept, and then did not. For hosts whose journal
+    /// accepts while the answer is put together, and who then wait before they let it go.
+    pub fn not_recorded(
+        &self,
+        random: [u8; 32],
+        request: &Request<Bytes>,
+        error: JournalError,
+    ) -> Response<Bytes> {
+        self.refused(random, request, api::not_recorded(error))
+    }
+
+    fn refused(&self, random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Response<Bytes> {
+        let mut response = refusal(random, request, problem);
+        cors::share(response.headers_mut(), &self.config.allowed_origins, request.headers());
         response
+    }
+
+    /// What every answer has.
+    fn complete(
+        &self,
+        request: &HeaderMap,
+        mut response: Response<Bytes>,
+        served: Served,
+    ) -> Response<Bytes> {
+        cors::share(response.headers_mut(), &self.config.allowed_origins, request);
+        with_served(response, served)
     }
 
     /// `fields` are headers for the answer, whatever it becomes.
@@ -146,7 +193,13 @@ impl Edge {
             return api::answer_anyone(call.action, parameter, query);
         };
 
-        let tenant = authenticate(&parts.headers, &*self.ports.directory, context.now).await?;
+        // A film may go on while nobody can say whether the key still works; nothing new may begin.
+        let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
+        let Known { tenant, stale_for } =
+            authenticate(&parts.headers, &*self.ports.directory, context.now, tolerance).await?;
+        if let Some(stale_for) = stale_for {
+            fields.insert(CACHE_STATUS, stale(stale_for));
+        }
         served.project_id = Some(tenant.project_id.clone());
         served.key_id = Some(tenant.key_id.clone());
 
@@ -172,6 +225,42 @@ impl Edge {
         };
         api::answer_tenant(call.action, &exchange, query).await
     }
+}
+
+/// The answer of a service that has no configuration to work with, and so no [`Edge`]. What is wrong is the operator's to
+/// know: `cause` is for the log.
+pub fn misconfigured(random: [u8; 32], request: &Request<Bytes>, cause: impl Into<Cause>) -> Response<Bytes> {
+    refusal(random, request, Problem::internal(cause))
+}
+
+fn refusal(random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Response<Bytes> {
+    let request_id = RequestId::new(request.headers(), random);
+    let served = Served {
+        request_id: request_id.as_str().to_owned(),
+        call: None,
+        project_id: None,
+        key_id: None,
+        cause: problem.cause(),
+    };
+    with_served(problem.into_response(&request_id, presented_key(request.headers())), served)
+}
+
+/// The answer with what every answer has, whatever the configuration.
+fn with_served(mut response: Response<Bytes>, served: Served) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    let request_id = HeaderValue::from_str(&served.request_id).expect("an id is plain ASCII");
+    headers.insert(REQUEST_ID_HEADER, request_id);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers hold signed URLs, or are about one tenant.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(served);
+    response
+}
+
+/// Says that what is known of the API key is older than it should be: a freshness of less than no seconds.
+fn stale(by: Duration) -> HeaderValue {
+    let seconds = by.as_secs() + u64::from(by.subsec_nanos() > 0);
+    HeaderValue::from_str(&format!("streamio-directory; hit; ttl=-{seconds}")).expect("a name and a number")
 }
 
 fn presented_key(headers: &HeaderMap) -> Option<&str> {

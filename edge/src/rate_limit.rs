@@ -1,4 +1,5 @@
-//! How many requests an API key may make: the generic cell rate algorithm, with the time as a parameter.
+//! How many requests an API key may make, and other things that are counted by what they are about: the generic cell
+//! rate algorithm, with the time as a parameter.
 //!
 //! A key's state is one point in time, the "theoretical arrival time": when the key's next request would come if it
 //! used its quota evenly. Each request moves it on by one interval; a request that would move it further ahead of the
@@ -7,28 +8,28 @@
 //! The counts live in this process. Several isolates or servers count apart, so that a key may make that many times
 //! its quota: this protects the service, it is no metering.
 
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
 use lru::LruCache;
-use streamio_events::id::KeyId;
 use streamio_events::timestamp::Timestamp;
 
 use crate::config::RateLimit;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Counts requests by API key.
-pub(crate) struct RateLimiter {
+/// Counts requests by the `K` that they are about.
+pub(crate) struct RateLimiter<K> {
     limit: RateLimit,
     /// Nanoseconds between two requests that come evenly.
     interval: u64,
     /// Nanoseconds in a window.
     window: u64,
     /// Theoretical arrival times in nanoseconds of the Unix epoch.
-    arrivals: Mutex<LruCache<KeyId, i128>>,
+    arrivals: Mutex<LruCache<K, i128>>,
 }
 
 /// What became of a request.
@@ -42,7 +43,7 @@ pub(crate) struct Standing {
     pub(crate) refused_for: Option<Duration>,
 }
 
-impl RateLimiter {
+impl<K: Clone + Eq + Hash> RateLimiter<K> {
     pub(crate) fn new(limit: RateLimit) -> Self {
         let window = u64::from(limit.window_seconds) * NANOSECONDS;
         let interval = (window / u64::from(limit.quota.max(1))).max(1);
@@ -51,7 +52,7 @@ impl RateLimiter {
     }
 
     /// Counts one request of `key`.
-    pub(crate) fn count(&self, key: &KeyId, now: Timestamp) -> Standing {
+    pub(crate) fn count(&self, key: &K, now: Timestamp) -> Standing {
         let now = i128::from(now.unix_millis()) * 1_000_000;
         // A panic elsewhere cannot leave a half-written number behind.
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,8 +100,9 @@ fn ascii(text: &str) -> HeaderValue {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use streamio_events::id::KeyId;
 
-    fn limiter(quota: u32, window_seconds: u32, tracked_keys: usize) -> RateLimiter {
+    fn limiter(quota: u32, window_seconds: u32, tracked_keys: usize) -> RateLimiter<KeyId> {
         RateLimiter::new(RateLimit { quota, window_seconds, tracked_keys })
     }
 

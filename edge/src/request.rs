@@ -9,5 +9,5 @@ mod unique_json;
 
 pub(crate) use body::Fields;
 pub(crate) use id::{REQUEST_ID_HEADER, RequestId};
-pub(crate) use idempotency::IdempotencyKey;
+pub(crate) use idempotency::{IdempotencyKey, NAME as IDEMPOTENCY_KEY_HEADER};
 pub(crate) use query::{Query, percent_decode};

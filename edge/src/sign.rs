@@ -10,6 +10,8 @@
 //! | a whole S3 request that this process sends itself | [`s3::BucketSigner::sign`] |
 //! | the same for another AWS service | [`sigv4::Signer::sign`] |
 //! | a URL or cookies for the CDN | [`cloudfront::sign`] of a [`policy::Policy`] |
+//! | whether such a URL opens its file | [`verify::verify`] |
+//! | one signature for all identical policies | [`key::SharedSigner`] |
 //! | keys for the CDN: parse, generate, rotate, verify | [`key::PrivateKey`], [`key::KeyPairs`], [`key::PublicKey`] |
 //!
 //! ```
@@ -47,5 +49,7 @@ pub mod policy;
 pub mod s3;
 mod signed_url;
 pub mod sigv4;
+#[cfg(feature = "keys")]
+pub mod verify;
 
 pub use signed_url::SignedUrl;

@@ -11,5 +11,9 @@ mod keys;
 mod node;
 #[path = "signing/requests.rs"]
 mod requests;
+#[path = "signing/shared_signer.rs"]
+mod shared_signer;
 #[path = "signing/sigv4.rs"]
 mod sigv4;
+#[path = "signing/verify.rs"]
+mod verify;

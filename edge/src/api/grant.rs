@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use streamio_events::commit::NewCommit;
-use streamio_events::event::RecordedEvent;
+use streamio_events::event::{EventData, RecordedEvent};
 use streamio_events::id::{CommitId, GrantId};
 use streamio_events::stream::StreamId;
 
@@ -60,34 +60,34 @@ impl Grant {
         Ok(None)
     }
 
-    /// Records the grant. Answers the record to build the answer from, which is the first one's where this request
-    /// turns out to be a repetition, and whether it is.
+    /// Records the grant. Answers the record of the same request's first time, where this one turns out to be a
+    /// repetition: the answer then follows from that.
     pub(super) async fn record(
-        &self,
+        self,
         journal: &dyn Journal,
         stream: &StreamId,
         event: RecordedEvent,
-    ) -> Result<Recording, Problem> {
-        let commit =
-            NewCommit { id: self.commit.clone(), recorded_at: event.at, events: vec![event.clone()] };
+    ) -> Result<Option<RecordedEvent>, Problem> {
+        let commit = NewCommit { id: self.commit, recorded_at: event.at, events: vec![event] };
         match journal.record(stream, commit).await.map_err(not_recorded)? {
-            Recorded::New => Ok(Recording { event, repeated: false }),
-            Recorded::Repeated(event) => Ok(Recording { event, repeated: true }),
+            Recorded::New => Ok(None),
+            Recorded::Repeated(event) => Ok(Some(event)),
         }
     }
 }
 
-/// A grant's record as it stands in the journal.
-pub(super) struct Recording {
-    pub(super) event: RecordedEvent,
-    pub(super) repeated: bool,
-}
-
-fn not_recorded(error: JournalError) -> Problem {
+/// What is answered when the journal has not accepted a grant.
+pub(crate) fn not_recorded(error: JournalError) -> Problem {
     Problem::unavailable(
         "The grant could not be recorded, so no URL was issued; with the same Idempotency-Key it is not granted twice.",
         error,
     )
+}
+
+/// The grant that a record is about.
+pub(super) fn read<T: EventData>(event: &RecordedEvent) -> Result<T, Problem> {
+    let granted = event.read().map_err(unreadable)?;
+    granted.ok_or_else(|| unreadable(format!("a record of {} is of type {}", T::KIND, event.kind)))
 }
 
 /// The journal gave back a record that is no grant of the expected kind.

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use streamio_events::event::{EventBody, PlaybackGranted, RecordedEvent};
+use streamio_events::event::{PlaybackGranted, RecordedEvent};
 use streamio_events::id::GrantId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use self::request::PlaybackRequest;
 use super::Exchange;
-use super::grant::{Grant, unreadable};
+use super::grant::{Grant, read};
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
@@ -33,7 +33,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         grant_id: grant.id.clone(),
         resource: request.target.resource(),
         key: request.key.clone(),
-        expires_at: request.expires_at(now),
+        expires_at: request.expires_at(now, exchange.edge.config.cdn.expiry_bucket),
         starts_at: request.starts_at,
         ip: request.ip.clone(),
         key_id: exchange.tenant.key_id.clone(),
@@ -47,17 +47,21 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     if let Some(event) = grant.recall(journal, &[&an_hour_ago]).await? {
         return answered(exchange, &event).await;
     }
-    let event = RecordedEvent::new(now, &granted.into());
-    let recording = grant.record(journal, &stream, event).await?;
-    answered(exchange, &recording.event).await
+    let event = RecordedEvent::of(now, &granted);
+    match grant.record(journal, &stream, event).await? {
+        None => answer(exchange, &granted).await,
+        Some(event) => answered(exchange, &event).await,
+    }
 }
 
-/// The answer that follows from a record and the CDN's key, and nothing else.
+/// The answer of the request that this record is of.
 async fn answered(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    let EventBody::PlaybackGranted(granted) = event.body().map_err(unreadable)? else {
-        return Err(unreadable(format!("the record of a playback grant is of type {}", event.kind)));
-    };
-    reply::json(StatusCode::OK, &answer::body(exchange.edge, &granted).await?)
+    answer(exchange, &read(event)?).await
+}
+
+/// The answer, which follows from the grant's record and the CDN's key, and nothing else.
+async fn answer(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
+    reply::json(StatusCode::OK, &answer::body(exchange.edge, granted).await?)
 }
 
 /// Which of the hour's streams takes the grant: the same one for the same grant.

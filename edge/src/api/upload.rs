@@ -7,14 +7,14 @@ mod request;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::Value;
-use streamio_events::event::{EventBody, RecordedEvent, UploadGranted};
+use streamio_events::event::{RecordedEvent, UploadGranted};
 use streamio_events::id::VideoId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use self::request::UploadRequest;
 use super::Exchange;
-use super::grant::{Grant, Recording, unreadable};
+use super::grant::{Grant, read};
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
@@ -43,60 +43,53 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         (None, true) => Some(multipart::create(exchange, &request).await?),
         (None, false) => None,
     };
-    let recording =
-        grant.record(journal, &stream, event(exchange, &grant, &request, upload_id.as_deref())).await?;
-    if let Some(created) = upload_id.filter(|_| request.upload_id.is_none()) {
-        multipart::abort_if_surplus(exchange, &request.s3_key, &created, &recording).await;
-    }
-    answered(exchange, &recording.event)
-}
-
-fn event(
-    exchange: &Exchange<'_>,
-    grant: &Grant,
-    request: &UploadRequest,
-    upload_id: Option<&str>,
-) -> RecordedEvent {
     let now = exchange.context.now;
     let granted = UploadGranted {
         grant_id: grant.id.clone(),
-        s3_key: request.s3_key.clone(),
         // Signatures know whole seconds.
         expires_at: Timestamp::from_unix_seconds(now.unix_seconds() + i64::from(request.expires_in)),
         key_id: exchange.tenant.key_id.clone(),
-        content_type: request.content_type.clone(),
+        s3_key: request.s3_key,
+        content_type: request.content_type,
         size: request.size,
-        sha256: request.sha256.clone(),
+        sha256: request.sha256,
         overwrite: request.overwrite,
         multipart: request.multipart,
-        metadata: request.metadata.clone(),
+        metadata: request.metadata,
     };
-    let mut event = RecordedEvent::new(now, &granted.into());
-    if let Some(upload_id) = upload_id {
-        event.data[UPLOAD_ID] = upload_id.into();
+    let mut event = RecordedEvent::of(now, &granted);
+    if let Some(upload_id) = &upload_id {
+        event.data[UPLOAD_ID] = upload_id.as_str().into();
     }
-    event
+    let first = grant.record(journal, &stream, event).await?;
+    if let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
+        multipart::abort_if_surplus(exchange, &granted.s3_key, created, first.as_ref()).await;
+    }
+    match first {
+        None => answer(exchange, &granted, upload_id.as_deref(), now),
+        Some(event) => answered(exchange, &event),
+    }
 }
 
-/// The answer that follows from a record and nothing else, so that the same record gives the same bytes.
+/// The answer of the request that this record is of.
 fn answered(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    let EventBody::UploadGranted(granted) = event.body().map_err(unreadable)? else {
-        return Err(unreadable(format!("the record of an upload grant is of type {}", event.kind)));
-    };
-    let body = match upload_id_of(event) {
-        None => answer::single(&exchange.edge.raw, &granted, event.at),
-        Some(upload_id) => answer::multipart(&exchange.edge.raw, &granted, upload_id, event.at),
+    answer(exchange, &read(event)?, upload_id_of(event), event.at)
+}
+
+/// The answer, which follows from the grant's record and nothing else, so that the same record gives the same bytes.
+fn answer(
+    exchange: &Exchange<'_>,
+    granted: &UploadGranted,
+    upload_id: Option<&str>,
+    at: Timestamp,
+) -> Result<Response<Bytes>, Problem> {
+    let body = match upload_id {
+        None => answer::single(&exchange.edge.raw, granted, at),
+        Some(upload_id) => answer::multipart(&exchange.edge.raw, granted, upload_id, at),
     };
     reply::json(StatusCode::OK, &body.map_err(Problem::internal)?)
 }
 
 fn upload_id_of(event: &RecordedEvent) -> Option<&str> {
     event.data.get(UPLOAD_ID).and_then(Value::as_str)
-}
-
-impl Recording {
-    /// S3's id of the upload that this record is about.
-    fn upload_id(&self) -> Option<&str> {
-        upload_id_of(&self.event)
-    }
 }

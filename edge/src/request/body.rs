@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use mediatype::{MediaType, names};
 use serde_json::{Map, Value};
 
@@ -145,10 +145,16 @@ impl Fields {
     }
 }
 
+/// An empty one is as good as none, and several are one list, which is no media type: so say servers that pass on to the
+/// API what they have read (RFC 9110, section 5.3).
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &str| Problem::at_field(ProblemKind::UnsupportedMediaType, "content-type", detail);
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    match value.to_str().ok().and_then(|text| MediaType::parse(text).ok()) {
+    let values: Vec<&[u8]> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
+    let list = values.join(&b", "[..]);
+    if list.is_empty() {
+        return Ok(());
+    }
+    match std::str::from_utf8(&list).ok().and_then(|text| MediaType::parse(text).ok()) {
         Some(given) if given.essence() == APPLICATION_JSON => Ok(()),
         Some(_) => Err(refused("must be application/json")),
         None => Err(refused("is not a media type; it must be application/json")),
@@ -244,10 +250,13 @@ mod tests {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
             Fields::parse(&headers, b"{}", "s")
         };
-        for accepted in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
+        for accepted in ["application/json", "Application/JSON", "application/json; charset=utf-8", ""] {
             assert!(parse(accepted).is_ok(), "{accepted}");
         }
-        for refused in ["", "text/json", "application/x-www-form-urlencoded", "application/jsonp", "json"] {
+        let mut twice = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        twice.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        assert!(Fields::parse(&twice, b"{}", "s").is_err());
+        for refused in ["text/json", "application/x-www-form-urlencoded", "application/jsonp", "json"] {
             assert!(parse(refused).is_err(), "{refused}");
         }
     }

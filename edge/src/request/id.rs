@@ -1,5 +1,5 @@
 use data_encoding::BASE32_NOPAD;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use crate::authenticate::API_KEY_HEADER;
 
@@ -11,9 +11,12 @@ pub(crate) struct RequestId(String);
 pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 impl RequestId {
-    /// The caller's own id where it has 1 to 128 of `A-Z a-z 0-9 . _ -`; otherwise one made of `random`.
+    /// The caller's own id where it was sent once and has 1 to 128 of `A-Z a-z 0-9 . _ -`; otherwise one made of
+    /// `random`.
     pub(crate) fn new(headers: &HeaderMap, random: [u8; 32]) -> Self {
-        let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok()).filter(|id| {
+        let mut values = headers.get_all(REQUEST_ID_HEADER).iter();
+        let only = values.next().filter(|_| values.next().is_none());
+        let given = only.and_then(|value| value.to_str().ok()).filter(|id| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
             (1..=128).contains(&id.len()) && id.bytes().all(plain)
         });
@@ -28,15 +31,12 @@ impl RequestId {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-
-    pub(crate) fn header_value(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.0).expect("an id is plain ASCII")
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn id_for(given: &[u8]) -> String {
         let mut headers = HeaderMap::new();
@@ -53,5 +53,9 @@ mod tests {
             assert_eq!(id_for(refused), made, "{refused:?}");
         }
         assert_eq!(RequestId::new(&HeaderMap::new(), [0; 32]).as_str(), made);
+        let mut twice = HeaderMap::new();
+        twice.append(REQUEST_ID_HEADER, HeaderValue::from_static("one"));
+        twice.append(REQUEST_ID_HEADER, HeaderValue::from_static("other"));
+        assert_eq!(RequestId::new(&twice, [0; 32]).as_str(), made);
     }
 }

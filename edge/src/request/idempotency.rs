@@ -1,4 +1,4 @@
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::problem::Problem;
 
@@ -7,11 +7,12 @@ use crate::problem::Problem;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct IdempotencyKey(String);
 
-const NAME: &str = "idempotency-key";
+pub(crate) const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 const MOST_BYTES: usize = 255;
 
 impl IdempotencyKey {
-    /// The header's value as it stands, when there is one: 1 to 255 visible ASCII characters.
+    /// The header's value as it stands, when there is one: 1 to 255 visible ASCII characters. Two values are refused in
+    /// the same words as a wrong one: some hosts join them by a comma and a space before anybody can count them.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(NAME).iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -20,8 +21,10 @@ impl IdempotencyKey {
         });
         match (text, values.next()) {
             (Some(text), None) => Ok(Some(Self(text.to_owned()))),
-            (None, None) => Err(Problem::parameter(NAME, "must be 1 to 255 visible ASCII characters")),
-            (_, Some(_)) => Err(Problem::parameter(NAME, "was sent more than once")),
+            _ => Err(Problem::parameter(
+                NAME.as_str(),
+                "must be sent once, as 1 to 255 visible ASCII characters",
+            )),
         }
     }
 

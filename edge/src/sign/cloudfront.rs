@@ -5,7 +5,7 @@
 use std::fmt;
 
 use base64::Engine;
-use base64::alphabet::Alphabet;
+use base64::alphabet::{Alphabet, Symbol};
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::SignedUrl;
@@ -108,14 +108,28 @@ impl fmt::Debug for SignedCookie {
     }
 }
 
-/// Base64 with `+`, `/` and `=` as `-`, `~` and `_`, which neither queries nor cookies need to encode.
+/// Base64 with `+`, `/` and `=` as `-`, `~` and `_`, which neither queries nor cookies need to encode. Every sequence of
+/// bytes has one spelling, padding included.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new());
-const ALPHABET: Alphabet =
-    match Alphabet::new("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~") {
-        Ok(alphabet) => alphabet,
-        Err(_) => panic!("64 different characters"),
-    };
+const ALPHABET: Alphabet = match Symbol::new(b'_') {
+    Some(padding) => {
+        match Alphabet::new_with_padding(
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~",
+            padding,
+        ) {
+            Ok(alphabet) => alphabet,
+            Err(_) => panic!("64 different characters"),
+        }
+    }
+    None => panic!("a character of ASCII"),
+};
 
 fn encode(bytes: &[u8]) -> String {
-    BASE64.encode(bytes).replace('=', "_")
+    BASE64.encode(bytes)
+}
+
+/// The bytes of which `text` is the one spelling.
+#[cfg(feature = "keys")]
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text).ok()
 }

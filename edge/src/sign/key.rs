@@ -2,17 +2,36 @@
 //!
 //! CloudFront takes RSA keys of 2,048 bits and ECDSA keys on P-256.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-trusted-signers.html>
+//!
+//! Keys in this process are the feature `keys`. Without it a host signs, behind [`UrlSigner`], and no code for RSA,
+//! elliptic curves or SHA-1 is compiled.
 
+#[cfg(feature = "keys")]
+mod digest;
+#[cfg(feature = "keys")]
+mod invalid_key;
+#[cfg(feature = "keys")]
 mod pairs;
+#[cfg(feature = "keys")]
 mod pem;
+#[cfg(feature = "keys")]
 mod private;
+#[cfg(feature = "keys")]
 mod public;
+#[cfg(feature = "keys")]
 mod rsa_key;
+mod shared_signer;
 mod url_signer;
 
+#[cfg(feature = "keys")]
+pub use invalid_key::InvalidKey;
+#[cfg(feature = "keys")]
 pub use pairs::{InvalidKeyPairs, KeyPairs};
+#[cfg(feature = "keys")]
 pub use private::PrivateKey;
+#[cfg(feature = "keys")]
 pub use public::PublicKey;
+pub use shared_signer::SharedSigner;
 pub use url_signer::{KeySignature, ThreadSafe, UrlSigner, UrlSignerError};
 
 /// The two kinds of key that CloudFront knows.
@@ -32,35 +51,4 @@ pub enum HashAlgorithm {
     Sha1,
     /// Said by `Hash-Algorithm=SHA256`.
     Sha256,
-}
-
-/// Why a PEM text is no key to sign or verify with. The text is never repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidKey {
-    /// No block that this reads.
-    #[error(
-        "no PEM block found that begins with BEGIN PRIVATE KEY (PKCS #8), BEGIN RSA PRIVATE KEY (PKCS #1), \
-         BEGIN EC PRIVATE KEY (SEC 1) or, for public keys, BEGIN PUBLIC KEY"
-    )]
-    NoKeyFound,
-    /// There is nobody to ask for a passphrase.
-    #[error("the private key is encrypted: decrypt it first, for example with openssl pkcs8")]
-    Encrypted,
-    /// The block is damaged, or holds another algorithm or curve.
-    #[error("the PEM block holds no valid RSA or P-256 key")]
-    Malformed,
-    /// CloudFront takes no other size.
-    #[error("an RSA key for CloudFront has 2048 bits, this one has {bits}")]
-    RsaSize {
-        /// The size of the modulus.
-        bits: usize,
-    },
-}
-
-/// Hashes `message` and hands the digest on. SHA-1 is no choice of ours: it is what CloudFront assumes by default.
-fn digest(hash: HashAlgorithm, message: &[u8]) -> Vec<u8> {
-    match hash {
-        HashAlgorithm::Sha1 => <sha1::Sha1 as sha1::Digest>::digest(message).to_vec(),
-        HashAlgorithm::Sha256 => <sha2::Sha256 as sha2::Digest>::digest(message).to_vec(),
-    }
 }

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use ipnet::Ipv4Net;
 
 pub(super) use resource::check;
+#[cfg(feature = "keys")]
+pub(super) use resource::matches;
 pub use resource::{InvalidUrl, Resource};
 
 /// The last second that CloudFront's expiry can name: it reads it as a 32-bit integer.

@@ -42,6 +42,10 @@ pub struct Signer {
     credentials: Credentials,
     region: String,
     service: String,
+    /// `/region/service/aws4_request`: what stands after the day in every scope.
+    scope: String,
+    /// The same in a query.
+    encoded_scope: String,
     keys: Arc<SigningKeys>,
 }
 
@@ -93,7 +97,11 @@ impl Signer {
         if !is_name(service) {
             return Err(SigningError::InvalidService);
         }
-        Ok(Self { credentials, region: region.to_owned(), service: service.to_owned(), keys: Arc::default() })
+        let scope = format!("/{region}/{service}/aws4_request");
+        // Regions and services hold nothing that needs encoding: only the slashes between them do.
+        let encoded_scope = scope.replace('/', "%2F");
+        let (region, service) = (region.to_owned(), service.to_owned());
+        Ok(Self { credentials, region, service, scope, encoded_scope, keys: Arc::default() })
     }
 
     /// The same signer with a cache that others use too; it survives a change of credentials.
@@ -119,8 +127,10 @@ impl Signer {
         let prepared = self.prepare_presign(request, expires_in, now)?;
         let signature = self.signature(&prepared.moment, &prepared.canonical_request);
         let mut url = prepared.url;
-        url.insert_str(prepared.signature_at, &signature);
-        url.insert_str(prepared.signature_at, "&X-Amz-Signature=");
+        let token = url.split_off(prepared.signature_at);
+        url.push_str("&X-Amz-Signature=");
+        url.push_str(signature.as_str());
+        url.push_str(&token);
         Ok(SignedUrl::new(url))
     }
 
@@ -135,10 +145,12 @@ impl Signer {
         let prepared = self.prepare_sign(request, payload, now)?;
         let signature = self.signature(&prepared.moment, &prepared.canonical_request);
         let authorization = format!(
-            "{ALGORITHM} Credential={}/{}, SignedHeaders={}, Signature={signature}",
+            "{ALGORITHM} Credential={}/{}{}, SignedHeaders={}, Signature={}",
             self.credentials.access_key_id(),
-            self.scope(&prepared.moment),
+            prepared.moment.date(),
+            self.scope,
             prepared.signed_headers,
+            signature.as_str(),
         );
         let mut headers = prepared.headers;
         headers.insert(http::header::AUTHORIZATION, sensitive(&authorization));
@@ -159,13 +171,11 @@ impl Signer {
         let signed_headers = headers.names();
 
         let mut query = QueryWriter::new(request)?;
-        query.push("X-Amz-Algorithm", ALGORITHM);
-        query.push(
-            "X-Amz-Credential",
-            &format!("{}/{}", self.credentials.access_key_id(), self.scope(&moment)),
-        );
-        query.push("X-Amz-Date", moment.date_time());
-        query.push("X-Amz-Expires", &expires_in.to_string());
+        let id = self.credentials.access_key_id();
+        query.push_encoded("X-Amz-Algorithm", &[ALGORITHM]);
+        query.push_encoded("X-Amz-Credential", &[id, "%2F", moment.date(), &self.encoded_scope]);
+        query.push_encoded("X-Amz-Date", &[moment.date_time()]);
+        query.push_encoded("X-Amz-Expires", &[&expires_in.to_string()]);
         query.push("X-Amz-SignedHeaders", &signed_headers);
         // The signature goes here, before the token: the order of AWS's own SDK for Rust.
         let signature_at = query.len();
@@ -197,16 +207,16 @@ impl Signer {
         };
         let mut canonical = CanonicalHeaders::new(request, Placement::Headers)?;
         let mut headers = canonical.to_header_map();
-        let mut add = |name: &'static str, value: HeaderValue| {
-            headers.insert(name, value.clone());
-            canonical.push(name, value);
+        let mut add = |name: &'static str, text: &str, value: HeaderValue| {
+            headers.insert(name, value);
+            canonical.push(name, text.to_owned());
         };
-        add("x-amz-date", visible(moment.date_time()));
+        add("x-amz-date", moment.date_time(), visible(moment.date_time()));
         if let Some(token) = self.credentials.session_token() {
-            add("x-amz-security-token", sensitive(token));
+            add("x-amz-security-token", token, sensitive(token));
         }
         if self.is_s3() {
-            add("x-amz-content-sha256", visible(&payload));
+            add("x-amz-content-sha256", &payload, visible(&payload));
         }
         let signed_headers = canonical.names();
         let query = QueryWriter::new(request)?;
@@ -231,20 +241,36 @@ impl Signer {
         self.service == "s3"
     }
 
-    /// `date/region/service/aws4_request`: what the signing key is good for.
-    fn scope(&self, moment: &Moment) -> String {
-        [moment.date(), &self.region, &self.service, "aws4_request"].join("/")
-    }
-
     fn string_to_sign(&self, moment: &Moment, canonical_request: &str) -> String {
-        let hash = HEXLOWER.encode(&Sha256::digest(canonical_request));
-        [ALGORITHM, moment.date_time(), &self.scope(moment), &hash].join("\n")
+        let hash = Hex::of(Sha256::digest(canonical_request));
+        let pieces =
+            [ALGORITHM, "\n", moment.date_time(), "\n", moment.date(), &self.scope, "\n", hash.as_str()];
+        let mut text = String::with_capacity(192);
+        for piece in pieces {
+            text.push_str(piece);
+        }
+        text
     }
 
-    fn signature(&self, moment: &Moment, canonical_request: &str) -> String {
+    fn signature(&self, moment: &Moment, canonical_request: &str) -> Hex {
         let string_to_sign = self.string_to_sign(moment, canonical_request);
         let key = self.keys.get(&self.credentials, moment.date(), &self.region, &self.service);
-        HEXLOWER.encode(&key.chain_update(string_to_sign).finalize().into_bytes())
+        Hex::of(key.chain_update(string_to_sign).finalize().into_bytes())
+    }
+}
+
+/// Thirty-two bytes in lower-case hexadecimal digits.
+struct Hex([u8; 64]);
+
+impl Hex {
+    fn of(bytes: impl AsRef<[u8]>) -> Self {
+        let mut digits = [0; 64];
+        HEXLOWER.encode_mut(bytes.as_ref(), &mut digits);
+        Self(digits)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits")
     }
 }
 
@@ -272,7 +298,7 @@ struct PreparedSign {
     canonical_request: String,
     url: String,
     headers: HeaderMap,
-    signed_headers: String,
+    signed_headers: Cow<'static, str>,
 }
 
 fn visible(text: &str) -> HeaderValue {

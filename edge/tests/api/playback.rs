@@ -1,7 +1,11 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::json;
+use streamio_edge::config::{CdnConfig, EdgeConfig};
 
 use crate::urls::{Seen, verified_policy};
-use crate::world::{CDN, World};
+use crate::world::{CDN, World, config};
 
 const MP4: &str = "/playback-url?key=processed/acme/films/clip.mp4";
 /// 2026-01-02T03:04:05Z
@@ -128,4 +132,42 @@ async fn the_grant_is_recorded_in_a_stream_of_its_hour() {
   }
 ]
 "#);
+}
+
+#[tokio::test]
+async fn within_a_bucket_the_same_file_has_the_same_url_and_never_a_shorter_life() {
+    let bucket = 300;
+    let base = config();
+    let cdn = CdnConfig { expiry_bucket: bucket, ..base.cdn.clone() };
+    let world = World::with(EdgeConfig { cdn, ..base });
+    let mut urls: BTreeSet<String> = BTreeSet::new();
+    for second in 0..600 {
+        let answer = world.post(MP4, json!({ "ttl": 60 })).await.json();
+        let url = answer["signedUrl"].as_str().unwrap();
+        let expires_at = verified_policy(url)["Condition"]["DateLessThan"]["AWS:EpochTime"].as_i64().unwrap();
+        let asked = NOW + second + 60;
+        assert!((asked..asked + i64::from(bucket)).contains(&expires_at), "{asked} {expires_at}");
+        assert_eq!(expires_at % i64::from(bucket), 0);
+        urls.insert(url.to_owned());
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(urls.len(), 3, "ten minutes touch three buckets of five");
+    let commits = world.commits().await;
+    assert_eq!(commits.len(), 600, "every grant is recorded");
+    let recorded: BTreeSet<_> =
+        commits.iter().map(|commit| commit.events[0].data["expiresAt"].as_str()).collect();
+    assert_eq!(recorded.len(), 3, "the record holds the time of the URL, not the one asked for");
+}
+
+#[tokio::test]
+async fn a_repeated_request_keeps_its_expiry_in_the_next_bucket() {
+    let base = config();
+    let cdn = CdnConfig { expiry_bucket: 60, ..base.cdn.clone() };
+    let world = World::with(EdgeConfig { cdn, ..base });
+    let first = world.post_once("again", MP4, json!({})).await;
+    world.pass(Duration::from_secs(61));
+    let again = world.post_once("again", MP4, json!({})).await;
+    assert_eq!(first.body, again.body);
+    let other = world.post_once("another", MP4, json!({})).await.json();
+    assert_ne!(first.json()["expiresAt"], other["expiresAt"]);
 }

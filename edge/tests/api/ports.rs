@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use streamio_edge::commands::{CommandError, Commands};
-use streamio_edge::directory::{Directory, DirectoryError, Tenant};
+use streamio_edge::directory::{Directory, DirectoryError, Known, Tenant, Tolerance};
 use streamio_edge::journal::{Journal, JournalError, Recorded};
 use streamio_edge::outbound::{Outbound, OutboundError};
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner, UrlSignerError};
@@ -39,12 +39,17 @@ pub(crate) struct Tenants {
 
 #[async_trait]
 impl Directory for Tenants {
-    async fn lookup(&self, key: &KeyHash) -> Result<Option<Tenant>, DirectoryError> {
+    async fn lookup(
+        &self,
+        key: &KeyHash,
+        _: Timestamp,
+        _: Tolerance,
+    ) -> Result<Option<Known>, DirectoryError> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
         if self.is_down.load(Ordering::Relaxed) {
             return Err(DirectoryError("the directory's password is hunter2".into()));
         }
-        Ok(self.keys.get(key).cloned())
+        Ok(self.keys.get(key).cloned().map(Known::from))
     }
 }
 

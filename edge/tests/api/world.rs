@@ -102,7 +102,8 @@ pub(crate) fn config() -> EdgeConfig {
         raw_bucket: "streamio-raw".to_owned(),
         credentials: Credentials::new("AKIDEXAMPLE", SECRET_ACCESS_KEY).unwrap(),
     };
-    EdgeConfig::new(s3, CdnConfig { base_url: CDN.to_owned(), hash: HashAlgorithm::Sha256 })
+    let cdn = CdnConfig { base_url: CDN.to_owned(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
+    EdgeConfig::new(s3, cdn)
 }
 
 /// The configuration without a limit that a test with many requests would meet.

@@ -17,13 +17,13 @@ use crate::encoding::percent;
 const HOST: &str = "https://d111111abcdef8.cloudfront.net";
 
 /// One key of each kind, the RSA one active in the first set, the P-256 one in the second.
-static KEYS: LazyLock<[KeyPairs; 2]> = LazyLock::new(|| {
+pub(crate) static KEYS: LazyLock<[KeyPairs; 2]> = LazyLock::new(|| {
     let pair = |kind, id: &str| (id.to_owned(), PrivateKey::generate(kind, [3; 32]));
     let pairs = || [pair(KeyKind::Rsa2048, "KRSA"), pair(KeyKind::P256, "KEC")];
     ["KRSA", "KEC"].map(|active| KeyPairs::new(active, pairs()).unwrap())
 });
 
-static PUBLIC_KEYS: LazyLock<BTreeMap<&'static str, PublicKey>> =
+pub(crate) static PUBLIC_KEYS: LazyLock<BTreeMap<&'static str, PublicKey>> =
     LazyLock::new(|| KEYS[0].public_keys().collect());
 
 /// What is asked for.

@@ -48,7 +48,7 @@ impl PlaybackRequest {
         let format = fields.text("format").and_then(|text| fields.checked("format", format_named(&text)));
         let target = fields.checked("format", Target::of(&key, format));
         let request = target.map(|target| Self { key, target, ttl, starts_at, ip });
-        if request.as_ref().is_some_and(|request| request.expires_at(now).unix_seconds() > MAX_EXPIRES_AT) {
+        if request.as_ref().is_some_and(|request| request.asked_expiry(now).unix_seconds() > MAX_EXPIRES_AT) {
             let field = if starts_at.is_some() { "startsAt" } else { "ttl" };
             fields.refuse(field, "leads beyond 2038-01-19T03:14:07Z, the last time that the CDN knows");
         }
@@ -56,8 +56,18 @@ impl PlaybackRequest {
         request.ok_or_else(|| Problem::internal("a format without a target was not refused"))
     }
 
-    /// When the URL ends: `ttl` after now, or after its start where that is later. In whole seconds.
-    pub(super) fn expires_at(&self, now: Timestamp) -> Timestamp {
+    /// When the URL ends: `ttl` after now, or after its start where that is later, and then at the next multiple of
+    /// `bucket` seconds, unless the CDN's time ends before that. In whole seconds.
+    pub(super) fn expires_at(&self, now: Timestamp, bucket: u32) -> Timestamp {
+        let asked = self.asked_expiry(now).unix_seconds();
+        let bucket = i64::from(bucket.max(1));
+        // What was asked for is not beyond the limit, and so what is cut off is the rounding alone.
+        let rounded = asked.saturating_add(bucket - 1) / bucket * bucket;
+        Timestamp::from_unix_seconds(rounded.min(MAX_EXPIRES_AT).max(asked))
+    }
+
+    /// In whole seconds.
+    fn asked_expiry(&self, now: Timestamp) -> Timestamp {
         let start = Timestamp::from_unix_seconds(now.unix_seconds()).max(self.starts_at.unwrap_or_default());
         start.plus(Duration::from_secs(self.ttl.into()))
     }
@@ -115,7 +125,45 @@ fn format_named(text: &str) -> Result<Format, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn request(ttl: u32, starts_at: Option<i64>) -> PlaybackRequest {
+        let key: ProcessedKey = "processed/acme/a.mp4".parse().unwrap();
+        let target = Target::of(&key, None).unwrap();
+        PlaybackRequest { key, target, ttl, starts_at: starts_at.map(Timestamp::from_unix_seconds), ip: None }
+    }
+
+    proptest! {
+        #[test]
+        fn an_expiry_is_the_next_multiple_of_the_bucket_and_never_beyond_the_cdns_time(
+            now in 0..=MAX_EXPIRES_AT,
+            millis in 0..1_000_i64,
+            starts_in in prop::option::of(-1_000..1_000_000_i64),
+            ttl in 1..604_800_u32,
+            bucket in 1..=3_600_u32,
+        ) {
+            let starts_at = starts_in.map(|wait| (now + wait).clamp(1, MAX_EXPIRES_AT));
+            let asked = now.max(starts_at.unwrap_or_default()) + i64::from(ttl);
+            prop_assume!(asked <= MAX_EXPIRES_AT);
+            let request = request(ttl, starts_at);
+            let at = |bucket| request.expires_at(Timestamp::from_unix_millis(now * 1_000 + millis), bucket);
+            let (expiry, bucket) = (at(bucket), i64::from(bucket));
+            prop_assert_eq!(expiry.unix_millis() % 1_000, 0);
+            let expiry = expiry.unix_seconds();
+            prop_assert!(asked <= expiry && expiry < asked + bucket && expiry <= MAX_EXPIRES_AT);
+            prop_assert!(expiry % bucket == 0 || expiry == MAX_EXPIRES_AT);
+            prop_assert_eq!(at(1).unix_seconds(), asked);
+        }
+    }
+
+    #[test]
+    fn the_last_bucket_ends_with_the_cdns_time() {
+        let now = Timestamp::from_unix_seconds(MAX_EXPIRES_AT - 10);
+        assert_eq!(request(1, None).expires_at(now, 3_600).unix_seconds(), MAX_EXPIRES_AT);
+        assert_eq!(request(10, None).expires_at(now, 3_600).unix_seconds(), MAX_EXPIRES_AT);
+    }
 
     #[test]
     fn an_address_is_a_network_of_one_and_a_network_has_no_stray_bits() {

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::{PrivateKey, PublicKey};
+use async_trait::async_trait;
+
+use super::{HashAlgorithm, KeySignature, PrivateKey, PublicKey, UrlSigner, UrlSignerError};
 
 /// The key pairs of the CDN by id. One is active and signs; the others are still good for verifying, so that URLs
 /// signed before a rotation live as long as they were promised to.
@@ -64,5 +66,14 @@ impl KeyPairs {
     /// The ids and public keys of all pairs: what a CDN must know to verify.
     pub fn public_keys(&self) -> impl Iterator<Item = (&str, PublicKey)> {
         self.pairs.iter().map(|(id, key)| (id.as_str(), key.public_key()))
+    }
+}
+
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+impl UrlSigner for KeyPairs {
+    async fn sign(&self, hash: HashAlgorithm, message: &[u8]) -> Result<KeySignature, UrlSignerError> {
+        let (id, key) = self.active();
+        Ok(KeySignature { key_pair_id: id.to_owned(), signature: key.sign(hash, message) })
     }
 }

@@ -7,8 +7,9 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::DecodePrivateKey;
 
+use super::digest::digest;
 use super::rsa_key::RsaKey;
-use super::{HashAlgorithm, InvalidKey, KeyKind, PublicKey, digest, pem};
+use super::{HashAlgorithm, InvalidKey, KeyKind, PublicKey, pem};
 
 /// A private key that signs for the CDN. `Debug` shows its kind only.
 pub struct PrivateKey(Kind);

@@ -3,7 +3,8 @@ use p256::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
 use rsa::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
 use rsa::traits::PublicKeyParts;
 
-use super::{HashAlgorithm, InvalidKey, KeyKind, digest, pem, rsa_key};
+use super::digest::digest;
+use super::{HashAlgorithm, InvalidKey, KeyKind, pem, rsa_key};
 
 /// A public key that verifies the CDN's signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]

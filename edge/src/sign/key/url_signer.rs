@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::{HashAlgorithm, KeyPairs};
+use super::HashAlgorithm;
 
 /// What threads may share. On wasm32 there is one thread, and a host's key handle is bound to it, so that there
 /// everything is.
@@ -42,12 +42,3 @@ pub struct KeySignature {
 #[derive(Debug, thiserror::Error)]
 #[error("the signer of CDN URLs failed")]
 pub struct UrlSignerError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
-
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-impl UrlSigner for KeyPairs {
-    async fn sign(&self, hash: HashAlgorithm, message: &[u8]) -> Result<KeySignature, UrlSignerError> {
-        let (id, key) = self.active();
-        Ok(KeySignature { key_pair_id: id.to_owned(), signature: key.sign(hash, message) })
-    }
-}

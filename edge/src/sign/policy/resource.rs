@@ -89,7 +89,7 @@ impl Resource {
 
     /// Whether a request for `url` (without the signature's parameters) falls under this.
     pub fn covers(&self, url: &str) -> bool {
-        if self.is_pattern { matches(self.text.as_bytes(), url.as_bytes()) } else { self.text == url }
+        if self.is_pattern { matches(&self.text, url) } else { self.text == url }
     }
 }
 
@@ -130,9 +130,21 @@ pub(in crate::sign) fn check(url: &str) -> Result<usize, InvalidUrl> {
     Ok(path_at)
 }
 
+/// Whether CloudFront takes `url` for one of those that `pattern` stands for, as [`Resource::wildcard`] has it.
+pub(in crate::sign) fn matches(pattern: &str, url: &str) -> bool {
+    let (pattern, url) = (pattern.as_bytes(), url.as_bytes());
+    let plain = pattern.iter().position(|byte| matches!(byte, b'*' | b'?')).unwrap_or(pattern.len());
+    match (&pattern[plain..], url.strip_prefix(&pattern[..plain])) {
+        (_, None) => false,
+        // A folder with all its files, which is nearly every pattern, is decided here.
+        (b"*", Some(_)) => true,
+        (pattern, Some(url)) => matches_bytes(pattern, url),
+    }
+}
+
 /// Follows all ways of matching at once, so that the time is pattern times text: `reached[p]` says that the first `p`
 /// bytes of the pattern match the text read so far.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+fn matches_bytes(pattern: &[u8], text: &[u8]) -> bool {
     let covers_the_rest = pattern.last() == Some(&b'*');
     let mut reached = vec![false; pattern.len() + 1];
     reached[0] = true;
@@ -188,7 +200,7 @@ mod tests {
 
         #[test]
         fn matching_follows_the_rules_whatever_stands_beside_what(pattern in "[ab?*]{0,8}", text in "[ab?]{0,10}") {
-            prop_assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), plainly(pattern.as_bytes(), text.as_bytes()));
+            prop_assert_eq!(matches(&pattern, &text), plainly(pattern.as_bytes(), text.as_bytes()));
         }
     }
 
@@ -196,6 +208,6 @@ mod tests {
     fn matching_takes_no_longer_than_pattern_times_text() {
         // Without the bound this would outlive the tests by far.
         let (pattern, text) = ("*a".repeat(200) + "b", "a".repeat(4000));
-        assert!(!matches(pattern.as_bytes(), text.as_bytes()));
+        assert!(!matches(&pattern, &text));
     }
 }

@@ -1,4 +1,4 @@
-use url::{Host, Url};
+use crate::base_url::{BaseUrl, Host};
 
 /// How a URL names its bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +46,10 @@ pub enum InvalidBucket {
 impl Bucket {
     /// The bucket `name` on any S3 server: `endpoint` is its URL, with a base path where it has one.
     pub fn new(endpoint: &str, region: &str, name: &str, style: AddressStyle) -> Result<Self, InvalidBucket> {
-        let endpoint = Url::parse(endpoint).map_err(|_| InvalidBucket::Endpoint)?;
-        let plain = matches!(endpoint.scheme(), "http" | "https")
-            && endpoint.username().is_empty()
-            && endpoint.password().is_none()
-            && endpoint.query().is_none()
-            && endpoint.fragment().is_none()
-            && endpoint.path().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/%".contains(&byte));
-        let host = endpoint.host().filter(|_| plain).ok_or(InvalidBucket::Endpoint)?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/%".contains(&byte);
+        let endpoint = BaseUrl::parse(endpoint)
+            .filter(|url| url.path().bytes().all(is_plain))
+            .ok_or(InvalidBucket::Endpoint)?;
         if !is_bucket_name(name) {
             return Err(InvalidBucket::Name);
         }
@@ -62,22 +58,15 @@ impl Bucket {
         {
             return Err(InvalidBucket::Region);
         }
-        let host = match (style, &host) {
-            (AddressStyle::Path, host) => host.to_string(),
-            (AddressStyle::VirtualHosted, Host::Ipv4(_) | Host::Ipv6(_)) => {
-                return Err(InvalidBucket::VirtualHostOnIpAddress);
-            }
+        let origin = match (style, endpoint.host()) {
+            (AddressStyle::Path, _) => endpoint.origin(),
+            (AddressStyle::VirtualHosted, Host::Ip(_)) => return Err(InvalidBucket::VirtualHostOnIpAddress),
             (AddressStyle::VirtualHosted, _) if name.contains('.') && endpoint.scheme() == "https" => {
                 return Err(InvalidBucket::VirtualHostWithDots);
             }
-            (AddressStyle::VirtualHosted, Host::Domain(host)) => format!("{name}.{host}"),
+            (AddressStyle::VirtualHosted, Host::Name(host)) => endpoint.origin_of(&format!("{name}.{host}")),
         };
-        let mut origin = format!("{}://{host}", endpoint.scheme());
-        if let Some(port) = endpoint.port() {
-            origin.push(':');
-            origin.push_str(&port.to_string());
-        }
-        let base = endpoint.path().trim_end_matches('/');
+        let base = endpoint.path();
         let path_prefix = match style {
             AddressStyle::Path => format!("{base}/{name}/"),
             AddressStyle::VirtualHosted => format!("{base}/"),

@@ -24,29 +24,32 @@ const NEVER_SIGNED: [&str; 8] = [
     "x-amzn-trace-id",
 ];
 
+/// The longest name that the `http` crate takes, in bytes.
+const LONGEST_NAME: usize = 65_535;
+
 /// Headers about the client, which is another one when a presigned URL is used.
 const NEVER_PRESIGNED: [&str; 2] = ["x-amz-checksum-mode", "x-amz-user-agent"];
 
-/// Headers by name, `host` among them.
-pub(super) struct CanonicalHeaders(Vec<(HeaderName, HeaderValue)>);
+/// Headers by name in lower case, `host` among them. They borrow from the request: a presigned URL needs no header
+/// map, and building one would take longer than the signature.
+pub(super) struct CanonicalHeaders<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl CanonicalHeaders {
-    pub(super) fn new(request: &RequestParts<'_>, placement: Placement) -> Result<Self, SigningError> {
+impl<'a> CanonicalHeaders<'a> {
+    pub(super) fn new(request: &RequestParts<'a>, placement: Placement) -> Result<Self, SigningError> {
         let mut headers = Vec::with_capacity(request.headers.len() + 4);
-        let host = ascii(host(request.origin)?).ok_or(SigningError::InvalidOrigin)?;
-        headers.push((http::header::HOST, host));
+        let host = Some(host(request.origin)?).filter(|host| is_value(host));
+        headers.push((Cow::Borrowed("host"), Cow::Borrowed(host.ok_or(SigningError::InvalidOrigin)?)));
         for (name, value) in request.headers {
-            let parsed = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| SigningError::InvalidHeaderName { name: name.to_string() })?;
+            let name =
+                lower_case(name).ok_or_else(|| SigningError::InvalidHeaderName { name: name.to_string() })?;
             let presigning = placement == Placement::Query;
-            if NEVER_SIGNED.contains(&parsed.as_str())
-                || presigning && NEVER_PRESIGNED.contains(&parsed.as_str())
-            {
-                return Err(SigningError::ReservedHeader { name: parsed.to_string() });
+            if NEVER_SIGNED.contains(&&*name) || presigning && NEVER_PRESIGNED.contains(&&*name) {
+                return Err(SigningError::ReservedHeader { name: name.into_owned() });
             }
-            let value =
-                ascii(value).ok_or_else(|| SigningError::InvalidHeaderValue { name: parsed.to_string() })?;
-            headers.push((parsed, value));
+            if !is_value(value) {
+                return Err(SigningError::InvalidHeaderValue { name: name.into_owned() });
+            }
+            headers.push((name, Cow::Borrowed(&**value)));
         }
         let mut headers = Self(headers);
         headers.sort();
@@ -54,28 +57,40 @@ impl CanonicalHeaders {
     }
 
     /// Adds a header of the signature itself.
-    pub(super) fn push(&mut self, name: &'static str, value: HeaderValue) {
-        self.0.push((HeaderName::from_static(name), value));
+    pub(super) fn push(&mut self, name: &'static str, value: impl Into<Cow<'a, str>>) {
+        self.0.push((Cow::Borrowed(name), value.into()));
         self.sort();
     }
 
     /// Stable, because the values of a repeated header are joined in the order in which they are sent.
     fn sort(&mut self) {
-        self.0.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
 
     /// Every name once, as in `SignedHeaders`: `content-type;host`.
-    pub(super) fn names(&self) -> String {
-        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
-        names.dedup();
-        names.join(";")
+    pub(super) fn names(&self) -> Cow<'static, str> {
+        // `host` is always there.
+        if self.0.len() == 1 {
+            return Cow::Borrowed("host");
+        }
+        let mut names = String::with_capacity(self.0.len() * 24);
+        for lines in self.0.chunk_by(|(a, _), (b, _)| a == b) {
+            if !names.is_empty() {
+                names.push(';');
+            }
+            names.push_str(&lines[0].0);
+        }
+        Cow::Owned(names)
     }
 
     /// The headers to send, without `host`.
     pub(super) fn to_header_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.0.len() + 4);
-        for (name, value) in self.0.iter().filter(|(name, _)| name != http::header::HOST) {
-            map.append(name, value.clone());
+        for (name, value) in self.0.iter().filter(|(name, _)| name != "host") {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let value = HeaderValue::from_str(value);
+            // Checked when the header was added.
+            map.append(name.expect("a header's name"), value.expect("a header's value"));
         }
         map
     }
@@ -83,32 +98,45 @@ impl CanonicalHeaders {
     /// `name:value` and a line feed for each name; repeated ones in one line, joined by commas.
     fn write_canonical(&self, out: &mut String) {
         for lines in self.0.chunk_by(|(a, _), (b, _)| a == b) {
-            out.push_str(lines[0].0.as_str());
+            out.push_str(&lines[0].0);
             for (index, (_, value)) in lines.iter().enumerate() {
                 out.push(if index == 0 { ':' } else { ',' });
-                out.push_str(&trimmed(value.to_str().expect("checked when the header was added")));
+                out.push_str(&trimmed(value));
             }
             out.push('\n');
         }
     }
 }
 
+/// The name of a header in lower case, or nothing where it is no token of HTTP.
+/// <https://www.rfc-editor.org/rfc/rfc9110#name-tokens>
+fn lower_case(name: &str) -> Option<Cow<'_, str>> {
+    let is_punctuation = |byte: u8| matches!(byte, b'-' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^'..=b'`' | b'|' | b'~');
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || is_punctuation(byte);
+    if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(is_token) {
+        return None;
+    }
+    let has_upper_case = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if has_upper_case { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
+}
+
 /// Visible ASCII, spaces and tabs; a `HeaderValue` alone would also take other text as bytes.
-fn ascii(value: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(value).ok().filter(|_| value.is_ascii())
+fn is_value(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 /// The value of `Host`, which is the origin without its scheme.
 fn host(origin: &str) -> Result<&str, SigningError> {
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    host.filter(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
-        .ok_or(SigningError::InvalidOrigin)
+    let is_other = |byte: u8| matches!(byte, b'/' | b'?' | b'#' | b'@' | b' ');
+    host.filter(|host| !host.is_empty() && !host.bytes().any(is_other)).ok_or(SigningError::InvalidOrigin)
 }
 
 /// Spaces around the value removed, runs of spaces inside it made one. Tabs stay: S3 leaves them, too.
 fn trimmed(value: &str) -> Cow<'_, str> {
     let value = value.trim_matches(' ');
-    if !value.contains("  ") {
+    // Over bytes, which takes a tenth of a search for text.
+    if !value.as_bytes().windows(2).any(|pair| pair == b"  ") {
         return Cow::Borrowed(value);
     }
     Cow::Owned(value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
@@ -119,7 +147,7 @@ pub(super) fn canonical_request(
     method: &Method,
     path: &str,
     query: &QueryWriter,
-    headers: &CanonicalHeaders,
+    headers: &CanonicalHeaders<'_>,
     signed_headers: &str,
     payload: &str,
 ) -> String {
@@ -160,4 +188,30 @@ pub(super) fn normalized_and_encoded(path: &str) -> String {
         out.push('/');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn names_and_values_are_those_that_the_http_crate_takes(text in prop_oneof![".{0,3}", "[!-~]{0,3}", "[\t -~]{0,9}"]) {
+            let theirs = HeaderName::from_bytes(text.as_bytes()).ok();
+            let ours = lower_case(&text);
+            prop_assert_eq!(ours.as_deref(), theirs.as_ref().map(HeaderName::as_str));
+            let theirs = HeaderValue::from_str(&text).is_ok() && text.is_ascii();
+            prop_assert_eq!(is_value(&text), theirs);
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_http_crate_allows() {
+        for length in [LONGEST_NAME, LONGEST_NAME + 1] {
+            let name = "a".repeat(length);
+            assert_eq!(lower_case(&name).is_some(), HeaderName::from_bytes(name.as_bytes()).is_ok());
+        }
+    }
 }

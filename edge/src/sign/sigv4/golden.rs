@@ -102,7 +102,7 @@ fn each_golden_request_goes_through_the_recorded_steps() {
         let steps = [
             ("canonical-request.txt", canonical_request.clone()),
             ("string-to-sign.txt", signer.string_to_sign(&moment, &canonical_request)),
-            ("signature.txt", signer.signature(&moment, &canonical_request)),
+            ("signature.txt", signer.signature(&moment, &canonical_request).as_str().to_owned()),
             result,
         ];
         for (file, actual) in steps {

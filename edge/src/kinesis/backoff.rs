@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+/// How often and after which pauses what failed is tried again. Every pause is between half of what is stated and all of
+/// it, spread by the seed, so that many consumers that failed together do not come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Requests for the same record within one batch, at least 1.
+    pub tries: u32,
+    /// The pause before the second; each further one is twice as long.
+    pub first_pause: Duration,
+    /// No pause between tries is longer.
+    pub longest_pause: Duration,
+    /// How long a message stays in the queue after its first delivery failed; after each further one twice as long.
+    pub first_return: Duration,
+    /// No message stays longer at a time.
+    pub longest_return: Duration,
+}
+
+impl Default for Backoff {
+    /// 3 tries with pauses of about 200 and 400 ms; then back to the queue for about 5, 10, 20, … seconds, at most 5
+    /// minutes. An outage of a minute costs a message about four deliveries.
+    fn default() -> Self {
+        Self {
+            tries: 3,
+            first_pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(2),
+            first_return: Duration::from_secs(5),
+            longest_return: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Backoff {
+    /// The pause after `failed` tries, at least 1.
+    pub(super) fn pause(&self, failed: u32, seed: [u8; 32]) -> Duration {
+        spread(doubled(self.first_pause, failed, self.longest_pause), seed, "pause", u64::from(failed))
+    }
+
+    /// How long the message at `index` of the batch stays in the queue after `attempts` deliveries, at least 1.
+    pub(super) fn back_in_queue(&self, attempts: u32, index: usize, seed: [u8; 32]) -> Duration {
+        spread(doubled(self.first_return, attempts, self.longest_return), seed, "return", index as u64)
+    }
+}
+
+fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    let factor = 1u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
+    first.saturating_mul(factor).min(longest)
+}
+
+/// Between half of `duration` and all of it.
+fn spread(duration: Duration, seed: [u8; 32], of: &str, number: u64) -> Duration {
+    let digest =
+        Sha256::new().chain_update(seed).chain_update(of).chain_update(number.to_be_bytes()).finalize();
+    let part = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    duration / 2 + (duration / 2).mul_f64(f64::from(part) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pauses_grow_to_their_limit_and_lie_in_the_upper_half(seed: [u8; 32], failed in 1u32.., index: usize) {
+            let backoff = Backoff::default();
+            let pause = backoff.pause(failed, seed);
+            let stated = Duration::from_millis(200 << (failed - 1).min(4)).min(backoff.longest_pause);
+            prop_assert!(pause >= stated / 2 && pause <= stated, "{pause:?} of {stated:?}");
+            let stated = Duration::from_secs(5 << (failed - 1).min(6)).min(backoff.longest_return);
+            let back = backoff.back_in_queue(failed, index, seed);
+            prop_assert!(back >= stated / 2 && back <= stated, "{back:?} of {stated:?}");
+            prop_assert_eq!(pause, backoff.pause(failed, seed));
+        }
+    }
+
+    #[test]
+    fn messages_that_failed_together_do_not_come_back_together() {
+        let backoff = Backoff::default();
+        let returns: std::collections::BTreeSet<Duration> =
+            (0..100).map(|index| backoff.back_in_queue(1, index, [7; 32])).collect();
+        assert_eq!(returns.len(), 100);
+    }
+}

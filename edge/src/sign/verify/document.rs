@@ -1,0 +1,102 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Deserializer};
+
+use super::Unverified;
+use crate::sign::policy;
+
+/// A policy's text, read strictly: what is not documented is refused, and so is a name that stands twice.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html>
+pub(super) struct Document {
+    pub(super) resource: String,
+    pub(super) expires_at: i64,
+    pub(super) starts_at: Option<i64>,
+    pub(super) source_ip: Option<Ipv4Net>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Text {
+    statement: [Statement; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Statement {
+    resource: String,
+    condition: Condition,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Condition {
+    date_less_than: Moment,
+    #[serde(default, deserialize_with = "not_null")]
+    date_greater_than: Option<Moment>,
+    #[serde(default, deserialize_with = "not_null")]
+    ip_address: Option<Source>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moment {
+    #[serde(rename = "AWS:EpochTime")]
+    seconds: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    #[serde(rename = "AWS:SourceIp")]
+    network: String,
+}
+
+/// What may be left out may still not be null.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Document {
+    pub(super) fn canned(url: &str, expires_at: i64) -> Self {
+        Self { resource: url.to_owned(), expires_at, starts_at: None, source_ip: None }
+    }
+
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        let Text { statement: [Statement { resource, condition }] } = serde_json::from_slice(text).ok()?;
+        let source_ip = match condition.ip_address {
+            Some(source) => Some(network(&source.network)?),
+            None => None,
+        };
+        Some(Self {
+            resource,
+            expires_at: condition.date_less_than.seconds.into(),
+            starts_at: condition.date_greater_than.map(|moment| moment.seconds.into()),
+            source_ip,
+        })
+    }
+
+    /// Whether the conditions hold; the first that does not.
+    pub(super) fn allow(&self, url: &str, now: i64, address: Option<IpAddr>) -> Result<(), Unverified> {
+        if !policy::matches(&self.resource, url) {
+            return Err(Unverified::NotCovered);
+        }
+        if now >= self.expires_at {
+            return Err(Unverified::Expired);
+        }
+        if self.starts_at.is_some_and(|starts_at| now < starts_at) {
+            return Err(Unverified::NotYetValid);
+        }
+        match (&self.source_ip, address.map(|address| address.to_canonical())) {
+            (None, _) => Ok(()),
+            (Some(network), Some(IpAddr::V4(address))) if network.contains(&address) => Ok(()),
+            (Some(_), Some(_)) => Err(Unverified::OtherAddress),
+            (Some(_), None) => Err(Unverified::AddressNeeded),
+        }
+    }
+}
+
+/// A network, or the address of one machine.
+fn network(text: &str) -> Option<Ipv4Net> {
+    text.parse().ok().or_else(|| text.parse::<Ipv4Addr>().ok().map(Ipv4Net::from))
+}

@@ -1,0 +1,81 @@
+use super::Unverified;
+use crate::sign::cloudfront;
+use crate::sign::key::HashAlgorithm;
+
+/// A signed URL taken apart.
+pub(super) struct Parameters {
+    /// The URL without the signature's parameters.
+    pub(super) bare_url: String,
+    pub(super) permission: Permission,
+    pub(super) signature: Vec<u8>,
+    pub(super) key_pair_id: String,
+    pub(super) hash: HashAlgorithm,
+}
+
+/// What the signature is for, as the URL states it.
+pub(super) enum Permission {
+    /// The expiry of a canned policy, in Unix seconds.
+    Expires(i64),
+    /// The text of a custom policy.
+    Policy(Vec<u8>),
+}
+
+impl Parameters {
+    pub(super) fn of(url: &str) -> Result<Self, Unverified> {
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut bare_url = address.to_owned();
+        let (mut expires, mut policy, mut signature, mut key_pair_id, mut hash) =
+            (None, None, None, None, None);
+        for parameter in query.split('&') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let place = match name {
+                "Expires" => &mut expires,
+                "Policy" => &mut policy,
+                "Signature" => &mut signature,
+                "Key-Pair-Id" => &mut key_pair_id,
+                "Hash-Algorithm" => &mut hash,
+                // The URL's own parameters stay in their order.
+                _ => {
+                    if url.len() > address.len() {
+                        bare_url.push(if bare_url.len() == address.len() { '?' } else { '&' });
+                        bare_url.push_str(parameter);
+                    }
+                    continue;
+                }
+            };
+            if place.replace(value).is_some() {
+                return Err(Unverified::Malformed("a parameter of the signature is there twice"));
+            }
+        }
+        let permission = match (expires, policy) {
+            (None, None) if signature.is_none() && key_pair_id.is_none() => {
+                return Err(Unverified::NotSigned);
+            }
+            (Some(expires), None) => Permission::Expires(
+                whole_seconds(expires).ok_or(Unverified::Malformed("Expires is not a number of seconds"))?,
+            ),
+            (None, Some(policy)) => Permission::Policy(
+                cloudfront::decode(policy)
+                    .ok_or(Unverified::Malformed("Policy is not base64 as CloudFront has it"))?,
+            ),
+            _ => return Err(Unverified::Malformed("one of Expires and Policy is needed, and not both")),
+        };
+        let signature = signature.ok_or(Unverified::Malformed("Signature is missing"))?;
+        let signature = cloudfront::decode(signature)
+            .ok_or(Unverified::Malformed("Signature is not base64 as CloudFront has it"))?;
+        let key_pair_id = key_pair_id.ok_or(Unverified::Malformed("Key-Pair-Id is missing"))?.to_owned();
+        let hash = match hash {
+            // AWS's signers leave SHA-1 unsaid; CloudFront's documentation names both.
+            None | Some("SHA1") => HashAlgorithm::Sha1,
+            Some("SHA256") => HashAlgorithm::Sha256,
+            Some(_) => return Err(Unverified::Malformed("Hash-Algorithm is neither SHA1 nor SHA256")),
+        };
+        Ok(Self { bare_url, permission, signature, key_pair_id, hash })
+    }
+}
+
+/// Digits without sign and leading zeros, so that a number has one spelling.
+fn whole_seconds(text: &str) -> Option<i64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| is_number)
+}

@@ -1,0 +1,145 @@
+//! The API over a replicated directory. Its other ports do what grants need and nothing else.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use streamio_edge::commands::{CommandError, Commands};
+use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
+use streamio_edge::directory::DirectoryConfig;
+use streamio_edge::journal::{Journal, JournalError, Recorded};
+use streamio_edge::outbound::{Outbound, OutboundError};
+use streamio_edge::port::Ports;
+use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
+use streamio_edge::sign::s3::AddressStyle;
+use streamio_edge::sign::sigv4::Credentials;
+use streamio_edge::views::{Page, VideoFilter, ViewError, Views};
+use streamio_edge::{Context, Edge};
+use streamio_events::cloud_event::CloudEvent;
+use streamio_events::commit::NewCommit;
+use streamio_events::event::RecordedEvent;
+use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::VideoStatus;
+
+use crate::simulation::finish;
+use crate::world::World;
+
+pub(crate) struct Api {
+    edge: Edge,
+    world: World,
+}
+
+impl Api {
+    pub(crate) fn new(world: &World, directory: &DirectoryConfig) -> Self {
+        let s3 = S3Config {
+            endpoint: "https://s3.eu-west-1.amazonaws.com".to_owned(),
+            region: "eu-west-1".to_owned(),
+            address_style: AddressStyle::VirtualHosted,
+            raw_bucket: "streamio-raw".to_owned(),
+            credentials: Credentials::new("AKIDEXAMPLE", "hidden").unwrap(),
+        };
+        let cdn = CdnConfig {
+            base_url: "https://cdn.example".to_owned(),
+            hash: HashAlgorithm::Sha256,
+            expiry_bucket: 1,
+        };
+        let rate_limit = RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 };
+        let key = PrivateKey::generate(KeyKind::P256, [7; 32]);
+        let ports = Ports {
+            directory: world.isolate(0, directory),
+            journal: Arc::new(Nothing),
+            views: Arc::new(Nothing),
+            commands: Arc::new(Nothing),
+            outbound: Arc::new(Nothing),
+            url_signer: Arc::new(KeyPairs::new("K1", [("K1".to_owned(), key)]).unwrap()),
+        };
+        let edge = Edge::new(EdgeConfig { rate_limit, ..EdgeConfig::new(s3, cdn) }, ports).unwrap();
+        Self { edge, world: world.clone() }
+    }
+
+    /// What the API answers now.
+    pub(crate) fn post(&self, path: &str, api_key: &str, body: &'static str) -> Response<Bytes> {
+        let request = Request::post(path)
+            .header("x-api-key", api_key)
+            .header("content-type", "application/json")
+            .body(Bytes::from_static(body.as_bytes()))
+            .unwrap();
+        let context = Context { now: self.world.now(), random: [9; 32] };
+        finish(self.edge.handle(context, request))
+    }
+}
+
+/// Accepts every grant, and has nothing else.
+struct Nothing;
+
+#[async_trait]
+impl Journal for Nothing {
+    async fn record(&self, _: &StreamId, _: NewCommit) -> Result<Recorded, JournalError> {
+        Ok(Recorded::New)
+    }
+
+    async fn recall(&self, _: &StreamId, _: &CommitId) -> Result<Option<RecordedEvent>, JournalError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Views for Nothing {
+    async fn video(&self, _: &ProjectId, _: &VideoId) -> Result<Option<VideoStatus>, ViewError> {
+        Ok(None)
+    }
+
+    async fn video_as_of(
+        &self,
+        _: &ProjectId,
+        _: &VideoId,
+        _: Timestamp,
+    ) -> Result<Option<VideoStatus>, ViewError> {
+        Ok(None)
+    }
+
+    async fn list(
+        &self,
+        _: &ProjectId,
+        _: &VideoFilter,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Page<VideoStatus>, ViewError> {
+        Ok(Page { data: vec![], next: None })
+    }
+
+    async fn video_events(
+        &self,
+        _: &ProjectId,
+        _: &VideoId,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Option<Page<CloudEvent>>, ViewError> {
+        Ok(None)
+    }
+
+    async fn feed(&self, _: &ProjectId, _: Option<&str>, _: usize) -> Result<Page<CloudEvent>, ViewError> {
+        Ok(Page { data: vec![], next: None })
+    }
+}
+
+#[async_trait]
+impl Commands for Nothing {
+    async fn delete(&self, _: &ProjectId, _: &VideoId, _: &CommitId) -> Result<VideoStatus, CommandError> {
+        Err(CommandError::NotFound)
+    }
+
+    async fn reprocess(&self, _: &ProjectId, _: &VideoId, _: &CommitId) -> Result<VideoStatus, CommandError> {
+        Err(CommandError::NotFound)
+    }
+}
+
+#[async_trait]
+impl Outbound for Nothing {
+    async fn send(&self, _: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
+        Err(OutboundError("there is no network".into()))
+    }
+}

@@ -1,0 +1,164 @@
+//! Kinesis in memory, failing by a script; a queue before it, and a log behind it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use data_encoding::BASE64;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use streamio_edge::kinesis::{
+    Backoff, CONTENT_TYPE, Feeder, KinesisConfig, MAX_RECORDS, MAX_RECORDS_BYTES, TARGET,
+};
+use streamio_edge::outbound::{Outbound, OutboundError};
+use streamio_edge::port::{Clock, Pause};
+use streamio_edge::sign::sigv4::Credentials;
+use streamio_events::commit::NewCommit;
+use streamio_events::event::RecordedEvent;
+use streamio_events::fact::Fact;
+use streamio_events::id::CommitId;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+
+/// What happens to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// All records are taken.
+    Well,
+    /// The records at which the pattern, repeated, says so are throttled, the others taken.
+    Partly(Vec<bool>),
+    /// No connection: nothing is taken.
+    Unreachable,
+    /// All records are taken, and nobody hears of it.
+    AnswerLost,
+    /// All records are taken, and what is answered makes no sense.
+    Garbled(u8),
+    /// The whole request is refused.
+    Refused(u16, &'static str),
+}
+
+/// The stream, the time, and what both have seen.
+#[derive(Default)]
+pub(crate) struct Simulated {
+    pub(crate) fates: Mutex<VecDeque<Fate>>,
+    /// The data of all records, in the order in which they were taken.
+    pub(crate) taken: Mutex<Vec<String>>,
+    /// Of each record's data, how often it was taken without anybody hearing of it.
+    pub(crate) unheard: Mutex<BTreeMap<String, usize>>,
+    pub(crate) requests: Mutex<Vec<Request<Bytes>>>,
+    pub(crate) now: Mutex<Duration>,
+    pub(crate) pauses: Mutex<Vec<Duration>>,
+    /// While this lies ahead, there is no connection.
+    pub(crate) down_until: Mutex<Duration>,
+}
+
+impl Clock for Simulated {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(1_767_323_045).plus(*self.now.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Pause for Simulated {
+    async fn pause(&self, duration: Duration) {
+        *self.now.lock().unwrap() += duration;
+        self.pauses.lock().unwrap().push(duration);
+    }
+}
+
+fn answer(status: u16, body: &Value) -> Response<Bytes> {
+    Response::builder().status(status).body(Bytes::from(body.to_string())).unwrap()
+}
+
+#[async_trait]
+impl Outbound for Simulated {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
+        let records = records_of(&request);
+        self.requests.lock().unwrap().push(request);
+        let lost = || Err(OutboundError("connection reset".into()));
+        let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Well);
+        if *self.now.lock().unwrap() < *self.down_until.lock().unwrap() || fate == Fate::Unreachable {
+            return lost();
+        }
+        let fails = |index: usize| match &fate {
+            Fate::Partly(pattern) => !pattern.is_empty() && pattern[index % pattern.len()],
+            Fate::Refused(..) => true,
+            _ => false,
+        };
+        let mut entries = Vec::new();
+        for (index, data) in records.iter().enumerate() {
+            if fails(index) {
+                entries.push(json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded" }));
+                continue;
+            }
+            let mut taken = self.taken.lock().unwrap();
+            taken.push(data.clone());
+            entries.push(json!({ "SequenceNumber": format!("49{:054}", taken.len()), "ShardId": "shardId-000000000000" }));
+            if matches!(fate, Fate::AnswerLost | Fate::Garbled(_)) {
+                *self.unheard.lock().unwrap().entry(data.clone()).or_default() += 1;
+            }
+        }
+        let failed = entries.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
+        match fate {
+            Fate::AnswerLost => lost(),
+            Fate::Refused(status, code) => Ok(answer(status, &json!({ "__type": code, "message": "no" }))),
+            Fate::Garbled(how) => Ok(match how % 5 {
+                0 => Response::new(Bytes::from_static(b"{\"Records\":[")),
+                1 => answer(200, &json!({ "FailedRecordCount": 0, "Records": [] })),
+                2 => answer(200, &json!({ "FailedRecordCount": 1, "Records": entries })),
+                3 => {
+                    answer(200, &json!({ "FailedRecordCount": 0, "Records": vec![json!({}); entries.len()] }))
+                }
+                _ => answer(500, &json!({})),
+            }),
+            _ => Ok(answer(200, &json!({ "FailedRecordCount": failed, "Records": entries }))),
+        }
+    }
+}
+
+/// The data of a request's records, of which everything is checked that Kinesis checks.
+fn records_of(request: &Request<Bytes>) -> Vec<String> {
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.headers()["x-amz-target"], TARGET);
+    assert_eq!(request.headers()["content-type"], CONTENT_TYPE);
+    let authorization = request.headers()["authorization"].to_str().unwrap();
+    let scope =
+        "/20260102/eu-west-1/kinesis/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target,";
+    assert!(authorization.contains(scope), "{authorization}");
+    let body: Value = serde_json::from_slice(request.body()).unwrap();
+    assert_eq!(body["StreamName"], "facts");
+    let records = body["Records"].as_array().unwrap();
+    assert!((1..=MAX_RECORDS).contains(&records.len()));
+    let mut bytes = 0;
+    let mut data = Vec::new();
+    for record in records {
+        let text =
+            String::from_utf8(BASE64.decode(record["Data"].as_str().unwrap().as_bytes()).unwrap()).unwrap();
+        let key = record["PartitionKey"].as_str().unwrap();
+        assert!((1..=256).contains(&key.chars().count()));
+        assert_eq!(key, Fact::from_json(text.as_bytes()).unwrap().stream().to_string());
+        bytes += text.len() + key.len();
+        data.push(text);
+    }
+    assert!(bytes <= MAX_RECORDS_BYTES);
+    data
+}
+
+pub(crate) fn feeder(simulated: &Arc<Simulated>, backoff: Backoff) -> Feeder {
+    let credentials = Credentials::new("AKIDEXAMPLE", "a-hidden-secret").unwrap();
+    let config = KinesisConfig::new("eu-west-1", "facts", credentials);
+    Feeder::new(config, backoff, simulated.clone(), simulated.clone(), simulated.clone()).unwrap()
+}
+
+/// A fact of one of a few streams, of so many bytes and some more.
+pub(crate) fn fact(number: usize, bytes: usize) -> Fact {
+    let at = Timestamp::from_unix_seconds(1_767_323_045);
+    let data = json!({ "number": number, "padding": "x".repeat(bytes) });
+    let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+    let id = CommitId::derived_from(&["fact", &number.to_string()]);
+    let shard = u8::try_from(number % 3).unwrap();
+    let stream = StreamId::grants("acme".parse().unwrap(), at, shard);
+    Fact::new(stream, NewCommit { id, events: vec![event], recorded_at: at }).unwrap()
+}
