@@ -1,0 +1,72 @@
+// The Worker with bindings that a test can make fail. It runs inside of workerd, in front of the Worker's own entry.
+//
+// `POST /-/faults` with a JSON object replaces what is set below; `GET /-/reads` answers the names that were read from KV.
+import worker from "./index.js";
+
+let faults = {};
+const reads = [];
+let bindings;
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** A queue that refuses, or takes its time. */
+function queue(binding) {
+  return {
+    async send(message, options) {
+      if (faults.queueDelay) await pause(faults.queueDelay);
+      if (faults.queueRefuses) throw new Error("Queue sends failed with https://queue.example/?Signature=0123456789abcdef");
+      return binding.send(message, options);
+    },
+  };
+}
+
+function store(binding) {
+  const read = (method) => async (name, options) => {
+    reads.push(name);
+    if (faults.kvFails) throw new Error("KV GET failed: 500 Internal Server Error");
+    return binding[method](name, options);
+  };
+  const denied = async () => {
+    throw new Error("the Worker only reads");
+  };
+  return { get: read("get"), getWithMetadata: read("getWithMetadata"), list: denied, put: denied, delete: denied };
+}
+
+function withFaults(env) {
+  bindings ??= {
+    ...env,
+    GRANTS: env.GRANTS && queue(env.GRANTS),
+    DEAD_GRANTS: env.DEAD_GRANTS && { send: (message, options) => deadLetter(env.DEAD_GRANTS, message, options) },
+    TENANTS: env.TENANTS && store(env.TENANTS),
+  };
+  return bindings;
+}
+
+async function deadLetter(binding, message, options) {
+  if (faults.deadQueueRefuses) throw new Error("the dead letters are full");
+  return binding.send(message, options);
+}
+
+/** Brings what failed back after at most a few seconds, so that a test need not wait as long as the Worker would. */
+const sooner = (message) => ({
+  id: message.id,
+  timestamp: message.timestamp,
+  body: message.body,
+  attempts: message.attempts,
+  ack: () => message.ack(),
+  retry: ({ delaySeconds }) => message.retry({ delaySeconds: Math.min(delaySeconds, faults.longestReturn ?? delaySeconds) }),
+});
+
+export default {
+  async fetch(request, env, context) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/-/reads") return Response.json(reads);
+    if (pathname === "/-/faults") {
+      faults = await request.json();
+      return new Response(null, { status: 204 });
+    }
+    return worker.fetch(request, withFaults(env), context);
+  },
+  queue: ({ queue, messages }, env, context) => worker.queue({ queue, messages: messages.map(sooner) }, withFaults(env), context),
+  scheduled: (event, env, context) => worker.scheduled(event, withFaults(env), context),
+};
