@@ -1,0 +1,192 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::Refused;
+use super::lately::Lately;
+use super::options::Options;
+use crate::sign::key::{HashAlgorithm, PublicKey};
+use crate::sign::verify::{Unverified, Verified, verify};
+
+thread_local! {
+    static PUBLIC_KEYS: RefCell<Lately<PublicKey>> = RefCell::new(Lately::new());
+}
+
+/// `verifyPlayback`: whether a signed URL opens its file. `{url, publicKey?, keys?, now, ip?}`, of `publicKey` (for any key
+/// pair id) and `keys` (by id) exactly one, becomes `{valid: true, keyPairId, hash, resource, expiresAt, startsAt?, ip?}`
+/// or `{valid: false, reason, message}`.
+pub fn verify_playback(options: &str) -> Result<String, Refused> {
+    let mut options = Options::read(options, &["url", "publicKey", "keys", "now", "ip"])?;
+    let url = options.text("url")?;
+    let now = options.moment("now")?;
+    let refused = || Refused::option("ip", "must be the viewer's IPv4 or IPv6 address");
+    let address: Option<IpAddr> =
+        options.optional_text("ip")?.map(|text| text.parse().map_err(|_| refused())).transpose()?;
+    let keys = match (options.has("publicKey"), options.has("keys")) {
+        (true, false) => Keys::One(read("publicKey", &options.text("publicKey")?)?),
+        (false, true) => {
+            let read = |(id, pem): (String, String)| Ok((id, read("keys", &pem)?));
+            Keys::ById(options.texts("keys")?.into_iter().map(read).collect::<Result<_, Refused>>()?)
+        }
+        _ => {
+            return Err(Refused(
+                "one of the options `publicKey` and `keys` is needed, and not both".to_owned(),
+            ));
+        }
+    };
+    let verdict = verify(&url, |id| keys.get(id), now, address);
+    Ok(shown(verdict).to_string())
+}
+
+/// The keys whose signatures count.
+enum Keys {
+    One(Rc<PublicKey>),
+    ById(BTreeMap<String, Rc<PublicKey>>),
+}
+
+impl Keys {
+    fn get(&self, id: &str) -> Option<&PublicKey> {
+        match self {
+            Self::One(key) => Some(key),
+            Self::ById(keys) => keys.get(id).map(|key| &**key),
+        }
+    }
+}
+
+fn read(option: &str, pem: &str) -> Result<Rc<PublicKey>, Refused> {
+    let read = || PublicKey::from_pem(pem).map_err(|error| Refused::option(option, error));
+    PUBLIC_KEYS.with_borrow_mut(|lately| lately.get(&[pem], read))
+}
+
+fn shown(verdict: Result<Verified, Unverified>) -> Value {
+    let verified = match verdict {
+        Ok(verified) => verified,
+        Err(unverified) => {
+            return json!({"valid": false, "reason": reason(&unverified), "message": unverified.to_string()});
+        }
+    };
+    let Verified { key_pair_id, hash, resource, expires_at, starts_at, source_ip } = verified;
+    let hash = match hash {
+        HashAlgorithm::Sha1 => "SHA1",
+        HashAlgorithm::Sha256 => "SHA256",
+    };
+    let mut answer = json!({
+        "valid": true,
+        "keyPairId": key_pair_id,
+        "hash": hash,
+        "resource": resource,
+        "expiresAt": expires_at,
+    });
+    if let Some(starts_at) = starts_at {
+        answer["startsAt"] = starts_at.into();
+    }
+    if let Some(network) = source_ip {
+        answer["ip"] = network.to_string().into();
+    }
+    answer
+}
+
+/// The name by which programs tell refusals apart: `Reason` in `package/index.d.ts`.
+fn reason(unverified: &Unverified) -> &'static str {
+    match unverified {
+        Unverified::NotSigned => "not-signed",
+        Unverified::Malformed(_) | Unverified::Url(_) => "malformed",
+        Unverified::UnknownKeyPair => "unknown-key-pair",
+        Unverified::Signature => "bad-signature",
+        Unverified::NotCovered => "not-covered",
+        Unverified::Expired => "expired",
+        Unverified::NotYetValid => "not-yet-valid",
+        Unverified::OtherAddress => "other-address",
+        Unverified::AddressNeeded => "address-needed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::sign_playback;
+    use crate::sign::key::{KeyKind, PrivateKey};
+
+    const URL: &str = "https://cdn.example/processed/acme/a.mov";
+
+    fn public_key(seed: u8) -> String {
+        PrivateKey::generate(KeyKind::P256, [seed; 32]).public_key().to_pem()
+    }
+
+    fn signed(changes: &Value) -> String {
+        let pem = PrivateKey::generate(KeyKind::P256, [1; 32]).to_pem();
+        let mut options = json!({"url": URL, "keyPairId": "K1", "privateKey": pem, "expiresAt": 100});
+        for (name, value) in changes.as_object().unwrap() {
+            options[name] = value.clone();
+        }
+        let answer: Value = serde_json::from_str(&sign_playback(&options.to_string()).unwrap()).unwrap();
+        answer["url"].as_str().unwrap().to_owned()
+    }
+
+    fn ask(options: &Value) -> Value {
+        serde_json::from_str(&verify_playback(&options.to_string()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_signed_is_valid_with_one_key_or_the_right_one_of_several() {
+        let url = signed(&json!({"startsAt": 50, "ip": "203.0.113.0/24", "hash": "SHA256"}));
+        let expected = json!({
+            "valid": true,
+            "keyPairId": "K1",
+            "hash": "SHA256",
+            "resource": URL,
+            "expiresAt": 100,
+            "startsAt": 50,
+            "ip": "203.0.113.0/24",
+        });
+        let mut options = json!({"url": url, "publicKey": public_key(1), "now": 60, "ip": "203.0.113.7"});
+        assert_eq!(ask(&options), expected);
+        options.as_object_mut().unwrap().remove("publicKey");
+        options["keys"] = json!({"K0": public_key(2), "K1": public_key(1)});
+        assert_eq!(ask(&options), expected);
+    }
+
+    #[test]
+    fn every_refusal_has_its_reason() {
+        let url = signed(&json!({"startsAt": 50, "ip": "203.0.113.0/24"}));
+        let reason = |changes: Value| {
+            let keys = json!({"K1": public_key(1), "K2": public_key(2)});
+            let mut options = json!({"url": url, "keys": keys, "now": 60, "ip": "203.0.113.7"});
+            for (name, value) in changes.as_object().unwrap() {
+                options[name] = value.clone();
+            }
+            let answer = ask(&options);
+            assert_eq!(answer["valid"], false);
+            assert!(!answer["message"].as_str().unwrap().is_empty());
+            answer["reason"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(reason(json!({"url": URL})), "not-signed");
+        assert_eq!(reason(json!({"url": format!("{URL}?Expires=1")})), "malformed");
+        assert_eq!(reason(json!({"url": url.replace("=K1", "=K3")})), "unknown-key-pair");
+        assert_eq!(reason(json!({"url": url.replace("=K1", "=K2")})), "bad-signature");
+        assert_eq!(reason(json!({"url": url.replace("acme", "other")})), "not-covered");
+        assert_eq!(reason(json!({"now": 100})), "expired");
+        assert_eq!(reason(json!({"now": 49})), "not-yet-valid");
+        assert_eq!(reason(json!({"ip": "198.51.100.1"})), "other-address");
+        let options = json!({"url": url, "publicKey": public_key(1), "now": 60});
+        assert_eq!(ask(&options)["reason"], "address-needed");
+    }
+
+    #[test]
+    fn options_that_are_wrong_are_told_by_name() {
+        let refused = |options: Value| verify_playback(&options.to_string()).unwrap_err().to_string();
+        let key = public_key(1);
+        assert!(refused(json!({"publicKey": key, "now": 1})).starts_with("option `url`: "));
+        assert!(refused(json!({"url": URL, "publicKey": key})).starts_with("option `now`: "));
+        assert!(
+            refused(json!({"url": URL, "publicKey": key, "now": 1, "ip": "x"})).starts_with("option `ip`: ")
+        );
+        assert!(refused(json!({"url": URL, "publicKey": "x", "now": 1})).starts_with("option `publicKey`: "));
+        assert!(refused(json!({"url": URL, "keys": {"K1": "x"}, "now": 1})).starts_with("option `keys`: "));
+        let both = json!({"url": URL, "keys": {}, "publicKey": key, "now": 1});
+        assert!(refused(both).contains("not both"));
+    }
+}
