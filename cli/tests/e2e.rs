@@ -14,3 +14,5 @@ mod media;
 mod platform;
 #[path = "e2e/play.rs"]
 mod play;
+#[path = "e2e/workerd.rs"]
+mod workerd;

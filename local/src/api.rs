@@ -8,8 +8,6 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use streamio_edge::config::EdgeConfig;
-use streamio_edge::port::Ports;
 use streamio_edge::{Context, Edge, MAX_BODY_BYTES, Served};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +27,9 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The API with this configuration, on `listener`.
-    pub(crate) fn new(listener: TcpListener, config: EdgeConfig, ports: Ports) -> anyhow::Result<Self> {
-        Ok(Self { listener, edge: Arc::new(Edge::new(config, ports)?) })
+    /// `edge` on `listener`.
+    pub(crate) fn new(listener: TcpListener, edge: Arc<Edge>) -> Self {
+        Self { listener, edge }
     }
 
     /// Serves until `stop`, then lets the requests that it has begun finish.

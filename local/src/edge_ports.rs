@@ -7,7 +7,7 @@ mod outbound;
 mod views;
 
 pub(crate) use commands::LogCommands;
-pub(crate) use directory::LogDirectory;
+pub(crate) use directory::{LogDirectory, tenant_of};
 pub(crate) use journal::LogJournal;
 pub(crate) use outbound::HttpOutbound;
 pub(crate) use views::LogViews;

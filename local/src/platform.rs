@@ -9,7 +9,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, S3Config};
+use streamio_edge::Edge;
+use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, RateLimit, S3Config};
 use streamio_edge::port::Ports;
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, PrivateKey};
 use streamio_edge::sign::s3::AddressStyle;
@@ -17,18 +18,21 @@ use streamio_edge::sign::sigv4::Credentials;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::Policy;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::edge_ports::{HttpOutbound, LogCommands, LogDirectory, LogJournal, LogViews};
+use crate::home::{self, HomeKeys, HomeState};
 use crate::objects::StoredObjects;
 use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
 use crate::s3::{Store, StoreOptions, Watch};
 use crate::secrets::{Secrets, random};
 use crate::view_store::SqliteViewStore;
+use crate::workerd::{Surroundings, Workerd, WorkerdConfig};
 use crate::{cdn, clock, s3, uploads};
 
 /// The bucket of sources.
@@ -49,10 +53,23 @@ pub struct Config {
     pub concurrency: Option<usize>,
     /// Origins whose web pages may call the API; none: all.
     pub allowed_origins: Vec<String>,
+    /// How many requests an API key may make; `None`: as many as everywhere.
+    pub rate_limit: Option<RateLimit>,
     /// The program, with its arguments, that works as [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
+    /// What answers the API.
+    pub edge: EdgeFront,
     /// The form of what workers log on standard error, which they share with this process.
     pub log_format: LogFormat,
+}
+
+/// What answers the API.
+#[derive(Debug, Clone)]
+pub enum EdgeFront {
+    /// This process.
+    Native,
+    /// The Worker of the cloud, on its runtime.
+    Workerd(WorkerdConfig),
 }
 
 /// How log lines look.
@@ -87,8 +104,12 @@ struct LastPorts {
 /// A running platform. Dropping it without [`Platform::run_until`] leaves workers to notice that it is gone.
 pub struct Platform {
     addresses: Addresses,
+    edge: Option<Arc<Edge>>,
     data_dir: DataDir,
     runner: Runner,
+    /// Stops the API alone.
+    stop_api: CancellationToken,
+    api: JoinHandle<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
     _lock: DataDirLock,
@@ -153,23 +174,59 @@ impl Platform {
                 tracing::error!(error = %error, "the CDN's server has ended");
             }
         });
-        let ports = Ports {
-            directory: Arc::new(LogDirectory::new(log.clone())),
-            journal: Arc::new(LogJournal(log.clone())),
-            views: Arc::new(LogViews { log: log.clone(), store: views, policy }),
-            commands: Arc::new(LogCommands(log)),
-            outbound: Arc::new(HttpOutbound::new()?),
-            url_signer: Arc::new(key_pairs),
+        let edge_config = edge_config(&config, &addresses, &secrets)?;
+        let stop_api = CancellationToken::new();
+        let (edge, api) = match config.edge {
+            EdgeFront::Native => {
+                let ports = Ports {
+                    directory: Arc::new(LogDirectory::new(log.clone())),
+                    journal: Arc::new(LogJournal(log.clone())),
+                    views: Arc::new(LogViews { log: log.clone(), store: views, policy }),
+                    commands: Arc::new(LogCommands(log)),
+                    outbound: Arc::new(HttpOutbound::new()?),
+                    url_signer: Arc::new(key_pairs),
+                };
+                let edge = Arc::new(Edge::new(edge_config, ports)?);
+                let api = Api::new(listeners.api, Arc::clone(&edge)).serve(stop_api.clone());
+                (Some(edge), tokio::spawn(api))
+            }
+            EdgeFront::Workerd(workerd) => {
+                let home = bind(0).await.context("cannot listen for the Worker's calls")?;
+                let home_url = format!("http://{}", home.local_addr()?);
+                let keys = home_keys(&secrets)?;
+                let state = HomeState::on_log(&log, views, policy);
+                let served = home::serve(home, state, keys, stop.clone());
+                tasks.spawn(async move {
+                    if let Err(error) = served.await {
+                        tracing::error!(error = %error, "the home region's server has ended");
+                    }
+                });
+                let surroundings = Surroundings {
+                    edge: edge_config,
+                    home: home_url,
+                    region: REGION,
+                    secrets,
+                    scratch: data_dir.scratch(),
+                };
+                let address = listeners.api.local_addr()?;
+                // Until here nobody else could take the port.
+                drop(listeners.api);
+                let workerd = Workerd::start(workerd, address, surroundings, log).await?;
+                (None, tokio::spawn(workerd.run(stop_api.clone())))
+            }
         };
-        let edge = edge_config(&config, &addresses, &secrets)?;
-        let api = Api::new(listeners.api, edge, ports)?;
-        tasks.spawn(api.serve(stop.clone()));
-        Ok(Self { addresses, data_dir, runner, stop, tasks, _lock: lock })
+        Ok(Self { addresses, edge, data_dir, runner, stop_api, api, stop, tasks, _lock: lock })
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The API without its server, where it is in this process: for tests that compare the two.
+    #[doc(hidden)]
+    pub fn edge(&self) -> Option<Arc<Edge>> {
+        self.edge.clone()
     }
 
     /// Its data directory.
@@ -180,7 +237,12 @@ impl Platform {
     /// Runs until `shutdown`, then lets requests finish, interrupts the workers, records that, and ends.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
-        self.runner.stop().await;
+        self.stop_api.cancel();
+        let (api, ()) = tokio::join!(self.api, self.runner.stop());
+        if let Err(error) = api {
+            tracing::error!(error = %error, "the API has not ended in order");
+        }
+        // What the API's last requests needed.
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -278,6 +340,11 @@ fn key_pairs(secrets: &Secrets) -> anyhow::Result<KeyPairs> {
     Ok(KeyPairs::new(&id.clone(), [(id, private_key)])?)
 }
 
+fn home_keys(secrets: &Secrets) -> anyhow::Result<HomeKeys> {
+    let credentials = Credentials::new(&secrets.home_access_key_id, &secrets.home_secret_access_key)?;
+    Ok(HomeKeys { region: REGION.to_owned(), credentials: vec![credentials] })
+}
+
 fn cdn_config(addresses: &Addresses, key_pairs: &KeyPairs) -> anyhow::Result<cdn::CdnConfig> {
     let public_keys = key_pairs.public_keys().map(|(id, key)| (id.to_owned(), key.to_pem()));
     let trusted = cdn::TrustedKeys::from_pem(public_keys)?;
@@ -292,10 +359,13 @@ fn edge_config(config: &Config, addresses: &Addresses, secrets: &Secrets) -> any
         raw_bucket: RAW_BUCKET.to_owned(),
         credentials: Credentials::new(&secrets.s3_access_key_id, &secrets.s3_secret_access_key)?,
     };
-    let cdn = CdnConfig { base_url: addresses.cdn.clone(), hash: HashAlgorithm::Sha256 };
+    let cdn = CdnConfig { base_url: addresses.cdn.clone(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
     let mut edge = EdgeConfig::new(s3, cdn);
     if !config.allowed_origins.is_empty() {
         edge.allowed_origins = AllowedOrigins::Only(config.allowed_origins.clone());
+    }
+    if let Some(rate_limit) = config.rate_limit {
+        edge.rate_limit = rate_limit;
     }
     Ok(edge)
 }

@@ -22,6 +22,12 @@ pub(crate) struct Secrets {
     pub(crate) cdn_key_pair_id: String,
     /// Its private key, PKCS #8 in PEM.
     pub(crate) cdn_private_key: String,
+    /// Names the key with which an edge without a log of its own calls the home region.
+    #[serde(default)]
+    pub(crate) home_access_key_id: String,
+    /// That key. Both are missing in directories of before there was such an edge.
+    #[serde(default)]
+    pub(crate) home_secret_access_key: String,
 }
 
 impl fmt::Debug for Secrets {
@@ -33,19 +39,34 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// The secrets in `directory`, made now if there are none.
     pub(crate) fn load_or_make(directory: &DataDir) -> Result<Self, DataDirError> {
-        if let Some(secrets) = directory.read_json(FILE)? {
+        if let Some(secrets) = directory.read_json::<Self>(FILE)? {
+            if !secrets.home_access_key_id.is_empty() {
+                return Ok(secrets);
+            }
+            let (home_access_key_id, home_secret_access_key) = access_key();
+            let secrets = Self { home_access_key_id, home_secret_access_key, ..secrets };
+            directory.write_json(FILE, &secrets)?;
             return Ok(secrets);
         }
+        let (s3_access_key_id, s3_secret_access_key) = access_key();
+        let (home_access_key_id, home_secret_access_key) = access_key();
         let secrets = Self {
-            s3_access_key_id: format!("SIO{}", &BASE32_NOPAD.encode(&random::<16>())[..17]),
-            s3_secret_access_key: BASE64URL_NOPAD.encode(&random::<30>()),
+            s3_access_key_id,
+            s3_secret_access_key,
             cdn_key_pair_id: format!("K{}", &BASE32_NOPAD.encode(&random::<16>())[..13]),
             // P-256: CloudFront takes it as well as RSA, and a signature costs a tenth.
             cdn_private_key: PrivateKey::generate(KeyKind::P256, random()).to_pem(),
+            home_access_key_id,
+            home_secret_access_key,
         };
         directory.write_json(FILE, &secrets)?;
         Ok(secrets)
     }
+}
+
+/// An id and a secret in the form of AWS's.
+fn access_key() -> (String, String) {
+    (format!("SIO{}", &BASE32_NOPAD.encode(&random::<16>())[..17]), BASE64URL_NOPAD.encode(&random::<30>()))
 }
 
 /// Random bytes of the operating system.
@@ -68,5 +89,20 @@ mod tests {
         assert_eq!(made.s3_secret_access_key, loaded.s3_secret_access_key);
         assert_eq!(made.cdn_private_key, loaded.cdn_private_key);
         assert!(!format!("{made:?}").contains(&made.s3_secret_access_key));
+    }
+    #[test]
+    fn a_directory_of_before_gets_the_key_that_it_lacks_and_keeps_the_others() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(scratch.path()).unwrap();
+        let made = Secrets::load_or_make(&directory).unwrap();
+        let mut file: serde_json::Value = directory.read_json(FILE).unwrap().unwrap();
+        let file = file.as_object_mut().unwrap();
+        assert!(file.remove("homeAccessKeyId").is_some() && file.remove("homeSecretAccessKey").is_some());
+        directory.write_json(FILE, file).unwrap();
+        let loaded = Secrets::load_or_make(&directory).unwrap();
+        assert_eq!(made.cdn_private_key, loaded.cdn_private_key);
+        assert_eq!((loaded.home_access_key_id.len(), loaded.home_secret_access_key.len()), (20, 40));
+        let again = Secrets::load_or_make(&directory).unwrap();
+        assert_eq!(loaded.home_secret_access_key, again.home_secret_access_key);
     }
 }

@@ -11,7 +11,7 @@ use streamio_events::event::Scope;
 use streamio_events::id::ProjectId;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{KeyWishes, Missing, Operator};
-use streamio_local::platform::{Config, LogFormat, Platform};
+use streamio_local::platform::{Config, EdgeFront, LogFormat, Platform};
 use tokio::net::TcpStream;
 
 fn config(directory: &std::path::Path) -> Config {
@@ -20,8 +20,10 @@ fn config(directory: &std::path::Path) -> Config {
         port: 0,
         concurrency: Some(1),
         allowed_origins: vec![],
+        rate_limit: None,
         // Nothing here comes so far that a worker is needed.
         worker_command: vec!["false".into()],
+        edge: EdgeFront::Native,
         log_format: LogFormat::Text,
     }
 }

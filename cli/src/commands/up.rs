@@ -1,13 +1,14 @@
 //! `streamio up`: the whole platform in this process.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use streamio_local::data_dir::DataDirError;
-use streamio_local::platform::{self, Addresses, Config, Platform};
+use streamio_local::platform::{self, Addresses, Config, EdgeFront, Platform};
+use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tracing_subscriber::EnvFilter;
 
 use super::stopped;
@@ -21,6 +22,11 @@ Examples:
   streamio up --data /var/lib/streamio --port 9000
   streamio up --port 0 --json | head -1         # any free port; prints where it listens
   streamio up --cors-origin https://app.example.com
+  cargo xtask edge build && streamio up --edge workerd    # in a checkout: the API as the cloud runs it
+
+With --edge workerd the API is answered by the Worker that is deployed to the cloud, on the same runtime; all else is \
+as before. It needs Node.js 20 or later. The Worker asks this process for what it does not know and remembers an API key \
+for 10 seconds, up to 60 while it cannot ask: so long may a revoked key still work.
 
 All state is in the data directory. After a crash or `kill -9`, `streamio up` goes on where it was.
 
@@ -50,6 +56,8 @@ pub(crate) struct Arguments {
     /// Videos processed at the same time (default: one for every four cores)
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
+    #[command(flatten)]
+    edge: EdgeArguments,
     /// Form of the log on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     log_format: LogFormat,
@@ -57,6 +65,52 @@ pub(crate) struct Arguments {
     /// no platform behind, however they end themselves
     #[arg(long, hide = true)]
     stop_at_stdin_end: bool,
+}
+
+/// What answers the API.
+#[derive(Debug, Args)]
+struct EdgeArguments {
+    /// What answers the API
+    #[arg(long, value_enum, default_value_t = Edge::Native, value_name = "EDGE")]
+    edge: Edge,
+    /// Folder of the built Worker, for --edge workerd
+    #[arg(long, env = "STREAMIO_EDGE_WORKER", value_name = "DIR", default_value = "target/edge/worker")]
+    edge_worker: PathBuf,
+    /// When the Worker may answer with a granted URL, for --edge workerd
+    #[arg(long, value_enum, default_value_t = EdgeJournal::Home, value_name = "JOURNAL")]
+    edge_journal: EdgeJournal,
+}
+
+/// What answers the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Edge {
+    /// This process.
+    Native,
+    /// The Worker of the cloud, on workerd.
+    Workerd,
+}
+
+/// When a grant is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EdgeJournal {
+    /// When the log has the grant.
+    Home,
+    /// When a queue has it, as in the cloud; this one is in memory, and what waits in it is lost when it ends.
+    Queue,
+}
+
+impl EdgeArguments {
+    fn front(&self) -> Result<EdgeFront, Failure> {
+        if self.edge == Edge::Native {
+            return Ok(EdgeFront::Native);
+        }
+        let journal = match self.edge_journal {
+            EdgeJournal::Home => WorkerJournal::Home,
+            EdgeJournal::Queue => WorkerJournal::Queue,
+        };
+        let found = WorkerdConfig::find(&self.edge_worker, journal);
+        found.map(EdgeFront::Workerd).map_err(|error| Failure::new(Exit::Failed, error.to_string(), ""))
+    }
 }
 
 /// How log lines look.
@@ -80,6 +134,7 @@ struct Ready<'a> {
 /// Runs the platform until it is asked to stop.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     log_to_stderr(arguments.log_format)?;
+    let edge = arguments.edge.front()?;
     for (variable, program) in [("STREAMIO_FFMPEG", "ffmpeg"), ("STREAMIO_FFPROBE", "ffprobe")] {
         check_runs(variable, program).await?;
     }
@@ -95,7 +150,9 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         port: arguments.port,
         concurrency: arguments.concurrency.map(NonZeroUsize::get),
         allowed_origins: arguments.cors_origin,
+        rate_limit: None,
         worker_command: vec![program.into_os_string(), "__worker".into()],
+        edge,
         log_format: match arguments.log_format {
             LogFormat::Text => platform::LogFormat::Text,
             LogFormat::Json => platform::LogFormat::Json,

@@ -77,3 +77,17 @@ async fn a_machine_without_ffmpeg_is_told_before_the_first_video() {
     ");
     assert!(!data.exists());
 }
+
+#[tokio::test]
+async fn a_worker_that_is_not_built_is_told_with_what_to_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    let run = run(up(&data, &["--edge", "workerd", "--edge-worker", "/nowhere/worker"])).await;
+    insta::assert_snapshot!(run.transcript(), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the Worker is not built: there is no /nowhere/worker/index.js; run `cargo xtask edge build`, or name the built Worker's folder with --edge-worker
+    ");
+    assert!(!data.exists());
+}

@@ -85,7 +85,7 @@ async fn killed_during_an_encode() {
     let video_id = platform.upload("clip.mp4", clip).await;
     platform.wait_for(&video_id, |status| status["progress"].as_u64() > Some(5)).await;
     platform.kill().await;
-    no_worker_is_left(&platform).await;
+    no_process_is_left(&platform).await;
     platform.restart().await;
     let status = ends_well(&platform, &video_id).await;
     assert_eq!(status["attempt"], 2);
@@ -100,14 +100,14 @@ async fn stopped_during_an_encode() {
     let video_id = platform.upload("clip.mp4", clip).await;
     platform.wait_for(&video_id, |status| status["progress"].as_u64() > Some(5)).await;
     platform.stop().await;
-    no_worker_is_left(&platform).await;
+    no_process_is_left(&platform).await;
     platform.restart().await;
     let status = ends_well(&platform, &video_id).await;
     assert_eq!(status["attempt"], 2);
 }
 
-/// Workers and their FFmpeg end by themselves when the platform is gone.
-async fn no_worker_is_left(platform: &Platform) {
+/// Workers and their FFmpeg, and what runs the API, end by themselves when the platform is gone.
+pub(crate) async fn no_process_is_left(platform: &Platform) {
     let directory = platform.directory.path().display().to_string();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {

@@ -21,15 +21,23 @@ pub(crate) struct Platform {
     pub(crate) key: String,
     pub(crate) http: reqwest::Client,
     child: Child,
+    /// What `streamio up` is told beside where its data is.
+    arguments: Vec<String>,
 }
 
 impl Platform {
     /// A platform that runs, with the project `acme` and a key of it.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these arguments to `streamio up`.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (child, api) = up(&data_of(directory.path())).await;
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let (child, api) = up(&data_of(directory.path()), &arguments).await;
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut platform = Self { directory, api, key: String::new(), http, child };
+        let mut platform = Self { directory, api, key: String::new(), http, child, arguments };
         let created = platform.operate(&["project", "create", "acme"]).await;
         created["apiKey"].as_str().unwrap().clone_into(&mut platform.key);
         platform
@@ -46,7 +54,7 @@ impl Platform {
 
     /// Starts the program again on the same directory.
     pub(crate) async fn restart(&mut self) {
-        let (child, api) = up(&self.data()).await;
+        let (child, api) = up(&self.data(), &self.arguments).await;
         self.child = child;
         self.api = api;
     }
@@ -171,10 +179,11 @@ fn data_of(directory: &Path) -> PathBuf {
     directory.join("data")
 }
 
-async fn up(data: &Path) -> (Child, String) {
+async fn up(data: &Path, arguments: &[String]) -> (Child, String) {
     let mut child = Command::new(PROGRAM)
         .args(["up", "--port", "0", "--json", "--stop-at-stdin-end", "--concurrency", "2", "--data"])
         .arg(data)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log_of(data))

@@ -1,9 +1,12 @@
 use async_trait::async_trait;
-use streamio_edge::directory::{Directory, DirectoryError, Tenant};
+use streamio_edge::directory::{Directory, DirectoryError, Known, Tenant, Tolerance};
 use streamio_events::api_key::KeyHash;
 use streamio_events::event::UnreadableEvent;
+use streamio_events::id::KeyId;
 use streamio_events::log::ChangesError;
+use streamio_events::project::{Key, Project};
 use streamio_events::sqlite::SqliteLog;
+use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::directory::TenantDirectory;
 use tokio::sync::Mutex;
 
@@ -50,17 +53,28 @@ impl LogDirectory {
 
 #[async_trait]
 impl Directory for LogDirectory {
-    async fn lookup(&self, key: &KeyHash) -> Result<Option<Tenant>, DirectoryError> {
+    async fn lookup(
+        &self,
+        key: &KeyHash,
+        _: Timestamp,
+        _: Tolerance,
+    ) -> Result<Option<Known>, DirectoryError> {
         let mut state = self.state.lock().await;
         self.catch_up(&mut state).await.map_err(|error| DirectoryError(error.into()))?;
-        Ok(state.tenants.find(key).map(|(project, key_id, key)| Tenant {
-            project_id: project.project_id.clone(),
-            key_id: key_id.clone(),
-            scopes: key.scopes.clone(),
-            expires_at: key.expires_at,
-            revoked: key.revoked_at.is_some(),
-            suspended: project.suspended,
-            version: project.version,
-        }))
+        let found = state.tenants.find(key);
+        Ok(found.map(|(project, key_id, key)| tenant_of(project, key_id, key).into()))
+    }
+}
+
+/// What an edge is told of a project's key.
+pub(crate) fn tenant_of(project: &Project, key_id: &KeyId, key: &Key) -> Tenant {
+    Tenant {
+        project_id: project.project_id.clone(),
+        key_id: key_id.clone(),
+        scopes: key.scopes.clone(),
+        expires_at: key.expires_at,
+        revoked: key.revoked_at.is_some(),
+        suspended: project.suspended,
+        version: project.version,
     }
 }

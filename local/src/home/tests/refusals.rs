@@ -1,0 +1,299 @@
+//! What is not signed as it must be gets no answer but why.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode};
+use streamio_edge::home::Service;
+use streamio_edge::sign::sigv4::{Credentials, Payload, RequestParts, Signer};
+use streamio_edge::views::Views as _;
+use streamio_events::home::{HomeCall, HomeError, HomeReply, MAX_CALL_BYTES};
+
+use super::world::{REGION, SECRET, World, acme, credentials, video};
+use crate::clock;
+
+const CALL: &str = r#"{"call":"video","projectId":"acme","videoId":"vid_tbkj5m62dvafwldlqbvftya3f3"}"#;
+
+/// A call as the edge would send it, before something happens to it.
+fn signed(world: &World, by: &Signer, skew: i64) -> Request<Bytes> {
+    let parts = RequestParts {
+        method: &Method::POST,
+        origin: &world.url,
+        path: "/home",
+        query: &[],
+        headers: &[("content-type".into(), "application/json".into())],
+    };
+    let now = clock::now().unix_seconds() + skew;
+    let signed = by.sign(&parts, Payload::Bytes(CALL.as_bytes()), now).unwrap();
+    let mut request = Request::post(signed.url).body(Bytes::from(CALL)).unwrap();
+    *request.headers_mut() = signed.headers;
+    request
+}
+
+fn signer(credentials: Credentials, region: &str, service: &str) -> Signer {
+    Signer::new(credentials, region, service).unwrap()
+}
+
+fn usual() -> Signer {
+    signer(credentials("EDGE"), REGION, "lambda")
+}
+
+async fn outcome(world: &World, request: Request<Bytes>) -> (StatusCode, String) {
+    let answer = world.send(request).await;
+    let text = match serde_json::from_slice(answer.body()).unwrap() {
+        HomeReply::Ok(answer) => format!("ok: {}", answer.name()),
+        HomeReply::Error(HomeError::Refused { text }) => text,
+        HomeReply::Error(error) => panic!("{error}"),
+    };
+    assert!(!text.contains(SECRET));
+    (answer.status(), text)
+}
+
+#[tokio::test]
+async fn a_signature_is_good_for_five_minutes_around_now() {
+    let world = World::new().await;
+    for skew in [-290, 0, 290] {
+        let accepted = outcome(&world, signed(&world, &usual(), skew)).await;
+        assert_eq!(accepted, (StatusCode::OK, "ok: video".to_owned()), "{skew}");
+    }
+    for skew in [-310, 310, -1_000_000, 1_000_000] {
+        let (status, text) = outcome(&world, signed(&world, &usual(), skew)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(text.contains("more than 300 seconds from now"), "{text}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_other_key_is_accepted_as_well_and_no_third_one() {
+    let world = World::new().await;
+    let by = |credentials| signer(credentials, REGION, "lambda");
+    let (status, _) = outcome(&world, signed(&world, &by(credentials("OLD")), 0)).await;
+    assert_eq!(status, StatusCode::OK);
+    for (stranger, reason) in [
+        (Credentials::new("EDGE", "another-secret").unwrap(), "the signature does not match"),
+        (credentials("STRANGER"), "the access key id in the signature is not known here"),
+        (credentials("EDGE").with_session_token("token").unwrap(), "session tokens are not used here"),
+    ] {
+        let (status, text) = outcome(&world, signed(&world, &by(stranger), 0)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(text.contains(reason), "{text}");
+    }
+    for (region, service) in
+        [("us-east-1", "lambda"), (REGION, "execute-api"), (REGION, "kinesis"), (REGION, "s3")]
+    {
+        let elsewhere = signer(credentials("EDGE"), region, service);
+        let (status, text) = outcome(&world, signed(&world, &elsewhere, 0)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(text.contains("/eu-west-1/lambda/aws4_request"), "{text}");
+    }
+    world.end().await;
+}
+
+/// One thing after another is changed in a request that was rightly signed.
+#[tokio::test]
+async fn whatever_is_changed_after_signing_is_noticed() {
+    type Change = fn(&mut Request<Bytes>);
+    fn authorization(request: &mut Request<Bytes>, change: impl Fn(&str) -> String) {
+        let value = request.headers()[AUTHORIZATION].to_str().unwrap();
+        let value = HeaderValue::from_str(&change(value)).unwrap();
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    let changes: [(&str, Change, &str); 15] = [
+        ("a byte of the body", |it| *it.body_mut() = CALL.replace("acme", "acma").into(), "does not match"),
+        ("no body", |it| *it.body_mut() = Bytes::new(), "does not match"),
+        (
+            "the content type",
+            |it| drop(it.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"))),
+            "does not match",
+        ),
+        (
+            "the date",
+            |it| {
+                let date = it.headers()["x-amz-date"].to_str().unwrap().to_owned();
+                let other = if date.ends_with("00Z") { "01Z" } else { "00Z" };
+                let date = HeaderValue::from_str(&format!("{}{other}", &date[..13])).unwrap();
+                it.headers_mut().insert("x-amz-date", date);
+            },
+            "does not match",
+        ),
+        (
+            "the host",
+            |it| drop(it.headers_mut().insert("host", HeaderValue::from_static("a.example"))),
+            "does not match",
+        ),
+        ("no signature", |it| drop(it.headers_mut().remove(AUTHORIZATION)), "the request is not signed"),
+        ("no date", |it| drop(it.headers_mut().remove("x-amz-date")), "needs one header x-amz-date"),
+        (
+            "a date that is none",
+            |it| drop(it.headers_mut().insert("x-amz-date", HeaderValue::from_static("2026-01-02"))),
+            "x-amz-date must be YYYYMMDDTHHMMSSZ",
+        ),
+        (
+            "no content type",
+            |it| drop(it.headers_mut().remove(CONTENT_TYPE)),
+            "content-type was signed and not sent",
+        ),
+        (
+            "one more header",
+            |it| drop(it.headers_mut().insert("x-amz-target", HeaderValue::from_static("a"))),
+            "x-amz-target must be signed",
+        ),
+        (
+            "two signatures",
+            |it| {
+                let value = it.headers()[AUTHORIZATION].clone();
+                it.headers_mut().append(AUTHORIZATION, value);
+            },
+            "more than one Authorization header",
+        ),
+        (
+            "a query",
+            |it| *it.uri_mut() = format!("{}?a=b", it.uri()).parse().unwrap(),
+            "no request here has a query",
+        ),
+        (
+            "another algorithm",
+            |it| authorization(it, |value| value.replace("AWS4-", "AWS3-")),
+            "must begin with AWS4-HMAC-SHA256",
+        ),
+        (
+            "an unsigned host",
+            |it| authorization(it, |value| value.replace(";host", "")),
+            "host must be signed",
+        ),
+        (
+            "a cut signature",
+            |it| authorization(it, |value| value[..value.len() - 1].to_owned()),
+            "does not match",
+        ),
+    ];
+    let world = World::new().await;
+    for (name, change, reason) in changes {
+        let mut request = signed(&world, &usual(), 0);
+        change(&mut request);
+        let (status, text) = outcome(&world, request).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{name}: {text}");
+        assert!(text.contains(reason), "{name}: {text}");
+    }
+    world.end().await;
+}
+
+/// A signature by the `aws-sigv4` crate, which shares no line with ours.
+#[tokio::test]
+async fn a_signature_of_aws_s_own_signer_is_accepted() {
+    let world = World::new().await;
+    let identity = AwsCredentials::new("EDGE", SECRET, None, None, "test").into();
+    let signed = |body: &'static str, time| {
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(REGION)
+            .name("lambda")
+            .time(time)
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let url = format!("{}/home", world.url);
+        let headers = [("content-type", "application/json"), ("x-amz-meta-a", "two  spaces")].into_iter();
+        let signable =
+            SignableRequest::new("POST", &url, headers.clone(), SignableBody::Bytes(body.as_bytes()))
+                .unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let mut request = Request::post(&url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let mut request = request.body(Bytes::from(body)).unwrap();
+        instructions.apply_to_request_http1x(&mut request);
+        request
+    };
+    let (status, text) = outcome(&world, signed(CALL, SystemTime::now())).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let (status, text) = outcome(&world, signed(CALL, SystemTime::now() - Duration::from_mins(6))).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
+    let mut tampered = signed(CALL, SystemTime::now());
+    tampered.headers_mut().insert("x-amz-meta-a", HeaderValue::from_static("another"));
+    let (status, text) = outcome(&world, tampered).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_client_says_why_it_was_refused_and_nothing_secret() {
+    let world = World::new().await;
+    world.tell_history().await;
+    let wrong = Credentials::new("EDGE", "wrong-and-hidden").unwrap();
+    let strangers = [
+        world.client_with(|config| config.credentials = wrong, 0),
+        world.client_with(|_| {}, -1000),
+        world.client_with(|config| config.service = Service::ExecuteApi, 0),
+    ];
+    for (client, reason) in strangers.iter().zip(["does not match", "check the clock", "must be scoped to"]) {
+        let error = client.video(&acme(), &video("waiting")).await.unwrap_err();
+        let chain: Vec<String> = anyhow::Chain::new(&error).map(ToString::to_string).collect();
+        assert_eq!(chain[0], "the view is not available");
+        assert!(chain[1].starts_with("the home region refused the call with 403 Forbidden: "), "{chain:?}");
+        assert!(chain[1].contains(reason), "{chain:?}");
+        let shown = format!("{error:?} {client:?}");
+        assert!(
+            !shown.contains("hidden") && !shown.contains(SECRET) && !shown.contains("Signature="),
+            "{shown}"
+        );
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_refused_with_the_reason() {
+    let world = World::new().await;
+    let refused = async |body: &str| {
+        let parts = RequestParts {
+            method: &Method::POST,
+            origin: &world.url,
+            path: "/home",
+            query: &[],
+            headers: &[],
+        };
+        let now = clock::now().unix_seconds();
+        let signed = usual().sign(&parts, Payload::Bytes(body.as_bytes()), now).unwrap();
+        let mut request = Request::post(signed.url).body(Bytes::from(body.to_owned())).unwrap();
+        *request.headers_mut() = signed.headers;
+        outcome(&world, request).await
+    };
+    for (body, reason) in [
+        ("", "no call that this build knows"),
+        (r#"{"call":"formatDisk"}"#, "unknown variant `formatDisk`"),
+        (r#"{"call":"feed","projectId":"acme","limit":5,"from":1}"#, "unknown field `from`"),
+        (r#"{"call":"feed","projectId":"Not A Project","limit":5}"#, "not a project id"),
+        (r#"{"call":"feed","projectId":"acme","limit":0}"#, "`limit` must be 1 to 100, not 0"),
+        (r#"{"call":"feed","projectId":"acme","limit":101}"#, "`limit` must be 1 to 100, not 101"),
+    ] {
+        let (status, text) = refused(body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+        assert!(text.contains(reason), "{body}: {text}");
+    }
+    let (status, text) = refused(&" ".repeat(MAX_CALL_BYTES + 1)).await;
+    assert_eq!(
+        (status, text.as_str()),
+        (StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 163840 bytes")
+    );
+
+    let at = |method: Method, path: &str| {
+        let request = Request::builder().method(method).uri(format!("{}{path}", world.url));
+        request.body(Bytes::from_static(CALL.as_bytes())).unwrap()
+    };
+    let (status, text) = outcome(&world, at(Method::POST, "/elsewhere")).await;
+    assert_eq!(
+        (status, text.as_str()),
+        (StatusCode::NOT_FOUND, "there is no /elsewhere here, only /home and /")
+    );
+    let (status, _) = outcome(&world, at(Method::GET, "/home")).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    serde_json::from_str::<HomeCall>(CALL).unwrap();
+    world.end().await;
+}

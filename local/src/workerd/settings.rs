@@ -1,0 +1,124 @@
+//! The Worker's variables and secrets on one machine. `wrangler.toml` explains each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use streamio_edge::config::{AllowedOrigins, EdgeConfig};
+use streamio_edge::sign::key::HashAlgorithm;
+use streamio_edge::sign::s3::AddressStyle;
+
+use super::WorkerJournal;
+use crate::intake;
+use crate::secrets::Secrets;
+
+/// What the Worker is told about the platform around it.
+pub(crate) struct Surroundings {
+    /// What the native edge would be given.
+    pub(crate) edge: EdgeConfig,
+    /// The URL of [`crate::home`].
+    pub(crate) home: String,
+    /// The region that signatures name.
+    pub(crate) region: &'static str,
+    /// Keys, also those that the edge's configuration does not show.
+    pub(crate) secrets: Secrets,
+    /// For temporary files.
+    pub(crate) scratch: PathBuf,
+}
+
+impl Surroundings {
+    pub(super) fn texts(&self, journal: WorkerJournal) -> BTreeMap<&'static str, String> {
+        let Self { edge, home, region, secrets, .. } = self;
+        let mut texts = BTreeMap::from([
+            ("AWS_REGION", (*region).to_owned()),
+            ("AWS_ACCESS_KEY_ID", secrets.home_access_key_id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", secrets.home_secret_access_key.clone()),
+            ("HOME_URL", home.clone()),
+            ("KINESIS_ENDPOINT", home.clone()),
+            ("KINESIS_STREAM", intake::STREAM_NAME.to_owned()),
+            ("S3_ENDPOINT", edge.s3.endpoint.clone()),
+            ("S3_REGION", edge.s3.region.clone()),
+            ("S3_RAW_BUCKET", edge.s3.raw_bucket.clone()),
+            ("S3_ACCESS_KEY_ID", secrets.s3_access_key_id.clone()),
+            ("S3_SECRET_ACCESS_KEY", secrets.s3_secret_access_key.clone()),
+            ("CDN_BASE_URL", edge.cdn.base_url.clone()),
+            ("CDN_EXPIRY_BUCKET_SECONDS", edge.cdn.expiry_bucket.to_string()),
+            ("CDN_KEY_PAIR_ID", secrets.cdn_key_pair_id.clone()),
+            ("CDN_PRIVATE_KEY", secrets.cdn_private_key.clone()),
+            ("RATE_LIMIT_QUOTA", edge.rate_limit.quota.to_string()),
+            ("RATE_LIMIT_WINDOW_SECONDS", edge.rate_limit.window_seconds.to_string()),
+            ("LOG", "requests".to_owned()),
+        ]);
+        let style = match edge.s3.address_style {
+            AddressStyle::Path => "path",
+            AddressStyle::VirtualHosted => "virtual-hosted",
+        };
+        let hash = match edge.cdn.hash {
+            HashAlgorithm::Sha1 => "sha1",
+            HashAlgorithm::Sha256 => "sha256",
+        };
+        let journal = match journal {
+            WorkerJournal::Home => "home",
+            WorkerJournal::Queue => "queue",
+        };
+        for (name, word) in [("S3_ADDRESS_STYLE", style), ("CDN_HASH", hash), ("JOURNAL", journal)] {
+            texts.insert(name, word.to_owned());
+        }
+        if let AllowedOrigins::Only(origins) = &edge.allowed_origins {
+            texts.insert("ALLOWED_ORIGINS", origins.join(","));
+        }
+        texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamio_edge::config::{CdnConfig, RateLimit, S3Config};
+    use streamio_edge::settings::{JournalMode, Settings};
+    use streamio_edge::sign::sigv4::Credentials;
+
+    use super::*;
+    use crate::data_dir::DataDir;
+
+    #[test]
+    fn the_worker_reads_from_them_what_the_platform_means() {
+        let scratch = tempfile::tempdir().unwrap();
+        let secrets = Secrets::load_or_make(&DataDir::open(scratch.path()).unwrap()).unwrap();
+        let s3 = S3Config {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            region: "us-east-1".to_owned(),
+            address_style: AddressStyle::Path,
+            raw_bucket: "raw".to_owned(),
+            credentials: Credentials::new(&secrets.s3_access_key_id, &secrets.s3_secret_access_key).unwrap(),
+        };
+        let base_url = "http://127.0.0.1:2".to_owned();
+        let mut edge =
+            EdgeConfig::new(s3, CdnConfig { base_url, hash: HashAlgorithm::Sha1, expiry_bucket: 7 });
+        edge.rate_limit = RateLimit { quota: 400, window_seconds: 60, ..edge.rate_limit };
+        edge.allowed_origins =
+            AllowedOrigins::Only(vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()]);
+        let surroundings = Surroundings {
+            edge: edge.clone(),
+            home: "http://127.0.0.1:3".to_owned(),
+            region: "us-east-1",
+            secrets: secrets.clone(),
+            scratch: scratch.path().to_owned(),
+        };
+        for (journal, read) in
+            [(WorkerJournal::Home, JournalMode::Home), (WorkerJournal::Queue, JournalMode::Queue)]
+        {
+            let texts = surroundings.texts(journal);
+            let settings = Settings::read(|name| texts.get(name).cloned()).unwrap();
+            assert_eq!(settings.journal, read);
+            assert_eq!(settings.kinesis.endpoint, "http://127.0.0.1:3");
+            assert_eq!(settings.home.base_url, "http://127.0.0.1:3");
+            assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
+            // The secrets are hidden there; that they are the right ones shows when they are used.
+            let shown = |edge: &EdgeConfig| {
+                let EdgeConfig { s3, cdn, rate_limit, allowed_origins, .. } = edge;
+                let RateLimit { quota, window_seconds, .. } = rate_limit;
+                format!("{s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?}")
+            };
+            assert_eq!(shown(&settings.edge), shown(&edge));
+        }
+    }
+}

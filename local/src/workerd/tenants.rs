@@ -1,0 +1,123 @@
+//! The records of API keys, as they go into the Worker's KV namespace: all of them, and then what changes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::error::Error;
+use std::time::Duration;
+
+use streamio_edge::directory::Tenant;
+use streamio_events::id::ProjectId;
+use streamio_events::project::Project;
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::stream::StreamId;
+use tokio::sync::watch;
+
+use crate::edge_ports::tenant_of;
+
+/// How many changes are read at a time.
+const BATCH: usize = 1024;
+/// The pause after the log could not be read.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Values by their names in the namespace.
+pub(super) type Records = BTreeMap<String, String>;
+
+/// Follows the projects in the log.
+pub(super) struct Tenants {
+    log: SqliteLog,
+    grown: watch::Receiver<u64>,
+    projects: HashMap<ProjectId, Project>,
+    position: u64,
+}
+
+impl Tenants {
+    /// Before the first change of the log.
+    pub(super) fn of(log: &SqliteLog) -> Self {
+        Self { log: log.clone(), grown: log.watch(), projects: HashMap::new(), position: 0 }
+    }
+
+    /// The records that are new or have changed since this was asked last; waits until there are any.
+    pub(super) async fn changed(&mut self) -> Records {
+        loop {
+            self.grown.borrow_and_update();
+            let records = self.present().await;
+            if !records.is_empty() {
+                return records;
+            }
+            if self.grown.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The same without waiting.
+    pub(super) async fn present(&mut self) -> Records {
+        loop {
+            match self.read().await {
+                Ok(records) => return records,
+                // The Worker asks the home region for what is missing here, and never trusts an old record for long.
+                Err(error) => {
+                    tracing::error!(error = %error, "the records of API keys cannot be read and are tried again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Records, Box<dyn Error + Send + Sync>> {
+        let mut records = Records::new();
+        loop {
+            let changes = self.log.changes_about_projects(self.position, BATCH).await?;
+            let Some((end, _)) = changes.last() else { return Ok(records) };
+            let end = *end;
+            let mut touched = BTreeSet::new();
+            for (_, commit) in &changes {
+                if let StreamId::Project(id) = &commit.stream {
+                    let project = self.projects.entry(id.clone()).or_insert_with(|| Project::new(id.clone()));
+                    project.apply_commit(commit)?;
+                    touched.insert(id);
+                }
+            }
+            for project in touched.iter().filter_map(|id| self.projects.get(id)) {
+                records.extend(project.keys.iter().map(|(key_id, key)| {
+                    (Tenant::stored_name(&key.hash), tenant_of(project, key_id, key).to_stored())
+                }));
+            }
+            self.position = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::DataDir;
+    use crate::operator::{Missing, Operator};
+
+    #[tokio::test]
+    async fn every_key_has_a_record_and_a_revoked_one_another() {
+        let scratch = tempfile::tempdir().unwrap();
+        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let acme = "acme".parse().unwrap();
+        let made = operator.create_project(&acme, None).await.unwrap();
+        operator.create_project(&"other".parse().unwrap(), None).await.unwrap();
+
+        let log = SqliteLog::open(DataDir::open(scratch.path()).unwrap().log()).unwrap();
+        let mut tenants = Tenants::of(&log);
+        let all = tenants.present().await;
+        assert_eq!(all.len(), 2);
+        assert!(tenants.present().await.is_empty());
+        let hash = made.api_key.hash();
+        let of_key = |records: &Records| {
+            Tenant::from_stored(&hash, records[&Tenant::stored_name(&hash)].as_bytes()).unwrap()
+        };
+        let first = of_key(&all);
+        assert!(first.project_id == acme && !first.revoked);
+
+        operator.revoke_key(&acme, &made.key_id, None).await.unwrap();
+        // Another process has written it: it is found all the same.
+        let changed = tokio::time::timeout(Duration::from_secs(30), tenants.changed()).await.unwrap();
+        assert_eq!(changed.len(), 1, "the other project has not changed");
+        let then = of_key(&changed);
+        assert!(then.revoked && then.version > first.version);
+    }
+}

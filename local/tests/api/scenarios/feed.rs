@@ -1,0 +1,49 @@
+use serde_json::{Value, json};
+
+use crate::session::{Call, Session};
+
+fn events<'a>(session: &'a Session<'_>, query: &str) -> Call<'a> {
+    session.get(&format!("/events{query}")).key(&session.keys().feeds)
+}
+
+fn types(page: &Value) -> Vec<String> {
+    let data = page["data"].as_array().unwrap();
+    data.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+}
+
+pub(crate) async fn to_its_end_and_on(session: &Session<'_>) {
+    let mut seen = Vec::new();
+    let mut query = "?limit=3".to_owned();
+    let end = loop {
+        let page = events(session, &query).send().await.expect(200).json();
+        let next = page["nextCursor"].as_str().unwrap().to_owned();
+        if types(&page).is_empty() {
+            break next;
+        }
+        seen.extend(types(&page));
+        query = format!("?limit=3&after={next}");
+    };
+    assert_eq!(&seen[..2], ["project.created", "key.created"]);
+    assert_eq!(seen.len(), 2 + 6 + 6, "{seen:?}");
+    let whole = events(session, "?limit=100").send().await.expect(200).json();
+    assert_eq!(types(&whole), seen);
+
+    // What is granted comes into the feed, by whatever road.
+    let keys = session.keys();
+    let upload = session.post("/upload-url").key(&keys.feeds).header("idempotency-key", "news-1");
+    let upload = upload.json(&json!({ "filename": "news.mp4" })).send().await.expect(200);
+    let news = events(session, &format!("?after={end}")).until(|page| types(&page.json()).len() == 1).await;
+    assert_eq!(types(&news.json()), ["upload.granted"]);
+    assert_eq!(news.text("/data/0/data/grantId"), upload.text("/grantId"));
+    let place = news.text("/nextCursor");
+    let playback = session.post("/playback-url?key=processed/feeds/films/ready.mp4").key(&keys.feeds);
+    let playback = playback.header("idempotency-key", "news-2").send().await.expect(200);
+    let news = events(session, &format!("?after={place}")).until(|page| types(&page.json()).len() == 1).await;
+    assert_eq!(types(&news.json()), ["playback.granted"]);
+    assert_eq!(news.text("/data/0/data/grantId"), playback.text("/grantId"));
+
+    for refused in ["?after=nonsense", "?after=1", "?after=-1.0", "?limit=0", "?after="] {
+        events(session, refused).send().await.expect_problem(400, "invalid-parameter");
+    }
+    events(session, "?after=999999999.0").send().await.expect(200);
+}

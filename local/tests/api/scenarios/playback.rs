@@ -1,0 +1,146 @@
+//! Playback URLs, and what the CDN says to them.
+
+use http::Method;
+use serde_json::{Value, json};
+use streamio_events::timestamp::Timestamp;
+
+use crate::exchange::{Answer, parameter};
+use crate::session::{Call, Session};
+use crate::target::now;
+
+/// How many seconds an answer may take.
+const PATIENCE: i64 = 10;
+
+const MP4: &str = "/playback-url?key=processed/acme/films/ready.mp4";
+
+fn playback<'a>(session: &'a Session<'_>, body: &Value) -> Call<'a> {
+    session.post(MP4).key(&session.keys().table.playback).json(body)
+}
+
+/// Publishes what the history's video has made.
+async fn publish(session: &Session<'_>) {
+    let master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nv1.m3u8\n";
+    session.publish("processed/acme/films/ready.mp4", "video/mp4", "the whole film").await;
+    let folder = "processed/acme/films/ready.mp4.hls";
+    session.publish(&format!("{folder}/master.m3u8"), "application/vnd.apple.mpegurl", master).await;
+    session.publish(&format!("{folder}/g1-a1/0001.m4s"), "video/iso.segment", "one segment").await;
+    session.publish("processed/acme/films/other.mp4", "video/mp4", "another film").await;
+}
+
+async fn get(session: &Session<'_>, url: &str) -> Answer {
+    session.follow(Method::GET, url, &[], b"").await
+}
+
+pub(crate) async fn of_a_file(session: &Session<'_>) {
+    publish(session).await;
+    let answer = session.post(MP4).key(&session.keys().table.playback).send().await.expect(200);
+    let url = answer.text("/signedUrl");
+    assert_eq!(get(session, &url).await.expect(200).body, "the whole film");
+    get(session, &url.replace("ready.mp4", "other.mp4")).await.expect(403);
+    let (before, after) = url.split_once("Expires=").unwrap();
+    let longer = format!("{before}Expires=2100000000{}", &after[after.find('&').unwrap()..]);
+    get(session, &longer).await.expect(403);
+    get(session, url.split_once('?').unwrap().0).await.expect(403);
+    let asked = playback(session, &json!({ "format": "mp4", "ttl": 60 })).send().await.expect(200);
+    get(session, &asked.text("/signedUrl")).await.expect(200);
+    for ttl in [1, 604_800] {
+        playback(session, &json!({ "ttl": ttl })).send().await.expect(200);
+    }
+    // Nobody asks whether there is such an object.
+    let nothing = session.post("/playback-url?key=processed/acme/never.mp4").send().await.expect(200);
+    get(session, &nothing.text("/signedUrl")).await.expect(404);
+}
+
+pub(crate) async fn of_a_stream(session: &Session<'_>) {
+    publish(session).await;
+    let master = session.post(&format!("{MP4}.hls/master.m3u8")).send().await.expect(200);
+    assert_eq!(master.text("/signedUrl"), master.text("/hlsUrl"));
+    let answer = playback(session, &json!({ "format": "hls" })).send().await.expect(200);
+    let url = answer.text("/hlsUrl");
+    let playlist = get(session, &url).await.expect(200);
+    assert!(playlist.body.starts_with(b"#EXTM3U"));
+    let query = answer.text("/policyQuery");
+    let folder = url.split_once("master.m3u8").unwrap().0.to_owned();
+    let segment = format!("{folder}g1-a1/0001.m4s");
+    get(session, &format!("{segment}?{query}")).await.expect(200);
+    get(session, &segment).await.expect(403);
+    let outside = folder.replace("ready.mp4.hls/", "other.mp4");
+    get(session, &format!("{outside}?{query}")).await.expect(403);
+    let cookies = answer.json()["cookies"].clone();
+    let cookies: Vec<String> = cookies
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap()))
+        .collect();
+    let cookies = cookies.join("; ");
+    let by_cookie = session.follow(Method::GET, &segment, &[("cookie", &cookies)], b"").await.expect(200);
+    assert_eq!(by_cookie.body, "one segment");
+}
+
+/// The times that a transcript does not show: what is answered is what is signed, and begins now.
+pub(crate) async fn for_as_long_as_was_asked(session: &Session<'_>) {
+    for seconds in [1, 3600, 604_800] {
+        let asked = now();
+        let answer = playback(session, &json!({ "ttl": seconds })).send().await.expect(200);
+        let expires_at: Timestamp = answer.text("/expiresAt").parse().unwrap();
+        let signed: i64 = parameter(&answer.text("/signedUrl"), "Expires").parse().unwrap();
+        assert_eq!(signed, expires_at.unix_seconds());
+        let waited = i64::abs(signed - seconds - asked.unix_seconds());
+        assert!(waited <= PATIENCE, "{waited} seconds away");
+    }
+}
+
+pub(crate) async fn with_conditions(session: &Session<'_>) {
+    publish(session).await;
+    let mine = playback(session, &json!({ "ip": "127.0.0.1" })).send().await.expect(200);
+    get(session, &mine.text("/signedUrl")).await.expect(200);
+    let other = playback(session, &json!({ "ip": "203.0.113.0/24", "format": "hls" })).send().await;
+    get(session, &other.expect(200).text("/hlsUrl")).await.expect(403);
+    let later = json!({ "startsAt": "2037-01-02T04:04:05.9+01:00", "ttl": 60 });
+    let later = playback(session, &later).send().await.expect(200);
+    assert_eq!(later.text("/expiresAt"), "2037-01-02T03:05:05.000Z");
+    get(session, &later.text("/signedUrl")).await.expect(403);
+    let all =
+        json!({ "startsAt": "2037-01-02T03:04:05Z", "ip": "203.0.113.7", "ttl": 3600, "format": "hls" });
+    playback(session, &all).send().await.expect(200);
+    let begun = playback(session, &json!({ "startsAt": "2020-01-02T03:04:05Z" })).send().await.expect(200);
+    get(session, &begun.text("/signedUrl")).await.expect(200);
+}
+
+pub(crate) async fn of_odd_names(session: &Session<'_>) {
+    for (encoded, key) in [
+        ("%C3%A9t%C3%A9%20%F0%9F%8E%AC.mp4", "été 🎬.mp4"),
+        ("a%2Bb%26c%3Dd%23e.mp4", "a+b&c=d#e.mp4"),
+        ("a+b.mp4", "a b.mp4"),
+        ("100%25.mp4", "100%.mp4"),
+        ("%2A%3F%22%7D%27%28%29%21.mp4", "*?\"}'()!.mp4"),
+        ("deep/er/%5B1%5D%20(2).mp4", "deep/er/[1] (2).mp4"),
+    ] {
+        session.publish(&format!("processed/acme/{key}"), "video/mp4", key).await;
+        let path = format!("/playback-url?key=processed/acme/{encoded}");
+        let answer = session.post(&path).send().await.expect(200);
+        let film = get(session, &answer.text("/signedUrl")).await.expect(200);
+        assert_eq!(film.body, key);
+        session.post(&path).json(&json!({ "format": "hls" })).send().await.expect(200);
+    }
+}
+
+pub(crate) async fn refused(session: &Session<'_>) {
+    let upload_only = session.post(MP4).key(&session.keys().table.upload).send().await;
+    upload_only.expect_problem(403, "missing-scope");
+    for body in [
+        json!({ "ttl": 604_801 }),
+        json!({ "ip": "203.0.113.7/24", "format": "HLS", "tll": 1 }),
+        json!({ "startsAt": "2037-12-31T00:00:00Z", "ttl": 604_800, "ip": null }),
+        json!({ "format": { "hls": true } }),
+    ] {
+        playback(session, &body).send().await;
+    }
+    session.post("/playback-url").send().await.expect_problem(400, "invalid-parameter");
+    let both = format!("{MP4}&key=processed/acme/a.mp4");
+    session.post(&both).send().await.expect_problem(400, "invalid-parameter");
+    let poster = "/playback-url?key=processed/acme/films/ready.mp4.images/poster.jpg";
+    session.post(poster).send().await.expect(200);
+    session.post(poster).json(&json!({ "format": "hls" })).send().await.expect_problem(422, "invalid-body");
+}

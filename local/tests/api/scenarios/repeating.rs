@@ -1,0 +1,102 @@
+//! The same request with the same Idempotency-Key is the same grant. Its answer's times may be another moment's, where
+//! grants are recorded by a queue.
+
+use futures::future::join_all;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::exchange::Answer;
+use crate::history::video_id;
+use crate::projects::COMMANDS;
+use crate::session::Session;
+
+async fn upload(session: &Session<'_>, key: &str, body: &Value) -> Answer {
+    let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", key);
+    call.json(body).send().await.expect(200)
+}
+
+async fn events_of(session: &Session<'_>, grant: &Answer) -> Vec<Value> {
+    let path = format!("/videos/{}/events", grant.text("/videoId"));
+    let events = session.get(&path).key(&session.keys().uploads).until(|answer| answer.status == 200).await;
+    events.json()["data"].as_array().unwrap().clone()
+}
+
+pub(crate) async fn an_upload(session: &Session<'_>) {
+    let body = json!({ "filename": "repeated.mp4", "size": 5, "metadata": { "a": "1", "b": "2" } });
+    let first = upload(session, "upload-1", &body).await;
+    assert_eq!(events_of(session, &first).await.len(), 1);
+    let again = upload(session, "upload-1", &body).await;
+    assert_eq!(again.text("/grantId"), first.text("/grantId"));
+    // Another order of the same fields is the same request.
+    let reordered = r#"{"metadata":{"b":"2","a":"1"},"size":5,"filename":"repeated.mp4"}"#;
+    let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "upload-1");
+    let reordered = call.header("content-type", "application/json").body(reordered).send().await.expect(200);
+    assert_eq!(reordered.text("/grantId"), first.text("/grantId"));
+    let other_key = upload(session, "upload-2", &body).await;
+    assert_ne!(other_key.text("/grantId"), first.text("/grantId"));
+    let other_body = upload(session, "upload-1", &json!({ "filename": "repeated.mp4", "size": 6 })).await;
+    assert_ne!(other_body.text("/grantId"), first.text("/grantId"));
+    let path = format!("/videos/{}/events", first.text("/videoId"));
+    // In whatever order a queue brings them.
+    let counted = |answer: &Answer| answer.json()["data"].as_array().unwrap().len() == 3;
+    session.get(&path).key(&session.keys().uploads).until_unheard(counted).await;
+}
+
+pub(crate) async fn an_upload_at_the_same_time(session: &Session<'_>) {
+    let upload = || {
+        let call =
+            session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "at-once");
+        call.json(&json!({ "filename": "at-once.mp4" })).send_unheard()
+    };
+    let answers = join_all((0..8).map(|_| upload())).await;
+    let first = answers[0].text("/grantId");
+    for answer in answers {
+        assert_eq!(answer.expect(200).text("/grantId"), first);
+    }
+    let once = upload().await.expect(200);
+    assert_eq!(events_of(session, &once).await.len(), 1);
+}
+
+pub(crate) async fn an_upload_in_parts(session: &Session<'_>) {
+    let body = json!({ "filename": "parts-repeated.mp4", "size": 20_000_000, "multipart": true });
+    let first = upload(session, "parts-1", &body).await;
+    assert_eq!(events_of(session, &first).await.len(), 1);
+    let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "parts-1");
+    let call = call.json(&body);
+    // In no transcript, because of the one journal that begins an upload of its own, as good as the first.
+    let again = call.send_unheard().await.expect(200);
+    let [first_upload, its_upload] = [&first, &again].map(|answer| answer.text("/multipart/uploadId"));
+    assert_eq!(its_upload != first_upload, session.forgets_uploads(), "{first_upload} {its_upload}");
+    assert_eq!(again.text("/grantId"), first.text("/grantId"));
+    assert_eq!(events_of(session, &first).await.len(), 1);
+}
+
+pub(crate) async fn a_playback(session: &Session<'_>) {
+    let playback = async |body: Value| {
+        let call = session.post("/playback-url?key=processed/acme/films/ready.mp4");
+        call.header("idempotency-key", "playback-1").json(&body).send().await.expect(200)
+    };
+    let first = playback(json!({ "ttl": 600 })).await;
+    let again = playback(json!({ "ttl": 600 })).await;
+    assert_eq!(again.text("/grantId"), first.text("/grantId"));
+    assert_ne!(playback(json!({ "ttl": 601 })).await.text("/grantId"), first.text("/grantId"));
+    assert_ne!(
+        playback(json!({ "ttl": 600, "format": "hls" })).await.text("/grantId"),
+        first.text("/grantId")
+    );
+}
+
+pub(crate) async fn a_command(session: &Session<'_>) {
+    let path = format!("/videos/{}/reprocess", video_id(COMMANDS, "again.mp4"));
+    let command = async |key: &str| {
+        let call = session.call(Method::POST, &path).key(&session.keys().commands);
+        call.header("idempotency-key", key).send_unheard().await
+    };
+    let first = command("command-1").await.expect(202);
+    let again = command("command-1").await.expect(202);
+    assert_eq!(again.json()["generation"], first.json()["generation"]);
+    command("command-2").await.expect_problem(409, "video-conflict");
+    let shown = session.get(path.trim_end_matches("/reprocess")).key(&session.keys().commands);
+    let shown = shown.until(|answer| answer.text("/state") == "processing").await;
+    assert_eq!(shown.json()["generation"], 2);
+}

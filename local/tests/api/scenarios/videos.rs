@@ -1,0 +1,116 @@
+//! The status of videos, now and then, and their lists.
+
+use serde_json::{Value, json};
+
+use crate::history::{Stage, VIDEOS, at, video_id};
+use crate::projects::ACME;
+use crate::session::Session;
+
+/// A video that has just been uploaded does not stay so.
+fn state(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Waiting => "waiting",
+        Stage::Uploaded | Stage::Processing => "processing",
+        Stage::Ready => "ready",
+        Stage::Errored => "errored",
+        Stage::Deleted => "deleted",
+    }
+}
+
+pub(crate) async fn shown_in_every_state(session: &Session<'_>) {
+    for (filename, stage) in VIDEOS {
+        let id = video_id(ACME, filename);
+        let shown = session.get(&format!("/videos/{id}")).key(&session.keys().table.read);
+        let shown = shown.send().await.expect(200);
+        assert_eq!((shown.text("/state"), shown.text("/videoId")), (state(stage).to_owned(), id.to_string()));
+        assert_eq!(shown.text("/s3Key"), format!("projects/acme/films/{filename}"));
+    }
+}
+
+pub(crate) async fn shown_as_they_were(session: &Session<'_>) {
+    let id = video_id(ACME, "ready.mp4");
+    let shown = async |time: String| session.get(&format!("/videos/{id}?asOf={time}")).send().await;
+    for (seconds, expected) in
+        [(1000, "waiting"), (1003, "waiting"), (1004, "uploaded"), (1005, "processing"), (1010, "ready")]
+    {
+        let answer = shown(at(seconds).to_string()).await.expect(200);
+        assert_eq!(answer.text("/state"), expected, "after {seconds} s");
+    }
+    shown(at(999).to_string()).await.expect_problem(404, "no-such-video");
+    shown("2020-01-02T04:20:49.25%2B01:00".to_owned()).await.expect(200);
+    shown("2098-01-01T00:00:00Z".to_owned()).await.expect(200);
+    shown("9999-12-31T23:59:59.999Z".to_owned()).await.expect(200);
+    for refused in ["", "now", "2020-13-01T00:00:00Z", "1577934245"] {
+        shown(refused.to_owned()).await.expect_problem(400, "invalid-parameter");
+    }
+    let uploaded = video_id(ACME, "uploaded.mp4");
+    let then = session.get(&format!("/videos/{uploaded}?asOf={}", at(1250))).send().await.expect(200);
+    assert_eq!(then.text("/state"), "uploaded");
+}
+
+fn names(page: &Value) -> Vec<String> {
+    let data = page["data"].as_array().unwrap();
+    data.iter().map(|video| video["s3Key"].as_str().unwrap().replace("projects/acme/films/", "")).collect()
+}
+
+pub(crate) async fn listed_page_by_page(session: &Session<'_>) {
+    // The newest first, and none that are deleted.
+    let expected: Vec<&str> =
+        VIDEOS.iter().rev().filter(|(_, stage)| *stage != Stage::Deleted).map(|(name, _)| *name).collect();
+    for limit in [1, 2, 100] {
+        let mut seen = Vec::new();
+        let mut path = format!("/videos?limit={limit}");
+        loop {
+            let page = session.get(&path).send().await.expect(200).json();
+            seen.extend(names(&page));
+            let Some(next) = page["nextCursor"].as_str() else { break };
+            path = format!("/videos?limit={limit}&after={next}");
+        }
+        assert_eq!(seen, expected, "{limit} at a time");
+    }
+    let whole = session.get("/videos").send().await.expect(200).json();
+    assert_eq!(names(&whole), expected);
+    for refused in ["?limit=101", "?limit=0", "?after=1.2", "?after=nonsense", "?state=lost", "?sort=name"] {
+        session.get(&format!("/videos{refused}")).send().await.expect_problem(400, "invalid-parameter");
+    }
+}
+
+pub(crate) async fn listed_by_state(session: &Session<'_>) {
+    for wanted in ["waiting", "uploaded", "processing", "ready", "errored", "deleted"] {
+        let page = session.get(&format!("/videos?state={wanted}")).send().await.expect(200).json();
+        let expected: Vec<&str> =
+            VIDEOS.iter().rev().filter(|(_, stage)| state(*stage) == wanted).map(|(name, _)| *name).collect();
+        assert_eq!(names(&page), expected, "{wanted}");
+    }
+    let first = session.get("/videos?state=ready&limit=1").send().await.expect(200);
+    let after = format!("/videos?state=ready&limit=1&after={}", first.text("/nextCursor"));
+    let second = session.get(&after).send().await.expect(200).json();
+    assert_eq!((names(&second), &second["nextCursor"]), (vec!["ready.mp4".to_owned()], &json!(null)));
+}
+
+pub(crate) async fn their_events(session: &Session<'_>) {
+    for (filename, _) in VIDEOS {
+        let path = format!("/videos/{}/events", video_id(ACME, filename));
+        session.get(&path).send().await.expect(200);
+    }
+    let path = format!("/videos/{}/events", video_id(ACME, "ready.mp4"));
+    let mut seen = Vec::new();
+    let mut query = "?limit=4".to_owned();
+    loop {
+        let page = session.get(&format!("{path}{query}")).send().await.expect(200).json();
+        seen.extend(page["data"].as_array().unwrap().iter().map(|event| event["type"].clone()));
+        let Some(next) = page["nextCursor"].as_str() else { break };
+        query = format!("?limit=4&after={next}");
+    }
+    let all = [
+        "upload.granted",
+        "upload.completed",
+        "processing.dispatched",
+        "processing.started",
+        "processing.completed",
+        "video.ready",
+    ];
+    assert_eq!(seen, all);
+    session.get(&format!("{path}?after=100")).send().await.expect(200);
+    session.get(&format!("{path}?after=x")).send().await.expect_problem(400, "invalid-parameter");
+}

@@ -1,0 +1,204 @@
+//! The ways to run the API. To add one is one more function for [`all`]: a platform with another [`Config`], and how its
+//! API is reached.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+use streamio_edge::config::RateLimit;
+use streamio_edge::{Context, Edge};
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::timestamp::Timestamp;
+use streamio_local::data_dir::DataDir;
+use streamio_local::platform::{Addresses, Config, EdgeFront, LogFormat, Platform};
+use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
+use tempfile::TempDir;
+
+use crate::history;
+use crate::http_client;
+use crate::projects::{self, ACME, Keys};
+use crate::secrets::Secrets;
+use crate::storage::Storage;
+
+/// More than any scenario needs, so little that one can use it up.
+pub(crate) const QUOTA: u32 = 400;
+
+/// A running platform, its API, and what the suite knows about it.
+pub(crate) struct Target {
+    /// What it is called in a report.
+    pub(crate) name: &'static str,
+    pub(crate) keys: Keys,
+    pub(crate) secrets: Secrets,
+    pub(crate) addresses: Addresses,
+    pub(crate) storage: Storage,
+    /// When the target was started.
+    pub(crate) since: Timestamp,
+    /// The Worker's journal, where the API is the Worker.
+    pub(crate) journal: Option<WorkerJournal>,
+    front: Front,
+    platform: Platform,
+    _directory: TempDir,
+}
+
+/// How the API is reached.
+enum Front {
+    /// The API itself, without a server.
+    Edge(Arc<Edge>),
+    /// A server at this authority.
+    Http(String),
+}
+
+impl Front {
+    fn http(platform: &Platform) -> Self {
+        Self::Http(authority(&platform.addresses().api).to_owned())
+    }
+}
+
+/// Every target, started; all of them may be called from the pages of these origins only, or of any when there is none.
+pub(crate) async fn all(allowed_origins: &[&str]) -> Vec<Target> {
+    vec![
+        in_process(allowed_origins).await,
+        over_http(allowed_origins).await,
+        on_workerd(allowed_origins, WorkerJournal::Home).await,
+        on_workerd(allowed_origins, WorkerJournal::Queue).await,
+    ]
+}
+
+/// The API in this process, without a server.
+pub(crate) async fn in_process(allowed_origins: &[&str]) -> Target {
+    let front = |platform: &Platform| Front::Edge(platform.edge().unwrap());
+    start("in process", |data_dir| config(data_dir, allowed_origins), front).await
+}
+
+/// The platform's own server.
+pub(crate) async fn over_http(allowed_origins: &[&str]) -> Target {
+    start("over HTTP", |data_dir| config(data_dir, allowed_origins), Front::http).await
+}
+
+/// The built Worker on workerd. By the queue it is as in the cloud; by the home region as on one machine.
+pub(crate) async fn on_workerd(allowed_origins: &[&str], journal: WorkerJournal) -> Target {
+    let built = std::env::var_os("STREAMIO_EDGE_WORKER")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/edge/worker"), PathBuf::from);
+    let workerd = WorkerdConfig::find(&built, journal).unwrap_or_else(|error| panic!("{error}"));
+    let with_worker =
+        |data_dir: &Path| Config { edge: EdgeFront::Workerd(workerd), ..config(data_dir, allowed_origins) };
+    let name = match journal {
+        WorkerJournal::Home => "on workerd",
+        WorkerJournal::Queue => "on workerd, by the queue",
+    };
+    start(name, with_worker, Front::http).await
+}
+
+fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
+    Config {
+        data_dir: data_dir.to_owned(),
+        port: 0,
+        concurrency: Some(1),
+        allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
+        rate_limit: Some(RateLimit { quota: QUOTA, window_seconds: 60, tracked_keys: 100 }),
+        // It never takes the attempt that it is started for.
+        worker_command: vec!["sleep".into(), "600".into()],
+        edge: EdgeFront::Native,
+        log_format: LogFormat::Text,
+    }
+}
+
+async fn start(
+    name: &'static str,
+    config: impl FnOnce(&Path) -> Config,
+    front: impl FnOnce(&Platform) -> Front,
+) -> Target {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(directory.path()).unwrap();
+    let keys = Keys::new();
+    let log = SqliteLog::open(data_dir.log()).unwrap();
+    projects::found(&log, &keys).await;
+    history::live(&log, &keys.acme.hash().key_id()).await;
+    drop(log);
+    let since = now();
+    let config = config(directory.path());
+    let journal = match &config.edge {
+        EdgeFront::Native => None,
+        EdgeFront::Workerd(workerd) => Some(workerd.journal),
+    };
+    let platform = Platform::start(config).await.unwrap();
+    let secrets = Secrets::default();
+    keys.all().iter().for_each(|key| secrets.add(key.reveal()));
+    let file = std::fs::read(directory.path().join("secrets.json")).unwrap();
+    let file: Value = serde_json::from_slice(&file).unwrap();
+    let text = |name: &str| file[name].as_str().unwrap().to_owned();
+    secrets.add(&text("s3SecretAccessKey"));
+    secrets.add(&text("homeSecretAccessKey"));
+    secrets.add(&text("cdnPrivateKey"));
+    let addresses = platform.addresses().clone();
+    let storage = Storage {
+        endpoint: addresses.s3.clone(),
+        access_key_id: text("s3AccessKeyId"),
+        secret_access_key: text("s3SecretAccessKey"),
+        key_pair_id: text("cdnKeyPairId"),
+    };
+    let front = front(&platform);
+    let target = Target {
+        name,
+        keys,
+        secrets,
+        addresses,
+        storage,
+        since,
+        journal,
+        front,
+        platform,
+        _directory: directory,
+    };
+    target.settle().await;
+    target
+}
+
+impl Target {
+    /// Sends `request`, whose target is a path and a query, to the API.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
+        match &self.front {
+            Front::Edge(edge) => {
+                let mut random = [0; 32];
+                getrandom::fill(&mut random).unwrap();
+                edge.handle(Context { now: now(), random }, request).await
+            }
+            Front::Http(authority) => http_client::send(authority, request).await,
+        }
+    }
+
+    /// Ends it. What it logs on the way is logged when this is done.
+    pub(crate) async fn stop(self) {
+        self.platform.run_until(async {}).await;
+    }
+
+    /// Waits until the platform has done what the history leaves to be done.
+    async fn settle(&self) {
+        let path = format!("/videos/{}", history::video_id(ACME, "uploaded.mp4"));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let request = Request::get(&path).header("x-api-key", self.keys.table.read.reveal());
+            let answer = self.send(request.body(Bytes::new()).unwrap()).await;
+            let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+            if answer["state"] == "processing" {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "the platform leaves a video: {answer}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// The host and port of `url`.
+pub(crate) fn authority(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap().split('/').next().unwrap()
+}
+
+/// The present time.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap())
+}
