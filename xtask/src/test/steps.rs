@@ -4,6 +4,7 @@
 //! serve the next.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +12,7 @@ use xshell::cmd;
 
 use super::advisories;
 use super::report::Outcome;
+use crate::edge;
 use crate::process::{capture, run};
 use crate::rules;
 use crate::tools::{Tool, Tools};
@@ -43,12 +45,23 @@ pub(super) const STEPS: &[Step] = &[
         needs: &[Tool::CargoDeny],
         run: advisories::check,
     },
-    Step { name: "wasm", about: "events and edge compile to wasm32", needs: &[Tool::WasmTarget], run: wasm },
+    Step {
+        name: "worker",
+        about: "the Worker and the npm package build, within their size",
+        needs: &[Tool::WasmTarget, Tool::NpmPackages, Tool::WasmBindgen],
+        run: worker,
+    },
     Step {
         name: "tests",
         about: "unit and integration tests of every room",
         needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips],
         run: tests,
+    },
+    Step {
+        name: "node",
+        about: "the Worker on workerd and the npm package in Node.js",
+        needs: &[Tool::NpmPackages],
+        run: node,
     },
     Step { name: "doctests", about: "the examples in the documentation run", needs: &[], run: doctests },
 ];
@@ -81,9 +94,13 @@ fn rules(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn clippy(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
+fn clippy(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
-    passed(cmd!(shell, "{cargo} clippy --workspace --all-targets --all-features -- -D warnings"))
+    run(cmd!(shell, "{cargo} clippy --workspace --all-targets --all-features -- -D warnings"))?;
+    // What only exists in Wasm.
+    tools.ensure(&[Tool::WasmTarget])?;
+    let wasm = cmd!(shell, "{cargo} clippy --package streamio-edge --target wasm32-unknown-unknown");
+    passed(wasm.args(["--no-default-features", "--features", "probes,package", "--", "-D", "warnings"]))
 }
 
 fn doc(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
@@ -107,10 +124,14 @@ fn deny(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn wasm(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
-    let (shell, cargo) = (&workspace.shell, cargo());
-    let build = cmd!(shell, "{cargo} build --lib --target wasm32-unknown-unknown");
-    passed(build.args(["-p", "streamio-events", "-p", "streamio-edge"]))
+fn worker(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
+    for kind in [edge::Kind::Worker, edge::Kind::Probes] {
+        edge::build(workspace, tools, kind)?;
+    }
+    edge::build_package(workspace, tools)?;
+    // wrangler's own checks of its file, and of what it would send.
+    edge::check_deployment(workspace)?;
+    Ok(Outcome::Passed)
 }
 
 fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
@@ -118,9 +139,30 @@ fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     passed(
         cmd!(shell, "{cargo} test --workspace --all-features --lib --bins --tests --no-fail-fast")
             .env("STREAMIO_CLIPS", tools.clips()?)
+            .env("STREAMIO_EDGE_WORKER", built_worker(workspace)?)
             // A snapshot that differs is a failure here, not a file to look at later.
             .env("INSTA_UPDATE", "no"),
     )
+}
+
+fn node(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
+    let shell = &workspace.shell;
+    let worker = built_worker(workspace)?;
+    let _in_folder = shell.push_dir("edge/worker");
+    run(cmd!(shell, "npm test --silent")
+        .env("STREAMIO_EDGE_WORKER", worker)
+        .env("STREAMIO_EDGE_PROBES", workspace.root.join(edge::Kind::Probes.folder())))?;
+    let _in_package = shell.push_dir(workspace.root.join("edge/package"));
+    passed(cmd!(shell, "npm test --silent"))
+}
+
+/// The folder of the Worker that an earlier step has built.
+fn built_worker(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.root.join(edge::Kind::Worker.folder());
+    if !folder.join("index.wasm").is_file() {
+        bail!("the Worker is not built: run `cargo xtask test --only worker` first");
+    }
+    Ok(folder)
 }
 
 fn doctests(workspace: &Workspace, _: &Tools) -> Result<Outcome> {

@@ -1,0 +1,31 @@
+-- For wrk: one kind of request over and over, in which "{number}" counts up, and the result as one line of JSON.
+-- Arguments: path and query, body, API key.
+local before, after
+local number = 0
+
+function init(args)
+  local headers = { ["x-api-key"] = args[3], ["content-type"] = "application/json" }
+  local text = wrk.format("POST", args[1], headers, args[2])
+  local from, to = text:find("{number}", 1, true)
+  if from then
+    before, after = text:sub(1, from - 1), text:sub(to + 1)
+  else
+    before, after = text, nil
+  end
+end
+
+-- "{number}" and its eight digits are equally long: so the Content-Length stays true.
+function request()
+  if not after then return before end
+  number = number + 1
+  return before .. string.format("%08d", number) .. after
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"micros":%d,"p50":%d,"p99":%d,"refused":%d,"broken":%d}\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout
+  ))
+end

@@ -1,0 +1,10 @@
+// The operations of the edge, exported by its build with probes.
+import * as ours from "./index.js";
+import { perform } from "./operations.mjs";
+
+export default perform({
+  presign: (count, env) => ours.benchPresign(count, env),
+  "sign-ecdsa": (count, env) => ours.benchSignPolicy("ecdsa", count, env),
+  "sign-rsa": (count, env) => ours.benchSignPolicy("rsa", count, env),
+  "sign-shared": (count, env) => ours.benchSharedPolicy(count, env),
+});

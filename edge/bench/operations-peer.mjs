@@ -1,0 +1,40 @@
+// The same operations with the usual packages, called as their documentation shows. Every call has another key, so
+// that nothing but the signing key of the day can be remembered.
+import { AwsClient } from "aws4fetch";
+import { getSignedUrl } from "@aws-sdk/cloudfront-signer";
+import { perform } from "./operations.mjs";
+
+let s3;
+
+async function presign(count, env) {
+  // It keeps the day's signing key in its cache.
+  s3 ??= new AwsClient({
+    accessKeyId: env.S3_ACCESS_KEY_ID,
+    secretAccessKey: env.S3_SECRET_ACCESS_KEY,
+    service: "s3",
+    region: env.S3_REGION,
+  });
+  let checksum = 0;
+  for (let index = 0; index < count; index += 1) {
+    const url = `${env.S3_ENDPOINT}/${env.S3_RAW_BUCKET}/projects/acme/films/clip-${index}.mp4?X-Amz-Expires=900`;
+    const signed = await s3.sign(url, { method: "PUT", aws: { signQuery: true } });
+    checksum += signed.url.length;
+  }
+  return checksum;
+}
+
+function sign(count, env, privateKey) {
+  const dateLessThan = new Date(Date.now() + 3_600_000).toISOString();
+  let checksum = 0;
+  for (let index = 0; index < count; index += 1) {
+    const url = `${env.CDN_BASE_URL}/processed/acme/films/clip-${index}.mp4`;
+    checksum += getSignedUrl({ url, keyPairId: env.CDN_KEY_PAIR_ID, privateKey, dateLessThan, algorithm: "SHA256" }).length;
+  }
+  return checksum;
+}
+
+export default perform({
+  presign,
+  "sign-ecdsa": (count, env) => sign(count, env, env.CDN_ECDSA_KEY),
+  "sign-rsa": (count, env) => sign(count, env, env.CDN_RSA_KEY),
+});

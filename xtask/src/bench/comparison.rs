@@ -1,0 +1,170 @@
+//! One figure of ours beside the peer's.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// Ours and the peer's, measured in the same way in the same run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Comparison {
+    /// What was measured.
+    pub(super) name: String,
+    /// Whom ours is compared with.
+    pub(super) peer_name: &'static str,
+    pub(super) ours: f64,
+    pub(super) peer: f64,
+    pub(super) unit: Unit,
+    pub(super) goal: Option<Goal>,
+    /// How long single requests took, where requests were measured.
+    pub(super) latency: Option<Latencies>,
+}
+
+/// What the figures count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// More is better.
+    RequestsPerSecond,
+    /// Of wall-clock time, for one operation; less is better.
+    MicrosPerOperation,
+    /// Of processor time of the whole process, for one request; less is better.
+    CpuMicrosPerRequest,
+    /// Of wall-clock time; less is better.
+    Millis,
+}
+
+impl Unit {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::RequestsPerSecond => "requests/s",
+            Self::MicrosPerOperation => "µs/operation",
+            Self::CpuMicrosPerRequest => "CPU µs/request",
+            Self::Millis => "ms",
+        }
+    }
+}
+
+/// What the ratio is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Goal {
+    /// Ours is at least this many times as fast.
+    AtLeast(f64),
+    /// Ours takes at most this many times as long.
+    AtMost(f64),
+}
+
+impl Goal {
+    /// The bare number.
+    pub(super) fn number(self) -> f64 {
+        match self {
+            Self::AtLeast(number) | Self::AtMost(number) => number,
+        }
+    }
+
+    fn bound(self) -> &'static str {
+        match self {
+            Self::AtLeast(_) => "at least",
+            Self::AtMost(_) => "at most",
+        }
+    }
+}
+
+/// Of the requests of a load, in milliseconds: the medians over the rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Latency {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Latencies {
+    pub(super) ours: Latency,
+    pub(super) peer: Latency,
+}
+
+impl Comparison {
+    /// How many times as fast ours is; with a goal of [`Goal::AtMost`], how many times as long it takes.
+    pub(super) fn ratio(&self) -> f64 {
+        let more_is_better = self.unit == Unit::RequestsPerSecond;
+        let times_as_fast = if more_is_better { self.ours / self.peer } else { self.peer / self.ours };
+        if matches!(self.goal, Some(Goal::AtMost(_))) { 1.0 / times_as_fast } else { times_as_fast }
+    }
+
+    /// Whether the goal is met; `None` without one.
+    pub(super) fn met(&self) -> Option<bool> {
+        let ratio = self.ratio();
+        // A figure that is no number, or none that can be, meets nothing.
+        self.goal.map(|goal| match goal {
+            Goal::AtLeast(number) => ratio.is_finite() && ratio >= number,
+            Goal::AtMost(number) => ratio > 0.0 && ratio <= number,
+        })
+    }
+}
+
+impl Serialize for Comparison {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("ours", &self.ours)?;
+        map.serialize_entry("peer", &self.peer)?;
+        map.serialize_entry("unit", self.unit.name())?;
+        map.serialize_entry("ratio", &self.ratio())?;
+        map.serialize_entry("goal", &self.goal.map(Goal::number))?;
+        map.serialize_entry("bound", &self.goal.map(Goal::bound))?;
+        map.serialize_entry("met", &self.met())?;
+        map.serialize_entry("peerName", self.peer_name)?;
+        map.serialize_entry("latencyMs", &self.latency)?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::{Comparison, Goal, Unit};
+
+    pub(in crate::bench) fn comparison(ours: f64, peer: f64, unit: Unit, goal: Option<Goal>) -> Comparison {
+        Comparison { name: "x".into(), peer_name: "y", ours, peer, unit, goal, latency: None }
+    }
+
+    #[test]
+    fn a_ratio_above_one_means_that_ours_is_faster_whatever_is_counted() {
+        let ratio = |unit, ours, peer| comparison(ours, peer, unit, None).ratio();
+        assert!((ratio(Unit::RequestsPerSecond, 300.0, 100.0) - 3.0).abs() < 1e-9);
+        assert!((ratio(Unit::MicrosPerOperation, 100.0, 300.0) - 3.0).abs() < 1e-9);
+        assert!((ratio(Unit::CpuMicrosPerRequest, 300.0, 100.0) - 1.0 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_cost_that_is_bounded_is_told_as_a_multiple_of_the_peers() {
+        let start = |ours| comparison(ours, 20.0, Unit::Millis, Some(Goal::AtMost(1.4)));
+        assert!((start(26.0).ratio() - 1.3).abs() < 1e-9);
+        assert_eq!((start(26.0).met(), start(29.0).met()), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn a_figure_that_is_no_number_meets_no_goal() {
+        let goal = Some(Goal::AtLeast(0.0));
+        assert_eq!(comparison(0.0, 0.0, Unit::RequestsPerSecond, goal).met(), Some(false));
+        assert_eq!(comparison(0.0, 1.0, Unit::MicrosPerOperation, goal).met(), Some(false));
+        let bound = Some(Goal::AtMost(1.4));
+        assert_eq!(comparison(0.0, 1.0, Unit::Millis, bound).met(), Some(false));
+        assert_eq!(comparison(1.0, 1.0, Unit::Millis, None).met(), None);
+    }
+
+    #[test]
+    fn the_json_has_the_documented_members() {
+        let json =
+            serde_json::to_value(comparison(30.0, 10.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(2.0))))
+                .unwrap();
+        for (name, value) in [
+            ("name", "x".into()),
+            ("ours", 30.0.into()),
+            ("peer", 10.0.into()),
+            ("unit", "requests/s".into()),
+            ("ratio", 3.0.into()),
+            ("goal", serde_json::Value::from(2.0)),
+            ("bound", "at least".into()),
+            ("met", true.into()),
+        ] {
+            assert_eq!(json[name], value, "{name}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `cargo xtask bench edge`: the Worker on raw workerd against JavaScript Workers that do the same job with the usual
+//! packages, all of it under one load generator on one machine.
+//!
+//! Raw, because `wrangler dev` and miniflare put a proxy before workerd that costs more than the Worker does. Both
+//! sides get the same bindings in memory (`edge/bench/bindings.mjs`): what is compared is the code.
+
+mod answer;
+mod call;
+mod cold_start;
+mod load;
+mod operation;
+mod packages;
+mod worker;
+mod workerd;
+
+use anyhow::{Context, Result};
+
+use self::call::Call;
+use self::load::Contest;
+use self::operation::Operation;
+use self::packages::Packages;
+use self::worker::{CdnKey, Workers};
+use self::workerd::Server;
+use super::comparison::Goal;
+use super::report::Report;
+use super::{Effort, progress};
+use crate::edge::{Kind, build};
+use crate::tools::{Tool, Tools};
+use crate::workspace::Workspace;
+
+const JAVASCRIPT: &str = "JavaScript Worker with aws4fetch";
+const AWS4FETCH: &str = "aws4fetch";
+const CLOUDFRONT_SIGNER: &str = "JavaScript Worker with @aws-sdk/cloudfront-signer";
+const SIGNER_ECDSA: &str = "@aws-sdk/cloudfront-signer, ECDSA";
+const SIGNER_RSA: &str = "@aws-sdk/cloudfront-signer, RSA";
+const NOTHING: &str = "no-op JavaScript Worker";
+
+/// How many connections a busy Worker serves at once.
+const MANY: u32 = 32;
+
+/// Measures all of it. `builds` says whether the Worker is built first.
+pub(super) fn measure(
+    workspace: &Workspace,
+    effort: Effort,
+    builds: bool,
+    report: &mut Report,
+) -> Result<()> {
+    let tools = Tools::new(workspace);
+    tools.ensure(&[Tool::Wrk, Tool::BenchPackages])?;
+    if builds {
+        for kind in [Kind::Worker, Kind::Probes] {
+            build(workspace, &tools, kind)?;
+        }
+    }
+    let work = tempfile::Builder::new().prefix("streamio-bench-").tempdir()?;
+    let packages = Packages::find(workspace)?;
+    report.took_part(packages.versions()?);
+    let workers = Workers::prepare(workspace, &packages, work.path())?;
+
+    operations(&workers, effort, report).context("single operations")?;
+    loads(&workers, effort, report)?;
+    report.add(cold_start::compare(&workers, effort, NOTHING, Goal::AtMost(1.4)).context("cold start")?);
+    Ok(())
+}
+
+fn operations(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
+    let ours = Server::start(&workers.our_operations()?)?;
+    let peer = Server::start(&workers.peer_operations()?)?;
+    let compare = |name, ours_does, peer_does, peer_name, goal| {
+        progress(name);
+        let (ours, peer) = (Operation::of(&ours, ours_does), Operation::of(&peer, peer_does));
+        operation::compare(name, (ours, peer), effort, peer_name, goal).with_context(|| name.to_owned())
+    };
+    let at_least = |number| Some(Goal::AtLeast(number));
+    report.add(compare("presign one PUT", "presign", "presign", AWS4FETCH, at_least(15.0))?);
+    report.add(compare("sign one policy, ECDSA", "sign-ecdsa", "sign-ecdsa", SIGNER_ECDSA, at_least(2.0))?);
+    report.add(compare("sign one policy, RSA", "sign-rsa", "sign-rsa", SIGNER_RSA, at_least(1.15))?);
+    let shared = "share one policy's signature";
+    report.add(compare(shared, "sign-shared", "sign-ecdsa", SIGNER_ECDSA, at_least(15.0))?);
+    Ok(())
+}
+
+fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
+    let upload = Call::upload();
+    let playback = Call::playback();
+    let same_playback = Call::same_playback();
+    let contests = [
+        Contest {
+            call: &upload,
+            how: "",
+            key: CdnKey::Ecdsa,
+            shared: false,
+            connections: MANY,
+            peer_name: JAVASCRIPT,
+            goal: Some(Goal::AtLeast(1.8)),
+        },
+        Contest {
+            call: &upload,
+            how: "",
+            key: CdnKey::Ecdsa,
+            shared: false,
+            connections: 1,
+            peer_name: JAVASCRIPT,
+            goal: Some(Goal::AtLeast(1.0)),
+        },
+        Contest {
+            call: &playback,
+            how: ", ECDSA",
+            key: CdnKey::Ecdsa,
+            shared: false,
+            connections: MANY,
+            peer_name: CLOUDFRONT_SIGNER,
+            goal: Some(Goal::AtLeast(2.0)),
+        },
+        Contest {
+            call: &playback,
+            how: ", RSA",
+            key: CdnKey::Rsa,
+            shared: false,
+            connections: MANY,
+            peer_name: CLOUDFRONT_SIGNER,
+            goal: Some(Goal::AtLeast(1.15)),
+        },
+        Contest {
+            call: &same_playback,
+            how: ", RSA, shared signature",
+            key: CdnKey::Rsa,
+            shared: true,
+            connections: MANY,
+            peer_name: CLOUDFRONT_SIGNER,
+            goal: Some(Goal::AtLeast(15.0)),
+        },
+    ];
+    for contest in &contests {
+        progress(&contest.name());
+        for comparison in contest.run(workers, effort).with_context(|| contest.name())? {
+            report.add(comparison);
+        }
+    }
+    Ok(())
+}

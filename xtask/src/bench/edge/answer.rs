@@ -1,0 +1,128 @@
+//! Whether both workers really do the job: a fast error is no result.
+
+use serde_json::Value;
+
+use super::call::parameters;
+
+/// Both answered a grant of the same upload; where both signed in the same second, the signatures are equal.
+pub(super) fn check_upload(ours: &Value, peer: &Value) -> Result<(), String> {
+    let [our_url, peer_url] = [ours, peer].map(|answer| text(answer, "uploadUrl"));
+    let (our_url, peer_url) = (our_url?, peer_url?);
+    for (whose, url) in [("our", our_url), ("the peer's", peer_url)] {
+        let signature = parameters(url).get("X-Amz-Signature").copied().unwrap_or_default();
+        if signature.len() != 64 || !signature.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(format!("{whose} upload URL has no signature"));
+        }
+    }
+    for field in ["s3Key", "method", "headers", "videoId"] {
+        equal(field, &ours[field], &peer[field])?;
+    }
+    if ours["s3Key"] != "projects/acme/films/2026/clip-00000001.mp4" {
+        return Err(format!("the grant is for {}", ours["s3Key"]));
+    }
+    for field in ["grantId", "expiresAt"] {
+        text(ours, field)?;
+        text(peer, field)?;
+    }
+    same_parameters(our_url, peer_url, "X-Amz-Date", "X-Amz-Signature")
+}
+
+/// Both answered a signed URL of the same file.
+pub(super) fn check_playback(ours: &Value, peer: &Value) -> Result<(), String> {
+    let (our_url, peer_url) = (text(ours, "signedUrl")?, text(peer, "signedUrl")?);
+    for (whose, url) in [("our", our_url), ("the peer's", peer_url)] {
+        let named = parameters(url);
+        // The shortest is ECDSA's in DER: two integers of some 32 bytes.
+        let signed = named.get("Signature").is_some_and(|signature| signature.len() >= 88);
+        if !signed || !named.contains_key("Expires") {
+            return Err(format!("{whose} playback URL has no signature"));
+        }
+    }
+    let place = |url: &str| url.split_once('?').map(|(place, _)| Value::from(place));
+    equal("signedUrl", &place(our_url).into(), &place(peer_url).into())?;
+    for field in ["grantId", "expiresAt"] {
+        text(ours, field)?;
+        text(peer, field)?;
+    }
+    let without_time = |url| {
+        let mut named = parameters(url);
+        named.retain(|name, _| !["Expires", "Signature"].contains(name));
+        serde_json::json!(named)
+    };
+    equal("signedUrl", &without_time(our_url), &without_time(peer_url))
+}
+
+/// The parameters but for the time and what follows from it; all of them where the time is the same.
+fn same_parameters(our_url: &str, peer_url: &str, time: &str, signature: &str) -> Result<(), String> {
+    let (mut ours, mut peer) = (parameters(our_url), parameters(peer_url));
+    if ours.get(time) != peer.get(time) {
+        for named in [&mut ours, &mut peer] {
+            named.retain(|name, _| *name != time && *name != signature);
+        }
+    }
+    equal("the URL's query", &serde_json::json!(ours), &serde_json::json!(peer))
+}
+
+fn text<'a>(answer: &'a Value, field: &str) -> Result<&'a str, String> {
+    answer[field].as_str().ok_or_else(|| format!("an answer has no `{field}`: it has {}", names(answer)))
+}
+
+fn names(answer: &Value) -> String {
+    let names = answer.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>().join(", "));
+    names.unwrap_or_else(|| "no fields at all".to_owned())
+}
+
+fn equal(what: &str, ours: &Value, peer: &Value) -> Result<(), String> {
+    if ours == peer { Ok(()) } else { Err(format!("{what}: ours is {ours}, the peer's {peer}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{check_playback, check_upload};
+
+    fn upload(date: &str, signature: char) -> Value {
+        let signature = signature.to_string().repeat(64);
+        json!({
+            "uploadUrl": format!("https://s3.example/raw/a?X-Amz-Date={date}&X-Amz-Expires=900&X-Amz-Signature={signature}"),
+            "s3Key": "projects/acme/films/2026/clip-00000001.mp4", "method": "PUT", "headers": {"a": "b"},
+            "videoId": "vid_a", "grantId": "grt_a", "expiresAt": "2026-01-02T03:04:05.000Z",
+        })
+    }
+
+    #[test]
+    fn upload_grants_of_the_same_second_have_the_same_signature() {
+        assert_eq!(check_upload(&upload("1", 'a'), &upload("1", 'a')), Ok(()));
+        assert_eq!(check_upload(&upload("1", 'a'), &upload("2", 'b')), Ok(()));
+        assert!(check_upload(&upload("1", 'a'), &upload("1", 'b')).unwrap_err().contains("query"));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_grant_is_told_without_its_urls() {
+        let problem = json!({"title": "Refused", "status": 401});
+        let said = check_upload(&problem, &upload("1", 'a')).unwrap_err();
+        assert_eq!(said, "an answer has no `uploadUrl`: it has status, title");
+        assert!(check_upload(&upload("1", 'z'), &upload("1", 'z')).unwrap_err().contains("no signature"));
+        let mut other = upload("1", 'a');
+        other["videoId"] = "vid_b".into();
+        assert!(check_upload(&other, &upload("1", 'a')).unwrap_err().starts_with("videoId"));
+    }
+
+    #[test]
+    fn playback_urls_are_of_the_same_file_with_the_same_key() {
+        let playback = |file: &str, key: &str| {
+            let signature = "s".repeat(96);
+            json!({
+                "signedUrl": format!("https://cdn.example/{file}?Expires=1&Signature={signature}&Key-Pair-Id={key}"),
+                "grantId": "grt_a", "expiresAt": "2026-01-02T03:04:05.000Z",
+            })
+        };
+        assert_eq!(check_playback(&playback("a", "K1"), &playback("a", "K1")), Ok(()));
+        assert!(check_playback(&playback("a", "K1"), &playback("b", "K1")).is_err());
+        assert!(check_playback(&playback("a", "K1"), &playback("a", "K2")).is_err());
+        let unsigned =
+            json!({"signedUrl": "https://cdn.example/a?Expires=1", "grantId": "g", "expiresAt": "t"});
+        assert!(check_playback(&unsigned, &playback("a", "K1")).unwrap_err().contains("no signature"));
+    }
+}

@@ -1,0 +1,209 @@
+//! Whole requests under load: which side answers more of them.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::call::Call;
+use super::worker::{CdnKey, Workers};
+use super::workerd::Server;
+use crate::bench::comparison::{Comparison, Goal, Latencies, Latency, Unit};
+use crate::bench::median::median;
+use crate::bench::{Effort, cpu};
+use crate::process::capture_ok;
+
+/// The script of wrk.
+const SCRIPT: &str = include_str!("../../../../edge/bench/load.lua");
+
+/// How long both sides run before anything is measured, so that their code is compiled.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// One call, made by so many clients at once of ours and of the peer.
+pub(super) struct Contest<'a> {
+    pub(super) call: &'a Call,
+    /// What distinguishes it from others of the same call.
+    pub(super) how: &'static str,
+    pub(super) key: CdnKey,
+    pub(super) shared: bool,
+    pub(super) connections: u32,
+    pub(super) peer_name: &'static str,
+    pub(super) goal: Option<Goal>,
+}
+
+/// What wrk counted in one turn.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Counted {
+    requests: u64,
+    /// How long it took.
+    micros: u64,
+    /// Of the time of one request, in microseconds.
+    p50: u64,
+    p99: u64,
+    /// Answers with a status of 400 or more.
+    refused: u64,
+    /// Requests without an answer.
+    broken: u64,
+}
+
+/// One turn of one side.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    counted: Counted,
+    /// Processor time of the whole process.
+    cpu: Option<Duration>,
+}
+
+impl Contest<'_> {
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        format!("{}{}, c={}", self.call.name, self.how, self.connections)
+    }
+
+    /// Requests a second, and processor time where the system tells it.
+    pub(super) fn run(&self, workers: &Workers, effort: Effort) -> Result<Vec<Comparison>> {
+        let mut ours = Server::start(&workers.ours(self.key, self.shared)?)?;
+        let mut peer = Server::start(&workers.peer(self.key)?)?;
+        self.check(&ours, &peer, &workers.api_key)?;
+        let turn = |server: &mut Server, duration| self.turn(server, duration, &workers.api_key);
+        for server in [&mut ours, &mut peer] {
+            turn(server, WARM_UP)?;
+        }
+        let (mut our_turns, mut peer_turns) = (Vec::new(), Vec::new());
+        for _ in 0..effort.rounds {
+            our_turns.push(turn(&mut ours, effort.turn)?);
+            peer_turns.push(turn(&mut peer, effort.turn)?);
+        }
+        Ok(self.comparisons(&our_turns, &peer_turns))
+    }
+
+    /// Whether both do what is measured.
+    fn check(&self, ours: &Server, peer: &Server, api_key: &str) -> Result<()> {
+        let (target, body) = self.call.first();
+        let ask = |server: &Server| -> Result<serde_json::Value> {
+            let answer = server.post(&target, &body, api_key)?;
+            serde_json::from_str(&answer).context("an answer is not JSON")
+        };
+        let (ours, peer) = (ask(ours).context("ours")?, ask(peer).context("the peer")?);
+        (self.call.check)(&ours, &peer).map_err(anyhow::Error::msg)
+    }
+
+    fn turn(&self, server: &mut Server, duration: Duration, api_key: &str) -> Result<Turn> {
+        let script = tempfile::Builder::new().suffix(".lua").tempfile()?;
+        std::fs::write(script.path(), SCRIPT)?;
+        let mut command = Command::new("wrk");
+        command
+            .args(["--threads", "1", "--timeout", "20s", "--connections"])
+            .arg(self.connections.to_string());
+        command.arg("--duration").arg(format!("{}s", duration.as_secs().max(1)));
+        command.arg("--script").arg(script.path()).arg(server.url());
+        command.args(["--", self.call.target, self.call.body, api_key]);
+        let pid = server.pid();
+        let before = cpu::time(pid);
+        let printed = capture_ok(command).with_context(|| format!("workerd said:\n{}", server.said()))?;
+        let cpu = cpu::time(pid).zip(before).map(|(after, before)| after.saturating_sub(before));
+        let counted = read(&printed)?;
+        let Counted { requests, refused, broken, .. } = counted;
+        if refused > 0 || broken > 0 || requests == 0 {
+            bail!(
+                "of {requests} requests {refused} were refused and {broken} had no answer; workerd said:\n{}",
+                server.said()
+            );
+        }
+        Ok(Turn { counted, cpu })
+    }
+
+    fn comparisons(&self, ours: &[Turn], peer: &[Turn]) -> Vec<Comparison> {
+        let of =
+            |turns: &[Turn], figure: fn(&Turn) -> f64| median(turns.iter().map(figure)).unwrap_or(f64::NAN);
+        let latency = |turns: &[Turn]| Latency {
+            p50: of(turns, |turn| millis(turn.counted.p50)),
+            p99: of(turns, |turn| millis(turn.counted.p99)),
+        };
+        let speed = Comparison {
+            name: self.name(),
+            peer_name: self.peer_name,
+            ours: of(ours, Turn::requests_per_second),
+            peer: of(peer, Turn::requests_per_second),
+            unit: Unit::RequestsPerSecond,
+            goal: self.goal,
+            latency: Some(Latencies { ours: latency(ours), peer: latency(peer) }),
+        };
+        let spent = |turns: &[Turn]| median(turns.iter().filter_map(Turn::cpu_micros_per_request));
+        let cost = spent(ours).zip(spent(peer)).map(|(ours, peer)| Comparison {
+            // Programs find results by their names.
+            name: format!("{}, processor time", self.name()),
+            ours,
+            peer,
+            unit: Unit::CpuMicrosPerRequest,
+            goal: None,
+            latency: None,
+            ..speed.clone()
+        });
+        [Some(speed), cost].into_iter().flatten().collect()
+    }
+}
+
+impl Turn {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are far below 2^52")]
+    fn requests_per_second(&self) -> f64 {
+        self.counted.requests as f64 / Duration::from_micros(self.counted.micros).as_secs_f64()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are far below 2^52")]
+    fn cpu_micros_per_request(&self) -> Option<f64> {
+        self.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / self.counted.requests as f64)
+    }
+}
+
+fn millis(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64() * 1e3
+}
+
+/// The script's line is the last one that wrk prints.
+fn read(printed: &str) -> Result<Counted> {
+    let line = printed.trim_end().lines().last().unwrap_or_default();
+    serde_json::from_str(line).with_context(|| format!("wrk printed no result:\n{printed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Call, CdnKey, Contest, Counted, Turn, read};
+
+    #[test]
+    fn the_result_is_the_last_line() {
+        let printed = "Running 2s test @ http://127.0.0.1:1\n  1 threads\n{\"requests\":10,\"micros\":5,\"p50\":1,\"p99\":2,\"refused\":0,\"broken\":3}\n";
+        let Counted { requests, broken, .. } = read(printed).unwrap();
+        assert_eq!((requests, broken), (10, 3));
+        assert!(read("unable to connect\n").unwrap_err().to_string().contains("unable to connect"));
+    }
+
+    #[test]
+    fn a_contest_is_told_in_medians_of_its_turns() {
+        let turn = |requests, p99| Turn {
+            counted: Counted { requests, micros: 2_000_000, p50: 1000, p99, refused: 0, broken: 0 },
+            cpu: Some(Duration::from_secs(1)),
+        };
+        let call = Call::upload();
+        let contest = Contest {
+            call: &call,
+            how: ", a",
+            key: CdnKey::Rsa,
+            shared: false,
+            connections: 32,
+            peer_name: "peer",
+            goal: None,
+        };
+        let all =
+            contest.comparisons(&[turn(20_000, 1), turn(2, 9000), turn(10_000, 3000)], &[turn(5000, 5000)]);
+        let [speed, cost] = &all[..] else { panic!("{all:?}") };
+        assert_eq!(speed.name, "POST /upload-url, a, c=32");
+        assert!((speed.ours - 5000.0).abs() < 1e-6 && (speed.peer - 2500.0).abs() < 1e-6);
+        assert!((speed.latency.unwrap().ours.p99 - 3.0).abs() < 1e-9);
+        assert_ne!(cost.name, speed.name);
+        assert!((cost.ours - 100.0).abs() < 1e-6 && (cost.ratio() - 2.0).abs() < 1e-6);
+    }
+}
