@@ -22,6 +22,7 @@
 mod api;
 mod authenticate;
 mod base_url;
+mod bounded;
 pub mod cdn_url;
 pub mod commands;
 pub mod config;

@@ -17,6 +17,7 @@ use http::HeaderValue;
 use lru::LruCache;
 use streamio_events::timestamp::Timestamp;
 
+use crate::bounded;
 use crate::config::RateLimit;
 
 const NANOSECONDS: u64 = 1_000_000_000;
@@ -28,6 +29,8 @@ pub(crate) struct RateLimiter<K> {
     interval: u64,
     /// Nanoseconds in a window.
     window: u64,
+    /// The field that says the quota.
+    policy: HeaderValue,
     /// Theoretical arrival times in nanoseconds of the Unix epoch.
     arrivals: Mutex<LruCache<K, i128>>,
 }
@@ -48,7 +51,9 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         let window = u64::from(limit.window_seconds) * NANOSECONDS;
         let interval = (window / u64::from(limit.quota.max(1))).max(1);
         let tracked = NonZeroUsize::new(limit.tracked_keys).unwrap_or(NonZeroUsize::MIN);
-        Self { limit, interval, window, arrivals: Mutex::new(LruCache::new(tracked)) }
+        let RateLimit { quota, window_seconds, .. } = limit;
+        let policy = ascii(&format!("\"key\";q={quota};w={window_seconds}"));
+        Self { limit, interval, window, policy, arrivals: Mutex::new(bounded::cache(tracked)) }
     }
 
     /// Counts one request of `key`.
@@ -74,8 +79,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// `RateLimit-Policy`: the quota `q` in a window of `w` seconds.
     /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
     pub(crate) fn policy_field(&self) -> HeaderValue {
-        let RateLimit { quota, window_seconds, .. } = self.limit;
-        ascii(&format!("\"key\";q={quota};w={window_seconds}"))
+        self.policy.clone()
     }
 }
 

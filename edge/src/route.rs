@@ -64,16 +64,15 @@ pub(crate) enum Found<'a> {
 }
 
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
-    let here: Vec<(&'static Call, &'a str)> =
-        CALLS.iter().filter_map(|call| Some((call, matched(call.path, path)?))).collect();
-    if here.is_empty() {
-        return Found::Nothing;
-    }
+    let here = || CALLS.iter().filter_map(|call| Some((call, matched(call.path, path)?)));
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    if let Some((call, parameter)) = here.iter().find(|(call, _)| call.method == wanted) {
+    if let Some((call, parameter)) = here().find(|(call, _)| call.method == wanted) {
         return Found::Call(call, parameter);
     }
-    let allow = allow(here.iter().map(|(call, _)| &call.method));
+    if here().next().is_none() {
+        return Found::Nothing;
+    }
+    let allow = allow(here().map(|(call, _)| &call.method));
     if method == Method::OPTIONS { Found::Options(allow) } else { Found::OtherMethods(allow) }
 }
 

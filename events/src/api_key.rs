@@ -7,7 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
@@ -129,7 +128,7 @@ impl KeyHash {
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&HEXLOWER.encode(&self.0))
+        formatter.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 
@@ -148,7 +147,7 @@ impl Serialize for KeyHash {
 impl<'de> Deserialize<'de> for KeyHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(de::Error::custom)?;
+        let bytes = base16ct::lower::decode_vec(&text).map_err(de::Error::custom)?;
         Ok(Self(bytes.try_into().map_err(|_| de::Error::custom("a SHA-256 has 64 hexadecimal digits"))?))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
@@ -150,7 +149,7 @@ impl CommitHash {
 
 impl fmt::Display for CommitHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&HEXLOWER.encode(&self.0))
+        formatter.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 
@@ -169,7 +168,7 @@ impl Serialize for CommitHash {
 impl<'de> Deserialize<'de> for CommitHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(de::Error::custom)?;
+        let bytes = base16ct::lower::decode_vec(&text).map_err(de::Error::custom)?;
         Ok(Self(bytes.try_into().map_err(|_| de::Error::custom("a SHA-256 has 64 hexadecimal digits"))?))
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE32_NOPAD;
+use base32ct::{Base32Unpadded, Encoding as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +23,7 @@ pub struct InvalidId {
 const DERIVED_LENGTH: usize = 26;
 
 fn base32(digest: &[u8]) -> String {
-    let mut text = BASE32_NOPAD.encode(digest).to_ascii_lowercase();
+    let mut text = Base32Unpadded::encode_string(digest);
     text.truncate(DERIVED_LENGTH);
     text
 }

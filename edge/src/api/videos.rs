@@ -97,7 +97,7 @@ fn no_such_video() -> Problem {
 fn commit_id(exchange: &Exchange<'_>, command: &str, video: &str) -> Result<CommitId, Problem> {
     let (kind, cause) = match IdempotencyKey::of(exchange.headers)? {
         Some(key) => ("idempotency key", key.as_str().to_owned()),
-        None => ("random", data_encoding::HEXLOWER.encode(&exchange.context.random[16..])),
+        None => ("random", base16ct::lower::encode_string(&exchange.context.random[16..])),
     };
     Ok(CommitId::derived_from(&[command, exchange.tenant.project_id.as_str(), video, kind, &cause]))
 }

@@ -11,6 +11,7 @@ use streamio_events::timestamp::Timestamp;
 
 use super::config::DirectoryConfig;
 use super::{Known, Tolerance};
+use crate::bounded;
 
 pub(super) struct Cache {
     ages: Ages,
@@ -74,8 +75,8 @@ impl Cache {
         let DirectoryConfig { fresh, hard, stale, unknown, lease, retry, .. } = *config;
         let capacity = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         let memory = Memory {
-            held: LruCache::new(capacity(config.held_tenants)),
-            unknown: LruCache::new(capacity(config.unknown_keys)),
+            held: bounded::cache(capacity(config.held_tenants)),
+            unknown: bounded::cache(capacity(config.unknown_keys)),
         };
         Self { ages: Ages { fresh, hard, stale, unknown, lease, retry }, memory: Mutex::new(memory) }
     }

@@ -7,6 +7,8 @@ use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 
+use crate::bounded;
+
 /// The statuses that were asked for last.
 pub(super) struct Statuses {
     held: Mutex<LruCache<(ProjectId, VideoId), Held>>,
@@ -21,7 +23,7 @@ struct Held {
 
 impl Statuses {
     pub(super) fn new(capacity: NonZeroUsize, keep_for: Duration) -> Self {
-        Self { held: Mutex::new(LruCache::new(capacity)), keep_for }
+        Self { held: Mutex::new(bounded::cache(capacity)), keep_for }
     }
 
     /// The status, where it is not too old.

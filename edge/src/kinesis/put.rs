@@ -1,6 +1,7 @@
 //! Records, and the requests that they are put into.
 
-use data_encoding::BASE64;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use streamio_events::fact::Fact;
 
@@ -27,7 +28,7 @@ impl Record {
     /// The record of `fact`. Its partition key is the stream's name, at most 77 of the 256 characters there may be: facts
     /// of one stream are in one shard, and a shard's reader meets them together.
     pub(super) fn of(fact: &Fact) -> Self {
-        Self { data: BASE64.encode(fact.json().as_bytes()), partition_key: fact.stream().to_string() }
+        Self { data: STANDARD.encode(fact.json()), partition_key: fact.stream().to_string() }
     }
 
     /// What it counts against [`MAX_RECORDS_BYTES`]. The limit is on the data itself; counting its base64 is a third too

@@ -16,7 +16,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
 use hmac::Mac;
 use http::{HeaderMap, HeaderValue, Method};
 use sha2::{Digest, Sha256};
@@ -201,8 +200,8 @@ impl Signer {
     ) -> Result<PreparedSign, SigningError> {
         let moment = Moment::from_unix_seconds(now)?;
         let payload = match payload {
-            Payload::Bytes(body) => Cow::Owned(HEXLOWER.encode(&Sha256::digest(body))),
-            Payload::Sha256(digest) => Cow::Owned(HEXLOWER.encode(&digest)),
+            Payload::Bytes(body) => Cow::Owned(base16ct::lower::encode_string(&Sha256::digest(body))),
+            Payload::Sha256(digest) => Cow::Owned(base16ct::lower::encode_string(&digest)),
             Payload::Unsigned => Cow::Borrowed(UNSIGNED_PAYLOAD),
         };
         let mut canonical = CanonicalHeaders::new(request, Placement::Headers)?;
@@ -265,7 +264,7 @@ struct Hex([u8; 64]);
 impl Hex {
     fn of(bytes: impl AsRef<[u8]>) -> Self {
         let mut digits = [0; 64];
-        HEXLOWER.encode_mut(bytes.as_ref(), &mut digits);
+        base16ct::lower::encode(bytes.as_ref(), &mut digits).expect("two digits a byte");
         Self(digits)
     }
 

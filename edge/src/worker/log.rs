@@ -68,7 +68,9 @@ pub(super) fn panicked(place: &str, said: &str) {
 }
 
 fn line(message: &str) -> Map<String, Value> {
-    Map::from_iter([("message".to_owned(), Value::from(message))])
+    let mut line = Map::new();
+    line.insert("message".to_owned(), message.into());
+    line
 }
 
 fn write(level: &str, line: Map<String, Value>) {

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use data_encoding::BASE64;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use streamio_edge::kinesis::{
@@ -134,8 +135,7 @@ fn records_of(request: &Request<Bytes>) -> Vec<String> {
     let mut bytes = 0;
     let mut data = Vec::new();
     for record in records {
-        let text =
-            String::from_utf8(BASE64.decode(record["Data"].as_str().unwrap().as_bytes()).unwrap()).unwrap();
+        let text = String::from_utf8(STANDARD.decode(record["Data"].as_str().unwrap()).unwrap()).unwrap();
         let key = record["PartitionKey"].as_str().unwrap();
         assert!((1..=256).contains(&key.chars().count()));
         assert_eq!(key, Fact::from_json(text.as_bytes()).unwrap().stream().to_string());

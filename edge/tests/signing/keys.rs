@@ -86,7 +86,7 @@ fn the_same_text_has_the_same_signature_each_time() {
 /// RFC 6979, appendix A.2.5: P-256 with SHA-256, message "sample".
 #[test]
 fn ecdsa_takes_its_nonce_from_rfc_6979() {
-    let hex = |text: &str| data_encoding::HEXUPPER.decode(text.as_bytes()).unwrap();
+    let hex = |text: &str| base16ct::upper::decode_vec(text).unwrap();
     let scalar = hex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
     let key = p256::SecretKey::from_slice(&scalar).unwrap();
     let pem = p256::pkcs8::EncodePrivateKey::to_pkcs8_pem(&key, p256::pkcs8::LineEnding::LF).unwrap();

@@ -55,7 +55,7 @@ fn no_fixture_has_changed_or_disappeared() {
         .collect();
     let found: BTreeMap<String, String> = fixtures()
         .into_iter()
-        .map(|(name, json)| (name, data_encoding::HEXLOWER.encode(&Sha256::digest(json))))
+        .map(|(name, json)| (name, base16ct::lower::encode_string(&Sha256::digest(json))))
         .collect();
     for (name, digest) in &listed {
         assert_eq!(

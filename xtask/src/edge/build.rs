@@ -86,7 +86,7 @@ pub(crate) fn build(workspace: &Workspace, tools: &Tools, kind: Kind) -> Result<
     let bound = made.join("edge_bg.wasm");
     let wasm_opt = program(workspace, "wasm-opt");
     capture_ok(
-        cmd!(shell, "{wasm_opt} {bound} -o {named} -O3 -g --strip-producers")
+        cmd!(shell, "{wasm_opt} {bound} -o {named} -O3 --converge -g --strip-producers")
             .args(["--enable-simd", "--enable-bulk-memory", "--enable-reference-types"])
             .args(["--enable-sign-ext", "--enable-mutable-globals", "--enable-nontrapping-float-to-int"])
             .args(["--enable-multivalue"]),
@@ -129,7 +129,10 @@ fn flags(workspace: &Workspace) -> String {
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(folder)))
     };
-    let mut flags = format!("-C target-feature=+simd128 --remap-path-prefix={}=", workspace.root.display());
+    let mut flags = format!(
+        "-C target-feature=+simd128 -C llvm-args=-inline-threshold=35 --remap-path-prefix={}=",
+        workspace.root.display()
+    );
     for (place, name) in [(home("CARGO_HOME", ".cargo"), "cargo"), (home("RUSTUP_HOME", ".rustup"), "rustup")]
     {
         if let Some(place) = place {

@@ -52,7 +52,10 @@ pub(super) async fn body(edge: &Edge, granted: &PlaybackGranted) -> Result<Body,
         Target::File(key) => (sign(key)?.into_string(), None),
         Target::Stream(video) => {
             let hls_url = sign(&video.hls_master())?.into_string();
-            let cookies = signed.cookies().into_iter().map(|cookie| (cookie.name, cookie.value)).collect();
+            let mut cookies = BTreeMap::new();
+            for cookie in signed.cookies() {
+                cookies.insert(cookie.name, cookie.value);
+            }
             (hls_url.clone(), Some(Stream { hls_url, policy_query: signed.query(), cookies }))
         }
     };

@@ -121,7 +121,11 @@ fn only_if_new<'a>(request: ObjectRequest<'a>, granted: &UploadGranted) -> Objec
 }
 
 fn headers_of(request: &ObjectRequest<'_>) -> Headers {
-    request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let mut headers = Headers::new();
+    for (name, value) in request.headers() {
+        headers.insert(name.to_owned(), value.to_owned());
+    }
+    headers
 }
 
 /// Seconds between the grant, in whole seconds, and its end.

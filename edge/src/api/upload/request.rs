@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mediatype::MediaType;
 use serde::Serialize;
 use streamio_events::id::ProjectId;
@@ -117,13 +118,10 @@ fn media_type(text: String) -> Result<String, &'static str> {
 
 /// The base64 of a SHA-256 that is given in hexadecimal or base64.
 fn base64_sha256(text: &str) -> Result<String, &'static str> {
-    let decoded = if text.len() == 64 {
-        HEXLOWER_PERMISSIVE.decode(text.as_bytes())
-    } else {
-        BASE64.decode(text.as_bytes())
-    };
+    let decoded =
+        if text.len() == 64 { base16ct::mixed::decode_vec(text).ok() } else { STANDARD.decode(text).ok() };
     match decoded {
-        Ok(digest) if digest.len() == 32 => Ok(BASE64.encode(&digest)),
+        Some(digest) if digest.len() == 32 => Ok(STANDARD.encode(&digest)),
         _ => Err("must be a SHA-256 as 64 hexadecimal digits or as 44 characters of base64"),
     }
 }

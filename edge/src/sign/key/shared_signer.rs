@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use lru::LruCache;
 
 use super::{HashAlgorithm, KeySignature, UrlSigner, UrlSignerError};
+use crate::bounded;
 
 /// A signer that remembers what it has signed, so that identical policies share one signature: one file's or stream's
 /// until the same second, which [`CdnConfig::expiry_bucket`](crate::config::CdnConfig::expiry_bucket) makes frequent.
@@ -38,10 +39,7 @@ impl<S> SharedSigner<S> {
 
     /// Remembers what `signer` signs, up to `capacity` signatures.
     pub fn with_capacity(signer: S, capacity: NonZeroUsize) -> Self {
-        // Room is made as it is needed: a map for all of it at once would cost every start of an isolate.
-        let mut signatures = LruCache::unbounded();
-        signatures.resize(capacity);
-        Self { signatures: Mutex::new(signatures), signer }
+        Self { signatures: Mutex::new(bounded::cache(capacity)), signer }
     }
 }
 

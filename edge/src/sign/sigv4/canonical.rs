@@ -36,9 +36,9 @@ pub(super) struct CanonicalHeaders<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> CanonicalHeaders<'a> {
     pub(super) fn new(request: &RequestParts<'a>, placement: Placement) -> Result<Self, SigningError> {
-        let mut headers = Vec::with_capacity(request.headers.len() + 4);
+        let mut headers = Self(Vec::with_capacity(request.headers.len() + 4));
         let host = Some(host(request.origin)?).filter(|host| is_value(host));
-        headers.push((Cow::Borrowed("host"), Cow::Borrowed(host.ok_or(SigningError::InvalidOrigin)?)));
+        headers.insert(Cow::Borrowed("host"), Cow::Borrowed(host.ok_or(SigningError::InvalidOrigin)?));
         for (name, value) in request.headers {
             let name =
                 lower_case(name).ok_or_else(|| SigningError::InvalidHeaderName { name: name.to_string() })?;
@@ -49,22 +49,21 @@ impl<'a> CanonicalHeaders<'a> {
             if !is_value(value) {
                 return Err(SigningError::InvalidHeaderValue { name: name.into_owned() });
             }
-            headers.push((name, Cow::Borrowed(&**value)));
+            headers.insert(name, Cow::Borrowed(&**value));
         }
-        let mut headers = Self(headers);
-        headers.sort();
         Ok(headers)
     }
 
     /// Adds a header of the signature itself.
     pub(super) fn push(&mut self, name: &'static str, value: impl Into<Cow<'a, str>>) {
-        self.0.push((Cow::Borrowed(name), value.into()));
-        self.sort();
+        self.insert(Cow::Borrowed(name), value.into());
     }
 
-    /// Stable, because the values of a repeated header are joined in the order in which they are sent.
-    fn sort(&mut self) {
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+    /// In order, and after those of the same name, because the values of a repeated header are joined in the order in
+    /// which they are sent. There are few: the code of a sort would be longer than all of this.
+    fn insert(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
+        let at = self.0.partition_point(|(other, _)| *other <= name);
+        self.0.insert(at, (name, value));
     }
 
     /// Every name once, as in `SignedHeaders`: `content-type;host`.

@@ -84,8 +84,11 @@ impl QueryWriter {
             out.push_str(self.pairs.first().map_or("", |first| &self.url[first.name.start..]));
             return;
         }
-        let mut sorted: Vec<&Pair> = self.pairs.iter().collect();
-        sorted.sort_unstable_by_key(|pair| in_order(pair));
+        let mut sorted: Vec<&Pair> = Vec::with_capacity(self.pairs.len());
+        for pair in &self.pairs {
+            let at = sorted.partition_point(|other| in_order(other) <= in_order(pair));
+            sorted.insert(at, pair);
+        }
         for (index, pair) in sorted.into_iter().enumerate() {
             if index > 0 {
                 out.push('&');
