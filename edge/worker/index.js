@@ -28,12 +28,11 @@ export default {
     }
     let answer;
     try {
-      revive();
-      answer = edge.handle(env, context, head, body, Date.now());
+      answer = call(edge.handle, env, context, head, body, Date.now());
       if (answer instanceof Promise) answer = await whileInstanceLives(answer);
     } catch {
-      // The module has said in the log what happened; this is for the one who waits.
-      instanceEnded();
+      // The module has said in the log what happened; this is for the one who waits. Perhaps it was another request's
+      // panic, and others have a new instance by now: that one must not be ended for it.
       return call(edge.fail, env, head);
     }
     if (!Array.isArray(answer)) return answer;
@@ -49,14 +48,12 @@ export default {
   scheduled: (event, env, context) => whileInstanceLives(call(edge.scheduled, event, env, context)),
 };
 
-/** Makes a new instance of the module where the one before has ended. */
-function revive() {
-  if (takeEnded()) edge.__wbg_reset_state();
-}
-
-/** Calls into the module. No entry throws but by a trap: a panic has said so already, a stack that was too deep has not. */
+/**
+ * Calls into the module, into a new instance of it where the one before has ended. No entry throws but by a trap: a panic has
+ * said so already, a stack that was too deep has not.
+ */
 function call(entry, ...args) {
-  revive();
+  if (takeEnded()) edge.__wbg_reset_state();
   try {
     return entry(...args);
   } catch (error) {
