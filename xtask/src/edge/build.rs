@@ -109,8 +109,8 @@ pub(crate) fn build(workspace: &Workspace, tools: &Tools, kind: Kind) -> Result<
     Ok(folder)
 }
 
-/// The module as `cargo` links it.
-fn module(workspace: &Workspace, features: &str) -> Result<PathBuf> {
+/// The module with these features, as `cargo` links it.
+pub(super) fn module(workspace: &Workspace, features: &str) -> Result<PathBuf> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     run(cmd!(shell, "{cargo} rustc --package streamio-edge --lib --crate-type cdylib --profile wasm")
         .args(["--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features])

@@ -1,34 +1,22 @@
 //! The npm package `@streamio/signer`: `edge/package`, whose `dist` is built here.
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cargo_metadata::MetadataCommand;
 use xshell::cmd;
 
+use super::build::module;
 use crate::process::run;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
-
-/// SHA-256 has a faster form with it; Node since 16.4, and every browser since 2023, run it.
-const SIMD: &str = "-C target-feature=+simd128";
 
 /// Compiles the signer and writes the glue and the module into `edge/package/dist`, which is made anew. Answers the
 /// package's folder, which then is what npm would publish.
 pub(crate) fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
     tools.ensure(&[Tool::WasmTarget])?;
     let wasm_bindgen = tools.wasm_bindgen()?;
-    let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    let compile =
-        cmd!(shell, "{cargo} rustc --package streamio-edge --lib --crate-type cdylib --profile wasm");
-    run(compile
-        .args(["--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "package"])
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", SIMD))?;
-    let metadata =
-        MetadataCommand::new().manifest_path(workspace.root.join("Cargo.toml")).no_deps().exec()?;
-    let module = metadata.target_directory.join("wasm32-unknown-unknown/wasm/streamio_edge.wasm");
+    let (shell, module) = (&workspace.shell, module(workspace, "package")?);
 
     let folder = workspace.root.join("edge/package");
     let dist = folder.join("dist");
