@@ -10,7 +10,8 @@ use wasm_bindgen_futures::JsFuture;
 use super::host::{self, Exchanged};
 use crate::outbound::{Outbound, OutboundError};
 
-const MAX_ANSWER_BYTES: u32 = 6 * 1024 * 1024;
+/// Twice the largest answer of the home region; those of the others are smaller.
+const MAX_ANSWER_BYTES: u32 = 1024 * 1024;
 
 pub(super) struct FetchOutbound {
     /// How long an exchange may take, in milliseconds.

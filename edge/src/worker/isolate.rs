@@ -37,7 +37,7 @@ thread_local! {
 
 /// What lives as long as the isolate.
 pub(super) struct Isolate {
-    pub(super) edge: Edge,
+    edge: Edge,
     feeder: OnceCell<Feeder>,
     kinesis: KinesisConfig,
     /// Where messages go that will never be facts.
