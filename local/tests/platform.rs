@@ -1,16 +1,11 @@
-//! The platform in this process: what its API refuses over HTTP, and its directory.
-
-use std::time::Duration;
+//! The platform in this process: its directory, and what is rebuilt from its log.
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use streamio_edge::testing::{Target, refuses_bad_requests};
-use streamio_events::event::Scope;
-use streamio_events::id::ProjectId;
 use streamio_local::data_dir::DataDirError;
-use streamio_local::operator::{KeyWishes, Missing, Operator};
+use streamio_local::operator::{Missing, Operator};
 use streamio_local::platform::{Config, EdgeFront, LogFormat, Platform};
 use tokio::net::TcpStream;
 
@@ -28,33 +23,6 @@ fn config(directory: &std::path::Path) -> Config {
     }
 }
 
-async fn target(operator: &Operator) -> Target {
-    let id = |text: &str| text.parse::<ProjectId>().unwrap();
-    let (project, other, third) = (id("acme"), id("other"), id("third"));
-    let admin = operator.create_project(&project, None).await.unwrap().api_key;
-    operator.create_project(&other, None).await.unwrap();
-    let suspended = operator.create_project(&third, None).await.unwrap().api_key;
-    operator.suspend(&third, None).await.unwrap();
-    let key = |scope, expires_in| {
-        let wishes = KeyWishes { scopes: vec![scope], label: None, expires_in };
-        let project = project.clone();
-        async move { operator.create_key(&project, &wishes).await.unwrap() }
-    };
-    let revoked = key(Scope::Admin, None).await;
-    operator.revoke_key(&project, &revoked.key_id, None).await.unwrap();
-    Target {
-        admin,
-        upload: key(Scope::Upload, None).await.api_key,
-        playback: key(Scope::Playback, None).await.api_key,
-        read: key(Scope::Read, None).await.api_key,
-        expired: key(Scope::Admin, Some(Duration::from_nanos(1))).await.api_key,
-        revoked: revoked.api_key,
-        suspended,
-        project_id: project,
-        other_project_id: other,
-    }
-}
-
 /// Sends a request to the letter: no client library normalizes its path or headers.
 async fn send(authority: &str, mut request: Request<Bytes>) -> Response<Bytes> {
     let stream = TcpStream::connect(authority).await.unwrap();
@@ -66,19 +34,6 @@ async fn send(authority: &str, mut request: Request<Bytes>) -> Response<Bytes> {
     let body = body.collect().await.unwrap().to_bytes();
     connection.abort();
     Response::from_parts(head, body)
-}
-
-#[tokio::test]
-async fn bad_requests_are_refused_over_http_as_they_are_in_process() {
-    let directory = tempfile::tempdir().unwrap();
-    let platform = Platform::start(config(directory.path())).await.unwrap();
-    let operator = Operator::open(directory.path(), Missing::Refuse).unwrap();
-    let target = target(&operator).await;
-    let authority = platform.addresses().api.strip_prefix("http://").unwrap().to_owned();
-    let refused = refuses_bad_requests(&target, async |request| send(&authority, request).await).await;
-    let count = refused.unwrap_or_else(|failures| panic!("{}", failures.join("\n")));
-    assert!(count >= 60, "{count}");
-    platform.run_until(async {}).await;
 }
 
 #[tokio::test]
