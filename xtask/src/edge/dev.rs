@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
-use super::build::{self, program};
+use super::build::program;
 use crate::process::run as run_child;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
@@ -29,7 +29,7 @@ pub(super) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     let tools = Tools::new(workspace);
     tools.ensure(&[Tool::NpmPackages])?;
-    build::build(workspace, &tools, build::Kind::Worker)?;
+    // wrangler builds the Worker itself, now and whenever its sources change.
     let (shell, wrangler, port) = (&workspace.shell, program(workspace, "wrangler"), args.port.to_string());
     run_child(
         cmd!(shell, "{wrangler} dev --env dev --ip 127.0.0.1 --port {port}")
