@@ -12,6 +12,8 @@ pub mod cloud_event;
 pub mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(all(feature = "aws", feature = "testing"))]
+pub mod emulators;
 pub mod event;
 pub mod fact;
 #[cfg(feature = "testing")]

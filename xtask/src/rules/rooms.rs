@@ -15,9 +15,9 @@ struct Room {
 }
 
 const ROOMS: &[Room] = &[
-    Room { name: "streamio-events", rooms: &[], sdk: false, sdk_in_tests: false },
+    Room { name: "streamio-events", rooms: &[], sdk: true, sdk_in_tests: true },
     Room { name: "streamio-edge", rooms: &["streamio-events"], sdk: false, sdk_in_tests: false },
-    Room { name: "streamio-lambdas", rooms: &["streamio-events"], sdk: false, sdk_in_tests: false },
+    Room { name: "streamio-lambdas", rooms: &["streamio-events"], sdk: true, sdk_in_tests: true },
     Room { name: "streamio-worker", rooms: &["streamio-events"], sdk: true, sdk_in_tests: true },
     Room {
         name: "streamio-local",
@@ -26,6 +26,13 @@ const ROOMS: &[Room] = &[
         sdk_in_tests: true,
     },
     Room { name: "streamio", rooms: &["streamio-events", "streamio-local"], sdk: false, sdk_in_tests: true },
+    // A client and a server of the cloud's own protocols, with all the product's programs.
+    Room {
+        name: "streamio-cloud",
+        rooms: &["streamio-edge", "streamio-events", "streamio-lambdas", "streamio-local"],
+        sdk: true,
+        sdk_in_tests: true,
+    },
     Room { name: "xtask", rooms: &[], sdk: false, sdk_in_tests: false },
 ];
 
@@ -142,15 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn an_sdk_is_only_in_the_worker_and_in_tests_that_are_clients() {
-        assert_eq!(found("streamio-worker", "aws-sdk-s3", false), 0);
+    fn an_sdk_is_only_where_adapters_are_and_in_tests_that_are_clients() {
+        for from in ["streamio-events", "streamio-lambdas", "streamio-worker"] {
+            assert_eq!(found(from, "aws-sdk-s3", false), 0, "{from}");
+        }
         assert_eq!(found("streamio-local", "aws-sdk-s3", true), 0);
-        for (from, dev) in [
-            ("streamio-local", false),
-            ("streamio", false),
-            ("streamio-edge", true),
-            ("streamio-events", true),
-        ] {
+        for (from, dev) in [("streamio-local", false), ("streamio", false), ("streamio-edge", true)] {
             let violations = check(&workspace_with(from, "aws-sdk-s3", dev));
             assert_eq!(violations.len(), 1, "{from}");
             assert!(violations[0].message.contains("aws-sdk-s3"));

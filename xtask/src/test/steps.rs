@@ -54,7 +54,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "tests",
         about: "unit and integration tests of every room",
-        needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips],
+        needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Dynoxide],
         run: tests,
     },
     Step {
@@ -138,7 +138,7 @@ fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
     passed(
         cmd!(shell, "{cargo} test --workspace --all-features --lib --bins --tests --no-fail-fast")
-            .env("STREAMIO_CLIPS", tools.clips()?)
+            .envs(tools.environment()?)
             .env("STREAMIO_EDGE_WORKER", built_worker(workspace)?)
             // A snapshot that differs is a failure here, not a file to look at later.
             .env("INSTA_UPDATE", "no"),

@@ -12,7 +12,7 @@ use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
 /// Folders with a committed `package-lock.json` that builds and tests use.
-const FOLDERS: &[&str] = &["edge/package", "edge/tests/oracle", "edge/worker"];
+const FOLDERS: &[&str] = &["edge/package", "edge/tests/oracle", "edge/worker", "xtask/cloud"];
 /// The folder of the benches.
 const BENCH: &str = "edge/bench";
 

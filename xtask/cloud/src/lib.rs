@@ -1,0 +1,2 @@
+//! The emulated cloud: the whole product with its real programs on one machine, for development and for tests. It is not a
+//! cloud: what it does not show is named where it is left out.
