@@ -36,8 +36,17 @@ impl LocalDynamo {
     /// Starts one.
     pub fn start() -> io::Result<Self> {
         let program = variable("STREAMIO_DYNOXIDE")?;
-        Server::start(|port| vec![program.clone(), "serve".into(), "--port".into(), port.to_string()])
-            .map(Self)
+        Server::start(|port| {
+            vec![
+                program.clone(),
+                "serve".into(),
+                "--log".into(),
+                "quiet".into(),
+                "--port".into(),
+                port.to_string(),
+            ]
+        })
+        .map(Self)
     }
 
     /// Its address, `http://127.0.0.1:{port}`.
@@ -113,7 +122,7 @@ struct Server {
 /// Runs its arguments until they end or its standard input does.
 const GUARD: &str = r#""$@" </dev/null & child=$!
 ( wait_for_end() { cat >/dev/null; kill -KILL "$child" 2>/dev/null; }; wait_for_end ) <&3 & guard=$!
-wait "$child"; status=$?; kill "$guard" 2>/dev/null; exit "$status""#;
+wait "$child" 2>/dev/null; status=$?; kill "$guard" 2>/dev/null; exit "$status""#;
 
 impl Server {
     fn start(command: impl Fn(u16) -> Vec<String>) -> io::Result<Self> {

@@ -6,6 +6,8 @@ mod audit;
 mod cloud_events;
 #[path = "suite/commits.rs"]
 mod commits;
+#[path = "suite/emulators.rs"]
+mod emulators;
 #[path = "suite/facts.rs"]
 mod facts;
 #[path = "suite/faults.rs"]
