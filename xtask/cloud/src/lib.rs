@@ -1,2 +1,6 @@
-//! The emulated cloud: the whole product with its real programs on one machine, for development and for tests. It is not a
-//! cloud: what it does not show is named where it is left out.
+//! The emulated cloud: the whole product with its real programs on one machine, for development and tests.
+
+pub mod arn;
+pub mod event_road;
+pub mod fault_proxy;
+mod http_listener;

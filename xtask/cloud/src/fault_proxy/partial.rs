@@ -1,0 +1,59 @@
+//! `PutRecords` that takes some of the records:
+//! <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
+use serde_json::{Value, json};
+
+/// Forwards the records that are not `refused`, and answers as Kinesis does when a shard is over its limit: with one
+/// entry for each record, in their order, successes and failures among one another.
+pub(super) async fn put_records<F>(
+    request: Request<Bytes>,
+    refused: fn(usize) -> bool,
+    forward: impl Fn(Request<Bytes>) -> F,
+) -> Response<Bytes>
+where
+    F: Future<Output = Response<Bytes>>,
+{
+    let (head, body) = request.into_parts();
+    let mut call: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let Some(records) = call["Records"].as_array_mut() else {
+        // Not for us to judge.
+        return forward(Request::from_parts(head, body)).await;
+    };
+    let all = std::mem::take(records);
+    let count = all.len();
+    records
+        .extend(all.into_iter().enumerate().filter(|(index, _)| !refused(*index)).map(|(_, record)| record));
+    let mut taken = Vec::new();
+    let mut answer = json!({});
+    let mut response = Response::new(Bytes::new());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
+    if !records.is_empty() {
+        let forwarded = forward(Request::from_parts(head, Bytes::from(call.to_string()))).await;
+        if !forwarded.status().is_success() {
+            return forwarded;
+        }
+        answer = serde_json::from_slice(forwarded.body()).unwrap_or_default();
+        taken = answer["Records"].as_array().cloned().unwrap_or_default();
+        response = forwarded;
+    }
+    let mut taken = taken.into_iter();
+    let merged: Vec<Value> = (0..count)
+        .map(|index| match refused(index) {
+            false => taken.next().unwrap_or_default(),
+            true => json!({
+                "ErrorCode": "ProvisionedThroughputExceededException",
+                "ErrorMessage": "Rate exceeded for shard shardId-000000000000 in stream streamio-facts under account 111122223333.",
+            }),
+        })
+        .collect();
+    let failed = merged.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
+    answer["FailedRecordCount"] = json!(failed);
+    answer["Records"] = Value::Array(merged);
+    *response.body_mut() = Bytes::from(answer.to_string());
+    response
+}
