@@ -43,17 +43,18 @@ where
     }
     let mut taken = taken.into_iter();
     let merged: Vec<Value> = (0..count)
-        .map(|index| match refused(index) {
-            false => taken.next().unwrap_or_default(),
-            true => json!({
-                "ErrorCode": "ProvisionedThroughputExceededException",
-                "ErrorMessage": "Rate exceeded for shard shardId-000000000000 in stream streamio-facts under account 111122223333.",
-            }),
-        })
+        .map(|index| if refused(index) { over_limit() } else { taken.next().unwrap_or_default() })
         .collect();
     let failed = merged.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
     answer["FailedRecordCount"] = json!(failed);
     answer["Records"] = Value::Array(merged);
     *response.body_mut() = Bytes::from(answer.to_string());
     response
+}
+
+fn over_limit() -> Value {
+    json!({
+        "ErrorCode": "ProvisionedThroughputExceededException",
+        "ErrorMessage": "Rate exceeded for shard shardId-000000000000 in stream streamio-facts under account 111122223333.",
+    })
 }

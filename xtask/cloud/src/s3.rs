@@ -1,0 +1,229 @@
+//! Amazon S3: the object store of the one-machine platform, which checks signatures, and its notices as EventBridge gets
+//! them from the real one.
+//!
+//! "Object Created" comes for the bucket of sources only, at least once and in any order: see [`crate::event_road`] for the
+//! faults. Keys stand in it as they are, unlike those of S3's own notifications, which are form-encoded
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>).
+//!
+//! What is not shown: versions of objects, storage classes, encryption, policies and life-cycle rules; the access keys given
+//! here may do everything; there are no temporary credentials.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use streamio_local::s3::{
+    Config, CreatedBy, Credentials, Notice, Store, StoreError, StoreOptions, Watch, serve,
+};
+use time::format_description::well_known::Rfc3339;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::arn::{ACCOUNT, REGION, uuid};
+use crate::event_road::EventRoad;
+use crate::http_listener;
+
+/// How many notices are read at a time.
+const BATCH: u32 = 256;
+
+/// An id and a secret with which requests are signed.
+#[derive(Clone)]
+pub struct AccessKey {
+    /// The id.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What a store is to be.
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    /// Where objects are kept.
+    pub folder: PathBuf,
+    /// The bucket of sources, whose new objects are told of.
+    pub raw_bucket: String,
+    /// The bucket of results.
+    pub processed_bucket: String,
+    /// Whose signatures are accepted.
+    pub keys: Vec<AccessKey>,
+    /// Where events go.
+    pub events: EventRoad,
+}
+
+/// Why it cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum S3Error {
+    /// The store's folder.
+    #[error("the object store cannot be opened")]
+    Store(#[from] StoreError),
+    /// Its listener.
+    #[error("the object store cannot listen")]
+    Listen(#[from] io::Error),
+}
+
+/// A running store.
+#[derive(Debug)]
+pub struct S3 {
+    endpoint: String,
+    store: Store,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl S3 {
+    /// Starts it.
+    pub async fn start(config: S3Config) -> Result<Self, S3Error> {
+        let store = Store::open(config.folder, StoreOptions::default()).await?;
+        store.ensure_bucket(&config.raw_bucket, Watch::Created).await?;
+        store.ensure_bucket(&config.processed_bucket, Watch::Off).await?;
+        let listener = http_listener::bind().await?;
+        let endpoint = http_listener::url(&listener)?;
+        let credentials = config.keys.into_iter().map(|key| Credentials::new(key.id, key.secret)).collect();
+        let protocol = Config { credentials, region: REGION.to_owned() };
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(serve(listener, store.clone(), protocol, stop.clone()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(tell(store.clone(), config.events)));
+        Ok(Self { endpoint, store, stop, served })
+    }
+
+    /// Its URL; buckets stand in the path.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The objects themselves.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Lets requests finish, and ends it.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let mut served = self.served;
+        let _ = (&mut served).await;
+    }
+}
+
+/// Tells of new objects.
+async fn tell(store: Store, events: EventRoad) {
+    let mut notices = store.notices();
+    loop {
+        notices.borrow_and_update();
+        while let Ok(pending) = store.pending(BATCH).await
+            && !pending.is_empty()
+        {
+            for notice in pending {
+                events.send(object_created(&notice));
+                if let Err(error) = store.acknowledge(notice.id).await {
+                    tracing::warn!(error = %error, "a notice of S3 will come again");
+                }
+            }
+        }
+        if notices.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The event of a new object:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>.
+pub fn object_created(notice: &Notice) -> Value {
+    let reason = match notice.created_by {
+        CreatedBy::Put => "PutObject",
+        CreatedBy::CompleteMultipartUpload => "CompleteMultipartUpload",
+        CreatedBy::Copy => "CopyObject",
+    };
+    let whole_second = notice.event_time.replace_millisecond(0).unwrap_or(notice.event_time);
+    json!({
+        "version": "0",
+        "id": uuid(),
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": ACCOUNT,
+        "time": whole_second.format(&Rfc3339).unwrap_or_default(),
+        "region": REGION,
+        "resources": [format!("arn:aws:s3:::{}", notice.bucket)],
+        "detail": {
+            "version": "0",
+            "bucket": { "name": notice.bucket },
+            "object": {
+                "key": notice.key,
+                "size": notice.size,
+                "etag": notice.etag,
+                "sequencer": notice.sequencer,
+            },
+            "request-id": uuid().replace('-', "").to_uppercase()[..16],
+            "requester": ACCOUNT,
+            "source-ip-address": "127.0.0.1",
+            "reason": reason,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_told_of_in_the_form_of_the_real_one() {
+        let mut event = object_created(&Notice {
+            id: 1,
+            bucket: "raw".to_owned(),
+            key: "projects/acme/red flower+1.mp4".to_owned(),
+            size: 5,
+            etag: "b1946ac92492d2347c6235b4d2611184".to_owned(),
+            sequencer: "00617F08299329D1".to_owned(),
+            content_type: None,
+            created_by: CreatedBy::Put,
+            event_time: datetime!(2026-01-02 03:04:05.678 UTC),
+        });
+        event["id"] = json!("17793124-05d4-b198-2fde-7ededc63b103");
+        event["detail"]["request-id"] = json!("N4N7GDK58NMKJ12R");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&event).unwrap());
+    }
+
+    #[tokio::test]
+    async fn new_sources_are_told_of_and_results_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (road, mut events) = EventRoad::new();
+        let key = AccessKey { id: "AKIDEXAMPLE".to_owned(), secret: "secret".to_owned() };
+        let config = S3Config {
+            folder: folder.path().join("s3"),
+            raw_bucket: "raw".to_owned(),
+            processed_bucket: "processed".to_owned(),
+            keys: vec![key.clone()],
+            events: road,
+        };
+        let s3 = S3::start(config).await.unwrap();
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+            .endpoint_url(s3.endpoint())
+            .force_path_style(true)
+            .region(aws_sdk_s3::config::Region::new(REGION))
+            .credentials_provider(aws_sdk_s3::config::Credentials::new(
+                key.id, key.secret, None, None, "test",
+            ));
+        let client = aws_sdk_s3::Client::from_conf(config.build());
+        for bucket in ["processed", "raw"] {
+            let body = aws_sdk_s3::primitives::ByteStream::from_static(b"film");
+            client.put_object().bucket(bucket).key("projects/acme/a b.mp4").body(body).send().await.unwrap();
+        }
+        let event = events.recv().await.unwrap();
+        let object = &event["detail"]["object"];
+        assert_eq!(
+            (&event["detail"]["bucket"]["name"], &object["key"]),
+            (&json!("raw"), &json!("projects/acme/a b.mp4"))
+        );
+        assert_eq!((&object["size"], &event["source"]), (&json!(4), &json!("aws.s3")));
+        s3.stop().await;
+        assert!(events.recv().await.is_none(), "nothing else was told of");
+    }
+}
