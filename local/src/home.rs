@@ -12,7 +12,7 @@
 //! by whoever saw it; nothing is done twice by that, because what is written has an id.
 
 mod calls;
-mod signature;
+pub mod signature;
 #[cfg(test)]
 mod tests;
 

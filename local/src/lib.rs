@@ -11,7 +11,7 @@ mod clock;
 pub mod data_dir;
 mod edge_ports;
 mod feed;
-mod home;
+pub mod home;
 mod http_server;
 mod intake;
 mod objects;

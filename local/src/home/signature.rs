@@ -22,7 +22,7 @@ const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const MOST_SKEW: u64 = 5 * 60;
 
 /// Verifies requests to one service.
-pub(super) struct Verifier {
+pub struct Verifier {
     region: String,
     service: &'static str,
     signers: Vec<Signer>,
@@ -30,7 +30,7 @@ pub(super) struct Verifier {
 
 /// Why a request is not accepted. Its words quote no signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// There is no signature.
     #[error("the request is not signed; sign it with {ALGORITHM} in its Authorization header")]
     Unsigned,
@@ -62,7 +62,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// AWS's name of such an error.
-    pub(super) fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Unsigned => "MissingAuthenticationTokenException",
             Self::Malformed(_) => "IncompleteSignatureException",
@@ -74,7 +74,7 @@ impl Refusal {
 
 impl Verifier {
     /// Accepts what any of `credentials` signed for `service` in `region`.
-    pub(super) fn new(
+    pub fn new(
         region: &str,
         service: &'static str,
         credentials: &[Credentials],
@@ -84,7 +84,7 @@ impl Verifier {
     }
 
     /// Accepts the request or says what is wrong with its signature.
-    pub(super) fn verify(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
+    pub fn verify(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
         let claim = Claim::read(&head.headers)?;
         let date = text(&head.headers, &DATE)?;
         let signed_at = unix_seconds(date)?;

@@ -1,11 +1,8 @@
-//! The emulated cloud: the whole product with its real programs on one machine, for development and tests.
+//! The emulated cloud: the whole product with its real programs on one machine, for development and for tests. It is not a
+//! cloud: what it does not show is named where it is left out.
 
-pub mod arn;
-pub mod cdn;
-pub mod ecs;
-pub mod event_road;
-pub mod fault_proxy;
-mod http_listener;
-pub mod kv;
-pub mod s3;
-pub mod worker_edge;
+pub mod event_bus;
+pub mod function_url;
+pub mod lambda;
+mod request_id;
+mod wall_clock;
