@@ -244,7 +244,13 @@ mod tests {
     #[test]
     fn what_this_build_does_not_know_goes_out_by_name_only() {
         let at = Timestamp::from_unix_seconds(1_767_323_045);
-        let unknown = |kind: &str, version, data| RecordedEvent { kind: kind.to_owned(), version, at, data };
+        let unknown = |kind: &str, version, data| RecordedEvent {
+            kind: kind.to_owned(),
+            version,
+            at,
+            data,
+            fact: None,
+        };
         let commit = commit_of(
             &video_stream(),
             vec![

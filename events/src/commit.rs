@@ -1,6 +1,7 @@
 //! Commits: atomic appends of one or more events, chained by hash.
 
 use std::fmt;
+use std::iter;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
@@ -82,6 +83,25 @@ impl Commit {
     /// Events with their versions.
     pub fn numbered(&self) -> impl Iterator<Item = (u64, &RecordedEvent)> {
         (self.first..).zip(&self.events)
+    }
+
+    /// The ids under which the commit is known: its own, and those of the facts that were merged into it, each once (a
+    /// fact's events stand together).
+    pub fn ids(&self) -> impl Iterator<Item = &CommitId> {
+        let mut before = None;
+        let facts = self.events.iter().filter_map(move |event| {
+            let fact = event.fact.as_ref();
+            let is_next = fact != before;
+            before = fact;
+            fact.filter(|_| is_next)
+        });
+        iter::once(&self.id).chain(facts)
+    }
+
+    /// The events that the cause with this id stated, with their versions: all of them for the commit's own id, a merged
+    /// fact's for that fact's; none when it is neither.
+    pub fn stated_by(&self, id: &CommitId) -> impl Iterator<Item = (u64, &RecordedEvent)> {
+        self.numbered().filter(move |(_, event)| *id == self.id || event.fact.as_ref() == Some(id))
     }
 
     /// SHA-256 of the previous hash and the canonical JSON (RFC 8785) of everything else in the commit.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api_key::KeyHash;
-use crate::id::{GrantId, KeyId};
+use crate::id::{CommitId, GrantId, KeyId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
 use crate::object_key::{ProcessedKey, SourceKey};
@@ -28,19 +28,24 @@ pub struct RecordedEvent {
     pub at: Timestamp,
     /// The facts, an object in camelCase.
     pub data: Value,
+    /// The id of the fact that stated the event, where that is not its commit's own: whoever merges many facts into one
+    /// commit keeps here what each of them was, so that a fact which comes again is known. See
+    /// [`Commit::ids`](crate::commit::Commit::ids).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact: Option<CommitId>,
 }
 
 impl RecordedEvent {
     /// The event that `body` states, having happened `at`.
     pub fn new(at: Timestamp, body: &EventBody) -> Self {
         let (kind, version, data) = body.encode();
-        Self { kind, version, at, data }
+        Self { kind, version, at, data, fact: None }
     }
 
     /// The same of one known type.
     pub fn of<T: EventData>(at: Timestamp, data: &T) -> Self {
         let data = serde_json::to_value(data).expect("event bodies are plain data with text keys");
-        Self { kind: T::KIND.to_owned(), version: T::VERSION, at, data }
+        Self { kind: T::KIND.to_owned(), version: T::VERSION, at, data, fact: None }
     }
 
     /// The facts, when they are of the type `T`; `None` when they are of another.

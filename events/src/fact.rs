@@ -69,6 +69,10 @@ impl Fact {
     /// The fact that `commit` is to be appended to `stream`.
     pub fn new(stream: StreamId, commit: NewCommit) -> Result<Self, InvalidFact> {
         check(&stream, &commit).map_err(|reason| InvalidFact::Inadmissible { reason })?;
+        if let Some(other) = commit.events.iter().find_map(|event| event.fact.as_ref()) {
+            let reason = format!("its events are those of another fact, {other}");
+            return Err(InvalidFact::Inadmissible { reason });
+        }
         let json = json_of(&stream, &commit);
         if json.len() > MAX_FACT_BYTES {
             return Err(InvalidFact::TooLarge { bytes: json.len() });
@@ -190,6 +194,7 @@ mod tests {
             version: 1,
             at,
             data,
+            fact: None,
         });
         NewCommit { id: CommitId::derived_from(&["cause"]), events: events.collect(), recorded_at: at }
     }

@@ -185,6 +185,7 @@ fn raced(commit: &NewCommit, call: u64) -> NewCommit {
         version: 1,
         at: commit.recorded_at,
         data: json!({ "call": call }),
+        fact: None,
     };
     let id = CommitId::derived_from(&["test.raced", commit.id.as_str(), &call.to_string()]);
     NewCommit { id, events: vec![event], recorded_at: commit.recorded_at }

@@ -1,8 +1,8 @@
 //! The model of Streamio and the event log that records it.
 //!
 //! Everything here is pure by default: no runtime, no clock, no randomness, no SDK; it compiles to `wasm32`. Time and
-//! random bytes are parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `testing`
-//! the contract suite that every log adapter must pass.
+//! random bytes are parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `aws` the log
+//! on DynamoDB, feature `testing` the contract suite that every log adapter must pass.
 //!
 //! Read [`log`] for what the log promises, [`event`] for what can happen, and [`video`] for what follows from it.
 
@@ -12,6 +12,8 @@ pub mod cloud_event;
 pub mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(feature = "aws")]
+pub mod dynamo;
 #[cfg(all(feature = "aws", feature = "testing"))]
 pub mod emulators;
 pub mod event;

@@ -25,6 +25,9 @@
 //!
 //! **Chain.** Each commit carries the hash of the stream's commit before it ([`Commit::computed_hash`]).
 //!
+//! **Merged facts.** A commit may hold what several facts stated, each event with its fact's id. [`EventLog::find`] looks at
+//! those ids too; appends look at the ids of commits alone.
+//!
 //! **Pages.** A page may be shorter than its limit although more follows (adapters bound a page's bytes); only its `next`
 //! tells. A limit of 0 counts as 1.
 //!
@@ -37,6 +40,7 @@ use async_trait::async_trait;
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 use crate::commit::{Commit, Head, NewCommit};
+use crate::id::CommitId;
 use crate::stream::StreamId;
 
 mod admit;
@@ -47,6 +51,9 @@ pub use admit::admit;
 pub(crate) use admit::check;
 pub use changes::ChangesError;
 pub(crate) use cursor::cursor_position;
+
+/// Commits that are read at a time where a stream is read page by page.
+const PAGE: usize = 256;
 
 /// What the appender knows of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,9 +218,24 @@ pub trait EventLog: Send + Sync {
     /// At most `limit` (at least 1) commits of `part` of the whole log, after the cursor `after`. Commits appended during
     /// the scan may or may not be seen; those that were there when it began are seen exactly once.
     async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError>;
+
+    /// The commit of `stream` that has this id, or into which the fact with this id was merged ([`Commit::ids`]); the
+    /// first when there are several. Reads the stream up to it, in adapters that have no index.
+    async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, ReadError> {
+        let mut next = Some(1);
+        while let Some(version) = next {
+            let page = self.read(stream, version, PAGE).await?;
+            let found = page.commits.into_iter().find(|commit| commit.ids().any(|known| known == id));
+            if found.is_some() {
+                return Ok(found);
+            }
+            next = page.next;
+        }
+        Ok(None)
+    }
 }
 
-/// What follows from the four methods.
+/// What follows from these methods.
 #[async_trait]
 pub trait EventLogExt: EventLog {
     /// All commits of `stream` from version `from` on, page by page.
@@ -221,7 +243,7 @@ pub trait EventLogExt: EventLog {
         let mut commits = Vec::new();
         let mut next = Some(from);
         while let Some(version) = next {
-            let page = self.read(stream, version, 256).await?;
+            let page = self.read(stream, version, PAGE).await?;
             commits.extend(page.commits);
             next = page.next;
         }

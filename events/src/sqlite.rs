@@ -45,6 +45,7 @@ use self::readers::Readers;
 use self::wake::Waker;
 use self::write::{Request, Writer};
 use crate::commit::{Commit, Head, NewCommit};
+use crate::id::CommitId;
 use crate::log::{
     AppendError, Appended, ChangesError, EventLog, Expected, LogPage, Part, ReadError, StreamPage, admit,
     cursor_position,
@@ -161,5 +162,10 @@ impl EventLog for SqliteLog {
     async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError> {
         let after = after.map_or(Ok(0), cursor_position)?;
         self.inner.readers.with(move |connection| read::scan(connection, part, after, limit)).await
+    }
+
+    async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, ReadError> {
+        let (stream, id) = (stream.clone(), id.clone());
+        self.inner.readers.with(move |connection| read::find(connection, &stream, &id)).await
     }
 }

@@ -6,6 +6,8 @@ mod audit;
 mod cloud_events;
 #[path = "suite/commits.rs"]
 mod commits;
+#[path = "suite/dynamo.rs"]
+mod dynamo;
 #[path = "suite/emulators.rs"]
 mod emulators;
 #[path = "suite/facts.rs"]

@@ -156,7 +156,7 @@ pub(crate) fn feeder(simulated: &Arc<Simulated>, backoff: Backoff) -> Feeder {
 pub(crate) fn fact(number: usize, bytes: usize) -> Fact {
     let at = Timestamp::from_unix_seconds(1_767_323_045);
     let data = json!({ "number": number, "padding": "x".repeat(bytes) });
-    let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+    let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data, fact: None };
     let id = CommitId::derived_from(&["fact", &number.to_string()]);
     let shard = u8::try_from(number % 3).unwrap();
     let stream = StreamId::grants("acme".parse().unwrap(), at, shard);

@@ -25,8 +25,13 @@ async fn kept(bed: &impl TestBed, new: NewCommit) -> Commit {
 
 /// Types and versions that this build does not know are kept as they are, with all their fields.
 pub async fn unknown_events_are_kept_to_the_letter(bed: &impl TestBed) {
-    let unknown =
-        |kind: &str, version, data| RecordedEvent { kind: kind.to_owned(), version, at: at(), data };
+    let unknown = |kind: &str, version, data| RecordedEvent {
+        kind: kind.to_owned(),
+        version,
+        at: at(),
+        data,
+        fact: None,
+    };
     let events = vec![
         unknown("galaxy.collided", 1, json!({"b": [1, null, {"z": true, "a": ""}], "a": {"deep": {}}})),
         unknown("video.ready", u32::MAX, json!({"shape": "of the future"})),
@@ -74,6 +79,7 @@ pub async fn odd_text_is_kept_to_the_letter(bed: &impl TestBed) {
             version: 1,
             at: Timestamp::from_unix_millis(i64::MAX),
             data: Value::from(fields.clone()),
+            fact: None,
         };
         let id = CommitId::derived_from(&["text", &n.to_string()]);
         let commit = kept(bed, NewCommit { id, events: vec![event.clone()], recorded_at: at() }).await;

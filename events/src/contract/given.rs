@@ -22,7 +22,7 @@ pub(super) fn at() -> Timestamp {
 }
 
 pub(super) fn event(data: Value) -> RecordedEvent {
-    RecordedEvent { kind: "test.noted".to_owned(), version: 1, at: at(), data }
+    RecordedEvent { kind: "test.noted".to_owned(), version: 1, at: at(), data, fact: None }
 }
 
 /// A commit with the id of `cause` and that many events.

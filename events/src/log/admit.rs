@@ -90,7 +90,7 @@ mod tests {
 
     fn admitted(data: Value) -> Result<Value, String> {
         let at = Timestamp::from_unix_millis(0);
-        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data, fact: None };
         let commit = NewCommit { id: CommitId::derived_from(&["a"]), events: vec![event], recorded_at: at };
         match admit(&"project/acme".parse().unwrap(), commit) {
             Ok(commit) => Ok(commit.events[0].data.clone()),
@@ -159,7 +159,8 @@ mod tests {
         let stream =
             StreamId::Grants { project_id: "acme".parse().unwrap(), hour: "a/b".to_owned(), shard: 0 };
         let at = Timestamp::from_unix_millis(0);
-        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data: json!({}) };
+        let event =
+            RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data: json!({}), fact: None };
         let commit = NewCommit { id: CommitId::derived_from(&["a"]), events: vec![event], recorded_at: at };
         assert!(matches!(admit(&stream, commit), Err(AppendError::Invalid { .. })));
     }

@@ -6,23 +6,10 @@ use super::SqliteLog;
 use super::read::{self, FailedRead};
 use super::row::{COLUMNS, RawCommit};
 use crate::commit::Commit;
-use crate::id::{CommitId, ProjectId};
-use crate::log::{ChangesError, ReadError};
-use crate::stream::StreamId;
+use crate::id::ProjectId;
+use crate::log::ChangesError;
 
 impl SqliteLog {
-    /// The commit with this id in `stream`.
-    pub async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, ReadError> {
-        let (stream, id) = (stream.clone(), id.clone());
-        self.inner
-            .readers
-            .with(move |connection| {
-                let found = read::commit_with_id(connection, &stream, &id).map_err(ReadError::of)?;
-                Ok(found.transpose()?)
-            })
-            .await
-    }
-
     /// As [`changes_after`](Self::changes_after), but only of `project_id`'s streams of all kinds.
     pub async fn changes_of_project(
         &self,

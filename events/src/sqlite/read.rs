@@ -92,6 +92,32 @@ pub(super) fn commit_with_id(
     Ok(found.map(RawCommit::into_commit))
 }
 
+/// The commit that has this id, or else the first into which the fact with this id was merged.
+pub(super) fn find(
+    connection: &Connection,
+    stream: &StreamId,
+    id: &CommitId,
+) -> Result<Option<Commit>, ReadError> {
+    if let Some(found) = commit_with_id(connection, stream, id).map_err(ReadError::of)? {
+        return Ok(Some(found?));
+    }
+    // Facts have no index: few commits are merged here, and the text is looked for before any JSON is read. It may also
+    // stand in an event's data.
+    let sql =
+        format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND instr(events, ?2) > 0 ORDER BY first");
+    let of_fact = format!("\"fact\":\"{id}\"");
+    let query = || -> rusqlite::Result<Vec<RawCommit>> {
+        connection.prepare_cached(&sql)?.query_map((stream.to_string(), of_fact), RawCommit::of)?.collect()
+    };
+    for row in query().map_err(ReadError::of)? {
+        let commit = row.into_commit()?;
+        if commit.ids().any(|known| known == id) {
+            return Ok(Some(commit));
+        }
+    }
+    Ok(None)
+}
+
 pub(super) fn head(connection: &Connection, stream: &StreamId) -> Result<Head, ReadError> {
     head_of(connection, stream)
         .map_err(ReadError::of)?

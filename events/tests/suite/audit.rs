@@ -26,6 +26,7 @@ fn chain_of(stream: &StreamId, contents: &[Vec<Value>]) -> Vec<Commit> {
             version: 1,
             at,
             data: data.clone(),
+            fact: None,
         };
         let new = NewCommit {
             id: CommitId::derived_from(&[&n.to_string()]),

@@ -32,7 +32,7 @@ fn timestamp() -> impl Strategy<Value = Timestamp> {
 
 prop_compose! {
     fn event()(kind in "[a-z]{1,8}\\.[a-z]{1,8}|.{0,8}", version in 0u32.., at in timestamp(), data in data()) -> RecordedEvent {
-        RecordedEvent { kind, version, at, data }
+        RecordedEvent { kind, version, at, data, fact: None }
     }
 }
 
@@ -142,6 +142,7 @@ fn the_hash_is_the_one_that_anyone_can_compute() {
             ("generation".to_owned(), json!(1)),
             ("é".to_owned(), json!(29.97)),
         ])),
+        fact: None,
     };
     let new = NewCommit { id: CommitId::derived_from(&["a"]), events: vec![event], recorded_at: at };
     let commit = Commit::following("project/acme".parse().unwrap(), Head::EMPTY, new);

@@ -19,8 +19,13 @@ fn stream() -> StreamId {
 
 fn commit(cause: &str) -> NewCommit {
     let at = Timestamp::from_unix_seconds(1_767_323_045);
-    let event =
-        RecordedEvent { kind: "test.noted".to_owned(), version: 1, at, data: json!({ "cause": cause }) };
+    let event = RecordedEvent {
+        kind: "test.noted".to_owned(),
+        version: 1,
+        at,
+        data: json!({ "cause": cause }),
+        fact: None,
+    };
     NewCommit { id: CommitId::derived_from(&[cause]), events: vec![event], recorded_at: at }
 }
 

@@ -69,7 +69,8 @@ fn any_call() -> impl Strategy<Value = HomeCall> {
         }),
         (".*", any::<f64>(), any_time()).prop_filter_map("a fact", |(text, number, at)| {
             let data = json!({ "text": text, "number": number });
-            let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+            let event =
+                RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data, fact: None };
             let commit = NewCommit { id: commit_id("cause"), events: vec![event], recorded_at: at };
             Some(HomeCall::Record { fact: Fact::new(StreamId::Project(project()), commit).ok()? })
         }),
@@ -214,7 +215,7 @@ fn a_call_holds_the_largest_fact() {
     let fact = |padding: usize| {
         let data = json!({ "padding": "x".repeat(padding) });
         let at = Timestamp::default();
-        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data };
+        let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data, fact: None };
         let commit = NewCommit { id: commit_id("cause"), events: vec![event], recorded_at: at };
         Fact::new(StreamId::Project(project()), commit).unwrap()
     };

@@ -23,6 +23,7 @@ pub(crate) fn commit(cause: &str, events: usize) -> NewCommit {
         version: 1,
         at,
         data: json!({ "cause": cause, "n": n }),
+        fact: None,
     };
     NewCommit {
         id: CommitId::derived_from(&[cause]),

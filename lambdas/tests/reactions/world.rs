@@ -126,7 +126,13 @@ impl World {
     /// A known event whose data is not what its type has.
     pub(crate) async fn poison(&self, name: &str) {
         let data = serde_json::json!({ "generation": "one" });
-        let event = RecordedEvent { kind: "processing.started".to_owned(), version: 1, at: self.now, data };
+        let event = RecordedEvent {
+            kind: "processing.started".to_owned(),
+            version: 1,
+            at: self.now,
+            data,
+            fact: None,
+        };
         let id = CommitId::derived_from(&["poison"]);
         let commit = NewCommit { id, events: vec![event], recorded_at: self.now };
         self.log.append(&stream(name), Expected::Any, commit).await.unwrap();

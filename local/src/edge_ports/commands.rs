@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use streamio_edge::commands::{CommandError, Commands};
 use streamio_edge::port::Cause;
 use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::log::EventLog as _;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Video, VideoStatus, decide_and_append, load};

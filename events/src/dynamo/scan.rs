@@ -1,0 +1,94 @@
+//! Reads of the whole table, in parts.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+
+use super::capacity::Capacity;
+use super::item::{Item, commit_from_item};
+use super::table::{FIRST, STREAM};
+use super::{Inner, in_time, unavailable};
+use crate::log::{LogPage, Part, ReadError};
+use crate::stream::StreamId;
+
+/// DynamoDB has no more segments
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html>). Of more parts each reads everything and
+/// leaves out what is not its own.
+const MOST_SEGMENTS: u32 = 1_000_000;
+
+impl Inner {
+    pub(super) async fn scan(
+        &self,
+        part: Part,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let mut start = after.map(key_of).transpose()?;
+        let has_segment = part.of() <= MOST_SEGMENTS;
+        let (segment, of) = if has_segment { (part.index(), part.of()) } else { (0, 1) };
+        loop {
+            let scan = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .segment(small(segment))
+                .total_segments(small(of))
+                .set_exclusive_start_key(start);
+            let output = in_time(scan.send()).await?.map_err(|error| match after {
+                // The cursor is the only part of the request that can be wrong.
+                Some(cursor) if is_invalid(&error) => ReadError::InvalidCursor(cursor.to_owned()),
+                _ => unavailable(error),
+            })?;
+            self.spend(Capacity::of_read(output.consumed_capacity()));
+            let mut commits = Vec::new();
+            for item in output.items.unwrap_or_default() {
+                let commit = commit_from_item(&item)?;
+                if has_segment || part.holds(Part::slot(&commit.stream)) {
+                    commits.push(commit);
+                }
+            }
+            let last = output.last_evaluated_key.filter(|key| !key.is_empty());
+            if last.is_none() || !commits.is_empty() {
+                return Ok(LogPage { commits, next: last.as_ref().map(cursor_of).transpose()? });
+            }
+            start = last;
+        }
+    }
+}
+
+/// A number of segments, which is at most [`MOST_SEGMENTS`].
+fn small(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn is_invalid<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error.code() == Some("ValidationException")
+}
+
+/// The key of the last item that was read, as text: `{first}@{stream}`.
+fn cursor_of(key: &Item) -> Result<String, ReadError> {
+    let stream = key.get(STREAM).and_then(|stream| stream.as_s().ok());
+    let first = key.get(FIRST).and_then(|first| first.as_n().ok());
+    match (stream, first) {
+        (Some(stream), Some(first)) => Ok(format!("{first}@{stream}")),
+        _ => Err(ReadError::Unavailable("DynamoDB answered a page without the key at which it ends".into())),
+    }
+}
+
+fn key_of(cursor: &str) -> Result<HashMap<String, AttributeValue>, ReadError> {
+    let refused = || ReadError::InvalidCursor(cursor.to_owned());
+    let (first, stream) = cursor.split_once('@').ok_or_else(refused)?;
+    let version: u64 = first.parse().map_err(|_| refused())?;
+    let stream: StreamId = stream.parse().map_err(|_| refused())?;
+    if version == 0 || version.to_string() != first {
+        return Err(refused());
+    }
+    Ok(HashMap::from([
+        (STREAM.to_owned(), AttributeValue::S(stream.to_string())),
+        (FIRST.to_owned(), AttributeValue::N(version.to_string())),
+    ]))
+}
