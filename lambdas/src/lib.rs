@@ -8,6 +8,9 @@
 //! A record of the feed is only a hint: every handler reads the stream it is about, so duplicates and replays change
 //! nothing. Adapters live elsewhere: the one-machine platform brings its own, the cloud's come with the Lambda binaries.
 
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod batch;
 pub mod cleanup;
 pub mod dead_letter;
 pub mod directory;

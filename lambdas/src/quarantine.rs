@@ -24,7 +24,8 @@ pub async fn report(
     }
 }
 
-fn chain(error: &(dyn std::error::Error + Sync)) -> String {
+/// An error with all its causes.
+pub(crate) fn chain(error: &(dyn std::error::Error + Sync)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

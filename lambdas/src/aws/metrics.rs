@@ -1,0 +1,126 @@
+//! What a function counts, written into its log as `CloudWatch` metrics: an object of the embedded metric format
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
+//! in a line of its own.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use streamio_events::timestamp::Timestamp;
+
+/// The namespace of all our metrics.
+pub const NAMESPACE: &str = "Streamio";
+
+/// What became of the records, or the requests, of one invocation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Done.
+    pub handled: usize,
+    /// Not done; they come again.
+    pub failed: usize,
+    /// Given up and kept.
+    pub dead_lettered: usize,
+}
+
+/// One invocation of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// The function, the metrics' dimension.
+    pub function: &'a str,
+    /// The invocation's id, by which its other lines are found.
+    pub request_id: &'a str,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// What it did.
+    pub counts: Counts,
+}
+
+impl Invocation<'_> {
+    /// The line, without its end.
+    pub fn line(&self) -> String {
+        let metric = |name: &str, unit: &str| json!({ "Name": name, "Unit": unit });
+        let Counts { handled, failed, dead_lettered } = self.counts;
+        let mut line = json!({
+            "_aws": {
+                "Timestamp": self.at.unix_millis(),
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [["Function"]],
+                    "Metrics": [
+                        metric("Handled", "Count"),
+                        metric("Failed", "Count"),
+                        metric("DeadLettered", "Count"),
+                        metric("Duration", "Milliseconds"),
+                    ],
+                }],
+            },
+            "Function": self.function,
+            "Handled": handled,
+            "Failed": failed,
+            "DeadLettered": dead_lettered,
+            "requestId": self.request_id,
+        });
+        line["Duration"] = Value::from(self.duration.as_secs_f64() * 1000.0);
+        line.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invocation_is_one_line_that_cloudwatch_counts() {
+        let invocation = Invocation {
+            function: "intake",
+            request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+            at: Timestamp::from_unix_millis(1_767_323_045_678),
+            duration: Duration::from_micros(12_500),
+            counts: Counts { handled: 97, failed: 2, dead_lettered: 1 },
+        };
+        let line = invocation.line();
+        assert!(!line.contains('\n'));
+        insta::assert_json_snapshot!(serde_json::from_str::<Value>(&line).unwrap(), @r#"
+        {
+          "DeadLettered": 1,
+          "Duration": 12.5,
+          "Failed": 2,
+          "Function": "intake",
+          "Handled": 97,
+          "_aws": {
+            "CloudWatchMetrics": [
+              {
+                "Dimensions": [
+                  [
+                    "Function"
+                  ]
+                ],
+                "Metrics": [
+                  {
+                    "Name": "Handled",
+                    "Unit": "Count"
+                  },
+                  {
+                    "Name": "Failed",
+                    "Unit": "Count"
+                  },
+                  {
+                    "Name": "DeadLettered",
+                    "Unit": "Count"
+                  },
+                  {
+                    "Name": "Duration",
+                    "Unit": "Milliseconds"
+                  }
+                ],
+                "Namespace": "Streamio"
+              }
+            ],
+            "Timestamp": 1767323045678
+          },
+          "requestId": "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+        }
+        "#);
+    }
+}
