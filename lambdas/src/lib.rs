@@ -21,6 +21,8 @@ pub mod react;
 pub mod sweep;
 pub mod tasks;
 pub mod tenant_store;
+#[cfg(feature = "aws")]
+pub mod trigger;
 pub mod uploads;
 pub mod view_store;
 pub mod views;
