@@ -1,22 +1,3 @@
-//! The cloud's adapters, and what every function of the cloud has in common.
-//!
-//! Types of the cloud's SDKs stay below this module.
+//! The adapters of the cloud.
 
-pub mod function;
-pub mod metrics;
-pub mod settings;
-
-use std::time::Duration;
-
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
-
-/// How long one try of a call may take. A function that waits longer than its callers do has nothing to tell them.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How the cloud's services are reached: region, credentials and endpoints by the SDK's own environment variables
-/// (<https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html>).
-pub async fn sdk_config() -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
-}
+pub mod views;

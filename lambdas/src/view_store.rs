@@ -8,6 +8,9 @@ use streamio_events::video::{Policy, Video, VideoState, VideoStatus, decide};
 
 use crate::AdapterError;
 
+#[cfg(feature = "testing")]
+pub mod contract;
+
 /// One video's view: its folded state, from which what tenants see is derived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

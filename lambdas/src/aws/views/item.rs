@@ -1,0 +1,37 @@
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// An item of the table.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The sort key of what is alone under its partition key.
+pub(super) const ALONE: &str = "-";
+
+/// An item has another form than what this build writes.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the item has no proper `{0}`")]
+pub(super) struct UnfitItem(pub(super) &'static str);
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: impl Into<u64>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}
+
+/// The key of an item.
+pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
+    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+pub(super) fn text_of<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, UnfitItem> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str).ok_or(UnfitItem(name))
+}
+
+pub(super) fn number_of<T: std::str::FromStr>(item: &Item, name: &'static str) -> Result<T, UnfitItem> {
+    let value = item.get(name).and_then(|value| value.as_n().ok());
+    value.and_then(|digits| digits.parse().ok()).ok_or(UnfitItem(name))
+}
