@@ -302,8 +302,12 @@ event_body! {
         bytes: u64,
         /// The object's entity tag, without quotes.
         etag: String,
-        /// S3's order among events of one key: compare with [`crate::video::sequencer_order`].
+        /// S3's order among events of one key: compare with [`crate::video::sequencer_order`]. Of a found object that of the
+        /// upload before, or none.
         sequencer: String,
+        /// Whether a look at the bucket found it, because S3's event of it did not come.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        found: bool,
     }
 }
 event_body! {
@@ -322,10 +326,13 @@ event_body! {
         bytes: u64,
         /// The object's entity tag, without quotes.
         etag: String,
-        /// S3's order among events of one key.
+        /// S3's order among events of one key, as in [`UploadCompleted`].
         sequencer: String,
         /// Why.
         error: VideoError,
+        /// Whether a look at the bucket found it, because S3's event of it did not come.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        found: bool,
     }
 }
 event_body! {

@@ -284,6 +284,7 @@ impl World {
             bytes: 1_055_736,
             etag: "9b2cf535f27731c974343645a3985328".to_owned(),
             sequencer: "0055AED6DCD90281E5".to_owned(),
+            found: false,
         };
         self.append(&stream, completed).await;
         let job = Job {

@@ -52,10 +52,22 @@ pub struct ObjectCreated {
     pub sequencer: String,
 }
 
-/// What follows from an object's arrival; nothing when this or a later event of the key has been seen: notices come at
-/// least once and in any order.
+/// An object that stands in RAW, as a look at the bucket shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFound {
+    /// The object's key.
+    pub s3_key: SourceKey,
+    /// Its size.
+    pub bytes: u64,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+}
+
+/// What follows from an object's arrival; nothing when this or a later event of the key has been seen, or the object has
+/// been found: notices come at least once and in any order. Where [`must_look`] says so, ask only about an object that
+/// still stands in the bucket.
 pub fn object_created(video: &Video, object: ObjectCreated) -> Option<Decision> {
-    if seen(video, &object.sequencer) {
+    if seen(video, &object) {
         return None;
     }
     let cause = ["object created", &object.etag.clone(), &object.sequencer.clone()];
@@ -65,13 +77,14 @@ pub fn object_created(video: &Video, object: ObjectCreated) -> Option<Decision> 
         bytes: object.bytes,
         etag: object.etag,
         sequencer: object.sequencer,
+        found: false,
     };
     Some(Decision::new(video, &cause, completed))
 }
 
-/// What follows from the arrival of an object that is refused for `error`.
+/// What follows from the arrival of an object that is refused for `error`; otherwise as [`object_created`].
 pub fn object_rejected(video: &Video, object: ObjectCreated, error: VideoError) -> Option<Decision> {
-    if seen(video, &object.sequencer) {
+    if seen(video, &object) {
         return None;
     }
     let cause = ["object rejected", &object.etag.clone(), &object.sequencer.clone()];
@@ -81,12 +94,51 @@ pub fn object_rejected(video: &Video, object: ObjectCreated, error: VideoError) 
         etag: object.etag,
         sequencer: object.sequencer,
         error,
+        found: false,
     };
     Some(Decision::new(video, &cause, rejected))
 }
 
-fn seen(video: &Video, sequencer: &str) -> bool {
-    video.sequencer.as_deref().is_some_and(|last| sequencer_order(sequencer, last) != Ordering::Greater)
+/// Whether only the bucket tells if `object` is newer than the latest upload. That one was found without S3's event, so
+/// its place in the order of the key's events is not known: the notice may be of the object that it replaced, or of one
+/// that replaced it. An object that no longer stands has been replaced, and its successor has a notice of its own. Look
+/// after reading the video, and append at the version that was read.
+pub fn must_look(video: &Video, object: &ObjectCreated) -> bool {
+    !seen(video, object) && video.latest.as_ref().is_some_and(|latest| latest.found)
+}
+
+fn seen(video: &Video, object: &ObjectCreated) -> bool {
+    let known = |last: &str| sequencer_order(&object.sequencer, last) != Ordering::Greater;
+    let found = video.latest.as_ref().is_some_and(|latest| latest.found && latest.etag == object.etag);
+    found || video.sequencer.as_deref().is_some_and(known)
+}
+
+/// What follows from finding `object` in the bucket, which is refused for the reason `refused` if there is one; nothing
+/// when it is the latest object of which the log tells. Whoever has read the video, then looked, and appends at the
+/// version that was read, has not missed an event: what stands there is at least as new as all that the log tells of.
+pub fn object_found(video: &Video, object: ObjectFound, refused: Option<VideoError>) -> Option<Decision> {
+    let ObjectFound { s3_key, bytes, etag } = object;
+    if video.latest.as_ref().is_some_and(|latest| latest.etag == etag) {
+        return None;
+    }
+    let cause = ["object found", &etag.clone(), &video.version.to_string()];
+    let sequencer = video.sequencer.clone().unwrap_or_default();
+    let event: EventBody = match refused {
+        None => {
+            let generation = video.generation + 1;
+            UploadCompleted { generation, s3_key, bytes, etag, sequencer, found: true }.into()
+        }
+        Some(error) => UploadRejected { s3_key, bytes, etag, sequencer, error, found: true }.into(),
+    };
+    Some(Decision::new(video, &cause, event))
+}
+
+/// What follows when the grants are over and nothing new stands in the bucket; nothing when they are not over at `now`.
+pub fn grants_expired(video: &Video, now: Timestamp, policy: &Policy) -> Option<Decision> {
+    grants_over_at(video, policy).filter(|over_at| *over_at <= now)?;
+    let grant_ids: Vec<_> = video.open_grants.keys().cloned().collect();
+    let last = grant_ids.last()?.to_string();
+    Some(Decision::new(video, &["grants expired", &last], UploadExpired { grant_ids }))
 }
 
 /// What the system does next about a video.
@@ -96,6 +148,9 @@ pub enum Step {
     Append(Decision),
     /// Launch a worker with exactly this job; launching it again does no harm.
     Launch(Job),
+    /// The grants are over and no upload was heard of. Look whether one stands in RAW under this key, since S3's event of it
+    /// may be lost; append what [`object_found`] says, or else [`grants_expired`], at the version that was read before.
+    Look(SourceKey),
     /// Nothing until then.
     Wait(Timestamp),
     /// Nothing until an event.
@@ -104,16 +159,19 @@ pub enum Step {
 
 /// What the system does next about `video` at `now`.
 pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    let step = step_of_phase(video, now, policy);
+    // Whatever the current generation needs comes first: it needs no look into the bucket.
+    let (Step::Wait(_) | Step::Rest) = step else { return step };
+    match (step, grants_over_at(video, policy), &video.s3_key) {
+        (_, Some(over_at), Some(s3_key)) if over_at <= now => Step::Look(s3_key.clone()),
+        (Step::Wait(until), Some(over_at), _) => Step::Wait(until.min(over_at)),
+        (_, Some(over_at), _) => Step::Wait(over_at),
+        (step, None, _) => step,
+    }
+}
+
+fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     match &video.phase {
-        Phase::Waiting => match grants_over_at(video, policy) {
-            Some(over_at) if over_at <= now => {
-                let grant_ids: Vec<_> = video.open_grants.keys().cloned().collect();
-                let last = grant_ids.last().expect("grants that are over are not none").to_string();
-                Step::Append(Decision::new(video, &["grants expired", &last], UploadExpired { grant_ids }))
-            }
-            Some(over_at) => Step::Wait(over_at),
-            None => Step::Rest,
-        },
         Phase::Dispatched { at } if at.plus(policy.start_within) <= now => {
             expire(video, format!("no worker started it within {}", spoken(policy.start_within)))
         }
@@ -158,24 +216,24 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             give_up(video, VideoError::retryable("interrupted_too_often", message))
         }
         Phase::Uploaded { .. } | Phase::Interrupted { .. } => dispatch(video, policy),
-        Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
+        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
     }
 }
 
 /// From when on [`next_step`] is worth asking if no event comes: what a sweep looks for. `None`: only after an event.
 pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
-    match &video.phase {
-        Phase::Waiting => grants_over_at(video, policy),
+    let of_phase = match &video.phase {
         Phase::Uploaded { at } | Phase::Interrupted { at } => Some(*at),
         Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
         Phase::Started { heard_at, .. } => Some(heard_at.plus(policy.silence)),
         Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
-        Phase::Failed { at, .. } => match next_step(video, *at, policy) {
+        Phase::Failed { at, .. } => match step_of_phase(video, *at, policy) {
             Step::Wait(retry_at) => Some(retry_at),
             _ => Some(*at),
         },
-        Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
-    }
+        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
+    };
+    of_phase.into_iter().chain(grants_over_at(video, policy)).min()
 }
 
 fn grants_over_at(video: &Video, policy: &Policy) -> Option<Timestamp> {

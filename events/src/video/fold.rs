@@ -1,4 +1,4 @@
-use super::{Phase, Upload, Video};
+use super::{Arrival, Phase, Upload, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
@@ -45,10 +45,14 @@ impl Video {
         match body {
             EventBody::UploadGranted(granted) => {
                 self.s3_key = Some(granted.s3_key);
-                self.open_grants.insert(granted.grant_id, granted.expires_at);
                 if !granted.metadata.is_empty() {
                     self.metadata = granted.metadata;
                 }
+                // Grants and uploads reach the log by different roads: one that is older than the upload was used for it.
+                if self.latest.as_ref().is_some_and(|latest| at < latest.at) {
+                    return;
+                }
+                self.open_grants.insert(granted.grant_id, granted.expires_at);
                 // A key whose grants had expired, or that was deleted, is awaited again.
                 if self.upload.is_none() && matches!(self.phase, Phase::Errored { .. } | Phase::Deleted) {
                     self.phase = Phase::Waiting;
@@ -56,15 +60,13 @@ impl Video {
             }
             EventBody::UploadCompleted(completed) => {
                 self.s3_key = Some(completed.s3_key);
+                self.arrived(at, completed.sequencer, &completed.etag, completed.found);
                 self.upload = Some(Upload { bytes: completed.bytes, etag: completed.etag });
-                self.sequencer = Some(completed.sequencer);
-                self.open_grants.clear();
                 self.begin_generation(completed.generation, at);
             }
             EventBody::UploadRejected(rejected) => {
                 self.s3_key = Some(rejected.s3_key);
-                self.sequencer = Some(rejected.sequencer);
-                self.open_grants.clear();
+                self.arrived(at, rejected.sequencer, &rejected.etag, rejected.found);
                 if self.generation == 0 {
                     self.phase = Phase::Errored { error: rejected.error };
                 }
@@ -167,6 +169,12 @@ impl Video {
             | EventBody::StreamQuarantined(_)
             | EventBody::Unknown { .. } => {}
         }
+    }
+
+    fn arrived(&mut self, at: Timestamp, sequencer: String, etag: &str, found: bool) {
+        self.sequencer = Some(sequencer);
+        self.latest = Some(Arrival { etag: etag.to_owned(), at, found });
+        self.open_grants.clear();
     }
 
     fn begin_generation(&mut self, generation: u32, at: Timestamp) {

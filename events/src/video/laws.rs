@@ -1,15 +1,16 @@
 //! Laws over arbitrary histories: whatever uploads, workers, crashes, zombies, sweeps and commands come in whatever
-//! order, what the decisions put into a stream keeps the promises.
+//! order, and whatever is lost of them, what the decisions put into a stream keeps the promises.
 
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::decide::{self, Decision, ObjectCreated, Start, Step, WorkerEnd, next_step};
+use super::decide::{self, Decision, ObjectCreated, ObjectFound, Start, Step, WorkerEnd, next_step};
 use super::{Phase, Policy, Video, VideoState};
 use crate::commit::{Commit, Head, NewCommit};
-use crate::event::{EventBody, ProcessingProgressed};
-use crate::id::{CommitId, VideoId};
+use crate::event::{EventBody, ProcessingProgressed, RecordedEvent, UploadGranted};
+use crate::id::{CommitId, GrantId, KeyId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
 use crate::object_key::SourceKey;
@@ -37,9 +38,23 @@ fn outputs() -> Outputs {
     Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
 }
 
-/// One video's stream, its launched workers and a clock.
+fn etag(put: u8) -> String {
+    format!("etag-{put}")
+}
+
+/// The notice of the `put`th object that was put under the key.
+fn notice(put: u8) -> ObjectCreated {
+    ObjectCreated { s3_key: key(), bytes: 10, etag: etag(put), sequencer: format!("{put:02X}") }
+}
+
+/// One video's stream, its object in RAW, its launched workers and a clock.
 struct World {
     commits: Vec<Commit>,
+    /// What was put under the key: the highest stands there.
+    puts: BTreeSet<u8>,
+    /// What was removed after its deletion.
+    removed: BTreeSet<u8>,
+    looks: Vec<Look>,
     now: Timestamp,
     policy: Policy,
     launched: Vec<Job>,
@@ -54,19 +69,62 @@ struct Worker {
     seen: Video,
 }
 
+/// Somebody read the video, then looked into the bucket, and has not decided yet.
+struct Look {
+    seen: Video,
+    stands: Option<u8>,
+    /// Because of this notice; otherwise because the grants are over.
+    notice: Option<u8>,
+}
+
 #[derive(Debug, Clone)]
 enum Action {
-    Upload { sequencer: u8 },
+    /// An object is put; nothing is heard of it.
+    Put,
+    /// S3's notice of a put comes: late, twice, out of order. What was not put is put before.
+    Upload {
+        put: u8,
+    },
+    /// Grants that are this many seconds old reach the log.
+    Grant {
+        age: u16,
+    },
+    LookFor {
+        notice: Option<u8>,
+    },
+    DecideLook {
+        look: usize,
+        refused: bool,
+    },
     React,
     Wait(u16),
-    StartWorker { job: usize },
-    Look { worker: usize },
-    Progress { worker: usize, percent: u8 },
-    Complete { worker: usize },
-    Publish { worker: usize },
-    Fail { worker: usize, retryable: bool },
-    Interrupt { worker: usize },
-    Died { worker: usize, crashed: bool },
+    StartWorker {
+        job: usize,
+    },
+    Look {
+        worker: usize,
+    },
+    Progress {
+        worker: usize,
+        percent: u8,
+    },
+    Complete {
+        worker: usize,
+    },
+    Publish {
+        worker: usize,
+    },
+    Fail {
+        worker: usize,
+        retryable: bool,
+    },
+    Interrupt {
+        worker: usize,
+    },
+    Died {
+        worker: usize,
+        crashed: bool,
+    },
     Delete,
     Reprocess,
 }
@@ -74,9 +132,13 @@ enum Action {
 fn action() -> impl Strategy<Value = Action> {
     let worker = 0usize..6;
     prop_oneof![
-        2 => (1u8..20).prop_map(|sequencer| Action::Upload { sequencer }),
+        2 => Just(Action::Put),
+        3 => (1u8..20).prop_map(|put| Action::Upload { put }),
+        3 => (0u16..400).prop_map(|age| Action::Grant { age }),
+        2 => proptest::option::of(1u8..20).prop_map(|notice| Action::LookFor { notice }),
+        2 => (0usize..4, prop::bool::weighted(0.2)).prop_map(|(look, refused)| Action::DecideLook { look, refused }),
         8 => Just(Action::React),
-        3 => (1u16..400).prop_map(Action::Wait),
+        3 => prop_oneof![1u16..400, 3000u16..5000].prop_map(Action::Wait),
         6 => (0usize..8).prop_map(|job| Action::StartWorker { job }),
         4 => worker.clone().prop_map(|worker| Action::Look { worker }),
         3 => (worker.clone(), any::<u8>()).prop_map(|(worker, percent)| Action::Progress { worker, percent }),
@@ -94,6 +156,9 @@ impl World {
     fn new() -> Self {
         Self {
             commits: Vec::new(),
+            puts: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            looks: Vec::new(),
             now: Timestamp::from_unix_seconds(1_800_000_000),
             policy: Policy::new("raw", "processed"),
             launched: Vec::new(),
@@ -134,25 +199,73 @@ impl World {
                 }
                 false
             }
+            Step::Look(_) => {
+                self.look_for(None);
+                let look = self.looks.len() - 1;
+                self.decide_look(look, false)
+            }
             Step::Wait(until) => {
                 assert!(until > self.now, "a wait that is over would be waited for over and over");
-                false
+                self.remove_deleted(&video)
             }
-            Step::Rest => false,
+            Step::Rest => self.remove_deleted(&video),
         }
+    }
+
+    fn stands(&self) -> Option<u8> {
+        self.puts.last().copied().filter(|put| !self.removed.contains(put))
+    }
+
+    fn remove_deleted(&mut self, video: &Video) -> bool {
+        if let (Phase::Deleted, Some(put)) = (&video.phase, self.stands())
+            && video.deleted_etag == Some(etag(put))
+        {
+            self.removed.insert(put);
+        }
+        false
+    }
+
+    fn look_for(&mut self, notice: Option<u8>) {
+        self.looks.push(Look { seen: self.video(), stands: self.stands(), notice });
+    }
+
+    /// What follows from a look, however long ago it was.
+    fn decide_look(&mut self, look: usize, refused: bool) -> bool {
+        let Some(Look { seen, stands, notice: of }) = self.looks.get(look) else { return false };
+        let seen = seen.clone();
+        let decision = match *of {
+            Some(put) if *stands == Some(put) => decide::object_created(&seen, notice(put)),
+            Some(_) => None,
+            None => stands
+                .and_then(|put| {
+                    let found = ObjectFound { s3_key: key(), bytes: 10, etag: etag(put) };
+                    let refused = refused.then(|| VideoError::permanent("too_large", "large"));
+                    decide::object_found(&seen, found, refused)
+                })
+                .or_else(|| decide::grants_expired(&seen, self.now, &self.policy)),
+        };
+        self.decide(decision, &seen)
     }
 
     fn act(&mut self, action: &Action) {
         match *action {
-            Action::Upload { sequencer } => {
-                let object = ObjectCreated {
-                    s3_key: key(),
-                    bytes: 10,
-                    etag: format!("etag-{sequencer}"),
-                    sequencer: format!("{sequencer:02X}"),
-                };
-                let video = self.video();
-                self.decide(decide::object_created(&video, object), &video);
+            Action::Put => {
+                self.put_next();
+            }
+            Action::Upload { put } => {
+                self.puts.insert(put);
+                let (video, object) = (self.video(), notice(put));
+                if !decide::must_look(&video, &object) || self.stands() == Some(put) {
+                    self.decide(decide::object_created(&video, object), &video);
+                }
+            }
+            Action::Grant { age } => self.grant(Duration::from_secs(age.into())),
+            Action::LookFor { notice } => {
+                self.puts.extend(notice);
+                self.look_for(notice);
+            }
+            Action::DecideLook { look, refused } => {
+                self.decide_look(look, refused);
             }
             Action::React => {
                 self.react();
@@ -214,6 +327,36 @@ impl World {
         }
     }
 
+    fn put_next(&mut self) -> u8 {
+        let put = self.puts.last().map_or(1, |last| last + 1);
+        self.puts.insert(put);
+        put
+    }
+
+    /// A grant for ten minutes, given `age` ago and recorded now.
+    fn grant(&mut self, age: Duration) {
+        self.facts += 1;
+        let number = self.facts.to_string();
+        let at =
+            Timestamp::from_unix_millis(self.now.unix_millis() - i64::try_from(age.as_millis()).unwrap());
+        let granted = UploadGranted {
+            grant_id: GrantId::derived_from(&[number.as_bytes()]),
+            s3_key: key(),
+            expires_at: at.plus(Duration::from_mins(10)),
+            key_id: KeyId::of_hash(&[0; 32]),
+            content_type: None,
+            size: None,
+            sha256: None,
+            overwrite: true,
+            multipart: false,
+            metadata: std::collections::BTreeMap::new(),
+        };
+        let id = CommitId::derived_from(&["granted", &number]);
+        let new = NewCommit { id, events: vec![RecordedEvent::of(at, &granted)], recorded_at: self.now };
+        let head = self.commits.last().map_or(Head::EMPTY, Commit::head);
+        self.commits.push(Commit::following(self.video().stream(), head, new));
+    }
+
     fn start(&mut self, worker: usize) {
         let Worker { job, task, seen } = &self.workers[worker];
         if let Start::Run(decision) = decide::start(seen, job, task) {
@@ -236,8 +379,11 @@ impl World {
         for _ in 0..600 {
             while self.react() {}
             match &self.video().phase {
-                Phase::Ready | Phase::Errored { .. } | Phase::Deleted => return,
-                Phase::Waiting if self.video().open_grants.is_empty() => return,
+                Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted
+                    if self.video().open_grants.is_empty() =>
+                {
+                    return;
+                }
                 Phase::Dispatched { .. } | Phase::Completed { .. } => {
                     let job = self.video().job.expect("a dispatched video has a job");
                     let task = format!("good-{}", self.workers.len());
@@ -248,7 +394,10 @@ impl World {
                     self.act(&Action::Complete { worker });
                     self.act(&Action::Publish { worker });
                 }
-                _ => self.now = self.now.plus(Duration::from_secs(30)),
+                _ => match next_step(&self.video(), self.now, &self.policy) {
+                    Step::Wait(until) => self.now = until,
+                    step => panic!("there is more to do: {step:?}"),
+                },
             }
         }
         panic!("the video never comes to an end: {:?}", self.video());
@@ -286,7 +435,7 @@ proptest! {
         let bodies = world.bodies();
         let mut current = (0, 0);
         let mut completed = None;
-        let mut published = std::collections::HashSet::new();
+        let mut published = HashSet::new();
         for body in &bodies {
             match body {
                 EventBody::UploadCompleted(it) => { current = (it.generation, 0); completed = None; }
@@ -314,18 +463,63 @@ proptest! {
     }
 
     #[test]
-    fn a_notice_is_answered_once_and_older_ones_never(sequencers in prop::collection::vec(1u8..6, 1..30)) {
+    fn a_notice_is_answered_once_and_older_ones_never(puts in prop::collection::vec(1u8..6, 1..30)) {
         let mut world = World::new();
-        for sequencer in &sequencers {
-            world.act(&Action::Upload { sequencer: *sequencer });
+        for put in &puts {
+            world.act(&Action::Upload { put: *put });
         }
         let mut highest = 0;
-        let records = sequencers.iter().filter(|sequencer| {
-            let rises = **sequencer > highest;
-            highest = highest.max(**sequencer);
+        let records = puts.iter().filter(|put| {
+            let rises = **put > highest;
+            highest = highest.max(**put);
             rises
         });
         prop_assert_eq!(world.video().generation as usize, records.count());
+    }
+
+    #[test]
+    fn an_object_begins_at_most_one_generation_however_the_log_learns_of_it(
+        actions in prop::collection::vec(action(), 0..200),
+    ) {
+        let mut world = World::new();
+        for action in &actions {
+            world.act(action);
+        }
+        world.settle();
+        let mut etags = HashSet::new();
+        for body in world.bodies() {
+            if let EventBody::UploadCompleted(completed) = body {
+                prop_assert!(etags.insert(completed.etag), "an object is processed twice");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upload_of_which_s3_never_told_is_found_when_its_grant_is_over(
+        actions in prop::collection::vec(action(), 0..120),
+    ) {
+        let mut world = World::new();
+        for action in &actions {
+            world.act(action);
+        }
+        world.grant(Duration::ZERO);
+        let put = world.put_next();
+        world.settle();
+        let found = world.bodies().into_iter().any(|body| {
+            matches!(body, EventBody::UploadCompleted(completed) if completed.found && completed.etag == etag(put))
+        });
+        prop_assert!(found);
+    }
+
+    #[test]
+    fn a_grant_that_reaches_the_log_after_its_upload_leaves_nothing_to_wait_for(age in 1u16..400) {
+        let mut world = World::new();
+        world.act(&Action::Upload { put: 1 });
+        world.act(&Action::Grant { age });
+        prop_assert!(world.video().open_grants.is_empty());
+        world.settle();
+        prop_assert_eq!(world.video().phase, Phase::Ready);
+        prop_assert!(!world.bodies().iter().any(|body| matches!(body, EventBody::UploadExpired(_))));
     }
 
     #[test]
@@ -360,7 +554,9 @@ proptest! {
             let video = world.video();
             let due_at = decide::due_at(&video, &world.policy);
             match next_step(&video, world.now, &world.policy) {
-                Step::Append(_) => prop_assert!(due_at.is_some_and(|due_at| due_at <= world.now)),
+                Step::Append(_) | Step::Look(_) => {
+                    prop_assert!(due_at.is_some_and(|due_at| due_at <= world.now));
+                }
                 Step::Wait(until) => prop_assert!(due_at.is_some_and(|due_at| due_at <= until)),
                 Step::Launch(_) => prop_assert!(due_at.is_some()),
                 Step::Rest => prop_assert!(due_at.is_none()),

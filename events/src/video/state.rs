@@ -41,6 +41,8 @@ pub struct Video {
     pub deleted_etag: Option<String>,
     /// The sequencer of the latest event about the object.
     pub sequencer: Option<String>,
+    /// The latest object of which an event tells, whatever became of it.
+    pub latest: Option<Arrival>,
     /// Grants that may still be used, with their expiry.
     pub open_grants: BTreeMap<GrantId, Timestamp>,
     /// The current attempt's work.
@@ -63,6 +65,19 @@ pub struct Upload {
     pub bytes: u64,
     /// Its entity tag, without quotes.
     pub etag: String,
+}
+
+/// How the log learned of an object in RAW.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arrival {
+    /// The object's entity tag, without quotes.
+    pub etag: String,
+    /// When the log learned of it.
+    pub at: Timestamp,
+    /// Whether it was found by a look at the bucket: S3's own event, and with it the object's place in the order of the
+    /// key's events, has not come.
+    pub found: bool,
 }
 
 /// Where a generation is in its life.
@@ -142,6 +157,7 @@ impl Video {
             upload: None,
             deleted_etag: None,
             sequencer: None,
+            latest: None,
             open_grants: BTreeMap::new(),
             job: None,
             published: None,

@@ -105,6 +105,7 @@ impl Video<'_> {
             bytes: 1_055_736,
             etag: "9b2cf535f27731c974343645a3985328".to_owned(),
             sequencer: "0000000000000000".to_owned(),
+            found: false,
         };
         self.append(after(4), uploaded).await;
         if stage == Stage::Uploaded {

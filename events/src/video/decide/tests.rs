@@ -68,6 +68,22 @@ impl Given {
         self
     }
 
+    /// A minute's grant, given now.
+    fn granted(self, id: &str) -> Self {
+        let granted = grant(id, self.now.plus(Duration::from_mins(1)));
+        self.fact(granted)
+    }
+
+    /// Until all grants are over.
+    fn grants_over(mut self) -> Self {
+        self.now = self.now.plus(Duration::from_mins(1)).plus(policy().grant_grace);
+        self
+    }
+
+    fn found(self, etag: &str) -> Self {
+        self.and(|video| object_found(video, stored(etag), None))
+    }
+
     fn fact(self, event: impl Into<EventBody>) -> Self {
         let event = event.into();
         let commit_id = CommitId::derived_from(&["fact", &self.commits.len().to_string()]);
@@ -115,6 +131,29 @@ fn job(video: &Video) -> Job {
 
 fn object(sequencer: &str) -> ObjectCreated {
     ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: sequencer.to_owned() }
+}
+
+fn stored(etag: &str) -> ObjectFound {
+    ObjectFound { s3_key: key(), bytes: 7, etag: etag.to_owned() }
+}
+
+fn notice_of(etag: &str, sequencer: &str) -> ObjectCreated {
+    ObjectCreated { etag: etag.to_owned(), ..object(sequencer) }
+}
+
+fn grant(id: &str, expires_at: Timestamp) -> UploadGranted {
+    UploadGranted {
+        grant_id: GrantId::derived_from(&[id.as_bytes()]),
+        s3_key: key(),
+        expires_at,
+        key_id: KeyId::of_hash(&[0; 32]),
+        content_type: None,
+        size: None,
+        sha256: None,
+        overwrite: true,
+        multipart: false,
+        metadata: std::collections::BTreeMap::new(),
+    }
 }
 
 fn passing() -> VideoError {
@@ -236,19 +275,7 @@ fn a_tenant_may_process_again_what_is_over_and_delete_whatever_is_there() {
     assert_eq!(reprocess(&Given::nothing().video()), Err(Refusal::NotFound));
     assert_eq!(delete(&Given::nothing().video()), Err(Refusal::NotFound));
     assert!(refused(Given::started()).contains("being processed"));
-    let granted = UploadGranted {
-        grant_id: GrantId::derived_from(&[b"1"]),
-        s3_key: key(),
-        expires_at: Given::nothing().now,
-        key_id: KeyId::of_hash(&[0; 32]),
-        content_type: None,
-        size: None,
-        sha256: None,
-        overwrite: true,
-        multipart: false,
-        metadata: std::collections::BTreeMap::new(),
-    };
-    assert!(refused(Given::nothing().fact(granted)).contains("no source"));
+    assert!(refused(Given::nothing().granted("1")).contains("no source"));
     let ended = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
     let again = ended.and(|video| reprocess(video).ok());
     let video = again.video();
@@ -260,4 +287,92 @@ fn a_tenant_may_process_again_what_is_over_and_delete_whatever_is_there() {
     let deleted = again.and(|video| delete(video).unwrap());
     assert_eq!(delete(&deleted.video()), Ok(None));
     assert!(refused(deleted).contains("deleted"));
+}
+
+#[test]
+fn grants_that_are_over_are_looked_for_before_they_are_given_up() {
+    let granted = Given::nothing().granted("1");
+    let over_at = granted.video().open_grants.values().max().unwrap().plus(policy().grant_grace);
+    assert_eq!(granted.step(), Step::Wait(over_at));
+    assert_eq!(due_at(&granted.video(), &policy()), Some(over_at));
+    assert_eq!(grants_expired(&granted.video(), granted.now, &policy()), None, "an upload may have begun");
+    let over = granted.grants_over();
+    assert_eq!(over.step(), Step::Look(key()));
+    let now = over.now;
+    let expired = over.and(|video| grants_expired(video, now, &policy()));
+    assert!(matches!(expired.video().phase, Phase::Errored { error } if error.code == "upload_expired"));
+    assert_eq!(expired.step(), Step::Rest);
+}
+
+#[test]
+fn an_object_that_is_found_is_an_upload_and_its_late_notice_is_known() {
+    let found = Given::nothing().granted("1").grants_over().found("a");
+    let video = found.video();
+    assert_eq!((video.generation, video.upload.clone().map(|it| it.bytes)), (1, Some(7)));
+    assert!(video.open_grants.is_empty());
+    assert!(matches!(found.appended(), EventBody::ProcessingDispatched(_)));
+    let late = notice_of("a", "05");
+    assert!(!must_look(&video, &late), "it is the one that was found");
+    assert_eq!(object_created(&video, late.clone()), None);
+    assert_eq!(object_rejected(&video, late, passing()), None);
+    assert_eq!(object_found(&video, stored("a"), None), None, "found once");
+}
+
+#[test]
+fn after_an_object_was_found_only_the_bucket_tells_which_notices_are_newer() {
+    let video = Given::nothing().granted("1").grants_over().found("b").video();
+    assert!(must_look(&video, &notice_of("a", "01")), "it may be what was replaced, or the replacement");
+    let newer = Given::nothing().granted("1").grants_over().found("b");
+    let newer = newer.and(|video| object_created(video, notice_of("c", "03")));
+    let video = newer.video();
+    assert_eq!((video.generation, video.sequencer.as_deref()), (2, Some("03")));
+    let late = notice_of("b", "02");
+    assert!(!must_look(&video, &late));
+    assert_eq!(object_created(&video, late), None, "S3's order tells again");
+}
+
+#[test]
+fn a_lost_upload_over_a_video_that_can_be_played_is_found() {
+    let ready = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
+    let again = ready.granted("again");
+    assert!(matches!(again.step(), Step::Wait(_)));
+    assert!(due_at(&again.video(), &policy()).is_some());
+    let over = again.grants_over();
+    assert_eq!(over.step(), Step::Look(key()));
+    assert_eq!(object_found(&over.video(), stored("e"), None), None, "the object that is processed already");
+    let found = over.found("new");
+    let video = found.video();
+    assert_eq!((video.generation, video.sequencer.as_deref()), (2, Some("01")), "the order of before");
+    assert_eq!(object_created(&video, object("01")), None);
+}
+
+#[test]
+fn a_grant_that_was_not_used_again_leaves_the_video_as_it_is() {
+    let ready = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
+    let over = ready.granted("again").grants_over();
+    let now = over.now;
+    let expired = over.and(|video| grants_expired(video, now, &policy()));
+    assert_eq!(expired.video().phase, Phase::Ready);
+    assert_eq!((expired.step(), due_at(&expired.video(), &policy())), (Step::Rest, None));
+}
+
+#[test]
+fn an_object_that_is_found_and_refused_is_refused_once() {
+    let error = VideoError::permanent("too_large", "large");
+    let refused = Given::nothing().granted("1").grants_over();
+    let refused = refused.and(|video| object_found(video, stored("a"), Some(error.clone())));
+    let video = refused.video();
+    assert!(matches!(&video.phase, Phase::Errored { error } if error.code == "too_large"));
+    assert_eq!(object_created(&video, notice_of("a", "05")), None);
+    assert_eq!(object_found(&video, stored("a"), None), None);
+    assert_eq!(refused.step(), Step::Rest);
+}
+
+#[test]
+fn work_at_hand_comes_before_a_look() {
+    let mut started = Given::started().granted("again");
+    started.now = started.now.plus(policy().silence);
+    assert!(matches!(started.grants_over().appended(), EventBody::ProcessingExpired(_)));
+    let dispatched = Given::uploaded().dispatched().granted("again").grants_over();
+    assert!(matches!(dispatched.step(), Step::Launch(_)));
 }
