@@ -1,4 +1,4 @@
-//! Removes the objects of a deleted video.
+//! The port to the objects, and the removal of those of a deleted video.
 
 use async_trait::async_trait;
 use streamio_events::video::Video;
@@ -14,9 +14,21 @@ pub enum CleanupError {
     Unavailable(#[source] AdapterError),
 }
 
-/// Removes objects.
+/// What a look at an object shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its size.
+    pub bytes: u64,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+}
+
+/// Looks at objects and removes them.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
+    /// What stands under `key`, as of a moment after the call; `None` when nothing does.
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError>;
+
     /// Removes the object `key`, if it still has the entity tag `etag` where one is given. No such object is success.
     async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError>;
 

@@ -1,9 +1,11 @@
 //! The port through which workers are launched.
 
 use async_trait::async_trait;
+use streamio_events::id::VideoId;
 use streamio_events::job::Job;
 
 use crate::AdapterError;
+use crate::quarantine::chain;
 
 /// Why no worker was launched.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +14,37 @@ pub enum LaunchError {
     /// with the same job.
     #[error("no worker can be launched at present")]
     Unavailable(#[source] AdapterError),
+    /// The launcher refuses, and will refuse again until an operator has put something right. The attempt stays
+    /// dispatched, and a sweep launches it again.
+    #[error("no worker can be launched as things are; {fix}")]
+    Refused {
+        /// What to put right, for the operator.
+        fix: &'static str,
+        /// What the launcher said.
+        #[source]
+        source: AdapterError,
+    },
+}
+
+impl LaunchError {
+    /// Whether the same launch may succeed when it is tried again soon.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    /// Tells operators that the video has no worker yet. One that waits for capacity is a warning; an error is for
+    /// somebody to look at.
+    pub(crate) fn report(&self, video_id: &VideoId) {
+        let error = chain(self);
+        match self {
+            Self::Unavailable(_) => {
+                tracing::warn!(video.id = %video_id, error, "a worker could not be launched; the sweep launches it");
+            }
+            Self::Refused { .. } => {
+                tracing::error!(video.id = %video_id, error, "a worker is not launched until this is put right");
+            }
+        }
+    }
 }
 
 /// Launches workers.

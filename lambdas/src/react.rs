@@ -2,14 +2,16 @@
 
 use std::convert::Infallible;
 
+use streamio_events::commit::Commit;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{Step, next_step};
-use streamio_events::video::{Phase, Policy, Video, VideoStoreError, decide_and_append, load};
+use streamio_events::video::decide::{Step, grants_expired, next_step};
+use streamio_events::video::{Phase, Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 use crate::cleanup::{self, CleanupError, ObjectStore};
 use crate::launcher::{LaunchError, TaskLauncher};
+use crate::uploads::{self, UploadError};
 
 /// More steps than this in one go mean that a decision does not change what it is decided from.
 const MOST_STEPS: u32 = 16;
@@ -21,10 +23,24 @@ pub struct Ports<'a> {
     pub log: &'a dyn EventLog,
     /// Launches workers.
     pub launcher: &'a dyn TaskLauncher,
-    /// Removes objects.
+    /// Looks at objects and removes them.
     pub objects: &'a dyn ObjectStore,
     /// How patient the system is.
     pub policy: &'a Policy,
+}
+
+impl<'a> Ports<'a> {
+    /// Those for uploads.
+    pub fn uploads(self) -> uploads::Ports<'a> {
+        uploads::Ports { log: self.log, objects: self.objects, policy: self.policy }
+    }
+}
+
+/// Whether there may be something to do after `commit`. Progress is only seen, and a quarantine is for people.
+pub fn calls_for_action(commit: &Commit) -> bool {
+    !commit.events.iter().all(|event| {
+        matches!(event.kind.as_str(), "processing.progressed" | "processing.started" | "stream.quarantined")
+    })
 }
 
 /// Why a reaction was not finished.
@@ -39,6 +55,9 @@ pub enum ReactError {
     /// The removal of objects.
     #[error(transparent)]
     Cleanup(#[from] CleanupError),
+    /// The look for an upload whose notice did not come.
+    #[error(transparent)]
+    Look(#[from] UploadError),
     /// A decision that changes nothing: a fault in the decisions.
     #[error("decisions about video {0} do not come to an end")]
     Endless(VideoId),
@@ -49,7 +68,9 @@ impl ReactError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Video(error) => error.is_retryable(),
-            Self::Launch(LaunchError::Unavailable(_)) | Self::Cleanup(_) => true,
+            Self::Launch(error) => error.is_retryable(),
+            Self::Look(error) => error.is_retryable(),
+            Self::Cleanup(_) => true,
             Self::Endless(_) => false,
         }
     }
@@ -81,8 +102,15 @@ pub async fn react(
                 ports.launcher.launch(&job).await?;
                 return Ok(video);
             }
-            Step::Wait(_) => return Ok(video),
-            Step::Rest => {
+            Step::Look(s3_key) => {
+                let found = uploads::find(ports.uploads(), &video, &s3_key).await?;
+                if let Some(decision) = found.or_else(|| grants_expired(&video, now, ports.policy)) {
+                    // Where others were faster, what follows is decided from what they did.
+                    uploads::append(ports.log, now, &video, decision).await?;
+                }
+                catch_up(ports.log, &mut video).await?;
+            }
+            Step::Wait(_) | Step::Rest => {
                 if matches!(video.phase, Phase::Deleted) {
                     cleanup::remove_deleted(ports, &video).await?;
                 }

@@ -1,17 +1,36 @@
-//! Finds what is due although no event came: attempts not launched, silent workers, pauses that are over, grants that
-//! expired unused.
+//! Finds what is due although no event came: attempts not launched, silent workers, pauses that are over, completed
+//! attempts that are not published, grants that are over and whose uploads may have been lost.
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use streamio_events::timestamp::Timestamp;
 
-use crate::quarantine;
+use crate::quarantine::{self, chain};
 use crate::react::{Ports, ReactError, react};
 use crate::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::views::{self, ViewError};
 
 /// How long a video whose reaction failed is left alone.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a video is left alone for which no worker can be launched.
+const CAPACITY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How many videos are handled at the same time.
+const VIDEOS_AT_ONCE: usize = 8;
+
+/// The time.
+pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Send + Sync);
+
+/// How much one sweep does. What is left is more overdue than the rest at the next one, and comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// At most so many videos.
+    pub videos: usize,
+    /// No video is begun after so much time.
+    pub time: Duration,
+}
 
 /// What a sweep did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,41 +39,79 @@ pub struct Swept {
     pub handled: usize,
     /// Videos whose reaction failed and will be due again.
     pub failed: usize,
+    /// Videos that were due when the time was over.
+    pub left: usize,
 }
 
-/// Reacts to at most `limit` videos that are due at `now`. One that fails does not keep the others from their turn.
+/// Reacts to videos that are due, longest overdue first, within `bounds`. One that fails does not keep the others from
+/// their turn, and is itself behind them the next time.
 pub async fn sweep(
     ports: Ports<'_>,
     store: &dyn ViewStore,
-    now: Timestamp,
-    limit: usize,
+    clock: Clock<'_>,
+    bounds: Bounds,
 ) -> Result<Swept, ViewStoreError> {
-    let mut swept = Swept::default();
-    for row in store.due(now, limit).await? {
-        let (project_id, video_id) = (&row.video.project_id, &row.video.video_id);
-        match handle(ports, store, now, &row).await {
-            Ok(refreshed) => {
-                // Launched once more, or nothing to do yet: looked at again after a while, not at once.
-                if refreshed.video.version == row.video.version {
-                    store.defer(&row, Some(now.plus(ports.policy.relaunch_after))).await?;
-                }
-                swept.handled += 1;
-            }
-            Err(error) => {
-                tracing::warn!(video.id = %video_id, project.id = %project_id, error = %error, "a video that is due could not be handled");
-                let until = if error.is_retryable() {
-                    Some(now.plus(RETRY_PAUSE))
-                } else {
-                    quarantine::report(ports.log, now, &row.video.stream(), row.video.version + 1, &error)
-                        .await;
-                    None
-                };
-                store.defer(&row, until).await?;
-                swept.failed += 1;
-            }
+    let began = clock();
+    let rows = store.due(began, bounds.videos).await?;
+    let outcomes = futures::stream::iter(rows).map(|row| async move {
+        let now = clock();
+        if now.since(began) >= bounds.time {
+            return Outcome::Left;
+        }
+        take_turn(ports, store, now, &row).await
+    });
+    let outcomes: Vec<Outcome> = outcomes.buffer_unordered(VIDEOS_AT_ONCE).collect().await;
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    Ok(Swept { handled: count(Outcome::Handled), failed: count(Outcome::Failed), left: count(Outcome::Left) })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Outcome {
+    Handled,
+    Failed,
+    Left,
+}
+
+async fn take_turn(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row: &VideoRow) -> Outcome {
+    let (outcome, until) = match handle(ports, store, now, row).await {
+        // Launched once more, or nothing to do yet: looked at again after a while, not at once.
+        Ok(refreshed) if refreshed.video.version == row.video.version => {
+            (Outcome::Handled, Some(now.plus(ports.policy.relaunch_after)))
+        }
+        Ok(_) => return Outcome::Handled,
+        Err(error) => (Outcome::Failed, after_failure(ports, now, row, &error).await),
+    };
+    if let Err(error) = store.defer(row, until).await {
+        // It stays due, and is found again.
+        tracing::warn!(video.id = %row.video.video_id, error = chain(&error), "a video that was due could not be deferred");
+        return Outcome::Failed;
+    }
+    outcome
+}
+
+/// When a video whose reaction failed is looked at again: `None` when that is for an operator to say.
+async fn after_failure(
+    ports: Ports<'_>,
+    now: Timestamp,
+    row: &VideoRow,
+    error: &SweepError,
+) -> Option<Timestamp> {
+    let (project_id, video_id) = (&row.video.project_id, &row.video.video_id);
+    match error {
+        // No fault of the video: its attempt stays dispatched.
+        SweepError::React(ReactError::Launch(launch)) => {
+            launch.report(video_id);
+            Some(now.plus(CAPACITY_PAUSE))
+        }
+        _ if error.is_retryable() => {
+            tracing::warn!(video.id = %video_id, project.id = %project_id, error = chain(error), "a video that is due could not be handled");
+            Some(now.plus(RETRY_PAUSE))
+        }
+        _ => {
+            quarantine::report(ports.log, now, &row.video.stream(), row.video.version + 1, error).await;
+            None
         }
     }
-    Ok(swept)
 }
 
 #[derive(Debug, thiserror::Error)]

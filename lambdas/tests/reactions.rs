@@ -1,5 +1,9 @@
 //! The reactions and views against a log in memory, with ports that remember what was asked of them.
 
+#[path = "reactions/lost.rs"]
+mod lost;
+#[path = "reactions/sweeping.rs"]
+mod sweeping;
 #[path = "reactions/world.rs"]
 mod world;
 
@@ -150,9 +154,9 @@ async fn a_silent_worker_is_found_by_the_sweep_and_replaced() {
     world.refresh("clip.mp4").await;
     assert_eq!(world.sweep().await, Swept::default(), "nothing is due yet");
     world.wait(Duration::from_secs(61));
-    assert_eq!(world.sweep().await, Swept { handled: 1, failed: 0 });
+    assert_eq!(world.sweep().await, Swept { handled: 1, ..Swept::default() });
     world.wait(Duration::from_secs(10));
-    assert_eq!(world.sweep().await, Swept { handled: 1, failed: 0 });
+    assert_eq!(world.sweep().await, Swept { handled: 1, ..Swept::default() });
     let video = world.video("clip.mp4").await;
     assert_eq!(video.attempt, 2);
     let late = decide::complete(&video, &old, "task-1", world::source(), world::outputs("clip.mp4"));
@@ -166,7 +170,7 @@ async fn an_attempt_that_was_completed_and_not_published_is_launched_to_be_publi
     world.complete(&job).await;
     world.refresh("clip.mp4").await;
     world.wait(Duration::from_secs(61));
-    assert_eq!(world.sweep().await, Swept { handled: 1, failed: 0 });
+    assert_eq!(world.sweep().await, Swept { handled: 1, ..Swept::default() });
     assert_eq!(world.launcher.launched(), [job.clone(), job.clone()]);
     assert_eq!(decide::start(&world.video("clip.mp4").await, &job, "task-9"), decide::Start::Publish);
     assert_eq!(world.sweep().await, Swept::default(), "it is not launched again and again");
@@ -181,7 +185,7 @@ async fn one_video_that_cannot_be_handled_does_not_keep_the_others_waiting() {
     }
     world.poison("poisoned.mp4").await;
     world.wait(Duration::from_secs(1));
-    assert_eq!(world.sweep().await, Swept { handled: 1, failed: 1 });
+    assert_eq!(world.sweep().await, Swept { handled: 1, failed: 1, left: 0 });
     let events = world.events("poisoned.mp4").await;
     assert_eq!(events.last().unwrap().kind, "stream.quarantined");
     world.wait(Duration::from_hours(1));
@@ -253,14 +257,14 @@ async fn a_view_is_the_fold_however_many_notices_were_lost() {
 async fn the_log_that_is_away_is_an_error_to_be_tried_again() {
     let world = World::with_project().await;
     let log = world::AwayLog;
-    let received = uploads::receive(&log, &world.policy, world.now, notice("clip.mp4", "01")).await;
+    let ports = streamio_lambdas::react::Ports { log: &log, ..world.ports() };
+    let received = uploads::receive(ports.uploads(), world.now, notice("clip.mp4", "01")).await;
     assert!(received.unwrap_err().is_retryable());
     let (project_id, video_id) = world::ids("clip.mp4");
     let refreshed = views::refresh(&log, &world.store, &world.policy, &project_id, &video_id).await;
     assert!(refreshed.unwrap_err().is_retryable());
     assert!(load(&log, &project_id, &video_id).await.unwrap_err().is_retryable());
-    let ports = streamio_lambdas::react::Ports { log: &log, ..world.ports() };
-    assert_eq!(sweep(ports, &world.store, world.now, 10).await.unwrap(), Swept::default());
+    assert_eq!(sweep(ports, &world.store, &|| world.now, world::BOUNDS).await.unwrap(), Swept::default());
 }
 
 #[tokio::test]

@@ -2,15 +2,21 @@
 
 use async_trait::async_trait;
 use streamio_lambdas::AdapterError;
-use streamio_lambdas::cleanup::ObjectStore;
+use streamio_lambdas::cleanup::{ObjectInfo, ObjectStore};
 
 use crate::s3::{Precondition, Store, StoreError};
 
-/// Removes objects in process, without a detour over the network.
+/// Looks at objects and removes them in process, without a detour over the network.
+#[derive(Clone)]
 pub(crate) struct StoredObjects(pub(crate) Store);
 
 #[async_trait]
 impl ObjectStore for StoredObjects {
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
+        let meta = self.0.head(bucket, key).await?;
+        Ok(meta.map(|meta| ObjectInfo { bytes: meta.size, etag: meta.etag }))
+    }
+
     async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError> {
         let precondition = match etag {
             Some(etag) => Precondition::Etag(etag.to_owned()),

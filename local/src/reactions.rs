@@ -9,8 +9,8 @@ use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::decide::WorkerEnd;
 use streamio_events::video::{Phase, Policy};
 use streamio_lambdas::launcher::TaskLauncher as _;
-use streamio_lambdas::react::{Ports, ReactError, react};
-use streamio_lambdas::sweep::sweep;
+use streamio_lambdas::react::{Ports, ReactError, calls_for_action, react};
+use streamio_lambdas::sweep::{Bounds, sweep};
 use streamio_lambdas::tasks;
 use streamio_lambdas::views::{ViewError, refresh};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use crate::view_store::SqliteViewStore;
 
 /// How often is looked for what is due. It is one look into an index.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
-const SWEEP_LIMIT: usize = 256;
+const SWEEP_BOUNDS: Bounds = Bounds { videos: 256, time: Duration::from_mins(1) };
 
 impl Retryable for ReactError {
     fn is_retryable(&self) -> bool {
@@ -137,16 +137,9 @@ impl Reactions {
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             period.tick().await;
-            if let Err(error) = sweep(self.ports(), &self.store, clock::now(), SWEEP_LIMIT).await {
+            if let Err(error) = sweep(self.ports(), &self.store, &clock::now, SWEEP_BOUNDS).await {
                 tracing::error!(error = %error, "the sweep could not look for what is due");
             }
         }
     }
-}
-
-/// Progress is only seen, and a quarantine is for people.
-fn calls_for_action(commit: &Commit) -> bool {
-    !commit.events.iter().all(|event| {
-        matches!(event.kind.as_str(), "processing.progressed" | "processing.started" | "stream.quarantined")
-    })
 }

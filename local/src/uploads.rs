@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::Policy;
-use streamio_lambdas::uploads::{ObjectNotice, Received, receive};
+use streamio_lambdas::uploads::{ObjectNotice, Ports, Received, receive};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::objects::StoredObjects;
 use crate::s3::{Notice, Store};
 
 const BATCH: u32 = 256;
@@ -18,10 +19,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Receives notices until `stop`.
 pub(crate) async fn run(log: SqliteLog, store: Store, policy: Policy, stop: CancellationToken) {
     let mut notices = store.notices();
+    let objects = StoredObjects(store.clone());
     let work = async {
         loop {
             notices.borrow_and_update();
-            match drain(&log, &store, &policy).await {
+            match drain(Ports { log: &log, objects: &objects, policy: &policy }, &store).await {
                 Drained::All if notices.changed().await.is_err() => return,
                 Drained::All => {}
                 Drained::Failed => tokio::time::sleep(PAUSE).await,
@@ -39,7 +41,7 @@ enum Drained {
     Failed,
 }
 
-async fn drain(log: &SqliteLog, store: &Store, policy: &Policy) -> Drained {
+async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
     loop {
         let pending = match store.pending(BATCH).await {
             Ok(pending) if pending.is_empty() => return Drained::All,
@@ -51,7 +53,7 @@ async fn drain(log: &SqliteLog, store: &Store, policy: &Policy) -> Drained {
         };
         for notice in pending {
             let id = notice.id;
-            if !hand_over(log, policy, notice).await {
+            if !hand_over(ports, notice).await {
                 return Drained::Failed;
             }
             // Acknowledged only now: a crash in between brings the notice again, and the log knows it.
@@ -64,16 +66,16 @@ async fn drain(log: &SqliteLog, store: &Store, policy: &Policy) -> Drained {
 }
 
 /// Answers whether the notice is done with.
-async fn hand_over(log: &SqliteLog, policy: &Policy, notice: Notice) -> bool {
+async fn hand_over(ports: Ports<'_>, notice: Notice) -> bool {
     let key = notice.key.clone();
     let notice =
         ObjectNotice { key: notice.key, bytes: notice.size, etag: notice.etag, sequencer: notice.sequencer };
-    match receive(log, policy, clock::now(), notice).await {
+    match receive(ports, clock::now(), notice).await {
         Ok(Received::Accepted(video_id)) => tracing::info!(video.id = %video_id, "an upload has arrived"),
         Ok(Received::Rejected(video_id, error)) => {
             tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
         }
-        Ok(Received::Known(_)) => {}
+        Ok(Received::Known(_) | Received::Gone(_)) => {}
         Ok(Received::NotASource(invalid)) => {
             tracing::warn!(s3.key = key, reason = %invalid, "an object that is no source was put into the bucket of sources");
         }

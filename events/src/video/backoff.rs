@@ -5,16 +5,16 @@ use sha2::{Digest, Sha256};
 use super::Policy;
 use crate::id::VideoId;
 
-/// The pause before the attempt that follows the failed `attempt`: exponential, with ±20 % jitter seeded from the video
+/// The pause before the attempt that follows `attempt`, after so many failures (or interruptions): exponential, with ±20 % jitter seeded from the video
 /// and the attempt, so that replaying a decision gives the same time.
 pub(super) fn pause(
     policy: &Policy,
     video_id: &VideoId,
     generation: u32,
     attempt: u32,
-    failures: u32,
+    setbacks: u32,
 ) -> Duration {
-    let exponent = failures.saturating_sub(1).min(16);
+    let exponent = setbacks.saturating_sub(1).min(16);
     let full =
         policy.retry_pause.saturating_mul(4u32.saturating_pow(exponent)).min(policy.longest_retry_pause);
     let mut hasher = Sha256::new();

@@ -201,21 +201,21 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             {
                 return give_up(video, error.clone());
             }
-            let retry_at = at.plus(backoff::pause(
-                policy,
-                &video.video_id,
-                video.generation,
-                video.attempt,
-                video.failures,
-            ));
-            if retry_at <= now { dispatch(video, policy) } else { Step::Wait(retry_at) }
+            dispatch_after(*at, video.failures, video, now, policy)
         }
         Phase::Interrupted { .. } if video.attempt >= policy.max_attempts => {
             let message =
                 format!("processing was interrupted too often: {} attempts were made", video.attempt);
             give_up(video, VideoError::retryable("interrupted_too_often", message))
         }
-        Phase::Uploaded { .. } | Phase::Interrupted { .. } => dispatch(video, policy),
+        Phase::Interrupted { at } => {
+            // The first is made up for at once. When there are more, there may be no capacity for a while.
+            match video.attempt.saturating_sub(video.failures) {
+                0 | 1 => dispatch(video, policy),
+                interruptions => dispatch_after(*at, interruptions - 1, video, now, policy),
+            }
+        }
+        Phase::Uploaded { .. } => dispatch(video, policy),
         Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
     }
 }
@@ -223,11 +223,11 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
 /// From when on [`next_step`] is worth asking if no event comes: what a sweep looks for. `None`: only after an event.
 pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
     let of_phase = match &video.phase {
-        Phase::Uploaded { at } | Phase::Interrupted { at } => Some(*at),
+        Phase::Uploaded { at } => Some(*at),
         Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
         Phase::Started { heard_at, .. } => Some(heard_at.plus(policy.silence)),
         Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
-        Phase::Failed { at, .. } => match step_of_phase(video, *at, policy) {
+        Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_phase(video, *at, policy) {
             Step::Wait(retry_at) => Some(retry_at),
             _ => Some(*at),
         },
@@ -238,6 +238,13 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
 
 fn grants_over_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
     video.open_grants.values().max().map(|expiry| expiry.plus(policy.grant_grace))
+}
+
+/// The next attempt, after a pause that grows with the number of `setbacks` so far.
+fn dispatch_after(at: Timestamp, setbacks: u32, video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    let pause = backoff::pause(policy, &video.video_id, video.generation, video.attempt, setbacks);
+    let retry_at = at.plus(pause);
+    if retry_at <= now { dispatch(video, policy) } else { Step::Wait(retry_at) }
 }
 
 fn dispatch(video: &Video, policy: &Policy) -> Step {

@@ -15,7 +15,7 @@ pub struct Policy {
     pub max_failures: u32,
     /// How many attempts a generation may have at all, interrupted ones included.
     pub max_attempts: u32,
-    /// The pause after the first failure; each further one is four times as long.
+    /// The pause after the first failure and the second interruption; each further one is four times as long.
     pub retry_pause: Duration,
     /// The longest pause between attempts.
     pub longest_retry_pause: Duration,

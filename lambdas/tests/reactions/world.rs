@@ -18,13 +18,15 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Start};
 use streamio_events::video::{Policy, Video, VideoState, decide_and_append, load};
 use streamio_lambdas::AdapterError;
-use streamio_lambdas::cleanup::ObjectStore;
+use streamio_lambdas::cleanup::{ObjectInfo, ObjectStore};
 use streamio_lambdas::launcher::{LaunchError, TaskLauncher};
 use streamio_lambdas::react::{Ports, ReactError, react};
-use streamio_lambdas::sweep::{Swept, sweep};
+use streamio_lambdas::sweep::{Bounds, Swept, sweep};
 use streamio_lambdas::uploads::{ObjectNotice, Received, receive};
 use streamio_lambdas::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_lambdas::views::refresh;
+
+pub(crate) const BOUNDS: Bounds = Bounds { videos: 100, time: Duration::from_mins(1) };
 
 pub(crate) struct World {
     pub(crate) log: MemoryLog,
@@ -155,7 +157,7 @@ impl World {
     }
 
     pub(crate) async fn receive(&self, notice: ObjectNotice) -> Received {
-        receive(&self.log, &self.policy, self.now, notice).await.unwrap()
+        receive(self.ports().uploads(), self.now, notice).await.unwrap()
     }
 
     pub(crate) async fn react(&self, name: &str) -> Result<Video, ReactError> {
@@ -169,7 +171,7 @@ impl World {
     }
 
     pub(crate) async fn sweep(&self) -> Swept {
-        sweep(self.ports(), &self.store, self.now, 100).await.unwrap()
+        sweep(self.ports(), &self.store, &|| self.now, BOUNDS).await.unwrap()
     }
 
     pub(crate) async fn video(&self, name: &str) -> Video {
@@ -232,7 +234,12 @@ impl World {
 #[derive(Default)]
 pub(crate) struct Launcher {
     launched: Mutex<Vec<Job>>,
-    fails: Mutex<bool>,
+    fails: Mutex<Option<Fails>>,
+}
+
+enum Fails {
+    Once,
+    UntilPutRight,
 }
 
 impl Launcher {
@@ -241,15 +248,24 @@ impl Launcher {
     }
 
     pub(crate) fn fail_next(&self) {
-        *self.fails.lock().unwrap() = true;
+        *self.fails.lock().unwrap() = Some(Fails::Once);
+    }
+
+    pub(crate) fn refuse_next(&self) {
+        *self.fails.lock().unwrap() = Some(Fails::UntilPutRight);
     }
 }
 
 #[async_trait]
 impl TaskLauncher for Launcher {
     async fn launch(&self, job: &Job) -> Result<(), LaunchError> {
-        if std::mem::take(&mut *self.fails.lock().unwrap()) {
-            return Err(LaunchError::Unavailable("no capacity".into()));
+        match self.fails.lock().unwrap().take() {
+            Some(Fails::Once) => return Err(LaunchError::Unavailable("no capacity".into())),
+            Some(Fails::UntilPutRight) => {
+                let source = "AccessDeniedException".into();
+                return Err(LaunchError::Refused { fix: "give the function its right", source });
+            }
+            None => {}
         }
         self.launched.lock().unwrap().push(job.clone());
         Ok(())
@@ -258,6 +274,8 @@ impl TaskLauncher for Launcher {
 
 #[derive(Default)]
 pub(crate) struct Objects {
+    standing: Mutex<HashMap<String, ObjectInfo>>,
+    looks: Mutex<usize>,
     removed: Mutex<Vec<String>>,
     fails: Mutex<bool>,
 }
@@ -271,10 +289,25 @@ impl Objects {
         *self.fails.lock().unwrap() = true;
     }
 
-    fn remove(&self, what: String) -> Result<(), AdapterError> {
+    /// Puts the object of which `notice(name, sequencer)` tells.
+    pub(crate) fn put(&self, name: &str, sequencer: &str) {
+        let ObjectNotice { key, bytes, etag, .. } = notice(name, sequencer);
+        self.standing.lock().unwrap().insert(format!("raw/{key}"), ObjectInfo { bytes, etag });
+    }
+
+    pub(crate) fn looks(&self) -> usize {
+        *self.looks.lock().unwrap()
+    }
+
+    fn answer(&self) -> Result<(), AdapterError> {
         if std::mem::take(&mut *self.fails.lock().unwrap()) {
             return Err("no answer".into());
         }
+        Ok(())
+    }
+
+    fn remove(&self, what: String) -> Result<(), AdapterError> {
+        self.answer()?;
         self.removed.lock().unwrap().push(what);
         Ok(())
     }
@@ -282,6 +315,12 @@ impl Objects {
 
 #[async_trait]
 impl ObjectStore for Objects {
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
+        self.answer()?;
+        *self.looks.lock().unwrap() += 1;
+        Ok(self.standing.lock().unwrap().get(&format!("{bucket}/{key}")).cloned())
+    }
+
     async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError> {
         self.remove(match etag {
             Some(etag) => format!("{bucket}/{key} if {etag}"),

@@ -250,6 +250,27 @@ fn interruptions_are_no_failures_and_yet_not_endless() {
 }
 
 #[test]
+fn the_first_interruption_is_made_up_for_at_once_and_more_of_them_after_growing_pauses() {
+    let interrupted = |given: Given| {
+        given
+            .dispatched()
+            .taken_by("spot")
+            .and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok())
+    };
+    let mut given = interrupted(Given::uploaded());
+    assert!(matches!(given.appended(), EventBody::ProcessingDispatched(_)));
+    let mut longest = Duration::ZERO;
+    for _ in 2..=4 {
+        given = interrupted(given);
+        let Step::Wait(until) = given.step() else { panic!("{:?}", given.step()) };
+        assert_eq!(due_at(&given.video(), &policy()), Some(until));
+        let pause = until.since(given.now);
+        assert!(pause > longest, "{pause:?} after {longest:?}");
+        longest = pause;
+    }
+}
+
+#[test]
 fn a_worker_that_nobody_started_or_that_fell_silent_is_given_up() {
     let mut waiting = Given::uploaded().dispatched();
     assert!(matches!(waiting.step(), Step::Launch(_)));
