@@ -3,17 +3,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use streamio_edge::sign::key::{KeyKind, KeyPairs, PrivateKey};
-use streamio_events::timestamp::Timestamp;
 use streamio_local::cdn::{BaseUrl, CdnConfig, StoreOrigin, TrustedKeys, serve};
 use streamio_local::s3::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::arn::hex_id;
+use crate::request_id::random_hex;
 use crate::http_listener;
+use crate::wall_clock;
 
 /// The key pair with which playback URLs are signed.
 pub struct PlaybackKey {
@@ -29,7 +28,7 @@ impl PlaybackKey {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system has random bytes");
         Self {
-            id: format!("K{}", &hex_id().to_uppercase()[..13]),
+            id: format!("K{}", &random_hex::<7>().to_uppercase()[..13]),
             private_pem: PrivateKey::generate(KeyKind::P256, seed).to_pem(),
         }
     }
@@ -60,7 +59,7 @@ impl Cdn {
         let config = CdnConfig::new(BaseUrl::parse(&url)?, TrustedKeys::from_pem(public)?);
         let origin = StoreOrigin::new(store.clone(), bucket);
         let stop = CancellationToken::new();
-        let serving = serve(listener, origin, config, Arc::new(now), stop.clone().cancelled_owned());
+        let serving = serve(listener, origin, config, Arc::new(wall_clock::now), stop.clone().cancelled_owned());
         let served = tokio::spawn(async move { told(serving.await) });
         Ok(Self { url, stop, served })
     }
@@ -81,10 +80,4 @@ fn told(end: io::Result<()>) {
     if let Err(error) = end {
         tracing::error!(error = %error, "the CDN has ended");
     }
-}
-
-/// This machine's time.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

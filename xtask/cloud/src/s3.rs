@@ -19,9 +19,10 @@ use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::arn::{ACCOUNT, REGION, uuid};
+use crate::arn::{ACCOUNT, REGION};
 use crate::event_road::EventRoad;
 use crate::http_listener;
+use crate::request_id::{random_hex, request_id};
 
 /// How many notices are read at a time.
 const BATCH: u32 = 256;
@@ -142,7 +143,7 @@ pub fn object_created(notice: &Notice) -> Value {
     let whole_second = notice.event_time.replace_millisecond(0).unwrap_or(notice.event_time);
     json!({
         "version": "0",
-        "id": uuid(),
+        "id": request_id(),
         "detail-type": "Object Created",
         "source": "aws.s3",
         "account": ACCOUNT,
@@ -158,7 +159,7 @@ pub fn object_created(notice: &Notice) -> Value {
                 "etag": notice.etag,
                 "sequencer": notice.sequencer,
             },
-            "request-id": uuid().replace('-', "").to_uppercase()[..16],
+            "request-id": random_hex::<8>().to_uppercase(),
             "requester": ACCOUNT,
             "source-ip-address": "127.0.0.1",
             "reason": reason,

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::inputs::{DescribeTasks, ListTasks, RunTask, StopTask};
 use super::task::{State, Status, StopCode, Wishes, epoch};
 use super::{EcsError, Shared, container};
-use crate::arn::{arn, uuid};
+use crate::arn::arn;
 use crate::fault_proxy::operation;
+use crate::request_id::request_id;
 
 /// The most characters of `overrides`.
 const MAX_OVERRIDES: usize = 8192;
@@ -66,7 +67,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request<Bytes>) -> Response
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
-    if let Ok(id) = HeaderValue::from_str(&uuid()) {
+    if let Ok(id) = HeaderValue::from_str(&request_id()) {
         headers.insert(REQUEST_ID, id);
     }
     response

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::task::{State, rfc3339};
-use crate::arn::{ACCOUNT, REGION, uuid};
+use crate::arn::{ACCOUNT, REGION};
+use crate::request_id::request_id;
 
 pub(super) fn state_change(state: &State) -> Value {
     let now = OffsetDateTime::now_utc();
@@ -13,7 +14,7 @@ pub(super) fn state_change(state: &State) -> Value {
     detail["updatedAt"] = rfc3339(now);
     json!({
         "version": "0",
-        "id": uuid(),
+        "id": request_id(),
         "detail-type": "ECS Task State Change",
         "source": "aws.ecs",
         "account": ACCOUNT,

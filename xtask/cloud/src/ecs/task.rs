@@ -8,7 +8,8 @@ use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use super::EcsConfig;
-use crate::arn::{arn, hex_id, uuid};
+use crate::arn::arn;
+use crate::request_id::{random_hex, request_id};
 
 /// Where a task is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,11 +120,11 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(config: &EcsConfig, cluster: String, wishes: Wishes) -> Self {
-        let id = hex_id();
+        let id = random_hex::<16>();
         let group = wishes.group.clone().unwrap_or_else(|| format!("family:{}", config.definition.family));
         Self {
             arn: arn("ecs", &format!("task/{}/{id}", config.cluster)),
-            container_arn: arn("ecs", &format!("container/{}/{id}/{}", config.cluster, uuid())),
+            container_arn: arn("ecs", &format!("container/{}/{id}/{}", config.cluster, request_id())),
             runtime_id: format!("{id}-0527074092"),
             cluster,
             definition: config.definition.arn(),

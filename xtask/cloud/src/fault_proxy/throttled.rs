@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
-use crate::arn::uuid;
+use crate::request_id::request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -44,7 +44,7 @@ impl Service {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
-        if let Ok(id) = HeaderValue::from_str(&uuid()) {
+        if let Ok(id) = HeaderValue::from_str(&request_id()) {
             headers.insert(REQUEST_ID, id);
         }
         response

@@ -1,0 +1,103 @@
+//! How a cloud is to be.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+/// The functions' executables, and the worker's, as cargo names them.
+pub(super) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
+pub(super) const WORKER: &str = "streamio-worker";
+
+/// When a grant counts as accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Journal {
+    /// When the queue has it, which feeds Kinesis.
+    Queue,
+    /// When the ledger has it.
+    Home,
+}
+
+/// How a cloud is to be.
+#[derive(Debug, Clone)]
+pub struct CloudConfig {
+    /// Where all files are; `None`: in a folder that is removed with the cloud.
+    pub folder: Option<PathBuf>,
+    /// The folder with the executables of the functions and of the worker.
+    pub programs: PathBuf,
+    /// The folder of the built Worker.
+    pub edge_worker: PathBuf,
+    /// When a grant counts as accepted.
+    pub journal: Journal,
+    /// Where the API listens; 0: any free port.
+    pub port: u16,
+    /// What of the policy differs, as `STREAMIO_POLICY` takes it.
+    pub policy: Value,
+    /// For how long functions try a record.
+    pub give_up_after: Duration,
+    /// How often `sweep` runs. In the real cloud a schedule has minutes.
+    pub sweep_every: Duration,
+    /// The worker's FFmpeg; `None`: the one on `PATH`.
+    pub ffmpeg: Option<OsString>,
+    /// How long a worker may take between SIGTERM and SIGKILL.
+    pub stop_timeout: Duration,
+}
+
+impl CloudConfig {
+    /// A cloud with the programs that `STREAMIO_LAMBDAS` (a folder, such as cargo's `target/debug`) and
+    /// `STREAMIO_EDGE_WORKER` (the built Worker's) name, as `cargo xtask` sets them; patient as in production.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        let folder = |name: &str| {
+            env::var_os(name).map(PathBuf::from).with_context(|| {
+                format!("{name} is not set: `cargo xtask test` and `cargo xtask cloud` set it")
+            })
+        };
+        let programs = folder("STREAMIO_LAMBDAS")?;
+        for name in FUNCTIONS.into_iter().chain([WORKER]) {
+            if !programs.join(name).is_file() {
+                bail!(
+                    "{} is not built: run `cargo build -p streamio-lambdas -p streamio-worker --all-features --bins`",
+                    programs.join(name).display()
+                );
+            }
+        }
+        Ok(Self {
+            folder: None,
+            programs,
+            edge_worker: folder("STREAMIO_EDGE_WORKER")?,
+            journal: Journal::Queue,
+            port: 0,
+            policy: json!({}),
+            give_up_after: Duration::from_mins(10),
+            sweep_every: Duration::from_secs(1),
+            ffmpeg: None,
+            stop_timeout: Duration::from_secs(30),
+        })
+    }
+
+    /// The same with little patience: what takes minutes in production takes seconds.
+    #[must_use]
+    pub fn hasty(mut self) -> Self {
+        // A worker reports at least every 15 seconds.
+        self.policy = json!({
+            "retryPause": 0.5,
+            "relaunchAfter": 2,
+            "silence": 30,
+            "publishWithin": 5,
+            "grantGrace": 1,
+        });
+        self.give_up_after = Duration::from_secs(20);
+        self.stop_timeout = Duration::from_secs(10);
+        self
+    }
+
+    /// The same with another value of one field of the policy.
+    #[must_use]
+    pub fn with_policy(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.policy[field] = value.into();
+        self
+    }
+}

@@ -1,0 +1,138 @@
+//! What each program is told: exactly what its part of the infrastructure would tell it, and nothing more.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::config::{CloudConfig, FUNCTIONS, WORKER};
+use super::{LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
+use crate::arn::REGION;
+use crate::ecs::TaskDefinition;
+use crate::kv::KvConfig;
+use crate::lambda::FunctionConfig;
+use crate::s3::AccessKey;
+
+pub(super) const CLUSTER: &str = "streamio";
+const FAMILY: &str = "streamio-worker";
+const CONTAINER: &str = "worker";
+
+/// Where the emulated services are.
+pub(super) struct Endpoints<'a> {
+    pub(super) dynamo: &'a str,
+    pub(super) kinesis: &'a str,
+    pub(super) s3: &'a str,
+    pub(super) kv: &'a str,
+}
+
+/// What a function needs to know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Ledger,
+    Views,
+    Policy,
+    GiveUp,
+    Ecs,
+    S3,
+    Kv,
+}
+
+fn needs(function: &str) -> &'static [Needs] {
+    use Needs::{Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
+    match function {
+        "uploads" => &[Ledger, Views, Policy, GiveUp],
+        "intake" => &[Ledger, Views, GiveUp],
+        "react" => &[Ledger, Views, Policy, GiveUp, Ecs, S3],
+        "views" => &[Ledger, Views, Policy, GiveUp, Kv],
+        "tasks" => &[Ledger, Views, GiveUp],
+        "sweep" => &[Ledger, Views, Policy, Ecs, S3],
+        _ => &[Ledger, Views, Policy],
+    }
+}
+
+/// All seven.
+pub(super) fn all(
+    config: &CloudConfig,
+    endpoints: &Endpoints<'_>,
+    ecs: &str,
+    kv: &KvConfig,
+    scratch: &Path,
+) -> Vec<FunctionConfig> {
+    let variables = |need: Needs| -> Vec<(&'static str, String)> {
+        let text = |text: &str| text.to_owned();
+        match need {
+            Needs::Ledger => vec![
+                ("STREAMIO_LEDGER_TABLE", text(LEDGER_TABLE)),
+                ("AWS_ENDPOINT_URL_DYNAMODB", text(endpoints.dynamo)),
+            ],
+            Needs::Views => vec![("STREAMIO_VIEWS_TABLE", text(VIEWS_TABLE))],
+            Needs::Policy => vec![
+                ("STREAMIO_RAW_BUCKET", text(RAW_BUCKET)),
+                ("STREAMIO_PROCESSED_BUCKET", text(PROCESSED_BUCKET)),
+                ("STREAMIO_POLICY", config.policy.to_string()),
+            ],
+            Needs::GiveUp => vec![("STREAMIO_GIVE_UP_AFTER", config.give_up_after.as_secs().to_string())],
+            Needs::Ecs => vec![
+                ("AWS_ENDPOINT_URL_ECS", text(ecs)),
+                ("STREAMIO_ECS_CLUSTER", text(CLUSTER)),
+                ("STREAMIO_ECS_TASK_DEFINITION", text(FAMILY)),
+                ("STREAMIO_ECS_CONTAINER", text(CONTAINER)),
+                ("STREAMIO_ECS_SUBNETS", text("subnet-0a,subnet-0b")),
+                ("STREAMIO_ECS_SECURITY_GROUPS", text("sg-0a")),
+            ],
+            Needs::S3 => vec![
+                ("AWS_ENDPOINT_URL_S3", text(endpoints.s3)),
+                ("STREAMIO_S3_PATH_STYLE", text("1")),
+            ],
+            Needs::Kv => vec![
+                ("STREAMIO_KV_ACCOUNT_ID", kv.account_id.clone()),
+                ("STREAMIO_KV_NAMESPACE_ID", kv.namespace_id.clone()),
+                ("STREAMIO_KV_API_TOKEN", kv.api_token.clone()),
+                ("STREAMIO_KV_ENDPOINT", text(endpoints.kv)),
+            ],
+        }
+    };
+    FUNCTIONS
+        .into_iter()
+        .map(|name| {
+            let environment = needs(name).iter().copied().flat_map(variables);
+            let environment = environment.chain([("TMPDIR", scratch.display().to_string())]);
+            FunctionConfig {
+                environment: environment.map(|(name, value)| (name.to_owned(), value)).collect(),
+                timeout: Duration::from_secs(30),
+                // A sweep at a time is enough.
+                concurrency: if name == "sweep" { 1 } else { 10 },
+                ..FunctionConfig::new(name, config.programs.join(name))
+            }
+        })
+        .collect()
+}
+
+/// The worker's.
+pub(super) fn worker_definition(
+    config: &CloudConfig,
+    endpoints: &Endpoints<'_>,
+    role: &AccessKey,
+    scratch: &Path,
+) -> TaskDefinition {
+    let mut environment = vec![
+        ("STREAMIO_LOG", format!("dynamodb:{LEDGER_TABLE}")),
+        ("STREAMIO_S3_ENDPOINT", endpoints.s3.to_owned()),
+        ("STREAMIO_S3_REGION", REGION.to_owned()),
+        ("STREAMIO_S3_PATH_STYLE", "1".to_owned()),
+        ("STREAMIO_SCRATCH", scratch.display().to_string()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", role.id.clone()),
+        ("AWS_SECRET_ACCESS_KEY", role.secret.clone()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamo.to_owned()),
+        ("AWS_ENDPOINT_URL_KINESIS", endpoints.kinesis.to_owned()),
+    ];
+    if let Some(ffmpeg) = &config.ffmpeg {
+        environment.push(("STREAMIO_FFMPEG", ffmpeg.to_string_lossy().into_owned()));
+    }
+    TaskDefinition {
+        family: FAMILY.to_owned(),
+        container: CONTAINER.to_owned(),
+        command: vec![config.programs.join(WORKER).into()],
+        environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        stop_timeout: config.stop_timeout,
+    }
+}
