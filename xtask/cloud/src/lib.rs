@@ -9,4 +9,6 @@ pub mod event_bus;
 pub mod function_url;
 pub mod lambda;
 mod request_id;
+pub mod sources;
+
 mod wall_clock;

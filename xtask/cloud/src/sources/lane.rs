@@ -1,0 +1,122 @@
+//! One lane of a shard: batches, one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::Context;
+use super::answer::{Verdict, verdict};
+use super::delivery::{Delivery, Rules, Step};
+use super::discarded::Discarded;
+use super::stream::Record;
+use crate::lambda::MAX_PAYLOAD_BYTES;
+use crate::wall_clock;
+
+/// What is around the records of an event.
+const BEGIN: &str = r#"{"Records":["#;
+const END: &str = "]}";
+
+/// Delivers what comes until nothing can come any more.
+pub(super) async fn run(context: Arc<Context>, shard: String, mut records: mpsc::Receiver<Record>) {
+    let mut batches = Batches { left_over: None };
+    while let Some(batch) = batches.next(&mut records, &context).await {
+        deliver(&context, &shard, batch).await;
+    }
+}
+
+/// Puts records together.
+struct Batches {
+    /// A record that did not fit into the batch before.
+    left_over: Option<Record>,
+}
+
+impl Batches {
+    /// The next batch, in the order of its records; `None` when there will be none.
+    async fn next(&mut self, records: &mut mpsc::Receiver<Record>, context: &Context) -> Option<Vec<Record>> {
+        let first = match self.left_over.take() {
+            Some(record) => record,
+            None => records.recv().await?,
+        };
+        let over = Instant::now() + context.config.maximum_batching_window;
+        let mut bytes = BEGIN.len() + first.json.len() + END.len();
+        let mut batch = vec![first];
+        while batch.len() < context.config.batch_size {
+            // What is there already is taken even when the window is over.
+            let record = match records.try_recv() {
+                Ok(record) => record,
+                Err(_) => match timeout_at(over, records.recv()).await {
+                    Ok(Some(record)) => record,
+                    Ok(None) | Err(_) => break,
+                },
+            };
+            bytes += 1 + record.json.len();
+            if bytes > MAX_PAYLOAD_BYTES {
+                self.left_over = Some(record);
+                break;
+            }
+            batch.push(record);
+        }
+        Some(batch)
+    }
+}
+
+async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
+    let config = &context.config;
+    let mut delivery = Delivery::new(Rules::from(config), batch);
+    let mut not_reached = 0;
+    loop {
+        context.progress.enabled().await;
+        match delivery.step(wall_clock::now()) {
+            Step::End => return,
+            Step::Discard(given_up) => {
+                let arn = context.invoke.function_arn(&config.function);
+                let discarded = Discarded::new(&given_up, &*context.source, shard, &arn, wall_clock::now());
+                tracing::error!(
+                    function.name = config.function,
+                    shard.id = shard,
+                    records = discarded.sequences.len(),
+                    condition = ?discarded.condition,
+                    "records were discarded"
+                );
+                context.progress.gave_up(shard, discarded);
+            }
+            Step::Invoke => {
+                let records = delivery.records();
+                let answer = context.invoke.invoke(&config.function, event(records)).await;
+                let mut how = verdict(&answer, records, config.report_batch_item_failures);
+                context.progress.count(|counters| match how {
+                    Verdict::NotReached => counters.throttled += 1,
+                    Verdict::Done => counters.invocations += 1,
+                    Verdict::Failed | Verdict::FailedFrom(_) => {
+                        counters.invocations += 1;
+                        counters.failures += 1;
+                    }
+                });
+                if how == Verdict::Done && context.progress.takes_redelivery() {
+                    how = Verdict::NotReached;
+                }
+                let settled = delivery.settle(how);
+                context.progress.delivered(shard, settled.done);
+                not_reached = if how == Verdict::NotReached { not_reached + 1 } else { 0 };
+                if let Some(failures) = settled.failures {
+                    let delay = delay(config.retry_delay, config.most_retry_delay, failures.max(not_reached));
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+}
+
+/// The event of a batch.
+fn event(records: &[Record]) -> Bytes {
+    let records: Vec<&str> = records.iter().map(|record| record.json.as_str()).collect();
+    Bytes::from([BEGIN, &records.join(","), END].concat())
+}
+
+/// The wait after so many failures of the same batch.
+fn delay(first: Duration, most: Duration, failures: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(most)
+}

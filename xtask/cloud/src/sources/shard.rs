@@ -1,0 +1,86 @@
+//! The reader of one shard.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::stream::{Position, Record, SourceError};
+use super::{Context, chain, lane};
+
+/// How many times the usual pause follows a read that failed.
+const FAILURE_PAUSES: u32 = 5;
+
+/// Reads a shard to its end and hands every record to the lane of its key; done when all lanes are.
+pub(super) async fn read(context: Arc<Context>, shard: String, position: Position) {
+    let lanes = TaskTracker::new();
+    let senders: Vec<mpsc::Sender<Record>> = (0..context.config.parallelization_factor.max(1))
+        .map(|_| {
+            // A lane that fails for long holds the reader, not the memory.
+            let (sender, records) = mpsc::channel(context.config.batch_size.max(1) * 2);
+            let lane = lane::run(Arc::clone(&context), shard.clone(), records);
+            lanes.spawn(context.stop.clone().run_until_cancelled_owned(lane));
+            sender
+        })
+        .collect();
+    lanes.close();
+    read_to_end(&context, &shard, position, &senders).await;
+    drop(senders);
+    lanes.wait().await;
+    context.progress.done(&shard);
+}
+
+async fn read_to_end(context: &Context, shard: &str, mut position: Position, lanes: &[mpsc::Sender<Record>]) {
+    let mut iterator = None;
+    loop {
+        let begun = Instant::now();
+        let page = match iterator.take() {
+            Some(iterator) => context.source.records(shard, iterator, context.config.batch_size).await,
+            None => match context.source.iterator(shard, &position).await {
+                Ok(found) => {
+                    iterator = Some(found);
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(SourceError::ExpiredIterator) => continue,
+            Err(error) => {
+                tracing::warn!(shard.id = shard, error = %chain(&error), "a shard could not be read");
+                if matches!(error, SourceError::Trimmed) {
+                    position = Position::TrimHorizon;
+                }
+                tokio::time::sleep(context.config.poll * FAILURE_PAUSES).await;
+                continue;
+            }
+        };
+        let is_empty = page.records.is_empty();
+        context.progress.read(shard, page.records.len());
+        for record in page.records {
+            position = Position::After(record.sequence.clone());
+            let lane = &lanes[lane_of(&record.key, lanes.len())];
+            if lane.send(record).await.is_err() {
+                // The mapping is ending: its lanes are gone.
+                return;
+            }
+        }
+        let Some(next) = page.next else { return };
+        iterator = Some(next);
+        if is_empty && !page.is_behind {
+            context.progress.found_nothing(shard, begun);
+            tokio::time::sleep(context.config.poll).await;
+        }
+    }
+}
+
+/// The lane of a key among so many, always the same.
+fn lane_of(key: &str, lanes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let lane = hasher.finish() % u64::try_from(lanes).unwrap_or(1);
+    usize::try_from(lane).unwrap_or(0)
+}
