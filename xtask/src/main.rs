@@ -5,6 +5,7 @@
 
 mod bench;
 mod clock;
+mod cloud;
 mod demo;
 mod edge;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
     Demo(demo::Args),
     Bench(bench::Args),
     #[command(subcommand)]
+    Cloud(cloud::Command),
+    #[command(subcommand)]
     Edge(edge::Command),
     Tools(tools::Args),
     Clips(tools::clips::Args),
@@ -66,6 +69,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Demo(args) => demo::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Cloud(command) => cloud::run(&workspace, &command),
         Command::Edge(command) => edge::run(&workspace, &command),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),

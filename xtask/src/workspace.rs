@@ -33,6 +33,12 @@ impl Workspace {
         )?;
         Ok(Self { root, cache, shell })
     }
+
+    /// Where cargo builds to.
+    pub(crate) fn target(&self) -> PathBuf {
+        env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| self.root.join("target"), |folder| self.root.join(folder))
+    }
 }
 
 /// The XDG base directory rule: a relative `XDG_CACHE_HOME` is to be ignored.

@@ -10,8 +10,8 @@ use streamio_local::s3::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::request_id::random_hex;
 use crate::http_listener;
+use crate::request_id::random_hex;
 use crate::wall_clock;
 
 /// The key pair with which playback URLs are signed.
@@ -59,7 +59,8 @@ impl Cdn {
         let config = CdnConfig::new(BaseUrl::parse(&url)?, TrustedKeys::from_pem(public)?);
         let origin = StoreOrigin::new(store.clone(), bucket);
         let stop = CancellationToken::new();
-        let serving = serve(listener, origin, config, Arc::new(wall_clock::now), stop.clone().cancelled_owned());
+        let serving =
+            serve(listener, origin, config, Arc::new(wall_clock::now), stop.clone().cancelled_owned());
         let served = tokio::spawn(async move { told(serving.await) });
         Ok(Self { url, stop, served })
     }

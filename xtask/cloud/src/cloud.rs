@@ -354,11 +354,7 @@ impl Cloud {
         }
         // Workers tell the log of their interruption.
         self.ecs.stop().await;
-        tokio::join!(
-            self.mappings.intake.stop(),
-            self.mappings.react.stop(),
-            self.mappings.views.stop()
-        );
+        tokio::join!(self.mappings.intake.stop(), self.mappings.react.stop(), self.mappings.views.stop());
         self.functions.stop().await;
         drop((self.home, self.kv, self.ecs_proxy));
         self.cdn.stop().await;

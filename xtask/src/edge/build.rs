@@ -117,9 +117,7 @@ pub(super) fn module(workspace: &Workspace, features: &str) -> Result<PathBuf> {
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags(workspace))
         // As the glue of the `worker` crate wants it; without, the crates would be built twice.
         .env("WASM_BINDGEN_USE_JS_SYS", "1"))?;
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace.root.join("target"), |folder| workspace.root.join(folder));
-    Ok(target.join("wasm32-unknown-unknown/wasm/streamio_edge.wasm"))
+    Ok(workspace.target().join("wasm32-unknown-unknown/wasm/streamio_edge.wasm"))
 }
 
 /// Vector instructions for the hashes, and no paths of this machine in what a panic says.

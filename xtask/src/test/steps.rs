@@ -12,6 +12,7 @@ use xshell::cmd;
 
 use super::advisories;
 use super::report::Outcome;
+use crate::cloud;
 use crate::edge;
 use crate::process::{capture, run};
 use crate::rules;
@@ -136,10 +137,13 @@ fn worker(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
 
 fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
+    // The emulated cloud runs the programs themselves.
+    run(cmd!(shell, "{cargo} build --workspace --all-features --bins"))?;
     passed(
         cmd!(shell, "{cargo} test --workspace --all-features --lib --bins --tests --no-fail-fast")
             .envs(tools.environment()?)
             .env("STREAMIO_EDGE_WORKER", built_worker(workspace)?)
+            .env("STREAMIO_LAMBDAS", cloud::programs(workspace))
             // A snapshot that differs is a failure here, not a file to look at later.
             .env("INSTA_UPDATE", "no"),
     )

@@ -78,10 +78,9 @@ pub(super) fn all(
                 ("STREAMIO_ECS_SUBNETS", text("subnet-0a,subnet-0b")),
                 ("STREAMIO_ECS_SECURITY_GROUPS", text("sg-0a")),
             ],
-            Needs::S3 => vec![
-                ("AWS_ENDPOINT_URL_S3", text(endpoints.s3)),
-                ("STREAMIO_S3_PATH_STYLE", text("1")),
-            ],
+            Needs::S3 => {
+                vec![("AWS_ENDPOINT_URL_S3", text(endpoints.s3)), ("STREAMIO_S3_PATH_STYLE", text("1"))]
+            }
             Needs::Kv => vec![
                 ("STREAMIO_KV_ACCOUNT_ID", kv.account_id.clone()),
                 ("STREAMIO_KV_NAMESPACE_ID", kv.namespace_id.clone()),

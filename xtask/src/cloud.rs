@@ -1,0 +1,72 @@
+//! `cargo xtask cloud`: the emulated cloud, with everything built that it runs.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+use xshell::cmd;
+
+use crate::edge::{self, Kind};
+use crate::process::run as run_child;
+use crate::tools::{Tool, Tools};
+use crate::workspace::Workspace;
+
+/// Run the whole product on an emulated cloud: its real programs, with DynamoDB, Kinesis, S3, ECS, Lambda and workerd
+/// on this machine.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start it with a project, print its addresses and the project's key, and run it until Ctrl-C
+    Up(Up),
+    /// Send videos through it while everything that may fail does
+    Test(Test),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Up {
+    /// Port of the API on 127.0.0.1; 0: any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 8788)]
+    port: u16,
+    /// Be as impatient as the tests are: what takes minutes in production takes seconds
+    #[arg(long)]
+    hasty: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Test {
+    /// Run only tests whose names contain this
+    filter: Option<String>,
+}
+
+/// Runs one of them.
+pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
+    let tools = Tools::new(workspace);
+    tools.ensure(&[Tool::Ffmpeg, Tool::NpmPackages, Tool::Dynoxide])?;
+    let edge_worker = edge::build(workspace, &tools, Kind::Worker)?;
+    let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    run_child(cmd!(
+        shell,
+        "{cargo} build -p streamio-lambdas -p streamio-worker -p streamio-cloud --all-features --bins"
+    ))?;
+    let child = match command {
+        Command::Up(Up { port, hasty }) => {
+            let program = programs(workspace).join("streamio-cloud");
+            let port = port.to_string();
+            cmd!(shell, "{program} up --port {port}").args(hasty.then_some("--hasty"))
+        }
+        Command::Test(Test { filter }) => {
+            cmd!(shell, "{cargo} test -p streamio-cloud --all-features --test scenarios").args(filter)
+        }
+    };
+    run_child(
+        child
+            .envs(tools.environment()?)
+            .env("STREAMIO_EDGE_WORKER", edge_worker)
+            .env("STREAMIO_LAMBDAS", programs(workspace)),
+    )
+}
+
+/// The folder of the programs that are built for tests.
+pub(crate) fn programs(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("debug")
+}
