@@ -1,0 +1,32 @@
+//! Videos go through the emulated cloud, from the grant at the edge to the last frame from the CDN, while everything that
+//! may fail does. Whatever happens, [`verdict`] holds at the end.
+//!
+//! What AWS guarantees, what is done about the rest, and which test shows it stands in the documentation of
+//! `streamio-lambdas`.
+
+#[path = "scenarios/clip.rs"]
+mod clip;
+#[path = "scenarios/functions.rs"]
+mod functions;
+#[path = "scenarios/grants.rs"]
+mod grants;
+#[path = "scenarios/launches.rs"]
+mod launches;
+#[path = "scenarios/ledger.rs"]
+mod ledger;
+#[path = "scenarios/life.rs"]
+mod life;
+#[path = "scenarios/play.rs"]
+mod play;
+#[path = "scenarios/poison.rs"]
+mod poison;
+#[path = "scenarios/processes.rs"]
+mod processes;
+#[path = "scenarios/uploads.rs"]
+mod uploads;
+#[path = "scenarios/verdict.rs"]
+mod verdict;
+#[path = "scenarios/workers.rs"]
+mod workers;
+#[path = "scenarios/world.rs"]
+mod world;
