@@ -143,3 +143,100 @@ async fn send(stdin: &mut ChildStdin, line: &Value) -> io::Result<()> {
     stdin.write_all(format!("{line}\n").as_bytes()).await?;
     stdin.flush().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use aws_sdk_kinesis::types::ShardIteratorType;
+    use streamio_events::api_key::ApiKey;
+    use streamio_events::emulators::LocalKinesis;
+    use streamio_events::event::Scope;
+    use streamio_events::tenant::Tenant;
+    use streamio_local::workerd::WorkerJournal;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::cdn::PlaybackKey;
+    use crate::fault_proxy::{Fault, FaultProxy, Service};
+
+    /// A tenant that is replicated is known, and its grant goes over the queue to Kinesis, also when that refuses at first.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_tenant_comes_to_the_edge_and_its_grant_to_the_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let built =
+            PathBuf::from(env::var_os("STREAMIO_EDGE_WORKER").expect("STREAMIO_EDGE_WORKER is not set"));
+        let kinesis = tokio::task::spawn_blocking(LocalKinesis::start).await.unwrap().unwrap();
+        let client = kinesis.client();
+        client.create_stream().stream_name("facts").shard_count(1).send().await.unwrap();
+        let proxy = FaultProxy::start(Service::Kinesis, &kinesis.endpoint()).await.unwrap();
+        let throttled = proxy.fault("PutRecords", "", 1, Fault::Throttle);
+        let playback = PlaybackKey::generate();
+        let texts = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            // Nobody is there.
+            ("HOME_URL", "http://127.0.0.1:9"),
+            ("KINESIS_ENDPOINT", proxy.endpoint()),
+            ("KINESIS_STREAM", "facts"),
+            ("S3_ENDPOINT", "http://127.0.0.1:9"),
+            ("S3_RAW_BUCKET", "raw"),
+            ("S3_ADDRESS_STYLE", "path"),
+            ("S3_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("S3_SECRET_ACCESS_KEY", "secret"),
+            ("CDN_BASE_URL", "http://127.0.0.1:9"),
+            ("CDN_KEY_PAIR_ID", &playback.id),
+            ("CDN_PRIVATE_KEY", &playback.private_pem),
+            ("JOURNAL", "queue"),
+        ];
+        let config = WorkerEdgeConfig {
+            program: WorkerdConfig::find(&built, WorkerJournal::Queue).unwrap(),
+            port: 0,
+            texts: texts.map(|(name, text)| (name, text.to_owned())).into(),
+            scratch: folder.path().join("scratch"),
+            log: folder.path().join("edge.log"),
+        };
+        let (to, tenants) = mpsc::unbounded_channel();
+        let edge = WorkerEdge::start(config, tenants).await.unwrap();
+        let api_key = ApiKey::generate("live", [7; 32]).unwrap();
+        let tenant = Tenant {
+            project_id: "acme".parse().unwrap(),
+            key_id: api_key.hash().key_id(),
+            scopes: vec![Scope::Upload],
+            expires_at: None,
+            revoked: false,
+            suspended: false,
+            version: 1,
+        };
+        let name = Tenant::stored_name(&api_key.hash());
+        to.send([(name, tenant.to_stored())].into()).unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let begun = Instant::now();
+        let grant: Value = loop {
+            let request =
+                http.post(format!("{}/upload-url", edge.url())).header("x-api-key", api_key.reveal());
+            let answer = request.json(&json!({ "filename": "clip.mp4" })).send().await.unwrap();
+            if answer.status().is_success() {
+                break answer.json().await.unwrap();
+            }
+            // Until it has come, the edge asks a home region that does not answer.
+            assert!(begun.elapsed() < PATIENCE, "{}", answer.status());
+            sleep(Duration::from_millis(50)).await;
+        };
+        let iterator = client.get_shard_iterator().stream_name("facts").shard_id("shardId-000000000000");
+        let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
+        let record = loop {
+            let records =
+                client.get_records().set_shard_iterator(iterator.shard_iterator.clone()).send().await;
+            if let Some(record) = records.unwrap().records().first() {
+                break String::from_utf8(record.data().as_ref().to_vec()).unwrap();
+            }
+            assert!(begun.elapsed() < PATIENCE, "no record comes");
+            sleep(Duration::from_millis(50)).await;
+        };
+        assert!(record.contains(grant["grantId"].as_str().unwrap()), "{record}");
+        assert_eq!(throttled.times(), 1);
+        edge.stop().await.unwrap();
+    }
+}
