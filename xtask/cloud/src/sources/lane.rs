@@ -1,5 +1,6 @@
 //! One lane of a shard: batches, one after the other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Context;
 use super::answer::{Verdict, verdict};
+use super::configuration::MappingConfig;
 use super::delivery::{Delivery, Rules, Step};
 use super::discarded::Discarded;
 use super::stream::Record;
@@ -20,46 +22,51 @@ const BEGIN: &str = r#"{"Records":["#;
 const END: &str = "]}";
 
 /// Delivers what comes until nothing can come any more.
-pub(super) async fn run(context: Arc<Context>, shard: String, mut records: mpsc::Receiver<Record>) {
-    let mut batches = Batches { left_over: None };
-    while let Some(batch) = batches.next(&mut records, &context).await {
+pub(super) async fn run(context: Arc<Context>, shard: String, records: mpsc::Receiver<Vec<Record>>) {
+    let mut batches = Batches { records, ready: VecDeque::new() };
+    while let Some(batch) = batches.next(&context.config).await {
         deliver(&context, &shard, batch).await;
     }
 }
 
 /// Puts records together.
 struct Batches {
-    /// A record that did not fit into the batch before.
-    left_over: Option<Record>,
+    records: mpsc::Receiver<Vec<Record>>,
+    /// Read, and in no batch.
+    ready: VecDeque<Record>,
 }
 
 impl Batches {
     /// The next batch, in the order of its records; `None` when there will be none.
-    async fn next(&mut self, records: &mut mpsc::Receiver<Record>, context: &Context) -> Option<Vec<Record>> {
-        let first = match self.left_over.take() {
-            Some(record) => record,
-            None => records.recv().await?,
-        };
-        let over = Instant::now() + context.config.maximum_batching_window;
-        let mut bytes = BEGIN.len() + first.json.len() + END.len();
-        let mut batch = vec![first];
-        while batch.len() < context.config.batch_size {
+    async fn next(&mut self, config: &MappingConfig) -> Option<Vec<Record>> {
+        while self.ready.is_empty() {
+            self.ready.extend(self.records.recv().await?);
+        }
+        let over = Instant::now() + config.maximum_batching_window;
+        let mut bytes = BEGIN.len() + END.len();
+        let mut batch = Vec::new();
+        loop {
+            while let Some(record) = self.ready.front() {
+                bytes += 1 + record.json.len();
+                // One alone is tried, whatever its size.
+                if !batch.is_empty() && (batch.len() >= config.batch_size || bytes > MAX_PAYLOAD_BYTES) {
+                    return Some(batch);
+                }
+                batch.extend(self.ready.pop_front());
+            }
+            if batch.len() >= config.batch_size {
+                return Some(batch);
+            }
             // What is there already is taken even when the window is over.
-            let record = match records.try_recv() {
-                Ok(record) => record,
-                Err(_) => match timeout_at(over, records.recv()).await {
-                    Ok(Some(record)) => record,
-                    Ok(None) | Err(_) => break,
+            let more = match self.records.try_recv() {
+                Ok(records) => records,
+                Err(_) => match timeout_at(over, self.records.recv()).await {
+                    Ok(Some(records)) => records,
+                    Ok(None) | Err(_) => return Some(batch),
                 },
             };
-            bytes += 1 + record.json.len();
-            if bytes > MAX_PAYLOAD_BYTES {
-                self.left_over = Some(record);
-                break;
-            }
-            batch.push(record);
+            self.ready.extend(more);
         }
-        Some(batch)
     }
 }
 

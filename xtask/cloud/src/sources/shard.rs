@@ -12,14 +12,16 @@ use super::{Context, chain, lane};
 
 /// How many times the usual pause follows a read that failed.
 const FAILURE_PAUSES: u32 = 5;
+/// How many reads a lane may be behind before the reader waits for it.
+const PAGES: usize = 2;
 
 /// Reads a shard to its end and hands every record to the lane of its key; done when all lanes are.
 pub(super) async fn read(context: Arc<Context>, shard: String, position: Position) {
     let lanes = TaskTracker::new();
-    let senders: Vec<mpsc::Sender<Record>> = (0..context.config.parallelization_factor.max(1))
+    let senders: Vec<mpsc::Sender<Vec<Record>>> = (0..context.config.parallelization_factor.max(1))
         .map(|_| {
             // A lane that fails for long holds the reader, not the memory.
-            let (sender, records) = mpsc::channel(context.config.batch_size.max(1) * 2);
+            let (sender, records) = mpsc::channel(PAGES);
             let lane = lane::run(Arc::clone(&context), shard.clone(), records);
             lanes.spawn(context.stop.clone().run_until_cancelled_owned(lane));
             sender
@@ -32,12 +34,18 @@ pub(super) async fn read(context: Arc<Context>, shard: String, position: Positio
     context.progress.done(&shard);
 }
 
-async fn read_to_end(context: &Context, shard: &str, mut position: Position, lanes: &[mpsc::Sender<Record>]) {
+async fn read_to_end(
+    context: &Context,
+    shard: &str,
+    mut position: Position,
+    lanes: &[mpsc::Sender<Vec<Record>>],
+) {
+    let limit = context.config.batch_size.max(1) * lanes.len();
     let mut iterator = None;
     loop {
         let begun = Instant::now();
         let page = match iterator.take() {
-            Some(iterator) => context.source.records(shard, iterator, context.config.batch_size).await,
+            Some(iterator) => context.source.records(shard, iterator, limit).await,
             None => match context.source.iterator(shard, &position).await {
                 Ok(found) => {
                     iterator = Some(found);
@@ -60,10 +68,15 @@ async fn read_to_end(context: &Context, shard: &str, mut position: Position, lan
         };
         let is_empty = page.records.is_empty();
         context.progress.read(shard, page.records.len());
+        if let Some(last) = page.records.last() {
+            position = Position::After(last.sequence.clone());
+        }
+        let mut of_lane = vec![Vec::new(); lanes.len()];
         for record in page.records {
-            position = Position::After(record.sequence.clone());
-            let lane = &lanes[lane_of(&record.key, lanes.len())];
-            if lane.send(record).await.is_err() {
+            of_lane[lane_of(&record.key, lanes.len())].push(record);
+        }
+        for (lane, records) in lanes.iter().zip(of_lane).filter(|(_, records)| !records.is_empty()) {
+            if lane.send(records).await.is_err() {
                 // The mapping is ending: its lanes are gone.
                 return;
             }

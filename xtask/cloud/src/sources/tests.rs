@@ -1,4 +1,10 @@
-//! Tests of the rules, with scripted functions on streams in memory.
+//! Tests of the rules, with scripted functions on streams in memory, and of the readers on the emulations.
+
+mod delivering;
+mod emulations;
+mod laws;
+mod mapping;
+mod memory;
 
 use streamio_events::timestamp::Timestamp;
 
