@@ -133,7 +133,7 @@ impl EventBus {
     pub fn put(&self, event: Event) -> String {
         let Event { source, detail_type, resources, detail } = event;
         let id = request_id();
-        self.put_envelope(self.envelope(&id, &source, &detail_type, &resources, detail));
+        self.put_envelope(self.envelope(&id, &source, &detail_type, &resources, &detail));
         id
     }
 
@@ -180,7 +180,7 @@ impl EventBus {
     pub fn run_schedule(&self, name: &str, function: &str) {
         let Shared { region, account_id, queue, .. } = &*self.shared;
         let rule = format!("arn:aws:events:{region}:{account_id}:rule/{name}");
-        let event = self.envelope(&request_id(), "aws.events", "Scheduled Event", &[rule], json!({}));
+        let event = self.envelope(&request_id(), "aws.events", "Scheduled Event", &[rule], &json!({}));
         queue.send(function, event, Duration::ZERO);
     }
 
@@ -190,7 +190,7 @@ impl EventBus {
         source: &str,
         detail_type: &str,
         resources: &[String],
-        detail: Value,
+        detail: &Value,
     ) -> Value {
         let now = wall_clock::now().to_string();
         json!({

@@ -13,7 +13,7 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 //!
 //! What is not shown: memory is stated and not limited; the file system and the network are this machine's; processes are
-//! not frozen between invocations; there are no extensions, layers, versions, SnapStart or streamed answers (they are
+//! not frozen between invocations; there are no extensions, layers, versions, snapshots or streamed answers (they are
 //! collected and answered whole); no permission is checked.
 
 mod asynchronous;

@@ -52,7 +52,7 @@ async fn world(answers: impl IntoIterator<Item = Result<Bytes, InvokeError>>) ->
 
 /// A request to `/home` signed for `service`.
 fn signed(url: &str, service: &str, content_type: &str, body: &[u8]) -> reqwest::RequestBuilder {
-    let signer = Signer::new(credentials(), "us-east-1", service).unwrap();
+    let edge = Signer::new(credentials(), "us-east-1", service).unwrap();
     let parts = RequestParts {
         method: &http::Method::POST,
         origin: url,
@@ -60,7 +60,7 @@ fn signed(url: &str, service: &str, content_type: &str, body: &[u8]) -> reqwest:
         query: &[],
         headers: &[("content-type".into(), content_type.into())],
     };
-    let signed = signer.sign(&parts, Payload::Bytes(body), wall_clock::now().unix_seconds()).unwrap();
+    let signed = edge.sign(&parts, Payload::Bytes(body), wall_clock::now().unix_seconds()).unwrap();
     let request = reqwest::Client::new().post(format!("{url}/home")).body(body.to_vec());
     request.header("content-type", content_type).header("cookie", "a=1; b=2").headers(signed.headers)
 }

@@ -118,10 +118,7 @@ impl AsyncInvoker {
         let begun = Instant::now();
         let (mut attempts, mut throttles) = (0, 0_u32);
         loop {
-            let error = match self.invoke.invoke(&function, payload.clone()).await {
-                Ok(_) => return,
-                Err(error) => error,
-            };
+            let Err(error) = self.invoke.invoke(&function, payload.clone()).await else { return };
             let (delay, condition) = if error.has_reached_function() {
                 attempts += 1;
                 let is_over = attempts > self.config.maximum_retry_attempts;

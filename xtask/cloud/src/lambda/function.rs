@@ -57,7 +57,7 @@ impl Function {
         let duration_ms = begun.elapsed().as_millis();
         match &answer {
             Ok(_) => {
-                tracing::debug!(function.name = self.config.name, duration_ms, "a function has answered")
+                tracing::debug!(function.name = self.config.name, duration_ms, "a function has answered");
             }
             Err(error) => {
                 tracing::warn!(function.name = self.config.name, duration_ms, error = %error, "a function failed");

@@ -143,12 +143,11 @@ async fn response(
     Path(request_id): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let (outcome, status) = match body {
-        Ok(body) => (Ok(body), StatusCode::ACCEPTED),
-        Err(_) => {
-            let text = format!("the answer is larger than {MAX_PAYLOAD_BYTES} bytes, or was cut off");
-            (Err(FunctionError::new("Function.ResponseSizeTooLarge", text)), StatusCode::PAYLOAD_TOO_LARGE)
-        }
+    let (outcome, status) = if let Ok(body) = body {
+        (Ok(body), StatusCode::ACCEPTED)
+    } else {
+        let text = format!("the answer is larger than {MAX_PAYLOAD_BYTES} bytes, or was cut off");
+        (Err(FunctionError::new("Function.ResponseSizeTooLarge", text)), StatusCode::PAYLOAD_TOO_LARGE)
     };
     end(&shared, request_id, outcome, status).await
 }

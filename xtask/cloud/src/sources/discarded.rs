@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use streamio_events::timestamp::Timestamp;
 
 use super::delivery::GivenUp;
-use super::stream::{Kind, StreamSource};
+use super::stream::{Kind, Record, StreamSource};
 use crate::request_id::request_id;
 
 /// Why records were given up.
@@ -48,8 +48,8 @@ impl Discarded {
         now: Timestamp,
     ) -> Self {
         let sequences: Vec<String> = given_up.records.iter().map(|record| record.sequence.clone()).collect();
-        let arrived = given_up.records.iter().map(|record| record.arrived.to_string());
-        let (first, last) = (arrived.clone().next(), arrived.last());
+        let arrived = |record: Option<&Record>| record.map(|record| record.arrived.to_string());
+        let (first, last) = (arrived(given_up.records.first()), arrived(given_up.records.last()));
         let mut document = json!({
             "requestContext": {
                 "requestId": request_id(),

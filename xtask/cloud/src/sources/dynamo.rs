@@ -7,7 +7,9 @@ use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::SdkError;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsError;
 use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorError;
-use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as StreamRecord, ShardIteratorType};
+use aws_sdk_dynamodbstreams::types::{
+    AttributeValue, OperationType, Record as StreamRecord, ShardIteratorType,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -53,7 +55,7 @@ impl DynamoSource {
         let key = dynamodb.get("Keys").map(ToString::to_string).unwrap_or_default();
         let mut json = json!({
             "eventID": record.event_id.unwrap_or_else(random_hex::<16>),
-            "eventName": record.event_name.as_ref().map(|name| name.as_str()),
+            "eventName": record.event_name.as_ref().map(OperationType::as_str),
             "eventVersion": record.event_version.as_deref().unwrap_or("1.1"),
             "eventSource": "aws:dynamodb",
             "awsRegion": region(&self.arn),
