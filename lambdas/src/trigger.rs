@@ -5,7 +5,7 @@
 
 pub mod function_url;
 pub mod kinesis;
-//pub mod ledger_stream;
+pub mod ledger_stream;
 
 use serde_json::Value;
 

@@ -32,8 +32,9 @@ pub struct Reply {
 /// Reads a request.
 pub fn read(event: Value) -> Result<Request, UnexpectedEvent> {
     let unexpected = |found: String| UnexpectedEvent { expected: EXPECTED, found };
-    let request: LambdaFunctionUrlRequest = serde_json::from_value(event)
-        .map_err(|error| unexpected(format!("it is not one of payload format 2.0 ({:?})", error.classify())))?;
+    let request: LambdaFunctionUrlRequest = serde_json::from_value(event).map_err(|error| {
+        unexpected(format!("it is not one of payload format 2.0 ({:?})", error.classify()))
+    })?;
     if request.version.as_deref() != Some("2.0") {
         return Err(unexpected("its version is not 2.0".to_owned()));
     }
