@@ -13,6 +13,7 @@ pub mod aws;
 pub mod cleanup;
 pub mod dead_letter;
 pub mod directory;
+pub mod home;
 pub mod intake;
 pub mod launcher;
 pub mod project_feed;

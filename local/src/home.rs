@@ -11,8 +11,7 @@
 //! machine's clock; anything else is answered 403 with the reason. Within these minutes the same request may be repeated
 //! by whoever saw it; nothing is done twice by that, because what is written has an id.
 
-mod calls;
-pub mod signature;
+mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -30,15 +29,17 @@ use streamio_events::home::{HomeError, HomeReply, MAX_CALL_BYTES, PATH};
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
+use streamio_lambdas::home::{HomePorts, HomeRegion};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
-pub(crate) use self::calls::HomePorts;
 use self::signature::Verifier;
 use crate::clock;
 use crate::http_server::{self, DRAIN};
 use crate::intake::{self, Intake};
+use crate::project_feed::LogFeed;
+use crate::tenants::LogDirectory;
 use crate::view_store::SqliteViewStore;
 
 /// How long a request may take, its body included.
@@ -47,7 +48,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// What the home region answers from.
 pub(crate) struct HomeState {
     /// For the calls.
-    pub(crate) ports: HomePorts,
+    pub(crate) region: Arc<HomeRegion>,
     /// For the facts.
     pub(crate) intake: Intake,
     /// The time.
@@ -55,14 +56,23 @@ pub(crate) struct HomeState {
 }
 
 impl HomeState {
-    /// Everything on one log and the views of it.
-    pub(crate) fn on_log(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Self {
-        Self {
-            ports: HomePorts::on_log(log, store, policy),
-            intake: Intake::new(Arc::new(log.clone()), clock::now()),
-            clock: Arc::new(clock::now),
-        }
+    /// Facts for the log of a home region.
+    pub(crate) fn new(region: Arc<HomeRegion>, log: &SqliteLog) -> Self {
+        let intake = Intake::new(Arc::new(log.clone()), clock::now());
+        Self { region, intake, clock: Arc::new(clock::now) }
     }
+}
+
+/// The home region on one log and the views of it.
+pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Arc<HomeRegion> {
+    let log = log.clone();
+    Arc::new(HomeRegion::new(HomePorts {
+        views: Arc::new(store),
+        feed: Arc::new(LogFeed(log.clone())),
+        tenants: Arc::new(LogDirectory::new(log.clone())),
+        log: Arc::new(log),
+        policy,
+    }))
 }
 
 /// Whose signatures are accepted. Several credentials, so that one can be changed while the other is in use.
@@ -136,8 +146,8 @@ async fn exchange(home: &Home, request: Request<Incoming>) -> Response<Bytes> {
         };
     }
     if is_call {
-        let (status, json) = calls::answer(&home.state.ports, &body, (home.state.clock)()).await;
-        json_response(status, json)
+        let (status, json) = home.state.region.answer(&body, (home.state.clock)()).await;
+        json_response(StatusCode::from_u16(status).expect("a status of HTTP"), json)
     } else {
         home.state.intake.answer(&head, &body).await
     }

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::data_dir::{DataDir, DataDirLock};
-use crate::edge_ports::{HttpOutbound, LogCommands, LogDirectory, LogJournal, LogViews};
+use crate::edge_ports::{AtHome, HttpOutbound};
 use crate::home::{self, HomeKeys, HomeState};
 use crate::objects::StoredObjects;
 use crate::reactions::Reactions;
@@ -176,13 +176,15 @@ impl Platform {
         });
         let edge_config = edge_config(&config, &addresses, &secrets)?;
         let stop_api = CancellationToken::new();
+        let region = home::region(&log, views, policy);
         let (edge, api) = match config.edge {
             EdgeFront::Native => {
+                let at_home = Arc::new(AtHome(region));
                 let ports = Ports {
-                    directory: Arc::new(LogDirectory::new(log.clone())),
-                    journal: Arc::new(LogJournal(log.clone())),
-                    views: Arc::new(LogViews { log: log.clone(), store: views, policy }),
-                    commands: Arc::new(LogCommands(log)),
+                    directory: Arc::<AtHome>::clone(&at_home),
+                    journal: Arc::<AtHome>::clone(&at_home),
+                    views: Arc::<AtHome>::clone(&at_home),
+                    commands: at_home,
                     outbound: Arc::new(HttpOutbound::new()?),
                     url_signer: Arc::new(key_pairs),
                 };
@@ -194,7 +196,7 @@ impl Platform {
                 let home = bind(0).await.context("cannot listen for the Worker's calls")?;
                 let home_url = format!("http://{}", home.local_addr()?);
                 let keys = home_keys(&secrets)?;
-                let state = HomeState::on_log(&log, views, policy);
+                let state = HomeState::new(region, &log);
                 let served = home::serve(home, state, keys, stop.clone());
                 tasks.spawn(async move {
                     if let Err(error) = served.await {

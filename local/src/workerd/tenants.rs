@@ -11,7 +11,7 @@ use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 use tokio::sync::watch;
 
-use crate::edge_ports::tenant_of;
+use crate::tenants::tenant_of;
 
 /// How many changes are read at a time.
 const BATCH: usize = 1024;

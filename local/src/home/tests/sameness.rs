@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use streamio_edge::commands::{CommandError, Commands as _};
-use streamio_edge::directory::{Tenant, Tolerance};
+use streamio_edge::directory::{Directory as _, Tenant, Tolerance};
 use streamio_edge::home::HomeClient;
 use streamio_edge::journal::{Journal as _, Recorded};
 use streamio_edge::views::{Page, VideoFilter, ViewError, Views};
@@ -40,12 +40,12 @@ async fn a_status_is_the_same_now_and_as_of_any_time() {
     let client = world.client();
     let mut found = 0;
     for (project, id) in projects().iter().flat_map(|project| videos().map(|id| (project, id))) {
-        let direct = told(world.direct.views.video(project, &id).await);
+        let direct = told(world.direct.video(project, &id).await);
         assert_eq!(told(client.video(project, &id).await), direct);
         found += usize::from(direct != "None");
         for seconds in -1..4 {
             let at = Timestamp::from_unix_seconds(1_767_323_045 + seconds);
-            let direct = told(world.direct.views.video_as_of(project, &id, at).await);
+            let direct = told(world.direct.video_as_of(project, &id, at).await);
             assert_eq!(told(client.video_as_of(project, &id, at).await), direct, "{at}");
         }
     }
@@ -76,7 +76,7 @@ async fn lists_and_histories_are_the_same_page_by_page() {
     let world = World::new().await;
     world.tell_history().await;
     let client = world.client();
-    let direct = &*world.direct.views;
+    let direct = &world.direct as &dyn Views;
     let states = [None].into_iter().chain(VideoState::ALL.map(Some));
     for (state, limit) in states.flat_map(|state| [1, 2, 100].map(|limit| (state, limit))) {
         let filter = VideoFilter { state };
@@ -112,7 +112,7 @@ async fn a_cursor_that_no_list_gave_is_refused_as_such() {
     let world = World::new().await;
     world.tell_history().await;
     let client = world.client();
-    for views in [&client as &dyn Views, &*world.direct.views] {
+    for views in [&client as &dyn Views, &world.direct] {
         for cursor in [Some("no-cursor"), Some("-1")] {
             let refused =
                 |answer: String| assert_eq!(answer, "error: not a cursor of this list", "{cursor:?}");
@@ -132,7 +132,7 @@ async fn tenants_are_the_same_and_nobody_knows_an_unknown_key() {
     let mut known = Vec::new();
     for (project, number) in ["acme", "globex"].iter().flat_map(|project| [0, 1, 9].map(|n| (project, n))) {
         let key = api_key(project, number).hash();
-        let direct = world.direct.directory.lookup(&key, clock::now(), Tolerance::Strict).await.unwrap();
+        let direct = world.direct.lookup(&key, clock::now(), Tolerance::Strict).await.unwrap();
         let direct = direct.map(|known| Tenant::clone(&known.tenant));
         assert_eq!(client.tenant(&key).await.unwrap(), direct);
         known.extend(direct);
@@ -156,7 +156,7 @@ async fn commands_are_done_once_and_refused_in_the_same_words() {
             other => panic!("{other:?}"),
         };
         let here = client.reprocess(&acme(), &video(name), &commit("here")).await;
-        let there = world.direct.commands.reprocess(&acme(), &video(name), &commit("there")).await;
+        let there = world.direct.reprocess(&acme(), &video(name), &commit("there")).await;
         assert_eq!(told(here), told(there), "{name}");
     }
 
@@ -186,7 +186,7 @@ async fn whoever_deletes_a_video_sees_it_deleted_though_statuses_are_remembered(
         async |client: &HomeClient| client.video(&acme(), &video("waiting")).await.unwrap().unwrap().state;
     assert_eq!(state(&client).await, VideoState::Waiting);
     let commit = CommitId::derived_from(&["elsewhere"]);
-    world.direct.commands.delete(&acme(), &video("waiting"), &commit).await.unwrap();
+    world.direct.delete(&acme(), &video("waiting"), &commit).await.unwrap();
     assert_eq!(state(&client).await, VideoState::Waiting, "it was remembered");
     client.delete(&acme(), &video("waiting"), &CommitId::derived_from(&["here"])).await.unwrap();
     assert_eq!(state(&client).await, VideoState::Deleted);
@@ -207,7 +207,7 @@ async fn a_fact_is_recorded_once_and_recalled() {
     let later = Timestamp::from_unix_millis(1_767_323_099_999);
     assert_eq!(client.record(&stream, commit(later)).await.unwrap(), Recorded::Repeated(first.clone()));
     assert_eq!(client.recall(&stream, &id).await.unwrap(), Some(first.clone()));
-    assert_eq!(world.direct.journal.recall(&stream, &id).await.unwrap(), Some(first));
+    assert_eq!(world.direct.recall(&stream, &id).await.unwrap(), Some(first));
     assert_eq!(world.count(&stream).await, (1, 1));
 
     let empty = NewCommit { id, events: Vec::new(), recorded_at: at };
@@ -230,17 +230,17 @@ async fn pages_that_would_be_too_large_come_in_parts_and_nothing_is_missing() {
     let names: Vec<String> = (0..24).map(|number| format!("large-{number}")).collect();
     for name in &names {
         world.grant(name, 60_000).await;
-        world.direct.views.video(&acme(), &video(name)).await.unwrap().unwrap();
+        world.direct.video(&acme(), &video(name)).await.unwrap().unwrap();
     }
     let client = world.client();
     let filter = VideoFilter::default();
     let pages = walk(async |after| client.list(&acme(), &filter, after, 100).await, false).await;
-    let whole = world.direct.views.list(&acme(), &filter, None, 100).await.unwrap();
+    let whole = world.direct.list(&acme(), &filter, None, 100).await.unwrap();
     assert!(pages.len() > 1 && format!("{whole:?}").len() > MAX_ANSWER_BYTES);
     assert_eq!(pages.into_iter().flat_map(|page| page.data).collect::<Vec<_>>(), whole.data);
 
     let pages = walk(async |after| client.feed(&acme(), after, 100).await, true).await;
-    let whole = world.direct.views.feed(&acme(), None, 100).await.unwrap();
+    let whole = world.direct.feed(&acme(), None, 100).await.unwrap();
     assert_eq!(pages.into_iter().flat_map(|page| page.data).collect::<Vec<_>>(), whole.data);
     assert_eq!(whole.data.len(), names.len());
 

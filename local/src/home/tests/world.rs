@@ -12,6 +12,7 @@ use streamio_edge::kinesis::{Backoff, Feeder, KinesisConfig};
 use streamio_edge::outbound::Outbound as _;
 use streamio_edge::port::{Clock, Pause};
 use streamio_edge::sign::sigv4::Credentials;
+use streamio_edge::views::Views as _;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
@@ -32,8 +33,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::edge_ports::HttpOutbound;
-use crate::home::{HomeKeys, HomePorts, HomeState, serve};
+use crate::edge_ports::{AtHome, HttpOutbound};
+use crate::home::{HomeKeys, HomeState, region, serve};
 use crate::intake::{Intake, STREAM_NAME};
 use crate::view_store::SqliteViewStore;
 
@@ -66,8 +67,8 @@ impl Pause for Hurry {
 
 pub(super) struct World {
     pub(super) log: SqliteLog,
-    /// The same ports as the home region's, without anything in between.
-    pub(super) direct: HomePorts,
+    /// The same home region, without anything in between.
+    pub(super) direct: AtHome,
     pub(super) url: String,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -87,9 +88,10 @@ impl World {
         let policy = Policy::new("raw", "processed");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let mut state = HomeState::on_log(&log, store.clone(), policy.clone());
+        let region = region(&log, store, policy);
+        let mut state = HomeState::new(Arc::clone(&region), &log);
         state.intake = Intake::new(intake(&log), clock::now());
-        let direct = HomePorts::on_log(&log, store, policy);
+        let direct = AtHome(region);
         let keys = HomeKeys {
             region: REGION.to_owned(),
             credentials: vec![credentials("OLD"), credentials("EDGE")],
@@ -175,7 +177,7 @@ impl World {
         self.append(&stream_of("errored"), VideoErrored { generation: 1, error }).await;
         for name in ["waiting", "uploaded", "errored"] {
             // The list shows what the view has been brought up to.
-            self.direct.views.video(&acme(), &video(name)).await.unwrap().unwrap();
+            self.direct.video(&acme(), &video(name)).await.unwrap().unwrap();
         }
     }
 

@@ -1,13 +1,15 @@
+//! The directory of tenants on one machine: the projects' streams, folded in memory.
+
 use async_trait::async_trait;
-use streamio_edge::directory::{Directory, DirectoryError, Known, Tenant, Tolerance};
 use streamio_events::api_key::KeyHash;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::id::KeyId;
 use streamio_events::log::ChangesError;
 use streamio_events::project::{Key, Project};
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::timestamp::Timestamp;
+use streamio_events::tenant::Tenant;
 use streamio_lambdas::directory::TenantDirectory;
+use streamio_lambdas::tenant_store::{TenantStore, TenantStoreError};
 use tokio::sync::Mutex;
 
 const BATCH: usize = 1024;
@@ -52,17 +54,17 @@ impl LogDirectory {
 }
 
 #[async_trait]
-impl Directory for LogDirectory {
-    async fn lookup(
-        &self,
-        key: &KeyHash,
-        _: Timestamp,
-        _: Tolerance,
-    ) -> Result<Option<Known>, DirectoryError> {
+impl TenantStore for LogDirectory {
+    async fn get(&self, key: &KeyHash) -> Result<Option<Tenant>, TenantStoreError> {
         let mut state = self.state.lock().await;
-        self.catch_up(&mut state).await.map_err(|error| DirectoryError(error.into()))?;
+        self.catch_up(&mut state).await.map_err(|error| TenantStoreError(error.into()))?;
         let found = state.tenants.find(key);
-        Ok(found.map(|(project, key_id, key)| tenant_of(project, key_id, key).into()))
+        Ok(found.map(|(project, key_id, key)| tenant_of(project, key_id, key)))
+    }
+
+    /// Writes nothing: the record in the log is the same or a later one.
+    async fn put(&self, _: &KeyHash, _: &Tenant) -> Result<bool, TenantStoreError> {
+        Ok(false)
     }
 }
 

@@ -1,0 +1,66 @@
+//! A project's feed on one machine: the log has a position for every commit, and an index of them by project.
+
+use async_trait::async_trait;
+use streamio_events::cloud_event::CloudEvent;
+use streamio_events::id::ProjectId;
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::timestamp::Timestamp;
+use streamio_lambdas::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
+
+/// The log itself: what is recorded is settled.
+pub(crate) struct LogFeed(pub(crate) SqliteLog);
+
+#[async_trait]
+impl ProjectFeed for LogFeed {
+    async fn page(
+        &self,
+        project_id: &ProjectId,
+        after: Option<&str>,
+        limit: usize,
+        _: Timestamp,
+    ) -> Result<FeedPage, ProjectFeedError> {
+        let start = after.map_or(Ok(FeedPlace::default()), FeedPlace::parse)?;
+        let before = start.position.saturating_sub(1);
+        let changes = self
+            .0
+            .changes_of_project(project_id, before, limit + 1)
+            .await
+            .map_err(|error| ProjectFeedError::Unavailable(error.into()))?;
+        let mut events = Vec::new();
+        let mut next = None;
+        for (position, commit) in &changes {
+            let done = if *position == start.position { start.done } else { 0 };
+            for (index, event) in CloudEvent::all(commit).enumerate().skip(done) {
+                if events.len() < limit {
+                    events.push(event);
+                    next = Some(FeedPlace { position: *position, done: index + 1 });
+                }
+            }
+        }
+        let next = next.map(|place| place.to_string()).or_else(|| after.map(str::to_owned));
+        Ok(FeedPage { events, next })
+    }
+}
+
+/// A place in a project's feed, `{position}.{done}`: after the first `done` events of the commit at `position`.
+#[derive(Default)]
+struct FeedPlace {
+    position: u64,
+    done: usize,
+}
+
+impl FeedPlace {
+    fn parse(text: &str) -> Result<Self, ProjectFeedError> {
+        let parse = || {
+            let (position, done) = text.split_once('.')?;
+            Some(Self { position: position.parse().ok()?, done: done.parse().ok()? })
+        };
+        parse().ok_or(ProjectFeedError::InvalidCursor)
+    }
+}
+
+impl std::fmt::Display for FeedPlace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.position, self.done)
+    }
+}
