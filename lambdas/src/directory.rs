@@ -8,6 +8,7 @@ use streamio_events::event::UnreadableEvent;
 use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::project::{Key, Project};
 use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
 
 /// All projects and their keys.
 #[derive(Debug, Default)]
@@ -36,4 +37,23 @@ impl TenantDirectory {
         let project = self.projects.get(project_id)?;
         Some((project, key_id, project.keys.get(key_id)?))
     }
+}
+
+/// What an edge is told of a project's key.
+pub fn tenant_of(project: &Project, key_id: &KeyId, key: &Key) -> Tenant {
+    Tenant {
+        project_id: project.project_id.clone(),
+        key_id: key_id.clone(),
+        scopes: key.scopes.clone(),
+        expires_at: key.expires_at,
+        revoked: key.revoked_at.is_some(),
+        suspended: project.suspended,
+        version: project.version,
+    }
+}
+
+/// The records of all keys that a project ever had. Each tells of the project as well, and has the project's version: any
+/// event of the project makes all of them new.
+pub fn tenants_of(project: &Project) -> impl Iterator<Item = (KeyHash, Tenant)> {
+    project.keys.iter().map(|(key_id, key)| (key.hash, tenant_of(project, key_id, key)))
 }

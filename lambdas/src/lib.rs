@@ -17,14 +17,17 @@ pub mod home;
 pub mod intake;
 pub mod launcher;
 pub mod project_feed;
+pub mod projection;
 pub mod quarantine;
 pub mod react;
+pub mod rebuild;
 pub mod sweep;
 pub mod tasks;
 pub mod tenant_store;
 #[cfg(feature = "aws")]
 pub mod trigger;
 pub mod uploads;
+pub mod usage;
 pub mod view_store;
 pub mod views;
 

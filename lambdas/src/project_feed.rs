@@ -5,7 +5,9 @@
 
 use async_trait::async_trait;
 use streamio_events::cloud_event::CloudEvent;
+use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
+use streamio_events::log::ReadError;
 use streamio_events::timestamp::Timestamp;
 
 use crate::AdapterError;
@@ -42,4 +44,37 @@ pub trait ProjectFeed: Send + Sync {
         limit: usize,
         now: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError>;
+}
+
+/// Why a commit was not given its place.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedWriteError {
+    /// The store did not do it, or did not say so. Give it its place again.
+    #[error("the feed is not available")]
+    Unavailable(#[source] AdapterError),
+    /// Commits of the stream that are still to get their places cannot be read.
+    #[error("the commits before this one cannot be read")]
+    Before(#[from] ReadError),
+}
+
+impl FeedWriteError {
+    /// Whether the same call may succeed when it is tried again.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Before(error) => error.is_retryable(),
+        }
+    }
+}
+
+/// Gives commits their places, and counts their [usage](crate::usage) with that.
+#[async_trait]
+pub trait FeedWriter: Send + Sync {
+    /// Gives `commit`, which is in the log, its place and counts what it uses: both once, however often and in whatever
+    /// order the commits of a stream are given. Those before it that have no place yet get theirs first, from the log.
+    /// Answers whether this call gave it.
+    ///
+    /// `now` is the clock at the call: the place is derived from it, so an earlier reading (one for a whole batch, say)
+    /// would let readers pass the place before the commit is there.
+    async fn project(&self, commit: &Commit, now: Timestamp) -> Result<bool, FeedWriteError>;
 }

@@ -4,3 +4,11 @@
 mod bed;
 #[path = "views/dynamo.rs"]
 mod dynamo;
+#[path = "views/feed.rs"]
+mod feed;
+#[path = "views/given.rs"]
+mod given;
+#[path = "views/letters.rs"]
+mod letters;
+#[path = "views/tenants.rs"]
+mod tenants;

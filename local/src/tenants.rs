@@ -1,15 +1,13 @@
 //! The directory of tenants on one machine: the projects' streams, folded in memory.
 
 use async_trait::async_trait;
+use streamio_edge::directory::{Directory, DirectoryError, Known, Tolerance};
 use streamio_events::api_key::KeyHash;
 use streamio_events::event::UnreadableEvent;
-use streamio_events::id::KeyId;
 use streamio_events::log::ChangesError;
-use streamio_events::project::{Key, Project};
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::tenant::Tenant;
-use streamio_lambdas::directory::TenantDirectory;
-use streamio_lambdas::tenant_store::{TenantStore, TenantStoreError};
+use streamio_events::timestamp::Timestamp;
+use streamio_lambdas::directory::{TenantDirectory, tenant_of};
 use tokio::sync::Mutex;
 
 const BATCH: usize = 1024;
@@ -65,18 +63,5 @@ impl TenantStore for LogDirectory {
     /// Writes nothing: the record in the log is the same or a later one.
     async fn put(&self, _: &KeyHash, _: &Tenant) -> Result<bool, TenantStoreError> {
         Ok(false)
-    }
-}
-
-/// What an edge is told of a project's key.
-pub(crate) fn tenant_of(project: &Project, key_id: &KeyId, key: &Key) -> Tenant {
-    Tenant {
-        project_id: project.project_id.clone(),
-        key_id: key_id.clone(),
-        scopes: key.scopes.clone(),
-        expires_at: key.expires_at,
-        revoked: key.revoked_at.is_some(),
-        suspended: project.suspended,
-        version: project.version,
     }
 }

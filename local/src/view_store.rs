@@ -187,7 +187,8 @@ impl ViewStore for SqliteViewStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<VideoPage, ViewStoreError> {
-        let after = after.map(Cursor::parse).transpose()?.unwrap_or(Cursor::NEWEST);
+        let list = list_name(project_id, state);
+        let after = after.map(|text| Cursor::parse(&list, text)).transpose()?.unwrap_or(Cursor::NEWEST);
         let project_id = project_id.to_string();
         let rows = self
             .run(move |connection| {
@@ -215,7 +216,7 @@ impl ViewStore for SqliteViewStore {
             .await?;
         let more = rows.len() > limit;
         let videos: Vec<VideoStatus> = rows.into_iter().take(limit).filter_map(|row| row.status).collect();
-        let next = videos.last().filter(|_| more).map(|last| Cursor::of(last).to_string());
+        let next = videos.last().filter(|_| more).map(|last| Cursor::of(last).text(&list));
         Ok(VideoPage { videos, next })
     }
 
@@ -244,7 +245,12 @@ impl ViewStore for SqliteViewStore {
     }
 }
 
-/// A place in a list: `{created_at}.{video_id}`.
+/// What tells a list from others, `{project}.{state}`, or `{project}.` for all but deleted videos.
+fn list_name(project_id: &ProjectId, state: Option<VideoState>) -> String {
+    format!("{project_id}.{}", state.map_or("", VideoState::as_str))
+}
+
+/// A place in a list, `{list}.{created_at}.{video_id}`: each list reads its own.
 struct Cursor {
     created_at: i64,
     video_id: String,
@@ -257,17 +263,17 @@ impl Cursor {
         Self { created_at: status.created_at.unix_millis(), video_id: status.video_id.to_string() }
     }
 
-    fn parse(text: &str) -> Result<Self, ViewStoreError> {
-        let (created_at, video_id) = text.split_once('.').ok_or(ViewStoreError::InvalidCursor)?;
-        let created_at = created_at.parse().map_err(|_| ViewStoreError::InvalidCursor)?;
-        let video_id: VideoId = video_id.parse().map_err(|_| ViewStoreError::InvalidCursor)?;
-        Ok(Self { created_at, video_id: video_id.to_string() })
+    fn parse(list: &str, text: &str) -> Result<Self, ViewStoreError> {
+        let parse = || {
+            let (created_at, video_id) = text.strip_prefix(list)?.strip_prefix('.')?.split_once('.')?;
+            let (created_at, video_id): (_, VideoId) = (created_at.parse().ok()?, video_id.parse().ok()?);
+            Some(Self { created_at, video_id: video_id.to_string() })
+        };
+        parse().ok_or(ViewStoreError::InvalidCursor)
     }
-}
 
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}.{}", self.created_at, self.video_id)
+    fn text(&self, list: &str) -> String {
+        format!("{list}.{}.{}", self.created_at, self.video_id)
     }
 }
 

@@ -7,7 +7,8 @@
 //! | `feed#{project}` | `{stamp}#{stream}` | a commit's place in its project's feed | `stream`, `first`, `events` |
 //! | `fed#{stream}` | `-` | how far a stream is in the feed and the usage | `version`, `stamp` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | what was used that day | a counter each |
-//! | `dead#{function}` | `{id}`, `{id}#{part}` | what could not be handled | the letter, `ttl` |
+//! | `dead#{function}` | `{id}` | what could not be handled | the letter, `ttl` |
+//! | `dead-part#{function}` | `{id}#{part}` | what is too long for that item | `payload`, `ttl` |
 //!
 //! Three indexes list videos: [`BY_PROJECT`], [`BY_STATE`] and [`BY_DUE`]. They hold keys only: a row that changes without
 //! changing its place in any list (a worker's progress, most of all) is written once and not four times, and what is read
@@ -23,9 +24,14 @@ use aws_sdk_dynamodb::Client;
 use streamio_events::log::EventLog;
 
 mod cursor;
+mod feed;
+mod feed_page;
 mod item;
+mod letters;
 mod rows;
 mod table;
+mod tenants;
+mod usage;
 mod videos;
 
 pub use table::{BY_DUE, BY_PROJECT, BY_STATE, TTL_ATTRIBUTE, create_views_table, views_table, views_ttl};

@@ -9,9 +9,8 @@ use streamio_events::id::ProjectId;
 use streamio_events::project::Project;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
+use streamio_lambdas::directory::tenants_of;
 use tokio::sync::watch;
-
-use crate::tenants::tenant_of;
 
 /// How many changes are read at a time.
 const BATCH: usize = 1024;
@@ -78,9 +77,9 @@ impl Tenants {
                 }
             }
             for project in touched.iter().filter_map(|id| self.projects.get(id)) {
-                records.extend(project.keys.iter().map(|(key_id, key)| {
-                    (Tenant::stored_name(&key.hash), tenant_of(project, key_id, key).to_stored())
-                }));
+                let tenants = tenants_of(project);
+                records
+                    .extend(tenants.map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored())));
             }
             self.position = end;
         }

@@ -21,7 +21,7 @@ use crate::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 const FORM: u32 = 1;
 
 /// The longest row that an item keeps, in bytes of JSON. An item may have 400 KB, and its keys take less than one. What can
-/// make a row this long is only its open grants, some 70 bytes each: five thousand upload URLs for one key, of which none
+/// make a row this long is only its open grants, some 60 bytes each: six thousand upload URLs for one key, of which none
 /// was used. Such a row is kept without its JSON, and whoever needs that folds the stream.
 const MAX_ROW_BYTES: usize = 380 * 1024;
 

@@ -1,0 +1,231 @@
+//! What a project uses, counted by the day from its events: what bills and quotas are computed from.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+use std::time::Duration;
+
+use serde::Serialize;
+use streamio_events::commit::Commit;
+use streamio_events::event::{EventBody, RecordedEvent};
+
+macro_rules! counters {
+    ($($(#[$docs:meta])* $name:ident,)*) => {
+        /// What some events add to a project's usage. Every field only grows, by an amount that a single event tells: the
+        /// sum over events is the same in whatever order they are added up and however they were put into commits.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct UsageDelta {
+            $($(#[$docs])* pub $name: u64,)*
+        }
+
+        impl UsageDelta {
+            /// The fields with their names, for stores.
+            pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
+            /// The counters that a store has; a name that it lacks counts 0.
+            pub fn from_counters(counter: impl Fn(&'static str) -> u64) -> Self {
+                Self { $($name: counter(stringify!($name)),)* }
+            }
+        }
+
+        impl Add for UsageDelta {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self { $($name: self.$name + other.$name,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Upload URLs issued.
+    uploads_granted,
+    /// Objects that arrived and were accepted: generations, but for those that process the same source again.
+    uploads_completed,
+    /// Objects that arrived and were refused.
+    uploads_rejected,
+    /// Bytes of the accepted objects.
+    bytes_uploaded,
+    /// Attempts at processing that were decided, failed and interrupted ones included.
+    attempts_dispatched,
+    /// Generations that became playable.
+    videos_ready,
+    /// Length of the sources of those, in milliseconds: a source that is processed again counts again.
+    source_milliseconds,
+    /// Generations of which nothing playable could be made.
+    videos_errored,
+    /// Videos deleted.
+    videos_deleted,
+    /// Playback URLs issued.
+    playbacks_granted,
+}
+
+impl UsageDelta {
+    /// What `commit` adds. Events of a type that this build does not know, or that are not what their type has, add
+    /// nothing.
+    pub fn of(commit: &Commit) -> Self {
+        commit.events.iter().map(Self::of_event).sum()
+    }
+
+    fn of_event(event: &RecordedEvent) -> Self {
+        let mut delta = Self::default();
+        match event.body() {
+            Ok(EventBody::UploadGranted(_)) => delta.uploads_granted = 1,
+            Ok(EventBody::UploadCompleted(completed)) => {
+                delta.uploads_completed = 1;
+                delta.bytes_uploaded = completed.bytes;
+            }
+            Ok(EventBody::UploadRejected(_)) => delta.uploads_rejected = 1,
+            Ok(EventBody::ProcessingDispatched(_)) => delta.attempts_dispatched = 1,
+            Ok(EventBody::VideoReady(ready)) => {
+                delta.videos_ready = 1;
+                delta.source_milliseconds = milliseconds(ready.source.duration_seconds);
+            }
+            Ok(EventBody::VideoErrored(_)) => delta.videos_errored = 1,
+            Ok(EventBody::VideoDeleted(_)) => delta.videos_deleted = 1,
+            Ok(EventBody::PlaybackGranted(_)) => delta.playbacks_granted = 1,
+            Ok(_) | Err(_) => {}
+        }
+        delta
+    }
+
+    /// Whether nothing was used.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whole milliseconds, which add up to the same in any order; numbers with a point do not.
+fn milliseconds(seconds: f64) -> u64 {
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(duration.as_millis()).unwrap_or(0)
+}
+
+impl AddAssign for UsageDelta {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for UsageDelta {
+    fn sum<I: Iterator<Item = Self>>(deltas: I) -> Self {
+        deltas.fold(Self::default(), Add::add)
+    }
+}
+
+/// The day in UTC that the usage of `commit` is counted on, `yyyy-mm-dd`: when the log took it in, so that a day's count
+/// is complete soon after its end, whatever clock the producers had.
+pub fn day_of(commit: &Commit) -> String {
+    let mut day = commit.recorded_at.to_string();
+    day.truncate("yyyy-mm-dd".len());
+    day
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use streamio_events::commit::{Head, NewCommit};
+    use streamio_events::event::{UploadCompleted, VideoDeleted, VideoErrored, VideoReady};
+    use streamio_events::id::CommitId;
+    use streamio_events::media::{MediaSource, Outputs, VideoError};
+    use streamio_events::object_key::SourceKey;
+    use streamio_events::timestamp::Timestamp;
+
+    use super::*;
+
+    fn key() -> SourceKey {
+        "projects/acme/a.mp4".parse().unwrap()
+    }
+
+    fn any_event() -> impl Strategy<Value = RecordedEvent> {
+        let body = prop_oneof![
+            (0u64..1 << 50).prop_map(|bytes| EventBody::from(UploadCompleted {
+                s3_key: key(),
+                generation: 1,
+                bytes,
+                etag: String::new(),
+                sequencer: String::new(),
+            })),
+            (0.0f64..1e6).prop_map(|duration_seconds| {
+                let processed = key().processed();
+                VideoReady {
+                    generation: 1,
+                    attempt: 1,
+                    source: MediaSource {
+                        duration_seconds,
+                        width: None,
+                        height: None,
+                        rotation: 0,
+                        frame_rate: None,
+                        video_codec: None,
+                        audio_codec: None,
+                        bytes: 1,
+                    },
+                    outputs: Outputs {
+                        hls_key: processed.hls_master(),
+                        poster_key: None,
+                        mp4_key: processed,
+                        renditions: vec![],
+                    },
+                }
+                .into()
+            }),
+            Just(VideoDeleted { generation: 1 }.into()),
+            Just(VideoErrored { generation: 1, error: VideoError::permanent("no", "no") }.into()),
+            Just(EventBody::Unknown { kind: "galaxy.collided".to_owned(), version: 1, data: 1.into() }),
+            Just(EventBody::Unknown { kind: "video.ready".to_owned(), version: 1, data: 1.into() }),
+        ];
+        body.prop_map(|body| RecordedEvent::new(Timestamp::from_unix_seconds(0), &body))
+    }
+
+    fn commit(events: &[RecordedEvent]) -> Commit {
+        let recorded_at = Timestamp::from_unix_seconds(1_767_323_045);
+        let id = CommitId::derived_from(&["a"]);
+        let stream = "project/acme".parse().unwrap();
+        Commit::following(stream, Head::EMPTY, NewCommit { id, events: events.to_vec(), recorded_at })
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_the_same_in_any_order_and_any_division_into_commits(
+            events in prop::collection::vec(any_event(), 1..20).prop_flat_map(|events| {
+                (Just(events.clone()), Just(events).prop_shuffle())
+            }),
+            size in 1usize..20,
+        ) {
+            let (events, shuffled) = events;
+            let whole = UsageDelta::of(&commit(&events));
+            let parts: UsageDelta = shuffled.chunks(size).map(|some| UsageDelta::of(&commit(some))).sum();
+            prop_assert_eq!(whole, parts);
+            let counters: std::collections::HashMap<_, _> = whole.counters().collect();
+            prop_assert_eq!(UsageDelta::from_counters(|name| counters[name]), whole);
+        }
+    }
+
+    #[test]
+    fn each_event_adds_what_it_tells() {
+        let completed = UploadCompleted {
+            s3_key: key(),
+            generation: 1,
+            bytes: 7,
+            etag: String::new(),
+            sequencer: String::new(),
+        };
+        let events =
+            [completed.clone().into(), completed.into(), EventBody::from(VideoDeleted { generation: 1 })]
+                .map(|body| RecordedEvent::new(Timestamp::from_unix_seconds(0), &body));
+        let expected = UsageDelta {
+            uploads_completed: 2,
+            bytes_uploaded: 14,
+            videos_deleted: 1,
+            ..UsageDelta::default()
+        };
+        assert_eq!(UsageDelta::of(&commit(&events)), expected);
+        assert_eq!(milliseconds(12.3456), 12_345);
+        assert_eq!(milliseconds(-1.0) + milliseconds(f64::NAN), 0);
+        assert_eq!(day_of(&commit(&events)), "2026-01-02");
+    }
+}
