@@ -8,7 +8,15 @@ mod dynamo;
 mod feed;
 #[path = "views/given.rs"]
 mod given;
+#[path = "views/large.rs"]
+mod large;
 #[path = "views/letters.rs"]
 mod letters;
+#[path = "views/memory.rs"]
+mod memory;
+#[path = "views/projection.rs"]
+mod projection;
+#[path = "views/rebuild.rs"]
+mod rebuild;
 #[path = "views/tenants.rs"]
 mod tenants;

@@ -24,6 +24,9 @@ async fn a_row_that_is_too_long_for_an_item_is_folded_when_it_is_needed() {
         let grants: Vec<EventBody> =
             (0..800).map(|n| granted(s3_key.clone(), round * 1000 + n, start())).collect();
         append(&bed.log, &stream, &round.to_string(), start(), grants).await;
+        if round < 7 {
+            continue;
+        }
         let video_id = streamio_events::id::VideoId::of(&s3_key);
         refreshed = Some(refresh(&bed.log, &views, &policy(), &owner, &video_id).await.unwrap());
     }
