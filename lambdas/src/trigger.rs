@@ -3,9 +3,12 @@
 //!
 //! An event is read record by record: one that cannot be read is a poison record, not a poison batch.
 
+pub mod ecs_task;
 pub mod function_url;
 pub mod kinesis;
-pub mod ledger_stream;
+//pub mod ledger_stream;
+pub mod s3;
+pub mod schedule;
 
 use serde_json::Value;
 

@@ -44,6 +44,15 @@ pub struct ObjectNotice {
     pub sequencer: String,
 }
 
+/// A notice, as much of it as came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// All that it takes.
+    Whole(ObjectNotice),
+    /// An object was created under this key; which, only the bucket tells.
+    KeyOnly(String),
+}
+
 /// What came of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
@@ -94,6 +103,18 @@ impl UploadError {
             Self::Unreadable(_) => false,
             Self::Bucket(_) => true,
         }
+    }
+}
+
+/// Receives a notice, or what came of it.
+pub async fn receive_notice(
+    ports: Ports<'_>,
+    now: Timestamp,
+    notice: &Notice,
+) -> Result<Received, UploadError> {
+    match notice {
+        Notice::Whole(notice) => receive(ports, now, notice.clone()).await,
+        Notice::KeyOnly(key) => receive_unnamed(ports, now, key).await,
     }
 }
 
