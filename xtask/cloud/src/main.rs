@@ -22,8 +22,8 @@ struct Cli {
 enum Command {
     /// Start it with a project, print its addresses and the project's key, and run it until Ctrl-C
     ///
-    /// All state is gone when it ends. The programs are those in the folder STREAMIO_LAMBDAS, the edge's Worker is that in
-    /// STREAMIO_EDGE_WORKER.
+    /// All state is gone when it ends. The programs are those in the folder `STREAMIO_LAMBDAS`, the edge's Worker is that
+    /// in `STREAMIO_EDGE_WORKER`.
     Up(Up),
 }
 

@@ -112,19 +112,15 @@ impl WorkerEdge {
         }
         self.tenants.abort();
         let _ = (&mut self.tenants).await;
-        match tokio::time::timeout(ENDING, self.child.wait()).await {
-            Ok(status) => {
-                let status = status?;
-                if !status.success() {
-                    bail!("the edge has ended with {status}");
-                }
-                Ok(())
-            }
-            Err(_) => {
-                self.child.kill().await?;
-                bail!("the edge did not end when it was asked to");
-            }
+        let Ok(status) = tokio::time::timeout(ENDING, self.child.wait()).await else {
+            self.child.kill().await?;
+            bail!("the edge did not end when it was asked to");
+        };
+        let status = status?;
+        if !status.success() {
+            bail!("the edge has ended with {status}");
         }
+        Ok(())
     }
 }
 

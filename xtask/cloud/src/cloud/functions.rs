@@ -39,10 +39,9 @@ fn needs(function: &str) -> &'static [Needs] {
     use Needs::{Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
     match function {
         "uploads" => &[Ledger, Views, Policy, GiveUp],
-        "intake" => &[Ledger, Views, GiveUp],
+        "intake" | "tasks" => &[Ledger, Views, GiveUp],
         "react" => &[Ledger, Views, Policy, GiveUp, Ecs, S3],
         "views" => &[Ledger, Views, Policy, GiveUp, Kv],
-        "tasks" => &[Ledger, Views, GiveUp],
         "sweep" => &[Ledger, Views, Policy, Ecs, S3],
         _ => &[Ledger, Views, Policy],
     }

@@ -73,9 +73,8 @@ async fn rest(world: &World) {
                 mappings.views.caught_up().await;
                 world.cloud.bus().quiet().await;
             };
-            if tokio::time::timeout(crate::world::PATIENCE, caught_up).await.is_err() {
-                panic!("records are on their way for ever\n{}", world.told());
-            }
+            let caught_up = tokio::time::timeout(crate::world::PATIENCE, caught_up).await;
+            assert!(caught_up.is_ok(), "records are on their way for ever\n{}", world.told());
             let acknowledged = world.acknowledged.lock().unwrap().clone();
             let commits = world.cloud.log().scan_to_end().await.unwrap();
             let text = serde_json::to_string(&commits).unwrap();

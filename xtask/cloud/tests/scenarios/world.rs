@@ -116,9 +116,8 @@ impl World {
             if code == 200 && wanted(&status) {
                 return status;
             }
-            if begun.elapsed() > PATIENCE {
-                panic!("the video does not come there: {code} {status}\n{}", self.told());
-            }
+            let in_time = begun.elapsed() < PATIENCE;
+            assert!(in_time, "the video does not come there: {code} {status}\n{}", self.told());
             sleep(Duration::from_millis(50)).await;
         }
     }
@@ -144,13 +143,15 @@ impl World {
 
     /// What the programs have said that is not good, for whoever looks at a failed test.
     pub(crate) fn told(&self) -> String {
-        let mut text = String::new();
+        let mut told = Vec::new();
+        let mut tell = |who: &str, lines: &[&str], most: usize| {
+            let latest = &lines[lines.len().saturating_sub(most)..];
+            told.extend(latest.iter().map(|line| format!("{who}: {line}")));
+        };
         for function in ["uploads", "intake", "react", "views", "tasks", "sweep", "api"] {
             let lines = self.cloud.functions().log_lines(function).unwrap_or_default();
             let bad = lines.iter().filter(|line| line.contains("\"ERROR\"") || line.contains("\"WARN\""));
-            for line in bad.rev().take(6).collect::<Vec<_>>().into_iter().rev() {
-                text.push_str(&format!("{function}: {line}\n"));
-            }
+            tell(function, &bad.map(String::as_str).collect::<Vec<_>>(), 6);
         }
         let mut files = vec![self.cloud.folder().join("edge.log")];
         let tasks = std::fs::read_dir(self.cloud.folder().join("tasks"));
@@ -158,11 +159,10 @@ impl World {
         for file in files {
             let log = std::fs::read_to_string(&file).unwrap_or_default();
             let bad = log.lines().filter(|line| !line.contains("\"info\"") && !line.contains("\"INFO\""));
-            for line in bad.rev().take(4).collect::<Vec<_>>().into_iter().rev() {
-                text.push_str(&format!("{}: {line}\n", file.file_name().unwrap().display()));
-            }
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            tell(&name, &bad.collect::<Vec<_>>(), 4);
         }
-        text
+        told.join("\n")
     }
 }
 
