@@ -60,6 +60,7 @@ macro_rules! event_log_contract {
             a_stream_without_events_reads_as_empty
             every_limit_reads_the_same
             reading_begins_with_the_commit_that_holds_the_version
+            a_commit_is_found_by_its_id_and_by_those_of_its_facts
             every_limit_scans_the_same
             parts_are_disjoint_and_complete
             a_scan_beside_writers_sees_what_was_there_exactly_once

@@ -154,15 +154,19 @@ impl EventLog for DynamoLog {
 }
 
 /// `config` with the retries and time-outs that suit the ledger: an attempt that is not answered within 3 seconds is given
-/// up, four attempts are made with the SDK's own pauses between them, and all of it takes 12 seconds at most. DynamoDB
-/// answers within milliseconds; the SDK alone would wait for an answer without end.
+/// up, four attempts are made with growing, spread pauses between them, at first of 100 ms at most, and all of it takes 12
+/// seconds at most. DynamoDB answers within milliseconds; the SDK alone would wait for an answer without end.
 #[must_use]
 pub fn patient(config: Builder) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(12));
-    config.retry_config(RetryConfig::standard().with_max_attempts(4)).timeout_config(timeouts.build())
+    let retries = RetryConfig::standard()
+        .with_max_attempts(4)
+        .with_initial_backoff(Duration::from_millis(100))
+        .with_max_backoff(Duration::from_secs(2));
+    config.retry_config(retries).timeout_config(timeouts.build())
 }
 
 /// Nothing was answered in time.

@@ -8,6 +8,12 @@ mod cloud_events;
 mod commits;
 #[path = "suite/dynamo.rs"]
 mod dynamo;
+#[path = "suite/dynamo_capacity.rs"]
+mod dynamo_capacity;
+#[path = "suite/dynamo_damage.rs"]
+mod dynamo_damage;
+#[path = "suite/dynamo_faults.rs"]
+mod dynamo_faults;
 #[path = "suite/emulators.rs"]
 mod emulators;
 #[path = "suite/facts.rs"]
@@ -20,6 +26,8 @@ mod fixtures;
 mod home;
 #[path = "suite/memory.rs"]
 mod memory;
+#[path = "suite/proxy.rs"]
+mod proxy;
 #[path = "suite/sqlite.rs"]
 mod sqlite;
 #[path = "suite/sqlite_damage.rs"]

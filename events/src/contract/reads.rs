@@ -3,6 +3,8 @@
 use super::TestBed;
 use super::given::{all_of, commit, pages, stream};
 use crate::commit::{Commit, Head};
+use crate::event::RecordedEvent;
+use crate::id::CommitId;
 use crate::log::{EventLog, Expected};
 
 /// The sizes of the commits that are read, one after another.
@@ -50,4 +52,37 @@ pub async fn reading_begins_with_the_commit_that_holds_the_version(bed: &impl Te
             assert_eq!(pages(&log, &stream("a"), from, limit).await, expected, "from {from}, limit {limit}");
         }
     }
+}
+
+/// A commit has an id, and those of the facts that were merged into it; each leads to it and to what that cause stated.
+pub async fn a_commit_is_found_by_its_id_and_by_those_of_its_facts(bed: &impl TestBed) {
+    let (log, other) = (bed.open().await, bed.open().await);
+    let commits = given_commits(&log).await;
+    let mut merged = commit("merged", 3);
+    for (event, fact) in merged.events.iter_mut().zip(["one", "one", "two"]) {
+        event.fact = Some(CommitId::derived_from(&[fact]));
+    }
+    let merged = log.append(&stream("a"), Expected::Any, merged).await.unwrap().commit;
+    // A text that looks like a fact's id is none.
+    let third = CommitId::derived_from(&["three"]);
+    let text = format!("\"fact\":\"{third}\"");
+    let quoted = super::given::commit_with("quoted", serde_json::json!({ "fact": third, "text": text }));
+    log.append(&stream("a"), Expected::Any, quoted).await.unwrap();
+    for log in [&log, &other] {
+        for commit in &commits {
+            assert_eq!(log.find(&stream("a"), &commit.id).await.unwrap().as_ref(), Some(commit));
+            assert!(commit.stated_by(&commit.id).map(|(_, event)| event).eq(&commit.events));
+        }
+        for (cause, stated) in [("merged", 0..3), ("one", 0..2), ("two", 2..3)] {
+            let id = CommitId::derived_from(&[cause]);
+            assert_eq!(log.find(&stream("a"), &id).await.unwrap().as_ref(), Some(&merged), "{cause}");
+            let expected: Vec<(u64, &RecordedEvent)> = merged.numbered().collect();
+            assert_eq!(merged.stated_by(&id).collect::<Vec<_>>(), expected[stated]);
+        }
+        for (name, id) in [("a", &third), ("b", &merged.id), ("c", &merged.id)] {
+            assert_eq!(log.find(&stream(name), id).await.unwrap(), None);
+        }
+    }
+    let ids: Vec<CommitId> = merged.ids().cloned().collect();
+    assert_eq!(ids, ["merged", "one", "two"].map(|cause| CommitId::derived_from(&[cause])));
 }

@@ -49,6 +49,7 @@ pub(super) fn item_of(commit: &Commit) -> Item {
 
 /// The commit that an item of the ledger holds: as a read answers it, or as the new image of a record of its stream.
 /// Attributes beside the commit's own are ignored.
+#[expect(clippy::implicit_hasher, reason = "the SDK's items are maps of the standard hasher")]
 pub fn commit_from_item(item: &HashMap<String, AttributeValue>) -> Result<Commit, DamagedItem> {
     let name = text(item, STREAM).unwrap_or_default();
     commit(item, name).map_err(|reason| DamagedItem { stream: name.to_owned(), reason })

@@ -106,7 +106,7 @@ impl Inner {
             let wanted = i32::try_from(page.wanted()).unwrap_or(i32::MAX);
             let query = self.query(stream, "#first >= :first", from).limit(wanted);
             let answer = self.answer(query.set_exclusive_start_key(start)).await?;
-            for item in answer.items {
+            for item in &answer.items {
                 page.take(item)?;
             }
             start = answer.last;
@@ -153,7 +153,7 @@ impl Page {
         (self.limit - self.commits.len()).saturating_add(1)
     }
 
-    fn take(&mut self, item: Item) -> Result<(), ReadError> {
+    fn take(&mut self, item: &Item) -> Result<(), ReadError> {
         if self.next.is_some() {
             return Ok(());
         }
@@ -161,7 +161,7 @@ impl Page {
             self.next = self.commits.last().map(|commit| commit.last() + 1);
             return Ok(());
         }
-        self.commits.push(commit_from_item(&item)?);
+        self.commits.push(commit_from_item(item)?);
         self.bytes += item.get(EVENTS).and_then(|events| events.as_s().ok()).map_or(0, String::len);
         Ok(())
     }

@@ -1,13 +1,21 @@
 //! The log on DynamoDB against the contract of logs.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use streamio_events::audit::Verifier;
 use streamio_events::contract::TestBed;
-use streamio_events::dynamo::{DynamoLog, ledger_table};
+use streamio_events::dynamo::{DynamoLog, commit_from_item, ledger_table, patient};
 use streamio_events::emulators::LocalDynamo;
+use streamio_events::log::{AppendError, EventLog, Expected, Part, ReadError};
 use tokio::sync::OnceCell;
+
+use super::sqlite_feed::{commit, stream};
 
 /// One for all tests of this process; it ends with the process.
 pub(crate) fn dynamo() -> &'static LocalDynamo {
@@ -51,3 +59,90 @@ impl TestBed for DynamoBed {
 }
 
 streamio_events::event_log_contract!(DynamoBed::new());
+
+/// A client that knows DynamoDB by another address, with short pauses between its four attempts.
+pub(crate) fn client_at(endpoint: &str) -> Client {
+    let config = patient(dynamo().client().config().to_builder()).endpoint_url(endpoint).retry_config(
+        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(2)),
+    );
+    Client::from_conf(config.build())
+}
+
+/// A commit as it stands in the table, for ever.
+#[tokio::test]
+async fn a_commit_is_one_item_of_the_documented_form() {
+    let bed = DynamoBed::new();
+    let log = bed.open().await;
+    let stream = stream(0);
+    log.append(&stream, Expected::Any, commit("first", 1)).await.unwrap();
+    let appended = log.append(&stream, Expected::Any, commit("second", 2)).await.unwrap().commit;
+    let client = dynamo().client();
+    let items = client.scan().table_name(bed.table().await).send().await.unwrap().items.unwrap();
+    let item = items.iter().find(|item| item["sk"] == AttributeValue::N("2".to_owned())).unwrap();
+    assert_eq!(commit_from_item(item).unwrap(), appended);
+    let attributes: BTreeMap<&String, String> =
+        item.iter().map(|(name, value)| (name, described(value))).collect();
+    insta::assert_debug_snapshot!(attributes);
+}
+
+fn described(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::S(text) => format!("S {text}"),
+        AttributeValue::N(number) => format!("N {number}"),
+        AttributeValue::B(bytes) => format!("B {}", base16ct::lower::encode_string(bytes.as_ref())),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Parts are DynamoDB's segments: each stream is whole in one of them and in its order, although the pages of all are short.
+#[tokio::test]
+async fn many_streams_are_whole_in_their_parts() {
+    let log = DynamoBed::new().open().await;
+    for n in 0..120 {
+        for cause in 0..=n % 7 {
+            log.append(&stream(n), Expected::Any, commit(&cause.to_string(), 1 + n % 3)).await.unwrap();
+        }
+    }
+    for of in [1, 2, 8, 5000] {
+        let mut seen = BTreeMap::new();
+        for index in (0..of).filter(|index| of <= 8 || index % 100 < 2) {
+            let part = Part::new(index, of).unwrap();
+            let mut cursor: Option<String> = None;
+            loop {
+                let page = log.scan(part, cursor.as_deref(), 11).await.unwrap();
+                for commit in page.commits {
+                    let (at, verifier) = seen
+                        .entry(commit.stream.clone())
+                        .or_insert_with(|| (part, Verifier::new(commit.stream.clone(), None)));
+                    assert_eq!(*at, part, "{} is in two parts", commit.stream);
+                    verifier.follow(&commit).unwrap();
+                }
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        if of <= 8 {
+            assert_eq!(seen.len(), 120);
+        }
+        for (stream, (_, verifier)) in seen {
+            assert_eq!(verifier.finish().unwrap(), log.head(&stream).await.unwrap());
+        }
+    }
+}
+
+/// A table that is not there, or whom nobody may use, is nothing that a decision is to be made upon.
+#[tokio::test]
+async fn without_a_table_the_log_is_not_available() {
+    let log = DynamoLog::new(dynamo().client(), "missing");
+    let error = log.append(&stream(0), Expected::Any, commit("cause", 1)).await.unwrap_err();
+    assert!(matches!(error, AppendError::Unavailable(_)), "{error:?}");
+    for error in [
+        log.head(&stream(0)).await.unwrap_err(),
+        log.read(&stream(0), 1, 1).await.unwrap_err(),
+        log.scan(Part::WHOLE, None, 1).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, ReadError::Unavailable(_)), "{error:?}");
+    }
+}
