@@ -62,8 +62,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::SdkError;
 
 pub use self::capacity::Capacity;
@@ -72,6 +70,7 @@ use self::known::Memory;
 pub use self::table::ledger_table;
 use crate::commit::{Head, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage, admit};
+use crate::patience;
 use crate::stream::StreamId;
 
 /// How long one request may take with all the retries of the client. A Lambda that waits longer for an answer has less left
@@ -158,15 +157,7 @@ impl EventLog for DynamoLog {
 /// seconds at most. DynamoDB answers within milliseconds; the SDK alone would wait for an answer without end.
 #[must_use]
 pub fn patient(config: Builder) -> Builder {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(12));
-    let retries = RetryConfig::standard()
-        .with_max_attempts(4)
-        .with_initial_backoff(Duration::from_millis(100))
-        .with_max_backoff(Duration::from_secs(2));
-    config.retry_config(retries).timeout_config(timeouts.build())
+    config.retry_config(patience::retries()).timeout_config(patience::timeouts())
 }
 
 /// Nothing was answered in time.

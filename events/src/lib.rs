@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure by default: no runtime, no clock, no randomness, no SDK; it compiles to `wasm32`. Time and
 //! random bytes are parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `aws` the log
-//! on DynamoDB, feature `testing` the contract suite that every log adapter must pass.
+//! on DynamoDB and the road to it through Kinesis, feature `testing` the contract suite that every log adapter must pass.
 //!
 //! Read [`log`] for what the log promises, [`event`] for what can happen, and [`video`] for what follows from it.
 
@@ -22,12 +22,17 @@ pub mod fact;
 pub mod fault;
 pub mod home;
 pub mod id;
+pub mod intake;
 pub mod job;
+#[cfg(feature = "aws")]
+pub mod kinesis;
 pub mod log;
 pub mod media;
 pub mod memory;
 mod nfc;
 pub mod object_key;
+#[cfg(feature = "aws")]
+mod patience;
 pub mod project;
 #[cfg(feature = "embedded")]
 pub mod sqlite;

@@ -14,6 +14,8 @@ mod dynamo_capacity;
 mod dynamo_damage;
 #[path = "suite/dynamo_faults.rs"]
 mod dynamo_faults;
+#[path = "suite/dynamo_replay.rs"]
+mod dynamo_replay;
 #[path = "suite/emulators.rs"]
 mod emulators;
 #[path = "suite/facts.rs"]
@@ -24,6 +26,10 @@ mod faults;
 mod fixtures;
 #[path = "suite/home.rs"]
 mod home;
+#[path = "suite/intake.rs"]
+mod intake;
+#[path = "suite/kinesis.rs"]
+mod kinesis;
 #[path = "suite/memory.rs"]
 mod memory;
 #[path = "suite/proxy.rs"]

@@ -254,7 +254,7 @@ fn any_interleaving_with_lost_answers_leaves_a_log_that_agrees_with_its_answers(
             let mut count = 0u32;
             proxy.plan(move |_| {
                 count += 1;
-                if count % 4 == 0 { Fate::Through } else { fates.next().map_or(Fate::Through, fate) }
+                if count.is_multiple_of(4) { Fate::Through } else { fates.next().map_or(Fate::Through, fate) }
             });
             let patient = Arc::new(patient);
             let mut tasks = JoinSet::new();

@@ -30,6 +30,8 @@ pub(crate) enum Fate {
     Unanswered,
     /// It takes no effect, and the service answers this.
     Refused(u16, &'static str),
+    /// It takes no effect, and the service answers this as a success.
+    Answered(Value),
     /// This goes through in its place, and the answer comes back changed.
     Changed(Value, Box<dyn FnOnce(Value) -> Value + Send>),
 }
@@ -150,13 +152,14 @@ impl Shared {
             }
             Fate::Lost => Err("the request was lost".into()),
             Fate::Unanswered => {
-                tokio::time::sleep(Duration::from_secs(3600)).await;
+                tokio::time::sleep(Duration::from_hours(1)).await;
                 Err("the request was not answered".into())
             }
             Fate::Refused(status, kind) => {
                 let body = json!({ "__type": kind, "message": "planned" }).to_string();
                 Ok(Response::builder().status(status).body(Full::new(body.into()))?)
             }
+            Fate::Answered(body) => Ok(Response::new(Full::new(body.to_string().into()))),
             Fate::Changed(body, change) => {
                 let (mut parts, _) = request.into_parts();
                 parts.headers.remove(CONTENT_LENGTH);
