@@ -25,7 +25,7 @@ const PAGE: usize = 1024;
 
 /// How many videos of a part are held in memory, a few kilobytes each. A log that keeps the commits of a stream together
 /// makes each of them be written about once, and one that does not as often as it is left and come back to.
-const MOST_HELD: usize = 4096;
+const MOST_HELD: usize = 2048;
 
 /// How many rows of a part are written at a time.
 const CONCURRENT_PUTS: usize = 16;
