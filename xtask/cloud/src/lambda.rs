@@ -26,8 +26,6 @@ mod invoke;
 mod logs;
 mod program;
 mod runtime_api;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

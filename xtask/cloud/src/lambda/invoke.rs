@@ -72,7 +72,8 @@ pub struct FunctionError {
 }
 
 impl FunctionError {
-    pub(crate) fn new(error_type: &str, message: impl Into<String>) -> Self {
+    /// An error of this type.
+    pub fn new(error_type: &str, message: impl Into<String>) -> Self {
         Self { error_type: error_type.to_owned(), message: message.into() }
     }
 }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
 use super::{NAME, echo, service};
-use crate::lambda::FunctionConfig;
+use streamio_cloud::lambda::FunctionConfig;
 
 fn pid(value: &serde_json::Value) -> Pid {
     Pid::from_raw(i32::try_from(value.as_i64().unwrap()).unwrap()).unwrap()
@@ -97,7 +97,7 @@ async fn nothing_outlives_a_service_whose_process_is_killed() {
         println!("child {child} of a service");
         std::future::pending::<()>().await;
     }
-    let name = "lambda::tests::processes::nothing_outlives_a_service_whose_process_is_killed";
+    let name = "processes::nothing_outlives_a_service_whose_process_is_killed";
     let mut process = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(ROLE, "1")

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{NAME, echo, service};
-use crate::lambda::{Fault, InvokeError};
+use streamio_cloud::lambda::{Fault, InvokeError};
 
 /// Lines of the file that the function appends to.
 fn effects(file: &std::path::Path) -> usize {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::lambda::{AsyncConfig, AsyncInvoker, EndCondition, FunctionError, Invoke, InvokeError};
+use streamio_cloud::lambda::{AsyncConfig, AsyncInvoker, EndCondition, FunctionError, Invoke, InvokeError};
 
 /// Answers as it was told, then with success.
 #[derive(Default)]
