@@ -267,6 +267,13 @@ mod tests {
         let reason = |commit| Fact::new(stream(), commit).unwrap_err().to_string();
         assert_eq!(reason(commit(Vec::new())), "the log would refuse it: it has no events");
         assert!(reason(commit(vec![json!(u64::MAX)])).contains("beyond ±(2^53 - 1)"));
+        let mut of_another = commit(vec![json!({})]);
+        of_another.events[0].fact = Some(CommitId::derived_from(&["another"]));
+        let id = CommitId::derived_from(&["another"]);
+        assert_eq!(
+            reason(of_another),
+            format!("the log would refuse it: its events are those of another fact, {id}")
+        );
         let read = json!({
             "v": 1, "stream": "project/acme", "commitId": CommitId::derived_from(&["a"]), "events": [],
             "recordedAt": "2026-01-02T03:04:05.678Z",

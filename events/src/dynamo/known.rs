@@ -91,3 +91,91 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::commit::CommitHash;
+
+    fn stream(n: usize) -> StreamId {
+        format!("grants/acme/2026010203/{n}").parse().unwrap()
+    }
+
+    fn id(cause: u64) -> CommitId {
+        CommitId::derived_from(&[&cause.to_string()])
+    }
+
+    /// A commit of one event, whose id is that of its version.
+    fn link(version: u64) -> Link {
+        let head = Head { version, hash: CommitHash::from_bytes([u8::try_from(version % 256).unwrap(); 32]) };
+        Link { first: version, id: Some(id(version)), head: Some(head) }
+    }
+
+    fn links(versions: std::ops::RangeInclusive<u64>) -> Vec<Link> {
+        versions.map(link).collect()
+    }
+
+    #[test]
+    fn what_would_leave_a_gap_is_not_kept() {
+        let mut memory = Memory::default();
+        memory.learn(&stream(0), 3, &links(3..=5));
+        assert_eq!(memory.look_up(&stream(0), &id(4)), (Head::EMPTY, None));
+        memory.learn(&stream(0), 1, &links(1..=2));
+        memory.learn(&stream(0), 4, &links(4..=5));
+        assert_eq!(memory.head(&stream(0)).version, 2);
+        // What was known already does no harm.
+        memory.learn(&stream(0), 2, &links(2..=5));
+        assert_eq!(memory.look_up(&stream(0), &id(4)), (link(5).head.unwrap(), Some(4)));
+        memory.learn(&stream(0), 1, &links(1..=3));
+        assert_eq!(memory.head(&stream(0)).version, 5);
+        assert_eq!(memory.look_up(&stream(1), &id(4)), (Head::EMPTY, None));
+    }
+
+    #[test]
+    fn a_commit_without_a_head_ends_what_is_known() {
+        let mut memory = Memory::default();
+        let mut damaged = links(1..=4);
+        damaged[2].head = None;
+        memory.learn(&stream(0), 1, &damaged);
+        assert_eq!(memory.head(&stream(0)).version, 2);
+    }
+
+    #[test]
+    fn the_streams_that_were_not_used_for_longest_are_forgotten_first() {
+        let mut memory = Memory::of(20);
+        for n in 0..3 {
+            memory.learn(&stream(n), 1, &links(1..=5));
+        }
+        memory.look_up(&stream(0), &id(1));
+        memory.learn(&stream(3), 1, &links(1..=5));
+        let known: Vec<u64> = (0..4).map(|n| memory.head(&stream(n)).version).collect();
+        assert_eq!(known, [5, 0, 5, 5]);
+        // The one in use is kept, however long it is.
+        memory.learn(&stream(1), 1, &links(1..=90));
+        let known: Vec<u64> = (0..4).map(|n| memory.head(&stream(n)).version).collect();
+        assert_eq!(known, [0, 90, 0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_is_true_and_bounded(pages in prop::collection::vec((0usize..6, 1u64..30, 0u64..12), 0..60), most in 1usize..60) {
+            let mut memory = Memory::of(most);
+            for (n, from, length) in pages {
+                memory.learn(&stream(n), from, &links(from..=from + length));
+                for n in 0..6 {
+                    let head = memory.head(&stream(n));
+                    prop_assert!(head == Head::EMPTY || head == link(head.version).head.unwrap());
+                    for version in 1..45 {
+                        let expected = (version <= head.version).then_some(version);
+                        prop_assert_eq!(memory.look_up(&stream(n), &id(version)), (head, expected));
+                    }
+                }
+                let weight: usize = memory.streams.iter().map(|(_, beginning)| beginning.ids.len() + 1).sum();
+                prop_assert_eq!(weight, memory.weight);
+                prop_assert!(weight <= most || memory.streams.len() == 1);
+            }
+        }
+    }
+}

@@ -107,6 +107,7 @@ proptest! {
             vary(&|event| event.version = event.version.wrapping_add(1));
             vary(&|event| event.at = added.at);
             vary(&|event| event.data = json!([event.data]));
+            vary(&|event| event.fact = Some(CommitId::derived_from(&["fact", &added.kind])));
             let mut variant = one.clone();
             variant.events.insert(n, added.clone());
             variants.push(variant);
@@ -151,6 +152,26 @@ fn the_hash_is_the_one_that_anyone_can_compute() {
     // "é":29.97},"type":"video.deleted","v":1}],"first":1,"recordedAt":"2026-01-02T03:04:05.678Z","stream":"project/acme"}
     // without the line breaks.
     assert_eq!(commit.hash.to_string(), "7caa1bf6a6ae566b94892ad4003314aaaf81c144958c7f6f22755d21add31d71");
+}
+
+/// The id of a merged fact is a field of its own, which no other event has.
+#[test]
+fn an_event_says_which_fact_stated_it_where_its_commit_does_not() {
+    let event = |fact| RecordedEvent {
+        kind: "video.deleted".to_owned(),
+        version: 1,
+        at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        data: json!({ "generation": 1 }),
+        fact,
+    };
+    let plain =
+        json!({"type": "video.deleted", "v": 1, "at": "2026-01-02T03:04:05.678Z", "data": {"generation": 1}});
+    assert_eq!(serde_json::to_value(event(None)).unwrap(), plain);
+    let mut merged = plain;
+    let fact = CommitId::derived_from(&["fact"]);
+    merged["fact"] = json!("cmt_7wogd2mecabyrojr4hvhmdbf5z");
+    assert_eq!(serde_json::to_value(event(Some(fact.clone()))).unwrap(), merged);
+    assert_eq!(serde_json::from_value::<RecordedEvent>(merged).unwrap().fact, Some(fact));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::BehaviorVersion;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamio_events::audit::Verifier;
@@ -60,12 +61,22 @@ impl TestBed for DynamoBed {
 
 streamio_events::event_log_contract!(DynamoBed::new());
 
-/// A client that knows DynamoDB by another address, with short pauses between its four attempts.
+/// A client that knows DynamoDB by another address, with short pauses between its four attempts. It has no time-outs: on a
+/// busy machine they would add requests, and some tests count those.
 pub(crate) fn client_at(endpoint: &str) -> Client {
-    let config = patient(dynamo().client().config().to_builder()).endpoint_url(endpoint).retry_config(
-        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(2)),
-    );
+    let retries = RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(2));
+    let config = dynamo().client().config().to_builder().endpoint_url(endpoint).retry_config(retries);
     Client::from_conf(config.build())
+}
+
+#[test]
+fn a_patient_client_tries_four_times_and_not_for_ever() {
+    let config =
+        patient(aws_sdk_dynamodb::Config::builder()).behavior_version(BehaviorVersion::latest()).build();
+    let (retries, timeouts) = (config.retry_config().unwrap(), config.timeout_config().unwrap());
+    assert_eq!(retries.max_attempts(), 4);
+    assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(3)));
+    assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
 }
 
 /// A commit as it stands in the table, for ever.
