@@ -6,6 +6,7 @@
 mod comparison;
 mod cpu;
 mod edge;
+mod lambda;
 mod machine;
 mod median;
 mod report;
@@ -25,7 +26,7 @@ use crate::workspace::Workspace;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask bench edge\n  cargo xtask bench edge --json > bench.json\n  \
-    cargo xtask bench edge --rounds 31 --check"
+    cargo xtask bench edge --rounds 31 --check\n  cargo xtask bench lambda --check"
 )]
 pub(crate) struct Args {
     /// What to measure; without a name, everything
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     /// Fail when a goal is missed
     #[arg(long)]
     check: bool,
-    /// Measure the Worker as the last `cargo xtask edge build --probes` left it
+    /// Measure what earlier builds have left: `cargo xtask edge build --probes`, and the functions of the last measurement
     #[arg(long)]
     no_build: bool,
     /// How many turns ours and the peer take in each comparison
@@ -53,6 +54,8 @@ pub(crate) struct Args {
 enum Suite {
     /// The Worker on workerd against JavaScript Workers
     Edge,
+    /// The Lambda functions: their size, their cold starts and their warm answers
+    Lambda,
 }
 
 /// How much is done for one figure.
@@ -72,6 +75,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     for suite in suites {
         match suite {
             Suite::Edge => edge::measure(workspace, effort, !args.no_build, &mut report)?,
+            Suite::Lambda => lambda::measure(workspace, effort, !args.no_build, &mut report)?,
         }
     }
     if args.json {

@@ -110,6 +110,11 @@ impl<'a> Tools<'a> {
         cargo_deny::ensure(self.workspace)
     }
 
+    /// The dynoxide program.
+    pub(crate) fn dynoxide(&self) -> Result<PathBuf> {
+        dynoxide::ensure(self.workspace)
+    }
+
     /// The wasm-bindgen program.
     pub(crate) fn wasm_bindgen(&self) -> Result<PathBuf> {
         wasm_bindgen::ensure(self.workspace)

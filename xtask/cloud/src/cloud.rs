@@ -13,11 +13,11 @@
 //! Between the programs and DynamoDB, Kinesis and ECS stand fault proxies; S3's and ECS' events go over roads that lose,
 //! hold and repeat; functions crash when they are told to. Event source mappings read their streams directly.
 
-mod config;
+pub(crate) mod config;
 mod edge_texts;
 mod functions;
 mod operator;
-mod tables;
+pub(crate) mod tables;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! tests in `tests/` send videos through it while everything that may fail does.
 
 pub mod arn;
+pub mod bench;
 pub mod cdn;
 pub mod cloud;
 pub mod ecs;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use streamio_cloud::{Cloud, CloudConfig, Journal};
+use streamio_cloud::{Cloud, CloudConfig, Journal, bench};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The product's real programs on an emulated cloud.
@@ -25,6 +25,7 @@ enum Command {
     /// All state is gone when it ends. The programs are those in the folder `STREAMIO_LAMBDAS`, the edge's Worker is that
     /// in `STREAMIO_EDGE_WORKER`.
     Up(Up),
+    BenchLambda(bench::Args),
 }
 
 #[derive(clap::Args)]
@@ -53,9 +54,9 @@ fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let Command::Up(up) = Cli::parse().command;
+    let command = Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(up)));
+    let done = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(command)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -65,7 +66,14 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(up: Up) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(up) => run_cloud(up).await,
+        Command::BenchLambda(args) => bench::run(args).await,
+    }
+}
+
+async fn run_cloud(up: Up) -> anyhow::Result<()> {
     let mut config = CloudConfig::from_environment()?;
     if up.hasty {
         config = config.hasty();

@@ -29,6 +29,8 @@ pub(super) enum Unit {
     CpuMicrosPerRequest,
     /// Of wall-clock time; less is better.
     Millis,
+    /// A million bytes; less is better.
+    Megabytes,
 }
 
 impl Unit {
@@ -38,6 +40,7 @@ impl Unit {
             Self::MicrosPerOperation => "µs/operation",
             Self::CpuMicrosPerRequest => "CPU µs/request",
             Self::Millis => "ms",
+            Self::Megabytes => "MB",
         }
     }
 }
@@ -49,13 +52,15 @@ pub(super) enum Goal {
     AtLeast(f64),
     /// Ours takes at most this many times as long.
     AtMost(f64),
+    /// Ours itself is at most this, whatever the peer's is.
+    Within(f64),
 }
 
 impl Goal {
     /// The bare number.
     pub(super) fn number(self) -> f64 {
         match self {
-            Self::AtLeast(number) | Self::AtMost(number) => number,
+            Self::AtLeast(number) | Self::AtMost(number) | Self::Within(number) => number,
         }
     }
 
@@ -63,6 +68,7 @@ impl Goal {
         match self {
             Self::AtLeast(_) => "at least",
             Self::AtMost(_) => "at most",
+            Self::Within(_) => "within",
         }
     }
 }
@@ -81,11 +87,20 @@ pub(super) struct Latencies {
 }
 
 impl Comparison {
-    /// How many times as fast ours is; with a goal of [`Goal::AtMost`], how many times as long it takes.
+    /// How many times as fast ours is; with a goal that bounds a cost, how many times as much it is.
     pub(super) fn ratio(&self) -> f64 {
         let more_is_better = self.unit == Unit::RequestsPerSecond;
         let times_as_fast = if more_is_better { self.ours / self.peer } else { self.peer / self.ours };
-        if matches!(self.goal, Some(Goal::AtMost(_))) { 1.0 / times_as_fast } else { times_as_fast }
+        if matches!(self.goal, Some(Goal::AtMost(_) | Goal::Within(_))) {
+            1.0 / times_as_fast
+        } else {
+            times_as_fast
+        }
+    }
+
+    /// The figure that its goal is about.
+    pub(super) fn judged(&self) -> f64 {
+        if matches!(self.goal, Some(Goal::Within(_))) { self.ours } else { self.ratio() }
     }
 
     /// Whether the goal is met; `None` without one.
@@ -95,6 +110,7 @@ impl Comparison {
         self.goal.map(|goal| match goal {
             Goal::AtLeast(number) => ratio.is_finite() && ratio >= number,
             Goal::AtMost(number) => ratio > 0.0 && ratio <= number,
+            Goal::Within(number) => self.ours > 0.0 && self.ours <= number,
         })
     }
 }
@@ -140,10 +156,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_figure_that_is_bounded_itself_is_told_as_a_multiple_of_the_peers_and_judged_alone() {
+        let size = |ours| comparison(ours, 3.0, Unit::Megabytes, Some(Goal::Within(12.0)));
+        assert!((size(9.0).ratio() - 3.0).abs() < 1e-9);
+        assert_eq!((size(12.0).met(), size(12.1).met()), (Some(true), Some(false)));
+    }
+
+    #[test]
     fn a_figure_that_is_no_number_meets_no_goal() {
         let goal = Some(Goal::AtLeast(0.0));
         assert_eq!(comparison(0.0, 0.0, Unit::RequestsPerSecond, goal).met(), Some(false));
         assert_eq!(comparison(0.0, 1.0, Unit::MicrosPerOperation, goal).met(), Some(false));
+        let within = Some(Goal::Within(12.0));
+        assert_eq!(comparison(0.0, 1.0, Unit::Megabytes, within).met(), Some(false));
+        assert_eq!(comparison(f64::NAN, 1.0, Unit::Megabytes, within).met(), Some(false));
         let bound = Some(Goal::AtMost(1.4));
         assert_eq!(comparison(0.0, 1.0, Unit::Millis, bound).met(), Some(false));
         assert_eq!(comparison(1.0, 1.0, Unit::Millis, None).met(), None);

@@ -33,7 +33,7 @@ impl Report {
     /// The names of the results that are not as they should be.
     pub(super) fn missed(&self) -> Vec<String> {
         let missed = self.results.iter().filter(|result| result.met() == Some(false));
-        missed.map(|result| format!("{} ({:.2})", result.name, result.ratio())).collect()
+        missed.map(|result| format!("{} ({:.2})", result.name, result.judged())).collect()
     }
 }
 
@@ -59,7 +59,7 @@ fn figures(results: &[Comparison]) -> Table {
             figure(result.peer, result.unit),
             result.unit.name().to_owned(),
             format!("{:.2}x", result.ratio()),
-            result.goal.map(goal).unwrap_or_default(),
+            result.goal.map(|it| goal(it, result.unit)).unwrap_or_default(),
             verdict(result.met()).to_owned(),
             result.peer_name.to_owned(),
         ]
@@ -101,12 +101,13 @@ fn figure(value: f64, unit: Unit) -> String {
     match unit {
         Unit::RequestsPerSecond => format!("{value:.0}"),
         Unit::CpuMicrosPerRequest | Unit::Millis => format!("{value:.1}"),
-        Unit::MicrosPerOperation => format!("{value:.2}"),
+        Unit::MicrosPerOperation | Unit::Megabytes => format!("{value:.2}"),
     }
 }
 
-fn goal(goal: Goal) -> String {
+fn goal(goal: Goal, unit: Unit) -> String {
     match goal {
+        Goal::Within(number) => format!("<= {number} {}", unit.name()),
         Goal::AtLeast(number) => format!(">= {number}x"),
         Goal::AtMost(number) => format!("<= {number}x"),
     }

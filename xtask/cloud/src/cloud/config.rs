@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 /// The functions' executables, and the worker's, as cargo names them.
-pub(super) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
+pub(crate) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
 pub(super) const WORKER: &str = "streamio-worker";
 
 /// When a grant counts as accepted.

@@ -34,7 +34,7 @@ pub(super) async fn create(dynamo: &LocalDynamo, kinesis: &LocalKinesis) -> anyh
 }
 
 /// A client of the streams of `dynamo`.
-pub(super) fn streams_client(dynamo: &LocalDynamo) -> aws_sdk_dynamodbstreams::Client {
+pub(crate) fn streams_client(dynamo: &LocalDynamo) -> aws_sdk_dynamodbstreams::Client {
     let config = aws_sdk_dynamodbstreams::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(dynamo.endpoint())

@@ -10,14 +10,14 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     StreamSpecification, StreamViewType,
 };
-use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_types::Blob;
 use serde_json::{Value, json};
-use streamio_events::emulators::{ACCESS_KEY_ID, LocalDynamo, LocalKinesis, REGION, SECRET_ACCESS_KEY};
+use streamio_events::emulators::{LocalDynamo, LocalKinesis};
 use tokio::time::{sleep, timeout};
 
 use super::super::{DynamoSource, KinesisSource, Mapping, MappingConfig};
 use super::memory::Function;
+use crate::cloud::tables::streams_client;
 use crate::lambda::Invoke;
 
 async fn caught_up(mapping: &Mapping) {
@@ -109,16 +109,6 @@ async fn a_kinesis_stream_is_read_with_the_shards_that_come_of_splitting() {
       }
     }
     "#);
-}
-
-fn streams_client(dynamo: &LocalDynamo) -> aws_sdk_dynamodbstreams::Client {
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "test");
-    let config = aws_sdk_dynamodbstreams::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(dynamo.endpoint())
-        .region(Region::new(REGION))
-        .credentials_provider(credentials);
-    aws_sdk_dynamodbstreams::Client::from_conf(config.build())
 }
 
 #[tokio::test]

@@ -1,0 +1,9 @@
+//! A function that does nothing, on the same runtime as the others: what `cargo xtask bench lambda` compares them with.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(Value::Null))).await
+}

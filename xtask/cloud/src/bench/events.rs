@@ -1,0 +1,206 @@
+//! One event for each function, as real as the emulations make it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use streamio_events::commit::NewCommit;
+use streamio_events::dynamo::DynamoLog;
+use streamio_events::emulators::LocalDynamo;
+use streamio_events::event::UploadGranted;
+use streamio_events::fact::Fact;
+use streamio_events::home::{HomeCall, PATH};
+use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
+use streamio_events::job::{Job, MediaLimits};
+use streamio_events::log::{EventLog as _, Expected};
+use streamio_events::object_key::SourceKey;
+use streamio_events::stream::StreamId;
+
+use crate::cloud::tables::streams_client;
+use crate::sources::{DynamoSource, Position, StreamSource as _};
+use crate::wall_clock;
+
+/// Where uploads go.
+pub(super) const RAW_BUCKET: &str = "raw";
+/// Longer than any measurement.
+const LIFETIME: Duration = Duration::from_hours(12);
+
+/// The events by the names of the functions.
+pub(super) async fn all(dynamo: &LocalDynamo, ledger: &str) -> anyhow::Result<HashMap<&'static str, Bytes>> {
+    let project: ProjectId = "acme".parse()?;
+    let granted = recorded(dynamo, ledger, &project).await?;
+    let events = [
+        ("uploads", object_created(&project)?),
+        ("intake", fact(&project)?),
+        ("react", granted.clone()),
+        ("views", granted),
+        ("tasks", task_stopped(&project)?),
+        ("sweep", envelope("aws.events", "Scheduled Event", &json!({}))),
+        ("api", call(&project)?),
+    ];
+    Ok(events.into_iter().map(|(name, event)| (name, Bytes::from(event.to_string()))).collect())
+}
+
+/// A video and its upload's grant.
+fn grant(project: &ProjectId, name: &str) -> anyhow::Result<(StreamId, NewCommit)> {
+    let s3_key = SourceKey::new(project, "", name)?;
+    let stream = StreamId::Video(project.clone(), VideoId::of(&s3_key));
+    let now = wall_clock::now();
+    let granted = UploadGranted {
+        grant_id: GrantId::derived_from(&[name.as_bytes()]),
+        s3_key,
+        expires_at: now.plus(LIFETIME),
+        key_id: KeyId::of_hash(&[0; 32]),
+        content_type: None,
+        size: None,
+        sha256: None,
+        overwrite: true,
+        multipart: false,
+        metadata: BTreeMap::new(),
+    };
+    Ok((stream, NewCommit::new(CommitId::derived_from(&["bench", name]), now, vec![granted.into()])))
+}
+
+/// What the ledger's stream states of a grant that was appended.
+async fn recorded(dynamo: &LocalDynamo, ledger: &str, project: &ProjectId) -> anyhow::Result<Value> {
+    let client = dynamo.client();
+    let table = client.describe_table().table_name(ledger).send().await?;
+    let arn =
+        table.table().and_then(|table| table.latest_stream_arn()).context("the ledger has no stream")?;
+    let (stream, commit) = grant(project, "granted.mp4")?;
+    DynamoLog::new(client.clone(), ledger).append(&stream, Expected::Any, commit).await?;
+
+    let source = DynamoSource::new(streams_client(dynamo), arn);
+    for shard in source.shards().await? {
+        let iterator = source.iterator(&shard.id, &Position::TrimHorizon).await?;
+        let page = source.records(&shard.id, iterator, 1).await?;
+        if let Some(record) = page.records.first() {
+            return Ok(json!({ "Records": [serde_json::from_str::<Value>(&record.json)?] }));
+        }
+    }
+    Err(anyhow!("the ledger's stream is empty"))
+}
+
+fn envelope(source: &str, detail_type: &str, detail: &Value) -> Value {
+    json!({
+        "version": "0",
+        "id": crate::request_id::request_id(),
+        "detail-type": detail_type,
+        "source": source,
+        "account": "000000000000",
+        "time": format!("{}Z", &wall_clock::now().to_string()[..19]),
+        "region": "us-east-1",
+        "resources": [],
+        "detail": detail,
+    })
+}
+
+fn object_created(project: &ProjectId) -> anyhow::Result<Value> {
+    let detail = json!({
+        "version": "0",
+        "bucket": { "name": RAW_BUCKET },
+        "object": {
+            "key": SourceKey::new(project, "", "uploaded.mp4")?.as_str(),
+            "size": 1_055_736,
+            "etag": "9b2cf535f27731c974343645a3985328",
+            "sequencer": "0055AED6DCD90281E5",
+        },
+        "request-id": "N4N7GDK58NMKJ12R",
+        "requester": "000000000000",
+        "source-ip-address": "203.0.113.7",
+        "reason": "PutObject",
+    });
+    Ok(envelope("aws.s3", "Object Created", &detail))
+}
+
+fn fact(project: &ProjectId) -> anyhow::Result<Value> {
+    let (stream, commit) = grant(project, "stated.mp4")?;
+    let fact = Fact::new(stream.clone(), commit)?;
+    let sequence = "49590338271490256608559692538361571095921575989136588898";
+    let record = json!({
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": stream.to_string(),
+            "sequenceNumber": sequence,
+            "data": STANDARD.encode(fact.json()),
+            "approximateArrivalTimestamp": wall_clock::now().unix_seconds(),
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": format!("shardId-000000000000:{sequence}"),
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::000000000000:role/emulated",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/facts",
+    });
+    Ok(json!({ "Records": [record] }))
+}
+
+/// The end of a worker whose attempt nobody has dispatched.
+fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
+    let s3_key = SourceKey::new(project, "", "granted.mp4")?;
+    let video_id = VideoId::of(&s3_key);
+    let job = Job {
+        project_id: project.clone(),
+        client_token: Job::client_token_of(&video_id, 1, 1),
+        video_id,
+        s3_key,
+        generation: 1,
+        attempt: 1,
+        raw_bucket: RAW_BUCKET.to_owned(),
+        processed_bucket: "processed".to_owned(),
+        limits: MediaLimits::default(),
+    };
+    let task = "arn:aws:ecs:us-east-1:000000000000:task/streamio/c13b4cb40f1f4fe4a2971f76ae5a47ad";
+    let variable = json!({ "name": "STREAMIO_JOB", "value": serde_json::to_string(&job)? });
+    let detail = json!({
+        "clusterArn": "arn:aws:ecs:us-east-1:000000000000:cluster/streamio",
+        "containers": [{ "name": "worker", "lastStatus": "STOPPED", "exitCode": 1, "taskArn": task }],
+        "desiredStatus": "STOPPED",
+        "group": "family:streamio-worker",
+        "lastStatus": "STOPPED",
+        "overrides": { "containerOverrides": [{ "name": "worker", "environment": [variable] }] },
+        "startedBy": "streamio",
+        "stopCode": "EssentialContainerExited",
+        "stoppedReason": "Essential container in task exited",
+        "taskArn": task,
+        "taskDefinitionArn": "arn:aws:ecs:us-east-1:000000000000:task-definition/streamio-worker:1",
+        "version": 6,
+    });
+    Ok(envelope("aws.ecs", "ECS Task State Change", &detail))
+}
+
+fn call(project: &ProjectId) -> anyhow::Result<Value> {
+    let call = HomeCall::ListVideos { project_id: project.clone(), state: None, after: None, limit: 20 };
+    Ok(json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": PATH,
+        "rawQueryString": "",
+        "headers": { "content-type": "application/json" },
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "api",
+            "domainName": "api.lambda-url.us-east-1.on.aws",
+            "domainPrefix": "api",
+            "http": {
+                "method": "POST",
+                "path": PATH,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "streamio-edge",
+            },
+            "requestId": crate::request_id::request_id(),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "02/Jan/2026:03:04:05 +0000",
+            "timeEpoch": wall_clock::now().unix_millis(),
+        },
+        "body": serde_json::to_string(&call)?,
+        "isBase64Encoded": false,
+    }))
+}
