@@ -1,3 +1,29 @@
 //! The adapters of the cloud.
 
+pub mod function;
+pub mod kv;
+pub mod metrics;
+pub mod settings;
 pub mod views;
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::Builder;
+use streamio_events::dynamo::patient;
+
+/// How long one try of a call may take. A function that waits longer than its callers do has nothing to tell them.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How the cloud's services are reached: region, credentials and endpoints by the SDK's own environment variables
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html>).
+pub async fn sdk_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+}
+
+/// A client of DynamoDB for the ledger and the views.
+pub fn dynamo_client(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::from_conf(patient(Builder::from(config)).build())
+}

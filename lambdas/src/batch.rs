@@ -172,12 +172,10 @@ impl Batch<'_> {
                 Err(error) => outcomes[place] = self.set_aside(record, &**error, now).await,
             }
         }
-        let groups = futures::stream::iter(groups)
-            .map(|(stream, entries)| async move { self.run_group(&stream, &entries, handler, now).await })
-            .buffer_unordered(STREAMS_AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        for (place, outcome) in groups.into_iter().flatten() {
+        let running: Vec<_> =
+            groups.iter().map(|(stream, entries)| self.run_group(stream, entries, handler, now)).collect();
+        let ended: Vec<_> = futures::stream::iter(running).buffer_unordered(STREAMS_AT_ONCE).collect().await;
+        for (place, outcome) in ended.into_iter().flatten() {
             outcomes[place] = outcome;
         }
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();

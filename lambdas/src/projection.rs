@@ -5,6 +5,8 @@
 //! lacks, and otherwise reads what is missing from the log; so a commit may come any number of times and in any order, and
 //! what comes of it is the same.
 
+mod batch;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use streamio_events::commit::Commit;
 use streamio_events::event::{EventData as _, StreamQuarantined, UnreadableEvent};
@@ -16,6 +18,7 @@ use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
+pub use self::batch::project_batch;
 use crate::directory::tenants_of;
 use crate::kv_namespace::{KvNamespace, KvNamespaceError};
 use crate::project_feed::{FeedWriteError, FeedWriter};

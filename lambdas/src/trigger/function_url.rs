@@ -6,8 +6,11 @@ use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFu
 use data_encoding::BASE64;
 use serde_json::Value;
 use streamio_events::home::{HomeError, HomeReply, MAX_CALL_BYTES, PATH};
+use streamio_events::timestamp::Timestamp;
 
 use super::UnexpectedEvent;
+use crate::aws::metrics::Counts;
+use crate::home::HomeRegion;
 
 const EXPECTED: &str = "request to a function URL";
 
@@ -27,6 +30,25 @@ pub struct Reply {
     pub status: u16,
     /// The body, JSON.
     pub json: String,
+}
+
+impl Reply {
+    /// For the metrics: whether the home region did what it was asked, or could not.
+    pub fn counts(&self) -> Counts {
+        let failed = usize::from(self.status >= 500);
+        Counts { handled: 1 - failed, failed, dead_lettered: 0 }
+    }
+}
+
+/// Answers a request from the home region.
+pub async fn answer(region: &HomeRegion, event: Value, now: Timestamp) -> Result<Reply, UnexpectedEvent> {
+    match read(event)? {
+        Request::Call(body) => {
+            let (status, json) = region.answer(&body, now).await;
+            Ok(Reply { status, json })
+        }
+        Request::Refused(reply) => Ok(reply),
+    }
 }
 
 /// Reads a request.

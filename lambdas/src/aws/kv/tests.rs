@@ -1,0 +1,217 @@
+//! Against a small server that answers as the API does.
+
+use std::collections::VecDeque;
+use std::error::Error as _;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const TOKEN: &str = "a-token-that-nobody-may-see";
+
+/// A status, `Retry-After`, and a body.
+type Planned = (u16, Option<&'static str>, Value);
+
+#[derive(Clone, Default)]
+struct Api {
+    /// The next answers; then success.
+    planned: Arc<Mutex<VecDeque<Planned>>>,
+    requests: Arc<Mutex<Vec<(String, Option<String>, Vec<Value>)>>>,
+}
+
+async fn answer(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let authorization = headers.get("authorization").map(|it| it.to_str().unwrap().to_owned());
+    let records = serde_json::from_slice(&body).unwrap();
+    api.requests.lock().unwrap().push((format!("{method} {uri}"), authorization, records));
+    let planned = api.planned.lock().unwrap().pop_front();
+    let (status, retry_after, body) = planned.unwrap_or_else(|| (200, None, success(&[])));
+    let mut response = (axum::http::StatusCode::from_u16(status).unwrap(), body.to_string()).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert("retry-after", seconds.parse().unwrap());
+    }
+    response
+}
+
+fn success(unsuccessful: &[&str]) -> Value {
+    json!({
+        "success": true, "errors": [], "messages": [],
+        "result": { "successful_key_count": 1, "unsuccessful_keys": unsuccessful },
+    })
+}
+
+fn failure(code: i64, message: &str) -> Value {
+    json!({ "success": false, "errors": [{ "code": code, "message": message }], "messages": [], "result": null })
+}
+
+struct World {
+    api: Api,
+    kv: CloudflareKv,
+    server: JoinHandle<()>,
+}
+
+impl World {
+    async fn new(planned: impl IntoIterator<Item = Planned>) -> Self {
+        let api = Api::default();
+        api.planned.lock().unwrap().extend(planned);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/", listener.local_addr().unwrap());
+        // Bodies may be larger than what servers take by default.
+        let router = Router::new()
+            .fallback(answer)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(api.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let mut kv = CloudflareKv::new(Kv {
+            account_id: "account".to_owned(),
+            namespace_id: "namespace".to_owned(),
+            api_token: Secret::new(TOKEN),
+            endpoint,
+        })
+        .unwrap();
+        kv.shortest_wait = Duration::from_millis(1);
+        Self { api, kv, server }
+    }
+
+    fn requests(&self) -> Vec<(String, Option<String>, Vec<Value>)> {
+        self.api.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn records(count: usize) -> Vec<(String, String)> {
+    (0..count).map(|number| (format!("k:{number}"), format!(r#"{{"version":{number}}}"#))).collect()
+}
+
+fn told(error: &KvNamespaceError) -> String {
+    let text = error.source().unwrap().to_string();
+    assert!(!format!("{error:?} {text}").contains("nobody"), "{error:?}");
+    text
+}
+
+#[tokio::test]
+async fn records_are_put_in_one_request_with_the_token() {
+    let world = World::new([]).await;
+    world.kv.put_all(records(2)).await.unwrap();
+    let expected = (
+        "PUT /client/v4/accounts/account/storage/kv/namespaces/namespace/bulk".to_owned(),
+        Some(format!("Bearer {TOKEN}")),
+        vec![
+            json!({ "key": "k:0", "value": r#"{"version":0}"# }),
+            json!({ "key": "k:1", "value": r#"{"version":1}"# }),
+        ],
+    );
+    assert_eq!(world.requests(), [expected]);
+    assert!(!format!("{:?}", world.kv).contains("nobody"));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_nothing() {
+    let world = World::new([]).await;
+    world.kv.put_all(Vec::new()).await.unwrap();
+    assert!(world.requests().is_empty());
+}
+
+#[tokio::test]
+async fn many_records_are_put_ten_thousand_at_a_time_and_in_order() {
+    let world = World::new([]).await;
+    world.kv.put_all(records(20_001)).await.unwrap();
+    let counts: Vec<usize> = world.requests().iter().map(|(_, _, records)| records.len()).collect();
+    assert_eq!(counts, [10_000, 10_000, 1]);
+    assert_eq!(world.requests()[2].2[0]["key"], "k:20000");
+}
+
+#[test]
+fn a_request_stays_below_the_bytes_that_are_taken() {
+    let large = |name: usize| (name.to_string(), "x".repeat(MOST_BYTES / 2));
+    let counts: Vec<usize> = portions((0..3).map(large).collect()).iter().map(Vec::len).collect();
+    assert_eq!(counts, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn of_two_records_under_one_name_the_later_is_put() {
+    let world = World::new([]).await;
+    let record = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    world.kv.put_all(vec![record("a", "1"), record("b", "2"), record("a", "3")]).await.unwrap();
+    let expected = vec![json!({ "key": "b", "value": "2" }), json!({ "key": "a", "value": "3" })];
+    assert_eq!(world.requests()[0].2, expected);
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let world = World::new([
+        (429, Some("0"), failure(10_429, "too many requests")),
+        (502, None, json!("Bad Gateway")),
+        (200, None, success(&["k:1"])),
+    ])
+    .await;
+    world.kv.put_all(records(2)).await.unwrap();
+    assert_eq!(world.requests().len(), 4);
+    let all: Vec<_> = world.requests().into_iter().map(|(_, _, records)| records).collect();
+    assert!(all.iter().all(|records| *records == all[0]), "all again: that does no harm");
+}
+
+#[tokio::test]
+async fn who_asks_for_a_long_wait_has_it_from_the_caller() {
+    let world = World::new([(429, Some("60"), failure(10_429, "too many requests"))]).await;
+    let error = world.kv.put_all(records(1)).await.unwrap_err();
+    assert_eq!(told(&error), "Cloudflare's API answered 429 Too Many Requests: too many requests (10429)");
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_told_after_a_few_times() {
+    let world = World::new(vec![(503, None, failure(1, "out of order")); 10]).await;
+    let error = world.kv.put_all(records(1)).await.unwrap_err();
+    assert_eq!(told(&error), "Cloudflare's API answered 503 Service Unavailable: out of order (1)");
+    assert_eq!(world.requests().len(), 1 + RETRIES);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_at_once() {
+    let world = World::new([
+        (403, None, failure(10_000, "Authentication error")),
+        (200, None, failure(10_001, "odd")),
+        (200, None, json!("<html>")),
+    ])
+    .await;
+    let mut tell = Vec::new();
+    for _ in 0..3 {
+        tell.push(told(&world.kv.put_all(records(1)).await.unwrap_err()));
+    }
+    assert_eq!(
+        tell,
+        [
+            "Cloudflare's API answered 403 Forbidden: Authentication error (10000)",
+            "Cloudflare's API answered 200 OK: odd (10001)",
+            "Cloudflare's API answered 200 OK: not in the API's form",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_that_may_pass() {
+    let world = World::new([]).await;
+    let mut kv = world.kv.clone();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    kv.url = format!("http://{free}/");
+    assert_eq!(told(&kv.put_all(records(1)).await.unwrap_err()), "Cloudflare's API has not answered");
+}

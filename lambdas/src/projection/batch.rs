@@ -1,0 +1,57 @@
+//! Batches of the log's feed, projected by the rule for batches.
+
+use async_trait::async_trait;
+use streamio_events::commit::Commit;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+
+use super::{Ports, ProjectionError, project};
+use crate::batch::{Batch, Handler, Progress, Record, Report, Retryable};
+use crate::quarantine;
+
+/// The time.
+type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
+
+/// Projects the commits of a batch. `clock` is read for each.
+pub async fn project_batch(
+    batch: Batch<'_>,
+    ports: Ports<'_>,
+    records: &[Record<Commit>],
+    clock: Clock<'_>,
+) -> Report {
+    batch.run(records, &Commits { ports, clock }, clock()).await
+}
+
+impl Retryable for ProjectionError {
+    fn is_retryable(&self) -> bool {
+        self.is_retryable()
+    }
+}
+
+struct Commits<'a> {
+    ports: Ports<'a>,
+    clock: Clock<'a>,
+}
+
+#[async_trait]
+impl Handler for Commits<'_> {
+    type Item = Commit;
+    type Error = ProjectionError;
+
+    fn stream(&self, commit: &Commit) -> StreamId {
+        commit.stream.clone()
+    }
+
+    async fn handle(&self, _: &StreamId, commits: &[&Commit]) -> Progress<ProjectionError> {
+        for (index, commit) in commits.iter().enumerate() {
+            if let Err(error) = project(self.ports, commit, (self.clock)()).await {
+                return Progress::until(index, error);
+            }
+        }
+        Progress::all(commits.len())
+    }
+
+    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ProjectionError) {
+        quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
+    }
+}
