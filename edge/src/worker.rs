@@ -2,14 +2,14 @@
 //!
 //! JavaScript (`edge/worker/index.js`) receives the runtime's events and calls the exports of this module: requests go
 //! through [`handle`] as plain text and bytes, because a web `Request` read from here costs more than all the rest of
-//! the work; queue and cron events come as the `worker` crate's types.
+//! the work; queue and cron events come as the runtime's objects.
 //!
 //! | room | what is in it |
 //! |---|---|
 //! | [`isolate`] | the API of this isolate, made once from the Worker's settings |
 //! | [`exchange`] | a request's head and body from JavaScript, the answer back |
 //! | [`invocation`] | which event is being worked on, for work that outlives its answer |
-//! | [`host`] | the functions of `edge/worker/host.js` |
+//! | [`runtime`], [`host`] | the runtime's objects, the functions of `edge/worker/host.js` |
 //! | [`fetch`], [`grants`], [`signer`], [`tenants`] | the ports' adapters |
 //! | [`random`], [`log`] | randomness in stock, log lines |
 //! | [`recovery`] | what happens after a panic |
@@ -28,6 +28,7 @@ mod log;
 pub mod probes;
 mod random;
 mod recovery;
+mod runtime;
 mod signer;
 mod tenants;
 
@@ -38,12 +39,11 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
-use worker::worker_sys::{Context as InvocationContext, MessageBatch};
-use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
 use self::grants::Undelivered;
 use self::invocation::Invocation;
 use self::isolate::Isolate;
+use self::runtime::{Context, MessageBatch};
 
 /// The names of the headers that [`handle`] takes, in their order, separated by commas.
 #[wasm_bindgen(js_name = requestHeaders)]
@@ -56,7 +56,7 @@ pub fn request_headers() -> String {
 ///
 /// `head` is what [`exchange::request`] reads, `now` is in milliseconds of the Unix epoch.
 #[wasm_bindgen]
-pub fn handle(env: Env, context: InvocationContext, head: &str, body: Vec<u8>, now: f64) -> JsValue {
+pub fn handle(env: JsValue, context: Context, head: &str, body: Vec<u8>, now: f64) -> JsValue {
     let request = exchange::request(head, body);
     let invocation = Invocation::of_request(context);
     now_or_later(Rc::clone(&invocation).run(async move {
@@ -69,7 +69,7 @@ pub fn handle(env: Env, context: InvocationContext, head: &str, body: Vec<u8>, n
 
 /// The answer to a request that was under way when the instance of this module ended. `head` as for [`handle`].
 #[wasm_bindgen]
-pub fn fail(env: &Env, head: &str) -> JsValue {
+pub fn fail(env: &JsValue, head: &str) -> JsValue {
     let request = exchange::request(head, Vec::new());
     match Isolate::get(env) {
         Ok(isolate) => isolate.failed(&request),
@@ -79,7 +79,7 @@ pub fn fail(env: &Env, head: &str) -> JsValue {
 
 /// The answer in place of one whose promise was broken: its grant is not accepted. `head` as for [`handle`].
 #[wasm_bindgen(js_name = notRecorded)]
-pub fn not_recorded(env: &Env, head: &str) -> JsValue {
+pub fn not_recorded(env: &JsValue, head: &str) -> JsValue {
     let request = exchange::request(head, Vec::new());
     match Isolate::get(env) {
         Ok(isolate) => isolate.not_recorded(&request),
@@ -99,7 +99,7 @@ fn now_or_later(future: impl Future<Output = JsValue> + 'static) -> JsValue {
 
 /// Takes a batch of the queue `GRANTS`. What is neither acknowledged nor put back in it comes again.
 #[wasm_bindgen]
-pub async fn queue(batch: MessageBatch, env: Env, _: InvocationContext) -> Result<(), JsValue> {
+pub async fn queue(batch: MessageBatch, env: JsValue) -> Result<(), JsValue> {
     let delivered = match Isolate::get(&env) {
         Ok(isolate) => grants::deliver(&isolate, &batch).await,
         Err(invalid) => Err(Undelivered::Misconfigured(invalid)),
@@ -113,8 +113,9 @@ pub async fn queue(batch: MessageBatch, env: Env, _: InvocationContext) -> Resul
     })
 }
 
-#[event(scheduled)]
-async fn scheduled(_: ScheduledEvent, env: Env, _: ScheduleContext) {
+/// Does what is to be done from time to time.
+#[wasm_bindgen]
+pub async fn scheduled(env: JsValue) {
     match Isolate::get(&env) {
         Ok(isolate) => isolate.check_roads().await,
         Err(invalid) => log::misconfigured(&invalid.problems, None),

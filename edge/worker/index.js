@@ -44,8 +44,8 @@ export default {
     return answer[0];
   },
 
-  queue: (batch, env, context) => whileInstanceLives(call(edge.queue, batch, env, context)),
-  scheduled: (event, env, context) => whileInstanceLives(call(edge.scheduled, event, env, context)),
+  queue: (batch, env) => whileInstanceLives(call(edge.queue, batch, env)),
+  scheduled: (_, env) => whileInstanceLives(call(edge.scheduled, env)),
 };
 
 /**

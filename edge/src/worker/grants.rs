@@ -13,11 +13,10 @@ use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::worker_sys::{Message as MessageObject, MessageBatch, Queue as QueueObject};
 
 use super::invocation::Invocation;
 use super::isolate::Isolate;
-use super::log;
+use super::{log, runtime};
 use crate::journal::{Journal, JournalError, Recorded};
 use crate::kinesis::{Delivery, Message};
 use crate::port::{Background, Cause};
@@ -26,13 +25,13 @@ use crate::settings::InvalidSettings;
 /// A queue's binding.
 #[derive(Clone)]
 pub(super) struct Queue {
-    binding: QueueObject,
+    binding: runtime::Queue,
     /// Messages are texts, which the consumer gets as they are.
     options: JsValue,
 }
 
 impl Queue {
-    pub(super) fn new(binding: QueueObject) -> Self {
+    pub(super) fn new(binding: runtime::Queue) -> Self {
         let options = Object::new();
         // A plain object takes every property.
         let _ = Reflect::set(&options, &"contentType".into(), &"text".into());
@@ -48,14 +47,14 @@ impl Queue {
     /// Completes when the queue has stored `body`, a message's as it came: a text, or anything else as JSON.
     async fn forward(&self, body: &JsValue) -> Result<(), Cause> {
         let options = if body.is_string() { self.options.clone() } else { JsValue::UNDEFINED };
-        let stored = self.binding.send(body.clone(), options).map_err(refused)?;
+        let stored = self.binding.send(body, &options).map_err(refused)?;
         JsFuture::from(stored).await.map_err(refused)?;
         Ok(())
     }
 
     /// Begins to send `text`. What is answered is fulfilled when the queue has stored it.
     fn begin(&self, text: &str) -> Result<Promise, Cause> {
-        self.binding.send(text.into(), self.options.clone()).map_err(refused)
+        self.binding.send(&text.into(), &self.options).map_err(refused)
     }
 }
 
@@ -122,7 +121,7 @@ fn fact(stream: &StreamId, commit: NewCommit) -> Result<String, JournalError> {
 }
 
 /// Puts a batch of the queue into the stream. A message is acknowledged only when its fact is there.
-pub(super) async fn deliver(isolate: &Isolate, batch: &MessageBatch) -> Result<(), Undelivered> {
+pub(super) async fn deliver(isolate: &Isolate, batch: &runtime::MessageBatch) -> Result<(), Undelivered> {
     let messages: Vec<Queued> = batch.messages()?.iter().map(Queued::read).collect::<Result<_, _>>()?;
     let facts: Vec<Message<'_>> =
         messages.iter().map(|it| Message { body: it.text.as_bytes(), attempts: it.attempts }).collect();
@@ -136,7 +135,7 @@ pub(super) async fn deliver(isolate: &Isolate, batch: &MessageBatch) -> Result<(
                 late.push(why);
             }
             Delivery::Poison { why } => {
-                let fields = [("message.id", Value::from(queued.id()?)), ("error", why.into())];
+                let fields = [("message.id", Value::from(queued.message.id()?)), ("error", why.into())];
                 log::event(
                     "error",
                     "a message of the queue is no fact; it goes to the dead letters",
@@ -179,7 +178,7 @@ impl From<InvalidSettings> for Undelivered {
 
 /// A message of the queue, read.
 struct Queued {
-    message: MessageObject,
+    message: runtime::Message,
     body: JsValue,
     /// The body. What is no text is no fact either: empty.
     text: String,
@@ -189,23 +188,17 @@ struct Queued {
 
 impl Queued {
     fn read(message: JsValue) -> Result<Self, JsValue> {
-        // The crate's type does not know this property.
-        let attempts = Reflect::get(&message, &"attempts".into())?.as_f64().unwrap_or(1.0);
-        let message: MessageObject = message.unchecked_into();
+        let message: runtime::Message = message.unchecked_into();
         let body = message.body()?;
         let text = body.as_string().unwrap_or_default();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-        Ok(Self { message, body, text, attempts: attempts as u32 })
-    }
-
-    fn id(&self) -> Result<String, JsValue> {
-        Ok(self.message.id()?.into())
+        let attempts = message.attempts()?.unwrap_or(1);
+        Ok(Self { message, body, text, attempts })
     }
 
     fn retry(&self, after: Duration) -> Result<(), JsValue> {
         let options = Object::new();
         let seconds = u32::try_from(after.as_secs().max(1)).unwrap_or(u32::MAX);
         Reflect::set(&options, &"delaySeconds".into(), &seconds.into())?;
-        self.message.retry(options.into())
+        self.message.retry(&options)
     }
 }

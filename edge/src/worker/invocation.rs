@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use js_sys::{Array, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::future_to_promise;
-use worker::worker_sys::Context as InvocationContext;
 
+use super::runtime;
 use crate::port::{Background, BackgroundTask};
 
 thread_local! {
@@ -20,13 +20,13 @@ thread_local! {
 
 /// One event of the runtime.
 pub(super) struct Invocation {
-    context: InvocationContext,
+    context: runtime::Context,
     /// What must have come true before the answer leaves.
     acceptance: RefCell<Option<Promise>>,
 }
 
 impl Invocation {
-    pub(super) fn of_request(context: InvocationContext) -> Rc<Self> {
+    pub(super) fn of_request(context: runtime::Context) -> Rc<Self> {
         Rc::new(Self { context, acceptance: RefCell::new(None) })
     }
 

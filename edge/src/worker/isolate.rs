@@ -13,7 +13,6 @@ use streamio_events::api_key::ApiKey;
 use streamio_events::timestamp::Timestamp;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Env, KvStore};
 
 use super::fetch::FetchOutbound;
 use super::grants::{Queue, QueueJournal, WaitUntilJournal};
@@ -35,6 +34,13 @@ thread_local! {
     static ISOLATE: RefCell<Option<Rc<Isolate>>> = const { RefCell::new(None) };
 }
 
+/// The objects that an isolate works with, and what is said where one is not there.
+const BINDINGS: [(&str, &str); 3] = [
+    ("TENANTS", "is missing: bind a KV namespace"),
+    ("GRANTS", "is missing: bind a queue to send to"),
+    ("DEAD_GRANTS", "is missing: bind a queue to send to"),
+];
+
 /// What lives as long as the isolate.
 pub(super) struct Isolate {
     edge: Edge,
@@ -50,7 +56,7 @@ pub(super) struct Isolate {
 
 impl Isolate {
     /// The isolate's own, made of the settings in `env` when it is asked for the first time.
-    pub(super) fn get(env: &Env) -> Result<Rc<Self>, InvalidSettings> {
+    pub(super) fn get(env: &JsValue) -> Result<Rc<Self>, InvalidSettings> {
         if let Some(isolate) = ISOLATE.with_borrow(Clone::clone) {
             return Ok(isolate);
         }
@@ -59,22 +65,19 @@ impl Isolate {
         Ok(isolate)
     }
 
-    fn new(env: &Env) -> Result<Self, InvalidSettings> {
+    fn new(env: &JsValue) -> Result<Self, InvalidSettings> {
         let settings = Settings::read(|name| Reflect::get(env, &name.into()).ok()?.as_string());
-        let tenants = KvStore::from_this(env, "TENANTS")
-            .map_err(|_| InvalidSettings::of("TENANTS", "is missing: bind a KV namespace"));
-        let (settings, tenants, grants, dead_grants) =
-            match (settings, tenants, queue(env, "GRANTS"), queue(env, "DEAD_GRANTS")) {
-                (Ok(settings), Ok(tenants), Ok(grants), Ok(dead_grants)) => {
-                    (settings, tenants, grants, dead_grants)
-                }
-                (settings, tenants, grants, dead_grants) => {
-                    let invalid = [settings.err(), tenants.err(), grants.err(), dead_grants.err()];
-                    let problems = invalid.into_iter().flatten().flat_map(|it| it.problems);
-                    return Err(InvalidSettings { problems: problems.collect() });
-                }
-            };
-
+        let bindings =
+            BINDINGS.map(|(name, _)| Reflect::get(env, &name.into()).ok().filter(JsValue::is_object));
+        let (settings, tenants, grants, dead_grants) = match (settings, bindings) {
+            (Ok(settings), [Some(tenants), Some(grants), Some(dead_grants)]) => (
+                settings,
+                Namespace(tenants.unchecked_into()),
+                Queue::new(grants.unchecked_into()),
+                Queue::new(dead_grants.unchecked_into()),
+            ),
+            (settings, bindings) => return Err(incomplete(settings.err(), &bindings)),
+        };
         let outbound = Arc::new(FetchOutbound::PATIENT);
         let background: Arc<dyn Background> = Arc::new(WaitUntil);
         let home = |outbound| {
@@ -87,7 +90,7 @@ impl Isolate {
         let directory = ReplicatedDirectory::new(
             &DirectoryConfig::default(),
             DirectoryPorts {
-                store: Arc::new(StoredTenants::new(Arc::new(Namespace(tenants)))),
+                store: Arc::new(StoredTenants::new(Arc::new(tenants))),
                 home: tenants_at_home.clone(),
                 background: background.clone(),
                 failures: Arc::new(LoggedFailures),
@@ -201,11 +204,16 @@ pub(super) fn misconfigured(invalid: InvalidSettings, request: &Request<Bytes>) 
     exchange::response(&response, None)
 }
 
-fn queue(env: &Env, name: &'static str) -> Result<Queue, InvalidSettings> {
-    match Reflect::get(env, &name.into()) {
-        Ok(binding) if binding.is_object() => Ok(Queue::new(binding.unchecked_into())),
-        _ => Err(InvalidSettings::of(name, "is missing: bind a queue to send to")),
+/// All that is wrong with the settings, and the bindings that are not there.
+#[cold]
+fn incomplete(settings: Option<InvalidSettings>, bindings: &[Option<JsValue>]) -> InvalidSettings {
+    let mut problems = settings.map(|it| it.problems).unwrap_or_default();
+    for ((name, missing), binding) in BINDINGS.into_iter().zip(bindings) {
+        if binding.is_none() {
+            problems.push((name, missing.to_owned()));
+        }
     }
+    InvalidSettings { problems }
 }
 
 fn timestamp(millis: f64) -> Timestamp {

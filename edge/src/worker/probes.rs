@@ -6,7 +6,6 @@ use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use worker::Env;
 
 use super::host;
 use super::signer::HostSigner;
@@ -31,7 +30,7 @@ pub(super) async fn panic_if_asked(path: &str) {
     }
 }
 
-fn text(env: &Env, name: &str) -> String {
+fn text(env: &JsValue, name: &str) -> String {
     Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
 }
 
@@ -41,7 +40,7 @@ thread_local! {
 
 /// Presigns `count` uploads to as many keys. Answers the length of all URLs.
 #[wasm_bindgen(js_name = benchPresign)]
-pub fn bench_presign(count: u32, env: &Env) -> f64 {
+pub fn bench_presign(count: u32, env: &JsValue) -> f64 {
     BUCKET.with(|signer| {
         let signer = signer.get_or_init(|| {
             let credentials =
@@ -66,7 +65,7 @@ pub fn bench_presign(count: u32, env: &Env) -> f64 {
 
 /// Signs `count` policies with the key pair of `kind`, `ecdsa` or `rsa`. Answers a promise of the length of all queries.
 #[wasm_bindgen(js_name = benchSignPolicy)]
-pub fn bench_sign_policy(kind: &str, count: u32, env: &Env) -> JsValue {
+pub fn bench_sign_policy(kind: &str, count: u32, env: &JsValue) -> JsValue {
     let name = if kind == "rsa" { "CDN_RSA_KEY" } else { "CDN_ECDSA_KEY" };
     let signer = HostSigner::new("K2JCJMDEHXQW5F".to_owned(), text(env, name));
     future_to_promise(async move {
@@ -81,7 +80,7 @@ pub fn bench_sign_policy(kind: &str, count: u32, env: &Env) -> JsValue {
 
 /// Asks for `count` signatures of policies of which eight are different. Answers as [`bench_sign_policy`].
 #[wasm_bindgen(js_name = benchSharedPolicy)]
-pub fn bench_shared_policy(count: u32, env: &Env) -> JsValue {
+pub fn bench_shared_policy(count: u32, env: &JsValue) -> JsValue {
     let signer = SharedSigner::new(HostSigner::new("K2JCJMDEHXQW5F".to_owned(), text(env, "CDN_RSA_KEY")));
     future_to_promise(async move {
         let mut sum = 0u32;

@@ -4,20 +4,24 @@ use std::error::Error;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use worker::KvStore;
+use js_sys::{ArrayBuffer, Uint8Array};
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
 
-use super::log;
+use super::{log, runtime};
 use crate::directory::{KeyValueStore, SourceFailures, SourceName};
 use crate::port::Cause;
 
 /// A KV namespace.
-pub(super) struct Namespace(pub(super) KvStore);
+pub(super) struct Namespace(pub(super) runtime::Namespace);
 
 #[async_trait(?Send)]
 impl KeyValueStore for Namespace {
     async fn get(&self, name: &str) -> Result<Option<Bytes>, Cause> {
-        let value = self.0.get(name).bytes().await.map_err(|error| Cause::from(error.to_string()))?;
-        Ok(value.map(Bytes::from))
+        let failed = |_: JsValue| Cause::from("the KV namespace did not answer");
+        let value = JsFuture::from(self.0.get(name, "arrayBuffer").map_err(failed)?).await.map_err(failed)?;
+        let buffer = value.dyn_into::<ArrayBuffer>().ok();
+        Ok(buffer.map(|buffer| Uint8Array::new(&buffer).to_vec().into()))
     }
 }
 
