@@ -1,7 +1,7 @@
 //! A request from JavaScript and an answer to it, each in one crossing of the boundary.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
 
@@ -37,10 +37,12 @@ fn no_path() -> Uri {
     Uri::from_static("/")
 }
 
-/// The web `Response`, with `acceptance` where it must wait for that. Headers that are the same in many answers go as one
-/// text that JavaScript knows again; whether there is a `ratelimit` is said by the `ratelimit-policy` among them.
+/// The web `Response`, with `acceptance` where it must wait for that. The status and the headers that are the same in many
+/// answers go as one text that JavaScript knows again; whether there is a `ratelimit` is said by the `ratelimit-policy` among them.
 pub(super) fn response(response: &Response<Bytes>, acceptance: Option<Promise>) -> JsValue {
     let mut head = String::with_capacity(320);
+    head.push_str(response.status().as_str());
+    head.push('\n');
     let (mut request_id, mut rate_limit) = ("", None);
     for (name, value) in response.headers() {
         // Everything that the API answers with is ASCII, or an echo of a header that came as text.
@@ -57,9 +59,7 @@ pub(super) fn response(response: &Response<Bytes>, acceptance: Option<Promise>) 
     }
     // Bodies are JSON.
     match std::str::from_utf8(response.body()) {
-        Ok(body) => {
-            host::respond(response.status().as_u16(), &head, request_id, rate_limit, body, acceptance)
-        }
-        Err(_) => host::respond(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), "", request_id, None, "", None),
+        Ok(body) => host::respond(&head, request_id, rate_limit, body, acceptance),
+        Err(_) => host::respond("500\n", request_id, None, "", None),
     }
 }

@@ -6,10 +6,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 #[wasm_bindgen(raw_module = "./host.js")]
 extern "C" {
-    /// Makes a web `Response` of a status, of header names and values in turn (one a line) that many answers have alike, of
-    /// the two fields that differ, and of a body. With an `acceptance`: an array of both.
+    /// Makes a web `Response` of a head that many answers have alike (the status and then header names and values in turn, one
+    /// a line), of the two fields that differ, and of a body. With an `acceptance`: an array of both.
     pub(super) fn respond(
-        status: u16,
         head: &str,
         request_id: &str,
         rate_limit: Option<&str>,
