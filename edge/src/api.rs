@@ -61,17 +61,17 @@ pub(crate) fn answer_anyone(
     match action {
         Action::ShowOpenApi => Ok(openapi::show()),
         Action::ExplainProblem => problems::explain(parameter),
-        _ => health::show(),
+        _ => Ok(health::show()),
     }
 }
 
 /// A call under way. Each is a function of its own, so that a host compiles and holds only what a request needs.
 #[cfg(not(target_arch = "wasm32"))]
-type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
 
 /// A call under way. Each is a function of its own, so that a host compiles and holds only what a request needs.
 #[cfg(target_arch = "wasm32")]
-type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
 
 /// Answers a call of a tenant whose API key has the call's scope.
 pub(crate) fn answer_tenant<'a>(action: Action, exchange: &'a Exchange<'a>, query: Query) -> Answering<'a> {

@@ -66,14 +66,18 @@ impl BaseUrl {
 
     /// `scheme://host[:port]`.
     pub(crate) fn origin(&self) -> String {
-        self.origin_of(&self.host.to_string())
+        match &self.host {
+            Host::Name(name) => self.origin_of(name),
+            Host::Ip(_) => self.origin_of(&self.host.to_string()),
+        }
     }
 
     /// The origin of another host that answers at the same port.
     pub(crate) fn origin_of(&self, host: &str) -> String {
+        // Put together without `format!`, as all that an isolate's start makes: it would wait for that to be compiled.
         match self.port {
-            None => format!("{}://{host}", self.scheme),
-            Some(port) => format!("{}://{host}:{port}", self.scheme),
+            None => [self.scheme, "://", host].concat(),
+            Some(port) => [self.scheme, "://", host, ":", &port.to_string()].concat(),
         }
     }
 }
@@ -89,7 +93,9 @@ impl Host {
         if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return Some(Self::Ip(IpAddr::V6(address.parse::<Ipv6Addr>().ok()?)));
         }
-        if let Ok(address) = text.parse::<Ipv4Addr>() {
+        if text.starts_with(|c: char| c.is_ascii_digit())
+            && let Ok(address) = text.parse::<Ipv4Addr>()
+        {
             return Some(Self::Ip(IpAddr::V4(address)));
         }
         let mut labels = text.split('.');

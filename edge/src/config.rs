@@ -108,19 +108,19 @@ impl EdgeConfig {
     /// The bucket and the CDN's base URL (without a slash at its end), or all that is wrong.
     pub(crate) fn validate(&self) -> Result<(Bucket, String), InvalidConfig> {
         let mut problems = Vec::new();
-        let mut problem =
-            |setting: &'static str, reason: String| problems.push(ConfigProblem { setting, reason });
 
         let S3Config { endpoint, region, address_style, raw_bucket, .. } = &self.s3;
         let bucket = Bucket::new(endpoint, region, raw_bucket, *address_style)
-            .map_err(|error| problem("s3", error.to_string()));
-        let base_url = base_url(&self.cdn.base_url).map_err(|reason| problem("cdn.base_url", reason));
+            .map_err(|error| note(&mut problems, "s3", format_args!("{error}")));
+        let base_url = base_url(&self.cdn.base_url)
+            .map_err(|reason| note(&mut problems, "cdn.base_url", format_args!("{reason}")));
 
         let bucket_seconds = self.cdn.expiry_bucket;
         if !(1..=MAX_EXPIRY_BUCKET).contains(&bucket_seconds) {
-            problem(
+            note(
+                &mut problems,
                 "cdn.expiry_bucket",
-                format!("must be 1 to {MAX_EXPIRY_BUCKET} seconds, not {bucket_seconds}"),
+                format_args!("must be 1 to {MAX_EXPIRY_BUCKET} seconds, not {bucket_seconds}"),
             );
         }
 
@@ -130,24 +130,26 @@ impl EdgeConfig {
             ("playback", self.playback, 365 * DAY),
         ] {
             if let Err(reason) = lifetime.check(limit) {
-                problem(setting, reason);
+                note(&mut problems, setting, format_args!("{reason}"));
             }
         }
         let RateLimit { quota, window_seconds, tracked_keys } = self.rate_limit;
         if quota == 0 {
-            problem("rate_limit.quota", "must be at least 1".to_owned());
+            note(&mut problems, "rate_limit.quota", format_args!("must be at least 1"));
         }
         if !(1..=DAY).contains(&window_seconds) {
-            problem("rate_limit.window_seconds", format!("must be 1 to {DAY}, not {window_seconds}"));
+            let reason = format_args!("must be 1 to {DAY}, not {window_seconds}");
+            note(&mut problems, "rate_limit.window_seconds", reason);
         }
         if tracked_keys == 0 {
-            problem("rate_limit.tracked_keys", "must be at least 1".to_owned());
+            note(&mut problems, "rate_limit.tracked_keys", format_args!("must be at least 1"));
         }
         if let AllowedOrigins::Only(origins) = &self.allowed_origins {
             for origin in origins.iter().filter(|origin| !is_origin(origin)) {
-                problem(
+                note(
+                    &mut problems,
                     "allowed_origins",
-                    format!(
+                    format_args!(
                         "{origin:?} is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"
                     ),
                 );
@@ -160,11 +162,16 @@ impl EdgeConfig {
     }
 }
 
-fn base_url(text: &str) -> Result<String, String> {
-    let url = BaseUrl::parse(text).map(|url| url.to_string());
+#[cold]
+fn note(problems: &mut Vec<ConfigProblem>, setting: &'static str, reason: fmt::Arguments<'_>) {
+    problems.push(ConfigProblem { setting, reason: reason.to_string() });
+}
+
+fn base_url(text: &str) -> Result<String, &'static str> {
+    let url = BaseUrl::parse(text).map(|url| url.origin() + url.path());
     // It becomes a part of policies, which take no other URLs.
-    url.filter(|url| Resource::exact(&format!("{url}/")).is_ok())
-        .ok_or_else(|| "must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding".to_owned())
+    url.filter(|url| Resource::exact(&[url, "/"].concat()).is_ok())
+        .ok_or("must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding")
 }
 
 /// Whether browsers would write this in `Origin`. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>

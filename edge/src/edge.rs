@@ -15,7 +15,7 @@ use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::timestamp::Timestamp;
 
-use crate::api::{self, Exchange};
+use crate::api::{self, Answering, Exchange};
 use crate::authenticate::{API_KEY_HEADER, authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
@@ -26,7 +26,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
 use crate::request::{IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
-use crate::route::{self, Call, Found};
+use crate::route::{self, Action, Call, Found};
 use crate::sign::s3::BucketSigner;
 
 /// The largest body that the API reads, in bytes. A server need not read more than one byte beyond it: a request with
@@ -83,6 +83,25 @@ pub struct Served {
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
+/// A request whose call is known.
+enum Opened<'a> {
+    /// It needed no API key.
+    Answered(Response<Bytes>),
+    OfTenant(Asked<'a>),
+}
+
+/// Headers for an answer that is not there yet, each name once.
+type Fields = Vec<(HeaderName, HeaderValue)>;
+
+/// What is asked with an API key.
+struct Asked<'a> {
+    action: Action,
+    scope: Scope,
+    /// What stands in the place of the braces of the call's path, not decoded.
+    parameter: &'a str,
+    query: Query,
+}
+
 /// <https://www.rfc-editor.org/rfc/rfc9211>
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -110,8 +129,18 @@ impl Edge {
             key_id: None,
             cause: None,
         };
-        let mut fields = HeaderMap::new();
-        let mut response = match self.answer(context, &parts, &body, &mut served, &mut fields).await {
+        let mut fields = Fields::new();
+        let answered = match open(&parts, &body, &mut served) {
+            Ok(Opened::Answered(response)) => Ok(response),
+            Ok(Opened::OfTenant(asked)) => {
+                // A function of its own, so that whoever asks without an API key need not wait for it to be compiled.
+                let answering: Answering<'_> =
+                    Box::pin(self.answer(asked, context, &parts, &body, &mut served, &mut fields));
+                answering.await
+            }
+            Err(problem) => Err(problem),
+        };
+        let mut response = match answered {
             Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
@@ -123,7 +152,9 @@ impl Edge {
             response.headers_mut().insert(CONTENT_LENGTH, length);
             *response.body_mut() = Bytes::new();
         }
-        response.headers_mut().extend(fields);
+        for (name, value) in fields {
+            response.headers_mut().insert(name, value);
+        }
         self.complete(&parts.headers, response, served)
     }
 
@@ -164,48 +195,26 @@ impl Edge {
     /// `fields` are headers for the answer, whatever it becomes.
     async fn answer(
         &self,
+        Asked { action, scope, parameter, query }: Asked<'_>,
         context: Context,
         parts: &Parts,
         body: &Bytes,
         served: &mut Served,
-        fields: &mut HeaderMap,
+        fields: &mut Fields,
     ) -> Result<Response<Bytes>, Problem> {
-        if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
-            return Err(Problem::new(ProblemKind::UriTooLong, ProblemKind::UriTooLong.advice()));
-        }
-        let (call, parameter) = match route::find(&parts.method, parts.uri.path()) {
-            Found::Call(call, parameter) => (call, parameter),
-            Found::Options(allow) => return Ok(options(&parts.headers, allow)),
-            Found::OtherMethods(allow) => {
-                let detail = format!("This path has: {}.", allow.to_str().unwrap_or_default());
-                return Err(Problem::new(ProblemKind::MethodNotAllowed, detail).with_header(ALLOW, allow));
-            }
-            Found::Nothing => {
-                return Err(Problem::new(ProblemKind::NoSuchPath, ProblemKind::NoSuchPath.advice()));
-            }
-        };
-        served.call = Some(call);
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Problem::new(ProblemKind::BodyTooLarge, ProblemKind::BodyTooLarge.advice()));
-        }
-        let query = Query::parse(parts.uri.query())?;
-        let Some(scope) = call.scope else {
-            return api::answer_anyone(call.action, parameter, query);
-        };
-
         // A film may go on while nobody can say whether the key still works; nothing new may begin.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
         let Known { tenant, stale_for } =
             authenticate(&parts.headers, &*self.ports.directory, context.now, tolerance).await?;
         if let Some(stale_for) = stale_for {
-            fields.insert(CACHE_STATUS, stale(stale_for));
+            fields.push((CACHE_STATUS, stale(stale_for)));
         }
         served.project_id = Some(tenant.project_id.clone());
         served.key_id = Some(tenant.key_id.clone());
 
         let standing = self.rate_limiter.count(&tenant.key_id, context.now);
-        fields.insert(RATE_LIMIT_POLICY, self.rate_limiter.policy_field());
-        fields.insert(RATE_LIMIT, standing.field());
+        fields.push((RATE_LIMIT_POLICY, self.rate_limiter.policy_field()));
+        fields.push((RATE_LIMIT, standing.field()));
         if let Some(wait) = standing.refused_for {
             let detail = format!("This API key may go on in {:.1} seconds.", wait.as_secs_f64());
             return Err(Problem::new(ProblemKind::RateLimited, detail).retry_after(wait));
@@ -223,7 +232,31 @@ impl Edge {
             api_key,
             tenant: &tenant,
         };
-        api::answer_tenant(call.action, &exchange, query).await
+        api::answer_tenant(action, &exchange, query).await
+    }
+}
+
+/// Finds out what is asked, and answers what needs no API key.
+fn open<'a>(parts: &'a Parts, body: &Bytes, served: &mut Served) -> Result<Opened<'a>, Problem> {
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
+        return Err(Problem::new(ProblemKind::UriTooLong, ProblemKind::UriTooLong.advice()));
+    }
+    let (call, parameter) = match route::find(&parts.method, parts.uri.path()) {
+        Found::Call(call, parameter) => (call, parameter),
+        Found::Options(allow) => return Ok(Opened::Answered(options(&parts.headers, allow))),
+        Found::OtherMethods(allow) => return Err(method_not_allowed(allow)),
+        Found::Nothing => {
+            return Err(Problem::new(ProblemKind::NoSuchPath, ProblemKind::NoSuchPath.advice()));
+        }
+    };
+    served.call = Some(call);
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Problem::new(ProblemKind::BodyTooLarge, ProblemKind::BodyTooLarge.advice()));
+    }
+    let query = Query::parse(parts.uri.query())?;
+    match call.scope {
+        Some(scope) => Ok(Opened::OfTenant(Asked { action: call.action, scope, parameter, query })),
+        None => api::answer_anyone(call.action, parameter, query).map(Opened::Answered),
     }
 }
 
@@ -252,7 +285,9 @@ fn with_served(mut response: Response<Bytes>, served: Served) -> Response<Bytes>
     headers.insert(REQUEST_ID_HEADER, request_id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Answers hold signed URLs, or are about one tenant.
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     response.extensions_mut().insert(served);
     response
 }
@@ -267,6 +302,13 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
     headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok())
 }
 
+#[cold]
+fn method_not_allowed(allow: HeaderValue) -> Problem {
+    let detail = format!("This path has: {}.", allow.to_str().unwrap_or_default());
+    Problem::new(ProblemKind::MethodNotAllowed, detail).with_header(ALLOW, allow)
+}
+
+#[inline(never)]
 fn options(headers: &HeaderMap, allow: HeaderValue) -> Response<Bytes> {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     if cors::is_preflight(headers) {

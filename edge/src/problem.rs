@@ -53,6 +53,7 @@ impl FieldError {
 }
 
 impl Problem {
+    #[cold]
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), cause: None }
     }
@@ -117,6 +118,7 @@ impl Problem {
     }
 
     /// The answer. Wherever `secret` (the API key as it was sent) got into it by way of an echo, it is blotted out.
+    #[cold]
     pub(crate) fn into_response(self, request_id: &RequestId, secret: Option<&str>) -> Response<Bytes> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]

@@ -52,7 +52,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         let interval = (window / u64::from(limit.quota.max(1))).max(1);
         let tracked = NonZeroUsize::new(limit.tracked_keys).unwrap_or(NonZeroUsize::MIN);
         let RateLimit { quota, window_seconds, .. } = limit;
-        let policy = ascii(&format!("\"key\";q={quota};w={window_seconds}"));
+        let policy = ascii(&["\"key\";q=", &quota.to_string(), ";w=", &window_seconds.to_string()].concat());
         Self { limit, interval, window, policy, arrivals: Mutex::new(bounded::cache(tracked)) }
     }
 
@@ -88,7 +88,7 @@ impl Standing {
     /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
     pub(crate) fn field(self) -> HeaderValue {
         let seconds = self.full_in.as_secs() + u64::from(self.full_in.subsec_nanos() > 0);
-        ascii(&format!("\"key\";r={};t={seconds}", self.remaining))
+        ascii(&["\"key\";r=", &self.remaining.to_string(), ";t=", &seconds.to_string()].concat())
     }
 }
 

@@ -7,10 +7,13 @@ use serde::Serialize;
 
 use crate::problem::Problem;
 
+/// The media type of answers that are no refusals.
+pub(crate) const JSON: &str = "application/json";
+
 /// An answer with `body` as JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Bytes>, Problem> {
     let body = serde_json::to_vec(body).map_err(Problem::internal)?;
-    Ok(with_type(status, "application/json", Bytes::from(body)))
+    Ok(with_type(status, JSON, Bytes::from(body)))
 }
 
 /// An answer that is the same for everybody and may be kept for some minutes.
@@ -27,7 +30,8 @@ pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+/// An answer with this body.
+pub(crate) fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -77,6 +77,7 @@ impl std::error::Error for InvalidSettings {}
 
 impl InvalidSettings {
     /// The single problem `reason` of the setting `name`.
+    #[cold]
     pub fn of(name: &'static str, reason: impl fmt::Display) -> Self {
         Self { problems: vec![(name, reason.to_string())] }
     }
@@ -91,28 +92,28 @@ impl fmt::Debug for KeyPairSettings {
 impl Settings {
     /// Reads the settings that `text` answers by name.
     pub fn read(text: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
-        let mut reader = Reader { text, problems: Vec::new() };
-        let settings = reader.settings();
-        match settings {
+        let mut reader = Reader { text: &text, problems: Vec::new() };
+        match reader.settings() {
             Some(settings) if reader.problems.is_empty() => Ok(settings),
             _ => Err(InvalidSettings { problems: reader.problems }),
         }
     }
 }
 
-struct Reader<F> {
-    text: F,
+struct Reader<'a> {
+    text: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<(&'static str, String)>,
 }
 
-impl<F: Fn(&str) -> Option<String>> Reader<F> {
-    /// `None` only with a problem.
+impl Reader<'_> {
+    /// `None` only with a problem. What is wrong is noted, and read on as something that is not: to leave at each would make
+    /// this the longest function of the module, in which an isolate's first request has to wait for it.
     fn settings(&mut self) -> Option<Settings> {
         let region = self.required("AWS_REGION");
         let credentials = self.credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
         let s3_credentials = self.credentials("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY");
         let s3_endpoint = self.required("S3_ENDPOINT");
-        let s3_region = self.optional("S3_REGION").or_else(|| region.clone());
+        let s3_region = self.optional("S3_REGION").unwrap_or_else(|| region.clone());
         let raw_bucket = self.required("S3_RAW_BUCKET");
         let address_style = self.choice(
             "S3_ADDRESS_STYLE",
@@ -142,16 +143,15 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         let window = self.number("RATE_LIMIT_WINDOW_SECONDS");
         let origins = self.optional("ALLOWED_ORIGINS");
 
-        let region = region?;
-        let credentials = credentials?;
+        let (Some(credentials), Some(s3_credentials)) = (credentials, s3_credentials) else { return None };
         let s3 = S3Config {
-            endpoint: s3_endpoint?,
-            region: s3_region?,
-            address_style: address_style?,
-            raw_bucket: raw_bucket?,
-            credentials: s3_credentials?,
+            endpoint: s3_endpoint,
+            region: s3_region,
+            address_style,
+            raw_bucket,
+            credentials: s3_credentials,
         };
-        let cdn = CdnConfig { base_url: base_url?, hash: hash?, expiry_bucket: bucket.unwrap_or(1) };
+        let cdn = CdnConfig { base_url, hash, expiry_bucket: bucket.unwrap_or(1) };
         let mut edge = EdgeConfig::new(s3, cdn);
         let RateLimit { quota: default_quota, window_seconds, tracked_keys } = edge.rate_limit;
         edge.rate_limit = RateLimit {
@@ -163,20 +163,13 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             let origins = origins.split(',').map(|origin| origin.trim().to_owned());
             edge.allowed_origins = AllowedOrigins::Only(origins.collect());
         }
-        let mut home = HomeConfig::new(home_url?, region.clone(), credentials.clone());
-        home.service = service?;
-        let mut kinesis = KinesisConfig::new(&region, kinesis_stream?, credentials);
+        let mut home = HomeConfig::new(home_url, region.clone(), credentials.clone());
+        home.service = service;
+        let mut kinesis = KinesisConfig::new(&region, kinesis_stream, credentials);
         if let Some(endpoint) = kinesis_endpoint {
             kinesis.endpoint = endpoint;
         }
-        Some(Settings {
-            edge,
-            key_pair: KeyPairSettings { id: id?, private_key: private_key? },
-            home,
-            kinesis,
-            journal: journal?,
-            log: log?,
-        })
+        Some(Settings { edge, key_pair: KeyPairSettings { id, private_key }, home, kinesis, journal, log })
     }
 
     /// An empty text is as good as none: that is how an environment of `wrangler.toml` takes back a variable.
@@ -184,38 +177,49 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         (self.text)(name).filter(|text| !text.is_empty())
     }
 
-    fn required(&mut self, name: &'static str) -> Option<String> {
-        let text = self.optional(name);
-        if text.is_none() {
-            self.problems.push((name, "is missing".to_owned()));
+    /// Empty only with a problem.
+    fn required(&mut self, name: &'static str) -> String {
+        let text = (self.text)(name).unwrap_or_default();
+        if text.is_empty() {
+            self.refuse(name, "is missing");
         }
         text
     }
 
     /// The first choice is the default.
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let Some(text) = self.optional(name) else { return Some(choices[0].1) };
-        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        if chosen.is_none() {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.problems.push((name, format!("must be one of: {}", words.join(", "))));
-        }
-        chosen
+    fn choice<T: Copy, const N: usize>(&mut self, name: &'static str, choices: &[(&str, T); N]) -> T {
+        choices[self.chosen(name, &choices.each_ref().map(|(word, _)| *word))].1
+    }
+
+    fn chosen(&mut self, name: &'static str, words: &[&str]) -> usize {
+        let Some(text) = self.optional(name) else { return 0 };
+        words.iter().position(|word| *word == text).unwrap_or_else(|| {
+            self.refuse(name, &format!("must be one of: {}", words.join(", ")));
+            0
+        })
+    }
+
+    #[cold]
+    fn refuse(&mut self, name: &'static str, reason: &str) {
+        self.problems.push((name, reason.to_owned()));
     }
 
     fn number(&mut self, name: &'static str) -> Option<u32> {
         let text = self.optional(name)?;
         let number = text.parse().ok();
         if number.is_none() {
-            self.problems.push((name, "must be a whole number".to_owned()));
+            self.refuse(name, "must be a whole number");
         }
         number
     }
 
     fn credentials(&mut self, id: &'static str, secret: &'static str) -> Option<Credentials> {
         let (id_text, secret_text) = (self.required(id), self.required(secret));
-        let credentials = Credentials::new(&id_text?, &secret_text?);
-        credentials.map_err(|error| self.problems.push((id, format!("does not fit: {error}")))).ok()
+        if id_text.is_empty() || secret_text.is_empty() {
+            return None;
+        }
+        let credentials = Credentials::new(&id_text, &secret_text);
+        credentials.map_err(|error| self.refuse(id, &format!("does not fit: {error}"))).ok()
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::problem::{Problem, ProblemKind};
 use crate::reply;
 
+#[inline(never)]
 pub(super) fn explain(slug: &str) -> Result<Response<Bytes>, Problem> {
     let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug).ok_or_else(|| {
         Problem::new(

@@ -60,7 +60,7 @@ impl HomeClient {
             clock,
             signer,
             origin: url.origin(),
-            path: format!("{}{PATH}", url.path()),
+            path: [url.path(), PATH].concat(),
             statuses: Statuses::new(capacity, config.statuses_for),
         })
     }

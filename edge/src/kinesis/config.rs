@@ -18,7 +18,7 @@ impl KinesisConfig {
     /// A stream of AWS.
     pub fn new(region: &str, stream_name: impl Into<String>, credentials: Credentials) -> Self {
         Self {
-            endpoint: format!("https://kinesis.{region}.amazonaws.com"),
+            endpoint: ["https://kinesis.", region, ".amazonaws.com"].concat(),
             region: region.to_owned(),
             stream_name: stream_name.into(),
             credentials,

@@ -24,7 +24,7 @@ impl RequestId {
         let api_key = headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
         match given.filter(|id| api_key.is_none_or(|key| key.is_empty() || !id.contains(key))) {
             Some(id) => Self(id.to_owned()),
-            None => Self(format!("req_{}", Base32Unpadded::encode_string(&random[..16]))),
+            None => Self(["req_", &Base32Unpadded::encode_string(&random[..16])].concat()),
         }
     }
 

@@ -96,9 +96,9 @@ impl Signer {
         if !is_name(service) {
             return Err(SigningError::InvalidService);
         }
-        let scope = format!("/{region}/{service}/aws4_request");
         // Regions and services hold nothing that needs encoding: only the slashes between them do.
-        let encoded_scope = scope.replace('/', "%2F");
+        let [scope, encoded_scope] =
+            ["/", "%2F"].map(|slash| [slash, region, slash, service, slash, "aws4_request"].concat());
         let (region, service) = (region.to_owned(), service.to_owned());
         Ok(Self { credentials, region, service, scope, encoded_scope, keys: Arc::default() })
     }

@@ -14,14 +14,19 @@ use crate::settings::LogMode;
 /// host's time then, in milliseconds.
 pub(super) fn served<B>(mode: LogMode, method: &Method, path: &str, response: &Response<B>, begun: f64) {
     let Some(served) = response.extensions().get::<Served>() else { return };
-    let failed = served.cause.is_some();
-    if mode == LogMode::Failures && !failed {
-        return;
+    if mode == LogMode::Requests || served.cause.is_some() {
+        told(served, method, path, response.status().as_u16(), begun);
     }
+}
+
+/// Apart, so that the first request of most isolates need not wait for it to be compiled.
+#[inline(never)]
+fn told(served: &Served, method: &Method, path: &str, status: u16, begun: f64) {
+    let failed = served.cause.is_some();
     let mut line = line(if failed { "request failed" } else { "request served" });
     line.insert("http.method".to_owned(), method.as_str().into());
     line.insert("http.path".to_owned(), path.into());
-    line.insert("http.status".to_owned(), response.status().as_u16().into());
+    line.insert("http.status".to_owned(), status.into());
     line.insert("duration_ms".to_owned(), (js_sys::Date::now() - begun).into());
     line.insert("request.id".to_owned(), served.request_id.as_str().into());
     if let Some(project_id) = &served.project_id {

@@ -87,6 +87,9 @@ pub(crate) fn build(workspace: &Workspace, tools: &Tools, kind: Kind) -> Result<
     let wasm_opt = program(workspace, "wasm-opt");
     capture_ok(
         cmd!(shell, "{wasm_opt} {bound} -o {named} -O3 --converge -g --strip-producers")
+            // A function that is called at one place alone stays one where it is no small one: it may be that a start need
+            // not compile it, and the runtime inlines what is called often.
+            .arg("--one-caller-inline-max-function-size=20")
             .args(["--enable-simd", "--enable-bulk-memory", "--enable-reference-types"])
             .args(["--enable-sign-ext", "--enable-mutable-globals", "--enable-nontrapping-float-to-int"])
             .args(["--enable-multivalue"]),
@@ -115,7 +118,7 @@ pub(super) fn module(workspace: &Workspace, features: &str) -> Result<PathBuf> {
     run(cmd!(shell, "{cargo} rustc --package streamio-edge --lib --crate-type cdylib --profile wasm")
         .args(["--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features])
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags(workspace))
-        // As the glue of the `worker` crate wants it; without, the crates would be built twice.
+        // The promises of exports are then those of `js-sys` itself.
         .env("WASM_BINDGEN_USE_JS_SYS", "1"))?;
     Ok(workspace.target().join("wasm32-unknown-unknown/wasm/streamio_edge.wasm"))
 }

@@ -64,12 +64,14 @@ impl Bucket {
             (AddressStyle::VirtualHosted, _) if name.contains('.') && endpoint.scheme() == "https" => {
                 return Err(InvalidBucket::VirtualHostWithDots);
             }
-            (AddressStyle::VirtualHosted, Host::Name(host)) => endpoint.origin_of(&format!("{name}.{host}")),
+            (AddressStyle::VirtualHosted, Host::Name(host)) => {
+                endpoint.origin_of(&[name, ".", host].concat())
+            }
         };
         let base = endpoint.path();
         let path_prefix = match style {
-            AddressStyle::Path => format!("{base}/{name}/"),
-            AddressStyle::VirtualHosted => format!("{base}/"),
+            AddressStyle::Path => [base, "/", name, "/"].concat(),
+            AddressStyle::VirtualHosted => [base, "/"].concat(),
         };
         Ok(Self { name: name.to_owned(), region: region.to_owned(), origin, path_prefix })
     }
@@ -111,7 +113,7 @@ fn is_bucket_name(name: &str) -> bool {
     };
     (3..=63).contains(&name.len())
         && name.split('.').all(is_label)
-        && name.parse::<std::net::Ipv4Addr>().is_err()
+        && !(name.starts_with(|c: char| c.is_ascii_digit()) && name.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 #[cfg(test)]
