@@ -36,6 +36,8 @@
 //!
 //! Contract tests for adapters are in `contract` (feature `testing`).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use crc::{CRC_32_ISO_HDLC, Crc};
 
@@ -69,7 +71,8 @@ pub enum Expected {
 pub struct Appended {
     /// The commit as it stands in the log.
     pub commit: Commit,
-    /// Whether it had been there before this append.
+    /// Whether it had been there before this append. It may be this append's own: an adapter whose client tries again by
+    /// itself after a lost answer meets what the first try put there.
     pub repeated: bool,
 }
 
@@ -232,6 +235,34 @@ pub trait EventLog: Send + Sync {
             next = page.next;
         }
         Ok(None)
+    }
+}
+
+#[async_trait]
+impl<L: EventLog + ?Sized> EventLog for Arc<L> {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        commit: NewCommit,
+    ) -> Result<Appended, AppendError> {
+        (**self).append(stream, expected, commit).await
+    }
+
+    async fn head(&self, stream: &StreamId) -> Result<Head, ReadError> {
+        (**self).head(stream).await
+    }
+
+    async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError> {
+        (**self).read(stream, from, limit).await
+    }
+
+    async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError> {
+        (**self).scan(part, after, limit).await
+    }
+
+    async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, ReadError> {
+        (**self).find(stream, id).await
     }
 }
 

@@ -159,6 +159,12 @@ async fn a_refused_scan_is_no_wrong_cursor() {
     proxy.plan(|_| Fate::Refused(400, THROTTLED));
     let error = log.scan(Part::WHOLE, Some(&cursor), 1).await.unwrap_err();
     assert!(matches!(error, ReadError::Unavailable(_)), "{error:?}");
+    // DynamoDB itself refuses one of another segment.
+    proxy.plan(|_| Fate::Refused(400, "com.amazon.coral.validate#ValidationException"));
+    let error = log.scan(Part::WHOLE, Some(&cursor), 1).await.unwrap_err();
+    assert!(matches!(&error, ReadError::InvalidCursor(refused) if *refused == cursor), "{error:?}");
+    let error = log.scan(Part::WHOLE, None, 1).await.unwrap_err();
+    assert!(matches!(error, ReadError::Unavailable(_)), "{error:?}");
 }
 
 #[tokio::test]

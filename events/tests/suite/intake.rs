@@ -1,6 +1,7 @@
 //! The shortest intake: straight into the log.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use streamio_events::commit::{Head, NewCommit};
 use streamio_events::fact::Fact;
@@ -29,7 +30,8 @@ async fn commits(log: &MemoryLog, n: usize) -> usize {
 #[tokio::test]
 async fn what_is_put_is_in_the_log_in_its_order_and_once() {
     let log = MemoryLog::new();
-    let intake = DirectIntake::new(log.clone());
+    let port: Arc<dyn EventLog> = Arc::new(log.clone());
+    let intake = DirectIntake::new(port);
     intake.put(Vec::new()).await.unwrap();
     for _ in 0..2 {
         intake.put(facts()).await.unwrap();
