@@ -12,6 +12,8 @@ mod given;
 mod large;
 #[path = "views/letters.rs"]
 mod letters;
+#[path = "views/lost_answers.rs"]
+mod lost_answers;
 #[path = "views/memory.rs"]
 mod memory;
 #[path = "views/projection.rs"]

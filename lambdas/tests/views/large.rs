@@ -11,7 +11,7 @@ use crate::bed::{DynamoBed, TABLE};
 use crate::given::{key_of, policy, project, start};
 
 const VIDEOS: u64 = 100_000;
-/// The most that one BatchWriteItem takes.
+/// The most that one `BatchWriteItem` takes.
 const BATCH: u64 = 25;
 
 fn name(number: u64) -> String {

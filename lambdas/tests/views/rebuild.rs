@@ -171,7 +171,7 @@ async fn a_video_that_cannot_be_read_to_its_end_is_named_and_the_others_are_rebu
     let log = ListedLog::new(commits);
     let views = MemoryViews::default();
     let report = rebuild::videos(&log, &views, &policy(), 2).await.unwrap();
-    assert_eq!(report.unreadable.into_iter().collect::<Vec<_>>(), [poisoned.clone()]);
+    assert_eq!(report.unreadable.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&poisoned));
     assert_eq!(views.len(), 21);
     let StreamId::Video(project_id, video_id) = &poisoned else { unreachable!() };
     let row = views.get(project_id, video_id).await.unwrap().unwrap();
