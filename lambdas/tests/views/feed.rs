@@ -2,17 +2,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use streamio_events::cloud_event::CloudEvent;
-use streamio_events::commit::Commit;
+use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::event::{EventBody, ProjectCreated};
-use streamio_events::log::EventLogExt as _;
+use streamio_events::log::{
+    AppendError, Appended, EventLog, EventLogExt as _, Expected, LogPage, Part, ReadError, StreamPage,
+};
+use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::aws::views::DynamoViews;
 use streamio_lambdas::project_feed::{FeedWriteError, ProjectFeed as _, ProjectFeedError};
 use streamio_lambdas::usage::{UsageDelta, day_of};
 
-use crate::bed::DynamoBed;
+use crate::bed::{DynamoBed, TABLE};
 use crate::given::{Numbers, append, key_of, life, playback, poison, project, start, video};
 
 /// When everything that was projected is settled.
@@ -192,6 +196,74 @@ async fn a_cursor_of_another_feed_is_refused() {
         assert!(matches!(page, Err(ProjectFeedError::InvalidCursor)), "{cursor}: {page:?}");
     }
     assert_eq!(views.page(&project("acme"), Some(&own), 3, settled()).await.unwrap().events.len(), 3);
+}
+
+/// A log of which one stream is damaged.
+struct DamagedLog {
+    log: MemoryLog,
+    damaged: StreamId,
+}
+
+#[async_trait]
+impl EventLog for DamagedLog {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        commit: NewCommit,
+    ) -> Result<Appended, AppendError> {
+        self.log.append(stream, expected, commit).await
+    }
+
+    async fn head(&self, stream: &StreamId) -> Result<Head, ReadError> {
+        self.log.head(stream).await
+    }
+
+    async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError> {
+        if *stream == self.damaged {
+            return Err(ReadError::Damaged { stream: stream.to_string(), reason: "a bit fell".to_owned() });
+        }
+        self.log.read(stream, from, limit).await
+    }
+
+    async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError> {
+        self.log.scan(part, after, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
+    let bed = DynamoBed::new();
+    let views = bed.views().await;
+    let commits = history(&bed).await;
+    for commit in &commits {
+        views.project(commit, start()).await.unwrap();
+    }
+    let whole = whole_feed(&views, "acme", 10).await;
+    let damaged = video("acme", "v1");
+    let log = DamagedLog { log: bed.log.clone(), damaged: damaged.clone() };
+    let views = DynamoViews::new(bed.client(), TABLE, Arc::new(log));
+    let (mut seen, mut after): (Vec<CloudEvent>, Option<String>) = (Vec::new(), None);
+    loop {
+        let page = views.page(&project("acme"), after.as_deref(), 3, settled()).await.unwrap();
+        if page.next == after {
+            break;
+        }
+        seen.extend(page.events);
+        after = page.next;
+    }
+    let of_damaged = |event: &&CloudEvent| event.id.starts_with(&format!("{damaged}/"));
+    assert_eq!(whole.iter().filter(of_damaged).count(), 14);
+    assert_eq!(
+        seen.iter().collect::<Vec<_>>(),
+        whole.iter().filter(|it| !of_damaged(it)).collect::<Vec<_>>()
+    );
+    let unfed = append(&bed.log, &damaged, "next", start(), vec![ProjectCreated { name: None }.into()]).await;
+    let after_it =
+        append(&bed.log, &damaged, "next but one", start(), vec![ProjectCreated { name: None }.into()]).await;
+    let error = views.project(&after_it, start()).await.unwrap_err();
+    assert!(matches!(error, FeedWriteError::Before(_)) && !error.is_retryable(), "{error}");
+    assert!(views.project(&unfed, start()).await.unwrap(), "the commit itself is at hand");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::interceptors::{
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use streamio_events::event::EventBody;
+use streamio_events::id::VideoId;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::stream::StreamId;
 use streamio_events::video::Video;
@@ -24,7 +25,7 @@ use crate::given::{append, key_of, life, policy, project, start, video};
 struct Replaced {
     operation: &'static str,
     status: u16,
-    body: &'static str,
+    body: String,
     asked: AtomicBool,
     answers: AtomicUsize,
     times: Arc<AtomicUsize>,
@@ -59,7 +60,7 @@ impl Intercept for Replaced {
             let response = context.response_mut();
             *response.status_mut() = self.status.try_into()?;
             response.headers_mut().remove("x-amz-crc32");
-            *response.body_mut() = self.body.into();
+            *response.body_mut() = self.body.as_str().into();
         }
         Ok(())
     }
@@ -69,14 +70,14 @@ impl Intercept for Replaced {
 async fn views(
     bed: &DynamoBed,
     operation: &'static str,
-    (status, body): (u16, &'static str),
+    (status, body): (u16, &str),
 ) -> (DynamoViews, Arc<AtomicUsize>) {
     let replaced = Arc::new(AtomicUsize::new(0));
     bed.views().await;
     let interceptor = Replaced {
         operation,
         status,
-        body,
+        body: body.to_owned(),
         asked: AtomicBool::new(false),
         answers: AtomicUsize::new(0),
         times: Arc::clone(&replaced),
@@ -134,4 +135,22 @@ async fn a_row_whose_answer_is_lost_is_there_once_and_not_taken_back() {
         }
         assert!(replaced.load(Ordering::SeqCst) >= 2, "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn rows_that_a_table_short_of_capacity_leaves_out_are_asked_for_again() {
+    let bed = DynamoBed::new();
+    let s3_key = key_of("acme", "v");
+    let mut video = Video::new(project("acme"), VideoId::of(&s3_key));
+    (video.s3_key, video.version) = (Some(s3_key), 1);
+    let row = VideoRow::of(video, &policy());
+    let left = format!(
+        r#"{{"Responses":{{}},"UnprocessedKeys":{{"{TABLE}":{{"ConsistentRead":true,"Keys":[{{"pk":{{"S":"video#acme#{}"}},"sk":{{"S":"-"}}}}]}}}}}}"#,
+        row.video.video_id,
+    );
+    let (views, replaced) = views(&bed, "BatchGetItem", (200, &left)).await;
+    ViewStore::put(&views, &row).await.unwrap();
+    let page = views.list(&project("acme"), None, None, 10).await.unwrap();
+    assert_eq!(page.videos, [row.status.unwrap()]);
+    assert_eq!(replaced.load(Ordering::SeqCst), 1);
 }
