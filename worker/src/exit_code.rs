@@ -1,4 +1,8 @@
 //! What the worker's exit status means. What became of the video is in the log, whatever the status.
+//!
+//! Whoever runs workers records the ends of those that could not (in the cloud the function `tasks`): 0 says that there is
+//! nothing to record; 4, 75 and 78 are no fault of the video's; every other status, and a signal, is a failed attempt unless
+//! the worker has told of its end itself.
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ pub mod argv;
 pub mod attempt;
 pub mod capabilities;
 pub mod codecs;
+mod event_log;
 pub mod exit_code;
 pub mod failure;
 pub mod frame_rate;
@@ -30,6 +31,7 @@ pub mod run;
 pub mod settings;
 pub mod stop;
 pub mod storage;
+mod task_name;
 pub mod transcode;
 pub mod upload;
 

@@ -4,21 +4,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::event_log;
 use crate::exit_code::Exit;
 use crate::run::{Ended, Worker};
 use crate::settings::Settings;
 use crate::stop::{Stop, Stopper};
 use crate::storage::s3::S3Storage;
+use crate::task_name;
 use crate::transcode::Tools;
 
 /// Runs the worker that the environment describes (see [`Settings`]) and gives its exit status (see [`Exit`]).
 ///
-/// It ends early, and says so in the log, on SIGTERM, on SIGINT, and where `STREAMIO_PARENT_PIPE=1` at the end of its
+/// It ends early, and says so in the log with how far it was, on SIGTERM (which is how ECS stops a task, two minutes before
+/// it takes back spot capacity, and `stopTimeout` before it kills), on SIGINT, and where `STREAMIO_PARENT_PIPE=1` at the end of its
 /// standard input, which comes when the parent is gone, however it went.
 ///
 /// What it has to tell its operator goes to standard error, one JSON object a line; with `STREAMIO_LOG_FORMAT=text` in
@@ -55,23 +57,24 @@ pub fn main_from_env() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> Exit {
-    let log = match SqliteLog::open(&settings.log) {
-        Ok(log) => log,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the event log could not be opened");
-            return Exit::Misconfigured;
-        }
-    };
+    // First, so that no signal is missed.
     let stopper = Stopper::default();
     if let Err(error) = listen(&stopper, settings.parent_pipe) {
         tracing::error!(error = &error as &dyn std::error::Error, "signals could not be listened to");
         return Exit::Misconfigured;
     }
+    let log = match event_log::open(&settings.log).await {
+        Ok(log) => log,
+        Err(error) => {
+            tracing::error!(error = &*error as &dyn std::error::Error, "the event log could not be opened");
+            return Exit::Misconfigured;
+        }
+    };
     let worker = Worker {
-        log: Arc::new(log),
-        storage: Arc::new(S3Storage::new(&settings.s3)),
+        log,
+        storage: Arc::new(S3Storage::connect(&settings.s3).await),
         job: settings.job,
-        task: settings.task,
+        task: task_name::of(&settings.task).await,
         tools: Tools { ffmpeg: settings.ffmpeg, ffprobe: settings.ffprobe },
         scratch: settings.scratch,
         now,

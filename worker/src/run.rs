@@ -94,7 +94,10 @@ impl Worker {
                 );
                 attempt.fail(&failure.to_video_error()).await
             }
-            Err(Halt::Stopped(Stop::Interrupted(reason))) => attempt.interrupt(reason).await,
+            Err(Halt::Stopped(Stop::Interrupted(reason))) => {
+                let percent = *percent.borrow();
+                attempt.interrupt(&format!("{reason} when it was at {percent} %")).await
+            }
             Err(Halt::Stopped(Stop::Superseded)) => Ok(Err(Fence::Over)),
         };
         match (told, result) {

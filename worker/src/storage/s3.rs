@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -35,15 +37,22 @@ fn patient() -> aws_sdk_s3::config::Builder {
 const KEYS_PER_DELETE: usize = 1000;
 
 impl S3Storage {
-    /// A client for the endpoint and credentials of `settings`.
-    pub fn new(settings: &S3Settings) -> Self {
-        let credentials = Credentials::new(
-            &settings.access_key_id,
-            settings.secret_access_key.expose(),
-            settings.session_token.as_ref().map(|token| token.expose().to_owned()),
-            None,
-            "environment",
-        );
+    /// A client for the endpoint of `settings`, with its credentials, or else those that the SDK finds.
+    pub async fn connect(settings: &S3Settings) -> Self {
+        let credentials = match &settings.credentials {
+            Some(key) => SharedCredentialsProvider::new(Credentials::new(
+                &key.access_key_id,
+                key.secret_access_key.expose(),
+                key.session_token.as_ref().map(|token| token.expose().to_owned()),
+                None,
+                "environment",
+            )),
+            None => {
+                let region = Region::new(settings.region.clone());
+                let chain = DefaultCredentialsChain::builder().region(region).build().await;
+                SharedCredentialsProvider::new(chain)
+            }
+        };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))

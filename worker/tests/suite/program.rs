@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use streamio_events::event::EventBody;
 use streamio_events::id::VideoId;
 use streamio_events::job::Job;
 use streamio_events::log::EventLogExt;
@@ -35,7 +36,8 @@ impl Bench {
         let clip = make(directory.path(), "clip.mp4", args);
         let location = Location { bucket: RAW.into(), key: key.to_string() };
         let presentation = Presentation::immutable("video/mp4");
-        s3.client("secret").put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
+        let client = s3.client("secret").await;
+        client.put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
         let object =
             ObjectCreated { s3_key: key.clone(), bytes: 1, etag: "etag".into(), sequencer: "01".into() };
         let (project, id) = ("acme".parse().unwrap(), VideoId::of(&key));
@@ -84,6 +86,17 @@ impl Bench {
 
     async fn video(&self) -> Video {
         load(&self.log, &self.job.project_id, &self.job.video_id).await.unwrap()
+    }
+
+    /// Why the attempt was interrupted.
+    async fn interruption(&self) -> String {
+        let commits = self.log.read_to_end(&self.job.stream(), 1).await.unwrap();
+        let events = commits.iter().flat_map(|commit| &commit.events);
+        let mut reasons = events.filter_map(|event| match event.body().unwrap() {
+            EventBody::ProcessingInterrupted(interrupted) => Some(interrupted.reason),
+            _ => None,
+        });
+        reasons.next().expect("an interruption")
     }
 
     /// Waits until the worker says that it is on its way.
@@ -171,6 +184,10 @@ async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
     assert_eq!(worker.wait().await.unwrap().code(), Some(4));
     assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
     assert!(matches!(bench.video().await.phase, Phase::Interrupted { .. }));
+    let reason = bench.interruption().await;
+    let percent = reason.strip_prefix("the worker was asked to stop when it was at ").unwrap();
+    let percent: u8 = percent.trim_end_matches(" %").parse().unwrap();
+    assert!((1..100).contains(&percent), "{reason}");
     assert_eq!(std::fs::read_dir(bench.directory.path().join("scratch")).unwrap().count(), 0);
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
-use streamio_worker::settings::{S3Settings, Secret};
+use streamio_worker::settings::{AccessKey, S3Settings, Secret};
 use streamio_worker::storage::s3::S3Storage;
 use tokio::net::TcpListener;
 
@@ -41,15 +41,18 @@ impl S3Server {
         Self { address, task, directory }
     }
 
-    pub(super) fn client(&self, secret: &str) -> S3Storage {
-        S3Storage::new(&S3Settings {
+    pub(super) async fn client(&self, secret: &str) -> S3Storage {
+        S3Storage::connect(&S3Settings {
             endpoint: Some(format!("http://{}", self.address).parse().unwrap()),
             region: "local".into(),
             path_style: true,
-            access_key_id: "access".into(),
-            secret_access_key: Secret::new(secret),
-            session_token: None,
+            credentials: Some(AccessKey {
+                access_key_id: "access".into(),
+                secret_access_key: Secret::new(secret),
+                session_token: None,
+            }),
         })
+        .await
     }
 }
 

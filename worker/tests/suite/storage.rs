@@ -124,13 +124,13 @@ async fn the_directory_keeps_the_contract() {
 #[tokio::test]
 async fn the_s3_adapter_keeps_the_contract() {
     let server = S3Server::start().await;
-    contract(&server.client("secret")).await;
+    contract(&server.client("secret").await).await;
 }
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused_and_not_repeated_in_the_error() {
     let server = S3Server::start().await;
-    let wrong = server.client("a-wrong-secret");
+    let wrong = server.client("a-wrong-secret").await;
     let error = wrong.put(&at("a"), content("a"), PLAIN, Condition::None).await.unwrap_err();
     assert!(matches!(error, StorageError::Refused { status: 403, .. }), "{error:?}");
     assert!(!format!("{error:?}").contains("a-wrong-secret"));
