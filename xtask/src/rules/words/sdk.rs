@@ -4,7 +4,14 @@ use super::{Source, Violation, place, tokens};
 use tokens::{Kind, Token};
 
 /// Files that may name an SDK. `x.rs` allows `x/` as well.
-const ADAPTERS: [&str; 1] = ["worker/src/storage.rs"];
+const ADAPTERS: [&str; 6] = [
+    "events/src/dynamo.rs",
+    "events/src/emulators.rs",
+    "events/src/kinesis.rs",
+    "lambdas/src/aws.rs",
+    "worker/src/event_log.rs",
+    "worker/src/storage.rs",
+];
 
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let allowed = ADAPTERS.iter().any(|adapter| {
