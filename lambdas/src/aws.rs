@@ -1,7 +1,7 @@
 //! The adapters of the cloud.
 
 pub mod function;
-pub mod kv;
+pub mod functions;
 pub mod metrics;
 pub mod settings;
 pub mod views;

@@ -24,6 +24,23 @@ pub async fn report(
     }
 }
 
+/// The same where it is not known which version it was: from the stream's end on.
+pub async fn report_at_head(
+    log: &dyn EventLog,
+    now: Timestamp,
+    stream: &StreamId,
+    error: &(dyn std::error::Error + Sync),
+) {
+    match log.head(stream).await {
+        Ok(head) => report(log, now, stream, head.version + 1, error).await,
+        Err(unread) => {
+            let reason = chain(error);
+            tracing::error!(stream = %stream, error = %reason, "the stream is to be quarantined");
+            tracing::error!(stream = %stream, error = chain(&unread), "the quarantine could not be recorded");
+        }
+    }
+}
+
 /// An error with all its causes.
 pub(crate) fn chain(error: &(dyn std::error::Error + Sync)) -> String {
     let mut text = error.to_string();

@@ -9,6 +9,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{Step, grants_expired, next_step};
 use streamio_events::video::{Phase, Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
 
+use crate::batch::Retryable;
 use crate::cleanup::{self, CleanupError, ObjectStore};
 use crate::launcher::{LaunchError, TaskLauncher};
 use crate::uploads::{self, UploadError};
@@ -61,6 +62,12 @@ pub enum ReactError {
     /// A decision that changes nothing: a fault in the decisions.
     #[error("decisions about video {0} do not come to an end")]
     Endless(VideoId),
+}
+
+impl Retryable for ReactError {
+    fn is_retryable(&self) -> bool {
+        self.is_retryable()
+    }
 }
 
 impl ReactError {

@@ -15,6 +15,7 @@ use streamio_events::video::decide::{
 use streamio_events::video::{Policy, Video, VideoStoreError, load};
 
 use crate::AdapterError;
+use crate::batch::Retryable;
 use crate::cleanup::ObjectStore;
 
 /// More conflicts than this in one go: see [`streamio_events::video::decide_and_append`].
@@ -92,6 +93,12 @@ pub enum UploadError {
     /// The bucket cannot be looked into.
     #[error("the bucket of sources cannot be looked into at present")]
     Bucket(#[source] AdapterError),
+}
+
+impl Retryable for UploadError {
+    fn is_retryable(&self) -> bool {
+        self.is_retryable()
+    }
 }
 
 impl UploadError {

@@ -199,6 +199,22 @@ impl Section for Ecs {
     }
 }
 
+/// Of [`Ecs`] what it takes to know a worker's task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcsPlace {
+    /// The cluster's name or ARN.
+    pub cluster: String,
+    /// The worker's container.
+    pub container: String,
+}
+
+impl Section for EcsPlace {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let container = reader.optional("STREAMIO_ECS_CONTAINER").unwrap_or_else(|| "worker".to_owned());
+        Some(Self { cluster: reader.required("STREAMIO_ECS_CLUSTER")?, container })
+    }
+}
+
 /// The edge's key-value store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kv {

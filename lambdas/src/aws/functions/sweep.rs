@@ -1,0 +1,81 @@
+//! `sweep`: once a minute, whatever is due although no event came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use streamio_events::log::EventLog;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Policy;
+
+use crate::AdapterError;
+use crate::aws::ecs::EcsLauncher;
+use crate::aws::function::{Done, Function, clock};
+use crate::aws::metrics::Counts;
+use crate::aws::s3::S3Objects;
+use crate::aws::settings::{self, from_environment};
+use crate::cleanup::ObjectStore;
+use crate::launcher::TaskLauncher;
+use crate::react::Ports;
+use crate::sweep::{Bounds, sweep};
+use crate::trigger::schedule::read;
+use crate::view_store::ViewStore;
+
+/// What a sweep may take. The function's own time-out must leave room for what was begun at the end: a minute does.
+const BOUNDS: Bounds = Bounds { videos: 1000, time: Duration::from_secs(40) };
+
+/// The function.
+pub struct Sweep {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Launches workers.
+    pub launcher: Arc<dyn TaskLauncher>,
+    /// The objects.
+    pub objects: Arc<dyn ObjectStore>,
+    /// The views, which know what is due.
+    pub views: Arc<dyn ViewStore>,
+    /// How patient the system is.
+    pub policy: Policy,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Sweep {
+    /// The function that the environment describes.
+    pub async fn from_environment() -> Result<Self, AdapterError> {
+        type Needed = (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3);
+        let (ledger, views, ecs, policy, s3) = from_environment::<Needed>()?;
+        let sdk = crate::aws::sdk_config().await;
+        let log = super::ledger(&sdk, &ledger);
+        Ok(Self {
+            launcher: Arc::new(EcsLauncher::new(&sdk, ecs)),
+            objects: Arc::new(S3Objects::new(&sdk, s3)),
+            views: super::views(&sdk, &views, &log),
+            log,
+            policy,
+            clock,
+        })
+    }
+}
+
+#[async_trait]
+impl Function for Sweep {
+    /// Two sweeps at a time do no harm: both decide the same, and it is appended once.
+    async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        read(event)?;
+        let ports = Ports {
+            log: &*self.log,
+            launcher: &*self.launcher,
+            objects: &*self.objects,
+            policy: &self.policy,
+        };
+        let swept = sweep(ports, &*self.views, &self.clock, BOUNDS).await?;
+        if swept.left > 0 {
+            tracing::warn!(left = swept.left, "more is due than one sweep can do");
+        }
+        let answer = json!({ "handled": swept.handled, "failed": swept.failed, "left": swept.left });
+        let counts = Counts { handled: swept.handled, failed: swept.failed, ..Counts::default() };
+        Done::new(&answer, counts)
+    }
+}
