@@ -207,3 +207,102 @@ fn refused(status: StatusCode, error_type: &str, text: &str) -> Response {
     let body = serde_json::json!({ "errorMessage": text, "errorType": error_type });
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn handover(keeps_silent: bool) -> Handover {
+        Handover {
+            request_id: "id".into(),
+            payload: Bytes::from_static(b"{\"a\":1}"),
+            function_arn: "arn".into(),
+            trace_id: "Root=1-0-0".into(),
+            timeout: Duration::from_secs(3),
+            keeps_silent,
+        }
+    }
+
+    struct Runtime {
+        api: RuntimeApi,
+        client: reqwest::Client,
+    }
+
+    impl Runtime {
+        async fn start() -> Self {
+            Self { api: RuntimeApi::start().await.unwrap(), client: reqwest::Client::new() }
+        }
+
+        fn url(&self, path: &str) -> String {
+            format!("http://{}/2018-06-01/runtime/{path}", self.api.address)
+        }
+
+        async fn next(&self) -> reqwest::Response {
+            self.client.get(self.url("invocation/next")).send().await.unwrap()
+        }
+
+        async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+            let request = self.client.post(self.url(path)).body(body);
+            let request = request.header("lambda-runtime-function-error-type", "Runtime.Header");
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.json().await.unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_runtime_takes_an_event_with_the_documented_headers_and_answers_it_once() {
+        let mut runtime = Runtime::start().await;
+        runtime.api.hand_over(handover(false));
+        let event = runtime.next().await;
+        let header = |name: &str| event.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(header("lambda-runtime-aws-request-id"), "id");
+        assert_eq!(header("lambda-runtime-invoked-function-arn"), "arn");
+        assert_eq!(header("lambda-runtime-trace-id"), "Root=1-0-0");
+        let deadline: u128 = header("lambda-runtime-deadline-ms").parse().unwrap();
+        let now = UNIX_EPOCH.elapsed().unwrap().as_millis();
+        assert!((now..=now + 3_000).contains(&deadline), "{deadline} at {now}");
+        assert_eq!(event.text().await.unwrap(), "{\"a\":1}");
+        assert!(matches!(runtime.api.heard().await, Said::Polled));
+        assert!(matches!(runtime.api.heard().await, Said::Took(id) if id == "id"));
+
+        let (status, refusal) = runtime.post("invocation/other/response", "1").await;
+        assert_eq!((status, &refusal["errorType"]), (400, &json!("InvalidRequestID")));
+        assert_eq!(runtime.post("invocation/id/response", "1").await, (202, json!({ "status": "OK" })));
+        assert!(matches!(runtime.api.heard().await, Said::Ended(_, Ok(answer)) if answer == "1"));
+        assert_eq!(runtime.post("invocation/id/response", "2").await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_what_the_body_says_or_else_the_header() {
+        let mut runtime = Runtime::start().await;
+        for (body, error_type, message) in
+            [(r#"{"errorType": "A", "errorMessage": "b"}"#, "A", "b"), ("no json", "Runtime.Header", "")]
+        {
+            runtime.api.hand_over(handover(false));
+            runtime.next().await;
+            assert_eq!(runtime.post("invocation/id/error", body).await.0, 202);
+            assert!(matches!(runtime.api.heard().await, Said::Polled));
+            assert!(matches!(runtime.api.heard().await, Said::Took(_)));
+            let Said::Ended(_, Err(error)) = runtime.api.heard().await else { panic!("no error") };
+            assert_eq!((error.error_type.as_str(), error.message.as_str()), (error_type, message));
+        }
+        let failed = r#"{"errorType": "NoSettings", "errorMessage": "x"}"#;
+        assert_eq!(runtime.post("init/error", failed).await.0, 202);
+        let Said::InitFailed(error) = runtime.api.heard().await else { panic!("no error") };
+        assert_eq!(error.to_string(), "NoSettings: x");
+    }
+
+    #[tokio::test]
+    async fn a_silent_api_takes_the_answer_and_does_not_say_so() {
+        let mut runtime = Runtime::start().await;
+        runtime.api.hand_over(handover(true));
+        runtime.next().await;
+        let answer = runtime.post("invocation/id/response", "1");
+        assert!(tokio::time::timeout(Duration::from_millis(200), answer).await.is_err());
+        assert!(matches!(runtime.api.heard().await, Said::Polled));
+        assert!(matches!(runtime.api.heard().await, Said::Took(_)));
+        assert!(matches!(runtime.api.heard().await, Said::Ended(_, Ok(_))));
+    }
+}

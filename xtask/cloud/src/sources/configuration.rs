@@ -44,8 +44,8 @@ pub struct MappingConfig {
     pub report_batch_item_failures: bool,
     /// Where to begin.
     pub starting_position: StartingPosition,
-    /// The wait before a shard without new records is read again. The service waits 250 ms (DynamoDB) or a second
-    /// (Kinesis).
+    /// The wait before a shard without new records is read again; it grows to four times this when none come for long. The
+    /// service waits 250 ms (DynamoDB) or a second (Kinesis).
     pub poll: Duration,
     /// The wait before new shards are looked for.
     pub discovery: Duration,

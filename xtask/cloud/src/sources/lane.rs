@@ -74,6 +74,8 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
     let config = &context.config;
     let mut delivery = Delivery::new(Rules::from(config), batch);
     let mut not_reached = 0;
+    // The records were done, and are being delivered once more.
+    let mut is_repeated = false;
     loop {
         context.progress.enabled().await;
         match delivery.step(wall_clock::now()) {
@@ -94,6 +96,10 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
                 let records = delivery.records();
                 let answer = context.invoke.invoke(&config.function, event(records)).await;
                 let mut how = verdict(&answer, records, config.report_batch_item_failures);
+                if let (Verdict::NotReached, Err(error)) = (how, &answer) {
+                    let function = &config.function;
+                    tracing::warn!(function.name = function, shard.id = shard, error = %error, "a batch waits");
+                }
                 context.progress.count(|counters| match how {
                     Verdict::NotReached => counters.throttled += 1,
                     Verdict::Done => counters.invocations += 1,
@@ -102,8 +108,11 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
                         counters.failures += 1;
                     }
                 });
-                if how == Verdict::Done && context.progress.takes_redelivery() {
-                    how = Verdict::NotReached;
+                if how == Verdict::Done {
+                    is_repeated = !is_repeated && context.progress.takes_redelivery();
+                    if is_repeated {
+                        how = Verdict::NotReached;
+                    }
                 }
                 let settled = delivery.settle(how);
                 context.progress.delivered(shard, settled.done);

@@ -5,32 +5,39 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinHandle;
 
 use super::stream::{Position, Record, SourceError};
 use super::{Context, chain, lane};
 
 /// How many times the usual pause follows a read that failed.
 const FAILURE_PAUSES: u32 = 5;
+/// After so many reads that found nothing, the pause grows.
+const EMPTY_READS: u32 = 50;
+/// It grows to at most this many times the usual pause.
+const MOST_PAUSES: u32 = 4;
 /// How many reads a lane may be behind before the reader waits for it.
 const PAGES: usize = 2;
 
 /// Reads a shard to its end and hands every record to the lane of its key; done when all lanes are.
 pub(super) async fn read(context: Arc<Context>, shard: String, position: Position) {
-    let lanes = TaskTracker::new();
-    let senders: Vec<mpsc::Sender<Vec<Record>>> = (0..context.config.parallelization_factor.max(1))
-        .map(|_| {
-            // A lane that fails for long holds the reader, not the memory.
-            let (sender, records) = mpsc::channel(PAGES);
-            let lane = lane::run(Arc::clone(&context), shard.clone(), records);
-            lanes.spawn(context.stop.clone().run_until_cancelled_owned(lane));
-            sender
-        })
-        .collect();
-    lanes.close();
+    let (senders, lanes): (Vec<mpsc::Sender<Vec<Record>>>, Vec<JoinHandle<Option<()>>>) =
+        (0..context.config.parallelization_factor.max(1))
+            .map(|_| {
+                // A lane that fails for long holds the reader, not the memory.
+                let (sender, records) = mpsc::channel(PAGES);
+                let lane = lane::run(Arc::clone(&context), shard.clone(), records);
+                (sender, context.tasks.spawn(context.stop.clone().run_until_cancelled_owned(lane)))
+            })
+            .unzip();
     read_to_end(&context, &shard, position, &senders).await;
     drop(senders);
-    lanes.wait().await;
+    for lane in lanes {
+        // A lane that panicked has said so, and has records that are not done.
+        if lane.await.is_err() {
+            return;
+        }
+    }
     context.progress.done(&shard);
 }
 
@@ -42,6 +49,7 @@ async fn read_to_end(
 ) {
     let limit = context.config.batch_size.max(1) * lanes.len();
     let mut iterator = None;
+    let mut empty_reads = 0;
     loop {
         let begun = Instant::now();
         let page = match iterator.take() {
@@ -85,7 +93,11 @@ async fn read_to_end(
         iterator = Some(next);
         if is_empty && !page.is_behind {
             context.progress.found_nothing(shard, begun);
-            tokio::time::sleep(context.config.poll).await;
+            empty_reads += 1;
+            let pauses = (1 + empty_reads / EMPTY_READS).min(MOST_PAUSES);
+            tokio::time::sleep(context.config.poll * pauses).await;
+        } else {
+            empty_reads = 0;
         }
     }
 }
