@@ -30,19 +30,23 @@ enum Needs {
     Views,
     Policy,
     GiveUp,
+    /// Which tasks are workers.
+    Cluster,
+    /// How a worker is run in the cluster.
     Ecs,
     S3,
     Kv,
 }
 
 fn needs(function: &str) -> &'static [Needs] {
-    use Needs::{Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
+    use Needs::{Cluster, Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
     match function {
-        "uploads" => &[Ledger, Views, Policy, GiveUp],
-        "intake" | "tasks" => &[Ledger, Views, GiveUp],
-        "react" => &[Ledger, Views, Policy, GiveUp, Ecs, S3],
+        "uploads" => &[Ledger, Views, Policy, S3],
+        "intake" => &[Ledger, Views, GiveUp],
+        "react" => &[Ledger, Views, Policy, GiveUp, Cluster, Ecs, S3],
         "views" => &[Ledger, Views, Policy, GiveUp, Kv],
-        "sweep" => &[Ledger, Views, Policy, Ecs, S3],
+        "tasks" => &[Ledger, Views, Cluster],
+        "sweep" => &[Ledger, Views, Policy, Cluster, Ecs, S3],
         _ => &[Ledger, Views, Policy],
     }
 }
@@ -69,11 +73,12 @@ pub(super) fn all(
                 ("STREAMIO_POLICY", config.policy.to_string()),
             ],
             Needs::GiveUp => vec![("STREAMIO_GIVE_UP_AFTER", config.give_up_after.as_secs().to_string())],
+            Needs::Cluster => {
+                vec![("STREAMIO_ECS_CLUSTER", text(CLUSTER)), ("STREAMIO_ECS_CONTAINER", text(CONTAINER))]
+            }
             Needs::Ecs => vec![
                 ("AWS_ENDPOINT_URL_ECS", text(ecs)),
-                ("STREAMIO_ECS_CLUSTER", text(CLUSTER)),
                 ("STREAMIO_ECS_TASK_DEFINITION", text(FAMILY)),
-                ("STREAMIO_ECS_CONTAINER", text(CONTAINER)),
                 ("STREAMIO_ECS_SUBNETS", text("subnet-0a,subnet-0b")),
                 ("STREAMIO_ECS_SECURITY_GROUPS", text("sg-0a")),
             ],
