@@ -160,7 +160,6 @@ impl Cloud {
         let (ecs_events, ecs_end) = EventRoad::new();
         let endpoints = functions::Endpoints {
             dynamo: dynamo_proxy.endpoint(),
-            kinesis: kinesis_proxy.endpoint(),
             s3: s3.endpoint(),
             kv: kv.endpoint(),
         };

@@ -18,7 +18,6 @@ const CONTAINER: &str = "worker";
 /// Where the emulated services are.
 pub(super) struct Endpoints<'a> {
     pub(super) dynamo: &'a str,
-    pub(super) kinesis: &'a str,
     pub(super) s3: &'a str,
     pub(super) kv: &'a str,
 }
@@ -126,7 +125,6 @@ pub(super) fn worker_definition(
         ("AWS_ACCESS_KEY_ID", role.id.clone()),
         ("AWS_SECRET_ACCESS_KEY", role.secret.clone()),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamo.to_owned()),
-        ("AWS_ENDPOINT_URL_KINESIS", endpoints.kinesis.to_owned()),
     ];
     if let Some(ffmpeg) = &config.ffmpeg {
         environment.push(("STREAMIO_FFMPEG", ffmpeg.to_string_lossy().into_owned()));
