@@ -56,9 +56,16 @@ impl Job {
 
     /// The client token of an attempt: the same for the same attempt, whoever computes it.
     pub fn client_token_of(video_id: &VideoId, generation: u32, attempt: u32) -> String {
-        let cause = [video_id.as_str(), &generation.to_string(), &attempt.to_string()];
-        CommitId::derived_from(&["client token", cause[0], cause[1], cause[2]])
-            .as_str()
-            .replacen("cmt_", "tok_", 1)
+        token(&["client token", video_id.as_str(), &generation.to_string(), &attempt.to_string()])
     }
+
+    /// The client token of the `turn`th worker that only publishes what an attempt has completed.
+    pub fn publisher_token_of(video_id: &VideoId, generation: u32, attempt: u32, turn: u32) -> String {
+        let (generation, attempt, turn) = (generation.to_string(), attempt.to_string(), turn.to_string());
+        token(&["publisher token", video_id.as_str(), &generation, &attempt, &turn])
+    }
+}
+
+fn token(cause: &[&str]) -> String {
+    CommitId::derived_from(cause).as_str().replacen("cmt_", "tok_", 1)
 }

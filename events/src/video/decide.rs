@@ -189,7 +189,7 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             if at.plus(policy.publish_deadline) <= now {
                 expire(video, format!("it was not published within {}", spoken(policy.publish_deadline)))
             } else if publish_at <= now {
-                launch(video)
+                launch_publisher(video, now.since(*at), policy)
             } else {
                 Step::Wait(publish_at)
             }
@@ -267,6 +267,17 @@ fn dispatch(video: &Video, policy: &Policy) -> Step {
 
 fn launch(video: &Video) -> Step {
     video.job.clone().map_or(Step::Rest, Step::Launch)
+}
+
+/// Another worker for what has been complete for `waited`. The job's own token is used up by the worker that completed it:
+/// a launcher may answer it with that one, which has ended, for a day. So there is a token for each doubling of the time;
+/// of several workers that publish at the same time each does the same.
+fn launch_publisher(video: &Video, waited: Duration, policy: &Policy) -> Step {
+    let Some(job) = video.job.clone() else { return Step::Rest };
+    let times = waited.as_millis() / policy.publish_within.as_millis().max(1);
+    let client_token =
+        Job::publisher_token_of(&job.video_id, job.generation, job.attempt, times.max(1).ilog2());
+    Step::Launch(Job { client_token, ..job })
 }
 
 fn expire(video: &Video, reason: String) -> Step {

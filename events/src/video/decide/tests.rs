@@ -287,6 +287,26 @@ fn a_worker_that_nobody_started_or_that_fell_silent_is_given_up() {
     assert!(matches!(unpublished.appended(), EventBody::ProcessingExpired(_)));
 }
 
+/// Who runs workers answers a token with the worker that had it, for a day, whether or not that still runs.
+#[test]
+fn who_is_launched_to_publish_has_another_token_than_who_completed_and_few_have_one() {
+    let completed = Given::started().completed_by("one");
+    let dispatched = completed.video().job.unwrap();
+    let mut tokens = Vec::new();
+    let begun = completed.now;
+    for minutes in 1..60 {
+        let mut later = Given::started().completed_by("one");
+        later.now = begun.plus(policy().publish_within * minutes);
+        let Step::Launch(job) = later.step() else { panic!("{:?}", later.step()) };
+        let unchanged = Job { client_token: dispatched.client_token.clone(), ..job.clone() };
+        assert_eq!(unchanged, dispatched, "all but the token is as it was recorded");
+        tokens.push(job.client_token);
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 6, "after 1, 2, 4, 8, 16 and 32 minutes: {tokens:?}");
+    assert!(!tokens.contains(&dispatched.client_token));
+}
+
 #[test]
 fn a_tenant_may_process_again_what_is_over_and_delete_whatever_is_there() {
     let refused = |given: Given| match reprocess(&given.video()) {

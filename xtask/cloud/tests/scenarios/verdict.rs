@@ -7,6 +7,7 @@ use streamio_cloud::cloud::{PROCESSED_BUCKET, VIEWS_TABLE};
 use streamio_cloud::ecs::Status;
 use streamio_events::audit;
 use streamio_events::commit::Commit;
+use streamio_events::id::ProjectId;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::stream::StreamId;
 use streamio_events::video::{Phase, Video};
@@ -187,7 +188,7 @@ async fn object(world: &World, key: &str) -> Vec<u8> {
 async fn the_feed_has_every_event_once(world: &World, streams: &Streams, expected: &Expected) {
     let of_log: BTreeMap<String, Vec<u64>> = streams
         .iter()
-        .filter(|(stream, _)| !expected.quarantined.contains(stream))
+        .filter(|(stream, _)| !expected.quarantined.contains(stream) && is_of(stream, &world.project_id))
         .map(|(stream, commits)| {
             let versions = commits.iter().flat_map(Commit::numbered).map(|(version, _)| version).collect();
             (stream.to_string(), versions)
@@ -205,6 +206,10 @@ async fn the_feed_has_every_event_once(world: &World, streams: &Streams, expecte
             shown == of_log
         })
         .await;
+}
+
+fn is_of(stream: &StreamId, project_id: &ProjectId) -> bool {
+    stream.to_string().split('/').nth(1) == Some(project_id.as_str())
 }
 
 /// The versions that the feed shows of each stream, in its order.

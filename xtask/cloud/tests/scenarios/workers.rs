@@ -3,6 +3,7 @@
 use serde_json::Value;
 use streamio_cloud::ecs::{Status, StopCode};
 use streamio_cloud::event_road::{Delivery, Order};
+use streamio_cloud::fault_proxy::Fault;
 
 use crate::clip::film;
 use crate::play::play;
@@ -91,6 +92,54 @@ async fn a_worker_that_comes_back_after_its_attempt_expired_publishes_nothing() 
     let after = world.status_when(&video_id, |_| true).await;
     assert_eq!((&after["attempt"], &after["outputs"]), (&status["attempt"], &master));
     play(&world, &after).await;
+    verdict(world).await;
+}
+
+/// Its attempt is complete, and nobody has published it: another worker does, without processing it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_before_it_publishes_is_followed_by_one_that_does() {
+    let world = World::start().await;
+    let fault = world.cloud.dynamo_proxy().fault("PutItem", "video.ready", 1000, Fault::Refuse);
+    let video_id = world.upload("clip.mp4", film()).await;
+    world
+        .until("the attempt is complete", async || {
+            fault.times() > 0 && count(&kinds(&world, &video_id).await, "processing.completed") == 1
+        })
+        .await;
+    let first = world.cloud.ecs().tasks()[0].arn.clone();
+    world.cloud.ecs().kill(&first).unwrap();
+    fault.end();
+    let status = world.ready(&video_id, 1).await;
+    assert_eq!(status["attempt"], 1, "{status}");
+    play(&world, &status).await;
+    let kinds = kinds(&world, &video_id).await;
+    assert_eq!(count(&kinds, "processing.dispatched"), 1, "{kinds:?}");
+    let tasks =
+        world.cloud.ecs().tasks_when(|tasks| tasks.iter().all(|it| it.status == Status::Stopped)).await;
+    assert_eq!((tasks[0].exit_code, tasks[1].exit_code), (Some(137), Some(0)), "{tasks:?}");
+    verdict(world).await;
+}
+
+/// Neither the worker nor ECS says that it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_end_nobody_tells_is_given_up_for_its_silence() {
+    let world = World::start_with(|config| config.with_policy("silence", 3)).await;
+    world.cloud.ecs_events().fault(1, Delivery::Lost, |event| event["detail"]["lastStatus"] == "STOPPED");
+    world
+        .cloud
+        .ecs_events()
+        .fault(1, Delivery::Lost, |event| event["detail"]["lastStatus"] == "DEPROVISIONING");
+    world.gate.shut();
+    let video_id = world.upload("clip.mp4", film()).await;
+    let first = at_the_gate(&world, &video_id).await;
+    world.cloud.ecs().kill(&first).unwrap();
+    world.gate.open();
+    let status = world.ready(&video_id, 1).await;
+    assert!(status["attempt"].as_u64() > Some(1), "{status}");
+    play(&world, &status).await;
+    let kinds = kinds(&world, &video_id).await;
+    assert!(count(&kinds, "processing.expired") > 0, "{kinds:?}");
+    assert_eq!(count(&kinds, "processing.failed"), 0, "{kinds:?}");
     verdict(world).await;
 }
 
