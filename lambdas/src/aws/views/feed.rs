@@ -5,6 +5,9 @@
 //! that it is at the version before: so each commit gets one place, is counted once, and stands behind those of its stream
 //! before it, whatever clock gave them theirs.
 //!
+//! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction is two: a project may
+//! have some 500 commits a second. Its playback grants, of which there are most, come many to a commit.
+//!
 //! # When a place is settled
 //!
 //! Who reads on from a place must miss nothing, so a page ends [`SETTLE`] before now. A place is the clock's reading right
