@@ -148,6 +148,7 @@ mod tests {
                 bytes,
                 etag: String::new(),
                 sequencer: String::new(),
+                found: false,
             })),
             (0.0f64..1e6).prop_map(|duration_seconds| {
                 let processed = key().processed();
@@ -213,6 +214,7 @@ mod tests {
             bytes: 7,
             etag: String::new(),
             sequencer: String::new(),
+            found: false,
         };
         let events =
             [completed.clone().into(), completed.into(), EventBody::from(VideoDeleted { generation: 1 })]

@@ -1,5 +1,7 @@
 //! The reactions and views against a log in memory, with ports that remember what was asked of them.
 
+#[path = "reactions/functions.rs"]
+mod functions;
 #[path = "reactions/lost.rs"]
 mod lost;
 #[path = "reactions/sweeping.rs"]
@@ -261,10 +263,10 @@ async fn the_log_that_is_away_is_an_error_to_be_tried_again() {
     let received = uploads::receive(ports.uploads(), world.now, notice("clip.mp4", "01")).await;
     assert!(received.unwrap_err().is_retryable());
     let (project_id, video_id) = world::ids("clip.mp4");
-    let refreshed = views::refresh(&log, &world.store, &world.policy, &project_id, &video_id).await;
+    let refreshed = views::refresh(&log, &*world.store, &world.policy, &project_id, &video_id).await;
     assert!(refreshed.unwrap_err().is_retryable());
     assert!(load(&log, &project_id, &video_id).await.unwrap_err().is_retryable());
-    assert_eq!(sweep(ports, &world.store, &|| world.now, world::BOUNDS).await.unwrap(), Swept::default());
+    assert_eq!(sweep(ports, &*world.store, &|| world.now, world::BOUNDS).await.unwrap(), Swept::default());
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn a_sweep_takes_no_more_than_its_number_and_the_next_one_takes_the_rest()
     let world = with_uploads(5).await;
     let bounds = Bounds { videos: 3, ..BOUNDS };
     for handled in [3, 2, 0] {
-        let swept = sweep(world.ports(), &world.store, &|| world.now, bounds).await.unwrap();
+        let swept = sweep(world.ports(), &*world.store, &|| world.now, bounds).await.unwrap();
         assert_eq!(swept, Swept { handled, ..Swept::default() });
     }
     assert_eq!(world.launcher.launched().len(), 5);
@@ -37,9 +37,9 @@ async fn a_sweep_begins_nothing_when_its_time_is_over_and_leaves_it_due() {
     let ticks = AtomicI64::new(world.now.unix_millis());
     // Each look at the clock takes ten seconds.
     let clock = || Timestamp::from_unix_millis(ticks.fetch_add(10_000, Ordering::Relaxed));
-    let swept = sweep(world.ports(), &world.store, &clock, BOUNDS).await.unwrap();
+    let swept = sweep(world.ports(), &*world.store, &clock, BOUNDS).await.unwrap();
     assert_eq!((swept.handled, swept.left), (5, 15), "{swept:?}");
-    let rest = sweep(world.ports(), &world.store, &|| world.now, BOUNDS).await.unwrap();
+    let rest = sweep(world.ports(), &*world.store, &|| world.now, BOUNDS).await.unwrap();
     assert_eq!(rest, Swept { handled: 15, ..Swept::default() });
 }
 

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use streamio_events::video::decide::{self, Decision, Start};
 use streamio_events::video::{Policy, Video, VideoState, decide_and_append, load};
 use streamio_lambdas::AdapterError;
 use streamio_lambdas::cleanup::{ObjectInfo, ObjectStore};
+use streamio_lambdas::dead_letter::{DeadLetter, DeadLetters};
 use streamio_lambdas::launcher::{LaunchError, TaskLauncher};
 use streamio_lambdas::react::{Ports, ReactError, react};
 use streamio_lambdas::sweep::{Bounds, Swept, sweep};
@@ -30,9 +31,10 @@ pub(crate) const BOUNDS: Bounds = Bounds { videos: 100, time: Duration::from_min
 
 pub(crate) struct World {
     pub(crate) log: MemoryLog,
-    pub(crate) launcher: Launcher,
-    pub(crate) objects: Objects,
-    pub(crate) store: MemoryViews,
+    pub(crate) launcher: Arc<Launcher>,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) store: Arc<MemoryViews>,
+    pub(crate) letters: Arc<Letters>,
     pub(crate) policy: Policy,
     pub(crate) now: Timestamp,
     tasks: Mutex<u32>,
@@ -82,9 +84,10 @@ impl World {
     pub(crate) fn new() -> Self {
         Self {
             log: MemoryLog::new(),
-            launcher: Launcher::default(),
-            objects: Objects::default(),
-            store: MemoryViews::default(),
+            launcher: Arc::default(),
+            objects: Arc::default(),
+            store: Arc::default(),
+            letters: Arc::default(),
             policy: Policy::new("raw", "processed"),
             now: Timestamp::from_unix_seconds(1_800_000_000),
             tasks: Mutex::new(0),
@@ -98,7 +101,7 @@ impl World {
     }
 
     pub(crate) fn ports(&self) -> Ports<'_> {
-        Ports { log: &self.log, launcher: &self.launcher, objects: &self.objects, policy: &self.policy }
+        Ports { log: &self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
     }
 
     pub(crate) fn wait(&mut self, duration: Duration) {
@@ -167,11 +170,11 @@ impl World {
 
     pub(crate) async fn refresh(&self, name: &str) -> VideoRow {
         let (project_id, video_id) = ids(name);
-        refresh(&self.log, &self.store, &self.policy, &project_id, &video_id).await.unwrap()
+        refresh(&self.log, &*self.store, &self.policy, &project_id, &video_id).await.unwrap()
     }
 
     pub(crate) async fn sweep(&self) -> Swept {
-        sweep(self.ports(), &self.store, &|| self.now, BOUNDS).await.unwrap()
+        sweep(self.ports(), &*self.store, &|| self.now, BOUNDS).await.unwrap()
     }
 
     pub(crate) async fn video(&self, name: &str) -> Video {
@@ -330,6 +333,24 @@ impl ObjectStore for Objects {
 
     async fn delete_prefix(&self, bucket: &str, prefix: &str) -> Result<(), AdapterError> {
         self.remove(format!("{bucket}/{prefix}*"))
+    }
+}
+
+/// Dead letters.
+#[derive(Default)]
+pub(crate) struct Letters(Mutex<Vec<DeadLetter>>);
+
+impl Letters {
+    pub(crate) fn kept(&self) -> Vec<DeadLetter> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Letters {
+    async fn keep(&self, letter: DeadLetter) -> Result<(), AdapterError> {
+        self.0.lock().unwrap().push(letter);
+        Ok(())
     }
 }
 

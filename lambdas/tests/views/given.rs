@@ -126,6 +126,7 @@ pub(crate) fn life(project_id: &ProjectId, s3_key: &SourceKey, events: usize, se
             bytes: seed,
             etag: format!("etag-{seed}"),
             sequencer: "01".to_owned(),
+            found: false,
         }
         .into(),
         ProcessingDispatched { job }.into(),
