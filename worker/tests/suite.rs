@@ -9,9 +9,11 @@ mod suite {
     mod s3_server;
 
     mod acceptance;
+    mod ecs;
     mod faults;
     mod fencing;
     mod hostile;
+    mod image;
     mod program;
     mod progressive;
     mod refusals;

@@ -1,12 +1,13 @@
 //! The worker as a process: a log in a file, an S3 server, signals, exit statuses.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use streamio_events::event::EventBody;
 use streamio_events::id::VideoId;
 use streamio_events::job::Job;
-use streamio_events::log::EventLogExt;
+use streamio_events::log::{EventLog, EventLogExt};
 use streamio_events::object_key::SourceKey;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
@@ -32,33 +33,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let s3 = S3Server::start().await;
         let log = SqliteLog::open(directory.path().join("log.db")).unwrap();
-        let key = SourceKey::new(&"acme".parse().unwrap(), "", filename).unwrap();
-        let clip = make(directory.path(), "clip.mp4", args);
-        let location = Location { bucket: RAW.into(), key: key.to_string() };
-        let presentation = Presentation::immutable("video/mp4");
-        let client = s3.client("secret").await;
-        client.put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
-        let object =
-            ObjectCreated { s3_key: key.clone(), bytes: 1, etag: "etag".into(), sequencer: "01".into() };
-        let (project, id) = ("acme".parse().unwrap(), VideoId::of(&key));
-        let policy = Policy::new(RAW, PROCESSED);
-        let decided = decide_and_append(&log, &project, &id, now(), |video: &Video| {
-            Ok::<_, std::convert::Infallible>(object_created(video, object.clone()).or_else(
-                || match next_step(video, now(), &policy) {
-                    Step::Append(decision) => Some(decision),
-                    _ => None,
-                },
-            ))
-        });
-        decided.await.unwrap().unwrap();
-        let dispatched = decide_and_append(&log, &project, &id, now(), |video: &Video| {
-            Ok::<_, std::convert::Infallible>(match next_step(video, now(), &policy) {
-                Step::Append(decision) => Some(decision),
-                _ => None,
-            })
-        });
-        let job = dispatched.await.unwrap().unwrap().video.job.expect("a dispatched job");
-        std::fs::create_dir(directory.path().join("scratch")).unwrap();
+        let job = dispatched(&log, &s3, directory.path(), filename, args).await;
         Self { directory, s3, log, job }
     }
 
@@ -111,6 +86,37 @@ impl Bench {
     }
 }
 
+/// Puts the clip that FFmpeg makes with `args` under the key of `filename`, and has it dispatched.
+pub(super) async fn dispatched(
+    log: &dyn EventLog,
+    s3: &S3Server,
+    directory: &Path,
+    filename: &str,
+    args: &str,
+) -> Job {
+    let key = SourceKey::new(&"acme".parse().unwrap(), "", filename).unwrap();
+    let clip = make(directory, "clip.mp4", args);
+    let location = Location { bucket: RAW.into(), key: key.to_string() };
+    let presentation = Presentation::immutable("video/mp4");
+    let client = s3.client("secret").await;
+    client.put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
+    let object = ObjectCreated { s3_key: key.clone(), bytes: 1, etag: "etag".into(), sequencer: "01".into() };
+    let (project, id) = ("acme".parse().unwrap(), VideoId::of(&key));
+    let policy = Policy::new(RAW, PROCESSED);
+    let uploaded = decide_and_append(log, &project, &id, now(), |video: &Video| {
+        Ok::<_, std::convert::Infallible>(object_created(video, object.clone()))
+    });
+    uploaded.await.unwrap().unwrap();
+    let dispatched = decide_and_append(log, &project, &id, now(), |video: &Video| {
+        Ok::<_, std::convert::Infallible>(match next_step(video, now(), &policy) {
+            Step::Append(decision) => Some(decision),
+            _ => None,
+        })
+    });
+    std::fs::create_dir(directory.join("scratch")).unwrap();
+    dispatched.await.unwrap().unwrap().video.job.expect("a dispatched job")
+}
+
 /// Numbers of the processes whose parent is `parent`.
 fn children(parent: u32) -> Vec<u32> {
     std::fs::read_dir("/proc")
@@ -139,7 +145,7 @@ async fn wait_until_dead(process: u32) {
     }
 }
 
-fn short() -> String {
+pub(super) fn short() -> String {
     format!("{} {} -c:v libx264 -preset ultrafast -c:a aac", picture("320x240", 25, 5), tone(440, 5))
 }
 

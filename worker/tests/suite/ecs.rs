@@ -1,0 +1,109 @@
+//! The worker as a task of ECS: its log is a table, its name and its credentials are what the task's endpoints tell.
+
+use std::process::Stdio;
+
+use streamio_events::dynamo::{DynamoLog, ledger_table};
+use streamio_events::emulators::LocalDynamo;
+use streamio_events::event::EventBody;
+use streamio_events::log::EventLogExt;
+use streamio_events::video::{Phase, load};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use super::platform::PROCESSED;
+use super::player;
+use super::program::{dispatched, short};
+use super::s3_server::S3Server;
+
+const TASK: &str = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb40f1f4fe4a2971f76ae5a47ad";
+
+/// What a task of Fargate finds at its link-local address: its metadata, and the credentials of its role.
+struct Endpoints {
+    address: String,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Endpoints {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 8192];
+                let Ok(length) = stream.read(&mut request).await else { continue };
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let (status, body) = match request.split(' ').nth(1) {
+                    Some("/v4/c13b4cb4/task") => {
+                        ("200 OK", format!(r#"{{"Cluster":"streamio","TaskARN":"{TASK}"}}"#))
+                    }
+                    Some("/credentials") => (
+                        "200 OK",
+                        r#"{"RoleArn":"arn:aws:iam::111122223333:role/worker","AccessKeyId":"access",
+                            "SecretAccessKey":"secret","Token":"token","Expiration":"2099-01-01T00:00:00Z"}"#
+                            .to_owned(),
+                    ),
+                    _ => ("404 Not Found", String::new()),
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Self { address, task }
+    }
+}
+
+impl Drop for Endpoints {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_of_ecs_publishes_under_its_own_arn_with_its_roles_credentials() {
+    let (dynamo, s3, endpoints) =
+        (LocalDynamo::start().unwrap(), S3Server::start().await, Endpoints::start().await);
+    let client = dynamo.client();
+    ledger_table("ledger").send_with(&client).await.unwrap();
+    let log = DynamoLog::new(client, "ledger");
+    let directory = tempfile::tempdir().unwrap();
+    let job = dispatched(&log, &s3, directory.path(), "clip.mp4", &short()).await;
+
+    let output = Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("STREAMIO_JOB", serde_json::to_string(&job).unwrap())
+        .env("STREAMIO_LOG", "dynamodb:ledger")
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/credentials", endpoints.address))
+        .env("ECS_CONTAINER_METADATA_URI_V4", format!("{}/v4/c13b4cb4", endpoints.address))
+        .env("STREAMIO_S3_ENDPOINT", format!("http://{}", s3.address))
+        .env("STREAMIO_S3_PATH_STYLE", "1")
+        .env("STREAMIO_SCRATCH", directory.path().join("scratch"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("token") && !stderr.contains("\"secret\""), "{stderr}");
+
+    let video = load(&log, &job.project_id, &job.video_id).await.unwrap();
+    assert_eq!(video.phase, Phase::Ready);
+    assert_eq!(player::decode(&s3.path(PROCESSED, video.outputs.unwrap().mp4_key.as_str())), 125);
+    let commits = log.read_to_end(&job.stream(), 1).await.unwrap();
+    let tasks: Vec<_> = commits
+        .iter()
+        .flat_map(|commit| &commit.events)
+        .filter_map(|event| match event.body().unwrap() {
+            EventBody::ProcessingStarted(started) => Some(started.task),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tasks, [TASK]);
+}
