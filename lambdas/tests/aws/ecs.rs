@@ -28,7 +28,7 @@ fn job() -> Job {
 }
 
 fn started() -> Answer {
-    Answer::ok(json!({
+    Answer::ok(&json!({
         "failures": [],
         "tasks": [{
             "attachments": [{
@@ -60,7 +60,7 @@ fn started() -> Answer {
 }
 
 fn failure(reason: &str) -> Answer {
-    Answer::ok(json!({
+    Answer::ok(&json!({
         "failures": [{
             "arn": "arn:aws:ecs:eu-central-1:111122223333:container-instance/c0ffee",
             "reason": reason,
@@ -164,7 +164,7 @@ async fn without_capacity_the_launch_is_for_later() {
         let error = launch([Answer::error(400, code, message)]).await.0.unwrap_err();
         assert!(error.is_retryable(), "{code}: {error:?}");
     }
-    let neither = launch([Answer::ok(json!({ "failures": [], "tasks": [] }))]).await.0.unwrap_err();
+    let neither = launch([Answer::ok(&json!({ "failures": [], "tasks": [] }))]).await.0.unwrap_err();
     assert!(neither.is_retryable());
 }
 

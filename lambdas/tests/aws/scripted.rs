@@ -16,7 +16,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Of a service that speaks JSON.
-    pub(crate) fn ok(body: Value) -> Self {
+    pub(crate) fn ok(body: &Value) -> Self {
         Self { status: 200, headers: JSON.to_owned(), body: body.to_string() }
     }
 
@@ -33,8 +33,8 @@ impl Answer {
 
     /// To a `HEAD`, which has no body.
     pub(crate) fn head(headers: &[(&str, &str)]) -> Self {
-        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        Self { status: 200, headers, body: String::new() }
+        let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        Self { status: 200, headers: lines.concat(), body: String::new() }
     }
 
     /// Of a service that speaks XML.
@@ -91,14 +91,16 @@ async fn serve(stream: TcpStream, answers: Arc<Mutex<VecDeque<Answer>>>, log: Ar
     let mut stream = BufReader::new(stream);
     while let Some(asked) = request(&mut stream).await {
         log.lock().unwrap().push(asked);
-        let Some(Answer { status, mut headers, body }) = answers.lock().unwrap().pop_front() else { return };
+        let Some(Answer { status, headers, body }) = answers.lock().unwrap().pop_front() else { return };
         if status == 0 {
             return;
         }
-        if !headers.contains("content-length") {
-            headers += &format!("content-length: {}\r\n", body.len());
-        }
-        let head = format!("HTTP/1.1 {status} Recorded\r\n{headers}\r\n");
+        let length = if headers.contains("content-length") {
+            String::new()
+        } else {
+            format!("content-length: {}\r\n", body.len())
+        };
+        let head = format!("HTTP/1.1 {status} Recorded\r\n{headers}{length}\r\n");
         if stream.get_mut().write_all((head + &body).as_bytes()).await.is_err() {
             return;
         }
