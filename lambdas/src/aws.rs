@@ -20,7 +20,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html>).
 pub async fn sdk_config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+    // The futures of the SDK are large.
+    Box::pin(aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load()).await
 }
 
 /// A client of DynamoDB for the ledger and the views.

@@ -156,7 +156,8 @@ fn about(call: &str, name: &str) -> Value {
 }
 
 fn with(mut call: Value, fields: Value) -> Value {
-    call.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let Value::Object(fields) = fields else { panic!("{fields}") };
+    call.as_object_mut().unwrap().extend(fields);
     call
 }
 

@@ -20,11 +20,14 @@ const TOKEN: &str = "a-token-that-nobody-may-see";
 /// A status, `Retry-After`, and a body.
 type Planned = (u16, Option<&'static str>, Value);
 
+/// The method and path, the authorization, and the records.
+type Request = (String, Option<String>, Vec<Value>);
+
 #[derive(Clone, Default)]
 struct Api {
     /// The next answers; then success.
     planned: Arc<Mutex<VecDeque<Planned>>>,
-    requests: Arc<Mutex<Vec<(String, Option<String>, Vec<Value>)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 async fn answer(
@@ -86,7 +89,7 @@ impl World {
         Self { api, kv, server }
     }
 
-    fn requests(&self) -> Vec<(String, Option<String>, Vec<Value>)> {
+    fn requests(&self) -> Vec<Request> {
         self.api.requests.lock().unwrap().clone()
     }
 }
