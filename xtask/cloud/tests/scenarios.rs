@@ -22,6 +22,8 @@ mod play;
 mod poison;
 #[path = "scenarios/processes.rs"]
 mod processes;
+#[path = "scenarios/program.rs"]
+mod program;
 #[path = "scenarios/uploads.rs"]
 mod uploads;
 #[path = "scenarios/verdict.rs"]

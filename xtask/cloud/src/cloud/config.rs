@@ -48,7 +48,8 @@ pub struct CloudConfig {
 
 impl CloudConfig {
     /// A cloud with the programs that `STREAMIO_LAMBDAS` (a folder, such as cargo's `target/debug`) and
-    /// `STREAMIO_EDGE_WORKER` (the built Worker's) name, as `cargo xtask` sets them; patient as in production.
+    /// `STREAMIO_EDGE_WORKER` (the built Worker's) name, as `cargo xtask` sets them, and with the FFmpeg that
+    /// `STREAMIO_FFMPEG` may name; patient as in production.
     pub fn from_environment() -> anyhow::Result<Self> {
         let folder = |name: &str| {
             env::var_os(name).map(PathBuf::from).with_context(|| {
@@ -73,7 +74,7 @@ impl CloudConfig {
             policy: json!({}),
             give_up_after: Duration::from_mins(10),
             sweep_every: Duration::from_secs(1),
-            ffmpeg: None,
+            ffmpeg: env::var_os("STREAMIO_FFMPEG"),
             stop_timeout: Duration::from_secs(30),
         })
     }
