@@ -33,7 +33,7 @@ const NOBODY: &str = "http://127.0.0.1:9";
 
 /// Measure the functions: their size, their cold starts and their warm answers, as one line of JSON
 ///
-/// STREAMIO_DYNOXIDE names the emulation of DynamoDB.
+/// `STREAMIO_DYNOXIDE` names the emulation of DynamoDB.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The folder of the functions' executables

@@ -40,8 +40,11 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<()> {
         let name = entry.file_name();
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            let skipped =
-                name == "target" || name == "node_modules" || name.as_encoded_bytes().starts_with(b".");
+            let skipped = name == "target"
+                || name == "node_modules"
+                || name.as_encoded_bytes().starts_with(b".")
+                // Another package, which is read for itself.
+                || path.join("Cargo.toml").is_file();
             if !skipped {
                 collect(root, &path, files)?;
             }
@@ -68,6 +71,8 @@ mod tests {
             "a/target/x.rs",
             "a/node_modules/y.rs",
             "a/.z/z.rs",
+            "a/inner/Cargo.toml",
+            "a/inner/src/lib.rs",
             "a/README.md",
         ] {
             let path = root.path().join(file);

@@ -8,7 +8,8 @@ use tokens::{Kind, Token};
 const ROOMS: [&str; 2] = ["events", "edge"];
 
 /// Files that adapt a pure room to a machine which has a clock. `x.rs` allows `x/` as well.
-const ADAPTERS: [&str; 3] = ["events/src/sqlite.rs", "events/src/contract.rs", "edge/src/worker.rs"];
+const ADAPTERS: [&str; 4] =
+    ["events/src/sqlite.rs", "events/src/contract.rs", "events/src/emulators.rs", "edge/src/worker.rs"];
 
 const CLOCKS: [&str; 4] = ["SystemTime", "Instant", "now_utc", "now_local"];
 const CHANCE: [&str; 7] =
