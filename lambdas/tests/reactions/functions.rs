@@ -40,7 +40,7 @@ fn eventbridge() -> Value {
 
 async fn world() -> World {
     let mut world = World::with_project().await;
-    world.policy.raw_bucket = "streamio-raw".to_owned();
+    "streamio-raw".clone_into(&mut world.policy.raw_bucket);
     world
 }
 
