@@ -39,19 +39,16 @@ const KEYS_PER_DELETE: usize = 1000;
 impl S3Storage {
     /// A client for the endpoint of `settings`, with its credentials, or else those that the SDK finds.
     pub async fn connect(settings: &S3Settings) -> Self {
-        let credentials = match &settings.credentials {
-            Some(key) => SharedCredentialsProvider::new(Credentials::new(
-                &key.access_key_id,
-                key.secret_access_key.expose(),
-                key.session_token.as_ref().map(|token| token.expose().to_owned()),
-                None,
-                "environment",
-            )),
-            None => {
-                let region = Region::new(settings.region.clone());
-                let chain = DefaultCredentialsChain::builder().region(region).build().await;
-                SharedCredentialsProvider::new(chain)
-            }
+        let credentials = if let Some(key) = &settings.credentials {
+            let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
+            let secret = key.secret_access_key.expose();
+            let key = Credentials::new(&key.access_key_id, secret, token, None, "environment");
+            SharedCredentialsProvider::new(key)
+        } else {
+            let region = Region::new(settings.region.clone());
+            let chain = DefaultCredentialsChain::builder().region(region);
+            // The futures of the SDK are large.
+            SharedCredentialsProvider::new(Box::pin(chain.build()).await)
         };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())

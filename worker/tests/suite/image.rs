@@ -35,7 +35,7 @@ fn the_pinned_ffmpeg_is_one_that_the_worker_works_with() {
     let version = value("FFMPEG_VERSION");
     let upstream = version.split_once(':').unwrap().1.split_once('-').unwrap().0;
     let numbers: Vec<u32> = upstream.split('.').map(|number| number.parse().unwrap()).collect();
-    assert!(numbers[..] >= [5, 1], "{version} is older than 5.1");
+    assert!(numbers >= vec![5, 1], "{version} is older than 5.1");
     assert!(recipe().contains("\"ffmpeg=$FFMPEG_VERSION\""));
     let snapshot = value("SNAPSHOT");
     assert!(snapshot.len() == 16 && snapshot.ends_with("T000000Z"), "{snapshot} is no day of the archive");
