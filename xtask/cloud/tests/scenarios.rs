@@ -1,8 +1,8 @@
 //! Videos go through the emulated cloud, from the grant at the edge to the last frame from the CDN, while everything that
 //! may fail does. Whatever happens, [`verdict`] holds at the end.
 //!
-//! What AWS guarantees, what is done about the rest, and which test shows it stands in the documentation of
-//! `streamio-lambdas`.
+//! What AWS guarantees, what is done about the rest, and which test shows it stands in
+//! `lambdas/README.md`.
 
 #[path = "scenarios/clip.rs"]
 mod clip;
@@ -24,6 +24,8 @@ mod poison;
 mod processes;
 #[path = "scenarios/program.rs"]
 mod program;
+#[path = "scenarios/table.rs"]
+mod table;
 #[path = "scenarios/uploads.rs"]
 mod uploads;
 #[path = "scenarios/verdict.rs"]
