@@ -38,7 +38,7 @@ pub(super) fn measure(
     progress("cold starts and warm answers of the Lambda functions");
     let target = workspace.target();
     let (program, programs) = (target.join("debug/streamio-cloud"), target.join("lambda"));
-    let (peer, rounds) = (programs.join("examples/nothing"), effort.rounds.to_string());
+    let (peer, rounds) = (programs.join("nothing"), effort.rounds.to_string());
     let measuring =
         cmd!(workspace.shell, "{program} bench-lambda --programs {programs} --peer {peer} --rounds {rounds}");
     let printed = capture_ok(measuring.env("STREAMIO_DYNOXIDE", dynoxide)).context("the functions")?;
@@ -51,7 +51,7 @@ pub(super) fn measure(
 fn build(workspace: &Workspace) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     progress("building the Lambda functions (profile lambda)");
-    run(cmd!(shell, "{cargo} build --profile lambda -p streamio-lambdas --features aws --bins --examples"))?;
+    run(cmd!(shell, "{cargo} build --profile lambda -p streamio-lambdas --features aws,bench --bins"))?;
     progress("building the emulated cloud");
     run(cmd!(shell, "{cargo} build -p streamio-cloud --all-features --bin streamio-cloud"))
 }

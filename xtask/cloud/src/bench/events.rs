@@ -8,16 +8,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::emulators::LocalDynamo;
-use streamio_events::event::UploadGranted;
+use streamio_events::event::{Scope, UploadGranted};
 use streamio_events::fact::Fact;
 use streamio_events::home::{HomeCall, PATH};
 use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
 use streamio_events::job::{Job, MediaLimits};
 use streamio_events::log::{EventLog as _, Expected};
 use streamio_events::object_key::SourceKey;
+use streamio_events::project::{self, Project};
 use streamio_events::stream::StreamId;
 
 use crate::cloud::tables::streams_client;
@@ -72,7 +74,18 @@ async fn recorded(dynamo: &LocalDynamo, ledger: &str, project: &ProjectId) -> an
     let arn =
         table.table().and_then(|table| table.latest_stream_arn()).context("the ledger has no stream")?;
     let (stream, commit) = grant(project, "granted.mp4")?;
-    DynamoLog::new(client.clone(), ledger).append(&stream, Expected::Any, commit).await?;
+    let log = DynamoLog::new(client.clone(), ledger);
+    log.append(&stream, Expected::Any, commit).await?;
+    // Without its project an upload is nobody's. It comes second: what is read below is the grant.
+    let key = project::NewKey {
+        hash: ApiKey::generate("test", [7; 32])?.hash(),
+        scopes: vec![Scope::Upload],
+        label: None,
+        expires_at: None,
+    };
+    let events = Project::fold(project.clone(), &[])?.create(None, key)?;
+    let created = NewCommit::new(CommitId::derived_from(&["bench", "project"]), wall_clock::now(), events);
+    log.append(&StreamId::Project(project.clone()), Expected::Any, created).await?;
 
     let source = DynamoSource::new(streams_client(dynamo), arn);
     for shard in source.shards().await? {
