@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::stream::{Position, Record, SourceError};
 use super::{Context, chain, lane};
@@ -21,15 +20,14 @@ const PAGES: usize = 2;
 
 /// Reads a shard to its end and hands every record to the lane of its key; done when all lanes are.
 pub(super) async fn read(context: Arc<Context>, shard: String, position: Position) {
-    let (senders, lanes): (Vec<mpsc::Sender<Vec<Record>>>, Vec<JoinHandle<Option<()>>>) =
-        (0..context.config.parallelization_factor.max(1))
-            .map(|_| {
-                // A lane that fails for long holds the reader, not the memory.
-                let (sender, records) = mpsc::channel(PAGES);
-                let lane = lane::run(Arc::clone(&context), shard.clone(), records);
-                (sender, context.tasks.spawn(context.stop.clone().run_until_cancelled_owned(lane)))
-            })
-            .unzip();
+    let (senders, lanes): (Vec<_>, Vec<_>) = (0..context.config.parallelization_factor.max(1))
+        .map(|_| {
+            // A lane that fails for long holds the reader, not the memory.
+            let (sender, records) = mpsc::channel(PAGES);
+            let lane = lane::run(Arc::clone(&context), shard.clone(), records);
+            (sender, context.tasks.spawn(context.stop.clone().run_until_cancelled_owned(lane)))
+        })
+        .unzip();
     read_to_end(&context, &shard, position, &senders).await;
     drop(senders);
     for lane in lanes {
