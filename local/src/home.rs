@@ -5,7 +5,7 @@
 //! | request | is |
 //! |---|---|
 //! | `POST /home` | a call of [`streamio_events::home`], signed for the service `lambda`, as a function URL is |
-//! | `POST /` with `x-amz-target: Kinesis_20131202.PutRecords` | facts for the log, see [`intake`], signed for the service `kinesis` |
+//! | `POST /` with `x-amz-target: Kinesis_20131202.PutRecords` | facts for the log, read by `intake.rs`, signed for the service `kinesis` |
 //!
 //! Every request is signed with AWS Signature Version 4 in its headers, its body included, within five minutes of this
 //! machine's clock; anything else is answered 403 with the reason. Within these minutes the same request may be repeated
