@@ -106,8 +106,7 @@ impl S3 {
     /// Lets requests finish, and ends it.
     pub async fn stop(self) {
         self.stop.cancel();
-        let mut served = self.served;
-        let _ = (&mut served).await;
+        let _ = self.served.await;
     }
 }
 

@@ -1,8 +1,7 @@
 //! Videos go through the emulated cloud, from the grant at the edge to the last frame from the CDN, while everything that
 //! may fail does. Whatever happens, [`verdict`] holds at the end.
 //!
-//! What AWS guarantees, what is done about the rest, and which test shows it stands in
-//! `lambdas/README.md`.
+//! What AWS guarantees, what is done about the rest, and which test shows it stands in `lambdas/README.md`.
 
 #[path = "scenarios/clip.rs"]
 mod clip;
