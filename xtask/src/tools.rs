@@ -9,7 +9,7 @@ mod dynoxide;
 pub(crate) mod ffmpeg;
 mod npm;
 mod package_manager;
-mod path;
+pub(crate) mod path;
 mod sha256;
 mod wasm_bindgen;
 mod wasm_target;
@@ -108,11 +108,6 @@ impl<'a> Tools<'a> {
     /// The cargo-deny program.
     pub(crate) fn cargo_deny(&self) -> Result<PathBuf> {
         cargo_deny::ensure(self.workspace)
-    }
-
-    /// The dynoxide program.
-    pub(crate) fn dynoxide(&self) -> Result<PathBuf> {
-        dynoxide::ensure(self.workspace)
     }
 
     /// The wasm-bindgen program.

@@ -5,6 +5,7 @@
 //! its answer's arrival; a warm time is from handing over the event to it. The emulation answers on the loopback interface
 //! without TLS, so a real cloud adds its network's time, and the handshake of a cold start.
 
+pub mod dispatch;
 mod events;
 
 use std::collections::HashMap;

@@ -26,6 +26,7 @@ enum Command {
     /// in `STREAMIO_EDGE_WORKER`.
     Up(Up),
     BenchLambda(bench::Args),
+    BenchDispatch(bench::dispatch::Args),
 }
 
 #[derive(clap::Args)]
@@ -70,6 +71,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(up) => run_cloud(up).await,
         Command::BenchLambda(args) => bench::run(args).await,
+        Command::BenchDispatch(args) => bench::dispatch::run(args).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask bench lambda`: every Lambda function as it is deployed, run by the emulated Lambda service with a real event
-//! on an emulated DynamoDB, beside a function that does nothing on the same runtime.
+//! on an emulated DynamoDB, beside a function that does nothing on the same runtime; and the road from S3's notice of an
+//! upload to `RunTask` through the emulated cloud.
 
 use std::env;
 
@@ -7,12 +8,13 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use xshell::cmd;
 
-use super::comparison::{Comparison, Goal, Unit};
-use super::median::median;
+use super::comparison::{Comparison, Goal, Latencies, Latency, Unit};
+use super::median::{median, percentile};
 use super::report::Report;
 use super::{Effort, progress};
+use crate::edge::{self, Kind};
 use crate::process::{capture_ok, run};
-use crate::tools::Tools;
+use crate::tools::{Tool, Tools, path};
 use crate::workspace::Workspace;
 
 const PEER: &str = "a function that does nothing";
@@ -24,6 +26,9 @@ const SIZE: Goal = Goal::Within(12.0);
 /// The most of a cold start, in milliseconds.
 const COLD: Goal = Goal::Within(100.0);
 
+/// The most of a dispatch that may be spent in our code, in milliseconds.
+const OWN: Goal = Goal::Within(10.0);
+
 /// Measures all of them. `builds` says whether they are built first.
 pub(super) fn measure(
     workspace: &Workspace,
@@ -31,9 +36,11 @@ pub(super) fn measure(
     builds: bool,
     report: &mut Report,
 ) -> Result<()> {
-    let dynoxide = Tools::new(workspace).dynoxide()?;
+    let tools = Tools::new(workspace);
+    tools.ensure(&[Tool::NpmPackages, Tool::Dynoxide])?;
     if builds {
         build(workspace)?;
+        edge::build(workspace, &tools, Kind::Worker)?;
     }
     progress("cold starts and warm answers of the Lambda functions");
     let target = workspace.target();
@@ -41,11 +48,49 @@ pub(super) fn measure(
     let (peer, rounds) = (programs.join("nothing"), effort.rounds.to_string());
     let measuring =
         cmd!(workspace.shell, "{program} bench-lambda --programs {programs} --peer {peer} --rounds {rounds}");
-    let printed = capture_ok(measuring.env("STREAMIO_DYNOXIDE", dynoxide)).context("the functions")?;
+    let printed = capture_ok(measuring.envs(tools.environment()?)).context("the functions")?;
     for comparison in comparisons(&printed)? {
         report.add(comparison);
     }
+
+    progress("the road from S3's notice to RunTask");
+    let edge_worker = workspace.root.join(Kind::Worker.folder());
+    let nothing = path::find("true").context("`true` is not on PATH")?;
+    let measuring = cmd!(
+        workspace.shell,
+        "{program} bench-dispatch --programs {programs} --edge-worker {edge_worker} --worker {nothing}"
+    );
+    let printed = capture_ok(measuring.envs(tools.environment()?)).context("the road to RunTask")?;
+    report.add(dispatch(&printed)?);
     Ok(())
+}
+
+/// What `streamio-cloud bench-dispatch` prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dispatches {
+    whole_millis: Vec<f64>,
+    own_millis: Vec<f64>,
+}
+
+/// Ours beside the whole, of which it is a part.
+fn dispatch(printed: &str) -> Result<Comparison> {
+    let Dispatches { whole_millis, own_millis } =
+        serde_json::from_str(printed).context("what was measured is no JSON")?;
+    let latency = |times: &[f64]| -> Result<Latency> {
+        let percentile = |part| percentile(times, part).context("no dispatch was measured");
+        Ok(Latency { p50: percentile(0.5)?, p99: percentile(0.99)? })
+    };
+    let latencies = Latencies { ours: latency(&own_millis)?, peer: latency(&whole_millis)? };
+    Ok(Comparison {
+        name: "from S3's notice to RunTask, in our code".to_owned(),
+        peer_name: "the whole road, emulated services included",
+        ours: latencies.ours.p50,
+        peer: latencies.peer.p50,
+        unit: Unit::Millis,
+        goal: Some(OWN),
+        latency: Some(latencies),
+    })
 }
 
 fn build(workspace: &Workspace) -> Result<()> {
@@ -117,7 +162,7 @@ fn megabytes(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::comparisons;
+    use super::{comparisons, dispatch};
 
     const PRINTED: &str = r#"{"functions": [
         {"name": "react", "bytes": 9000000, "coldMillis": [50, 20, 30], "warmMillis": [2, 1]},
@@ -141,6 +186,14 @@ mod tests {
         );
         assert_eq!(comparisons.len(), 6);
         assert!(comparisons[5].ours.is_nan(), "nothing was measured");
+    }
+
+    #[test]
+    fn a_dispatch_is_held_to_what_it_spends_in_our_code() {
+        let dispatch = dispatch(r#"{"wholeMillis": [40, 60, 50], "ownMillis": [4, 9, 5]}"#).unwrap();
+        assert_eq!((dispatch.ours, dispatch.peer, dispatch.met()), (5.0, 50.0, Some(true)));
+        assert!((dispatch.latency.unwrap().ours.p99 - 9.0).abs() < 1e-9);
+        assert!(super::dispatch(r#"{"wholeMillis": [], "ownMillis": []}"#).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Medians: what one disturbed round cannot move.
+//! Medians, which one disturbed round cannot move, and percentiles.
 
 /// The middle of `values`, the mean of the two middles of an even number. `None` of nothing.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
@@ -9,9 +9,32 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(if values.len() % 2 == 1 { above } else { f64::midpoint(values[middle - 1], above) })
 }
 
+/// The value that `part` (0 to 1) of `values` do not exceed, by the nearest rank. `None` of nothing.
+pub(super) fn percentile(values: &[f64], part: f64) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among thousands"
+    )]
+    let rank = (part * values.len() as f64).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{median, percentile};
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let hundred: Vec<f64> = (1..=100).map(f64::from).rev().collect();
+        assert_eq!(percentile(&hundred, 0.5), Some(50.0));
+        assert_eq!(percentile(&hundred, 0.99), Some(99.0));
+        assert_eq!(percentile(&hundred[..3], 0.99), Some(100.0));
+        assert_eq!(percentile(&[], 0.5), None);
+    }
 
     #[test]
     fn one_wild_value_moves_the_median_by_no_more_than_a_neighbour() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// The functions' executables, and the worker's, as cargo names them.
 pub(crate) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
-pub(super) const WORKER: &str = "streamio-worker";
+pub(crate) const WORKER: &str = "streamio-worker";
 
 /// When a grant counts as accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,13 @@ impl CloudConfig {
                 format!("{name} is not set: `cargo xtask test` and `cargo xtask cloud` set it")
             })
         };
-        let programs = folder("STREAMIO_LAMBDAS")?;
+        let mut config = Self::of(folder("STREAMIO_LAMBDAS")?, folder("STREAMIO_EDGE_WORKER")?)?;
+        config.ffmpeg = env::var_os("STREAMIO_FFMPEG");
+        Ok(config)
+    }
+
+    /// A cloud with the executables in the folder `programs` and the Worker in `edge_worker`, patient as in production.
+    pub fn of(programs: PathBuf, edge_worker: PathBuf) -> anyhow::Result<Self> {
         for name in FUNCTIONS.into_iter().chain([WORKER]) {
             if !programs.join(name).is_file() {
                 bail!(
@@ -68,13 +74,13 @@ impl CloudConfig {
         Ok(Self {
             folder: None,
             programs,
-            edge_worker: folder("STREAMIO_EDGE_WORKER")?,
+            edge_worker,
             journal: Journal::Queue,
             port: 0,
             policy: json!({}),
             give_up_after: Duration::from_mins(10),
             sweep_every: Duration::from_secs(1),
-            ffmpeg: env::var_os("STREAMIO_FFMPEG"),
+            ffmpeg: None,
             stop_timeout: Duration::from_secs(30),
         })
     }

@@ -1,7 +1,7 @@
 //! What has happened to a function, for assertions and measurements.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many of the latest invocations' times are kept.
 const KEPT: usize = 10_000;
@@ -27,6 +27,8 @@ pub struct Counters {
     pub cold: VecDeque<Duration>,
     /// From handing an event to a waiting environment to its answer.
     pub warm: VecDeque<Duration>,
+    /// When the latest events were handed over, and how long their answers took.
+    pub latest: VecDeque<(Instant, Duration)>,
 }
 
 impl Counters {
@@ -35,18 +37,19 @@ impl Counters {
         self.errors + self.crashes + self.timeouts
     }
 
-    pub(super) fn add_cold(&mut self, time: Duration) {
-        add(&mut self.cold, time);
-    }
-
-    pub(super) fn add_warm(&mut self, time: Duration) {
-        add(&mut self.warm, time);
+    /// An answer, to an event that was handed over `at` to an environment that had started at `started`, if it is new.
+    pub(super) fn add_answer(&mut self, at: Instant, started: Option<Instant>) {
+        match started {
+            Some(started) => add(&mut self.cold, started.elapsed()),
+            None => add(&mut self.warm, at.elapsed()),
+        }
+        add(&mut self.latest, (at, at.elapsed()));
     }
 }
 
-fn add(times: &mut VecDeque<Duration>, time: Duration) {
-    if times.len() == KEPT {
-        times.pop_front();
+fn add<T>(latest: &mut VecDeque<T>, one: T) {
+    if latest.len() == KEPT {
+        latest.pop_front();
     }
-    times.push_back(time);
+    latest.push_back(one);
 }

@@ -75,8 +75,7 @@ impl Function {
                 Outcome::Said(outcome) => {
                     let mut counters = lock(&self.counters);
                     match &outcome {
-                        Ok(_) if is_new => counters.add_cold(environment.started.elapsed()),
-                        Ok(_) => counters.add_warm(handed_over.elapsed()),
+                        Ok(_) => counters.add_answer(handed_over, is_new.then_some(environment.started)),
                         Err(_) => counters.errors += 1,
                     }
                     counters.answered += u64::from(outcome.is_ok());
