@@ -6,8 +6,8 @@
 //!
 //! - the records are grouped by stream; each group is handled in its order, and a failure in one never stops another;
 //! - a failure that may pass makes its record, and all of its stream behind it, failures of the batch: they come again;
-//! - what will never succeed (not readable, an error that is not retryable, or a record older than
-//!   [`Batch::give_up_after`]) is kept whole among the dead letters, its stream is quarantined, and the group goes on behind it;
+//! - what will never succeed (not readable, an error that is not retryable, or a record that has
+//!   failed for longer than the function's [`Patience`]) is kept whole among the dead letters, its stream is quarantined, and the group goes on behind it;
 //! - a letter that cannot be kept leaves its record where it is: a failure, like all of its stream behind it.
 //!
 //! So each record of a delivery is handled, or failed, or a dead letter: exactly one of them. All failed records are
@@ -16,10 +16,13 @@
 //! streams behind it come again although they were handled, or given up. Handlers must take that.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use lru::LruCache;
 use serde::Serialize;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
@@ -99,7 +102,46 @@ pub struct Batch<'a> {
     /// Where what cannot be handled is kept.
     pub dead_letters: &'a dyn DeadLetters,
     /// For how long a record is tried whose error may pass.
-    pub give_up_after: Duration,
+    pub patience: &'a Patience,
+}
+
+/// For how long a record is tried whose error may pass.
+///
+/// One function instance has one, for all of its batches.
+#[derive(Debug)]
+pub struct Patience {
+    limit: Duration,
+    /// When records failed first, by their ids; `None` where their age counts.
+    first_failures: Option<Mutex<LruCache<String, Timestamp>>>,
+}
+
+/// As many records fail at a time as batches are large, and batches hold hundreds.
+const REMEMBERED_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+impl Patience {
+    /// Until `limit` after a record failed first, however old it was then: a function that comes back from an outage must
+    /// not give up the whole backlog at the first error. Another instance, or a new one, begins anew; the source's own
+    /// maximum age bounds what that adds up to.
+    pub fn of_tries(limit: Duration) -> Self {
+        Self { limit, first_failures: Some(Mutex::new(LruCache::new(REMEMBERED_FAILURES))) }
+    }
+
+    /// Until the record is as old as `limit`, where the source tries it no longer.
+    pub fn of_age(limit: Duration) -> Self {
+        Self { limit, first_failures: None }
+    }
+
+    /// Whether a record that has failed at `now` is tried again.
+    fn tries_again<T>(&self, record: &Record<T>, now: Timestamp) -> bool {
+        let since = match &self.first_failures {
+            None => record.arrived_at,
+            Some(failures) => {
+                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                *failures.get_or_insert(record.id.clone(), || now)
+            }
+        };
+        now.since(since) < self.limit
+    }
 }
 
 /// What became of a batch.
@@ -203,7 +245,7 @@ impl Batch<'_> {
             let (done, undone) = rest.split_at(handled.min(rest.len()));
             outcomes.extend(done.iter().map(|entry| (entry.place, Outcome::Handled)));
             let (Some(error), Some((failed, behind))) = (failure, undone.split_first()) else { break };
-            if error.is_retryable() && now.since(failed.record.arrived_at) < self.give_up_after {
+            if error.is_retryable() && self.patience.tries_again(failed.record, now) {
                 tracing::warn!(stream = %stream, error = chain(&error), record.id = failed.record.id, "a record could not be handled and will come again");
                 break;
             }

@@ -38,6 +38,9 @@ pub trait ObjectStore: Send + Sync {
 
 /// Removes what there is of `video`, which is deleted: the outputs of all its attempts, the pointers to them, and its
 /// source unless that has been uploaded anew. Doing it again does no harm.
+///
+/// While a grant is open, the same bytes may be on their way to the key of the source, and their entity tag is the same: the
+/// source stays until the grant is used or over.
 pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &Video) -> Result<(), CleanupError> {
     let Some(s3_key) = &video.s3_key else { return Ok(()) };
     let policy = ports.policy;
@@ -52,7 +55,7 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &Video) -> Result<()
             let prefix = format!("{}g{generation}-", processed.hls_prefix());
             ports.objects.delete_prefix(&policy.processed_bucket, &prefix).await?;
         }
-        if let Some(etag) = &video.deleted_etag {
+        if let Some(etag) = video.deleted_etag.as_ref().filter(|_| video.open_grants.is_empty()) {
             ports.objects.delete(&policy.raw_bucket, s3_key.as_str(), Some(etag)).await?;
         }
         Ok(())

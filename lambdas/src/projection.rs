@@ -87,7 +87,11 @@ impl ProjectionError {
 /// The feed shows also what cannot be understood, so it comes first. That a stream is quarantined is no reason to
 /// quarantine it again: of a commit that says nothing else, the part that fails for good is passed over.
 pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
-    ports.feed.project(commit, now).await?;
+    match ports.feed.project(commit, now).await.map_err(ProjectionError::from) {
+        // It has no place before what is damaged has one; to say so again helps nobody, and would never end.
+        Err(error) if !error.is_retryable() && tells_of_quarantine_only(commit) => return Ok(()),
+        fed => fed?,
+    };
     let computed = match &commit.stream {
         StreamId::Video(project_id, video_id) => {
             views::refresh(ports.log, ports.store, ports.policy, project_id, video_id)
@@ -95,6 +99,9 @@ pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Resul
                 .map(drop)
                 .map_err(ProjectionError::from)
         }
+        // It says nothing of keys. To wait for the edge's store here, which may be why the stream is quarantined, would
+        // only quarantine it again.
+        StreamId::Project(_) if tells_of_quarantine_only(commit) => Ok(()),
         StreamId::Project(project_id) => replicate(ports, project_id).await,
         StreamId::Grants { .. } => Ok(()),
     };

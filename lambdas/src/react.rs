@@ -7,7 +7,7 @@ use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{Step, grants_expired, next_step};
-use streamio_events::video::{Phase, Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
+use streamio_events::video::{Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 use crate::batch::Retryable;
 use crate::cleanup::{self, CleanupError, ObjectStore};
@@ -118,7 +118,8 @@ pub async fn react(
                 catch_up(ports.log, &mut video).await?;
             }
             Step::Wait(_) | Step::Rest => {
-                if matches!(video.phase, Phase::Deleted) {
+                // Also when a new grant for the key came right behind the deletion.
+                if video.is_to_be_removed() {
                     cleanup::remove_deleted(ports, &video).await?;
                 }
                 return Ok(video);

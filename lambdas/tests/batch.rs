@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::AdapterError;
-use streamio_lambdas::batch::{Batch, Handler, Progress, Record, Report, Retryable};
+use streamio_lambdas::batch::{Batch, Handler, Patience, Progress, Record, Report, Retryable};
 use streamio_lambdas::dead_letter::{DeadLetter, DeadLetters};
 
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
@@ -94,7 +94,8 @@ impl World {
 
     fn deliver(&mut self, from: usize) -> Report {
         self.handled.lock().unwrap().clear();
-        let batch = Batch { function: "test", dead_letters: self, give_up_after: GIVE_UP_AFTER };
+        let batch =
+            Batch { function: "test", dead_letters: self, patience: &Patience::of_age(GIVE_UP_AFTER) };
         block_on(batch.run(&self.records(from), self, now()))
     }
 }
@@ -302,7 +303,7 @@ fn what_a_handler_leaves_out_comes_again() {
         async fn quarantine(&self, _: &StreamId, (): &(), _: &Failed) {}
     }
     let world = World::default();
-    let batch = Batch { function: "test", dead_letters: &world, give_up_after: GIVE_UP_AFTER };
+    let batch = Batch { function: "test", dead_letters: &world, patience: &Patience::of_age(GIVE_UP_AFTER) };
     let record = |place: usize| Record {
         sequence: place.to_string(),
         id: place.to_string(),

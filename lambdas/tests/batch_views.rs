@@ -18,7 +18,7 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 use streamio_lambdas::aws::views::{DynamoViews, create_views_table};
-use streamio_lambdas::batch::{Batch, Record, Report};
+use streamio_lambdas::batch::{Batch, Patience, Record, Report};
 use streamio_lambdas::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_lambdas::projection::{Ports, project_batch};
 use streamio_lambdas::tenant_store::TenantStore;
@@ -99,7 +99,11 @@ async fn what_fails_for_good_is_given_up_what_may_pass_comes_again_and_the_rest_
         })
         .collect();
     let ports = Ports { log: &log, policy: &policy, store: &views, feed: &views, tenants: &views, kv: &edge };
-    let batch = Batch { function: "views", dead_letters: &views, give_up_after: Duration::from_mins(10) };
+    let batch = Batch {
+        function: "views",
+        dead_letters: &views,
+        patience: &Patience::of_tries(Duration::from_mins(10)),
+    };
 
     edge.down.store(true, Ordering::Relaxed);
     let report = project_batch(batch, ports, &records, &now).await;

@@ -23,7 +23,7 @@ use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::AdapterError;
-use streamio_lambdas::batch::{Batch, Record, Report};
+use streamio_lambdas::batch::{Batch, Patience, Record, Report};
 use streamio_lambdas::dead_letter::{DeadLetter, DeadLetters};
 use streamio_lambdas::intake::{Intake, TakeInError, Taken, take_in_batch};
 
@@ -130,7 +130,11 @@ impl<L: EventLog> EventLog for TakingTurns<L> {
 /// process (which remembers nothing) now and then.
 async fn consume(log: Arc<dyn EventLog>, road: &[Fact], batch_size: usize) -> Vec<Report> {
     let letters = Letters::default();
-    let batch = Batch { function: "intake", dead_letters: &letters, give_up_after: Duration::from_mins(10) };
+    let batch = Batch {
+        function: "intake",
+        dead_letters: &letters,
+        patience: &Patience::of_tries(Duration::from_mins(10)),
+    };
     let mut intake = Intake::new(Arc::clone(&log));
     let mut reports = Vec::new();
     let (mut from, mut size) = (0, batch_size);
@@ -349,7 +353,11 @@ fn what_was_just_appended_is_not_read_again() {
 fn what_is_no_fact_is_a_dead_letter_and_the_rest_is_taken_in() {
     let log = MemoryLog::new();
     let letters = Letters::default();
-    let batch = Batch { function: "intake", dead_letters: &letters, give_up_after: Duration::from_mins(10) };
+    let batch = Batch {
+        function: "intake",
+        dead_letters: &letters,
+        patience: &Patience::of_tries(Duration::from_mins(10)),
+    };
     let poison = Record {
         sequence: "1".to_owned(),
         id: "shard:1".to_owned(),
@@ -401,7 +409,11 @@ impl EventLog for Picky {
 fn a_fact_that_the_log_refuses_is_found_among_the_others_and_given_up_alone() {
     let log = MemoryLog::new();
     let letters = Letters::default();
-    let batch = Batch { function: "intake", dead_letters: &letters, give_up_after: Duration::from_mins(10) };
+    let batch = Batch {
+        function: "intake",
+        dead_letters: &letters,
+        patience: &Patience::of_tries(Duration::from_mins(10)),
+    };
     let intake = Intake::new(Arc::new(Picky(log.clone())));
     let records: Vec<_> = (0..4).map(|name| record(name, fact(0, name, 1, 0))).collect();
     let report = block_on(take_in_batch(batch, &intake, &records, at(1)));

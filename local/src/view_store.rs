@@ -12,7 +12,7 @@ use streamio_lambdas::AdapterError;
 use streamio_lambdas::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 
 /// Raised when the tables or what they hold change; views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (

@@ -143,6 +143,14 @@ pub async fn clean_up(job: &Job, storage: &dyn Storage) -> Result<(), StorageErr
     storage.delete(&job.processed_bucket, &doomed).await
 }
 
+/// Deletes the stable keys, and all that the attempt wrote: for a video that was deleted while it was published.
+pub async fn retract(job: &Job, storage: &dyn Storage) -> Result<(), StorageError> {
+    let processed = job.s3_key.processed();
+    let stable = [processed.hls_master(), processed.clone(), processed.poster()].map(|key| key.to_string());
+    storage.delete(&job.processed_bucket, &stable).await?;
+    discard(job, storage).await
+}
+
 /// Deletes all that an attempt wrote which will never be published.
 pub async fn discard(job: &Job, storage: &dyn Storage) -> Result<(), StorageError> {
     let prefix = job.s3_key.processed().attempt_prefix(job.generation, job.attempt);

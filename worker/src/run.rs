@@ -218,8 +218,23 @@ impl Worker {
                 }
                 Ended::Published
             }
-            Err(PublishError::Fenced(fence)) => Ended::Fenced(fence),
+            Err(PublishError::Fenced(fence)) => {
+                self.retract(attempt).await;
+                Ended::Fenced(fence)
+            }
             Err(error) => Ended::Unpublished(error),
+        }
+    }
+
+    /// Takes back what was published of a video that was deleted meanwhile: who removed it may have been here before us.
+    async fn retract(&self, attempt: &Attempt) {
+        if attempt.video().await.is_ok_and(|video| video.is_to_be_removed())
+            && let Err(error) = publish::retract(&self.job, &*self.storage).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was published of a deleted video was not taken back"
+            );
         }
     }
 

@@ -67,7 +67,8 @@ impl Video {
             EventBody::UploadRejected(rejected) => {
                 self.s3_key = Some(rejected.s3_key);
                 self.arrived(at, rejected.sequencer, &rejected.etag, rejected.found);
-                if self.generation == 0 {
+                // Whoever waited for an upload, for the first time or after a deletion, learns what came of it.
+                if self.generation == 0 || matches!(self.phase, Phase::Waiting) {
                     self.phase = Phase::Errored { error: rejected.error };
                 }
             }
@@ -152,7 +153,9 @@ impl Video {
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
-                    self.deleted_etag = self.upload.take().map(|upload| upload.etag);
+                    // Deleted once more before anything was uploaded anew, it is still the same object that is to go.
+                    self.deleted_etag =
+                        self.upload.take().map(|upload| upload.etag).or(self.deleted_etag.take());
                     self.published = None;
                     self.source = None;
                     self.outputs = None;

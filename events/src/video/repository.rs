@@ -101,6 +101,11 @@ pub async fn catch_up(log: &(impl EventLog + ?Sized), video: &mut Video) -> Resu
 }
 
 impl Video {
+    /// Whether it was deleted and nothing was uploaded since, so that what there was of it is to be removed.
+    pub fn is_to_be_removed(&self) -> bool {
+        self.generation > 0 && self.upload.is_none() && self.deleted_etag.is_some()
+    }
+
     /// The worker that has the current attempt.
     pub fn worker(&self) -> Option<&str> {
         match &self.phase {

@@ -1,8 +1,11 @@
 //! Launches workers as tasks of ECS.
 //!
-//! A launch is one `RunTask` whose `clientToken` is the job's: for a day the same token starts the same task at most once
+//! A launch is one `RunTask` whose `clientToken` is the job's: the same token starts the same task at most once, for a day or
+//! until an hour after the task has ended
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>), so a launch whose answer was lost is
-//! simply made again. An answer without an error may still have started nothing: why is in its `failures`
+//! simply made again. Within that hour the answer is the task that has ended. Who launches then wants another one (the
+//! first ended before it began, or before it published), so that one is launched with a token derived from the ended task:
+//! whoever comes to this, however often, comes to the same token. An answer without an error may still have started nothing: why is in its `failures`
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 //!
 //! The function's role must be allowed `ecs:RunTask` on the task definition, `ecs:TagResource` on the cluster's tasks and
@@ -18,6 +21,7 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, Failure,
     KeyValuePair, NetworkConfiguration, Tag, TaskOverride,
 };
+use streamio_events::id::CommitId;
 use streamio_events::job::Job;
 
 use super::settings::Ecs;
@@ -27,6 +31,10 @@ use crate::trigger::ecs_task::JOB_VARIABLE;
 
 /// What all our tasks are started by, to find them among others.
 const STARTED_BY: &str = "streamio";
+
+/// How many tasks of one job may have ended within the hour. More are no accident; each attempt that fails is told of by
+/// `tasks`, and has a successor with a token of its own.
+const MOST_ENDED: u32 = 8;
 
 /// Launches workers in one cluster.
 #[derive(Debug, Clone)]
@@ -41,7 +49,7 @@ impl EcsLauncher {
         Self { client: Client::new(sdk), settings }
     }
 
-    async fn run_task(&self, job: &Job) -> Result<RunTaskOutput, LaunchError> {
+    async fn run_task(&self, job: &Job, client_token: &str) -> Result<RunTaskOutput, LaunchError> {
         let Ecs { cluster, task_definition, container, subnets, security_groups, capacity_provider } =
             &self.settings;
         let unbuildable = |error: aws_sdk_ecs::error::BuildError| LaunchError::Refused {
@@ -77,7 +85,7 @@ impl EcsLauncher {
             .cluster(cluster)
             .task_definition(task_definition)
             .count(1)
-            .client_token(&job.client_token)
+            .client_token(client_token)
             .started_by(STARTED_BY)
             .capacity_provider_strategy(capacity)
             .network_configuration(NetworkConfiguration::builder().awsvpc_configuration(network).build())
@@ -101,16 +109,34 @@ impl EcsLauncher {
 #[async_trait]
 impl TaskLauncher for EcsLauncher {
     async fn launch(&self, job: &Job) -> Result<(), LaunchError> {
-        let output = self.run_task(job).await?;
-        if let Some(task) = output.tasks().first() {
-            tracing::info!(video.id = %job.video_id, attempt = job.attempt, task = task.task_arn(), "a worker is launched");
-            return Ok(());
+        let mut token = job.client_token.clone();
+        for _ in 0..MOST_ENDED {
+            let output = self.run_task(job, &token).await?;
+            let Some(task) = output.tasks().first() else {
+                return Err(match output.failures().first() {
+                    Some(failure) => not_placed(failure),
+                    None => {
+                        LaunchError::Unavailable("ECS answered neither with a task nor with a failure".into())
+                    }
+                });
+            };
+            match task.task_arn() {
+                Some(ended) if task.last_status() == Some("STOPPED") => token = token_after(&token, ended),
+                arn => {
+                    tracing::info!(video.id = %job.video_id, attempt = job.attempt, task = arn, "a worker is launched");
+                    return Ok(());
+                }
+            }
         }
-        Err(match output.failures().first() {
-            Some(failure) => not_placed(failure),
-            None => LaunchError::Unavailable("ECS answered neither with a task nor with a failure".into()),
-        })
+        Err(LaunchError::Unavailable(
+            format!("{MOST_ENDED} tasks of this job have ended within an hour").into(),
+        ))
     }
+}
+
+/// The token of the task that follows the task `ended`, which had `token`.
+fn token_after(token: &str, ended: &str) -> String {
+    CommitId::derived_from(&["client token", token, ended]).as_str().replacen("cmt_", "tok_", 1)
 }
 
 /// What `RunTask` states where a call was understood and no task started.

@@ -11,22 +11,21 @@ use streamio_lambdas::aws::function::{self, Done, Function, clock};
 use streamio_lambdas::aws::settings::{self, GiveUp, Ledger, Views};
 use streamio_lambdas::aws::views::DynamoViews;
 use streamio_lambdas::aws::{dynamo_client, sdk_config};
-use streamio_lambdas::batch::Batch;
+use streamio_lambdas::batch::{Batch, Patience};
 use streamio_lambdas::intake::{Intake, take_in_batch};
 use streamio_lambdas::trigger::kinesis;
 
 struct IntakeFunction {
     intake: Intake,
     views: DynamoViews,
-    give_up: GiveUp,
+    patience: Patience,
 }
 
 #[async_trait]
 impl Function for IntakeFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let records = kinesis::read(event)?;
-        let batch =
-            Batch { function: "intake", dead_letters: &self.views, give_up_after: self.give_up.after };
+        let batch = Batch { function: "intake", dead_letters: &self.views, patience: &self.patience };
         Done::of_batch(&take_in_batch(batch, &self.intake, &records, clock()).await)
     }
 }
@@ -38,7 +37,8 @@ async fn main() -> Result<(), AdapterError> {
         let dynamo = dynamo_client(&sdk_config().await);
         let log: Arc<dyn EventLog> = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = DynamoViews::new(dynamo, views.table, Arc::clone(&log));
-        Ok(IntakeFunction { intake: Intake::new(log), views, give_up })
+        let patience = Patience::of_tries(give_up.after);
+        Ok(IntakeFunction { intake: Intake::new(log), views, patience })
     })
     .await
 }

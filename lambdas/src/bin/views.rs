@@ -12,7 +12,7 @@ use streamio_lambdas::aws::kv::CloudflareKv;
 use streamio_lambdas::aws::settings::{self, GiveUp, Kv, Ledger, Views};
 use streamio_lambdas::aws::views::DynamoViews;
 use streamio_lambdas::aws::{dynamo_client, sdk_config};
-use streamio_lambdas::batch::Batch;
+use streamio_lambdas::batch::{Batch, Patience};
 use streamio_lambdas::projection::{Ports, project_batch};
 use streamio_lambdas::trigger::ledger_stream;
 
@@ -21,15 +21,15 @@ struct ViewsFunction {
     views: DynamoViews,
     kv: CloudflareKv,
     policy: Policy,
-    give_up: GiveUp,
+    patience: Patience,
 }
 
 #[async_trait]
 impl Function for ViewsFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
-        let Self { log, views, kv, policy, give_up } = self;
+        let Self { log, views, kv, policy, patience } = self;
         let ports = Ports { log, policy, store: views, feed: views, tenants: views, kv };
-        let batch = Batch { function: "views", dead_letters: views, give_up_after: give_up.after };
+        let batch = Batch { function: "views", dead_letters: views, patience };
         Done::of_batch(&project_batch(batch, ports, &ledger_stream::read(event)?, &clock).await)
     }
 }
@@ -42,7 +42,8 @@ async fn main() -> Result<(), AdapterError> {
         let dynamo = dynamo_client(&sdk_config().await);
         let log = DynamoLog::new(dynamo.clone(), ledger.table);
         let views = DynamoViews::new(dynamo, views.table, Arc::new(log.clone()));
-        Ok(ViewsFunction { log, views, kv: CloudflareKv::new(kv)?, policy, give_up })
+        let patience = Patience::of_tries(give_up.after);
+        Ok(ViewsFunction { log, views, kv: CloudflareKv::new(kv)?, policy, patience })
     })
     .await
 }

@@ -18,6 +18,7 @@ use streamio_lambdas::aws::functions::sweep::Sweep;
 use streamio_lambdas::aws::functions::tasks::Tasks;
 use streamio_lambdas::aws::functions::uploads::Uploads;
 use streamio_lambdas::aws::metrics::Counts;
+use streamio_lambdas::batch::Patience;
 
 use crate::world::{AwayLog, World, ids, notice};
 
@@ -61,7 +62,7 @@ fn react(world: &World) -> React {
         objects: Arc::clone(&world.objects) as _,
         dead_letters: Arc::clone(&world.letters) as _,
         policy: world.policy.clone(),
-        give_up_after: Duration::from_mins(10),
+        patience: Patience::of_tries(Duration::from_mins(10)),
         clock,
     }
 }

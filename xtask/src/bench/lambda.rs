@@ -55,10 +55,10 @@ pub(super) fn measure(
 
     progress("the road from S3's notice to RunTask");
     let edge_worker = workspace.root.join(Kind::Worker.folder());
-    let nothing = path::find("true").context("`true` is not on PATH")?;
+    let idle = path::find("cat").context("`cat` is not on PATH")?;
     let measuring = cmd!(
         workspace.shell,
-        "{program} bench-dispatch --programs {programs} --edge-worker {edge_worker} --worker {nothing}"
+        "{program} bench-dispatch --programs {programs} --edge-worker {edge_worker} --worker {idle}"
     );
     let printed = capture_ok(measuring.envs(tools.environment()?)).context("the road to RunTask")?;
     report.add(dispatch(&printed)?);

@@ -1,7 +1,6 @@
 //! `react`: the ledger's stream. Does what follows from each commit about a video.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -16,7 +15,7 @@ use crate::aws::ecs::EcsLauncher;
 use crate::aws::function::{Done, Function, clock};
 use crate::aws::s3::S3Objects;
 use crate::aws::settings::{self, from_environment};
-use crate::batch::{Batch, Handler, Progress};
+use crate::batch::{Batch, Handler, Patience, Progress};
 use crate::cleanup::ObjectStore;
 use crate::dead_letter::DeadLetters;
 use crate::launcher::TaskLauncher;
@@ -37,7 +36,7 @@ pub struct React {
     /// How patient the system is.
     pub policy: Policy,
     /// For how long a record is tried whose error may pass.
-    pub give_up_after: Duration,
+    pub patience: Patience,
     /// The time.
     pub clock: fn() -> Timestamp,
 }
@@ -56,7 +55,7 @@ impl React {
             dead_letters: super::views(&sdk, &views, &log),
             log,
             policy,
-            give_up_after: give_up.after,
+            patience: Patience::of_tries(give_up.after),
             clock,
         })
     }
@@ -69,8 +68,7 @@ impl React {
 #[async_trait]
 impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
-        let batch =
-            Batch { function: "react", dead_letters: &*self.dead_letters, give_up_after: self.give_up_after };
+        let batch = Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.patience };
         Done::of_batch(&batch.run(&read(event)?, self, (self.clock)()).await)
     }
 }

@@ -16,7 +16,7 @@ use crate::AdapterError;
 use crate::aws::function::{Done, Function, clock};
 use crate::aws::s3::S3Objects;
 use crate::aws::settings::{self, from_environment};
-use crate::batch::{Batch, Handler, Progress, Record};
+use crate::batch::{Batch, Handler, Patience, Progress, Record};
 use crate::cleanup::ObjectStore;
 use crate::dead_letter::DeadLetters;
 use crate::quarantine;
@@ -89,7 +89,7 @@ impl Function for Uploads {
         let batch = Batch {
             function: "uploads",
             dead_letters: &*self.dead_letters,
-            give_up_after: ASYNCHRONOUS_EVENTS_LIVE,
+            patience: &Patience::of_age(ASYNCHRONOUS_EVENTS_LIVE),
         };
         let report = batch.run(&records, self, (self.clock)()).await;
         if !report.failed.is_empty() {

@@ -93,8 +93,11 @@ impl DynamoViews {
             try_join_all(shards).await?.into_iter().flat_map(|(entries, _)| entries).collect();
         entries.sort_by(|a, b| due_text(a).cmp(&due_text(b)));
         entries.truncate(limit);
-        let pks: Vec<String> =
+        let mut pks: Vec<String> =
             entries.iter().map(|entry| text_of(entry, "pk").map(str::to_owned)).collect::<Result<_, _>>()?;
+        // An index that is behind may name an item under both of its times, and a batch must not name it twice.
+        pks.sort_unstable();
+        pks.dedup();
         let mut items = self.items(&pks).await?;
         // The index may be behind: what has been dealt with since is no longer due.
         items.retain(|item| due_text(item).is_some_and(|due| due < bound));

@@ -41,7 +41,7 @@ pub struct Args {
     /// The folder of the built Worker
     #[arg(long, value_name = "DIR")]
     edge_worker: PathBuf,
-    /// What ECS runs in place of the worker: a program that ends at once, such as `true`
+    /// What ECS runs in place of the worker: a program that waits for the end of its standard input, such as `cat`
     #[arg(long, value_name = "FILE")]
     worker: PathBuf,
     /// How many uploads
@@ -124,7 +124,7 @@ impl Client<'_> {
         // `react` has then been answered, and its invocation is counted.
         cloud.mappings().react.caught_up().await;
         let calls = cloud.ecs_proxy().calls();
-        let run = calls.iter().rfind(|call| call.operation == "RunTask" && call.begun >= begun);
+        let run = calls.iter().find(|call| call.operation == "RunTask" && call.begun >= begun);
         let road = Span { begun, ended: run.context("RunTask was not recorded")?.begun };
         let mut own = Duration::ZERO;
         let calls: Vec<Span> = cloud
