@@ -286,6 +286,26 @@ fn a_dead_letter_has_the_whole_record_and_all_causes() {
     assert_eq!(letters.values().collect::<Vec<_>>(), [&expected]);
 }
 
+/// After an outage all records are old. The first error behind it is no reason to give them up.
+#[test]
+fn patience_with_tries_begins_with_the_first_failure_however_old_the_record_is() {
+    let record = || Record {
+        sequence: "0".to_owned(),
+        id: "shard:0".to_owned(),
+        arrived_at: Timestamp::from_unix_seconds(0),
+        payload: String::new(),
+        content: Ok(0),
+    };
+    let plan = vec![planned(1, &[Fate::Passing])];
+    let (world, patience) = (World { plan, ..World::default() }, Patience::of_tries(GIVE_UP_AFTER));
+    let batch = Batch { function: "test", dead_letters: &world, patience: &patience };
+    for (seconds, given_up) in [(0, 0), (599, 0), (600, 1)] {
+        let at = now().plus(Duration::from_secs(seconds));
+        let report = block_on(batch.run(&[record()], &world, at));
+        assert_eq!((report.dead_lettered, report.failed.len()), (given_up, 1 - given_up), "{seconds} s");
+    }
+}
+
 /// A handler that says it did less than all and names no failure.
 #[test]
 fn what_a_handler_leaves_out_comes_again() {

@@ -109,15 +109,8 @@ pub fn must_look(video: &Video, object: &ObjectCreated) -> bool {
 
 fn seen(video: &Video, object: &ObjectCreated) -> bool {
     let known = |last: &str| sequencer_order(&object.sequencer, last) != Ordering::Greater;
-    let found = video.latest.as_ref().is_some_and(|latest| latest.found) && is_latest(video, &object.etag);
+    let found = video.latest.as_ref().is_some_and(|latest| latest.found && latest.etag == object.etag);
     found || video.sequencer.as_deref().is_some_and(known)
-}
-
-/// Whether `etag` is that of the latest object, and not that of one which is awaited anew after a deletion: the same bytes may
-/// be uploaded again.
-fn is_latest(video: &Video, etag: &str) -> bool {
-    let is_awaited = video.generation > 0 && video.upload.is_none() && matches!(video.phase, Phase::Waiting);
-    !is_awaited && video.latest.as_ref().is_some_and(|latest| latest.etag == etag)
 }
 
 /// What follows from finding `object` in the bucket, which is refused for the reason `refused` if there is one; nothing
@@ -125,7 +118,7 @@ fn is_latest(video: &Video, etag: &str) -> bool {
 /// version that was read, has not missed an event: what stands there is at least as new as all that the log tells of.
 pub fn object_found(video: &Video, object: ObjectFound, refused: Option<VideoError>) -> Option<Decision> {
     let ObjectFound { s3_key, bytes, etag } = object;
-    if is_latest(video, &etag) {
+    if video.latest.as_ref().is_some_and(|latest| latest.etag == etag) {
         return None;
     }
     let cause = ["object found", &etag.clone(), &video.version.to_string()];

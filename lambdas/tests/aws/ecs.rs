@@ -126,6 +126,31 @@ async fn a_token_that_is_in_use_means_that_the_worker_was_launched() {
 }
 
 #[tokio::test]
+async fn a_task_that_has_ended_is_followed_by_one_whose_token_everybody_comes_to() {
+    let ended = || {
+        let task = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/0ld";
+        Answer::ok(&json!({ "tasks": [{ "taskArn": task, "lastStatus": "STOPPED" }], "failures": [] }))
+    };
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let (launched, server) = launch([ended(), started()]).await;
+        launched.unwrap();
+        let of_run: Vec<String> = server
+            .asked()
+            .iter()
+            .map(|asked| asked.body["clientToken"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!((of_run.len(), of_run[0].as_str()), (2, job().client_token.as_str()));
+        assert!(of_run[1] != of_run[0] && of_run[1].len() <= 64 && of_run[1].is_ascii());
+        tokens.push(of_run);
+    }
+    assert_eq!(tokens[0], tokens[1]);
+    let (launched, server) = launch((0..20).map(|_| ended())).await;
+    assert!(matches!(launched.unwrap_err(), LaunchError::Unavailable(_)), "it comes to an end");
+    assert!(server.asked().len() < 20);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_asked_for_again_with_the_same_token() {
     let (launched, server) = launch([Answer::lost(), started()]).await;
     launched.unwrap();

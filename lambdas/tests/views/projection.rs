@@ -177,6 +177,17 @@ async fn a_poisoned_stream_is_an_error_once_and_its_quarantine_none() {
     assert_eq!(views.usage(&given::project("acme"), "2026", "2027").await.unwrap().len(), 1);
 }
 
+/// Otherwise an edge that takes nothing would have the stream quarantined for its quarantine, and so on.
+#[tokio::test]
+async fn the_quarantine_of_a_project_waits_for_no_edge() {
+    let bed = DynamoBed::new();
+    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
+    let told = StreamQuarantined { version: 1, reason: "the edge takes nothing".to_owned() }.into();
+    let told = append(&bed.log, &acme(), "told", start(), vec![told]).await;
+    kv.fail_next();
+    project(ports(&bed, &views, &policy, &kv), &told, start()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_lost_table_is_rebuilt_from_the_log() {
     let bed = DynamoBed::new();

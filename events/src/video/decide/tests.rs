@@ -346,6 +346,22 @@ fn grants_that_are_over_are_looked_for_before_they_are_given_up() {
 }
 
 #[test]
+fn a_refusal_after_a_deletion_is_told_to_whoever_waits() {
+    let waiting = Given::uploaded().and(|video| delete(video).unwrap()).granted("2");
+    assert!(matches!(waiting.video().phase, Phase::Waiting));
+    let refused = waiting.and(|video| object_rejected(video, notice_of("b", "05"), passing())).video();
+    assert!(matches!(refused.phase, Phase::Errored { .. }), "{:?}", refused.phase);
+}
+
+#[test]
+fn a_second_deletion_still_knows_what_is_to_go() {
+    let again = Given::uploaded().and(|video| delete(video).unwrap()).granted("2");
+    let again = again.and(|video| delete(video).unwrap()).video();
+    assert_eq!(again.deleted_etag.as_deref(), Some("e"));
+    assert!(again.is_to_be_removed());
+}
+
+#[test]
 fn an_object_that_is_found_is_an_upload_and_its_late_notice_is_known() {
     let found = Given::nothing().granted("1").grants_over().found("a");
     let video = found.video();
