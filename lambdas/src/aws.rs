@@ -1,8 +1,13 @@
-//! The adapters of the cloud.
+//! The cloud's adapters, and what every function of the cloud has in common.
+//!
+//! Types of the cloud's SDKs stay below this module.
 
+pub mod ecs;
 pub mod function;
 pub mod functions;
+pub mod kv;
 pub mod metrics;
+pub mod s3;
 pub mod settings;
 pub mod views;
 

@@ -12,11 +12,13 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod batch;
 pub mod cleanup;
 pub mod dead_letter;
 pub mod directory;
 pub mod home;
 pub mod intake;
+pub mod kv_namespace;
 pub mod launcher;
 pub mod project_feed;
 pub mod projection;

@@ -3,7 +3,5 @@
 mod at_home;
 mod outbound;
 
-pub(crate) use commands::LogCommands;
-pub(crate) use directory::LogDirectory;
-pub(crate) use journal::LogJournal;
+pub(crate) use at_home::AtHome;
 pub(crate) use outbound::HttpOutbound;

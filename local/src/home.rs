@@ -11,7 +11,7 @@
 //! machine's clock; anything else is answered 403 with the reason. Within these minutes the same request may be repeated
 //! by whoever saw it; nothing is done twice by that, because what is written has an id.
 
-mod signature;
+pub mod signature;
 #[cfg(test)]
 mod tests;
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use streamio_events::dynamo::{DynamoLog, patient};
+use streamio_events::dynamo::DynamoLog;
 use streamio_events::log::EventLog;
 
-use super::settings;
 use super::views::DynamoViews;
+use super::{dynamo_client, settings};
 
 /// Lambda itself keeps what it is handed without waiting for an answer (S3's and EventBridge's events) for at most six
 /// hours, tries it three times, and hands it on, whole, to the function's destination for failures
@@ -23,12 +23,10 @@ const ASYNCHRONOUS_EVENTS_LIVE: Duration = Duration::from_hours(6);
 
 /// The log in its table.
 fn ledger(sdk: &SdkConfig, settings: &settings::Ledger) -> Arc<dyn EventLog> {
-    let config = patient(aws_sdk_dynamodb::config::Builder::from(sdk)).build();
-    Arc::new(DynamoLog::new(aws_sdk_dynamodb::Client::from_conf(config), &settings.table))
+    Arc::new(DynamoLog::new(dynamo_client(sdk), &settings.table))
 }
 
 /// The views in theirs.
 fn views(sdk: &SdkConfig, settings: &settings::Views, log: &Arc<dyn EventLog>) -> Arc<DynamoViews> {
-    let client = aws_sdk_dynamodb::Client::new(sdk);
-    Arc::new(DynamoViews::new(client, &settings.table, Arc::clone(log)))
+    Arc::new(DynamoViews::new(dynamo_client(sdk), &settings.table, Arc::clone(log)))
 }

@@ -3,7 +3,7 @@
 //! verified (`AWS_IAM`) before the function is invoked.
 
 use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
-use data_encoding::BASE64;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 use streamio_events::home::{HomeError, HomeReply, MAX_CALL_BYTES, PATH};
 use streamio_events::timestamp::Timestamp;
@@ -69,7 +69,7 @@ pub fn read(event: Value) -> Result<Request, UnexpectedEvent> {
     }
     let body = request.body.unwrap_or_default();
     let body = if request.is_base64_encoded {
-        BASE64.decode(body.as_bytes()).map_err(|_| unexpected("its body is not base64".to_owned()))?
+        BASE64_STANDARD.decode(body).map_err(|_| unexpected("its body is not base64".to_owned()))?
     } else {
         body.into_bytes()
     };
@@ -122,7 +122,7 @@ mod tests {
         let call: HomeCall = serde_json::from_slice(&body).unwrap();
         assert_eq!(call.name(), "listVideos");
         let mut encoded = example();
-        encoded["body"] = json!(BASE64.encode(&body));
+        encoded["body"] = json!(BASE64_STANDARD.encode(&body));
         encoded["isBase64Encoded"] = json!(true);
         assert_eq!(read(encoded.clone()).unwrap(), Request::Call(body));
         encoded["body"] = json!("***");

@@ -12,11 +12,15 @@ pub mod cdn;
 pub mod cloud;
 pub mod ecs;
 pub mod event_bus;
+pub mod event_road;
+pub mod fault_proxy;
 pub mod function_url;
+mod http_listener;
+pub mod kv;
 pub mod lambda;
 mod request_id;
+pub mod s3;
 pub mod sources;
-
 mod wall_clock;
 pub mod worker_edge;
 
