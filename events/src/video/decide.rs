@@ -270,8 +270,8 @@ fn launch(video: &Video) -> Step {
 }
 
 /// Another worker for what has been complete for `waited`. The job's own token is used up by the worker that completed it:
-/// a launcher may answer it with that one, which has ended, for a day. So there is a token for each doubling of the time;
-/// of several workers that publish at the same time each does the same.
+/// a launcher may answer it with that one for a while after it has ended. So there is a token for each doubling of the
+/// time; of several workers that publish at the same time each does the same.
 fn launch_publisher(video: &Video, waited: Duration, policy: &Policy) -> Step {
     let Some(job) = video.job.clone() else { return Step::Rest };
     let times = waited.as_millis() / policy.publish_within.as_millis().max(1);

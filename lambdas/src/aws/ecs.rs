@@ -4,8 +4,11 @@
 //! until an hour after the task has ended
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>), so a launch whose answer was lost is
 //! simply made again. Within that hour the answer is the task that has ended. Who launches then wants another one (the
-//! first ended before it began, or before it published), so that one is launched with a token derived from the ended task:
-//! whoever comes to this, however often, comes to the same token. An answer without an error may still have started nothing: why is in its `failures`
+//! first ended before it began), so that one is launched with a token derived from the ended task: whoever comes to this,
+//! however often, comes to the same token. Publishers have tokens of their own from the decision itself
+//! ([`Job::publisher_token_of`]), so that publication depends on no launcher's telling what has ended.
+//!
+//! An answer without an error may still have started nothing: why is in its `failures`
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 //!
 //! The function's role must be allowed `ecs:RunTask` on the task definition, `ecs:TagResource` on the cluster's tasks and

@@ -287,7 +287,7 @@ fn a_worker_that_nobody_started_or_that_fell_silent_is_given_up() {
     assert!(matches!(unpublished.appended(), EventBody::ProcessingExpired(_)));
 }
 
-/// Who runs workers answers a token with the worker that had it, for a day, whether or not that still runs.
+/// Who runs workers answers a token with the worker that had it, for a while also when that has ended.
 #[test]
 fn who_is_launched_to_publish_has_another_token_than_who_completed_and_few_have_one() {
     let completed = Given::started().completed_by("one");
