@@ -223,6 +223,24 @@ async fn a_deleted_video_is_not_published() {
 }
 
 #[tokio::test]
+async fn what_is_published_of_a_video_while_it_is_deleted_is_taken_back() {
+    let platform = Arc::new(Platform::new());
+    let job = platform.upload("clip.mp4", &film(&platform)).await;
+    let (first, other, id) = (once(), Arc::clone(&platform), job.video_id.clone());
+    // The log has been asked; whoever removes the video's objects has been here before this one is written.
+    platform.storage.on_each_operation(move |operation, key| {
+        if operation == "CompleteMultipartUpload" && key == "processed/acme/clip.mp4" && first() {
+            block_on(other.decide(&id, |video| decide::delete(video).unwrap()));
+        }
+        None
+    });
+    let ended = platform.run(&job).await;
+    assert!(matches!(ended, Ended::Fenced(_)), "{ended:?}");
+    assert_eq!(platform.storage.keys(PROCESSED), Vec::<String>::new());
+    platform.storage.on_each_operation(|_, _| None);
+}
+
+#[tokio::test]
 async fn work_that_nobody_wants_any_more_is_broken_off() {
     let platform = Arc::new(Platform::new());
     let args = format!("{} -c:v libx264 -preset ultrafast", picture("640x480", 30, 60));
