@@ -64,6 +64,12 @@ impl Job {
         let (generation, attempt, turn) = (generation.to_string(), attempt.to_string(), turn.to_string());
         token(&["publisher token", video_id.as_str(), &generation, &attempt, &turn])
     }
+
+    /// The same job for the worker that follows `ended`, the task that this one's token stands for: under a token of its own,
+    /// to which whoever knows of that task comes.
+    pub fn following(&self, ended: &str) -> Self {
+        Self { client_token: token(&["client token", &self.client_token, ended]), ..self.clone() }
+    }
 }
 
 fn token(cause: &[&str]) -> String {

@@ -47,10 +47,23 @@ impl LaunchError {
     }
 }
 
+/// What stands for a job's token after a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Launched {
+    /// A worker that is queued or running, by this launch or an earlier one.
+    Present,
+    /// A worker of an earlier launch, which has ended since. Whether another one is wanted is in the log: it may have done
+    /// its work, or have ended before it began.
+    Ended {
+        /// The launcher's name for the task.
+        task: String,
+    },
+}
+
 /// Launches workers.
 #[async_trait]
 pub trait TaskLauncher: Send + Sync {
     /// Launches a worker for `job`, or queues it. Idempotent by [`Job::client_token`]: launching the same job while its
     /// worker is queued or running does nothing.
-    async fn launch(&self, job: &Job) -> Result<(), LaunchError>;
+    async fn launch(&self, job: &Job) -> Result<Launched, LaunchError>;
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use streamio_events::commit::Commit;
 use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{Step, grants_expired, next_step};
@@ -11,11 +12,15 @@ use streamio_events::video::{Policy, Video, VideoStoreError, catch_up, decide_an
 
 use crate::batch::Retryable;
 use crate::cleanup::{self, CleanupError, ObjectStore};
-use crate::launcher::{LaunchError, TaskLauncher};
+use crate::launcher::{LaunchError, Launched, TaskLauncher};
 use crate::uploads::{self, UploadError};
 
 /// More steps than this in one go mean that a decision does not change what it is decided from.
 const MOST_STEPS: u32 = 16;
+
+/// How many workers of one job may have ended before they began. More are no accident; each attempt that fails is told of
+/// by `tasks`, and has a successor with a token of its own.
+const MOST_ENDED: u32 = 8;
 
 /// What reactions need.
 #[derive(Clone, Copy)]
@@ -106,8 +111,9 @@ pub async fn react(
                 video = decided.video;
             }
             Step::Launch(job) => {
-                ports.launcher.launch(&job).await?;
-                return Ok(video);
+                if launch(ports, now, &mut video, job).await? == Outcome::Present {
+                    return Ok(video);
+                }
             }
             Step::Look(s3_key) => {
                 let found = uploads::find(ports.uploads(), &video, &s3_key).await?;
@@ -127,4 +133,35 @@ pub async fn react(
         }
     }
     Err(ReactError::Endless(video_id.clone()))
+}
+
+#[derive(PartialEq)]
+enum Outcome {
+    /// The job has its worker.
+    Present,
+    /// The log says otherwise by now.
+    NotWanted,
+}
+
+/// Launches a worker for `wanted`, or finds that it has one. Who launches after a lost answer may find that the worker has
+/// ended meanwhile: the log, read again, then says whether that one did its work, or whether another must follow it.
+async fn launch(
+    ports: Ports<'_>,
+    now: Timestamp,
+    video: &mut Video,
+    wanted: Job,
+) -> Result<Outcome, ReactError> {
+    let mut job = wanted.clone();
+    for _ in 0..MOST_ENDED {
+        let Launched::Ended { task } = ports.launcher.launch(&job).await? else {
+            return Ok(Outcome::Present);
+        };
+        catch_up(ports.log, video).await?;
+        if !matches!(next_step(video, now, ports.policy), Step::Launch(job) if job == wanted) {
+            return Ok(Outcome::NotWanted);
+        }
+        job = job.following(&task);
+    }
+    Err(LaunchError::Unavailable(format!("{MOST_ENDED} workers of this job ended before they began").into())
+        .into())
 }

@@ -22,7 +22,7 @@ use streamio_lambdas::sweep::{Swept, sweep};
 use streamio_lambdas::uploads::Received;
 use streamio_lambdas::view_store::{VideoRow, ViewStore as _};
 use streamio_lambdas::{tasks, uploads, views};
-use world::{World, notice};
+use world::{Earlier, World, notice};
 
 #[tokio::test]
 async fn an_upload_is_dispatched_and_launched_with_the_recorded_job() {
@@ -59,6 +59,45 @@ async fn a_launch_that_fails_is_made_up_for_with_the_same_job() {
     let video = world.react("clip.mp4").await.unwrap();
     assert_eq!(world.launcher.launched(), [video.job.unwrap()]);
     assert_eq!(video.attempt, 1, "the failed launch is no attempt of its own");
+}
+
+/// The launch is made again after its answer was lost, and meanwhile the worker was quick.
+#[tokio::test]
+async fn a_worker_that_has_done_its_work_is_not_followed_by_another() {
+    let world = World::with_project().await;
+    world.receive(notice("clip.mp4", "01")).await;
+    world.launcher.find_ended([Earlier::WithItsWorkDone]);
+    let video = world.react("clip.mp4").await.unwrap();
+    assert!(matches!(video.phase, Phase::Completed { .. }), "{video:?}");
+    assert_eq!(world.launcher.launched().len(), 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_ended_before_it_began_is_followed_by_one_whose_token_everybody_comes_to() {
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let world = World::with_project().await;
+        world.receive(notice("clip.mp4", "01")).await;
+        world.launcher.find_ended([Earlier::BeforeItBegan, Earlier::BeforeItBegan, Earlier::WithItsWorkDone]);
+        let video = world.react("clip.mp4").await.unwrap();
+        assert!(matches!(video.phase, Phase::Completed { .. }), "{video:?}");
+        let of_run: Vec<_> = world.launcher.launched().into_iter().map(|job| job.client_token).collect();
+        assert_eq!((of_run.len(), of_run[0].as_str()), (3, video.job.unwrap().client_token.as_str()));
+        assert!(of_run.iter().all(|token| token.len() <= 64 && token.is_ascii()), "{of_run:?}");
+        assert!(of_run[0] != of_run[1] && of_run[1] != of_run[2] && of_run[0] != of_run[2], "{of_run:?}");
+        tokens.push(of_run);
+    }
+    assert_eq!(tokens[0], tokens[1]);
+}
+
+#[tokio::test]
+async fn workers_that_all_end_before_they_begin_are_left_for_the_sweep() {
+    let world = World::with_project().await;
+    world.receive(notice("clip.mp4", "01")).await;
+    world.launcher.find_ended([Earlier::BeforeItBegan; 20]);
+    let error = world.react("clip.mp4").await.unwrap_err();
+    assert!(matches!(&error, ReactError::Launch(launch) if launch.is_retryable()), "{error:?}");
+    assert!(world.launcher.launched().len() < 20);
 }
 
 #[tokio::test]

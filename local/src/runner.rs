@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::video::decide::WorkerEnd;
-use streamio_lambdas::launcher::{LaunchError, TaskLauncher};
+use streamio_lambdas::launcher::{LaunchError, Launched, TaskLauncher};
 use streamio_lambdas::tasks;
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -85,9 +85,9 @@ impl Runner {
 
 #[async_trait]
 impl TaskLauncher for Runner {
-    async fn launch(&self, job: &Job) -> Result<(), LaunchError> {
+    async fn launch(&self, job: &Job) -> Result<Launched, LaunchError> {
         if self.inner.stop.is_cancelled() || !self.inner.present().insert(job.client_token.clone()) {
-            return Ok(());
+            return Ok(Launched::Present);
         }
         let inner = Arc::clone(&self.inner);
         let job = job.clone();
@@ -95,7 +95,7 @@ impl TaskLauncher for Runner {
             inner.run(&job).await;
             inner.present().remove(&job.client_token);
         });
-        Ok(())
+        Ok(Launched::Present)
     }
 }
 

@@ -3,10 +3,7 @@
 //! A launch is one `RunTask` whose `clientToken` is the job's: the same token starts the same task at most once, for a day or
 //! until an hour after the task has ended
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>), so a launch whose answer was lost is
-//! simply made again. Within that hour the answer is the task that has ended. Who launches then wants another one (the
-//! first ended before it began), so that one is launched with a token derived from the ended task: whoever comes to this,
-//! however often, comes to the same token. Publishers have tokens of their own from the decision itself
-//! ([`Job::publisher_token_of`]), so that publication depends on no launcher's telling what has ended.
+//! simply made again. Within that hour the answer is the task that has ended, and says so.
 //!
 //! An answer without an error may still have started nothing: why is in its `failures`
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
@@ -19,25 +16,21 @@ use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
+use aws_sdk_ecs::operation::run_task::RunTaskError;
+use aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder;
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, Failure,
     KeyValuePair, NetworkConfiguration, Tag, TaskOverride,
 };
-use streamio_events::id::CommitId;
 use streamio_events::job::Job;
 
 use super::settings::Ecs;
 use crate::AdapterError;
-use crate::launcher::{LaunchError, TaskLauncher};
+use crate::launcher::{LaunchError, Launched, TaskLauncher};
 use crate::trigger::ecs_task::JOB_VARIABLE;
 
 /// What all our tasks are started by, to find them among others.
 const STARTED_BY: &str = "streamio";
-
-/// How many tasks of one job may have ended within the hour. More are no accident; each attempt that fails is told of by
-/// `tasks`, and has a successor with a token of its own.
-const MOST_ENDED: u32 = 8;
 
 /// Launches workers in one cluster.
 #[derive(Debug, Clone)]
@@ -52,7 +45,8 @@ impl EcsLauncher {
         Self { client: Client::new(sdk), settings }
     }
 
-    async fn run_task(&self, job: &Job, client_token: &str) -> Result<RunTaskOutput, LaunchError> {
+    /// The call that launches a worker for `job`.
+    fn run_task(&self, job: &Job) -> Result<RunTaskFluentBuilder, LaunchError> {
         let Ecs { cluster, task_definition, container, subnets, security_groups, capacity_provider } =
             &self.settings;
         let unbuildable = |error: aws_sdk_ecs::error::BuildError| LaunchError::Refused {
@@ -82,64 +76,49 @@ impl EcsLauncher {
             ("streamio:attempt", format!("{}-{}", job.generation, job.attempt)),
         ];
         let tags = tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-        let answer = self
+        Ok(self
             .client
             .run_task()
             .cluster(cluster)
             .task_definition(task_definition)
             .count(1)
-            .client_token(client_token)
+            .client_token(&job.client_token)
             .started_by(STARTED_BY)
             .capacity_provider_strategy(capacity)
             .network_configuration(NetworkConfiguration::builder().awsvpc_configuration(network).build())
             .overrides(TaskOverride::builder().container_overrides(worker).build())
             .enable_ecs_managed_tags(true)
-            .set_tags(Some(tags.collect()))
-            .send()
-            .await;
-        match answer {
-            Ok(output) => Ok(output),
-            // With other parameters than now, of which there were some before a deployment: it is launched all the same.
-            Err(error) if error.code() == Some("ConflictException") => {
-                tracing::info!(video.id = %job.video_id, attempt = job.attempt, "the worker had been launched before");
-                Ok(RunTaskOutput::builder().tasks(aws_sdk_ecs::types::Task::builder().build()).build())
-            }
-            Err(error) => Err(refused_or_unavailable(error)),
-        }
+            .set_tags(Some(tags.collect())))
     }
 }
 
 #[async_trait]
 impl TaskLauncher for EcsLauncher {
-    async fn launch(&self, job: &Job) -> Result<(), LaunchError> {
-        let mut token = job.client_token.clone();
-        for _ in 0..MOST_ENDED {
-            let output = self.run_task(job, &token).await?;
-            let Some(task) = output.tasks().first() else {
-                return Err(match output.failures().first() {
-                    Some(failure) => not_placed(failure),
-                    None => {
-                        LaunchError::Unavailable("ECS answered neither with a task nor with a failure".into())
-                    }
-                });
-            };
-            match task.task_arn() {
-                Some(ended) if task.last_status() == Some("STOPPED") => token = token_after(&token, ended),
-                arn => {
-                    tracing::info!(video.id = %job.video_id, attempt = job.attempt, task = arn, "a worker is launched");
-                    return Ok(());
-                }
+    async fn launch(&self, job: &Job) -> Result<Launched, LaunchError> {
+        let output = match self.run_task(job)?.send().await {
+            Ok(output) => output,
+            // With other parameters than now, of which there were some before a deployment: it is launched all the same.
+            Err(error) if error.code() == Some("ConflictException") => {
+                tracing::info!(video.id = %job.video_id, attempt = job.attempt, "the worker had been launched before");
+                return Ok(Launched::Present);
             }
+            Err(error) => return Err(refused_or_unavailable(error)),
+        };
+        let Some(task) = output.tasks().first() else {
+            return Err(match output.failures().first() {
+                Some(failure) => not_placed(failure),
+                None => {
+                    LaunchError::Unavailable("ECS answered neither with a task nor with a failure".into())
+                }
+            });
+        };
+        let arn = task.task_arn().unwrap_or_default();
+        if task.last_status() == Some("STOPPED") {
+            return Ok(Launched::Ended { task: arn.to_owned() });
         }
-        Err(LaunchError::Unavailable(
-            format!("{MOST_ENDED} tasks of this job have ended within an hour").into(),
-        ))
+        tracing::info!(video.id = %job.video_id, attempt = job.attempt, task = arn, "a worker is launched");
+        Ok(Launched::Present)
     }
-}
-
-/// The token of the task that follows the task `ended`, which had `token`.
-fn token_after(token: &str, ended: &str) -> String {
-    CommitId::derived_from(&["client token", token, ended]).as_str().replacen("cmt_", "tok_", 1)
 }
 
 /// What `RunTask` states where a call was understood and no task started.
