@@ -181,6 +181,8 @@ async fn the_program_publishes_and_tells_no_secret() {
 async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
     let bench = Bench::new("clip.mp4", &long()).await;
     let mut worker = bench.start();
+    // To wait for the worker would close it: that would be the parent's end.
+    let _pipe = worker.stdin.take();
     bench.wait_for_progress().await;
     let process = worker.id().unwrap();
     let ffmpeg = children(process);
@@ -191,8 +193,8 @@ async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
     assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
     assert!(matches!(bench.video().await.phase, Phase::Interrupted { .. }));
     let reason = bench.interruption().await;
-    let percent = reason.strip_prefix("the worker was asked to stop when it was at ").unwrap();
-    let percent: u8 = percent.trim_end_matches(" %").parse().unwrap();
+    let percent = reason.strip_prefix("the worker was asked to stop when it was at ").expect(&reason);
+    let percent: u8 = percent.trim_end_matches(" %").parse().expect(&reason);
     assert!((1..100).contains(&percent), "{reason}");
     assert_eq!(std::fs::read_dir(bench.directory.path().join("scratch")).unwrap().count(), 0);
 }

@@ -70,6 +70,8 @@ async fn an_environment_whose_process_ends_between_invocations_costs_no_invocati
     let event = json!({ "append": { "file": folder.path().join("effects"), "line": "a" } });
     let process = pid(&service.invoke_json(NAME, &event).await.unwrap());
     rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    // Until it is gone it may still take an event.
+    assert_ends(process).await;
     assert_ne!(pid(&service.invoke_json(NAME, &event).await.unwrap()), process);
     let counters = service.counters(NAME).unwrap();
     assert_eq!((counters.starts, counters.failures()), (2, 0));
