@@ -77,7 +77,15 @@ impl EventRoad {
         self.state().held.len()
     }
 
-    /// Delivers all held events.
+    /// Delivers the held event that came last.
+    pub fn release_latest(&self) {
+        let latest = self.state().held.pop();
+        if let Some(event) = latest {
+            self.deliver(event);
+        }
+    }
+
+    /// Delivers all held events. Functions may work on them at the same time.
     pub fn release(&self, order: Order) {
         let mut held = std::mem::take(&mut self.state().held);
         if order == Order::Reversed {
@@ -149,12 +157,16 @@ mod tests {
         }
         assert_eq!(received(&mut receiver), [0, 1, 1, 5]);
         assert_eq!(road.held(), 2);
+        road.fault(1, Delivery::Held, |event| event == 6);
+        road.send(json!(6));
+        road.release_latest();
+        assert_eq!(received(&mut receiver), [6]);
         road.release(Order::Reversed);
         assert_eq!(received(&mut receiver), [3, 2]);
         for event in 1..5 {
             road.send(json!(event));
         }
         assert_eq!(received(&mut receiver), [1, 2, 3, 4], "rules are used up");
-        assert_eq!(road.sent().len(), 10);
+        assert_eq!(road.sent().len(), 11);
     }
 }
