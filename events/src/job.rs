@@ -67,6 +67,7 @@ impl Job {
 
     /// The same job for the worker that follows `ended`, the task that this one's token stands for: under a token of its own,
     /// to which whoever knows of that task comes.
+    #[must_use]
     pub fn following(&self, ended: &str) -> Self {
         Self { client_token: token(&["client token", &self.client_token, ended]), ..self.clone() }
     }
