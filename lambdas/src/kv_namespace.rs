@@ -18,6 +18,6 @@ pub trait KvNamespace: Send + Sync {
     /// empty list does nothing.
     ///
     /// The store has no conditions: of two puts under one name, the later stays. Whoever puts sees to it that the newest
-    /// record is put last, as [`projection`](crate::projection) does.
+    /// record is put last, as [`replication`](crate::replication) does.
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError>;
 }

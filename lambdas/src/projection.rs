@@ -7,27 +7,21 @@
 
 mod batch;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use streamio_events::commit::Commit;
-use streamio_events::event::{EventData as _, StreamQuarantined, UnreadableEvent};
-use streamio_events::id::ProjectId;
-use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
-use streamio_events::project::Project;
+use streamio_events::event::{EventData as _, StreamQuarantined};
+use streamio_events::log::EventLog;
 use streamio_events::stream::StreamId;
-use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
 pub use self::batch::project_batch;
-use crate::directory::tenants_of;
-use crate::kv_namespace::{KvNamespace, KvNamespaceError};
+use crate::kv_namespace::KvNamespace;
+use crate::pending_replication::PendingReplications;
 use crate::project_feed::{FeedWriteError, FeedWriter};
-use crate::tenant_store::{TenantStore, TenantStoreError};
+use crate::replication::{self, ReplicationError, replicate};
+use crate::tenant_store::TenantStore;
 use crate::view_store::ViewStore;
 use crate::views::{self, ViewError};
-
-/// How many records of API keys are put at a time.
-const CONCURRENT_PUTS: usize = 8;
 
 /// What projecting needs.
 #[derive(Clone, Copy)]
@@ -44,6 +38,14 @@ pub struct Ports<'a> {
     pub tenants: &'a dyn TenantStore,
     /// Its copy at the edge.
     pub kv: &'a dyn KvNamespace,
+    /// What that lacks.
+    pub pending: &'a dyn PendingReplications,
+}
+
+impl<'a> Ports<'a> {
+    fn replication(self) -> replication::Ports<'a> {
+        replication::Ports { log: self.log, tenants: self.tenants, kv: self.kv, pending: self.pending }
+    }
 }
 
 /// Why a commit was not projected, or not all of it.
@@ -55,18 +57,9 @@ pub enum ProjectionError {
     /// The project's feed and usage.
     #[error(transparent)]
     Feed(#[from] FeedWriteError),
-    /// The directory at home.
+    /// The project's keys.
     #[error(transparent)]
-    Tenants(#[from] TenantStoreError),
-    /// The directory's copy at the edge.
-    #[error(transparent)]
-    Kv(#[from] KvNamespaceError),
-    /// The project's stream cannot be read.
-    #[error("the project's events cannot be read")]
-    Project(#[from] ReadError),
-    /// The project's stream cannot be understood: it is to be quarantined.
-    #[error("the project's events cannot be understood")]
-    Unreadable(#[from] UnreadableEvent),
+    Replication(#[from] ReplicationError),
 }
 
 impl ProjectionError {
@@ -75,9 +68,7 @@ impl ProjectionError {
         match self {
             Self::View(error) => error.is_retryable(),
             Self::Feed(error) => error.is_retryable(),
-            Self::Tenants(_) | Self::Kv(_) => true,
-            Self::Project(error) => error.is_retryable(),
-            Self::Unreadable(_) => false,
+            Self::Replication(error) => error.is_retryable(),
         }
     }
 }
@@ -99,10 +90,11 @@ pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Resul
                 .map(drop)
                 .map_err(ProjectionError::from)
         }
-        // It says nothing of keys. To wait for the edge's store here, which may be why the stream is quarantined, would
-        // only quarantine it again.
+        // It says nothing of keys.
         StreamId::Project(_) if tells_of_quarantine_only(commit) => Ok(()),
-        StreamId::Project(project_id) => replicate(ports, project_id).await,
+        StreamId::Project(project_id) => {
+            replicate(ports.replication(), project_id).await.map_err(ProjectionError::from)
+        }
         StreamId::Grants { .. } => Ok(()),
     };
     match computed {
@@ -113,35 +105,4 @@ pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Resul
 
 fn tells_of_quarantine_only(commit: &Commit) -> bool {
     commit.events.iter().all(|event| event.kind == StreamQuarantined::KIND)
-}
-
-/// Brings the records of all keys of a project up to date, at home and then at the edge.
-///
-/// The edge's store has no conditions, so an older record could be put after a newer one by whoever read the log before.
-/// Therefore the log is read again after each put, and what it has by then is put as well: whoever put an older record
-/// finds the newer events, because they were there before the newer record was, and puts the newest after it. If it is
-/// gone before that, its commit is projected again.
-async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), ProjectionError> {
-    let stream = StreamId::Project(project_id.clone());
-    let mut project = Project::new(project_id.clone());
-    loop {
-        let commits = ports.log.read_to_end(&stream, project.version + 1).await?;
-        if commits.is_empty() {
-            return Ok(());
-        }
-        for commit in &commits {
-            project.apply_commit(commit)?;
-        }
-        stream::iter(tenants_of(&project))
-            .map(|(hash, tenant)| async move { ports.tenants.put(&hash, &tenant).await })
-            .buffer_unordered(CONCURRENT_PUTS)
-            .try_for_each(|_| async { Ok(()) })
-            .await?;
-        let records = tenants_of(&project);
-        let records: Vec<_> =
-            records.map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored())).collect();
-        if !records.is_empty() {
-            ports.kv.put_all(records).await?;
-        }
-    }
 }

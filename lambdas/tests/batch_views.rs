@@ -10,7 +10,7 @@ use streamio_events::api_key::ApiKey;
 use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::emulators::LocalDynamo;
 use streamio_events::event::{EventBody, KeyCreated, ProjectCreated, RecordedEvent, Scope};
-use streamio_events::id::{CommitId, VideoId};
+use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
 use streamio_events::object_key::SourceKey;
@@ -20,6 +20,7 @@ use streamio_events::video::Policy;
 use streamio_lambdas::aws::views::{DynamoViews, create_views_table};
 use streamio_lambdas::batch::{Batch, Patience, Record, Report};
 use streamio_lambdas::kv_namespace::{KvNamespace, KvNamespaceError};
+use streamio_lambdas::pending_replication::{PendingReplicationError, PendingReplications};
 use streamio_lambdas::projection::{Ports, project_batch};
 use streamio_lambdas::tenant_store::TenantStore;
 use streamio_lambdas::view_store::ViewStore;
@@ -46,7 +47,7 @@ fn event(kind: &str) -> EventBody {
     EventBody::Unknown { kind: kind.to_owned(), version: 1, data: json!({ "generation": "one" }) }
 }
 
-/// The edge's store, which may be out of order.
+/// The edge's store, which may be out of order, together with the list of what it lacks.
 #[derive(Default)]
 struct Edge {
     down: AtomicBool,
@@ -58,6 +59,21 @@ impl KvNamespace for Edge {
         if self.down.load(Ordering::Relaxed) {
             return Err(KvNamespaceError("out of order".into()));
         }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PendingReplications for Edge {
+    async fn note(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+        Err(PendingReplicationError("out of order".into()))
+    }
+
+    async fn list(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+        Ok(Vec::new())
+    }
+
+    async fn done(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
         Ok(())
     }
 }
@@ -98,7 +114,15 @@ async fn what_fails_for_good_is_given_up_what_may_pass_comes_again_and_the_rest_
             content: Ok(commit),
         })
         .collect();
-    let ports = Ports { log: &log, policy: &policy, store: &views, feed: &views, tenants: &views, kv: &edge };
+    let ports = Ports {
+        log: &log,
+        policy: &policy,
+        store: &views,
+        feed: &views,
+        tenants: &views,
+        kv: &edge,
+        pending: &edge,
+    };
     let batch = Batch {
         function: "views",
         dead_letters: &views,

@@ -114,6 +114,7 @@ impl World {
             feed: views,
             tenants: views,
             kv: &NoEdge,
+            pending: views,
         };
         for commit in self.log.scan_to_end().await.unwrap() {
             project(ports, &commit, at(100)).await.unwrap();

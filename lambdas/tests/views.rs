@@ -20,5 +20,7 @@ mod memory;
 mod projection;
 #[path = "views/rebuild.rs"]
 mod rebuild;
+#[path = "views/replication.rs"]
+mod replication;
 #[path = "views/tenants.rs"]
 mod tenants;

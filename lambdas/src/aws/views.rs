@@ -7,6 +7,7 @@
 //! | `feed#{project}` | `{stamp}#{stream}` | a commit's place in its project's feed | `stream`, `first`, `events` |
 //! | `fed#{stream}` | `-` | how far a stream is in the feed and the usage | `version`, `stamp` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | what was used that day | a counter each |
+//! | `pending-replication` | `{project}` | a project whose keys the edge lacks | `version` |
 //! | `dead#{function}` | `{id}` | what could not be handled | the letter, `ttl` |
 //! | `dead-part#{function}` | `{id}#{part}` | what is too long for that item | `payload`, `ttl` |
 //!
@@ -28,6 +29,7 @@ mod feed;
 mod feed_page;
 mod item;
 mod letters;
+mod pending;
 mod rows;
 mod table;
 mod tenants;

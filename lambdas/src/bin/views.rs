@@ -28,7 +28,7 @@ struct ViewsFunction {
 impl Function for ViewsFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let Self { log, views, kv, policy, patience } = self;
-        let ports = Ports { log, policy, store: views, feed: views, tenants: views, kv };
+        let ports = Ports { log, policy, store: views, feed: views, tenants: views, kv, pending: views };
         let batch = Batch { function: "views", dead_letters: views, patience };
         Done::of_batch(&project_batch(batch, ports, &ledger_stream::read(event)?, &clock).await)
     }

@@ -1,15 +1,19 @@
 //! The functions, invoked with what the cloud invokes them with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use streamio_events::api_key::KeyHash;
 use streamio_events::commit::Commit;
 use streamio_events::event::EventBody;
+use streamio_events::id::ProjectId;
 use streamio_events::job::Job;
 use streamio_events::log::EventLogExt as _;
+use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{Phase, decide, decide_and_append};
 use streamio_lambdas::aws::function::Function as _;
@@ -19,6 +23,9 @@ use streamio_lambdas::aws::functions::tasks::Tasks;
 use streamio_lambdas::aws::functions::uploads::Uploads;
 use streamio_lambdas::aws::metrics::Counts;
 use streamio_lambdas::batch::Patience;
+use streamio_lambdas::kv_namespace::{KvNamespace, KvNamespaceError};
+use streamio_lambdas::pending_replication::{PendingReplicationError, PendingReplications};
+use streamio_lambdas::tenant_store::{TenantStore, TenantStoreError};
 
 use crate::world::{AwayLog, World, ids, notice};
 
@@ -311,24 +318,73 @@ async fn a_task_that_is_none_of_ours_is_left_alone_and_one_of_another_build_is_k
     assert!(away.handle(stopped(&job, &task)).await.is_err(), "it comes again");
 }
 
+/// An edge that takes everything, and the list of what it lacks.
+#[derive(Default)]
+struct Edge(Mutex<Vec<ProjectId>>);
+
+#[async_trait]
+impl TenantStore for Edge {
+    async fn get(&self, _: &KeyHash) -> Result<Option<Tenant>, TenantStoreError> {
+        Ok(None)
+    }
+
+    async fn put(&self, _: &KeyHash, _: &Tenant) -> Result<bool, TenantStoreError> {
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl KvNamespace for Edge {
+    async fn put_all(&self, _: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PendingReplications for Edge {
+    async fn note(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+        self.0.lock().unwrap().push(project_id.clone());
+        Ok(())
+    }
+
+    async fn list(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    async fn done(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+        self.0.lock().unwrap().retain(|noted| noted != project_id);
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn a_schedule_sweeps_whatever_is_due() {
     let world = world().await;
     world.receive(notice("clip.mp4", "01")).await;
     world.refresh("clip.mp4").await;
+    let edge = Arc::new(Edge::default());
     let sweep = Sweep {
         log: Arc::new(world.log.clone()),
         launcher: Arc::clone(&world.launcher) as _,
         objects: Arc::clone(&world.objects) as _,
         views: Arc::clone(&world.store) as _,
+        tenants: Arc::clone(&edge) as _,
+        kv: Arc::clone(&edge) as _,
+        pending: Arc::clone(&edge) as _,
         policy: world.policy.clone(),
         clock,
     };
     let event = payload(include_str!("../payloads/schedule_scheduler.json"));
+    let nothing = json!({ "replicated": 0, "failed": 0 });
     let done = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(done.answer, json!({ "handled": 1, "failed": 0, "left": 0 }));
+    assert_eq!(done.answer, json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing }));
     assert_eq!(world.launcher.launched().len(), 1);
-    let again = sweep.handle(event).await.unwrap();
-    assert_eq!(again.answer, json!({ "handled": 0, "failed": 0, "left": 0 }));
+    let again = sweep.handle(event.clone()).await.unwrap();
+    assert_eq!(again.answer, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
+    edge.note(&"acme".parse().unwrap(), 1).await.unwrap();
+    let caught_up = sweep.handle(event.clone()).await.unwrap();
+    assert_eq!(caught_up.answer["keys"], json!({ "replicated": 1, "failed": 0 }));
+    assert_eq!(caught_up.counts, handled(1));
+    assert_eq!(sweep.handle(event).await.unwrap().answer["keys"], nothing);
     assert!(sweep.handle(eventbridge()).await.is_err());
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -124,19 +125,13 @@ mod contract {
 #[derive(Default)]
 pub(crate) struct MemoryKv {
     pub(crate) records: Mutex<BTreeMap<String, String>>,
-    fails: Mutex<bool>,
-}
-
-impl MemoryKv {
-    pub(crate) fn fail_next(&self) {
-        *self.fails.lock().unwrap() = true;
-    }
+    pub(crate) is_down: AtomicBool,
 }
 
 #[async_trait]
 impl KvNamespace for MemoryKv {
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
-        if std::mem::take(&mut *self.fails.lock().unwrap()) {
+        if self.is_down.load(Ordering::Relaxed) {
             return Err(KvNamespaceError("429".into()));
         }
         self.records.lock().unwrap().extend(records);

@@ -15,7 +15,7 @@ use streamio_events::video::load;
 use streamio_lambdas::aws::views::DynamoViews;
 use streamio_lambdas::directory::tenants_of;
 use streamio_lambdas::kv_namespace::{KvNamespace, KvNamespaceError};
-use streamio_lambdas::projection::{Ports, ProjectionError, project};
+use streamio_lambdas::projection::{Ports, project};
 use streamio_lambdas::rebuild;
 use streamio_lambdas::tenant_store::TenantStore;
 use streamio_lambdas::view_store::{VideoRow, ViewStore};
@@ -69,7 +69,7 @@ fn ports<'a>(
     policy: &'a streamio_events::video::Policy,
     kv: &'a dyn KvNamespace,
 ) -> Ports<'a> {
-    Ports { log: &bed.log, policy, store: views, feed: views, tenants: views, kv }
+    Ports { log: &bed.log, policy, store: views, feed: views, tenants: views, kv, pending: views }
 }
 
 /// Every view is the fold of the log.
@@ -148,18 +148,6 @@ async fn a_revoked_key_is_not_brought_back_at_the_edge_by_a_slower_projector() {
 }
 
 #[tokio::test]
-async fn what_the_edge_does_not_take_is_projected_again() {
-    let bed = DynamoBed::new();
-    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
-    let commits = history(&bed).await;
-    kv.fail_next();
-    let error = project(ports(&bed, &views, &policy, &kv), &commits[0], start()).await.unwrap_err();
-    assert!(matches!(error, ProjectionError::Kv(_)) && error.is_retryable(), "{error}");
-    project(ports(&bed, &views, &policy, &kv), &commits[0], start()).await.unwrap();
-    assert_eq!(kv.records.lock().unwrap().len(), 3);
-}
-
-#[tokio::test]
 async fn a_poisoned_stream_is_an_error_once_and_its_quarantine_none() {
     let bed = DynamoBed::new();
     let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
@@ -175,17 +163,6 @@ async fn a_poisoned_stream_is_an_error_once_and_its_quarantine_none() {
         project(ports(&bed, &views, &policy, &kv), &told, start()).await.unwrap();
     }
     assert_eq!(views.usage(&given::project("acme"), "2026", "2027").await.unwrap().len(), 1);
-}
-
-/// Otherwise an edge that takes nothing would have the stream quarantined for its quarantine, and so on.
-#[tokio::test]
-async fn the_quarantine_of_a_project_waits_for_no_edge() {
-    let bed = DynamoBed::new();
-    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
-    let told = StreamQuarantined { version: 1, reason: "the edge takes nothing".to_owned() }.into();
-    let told = append(&bed.log, &acme(), "told", start(), vec![told]).await;
-    kv.fail_next();
-    project(ports(&bed, &views, &policy, &kv), &told, start()).await.unwrap();
 }
 
 #[tokio::test]

@@ -59,7 +59,9 @@ struct Shared {
     config: KvConfig,
     values: Mutex<Records>,
     to: mpsc::UnboundedSender<Records>,
-    /// How many calls are refused.
+    /// How many calls are to be refused.
+    refuse: AtomicUsize,
+    /// How many were.
     refused: AtomicUsize,
 }
 
@@ -75,7 +77,13 @@ impl Kv {
     pub async fn start(config: KvConfig, to: mpsc::UnboundedSender<Records>) -> io::Result<Self> {
         let listener = http_listener::bind().await?;
         let endpoint = http_listener::url(&listener)?;
-        let shared = Arc::new(Shared { config, values: Mutex::default(), to, refused: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            config,
+            values: Mutex::default(),
+            to,
+            refuse: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+        });
         let stop = CancellationToken::new();
         let answering = Arc::clone(&shared);
         tokio::spawn(http_listener::serve(listener, stop.clone(), move |request| {
@@ -97,7 +105,12 @@ impl Kv {
 
     /// The next `times` calls are answered as when too many come.
     pub fn refuse(&self, times: usize) {
-        self.shared.refused.store(times, Ordering::SeqCst);
+        self.shared.refuse.store(times, Ordering::SeqCst);
+    }
+
+    /// How many calls were answered so.
+    pub fn refused(&self) -> usize {
+        self.shared.refused.load(Ordering::SeqCst)
     }
 }
 
@@ -118,8 +131,9 @@ impl Shared {
         if request.method() != Method::PUT {
             return refused(StatusCode::METHOD_NOT_ALLOWED, 10001, "Method not allowed");
         }
-        let refuse = |left: usize| left.checked_sub(1);
-        if self.refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse).is_ok() {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return refused(
                 StatusCode::TOO_MANY_REQUESTS,
                 971,

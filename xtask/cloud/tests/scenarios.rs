@@ -9,6 +9,8 @@ mod clip;
 mod functions;
 #[path = "scenarios/grants.rs"]
 mod grants;
+#[path = "scenarios/keys.rs"]
+mod keys;
 #[path = "scenarios/launches.rs"]
 mod launches;
 #[path = "scenarios/ledger.rs"]

@@ -1,4 +1,4 @@
-//! `sweep`: once a minute, whatever is due although no event came.
+//! `sweep`: once a minute, whatever is due although no event came, and the keys that the edge's store has not taken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,27 @@ use streamio_events::video::Policy;
 use crate::AdapterError;
 use crate::aws::ecs::EcsLauncher;
 use crate::aws::function::{Done, Function, clock};
+use crate::aws::kv::CloudflareKv;
 use crate::aws::metrics::Counts;
 use crate::aws::s3::S3Objects;
 use crate::aws::settings::{self, from_environment};
+use crate::aws::views::DynamoViews;
 use crate::cleanup::ObjectStore;
+use crate::kv_namespace::KvNamespace;
 use crate::launcher::TaskLauncher;
+use crate::pending_replication::PendingReplications;
 use crate::react::Ports;
+use crate::replication;
 use crate::sweep::{Bounds, sweep};
+use crate::tenant_store::TenantStore;
 use crate::trigger::schedule::read;
 use crate::view_store::ViewStore;
 
 /// What a sweep may take. The function's own time-out must leave room for what was begun at the end: a minute does.
 const BOUNDS: Bounds = Bounds { videos: 1000, time: Duration::from_secs(40) };
+
+/// Of how many projects a sweep brings the keys to the edge.
+const PROJECTS: usize = 1000;
 
 /// The function.
 pub struct Sweep {
@@ -35,6 +44,12 @@ pub struct Sweep {
     pub objects: Arc<dyn ObjectStore>,
     /// The views, which know what is due.
     pub views: Arc<dyn ViewStore>,
+    /// The directory of tenants at home.
+    pub tenants: Arc<dyn TenantStore>,
+    /// Its copy at the edge.
+    pub kv: Arc<dyn KvNamespace>,
+    /// What that lacks.
+    pub pending: Arc<dyn PendingReplications>,
     /// How patient the system is.
     pub policy: Policy,
     /// The time.
@@ -44,14 +59,18 @@ pub struct Sweep {
 impl Sweep {
     /// The function that the environment describes.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        type Needed = (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3);
-        let (ledger, views, ecs, policy, s3) = from_environment::<Needed>()?;
+        type Needed = (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::Kv);
+        let (ledger, views, ecs, policy, s3, kv) = from_environment::<Needed>()?;
         let sdk = crate::aws::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
+        let views = super::views(&sdk, &views, &log);
         Ok(Self {
             launcher: Arc::new(EcsLauncher::new(&sdk, ecs)),
             objects: Arc::new(S3Objects::new(&sdk, s3)),
-            views: super::views(&sdk, &views, &log),
+            tenants: Arc::<DynamoViews>::clone(&views),
+            pending: Arc::<DynamoViews>::clone(&views),
+            kv: Arc::new(CloudflareKv::new(kv)?),
+            views,
             log,
             policy,
             clock,
@@ -70,12 +89,29 @@ impl Function for Sweep {
             objects: &*self.objects,
             policy: &self.policy,
         };
-        let swept = sweep(ports, &*self.views, &self.clock, BOUNDS).await?;
+        let directory = replication::Ports {
+            log: &*self.log,
+            tenants: &*self.tenants,
+            kv: &*self.kv,
+            pending: &*self.pending,
+        };
+        // Side by side: neither waits for the other's services.
+        let (swept, keys) = tokio::join!(
+            sweep(ports, &*self.views, &self.clock, BOUNDS),
+            replication::catch_up(directory, PROJECTS, BOUNDS.time)
+        );
+        let (swept, keys) = (swept?, keys?);
         if swept.left > 0 {
             tracing::warn!(left = swept.left, "more is due than one sweep can do");
         }
-        let answer = json!({ "handled": swept.handled, "failed": swept.failed, "left": swept.left });
-        let counts = Counts { handled: swept.handled, failed: swept.failed, ..Counts::default() };
+        let answer = json!({
+            "handled": swept.handled,
+            "failed": swept.failed,
+            "left": swept.left,
+            "keys": { "replicated": keys.replicated, "failed": keys.failed },
+        });
+        let (handled, failed) = (swept.handled + keys.replicated, swept.failed + keys.failed);
+        let counts = Counts { handled, failed, ..Counts::default() };
         Done::new(&answer, counts)
     }
 }

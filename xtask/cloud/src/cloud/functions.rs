@@ -45,7 +45,7 @@ fn needs(function: &str) -> &'static [Needs] {
         "react" => &[Ledger, Views, Policy, GiveUp, Cluster, Ecs, S3],
         "views" => &[Ledger, Views, Policy, GiveUp, Kv],
         "tasks" => &[Ledger, Views, Cluster],
-        "sweep" => &[Ledger, Views, Policy, Cluster, Ecs, S3],
+        "sweep" => &[Ledger, Views, Policy, Cluster, Ecs, S3, Kv],
         _ => &[Ledger, Views, Policy],
     }
 }

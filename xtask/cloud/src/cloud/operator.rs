@@ -51,6 +51,17 @@ impl Cloud {
         Ok(NewKey { project_id, api_key })
     }
 
+    /// Revokes the key. The edge hears of it a while later.
+    pub async fn revoke_key(&self, key: &NewKey) -> anyhow::Result<()> {
+        let stream = StreamId::Project(key.project_id.clone());
+        let project = Project::fold(key.project_id.clone(), &self.log.read_to_end(&stream, 1).await?)?;
+        let events = project.revoke_key(&key.api_key.hash().key_id(), None)?;
+        let cause = CommitId::derived_from(&["operator", "revoke key", &request_id()]);
+        let commit = NewCommit::new(cause, wall_clock::now(), events);
+        self.log.append(&stream, Expected::Exactly(project.version), commit).await?;
+        Ok(())
+    }
+
     async fn replicated(&self, api_key: &ApiKey) -> anyhow::Result<()> {
         let name = Tenant::stored_name(&api_key.hash());
         let begun = tokio::time::Instant::now();

@@ -70,14 +70,3 @@ async fn a_video_is_replaced_processed_again_and_deleted() {
         .await;
     verdict(world).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_comes_to_the_edge_although_its_store_refuses_at_first() {
-    let world = World::start().await;
-    world.cloud.kv().refuse(4);
-    let key = world.cloud.create_project("other").await.unwrap();
-    let request = world.http.get(format!("{}/videos", world.cloud.api()));
-    let answer = request.header("x-api-key", key.api_key.reveal()).send().await.unwrap();
-    assert_eq!(answer.status(), reqwest::StatusCode::OK);
-    verdict(world).await;
-}

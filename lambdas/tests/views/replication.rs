@@ -1,0 +1,198 @@
+//! The directory of tenants, and an edge that sometimes takes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use streamio_events::api_key::{ApiKey, KeyHash};
+use streamio_events::event::{
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, Scope,
+};
+use streamio_events::id::ProjectId;
+use streamio_events::log::EventLogExt as _;
+use streamio_events::project::Project;
+use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
+use streamio_lambdas::aws::views::DynamoViews;
+use streamio_lambdas::directory::tenants_of;
+use streamio_lambdas::pending_replication::PendingReplications as _;
+use streamio_lambdas::projection::{self, project};
+use streamio_lambdas::replication::{CaughtUp, Ports, catch_up, replicate};
+
+use crate::bed::DynamoBed;
+use crate::given::{self, append, poison, policy, start};
+use crate::memory::MemoryKv;
+
+const LONG: Duration = Duration::from_mins(1);
+
+fn ports<'a>(bed: &'a DynamoBed, views: &'a DynamoViews, kv: &'a MemoryKv) -> Ports<'a> {
+    Ports { log: &bed.log, tenants: views, kv, pending: views }
+}
+
+fn hash(number: u8) -> KeyHash {
+    ApiKey::generate("live", [number; 32]).unwrap().hash()
+}
+
+fn created(number: u8) -> EventBody {
+    let (key_id, key_hash) = (hash(number).key_id(), hash(number));
+    KeyCreated { key_id, key_hash, scopes: vec![Scope::Upload], label: None, expires_at: None }.into()
+}
+
+fn revoked(number: u8) -> EventBody {
+    KeyRevoked { key_id: hash(number).key_id(), reason: None }.into()
+}
+
+async fn happens(bed: &DynamoBed, name: &str, cause: &str, bodies: Vec<EventBody>) -> ProjectId {
+    let project_id = given::project(name);
+    append(&bed.log, &StreamId::Project(project_id.clone()), cause, start(), bodies).await;
+    project_id
+}
+
+/// What the edge should have of a project.
+async fn folded(bed: &DynamoBed, project_id: &ProjectId) -> BTreeMap<String, String> {
+    let commits = bed.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await.unwrap();
+    let project = Project::fold(project_id.clone(), &commits).unwrap();
+    tenants_of(&project).map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored())).collect()
+}
+
+#[tokio::test]
+async fn what_the_edge_does_not_take_holds_up_nothing_and_is_brought_later() {
+    let bed = DynamoBed::new();
+    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
+    let project_id = happens(&bed, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
+    replicate(ports(&bed, &views, &kv), &project_id).await.unwrap();
+    assert!(views.list(9).await.unwrap().is_empty());
+
+    kv.is_down.store(true, Ordering::Relaxed);
+    let stream = StreamId::Project(project_id.clone());
+    let commit = append(&bed.log, &stream, "b", start(), vec![revoked(1)]).await;
+    let of_commit = projection::Ports {
+        log: &bed.log,
+        policy: &policy,
+        store: &views,
+        feed: &views,
+        tenants: &views,
+        kv: &kv,
+        pending: &views,
+    };
+    project(of_commit, &commit, start()).await.unwrap();
+    assert_eq!(views.list(9).await.unwrap(), [project_id.clone()]);
+    let told = catch_up(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
+    assert_eq!(told, CaughtUp { replicated: 0, failed: 1 });
+
+    kv.is_down.store(false, Ordering::Relaxed);
+    let told = catch_up(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
+    assert_eq!(told, CaughtUp { replicated: 1, failed: 0 });
+    assert_eq!(*kv.records.lock().unwrap(), folded(&bed, &project_id).await);
+    let told = catch_up(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
+    assert_eq!(told, CaughtUp::default());
+}
+
+/// Whoever has brought an older state must not strike off a newer one.
+#[tokio::test]
+async fn a_project_is_struck_off_up_to_what_has_come() {
+    let bed = DynamoBed::new();
+    let views = bed.views().await;
+    let (acme, globex) = (given::project("acme"), given::project("globex"));
+    views.done(&acme, 3).await.unwrap();
+    views.note(&acme, 5).await.unwrap();
+    views.note(&acme, 4).await.unwrap();
+    views.note(&globex, 1).await.unwrap();
+    assert_eq!(views.list(9).await.unwrap(), [acme.clone(), globex.clone()]);
+    assert_eq!(views.list(1).await.unwrap(), [acme.clone()]);
+    views.done(&acme, 4).await.unwrap();
+    assert_eq!(views.list(9).await.unwrap(), [acme.clone(), globex.clone()]);
+    views.done(&acme, 5).await.unwrap();
+    assert_eq!(views.list(9).await.unwrap(), [globex]);
+}
+
+#[tokio::test]
+async fn a_project_that_cannot_be_understood_keeps_no_other_from_its_turn() {
+    let bed = DynamoBed::new();
+    let (views, kv) = (bed.views().await, MemoryKv::default());
+    let broken = happens(&bed, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
+    let sound = happens(&bed, "globex", "a", vec![ProjectCreated { name: None }.into(), created(2)]).await;
+    poison(&bed.log, &StreamId::Project(broken.clone()), start()).await;
+    for project_id in [&broken, &sound] {
+        views.note(project_id, 1).await.unwrap();
+    }
+    let told = catch_up(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
+    assert_eq!(told, CaughtUp { replicated: 1, failed: 1 });
+    assert_eq!(views.list(9).await.unwrap(), [broken]);
+    assert_eq!(*kv.records.lock().unwrap(), folded(&bed, &sound).await);
+    assert_eq!(catch_up(ports(&bed, &views, &kv), 9, Duration::ZERO).await.unwrap(), CaughtUp::default());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Key(u8),
+    Revoked(u8),
+    Suspended,
+    Resumed,
+    Replicated,
+    CaughtUp,
+    Down,
+    Up,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use Step::{CaughtUp, Down, Key, Replicated, Resumed, Revoked, Suspended, Up};
+    prop_oneof![
+        1 => (0u8..4).prop_map(Key),
+        1 => (0u8..4).prop_map(Revoked),
+        1 => Just(Suspended),
+        1 => Just(Resumed),
+        3 => Just(Replicated),
+        2 => Just(CaughtUp),
+        1 => Just(Down),
+        1 => Just(Up),
+    ]
+}
+
+/// Each event is replicated after it, as the function does; whatever fails or comes late in between, the edge has the
+/// newest records after the first sweep of a store that works again.
+#[test]
+fn the_edge_comes_to_the_newest_records_whatever_failed_before() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let bed = DynamoBed::new();
+    let views = runtime.block_on(bed.views());
+    let cases = std::sync::atomic::AtomicUsize::new(0);
+    proptest!(ProptestConfig::with_cases(48), |(steps in prop::collection::vec(step(), 1..14))| {
+        let name = format!("project-{}", cases.fetch_add(1, Ordering::Relaxed));
+        let kv = MemoryKv::default();
+        runtime.block_on(async {
+            let directory = ports(&bed, &views, &kv);
+            let first = vec![ProjectCreated { name: None }.into(), created(0)];
+            let project_id = happens(&bed, &name, "first", first).await;
+            for (place, step) in steps.iter().enumerate() {
+                let body = match step {
+                    Step::Key(number) => created(*number),
+                    Step::Revoked(number) => revoked(*number),
+                    Step::Suspended => ProjectSuspended { reason: None }.into(),
+                    Step::Resumed => ProjectResumed {}.into(),
+                    Step::Replicated => {
+                        replicate(directory, &project_id).await.unwrap();
+                        continue;
+                    }
+                    Step::CaughtUp => {
+                        catch_up(directory, 9, LONG).await.unwrap();
+                        continue;
+                    }
+                    Step::Down | Step::Up => {
+                        kv.is_down.store(matches!(step, Step::Down), Ordering::Relaxed);
+                        continue;
+                    }
+                };
+                happens(&bed, &name, &place.to_string(), vec![body]).await;
+            }
+            replicate(directory, &project_id).await.unwrap();
+            kv.is_down.store(false, Ordering::Relaxed);
+            catch_up(directory, 9, LONG).await.unwrap();
+            let (has, should) = (kv.records.lock().unwrap().clone(), folded(&bed, &project_id).await);
+            prop_assert_eq!(has, should);
+            prop_assert!(views.list(9).await.unwrap().is_empty());
+            Ok(())
+        })?;
+    });
+}
