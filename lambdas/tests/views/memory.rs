@@ -128,6 +128,12 @@ pub(crate) struct MemoryKv {
     pub(crate) is_down: AtomicBool,
 }
 
+impl MemoryKv {
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        self.records.lock().unwrap().clone()
+    }
+}
+
 #[async_trait]
 impl KvNamespace for MemoryKv {
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
