@@ -7,7 +7,8 @@ use crate::object_key::SourceKey;
 use crate::stream::StreamId;
 
 /// One attempt's work, as the worker gets it in its environment. It is recorded in `processing.dispatched`, so that
-/// whoever finds the attempt not yet launched launches it with exactly the same words.
+/// whoever finds the attempt not yet launched launches it with exactly the same words; only who follows another worker of the
+/// attempt, or publishes for it, has a client token of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {

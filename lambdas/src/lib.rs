@@ -3,8 +3,8 @@
 //! Two kinds of consumers read the log's feed. [`react`] *does* things: it asks [`streamio_events::video::decide`] what
 //! follows, appends the decision, launches workers ([`launcher`]) and removes what was deleted ([`cleanup`]). [`views`]
 //! *computes* things: the status view ([`view_store`]) and the [`directory`] of tenants; in the cloud [`projection`] does
-//! so for each commit, with its place in the project's feed ([`project_feed`]) and its [`usage`], and [`rebuild`] for the
-//! whole log. [`uploads`] turns S3's notices into events, [`tasks`] turns the ends of workers into events, and [`sweep`]
+//! so for each commit, with its place in the project's feed ([`project_feed`]) and its [`usage`], [`replication`] brings the
+//! directory to the edge, and [`rebuild`] computes all of it anew from the whole log. [`uploads`] turns S3's notices into events, [`tasks`] turns the ends of workers into events, and [`sweep`]
 //! finds what is due although no event came.
 //!
 //! A record of the feed is only a hint: every handler reads the stream it is about, so duplicates and replays change

@@ -18,7 +18,7 @@ pub trait PendingReplications: Send + Sync {
     async fn note(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
 
     /// At most `limit` of the projects, in any order.
-    async fn list(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError>;
+    async fn pending(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError>;
 
     /// Strikes `project_id` off: the edge has what it says up to `version`. It stays when a higher version was noted.
     async fn done(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;

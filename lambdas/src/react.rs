@@ -18,8 +18,8 @@ use crate::uploads::{self, UploadError};
 /// More steps than this in one go mean that a decision does not change what it is decided from.
 const MOST_STEPS: u32 = 16;
 
-/// How many workers of one job may have ended before they began. More are no accident; each attempt that fails is told of
-/// by `tasks`, and has a successor with a token of its own.
+/// How many workers of one job may have ended without doing it. More are no accident; each attempt that fails is told of by
+/// `tasks`, and has a successor with a token of its own.
 const MOST_ENDED: u32 = 8;
 
 /// What reactions need.
@@ -162,6 +162,6 @@ async fn launch(
         }
         job = job.following(&task);
     }
-    Err(LaunchError::Unavailable(format!("{MOST_ENDED} workers of this job ended before they began").into())
+    Err(LaunchError::Unavailable(format!("{MOST_ENDED} workers of this job ended without doing it").into())
         .into())
 }

@@ -16,6 +16,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{Policy, Video, VideoStoreError, catch_up};
 
 use crate::directory::tenants_of;
+use crate::pending_replication::{PendingReplicationError, PendingReplications};
 use crate::project_feed::{FeedWriteError, FeedWriter};
 use crate::tenant_store::{TenantStore, TenantStoreError};
 use crate::view_store::{VideoRow, ViewStore, ViewStoreError};
@@ -59,6 +60,9 @@ pub enum RebuildError {
     /// The directory.
     #[error(transparent)]
     Tenants(#[from] TenantStoreError),
+    /// The list of what the edge lacks.
+    #[error(transparent)]
+    Pending(#[from] PendingReplicationError),
     /// The feed.
     #[error(transparent)]
     Feed(#[from] FeedWriteError),
@@ -69,7 +73,7 @@ impl RebuildError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Read(error) => error.is_retryable(),
-            Self::Store(_) | Self::Tenants(_) => true,
+            Self::Store(_) | Self::Tenants(_) | Self::Pending(_) => true,
             Self::Feed(error) => error.is_retryable(),
         }
     }
@@ -99,10 +103,12 @@ pub async fn videos(
     together(parts).await
 }
 
-/// Puts the records of all API keys of the log into `store`, in `parts` (at least 1) parts.
+/// Puts the records of all API keys of the log into `store`, in `parts` (at least 1) parts, and has the sweep bring all of
+/// them to the edge: what it lacked was noted in the table that was lost.
 pub async fn tenants(
     log: &dyn EventLog,
     store: &dyn TenantStore,
+    pending: &dyn PendingReplications,
     parts: u32,
 ) -> Result<Rebuilt, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
@@ -118,7 +124,7 @@ pub async fn tenants(
         }
         for project_id in projects {
             let stream = StreamId::Project(project_id.clone());
-            let mut project = Project::new(project_id);
+            let mut project = Project::new(project_id.clone());
             for commit in log.read_to_end(&stream, 1).await? {
                 if let Err(error) = project.apply_commit(&commit) {
                     tracing::error!(stream = %stream, error = %error, "a project's keys are rebuilt in part only");
@@ -129,6 +135,7 @@ pub async fn tenants(
             for (hash, tenant) in tenants_of(&project) {
                 store.put(&hash, &tenant).await?;
             }
+            pending.note(&project_id, project.version).await?;
         }
         Ok(rebuilt)
     });

@@ -1,7 +1,10 @@
 //! The directory of tenants: the record of each API key, at home first, then at the edge.
 //!
 //! A key that is revoked must end, whatever is out of order. What the edge's store does not take is noted, so that it holds
-//! up nothing else, and is put by [`catch_up`] as soon as the store takes it.
+//! up nothing else, and is put by [`bring_pending`] as soon as the store takes it.
+//!
+//! That is the sweep's, and there must be one sweep at a time: a put of one that ends before it has read the log again would
+//! be set right by the project's note, which another sweep may have struck off before.
 
 use std::time::Duration;
 
@@ -21,6 +24,9 @@ use crate::tenant_store::{TenantStore, TenantStoreError};
 
 /// How many records of API keys are put at a time.
 const CONCURRENT_PUTS: usize = 8;
+
+/// After how many projects one after another that the edge's store has refused it is left alone for a while.
+pub const MOST_REFUSALS: u32 = 3;
 
 /// What replicating needs.
 #[derive(Clone, Copy)]
@@ -72,7 +78,7 @@ enum Reached {
 }
 
 /// Brings the records of all keys of a project up to date, at home and then at the edge. What the edge's store does not
-/// take is noted for [`catch_up`].
+/// take is noted for [`bring_pending`].
 pub async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), ReplicationError> {
     match bring(ports, project_id).await? {
         Reached::Edge(_) => {}
@@ -89,52 +95,57 @@ pub async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), R
     Ok(())
 }
 
-/// What [`catch_up`] did.
+/// What [`bring_pending`] did.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct CaughtUp {
+pub struct Brought {
     /// Projects whose keys have come to the edge.
     pub replicated: usize,
-    /// Projects for which that was tried in vain.
+    /// Projects for which that was tried in vain. One whose stream cannot be understood is among them until it can.
     pub failed: usize,
+    /// Projects that were left for another time.
+    pub left: usize,
 }
 
-/// Brings the keys of at most `limit` projects to the edge that are noted as pending. None is begun after `time`, or once
-/// the edge's store has taken nothing: it takes no others either.
-pub async fn catch_up(
+/// Brings the keys of at most `limit` projects to the edge that are noted as pending. None is begun after `time`, or after
+/// the edge's store has refused [`MOST_REFUSALS`] one after another: it takes no others either.
+pub async fn bring_pending(
     ports: Ports<'_>,
     limit: usize,
     time: Duration,
-) -> Result<CaughtUp, PendingReplicationError> {
+) -> Result<Brought, PendingReplicationError> {
     let began = std::time::Instant::now();
-    let mut caught_up = CaughtUp::default();
-    for project_id in ports.pending.list(limit).await? {
-        if began.elapsed() >= time {
-            break;
+    let mut brought = Brought::default();
+    let mut refusals = 0;
+    for project_id in ports.pending.pending(limit).await? {
+        if began.elapsed() >= time || refusals == MOST_REFUSALS {
+            brought.left += 1;
+            continue;
         }
         match bring(ports, &project_id).await {
             Ok(Reached::Edge(version)) => {
                 ports.pending.done(&project_id, version).await?;
                 tracing::info!(project.id = %project_id, version, "a project's keys have come to the edge");
-                caught_up.replicated += 1;
+                brought.replicated += 1;
+                refusals = 0;
             }
             Ok(Reached::Home(version, error)) => {
                 tracing::error!(project.id = %project_id, version, error = chain(&error), "the edge still lacks a project's keys");
-                caught_up.failed += 1;
-                break;
+                brought.failed += 1;
+                refusals += 1;
             }
             Err(error) => {
                 tracing::error!(project.id = %project_id, error = chain(&error), "a project's keys cannot be brought to the edge");
-                caught_up.failed += 1;
+                brought.failed += 1;
             }
         }
     }
-    Ok(caught_up)
+    Ok(brought)
 }
 
 /// The edge's store has no conditions, so an older record could be put after a newer one by whoever read the log before.
 /// Therefore the log is read again after each put, and what it has by then is put as well: whoever put an older record
 /// finds the newer events, because they were there before the newer record was, and puts the newest after it. If it is
-/// gone before that, its commit is projected again.
+/// gone before that, its commit is projected again, or its note is still there.
 async fn bring(ports: Ports<'_>, project_id: &ProjectId) -> Result<Reached, ReplicationError> {
     let stream = StreamId::Project(project_id.clone());
     let mut project = Project::new(project_id.clone());

@@ -69,7 +69,7 @@ impl PendingReplications for Edge {
         Err(PendingReplicationError("out of order".into()))
     }
 
-    async fn list(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+    async fn pending(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
         Ok(Vec::new())
     }
 

@@ -46,7 +46,7 @@ impl EcsLauncher {
     }
 
     /// The call that launches a worker for `job`.
-    fn run_task(&self, job: &Job) -> Result<RunTaskFluentBuilder, LaunchError> {
+    fn call(&self, job: &Job) -> Result<RunTaskFluentBuilder, LaunchError> {
         let Ecs { cluster, task_definition, container, subnets, security_groups, capacity_provider } =
             &self.settings;
         let unbuildable = |error: aws_sdk_ecs::error::BuildError| LaunchError::Refused {
@@ -95,7 +95,7 @@ impl EcsLauncher {
 #[async_trait]
 impl TaskLauncher for EcsLauncher {
     async fn launch(&self, job: &Job) -> Result<Launched, LaunchError> {
-        let output = match self.run_task(job)?.send().await {
+        let output = match self.call(job)?.send().await {
             Ok(output) => output,
             // With other parameters than now, of which there were some before a deployment: it is launched all the same.
             Err(error) if error.code() == Some("ConflictException") => {
@@ -112,12 +112,15 @@ impl TaskLauncher for EcsLauncher {
                 }
             });
         };
-        let arn = task.task_arn().unwrap_or_default();
-        if task.last_status() == Some("STOPPED") {
-            return Ok(Launched::Ended { task: arn.to_owned() });
+        match task.task_arn() {
+            Some(ended) if task.last_status() == Some("STOPPED") => {
+                Ok(Launched::Ended { task: ended.to_owned() })
+            }
+            arn => {
+                tracing::info!(video.id = %job.video_id, attempt = job.attempt, task = arn, "a worker is launched");
+                Ok(Launched::Present)
+            }
         }
-        tracing::info!(video.id = %job.video_id, attempt = job.attempt, task = arn, "a worker is launched");
-        Ok(Launched::Present)
     }
 }
 

@@ -2,8 +2,8 @@
 //! (<https://developers.cloudflare.com/api/resources/kv/subresources/namespaces/methods/bulk_update/>).
 //!
 //! Many records go in one request. One that is refused for the moment (429, 5xx, some of its keys) or has no answer is made
-//! again a few times, after what `Retry-After` says where it says something short; who waits longer has the record come
-//! again.
+//! again once, after what `Retry-After` says where that is short. More is for [`replication`](crate::replication): what is not
+//! put here is noted and put later, and nothing waits for it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,14 +23,14 @@ const MOST_RECORDS: usize = 10_000;
 /// The most bytes of names and values in a request. The API takes 100 MB, with the JSON around them.
 const MOST_BYTES: usize = 50_000_000;
 
-/// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request may take. A store that hangs must leave a function the time to note what it lacks.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a request is made again.
-const RETRIES: usize = 3;
+const RETRIES: usize = 1;
 
-/// The longest wait between requests. A function that is asked to wait longer gives its turn back.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait between requests.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A namespace at Cloudflare.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-//! Views in DynamoDB: one table for all that is computed from the log, and nothing in it is truth.
+//! Views in DynamoDB: one table for all that is computed from the log, and nothing in it is truth that a rebuild would not
+//! bring back. Which projects' keys the edge lacks is not in the log: a rebuild notes all projects.
 //!
 //! | `pk` | `sk` | what | beside the keys |
 //! |---|---|---|---|

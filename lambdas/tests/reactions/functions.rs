@@ -347,7 +347,7 @@ impl PendingReplications for Edge {
         Ok(())
     }
 
-    async fn list(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+    async fn pending(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
         Ok(self.0.lock().unwrap().clone())
     }
 
@@ -375,7 +375,7 @@ async fn a_schedule_sweeps_whatever_is_due() {
         clock,
     };
     let event = payload(include_str!("../payloads/schedule_scheduler.json"));
-    let nothing = json!({ "replicated": 0, "failed": 0 });
+    let nothing = json!({ "replicated": 0, "failed": 0, "left": 0 });
     let done = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(done.answer, json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing }));
     assert_eq!(world.launcher.launched().len(), 1);
@@ -383,7 +383,7 @@ async fn a_schedule_sweeps_whatever_is_due() {
     assert_eq!(again.answer, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
     edge.note(&"acme".parse().unwrap(), 1).await.unwrap();
     let caught_up = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(caught_up.answer["keys"], json!({ "replicated": 1, "failed": 0 }));
+    assert_eq!(caught_up.answer["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));
     assert_eq!(caught_up.counts, handled(1));
     assert_eq!(sweep.handle(event).await.unwrap().answer["keys"], nothing);
     assert!(sweep.handle(eventbridge()).await.is_err());

@@ -15,6 +15,7 @@ use streamio_events::video::load;
 use streamio_lambdas::aws::views::DynamoViews;
 use streamio_lambdas::directory::tenants_of;
 use streamio_lambdas::kv_namespace::{KvNamespace, KvNamespaceError};
+use streamio_lambdas::pending_replication::PendingReplications as _;
 use streamio_lambdas::projection::{Ports, project};
 use streamio_lambdas::rebuild;
 use streamio_lambdas::tenant_store::TenantStore;
@@ -178,7 +179,8 @@ async fn a_lost_table_is_rebuilt_from_the_log() {
         let rebuilt = rebuild::videos(&bed.log, &views, &policy, parts).await.unwrap();
         assert_eq!(rebuilt.commits, commits.len() as u64);
         assert!(rebuilt.unreadable.is_empty());
-        rebuild::tenants(&bed.log, &views, parts).await.unwrap();
+        rebuild::tenants(&bed.log, &views, &views, parts).await.unwrap();
+        assert_eq!(views.pending(9).await.unwrap(), [given::project("acme")]);
         rebuild::feeds(&bed.log, &views, parts, &start).await.unwrap();
         assert_folded(&bed, &views).await;
     }

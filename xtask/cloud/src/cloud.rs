@@ -6,7 +6,7 @@
 //! client ── S3 ── EventBridge ── uploads ──────────────┤
 //!                                                      ├── DynamoDB (ledger) ── its stream ──┬── react ── ECS ── worker
 //! ECS ── EventBridge ── tasks ─────────────────────────┤                                     └── views ── DynamoDB (views), KV
-//! schedule ── sweep ───────────────────────────────────┤
+//! schedule ── sweep (also to ECS and KV) ───────────────┤
 //! worker ──────────────────────────────────────────────┘      player ── CDN ── S3
 //! ```
 //!

@@ -33,7 +33,7 @@ impl PendingReplications for DynamoViews {
         }
     }
 
-    async fn list(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+    async fn pending(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
         let read = async {
             let page = self
                 .client

@@ -100,7 +100,7 @@ pub(super) fn all(
             FunctionConfig {
                 environment: environment.map(|(name, value)| (name.to_owned(), value)).collect(),
                 timeout: Duration::from_secs(30),
-                // A sweep at a time is enough.
+                // One sweep at a time: two could put an older key after a newer one.
                 concurrency: if name == "sweep" { 1 } else { 10 },
                 ..FunctionConfig::new(name, config.programs.join(name))
             }

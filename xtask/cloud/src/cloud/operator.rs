@@ -67,8 +67,11 @@ impl Cloud {
         let begun = tokio::time::Instant::now();
         while !self.kv.values().contains_key(&name) {
             if begun.elapsed() > PATIENCE {
-                let log = self.functions.log_lines("views").unwrap_or_default();
-                bail!("the function `views` has said: {}", log.join("\n"));
+                let said = ["views", "sweep"].map(|name| {
+                    let lines = self.functions.log_lines(name).unwrap_or_default();
+                    format!("the function `{name}` has said: {}", lines.join("\n"))
+                });
+                bail!("{}", said.join("\n"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

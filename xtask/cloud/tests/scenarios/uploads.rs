@@ -37,6 +37,7 @@ async fn of_two_uploads_whose_events_come_in_the_wrong_order_the_later_one_is_pr
     world.cloud.s3_events().release_latest();
     world.status_when(&video_id, |status| status["generation"] == 1).await;
     world.cloud.s3_events().release_latest();
+    world.cloud.bus().quiet().await;
     let status = world.ready(&video_id, 1).await;
     assert_eq!(status["source"]["width"], 160, "{status}");
     play(&world, &status).await;

@@ -11,6 +11,7 @@ use streamio_events::id::ProjectId;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::stream::StreamId;
 use streamio_events::video::{Phase, Video};
+use streamio_lambdas::pending_replication::PendingReplications as _;
 use streamio_lambdas::view_store::ViewStore as _;
 use streamio_local::s3::ListRequest;
 
@@ -48,6 +49,9 @@ pub(crate) async fn verdict_with(world: World, expected: Expected) {
     }
     the_feed_has_every_event_once(&world, &streams, &expected).await;
     assert_eq!(dead_letters(&world).await, expected.dead_letters, "dead letters\n{}", world.told());
+    world
+        .until("the edge lacks no key", async || world.cloud.views().pending(1).await.unwrap().is_empty())
+        .await;
     let dead: Vec<_> = world.cloud.bus().dead_letters();
     assert!(dead.is_empty(), "given up by the bus: {dead:?}");
     let mappings = world.cloud.mappings();
