@@ -4,8 +4,8 @@
 //! follows, appends the decision, launches workers ([`launcher`]) and removes what was deleted ([`cleanup`]). [`views`]
 //! *computes* things: the status view ([`view_store`]) and the [`directory`] of tenants; in the cloud [`projection`] does
 //! so for each commit, with its place in the project's feed ([`project_feed`]) and its [`usage`], [`replication`] brings the
-//! directory to the edge, and [`rebuild`] computes all of it anew from the whole log. [`uploads`] turns S3's notices into events, [`tasks`] turns the ends of workers into events, and [`sweep`]
-//! finds what is due although no event came.
+//! directory to the edge, and [`rebuild`] computes all of it anew from the whole log. [`uploads`] turns S3's notices into
+//! events, [`tasks`] turns the ends of workers into events, and [`sweep`] finds what is due although no event came.
 //!
 //! A record of the feed is only a hint: every handler reads the stream it is about, so duplicates and replays change
 //! nothing. Adapters live elsewhere: the one-machine platform brings its own, the cloud's come with the Lambda binaries.

@@ -38,7 +38,7 @@ pub struct Ports<'a> {
     pub tenants: &'a dyn TenantStore,
     /// Its copy at the edge.
     pub kv: &'a dyn KvNamespace,
-    /// What that lacks.
+    /// Whose keys that lacks.
     pub pending: &'a dyn PendingReplications,
 }
 

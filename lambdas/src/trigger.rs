@@ -7,6 +7,7 @@ pub mod ecs_task;
 pub mod function_url;
 pub mod kinesis;
 pub mod ledger_stream;
+mod ordered;
 pub mod s3;
 pub mod schedule;
 

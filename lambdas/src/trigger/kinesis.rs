@@ -6,35 +6,24 @@ use serde_json::Value;
 use streamio_events::fact::Fact;
 use streamio_events::timestamp::Timestamp;
 
-use super::{UnexpectedEvent, records, text};
+use super::UnexpectedEvent;
+use super::ordered::OrderedSource;
 use crate::AdapterError;
 use crate::batch::Record;
 
-const EXPECTED: &str = "batch of Kinesis";
+const SOURCE: OrderedSource = OrderedSource {
+    expected: "batch of Kinesis",
+    event_source: "aws:kinesis",
+    sequence: "/kinesis/sequenceNumber",
+};
 
 /// The facts of a batch, in the shard's order.
 pub fn read(event: Value) -> Result<Vec<Record<Fact>>, UnexpectedEvent> {
-    records(EXPECTED, event)?.into_iter().map(record).collect()
-}
-
-fn record(raw: Value) -> Result<Record<Fact>, UnexpectedEvent> {
-    let source = text(EXPECTED, &raw, "/eventSource")?;
-    if source != "aws:kinesis" {
-        return Err(UnexpectedEvent { expected: EXPECTED, found: format!("a record is of {source}") });
-    }
-    let sequence = text(EXPECTED, &raw, "/kinesis/sequenceNumber")?.to_owned();
-    // `{shard}:{sequence number}`: sequence numbers alone are a shard's own.
-    let id = text(EXPECTED, &raw, "/eventID")?.to_owned();
-    let payload = raw.to_string();
-    let (arrived_at, content) = match serde_json::from_value::<KinesisEventRecord>(raw) {
-        Ok(record) => {
-            let arrived_at = record.kinesis.approximate_arrival_timestamp.timestamp_millis();
-            let fact = Fact::from_json(&record.kinesis.data).map_err(AdapterError::from);
-            (Timestamp::from_unix_millis(arrived_at), fact)
-        }
-        Err(error) => (Timestamp::default(), Err(error.into())),
-    };
-    Ok(Record { sequence, id, arrived_at, payload, content })
+    SOURCE.read(event, |record: KinesisEventRecord| {
+        let arrived_at = record.kinesis.approximate_arrival_timestamp.timestamp_millis();
+        let fact = Fact::from_json(&record.kinesis.data).map_err(AdapterError::from);
+        (Timestamp::from_unix_millis(arrived_at), fact)
+    })
 }
 
 #[cfg(test)]

@@ -7,11 +7,16 @@ use streamio_events::commit::Commit;
 use streamio_events::dynamo::commit_from_item;
 use streamio_events::timestamp::Timestamp;
 
-use super::{UnexpectedEvent, records, text};
+use super::UnexpectedEvent;
+use super::ordered::OrderedSource;
 use crate::AdapterError;
 use crate::batch::Record;
 
-const EXPECTED: &str = "batch of a DynamoDB stream";
+const SOURCE: OrderedSource = OrderedSource {
+    expected: "batch of a DynamoDB stream",
+    event_source: "aws:dynamodb",
+    sequence: "/dynamodb/SequenceNumber",
+};
 
 /// The ledger was changed where it may only grow. Whoever did that has rights that nobody should have.
 #[derive(Debug, thiserror::Error)]
@@ -23,25 +28,10 @@ pub struct LedgerTampered {
 
 /// The commits of a batch, in the shard's order. A record of anything but a new item is poison.
 pub fn read(event: Value) -> Result<Vec<Record<Commit>>, UnexpectedEvent> {
-    records(EXPECTED, event)?.into_iter().map(record).collect()
-}
-
-fn record(raw: Value) -> Result<Record<Commit>, UnexpectedEvent> {
-    let source = text(EXPECTED, &raw, "/eventSource")?;
-    if source != "aws:dynamodb" {
-        return Err(UnexpectedEvent { expected: EXPECTED, found: format!("a record is of {source}") });
-    }
-    let sequence = text(EXPECTED, &raw, "/dynamodb/SequenceNumber")?.to_owned();
-    let id = text(EXPECTED, &raw, "/eventID")?.to_owned();
-    let payload = raw.to_string();
-    let (arrived_at, content) = match serde_json::from_value::<EventRecord>(raw) {
-        Ok(record) => {
-            let arrived_at = record.change.approximate_creation_date_time.timestamp_millis();
-            (Timestamp::from_unix_millis(arrived_at), commit(record))
-        }
-        Err(error) => (Timestamp::default(), Err(error.into())),
-    };
-    Ok(Record { sequence, id, arrived_at, payload, content })
+    SOURCE.read(event, |record: EventRecord| {
+        let arrived_at = record.change.approximate_creation_date_time.timestamp_millis();
+        (Timestamp::from_unix_millis(arrived_at), commit(record))
+    })
 }
 
 fn commit(record: EventRecord) -> Result<Commit, AdapterError> {
