@@ -23,6 +23,10 @@ const MOST_ERRORS: usize = 20;
 /// Longer names of fields are cut in the answer: shorter than an API key, should somebody send one as a name.
 const MOST_FIELD_CHARACTERS: usize = 40;
 
+/// A shorter text in the API key's header is no key, nor enough of one to be of use. Blotting it out would only garble
+/// what the answer says.
+const LEAST_SECRET_BYTES: usize = 16;
+
 /// A refusal.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -119,7 +123,7 @@ impl Problem {
 
     /// The answer. Wherever `secret` (the API key as it was sent) got into it by way of an echo, it is blotted out.
     #[cold]
-    pub(crate) fn into_response(self, request_id: &RequestId, secret: Option<&str>) -> Response<Bytes> {
+    pub(crate) fn into_response(mut self, request_id: &RequestId, secret: Option<&str>) -> Response<Bytes> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Body<'a> {
@@ -133,6 +137,13 @@ impl Problem {
             #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
             errors: &'a [FieldError],
         }
+        // In the texts, not in the JSON made of them: there a key is escaped, and may be a piece of the syntax.
+        if let Some(secret) = secret.filter(|secret| secret.len() >= LEAST_SECRET_BYTES) {
+            let told = self.errors.iter_mut().flat_map(|error| [&mut error.field, &mut error.detail]);
+            for text in told.chain([&mut self.detail]) {
+                *text = text.replace(secret, "[API key]");
+            }
+        }
         let body = Body {
             r#type: self.kind.uri(),
             title: self.kind.title(),
@@ -142,10 +153,7 @@ impl Problem {
             field: self.errors.first().map(|error| error.field.as_str()),
             errors: &self.errors,
         };
-        let mut json = serde_json::to_string(&body).expect("a problem is plain data with text keys");
-        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-            json = json.replace(secret, "[API key]");
-        }
+        let json = serde_json::to_string(&body).expect("a problem is plain data with text keys");
         let mut response = Response::new(Bytes::from(json));
         *response.status_mut() = self.kind.status();
         response.headers_mut().extend(self.headers);
@@ -157,6 +165,9 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
 
     fn id() -> RequestId {
@@ -173,7 +184,7 @@ mod tests {
             FieldError::new("filename", "is missing"),
             FieldError::new("size", "must be a whole number"),
         ];
-        let json: serde_json::Value =
+        let json: Value =
             serde_json::from_str(&body(Problem::fields(ProblemKind::InvalidBody, errors), None)).unwrap();
         insta::assert_json_snapshot!(json, @r#"
 {
@@ -208,11 +219,28 @@ mod tests {
 
     #[test]
     fn an_echoed_secret_is_blotted_out_and_a_cause_is_not_told() {
-        let problem = Problem::parameter("sio_x_secret", "is unknown");
-        assert!(!body(problem, Some("sio_x_secret")).contains("secret"));
+        let problem = Problem::parameter("sio_live_a_secret", "is unknown");
+        assert!(!body(problem, Some("sio_live_a_secret")).contains("secret"));
         let problem = Problem::unavailable("The store did not answer.", "password=hidden");
         assert_eq!(problem.cause().unwrap().to_string(), "password=hidden");
         assert!(!body(problem, None).contains("hidden"));
+    }
+
+    proptest! {
+        /// Whatever is sent as an API key, the answer is the same problem, and does not repeat it.
+        #[test]
+        fn a_key_of_any_shape_is_not_repeated_and_garbles_nothing(
+            secret in r#"[,:"{}\\a-z_]{1,3}|[!-~]{16,60}"#,
+            (before, after) in (".{0,20}", ".{0,20}"),
+        ) {
+            let texts = |secret: Option<&str>, echoed: &str| -> Value {
+                let echo = format!("{before}{echoed}{after}!");
+                let problem = Problem::at_field(ProblemKind::InvalidParameter, "key", format!("is not known: {echo}"));
+                serde_json::from_str(&body(problem, secret)).unwrap()
+            };
+            let echoed = if secret.len() < LEAST_SECRET_BYTES { &secret } else { "[API key]" };
+            prop_assert_eq!(texts(Some(&secret), &secret), texts(None, echoed));
+        }
     }
 
     #[test]
