@@ -275,10 +275,12 @@ mod tests {
     async fn a_node_that_is_missing_or_old_is_told() {
         let scratch = tempfile::tempdir().unwrap();
         let node = |text: &str| {
-            use std::os::unix::fs::PermissionsExt as _;
             let path = scratch.path().join("node");
-            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+            // Another process writes it: what this one had open for writing, a child that another test starts at that moment
+            // would hold open for a while, and until then nobody could run it.
+            let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 700 "$0""#;
+            let mut sh = std::process::Command::new("sh");
+            assert!(sh.args(["-c", write]).arg(&path).arg(text).status().unwrap().success());
             path
         };
         let config = |node: PathBuf| WorkerdConfig {

@@ -8,6 +8,9 @@ use futures::stream::FuturesUnordered;
 use reqwest::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use crate::clip;
@@ -154,10 +157,13 @@ fn kill(platform: &Platform, words: &str) {
 async fn a_request_in_flight_is_answered_before_the_platform_stops() {
     let mut platform = start("home").await;
     let (head, tail) = (r#"{"filename":"#, r#""clip.mp4"}"#);
-    // The second half comes when the platform has long been asked to stop.
+    let (taken, half_taken) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel::<()>();
+    // The second half comes when the platform is stopping.
     let body =
         futures::stream::iter([Ok::<_, std::io::Error>(head)]).chain(futures::stream::once(async move {
-            sleep(Duration::from_millis(1500)).await;
+            taken.send(()).unwrap();
+            may_go_on.await.map_err(std::io::Error::other)?;
             Ok(tail)
         }));
     let request = platform
@@ -168,8 +174,19 @@ async fn a_request_in_flight_is_answered_before_the_platform_stops() {
         .header("content-length", head.len() + tail.len())
         .body(reqwest::Body::wrap_stream(body));
     let answer = tokio::spawn(request.send());
-    sleep(Duration::from_millis(500)).await;
-    platform.stop().await;
+    half_taken.await.unwrap();
+    // It is on its way: the time that it takes to the Worker.
+    sleep(Duration::from_secs(1)).await;
+    // A connection that waits for its next request is closed as soon as none may begin any more.
+    let mut idle = TcpStream::connect(platform.api.strip_prefix("http://").unwrap()).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut bytes = [0; 4096];
+    assert!(idle.read(&mut bytes).await.unwrap() > 0);
+    let second_half = async {
+        while idle.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+        go_on.send(()).unwrap();
+    };
+    tokio::join!(platform.stop(), second_half);
     let answer = answer.await.unwrap().unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     let granted: Value = answer.json().await.unwrap();
@@ -181,9 +198,10 @@ async fn a_request_in_flight_is_answered_before_the_platform_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_at_once_may_be_the_first_of_a_key() {
-    let platform = start("home").await;
-    // The time that a new key takes to the Worker.
-    sleep(Duration::from_secs(2)).await;
+    let mut platform = start("home").await;
+    // A Worker that starts has every key before it is asked anything, and has used none.
+    platform.stop().await;
+    platform.restart().await;
     let requests = (0..40).map(|_| {
         let request =
             platform.http.get(format!("{}/videos", platform.api)).header("x-api-key", &platform.key);

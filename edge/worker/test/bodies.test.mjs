@@ -199,14 +199,15 @@ function chunked(platform, key, pieces) {
   });
 }
 
-/** A POST to /upload-url whose body goes on until there is an answer. */
+/**
+ * A POST to /upload-url whose body has one byte too many and no end. There is nothing more of it: a runtime that has answered
+ * may cut the connection of a client that still writes, before the client has read the answer.
+ */
 function endless(url, key) {
   return new Promise((resolve, reject) => {
     const headers = { "x-api-key": key, "content-type": "application/json", "transfer-encoding": "chunked" };
     const request = http.request(`${url}/upload-url`, { method: "POST", headers });
-    const writing = setInterval(() => request.write(" ".repeat(16 * 1024)), 10);
     const stopped = (settle) => (value) => {
-      clearInterval(writing);
       clearTimeout(limit);
       settle(value);
       request.destroy();
@@ -214,6 +215,8 @@ function endless(url, key) {
     const limit = setTimeout(() => stopped(reject)(new Error("no answer while the body went on")), 5_000);
     request.on("response", (response) => stopped(resolve)({ status: response.statusCode }));
     request.on("error", (error) => stopped(reject)(error));
+    for (let written = 0; written < LIMIT; written += LIMIT / 4) request.write(" ".repeat(LIMIT / 4));
+    request.write(" ");
   });
 }
 

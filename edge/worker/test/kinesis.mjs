@@ -33,6 +33,8 @@ export async function startKinesis(keys, streamName) {
     records: [],
     /** How many requests had each outcome. */
     had: Object.fromEntries(Object.keys(outcomes).map((name) => [name, 0])),
+    /** How many records these requests had, whatever became of them. */
+    asked: 0,
     /** Requests that were not as they must be, and why. */
     refusals: [],
     /** Every signature that was seen. */
@@ -56,9 +58,11 @@ export async function startKinesis(keys, streamName) {
       return json({ __type: "AccessDeniedException", message: reason }, 400, TYPE);
     }
     const outcome = kinesis.next.shift() ?? kinesis.always;
+    const { Records } = JSON.parse(request.body);
     kinesis.had[outcome] += 1;
+    kinesis.asked += Records.length;
     if (kinesis.delay > 0) await pause(kinesis.delay);
-    return outcomes[outcome](JSON.parse(request.body).Records, take);
+    return outcomes[outcome](Records, take);
   });
   return Object.assign(kinesis, { url: listener.url, faults: listener.faults, close: listener.close });
 }

@@ -91,12 +91,15 @@ test("a panic while a grant is on its way into the stream loses nothing", async 
   platform.kinesis.delay = 3_000;
   const granted = await Promise.all(Array.from({ length: 8 }, (_, index) => platform.upload(made.key, `film-${index}.mp4`)));
   await eventually("the consumer's request", () => platform.kinesis.had.accepted > 0);
+  // Mostly all of them: a grant that was slow is in a batch of its own, which the panic may not have met.
+  const underWay = platform.kinesis.asked;
   assertProblem(await panic(platform, "async"), 500, "internal-error");
   platform.kinesis.delay = 0;
+  const arrived = () => new Set(platform.kinesis.records.map(({ fact }) => fact.events[0].data.grantId));
   await eventually("a second delivery", () => platform.kinesis.had.accepted > 1, 15);
-  await eventually("every grant, in both deliveries", () => platform.kinesis.records.length >= 16, 15);
-  const arrived = new Set(platform.kinesis.records.map(({ fact }) => fact.events[0].data.grantId));
-  assert.deepEqual([...arrived].sort(), granted.map(({ json }) => json.grantId).sort());
+  await eventually("every grant", () => arrived().size >= granted.length, 15);
+  await eventually("those under way, once more", () => platform.kinesis.records.length >= granted.length + underWay, 15);
+  assert.deepEqual([...arrived()].sort(), granted.map(({ json }) => json.grantId).sort());
 });
 
 test("a panic while a grant waits for the queue does not lose what was acknowledged", async (t) => {

@@ -368,6 +368,8 @@ fn a_url_signed_for_anything_is_accepted_as_it_is_and_refused_with_any_one_chang
             request = request.header("content-type", content_type);
         }
         let signed = Signer::default().presign(&server.host(), request);
+        // Not by the SDK, which sends no key of white space.
+        let delete = Signer::default().presign(&server.host(), RawRequest::new("DELETE", path(RAW, &key)));
         let mut target = signed.target.clone().into_bytes();
         let place = place.index(target.len());
         let before = target[place];
@@ -381,7 +383,7 @@ fn a_url_signed_for_anything_is_accepted_as_it_is_and_refused_with_any_one_chang
             let leaked = server.exists(&key).await;
             let good = signed.send(server.address).await;
             let stored = server.exists(&key).await;
-            server.client.delete_object().bucket(RAW).key(&key).send().await.unwrap();
+            assert_eq!(delete.send(server.address).await.status, 204);
             (bad.status, good.status, (leaked, stored))
         });
         prop_assert!((400..500).contains(&bad), "{bad} for {}", tampered.target);

@@ -233,15 +233,17 @@ fn log_end(log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Platform, Video};
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
+    use std::process::Command;
 
     /// A program that behaves as `script` says, in place of `streamio`.
     fn program(folder: &std::path::Path, script: &str) -> PathBuf {
         let file = folder.join("streamio");
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        // Another process writes it: what this one had open for writing, a child that another test starts at that moment would
+        // hold open for a while, and until then nobody could run it.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
+        let status = Command::new("sh").args(["-c", write]).arg(&file).arg(script).status().unwrap();
+        assert!(status.success(), "{status}");
         file
     }
 

@@ -38,6 +38,9 @@ async fn main() -> Result<(), Error> {
     if let Ok(reason) = std::env::var("FAIL_AT_START") {
         return Err(reason.into());
     }
+    if std::env::var_os("IDLE_AT_START").is_some() {
+        std::future::pending::<()>().await;
+    }
     lambda_runtime::run(service_fn(act)).await
 }
 

@@ -80,8 +80,9 @@ impl World {
 
     async fn running(&self) {
         self.ecs.tasks_when(|tasks| tasks.iter().all(|task| task.status == Status::Running)).await;
-        // From then on its traps are set.
-        while !self.file("ready").exists() {
+        // From then on its traps are set. Each task writes a line.
+        let ready = || std::fs::read_to_string(self.file("ready")).unwrap_or_default().lines().count();
+        while ready() < self.ecs.tasks().len() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -102,7 +103,7 @@ impl World {
 }
 
 /// Writes a line into `lines`, then runs until it is told to stop.
-const PATIENT: &str = r#"echo "$STREAMIO_JOB" >> "$FOLDER/lines"; trap 'exit 4' TERM; touch "$FOLDER/ready"; while :; do sleep 0.02; done"#;
+const PATIENT: &str = r#"echo "$STREAMIO_JOB" >> "$FOLDER/lines"; trap 'exit 4' TERM; echo >> "$FOLDER/ready"; while :; do sleep 0.02; done"#;
 
 #[tokio::test]
 async fn a_task_runs_with_its_environment_and_its_end_is_told() {
@@ -217,7 +218,7 @@ async fn an_interruption_of_spot_is_told_before_the_task_ends_by_itself() {
 
 #[tokio::test]
 async fn who_does_not_end_when_asked_is_killed_with_all_that_it_has_started() {
-    let script = r#"trap '' TERM; sleep 100 & echo $! > "$FOLDER/child"; touch "$FOLDER/ready"; while :; do sleep 100; done"#;
+    let script = r#"trap '' TERM; sleep 100 & echo $! > "$FOLDER/child"; echo >> "$FOLDER/ready"; while :; do sleep 100; done"#;
     let world = World::start(script).await;
     let arn = world.ran("token", "job").await;
     world.running().await;
@@ -238,7 +239,7 @@ async fn gone(world: &World) {
 
 #[tokio::test]
 async fn a_killed_task_ends_as_by_signal_9() {
-    let script = r#"sleep 100 & echo $! > "$FOLDER/child"; touch "$FOLDER/ready"; wait"#;
+    let script = r#"sleep 100 & echo $! > "$FOLDER/child"; echo >> "$FOLDER/ready"; wait"#;
     let world = World::start(script).await;
     let arn = world.ran("token", "job").await;
     world.running().await;
@@ -254,7 +255,7 @@ async fn a_killed_task_ends_as_by_signal_9() {
 
 #[tokio::test]
 async fn a_frozen_task_does_nothing_until_it_goes_on() {
-    let script = r#"touch "$FOLDER/ready"; while [ ! -e "$FOLDER/go" ]; do sleep 0.01; done; touch "$FOLDER/gone"; exit 0"#;
+    let script = r#"echo >> "$FOLDER/ready"; while [ ! -e "$FOLDER/go" ]; do sleep 0.01; done; touch "$FOLDER/gone"; exit 0"#;
     let world = World::start(script).await;
     let arn = world.ran("token", "job").await;
     world.running().await;

@@ -84,10 +84,11 @@ async fn what_the_service_could_not_invoke_uses_up_no_retry_but_time() {
     }
     assert_eq!(queue.dead_letters(), []);
 
-    let maximum_event_age = Duration::from_millis(700);
+    let maximum_event_age = Duration::from_secs(2);
     let config = AsyncConfig { maximum_event_age, ..AsyncConfig::quick() };
     let (queue, millis) = send(config, (0..1000).map(|_| throttled())).await;
-    assert!(*millis.last().unwrap() <= 700, "{millis:?}");
-    assert!(millis.len() > 5, "{millis:?}");
+    // After waits of 1 to 256 ms and then of 300 ms, the 14th try comes after 1711 ms, and another would be too late. What
+    // comes late by itself leaves time for fewer.
+    assert!((6..=14).contains(&millis.len()), "{millis:?}");
     assert_eq!(queue.dead_letters()[0].condition, EndCondition::EventAgeExceeded);
 }
