@@ -75,32 +75,30 @@ impl ProjectionError {
 
 /// Projects `commit`, which is in the log. `now` is the clock at this very call, see [`FeedWriter::project`].
 ///
-/// The feed shows also what cannot be understood, so it comes first. That a stream is quarantined is no reason to
-/// quarantine it again: of a commit that says nothing else, the part that fails for good is passed over.
+/// Each part is for itself: the feed shows also what cannot be understood, and a feed that is written too fast to be
+/// written keeps no key from being revoked. Of a failure that may pass and one that does not, the first is answered, so
+/// that nothing is given up that could still be done.
 pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
-    match ports.feed.project(commit, now).await.map_err(ProjectionError::from) {
-        // It has no place before what is damaged has one; to say so again helps nobody, and would never end.
-        Err(error) if !error.is_retryable() && tells_of_quarantine_only(commit) => return Ok(()),
-        fed => fed?,
-    };
-    let computed = match &commit.stream {
+    let (fed, computed) = futures::join!(ports.feed.project(commit, now), compute(ports, commit));
+    // To say once more that a stream is quarantined helps nobody, and would never end.
+    let is_told = tells_of_quarantine_only(commit);
+    let errors = [computed.err(), fed.err().map(ProjectionError::from)].into_iter().flatten();
+    let first =
+        errors.filter(|error| error.is_retryable() || !is_told).min_by_key(|error| !error.is_retryable());
+    first.map_or(Ok(()), Err)
+}
+
+async fn compute(ports: Ports<'_>, commit: &Commit) -> Result<(), ProjectionError> {
+    match &commit.stream {
         StreamId::Video(project_id, video_id) => {
-            views::refresh(ports.log, ports.store, ports.policy, project_id, video_id)
-                .await
-                .map(drop)
-                .map_err(ProjectionError::from)
+            views::refresh(ports.log, ports.store, ports.policy, project_id, video_id).await?;
         }
         // It says nothing of keys.
-        StreamId::Project(_) if tells_of_quarantine_only(commit) => Ok(()),
-        StreamId::Project(project_id) => {
-            replicate(ports.replication(), project_id).await.map_err(ProjectionError::from)
-        }
-        StreamId::Grants { .. } => Ok(()),
-    };
-    match computed {
-        Err(error) if !error.is_retryable() && tells_of_quarantine_only(commit) => Ok(()),
-        computed => computed,
+        StreamId::Project(_) if tells_of_quarantine_only(commit) => {}
+        StreamId::Project(project_id) => replicate(ports.replication(), project_id).await?,
+        StreamId::Grants { .. } => {}
     }
+    Ok(())
 }
 
 fn tells_of_quarantine_only(commit: &Commit) -> bool {

@@ -52,6 +52,14 @@ impl Handler for Commits<'_> {
     }
 
     async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ProjectionError) {
+        // What a project says of its keys must come to the edge, also when nobody tells of it any more. One that cannot be
+        // understood has nothing to bring until it can, and then comes with a rebuild.
+        if let StreamId::Project(project_id) = stream
+            && error.is_retryable()
+            && let Err(error) = self.ports.pending.note(project_id, commit.last()).await
+        {
+            tracing::error!(project.id = %project_id, error = quarantine::chain(&error), "a project's keys may never come to the edge");
+        }
         quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
     }
 }

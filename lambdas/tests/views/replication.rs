@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use proptest::prelude::*;
 use streamio_events::api_key::{ApiKey, KeyHash};
+use streamio_events::commit::Commit;
 use streamio_events::event::{
     EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, Scope,
 };
@@ -16,11 +17,14 @@ use streamio_events::log::EventLogExt as _;
 use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::aws::views::DynamoViews;
+use streamio_lambdas::batch::{Batch, Patience, Record};
 use streamio_lambdas::directory::tenants_of;
 use streamio_lambdas::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_lambdas::pending_replication::PendingReplications as _;
-use streamio_lambdas::projection::{self, project};
+use streamio_lambdas::project_feed::{FeedWriteError, FeedWriter};
+use streamio_lambdas::projection::{self, project, project_batch};
 use streamio_lambdas::replication::{Brought, Ports, bring_pending, replicate};
 
 use crate::bed::DynamoBed;
@@ -90,6 +94,53 @@ async fn what_the_edge_does_not_take_holds_up_nothing_and_is_brought_later() {
     assert_eq!(kv.all(), folded(&bed, &project_id).await);
     let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
     assert_eq!(told, Brought::default());
+}
+
+/// A feed that is written too fast to be written.
+struct ThrottledFeed;
+
+#[async_trait]
+impl FeedWriter for ThrottledFeed {
+    async fn project(&self, _: &Commit, _: Timestamp) -> Result<bool, FeedWriteError> {
+        Err(FeedWriteError::Unavailable("throttled".into()))
+    }
+}
+
+/// Whoever floods the feed, with a key that leaked, must not keep that key from being revoked; and when the commit that
+/// revokes it is given up at last, the sweep still knows of it.
+#[tokio::test]
+async fn a_feed_that_takes_nothing_keeps_no_key_alive() {
+    let bed = DynamoBed::new();
+    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
+    let project_id = happens(&bed, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
+    replicate(ports(&bed, &views, &kv), &project_id).await.unwrap();
+    let stream = StreamId::Project(project_id.clone());
+    let commit = append(&bed.log, &stream, "b", start(), vec![revoked(1)]).await;
+    let of_commit = projection::Ports {
+        log: &bed.log,
+        policy: &policy,
+        store: &views,
+        feed: &ThrottledFeed,
+        tenants: &views,
+        kv: &kv,
+        pending: &views,
+    };
+    assert!(project(of_commit, &commit, start()).await.unwrap_err().is_retryable());
+    assert_eq!(kv.all(), folded(&bed, &project_id).await);
+
+    let record = Record {
+        sequence: "1".to_owned(),
+        id: "event-1".to_owned(),
+        arrived_at: start(),
+        payload: serde_json::to_string(&commit).unwrap(),
+        content: Ok(commit),
+    };
+    let patience = Patience::of_age(Duration::from_mins(10));
+    let batch = Batch { function: "views", dead_letters: &views, patience: &patience };
+    let late = || start().plus(Duration::from_mins(11));
+    let report = project_batch(batch, of_commit, &[record], &late).await;
+    assert_eq!((report.handled, report.dead_lettered), (0, 1));
+    assert_eq!(views.pending(9).await.unwrap(), [project_id]);
 }
 
 /// Whoever has brought an older state must not strike off a newer one.
