@@ -264,9 +264,14 @@ impl HomeRegion {
         video.status().ok_or(HomeRegionError::NotFound)
     }
 
-    /// Takes `fact` into the log, once.
-    pub async fn record(&self, stream: &StreamId, fact: &NewCommit) -> Result<Recorded, HomeRegionError> {
-        let taken = self.intake.take_in(stream, &[fact]).await;
+    /// Takes `fact` into the log at `now`, once.
+    pub async fn record(
+        &self,
+        stream: &StreamId,
+        fact: &NewCommit,
+        now: Timestamp,
+    ) -> Result<Recorded, HomeRegionError> {
+        let taken = self.intake.take_in(stream, &[fact], now).await;
         if let Some(error) = taken.failure {
             return Err(error.into());
         }

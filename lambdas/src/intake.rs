@@ -3,12 +3,16 @@
 //! The road brings a fact at least once, and after an outage many facts of one stream together. They are put into as few
 //! commits as hold them, because an append costs by the commit: a fact that comes alone is a commit with the fact's own id;
 //! several are one commit whose events each say which fact stated them ([`RecordedEvent::fact`]). The id of a merged commit
-//! follows from its facts, and so does all else in it.
+//! follows from its facts, and so do its events.
 //!
 //! A fact is known when its id is that of a commit or of a merged fact of its stream. The log itself knows only the ids of
 //! commits, so what is appended here is a decision: it is made on what the stream holds up to some version, and appended only
 //! if the stream is still at that version. Everybody who records facts does it in this way; somebody who appended with
-//! [`Expected::Any`] could append a fact that has just been merged.
+//! [`Expected::Any`] could append a fact that has just been merged. A worker that is not heard does so all the same: its
+//! progress may then be told twice, which says nothing new.
+//!
+//! A fact is recorded when it comes here, however long it was under way: what was known at a time that is past, and a
+//! day's usage, do not change afterwards. When it happened, its events say.
 //!
 //! What a stream holds is remembered for as many streams as a bounded memory takes. A stream only grows, so what is
 //! remembered is never wrong, only behind, and the log's conflict says so.
@@ -96,13 +100,13 @@ impl Intake {
         Self { log, memory: Memory::default() }
     }
 
-    /// Takes in facts of `stream`, in their order. Those of one stream that come to one intake at the same time wait for
-    /// each other.
-    pub async fn take_in(&self, stream: &StreamId, facts: &[&NewCommit]) -> TakenIn {
+    /// Takes in facts of `stream` at `now`, in their order. Those of one stream that come to one intake at the same time wait
+    /// for each other.
+    pub async fn take_in(&self, stream: &StreamId, facts: &[&NewCommit], now: Timestamp) -> TakenIn {
         let mut taken = Vec::with_capacity(facts.len());
         let known = self.memory.of(stream);
         let mut known = known.lock().await;
-        let failure = self.take_in_order(stream, facts, &mut known, &mut taken).await.err();
+        let failure = self.take_in_order(stream, facts, now, &mut known, &mut taken).await.err();
         self.memory.weigh(stream, known.weight());
         TakenIn { taken, failure }
     }
@@ -111,6 +115,7 @@ impl Intake {
         &self,
         stream: &StreamId,
         facts: &[&NewCommit],
+        now: Timestamp,
         known: &mut Known,
         taken: &mut Vec<Taken>,
     ) -> Result<(), TakeInError> {
@@ -127,7 +132,8 @@ impl Intake {
                 return Ok(());
             }
             let (new, outcomes) = first_commit(rest, known, room);
-            let commit = merged(stream, &new);
+            // What a stream tells is told in the order of its commits, also when clocks are not of one mind.
+            let commit = NewCommit { recorded_at: now.max(known.recorded_at()), ..merged(stream, &new) };
             match self.log.append(stream, Expected::Exactly(known.version()), commit).await {
                 Ok(appended) if !appended.repeated => {
                     known.learn(&appended.commit);
@@ -240,7 +246,7 @@ impl Handler for Facts<'_> {
 
     async fn handle(&self, stream: &StreamId, facts: &[&Fact]) -> Progress<TakeInError> {
         let commits: Vec<&NewCommit> = facts.iter().map(|fact| fact.commit()).collect();
-        let TakenIn { taken, failure } = self.intake.take_in(stream, &commits).await;
+        let TakenIn { taken, failure } = self.intake.take_in(stream, &commits, self.now).await;
         Progress { handled: taken.len(), failure }
     }
 

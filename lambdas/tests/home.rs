@@ -123,15 +123,23 @@ impl World {
 
     /// Answers a call in the request that the function is invoked with.
     async fn call(&self, call: Value) -> (u16, Value) {
+        self.call_at(call, at(1000)).await
+    }
+
+    async fn call_at(&self, call: Value, now: Timestamp) -> (u16, Value) {
         let mut request: Value = serde_json::from_str(include_str!("payloads/function_url.json")).unwrap();
         request["body"] = json!(call.to_string());
-        let reply = function_url::answer(&self.region, request, at(1000)).await.unwrap();
+        let reply = function_url::answer(&self.region, request, now).await.unwrap();
         (reply.status, serde_json::from_str(&reply.json).unwrap())
     }
 
     /// The answer to a call that is done, by its name on the wire.
     async fn ok(&self, name: &str, call: Value) -> Value {
-        let (status, mut reply) = self.call(call).await;
+        self.ok_at(name, call, at(1000)).await
+    }
+
+    async fn ok_at(&self, name: &str, call: Value, now: Timestamp) -> Value {
+        let (status, mut reply) = self.call_at(call, now).await;
         assert_eq!(status, 200, "{reply}");
         let answer = reply["ok"].as_object_mut().unwrap_or_else(|| panic!("{name} failed"));
         assert_eq!(answer.len(), 1);
@@ -144,7 +152,9 @@ impl World {
     }
 
     async fn record(&self, fact: &Fact) -> Value {
-        self.ok("recorded", json!({ "call": "record", "fact": fact })).await
+        // It comes at once.
+        let now = fact.commit().recorded_at;
+        self.ok_at("recorded", json!({ "call": "record", "fact": fact }), now).await
     }
 
     async fn commits(&self, name: &str) -> usize {
@@ -261,7 +271,7 @@ async fn a_fact_is_recorded_once_whoever_brought_it_first() {
     // The road brings the other two, merged by another function; the home region's memory is behind.
     let other = Intake::new(Arc::<FaultyLog<DynamoLog>>::clone(&world.log));
     let merged: Vec<&NewCommit> = facts[1..].iter().map(Fact::commit).collect();
-    assert!(other.take_in(&stream_of("film.mp4"), &merged).await.failure.is_none());
+    assert!(other.take_in(&stream_of("film.mp4"), &merged, at(9)).await.failure.is_none());
     for fact in &facts[1..] {
         let event = serde_json::to_value(&fact.commit().events[0]).unwrap();
         assert_eq!(world.record(fact).await, event, "as it was stated, not as it was merged");

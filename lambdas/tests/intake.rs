@@ -254,7 +254,7 @@ proptest! {
 
 fn take_in(intake: &Intake, facts: &[Fact]) -> (Vec<Taken>, Option<TakeInError>) {
     let commits: Vec<&NewCommit> = facts.iter().map(Fact::commit).collect();
-    let taken = block_on(intake.take_in(facts[0].stream(), &commits));
+    let taken = block_on(intake.take_in(facts[0].stream(), &commits, at(100)));
     (taken.taken, taken.failure)
 }
 
@@ -272,12 +272,27 @@ fn a_fact_alone_is_a_plain_commit_and_several_are_one() {
     let commits = commits(&log);
     let [plain, merged] = &commits[..] else { panic!("{commits:?}") };
     assert_eq!((&plain.id, &plain.events), (&facts[0].commit().id, &facts[0].commit().events));
-    assert_eq!(merged.recorded_at, facts[3].commit().recorded_at);
+    assert_eq!((plain.recorded_at, merged.recorded_at), (at(100), at(100)), "when they came to the log");
     for (event, fact) in merged.events.iter().zip(&facts[1..]) {
         assert_eq!(event.fact.as_ref(), Some(&fact.commit().id));
     }
     let found = block_on(log.find(&stream(0), &facts[2].commit().id)).unwrap();
     assert_eq!(found.as_ref(), Some(merged));
+}
+
+/// Whoever asks what was known at a time that is past gets the same answer for ever.
+#[test]
+fn a_fact_that_was_long_under_way_is_recorded_when_it_comes_and_after_what_is_there() {
+    let log = MemoryLog::new();
+    let intake = Intake::new(Arc::new(log.clone()));
+    let facts: Vec<Fact> = (0..2).map(|name| fact(0, name, 1, 0)).collect();
+    for (fact, now) in [(&facts[0], 200), (&facts[1], 150)] {
+        let taken = block_on(intake.take_in(fact.stream(), &[fact.commit()], at(now)));
+        assert_eq!(taken.taken, [Taken::New]);
+    }
+    let recorded: Vec<Timestamp> = commits(&log).iter().map(|commit| commit.recorded_at).collect();
+    assert_eq!(recorded, [at(200), at(200)]);
+    assert_eq!(commits(&log)[0].events[0].at, facts[0].commit().events[0].at, "it happened when it happened");
 }
 
 #[test]

@@ -21,8 +21,11 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 use streamio_edge::kinesis::TARGET;
+use streamio_events::commit::NewCommit;
 use streamio_events::fact::Fact;
 use streamio_events::log::{EventLog, Expected};
+
+use crate::clock;
 
 use self::protocol::{PutRecord, PutRecords, Refused, Taken};
 
@@ -88,6 +91,8 @@ impl Intake {
     async fn append(&self, record: &PutRecord) -> Result<(), Box<dyn Error + Send + Sync>> {
         let data = BASE64.decode(record.data.as_bytes())?;
         let (stream, commit) = Fact::from_json(&data)?.into_parts();
+        // However long it was under way.
+        let commit = NewCommit { recorded_at: clock::now(), ..commit };
         self.log.append(&stream, Expected::Any, commit).await?;
         Ok(())
     }

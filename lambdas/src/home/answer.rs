@@ -60,7 +60,7 @@ impl HomeRegion {
                 self.reprocess_video(project_id, video_id, commit_id, now).await.map(HomeAnswer::Command)
             }
             HomeCall::Record { fact } => {
-                let recorded = self.record(fact.stream(), fact.commit()).await?;
+                let recorded = self.record(fact.stream(), fact.commit(), now).await?;
                 Ok(HomeAnswer::Recorded(match recorded {
                     Recorded::New => None,
                     Recorded::Repeated(event) => Some(event),

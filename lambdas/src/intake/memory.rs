@@ -8,6 +8,7 @@ use lru::LruCache;
 use streamio_events::commit::Commit;
 use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
 
 /// The most streams and ids together: at about 100 bytes each some 13 MB.
 const MOST: usize = 1 << 17;
@@ -16,6 +17,7 @@ const MOST: usize = 1 << 17;
 #[derive(Default)]
 pub(super) struct Known {
     version: u64,
+    recorded_at: Timestamp,
     ids: HashSet<CommitId>,
     read: bool,
 }
@@ -24,6 +26,11 @@ impl Known {
     /// The version of the last event that is known.
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// When the last event that is known was recorded.
+    pub(super) fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
     }
 
     /// Whether the stream was ever read to its end.
@@ -44,6 +51,7 @@ impl Known {
     pub(super) fn learn(&mut self, commit: &Commit) {
         self.ids.extend(commit.ids().cloned());
         self.version = commit.last();
+        self.recorded_at = commit.recorded_at;
     }
 
     pub(super) fn weight(&self) -> usize {

@@ -57,7 +57,9 @@ impl Directory for AtHome {
 #[async_trait]
 impl Journal for AtHome {
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
-        match self.0.record(stream, &commit).await.map_err(|error| JournalError(error.into()))? {
+        // On one machine what is stated is recorded at once.
+        let now = commit.recorded_at;
+        match self.0.record(stream, &commit, now).await.map_err(|error| JournalError(error.into()))? {
             home::Recorded::New => Ok(Recorded::New),
             home::Recorded::Repeated(event) => Ok(Recorded::Repeated(event)),
         }
