@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use streamio_events::commit::NewCommit;
 use streamio_events::event::ProcessingProgressed;
+use streamio_events::fact::Fact;
 use streamio_events::id::CommitId;
+use streamio_events::intake::Intake;
 use streamio_events::job::Job;
 use streamio_events::log::{AppendError, EventLog, Expected};
 use streamio_events::media::{MediaSource, Outputs, VideoError};
@@ -17,6 +19,7 @@ use streamio_events::video::{Phase, Video, VideoStoreError, catch_up, decide_and
 #[derive(Clone)]
 pub struct Attempt {
     log: Arc<dyn EventLog>,
+    intake: Option<Arc<dyn Intake>>,
     job: Job,
     task: String,
     now: fn() -> Timestamp,
@@ -38,9 +41,16 @@ const TRIES: u32 = 7;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 impl Attempt {
-    /// The attempt of `job`, worked on by `task`.
-    pub fn new(log: Arc<dyn EventLog>, job: Job, task: String, now: fn() -> Timestamp) -> Self {
-        Self { log, job, task, now }
+    /// The attempt of `job`, worked on by `task`. Decisions go to `log`, and so do facts without an
+    /// `intake`.
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        intake: Option<Arc<dyn Intake>>,
+        job: Job,
+        task: String,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        Self { log, intake, job, task, now }
     }
 
     /// Its job.
@@ -107,15 +117,39 @@ impl Attempt {
         Ok(current && video.worker() == Some(&self.task))
     }
 
-    /// States that the worker is alive and how far it is. `number` tells this statement from all others of the worker.
+    /// States that the worker is alive and how far it is. `number` tells this statement from all others of the worker. What
+    /// the intake does not take is told the log itself, lest a worker lose its attempt because it was not heard; when only
+    /// the intake's answer was lost, the log may come to have the statement twice, which says nothing new.
     pub async fn progressed(&self, percent: u8, number: u64) -> Result<(), AppendError> {
+        if let Some(intake) = &self.intake {
+            let fact = Fact::new(self.job.stream(), self.progress(percent, number));
+            let fact = fact.expect("a percentage is a small event of a video");
+            let Err(error) = intake.put(vec![fact]).await else { return Ok(()) };
+            tracing::warn!(error = &error as &dyn std::error::Error, "the log itself is told of progress");
+        }
+        self.progressed_aloud(percent, number).await
+    }
+
+    /// The same, to the log itself: for a worker that the log has not heard of for long, although it speaks.
+    pub async fn progressed_aloud(&self, percent: u8, number: u64) -> Result<(), AppendError> {
+        self.log.append(&self.job.stream(), Expected::Any, self.progress(percent, number)).await?;
+        Ok(())
+    }
+
+    /// For how long the log, of which `video` is the latest that this worker has read, has not heard of it.
+    pub fn unheard_for(&self, video: &Video) -> Option<Duration> {
+        match &video.phase {
+            Phase::Started { heard_at, .. } => Some((self.now)().since(*heard_at)),
+            _ => None,
+        }
+    }
+
+    fn progress(&self, percent: u8, number: u64) -> NewCommit {
         let Job { generation, attempt, .. } = self.job;
         let cause =
             ["progress", &self.task, &generation.to_string(), &attempt.to_string(), &number.to_string()];
         let event = ProcessingProgressed { generation, attempt, percent };
-        let commit = NewCommit::new(CommitId::derived_from(&cause), (self.now)(), [event.into()]);
-        self.log.append(&self.job.stream(), Expected::Any, commit).await?;
-        Ok(())
+        NewCommit::new(CommitId::derived_from(&cause), (self.now)(), [event.into()])
     }
 
     async fn decide<R: Send>(

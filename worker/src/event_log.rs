@@ -1,13 +1,20 @@
-//! The event log that the environment names.
+//! The event log that the environment names, and the intake before it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use streamio_events::dynamo::{DynamoLog, patient};
+use streamio_events::dynamo::{self, DynamoLog};
+use streamio_events::intake::Intake;
+use streamio_events::kinesis::{self, KinesisIntake};
 use streamio_events::log::EventLog;
 use streamio_events::sqlite::SqliteLog;
 
-use crate::settings::LogPlace;
+use crate::settings::{IntakePlace, LogPlace};
+
+/// How long Kinesis is tried before the log itself is told: a small part of the time after which a silent worker counts as
+/// lost.
+const INTAKE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the log at `place`. A table of DynamoDB is not asked for anything before its first use; its region, endpoint and
 /// credentials are those that the SDK finds: in a task of ECS those of the task's role.
@@ -18,9 +25,18 @@ pub(crate) async fn open(
         LogPlace::Sqlite(path) => Ok(Arc::new(SqliteLog::open(path)?)),
         LogPlace::Dynamo { table } => {
             let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
-            let config = patient(aws_sdk_dynamodb::config::Builder::from(&sdk)).build();
+            let config = dynamo::patient(aws_sdk_dynamodb::config::Builder::from(&sdk)).build();
             let client = aws_sdk_dynamodb::Client::from_conf(config);
             Ok(Arc::new(DynamoLog::new(client, table)))
         }
     }
+}
+
+/// Opens the intake at `place`, which is not asked for anything before its first use either.
+pub(crate) async fn open_intake(place: &IntakePlace) -> Arc<dyn Intake> {
+    let IntakePlace::Kinesis { stream_name } = place;
+    let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let config = kinesis::patient(aws_sdk_kinesis::config::Builder::from(&sdk)).build();
+    let client = aws_sdk_kinesis::Client::from_conf(config);
+    Arc::new(KinesisIntake::new(client, stream_name).with_patience(INTAKE_PATIENCE))
 }

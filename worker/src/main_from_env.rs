@@ -70,8 +70,13 @@ async fn run(settings: Settings) -> Exit {
             return Exit::Misconfigured;
         }
     };
+    let intake = match &settings.intake {
+        Some(place) => Some(event_log::open_intake(place).await),
+        None => None,
+    };
     let worker = Worker {
         log,
+        intake,
         storage: Arc::new(S3Storage::connect(&settings.s3).await),
         job: settings.job,
         task: task_name::of(&settings.task).await,

@@ -13,6 +13,8 @@ pub struct Settings {
     pub job: Job,
     /// The event log: `sqlite:/path/to/log.db` or `dynamodb:table`. `STREAMIO_LOG`.
     pub log: LogPlace,
+    /// Where progress is stated: `kinesis:stream`; without it, the event log. `STREAMIO_INTAKE`.
+    pub intake: Option<IntakePlace>,
     /// Object storage.
     pub s3: S3Settings,
     /// A directory for files on their way to storage. `STREAMIO_SCRATCH`.
@@ -36,6 +38,16 @@ pub enum LogPlace {
     Dynamo {
         /// The table's name.
         table: String,
+    },
+}
+
+/// Where facts are handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntakePlace {
+    /// A stream of Kinesis, which is asked as a table of DynamoDB is.
+    Kinesis {
+        /// The stream's name.
+        stream_name: String,
     },
 }
 
@@ -124,6 +136,8 @@ impl Settings {
 
         let job = job.and_then(|job| checked(&mut problems, "STREAMIO_JOB", serde_json::from_str(&job)));
         let log = log.and_then(|log| checked(&mut problems, "STREAMIO_LOG", LogPlace::parse(&log)));
+        let intake = given("STREAMIO_INTAKE")
+            .and_then(|text| checked(&mut problems, "STREAMIO_INTAKE", IntakePlace::parse(&text)));
         let credentials = credentials(&given, &mut problems);
         let endpoint = given("STREAMIO_S3_ENDPOINT")
             .and_then(|text| checked(&mut problems, "STREAMIO_S3_ENDPOINT", Url::parse(&text)));
@@ -139,6 +153,7 @@ impl Settings {
             (Some(job), Some(log), Some(scratch), Some(region)) if problems.is_empty() => Ok(Self {
                 job,
                 log,
+                intake,
                 s3: S3Settings {
                     endpoint,
                     region,
@@ -187,6 +202,15 @@ impl LogPlace {
     }
 }
 
+impl IntakePlace {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.split_once(':') {
+            Some(("kinesis", name)) if !name.is_empty() => Ok(Self::Kinesis { stream_name: name.to_owned() }),
+            _ => Err("it is not of the form kinesis:stream"),
+        }
+    }
+}
+
 fn checked<T, E: fmt::Display>(problems: &mut Vec<String>, name: &str, result: Result<T, E>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -225,6 +249,7 @@ mod tests {
         match name {
             "STREAMIO_JOB" | "STREAMIO_SCRATCH" => complete(name),
             "STREAMIO_LOG" => Some("dynamodb:streamio-ledger".to_owned()),
+            "STREAMIO_INTAKE" => Some("kinesis:streamio-facts".to_owned()),
             "AWS_REGION" => Some("eu-central-1".to_owned()),
             "ECS_CONTAINER_METADATA_URI_V4" => Some("http://169.254.170.2/v4/c13b4cb4-1234".to_owned()),
             _ => None,
@@ -239,6 +264,7 @@ mod tests {
     fn a_complete_environment_is_read_and_its_secrets_are_not_printed() {
         let settings = Settings::read(complete).unwrap();
         assert_eq!(settings.log, LogPlace::Sqlite(PathBuf::from("/data/log.db")));
+        assert_eq!(settings.intake, None);
         assert_eq!(settings.task, TaskName::MadeUp);
         assert!(settings.s3.path_style && !settings.parent_pipe && settings.s3.credentials.is_some());
         let printed = format!("{settings:?}");
@@ -249,6 +275,7 @@ mod tests {
     fn in_a_task_of_ecs_little_has_to_be_said() {
         let settings = Settings::read(on_ecs).unwrap();
         assert_eq!(settings.log, LogPlace::Dynamo { table: "streamio-ledger".to_owned() });
+        assert_eq!(settings.intake, Some(IntakePlace::Kinesis { stream_name: "streamio-facts".to_owned() }));
         assert_eq!(settings.s3.region, "eu-central-1");
         assert!(settings.s3.credentials.is_none() && settings.s3.endpoint.is_none());
         let TaskName::OfEcs(metadata) = settings.task else { panic!("{:?}", settings.task) };
@@ -280,11 +307,12 @@ mod tests {
         let malformed = |name: &str| match name {
             "STREAMIO_JOB" => Some("{}".into()),
             "STREAMIO_LOG" => Some("postgres:x".into()),
+            "STREAMIO_INTAKE" => Some("kinesis:".into()),
             "STREAMIO_S3_ENDPOINT" => Some("nowhere".into()),
             "ECS_CONTAINER_METADATA_URI_V4" => Some("/v4".into()),
             name => complete(name),
         };
-        assert_eq!(problems(malformed).len(), 4);
+        assert_eq!(problems(malformed).len(), 5);
         for log in ["sqlite:", "dynamodb:", "log.db"] {
             let problems = problems(|name| match name {
                 "STREAMIO_LOG" => Some(log.to_owned()),

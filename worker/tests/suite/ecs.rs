@@ -1,19 +1,23 @@
-//! The worker as a task of ECS: its log is a table, its name and its credentials are what the task's endpoints tell.
+//! The worker as a task of ECS: its log is a table, its progress goes to a stream of Kinesis, its name and its credentials
+//! are what the task's endpoints tell.
 
 use std::process::Stdio;
 
+use aws_sdk_kinesis::types::ShardIteratorType;
 use streamio_events::dynamo::{DynamoLog, ledger_table};
-use streamio_events::emulators::LocalDynamo;
+use streamio_events::emulators::{LocalDynamo, LocalKinesis};
 use streamio_events::event::EventBody;
+use streamio_events::fact::Fact;
 use streamio_events::log::EventLogExt;
 use streamio_events::video::{Phase, load};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use super::clip::picture;
 use super::platform::PROCESSED;
 use super::player;
-use super::program::{dispatched, short};
+use super::program::dispatched;
 use super::s3_server::S3Server;
 
 const TASK: &str = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb40f1f4fe4a2971f76ae5a47ad";
@@ -64,21 +68,26 @@ impl Drop for Endpoints {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_of_ecs_publishes_under_its_own_arn_with_its_roles_credentials() {
-    let (dynamo, s3, endpoints) =
-        (LocalDynamo::start().unwrap(), S3Server::start().await, Endpoints::start().await);
+    let (dynamo, kinesis) = (LocalDynamo::start().unwrap(), LocalKinesis::start().unwrap());
+    let (s3, endpoints) = (S3Server::start().await, Endpoints::start().await);
+    kinesis.client().create_stream().stream_name("facts").shard_count(1).send().await.unwrap();
     let client = dynamo.client();
     ledger_table("ledger").send_with(&client).await.unwrap();
     let log = DynamoLog::new(client, "ledger");
     let directory = tempfile::tempdir().unwrap();
-    let job = dispatched(&log, &s3, directory.path(), "clip.mp4", &short()).await;
+    // Long enough for FFmpeg to tell how far it is before it is done.
+    let clip = format!("{} -c:v libx264 -preset ultrafast", picture("320x240", 25, 20));
+    let job = dispatched(&log, &s3, directory.path(), "clip.mp4", &clip).await;
 
     let output = Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("STREAMIO_JOB", serde_json::to_string(&job).unwrap())
         .env("STREAMIO_LOG", "dynamodb:ledger")
+        .env("STREAMIO_INTAKE", "kinesis:facts")
         .env("AWS_REGION", "eu-central-1")
         .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
+        .env("AWS_ENDPOINT_URL_KINESIS", kinesis.endpoint())
         .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/credentials", endpoints.address))
         .env("ECS_CONTAINER_METADATA_URI_V4", format!("{}/v4/c13b4cb4", endpoints.address))
         .env("STREAMIO_S3_ENDPOINT", format!("http://{}", s3.address))
@@ -95,15 +104,29 @@ async fn a_task_of_ecs_publishes_under_its_own_arn_with_its_roles_credentials() 
 
     let video = load(&log, &job.project_id, &job.video_id).await.unwrap();
     assert_eq!(video.phase, Phase::Ready);
-    assert_eq!(player::decode(&s3.path(PROCESSED, video.outputs.unwrap().mp4_key.as_str())), 125);
+    assert_eq!(player::decode(&s3.path(PROCESSED, video.outputs.unwrap().mp4_key.as_str())), 500);
     let commits = log.read_to_end(&job.stream(), 1).await.unwrap();
-    let tasks: Vec<_> = commits
-        .iter()
-        .flat_map(|commit| &commit.events)
-        .filter_map(|event| match event.body().unwrap() {
-            EventBody::ProcessingStarted(started) => Some(started.task),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(tasks, [TASK]);
+    let bodies: Vec<_> =
+        commits.iter().flat_map(|commit| &commit.events).map(|event| event.body().unwrap()).collect();
+    let tasks = bodies.iter().filter_map(|body| match body {
+        EventBody::ProcessingStarted(started) => Some(started.task.as_str()),
+        _ => None,
+    });
+    assert_eq!(tasks.collect::<Vec<_>>(), [TASK]);
+
+    // What only states facts waits for no log: it is there when somebody brings it there.
+    let facts = facts(&kinesis.client()).await;
+    assert!(!facts.is_empty(), "{stderr}");
+    for fact in facts {
+        assert_eq!(*fact.stream(), job.stream());
+        let [event] = &fact.commit().events[..] else { panic!("{fact:?}") };
+        assert!(matches!(event.body().unwrap(), EventBody::ProcessingProgressed(_)), "{event:?}");
+    }
+}
+
+async fn facts(client: &aws_sdk_kinesis::Client) -> Vec<Fact> {
+    let iterator = client.get_shard_iterator().stream_name("facts").shard_id("shardId-000000000000");
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
+    let records = client.get_records().set_shard_iterator(iterator.shard_iterator).send().await.unwrap();
+    records.records().iter().map(|record| Fact::from_json(record.data().as_ref()).unwrap()).collect()
 }

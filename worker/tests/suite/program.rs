@@ -100,7 +100,13 @@ pub(super) async fn dispatched(
     let presentation = Presentation::immutable("video/mp4");
     let client = s3.client("secret").await;
     client.put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
-    let object = ObjectCreated { s3_key: key.clone(), bytes: 1, etag: "etag".into(), sequencer: "01".into() };
+    let object = ObjectCreated {
+        s3_key: key.clone(),
+        bytes: 1,
+        etag: "etag".into(),
+        sequencer: "01".into(),
+        created_at: now(),
+    };
     let (project, id) = ("acme".parse().unwrap(), VideoId::of(&key));
     let policy = Policy::new(RAW, PROCESSED);
     let uploaded = decide_and_append(log, &project, &id, now(), |video: &Video| {

@@ -158,8 +158,12 @@ impl Cloud {
         let kv = Kv::start(kv_config.clone(), tenants).await?;
 
         let (ecs_events, ecs_end) = EventRoad::new();
-        let endpoints =
-            functions::Endpoints { dynamo: dynamo_proxy.endpoint(), s3: s3.endpoint(), kv: kv.endpoint() };
+        let endpoints = functions::Endpoints {
+            dynamo: dynamo_proxy.endpoint(),
+            kinesis: kinesis_proxy.endpoint(),
+            s3: s3.endpoint(),
+            kv: kv.endpoint(),
+        };
         let definition = functions::worker_definition(&config, &endpoints, &keys.role, &scratch);
         let ecs = Ecs::start(EcsConfig {
             cluster: functions::CLUSTER.to_owned(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::config::{CloudConfig, FUNCTIONS, WORKER};
-use super::{LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
+use super::{FACTS_STREAM, LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
 use crate::arn::REGION;
 use crate::ecs::TaskDefinition;
 use crate::kv::KvConfig;
@@ -18,6 +18,7 @@ const CONTAINER: &str = "worker";
 /// Where the emulated services are.
 pub(super) struct Endpoints<'a> {
     pub(super) dynamo: &'a str,
+    pub(super) kinesis: &'a str,
     pub(super) s3: &'a str,
     pub(super) kv: &'a str,
 }
@@ -117,6 +118,7 @@ pub(super) fn worker_definition(
 ) -> TaskDefinition {
     let mut environment = vec![
         ("STREAMIO_LOG", format!("dynamodb:{LEDGER_TABLE}")),
+        ("STREAMIO_INTAKE", format!("kinesis:{FACTS_STREAM}")),
         ("STREAMIO_S3_ENDPOINT", endpoints.s3.to_owned()),
         ("STREAMIO_S3_REGION", REGION.to_owned()),
         ("STREAMIO_S3_PATH_STYLE", "1".to_owned()),
@@ -125,6 +127,7 @@ pub(super) fn worker_definition(
         ("AWS_ACCESS_KEY_ID", role.id.clone()),
         ("AWS_SECRET_ACCESS_KEY", role.secret.clone()),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamo.to_owned()),
+        ("AWS_ENDPOINT_URL_KINESIS", endpoints.kinesis.to_owned()),
     ];
     if let Some(ffmpeg) = &config.ffmpeg {
         environment.push(("STREAMIO_FFMPEG", ffmpeg.to_string_lossy().into_owned()));
