@@ -257,6 +257,13 @@ impl ProcessedKey {
         format!("{}.hls/g{generation}-a{attempt}/", self.key)
     }
 
+    /// The generation and attempt under whose [prefix](Self::attempt_prefix) `key` lies, or whose prefix it is.
+    pub fn attempt_of(&self, key: &str) -> Option<(u32, u32)> {
+        let (folder, _) = key.strip_prefix(&self.hls_prefix())?.split_once('/')?;
+        let (generation, attempt) = folder.strip_prefix('g')?.split_once("-a")?;
+        Some((generation.parse().ok()?, attempt.parse().ok()?))
+    }
+
     fn beside(&self, suffix: &str) -> Self {
         Self { project_id: self.project_id.clone(), key: format!("{}{suffix}", self.key) }
     }
@@ -290,6 +297,18 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn only_what_lies_under_an_attempts_prefix_belongs_to_it() {
+        let processed: ProcessedKey = "processed/acme/a.mp4".parse().unwrap();
+        let of = |rest: &str| processed.attempt_of(&format!("processed/acme/a.mp4.hls/{rest}"));
+        assert_eq!((of("g2-a10/720p/00000.m4s"), of("g2-a10/")), (Some((2, 10)), Some((2, 10))));
+        for other in ["master.m3u8", "g1-a1", "g1/x", "ga-a1/x", "g1-ax/x", "x1-a1/x", "g1-a1x/y", "g-1-a1/y"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(processed.attempt_of("processed/acme/b.mp4.hls/g1-a1/x"), None);
+    }
+
     proptest! {
         #[test]
         fn an_accepted_source_key_lies_in_its_project_and_round_trips(path in hostile(), filename in hostile()) {
@@ -303,6 +322,7 @@ mod tests {
                 prop_assert_eq!(processed.as_str().parse::<ProcessedKey>(), Ok(processed.clone()));
                 prop_assert_eq!(processed.hls_master().as_str().parse::<ProcessedKey>(), Ok(processed.hls_master()));
                 prop_assert!(processed.attempt_prefix(u32::MAX, u32::MAX).len() <= MAX_KEY_BYTES - 48);
+                prop_assert_eq!(processed.attempt_of(&processed.attempt_prefix(u32::MAX, 7)), Some((u32::MAX, 7)));
             }
         }
 

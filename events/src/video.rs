@@ -26,5 +26,5 @@ pub use fold::fold_as_of;
 pub use policy::Policy;
 pub use repository::{Decided, VideoStoreError, catch_up, decide_and_append, load};
 pub use sequencer::sequencer_order;
-pub use state::{Arrival, Phase, Upload, Video};
+pub use state::{Arrival, Deletion, Phase, Upload, Video};
 pub use status::{VideoState, VideoStatus};

@@ -82,7 +82,7 @@ impl ReactError {
             Self::Video(error) => error.is_retryable(),
             Self::Launch(error) => error.is_retryable(),
             Self::Look(error) => error.is_retryable(),
-            Self::Cleanup(_) => true,
+            Self::Cleanup(error) => error.is_retryable(),
             Self::Endless(_) => false,
         }
     }
@@ -112,6 +112,7 @@ pub async fn react(
             }
             Step::Launch(job) => {
                 if launch(ports, now, &mut video, job).await? == Outcome::Present {
+                    cleanup::remove_deleted(ports, &mut video).await?;
                     return Ok(video);
                 }
             }
@@ -124,10 +125,7 @@ pub async fn react(
                 catch_up(ports.log, &mut video).await?;
             }
             Step::Wait(_) | Step::Rest => {
-                // Also when a new grant for the key came right behind the deletion.
-                if video.is_to_be_removed() {
-                    cleanup::remove_deleted(ports, &video).await?;
-                }
+                cleanup::remove_deleted(ports, &mut video).await?;
                 return Ok(video);
             }
         }

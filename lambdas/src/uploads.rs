@@ -16,7 +16,7 @@ use streamio_events::video::{Policy, Video, VideoStoreError, load};
 
 use crate::AdapterError;
 use crate::batch::Retryable;
-use crate::cleanup::ObjectStore;
+use crate::cleanup::{ObjectInfo, ObjectStore};
 
 /// More conflicts than this in one go: see [`streamio_events::video::decide_and_append`].
 const MOST_CONFLICTS: u32 = 32;
@@ -43,6 +43,8 @@ pub struct ObjectNotice {
     pub etag: String,
     /// S3's order among events of one key, hexadecimal.
     pub sequencer: String,
+    /// When S3 created it.
+    pub created_at: Timestamp,
 }
 
 /// A notice, as much of it as came.
@@ -137,8 +139,8 @@ pub async fn receive(
     };
     let (project_id, video_id) = (s3_key.project_id().clone(), VideoId::of(&s3_key));
     let refusal = refusal(ports, &project_id, notice.bytes).await?;
-    let ObjectNotice { bytes, etag, sequencer, .. } = notice;
-    let object = ObjectCreated { s3_key, bytes, etag, sequencer };
+    let ObjectNotice { bytes, etag, sequencer, created_at, .. } = notice;
+    let object = ObjectCreated { s3_key, bytes, etag, sequencer, created_at };
     for _ in 0..MOST_CONFLICTS {
         let video = load(ports.log, &project_id, &video_id).await?;
         if must_look(&video, &object) {
@@ -202,7 +204,10 @@ pub(crate) async fn find(
 async fn look(ports: Ports<'_>, s3_key: &SourceKey) -> Result<Option<ObjectFound>, UploadError> {
     let info = ports.objects.head(&ports.policy.raw_bucket, s3_key.as_str()).await;
     let info = info.map_err(UploadError::Bucket)?;
-    Ok(info.map(|info| ObjectFound { s3_key: s3_key.clone(), bytes: info.bytes, etag: info.etag }))
+    Ok(info.map(|info| {
+        let ObjectInfo { bytes, etag, last_modified: created_at } = info;
+        ObjectFound { s3_key: s3_key.clone(), bytes, etag, created_at }
+    }))
 }
 
 /// What came of an append at the version that was read.

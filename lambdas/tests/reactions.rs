@@ -9,6 +9,7 @@ mod sweeping;
 #[path = "reactions/world.rs"]
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_events::event::EventBody;
@@ -261,17 +262,29 @@ async fn a_grant_that_was_not_used_expires_and_says_so() {
 #[tokio::test]
 async fn a_deleted_video_loses_its_objects_and_nothing_else() {
     let world = World::with_project().await;
+    world.objects.put("films/clip.mp4", "01");
     world.receive(notice("films/clip.mp4", "01")).await;
+    world.objects.point("films/clip.mp4", "first");
+    world.objects.point("films/other.mp4", "first");
+    for attempt in ["g1-a1", "g1-a2", "g2-a1"] {
+        world.objects.put_processed(&format!("processed/acme/films/clip.mp4.hls/{attempt}/0.m4s"), "segment");
+    }
     world.delete("films/clip.mp4").await;
     world.react("films/clip.mp4").await.unwrap();
     let removed = world.objects.removed();
     insta::assert_snapshot!(removed.join("\n"), @r"
-    processed/processed/acme/films/clip.mp4.hls/master.m3u8
-    processed/processed/acme/films/clip.mp4
-    processed/processed/acme/films/clip.mp4.images/poster.jpg
-    processed/processed/acme/films/clip.mp4.hls/g1-*
+    processed/processed/acme/films/clip.mp4.hls/master.m3u8 if first
+    processed/processed/acme/films/clip.mp4.images/poster.jpg if first
+    processed/processed/acme/films/clip.mp4 if first
+    processed/processed/acme/films/clip.mp4.hls/g1-a1/*
+    processed/processed/acme/films/clip.mp4.hls/g1-a2/*
     raw/projects/acme/films/clip.mp4 if etag-01
     ");
+    assert_eq!(
+        world.objects.standing("processed").len(),
+        4,
+        "the other video's, and those of a newer generation"
+    );
     world.objects.fail_next();
     assert!(world.react("films/clip.mp4").await.unwrap_err().is_retryable());
 }
@@ -287,15 +300,78 @@ async fn a_video_that_was_uploaded_anew_after_its_deletion_keeps_its_objects() {
     assert_eq!(world.launcher.launched()[0].generation, 2);
 }
 
+/// The removal failed, and something newer came before it was tried again; nothing playable came of that.
+#[tokio::test]
+async fn what_was_deleted_is_removed_also_when_something_newer_came_before_that() {
+    let world = World::with_project().await;
+    world.objects.put("clip.mp4", "01");
+    world.receive(notice("clip.mp4", "01")).await;
+    world.objects.point("clip.mp4", "first");
+    world.delete("clip.mp4").await;
+    world.objects.fail_next();
+    world.react("clip.mp4").await.unwrap_err();
+    world.objects.put("clip.mp4", "02");
+    world.receive(notice("clip.mp4", "02")).await;
+    let job = world.start("clip.mp4").await;
+    assert_eq!(world.objects.standing("processed"), Vec::<String>::new(), "what was deleted plays on");
+    // A worker of what was deleted was slow.
+    world.objects.point("clip.mp4", "late");
+    world.fail(&job, VideoError::permanent("corrupt", "cut")).await;
+    world.react("clip.mp4").await.unwrap();
+    assert_eq!(world.video("clip.mp4").await.status().unwrap().state, VideoState::Errored);
+    assert_eq!(world.objects.standing("processed"), Vec::<String>::new(), "what was deleted plays on");
+    assert_eq!(
+        world.objects.standing("raw"),
+        ["projects/acme/clip.mp4"],
+        "the newer source may be processed again"
+    );
+}
+
+/// Who removes is slow: meanwhile a newer generation writes the stable keys.
+#[tokio::test]
+async fn what_is_published_while_something_older_is_removed_stays() {
+    let world = World::with_project().await;
+    world.receive(notice("clip.mp4", "01")).await;
+    world.objects.point("clip.mp4", "first");
+    world.delete("clip.mp4").await;
+    let (objects, mut newer) = (Arc::clone(&world.objects), World::new());
+    newer.log = world.log.clone();
+    world.objects.after_look("processed/processed/acme/clip.mp4.images/poster.jpg", move || {
+        futures::executor::block_on(async {
+            newer.receive(notice("clip.mp4", "02")).await;
+            let job = newer.start("clip.mp4").await;
+            newer.complete(&job).await;
+        });
+        objects.point("clip.mp4", "first");
+    });
+    let reacted = world.react("clip.mp4").await;
+    assert!(reacted.is_ok(), "{reacted:?}");
+    assert_eq!(world.objects.standing("processed").len(), 3, "{:?}", world.objects.removed());
+}
+
+/// The URL with which the deleted object was uploaded can still be used.
+#[tokio::test]
+async fn the_same_bytes_that_come_while_their_video_is_removed_stay() {
+    let mut world = World::with_project().await;
+    world.receive(notice("clip.mp4", "01")).await;
+    world.delete("clip.mp4").await;
+    world.wait(Duration::from_secs(5));
+    world.objects.put_again("clip.mp4", "01", world.now);
+    world.react("clip.mp4").await.unwrap();
+    assert_eq!(world.objects.standing("raw"), ["projects/acme/clip.mp4"]);
+}
+
 #[tokio::test]
 async fn a_deletion_that_a_new_grant_overtakes_is_carried_out_and_spares_what_may_be_on_its_way() {
     let mut world = World::with_project().await;
+    world.objects.put("clip.mp4", "01");
     world.receive(notice("clip.mp4", "01")).await;
+    world.objects.point("clip.mp4", "first");
     world.delete("clip.mp4").await;
     world.grant("clip.mp4", Duration::from_mins(5)).await;
     world.react("clip.mp4").await.unwrap();
     let removed = world.objects.removed();
-    assert_eq!(removed.len(), 4, "{removed:?}");
+    assert_eq!(removed.len(), 3, "{removed:?}");
     assert!(removed.iter().all(|key| key.starts_with("processed/")), "{removed:?}");
     world.wait(Duration::from_mins(5) + world.policy.grant_grace);
     world.react("clip.mp4").await.unwrap();

@@ -4,7 +4,11 @@ use async_trait::async_trait;
 use streamio_lambdas::AdapterError;
 use streamio_lambdas::cleanup::{ObjectInfo, ObjectStore};
 
-use crate::s3::{Precondition, Store, StoreError};
+use crate::clock;
+use crate::s3::{ListRequest, ObjectMeta, Precondition, Store, StoreError};
+
+/// How many entries are listed at a time.
+const PAGE: usize = 1_000;
 
 /// Looks at objects and removes them in process, without a detour over the network.
 #[derive(Clone)]
@@ -14,18 +18,31 @@ pub(crate) struct StoredObjects(pub(crate) Store);
 impl ObjectStore for StoredObjects {
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
         let meta = self.0.head(bucket, key).await?;
-        Ok(meta.map(|meta| ObjectInfo { bytes: meta.size, etag: meta.etag }))
+        Ok(meta.map(|ObjectMeta { size: bytes, etag, last_modified, .. }| ObjectInfo {
+            bytes,
+            etag,
+            last_modified: clock::of(last_modified),
+        }))
     }
 
-    async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError> {
-        let precondition = match etag {
-            Some(etag) => Precondition::Etag(etag.to_owned()),
-            None => Precondition::None,
-        };
-        match self.0.delete(bucket, key, precondition).await {
+    async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
+        match self.0.delete(bucket, key, Precondition::Etag(etag.to_owned())).await {
             // Another object than the one that is to go, or none: both are as wanted.
             Ok(_) | Err(StoreError::PreconditionFailed { .. } | StoreError::NoSuchKey { .. }) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, AdapterError> {
+        let (mut folders, mut after) = (Vec::new(), None);
+        loop {
+            let (prefix, delimiter) = (prefix.to_owned(), Some("/".to_owned()));
+            let page = self.0.list(bucket, ListRequest { prefix, delimiter, after, limit: PAGE }).await?;
+            folders.extend(page.common_prefixes);
+            after = page.next;
+            if after.is_none() {
+                return Ok(folders);
+            }
         }
     }
 

@@ -67,9 +67,8 @@ async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
 
 /// Answers whether the notice is done with.
 async fn hand_over(ports: Ports<'_>, notice: Notice) -> bool {
-    let key = notice.key.clone();
-    let notice =
-        ObjectNotice { key: notice.key, bytes: notice.size, etag: notice.etag, sequencer: notice.sequencer };
+    let Notice { key, size: bytes, etag, sequencer, event_time, .. } = notice;
+    let notice = ObjectNotice { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
     match receive(ports, clock::now(), notice).await {
         Ok(Received::Accepted(video_id)) => tracing::info!(video.id = %video_id, "an upload has arrived"),
         Ok(Received::Rejected(video_id, error)) => {

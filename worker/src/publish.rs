@@ -2,7 +2,8 @@
 //!
 //! Each stable key is written on the condition that it is as it was seen *before* the log was asked whether this attempt
 //! is still to be published. A worker that was overtaken either reads so in the log, or finds the key changed: what a later
-//! attempt published is never overwritten by an earlier one.
+//! attempt published is never overwritten by an earlier one. What is taken back has the same condition. It goes by the entity
+//! tag, so it does not tell an object from a later one with the same bytes.
 
 use std::collections::BTreeSet;
 
@@ -87,9 +88,11 @@ async fn write(attempt: &Attempt, storage: &dyn Storage, pointer: &Pointer) -> R
         let result = copy(storage, pointer, Condition::unchanged_since(seen.as_ref())).await;
         match result {
             Ok(()) => return Ok(()),
-            Err(StorageError::PreconditionFailed { .. }) => {
-                tracing::info!("a stable key was written by another worker meanwhile");
-            }
+            // S3 does not find an object that had to be as it was, and is gone.
+            Err(
+                StorageError::PreconditionFailed { .. }
+                | StorageError::NotFound { operation: "PutObject" | "CompleteMultipartUpload" },
+            ) => tracing::info!("a stable key was written or removed by somebody else meanwhile"),
             Err(error) => {
                 // Whoever published before us has removed what we copy from.
                 publishable(attempt).await?;
@@ -132,23 +135,40 @@ async fn copy(storage: &dyn Storage, pointer: &Pointer, condition: Condition) ->
 /// `video.ready`; whatever remains costs money, nothing else.
 pub async fn clean_up(job: &Job, storage: &dyn Storage) -> Result<(), StorageError> {
     let processed = job.s3_key.processed();
-    let hls = processed.hls_prefix();
-    let keys = storage.list(&job.processed_bucket, &hls).await?;
+    let keys = storage.list(&job.processed_bucket, &processed.hls_prefix()).await?;
     let earlier: BTreeSet<String> = keys
         .into_iter()
-        .filter(|key| attempt_of(key, &hls).is_some_and(|attempt| attempt < (job.generation, job.attempt)))
+        .filter(|key| {
+            processed.attempt_of(key).is_some_and(|attempt| attempt < (job.generation, job.attempt))
+        })
         .collect();
     let own = format!("{}{PROGRESSIVE}", processed.attempt_prefix(job.generation, job.attempt));
     let doomed: Vec<String> = earlier.into_iter().chain([own]).collect();
     storage.delete(&job.processed_bucket, &doomed).await
 }
 
-/// Deletes the stable keys, and all that the attempt wrote: for a video that was deleted while it was published.
-pub async fn retract(job: &Job, storage: &dyn Storage) -> Result<(), StorageError> {
+/// Takes back what was written of a video that was deleted while it was published: who removed it may have been here before
+/// us. What a later generation writes under the same stable keys stays, by the rule above. Of a video that was not deleted,
+/// nothing is taken back.
+pub async fn retract(attempt: &Attempt, storage: &dyn Storage) -> Result<(), PublishError> {
+    let job = attempt.job();
     let processed = job.s3_key.processed();
-    let stable = [processed.hls_master(), processed.clone(), processed.poster()].map(|key| key.to_string());
-    storage.delete(&job.processed_bucket, &stable).await?;
-    discard(job, storage).await
+    let mut seen = Vec::new();
+    for key in [processed.hls_master(), processed.clone(), processed.poster()] {
+        let stable = Location { bucket: job.processed_bucket.clone(), key: key.to_string() };
+        seen.extend(storage.head(&stable).await?.map(|info| (stable, info.etag)));
+    }
+    let video = attempt.video().await?;
+    if video.deleted.as_ref().is_none_or(|deletion| deletion.generation < job.generation) {
+        return Ok(());
+    }
+    let deleted = video.deleted_stable_keys();
+    for (stable, etag) in
+        seen.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable.key))
+    {
+        storage.delete_if(stable, etag).await?;
+    }
+    Ok(discard(job, storage).await?)
 }
 
 /// Deletes all that an attempt wrote which will never be published.
@@ -156,28 +176,4 @@ pub async fn discard(job: &Job, storage: &dyn Storage) -> Result<(), StorageErro
     let prefix = job.s3_key.processed().attempt_prefix(job.generation, job.attempt);
     let keys = storage.list(&job.processed_bucket, &prefix).await?;
     if keys.is_empty() { Ok(()) } else { storage.delete(&job.processed_bucket, &keys).await }
-}
-
-/// The generation and attempt under whose prefix `key` lies: `{hls}g{generation}-a{attempt}/…`.
-fn attempt_of(key: &str, hls: &str) -> Option<(u32, u32)> {
-    let (folder, _) = key.strip_prefix(hls)?.split_once('/')?;
-    let (generation, attempt) = folder.strip_prefix('g')?.split_once("-a")?;
-    Some((generation.parse().ok()?, attempt.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_lies_under_an_attempts_prefix_belongs_to_it() {
-        let hls = "processed/acme/a.mp4.hls/";
-        let of = |rest: &str| attempt_of(&format!("{hls}{rest}"), hls);
-        assert_eq!(of("g2-a10/720p/00000.m4s"), Some((2, 10)));
-        for other in ["master.m3u8", "g1-a1", "g1/x", "ga-a1/x", "g1-ax/x", "x1-a1/x", "g1-a1x/y", "g-1-a1/y"]
-        {
-            assert_eq!(of(other), None, "{other}");
-        }
-        assert_eq!(attempt_of("processed/acme/b.mp4.hls/g1-a1/x", hls), None);
-    }
 }

@@ -5,6 +5,7 @@ mod reporter;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use streamio_events::intake::Intake;
 use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::media::{MediaSource, Outputs};
@@ -31,6 +32,8 @@ use crate::upload::Destination;
 pub struct Worker {
     /// The event log.
     pub log: Arc<dyn EventLog>,
+    /// Where it states its progress; without one, in the log.
+    pub intake: Option<Arc<dyn Intake>>,
     /// Object storage.
     pub storage: Arc<dyn Storage>,
     /// What to do.
@@ -65,7 +68,8 @@ pub enum Ended {
 impl Worker {
     /// Does the job, or what is left of it.
     pub async fn run(&self, stopper: &Stopper) -> Ended {
-        let attempt = Attempt::new(Arc::clone(&self.log), self.job.clone(), self.task.clone(), self.now);
+        let (log, intake) = (Arc::clone(&self.log), self.intake.clone());
+        let attempt = Attempt::new(log, intake, self.job.clone(), self.task.clone(), self.now);
         match attempt.start().await {
             Ok(Started::Make) => self.make(&attempt, stopper).await,
             Ok(Started::Publish) => self.publish(&attempt, stopper).await,
@@ -219,22 +223,15 @@ impl Worker {
                 Ended::Published
             }
             Err(PublishError::Fenced(fence)) => {
-                self.retract(attempt).await;
+                if let Err(error) = publish::retract(attempt, &*self.storage).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "what was published of a deleted video was not taken back"
+                    );
+                }
                 Ended::Fenced(fence)
             }
             Err(error) => Ended::Unpublished(error),
-        }
-    }
-
-    /// Takes back what was published of a video that was deleted meanwhile: who removed it may have been here before us.
-    async fn retract(&self, attempt: &Attempt) {
-        if attempt.video().await.is_ok_and(|video| video.is_to_be_removed())
-            && let Err(error) = publish::retract(&self.job, &*self.storage).await
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "what was published of a deleted video was not taken back"
-            );
         }
     }
 

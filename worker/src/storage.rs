@@ -139,6 +139,9 @@ pub trait ObjectStore: Send + Sync {
 
     /// Deletes objects. Those that are not there count as deleted.
     async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError>;
+
+    /// Deletes an object if it still has the entity tag `etag`. Another one there, or none, is as good.
+    async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError>;
 }
 
 /// An upload in parts that was begun.

@@ -50,6 +50,8 @@ pub struct ObjectCreated {
     pub etag: String,
     /// S3's order among events of one key.
     pub sequencer: String,
+    /// When it was created, as S3 says.
+    pub created_at: Timestamp,
 }
 
 /// An object that stands in RAW, as a look at the bucket shows it.
@@ -61,7 +63,12 @@ pub struct ObjectFound {
     pub bytes: u64,
     /// Its entity tag, without quotes.
     pub etag: String,
+    /// When it was created, as S3 says: to the second, and for an upload in parts when that was begun.
+    pub created_at: Timestamp,
 }
+
+/// What S3's clock and ours may differ by, and how long a look into the bucket may take.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 /// What follows from an object's arrival; nothing when this or a later event of the key has been seen, or the object has
 /// been found: notices come at least once and in any order. Where [`must_look`] says so, ask only about an object that
@@ -109,16 +116,27 @@ pub fn must_look(video: &Video, object: &ObjectCreated) -> bool {
 
 fn seen(video: &Video, object: &ObjectCreated) -> bool {
     let known = |last: &str| sequencer_order(&object.sequencer, last) != Ordering::Greater;
-    let found = video.latest.as_ref().is_some_and(|latest| latest.found && latest.etag == object.etag);
-    found || video.sequencer.as_deref().is_some_and(known)
+    let found = video.latest.as_ref().is_some_and(|latest| latest.found);
+    (found && is_latest(video, &object.etag, object.created_at))
+        || video.sequencer.as_deref().is_some_and(known)
+}
+
+/// Whether the object with this entity tag is the latest of which the log tells. The same bytes have the same entity tag; put
+/// there again after the log had learned of them, or after they were deleted, they are another upload. What was created in
+/// parts may bear the time when that was begun: begun before and completed after, it is taken for the latest.
+fn is_latest(video: &Video, etag: &str, created_at: Timestamp) -> bool {
+    video.latest.as_ref().filter(|latest| latest.etag == etag).is_some_and(|latest| {
+        let deleted_at = video.deleted.as_ref().map(|deletion| deletion.at).filter(|at| *at >= latest.at);
+        created_at <= deleted_at.unwrap_or_else(|| latest.at.plus(CLOCKS_DIFFER))
+    })
 }
 
 /// What follows from finding `object` in the bucket, which is refused for the reason `refused` if there is one; nothing
 /// when it is the latest object of which the log tells. Whoever has read the video, then looked, and appends at the
 /// version that was read, has not missed an event: what stands there is at least as new as all that the log tells of.
 pub fn object_found(video: &Video, object: ObjectFound, refused: Option<VideoError>) -> Option<Decision> {
-    let ObjectFound { s3_key, bytes, etag } = object;
-    if video.latest.as_ref().is_some_and(|latest| latest.etag == etag) {
+    let ObjectFound { s3_key, bytes, etag, created_at } = object;
+    if is_latest(video, &etag, created_at) {
         return None;
     }
     let cause = ["object found", &etag.clone(), &video.version.to_string()];
@@ -133,10 +151,10 @@ pub fn object_found(video: &Video, object: ObjectFound, refused: Option<VideoErr
     Some(Decision::new(video, &cause, event))
 }
 
-/// What follows when the grants are over and nothing new stands in the bucket; nothing when they are not over at `now`.
+/// What follows when grants are over and nothing new stands in the bucket; nothing when none is over at `now`.
 pub fn grants_expired(video: &Video, now: Timestamp, policy: &Policy) -> Option<Decision> {
-    grants_over_at(video, policy).filter(|over_at| *over_at <= now)?;
-    let grant_ids: Vec<_> = video.open_grants.keys().cloned().collect();
+    let over = video.open_grants.iter().filter(|(_, expiry)| over_at(**expiry, policy) <= now);
+    let grant_ids: Vec<_> = over.map(|(grant_id, _)| grant_id.clone()).collect();
     let last = grant_ids.last()?.to_string();
     Some(Decision::new(video, &["grants expired", &last], UploadExpired { grant_ids }))
 }
@@ -148,7 +166,7 @@ pub enum Step {
     Append(Decision),
     /// Launch a worker with exactly this job; launching it again does no harm.
     Launch(Job),
-    /// The grants are over and no upload was heard of. Look whether one stands in RAW under this key, since S3's event of it
+    /// A grant is over and no upload was heard of. Look whether one stands in RAW under this key, since S3's event of it
     /// may be lost; append what [`object_found`] says, or else [`grants_expired`], at the version that was read before.
     Look(SourceKey),
     /// Nothing until then.
@@ -162,7 +180,7 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     let step = step_of_phase(video, now, policy);
     // Whatever the current generation needs comes first: it needs no look into the bucket.
     let (Step::Wait(_) | Step::Rest) = step else { return step };
-    match (step, grants_over_at(video, policy), &video.s3_key) {
+    match (step, grant_over_at(video, policy), &video.s3_key) {
         (_, Some(over_at), Some(s3_key)) if over_at <= now => Step::Look(s3_key.clone()),
         (Step::Wait(until), Some(over_at), _) => Step::Wait(until.min(over_at)),
         (_, Some(over_at), _) => Step::Wait(over_at),
@@ -233,11 +251,16 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
         },
         Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
     };
-    of_phase.into_iter().chain(grants_over_at(video, policy)).min()
+    of_phase.into_iter().chain(grant_over_at(video, policy)).min()
 }
 
-fn grants_over_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
-    video.open_grants.values().max().map(|expiry| expiry.plus(policy.grant_grace))
+/// When the first grant is over. An upload may still be lost while others are open, and new ones may be given for ever.
+fn grant_over_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
+    video.open_grants.values().min().map(|expiry| over_at(*expiry, policy))
+}
+
+fn over_at(expiry: Timestamp, policy: &Policy) -> Timestamp {
+    expiry.plus(policy.grant_grace)
 }
 
 /// The next attempt, after a pause that grows with the number of `setbacks` so far.

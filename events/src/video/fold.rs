@@ -1,4 +1,4 @@
-use super::{Arrival, Phase, Upload, Video};
+use super::{Arrival, Deletion, Phase, Upload, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
@@ -154,8 +154,9 @@ impl Video {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
                     // Deleted once more before anything was uploaded anew, it is still the same object that is to go.
-                    self.deleted_etag =
-                        self.upload.take().map(|upload| upload.etag).or(self.deleted_etag.take());
+                    let before = self.deleted.take().map(|deletion| deletion.etag);
+                    let etag = self.upload.take().map(|upload| upload.etag).or(before);
+                    self.deleted = etag.map(|etag| Deletion { generation: self.generation, etag, at });
                     self.published = None;
                     self.source = None;
                     self.outputs = None;

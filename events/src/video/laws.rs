@@ -1,7 +1,7 @@
 //! Laws over arbitrary histories: whatever uploads, workers, crashes, zombies, sweeps and commands come in whatever
 //! order, and whatever is lost of them, what the decisions put into a stream keeps the promises.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -38,22 +38,17 @@ fn outputs() -> Outputs {
     Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
 }
 
-fn etag(put: u8) -> String {
-    format!("etag-{put}")
-}
-
-/// The notice of the `put`th object that was put under the key.
-fn notice(put: u8) -> ObjectCreated {
-    ObjectCreated { s3_key: key(), bytes: 10, etag: etag(put), sequencer: format!("{put:02X}") }
-}
-
 /// One video's stream, its object in RAW, its launched workers and a clock.
 struct World {
     commits: Vec<Commit>,
-    /// What was put under the key: the highest stands there.
-    puts: BTreeSet<u8>,
+    /// What was put under the key, and when: the highest stands there.
+    puts: BTreeMap<u8, Timestamp>,
+    /// Whether all that is put are the same bytes.
+    is_same: bool,
     /// What was removed after its deletion.
     removed: BTreeSet<u8>,
+    /// The generation that the stable keys hold.
+    pointers: Option<u32>,
     looks: Vec<Look>,
     now: Timestamp,
     policy: Policy,
@@ -111,6 +106,10 @@ enum Action {
     Complete {
         worker: usize,
     },
+    /// The stable keys are written, and nothing comes after that.
+    Point {
+        worker: usize,
+    },
     Publish {
         worker: usize,
     },
@@ -143,6 +142,7 @@ fn action() -> impl Strategy<Value = Action> {
         4 => worker.clone().prop_map(|worker| Action::Look { worker }),
         3 => (worker.clone(), any::<u8>()).prop_map(|(worker, percent)| Action::Progress { worker, percent }),
         4 => worker.clone().prop_map(|worker| Action::Complete { worker }),
+        1 => worker.clone().prop_map(|worker| Action::Point { worker }),
         4 => worker.clone().prop_map(|worker| Action::Publish { worker }),
         2 => (worker.clone(), any::<bool>()).prop_map(|(worker, retryable)| Action::Fail { worker, retryable }),
         1 => worker.clone().prop_map(|worker| Action::Interrupt { worker }),
@@ -156,8 +156,10 @@ impl World {
     fn new() -> Self {
         Self {
             commits: Vec::new(),
-            puts: BTreeSet::new(),
+            puts: BTreeMap::new(),
+            is_same: false,
             removed: BTreeSet::new(),
+            pointers: None,
             looks: Vec::new(),
             now: Timestamp::from_unix_seconds(1_800_000_000),
             policy: Policy::new("raw", "processed"),
@@ -169,6 +171,22 @@ impl World {
 
     fn video(&self) -> Video {
         Video::fold("acme".parse().unwrap(), VideoId::of(&key()), &self.commits).unwrap()
+    }
+
+    fn etag(&self, put: u8) -> String {
+        if self.is_same { "etag".to_owned() } else { format!("etag-{put}") }
+    }
+
+    /// The notice of the `put`th object that was put under the key.
+    fn notice(&self, put: u8) -> ObjectCreated {
+        let (sequencer, created_at) = (format!("{put:02X}"), self.puts[&put]);
+        ObjectCreated { s3_key: key(), bytes: 10, etag: self.etag(put), sequencer, created_at }
+    }
+
+    /// What a lower number has was put there before.
+    fn put(&mut self, put: u8) {
+        let before = self.puts.range(put..).next().map_or(self.now, |(_, at)| *at);
+        self.puts.entry(put).or_insert(before);
     }
 
     /// As the log does: a known id changes nothing, a version that is not expected is refused.
@@ -213,14 +231,18 @@ impl World {
     }
 
     fn stands(&self) -> Option<u8> {
-        self.puts.last().copied().filter(|put| !self.removed.contains(put))
+        self.puts.last_key_value().map(|(put, _)| *put).filter(|put| !self.removed.contains(put))
     }
 
     fn remove_deleted(&mut self, video: &Video) -> bool {
-        if let (Phase::Deleted, Some(put)) = (&video.phase, self.stands())
-            && video.deleted_etag == Some(etag(put))
+        if let (Some(deletion), Some(put)) = (video.source_is_deleted(), self.stands())
+            && deletion.etag == self.etag(put)
+            && self.puts[&put] <= deletion.at
         {
             self.removed.insert(put);
+        }
+        if video.deleted_stable_keys().contains(&key().processed()) {
+            self.pointers = None;
         }
         false
     }
@@ -234,11 +256,12 @@ impl World {
         let Some(Look { seen, stands, notice: of }) = self.looks.get(look) else { return false };
         let seen = seen.clone();
         let decision = match *of {
-            Some(put) if *stands == Some(put) => decide::object_created(&seen, notice(put)),
+            Some(put) if *stands == Some(put) => decide::object_created(&seen, self.notice(put)),
             Some(_) => None,
             None => stands
                 .and_then(|put| {
-                    let found = ObjectFound { s3_key: key(), bytes: 10, etag: etag(put) };
+                    let (etag, created_at) = (self.etag(put), self.puts[&put]);
+                    let found = ObjectFound { s3_key: key(), bytes: 10, etag, created_at };
                     let refused = refused.then(|| VideoError::permanent("too_large", "large"));
                     decide::object_found(&seen, found, refused)
                 })
@@ -253,15 +276,17 @@ impl World {
                 self.put_next();
             }
             Action::Upload { put } => {
-                self.puts.insert(put);
-                let (video, object) = (self.video(), notice(put));
+                self.put(put);
+                let (video, object) = (self.video(), self.notice(put));
                 if !decide::must_look(&video, &object) || self.stands() == Some(put) {
                     self.decide(decide::object_created(&video, object), &video);
                 }
             }
             Action::Grant { age } => self.grant(Duration::from_secs(age.into())),
             Action::LookFor { notice } => {
-                self.puts.extend(notice);
+                if let Some(put) = notice {
+                    self.put(put);
+                }
                 self.look_for(notice);
             }
             Action::DecideLook { look, refused } => {
@@ -297,7 +322,9 @@ impl World {
             Action::Complete { worker } => self.worker_decides(worker, |worker| {
                 decide::complete(&worker.seen, &worker.job, &worker.task, source(), outputs()).ok()
             }),
+            Action::Point { worker } => self.point(worker),
             Action::Publish { worker } => {
+                self.point(worker);
                 self.worker_decides(worker, |worker| decide::ready(&worker.seen, &worker.job).ok());
             }
             Action::Fail { worker, retryable } => self.worker_decides(worker, |worker| {
@@ -327,9 +354,19 @@ impl World {
         }
     }
 
+    /// A worker writes the stable keys, on the condition that the log, read just before, still wants that.
+    fn point(&mut self, worker: usize) {
+        let video = self.video();
+        if let Some(Worker { job, .. }) = self.workers.get(worker)
+            && decide::ready(&video, job).is_ok()
+        {
+            self.pointers = Some(job.generation);
+        }
+    }
+
     fn put_next(&mut self) -> u8 {
-        let put = self.puts.last().map_or(1, |last| last + 1);
-        self.puts.insert(put);
+        let put = self.puts.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.put(put);
         put
     }
 
@@ -412,8 +449,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_accepted_upload_comes_to_an_end(actions in prop::collection::vec(action(), 0..120)) {
-        let mut world = World::new();
+    fn every_accepted_upload_comes_to_an_end(actions in prop::collection::vec(action(), 0..120), is_same in any::<bool>()) {
+        let mut world = World { is_same, ..World::new() };
         for action in &actions {
             world.act(action);
         }
@@ -506,9 +543,52 @@ proptest! {
         let put = world.put_next();
         world.settle();
         let found = world.bodies().into_iter().any(|body| {
-            matches!(body, EventBody::UploadCompleted(completed) if completed.found && completed.etag == etag(put))
+            matches!(body, EventBody::UploadCompleted(completed) if completed.found && completed.etag == world.etag(put))
         });
         prop_assert!(found);
+    }
+
+    #[test]
+    fn the_same_bytes_uploaded_again_are_a_new_upload_however_the_log_learns_of_them(
+        actions in prop::collection::vec(action(), 0..120),
+        (is_told, is_deleted, wait) in (any::<bool>(), any::<bool>(), 1u16..120),
+    ) {
+        let mut world = World { is_same: true, ..World::new() };
+        for action in &actions {
+            world.act(action);
+        }
+        world.settle();
+        // A deletion draws a line; without one, clocks may differ.
+        if is_deleted {
+            world.act(&Action::Delete);
+            world.settle();
+        }
+        world.act(&Action::Wait(if is_deleted { wait } else { wait + 60 }));
+        let before = world.video().generation;
+        world.grant(Duration::ZERO);
+        let put = world.put_next();
+        if is_told {
+            world.act(&Action::Upload { put });
+        }
+        world.settle();
+        prop_assert_eq!(world.video().generation, before + 1);
+        prop_assert_eq!(world.stands(), Some(put), "what was uploaded is gone");
+    }
+
+    #[test]
+    fn nothing_that_was_deleted_plays_on(actions in prop::collection::vec(action(), 0..200), is_same in any::<bool>()) {
+        let mut world = World { is_same, ..World::new() };
+        for action in &actions {
+            world.act(action);
+        }
+        world.settle();
+        let video = world.video();
+        if let (Some(deletion), Some(generation)) = (&video.deleted, world.pointers) {
+            prop_assert!(generation > deletion.generation, "what the stable keys hold was deleted");
+        }
+        if let Some((published, _)) = video.published {
+            prop_assert!(world.pointers.is_some_and(|it| it >= published), "what is published is gone");
+        }
     }
 
     #[test]

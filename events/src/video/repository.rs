@@ -1,9 +1,10 @@
 use super::decide::Decision;
-use super::{Phase, Video};
+use super::{Deletion, Phase, Video};
 use crate::commit::NewCommit;
 use crate::event::UnreadableEvent;
 use crate::id::{ProjectId, VideoId};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected, ReadError};
+use crate::object_key::ProcessedKey;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
@@ -101,9 +102,23 @@ pub async fn catch_up(log: &(impl EventLog + ?Sized), video: &mut Video) -> Resu
 }
 
 impl Video {
-    /// Whether it was deleted and nothing was uploaded since, so that what there was of it is to be removed.
-    pub fn is_to_be_removed(&self) -> bool {
-        self.generation > 0 && self.upload.is_none() && self.deleted_etag.is_some()
+    /// The stable keys that hold nothing but what was deleted: nothing newer is published under them, nor about to be.
+    pub fn deleted_stable_keys(&self) -> Vec<ProcessedKey> {
+        let Some(s3_key) = self.s3_key.as_ref().filter(|_| self.deleted.is_some()) else { return Vec::new() };
+        let stable = s3_key.processed();
+        match (&self.phase, &self.outputs) {
+            (Phase::Completed { .. }, _) => Vec::new(),
+            // Of sound alone there is no poster.
+            (_, Some(outputs)) if outputs.poster_key.is_none() => vec![stable.poster()],
+            (_, Some(_)) => Vec::new(),
+            (_, None) => vec![stable.hls_master(), stable.poster(), stable],
+        }
+    }
+
+    /// The deletion that is to remove the object in RAW, unless that was put there since: nothing was uploaded anew, and no
+    /// grant is open with which that could happen at any moment.
+    pub fn source_is_deleted(&self) -> Option<&Deletion> {
+        self.deleted.as_ref().filter(|_| self.upload.is_none() && self.open_grants.is_empty())
     }
 
     /// The worker that has the current attempt.

@@ -37,8 +37,8 @@ pub struct Video {
     pub progress: u8,
     /// The current generation's object.
     pub upload: Option<Upload>,
-    /// The entity tag of the object that a deletion removes, once the video is deleted.
-    pub deleted_etag: Option<String>,
+    /// The latest deletion.
+    pub deleted: Option<Deletion>,
     /// The sequencer of the latest event about the object.
     pub sequencer: Option<String>,
     /// The latest object of which an event tells, whatever became of it.
@@ -65,6 +65,18 @@ pub struct Upload {
     pub bytes: u64,
     /// Its entity tag, without quotes.
     pub etag: String,
+}
+
+/// What a deletion removes. It goes on when there is something newer, which it leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// All that was made of this generation and of those before.
+    pub generation: u32,
+    /// The entity tag of its object in RAW, without quotes.
+    pub etag: String,
+    /// When it was decided: an object that was put there since is another upload, even of the same bytes.
+    pub at: Timestamp,
 }
 
 /// How the log learned of an object in RAW.
@@ -155,7 +167,7 @@ impl Video {
             phase: Phase::Waiting,
             progress: 0,
             upload: None,
-            deleted_etag: None,
+            deleted: None,
             sequencer: None,
             latest: None,
             open_grants: BTreeMap::new(),

@@ -6,6 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
+use streamio_events::timestamp::Timestamp;
+
 use super::settings;
 use crate::AdapterError;
 use crate::cleanup::{ObjectInfo, ObjectStore};
@@ -76,28 +78,43 @@ impl ObjectStore for S3Objects {
                 };
                 let bytes = bytes.ok_or_else(|| lacking("length"))?;
                 let etag = etag.ok_or_else(|| lacking("entity tag"))?;
-                Ok(Some(ObjectInfo { bytes, etag }))
+                let last_modified = head.last_modified().and_then(|at| at.to_millis().ok());
+                let last_modified = last_modified.ok_or_else(|| lacking("time"))?;
+                Ok(Some(ObjectInfo {
+                    bytes,
+                    etag,
+                    last_modified: Timestamp::from_unix_millis(last_modified),
+                }))
             }
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(failed("HeadObject")(error)),
         }
     }
 
-    /// With an entity tag, S3 itself compares, at the moment of the deletion
+    /// S3 itself compares, at the moment of the deletion
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>). Not all that speak S3's protocol
     /// do, so it is compared before as well.
-    async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError> {
-        if let Some(etag) = etag
-            && self.head(bucket, key).await?.is_none_or(|stands| stands.etag != etag)
-        {
+    async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
+        if self.head(bucket, key).await?.is_none_or(|stands| stands.etag != etag) {
             return Ok(());
         }
-        let quoted = etag.map(|etag| format!("\"{etag}\""));
-        match self.client.delete_object().bucket(bucket).key(key).set_if_match(quoted).send().await {
+        let quoted = format!("\"{etag}\"");
+        match self.client.delete_object().bucket(bucket).key(key).if_match(quoted).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) || is_another(&error) => Ok(()),
             Err(error) => Err(failed("DeleteObject")(error)),
         }
+    }
+
+    async fn folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, AdapterError> {
+        let list = self.client.list_objects_v2().bucket(bucket).prefix(prefix).delimiter("/");
+        let mut pages = list.into_paginator().send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("ListObjectsV2"))?;
+            folders.extend(page.common_prefixes().iter().filter_map(|it| it.prefix().map(str::to_owned)));
+        }
+        Ok(folders)
     }
 
     /// Page by page: a page of `ListObjectsV2` has as many keys as one `DeleteObjects` may have, 1,000.

@@ -78,7 +78,7 @@ fn of_notification(raw: Value) -> Result<Record<Created>, UnexpectedEvent> {
             let arrived_at = Timestamp::from_unix_millis(record.event_time.timestamp_millis());
             let object = record.s3.object;
             let created = decoded(&encoded_key)
-                .map(|key| Created::new(bucket, key, object.size, object.e_tag, sequencer));
+                .map(|key| Created::new(bucket, key, object.size, object.e_tag, sequencer, arrived_at));
             (arrived_at, created)
         }
         Err(error) => (Timestamp::default(), Err(error.into())),
@@ -125,9 +125,10 @@ fn of_eventbridge(event: Value) -> Result<Option<Record<Created>>, UnexpectedEve
     let (arrived_at, content) = match serde_json::from_value::<EventBridgeEvent<Detail>>(event) {
         Ok(event) => {
             let arrived_at = event.time.map(|time| Timestamp::from_unix_millis(time.timestamp_millis()));
+            let arrived_at = arrived_at.unwrap_or_default();
             let Detail { bucket, object } = event.detail;
             let Object { key, size, etag, sequencer } = object;
-            (arrived_at.unwrap_or_default(), Ok(Created::new(bucket.name, key, size, etag, sequencer)))
+            (arrived_at, Ok(Created::new(bucket.name, key, size, etag, sequencer, arrived_at)))
         }
         Err(error) => (Timestamp::default(), Err(error.into())),
     };
@@ -135,13 +136,24 @@ fn of_eventbridge(event: Value) -> Result<Option<Record<Created>>, UnexpectedEve
 }
 
 impl Created {
-    fn new(bucket: String, key: String, size: Option<i64>, etag: Option<String>, sequencer: String) -> Self {
+    fn new(
+        bucket: String,
+        key: String,
+        size: Option<i64>,
+        etag: Option<String>,
+        sequencer: String,
+        created_at: Timestamp,
+    ) -> Self {
         let bytes = size.and_then(|size| u64::try_from(size).ok());
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         let notice = match (bytes, etag) {
-            (Some(bytes), Some(etag)) if !sequencer.is_empty() => {
-                Notice::Whole(ObjectNotice { key: key.clone(), bytes, etag, sequencer: sequencer.clone() })
-            }
+            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Whole(ObjectNotice {
+                key: key.clone(),
+                bytes,
+                etag,
+                sequencer: sequencer.clone(),
+                created_at,
+            }),
             _ => Notice::KeyOnly(key.clone()),
         };
         Self { bucket, key, sequencer, notice }
@@ -167,7 +179,7 @@ mod tests {
         read(event).unwrap().into_iter().map(|record| record.content.unwrap()).collect()
     }
 
-    fn cafe(bytes: u64, etag: &str, sequencer: &str) -> Created {
+    fn cafe(bytes: u64, etag: &str, sequencer: &str, created_at: &str) -> Created {
         let key = "projects/acme/summer films/café + 100%.mp4".to_owned();
         Created {
             bucket: "streamio-raw".to_owned(),
@@ -178,6 +190,7 @@ mod tests {
                 bytes,
                 etag: etag.to_owned(),
                 sequencer: sequencer.to_owned(),
+                created_at: created_at.parse().unwrap(),
             }),
         }
     }
@@ -187,13 +200,26 @@ mod tests {
         let read = created(notification());
         let [copied, first, second] = &read[..] else { panic!("{read:?}") };
         assert_eq!(copied.notice, Notice::KeyOnly("projects/acme/copied.mp4".to_owned()));
-        assert_eq!(*first, cafe(7_340_032, "3858f62230ac3c915f300c664312c11f-2", "0055AED6DCD90281E5"));
-        assert_eq!(*second, cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF"));
+        assert_eq!(
+            *first,
+            cafe(
+                7_340_032,
+                "3858f62230ac3c915f300c664312c11f-2",
+                "0055AED6DCD90281E5",
+                "2026-01-02T03:04:04.001Z"
+            )
+        );
+        let later = "2026-01-02T03:04:05.678Z";
+        assert_eq!(
+            *second,
+            cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", later)
+        );
     }
 
     #[test]
     fn an_event_of_eventbridge_is_read_with_its_key_as_it_is() {
-        let expected = cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF");
+        let at = "2026-01-02T03:04:05.000Z";
+        let expected = cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", at);
         assert_eq!(created(eventbridge()), [expected]);
         let record = read(eventbridge()).unwrap().remove(0);
         assert_eq!(record.arrived_at.to_string(), "2026-01-02T03:04:05.000Z");

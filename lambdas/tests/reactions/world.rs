@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ pub(crate) fn notice(name: &str, sequencer: &str) -> ObjectNotice {
         bytes: 10,
         etag: format!("etag-{sequencer}"),
         sequencer: sequencer.to_owned(),
+        created_at: Timestamp::default(),
     }
 }
 
@@ -312,12 +313,15 @@ impl TaskLauncher for Launcher {
     }
 }
 
+type Then = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 pub(crate) struct Objects {
     standing: Mutex<HashMap<String, ObjectInfo>>,
     looks: Mutex<usize>,
     removed: Mutex<Vec<String>>,
     fails: Mutex<bool>,
+    after_look: Mutex<Option<(String, Then)>>,
 }
 
 impl Objects {
@@ -331,8 +335,48 @@ impl Objects {
 
     /// Puts the object of which `notice(name, sequencer)` tells.
     pub(crate) fn put(&self, name: &str, sequencer: &str) {
+        let ObjectNotice { key, bytes, etag, created_at: last_modified, .. } = notice(name, sequencer);
+        self.put_at(&format!("raw/{key}"), ObjectInfo { bytes, etag, last_modified });
+    }
+
+    /// Puts the same bytes there again.
+    pub(crate) fn put_again(&self, name: &str, sequencer: &str, last_modified: Timestamp) {
         let ObjectNotice { key, bytes, etag, .. } = notice(name, sequencer);
-        self.standing.lock().unwrap().insert(format!("raw/{key}"), ObjectInfo { bytes, etag });
+        self.put_at(&format!("raw/{key}"), ObjectInfo { bytes, etag, last_modified });
+    }
+
+    fn put_at(&self, place: &str, info: ObjectInfo) {
+        self.standing.lock().unwrap().insert(place.to_owned(), info);
+    }
+
+    /// Puts what a video's stable keys hold.
+    pub(crate) fn point(&self, name: &str, etag: &str) {
+        let stable = key(name).processed();
+        for pointer in [stable.hls_master(), stable.clone(), stable.poster()] {
+            self.put_processed(pointer.as_str(), etag);
+        }
+    }
+
+    pub(crate) fn put_processed(&self, key: &str, etag: &str) {
+        let info = ObjectInfo { bytes: 1, etag: etag.to_owned(), last_modified: Timestamp::default() };
+        self.put_at(&format!("processed/{key}"), info);
+    }
+
+    /// What stands in `bucket`.
+    pub(crate) fn standing(&self, bucket: &str) -> Vec<String> {
+        let standing = self.standing.lock().unwrap();
+        let mut keys: Vec<String> = standing
+            .keys()
+            .filter_map(|place| place.strip_prefix(&format!("{bucket}/")))
+            .map(str::to_owned)
+            .collect();
+        keys.sort();
+        keys
+    }
+
+    /// Runs `then` right after the next look at `place`.
+    pub(crate) fn after_look(&self, place: &str, then: impl FnOnce() + Send + 'static) {
+        *self.after_look.lock().unwrap() = Some((place.to_owned(), Box::new(then)));
     }
 
     pub(crate) fn looks(&self) -> usize {
@@ -358,18 +402,37 @@ impl ObjectStore for Objects {
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
         self.answer()?;
         *self.looks.lock().unwrap() += 1;
-        Ok(self.standing.lock().unwrap().get(&format!("{bucket}/{key}")).cloned())
+        let place = format!("{bucket}/{key}");
+        let seen = self.standing.lock().unwrap().get(&place).cloned();
+        let then = self.after_look.lock().unwrap().take_if(|(of, _)| *of == place);
+        if let Some((_, then)) = then {
+            then();
+        }
+        Ok(seen)
     }
 
-    async fn delete(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<(), AdapterError> {
-        self.remove(match etag {
-            Some(etag) => format!("{bucket}/{key} if {etag}"),
-            None => format!("{bucket}/{key}"),
-        })
+    async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
+        let place = format!("{bucket}/{key}");
+        self.remove(format!("{place} if {etag}"))?;
+        let mut standing = self.standing.lock().unwrap();
+        if standing.get(&place).is_some_and(|info| info.etag == etag) {
+            standing.remove(&place);
+        }
+        Ok(())
+    }
+
+    async fn folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, AdapterError> {
+        self.answer()?;
+        let keys = self.standing(bucket);
+        let under = keys.iter().filter_map(|key| key.strip_prefix(prefix)?.split_once('/'));
+        let folders: BTreeSet<String> = under.map(|(folder, _)| format!("{prefix}{folder}/")).collect();
+        Ok(folders.into_iter().collect())
     }
 
     async fn delete_prefix(&self, bucket: &str, prefix: &str) -> Result<(), AdapterError> {
-        self.remove(format!("{bucket}/{prefix}*"))
+        self.remove(format!("{bucket}/{prefix}*"))?;
+        self.standing.lock().unwrap().retain(|place, _| !place.starts_with(&format!("{bucket}/{prefix}")));
+        Ok(())
     }
 }
 

@@ -28,7 +28,13 @@ async fn append(log: &MemoryLog, body: EventBody) {
 /// A log with one attempt dispatched, and its job.
 async fn dispatched() -> (MemoryLog, Job) {
     let log = MemoryLog::new();
-    let object = ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: "01".to_owned() };
+    let object = ObjectCreated {
+        s3_key: key(),
+        bytes: 1,
+        etag: "e".to_owned(),
+        sequencer: "01".to_owned(),
+        created_at: clock::now(),
+    };
     let uploaded = object_created(&video(&log).await, object).unwrap();
     append(&log, uploaded.events[0].clone()).await;
     let Step::Append(decision) =

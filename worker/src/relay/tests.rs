@@ -48,6 +48,10 @@ impl ObjectStore for Pattern {
     async fn delete(&self, _: &str, _: &[String]) -> Result<(), StorageError> {
         Ok(())
     }
+
+    async fn delete_if(&self, _: &Location, _: &str) -> Result<(), StorageError> {
+        Ok(())
+    }
 }
 
 fn source(broken_from: u64) -> (Arc<Pattern>, Arc<Source>) {

@@ -193,6 +193,15 @@ impl ObjectStore for S3Storage {
         }
         Ok(())
     }
+
+    async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError> {
+        let Location { bucket, key } = location;
+        let answer = self.client.delete_object().bucket(bucket).key(key).if_match(etag).send().await;
+        match answer.map_err(failed("DeleteObject")) {
+            Ok(_) | Err(StorageError::NotFound { .. } | StorageError::PreconditionFailed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[async_trait]

@@ -119,7 +119,11 @@ impl DirectoryStorage {
             Condition::Matches(etag) => present == Some(etag),
         };
         if !holds {
-            return Err(StorageError::PreconditionFailed { operation });
+            // As S3 does: nothing can be as it was that is not there.
+            return Err(match (condition, present) {
+                (Condition::Matches(_), None) => StorageError::NotFound { operation },
+                _ => StorageError::PreconditionFailed { operation },
+            });
         }
         let path = self.path(&location.bucket, &location.key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -179,6 +183,17 @@ impl ObjectStore for DirectoryStorage {
             if self.state.lock().unwrap().objects.remove(&(bucket.to_owned(), key.clone())).is_some() {
                 std::fs::remove_file(self.path(bucket, key)).unwrap();
             }
+        }
+        Ok(())
+    }
+
+    async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError> {
+        self.admit("DeleteObject", &location.key)?;
+        let id = (location.bucket.clone(), location.key.clone());
+        let mut state = self.state.lock().unwrap();
+        if state.objects.get(&id).is_some_and(|object| object.etag == etag) {
+            state.objects.remove(&id);
+            std::fs::remove_file(self.path(&location.bucket, &location.key)).unwrap();
         }
         Ok(())
     }

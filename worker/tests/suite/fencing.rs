@@ -22,7 +22,7 @@ fn film(platform: &Platform) -> Vec<u8> {
 }
 
 fn attempt(platform: &Platform, job: &Job, task: &str) -> Attempt {
-    Attempt::new(platform.log.clone(), job.clone(), task.to_owned(), now)
+    Attempt::new(platform.log.clone(), None, job.clone(), task.to_owned(), now)
 }
 
 /// True the first time.
@@ -237,6 +237,27 @@ async fn what_is_published_of_a_video_while_it_is_deleted_is_taken_back() {
     let ended = platform.run(&job).await;
     assert!(matches!(ended, Ended::Fenced(_)), "{ended:?}");
     assert_eq!(platform.storage.keys(PROCESSED), Vec::<String>::new());
+    platform.storage.on_each_operation(|_, _| None);
+}
+
+/// The worker is slow to take it back, and meanwhile the key is uploaded again and published.
+#[tokio::test]
+async fn what_is_published_anew_while_something_deleted_is_taken_back_stays() {
+    let platform = Arc::new(Platform::new());
+    let job = platform.upload("clip.mp4", &film(&platform)).await;
+    let (first, replaced, other, id) = (once(), once(), Arc::clone(&platform), job.video_id.clone());
+    platform.storage.on_each_operation(move |operation, key| {
+        if operation == "CompleteMultipartUpload" && key == "processed/acme/clip.mp4" && first() {
+            block_on(other.decide(&id, |video| decide::delete(video).unwrap()));
+        }
+        if operation == "DeleteObject" && key == "processed/acme/clip.mp4" && replaced() {
+            other.storage.upload(PROCESSED, key, b"newer");
+        }
+        None
+    });
+    let ended = platform.run(&job).await;
+    assert!(matches!(ended, Ended::Fenced(_)), "{ended:?}");
+    assert_eq!(platform.storage.keys(PROCESSED), ["processed/acme/clip.mp4"]);
     platform.storage.on_each_operation(|_, _| None);
 }
 

@@ -63,6 +63,7 @@ impl Platform {
             bytes: bytes.len() as u64,
             etag: sequencer.clone(),
             sequencer,
+            created_at: now(),
         };
         self.decide(&VideoId::of(&key), |video| object_created(video, object.clone())).await;
         self.dispatch(&key).await
@@ -113,6 +114,7 @@ impl Platform {
     pub(super) fn worker(&self, job: &Job, task: &str) -> Worker {
         Worker {
             log: self.log.clone(),
+            intake: None,
             storage: self.storage.clone(),
             job: job.clone(),
             task: task.to_owned(),

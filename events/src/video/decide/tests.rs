@@ -4,6 +4,7 @@ use super::*;
 use crate::commit::{Commit, Head, NewCommit};
 use crate::event::{ProcessingProgressed, UploadGranted};
 use crate::id::{GrantId, KeyId, VideoId};
+use crate::object_key::ProcessedKey;
 
 /// A history that is written down step by step, one second apart.
 struct Given {
@@ -39,7 +40,7 @@ fn outputs() -> Outputs {
 
 impl Given {
     fn nothing() -> Self {
-        Self { commits: vec![], now: Timestamp::from_unix_seconds(1_800_000_000) }
+        Self { commits: vec![], now: at() }
     }
 
     fn uploaded() -> Self {
@@ -129,12 +130,23 @@ fn job(video: &Video) -> Job {
     video.job.clone().unwrap()
 }
 
+/// Before all that happens.
+fn at() -> Timestamp {
+    Timestamp::from_unix_seconds(1_800_000_000)
+}
+
 fn object(sequencer: &str) -> ObjectCreated {
-    ObjectCreated { s3_key: key(), bytes: 1, etag: "e".to_owned(), sequencer: sequencer.to_owned() }
+    ObjectCreated {
+        s3_key: key(),
+        bytes: 1,
+        etag: "e".to_owned(),
+        sequencer: sequencer.to_owned(),
+        created_at: at(),
+    }
 }
 
 fn stored(etag: &str) -> ObjectFound {
-    ObjectFound { s3_key: key(), bytes: 7, etag: etag.to_owned() }
+    ObjectFound { s3_key: key(), bytes: 7, etag: etag.to_owned(), created_at: at() }
 }
 
 fn notice_of(etag: &str, sequencer: &str) -> ObjectCreated {
@@ -357,8 +369,68 @@ fn a_refusal_after_a_deletion_is_told_to_whoever_waits() {
 fn a_second_deletion_still_knows_what_is_to_go() {
     let again = Given::uploaded().and(|video| delete(video).unwrap()).granted("2");
     let again = again.and(|video| delete(video).unwrap()).video();
-    assert_eq!(again.deleted_etag.as_deref(), Some("e"));
-    assert!(again.is_to_be_removed());
+    let deletion = again.deleted.unwrap();
+    assert_eq!((deletion.etag.as_str(), deletion.generation), ("e", 1));
+}
+
+fn stale(given: &Given) -> Vec<ProcessedKey> {
+    given.video().deleted_stable_keys()
+}
+
+#[test]
+fn a_deletion_goes_on_until_something_newer_is_there() {
+    let ready = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
+    assert!(ready.video().source_is_deleted().is_none() && stale(&ready).is_empty());
+    let deleted = ready.and(|video| delete(video).unwrap());
+    assert!(deleted.video().source_is_deleted().is_some() && stale(&deleted).len() == 3);
+    let granted = deleted.granted("2");
+    assert!(granted.video().source_is_deleted().is_none(), "the same bytes may come at any moment");
+    let again = granted.and(|video| object_created(video, object("02")));
+    assert!(again.video().source_is_deleted().is_none() && stale(&again).len() == 3);
+    let given_up = again.dispatched().taken_by("two").failed_by("two", &VideoError::permanent("corrupt", ""));
+    let given_up = given_up.dispatched();
+    assert!(matches!(given_up.video().phase, Phase::Errored { .. }));
+    assert_eq!(stale(&given_up).len(), 3, "what was deleted must not play");
+    let published =
+        given_up.and(|video| reprocess(video).ok()).dispatched().taken_by("three").completed_by("three");
+    assert_eq!(stale(&published), [], "a worker may have written them");
+    let published = published.and(|video| super::ready(video, &job(video)).ok());
+    assert_eq!(stale(&published), [key().processed().poster()], "of sound alone there is none");
+    assert_eq!(published.video().deleted.unwrap().generation, 1);
+}
+
+#[test]
+fn grants_are_over_one_by_one() {
+    let mut given = Given::nothing().granted("1").granted("2");
+    let expiries: Vec<_> =
+        given.video().open_grants.values().map(|expiry| expiry.plus(policy().grant_grace)).collect();
+    let (first, second) = (*expiries.iter().min().unwrap(), *expiries.iter().max().unwrap());
+    assert_eq!((given.step(), due_at(&given.video(), &policy())), (Step::Wait(first), Some(first)));
+    given.now = first;
+    assert_eq!(given.step(), Step::Look(key()), "an upload may be lost although another may still come");
+    let mut expired = given.and(|video| grants_expired(video, first, &policy()));
+    assert_eq!((expired.video().open_grants.len(), expired.video().phase), (1, Phase::Waiting));
+    expired.now = first;
+    assert_eq!(expired.step(), Step::Wait(second));
+}
+
+#[test]
+fn the_same_bytes_put_there_again_are_another_upload() {
+    let found = Given::nothing().granted("1").grants_over().found("a");
+    // Clocks differ by less than it takes to upload the same again; a deletion draws a line of its own.
+    let within = ObjectFound { created_at: found.now.plus(Duration::from_secs(30)), ..stored("a") };
+    assert_eq!(object_found(&found.video(), within, None), None);
+    let mut again = found.and(|video| delete(video).unwrap()).granted("2");
+    again.now = again.now.plus(Duration::from_secs(30));
+    let video = again.video();
+    let (before, now) = (stored("a"), again.now);
+    assert_eq!(object_found(&video, before.clone(), None), None, "the one that is to go");
+    assert!(object_found(&video, ObjectFound { created_at: now, ..before }, None).is_some());
+    let late = notice_of("a", "05");
+    assert_eq!(object_created(&video, late.clone()), None);
+    let notice = ObjectCreated { created_at: now, ..late };
+    assert!(must_look(&video, &notice));
+    assert!(object_created(&video, notice).is_some());
 }
 
 #[test]

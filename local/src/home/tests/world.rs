@@ -167,6 +167,7 @@ impl World {
                 bytes: 1,
                 etag: "e".to_owned(),
                 sequencer: "01".to_owned(),
+                created_at: clock::now(),
             };
             let decision = object_created(&video, object).unwrap();
             for body in decision.events {
