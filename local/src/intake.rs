@@ -25,9 +25,8 @@ use streamio_events::commit::NewCommit;
 use streamio_events::fact::Fact;
 use streamio_events::log::{EventLog, Expected};
 
-use crate::clock;
-
 use self::protocol::{PutRecord, PutRecords, Refused, Taken};
+use crate::clock;
 
 /// The stream that there is.
 pub(crate) const STREAM_NAME: &str = "streamio-facts";
