@@ -1,5 +1,7 @@
 //! S3's events: at least once, in any order, and sometimes never.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use streamio_cloud::event_road::Delivery;
 
@@ -62,6 +64,28 @@ async fn an_upload_whose_event_is_lost_is_found_by_the_sweep() {
     world.cloud.bus().quiet().await;
     let kinds = kinds(&world, video_id).await;
     assert_eq!((count(&kinds, "upload.completed"), count(&kinds, "upload.expired")), (1, 0), "{kinds:?}");
+    verdict(world).await;
+}
+
+/// They have the entity tag of what was deleted, and no event tells them from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_uploaded_after_a_deletion_are_found_as_another_upload() {
+    let world = World::start().await;
+    let video_id = world.upload("clip.mp4", film()).await;
+    world.ready(&video_id, 1).await;
+    let request = world.http.delete(format!("{}/videos/{video_id}", world.cloud.api()));
+    let (status, body) = world.ask(request).await;
+    assert!((200..300).contains(&status), "{status} {body}");
+    world.status_when(&video_id, |status| status["state"] == "deleted").await;
+    // S3 tells the time of an object to the second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    world.cloud.s3_events().fault(1, Delivery::Lost, |_| true);
+    let grant = world.post("/upload-url", &json!({ "filename": "clip.mp4", "expiresIn": 5 })).await;
+    world.put(&grant, film()).await;
+    let status = world.ready(&video_id, 2).await;
+    play(&world, &status).await;
+    assert_eq!(count(&kinds(&world, &video_id).await, "upload.expired"), 0);
     verdict(world).await;
 }
 
