@@ -86,7 +86,7 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
             objects.delete_prefix(processed, &folder).await?;
         }
     }
-    if let Some(deletion) = video.source_is_deleted()
+    if let Some(deletion) = video.deletion_of_source()
         && let Some(stands) = objects.head(raw, s3_key.as_str()).await?
         && stands.etag == deletion.etag
         && stands.last_modified <= deletion.at

@@ -235,7 +235,7 @@ impl World {
     }
 
     fn remove_deleted(&mut self, video: &Video) -> bool {
-        if let (Some(deletion), Some(put)) = (video.source_is_deleted(), self.stands())
+        if let (Some(deletion), Some(put)) = (video.deletion_of_source(), self.stands())
             && deletion.etag == self.etag(put)
             && self.puts[&put] <= deletion.at
         {

@@ -117,7 +117,7 @@ impl Video {
 
     /// The deletion that is to remove the object in RAW, unless that was put there since: nothing was uploaded anew, and no
     /// grant is open with which that could happen at any moment.
-    pub fn source_is_deleted(&self) -> Option<&Deletion> {
+    pub fn deletion_of_source(&self) -> Option<&Deletion> {
         self.deleted.as_ref().filter(|_| self.upload.is_none() && self.open_grants.is_empty())
     }
 

@@ -380,13 +380,13 @@ fn stale(given: &Given) -> Vec<ProcessedKey> {
 #[test]
 fn a_deletion_goes_on_until_something_newer_is_there() {
     let ready = Given::started().completed_by("one").and(|video| ready(video, &job(video)).ok());
-    assert!(ready.video().source_is_deleted().is_none() && stale(&ready).is_empty());
+    assert!(ready.video().deletion_of_source().is_none() && stale(&ready).is_empty());
     let deleted = ready.and(|video| delete(video).unwrap());
-    assert!(deleted.video().source_is_deleted().is_some() && stale(&deleted).len() == 3);
+    assert!(deleted.video().deletion_of_source().is_some() && stale(&deleted).len() == 3);
     let granted = deleted.granted("2");
-    assert!(granted.video().source_is_deleted().is_none(), "the same bytes may come at any moment");
+    assert!(granted.video().deletion_of_source().is_none(), "the same bytes may come at any moment");
     let again = granted.and(|video| object_created(video, object("02")));
-    assert!(again.video().source_is_deleted().is_none() && stale(&again).len() == 3);
+    assert!(again.video().deletion_of_source().is_none() && stale(&again).len() == 3);
     let given_up = again.dispatched().taken_by("two").failed_by("two", &VideoError::permanent("corrupt", ""));
     let given_up = given_up.dispatched();
     assert!(matches!(given_up.video().phase, Phase::Errored { .. }));
