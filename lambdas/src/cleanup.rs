@@ -12,7 +12,7 @@ use crate::react::Ports;
 pub enum CleanupError {
     /// The object store did not do it. Retry.
     #[error("the objects of a deleted video cannot be removed at present")]
-    Unavailable(#[source] AdapterError),
+    Unavailable(#[from] AdapterError),
     /// The log could not be asked whether the objects are still those of the deleted video.
     #[error(transparent)]
     Log(#[from] VideoStoreError),
@@ -66,8 +66,8 @@ pub trait ObjectStore: Send + Sync {
 /// source stays until the grant is used or over.
 pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Result<(), CleanupError> {
     let (Some(s3_key), Some(deletion)) = (video.s3_key.clone(), video.deleted.clone()) else { return Ok(()) };
-    let (raw, processed) = (&ports.policy.raw_bucket, &ports.policy.processed_bucket);
-    let objects = Objects(ports.objects);
+    let Ports { objects, policy, .. } = ports;
+    let (raw, processed) = (&policy.raw_bucket, &policy.processed_bucket);
     let stable = s3_key.processed();
     let mut seen = Vec::new();
     for pointer in video.deleted_stable_keys() {
@@ -94,24 +94,4 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
         objects.delete(raw, s3_key.as_str(), &deletion.etag).await?;
     }
     Ok(())
-}
-
-struct Objects<'a>(&'a dyn ObjectStore);
-
-impl Objects<'_> {
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, CleanupError> {
-        self.0.head(bucket, key).await.map_err(CleanupError::Unavailable)
-    }
-
-    async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), CleanupError> {
-        self.0.delete(bucket, key, etag).await.map_err(CleanupError::Unavailable)
-    }
-
-    async fn folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, CleanupError> {
-        self.0.folders(bucket, prefix).await.map_err(CleanupError::Unavailable)
-    }
-
-    async fn delete_prefix(&self, bucket: &str, prefix: &str) -> Result<(), CleanupError> {
-        self.0.delete_prefix(bucket, prefix).await.map_err(CleanupError::Unavailable)
-    }
 }
