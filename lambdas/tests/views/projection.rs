@@ -64,7 +64,7 @@ async fn history(bed: &DynamoBed) -> Vec<Commit> {
     commits
 }
 
-fn ports<'a>(
+pub(crate) fn ports<'a>(
     bed: &'a DynamoBed,
     views: &'a DynamoViews,
     policy: &'a streamio_events::video::Policy,

@@ -30,6 +30,7 @@ use streamio_lambdas::replication::{Brought, Ports, bring_pending, replicate};
 use crate::bed::DynamoBed;
 use crate::given::{self, append, poison, policy, start};
 use crate::memory::MemoryKv;
+use crate::projection::ports as of_commit;
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -74,15 +75,7 @@ async fn what_the_edge_does_not_take_holds_up_nothing_and_is_brought_later() {
     kv.is_down.store(true, Ordering::Relaxed);
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&bed.log, &stream, "b", start(), vec![revoked(1)]).await;
-    let of_commit = projection::Ports {
-        log: &bed.log,
-        policy: &policy,
-        store: &views,
-        feed: &views,
-        tenants: &views,
-        kv: &kv,
-        pending: &views,
-    };
+    let of_commit = of_commit(&bed, &views, &policy, &kv);
     project(of_commit, &commit, start()).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), std::slice::from_ref(&project_id));
     let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
@@ -116,15 +109,7 @@ async fn a_feed_that_takes_nothing_keeps_no_key_alive() {
     replicate(ports(&bed, &views, &kv), &project_id).await.unwrap();
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&bed.log, &stream, "b", start(), vec![revoked(1)]).await;
-    let of_commit = projection::Ports {
-        log: &bed.log,
-        policy: &policy,
-        store: &views,
-        feed: &ThrottledFeed,
-        tenants: &views,
-        kv: &kv,
-        pending: &views,
-    };
+    let of_commit = projection::Ports { feed: &ThrottledFeed, ..of_commit(&bed, &views, &policy, &kv) };
     assert!(project(of_commit, &commit, start()).await.unwrap_err().is_retryable());
     assert_eq!(kv.all(), folded(&bed, &project_id).await);
 
