@@ -1,39 +1,22 @@
 //! What is said with every target, by theme. A scenario checks what an answer must be; that it is the same from every
 //! target is checked for all of them together.
 
-#[path = "scenarios/bad_requests.rs"]
 mod bad_requests;
-#[path = "scenarios/bodies.rs"]
 mod bodies;
-#[path = "scenarios/browsers.rs"]
 mod browsers;
-#[path = "scenarios/commands.rs"]
 mod commands;
-#[path = "scenarios/feed.rs"]
 mod feed;
-#[path = "scenarios/headers.rs"]
 mod headers;
-#[path = "scenarios/isolation.rs"]
 mod isolation;
-#[path = "scenarios/paths.rs"]
 mod paths;
-#[path = "scenarios/playback.rs"]
 mod playback;
-#[path = "scenarios/quota.rs"]
 mod quota;
-#[path = "scenarios/repeating.rs"]
 mod repeating;
-#[path = "scenarios/runtime.rs"]
 mod runtime;
-#[path = "scenarios/service.rs"]
 mod service;
-#[path = "scenarios/upload.rs"]
 mod upload;
-#[path = "scenarios/upload_in_parts.rs"]
 mod upload_in_parts;
-#[path = "scenarios/upload_used.rs"]
 mod upload_used;
-#[path = "scenarios/videos.rs"]
 mod videos;
 
 use futures::future::LocalBoxFuture;

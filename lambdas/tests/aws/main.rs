@@ -1,12 +1,8 @@
 //! The cloud's adapters, each against a server that answers as the cloud does.
 
-#[path = "aws/ecs.rs"]
 mod ecs;
-#[path = "aws/s3.rs"]
 mod s3;
-#[path = "aws/s3_server.rs"]
 mod s3_server;
-#[path = "aws/scripted.rs"]
 mod scripted;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};

@@ -1,12 +1,8 @@
 //! The service with a function that stands on the real runtime crate (`src/bin/scripted-function.rs`).
 
-#[path = "lambda/asynchronous.rs"]
 mod asynchronous;
-#[path = "lambda/faults.rs"]
 mod faults;
-#[path = "lambda/invocations.rs"]
 mod invocations;
-#[path = "lambda/processes.rs"]
 mod processes;
 
 use std::time::Duration;

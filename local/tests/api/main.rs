@@ -16,27 +16,15 @@
 //! - the upload of parts that a repeated request begins, by a journal that cannot be asked ([`session::Session::forgets_uploads`]);
 //! - what the Worker's runtime does before the Worker has a request (`scenarios/runtime.rs`).
 
-#[path = "api/comparison.rs"]
 mod comparison;
-#[path = "api/exchange.rs"]
 mod exchange;
-#[path = "api/history.rs"]
 mod history;
-#[path = "api/http_client.rs"]
 mod http_client;
-#[path = "api/log.rs"]
 mod log;
-#[path = "api/placeholders.rs"]
 mod placeholders;
-#[path = "api/projects.rs"]
 mod projects;
-#[path = "api/scenarios.rs"]
 mod scenarios;
-#[path = "api/secrets.rs"]
 mod secrets;
-#[path = "api/session.rs"]
 mod session;
-#[path = "api/storage.rs"]
 mod storage;
-#[path = "api/target.rs"]
 mod target;

@@ -1,12 +1,8 @@
 //! The reactions and views against a log in memory, with ports that remember what was asked of them.
 
-#[path = "reactions/functions.rs"]
 mod functions;
-#[path = "reactions/lost.rs"]
 mod lost;
-#[path = "reactions/sweeping.rs"]
 mod sweeping;
-#[path = "reactions/world.rs"]
 mod world;
 
 use std::sync::Arc;
