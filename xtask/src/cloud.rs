@@ -46,16 +46,16 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     run_child(cmd!(
         shell,
-        "{cargo} build -p streamio-lambdas -p streamio-worker -p streamio-cloud --all-features --bins"
+        "{cargo} build -p streamio-lambdas -p streamio-worker -p streamio-emulator --all-features --bins"
     ))?;
     let child = match command {
         Command::Up(Up { port, hasty }) => {
-            let program = programs(workspace).join("streamio-cloud");
+            let program = programs(workspace).join("streamio-emulator");
             let port = port.to_string();
             cmd!(shell, "{program} up --port {port}").args(hasty.then_some("--hasty"))
         }
         Command::Test(Test { filter }) => {
-            cmd!(shell, "{cargo} test -p streamio-cloud --all-features --test scenarios").args(filter)
+            cmd!(shell, "{cargo} test -p streamio-emulator --all-features --test scenarios").args(filter)
         }
     };
     run_child(

@@ -125,7 +125,7 @@ impl<'a> Tools<'a> {
         Ok([
             ("STREAMIO_CLIPS", clips::ensure(self.workspace)?),
             ("STREAMIO_DYNOXIDE", dynoxide::ensure(self.workspace)?),
-            ("STREAMIO_KINESIS", self.workspace.root.join("xtask/cloud/kinesis.mjs")),
+            ("STREAMIO_KINESIS", self.workspace.root.join("emulator/kinesis.mjs")),
         ])
     }
 }

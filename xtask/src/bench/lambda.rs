@@ -44,7 +44,7 @@ pub(super) fn measure(
     }
     progress("cold starts and warm answers of the Lambda functions");
     let target = workspace.target();
-    let (program, programs) = (target.join("debug/streamio-cloud"), target.join("lambda"));
+    let (program, programs) = (target.join("debug/streamio-emulator"), target.join("lambda"));
     let (peer, rounds) = (programs.join("nothing"), effort.rounds.to_string());
     let measuring =
         cmd!(workspace.shell, "{program} bench-lambda --programs {programs} --peer {peer} --rounds {rounds}");
@@ -65,7 +65,7 @@ pub(super) fn measure(
     Ok(())
 }
 
-/// What `streamio-cloud bench-dispatch` prints.
+/// What `streamio-emulator bench-dispatch` prints.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Dispatches {
@@ -98,10 +98,10 @@ fn build(workspace: &Workspace) -> Result<()> {
     progress("building the Lambda functions (profile lambda)");
     run(cmd!(shell, "{cargo} build --profile lambda -p streamio-lambdas --features aws,bench --bins"))?;
     progress("building the emulated cloud");
-    run(cmd!(shell, "{cargo} build -p streamio-cloud --all-features --bin streamio-cloud"))
+    run(cmd!(shell, "{cargo} build -p streamio-emulator --all-features --bin streamio-emulator"))
 }
 
-/// What `streamio-cloud bench-lambda` prints.
+/// What `streamio-emulator bench-lambda` prints.
 #[derive(Deserialize)]
 struct Printed {
     functions: Vec<Function>,

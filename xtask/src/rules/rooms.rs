@@ -28,7 +28,7 @@ const ROOMS: &[Room] = &[
     Room { name: "streamio", rooms: &["streamio-events", "streamio-local"], sdk: false, sdk_in_tests: true },
     // A client and a server of the cloud's own protocols, with all the product's programs.
     Room {
-        name: "streamio-cloud",
+        name: "streamio-emulator",
         rooms: &["streamio-edge", "streamio-events", "streamio-lambdas", "streamio-local"],
         sdk: true,
         sdk_in_tests: true,

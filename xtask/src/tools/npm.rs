@@ -12,7 +12,7 @@ use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
 /// Folders with a committed `package-lock.json` that builds and tests use.
-const FOLDERS: &[&str] = &["edge/package", "edge/tests/oracle", "edge/worker", "xtask/cloud"];
+const FOLDERS: &[&str] = &["edge/package", "edge/tests/oracle", "edge/worker", "emulator"];
 /// The folder of the benches.
 const BENCH: &str = "edge/bench";
 

@@ -14,7 +14,7 @@ const ADAPTERS: [&str; 6] = [
 ];
 
 /// The emulated cloud speaks the protocols of the real one, everywhere.
-const EMULATION: &str = "xtask/cloud/";
+const EMULATION: &str = "emulator/";
 
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let allowed = file.path.starts_with(EMULATION)
@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(violations("local/src/s3.rs", code).len(), 1);
         assert_eq!(violations("worker/src/storage.rs", code), [""; 0]);
         assert_eq!(violations("worker/src/storage/multipart.rs", code), [""; 0]);
-        assert_eq!(violations("xtask/cloud/src/sources/kinesis.rs", code), [""; 0]);
+        assert_eq!(violations("emulator/src/sources/kinesis.rs", code), [""; 0]);
         assert_eq!(violations("xtask/src/cloud.rs", code).len(), 1);
         assert_eq!(violations("local/tests/suite.rs", code), [""; 0]);
     }

@@ -1,0 +1,129 @@
+//! `streamio-emulator up`: an emulated cloud to look at and to try things on. `cargo xtask cloud up` builds what it runs.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use streamio_emulator::{Cloud, CloudConfig, Journal, bench};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The product's real programs on an emulated cloud.
+#[derive(Parser)]
+#[command(name = "streamio-emulator", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start it with a project, print its addresses and the project's key, and run it until Ctrl-C
+    ///
+    /// All state is gone when it ends. The programs are those in the folder `STREAMIO_LAMBDAS`, the edge's Worker is that
+    /// in `STREAMIO_EDGE_WORKER`.
+    Up(Up),
+    BenchLambda(bench::Args),
+    BenchDispatch(bench::dispatch::Args),
+}
+
+#[derive(clap::Args)]
+struct Up {
+    /// Port of the API on 127.0.0.1; 0: any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 8788)]
+    port: u16,
+    /// Keep objects and logs in this folder, instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Name of the project
+    #[arg(long, value_name = "ID", default_value = "demo")]
+    project: String,
+    /// Write grants to the ledger before they are answered, instead of to the queue
+    #[arg(long)]
+    home: bool,
+    /// Be as impatient as the tests are: what takes minutes in production takes seconds
+    #[arg(long)]
+    hasty: bool,
+    /// Print one line of JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let command = Cli::parse().command;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(command)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("streamio-emulator: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(up) => run_cloud(up).await,
+        Command::BenchLambda(args) => bench::run(args).await,
+        Command::BenchDispatch(args) => bench::dispatch::run(args).await,
+    }
+}
+
+async fn run_cloud(up: Up) -> anyhow::Result<()> {
+    let mut config = CloudConfig::from_environment()?;
+    if up.hasty {
+        config = config.hasty();
+    }
+    config.port = up.port;
+    config.folder = up.folder;
+    if up.home {
+        config.journal = Journal::Home;
+    }
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let cloud = Cloud::start(config).await?;
+    let key = cloud.create_project(&up.project).await?;
+    tell(&cloud, &up.project, key.api_key.reveal(), up.json)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    cloud.stop().await
+}
+
+fn tell(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyhow::Result<()> {
+    let api = cloud.api();
+    let addresses = [
+        ("api", api.to_owned()),
+        ("home", cloud.home()),
+        ("s3", cloud.s3().endpoint().to_owned()),
+        ("cdn", cloud.cdn().url().to_owned()),
+        ("dynamodb", cloud.dynamo().endpoint()),
+        ("kinesis", cloud.kinesis().endpoint()),
+        ("ecs", cloud.ecs().endpoint().to_owned()),
+        ("kv", cloud.kv().endpoint().to_owned()),
+        ("folder", cloud.folder().display().to_string()),
+    ];
+    let mut out = std::io::stdout().lock();
+    if json {
+        let mut line = json!({ "projectId": project, "apiKey": key });
+        for (name, address) in addresses {
+            line[name] = json!(address);
+        }
+        writeln!(out, "{line}")?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "The emulated cloud runs until Ctrl-C.\n")?;
+    for (name, address) in addresses {
+        writeln!(out, "  {name:<9} {address}")?;
+    }
+    writeln!(out, "  project   {project}\n  API key   {key}\n")?;
+    writeln!(out, "  export STREAMIO_URL={api} STREAMIO_API_KEY={key}")?;
+    writeln!(out, "  cargo run -p streamio -- upload FILE --wait")?;
+    Ok(out.flush()?)
+}
