@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use streamio_events::dynamo::ledger_table;
 use streamio_events::emulators::LocalDynamo;
-use streamio_lambdas::aws::views::create_views_table;
+use streamio_lambdas::adapters::dynamo::create_views_table;
 
 use crate::cloud::config::FUNCTIONS;
 use crate::lambda::{FunctionConfig, Service, ServiceConfig};

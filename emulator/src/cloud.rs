@@ -28,7 +28,7 @@ use serde_json::Value;
 use streamio_edge::sign::sigv4::Credentials;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::emulators::{LocalDynamo, LocalKinesis};
-use streamio_lambdas::aws::views::DynamoViews;
+use streamio_lambdas::adapters::dynamo::DynamoViews;
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 
 use crate::fact::Fact;
 use crate::log::{EventLog, Expected};
+use crate::retryable::Retryable;
 use crate::stream::StreamId;
 
 /// The intake. See the [module's contract](self).
@@ -43,9 +44,8 @@ pub struct IntakeError {
     pub source: Box<dyn Error + Send + Sync>,
 }
 
-impl IntakeError {
-    /// Whether there is anything to put again.
-    pub fn is_retryable(&self) -> bool {
+impl Retryable for IntakeError {
+    fn is_retryable(&self) -> bool {
         !self.delayed.is_empty()
     }
 }

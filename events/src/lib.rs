@@ -34,6 +34,7 @@ pub mod object_key;
 #[cfg(feature = "aws")]
 mod patience;
 pub mod project;
+pub mod retryable;
 #[cfg(feature = "embedded")]
 pub mod sqlite;
 pub mod stream;

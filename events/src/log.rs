@@ -43,6 +43,7 @@ use crc::{CRC_32_ISO_HDLC, Crc};
 
 use crate::commit::{Commit, Head, NewCommit};
 use crate::id::CommitId;
+use crate::retryable::Retryable;
 use crate::stream::StreamId;
 
 mod admit;
@@ -129,16 +130,14 @@ pub enum ReadError {
     InvalidCursor(String),
 }
 
-impl AppendError {
-    /// Whether the same append may succeed when it is tried again.
-    pub fn is_retryable(&self) -> bool {
+impl Retryable for AppendError {
+    fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }
 
-impl ReadError {
-    /// Whether the same read may succeed when it is tried again.
-    pub fn is_retryable(&self) -> bool {
+impl Retryable for ReadError {
+    fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }

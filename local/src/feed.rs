@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
+use streamio_core::delivery::quarantine;
 use streamio_events::commit::Commit;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::ChangesError;
+use streamio_events::retryable::Retryable;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
-use streamio_lambdas::quarantine;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -22,12 +23,6 @@ const BATCH: usize = 512;
 /// The pause after a failure that may pass, doubled up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Whether a failed handler may succeed when it is tried again.
-pub(crate) trait Retryable: std::error::Error + Send + Sync + 'static {
-    /// As above.
-    fn is_retryable(&self) -> bool;
-}
 
 /// One consumer.
 pub(crate) struct Consumer {

@@ -1,8 +1,8 @@
 //! The object store as the reactions see it.
 
 use async_trait::async_trait;
-use streamio_lambdas::AdapterError;
-use streamio_lambdas::cleanup::{ObjectInfo, ObjectStore};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::object_store::{ObjectInfo, ObjectStore};
 
 use crate::clock;
 use crate::s3::{ListRequest, ObjectMeta, Precondition, Store, StoreError};

@@ -1,11 +1,11 @@
 //! A project's feed on one machine: the log has a position for every commit, and an index of them by project.
 
 use async_trait::async_trait;
+use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::id::ProjectId;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
-use streamio_lambdas::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
 
 /// The log itself: what is recorded is settled.
 pub(crate) struct LogFeed(pub(crate) SqliteLog);

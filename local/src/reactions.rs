@@ -4,20 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamio_core::ports::task_launcher::TaskLauncher as _;
+use streamio_core::reactions::react::{Ports, calls_for_action, react};
+use streamio_core::reactions::sweep::{Bounds, sweep};
+use streamio_core::reactions::tasks;
+use streamio_core::views::status::refresh;
 use streamio_events::commit::Commit;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::decide::WorkerEnd;
 use streamio_events::video::{Phase, Policy};
-use streamio_lambdas::launcher::TaskLauncher as _;
-use streamio_lambdas::react::{Ports, ReactError, calls_for_action, react};
-use streamio_lambdas::sweep::{Bounds, sweep};
-use streamio_lambdas::tasks;
-use streamio_lambdas::views::{ViewError, refresh};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::feed::{Consumer, Retryable, is_quarantine};
+use crate::feed::{Consumer, is_quarantine};
 use crate::objects::StoredObjects;
 use crate::runner::{Runner, TASK_PREFIX};
 use crate::view_store::SqliteViewStore;
@@ -25,18 +25,6 @@ use crate::view_store::SqliteViewStore;
 /// How often is looked for what is due. It is one look into an index.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 const SWEEP_BOUNDS: Bounds = Bounds { videos: 256, time: Duration::from_mins(1) };
-
-impl Retryable for ReactError {
-    fn is_retryable(&self) -> bool {
-        self.is_retryable()
-    }
-}
-
-impl Retryable for ViewError {
-    fn is_retryable(&self) -> bool {
-        self.is_retryable()
-    }
-}
 
 /// What the reactions work with.
 pub(crate) struct Reactions {

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
+use streamio_core::reactions::tasks;
 use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::video::decide::WorkerEnd;
-use streamio_lambdas::launcher::{LaunchError, Launched, TaskLauncher};
-use streamio_lambdas::tasks;
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

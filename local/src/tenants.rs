@@ -1,13 +1,13 @@
 //! The directory of tenants on one machine: the projects' streams, folded in memory.
 
 use async_trait::async_trait;
+use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
+use streamio_core::views::directory::{TenantDirectory, tenant_of};
 use streamio_events::api_key::KeyHash;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::log::ChangesError;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::tenant::Tenant;
-use streamio_lambdas::directory::{TenantDirectory, tenant_of};
-use streamio_lambdas::tenant_store::{TenantStore, TenantStoreError};
 use tokio::sync::Mutex;
 
 const BATCH: usize = 1024;

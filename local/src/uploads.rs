@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use streamio_core::uploads::{ObjectNotice, Ports, Received, receive};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::Policy;
-use streamio_lambdas::uploads::{ObjectNotice, Ports, Received, receive};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;

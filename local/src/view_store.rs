@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
-use streamio_lambdas::AdapterError;
-use streamio_lambdas::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 
 /// Raised when the tables or what they hold change; views of another version are rebuilt.
 const SCHEMA_VERSION: i64 = 2;

@@ -11,6 +11,7 @@ use streamio_events::intake::Intake;
 use streamio_events::job::Job;
 use streamio_events::log::{AppendError, EventLog, Expected};
 use streamio_events::media::{MediaSource, Outputs, VideoError};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Fence, Start};
 use streamio_events::video::{Phase, Video, VideoStoreError, catch_up, decide_and_append, load};

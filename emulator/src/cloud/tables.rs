@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use streamio_events::dynamo::ledger_table;
 use streamio_events::emulators::{ACCESS_KEY_ID, LocalDynamo, LocalKinesis, REGION, SECRET_ACCESS_KEY};
-use streamio_lambdas::aws::views::create_views_table;
+use streamio_lambdas::adapters::dynamo::create_views_table;
 
 use super::{FACTS_STREAM, LEDGER_TABLE, VIEWS_TABLE};
 

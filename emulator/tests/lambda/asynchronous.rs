@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 
-use streamio_emulator::lambda::{AsyncConfig, AsyncInvoker, EndCondition, FunctionError, Invoke, InvokeError};
+use streamio_emulator::lambda::{
+    AsyncConfig, AsyncInvoker, EndCondition, FunctionError, Invoke, InvokeError,
+};
 
 /// Answers as it was told, then with success.
 #[derive(Default)]

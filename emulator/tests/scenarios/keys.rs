@@ -1,8 +1,8 @@
 //! API keys on their way to an edge whose store does not take them.
 
 use reqwest::StatusCode;
+use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_emulator::cloud::NewKey;
-use streamio_lambdas::pending_replication::PendingReplications as _;
 
 use crate::verdict::verdict;
 use crate::world::{PATIENCE, World};

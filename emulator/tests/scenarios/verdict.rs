@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use streamio_core::ports::pending_replications::PendingReplications as _;
+use streamio_core::ports::view_store::ViewStore as _;
 use streamio_emulator::cloud::{PROCESSED_BUCKET, VIEWS_TABLE};
 use streamio_emulator::ecs::Status;
 use streamio_events::audit;
@@ -11,8 +13,6 @@ use streamio_events::id::ProjectId;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::stream::StreamId;
 use streamio_events::video::{Phase, Video};
-use streamio_lambdas::pending_replication::PendingReplications as _;
-use streamio_lambdas::view_store::ViewStore as _;
 use streamio_local::s3::ListRequest;
 
 use crate::processes;

@@ -6,6 +6,7 @@ use super::TestBed;
 use super::given::{all_of, assert_chained, commit, commit_with, stream};
 use crate::commit::{CommitHash, Head, MAX_COMMIT_BYTES};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected};
+use crate::retryable::Retryable as _;
 use crate::stream::StreamId;
 
 /// A stream's events have the versions 1, 2, 3, … in the order of its appends.

@@ -1,3 +1,5 @@
+use crate::retryable::Retryable;
+
 /// Why the changes after a position were not read. The feed of changes is what embedded logs offer beside the port.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangesError {
@@ -20,9 +22,8 @@ pub enum ChangesError {
     LogDamaged(String),
 }
 
-impl ChangesError {
-    /// Whether the same read may succeed when it is tried again.
-    pub fn is_retryable(&self) -> bool {
+impl Retryable for ChangesError {
+    fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }

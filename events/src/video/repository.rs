@@ -5,6 +5,7 @@ use crate::event::UnreadableEvent;
 use crate::id::{ProjectId, VideoId};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected, ReadError};
 use crate::object_key::ProcessedKey;
+use crate::retryable::Retryable;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
@@ -26,9 +27,8 @@ pub enum VideoStoreError {
     Unreadable(#[from] UnreadableEvent),
 }
 
-impl VideoStoreError {
-    /// Whether the same call may succeed when it is tried again.
-    pub fn is_retryable(&self) -> bool {
+impl Retryable for VideoStoreError {
+    fn is_retryable(&self) -> bool {
         match self {
             Self::Read(error) => error.is_retryable(),
             Self::Append(error) => error.is_retryable() || matches!(error, AppendError::Conflict { .. }),

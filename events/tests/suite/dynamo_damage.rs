@@ -6,6 +6,7 @@ use streamio_events::audit::{self, Finding};
 use streamio_events::contract::TestBed;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected, Part, ReadError};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 
 use super::dynamo::{DynamoBed, dynamo};

@@ -15,6 +15,7 @@ use streamio_events::audit;
 use streamio_events::contract::TestBed;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::log::{AppendError, Appended, EventLog, EventLogExt, Expected, Part, ReadError};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use tokio::task::JoinSet;
 

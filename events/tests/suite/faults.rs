@@ -10,6 +10,7 @@ use streamio_events::fault::{Fault, FaultyLog};
 use streamio_events::id::CommitId;
 use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected};
 use streamio_events::memory::MemoryLog;
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 

@@ -11,6 +11,7 @@ use streamio_events::log::{
     AppendError, Appended, EventLog, EventLogExt, Expected, LogPage, Part, ReadError, StreamPage,
 };
 use streamio_events::memory::MemoryLog;
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 
 use super::sqlite_feed::{commit, stream};

@@ -20,6 +20,7 @@ use streamio_events::fact::{Fact, MAX_FACT_BYTES};
 use streamio_events::id::VideoId;
 use streamio_events::intake::Intake;
 use streamio_events::kinesis::{KinesisIntake, MAX_RECORDS, MAX_RECORDS_BYTES, patient};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 
 use super::proxy::{Fate, Proxy, Seen};

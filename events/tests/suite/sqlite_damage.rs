@@ -5,6 +5,7 @@ use std::fs;
 use rusqlite::Connection;
 use streamio_events::audit::{self, Finding};
 use streamio_events::log::{AppendError, ChangesError, EventLog, EventLogExt, Expected, Part, ReadError};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::sqlite::{OpenError, SqliteLog};
 use tempfile::TempDir;
 

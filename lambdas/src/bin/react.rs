@@ -1,10 +1,10 @@
 //! Does what follows from the log: invoked by the stream of the ledger's table.
 
-use streamio_lambdas::AdapterError;
-use streamio_lambdas::aws::function;
-use streamio_lambdas::aws::functions::react::React;
+use streamio_core::ports::AdapterError;
+use streamio_lambdas::functions::react::React;
+use streamio_lambdas::runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), AdapterError> {
-    function::run("react", React::from_environment()).await
+    runtime::run("react", React::from_environment()).await
 }

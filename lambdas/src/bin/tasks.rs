@@ -1,10 +1,10 @@
 //! Records the ends of workers: invoked by ECS's events of changed tasks.
 
-use streamio_lambdas::AdapterError;
-use streamio_lambdas::aws::function;
-use streamio_lambdas::aws::functions::tasks::Tasks;
+use streamio_core::ports::AdapterError;
+use streamio_lambdas::functions::tasks::Tasks;
+use streamio_lambdas::runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), AdapterError> {
-    function::run("tasks", Tasks::from_environment()).await
+    runtime::run("tasks", Tasks::from_environment()).await
 }

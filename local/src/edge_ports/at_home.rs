@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use streamio_core::home_region::{self, HomeRegion, HomeRegionError};
 use streamio_edge::commands::{CommandError, Commands};
 use streamio_edge::directory::{Directory, DirectoryError, Known, Tolerance};
 use streamio_edge::journal::{Journal, JournalError, Recorded};
@@ -14,7 +15,6 @@ use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
-use streamio_lambdas::home::{self, HomeRegion, HomeRegionError};
 
 use crate::clock;
 
@@ -60,8 +60,8 @@ impl Journal for AtHome {
         // On one machine what is stated is recorded at once.
         let now = commit.recorded_at;
         match self.0.record(stream, &commit, now).await.map_err(|error| JournalError(error.into()))? {
-            home::Recorded::New => Ok(Recorded::New),
-            home::Recorded::Repeated(event) => Ok(Recorded::Repeated(event)),
+            home_region::Recorded::New => Ok(Recorded::New),
+            home_region::Recorded::Repeated(event) => Ok(Recorded::Repeated(event)),
         }
     }
 

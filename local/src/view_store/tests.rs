@@ -1,6 +1,6 @@
+use streamio_core::ports::view_store::contract::TestBed;
 use streamio_events::object_key::SourceKey;
 use streamio_events::video::{Phase, Policy, Video};
-use streamio_lambdas::view_store::contract::TestBed;
 
 use super::*;
 
@@ -20,7 +20,7 @@ impl TestBed for FileBed {
     }
 }
 
-streamio_lambdas::view_store_contract!(FileBed::new());
+streamio_core::view_store_contract!(FileBed::new());
 
 #[tokio::test]
 async fn what_is_on_its_way_is_found() {

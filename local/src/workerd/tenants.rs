@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::time::Duration;
 
+use streamio_core::views::directory::tenants_of;
 use streamio_edge::directory::Tenant;
 use streamio_events::id::ProjectId;
 use streamio_events::project::Project;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
-use streamio_lambdas::directory::tenants_of;
 use tokio::sync::watch;
 
 /// How many changes are read at a time.

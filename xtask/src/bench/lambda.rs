@@ -45,7 +45,7 @@ pub(super) fn measure(
     progress("cold starts and warm answers of the Lambda functions");
     let target = workspace.target();
     let (program, programs) = (target.join("debug/streamio-emulator"), target.join("lambda"));
-    let (peer, rounds) = (programs.join("nothing"), effort.rounds.to_string());
+    let (peer, rounds) = (programs.join("noop"), effort.rounds.to_string());
     let measuring =
         cmd!(workspace.shell, "{program} bench-lambda --programs {programs} --peer {peer} --rounds {rounds}");
     let printed = capture_ok(measuring.envs(tools.environment()?)).context("the functions")?;

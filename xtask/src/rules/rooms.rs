@@ -17,11 +17,17 @@ struct Room {
 const ROOMS: &[Room] = &[
     Room { name: "streamio-events", rooms: &[], sdk: true, sdk_in_tests: true },
     Room { name: "streamio-edge", rooms: &["streamio-events"], sdk: false, sdk_in_tests: false },
-    Room { name: "streamio-lambdas", rooms: &["streamio-events"], sdk: true, sdk_in_tests: true },
+    Room { name: "streamio-core", rooms: &["streamio-events"], sdk: false, sdk_in_tests: false },
+    Room {
+        name: "streamio-lambdas",
+        rooms: &["streamio-core", "streamio-events"],
+        sdk: true,
+        sdk_in_tests: true,
+    },
     Room { name: "streamio-worker", rooms: &["streamio-events"], sdk: true, sdk_in_tests: true },
     Room {
         name: "streamio-local",
-        rooms: &["streamio-edge", "streamio-events", "streamio-lambdas", "streamio-worker"],
+        rooms: &["streamio-core", "streamio-edge", "streamio-events", "streamio-worker"],
         sdk: false,
         sdk_in_tests: true,
     },
@@ -29,7 +35,7 @@ const ROOMS: &[Room] = &[
     // A client and a server of the cloud's own protocols, with all the product's programs.
     Room {
         name: "streamio-emulator",
-        rooms: &["streamio-edge", "streamio-events", "streamio-lambdas", "streamio-local"],
+        rooms: &["streamio-core", "streamio-edge", "streamio-events", "streamio-lambdas", "streamio-local"],
         sdk: true,
         sdk_in_tests: true,
     },
@@ -115,14 +121,33 @@ mod tests {
     }
 
     #[test]
-    fn edge_lambdas_and_worker_never_import_each_other_not_even_in_tests() {
-        let three = ["streamio-edge", "streamio-lambdas", "streamio-worker"];
+    fn edge_core_and_worker_never_import_each_other_not_even_in_tests() {
+        let three = ["streamio-core", "streamio-edge", "streamio-worker"];
         for from in three {
             for to in three.iter().filter(|to| **to != from) {
                 for dev in [false, true] {
                     assert_eq!(found(from, to, dev), 1, "{from} -> {to}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn lambdas_imports_neither_edge_nor_worker_and_only_the_emulator_imports_lambdas() {
+        for (from, to) in [("streamio-lambdas", "streamio-edge"), ("streamio-lambdas", "streamio-worker")] {
+            assert_eq!(found(from, to, true), 1, "{from} -> {to}");
+        }
+        for room in
+            ROOMS.iter().filter(|room| !["streamio-lambdas", "streamio-emulator"].contains(&room.name))
+        {
+            assert_eq!(found(room.name, "streamio-lambdas", false), 1, "{}", room.name);
+        }
+    }
+
+    #[test]
+    fn no_package_imports_the_emulator() {
+        for room in ROOMS.iter().filter(|room| room.name != "streamio-emulator") {
+            assert_eq!(found(room.name, "streamio-emulator", true), 1, "{}", room.name);
         }
     }
 
@@ -143,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_cli_reaches_the_other_rooms_through_local_only() {
-        for to in ["streamio-edge", "streamio-lambdas", "streamio-worker"] {
+        for to in ["streamio-core", "streamio-edge", "streamio-lambdas", "streamio-worker"] {
             assert_eq!(found("streamio", to, false), 1, "{to}");
         }
     }
@@ -154,7 +179,9 @@ mod tests {
             assert_eq!(found(from, "aws-sdk-s3", false), 0, "{from}");
         }
         assert_eq!(found("streamio-local", "aws-sdk-s3", true), 0);
-        for (from, dev) in [("streamio-local", false), ("streamio", false), ("streamio-edge", true)] {
+        for (from, dev) in
+            [("streamio-local", false), ("streamio", false), ("streamio-edge", true), ("streamio-core", true)]
+        {
             let violations = check(&workspace_with(from, "aws-sdk-s3", dev));
             assert_eq!(violations.len(), 1, "{from}");
             assert!(violations[0].message.contains("aws-sdk-s3"));

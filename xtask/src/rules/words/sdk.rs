@@ -8,7 +8,7 @@ const ADAPTERS: [&str; 6] = [
     "events/src/dynamo.rs",
     "events/src/emulators.rs",
     "events/src/kinesis.rs",
-    "lambdas/src/aws.rs",
+    "lambdas/src/adapters.rs",
     "worker/src/event_log.rs",
     "worker/src/storage.rs",
 ];

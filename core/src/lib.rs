@@ -1,0 +1,26 @@
+//! The application: everything that happens automatically after a request, behind ports.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications |
+//! | [`uploads`] | turns S3 event notifications into `upload.completed` and `upload.rejected` |
+//! | [`intake`] | moves facts (grants, progress) from a queue or stream into the log, each once |
+//! | [`reactions`] | acts on the log: dispatch, retry, cleanup, the ends of worker tasks, the periodic sweep |
+//! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
+//! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
+//! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
+//!
+//! A record of the log's change feed is a hint: every handler reads the stream that the record is about, so duplicates and
+//! replays change nothing. This crate contains no AWS SDK, no database and no HTTP server; adapters are in `lambdas` (AWS)
+//! and `local` (one machine).
+
+pub mod delivery;
+pub mod home_region;
+pub mod intake;
+pub mod ports;
+pub mod reactions;
+#[cfg(feature = "testing")]
+#[allow(missing_docs, reason = "test harness")]
+pub mod testing;
+pub mod uploads;
+pub mod views;

@@ -1,0 +1,13 @@
+//! The traits through which the application reaches everything outside of the log.
+
+pub mod dead_letters;
+pub mod kv_namespace;
+pub mod object_store;
+pub mod pending_replications;
+pub mod project_feed;
+pub mod task_launcher;
+pub mod tenant_store;
+pub mod view_store;
+
+/// An adapter's error, with its causes.
+pub type AdapterError = Box<dyn std::error::Error + Send + Sync>;

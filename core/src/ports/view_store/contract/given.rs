@@ -1,0 +1,97 @@
+use streamio_events::id::VideoId;
+use streamio_events::media::{MediaSource, VideoError};
+use streamio_events::object_key::SourceKey;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::{Phase, Policy, Upload, Video, VideoState, VideoStatus};
+
+use crate::ports::view_store::{VideoRow, ViewStore};
+
+/// From when on rows in the phase of [`uploaded`] are due.
+pub(super) const DUE_MILLIS: i64 = 10_000;
+
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(millis)
+}
+
+/// A row of the video `name`, created at `created` milliseconds.
+pub(super) fn row(project: &str, name: &str, version: u64, created: i64, phase: Phase) -> VideoRow {
+    let s3_key: SourceKey = format!("projects/{project}/{name}").parse().expect("test names are object keys");
+    let mut video = Video::new(project.parse().expect("test names are project ids"), VideoId::of(&s3_key));
+    video.s3_key = Some(s3_key);
+    video.version = version;
+    video.created_at = at(created);
+    video.updated_at = at(created);
+    video.phase = phase;
+    VideoRow::of(video, &Policy::new("raw", "processed"))
+}
+
+/// A row with something in every field that a store could lose or bend.
+pub(super) fn full_row() -> VideoRow {
+    let mut video = row("acme", "Ünï\u{1F3AC} 'clip'; --.mp4", 7, 1_767_323_045_678, Phase::Ready).video;
+    video.generation = 2;
+    video.attempt = 3;
+    video.upload = Some(Upload { bytes: (1 << 53) - 1, etag: "9b2cf535f27731c974343645a3985328".to_owned() });
+    video.source = Some(MediaSource {
+        // Neither is a sum of few powers of two.
+        duration_seconds: 0.1 + 0.2,
+        frame_rate: Some(30_000.0 / 1001.0),
+        width: Some(1920),
+        height: Some(1080),
+        rotation: 90,
+        video_codec: Some("h264".to_owned()),
+        audio_codec: None,
+        bytes: 5,
+    });
+    video.metadata = [("title".to_owned(), "\"\\\u{0}\u{2028}".to_owned())].into();
+    VideoRow::of(video, &Policy::new("raw", "processed"))
+}
+
+pub(super) fn uploaded() -> Phase {
+    Phase::Uploaded { at: at(DUE_MILLIS) }
+}
+
+/// One of several phases: ready, uploaded, errored, deleted.
+pub(super) fn phase(number: u64) -> Phase {
+    match number % 4 {
+        0 => Phase::Ready,
+        1 => uploaded(),
+        2 => Phase::Errored { error: VideoError::permanent("not_media", "no") },
+        _ => Phase::Deleted,
+    }
+}
+
+/// The whole of a list, read in pages of `limit`.
+pub(super) async fn all_pages(
+    store: &impl ViewStore,
+    project: &str,
+    state: Option<VideoState>,
+    limit: usize,
+) -> Vec<VideoStatus> {
+    let project = project.parse().expect("test names are project ids");
+    let (mut videos, mut after): (Vec<VideoStatus>, Option<String>) = (Vec::new(), None);
+    loop {
+        let page = store.list(&project, state, after.as_deref(), limit).await.expect("the list can be read");
+        assert!(page.videos.len() <= limit, "a page of {} for limit {limit}", page.videos.len());
+        videos.extend(page.videos);
+        after = page.next;
+        if after.is_none() {
+            return videos;
+        }
+    }
+}
+
+/// Numbers that look random and are the same each time (xorshift, <https://doi.org/10.18637/jss.v008.i14>).
+pub(super) struct Numbers(u64);
+
+impl Numbers {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}

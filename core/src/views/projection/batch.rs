@@ -1,0 +1,60 @@
+//! Batches of the log's feed, projected by the rule for batches.
+
+use async_trait::async_trait;
+use streamio_events::commit::Commit;
+use streamio_events::retryable::Retryable as _;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+
+use super::{Ports, ProjectionError, project};
+use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
+use crate::delivery::quarantine;
+
+/// The time.
+type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
+
+/// Projects the commits of a batch. `clock` is read for each.
+pub async fn project_batch(
+    batch: Batch<'_>,
+    ports: Ports<'_>,
+    records: &[Record<Commit>],
+    clock: Clock<'_>,
+) -> Report {
+    batch.run(records, &Commits { ports, clock }, clock()).await
+}
+
+struct Commits<'a> {
+    ports: Ports<'a>,
+    clock: Clock<'a>,
+}
+
+#[async_trait]
+impl Handler for Commits<'_> {
+    type Item = Commit;
+    type Error = ProjectionError;
+
+    fn stream(&self, commit: &Commit) -> StreamId {
+        commit.stream.clone()
+    }
+
+    async fn handle(&self, _: &StreamId, commits: &[&Commit]) -> Progress<ProjectionError> {
+        for (index, commit) in commits.iter().enumerate() {
+            if let Err(error) = project(self.ports, commit, (self.clock)()).await {
+                return Progress::until(index, error);
+            }
+        }
+        Progress::all(commits.len())
+    }
+
+    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ProjectionError) {
+        // What a project says of its keys must come to the edge, also when nobody tells of it any more. One that cannot be
+        // understood has nothing to bring until it can, and then comes with a rebuild.
+        if let StreamId::Project(project_id) = stream
+            && error.is_retryable()
+            && let Err(error) = self.ports.pending.note(project_id, commit.last()).await
+        {
+            tracing::error!(project.id = %project_id, error = quarantine::chain(&error), "a project's keys may never come to the edge");
+        }
+        quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
+    }
+}

@@ -1,0 +1,31 @@
+//! The ports of `streamio_core` on AWS and Workers KV, and the SDK configuration that they share.
+//!
+//! Types of the SDKs stay below this module.
+
+pub mod dynamo;
+pub mod ecs;
+pub mod kv;
+pub mod s3;
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::Builder;
+use streamio_events::dynamo::patient;
+
+/// How long one try of a call may take. A function that waits longer than its callers do has nothing to tell them.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How the cloud's services are reached: region, credentials and endpoints by the SDK's own environment variables
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html>).
+pub async fn sdk_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    // The futures of the SDK are large.
+    Box::pin(aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load()).await
+}
+
+/// A client of DynamoDB for the ledger and the views.
+pub fn dynamo_client(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::from_conf(patient(Builder::from(config)).build())
+}

@@ -1,0 +1,355 @@
+use async_trait::async_trait;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::try_join_all;
+use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::log::Part;
+use streamio_events::retryable::Retryable as _;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::{VideoState, VideoStatus, load};
+
+use super::item::{ALONE, Item, UnfitItem, key, number, number_of, text, text_of};
+use super::table::{BY_DUE, BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE, STATE_LISTING};
+use super::{DynamoViews, cursor};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+
+/// Raised when the form of [`VideoRow`] or of its item changes. A row of another form counts as none for whoever goes on
+/// folding from it, and takes the place of one of an older form: after a deployment each row is folded anew when it is next
+/// needed, and functions of the build before cannot undo that.
+const FORM: u32 = 1;
+
+/// The longest row that an item keeps, in bytes of JSON. An item may have 400 KB, and its keys take less than one. What can
+/// make a row this long is only its open grants, some 60 bytes each: six thousand upload URLs for one key, of which none
+/// was used. Such a row is kept without its JSON, and whoever needs that folds the stream.
+const MAX_ROW_BYTES: usize = 380 * 1024;
+
+/// Over how many partitions what is due is spread: each takes 1,000 writes a second
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>), and a worker's sign
+/// of life is two.
+const DUE_SHARDS: u32 = 4;
+
+impl DynamoViews {
+    /// The row in an item, or what the log says where the item has none that this build can read.
+    async fn row_or_fold(&self, item: &Item) -> Result<Option<VideoRow>, AdapterError> {
+        if let Some(row) = row_of(item) {
+            return Ok(Some(row));
+        }
+        let (project_id, video_id) = ids_of(item)?;
+        let video = match load(&*self.log, &project_id, &video_id).await {
+            Ok(video) => video,
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(project.id = %project_id, video.id = %video_id, error = %error, "a video is left out of a list: its events cannot be read");
+                return Ok(None);
+            }
+        };
+        Ok(Some(VideoRow { status: video.status(), due_at: due_of(item), video }))
+    }
+
+    /// The keys of at most `limit` entries of an index, and whether there may be more.
+    async fn entries(
+        &self,
+        index: &str,
+        (partition, value): (&str, String),
+        (sort, below): (&str, String),
+        forward: bool,
+        limit: usize,
+    ) -> Result<(Vec<Item>, bool), AdapterError> {
+        let mut entries = Vec::new();
+        let mut from = None;
+        loop {
+            let left = limit - entries.len();
+            let answer = self
+                .client
+                .query()
+                .table_name(&*self.table)
+                .index_name(index)
+                .key_condition_expression("#partition = :partition AND #sort < :below")
+                .expression_attribute_names("#partition", partition)
+                .expression_attribute_names("#sort", sort)
+                .expression_attribute_values(":partition", text(&value))
+                .expression_attribute_values(":below", text(&below))
+                .scan_index_forward(forward)
+                .limit(i32::try_from(left).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(from)
+                .send()
+                .await?;
+            entries.extend(answer.items.unwrap_or_default());
+            from = answer.last_evaluated_key;
+            if from.is_none() || entries.len() >= limit {
+                return Ok((entries, from.is_some()));
+            }
+        }
+    }
+
+    /// At most `limit` items that are due before `bound`, with when, longest overdue first.
+    async fn due_items(&self, bound: &str, limit: usize) -> Result<Vec<Item>, AdapterError> {
+        let shards = (0..DUE_SHARDS).map(|shard| {
+            self.entries(BY_DUE, (DUE_SHARD, due_shard(shard)), (DUE, bound.to_owned()), true, limit)
+        });
+        let mut entries: Vec<Item> =
+            try_join_all(shards).await?.into_iter().flat_map(|(entries, _)| entries).collect();
+        entries.sort_by(|a, b| due_text(a).cmp(&due_text(b)));
+        entries.truncate(limit);
+        let mut pks: Vec<String> =
+            entries.iter().map(|entry| text_of(entry, "pk").map(str::to_owned)).collect::<Result<_, _>>()?;
+        // An index that is behind may name an item under both of its times, and a batch must not name it twice.
+        pks.sort_unstable();
+        pks.dedup();
+        let mut items = self.items(&pks).await?;
+        // The index may be behind: what has been dealt with since is no longer due.
+        items.retain(|item| due_text(item).is_some_and(|due| due < bound));
+        items.sort_by(|a, b| due_text(a).cmp(&due_text(b)));
+        Ok(items)
+    }
+
+    /// One page of a list, with the place of each video.
+    async fn listed(
+        &self,
+        list: &List<'_>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<(String, VideoStatus)>, AdapterError> {
+        let mut found = Vec::new();
+        let mut below = after.unwrap_or_else(|| PAST_ALL_PLACES.to_owned());
+        loop {
+            let (partition, value) = list.partition();
+            let (entries, more) = self
+                .entries(list.index(), (partition, value), (PLACE, below.clone()), false, limit - found.len())
+                .await?;
+            let pks: Vec<String> = entries
+                .iter()
+                .map(|entry| text_of(entry, "pk").map(str::to_owned))
+                .collect::<Result<_, _>>()?;
+            for item in self.items(&pks).await? {
+                let row = self.row_or_fold(&item).await?;
+                if let Some(status) = row.and_then(|row| row.status).filter(|status| list.holds(status)) {
+                    found.push((text_of(&item, PLACE)?.to_owned(), status));
+                }
+            }
+            if !more || found.len() >= limit {
+                return Ok(found);
+            }
+            if let Some(last) = entries.last() {
+                text_of(last, PLACE)?.clone_into(&mut below);
+            }
+        }
+    }
+}
+
+/// Behind the place of every video in a list.
+const PAST_ALL_PLACES: &str = "~";
+
+/// One of a project's lists.
+struct List<'a> {
+    project_id: &'a ProjectId,
+    state: Option<VideoState>,
+}
+
+impl List<'_> {
+    fn index(&self) -> &'static str {
+        if self.state.is_some() { BY_STATE } else { BY_PROJECT }
+    }
+
+    fn partition(&self) -> (&'static str, String) {
+        match self.state {
+            Some(state) => (STATE_LISTING, state_listing(self.project_id, state)),
+            None => (LISTING, listing(self.project_id)),
+        }
+    }
+
+    /// Whether the video belongs to the list: the index may be behind.
+    fn holds(&self, status: &VideoStatus) -> bool {
+        match self.state {
+            Some(state) => status.state == state,
+            None => status.state != VideoState::Deleted,
+        }
+    }
+
+    fn cursor(&self, place: &str) -> String {
+        cursor::write(&self.partition().1, place)
+    }
+
+    fn place(&self, cursor: &str) -> Result<String, ViewStoreError> {
+        let place = cursor::read(&self.partition().1, cursor).ok_or(ViewStoreError::InvalidCursor)?;
+        let parse = || {
+            let (created_at, video_id) = place.split_once('#')?;
+            Some(place_of(created_at.parse().ok()?, &video_id.parse().ok()?))
+        };
+        parse().filter(|parsed| *parsed == place).ok_or(ViewStoreError::InvalidCursor)
+    }
+}
+
+fn video_pk(project_id: &ProjectId, video_id: &VideoId) -> String {
+    format!("video#{project_id}#{video_id}")
+}
+
+fn ids_of(item: &Item) -> Result<(ProjectId, VideoId), UnfitItem> {
+    let parse = |pk: &str| {
+        let (project_id, video_id) = pk.strip_prefix("video#")?.split_once('#')?;
+        Some((project_id.parse().ok()?, video_id.parse().ok()?))
+    };
+    parse(text_of(item, "pk")?).ok_or(UnfitItem("pk"))
+}
+
+fn listing(project_id: &ProjectId) -> String {
+    format!("list#{project_id}")
+}
+
+fn state_listing(project_id: &ProjectId, state: VideoState) -> String {
+    format!("list#{project_id}#{}", state.as_str())
+}
+
+fn place_of(created_at: Timestamp, video_id: &VideoId) -> String {
+    format!("{created_at}#{video_id}")
+}
+
+fn due_shard(shard: u32) -> String {
+    format!("due#{shard}")
+}
+
+/// What all that is due at `now` sorts before: the first text of the next millisecond.
+fn due_bound(now: Timestamp) -> String {
+    now.plus(std::time::Duration::from_millis(1)).to_string()
+}
+
+fn due_text(item: &Item) -> Option<&str> {
+    text_of(item, DUE).ok()
+}
+
+fn due_of(item: &Item) -> Option<Timestamp> {
+    due_text(item)?.split_once('#')?.0.parse().ok()
+}
+
+/// The keys of the index of what is due.
+fn due_keys(row: &VideoRow, at: Timestamp) -> [(&'static str, AttributeValue); 2] {
+    let video = &row.video;
+    let shard = Part::slot(&video.stream()) % DUE_SHARDS;
+    let due = format!("{at}#{}#{}", video.project_id, video.video_id);
+    [(DUE_SHARD, text(due_shard(shard))), (DUE, text(due))]
+}
+
+fn row_of(item: &Item) -> Option<VideoRow> {
+    if number_of(item, "form") != Ok(FORM) {
+        return None;
+    }
+    serde_json::from_str(text_of(item, "row").ok()?).ok()
+}
+
+fn item_of(row: &VideoRow) -> Result<Item, serde_json::Error> {
+    let video = &row.video;
+    let mut item = key(video_pk(&video.project_id, &video.video_id), ALONE);
+    let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+    put("form", number(FORM));
+    put("version", number(video.version));
+    let json = serde_json::to_string(row)?;
+    if json.len() <= MAX_ROW_BYTES {
+        put("row", text(json));
+    }
+    if let Some(status) = &row.status {
+        put(PLACE, text(place_of(video.created_at, &video.video_id)));
+        put(STATE_LISTING, text(state_listing(&video.project_id, status.state)));
+        if status.state != VideoState::Deleted {
+            put(LISTING, text(listing(&video.project_id)));
+        }
+    }
+    for (name, value) in row.due_at.into_iter().flat_map(|at| due_keys(row, at)) {
+        put(name, value);
+    }
+    Ok(item)
+}
+
+fn unavailable(error: impl Into<AdapterError>) -> ViewStoreError {
+    ViewStoreError::Unavailable(error.into())
+}
+
+#[async_trait]
+impl ViewStore for DynamoViews {
+    async fn get(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoRow>, ViewStoreError> {
+        let item = self.item(video_pk(project_id, video_id)).await.map_err(unavailable)?;
+        Ok(item.as_ref().and_then(row_of))
+    }
+
+    async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
+        let written = self
+            .client
+            .put_item()
+            .table_name(&*self.table)
+            .set_item(Some(item_of(row).map_err(unavailable)?))
+            .condition_expression(
+                "attribute_not_exists(pk) OR #form < :form OR (#form = :form AND #version < :version)",
+            )
+            .expression_attribute_names("#form", "form")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":form", number(FORM))
+            .expression_attribute_values(":version", number(row.video.version))
+            .send()
+            .await;
+        match written.map_err(SdkError::into_service_error) {
+            Ok(_) => Ok(true),
+            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    async fn list(
+        &self,
+        project_id: &ProjectId,
+        state: Option<VideoState>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<VideoPage, ViewStoreError> {
+        let list = List { project_id, state };
+        let after = after.map(|cursor| list.place(cursor)).transpose()?;
+        // One more, to know whether there is one.
+        let mut found = self.listed(&list, after, limit.saturating_add(1)).await.map_err(unavailable)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(place, _)| list.cursor(place));
+        Ok(VideoPage { videos: found.into_iter().map(|(_, status)| status).collect(), next })
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let items = self.due_items(&due_bound(now), limit).await.map_err(unavailable)?;
+        let rows = items.iter().map(|item| self.row_or_fold(item));
+        let rows = try_join_all(rows).await.map_err(unavailable)?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    async fn defer(&self, row: &VideoRow, until: Option<Timestamp>) -> Result<(), ViewStoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key(video_pk(&row.video.project_id, &row.video.video_id), ALONE)))
+            .condition_expression("#version = :version")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":version", number(row.video.version))
+            .expression_attribute_names("#shard", DUE_SHARD)
+            .expression_attribute_names("#due", DUE);
+        let request = match until {
+            None => request.update_expression("REMOVE #shard, #due"),
+            Some(until) => {
+                let [(_, shard), (_, due)] = due_keys(row, until);
+                request
+                    .update_expression("SET #shard = :shard, #due = :due")
+                    .expression_attribute_values(":shard", shard)
+                    .expression_attribute_values(":due", due)
+            }
+        };
+        match request.send().await.map_err(SdkError::into_service_error) {
+            Ok(_) | Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The home region, behind a function URL: what edges ask of the log and the views.
+
+use std::sync::Arc;
+
+use crate::adapters::dynamo::DynamoViews;
+use crate::adapters::{dynamo_client, sdk_config};
+use crate::runtime::{Done, Function, clock};
+use crate::settings::{self, Ledger, Views};
+use crate::triggers::function_url;
+use async_trait::async_trait;
+use serde_json::Value;
+use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::ports::AdapterError;
+use streamio_events::dynamo::DynamoLog;
+use streamio_events::video::Policy;
+
+/// The function.
+pub struct Api(HomeRegion);
+
+#[async_trait]
+impl Function for Api {
+    async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        let reply = function_url::answer(&self.0, event, clock()).await?;
+        let counts = reply.counts();
+        Done::new(&function_url::response(reply), counts)
+    }
+}
+
+impl Api {
+    /// The function that the environment describes.
+    pub async fn from_environment() -> Result<Self, AdapterError> {
+        let (ledger, views, policy): (Ledger, Views, Policy) = settings::from_environment()?;
+        let dynamo = dynamo_client(&sdk_config().await);
+        let log = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
+        let views = Arc::new(DynamoViews::new(dynamo, views.table, Arc::<DynamoLog>::clone(&log)));
+        Ok(Self(HomeRegion::new(HomePorts {
+            log,
+            views: Arc::<DynamoViews>::clone(&views),
+            feed: Arc::<DynamoViews>::clone(&views),
+            tenants: views,
+            policy,
+        })))
+    }
+}

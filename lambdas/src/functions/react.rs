@@ -1,0 +1,105 @@
+//! `react`: the ledger's stream. Does what follows from each commit about a video.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use streamio_events::commit::Commit;
+use streamio_events::log::EventLog;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Policy;
+
+use crate::adapters::ecs::EcsLauncher;
+use crate::adapters::s3::S3Objects;
+use crate::runtime::{Done, Function, clock};
+use crate::settings::{self, from_environment};
+use crate::triggers::ledger_stream::read;
+use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress};
+use streamio_core::delivery::quarantine;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::ports::task_launcher::TaskLauncher;
+use streamio_core::reactions::react::{Ports, ReactError, calls_for_action, react};
+
+/// The function.
+pub struct React {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Launches workers.
+    pub launcher: Arc<dyn TaskLauncher>,
+    /// The objects.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Where what cannot be reacted to is kept.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// How patient the system is.
+    pub policy: Policy,
+    /// For how long a record is tried whose error may pass.
+    pub patience: Patience,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+}
+
+impl React {
+    /// The function that the environment describes.
+    pub async fn from_environment() -> Result<Self, AdapterError> {
+        type Needed =
+            (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::GiveUp);
+        let (ledger, views, ecs, policy, s3, give_up) = from_environment::<Needed>()?;
+        let sdk = crate::adapters::sdk_config().await;
+        let log = super::ledger(&sdk, &ledger);
+        Ok(Self {
+            launcher: Arc::new(EcsLauncher::new(&sdk, ecs)),
+            objects: Arc::new(S3Objects::new(&sdk, s3)),
+            dead_letters: super::views(&sdk, &views, &log),
+            log,
+            policy,
+            patience: Patience::of_tries(give_up.after),
+            clock,
+        })
+    }
+
+    fn ports(&self) -> Ports<'_> {
+        Ports { log: &*self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
+    }
+}
+
+#[async_trait]
+impl Function for React {
+    async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        let batch = Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.patience };
+        Done::of_batch(&batch.run(&read(event)?, self, (self.clock)()).await)
+    }
+}
+
+#[async_trait]
+impl Handler for React {
+    type Item = Commit;
+    type Error = ReactError;
+
+    fn stream(&self, commit: &Commit) -> StreamId {
+        commit.stream.clone()
+    }
+
+    /// A reaction reads the whole stream, so one is enough for all of its commits.
+    async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactError> {
+        let StreamId::Video(project_id, video_id) = stream else { return Progress::all(commits.len()) };
+        let Some(first) = commits.iter().position(|commit| calls_for_action(commit)) else {
+            return Progress::all(commits.len());
+        };
+        match react(self.ports(), (self.clock)(), project_id, video_id).await {
+            Ok(_) => Progress::all(commits.len()),
+            // Lack of capacity must not hold up all the other streams of the shard: the sweep launches it.
+            Err(ReactError::Launch(error)) => {
+                error.report(video_id);
+                Progress::all(commits.len())
+            }
+            Err(error) => Progress::until(first, error),
+        }
+    }
+
+    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ReactError) {
+        quarantine::report(&*self.log, (self.clock)(), stream, commit.first, error).await;
+    }
+}

@@ -1,0 +1,73 @@
+//! `tasks`: ECS's events of changed tasks, by EventBridge.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use streamio_events::log::EventLog;
+use streamio_events::retryable::Retryable as _;
+use streamio_events::timestamp::Timestamp;
+
+use crate::runtime::metrics::Counts;
+use crate::runtime::{Done, Function, clock};
+use crate::settings::{self, from_environment};
+use crate::triggers::ecs_task::read;
+use streamio_core::delivery::quarantine::chain;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
+use streamio_core::reactions::tasks::{Place, note};
+
+/// The function.
+pub struct Tasks {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Where what cannot be noted is kept.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// The cluster in which workers run.
+    pub cluster: String,
+    /// The worker's container.
+    pub container: String,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Tasks {
+    /// The function that the environment describes.
+    pub async fn from_environment() -> Result<Self, AdapterError> {
+        let (ledger, views, place) =
+            from_environment::<(settings::Ledger, settings::Views, settings::EcsPlace)>()?;
+        let sdk = crate::adapters::sdk_config().await;
+        let log = super::ledger(&sdk, &ledger);
+        Ok(Self {
+            dead_letters: super::views(&sdk, &views, &log),
+            log,
+            cluster: place.cluster,
+            container: place.container,
+            clock,
+        })
+    }
+}
+
+#[async_trait]
+impl Function for Tasks {
+    async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        let record = read(event)?;
+        let place = Place { cluster: &self.cluster, container: &self.container };
+        let now = (self.clock)();
+        let error: AdapterError = match record.content {
+            Err(unreadable) => unreadable,
+            Ok(change) => match note(&*self.log, now, place, &change).await {
+                Ok(_) => return Done::new(&Value::Null, Counts { handled: 1, ..Counts::default() }),
+                // The event comes again; and when it does not, the sweep finds the silent worker.
+                Err(error) if error.is_retryable() => return Err(error.into()),
+                Err(error) => error.into(),
+            },
+        };
+        let reason = chain(&*error);
+        tracing::error!(record.id = record.id, error = reason, "a change of a task is given up");
+        let letter =
+            DeadLetter { function: "tasks", id: record.id, at: now, reason, payload: record.payload };
+        self.dead_letters.keep(letter).await?;
+        Done::new(&Value::Null, Counts { dead_lettered: 1, ..Counts::default() })
+    }
+}

@@ -1,0 +1,138 @@
+//! `uploads`: S3's events of created objects, by a direct notification or by EventBridge.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use streamio_events::id::VideoId;
+use streamio_events::log::EventLog;
+use streamio_events::object_key::SourceKey;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Policy;
+
+use super::ASYNCHRONOUS_EVENTS_LIVE;
+use crate::adapters::s3::S3Objects;
+use crate::runtime::{Done, Function, clock};
+use crate::settings::{self, from_environment};
+use crate::triggers::s3::{Created, read};
+use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress, Record};
+use streamio_core::delivery::quarantine;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::uploads::{Ports, Received, UploadError, receive_notice};
+
+/// The function.
+pub struct Uploads {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The objects.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Where what cannot be received is kept.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// The bucket of sources, and what is accepted there.
+    pub policy: Policy,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Uploads {
+    /// The function that the environment describes.
+    pub async fn from_environment() -> Result<Self, AdapterError> {
+        let (ledger, views, policy, s3) =
+            from_environment::<(settings::Ledger, settings::Views, Policy, settings::S3)>()?;
+        let sdk = crate::adapters::sdk_config().await;
+        let log = super::ledger(&sdk, &ledger);
+        Ok(Self {
+            objects: Arc::new(S3Objects::new(&sdk, s3)),
+            dead_letters: super::views(&sdk, &views, &log),
+            log,
+            policy,
+            clock,
+        })
+    }
+
+    /// The stream of the video that an object is the source of, where it is one.
+    fn stream_of(&self, created: &Created) -> Option<StreamId> {
+        if created.bucket != self.policy.raw_bucket {
+            tracing::warn!(bucket = created.bucket, "an object in another bucket than that of sources");
+            return None;
+        }
+        match created.key.parse::<SourceKey>() {
+            Ok(key) => Some(StreamId::Video(key.project_id().clone(), VideoId::of(&key))),
+            Err(invalid) => {
+                tracing::warn!(s3.key = created.key, reason = %invalid, "an object that is no source was put into the bucket of sources");
+                None
+            }
+        }
+    }
+
+    /// The records that are about a source, or are poison.
+    fn relevant(&self, records: Vec<Record<Created>>) -> Vec<Record<(StreamId, Created)>> {
+        let relevant = records.into_iter().filter_map(|record| {
+            let Record { sequence, id, arrived_at, payload, content } = record;
+            let content = match content {
+                Ok(created) => Ok((self.stream_of(&created)?, created)),
+                Err(error) => Err(error),
+            };
+            Some(Record { sequence, id, arrived_at, payload, content })
+        });
+        relevant.collect()
+    }
+}
+
+#[async_trait]
+impl Function for Uploads {
+    async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        let records = self.relevant(read(event)?);
+        let batch = Batch {
+            function: "uploads",
+            dead_letters: &*self.dead_letters,
+            patience: &Patience::of_age(ASYNCHRONOUS_EVENTS_LIVE),
+        };
+        let report = batch.run(&records, self, (self.clock)()).await;
+        if !report.failed.is_empty() {
+            // The event comes again as a whole. What is in the log by then is known.
+            let (failed, of) = (report.failed.len(), records.len());
+            return Err(format!("{failed} of {of} uploads could not be recorded").into());
+        }
+        let mut done = Done::of_batch(&report)?;
+        done.answer = Value::Null;
+        Ok(done)
+    }
+}
+
+#[async_trait]
+impl Handler for Uploads {
+    type Item = (StreamId, Created);
+    type Error = UploadError;
+
+    fn stream(&self, (stream, _): &Self::Item) -> StreamId {
+        stream.clone()
+    }
+
+    async fn handle(&self, _: &StreamId, items: &[&Self::Item]) -> Progress<UploadError> {
+        let ports = Ports { log: &*self.log, objects: &*self.objects, policy: &self.policy };
+        for (index, (_, created)) in items.iter().enumerate() {
+            match receive_notice(ports, (self.clock)(), &created.notice).await {
+                Ok(Received::Accepted(video_id)) => {
+                    tracing::info!(video.id = %video_id, "an upload has arrived");
+                }
+                Ok(Received::Rejected(video_id, error)) => {
+                    tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
+                }
+                Ok(Received::Gone(video_id)) => {
+                    tracing::info!(video.id = %video_id, "an upload was replaced before it was received");
+                }
+                Ok(Received::Known(_) | Received::NotASource(_)) => {}
+                Err(error) => return Progress::until(index, error),
+            }
+        }
+        Progress::all(items.len())
+    }
+
+    async fn quarantine(&self, stream: &StreamId, _: &Self::Item, error: &UploadError) {
+        quarantine::report_at_head(&*self.log, (self.clock)(), stream, error).await;
+    }
+}

@@ -1,0 +1,330 @@
+//! The home region on DynamoDB, as the function behind its URL answers: the request whole, with each call as its body.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::intake::Intake;
+use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
+use streamio_core::views::projection::{self, project};
+use streamio_events::api_key::ApiKey;
+use streamio_events::commit::NewCommit;
+use streamio_events::dynamo::{DynamoLog, ledger_table};
+use streamio_events::emulators::LocalDynamo;
+use streamio_events::event::{EventBody, KeyCreated, ProjectCreated, Scope, UploadGranted};
+use streamio_events::fact::Fact;
+use streamio_events::fault::{Fault, FaultyLog};
+use streamio_events::id::{CommitId, GrantId, VideoId};
+use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
+use streamio_events::object_key::SourceKey;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Policy;
+use streamio_lambdas::adapters::dynamo::{DynamoViews, create_views_table};
+use streamio_lambdas::triggers::function_url;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(1_767_323_045).plus(Duration::from_secs(seconds))
+}
+
+fn source_key(name: &str) -> SourceKey {
+    format!("projects/acme/{name}").parse().unwrap()
+}
+
+fn video_id(name: &str) -> VideoId {
+    VideoId::of(&source_key(name))
+}
+
+fn stream_of(name: &str) -> StreamId {
+    StreamId::Video("acme".parse().unwrap(), video_id(name))
+}
+
+fn api_key() -> ApiKey {
+    ApiKey::generate("test", [7; 32]).unwrap()
+}
+
+/// The grant of an upload as a fact.
+fn grant(name: &str, cause: &str, seconds: u64) -> Fact {
+    let body = UploadGranted {
+        grant_id: GrantId::derived_from(&[cause.as_bytes()]),
+        s3_key: source_key(name),
+        expires_at: at(900),
+        key_id: api_key().hash().key_id(),
+        content_type: None,
+        size: None,
+        sha256: None,
+        overwrite: true,
+        multipart: false,
+        metadata: BTreeMap::new(),
+    };
+    let commit = NewCommit::new(CommitId::derived_from(&[cause]), at(seconds), [body.into()]);
+    Fact::new(stream_of(name), commit).unwrap()
+}
+
+struct NoEdge;
+
+#[async_trait]
+impl KvNamespace for NoEdge {
+    async fn put_all(&self, _: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
+        Ok(())
+    }
+}
+
+struct World {
+    log: Arc<FaultyLog<DynamoLog>>,
+    views: Arc<DynamoViews>,
+    region: HomeRegion,
+    _dynamo: LocalDynamo,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dynamo = LocalDynamo::start().expect("dynoxide");
+        let client = dynamo.client();
+        ledger_table("ledger").send_with(&client).await.expect("the ledger's table is created");
+        create_views_table(&client, "views").await.expect("the views' table is created");
+        let log = Arc::new(FaultyLog::scripted(DynamoLog::new(client.clone(), "ledger"), []));
+        let views = Arc::new(DynamoViews::new(client, "views", Arc::<FaultyLog<DynamoLog>>::clone(&log)));
+        let region = HomeRegion::new(HomePorts {
+            log: Arc::<FaultyLog<DynamoLog>>::clone(&log),
+            views: Arc::<DynamoViews>::clone(&views),
+            feed: Arc::<DynamoViews>::clone(&views),
+            tenants: Arc::<DynamoViews>::clone(&views),
+            policy: Policy::new("raw", "processed"),
+        });
+        Self { log, views, region, _dynamo: dynamo }
+    }
+
+    async fn append(&self, stream: &StreamId, cause: &str, body: impl Into<EventBody>) {
+        let commit = NewCommit::new(CommitId::derived_from(&[cause]), at(0), [body.into()]);
+        self.log.append(stream, Expected::Any, commit).await.unwrap();
+    }
+
+    /// What the views' function does with all that was recorded.
+    async fn project_all(&self) {
+        let policy = Policy::new("raw", "processed");
+        let views = &*self.views;
+        let ports = projection::Ports {
+            log: &*self.log,
+            policy: &policy,
+            store: views,
+            feed: views,
+            tenants: views,
+            kv: &NoEdge,
+            pending: views,
+        };
+        for commit in self.log.scan_to_end().await.unwrap() {
+            project(ports, &commit, at(100)).await.unwrap();
+        }
+    }
+
+    /// Answers a call in the request that the function is invoked with.
+    async fn call(&self, call: Value) -> (u16, Value) {
+        self.call_at(call, at(1000)).await
+    }
+
+    async fn call_at(&self, call: Value, now: Timestamp) -> (u16, Value) {
+        let mut request: Value = serde_json::from_str(include_str!("payloads/function_url.json")).unwrap();
+        request["body"] = json!(call.to_string());
+        let reply = function_url::answer(&self.region, request, now).await.unwrap();
+        (reply.status, serde_json::from_str(&reply.json).unwrap())
+    }
+
+    /// The answer to a call that is done, by its name on the wire.
+    async fn ok(&self, name: &str, call: Value) -> Value {
+        self.ok_at(name, call, at(1000)).await
+    }
+
+    async fn ok_at(&self, name: &str, call: Value, now: Timestamp) -> Value {
+        let (status, mut reply) = self.call_at(call, now).await;
+        assert_eq!(status, 200, "{reply}");
+        let answer = reply["ok"].as_object_mut().unwrap_or_else(|| panic!("{name} failed"));
+        assert_eq!(answer.len(), 1);
+        answer.remove(name).unwrap_or_else(|| panic!("{answer:?} is no {name}"))
+    }
+
+    async fn error(&self, call: Value) -> (u16, Value) {
+        let (status, reply) = self.call(call).await;
+        (status, reply["error"].clone())
+    }
+
+    async fn record(&self, fact: &Fact) -> Value {
+        // It comes at once.
+        let now = fact.commit().recorded_at;
+        self.ok_at("recorded", json!({ "call": "record", "fact": fact }), now).await
+    }
+
+    async fn commits(&self, name: &str) -> usize {
+        self.log.read_to_end(&stream_of(name), 1).await.unwrap().len()
+    }
+}
+
+fn about(call: &str, name: &str) -> Value {
+    json!({ "call": call, "projectId": "acme", "videoId": video_id(name) })
+}
+
+fn with(mut call: Value, fields: Value) -> Value {
+    let Value::Object(fields) = fields else { panic!("{fields}") };
+    call.as_object_mut().unwrap().extend(fields);
+    call
+}
+
+#[tokio::test]
+async fn an_edge_reads_what_it_recorded() {
+    let world = World::new().await;
+    let fact = grant("film.mp4", "grant", 0);
+    assert_eq!(world.record(&fact).await, Value::Null);
+    // Seen at once, before any view was computed.
+    let video = world.ok("video", about("video", "film.mp4")).await;
+    assert_eq!((&video["state"], &video["s3Key"]), (&json!("waiting"), &json!("projects/acme/film.mp4")));
+    world.record(&grant("film.mp4", "another grant", 10)).await;
+
+    let as_of = |seconds| with(about("videoAsOf", "film.mp4"), json!({ "at": at(seconds) }));
+    assert_eq!(world.ok("video", as_of(5)).await["version"], 1);
+    assert_eq!(world.ok("video", as_of(10)).await["version"], 2);
+    let before = Timestamp::from_unix_seconds(0);
+    assert_eq!(
+        world.ok("video", with(about("videoAsOf", "film.mp4"), json!({ "at": before }))).await,
+        Value::Null
+    );
+    assert_eq!(world.ok("video", about("video", "unheard-of")).await, Value::Null);
+}
+
+#[tokio::test]
+async fn lists_and_histories_come_in_pages() {
+    let world = World::new().await;
+    for (number, name) in ["a", "b", "c"].iter().enumerate() {
+        world.record(&grant(name, name, number as u64)).await;
+        world.record(&grant(name, &format!("{name} again"), 10 + number as u64)).await;
+    }
+    world.project_all().await;
+    let mut walked: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (name, call, limit) in [
+        ("videos", json!({ "call": "listVideos", "projectId": "acme", "state": "waiting" }), 2),
+        ("videoEvents", about("videoEvents", "b"), 1),
+        ("feed", json!({ "call": "feed", "projectId": "acme" }), 4),
+    ] {
+        let mut after = Value::Null;
+        loop {
+            let mut call = with(call.clone(), json!({ "limit": limit }));
+            if !after.is_null() {
+                call["after"] = after.clone();
+            }
+            let page = world.ok(name, call).await;
+            let data = page["data"].as_array().unwrap();
+            assert!(data.len() <= limit);
+            walked.entry(name).or_default().extend(data.iter().cloned());
+            after = page["next"].clone();
+            if after.is_null() || data.is_empty() {
+                break;
+            }
+        }
+    }
+    let keys: Vec<&str> = walked["videos"].iter().map(|video| video["s3Key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["projects/acme/c", "projects/acme/b", "projects/acme/a"]);
+    assert_eq!(walked["videoEvents"].len(), 2);
+    assert_eq!(walked["feed"].len(), 6);
+    let none = with(about("videoEvents", "unheard-of"), json!({ "limit": 5 }));
+    assert_eq!(world.ok("videoEvents", none).await, Value::Null);
+    for call in [
+        json!({ "call": "listVideos", "projectId": "acme", "limit": 5 }),
+        with(about("videoEvents", "b"), json!({ "limit": 5 })),
+        json!({ "call": "feed", "projectId": "acme", "limit": 5 }),
+    ] {
+        let refused = world.error(with(call, json!({ "after": "of another list" }))).await;
+        assert_eq!(refused, (200, json!({ "kind": "invalidCursor" })));
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_known_when_it_was_projected() {
+    let world = World::new().await;
+    let stream = StreamId::Project("acme".parse().unwrap());
+    let hash = api_key().hash();
+    world.append(&stream, "project", ProjectCreated { name: None }).await;
+    let created = KeyCreated {
+        key_id: hash.key_id(),
+        key_hash: hash,
+        scopes: vec![Scope::Upload],
+        label: None,
+        expires_at: None,
+    };
+    world.append(&stream, "key", created).await;
+    let call = json!({ "call": "tenant", "key": hash });
+    assert_eq!(world.ok("tenant", call.clone()).await, Value::Null);
+    world.project_all().await;
+    let tenant = world.ok("tenant", call).await;
+    assert_eq!((&tenant["projectId"], &tenant["revoked"]), (&json!("acme"), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_fact_is_recorded_once_whoever_brought_it_first() {
+    let world = World::new().await;
+    let facts: Vec<Fact> = (0..3).map(|it| grant("film.mp4", &format!("grant {it}"), it)).collect();
+    assert_eq!(world.record(&facts[0]).await, Value::Null);
+    let first = world.record(&facts[0]).await;
+    assert_eq!(first["data"]["grantId"], facts[0].commit().events[0].data["grantId"]);
+
+    // The road brings the other two, merged by another function; the home region's memory is behind.
+    let other = Intake::new(Arc::<FaultyLog<DynamoLog>>::clone(&world.log));
+    let merged: Vec<&NewCommit> = facts[1..].iter().map(Fact::commit).collect();
+    assert!(other.take_in(&stream_of("film.mp4"), &merged, at(9)).await.failure.is_none());
+    for fact in &facts[1..] {
+        let event = serde_json::to_value(&fact.commit().events[0]).unwrap();
+        assert_eq!(world.record(fact).await, event, "as it was stated, not as it was merged");
+        let id = &fact.commit().id;
+        let recall = json!({ "call": "recall", "stream": stream_of("film.mp4"), "commitId": id });
+        assert_eq!(world.ok("recalled", recall).await, event);
+    }
+    assert_eq!(world.commits("film.mp4").await, 2);
+    let unknown = CommitId::derived_from(&["nobody's"]);
+    let recall = json!({ "call": "recall", "stream": stream_of("film.mp4"), "commitId": unknown });
+    assert_eq!(world.ok("recalled", recall).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_command_is_done_once_though_its_answer_was_lost() {
+    let world = World::new().await;
+    world.record(&grant("film.mp4", "grant", 0)).await;
+    let id = CommitId::derived_from(&["delete"]);
+    let delete = with(about("deleteVideo", "film.mp4"), json!({ "commitId": id }));
+    world.log.then_appends([Fault::After]);
+    assert_eq!(world.error(delete.clone()).await, (503, json!({ "kind": "unavailable" })));
+    let status = world.ok("command", delete.clone()).await;
+    assert_eq!(status["state"], "deleted");
+    assert_eq!(world.ok("command", delete).await, status);
+    assert_eq!(world.commits("film.mp4").await, 2);
+
+    let other = json!({ "commitId": CommitId::derived_from(&["reprocess"]) });
+    let (status, error) = world.error(with(about("reprocessVideo", "film.mp4"), other.clone())).await;
+    assert_eq!((status, &error["kind"]), (200, &json!("conflict")));
+    assert!(error["text"].as_str().unwrap().contains("deleted"), "{error}");
+    let unknown = with(about("deleteVideo", "unheard-of"), other);
+    assert_eq!(world.error(unknown).await, (200, json!({ "kind": "notFound" })));
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_answer_is_told_and_a_fact_is_safe_to_repeat() {
+    let world = World::new().await;
+    let fact = grant("film.mp4", "grant", 0);
+    let record = json!({ "call": "record", "fact": fact });
+    world.log.then_appends([Fault::After]);
+    assert_eq!(world.error(record).await, (503, json!({ "kind": "unavailable" })));
+    assert_eq!(world.record(&fact).await["type"], "upload.granted");
+    assert_eq!(world.commits("film.mp4").await, 1);
+    world.log.then_reads([Fault::Before]);
+    assert_eq!(world.error(about("video", "film.mp4")).await, (503, json!({ "kind": "unavailable" })));
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_refused() {
+    let world = World::new().await;
+    let (status, error) = world.error(json!({ "call": "formatDisk" })).await;
+    assert_eq!((status, &error["kind"]), (400, &json!("refused")));
+    let (status, error) = world.error(json!({ "call": "feed", "projectId": "acme", "limit": 101 })).await;
+    assert_eq!(status, 400);
+    assert_eq!(error["text"], "`limit` must be 1 to 100, not 101");
+}
