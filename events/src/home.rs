@@ -1,38 +1,201 @@
-//! The calls by which the edge reaches the home region, where the log and the views are: their form on the wire.
+//! The home region, which has the log and the views: the port [`Home`] of the edge, and the form of its calls on the wire.
 //!
-//! Each is a `POST` to [`PATH`] with a [`HomeCall`] as JSON, signed with AWS Signature Version 4 in its headers (of the
-//! service `lambda` for a function URL with `AWS_IAM`, `execute-api` behind an API Gateway). What comes back is a
+//! Two implementations: the home region itself (`streamio-core`), for an edge in the same process, and the client that
+//! calls it over HTTP (`streamio-edge`).
+//!
+//! # On the wire
+//!
+//! Each call is a `POST` to [`PATH`] with a [`HomeCall`] as JSON, signed with AWS Signature Version 4 in its headers
+//! (service `lambda` for a function URL with `AWS_IAM`, `execute-api` behind an API Gateway). The response body is a
 //! [`HomeReply`]:
 //!
 //! | status | body | means |
 //! |---|---|---|
-//! | 200 | `{"ok": {"tenant": …}}`, the field named after the answer | done |
-//! | 200 | `{"error": {"kind": "invalidCursor" \| "notFound" \| "conflict"}}` | the call was understood and refused |
-//! | 400, 403, 404, 405, 413 | `{"error": {"kind": "refused", "text": …}}` | no such call, or not signed as it must be: the same call will be refused again |
-//! | 503 | `{"error": {"kind": "unavailable"}}` | the log or a view did not answer; the same call may be made again |
+//! | 200 | `{"ok": {"tenant": …}}`, the field named after the kind of result | done |
+//! | 200 | `{"error": {"kind": "invalidCursor" \| "notFound" \| "conflict"}}` | understood and refused |
+//! | 400, 403, 404, 405, 413 | `{"error": {"kind": "refused", "text": …}}` | not a call, or not signed correctly: the same call will be refused again |
+//! | 503 | `{"error": {"kind": "unavailable"}}` | the log or a view is unavailable; the same call may be made again |
 //!
-//! Every call may be made again: those that write carry a commit's id, under which the log takes a commit once.
-//!
-//! A call with a field or a name that its reader does not know is refused, because to ignore what a caller asks for is to
-//! answer another question. In answers unknown fields are ignored, so the home region is deployed before the edge.
+//! A call with an unknown name or field is refused: to ignore a field would answer another question. Unknown fields in
+//! responses are ignored, so the home region is deployed before the edge.
 
-mod answer;
 mod call;
+mod error;
+mod reply;
 
-pub use answer::{HomeAnswer, HomeError, HomePage, HomeReply};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
 pub use call::HomeCall;
+pub use error::HomeError;
+pub use reply::{HomeReply, HomeResult, ReplyError};
 
-/// The path of every call, behind whatever path the home region's base URL has.
+use crate::api_key::KeyHash;
+use crate::cloud_event::CloudEvent;
+use crate::commit::NewCommit;
+use crate::event::RecordedEvent;
+use crate::id::{CommitId, ProjectId, VideoId};
+use crate::stream::StreamId;
+use crate::tenant::Tenant;
+use crate::thread_safe::ThreadSafe;
+use crate::timestamp::Timestamp;
+use crate::video::{VideoState, VideoStatus};
+
+/// The path of every call, appended to the path of the home region's base URL.
 pub const PATH: &str = "/home";
 
 /// The most bytes of a call. The largest holds a [`Fact`](crate::fact::Fact).
 pub const MAX_CALL_BYTES: usize = 160 * 1024;
 
-/// The most bytes of an answer. A page that would be larger is answered shorter, with a cursor to the rest.
-pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
+/// The most bytes of a response body. A page that would be larger is shortened and gets a cursor to the rest.
+pub const MAX_REPLY_BYTES: usize = 512 * 1024;
 
 /// The most items of a page that a call may ask for.
 pub const MAX_PAGE_ITEMS: u16 = 100;
 
 /// The longest cursor, in bytes.
 pub const MAX_CURSOR_BYTES: usize = 512;
+
+/// What the edge needs of the home region: tenants, statuses, events, commands and the record of grants.
+///
+/// # Contract
+///
+/// **Isolation.** Every method that takes a project reads and changes only what belongs to that project. Another
+/// project's video is [`None`] or [`HomeError::NotFound`].
+///
+/// **Repetition.** Every call may be repeated. The methods that write take a commit id, which the log accepts once per
+/// stream: a repeated call changes nothing and succeeds.
+///
+/// **Failure.** After [`HomeError::Unavailable`] a write may or may not have happened; repeat it with the same commit id.
+/// The same holds for a call whose future was dropped.
+///
+/// **Freshness.** Within one implementation a status reflects what that implementation recorded or decided before. For
+/// writes from elsewhere an implementation may cache statuses for a stated time; it never returns an earlier version
+/// than one it returned before and still holds. Lists and the feed follow their stores.
+///
+/// **Pages.** `limit` is at least 1; more than [`MAX_PAGE_ITEMS`] may count as that. A page may be shorter than its limit
+/// although more follows; only [`Page::next`] tells. Cursors are opaque: up to [`MAX_CURSOR_BYTES`] letters, digits and
+/// `-._~`. One that the list did not return is [`HomeError::InvalidCursor`].
+///
+/// **Time.** What is recorded is recorded at the home region's clock. Events carry the time at which they happened.
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+pub trait Home: ThreadSafe {
+    /// The tenant whose API key has the SHA-256 `key`; `None` for a key that was never created. A revoked key is returned
+    /// with [`Tenant::revoked`].
+    async fn tenant(&self, key: &KeyHash) -> Result<Option<Tenant>, HomeError>;
+
+    /// The status of a video; `None` when the project has no such video. Waiting videos (URL granted, nothing uploaded)
+    /// and deleted ones have a status too.
+    async fn video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoStatus>, HomeError>;
+
+    /// The status after all events that were recorded up to and including `at`; `None` when there were none.
+    async fn video_as_of(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        at: Timestamp,
+    ) -> Result<Option<VideoStatus>, HomeError>;
+
+    /// At most `limit` of a project's videos that pass `filter`, newest first, after the cursor `after`.
+    async fn list_videos(
+        &self,
+        project_id: &ProjectId,
+        filter: &VideoFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<VideoStatus>, HomeError>;
+
+    /// At most `limit` events of a video, the first event first, after the cursor `after`; `None` when the project has no
+    /// such video.
+    async fn video_events(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<Page<CloudEvent>>, HomeError>;
+
+    /// At most `limit` events of a project, in an order that does not change, after the cursor `after`. Here
+    /// [`Page::next`] is the position after the page's last event even when no more events exist yet, so that a client
+    /// can poll from it; it is `None` only on an empty page.
+    async fn feed(
+        &self,
+        project_id: &ProjectId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<CloudEvent>, HomeError>;
+
+    /// Deletes a video: `video.deleted`, recorded as `commit_id`. The removal of its objects follows. Returns the status
+    /// afterwards. Deleting a deleted video succeeds and changes nothing.
+    async fn delete_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+    ) -> Result<VideoStatus, HomeError>;
+
+    /// Processes a video's stored source again, as a new generation: `processing.requested`, recorded as `commit_id`.
+    /// Returns the status afterwards.
+    async fn reprocess_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+    ) -> Result<VideoStatus, HomeError>;
+
+    /// Appends a fact to `stream`, whatever the stream's version. After `Ok` it is in the log.
+    async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;
+
+    /// The first event that the commit or fact `commit_id` stated, as it was stated; `None` when `stream` has no such
+    /// commit.
+    async fn recall(
+        &self,
+        stream: &StreamId,
+        commit_id: &CommitId,
+    ) -> Result<Option<RecordedEvent>, HomeError>;
+}
+
+/// Which videos of a project to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VideoFilter {
+    /// Only videos in this state; `None`: all but deleted ones.
+    pub state: Option<VideoState>,
+}
+
+/// A part of a longer list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items, in the list's order.
+    pub data: Vec<T>,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// The outcome of recording a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recorded {
+    /// It was appended, or the recorder has no memory (a queue before the log) and the log drops it if it is a repetition.
+    New,
+    /// A commit with this id existed before; nothing was appended. This is its first event.
+    Repeated(RecordedEvent),
+}
+
+impl From<Option<RecordedEvent>> for Recorded {
+    fn from(earlier: Option<RecordedEvent>) -> Self {
+        earlier.map_or(Self::New, Self::Repeated)
+    }
+}
+
+impl From<Recorded> for Option<RecordedEvent> {
+    fn from(recorded: Recorded) -> Self {
+        match recorded {
+            Recorded::New => None,
+            Recorded::Repeated(event) => Some(event),
+        }
+    }
+}

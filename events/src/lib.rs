@@ -8,6 +8,7 @@
 
 pub mod api_key;
 pub mod audit;
+pub mod clock;
 pub mod cloud_event;
 pub mod commit;
 #[cfg(feature = "testing")]
@@ -39,6 +40,7 @@ pub mod retryable;
 pub mod sqlite;
 pub mod stream;
 pub mod tenant;
+pub mod thread_safe;
 pub mod timestamp;
 mod upcast;
 pub mod video;

@@ -8,94 +8,94 @@ use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::video::VideoState;
 
-/// One question or order to the home region. On the wire an object whose field `call` names it.
+/// One call of [`Home`](super::Home). On the wire an object whose field `call` names the method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum HomeCall {
-    /// Whose an API key is. Answered by `tenant`.
+    /// The tenant of an API key. Result: `tenant`.
     Tenant {
         /// SHA-256 of the key.
         key: KeyHash,
     },
-    /// The status of a video. Answered by `video`.
+    /// The status of a video. Result: `video`.
     Video {
-        /// Whose video.
+        /// The video's project.
         project_id: ProjectId,
-        /// Which.
+        /// The video.
         video_id: VideoId,
     },
-    /// The status of a video as it was. Answered by `video`.
+    /// The status of a video at an earlier time. Result: `video`.
     VideoAsOf {
-        /// Whose video.
+        /// The video's project.
         project_id: ProjectId,
-        /// Which.
+        /// The video.
         video_id: VideoId,
-        /// After all that was recorded up to and including then.
+        /// Events recorded up to and including this time count.
         at: Timestamp,
     },
-    /// A project's videos, those created last first. Answered by `videos`.
+    /// A project's videos, newest first. Result: `videos`.
     ListVideos {
-        /// Whose videos.
+        /// The project.
         project_id: ProjectId,
-        /// Only those in this state.
+        /// Only videos in this state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<VideoState>,
-        /// The cursor after which to begin.
+        /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
-        /// How many at most, 1 to [`MAX_PAGE_ITEMS`].
+        /// The most items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
-    /// A video's events, the first one first. Answered by `videoEvents`.
+    /// A video's events, the first one first. Result: `videoEvents`.
     VideoEvents {
-        /// Whose video.
+        /// The video's project.
         project_id: ProjectId,
-        /// Which.
+        /// The video.
         video_id: VideoId,
-        /// The cursor after which to begin.
+        /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
-        /// How many at most, 1 to [`MAX_PAGE_ITEMS`].
+        /// The most items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
-    /// A project's events. Answered by `feed`.
+    /// A project's events. Result: `feed`.
     Feed {
-        /// Whose events.
+        /// The project.
         project_id: ProjectId,
-        /// The cursor after which to begin.
+        /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
-        /// How many at most, 1 to [`MAX_PAGE_ITEMS`].
+        /// The most items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
-    /// Deletes a video. Answered by `command`.
+    /// Deletes a video. Result: `command`.
     DeleteVideo {
-        /// Whose video.
+        /// The video's project.
         project_id: ProjectId,
-        /// Which.
+        /// The video.
         video_id: VideoId,
-        /// Under which id the decision is recorded, at most once.
+        /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
     },
-    /// Processes a video's source once more. Answered by `command`.
+    /// Processes a video's source again. Result: `command`.
     ReprocessVideo {
-        /// Whose video.
+        /// The video's project.
         project_id: ProjectId,
-        /// Which.
+        /// The video.
         video_id: VideoId,
-        /// Under which id the decision is recorded, at most once.
+        /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
     },
-    /// Appends a fact to the log, whatever its stream's version. Answered by `recorded`.
+    /// Appends a fact to the log, whatever its stream's version. Result: `recorded`.
     Record {
-        /// What to append where.
+        /// The commit and its stream.
         fact: Fact,
     },
-    /// The first event of a commit. Answered by `recalled`.
+    /// The first event of a commit. Result: `recalled`.
     Recall {
         /// The commit's stream.
         stream: StreamId,
-        /// The commit.
+        /// The commit's id.
         commit_id: CommitId,
     },
 }
@@ -106,7 +106,7 @@ impl HomeCall {
         serde_json::to_string(self).expect("a call is plain data with text keys")
     }
 
-    /// The `call` of the wire.
+    /// The value of `call` on the wire.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Tenant { .. } => "tenant",
@@ -122,7 +122,7 @@ impl HomeCall {
         }
     }
 
-    /// What is wrong with the size of the page that is asked for, or with its cursor.
+    /// Checks the requested page's size and cursor; the error states what is wrong.
     pub fn check_page(&self) -> Result<(), String> {
         let (Self::ListVideos { after, limit, .. }
         | Self::VideoEvents { after, limit, .. }

@@ -1,25 +1,23 @@
-//! A stream's events, page by page. A cursor is the version of the last event before it, in decimal digits.
+//! Pages of a stream's events. A cursor is the version of the event before the page, in decimal digits.
 
 use streamio_events::cloud_event::CloudEvent;
-use streamio_events::home::HomePage;
+use streamio_events::home::{HomeError, Page};
 use streamio_events::log::EventLog;
 use streamio_events::stream::StreamId;
 
-use super::HomeRegionError;
-
-/// At most `limit` events after the cursor `after`; `None` when the stream has no events at all.
+/// At most `limit` events after the cursor `after`; `None` when the stream has no events.
 pub(super) async fn page(
     log: &dyn EventLog,
     stream: &StreamId,
     after: Option<&str>,
     limit: usize,
-) -> Result<Option<HomePage<CloudEvent>>, HomeRegionError> {
-    let before: u64 = after.map_or(Ok(0), |text| text.parse().map_err(|_| HomeRegionError::InvalidCursor))?;
-    let from = before.checked_add(1).ok_or(HomeRegionError::InvalidCursor)?;
+) -> Result<Option<Page<CloudEvent>>, HomeError> {
+    let before: u64 = after.map_or(Ok(0), |text| text.parse().map_err(|_| HomeError::InvalidCursor))?;
+    let from = before.checked_add(1).ok_or(HomeError::InvalidCursor)?;
     let mut data = Vec::new();
     let mut next = Some(from);
     while let Some(version) = next {
-        let page = log.read(stream, version, limit + 1).await?;
+        let page = log.read(stream, version, limit + 1).await.map_err(HomeError::because_of)?;
         for commit in &page.commits {
             let events = commit.numbered().map(|(version, _)| version).zip(CloudEvent::all(commit));
             data.extend(events.filter(|(version, _)| *version >= from));
@@ -32,5 +30,5 @@ pub(super) async fn page(
     let more = data.len() > limit;
     data.truncate(limit);
     let next = data.last().filter(|_| more).map(|(version, _)| version.to_string());
-    Ok(Some(HomePage { data: data.into_iter().map(|(_, event)| event).collect(), next }))
+    Ok(Some(Page { data: data.into_iter().map(|(_, event)| event).collect(), next }))
 }
