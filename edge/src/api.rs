@@ -3,6 +3,7 @@
 mod events;
 mod grant;
 mod health;
+mod home_problem;
 mod openapi;
 mod paging;
 mod playback;
@@ -12,26 +13,26 @@ mod videos;
 
 pub(crate) use grant::not_recorded;
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use streamio_events::id::VideoId;
+use streamio_events::tenant::Tenant;
 
-use crate::directory::Tenant;
 use crate::edge::{Context, Edge};
 use crate::problem::Problem;
 use crate::request::{Fields, Query, percent_decode};
-use crate::route::Action;
+use crate::route::{PublicAction, TenantAction};
 
-/// One request of a known tenant.
+/// One request of an authenticated tenant.
 pub(crate) struct Exchange<'a> {
     pub(crate) edge: &'a Edge,
     pub(crate) context: Context,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
-    /// What stands in the place of the braces of the call's path, not decoded.
+    /// The value of the path parameter, not decoded.
     pub(crate) parameter: &'a str,
     /// The API key as it was sent: a secret.
     pub(crate) api_key: &'a str,
@@ -51,41 +52,42 @@ impl Exchange<'_> {
     }
 }
 
-/// Answers a call that needs no API key.
-pub(crate) fn answer_anyone(
-    action: Action,
+/// Handles a call that needs no API key.
+pub(crate) fn handle_public(
+    action: PublicAction,
     parameter: &str,
     query: Query,
 ) -> Result<Response<Bytes>, Problem> {
     query.finish()?;
     match action {
-        Action::ShowOpenApi => Ok(openapi::show()),
-        Action::ExplainProblem => problems::explain(parameter),
-        _ => Ok(health::show()),
+        PublicAction::ShowOpenApi => Ok(openapi::show()),
+        PublicAction::ShowHealth => Ok(health::show()),
+        PublicAction::ExplainProblem => problems::explain(parameter),
     }
 }
 
-/// A call under way. Each is a function of its own, so that a host compiles and holds only what a request needs.
+/// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
+pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
 
-/// A call under way. Each is a function of its own, so that a host compiles and holds only what a request needs.
+/// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(target_arch = "wasm32")]
-pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
+pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
 
-/// Answers a call of a tenant whose API key has the call's scope.
-pub(crate) fn answer_tenant<'a>(action: Action, exchange: &'a Exchange<'a>, query: Query) -> Answering<'a> {
+/// Handles a call of a tenant whose API key has the call's scope.
+pub(crate) fn handle_tenant<'a>(
+    action: TenantAction,
+    exchange: &'a Exchange<'a>,
+    query: Query,
+) -> CallFuture<'a> {
     match action {
-        Action::GrantUpload => Box::pin(upload::grant(exchange, query)),
-        Action::GrantPlayback => Box::pin(playback::grant(exchange, query)),
-        Action::ListVideos => Box::pin(videos::list(exchange, query)),
-        Action::ShowVideo => Box::pin(videos::show(exchange, query)),
-        Action::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
-        Action::DeleteVideo => Box::pin(videos::delete(exchange, query)),
-        Action::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
-        Action::ListEvents => Box::pin(events::feed(exchange, query)),
-        Action::ShowOpenApi | Action::ShowHealth | Action::ExplainProblem => {
-            Box::pin(ready(answer_anyone(action, exchange.parameter, query)))
-        }
+        TenantAction::GrantUpload => Box::pin(upload::grant(exchange, query)),
+        TenantAction::GrantPlayback => Box::pin(playback::grant(exchange, query)),
+        TenantAction::ListVideos => Box::pin(videos::list(exchange, query)),
+        TenantAction::ShowVideo => Box::pin(videos::show(exchange, query)),
+        TenantAction::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
+        TenantAction::DeleteVideo => Box::pin(videos::delete(exchange, query)),
+        TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
+        TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),
     }
 }

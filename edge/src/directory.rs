@@ -56,66 +56,13 @@ mod cache;
 mod config;
 mod replicated;
 mod silence;
-mod source;
 mod store;
-
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use streamio_events::api_key::KeyHash;
-use streamio_events::timestamp::Timestamp;
 
 pub use config::{Allowance, DirectoryConfig, HomeLimits};
 pub use replicated::{DirectoryPorts, ReplicatedDirectory};
-pub use source::{SourceFailures, SourceName, TenantSource};
-pub use store::{KeyValueStore, StoredTenants};
+pub use store::StoredTenants;
 pub use streamio_events::tenant::Tenant;
 
-use crate::port::{Cause, ThreadSafe};
-
-/// Finds out whose an API key is.
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-pub trait Directory: ThreadSafe {
-    /// The tenant whose API key has the SHA-256 `key`; `None` for a key that was never made. A revoked key is found,
-    /// with [`Tenant::revoked`], for as long as anything may still remember it.
-    ///
-    /// Called only for keys whose checksum is right. An answer may be as old as the platform states for revocations,
-    /// and older only where `tolerance` allows it; it then says so ([`Known::stale_for`]).
-    async fn lookup(
-        &self,
-        key: &KeyHash,
-        now: Timestamp,
-        tolerance: Tolerance,
-    ) -> Result<Option<Known>, DirectoryError>;
-}
-
-/// Whether an answer may be older than the directory's hard age, when nothing newer can be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tolerance {
-    /// Never: what cannot be confirmed is an error.
-    Strict,
-    /// For a stated time: a viewer's film goes on while the home region is down.
-    Stale,
-}
-
-/// What a directory knows, and how old it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// The key and its project, shared with whoever else holds it: an answer from memory copies nothing.
-    pub tenant: Arc<Tenant>,
-    /// How far this is past the hard age; `None` when it is within.
-    pub stale_for: Option<Duration>,
-}
-
-impl From<Tenant> for Known {
-    fn from(tenant: Tenant) -> Self {
-        Self { tenant: Arc::new(tenant), stale_for: None }
-    }
-}
-
-/// The directory did not answer. The caller may try again.
-#[derive(Debug, thiserror::Error)]
-#[error("the directory of API keys is not available")]
-pub struct DirectoryError(#[source] pub Cause);
+pub use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+pub use crate::ports::key_value_store::KeyValueStore;
+pub use crate::ports::tenant_source::{SourceFailures, SourceName, TenantSource};

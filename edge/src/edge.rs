@@ -1,4 +1,4 @@
-//! From request to answer: what is the same for all calls.
+//! From request to response: what all calls have in common.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::timestamp::Timestamp;
 
-use crate::api::{self, Answering, Exchange};
+use crate::api::{self, CallFuture, Exchange};
 use crate::authenticate::{API_KEY_HEADER, authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
-use crate::directory::{Known, Tolerance};
-use crate::journal::JournalError;
-use crate::port::{Cause, Ports};
+use crate::ports::directory::{Known, Tolerance};
+use crate::ports::journal::JournalError;
+use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
 use crate::request::{IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
-use crate::route::{self, Action, Call, Found};
+use crate::route::{self, Action, Call, Found, TenantAction};
 use crate::sign::s3::BucketSigner;
 
-/// The largest body that the API reads, in bytes. A server need not read more than one byte beyond it: a request with
-/// that much is refused.
+/// The largest request body, in bytes. A server need not read more than one byte beyond it: that is enough to refuse the
+/// request.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The request headers that the API reads; no other changes an answer. A host to whom reading headers is dear reads only
-/// these.
+/// The request headers that the API reads; no other affects a response. A host for which reading headers is expensive reads
+/// only these.
 pub const REQUEST_HEADERS: [HeaderName; 6] = [
     API_KEY_HEADER,
     CONTENT_TYPE,
@@ -58,7 +58,7 @@ pub struct Edge {
     rate_limiter: RateLimiter<KeyId>,
 }
 
-/// What a request brings from outside besides itself.
+/// The time and randomness of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
     /// The time of the request.
@@ -67,37 +67,37 @@ pub struct Context {
     pub random: [u8; 32],
 }
 
-/// What is known of an exchange besides its answer, for the operator's log. It is an extension of the answer
-/// (`response.extensions().get::<Served>()`) and holds no secret.
+/// Facts about an exchange for the operator's log: an extension of the response
+/// (`response.extensions().get::<Served>()`). It holds no secret.
 #[derive(Debug, Clone)]
 pub struct Served {
-    /// The id in the answer's `x-request-id`.
+    /// The id in the response's `x-request-id`.
     pub request_id: String,
     /// The call, unless the path or the method is unknown.
     pub call: Option<&'static Call>,
-    /// Whose API key it was, once that is known.
+    /// The project of the API key, once known.
     pub project_id: Option<ProjectId>,
-    /// Which API key it was, once that is known.
+    /// The API key's id, once known.
     pub key_id: Option<KeyId>,
-    /// Why the service failed, where it did. Log it with its sources.
+    /// Why the service failed, if it did. Log it with its sources.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// A request whose call is known.
-enum Opened<'a> {
-    /// It needed no API key.
-    Answered(Response<Bytes>),
-    OfTenant(Asked<'a>),
+/// The outcome of the steps that need no API key.
+enum Routed<'a> {
+    /// The call needed no API key.
+    Done(Response<Bytes>),
+    Tenant(TenantCall<'a>),
 }
 
-/// Headers for an answer that is not there yet, each name once.
+/// Headers of a response that does not exist yet, each name once.
 type Fields = Vec<(HeaderName, HeaderValue)>;
 
-/// What is asked with an API key.
-struct Asked<'a> {
-    action: Action,
+/// A call that needs an API key.
+struct TenantCall<'a> {
+    action: TenantAction,
     scope: Scope,
-    /// What stands in the place of the braces of the call's path, not decoded.
+    /// The value of the path parameter, not decoded.
     parameter: &'a str,
     query: Query,
 }
@@ -116,9 +116,8 @@ impl Edge {
         Ok(Self { config, ports, raw, cdn_base_url, rate_limiter })
     }
 
-    /// Answers `request`, of whose target only the path and the query count. This never fails: what goes wrong becomes
-    /// a problem. The server in front limits how long a request may take and how much of a body it reads
-    /// ([`MAX_BODY_BYTES`]).
+    /// The response to `request`, of whose target only the path and the query matter. Every failure is a problem response.
+    /// The server in front limits the time and the size of the body that it reads ([`MAX_BODY_BYTES`]).
     pub async fn handle(&self, context: Context, request: Request<Bytes>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let request_id = RequestId::new(&parts.headers, context.random);
@@ -130,17 +129,17 @@ impl Edge {
             cause: None,
         };
         let mut fields = Fields::new();
-        let answered = match open(&parts, &body, &mut served) {
-            Ok(Opened::Answered(response)) => Ok(response),
-            Ok(Opened::OfTenant(asked)) => {
-                // A function of its own, so that whoever asks without an API key need not wait for it to be compiled.
-                let answering: Answering<'_> =
-                    Box::pin(self.answer(asked, context, &parts, &body, &mut served, &mut fields));
-                answering.await
+        let result = match route(&parts, &body, &mut served) {
+            Ok(Routed::Done(response)) => Ok(response),
+            Ok(Routed::Tenant(call)) => {
+                // A future of its own, so that a host need not compile it for requests without an API key.
+                let future: CallFuture<'_> =
+                    Box::pin(self.handle_tenant(call, context, &parts, &body, &mut served, &mut fields));
+                future.await
             }
             Err(problem) => Err(problem),
         };
-        let mut response = match answered {
+        let mut response = match result {
             Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
@@ -158,30 +157,39 @@ impl Edge {
         self.complete(&parts.headers, response, served)
     }
 
-    /// The answer to a request whose work has come to nothing because of a fault of this program: a panic, or a limit of
-    /// the host. The operator's log says more.
+    /// The response to a request whose work was cut short by a fault of this program (a panic) or a limit of the host. The
+    /// details are in the operator's log.
     pub fn failed(&self, random: [u8; 32], request: &Request<Bytes>) -> Response<Bytes> {
-        self.refused(random, request, Problem::internal("the request's work has ended before its answer"))
+        self.problem_response(
+            random,
+            request,
+            Problem::internal("the request was cut short before its response"),
+        )
     }
 
-    /// The answer in place of one whose grant the journal said it would accept, and then did not. For hosts whose journal
-    /// accepts while the answer is put together, and who then wait before they let it go.
+    /// The response in place of one whose grant the journal did not accept. For hosts that start recording a grant while the
+    /// response is built and wait for the journal before they send it.
     pub fn not_recorded(
         &self,
         random: [u8; 32],
         request: &Request<Bytes>,
         error: JournalError,
     ) -> Response<Bytes> {
-        self.refused(random, request, api::not_recorded(error))
+        self.problem_response(random, request, api::not_recorded(error))
     }
 
-    fn refused(&self, random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Response<Bytes> {
-        let mut response = refusal(random, request, problem);
+    fn problem_response(
+        &self,
+        random: [u8; 32],
+        request: &Request<Bytes>,
+        problem: Problem,
+    ) -> Response<Bytes> {
+        let mut response = problem_response(random, request, problem);
         cors::share(response.headers_mut(), &self.config.allowed_origins, request.headers());
         response
     }
 
-    /// What every answer has.
+    /// Adds the headers that every response has.
     fn complete(
         &self,
         request: &HeaderMap,
@@ -192,17 +200,17 @@ impl Edge {
         with_served(response, served)
     }
 
-    /// `fields` are headers for the answer, whatever it becomes.
-    async fn answer(
+    /// Authenticates, authorizes and handles a call. `fields` receives headers for the response, also for a problem.
+    async fn handle_tenant(
         &self,
-        Asked { action, scope, parameter, query }: Asked<'_>,
+        TenantCall { action, scope, parameter, query }: TenantCall<'_>,
         context: Context,
         parts: &Parts,
         body: &Bytes,
         served: &mut Served,
         fields: &mut Fields,
     ) -> Result<Response<Bytes>, Problem> {
-        // A film may go on while nobody can say whether the key still works; nothing new may begin.
+        // Playback continues while the key cannot be confirmed; uploads and commands need a confirmed key.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
         let Known { tenant, stale_for } =
             authenticate(&parts.headers, &*self.ports.directory, context.now, tolerance).await?;
@@ -212,11 +220,12 @@ impl Edge {
         served.project_id = Some(tenant.project_id.clone());
         served.key_id = Some(tenant.key_id.clone());
 
-        let standing = self.rate_limiter.count(&tenant.key_id, context.now);
+        let quota = self.rate_limiter.count(&tenant.key_id, context.now);
         fields.push((RATE_LIMIT_POLICY, self.rate_limiter.policy_field()));
-        fields.push((RATE_LIMIT, standing.field()));
-        if let Some(wait) = standing.refused_for {
-            let detail = format!("This API key may go on in {:.1} seconds.", wait.as_secs_f64());
+        fields.push((RATE_LIMIT, quota.field()));
+        if let Some(wait) = quota.refused_for {
+            let detail =
+                format!("This API key may send the next request in {:.1} seconds.", wait.as_secs_f64());
             return Err(Problem::new(ProblemKind::RateLimited, detail).retry_after(wait));
         }
         authorize(&tenant, scope)?;
@@ -232,18 +241,18 @@ impl Edge {
             api_key,
             tenant: &tenant,
         };
-        api::answer_tenant(action, &exchange, query).await
+        api::handle_tenant(action, &exchange, query).await
     }
 }
 
-/// Finds out what is asked, and answers what needs no API key.
-fn open<'a>(parts: &'a Parts, body: &Bytes, served: &mut Served) -> Result<Opened<'a>, Problem> {
+/// Finds the call, and handles it if it needs no API key.
+fn route<'a>(parts: &'a Parts, body: &Bytes, served: &mut Served) -> Result<Routed<'a>, Problem> {
     if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
         return Err(Problem::new(ProblemKind::UriTooLong, ProblemKind::UriTooLong.advice()));
     }
     let (call, parameter) = match route::find(&parts.method, parts.uri.path()) {
         Found::Call(call, parameter) => (call, parameter),
-        Found::Options(allow) => return Ok(Opened::Answered(options(&parts.headers, allow))),
+        Found::Options(allow) => return Ok(Routed::Done(options(&parts.headers, allow))),
         Found::OtherMethods(allow) => return Err(method_not_allowed(allow)),
         Found::Nothing => {
             return Err(Problem::new(ProblemKind::NoSuchPath, ProblemKind::NoSuchPath.advice()));
@@ -254,19 +263,18 @@ fn open<'a>(parts: &'a Parts, body: &Bytes, served: &mut Served) -> Result<Opene
         return Err(Problem::new(ProblemKind::BodyTooLarge, ProblemKind::BodyTooLarge.advice()));
     }
     let query = Query::parse(parts.uri.query())?;
-    match call.scope {
-        Some(scope) => Ok(Opened::OfTenant(Asked { action: call.action, scope, parameter, query })),
-        None => api::answer_anyone(call.action, parameter, query).map(Opened::Answered),
+    match call.action {
+        Action::Public(action) => api::handle_public(action, parameter, query).map(Routed::Done),
+        Action::Tenant(scope, action) => Ok(Routed::Tenant(TenantCall { action, scope, parameter, query })),
     }
 }
 
-/// The answer of a service that has no configuration to work with, and so no [`Edge`]. What is wrong is the operator's to
-/// know: `cause` is for the log.
+/// The response of a service without a valid configuration, and so without an [`Edge`]. `cause` is for the operator's log.
 pub fn misconfigured(random: [u8; 32], request: &Request<Bytes>, cause: impl Into<Cause>) -> Response<Bytes> {
-    refusal(random, request, Problem::internal(cause))
+    problem_response(random, request, Problem::internal(cause))
 }
 
-fn refusal(random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Response<Bytes> {
+fn problem_response(random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Response<Bytes> {
     let request_id = RequestId::new(request.headers(), random);
     let served = Served {
         request_id: request_id.as_str().to_owned(),
@@ -278,13 +286,13 @@ fn refusal(random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Resp
     with_served(problem.into_response(&request_id, presented_key(request.headers())), served)
 }
 
-/// The answer with what every answer has, whatever the configuration.
+/// Adds the headers that do not depend on the configuration, and `served` as an extension.
 fn with_served(mut response: Response<Bytes>, served: Served) -> Response<Bytes> {
     let headers = response.headers_mut();
     let request_id = HeaderValue::from_str(&served.request_id).expect("an id is plain ASCII");
     headers.insert(REQUEST_ID_HEADER, request_id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Answers hold signed URLs, or are about one tenant.
+    // Responses hold signed URLs or a tenant's data.
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -292,7 +300,7 @@ fn with_served(mut response: Response<Bytes>, served: Served) -> Response<Bytes>
     response
 }
 
-/// Says that what is known of the API key is older than it should be: a freshness of less than no seconds.
+/// The `Cache-Status` of a tenant that is older than the directory's hard age: a negative `ttl`.
 fn stale(by: Duration) -> HeaderValue {
     let seconds = by.as_secs() + u64::from(by.subsec_nanos() > 0);
     HeaderValue::from_str(&format!("streamio-directory; hit; ttl=-{seconds}")).expect("a name and a number")

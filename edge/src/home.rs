@@ -1,28 +1,31 @@
-//! The home region as the edge reaches it: signed calls over HTTP ([`streamio_events::home`] is their form).
+//! Adapters to the home region.
 //!
-//! One [`HomeClient`] is the adapter of several ports: [`Views`](crate::views::Views),
-//! [`Commands`](crate::commands::Commands) and, where grants are to be in the log before they are answered,
-//! [`Journal`](crate::journal::Journal); a directory asks it for tenants.
+//! [`HomeClient`] is the [`Home`](streamio_events::home::Home) that makes signed calls over HTTP; their wire format is
+//! described in [`streamio_events::home`]. [`HomeTenants`] and [`HomeJournal`] turn any `Home`, in this process or over the
+//! wire, into the ports of the API that have caches or queues in other configurations.
 //!
-//! **Repetition.** Every call may be made twice: the ones that write carry a commit's id, which the log takes once. So a
-//! call that got no answer at all is made once more, at once, with a signature of its own. What got an answer is not.
-//! Two unanswered calls take twice as long as [`Outbound`](crate::outbound::Outbound) lets one take.
+//! **Retries.** Every call may be repeated: those that write carry a commit id, which the log accepts once. So a call that
+//! got no response at all is sent once more, at once, with a new signature. A call that got a response is not, and neither
+//! is a tenant lookup, because the directory has other sources. Two unanswered calls take twice as long as
+//! [`Outbound`](crate::ports::outbound::Outbound) allows for one.
 //!
-//! **Age.** The status of a video is remembered for [`HomeConfig::statuses_for`] from when it was asked for, for a bounded
-//! number of videos. While it is among them, it never goes back to an earlier version, though answers overtake one another
-//! or the home region's view lags. A command ends what was remembered, and its answer takes the place: who deletes a video
-//! and then asks here sees it deleted. For what others do, through another client or as workers, a status may be that much
-//! older. That there is no such video is not remembered; nothing else is.
+//! **Caching.** The status of a video is cached for [`HomeConfig::statuses_for`] from when it was requested, for a bounded
+//! number of videos. While it is cached, a status never goes back to an earlier version, even if responses overtake one
+//! another or the home region's view lags. A command invalidates the cached status and caches the one that it returns: a
+//! client that deletes a video and then reads its status through the same `HomeClient` sees it deleted. Changes made through
+//! other clients or by workers may appear that much later. Nothing else is cached; in particular not that a video does not
+//! exist.
 //!
-//! **Trust.** An answer that names another project or video than was asked for is an error, not an answer.
+//! **Isolation.** A response about another project or video than the requested one is an error.
 
 mod adapters;
+mod calls;
 mod client;
 mod config;
 mod error;
 mod statuses;
-mod tenant_source;
 
+pub use adapters::{HomeJournal, HomeTenants};
 pub use client::HomeClient;
 pub use config::{HomeConfig, InvalidHomeConfig, Service};
 pub use error::HomeClientError;

@@ -1,4 +1,4 @@
-//! Which call a path and a method mean. A table, and its search.
+//! The calls of the API, and the lookup of a call by method and path.
 
 use http::{HeaderValue, Method};
 use streamio_events::event::Scope;
@@ -6,18 +6,41 @@ use streamio_events::event::Scope;
 /// One call of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The method. Where it is GET, HEAD is answered too.
+    /// The method. GET includes HEAD.
     pub method: Method,
-    /// The path; a segment in braces stands for any one segment.
+    /// The path; a segment in braces matches any one segment.
     pub path: &'static str,
-    /// The scope that an API key needs for it; `None` where no key is needed.
-    pub scope: Option<Scope>,
     pub(crate) action: Action,
 }
 
-/// What answers a call.
+impl Call {
+    /// The scope that an API key needs for the call; `None` when no key is needed.
+    pub fn scope(&self) -> Option<Scope> {
+        match self.action {
+            Action::Public(_) => None,
+            Action::Tenant(scope, _) => Some(scope),
+        }
+    }
+}
+
+/// What handles a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
+    /// Needs no API key.
+    Public(PublicAction),
+    /// Needs an API key with this scope.
+    Tenant(Scope, TenantAction),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PublicAction {
+    ShowOpenApi,
+    ShowHealth,
+    ExplainProblem,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TenantAction {
     GrantUpload,
     GrantPlayback,
     ListVideos,
@@ -26,58 +49,59 @@ pub(crate) enum Action {
     DeleteVideo,
     ReprocessVideo,
     ListEvents,
-    ShowOpenApi,
-    ShowHealth,
-    ExplainProblem,
 }
 
-const fn call(method: Method, path: &'static str, scope: Option<Scope>, action: Action) -> Call {
-    Call { method, path, scope, action }
+const fn public(method: Method, path: &'static str, action: PublicAction) -> Call {
+    Call { method, path, action: Action::Public(action) }
+}
+
+const fn tenant(method: Method, path: &'static str, scope: Scope, action: TenantAction) -> Call {
+    Call { method, path, action: Action::Tenant(scope, action) }
 }
 
 /// All calls.
 pub static CALLS: [Call; 11] = [
-    call(Method::POST, "/upload-url", Some(Scope::Upload), Action::GrantUpload),
-    call(Method::POST, "/playback-url", Some(Scope::Playback), Action::GrantPlayback),
-    call(Method::GET, "/videos", Some(Scope::Read), Action::ListVideos),
-    call(Method::GET, "/videos/{id}", Some(Scope::Read), Action::ShowVideo),
-    call(Method::DELETE, "/videos/{id}", Some(Scope::Admin), Action::DeleteVideo),
-    call(Method::GET, "/videos/{id}/events", Some(Scope::Read), Action::ListVideoEvents),
-    call(Method::POST, "/videos/{id}/reprocess", Some(Scope::Admin), Action::ReprocessVideo),
-    call(Method::GET, "/events", Some(Scope::Read), Action::ListEvents),
-    call(Method::GET, "/openapi.json", None, Action::ShowOpenApi),
-    call(Method::GET, "/healthz", None, Action::ShowHealth),
-    call(Method::GET, "/problems/{slug}", None, Action::ExplainProblem),
+    tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
+    tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
+    tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
+    tenant(Method::GET, "/videos/{id}", Scope::Read, TenantAction::ShowVideo),
+    tenant(Method::DELETE, "/videos/{id}", Scope::Admin, TenantAction::DeleteVideo),
+    tenant(Method::GET, "/videos/{id}/events", Scope::Read, TenantAction::ListVideoEvents),
+    tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
+    tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
+    public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
+    public(Method::GET, "/healthz", PublicAction::ShowHealth),
+    public(Method::GET, "/problems/{slug}", PublicAction::ExplainProblem),
 ];
 
-/// What a path and a method mean.
+/// The result of a lookup.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
-    /// A call, and what stands in the place of the braces, not decoded (empty where there are none).
+    /// A call and the value of its path parameter, not decoded (empty if it has none).
     Call(&'static Call, &'a str),
     /// OPTIONS on a path that has these methods.
     Options(HeaderValue),
-    /// A path that has only these methods.
+    /// The path exists, with these methods only.
     OtherMethods(HeaderValue),
     /// No such path.
     Nothing,
 }
 
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
-    let here = || CALLS.iter().filter_map(|call| Some((call, matched(call.path, path)?)));
-    let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    if let Some((call, parameter)) = here().find(|(call, _)| call.method == wanted) {
+    let at_path = || CALLS.iter().filter_map(|call| Some((call, match_path(call.path, path)?)));
+    let requested = if method == Method::HEAD { &Method::GET } else { method };
+    if let Some((call, parameter)) = at_path().find(|(call, _)| call.method == requested) {
         return Found::Call(call, parameter);
     }
-    if here().next().is_none() {
+    if at_path().next().is_none() {
         return Found::Nothing;
     }
-    let allow = allow(here().map(|(call, _)| &call.method));
+    let allow = allow(at_path().map(|(call, _)| &call.method));
     if method == Method::OPTIONS { Found::Options(allow) } else { Found::OtherMethods(allow) }
 }
 
-/// What stands in the place of the braces of `template` in `path`.
-fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+/// The value of the template's parameter in `path` (empty if it has none); `None` if `path` does not match.
+fn match_path<'a>(template: &str, path: &'a str) -> Option<&'a str> {
     let mut parameter = "";
     let mut segments = path.split('/');
     for expected in template.split('/') {
@@ -108,19 +132,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn action(method: &str, path: &str) -> Option<(Action, String)> {
+    fn action(method: &str, path: &str) -> Option<(TenantAction, String)> {
         match find(&method.parse().unwrap(), path) {
-            Found::Call(call, parameter) => Some((call.action, parameter.to_owned())),
+            Found::Call(Call { action: Action::Tenant(_, action), .. }, parameter) => {
+                Some((*action, parameter.to_owned()))
+            }
             _ => None,
         }
     }
 
     #[test]
-    fn a_path_and_a_method_mean_one_call() {
-        assert_eq!(action("GET", "/videos"), Some((Action::ListVideos, String::new())));
-        assert_eq!(action("HEAD", "/videos/x"), Some((Action::ShowVideo, "x".to_owned())));
-        assert_eq!(action("DELETE", "/videos/x"), Some((Action::DeleteVideo, "x".to_owned())));
-        assert_eq!(action("GET", "/videos/x/events"), Some((Action::ListVideoEvents, "x".to_owned())));
+    fn a_method_and_a_path_identify_one_call() {
+        assert_eq!(action("GET", "/videos"), Some((TenantAction::ListVideos, String::new())));
+        assert_eq!(action("HEAD", "/videos/x"), Some((TenantAction::ShowVideo, "x".to_owned())));
+        assert_eq!(action("DELETE", "/videos/x"), Some((TenantAction::DeleteVideo, "x".to_owned())));
+        assert_eq!(action("GET", "/videos/x/events"), Some((TenantAction::ListVideoEvents, "x".to_owned())));
         for path in [
             "",
             "/",
@@ -137,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_told_what_there_is() {
+    fn other_methods_get_the_list_of_methods_of_the_path() {
         assert_eq!(
             find(&Method::PUT, "/videos/x"),
             Found::OtherMethods("GET, HEAD, DELETE, OPTIONS".parse().unwrap())
@@ -149,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_path_is_searched_without_a_panic(path in ".*|(/(videos|events|\\{id\\}|))*") {
+        fn any_path_is_looked_up_without_a_panic(path in ".*|(/(videos|events|\\{id\\}|))*") {
             let _ = find(&Method::GET, &path);
         }
     }

@@ -1,4 +1,4 @@
-//! The API on a listener: the edge, natively.
+//! The API on a listener: the native edge.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::http_server::{self, DRAIN};
 use crate::secrets::random;
 
-/// How long a request may take, its body included.
+/// The time limit of a request, including its body.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The API's server.
@@ -32,52 +32,52 @@ impl Api {
         Self { listener, edge }
     }
 
-    /// Serves until `stop`, then lets the requests that it has begun finish.
+    /// Serves until `stop`, then finishes the requests that have started.
     pub(crate) async fn serve(self, stop: CancellationToken) {
         http_server::serve(self.listener, DRAIN, stop.cancelled(), |_| {
             let edge = Arc::clone(&self.edge);
-            service_fn(move |request| answer(Arc::clone(&edge), request))
+            service_fn(move |request| respond(Arc::clone(&edge), request))
         })
         .await;
     }
 }
 
-async fn answer(edge: Arc<Edge>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(edge: Arc<Edge>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let begun = tokio::time::Instant::now();
-    let response = match tokio::time::timeout(TIMEOUT, exchange(&edge, request)).await {
+    let started_at = tokio::time::Instant::now();
+    let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, request)).await {
         Ok(response) => response,
-        Err(_) => plain(StatusCode::REQUEST_TIMEOUT),
+        Err(_) => without_body(StatusCode::REQUEST_TIMEOUT),
     };
-    log(&method, &path, &response, begun.elapsed());
+    log(&method, &path, &response, started_at.elapsed());
     Ok(response.map(Full::new))
 }
 
-async fn exchange(edge: &Edge, request: Request<Incoming>) -> Response<Bytes> {
+async fn handle_request(edge: &Edge, request: Request<Incoming>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
-        // One byte too many is all that the API needs to refuse it in its own words.
+        // One byte too many makes the API itself refuse the request, as a problem.
         Err(error) if error.is::<LengthLimitError>() => vec![0; MAX_BODY_BYTES + 1].into(),
-        Err(_) => return plain(StatusCode::BAD_REQUEST),
+        Err(_) => return without_body(StatusCode::BAD_REQUEST),
     };
     let context = Context { now: clock::now(), random: random() };
     edge.handle(context, http::Request::from_parts(head, body)).await
 }
 
-/// For a client that did not even send its request: it hardly reads the answer.
-fn plain(status: StatusCode) -> Response<Bytes> {
+/// The response to a client that did not send its whole request.
+fn without_body(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     response
 }
 
-/// Without the query, whose values are the caller's.
+/// Logs a request, without its query, which may hold secrets.
 fn log(method: &http::Method, path: &str, response: &Response<Bytes>, duration: Duration) {
     let status = response.status().as_u16();
     let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let Some(served) = response.extensions().get::<Served>() else {
-        tracing::info!(http.method = %method, http.path = path, http.status = status, duration_ms, "a request was not read to its end");
+        tracing::info!(http.method = %method, http.path = path, http.status = status, duration_ms, "a request was incomplete");
         return;
     };
     let request_id = served.request_id.as_str();

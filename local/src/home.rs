@@ -1,15 +1,15 @@
-//! The home region on one machine: what an edge without a log of its own calls, and the end of its road to the log.
+//! The home region on one machine, for an edge in another process: its calls, and the intake of its facts.
 //!
-//! One listener on the loopback interface has both:
+//! One listener on the loopback interface serves both:
 //!
-//! | request | is |
+//! | request | contents |
 //! |---|---|
-//! | `POST /home` | a call of [`streamio_events::home`], signed for the service `lambda`, as a function URL is |
-//! | `POST /` with `x-amz-target: Kinesis_20131202.PutRecords` | facts for the log, read by `intake.rs`, signed for the service `kinesis` |
+//! | `POST /home` | a call of [`streamio_events::home`], signed for the service `lambda` like a request to a function URL |
+//! | `POST /` with `x-amz-target: Kinesis_20131202.PutRecords` | facts for the log, handled by `intake.rs`, signed for the service `kinesis` |
 //!
-//! Every request is signed with AWS Signature Version 4 in its headers, its body included, within five minutes of this
-//! machine's clock; anything else is answered 403 with the reason. Within these minutes the same request may be repeated
-//! by whoever saw it; nothing is done twice by that, because what is written has an id.
+//! Every request is signed with AWS Signature Version 4 in its headers, including its body, within five minutes of this
+//! machine's clock; any other gets a 403 with the reason. Within these minutes a request can be replayed, which does no harm:
+//! the log accepts each commit id once.
 
 pub mod signature;
 #[cfg(test)]
@@ -24,11 +24,10 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::home_region::{HomePorts, HomeRegion, handle_call};
 use streamio_edge::sign::sigv4::{Credentials, SigningError};
-use streamio_events::home::{HomeError, HomeReply, MAX_CALL_BYTES, PATH};
+use streamio_events::home::{Home, HomeReply, MAX_CALL_BYTES, PATH, ReplyError};
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -42,29 +41,26 @@ use crate::project_feed::LogFeed;
 use crate::tenants::LogDirectory;
 use crate::view_store::SqliteViewStore;
 
-/// How long a request may take, its body included.
+/// The time limit of a request, including its body.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the home region answers from.
+/// What the listener serves.
 pub(crate) struct HomeState {
-    /// For the calls.
-    pub(crate) region: Arc<HomeRegion>,
-    /// For the facts.
+    /// Handles calls.
+    pub(crate) home: Arc<dyn Home>,
+    /// Appends facts.
     pub(crate) intake: Intake,
-    /// The time.
-    pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl HomeState {
-    /// Facts for the log of a home region.
-    pub(crate) fn new(region: Arc<HomeRegion>, log: &SqliteLog) -> Self {
-        let intake = Intake::new(Arc::new(log.clone()), clock::now());
-        Self { region, intake, clock: Arc::new(clock::now) }
+    /// Calls to `home`, and facts for `log`.
+    pub(crate) fn new(home: Arc<dyn Home>, log: &SqliteLog) -> Self {
+        Self { home, intake: Intake::new(Arc::new(log.clone()), clock::now()) }
     }
 }
 
-/// The home region on one log and the views of it.
-pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Arc<HomeRegion> {
+/// The home region on a log and its views.
+pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Arc<dyn Home> {
     let log = log.clone();
     Arc::new(HomeRegion::new(HomePorts {
         views: Arc::new(store),
@@ -72,24 +68,25 @@ pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) ->
         tenants: Arc::new(LogDirectory::new(log.clone())),
         log: Arc::new(log),
         policy,
+        clock: Arc::new(clock::now),
     }))
 }
 
-/// Whose signatures are accepted. Several credentials, so that one can be changed while the other is in use.
+/// The accepted credentials. There may be several, so that one can be replaced while another is in use.
 pub(crate) struct HomeKeys {
     /// The region that signatures must name.
     pub(crate) region: String,
-    /// Any of these may sign.
+    /// Signatures of any of these are accepted.
     pub(crate) credentials: Vec<Credentials>,
 }
 
-struct Home {
+struct HomeServer {
     state: HomeState,
     calls: Verifier,
     intake: Verifier,
 }
 
-/// Serves both until `stop`, then lets the requests that it has begun finish.
+/// Serves until `stop`, then finishes the requests that have started.
 pub(crate) async fn serve(
     listener: TcpListener,
     state: HomeState,
@@ -99,45 +96,51 @@ pub(crate) async fn serve(
     let HomeKeys { region, credentials } = keys;
     let calls = Verifier::new(&region, "lambda", &credentials)?;
     let intake = Verifier::new(&region, "kinesis", &credentials)?;
-    let home = Arc::new(Home { state, calls, intake });
+    let server = Arc::new(HomeServer { state, calls, intake });
     http_server::serve(listener, DRAIN, stop.cancelled(), |_| {
-        let home = Arc::clone(&home);
-        service_fn(move |request| answer(Arc::clone(&home), request))
+        let server = Arc::clone(&server);
+        service_fn(move |request| respond(Arc::clone(&server), request))
     })
     .await;
     Ok(())
 }
 
-async fn answer(home: Arc<Home>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let answered = tokio::time::timeout(TIMEOUT, exchange(&home, request)).await;
-    let response = answered.unwrap_or_else(|_| {
-        let text = format!("the request was not done within {} seconds", TIMEOUT.as_secs());
+async fn respond(
+    server: Arc<HomeServer>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let result = tokio::time::timeout(TIMEOUT, handle_request(&server, request)).await;
+    let response = result.unwrap_or_else(|_| {
+        let text = format!("the request took more than {} seconds", TIMEOUT.as_secs());
         refused(StatusCode::REQUEST_TIMEOUT, text)
     });
     Ok(response.map(Full::new))
 }
 
-async fn exchange(home: &Home, request: Request<Incoming>) -> Response<Bytes> {
+async fn handle_request(server: &HomeServer, request: Request<Incoming>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let (is_call, limit) = match head.uri.path() {
         PATH => (true, MAX_CALL_BYTES),
         "/" => (false, intake::MAX_REQUEST_BYTES),
-        path => return refused(StatusCode::NOT_FOUND, format!("there is no {path} here, only {PATH} and /")),
+        path => return refused(StatusCode::NOT_FOUND, format!("there is no {path}, only {PATH} and /")),
     };
     if head.method != Method::POST {
-        let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "every request is a POST".to_owned());
+        let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "every request must be a POST".to_owned());
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
     let body = match Limited::new(body, limit).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {limit} bytes"));
+            return refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("a request must have at most {limit} bytes"),
+            );
         }
-        Err(_) => return refused(StatusCode::BAD_REQUEST, "the body was cut off".to_owned()),
+        Err(_) => return refused(StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()),
     };
-    let verifier = if is_call { &home.calls } else { &home.intake };
-    if let Err(refusal) = verifier.verify(&head, &body, (home.state.clock)()) {
+    let verifier = if is_call { &server.calls } else { &server.intake };
+    if let Err(refusal) = verifier.verify(&head, &body, clock::now()) {
         tracing::warn!(http.path = head.uri.path(), reason = %refusal, "a request to the home region was refused");
         return if is_call {
             refused(StatusCode::FORBIDDEN, refusal.to_string())
@@ -146,10 +149,10 @@ async fn exchange(home: &Home, request: Request<Incoming>) -> Response<Bytes> {
         };
     }
     if is_call {
-        let (status, json) = home.state.region.answer(&body, (home.state.clock)()).await;
-        json_response(StatusCode::from_u16(status).expect("a status of HTTP"), json)
+        let (status, json) = handle_call(&*server.state.home, &body).await;
+        json_response(StatusCode::from_u16(status).expect("a valid HTTP status"), json)
     } else {
-        home.state.intake.answer(&head, &body).await
+        server.state.intake.answer(&head, &body).await
     }
 }
 
@@ -161,5 +164,5 @@ fn json_response(status: StatusCode, json: String) -> Response<Bytes> {
 }
 
 fn refused(status: StatusCode, text: String) -> Response<Bytes> {
-    json_response(status, HomeReply::Error(HomeError::Refused { text }).to_json())
+    json_response(status, HomeReply::Error(ReplyError::Refused { text }).to_json())
 }

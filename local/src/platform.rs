@@ -11,7 +11,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use streamio_edge::Edge;
 use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, RateLimit, S3Config};
-use streamio_edge::port::Ports;
+use streamio_edge::home::{HomeJournal, HomeTenants};
+use streamio_edge::ports::Ports;
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, PrivateKey};
 use streamio_edge::sign::s3::AddressStyle;
 use streamio_edge::sign::sigv4::Credentials;
@@ -24,9 +25,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::data_dir::{DataDir, DataDirLock};
-use crate::edge_ports::{AtHome, HttpOutbound};
 use crate::home::{self, HomeKeys, HomeState};
 use crate::objects::StoredObjects;
+use crate::outbound::HttpOutbound;
 use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
 use crate::s3::{Store, StoreOptions, Watch};
@@ -179,12 +180,10 @@ impl Platform {
         let region = home::region(&log, views, policy);
         let (edge, api) = match config.edge {
             EdgeFront::Native => {
-                let at_home = Arc::new(AtHome(region));
                 let ports = Ports {
-                    directory: Arc::<AtHome>::clone(&at_home),
-                    journal: Arc::<AtHome>::clone(&at_home),
-                    views: Arc::<AtHome>::clone(&at_home),
-                    commands: at_home,
+                    directory: Arc::new(HomeTenants(Arc::clone(&region))),
+                    journal: Arc::new(HomeJournal(Arc::clone(&region))),
+                    home: region,
                     outbound: Arc::new(HttpOutbound::new()?),
                     url_signer: Arc::new(key_pairs),
                 };

@@ -85,7 +85,11 @@ fn refused(text: String) -> (u16, String) {
 fn failed(call: &HomeCall, error: &HomeError) -> (u16, String) {
     let status = match error {
         HomeError::Unavailable { .. } | HomeError::Failed { .. } => {
-            tracing::error!(call.name = call.name(), error = chain(error), "a call to the home region failed");
+            tracing::error!(
+                call.name = call.name(),
+                error = chain(error),
+                "a call to the home region failed"
+            );
             503
         }
         HomeError::InvalidCursor | HomeError::NotFound | HomeError::Conflict { .. } => 200,

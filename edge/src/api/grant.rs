@@ -1,5 +1,5 @@
-//! What upload and playback grants have in common: an id that a repeated request finds again, and a record that is
-//! durable before any URL leaves.
+//! Common to upload and playback grants: an id that a repeated request derives again, and a record that is durable before
+//! any URL is returned.
 
 use serde::Serialize;
 use streamio_events::commit::NewCommit;
@@ -8,11 +8,12 @@ use streamio_events::id::{CommitId, GrantId};
 use streamio_events::stream::StreamId;
 
 use super::Exchange;
-use crate::journal::{Journal, JournalError, Recorded};
+use crate::ports::Cause;
+use crate::ports::journal::{Journal, JournalError, Recorded};
 use crate::problem::Problem;
 use crate::request::IdempotencyKey;
 
-/// A grant that is about to be made, or was made before by the same request.
+/// A grant that is about to be recorded, or was recorded for an earlier copy of the same request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) id: GrantId,
@@ -21,9 +22,8 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// The grant of `kind` that `request` asks for. With an Idempotency-Key its id follows from the project, the kind,
-    /// the key and everything in `request`, so that the same key with another request is another grant; without one it
-    /// is new.
+    /// The grant of `kind` for `request`. With an Idempotency-Key its id is derived from the project, the kind, the key and
+    /// all of `request`, so that the same key with another request is another grant; without one it is random.
     pub(super) fn new(
         exchange: &Exchange<'_>,
         kind: &str,
@@ -44,7 +44,7 @@ impl Grant {
         Ok(Self { id, commit, may_be_repeated: key.is_some() })
     }
 
-    /// The record of the same request's first time, where one of `streams` has it.
+    /// The record of an earlier copy of the same request, if one of `streams` has it.
     pub(super) async fn recall(
         &self,
         journal: &dyn Journal,
@@ -60,8 +60,8 @@ impl Grant {
         Ok(None)
     }
 
-    /// Records the grant. Answers the record of the same request's first time, where this one turns out to be a
-    /// repetition: the answer then follows from that.
+    /// Records the grant. Returns the record of an earlier copy of the same request if there is one: the response is then
+    /// built from that.
     pub(super) async fn record(
         self,
         journal: &dyn Journal,
@@ -76,7 +76,7 @@ impl Grant {
     }
 }
 
-/// What is answered when the journal has not accepted a grant.
+/// The problem when the journal has not accepted a grant.
 pub(crate) fn not_recorded(error: JournalError) -> Problem {
     Problem::unavailable(
         "The grant could not be recorded, so no URL was issued; with the same Idempotency-Key it is not granted twice.",
@@ -84,13 +84,13 @@ pub(crate) fn not_recorded(error: JournalError) -> Problem {
     )
 }
 
-/// The grant that a record is about.
+/// The grant in a record.
 pub(super) fn read<T: EventData>(event: &RecordedEvent) -> Result<T, Problem> {
     let granted = event.read().map_err(unreadable)?;
-    granted.ok_or_else(|| unreadable(format!("a record of {} is of type {}", T::KIND, event.kind)))
+    granted.ok_or_else(|| unreadable(format!("the record of a {} has the type {}", T::KIND, event.kind)))
 }
 
-/// The journal gave back a record that is no grant of the expected kind.
-pub(super) fn unreadable(cause: impl Into<crate::port::Cause>) -> Problem {
+/// The problem when the journal returned a record that is not a grant of the expected kind.
+pub(super) fn unreadable(cause: impl Into<Cause>) -> Problem {
     Problem::unavailable("The grant's record could not be read, so no URL was issued.", cause)
 }

@@ -1,12 +1,12 @@
-//! `GET /healthz`: whether this process answers. It asks nobody else: a failing neighbour must not make a balancer
-//! take the API itself away.
+//! `GET /healthz`: whether this process responds. It checks no other service: a failure elsewhere must not make a load
+//! balancer remove the API.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::reply;
 
-/// A text, because this is the first that many a process answers: nothing else need be ready for it.
+/// A constant text: this is often a process's first response and needs nothing else to be initialised.
 pub(super) fn show() -> Response<Bytes> {
     reply::with_type(StatusCode::OK, reply::JSON, Bytes::from_static(br#"{"status":"ok"}"#))
 }

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of the API, made from `openapi.yaml` when this crate is built.
+//! `GET /openapi.json`: the description of the API, converted from `openapi.yaml` when this crate is built.
 
 use bytes::Bytes;
 use http::Response;

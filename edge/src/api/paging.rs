@@ -1,24 +1,22 @@
-//! Lists come in pages: `limit` and `after` in, `{data, nextCursor}` out.
+//! Pages of lists: parameters `limit` and `after`, response `{data, nextCursor}`.
 
 use serde::Serialize;
+use streamio_events::home::{MAX_CURSOR_BYTES, MAX_PAGE_ITEMS, Page};
 
-use crate::port::Cause;
 use crate::problem::Problem;
 use crate::request::Query;
-use crate::views::{Page, ViewError};
 
 const DEFAULT_LIMIT: usize = 20;
-const MAX_LIMIT: usize = 100;
-const MAX_CURSOR_BYTES: usize = 512;
+const MAX_LIMIT: usize = MAX_PAGE_ITEMS as usize;
 
-/// Which page is wanted.
+/// The requested page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Paging {
     pub(super) limit: usize,
     pub(super) after: Option<String>,
 }
 
-/// A page as it is answered.
+/// The response body of a list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PageBody<T> {
@@ -59,16 +57,8 @@ fn is_cursor(text: &str) -> bool {
     (1..=MAX_CURSOR_BYTES).contains(&text.len()) && text.bytes().all(plain)
 }
 
-fn invalid_cursor() -> Problem {
+pub(super) fn invalid_cursor() -> Problem {
     Problem::parameter("after", "must be a `nextCursor` of this list")
-}
-
-/// What a failing view means for the caller.
-pub(super) fn refusal(error: ViewError) -> Problem {
-    match error {
-        ViewError::InvalidCursor => invalid_cursor(),
-        ViewError::Unavailable(_) => Problem::unavailable("The view could not be read.", Cause::from(error)),
-    }
 }
 
 #[cfg(test)]
@@ -80,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_asked_for_within_limits() {
+    fn parameters_outside_their_limits_are_refused() {
         assert_eq!(take(""), Some(Paging { limit: 20, after: None }));
         assert_eq!(
             take("limit=100&after=a.B-9_~"),

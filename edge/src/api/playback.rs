@@ -1,7 +1,7 @@
 //! `POST /playback-url?key=…`: a signed URL of one file on the CDN, or of an adaptive stream with all its files.
 
-mod answer;
 mod request;
+mod response;
 mod target;
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
 
-/// An hour's grants of a project lie in this many streams.
+/// The streams among which an hour's grants of a project are distributed.
 const SHARDS: u8 = 16;
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
@@ -42,29 +42,29 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     let stream_at = |at| StreamId::grants(project_id.clone(), at, shard(&grant.id));
     let stream = stream_at(now);
 
-    // A request that is repeated after the hour's end finds its record in the stream of the hour before.
+    // A request that is repeated after the end of the hour finds its record in the stream of the previous hour.
     let an_hour_ago = stream_at(earlier(now, Duration::from_hours(1)));
     if let Some(event) = grant.recall(journal, &[&an_hour_ago]).await? {
-        return answered(exchange, &event).await;
+        return respond_again(exchange, &event).await;
     }
     let event = RecordedEvent::of(now, &granted);
     match grant.record(journal, &stream, event).await? {
-        None => answer(exchange, &granted).await,
-        Some(event) => answered(exchange, &event).await,
+        None => respond(exchange, &granted).await,
+        Some(event) => respond_again(exchange, &event).await,
     }
 }
 
-/// The answer of the request that this record is of.
-async fn answered(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    answer(exchange, &read(event)?).await
+/// The response for a grant that was recorded before.
+async fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
+    respond(exchange, &read(event)?).await
 }
 
-/// The answer, which follows from the grant's record and the CDN's key, and nothing else.
-async fn answer(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
-    reply::json(StatusCode::OK, &answer::body(exchange.edge, granted).await?)
+/// The response, which depends on the grant's record and the CDN's key only.
+async fn respond(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
+    reply::json(StatusCode::OK, &response::body(exchange.edge, granted).await?)
 }
 
-/// Which of the hour's streams takes the grant: the same one for the same grant.
+/// The grant's stream of the hour: the same one for the same grant.
 fn shard(id: &GrantId) -> u8 {
     let sum = id.as_str().bytes().fold(0u8, u8::wrapping_add);
     sum % SHARDS
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grants_spread_over_all_streams_of_an_hour() {
+    fn grants_are_distributed_among_all_streams_of_an_hour() {
         let mut counts = [0u32; SHARDS as usize];
         for number in 0u32..1600 {
             counts[usize::from(shard(&GrantId::derived_from(&[&number.to_be_bytes()])))] += 1;

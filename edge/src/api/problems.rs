@@ -1,4 +1,4 @@
-//! `GET /problems/{slug}`: what the `type` of a refusal means. RFC 9457 wants it to lead to an explanation.
+//! `GET /problems/{slug}`: the explanation of a problem `type`, which RFC 9457 asks to be available at its URI.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -12,7 +12,7 @@ pub(super) fn explain(slug: &str) -> Result<Response<Bytes>, Problem> {
     let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug).ok_or_else(|| {
         Problem::new(
             ProblemKind::NoSuchPath,
-            "There is no problem type of this name. See `/openapi.json` for all.",
+            "There is no problem type of this name. `/openapi.json` lists all.",
         )
     })?;
     let explanation = json!({

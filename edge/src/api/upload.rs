@@ -1,8 +1,8 @@
-//! `POST /upload-url`: a URL, or one for each part, with which a client uploads one file straight to the object store.
+//! `POST /upload-url`: a URL, or one per part, with which a client uploads one file directly to the object store.
 
-mod answer;
 mod multipart;
 mod request;
+mod response;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -19,8 +19,8 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
 
-/// Where the record of a multipart grant keeps S3's id of the upload, so that a repeated request gets URLs for the
-/// same upload. It is no credential: every use of it needs a signature.
+/// The field of a multipart grant's record with S3's id of the upload, so that a repeated request gets URLs for the same
+/// upload. It is not a credential: every use of it needs a signature.
 const UPLOAD_ID: &str = "uploadId";
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
@@ -36,7 +36,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     if request.multipart
         && let Some(event) = grant.recall(journal, &[&stream]).await?
     {
-        return answered(exchange, &event);
+        return respond_again(exchange, &event);
     }
     let upload_id = match (&request.upload_id, request.multipart) {
         (Some(upload_id), _) => Some(upload_id.clone()),
@@ -46,7 +46,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     let now = exchange.context.now;
     let granted = UploadGranted {
         grant_id: grant.id.clone(),
-        // Signatures know whole seconds.
+        // Signatures have a resolution of seconds.
         expires_at: Timestamp::from_unix_seconds(now.unix_seconds() + i64::from(request.expires_in)),
         key_id: exchange.tenant.key_id.clone(),
         s3_key: request.s3_key,
@@ -66,26 +66,26 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         multipart::abort_if_surplus(exchange, &granted.s3_key, created, first.as_ref()).await;
     }
     match first {
-        None => answer(exchange, &granted, upload_id.as_deref(), now),
-        Some(event) => answered(exchange, &event),
+        None => respond(exchange, &granted, upload_id.as_deref(), now),
+        Some(event) => respond_again(exchange, &event),
     }
 }
 
-/// The answer of the request that this record is of.
-fn answered(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    answer(exchange, &read(event)?, upload_id_of(event), event.at)
+/// The response for a grant that was recorded before.
+fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
+    respond(exchange, &read(event)?, upload_id_of(event), event.at)
 }
 
-/// The answer, which follows from the grant's record and nothing else, so that the same record gives the same bytes.
-fn answer(
+/// The response, which depends on the grant's record only, so that the same record gives the same bytes.
+fn respond(
     exchange: &Exchange<'_>,
     granted: &UploadGranted,
     upload_id: Option<&str>,
     at: Timestamp,
 ) -> Result<Response<Bytes>, Problem> {
     let body = match upload_id {
-        None => answer::single(&exchange.edge.raw, granted, at),
-        Some(upload_id) => answer::multipart(&exchange.edge.raw, granted, upload_id, at),
+        None => response::single(&exchange.edge.raw, granted, at),
+        Some(upload_id) => response::multipart(&exchange.edge.raw, granted, upload_id, at),
     };
     reply::json(StatusCode::OK, &body.map_err(Problem::internal)?)
 }

@@ -1,19 +1,17 @@
-//! `/videos`: the status view of a project's videos, and what may be asked for one of them.
+//! `/videos`: the status view of a project's videos, and the commands on a video.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use streamio_events::home::{HomeError, VideoFilter};
 use streamio_events::id::CommitId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
 
-use super::Exchange;
-use super::paging::{PageBody, Paging, refusal};
-use crate::commands::CommandError;
-use crate::port::Cause;
+use super::paging::{PageBody, Paging};
+use super::{Exchange, home_problem};
 use crate::problem::{Problem, ProblemKind};
 use crate::reply;
 use crate::request::{IdempotencyKey, Query};
-use crate::views::VideoFilter;
 
 /// `GET /videos?state=&limit=&after=`
 pub(super) async fn list(exchange: &Exchange<'_>, mut query: Query) -> Result<Response<Bytes>, Problem> {
@@ -21,9 +19,9 @@ pub(super) async fn list(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
     let state = query.take("state").map(|text| state_named(&text)).transpose()?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
-    let views = &exchange.edge.ports.views;
-    let page = views.list(project, &VideoFilter { state }, paging.after.as_deref(), paging.limit).await;
-    reply::json(StatusCode::OK, &PageBody::from(page.map_err(refusal)?))
+    let home = &exchange.edge.ports.home;
+    let page = home.list_videos(project, &VideoFilter { state }, paging.after.as_deref(), paging.limit).await;
+    reply::json(StatusCode::OK, &PageBody::from(page.map_err(home_problem::of_read)?))
 }
 
 fn state_named(text: &str) -> Result<VideoState, Problem> {
@@ -42,16 +40,16 @@ pub(super) async fn show(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
         .transpose()?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
-    let views = &exchange.edge.ports.views;
+    let home = &exchange.edge.ports.home;
     let status = match as_of {
-        None => views.video(project, &id).await,
-        Some(at) => views.video_as_of(project, &id, at).await,
+        None => home.video(project, &id).await,
+        Some(at) => home.video_as_of(project, &id, at).await,
     };
     let missing = || match as_of {
-        None => no_such_video(),
+        None => home_problem::no_such_video(),
         Some(at) => Problem::new(ProblemKind::NoSuchVideo, format!("There was no such video at {at}.")),
     };
-    reply::json(StatusCode::OK, &status.map_err(refusal)?.ok_or_else(missing)?)
+    reply::json(StatusCode::OK, &status.map_err(home_problem::of_read)?.ok_or_else(missing)?)
 }
 
 /// `DELETE /videos/{id}`
@@ -60,8 +58,8 @@ pub(super) async fn delete(exchange: &Exchange<'_>, query: Query) -> Result<Resp
     exchange.fields()?.finish()?;
     let id = exchange.video_id()?;
     let commit = commit_id(exchange, "delete", id.as_str())?;
-    let answer = exchange.edge.ports.commands.delete(&exchange.tenant.project_id, &id, &commit).await;
-    answered(StatusCode::OK, answer)
+    let home = &exchange.edge.ports.home;
+    command_response(StatusCode::OK, home.delete_video(&exchange.tenant.project_id, &id, &commit).await)
 }
 
 /// `POST /videos/{id}/reprocess`
@@ -70,30 +68,22 @@ pub(super) async fn reprocess(exchange: &Exchange<'_>, query: Query) -> Result<R
     exchange.fields()?.finish()?;
     let id = exchange.video_id()?;
     let commit = commit_id(exchange, "reprocess", id.as_str())?;
-    let answer = exchange.edge.ports.commands.reprocess(&exchange.tenant.project_id, &id, &commit).await;
-    answered(StatusCode::ACCEPTED, answer)
+    let home = &exchange.edge.ports.home;
+    command_response(
+        StatusCode::ACCEPTED,
+        home.reprocess_video(&exchange.tenant.project_id, &id, &commit).await,
+    )
 }
 
-fn answered(
-    status: StatusCode,
-    answer: Result<VideoStatus, CommandError>,
+fn command_response(
+    success: StatusCode,
+    status: Result<VideoStatus, HomeError>,
 ) -> Result<Response<Bytes>, Problem> {
-    let video = answer.map_err(|error| match error {
-        CommandError::NotFound => no_such_video(),
-        CommandError::Conflict(reason) => Problem::new(ProblemKind::VideoConflict, reason),
-        CommandError::Unavailable(_) => {
-            Problem::unavailable("The command was not recorded, or nobody knows; with the same Idempotency-Key it is not given twice.", Cause::from(error))
-        }
-    })?;
-    reply::json(status, &video)
+    reply::json(success, &status.map_err(home_problem::of_command)?)
 }
 
-fn no_such_video() -> Problem {
-    Problem::new(ProblemKind::NoSuchVideo, ProblemKind::NoSuchVideo.advice())
-}
-
-/// The commit that a command becomes: the same for the same Idempotency-Key, project, command and video; without a
-/// key a new one.
+/// The id under which a command is recorded: derived from the Idempotency-Key, project, command and video, or random
+/// without a key.
 fn commit_id(exchange: &Exchange<'_>, command: &str, video: &str) -> Result<CommitId, Problem> {
     let (kind, cause) = match IdempotencyKey::of(exchange.headers)? {
         Some(key) => ("idempotency key", key.as_str().to_owned()),

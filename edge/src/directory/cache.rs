@@ -10,8 +10,8 @@ use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
 use super::config::DirectoryConfig;
-use super::{Known, Tolerance};
 use crate::bounded;
+use crate::ports::directory::{Known, Tolerance};
 
 pub(super) struct Cache {
     ages: Ages,

@@ -11,10 +11,10 @@ use super::budget::HomeBudget;
 use super::cache::{Cache, Finding};
 use super::config::DirectoryConfig;
 use super::silence::{FailedBefore, Reason, Silence, Unconfirmed};
-use super::source::{SourceFailures, SourceName, TenantSource};
-use super::{Directory, DirectoryError, Known, Tolerance};
 use crate::config::InvalidConfig;
-use crate::port::{Background, Cause};
+use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+use crate::ports::tenant_source::{SourceFailures, SourceName, TenantSource};
+use crate::ports::{Background, Cause};
 
 /// What a [`ReplicatedDirectory`] uses of the outside.
 #[derive(Clone)]

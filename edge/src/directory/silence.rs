@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use super::cache::Outdated;
-use super::source::SourceName;
-use crate::port::Cause;
+use crate::ports::Cause;
+use crate::ports::tenant_source::SourceName;
 
 /// A source gave no answer that can be used.
 #[derive(Debug)]

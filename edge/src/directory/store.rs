@@ -3,22 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
 
-use super::source::TenantSource;
-use crate::port::{Cause, ThreadSafe};
-
-/// A key-value store as its host offers it.
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-pub trait KeyValueStore: ThreadSafe {
-    /// The value under `name`; `None` where there is none. It may be as old as the store's delay, a miss too. The adapter
-    /// asks for no longer caching than the store's default (Cloudflare's `cacheTtl`, 60 seconds): that is a part of the
-    /// time until a revoked key is refused.
-    async fn get(&self, name: &str) -> Result<Option<Bytes>, Cause>;
-}
+use crate::ports::Cause;
+use crate::ports::key_value_store::KeyValueStore;
+use crate::ports::tenant_source::TenantSource;
 
 /// Reads tenants as [`Tenant::to_stored`] writes them. A value that is none is an error, never an unknown key.
 pub struct StoredTenants {

@@ -2,47 +2,33 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
-use streamio_events::home::{HomeAnswer, HomeCall, HomeError, HomeReply, MAX_ANSWER_BYTES, PATH};
+use streamio_events::clock::Clock;
+use streamio_events::cloud_event::CloudEvent;
+use streamio_events::commit::NewCommit;
+use streamio_events::event::RecordedEvent;
+use streamio_events::fact::Fact;
+use streamio_events::home::{
+    Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page, Recorded, ReplyError, VideoFilter,
+};
+use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::VideoStatus;
 
+use super::calls::{CallError, Calls};
 use super::config::{HomeConfig, InvalidHomeConfig};
 use super::error::HomeClientError;
 use super::statuses::Statuses;
-use crate::base_url::BaseUrl;
-use crate::outbound::{Outbound, OutboundError};
-use crate::port::Clock;
-use crate::sign::sigv4::{Payload, RequestParts, Signer};
+use crate::ports::outbound::Outbound;
 
-/// Longer words of the other side are cut in an error.
-const MOST_REASON_CHARACTERS: usize = 300;
-
-/// The home region, by signed calls. See the [module](super) for what may be expected of it.
+/// The home region by signed calls over HTTP. Retries, caching and isolation are described in the [module](super).
 pub struct HomeClient {
-    outbound: Arc<dyn Outbound>,
-    pub(super) clock: Arc<dyn Clock>,
-    signer: Signer,
-    /// `scheme://host[:port]`.
-    origin: String,
-    /// The base URL's path and [`PATH`].
-    path: String,
-    pub(super) statuses: Statuses,
-}
-
-/// Why a call gave no answer to work with.
-pub(super) enum Undone {
-    /// The call was understood, and this is the answer.
-    Said(HomeError),
-    /// It was not, or nobody knows.
-    Failed(HomeClientError),
-}
-
-impl From<HomeClientError> for Undone {
-    fn from(error: HomeClientError) -> Self {
-        Self::Failed(error)
-    }
+    calls: Calls,
+    clock: Arc<dyn Clock>,
+    statuses: Statuses,
 }
 
 impl HomeClient {
@@ -52,122 +38,232 @@ impl HomeClient {
         outbound: Arc<dyn Outbound>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, InvalidHomeConfig> {
-        let url = BaseUrl::parse(&config.base_url).ok_or(InvalidHomeConfig::BaseUrl)?;
-        let signer = Signer::new(config.credentials, &config.region, config.service.name())?;
-        let capacity = NonZeroUsize::new(config.most_statuses).ok_or(InvalidHomeConfig::MostStatuses)?;
-        Ok(Self {
-            outbound,
-            clock,
-            signer,
-            origin: url.origin(),
-            path: [url.path(), PATH].concat(),
-            statuses: Statuses::new(capacity, config.statuses_for),
-        })
+        let capacity = NonZeroUsize::new(config.most_statuses).ok_or(InvalidHomeConfig::MostStatuses);
+        let statuses_for = config.statuses_for;
+        let calls = Calls::new(config, outbound, Arc::clone(&clock))?;
+        Ok(Self { calls, clock, statuses: Statuses::new(capacity?, statuses_for) })
     }
 
-    /// Whose the API key with this SHA-256 is; `None` for one that was never made. Nothing is remembered, and nothing is
-    /// tried again: the directory has other ways.
-    pub async fn tenant(&self, key: &KeyHash) -> Result<Option<Tenant>, HomeClientError> {
-        match self.call_once(&HomeCall::Tenant { key: *key }).await {
-            Ok(HomeAnswer::Tenant(tenant)) => Ok(tenant),
+    async fn status(
+        &self,
+        call: HomeCall,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoStatus>, HomeError> {
+        let result = self.calls.call(&call).await?;
+        let HomeResult::Video(status) = result else { return Err(unexpected(&result)) };
+        if status.as_ref().is_some_and(|status| !is_of(status, project_id, video_id)) {
+            return Err(foreign());
+        }
+        Ok(status)
+    }
+
+    async fn command(
+        &self,
+        call: HomeCall,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<VideoStatus, HomeError> {
+        let now = self.clock.now();
+        // Before the call, because a request can be dropped at any time and its code after the call then never runs.
+        self.statuses.invalidate(project_id, video_id);
+        match self.calls.call(&call).await {
+            Ok(HomeResult::Command(status)) if is_of(&status, project_id, video_id) => {
+                Ok(self.statuses.insert(status, now))
+            }
+            Ok(HomeResult::Command(_)) => Err(foreign()),
             Ok(other) => Err(unexpected(&other)),
-            Err(undone) => Err(failed(undone)),
+            Err(CallError::Replied(ReplyError::NotFound)) => Err(HomeError::NotFound),
+            Err(CallError::Replied(ReplyError::Conflict { text })) => Err(HomeError::Conflict { text }),
+            Err(other) => Err(other.into()),
         }
     }
 
-    async fn call_once(&self, call: &HomeCall) -> Result<HomeAnswer, Undone> {
-        let body = Bytes::from(call.to_json());
-        understood(&self.send(&body).await?.map_err(HomeClientError::NoAnswer)?)
+    /// Makes a call that returns a page.
+    async fn page(&self, call: HomeCall) -> Result<HomeResult, HomeError> {
+        self.calls.call(&call).await.map_err(|error| match error {
+            CallError::Replied(ReplyError::InvalidCursor) => HomeError::InvalidCursor,
+            other => other.into(),
+        })
+    }
+}
+
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+impl Home for HomeClient {
+    async fn tenant(&self, key: &KeyHash) -> Result<Option<Tenant>, HomeError> {
+        match self.calls.call_once(&HomeCall::Tenant { key: *key }).await? {
+            HomeResult::Tenant(tenant) => Ok(tenant),
+            other => Err(unexpected(&other)),
+        }
     }
 
-    /// Makes a call, once more where nothing comes back.
-    pub(super) async fn call(&self, call: &HomeCall) -> Result<HomeAnswer, Undone> {
-        let body = Bytes::from(call.to_json());
-        let answer = match self.send(&body).await? {
-            Ok(answer) => answer,
-            Err(_) => self.send(&body).await?.map_err(HomeClientError::NoAnswer)?,
+    async fn video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoStatus>, HomeError> {
+        let now = self.clock.now();
+        if let Some(status) = self.statuses.fresh(project_id, video_id, now) {
+            return Ok(Some(status));
+        }
+        let call = HomeCall::Video { project_id: project_id.clone(), video_id: video_id.clone() };
+        let status = self.status(call, project_id, video_id).await?;
+        Ok(status.map(|status| self.statuses.insert(status, now)))
+    }
+
+    async fn video_as_of(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        at: Timestamp,
+    ) -> Result<Option<VideoStatus>, HomeError> {
+        let call = HomeCall::VideoAsOf { project_id: project_id.clone(), video_id: video_id.clone(), at };
+        self.status(call, project_id, video_id).await
+    }
+
+    async fn list_videos(
+        &self,
+        project_id: &ProjectId,
+        filter: &VideoFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<VideoStatus>, HomeError> {
+        let call = HomeCall::ListVideos {
+            project_id: project_id.clone(),
+            state: filter.state,
+            after: after.map(str::to_owned),
+            limit: wire_limit(limit),
         };
-        understood(&answer)
+        let result = self.page(call).await?;
+        let HomeResult::Videos(page) = result else { return Err(unexpected(&result)) };
+        if page.data.iter().any(|video| video.project_id != *project_id) {
+            return Err(foreign());
+        }
+        Ok(page)
     }
 
-    async fn send(&self, body: &Bytes) -> Result<Result<Response<Bytes>, OutboundError>, HomeClientError> {
-        let request = self.request(body)?;
-        Ok(self.outbound.send(request).await)
-    }
-
-    fn request(&self, body: &Bytes) -> Result<Request<Bytes>, HomeClientError> {
-        let parts = RequestParts {
-            method: &Method::POST,
-            origin: &self.origin,
-            path: &self.path,
-            query: &[],
-            headers: &[(header::CONTENT_TYPE.as_str().into(), "application/json".into())],
+    async fn video_events(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<Page<CloudEvent>>, HomeError> {
+        let call = HomeCall::VideoEvents {
+            project_id: project_id.clone(),
+            video_id: video_id.clone(),
+            after: after.map(str::to_owned),
+            limit: wire_limit(limit),
         };
-        let now = self.clock.now().unix_seconds();
-        let signed = self.signer.sign(&parts, Payload::Bytes(body), now).map_err(HomeClientError::Signing)?;
-        let mut request = Request::new(body.clone());
-        *request.method_mut() = signed.method;
-        *request.uri_mut() = signed.url.parse().expect("an origin and an encoded path are a URI");
-        *request.headers_mut() = signed.headers;
-        Ok(request)
+        let result = self.page(call).await?;
+        let HomeResult::VideoEvents(page) = result else { return Err(unexpected(&result)) };
+        let Some(page) = page else { return Ok(None) };
+        let stream = format!("{}/", StreamId::Video(project_id.clone(), video_id.clone()));
+        if page.data.iter().any(|event| !event.id.starts_with(&stream)) {
+            return Err(foreign());
+        }
+        only_of(project_id, page).map(Some)
+    }
+
+    async fn feed(
+        &self,
+        project_id: &ProjectId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<CloudEvent>, HomeError> {
+        let call = HomeCall::Feed {
+            project_id: project_id.clone(),
+            after: after.map(str::to_owned),
+            limit: wire_limit(limit),
+        };
+        let result = self.page(call).await?;
+        let HomeResult::Feed(page) = result else { return Err(unexpected(&result)) };
+        only_of(project_id, page)
+    }
+
+    async fn delete_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+    ) -> Result<VideoStatus, HomeError> {
+        let call = HomeCall::DeleteVideo {
+            project_id: project_id.clone(),
+            video_id: video_id.clone(),
+            commit_id: commit_id.clone(),
+        };
+        self.command(call, project_id, video_id).await
+    }
+
+    async fn reprocess_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+    ) -> Result<VideoStatus, HomeError> {
+        let call = HomeCall::ReprocessVideo {
+            project_id: project_id.clone(),
+            video_id: video_id.clone(),
+            commit_id: commit_id.clone(),
+        };
+        self.command(call, project_id, video_id).await
+    }
+
+    async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {
+        let fact = Fact::new(stream.clone(), commit)
+            .map_err(|error| HomeError::because_of(HomeClientError::Fact(error)))?;
+        match self.calls.call(&HomeCall::Record { fact }).await? {
+            HomeResult::Recorded(earlier) => Ok(earlier.into()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn recall(
+        &self,
+        stream: &StreamId,
+        commit_id: &CommitId,
+    ) -> Result<Option<RecordedEvent>, HomeError> {
+        let call = HomeCall::Recall { stream: stream.clone(), commit_id: commit_id.clone() };
+        match self.calls.call(&call).await? {
+            HomeResult::Recalled(event) => Ok(event),
+            other => Err(unexpected(&other)),
+        }
     }
 }
 
 impl fmt::Debug for HomeClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("HomeClient").field("origin", &self.origin).finish_non_exhaustive()
+        formatter.debug_struct("HomeClient").field("origin", &self.calls.origin()).finish_non_exhaustive()
     }
 }
 
-/// What the other side says.
-fn understood(answer: &Response<Bytes>) -> Result<HomeAnswer, Undone> {
-    let (status, body) = (answer.status(), answer.body());
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(HomeClientError::Unavailable { status }.into());
-    }
-    let reply = read(body);
-    if status != StatusCode::OK {
-        // Whatever is in front of the home region has words of its own, which may repeat what was signed.
-        let reason = match reply {
-            Ok(HomeReply::Error(error)) => cut(&error.to_string()),
-            _ => "the answer is not the home region's own".to_owned(),
-        };
-        return Err(HomeClientError::Refused { status, reason }.into());
-    }
-    match reply.map_err(|reason| HomeClientError::Malformed { reason })? {
-        HomeReply::Ok(answer) => Ok(answer),
-        HomeReply::Error(error) => Err(Undone::Said(error)),
-    }
+fn wire_limit(limit: usize) -> u16 {
+    u16::try_from(limit).unwrap_or(u16::MAX).clamp(1, MAX_PAGE_ITEMS)
 }
 
-fn read(body: &Bytes) -> Result<HomeReply, String> {
-    if body.len() > MAX_ANSWER_BYTES {
-        return Err(format!("it has {} bytes, more than {MAX_ANSWER_BYTES}", body.len()));
-    }
-    serde_json::from_slice(body).map_err(|error| cut(&error.to_string()))
+fn is_of(status: &VideoStatus, project_id: &ProjectId, video_id: &VideoId) -> bool {
+    status.project_id == *project_id && status.video_id == *video_id
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MOST_REASON_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+/// The page, if all its events are the project's.
+fn only_of(project_id: &ProjectId, page: Page<CloudEvent>) -> Result<Page<CloudEvent>, HomeError> {
+    let source = format!("/projects/{project_id}");
+    if page.data.iter().any(|event| event.source != source) {
+        return Err(foreign());
     }
+    Ok(page)
 }
 
-/// The answer to another call.
-pub(super) fn unexpected(answer: &HomeAnswer) -> HomeClientError {
-    HomeClientError::Malformed { reason: format!("it is the answer `{}` to another call", answer.name()) }
+/// The result of another kind of call.
+fn unexpected(result: &HomeResult) -> HomeError {
+    malformed(format!("`{}` is the result of another call", result.name()))
 }
 
-/// An error for a call that has no other ones.
-pub(super) fn failed(undone: Undone) -> HomeClientError {
-    match undone {
-        Undone::Failed(error) => error,
-        Undone::Said(HomeError::Unavailable) => {
-            HomeClientError::Unavailable { status: StatusCode::SERVICE_UNAVAILABLE }
-        }
-        Undone::Said(error) => HomeClientError::Malformed {
-            reason: format!("it is an error of another call: {}", cut(&error.to_string())),
-        },
-    }
+fn foreign() -> HomeError {
+    malformed("it is about another project or video than requested".to_owned())
+}
+
+fn malformed(reason: String) -> HomeError {
+    HomeError::because_of(HomeClientError::Malformed { reason })
 }

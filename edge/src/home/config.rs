@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use crate::sign::sigv4::{Credentials, SigningError};
 
-/// Where the home region is, and how calls to it are signed.
+/// The address of the home region and how calls to it are signed.
 #[derive(Debug, Clone)]
 pub struct HomeConfig {
-    /// The URL behind which the calls' path is added, such as `https://abc.lambda-url.eu-west-1.on.aws` or
+    /// The URL to which the calls' path is appended, such as `https://abc.lambda-url.eu-west-1.on.aws` or
     /// `https://abc.execute-api.eu-west-1.amazonaws.com/prod`.
     pub base_url: String,
     /// The region that signatures name.
     pub region: String,
-    /// What of AWS verifies the signatures.
+    /// The AWS service that verifies the signatures.
     pub service: Service,
-    /// Whose signatures the home region accepts: they need `lambda:InvokeFunctionUrl` or `execute-api:Invoke`.
+    /// Credentials whose signatures the home region accepts: they need `lambda:InvokeFunctionUrl` or `execute-api:Invoke`.
     pub credentials: Credentials,
-    /// How long the status of a video is remembered, counted from when it was asked for.
+    /// How long the status of a video is cached, counted from when it was requested.
     pub statuses_for: Duration,
-    /// Of how many videos. Each takes some 2 KB, more with long metadata.
+    /// The most cached statuses. Each takes about 2 KB, more with long metadata.
     pub most_statuses: usize,
 }
 
-/// What of AWS verifies the signatures of calls.
+/// The AWS service that verifies the signatures of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Service {
     /// A Lambda function URL with the authorisation `AWS_IAM`.
@@ -41,8 +41,8 @@ impl Service {
 }
 
 impl HomeConfig {
-    /// A home region at `base_url`, a function URL, with the defaults for the rest: statuses are remembered for 2 seconds,
-    /// 1,000 of them.
+    /// A home region at `base_url`, a function URL, with defaults for the rest: 1,000 statuses are cached for
+    /// 2 seconds.
     pub fn new(base_url: impl Into<String>, region: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             base_url: base_url.into(),
@@ -55,10 +55,10 @@ impl HomeConfig {
     }
 }
 
-/// A configuration with which no call could be made.
+/// A configuration with which no call can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHomeConfig {
-    /// Not a URL that a path can be added to. It is not repeated: someone may have put a secret into it.
+    /// Not a URL to which a path can be appended. The error does not quote it: it may contain a secret.
     #[error(
         "the home region's URL must be http:// or https:// with a host, without user, query or fragment, such as https://abc.lambda-url.eu-west-1.on.aws"
     )]
@@ -66,7 +66,7 @@ pub enum InvalidHomeConfig {
     /// Nothing can be signed for this region.
     #[error("calls to the home region cannot be signed")]
     Signing(#[from] SigningError),
-    /// A cache of nothing would still be a cache.
-    #[error("the most statuses to remember must be at least 1; to remember none, set the time to 0")]
+    /// The cache has no capacity.
+    #[error("the number of cached statuses must be at least 1; to cache none, set the time to 0")]
     MostStatuses,
 }

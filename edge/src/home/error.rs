@@ -1,38 +1,49 @@
 use http::StatusCode;
+use streamio_events::fact::InvalidFact;
+use streamio_events::retryable::Retryable;
 
-use crate::outbound::OutboundError;
+use crate::ports::outbound::OutboundError;
 use crate::sign::sigv4::SigningError;
 
-/// Why the home region did not do what it was asked. For the operator; it holds no secret.
+/// Why a call over HTTP failed. For the operator; it holds no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeClientError {
-    /// Nothing came back, twice. What was to be written may have been.
-    #[error("the home region did not answer")]
-    NoAnswer(#[source] OutboundError),
-    /// It, or what is in front of it, answered that it cannot now. What was to be written may have been.
-    #[error("the home region is not available: it answered {status}")]
+    /// There was no response. A write may have happened.
+    #[error("the home region did not respond")]
+    NoResponse(#[source] OutboundError),
+    /// The home region, or a service in front of it, is overloaded or failing. A write may have happened.
+    #[error("the home region is not available: it responded with {status}")]
     Unavailable {
         /// The HTTP status.
         status: StatusCode,
     },
-    /// It refused the call itself: it is not signed as it must be, or the two sides are of builds that do not fit.
+    /// The call itself was refused: it is not signed correctly, or the builds of the two sides do not fit together.
     #[error("the home region refused the call with {status}: {reason}")]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// The home region's own words, or how else the answer looked.
+        /// The reason that the home region stated, if it did.
         reason: String,
     },
-    /// What came back is not an answer to the call.
-    #[error("the home region's answer cannot be used: {reason}")]
+    /// The response does not belong to the call.
+    #[error("the home region's response cannot be used: {reason}")]
     Malformed {
         /// What is wrong with it.
         reason: String,
     },
-    /// The fact is none that the log would take. The same fact will never be.
+    /// The log would not accept the fact.
     #[error("the fact cannot be recorded")]
-    Fact(#[source] streamio_events::fact::InvalidFact),
-    /// The time is none that a signature can hold.
+    Fact(#[source] InvalidFact),
+    /// The present time cannot be put into a signature.
     #[error("the call could not be signed")]
     Signing(#[source] SigningError),
+}
+
+impl Retryable for HomeClientError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoResponse(_) | Self::Unavailable { .. } => true,
+            Self::Refused { .. } | Self::Malformed { .. } | Self::Fact(_) | Self::Signing(_) => false,
+        }
+    }
 }

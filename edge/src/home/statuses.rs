@@ -1,3 +1,5 @@
+//! The cache of video statuses.
+
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,54 +11,54 @@ use streamio_events::video::VideoStatus;
 
 use crate::bounded;
 
-/// The statuses that were asked for last.
+/// The statuses that were requested most recently, never of an earlier version than was returned before.
 pub(super) struct Statuses {
-    held: Mutex<LruCache<(ProjectId, VideoId), Held>>,
+    entries: Mutex<LruCache<(ProjectId, VideoId), Entry>>,
     keep_for: Duration,
 }
 
-struct Held {
+struct Entry {
     status: VideoStatus,
-    /// When it was asked for, which is not later than when it was true; `None` where it may have changed since.
+    /// When it was requested: it was current then or later. `None` after [`Statuses::invalidate`].
     as_of: Option<Timestamp>,
 }
 
 impl Statuses {
     pub(super) fn new(capacity: NonZeroUsize, keep_for: Duration) -> Self {
-        Self { held: Mutex::new(bounded::cache(capacity)), keep_for }
+        Self { entries: Mutex::new(bounded::cache(capacity)), keep_for }
     }
 
-    /// The status, where it is not too old.
+    /// The status, unless it is too old or invalidated.
     pub(super) fn fresh(&self, project: &ProjectId, video: &VideoId, now: Timestamp) -> Option<VideoStatus> {
-        let mut held = self.lock();
-        let found = held.get(&(project.clone(), video.clone()))?;
-        // A clock that was set back makes nothing fresh for longer.
-        let is_fresh = found.as_of.is_some_and(|as_of| as_of <= now && now.since(as_of) < self.keep_for);
-        is_fresh.then(|| found.status.clone())
+        let mut entries = self.lock();
+        let entry = entries.get(&(project.clone(), video.clone()))?;
+        // If the clock is set back, an entry from the future is not fresh.
+        let is_fresh = entry.as_of.is_some_and(|as_of| as_of <= now && now.since(as_of) < self.keep_for);
+        is_fresh.then(|| entry.status.clone())
     }
 
-    /// Remembers a status that was asked for at `as_of`, and answers the one to go on with: what is held, where that is of
-    /// a later version. Answers may overtake one another.
-    pub(super) fn remember(&self, status: VideoStatus, as_of: Timestamp) -> VideoStatus {
+    /// Caches a status that was requested at `as_of`. Returns it, or the cached one if that has a later version: responses
+    /// may overtake one another.
+    pub(super) fn insert(&self, status: VideoStatus, as_of: Timestamp) -> VideoStatus {
         let key = (status.project_id.clone(), status.video_id.clone());
-        let mut held = self.lock();
-        if let Some(newer) = held.get(&key).filter(|held| held.status.version > status.version) {
+        let mut entries = self.lock();
+        if let Some(newer) = entries.get(&key).filter(|entry| entry.status.version > status.version) {
             return newer.status.clone();
         }
-        held.put(key, Held { status: status.clone(), as_of: Some(as_of) });
+        entries.put(key, Entry { status: status.clone(), as_of: Some(as_of) });
         status
     }
 
-    /// From now on the status must be asked for: it may have changed. It stays known that it is not older than this.
-    pub(super) fn doubt(&self, project: &ProjectId, video: &VideoId) {
-        if let Some(held) = self.lock().get_mut(&(project.clone(), video.clone())) {
-            held.as_of = None;
+    /// Makes the next read request the status again. Its version stays the least that is returned.
+    pub(super) fn invalidate(&self, project: &ProjectId, video: &VideoId) {
+        if let Some(entry) = self.lock().get_mut(&(project.clone(), video.clone())) {
+            entry.as_of = None;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<(ProjectId, VideoId), Held>> {
-        // A panic elsewhere cannot leave a half-written entry behind.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LruCache<(ProjectId, VideoId), Entry>> {
+        // Entries are replaced as a whole, so a panic while the lock was held leaves no partial entry.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_fresh_for_its_time_and_not_before_it_was_asked_for() {
+    fn a_status_is_fresh_for_a_limited_time_and_not_before_it_was_requested() {
         let statuses = statuses();
-        statuses.remember(status(1), at(0));
+        statuses.insert(status(1), at(0));
         assert_eq!(version(&statuses, 0), Some(1));
         assert_eq!(version(&statuses, 1999), Some(1));
         assert_eq!(version(&statuses, 2000), None);
@@ -97,36 +99,36 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_overtaken_changes_nothing() {
+    fn an_older_response_changes_nothing() {
         let statuses = statuses();
-        statuses.remember(status(5), at(10));
-        assert_eq!(statuses.remember(status(4), at(20)).version, 5);
+        statuses.insert(status(5), at(10));
+        assert_eq!(statuses.insert(status(4), at(20)).version, 5);
         assert_eq!(version(&statuses, 2009), Some(5));
-        assert_eq!(version(&statuses, 2010), None, "the older answer made nothing fresh");
-        assert_eq!(statuses.remember(status(5), at(30)).version, 5);
+        assert_eq!(version(&statuses, 2010), None, "the older response does not extend the time");
+        assert_eq!(statuses.insert(status(5), at(30)).version, 5);
         assert_eq!(version(&statuses, 2029), Some(5));
     }
 
     #[test]
-    fn what_is_doubted_is_asked_for_and_never_goes_back() {
+    fn an_invalidated_status_is_requested_again_and_never_goes_back() {
         let statuses = statuses();
-        let known = status(5);
-        statuses.remember(known.clone(), at(0));
-        statuses.doubt(&known.project_id, &known.video_id);
+        let latest = status(5);
+        statuses.insert(latest.clone(), at(0));
+        statuses.invalidate(&latest.project_id, &latest.video_id);
         assert_eq!(version(&statuses, 1), None);
-        assert_eq!(statuses.remember(status(4), at(2)).version, 5);
+        assert_eq!(statuses.insert(status(4), at(2)).version, 5);
         assert_eq!(version(&statuses, 3), None);
-        assert_eq!(statuses.remember(status(6), at(4)).version, 6);
+        assert_eq!(statuses.insert(status(6), at(4)).version, 6);
         assert_eq!(version(&statuses, 5), Some(6));
     }
 
     #[test]
-    fn what_was_not_used_for_longest_is_crowded_out() {
+    fn the_least_recently_used_status_is_evicted() {
         let statuses = statuses();
-        statuses.remember(status(1), at(0));
+        statuses.insert(status(1), at(0));
         for name in ["a", "b"] {
             let video_id = VideoId::of(&format!("projects/acme/{name}").parse().unwrap());
-            statuses.remember(VideoStatus { video_id, ..status(1) }, at(0));
+            statuses.insert(VideoStatus { video_id, ..status(1) }, at(0));
         }
         assert_eq!(version(&statuses, 1), None);
     }

@@ -32,7 +32,7 @@ pub use private::PrivateKey;
 #[cfg(feature = "keys")]
 pub use public::PublicKey;
 pub use shared_signer::SharedSigner;
-pub use url_signer::{KeySignature, ThreadSafe, UrlSigner, UrlSignerError};
+pub use url_signer::{KeySignature, UrlSigner, UrlSignerError};
 
 /// The two kinds of key that CloudFront knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use js_sys::Reflect;
 use streamio_events::api_key::ApiKey;
+use streamio_events::home::Home as _;
 use streamio_events::timestamp::Timestamp;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -23,7 +24,7 @@ use super::tenants::{LoggedFailures, Namespace};
 use super::{exchange, grants, host, log};
 use crate::directory::{DirectoryConfig, DirectoryPorts, ReplicatedDirectory, StoredTenants};
 use crate::edge::{Context, Edge, Served};
-use crate::home::HomeClient;
+use crate::home::{HomeClient, HomeJournal, HomeTenants};
 use crate::journal::Journal;
 use crate::kinesis::{Backoff, Feeder, KinesisConfig};
 use crate::port::{Background, Clock, Pause, Ports};
@@ -91,7 +92,7 @@ impl Isolate {
             &DirectoryConfig::default(),
             DirectoryPorts {
                 store: Arc::new(StoredTenants::new(Arc::new(tenants))),
-                home: tenants_at_home.clone(),
+                home: Arc::new(HomeTenants(tenants_at_home.clone())),
                 background: background.clone(),
                 failures: Arc::new(LoggedFailures),
             },
@@ -100,18 +101,12 @@ impl Isolate {
         let journal: Arc<dyn Journal> = match settings.journal {
             JournalMode::Queue => Arc::new(QueueJournal(grants)),
             JournalMode::WaitUntil => Arc::new(WaitUntilJournal { queue: grants, background }),
-            JournalMode::Home => home.clone(),
+            JournalMode::Home => Arc::new(HomeJournal(home.clone())),
         };
         let signer = HostSigner::new(settings.key_pair.id, settings.key_pair.private_key);
         let url_signer: Arc<dyn UrlSigner> = Arc::new(SharedSigner::new(signer));
-        let ports = Ports {
-            directory: Arc::new(directory),
-            journal,
-            views: home.clone(),
-            commands: home.clone(),
-            outbound,
-            url_signer: url_signer.clone(),
-        };
+        let ports =
+            Ports { directory: Arc::new(directory), journal, home, outbound, url_signer: url_signer.clone() };
         let edge = Edge::new(settings.edge, ports).map_err(|invalid| InvalidSettings {
             problems: invalid.problems.into_iter().map(|it| (it.setting, it.reason)).collect(),
         })?;

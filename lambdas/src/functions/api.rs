@@ -1,4 +1,4 @@
-//! The home region, behind a function URL: what edges ask of the log and the views.
+//! The home region behind a function URL: serves the calls of edges from the log and the views.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ pub struct Api(HomeRegion);
 #[async_trait]
 impl Function for Api {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
-        let reply = function_url::answer(&self.0, event, clock()).await?;
+        let reply = function_url::handle_request(&self.0, event).await?;
         let counts = reply.counts();
         Done::new(&function_url::response(reply), counts)
     }
 }
 
 impl Api {
-    /// The function that the environment describes.
+    /// The function configured by the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
         let (ledger, views, policy): (Ledger, Views, Policy) = settings::from_environment()?;
         let dynamo = dynamo_client(&sdk_config().await);
@@ -39,6 +39,7 @@ impl Api {
             feed: Arc::<DynamoViews>::clone(&views),
             tenants: views,
             policy,
+            clock: Arc::new(clock),
         })))
     }
 }

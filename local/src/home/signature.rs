@@ -1,7 +1,6 @@
-//! Who signed a request, and that nothing in it was changed.
+//! Verification of AWS Signature Version 4 in headers: who signed a request, and that it was not changed.
 //!
-//! The rules are those of AWS Signature Version 4 in headers. The signature is computed again by the signer that clients
-//! use, over the parts as they were received.
+//! The signature is computed again with the signer that clients use, over the request as received.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 use std::borrow::Cow;
@@ -18,8 +17,8 @@ use time::macros::format_description;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 
-/// How far a signature's time may be from this machine's, in seconds. AWS allows as much.
-const MOST_SKEW: u64 = 5 * 60;
+/// The most that a signature's time may differ from this machine's, in seconds. AWS has the same limit.
+const MAX_SKEW: u64 = 5 * 60;
 
 /// Verifies requests to one service.
 pub struct Verifier {
@@ -28,24 +27,24 @@ pub struct Verifier {
     signers: Vec<Signer>,
 }
 
-/// Why a request is not accepted. Its words quote no signature.
+/// Why a request is not accepted. The texts quote no signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no signature.
+    /// It has no signature.
     #[error("the request is not signed; sign it with {ALGORITHM} in its Authorization header")]
     Unsigned,
-    /// There is one that leaves open what was signed.
+    /// The signature's fields are missing, ambiguous or do not cover the request.
     #[error("{0}")]
     Malformed(String),
-    /// It is for another place.
+    /// The signature is for another region or service.
     #[error("the signature must be scoped to {0}")]
     Scope(String),
-    /// Nobody here has this key.
-    #[error("the access key id in the signature is not known here")]
+    /// The access key id is unknown.
+    #[error("the access key id in the signature is not known")]
     UnknownKey,
-    /// It is too old, or from the future.
+    /// The signature's time is too far from now.
     #[error(
-        "the signature is of {date}, more than {MOST_SKEW} seconds from now, {now}; check the clock and sign again"
+        "the signature is of {date}, more than {MAX_SKEW} seconds from now, {now}; check the clock and sign again"
     )]
     Expired {
         /// `YYYYMMDDTHHMMSSZ`.
@@ -53,15 +52,15 @@ pub enum Refusal {
         /// This machine's time.
         now: Timestamp,
     },
-    /// Another key was used, or something was changed on the way.
+    /// Another secret was used, or the request was changed after signing.
     #[error(
-        "the signature does not match; check the secret access key, and that the body and the signed headers are sent as they were signed"
+        "the signature does not match; check the secret access key, and that the body and the signed headers are sent as signed"
     )]
     Mismatch,
 }
 
 impl Refusal {
-    /// AWS's name of such an error.
+    /// AWS's code for the error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unsigned => "MissingAuthenticationTokenException",
@@ -73,7 +72,7 @@ impl Refusal {
 }
 
 impl Verifier {
-    /// Accepts what any of `credentials` signed for `service` in `region`.
+    /// Accepts signatures of any of `credentials` for `service` in `region`.
     pub fn new(
         region: &str,
         service: &'static str,
@@ -83,17 +82,17 @@ impl Verifier {
         Ok(Self { region: region.to_owned(), service, signers: signers.collect::<Result<_, _>>()? })
     }
 
-    /// Accepts the request or says what is wrong with its signature.
+    /// Accepts the request, or returns what is wrong with its signature.
     pub fn verify(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
         let claim = Claim::read(&head.headers)?;
         let date = text(&head.headers, &DATE)?;
         let signed_at = unix_seconds(date)?;
         let signer = self.signer(&claim, date)?;
-        if signed_at.abs_diff(now.unix_seconds()) > MOST_SKEW {
+        if signed_at.abs_diff(now.unix_seconds()) > MAX_SKEW {
             return Err(Refusal::Expired { date: date.to_owned(), now });
         }
         if head.uri.query().is_some() {
-            return Err(malformed("no request here has a query"));
+            return Err(malformed("requests must not have a query"));
         }
         let headers = claim.signed(&head.headers)?;
         let origin = format!("http://{}", text(&head.headers, &HOST)?);
@@ -104,14 +103,14 @@ impl Verifier {
             query: &[],
             headers: &headers,
         };
-        let again = signer
+        let expected = signer
             .sign(&parts, Payload::Bytes(body), signed_at)
-            .map_err(|error| malformed(&format!("what was signed cannot be signed again: {error}")))?;
-        let again = Claim::read(&again.headers).expect("our own signer writes what we read");
-        if again.signed_headers != claim.signed_headers {
+            .map_err(|error| malformed(&format!("the request cannot be signed: {error}")))?;
+        let expected = Claim::read(&expected.headers).expect("the signer writes a header that can be read");
+        if expected.signed_headers != claim.signed_headers {
             return Err(malformed("SignedHeaders must be lower case, in order, and each once"));
         }
-        let is_same: bool = again.signature.as_bytes().ct_eq(claim.signature.as_bytes()).into();
+        let is_same: bool = expected.signature.as_bytes().ct_eq(claim.signature.as_bytes()).into();
         if is_same { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 
@@ -131,7 +130,7 @@ impl Verifier {
 /// A name and a value.
 type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// What an Authorization header says.
+/// The fields of an Authorization header.
 struct Claim<'a> {
     /// `key id/date/region/service/aws4_request`.
     credential: &'a str,
@@ -168,8 +167,8 @@ impl<'a> Claim<'a> {
         })
     }
 
-    /// The signed headers as they were received, without those that the signer adds itself. What was signed must be there,
-    /// and what changes the request's meaning must have been signed.
+    /// The signed headers as received, without those that the signer adds itself. Every signed header must be present, and
+    /// every header that changes the request's meaning (`x-amz-*`) must be signed.
     fn signed(&self, headers: &'a HeaderMap) -> Result<Vec<Header<'a>>, Refusal> {
         let names: Vec<&str> = self.signed_headers.split(';').collect();
         for required in [HOST, DATE] {
@@ -178,7 +177,7 @@ impl<'a> Claim<'a> {
             }
         }
         if headers.contains_key("x-amz-security-token") {
-            return Err(malformed("session tokens are not used here; sign with the plain key pair"));
+            return Err(malformed("session tokens are not supported; sign with the plain key pair"));
         }
         let unsigned =
             |name: &&HeaderName| name.as_str().starts_with("x-amz-") && !names.contains(&name.as_str());
@@ -194,7 +193,7 @@ impl<'a> Claim<'a> {
                 signed.push((Cow::Borrowed(*name), Cow::Borrowed(value)));
             }
             if signed.len() == before {
-                return Err(malformed(&format!("the header {name} was signed and not sent")));
+                return Err(malformed(&format!("the header {name} is signed but not sent")));
             }
         }
         Ok(signed)
@@ -258,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_signed_is_accepted_and_with_any_byte_changed_it_is_not(
+        fn a_signed_request_is_accepted_and_one_with_a_changed_byte_is_not(
             note in "[a-z]{1,20}",
             body in prop::collection::vec(any::<u8>(), 1..100),
             at: prop::sample::Index,
@@ -290,7 +289,7 @@ mod tests {
         }
 
         #[test]
-        fn any_other_authorization_is_refused_without_a_panic(
+        fn an_arbitrary_authorization_is_refused_without_a_panic(
             authorization in "AWS4-HMAC-SHA256 (Credential=[!-~]{0,60}, ?)?(SignedHeaders=[a-z;-]{0,40}, ?)?(Signature=[0-9a-f]{0,70})?|[ -~]{0,80}",
             date in "[0-9]{8}T[0-9]{6}Z|[ -~]{0,20}",
         ) {

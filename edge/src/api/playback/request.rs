@@ -13,14 +13,14 @@ use crate::problem::{Problem, ProblemKind};
 use crate::request::{Fields, Query};
 use crate::sign::policy::MAX_EXPIRES_AT;
 
-/// What is asked of `POST /playback-url`, checked. Serialized it is what makes two requests the same.
+/// A validated request to `POST /playback-url`. Two requests are the same if they serialize alike.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct PlaybackRequest {
     pub(super) key: ProcessedKey,
     pub(super) target: Target,
     /// In seconds.
     ttl: u32,
-    /// In whole seconds, as policies have it.
+    /// In whole seconds, the resolution of policies.
     pub(super) starts_at: Option<Timestamp>,
     /// In CIDR form.
     pub(super) ip: Option<String>,
@@ -48,32 +48,38 @@ impl PlaybackRequest {
         let format = fields.text("format").and_then(|text| fields.checked("format", format_named(&text)));
         let target = fields.checked("format", Target::of(&key, format));
         let request = target.map(|target| Self { key, target, ttl, starts_at, ip });
-        if request.as_ref().is_some_and(|request| request.asked_expiry(now).unix_seconds() > MAX_EXPIRES_AT) {
+        if request
+            .as_ref()
+            .is_some_and(|request| request.requested_expiry(now).unix_seconds() > MAX_EXPIRES_AT)
+        {
             let field = if starts_at.is_some() { "startsAt" } else { "ttl" };
-            fields.refuse(field, "leads beyond 2038-01-19T03:14:07Z, the last time that the CDN knows");
+            fields.refuse(
+                field,
+                "leads to an expiry after 2038-01-19T03:14:07Z, the latest that the CDN supports",
+            );
         }
         fields.finish()?;
         request.ok_or_else(|| Problem::internal("a format without a target was not refused"))
     }
 
-    /// When the URL ends: `ttl` after now, or after its start where that is later, and then at the next multiple of
-    /// `bucket` seconds, unless the CDN's time ends before that. In whole seconds.
+    /// When the URL expires: `ttl` after now, or after its start if that is later, rounded up to a multiple of `bucket`
+    /// seconds, but no later than [`MAX_EXPIRES_AT`]. In whole seconds.
     pub(super) fn expires_at(&self, now: Timestamp, bucket: u32) -> Timestamp {
-        let asked = self.asked_expiry(now).unix_seconds();
+        let requested = self.requested_expiry(now).unix_seconds();
         let bucket = i64::from(bucket.max(1));
-        // What was asked for is not beyond the limit, and so what is cut off is the rounding alone.
-        let rounded = asked.saturating_add(bucket - 1) / bucket * bucket;
-        Timestamp::from_unix_seconds(rounded.min(MAX_EXPIRES_AT).max(asked))
+        // The requested expiry is within the limit, so only the rounding is cut off.
+        let rounded = requested.saturating_add(bucket - 1) / bucket * bucket;
+        Timestamp::from_unix_seconds(rounded.min(MAX_EXPIRES_AT).max(requested))
     }
 
     /// In whole seconds.
-    fn asked_expiry(&self, now: Timestamp) -> Timestamp {
+    fn requested_expiry(&self, now: Timestamp) -> Timestamp {
         let start = Timestamp::from_unix_seconds(now.unix_seconds()).max(self.starts_at.unwrap_or_default());
         start.plus(Duration::from_secs(self.ttl.into()))
     }
 }
 
-/// The key, when it is a key of this project.
+/// The key, if it is a key of this project.
 fn own_key(key: Option<&str>, project_id: &ProjectId) -> Result<ProcessedKey, Problem> {
     let own_prefix = format!("processed/{project_id}/");
     let Some(key) = key else {
@@ -93,14 +99,16 @@ fn own_key(key: Option<&str>, project_id: &ProjectId) -> Result<ProcessedKey, Pr
 fn whole_second(text: &str) -> Result<Timestamp, String> {
     let parsed: Timestamp = text.parse().map_err(|error| format!("is {error}"))?;
     match parsed.unix_seconds() {
-        0 => Err("must be later than 1970-01-01T00:00:00Z, where the CDN's time begins".to_owned()),
+        0 => {
+            Err("must be later than 1970-01-01T00:00:00Z, the earliest time that the CDN supports".to_owned())
+        }
         seconds => Ok(Timestamp::from_unix_seconds(seconds)),
     }
 }
 
 fn network(text: &str) -> Result<Ipv4Net, String> {
     if text.parse::<Ipv6Addr>().is_ok() || text.parse::<Ipv6Net>().is_ok() {
-        return Err("must be an IPv4 address: the CDN's policies know no IPv6".to_owned());
+        return Err("must be an IPv4 address: the CDN's policies do not support IPv6".to_owned());
     }
     let network = match text.parse::<Ipv4Addr>() {
         Ok(address) => Ipv4Net::from(address),
@@ -137,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_expiry_is_the_next_multiple_of_the_bucket_and_never_beyond_the_cdns_time(
+        fn an_expiry_is_the_next_multiple_of_the_bucket_and_never_beyond_the_cdns_limit(
             now in 0..=MAX_EXPIRES_AT,
             millis in 0..1_000_i64,
             starts_in in prop::option::of(-1_000..1_000_000_i64),
@@ -145,28 +153,28 @@ mod tests {
             bucket in 1..=3_600_u32,
         ) {
             let starts_at = starts_in.map(|wait| (now + wait).clamp(1, MAX_EXPIRES_AT));
-            let asked = now.max(starts_at.unwrap_or_default()) + i64::from(ttl);
-            prop_assume!(asked <= MAX_EXPIRES_AT);
+            let requested = now.max(starts_at.unwrap_or_default()) + i64::from(ttl);
+            prop_assume!(requested <= MAX_EXPIRES_AT);
             let request = request(ttl, starts_at);
             let at = |bucket| request.expires_at(Timestamp::from_unix_millis(now * 1_000 + millis), bucket);
             let (expiry, bucket) = (at(bucket), i64::from(bucket));
             prop_assert_eq!(expiry.unix_millis() % 1_000, 0);
             let expiry = expiry.unix_seconds();
-            prop_assert!(asked <= expiry && expiry < asked + bucket && expiry <= MAX_EXPIRES_AT);
+            prop_assert!(requested <= expiry && expiry < requested + bucket && expiry <= MAX_EXPIRES_AT);
             prop_assert!(expiry % bucket == 0 || expiry == MAX_EXPIRES_AT);
-            prop_assert_eq!(at(1).unix_seconds(), asked);
+            prop_assert_eq!(at(1).unix_seconds(), requested);
         }
     }
 
     #[test]
-    fn the_last_bucket_ends_with_the_cdns_time() {
+    fn the_last_bucket_ends_at_the_cdns_limit() {
         let now = Timestamp::from_unix_seconds(MAX_EXPIRES_AT - 10);
         assert_eq!(request(1, None).expires_at(now, 3_600).unix_seconds(), MAX_EXPIRES_AT);
         assert_eq!(request(10, None).expires_at(now, 3_600).unix_seconds(), MAX_EXPIRES_AT);
     }
 
     #[test]
-    fn an_address_is_a_network_of_one_and_a_network_has_no_stray_bits() {
+    fn an_address_is_a_network_of_one_and_a_network_has_no_host_bits() {
         assert_eq!(network("203.0.113.7").unwrap().to_string(), "203.0.113.7/32");
         assert_eq!(network("203.0.113.0/24").unwrap().to_string(), "203.0.113.0/24");
         assert_eq!(network("0.0.0.0/0").unwrap().to_string(), "0.0.0.0/0");

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use streamio_events::object_key::ProcessedKey;
 
-/// What a playback URL opens.
+/// The resource that a playback URL opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) enum Target {
     /// One file.
@@ -10,7 +10,7 @@ pub(super) enum Target {
     Stream(ProcessedKey),
 }
 
-/// What the caller wants of a video.
+/// The requested form of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// The file itself.
@@ -22,7 +22,7 @@ pub(super) enum Format {
 const MASTER: &str = ".hls/master.m3u8";
 
 impl Target {
-    /// What `key` and `format` mean together; an error says what is wrong with the format.
+    /// The target of `key` and `format`; an error states what is wrong with the format.
     pub(super) fn of(key: &ProcessedKey, format: Option<Format>) -> Result<Self, &'static str> {
         match (format, video_of_master(key)) {
             (None | Some(Format::Hls), Some(video)) => Ok(Self::Stream(video)),
@@ -35,7 +35,7 @@ impl Target {
         }
     }
 
-    /// As it is recorded: the file's key, or the stream's folder and `*`.
+    /// The form in records: the file's key, or the stream's folder and `*`.
     pub(super) fn resource(&self) -> String {
         match self {
             Self::File(key) => key.to_string(),
@@ -43,7 +43,7 @@ impl Target {
         }
     }
 
-    /// What was recorded as `resource` for the key `key`.
+    /// The target that was recorded as `resource` for the key `key`; `None` if it is none of the key's project.
     pub(super) fn recorded(key: &ProcessedKey, resource: &str) -> Option<Self> {
         if resource == key.as_str() {
             return Some(Self::File(key.clone()));
@@ -58,10 +58,10 @@ fn video_of_master(key: &ProcessedKey) -> Option<ProcessedKey> {
     key.as_str().strip_suffix(MASTER)?.parse().ok()
 }
 
-/// Whether `key` lies in a folder that is made beside every video: no upload can have such a name.
+/// Whether `key` is in a generated folder beside a video. Uploads cannot have such names.
 #[expect(
     clippy::case_sensitive_file_extension_comparisons,
-    reason = "keys are case-sensitive, and these names are ours"
+    reason = "keys are case-sensitive, and these names are generated here"
 )]
 fn is_beside_a_video(key: &ProcessedKey) -> bool {
     key.as_str().split('/').any(|segment| segment.ends_with(".hls") || segment.ends_with(".images"))
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_and_a_format_mean_a_file_or_a_stream() {
+    fn a_key_and_a_format_select_a_file_or_a_stream() {
         let video = key("processed/acme/a/clip.MOV");
         let stream = Ok(Target::Stream(video.clone()));
         assert_eq!(Target::of(&video, None), Ok(Target::File(video.clone())));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_read_as_the_same_target() {
+    fn a_recorded_target_is_read_as_the_same_target() {
         for text in [
             "processed/acme/a",
             "processed/acme/*",

@@ -1,4 +1,4 @@
-//! Multipart uploads: how a file is cut, and the two requests that the edge itself makes about them.
+//! Multipart uploads: the sizes of the parts, and the two requests that the edge itself sends to S3.
 
 use std::error::Error;
 
@@ -15,42 +15,42 @@ use crate::sign::s3::ObjectRequest;
 use crate::sign::sigv4::Payload;
 
 // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-/// The most bytes that one PUT may carry: 5 GiB.
+/// The largest body of one PUT: 5 GiB.
 pub(super) const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
-/// The most bytes that an object may have: 5 TiB.
+/// The largest object: 5 TiB.
 pub(super) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
-/// Parts are not smaller than this, but for the last.
+/// The least size of a part, except for the last.
 const MIN_PART_BYTES: u64 = 16 * 1024 * 1024;
-/// Files are cut into at most this many parts: one URL each makes an answer of about 1 MB. S3 would take 10,000.
+/// The most parts: with one URL each, a response has about 1 MB. S3 allows 10,000.
 const MAX_PARTS: u64 = 2_000;
 
-/// The size of all parts but the last.
+/// The size of all parts except the last.
 pub(super) fn part_size(size: u64) -> u64 {
     size.div_ceil(MAX_PARTS).max(MIN_PART_BYTES)
 }
 
-/// The parts of a file: their numbers, from 1, and sizes. A file without bytes is one part without bytes.
+/// The parts of a file: their numbers, from 1, and sizes. An empty file is one empty part.
 pub(super) fn parts(size: u64) -> impl Iterator<Item = (u16, u64)> {
     let part_size = part_size(size);
     let starts = (0..size.max(1)).step_by(usize::try_from(part_size).expect("a part has less than 4 GiB"));
     (1..).zip(starts).map(move |(number, start)| (number, part_size.min(size - start)))
 }
 
-/// Begins an upload: `CreateMultipartUpload`. Nothing is stored by it, and an upload that nobody goes on with is
-/// removed by the bucket's lifecycle rule.
+/// Creates an upload (`CreateMultipartUpload`) and returns its id. It stores no data, and the bucket's lifecycle rule removes
+/// uploads that are not continued.
 pub(super) async fn create(exchange: &Exchange<'_>, request: &UploadRequest) -> Result<String, Problem> {
     let mut create = ObjectRequest::create_multipart_upload(request.s3_key.as_str());
     if let Some(content_type) = &request.content_type {
         create = create.header("content-type", content_type);
     }
-    let unavailable = |cause| Problem::unavailable("The object store did not begin the upload.", cause);
+    let unavailable = |cause| Problem::unavailable("The object store did not create the upload.", cause);
     let response = send(exchange, &create).await.map_err(unavailable)?;
     upload_id(&response).map_err(unavailable)
 }
 
-/// Aborts the upload that was created for this request when the record is another request's: the same request came
-/// twice at the same time. Nothing depends on it, so that its failure is nobody's.
+/// Aborts the upload that was created for this request if the grant was recorded by a concurrent copy of the same request.
+/// Best effort: errors are ignored, and the bucket's lifecycle rule removes the upload.
 pub(super) async fn abort_if_surplus(
     exchange: &Exchange<'_>,
     s3_key: &SourceKey,
@@ -76,22 +76,22 @@ async fn send(
 fn upload_id(response: &Response<Bytes>) -> Result<String, Box<dyn Error + Send + Sync>> {
     let text = std::str::from_utf8(response.body())?;
     if !response.status().is_success() {
-        // The code says what is wrong; the message may repeat what was signed.
+        // Only the code: the message may quote what was signed.
         let code = element(text, "Code")
             .filter(|code| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             .unwrap_or("no code");
-        return Err(format!("CreateMultipartUpload was answered with {} ({code})", response.status()).into());
+        return Err(format!("CreateMultipartUpload failed with {} ({code})", response.status()).into());
     }
     let upload_id = element(text, "UploadId").unwrap_or_default();
-    // An id with a reference to a character would be another one; S3's have none.
+    // An id with a character reference would have to be decoded; S3's have none.
     if upload_id.is_empty() || !upload_id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'&') {
-        return Err("CreateMultipartUpload was answered without a usable upload id".into());
+        return Err("CreateMultipartUpload returned no usable upload id".into());
     }
     Ok(upload_id.to_owned())
 }
 
-/// What stands in the only element `name` of S3's answer, in which no element has attributes but the first: an XML parser
-/// would be a twentieth of the Worker.
+/// The text of the only element `name` in S3's response, in which only the first element has attributes. An XML parser would
+/// be a twentieth of the Worker's size.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (inner, rest) = rest.split_once(&format!("</{name}>"))?;
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_of_any_file_are_the_file_and_within_the_limits_of_s3(
+        fn the_parts_of_a_file_cover_it_within_the_limits_of_s3(
             size in prop_oneof![0..=MAX_OBJECT_BYTES, 0..=3 * MIN_PART_BYTES, Just(MAX_OBJECT_BYTES), Just(MAX_PUT_BYTES)],
         ) {
             let parts: Vec<(u16, u64)> = parts(size).collect();
@@ -119,28 +119,28 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, body: &str) -> Response<Bytes> {
+    fn response(status: u16, body: &str) -> Response<Bytes> {
         Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
     }
 
     #[test]
-    fn the_upload_id_is_read_from_what_s3_answers() {
+    fn the_upload_id_is_read_from_the_response_of_s3() {
         let documented = r#"<?xml version="1.0" encoding="UTF-8"?>
             <InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
             <Bucket>raw</Bucket><Key>projects/acme/a&amp;b.mp4</Key><UploadId>VXBsb2Fk.IEl_E-</UploadId>
             </InitiateMultipartUploadResult>"#;
-        assert_eq!(upload_id(&answer(200, documented)).unwrap(), "VXBsb2Fk.IEl_E-");
+        assert_eq!(upload_id(&response(200, documented)).unwrap(), "VXBsb2Fk.IEl_E-");
     }
 
     #[test]
-    fn any_other_answer_is_an_error_that_says_the_code() {
+    fn any_other_response_is_an_error_with_the_code() {
         let denied = "<Error><Code>AccessDenied</Code><Message>signature abc</Message></Error>";
-        let message = upload_id(&answer(403, denied)).unwrap_err().to_string();
-        assert_eq!(message, "CreateMultipartUpload was answered with 403 Forbidden (AccessDenied)");
+        let message = upload_id(&response(403, denied)).unwrap_err().to_string();
+        assert_eq!(message, "CreateMultipartUpload failed with 403 Forbidden (AccessDenied)");
         for (status, body) in
             [(200, ""), (200, "<a/>"), (200, "<r><UploadId></UploadId></r>"), (503, ""), (500, "\u{0}")]
         {
-            assert!(upload_id(&answer(status, body)).is_err(), "{status} {body:?}");
+            assert!(upload_id(&response(status, body)).is_err(), "{status} {body:?}");
         }
     }
 }

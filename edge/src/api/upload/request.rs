@@ -18,30 +18,30 @@ const MAX_METADATA_KEY_BYTES: usize = 64;
 const MAX_METADATA_VALUE_BYTES: usize = 1024;
 const MAX_UPLOAD_ID_BYTES: usize = 1024;
 
-/// What is asked of `POST /upload-url`, checked. Serialized it is what makes two requests the same.
+/// A validated request to `POST /upload-url`. Two requests are the same if they serialize alike.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct UploadRequest {
     pub(super) s3_key: SourceKey,
     pub(super) content_type: Option<String>,
     pub(super) size: Option<u64>,
-    /// In base64, as S3 takes it.
+    /// In base64, the form of S3's header.
     pub(super) sha256: Option<String>,
     pub(super) overwrite: bool,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) multipart: bool,
-    /// The multipart upload to go on with.
+    /// The multipart upload to continue.
     pub(super) upload_id: Option<String>,
     /// In seconds.
     pub(super) expires_in: u32,
 }
 
 impl UploadRequest {
-    /// Checks all fields, and tells all mistakes at once.
+    /// Validates all fields and reports all mistakes at once.
     pub(super) fn read(
         mut fields: Fields,
         project_id: &ProjectId,
         single: Lifetime,
-        in_parts: Lifetime,
+        multipart_lifetime: Lifetime,
     ) -> Result<Self, Problem> {
         let s3_key = source_key(&mut fields, project_id);
         let content_type = fields.text("contentType");
@@ -53,19 +53,19 @@ impl UploadRequest {
         let sha256 = fields.text("sha256").and_then(|text| fields.checked("sha256", base64_sha256(&text)));
         let overwrite = fields.boolean("overwrite").unwrap_or(true);
         let metadata = metadata(&mut fields);
-        let asked_in_parts = fields.boolean("multipart");
+        let requested_multipart = fields.boolean("multipart");
         let upload_id = fields.text("uploadId");
         if upload_id.as_deref().is_some_and(|id| !is_upload_id(id)) {
             let detail =
-                format!("must be 1 to {MAX_UPLOAD_ID_BYTES} visible ASCII characters, as it was answered");
+                format!("must be 1 to {MAX_UPLOAD_ID_BYTES} visible ASCII characters, as it was returned");
             fields.refuse("uploadId", detail);
         }
 
         let too_large_for_one = size.is_some_and(|size| size > MAX_PUT_BYTES);
-        let multipart = asked_in_parts.unwrap_or(upload_id.is_some() || too_large_for_one);
+        let multipart = requested_multipart.unwrap_or(upload_id.is_some() || too_large_for_one);
         if multipart {
             if size.is_none() && !fields.has_error("size") {
-                fields.refuse("size", "is missing: it decides the parts of a multipart upload");
+                fields.refuse("size", "is missing: the parts of a multipart upload depend on it");
             }
             if sha256.is_some() {
                 let detail = "cannot be given for a multipart upload: S3 checks a SHA-256 for each part only";
@@ -80,7 +80,7 @@ impl UploadRequest {
                 fields.refuse("multipart", "must be true with an `uploadId`");
             }
         }
-        let expires_in = fields.lifetime("expiresIn", if multipart { in_parts } else { single });
+        let expires_in = fields.lifetime("expiresIn", if multipart { multipart_lifetime } else { single });
         fields.finish()?;
         let s3_key = s3_key.ok_or_else(|| Problem::internal("a missing source key was not refused"))?;
         Ok(Self { s3_key, content_type, size, sha256, overwrite, metadata, multipart, upload_id, expires_in })
@@ -103,7 +103,7 @@ fn source_key(fields: &mut Fields, project_id: &ProjectId) -> Option<SourceKey> 
     }
 }
 
-/// The text as it is, when it is a media type that can stand in a header.
+/// The unchanged text, if it is a media type and valid in a header.
 fn media_type(text: String) -> Result<String, &'static str> {
     let plain = (1..=MAX_CONTENT_TYPE_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
@@ -116,7 +116,7 @@ fn media_type(text: String) -> Result<String, &'static str> {
     }
 }
 
-/// The base64 of a SHA-256 that is given in hexadecimal or base64.
+/// A SHA-256 in hexadecimal or base64, converted to base64.
 fn base64_sha256(text: &str) -> Result<String, &'static str> {
     let decoded =
         if text.len() == 64 { base16ct::mixed::decode_vec(text).ok() } else { STANDARD.decode(text).ok() };
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn media_types_are_checked_and_kept_to_the_letter() {
+    fn media_types_are_validated_and_not_changed() {
         for accepted in [
             "video/mp4",
             "Video/QuickTime",
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_taken_in_both_spellings_and_given_in_one() {
+    fn a_digest_is_accepted_in_hexadecimal_and_base64_and_returned_in_base64() {
         let base64 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for accepted in [base64, hex, &hex.to_uppercase()] {

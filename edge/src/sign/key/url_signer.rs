@@ -1,20 +1,7 @@
 use async_trait::async_trait;
+use streamio_events::thread_safe::ThreadSafe;
 
 use super::HashAlgorithm;
-
-/// What threads may share. On wasm32 there is one thread, and a host's key handle is bound to it, so that there
-/// everything is.
-#[cfg(not(target_arch = "wasm32"))]
-pub trait ThreadSafe: Send + Sync {}
-#[cfg(not(target_arch = "wasm32"))]
-impl<T: Send + Sync + ?Sized> ThreadSafe for T {}
-
-/// What threads may share. On wasm32 there is one thread, and a host's key handle is bound to it, so that there
-/// everything is.
-#[cfg(target_arch = "wasm32")]
-pub trait ThreadSafe {}
-#[cfg(target_arch = "wasm32")]
-impl<T: ?Sized> ThreadSafe for T {}
 
 /// Signs for the CDN with whichever of its keys is active.
 ///

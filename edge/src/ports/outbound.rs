@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::port::{Cause, ThreadSafe};
+use super::{Cause, ThreadSafe};
 
 /// Sends HTTP requests. The edge signs what it sends; the adapter adds nothing to it.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

@@ -6,7 +6,9 @@ use streamio_events::event::RecordedEvent;
 use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 
-use crate::port::{Cause, ThreadSafe};
+use super::{Cause, ThreadSafe};
+
+pub use streamio_events::home::Recorded;
 
 /// Accepts facts durably.
 ///
@@ -23,15 +25,6 @@ pub trait Journal: ThreadSafe {
     /// The first event of the commit `id` of `stream`, when it is there. Asked only for requests that carry an
     /// Idempotency-Key, before work is done that [`Self::record`] would find to be repeated.
     async fn recall(&self, stream: &StreamId, id: &CommitId) -> Result<Option<RecordedEvent>, JournalError>;
-}
-
-/// What became of a commit that was handed to the journal.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Recorded {
-    /// It was appended, or the journal cannot tell.
-    New,
-    /// A commit with this id was there before; nothing was appended. This is its first event.
-    Repeated(RecordedEvent),
 }
 
 /// The fact was not accepted, or nobody knows whether it was. The same commit may be handed over again.

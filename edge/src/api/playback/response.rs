@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::sign::cloudfront;
 use crate::sign::policy::{Policy, Resource};
 
-/// The answer of `POST /playback-url`.
+/// The response body of `POST /playback-url`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
@@ -26,19 +26,19 @@ pub(super) struct Body {
     stream: Option<Stream>,
 }
 
-/// Three ways to open an adaptive stream, of which a player needs one.
+/// Three ways to open an adaptive stream; a player needs one of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Stream {
     /// The signed URL of the master playlist.
     hls_url: String,
-    /// For players that put a query on every request.
+    /// For players that append a query to every request.
     policy_query: String,
-    /// For pages that share a domain with the CDN.
+    /// For pages on the CDN's domain.
     cookies: BTreeMap<&'static str, String>,
 }
 
-/// Signs what was granted.
+/// Signs the granted resource.
 pub(super) async fn body(edge: &Edge, granted: &PlaybackGranted) -> Result<Body, Problem> {
     let target = Target::recorded(&granted.key, &granted.resource)
         .ok_or_else(|| unreadable("the record of a playback grant names another project or no resource"))?;
@@ -62,7 +62,7 @@ pub(super) async fn body(edge: &Edge, granted: &PlaybackGranted) -> Result<Body,
     Ok(Body { signed_url, expires_at: granted.expires_at, grant_id: granted.grant_id.clone(), stream })
 }
 
-/// The short, canned policy where it can say all there is to say.
+/// The policy: canned (shorter) for a file without further conditions, otherwise custom.
 fn policy(
     edge: &Edge,
     granted: &PlaybackGranted,

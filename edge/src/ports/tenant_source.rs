@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
 
-use crate::port::{Cause, ThreadSafe};
+use super::{Cause, ThreadSafe};
 
 /// Somewhere that holds tenants by their API keys.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

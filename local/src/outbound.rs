@@ -1,14 +1,16 @@
+//! The API's requests to the object store.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use streamio_edge::outbound::{Outbound, OutboundError};
+use streamio_edge::ports::outbound::{Outbound, OutboundError};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_ANSWER_BYTES: usize = 512 * 1024;
+const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
-/// Speaks HTTP to the object store: the real protocol, also when the store is in this process.
+/// Sends HTTP requests. The object store is called over HTTP too, although it is in this process.
 pub(crate) struct HttpOutbound(reqwest::Client);
 
 impl HttpOutbound {
@@ -22,13 +24,13 @@ impl HttpOutbound {
     }
 
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, OutboundError> {
-        // An address in an error would be a signed one.
+        // The URL is left out of errors: it may be signed.
         let failed = |error: reqwest::Error| OutboundError(error.without_url().into());
         let request = reqwest::Request::try_from(request).map_err(failed)?;
-        let answer: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(failed)?.into();
-        let (head, body) = answer.into_parts();
+        let response: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(failed)?.into();
+        let (head, body) = response.into_parts();
         let body =
-            http_body_util::Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(OutboundError)?;
+            http_body_util::Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(OutboundError)?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
     }
 }

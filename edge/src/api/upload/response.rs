@@ -1,4 +1,4 @@
-//! The answers of `POST /upload-url`, built from the grant's record.
+//! The response bodies of `POST /upload-url`, built from the grant's record.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ type Headers = BTreeMap<String, String>;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
     #[serde(flatten)]
-    how: How,
+    method: UploadMethod,
     s3_key: SourceKey,
     expires_at: Timestamp,
     video_id: VideoId,
@@ -27,7 +27,7 @@ pub(super) struct Body {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", untagged)]
-enum How {
+enum UploadMethod {
     Single { upload_url: String, method: &'static str, headers: Headers },
     Multipart { multipart: Multipart },
 }
@@ -70,11 +70,11 @@ pub(super) fn single(
     }
     let put = only_if_new(put, granted);
     let upload_url = raw.presign(&put, lifetime(granted, at), at.unix_seconds())?.into_string();
-    let how = How::Single { upload_url, method: "PUT", headers: headers_of(&put) };
-    Ok(body(granted, how))
+    let method = UploadMethod::Single { upload_url, method: "PUT", headers: headers_of(&put) };
+    Ok(body(granted, method))
 }
 
-/// A PUT of each part, whose size is signed; then a POST that names the parts, or a DELETE that drops them.
+/// A PUT per part, with a signed size; then a POST that completes the upload, or a DELETE that aborts it.
 pub(super) fn multipart(
     raw: &BucketSigner,
     granted: &UploadGranted,
@@ -103,12 +103,12 @@ pub(super) fn multipart(
         complete_headers: headers_of(&complete),
         abort_url: presign(&ObjectRequest::abort_multipart_upload(key, upload_id))?,
     };
-    Ok(body(granted, How::Multipart { multipart }))
+    Ok(body(granted, UploadMethod::Multipart { multipart }))
 }
 
-fn body(granted: &UploadGranted, how: How) -> Body {
+fn body(granted: &UploadGranted, method: UploadMethod) -> Body {
     Body {
-        how,
+        method,
         s3_key: granted.s3_key.clone(),
         expires_at: granted.expires_at,
         video_id: VideoId::of(&granted.s3_key),
@@ -128,7 +128,7 @@ fn headers_of(request: &ObjectRequest<'_>) -> Headers {
     headers
 }
 
-/// Seconds between the grant, in whole seconds, and its end.
+/// Seconds from the grant to its expiry, both in whole seconds.
 fn lifetime(granted: &UploadGranted, at: Timestamp) -> u32 {
     u32::try_from(granted.expires_at.unix_seconds() - at.unix_seconds()).unwrap_or(0)
 }

@@ -1,0 +1,35 @@
+//! Errors of the home region as problems.
+
+use streamio_events::home::HomeError;
+
+use super::paging::invalid_cursor;
+use crate::ports::Cause;
+use crate::problem::{Problem, ProblemKind};
+
+/// The problem of a read that failed.
+pub(super) fn of_read(error: HomeError) -> Problem {
+    problem(error, "The view could not be read.")
+}
+
+/// The problem of a command that failed.
+pub(super) fn of_command(error: HomeError) -> Problem {
+    problem(
+        error,
+        "The command may not have been recorded; with the same Idempotency-Key it is not recorded twice.",
+    )
+}
+
+pub(super) fn no_such_video() -> Problem {
+    Problem::new(ProblemKind::NoSuchVideo, ProblemKind::NoSuchVideo.advice())
+}
+
+fn problem(error: HomeError, unavailable: &'static str) -> Problem {
+    match error {
+        HomeError::InvalidCursor => invalid_cursor(),
+        HomeError::NotFound => no_such_video(),
+        HomeError::Conflict { text } => Problem::new(ProblemKind::VideoConflict, text),
+        HomeError::Unavailable { .. } | HomeError::Failed { .. } => {
+            Problem::unavailable(unavailable, Cause::from(error))
+        }
+    }
+}
