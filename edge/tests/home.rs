@@ -1,4 +1,4 @@
-//! The client of the home region against one that fails in every way.
+//! The client of the home region against a scripted one that fails in every way.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -9,84 +9,101 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use streamio_edge::commands::{CommandError, Commands as _};
 use streamio_edge::home::{HomeClient, HomeConfig, InvalidHomeConfig, Service};
-use streamio_edge::journal::{Journal as _, Recorded};
-use streamio_edge::outbound::{Outbound, OutboundError};
-use streamio_edge::port::Clock;
+use streamio_edge::ports::Clock;
+use streamio_edge::ports::outbound::{Outbound, OutboundError};
 use streamio_edge::sign::sigv4::Credentials;
-use streamio_edge::views::{VideoFilter, Views as _};
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{ProjectCreated, RecordedEvent};
-use streamio_events::home::{HomeAnswer, HomeCall, HomeError, HomePage, HomeReply, MAX_ANSWER_BYTES};
+use streamio_events::home::{
+    Home as _, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, Page, Recorded, ReplyError,
+    VideoFilter,
+};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 
-/// What comes back.
+/// The outcome of a request.
 enum Next {
     /// The connection is lost.
     Lost,
-    Answer(Response<Bytes>),
+    Response(Response<Bytes>),
 }
 
-/// Answers from a script, and keeps what it was asked.
+/// Responds from a script and records the requests.
 #[derive(Default)]
-struct Region {
+struct ScriptedRegion {
     script: Mutex<VecDeque<Next>>,
-    asked: Mutex<Vec<Request<Bytes>>>,
+    requests: Mutex<Vec<Request<Bytes>>>,
 }
 
 #[async_trait]
-impl Outbound for Region {
+impl Outbound for ScriptedRegion {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
-        self.asked.lock().unwrap().push(request);
-        let next = self.script.lock().unwrap().pop_front().expect("the script has an answer to each request");
+        self.requests.lock().unwrap().push(request);
+        let next =
+            self.script.lock().unwrap().pop_front().expect("the script has an outcome for each request");
         match next {
             Next::Lost => Err(OutboundError("connection reset".into())),
-            Next::Answer(answer) => Ok(answer),
+            Next::Response(response) => Ok(response),
         }
     }
 }
 
+/// A clock that tests set.
 #[derive(Default)]
-struct Hand(AtomicI64);
+struct ManualClock(AtomicI64);
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_millis(1_767_323_045_000 + self.0.load(Ordering::Relaxed))
     }
 }
 
-struct World {
-    region: Arc<Region>,
-    clock: Arc<Hand>,
+/// A client of a scripted home region. Dropping it asserts that the client sent every request that the script expects.
+struct TestClient {
+    region: Arc<ScriptedRegion>,
+    clock: Arc<ManualClock>,
     client: HomeClient,
 }
 
-impl World {
+impl Drop for TestClient {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let left = self.region.script.lock().unwrap().len();
+            assert_eq!(left, 0, "the client sent fewer requests than the script expects");
+        }
+    }
+}
+
+impl TestClient {
     fn new() -> Self {
         Self::with(HomeConfig::new("https://home.example", "eu-west-1", credentials()))
     }
 
     fn with(config: HomeConfig) -> Self {
-        let (region, clock) = (Arc::new(Region::default()), Arc::new(Hand::default()));
+        let (region, clock) = (Arc::new(ScriptedRegion::default()), Arc::new(ManualClock::default()));
         let client = HomeClient::new(config, region.clone(), clock.clone()).unwrap();
         Self { region, clock, client }
     }
 
-    fn answers(&self, answers: impl IntoIterator<Item = Next>) {
-        self.region.script.lock().unwrap().extend(answers);
+    fn script(&self, outcomes: impl IntoIterator<Item = Next>) {
+        self.region.script.lock().unwrap().extend(outcomes);
     }
 
-    /// How many requests came since the last time.
-    fn asked(&self) -> usize {
-        std::mem::take(&mut *self.region.asked.lock().unwrap()).len()
+    /// The requests since the last call of this method.
+    fn take_requests(&self) -> Vec<Request<Bytes>> {
+        std::mem::take(&mut *self.region.requests.lock().unwrap())
     }
 
-    fn passes(&self, millis: i64) {
+    fn count_requests(&self) -> usize {
+        self.take_requests().len()
+    }
+
+    fn advance(&self, millis: i64) {
         self.clock.0.fetch_add(millis, Ordering::Relaxed);
     }
 
@@ -100,15 +117,15 @@ fn credentials() -> Credentials {
 }
 
 fn reply(reply: &HomeReply) -> Next {
-    Next::Answer(Response::new(reply.to_json().into()))
+    Next::Response(Response::new(reply.to_json().into()))
 }
 
-fn ok(answer: HomeAnswer) -> Next {
-    reply(&HomeReply::Ok(answer))
+fn ok(result: HomeResult) -> Next {
+    reply(&HomeReply::Ok(result))
 }
 
 fn raw(status: u16, body: &str) -> Next {
-    Next::Answer(Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap())
+    Next::Response(Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap())
 }
 
 fn acme() -> ProjectId {
@@ -132,8 +149,8 @@ fn status(version: u64) -> VideoStatus {
     .unwrap()
 }
 
-fn seen(version: u64) -> Next {
-    ok(HomeAnswer::Video(Some(status(version))))
+fn status_reply(version: u64) -> Next {
+    ok(HomeResult::Video(Some(status(version))))
 }
 
 fn chain(error: &dyn Error) -> String {
@@ -147,20 +164,20 @@ fn chain(error: &dyn Error) -> String {
 async fn a_call_is_one_signed_post() {
     let mut config = HomeConfig::new("https://api.example:8443/prod/", "eu-west-1", credentials());
     config.service = Service::ExecuteApi;
-    let world = World::with(config);
+    let test = TestClient::with(config);
     let key = ApiKey::generate("live", [7; 32]).unwrap().hash();
-    world.answers([ok(HomeAnswer::Tenant(None))]);
-    assert_eq!(world.client.tenant(&key).await.unwrap(), None);
-    let asked = world.region.asked.lock().unwrap().remove(0);
-    assert_eq!(asked.method(), "POST");
-    assert_eq!(asked.uri(), "https://api.example:8443/prod/home");
-    assert_eq!(asked.headers()["content-type"], "application/json");
-    assert_eq!(asked.headers()["x-amz-date"], "20260102T030405Z");
-    let authorization = asked.headers()["authorization"].to_str().unwrap();
+    test.script([ok(HomeResult::Tenant(None))]);
+    assert_eq!(test.client.tenant(&key).await.unwrap(), None);
+    let request = test.take_requests().remove(0);
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri(), "https://api.example:8443/prod/home");
+    assert_eq!(request.headers()["content-type"], "application/json");
+    assert_eq!(request.headers()["x-amz-date"], "20260102T030405Z");
+    let authorization = request.headers()["authorization"].to_str().unwrap();
     let expected = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/eu-west-1/execute-api/aws4_request, \
                     SignedHeaders=content-type;host;x-amz-date, Signature=";
     assert!(authorization.starts_with(expected), "{authorization}");
-    assert_eq!(serde_json::from_slice::<HomeCall>(asked.body()).unwrap(), HomeCall::Tenant { key });
+    assert_eq!(serde_json::from_slice::<HomeCall>(request.body()).unwrap(), HomeCall::Tenant { key });
 }
 
 #[test]
@@ -168,7 +185,8 @@ fn a_configuration_that_cannot_work_is_refused() {
     let refused = |change: fn(&mut HomeConfig)| {
         let mut config = HomeConfig::new("https://home.example", "eu-west-1", credentials());
         change(&mut config);
-        HomeClient::new(config, Arc::new(Region::default()), Arc::new(Hand::default())).unwrap_err()
+        HomeClient::new(config, Arc::new(ScriptedRegion::default()), Arc::new(ManualClock::default()))
+            .unwrap_err()
     };
     assert_eq!(refused(|it| it.base_url = "home.example".to_owned()), InvalidHomeConfig::BaseUrl);
     assert_eq!(refused(|it| it.base_url = "https://u:p@home.example".to_owned()), InvalidHomeConfig::BaseUrl);
@@ -178,137 +196,143 @@ fn a_configuration_that_cannot_work_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_is_made_once_more_and_an_answered_one_is_not() {
-    let world = World::new();
-    world.answers([Next::Lost, seen(1)]);
-    assert_eq!(world.version().await, 1);
-    let asked = std::mem::take(&mut *world.region.asked.lock().unwrap());
-    assert_eq!(asked.len(), 2);
-    assert_eq!(asked[0].body(), asked[1].body());
+async fn a_call_without_a_response_is_sent_once_more_and_one_with_a_response_is_not() {
+    let test = TestClient::new();
+    test.script([Next::Lost, status_reply(1)]);
+    assert_eq!(test.version().await, 1);
+    let requests = test.take_requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].body(), requests[1].body());
 
-    world.passes(10_000);
-    world.answers([Next::Lost, Next::Lost]);
-    let error = world.client.video(&acme(), &film()).await.unwrap_err();
-    assert_eq!(
-        chain(&error),
-        "the view is not available: the home region did not answer: the request got no answer: connection reset"
+    test.advance(10_000);
+    test.script([Next::Lost, Next::Lost]);
+    let error = test.client.video(&acme(), &film()).await.unwrap_err();
+    let reported = chain(&error);
+    assert!(
+        reported.starts_with("the home region is not available: the home region did not respond: ")
+            && reported.ends_with(": connection reset"),
+        "{reported}"
     );
-    assert_eq!(world.asked(), 2);
+    assert!(error.is_retryable());
+    assert_eq!(test.count_requests(), 2);
 
     for (code, body) in [(500, ""), (502, "<html>"), (503, r#"{"error":{"kind":"unavailable"}}"#), (429, "")]
     {
-        world.answers([raw(code, body)]);
-        let error = world.client.video(&acme(), &film()).await.unwrap_err();
+        test.script([raw(code, body)]);
+        let error = test.client.video(&acme(), &film()).await.unwrap_err();
         let status = StatusCode::from_u16(code).unwrap();
-        let expected =
-            format!("the view is not available: the home region is not available: it answered {status}");
-        assert_eq!((chain(&error), world.asked()), (expected, 1));
+        let expected = format!("the home region is not available: the home region responded with {status}");
+        assert_eq!((chain(&error), test.count_requests()), (expected, 1));
+        assert!(error.is_retryable());
     }
 }
 
-/// The commit's id makes it safe: the log has it or has it not.
+/// The commit's id makes the second call safe.
 #[tokio::test]
-async fn a_fact_whose_answer_was_lost_is_recorded_under_the_same_id() {
-    let world = World::new();
-    let event = RecordedEvent::new(world.clock.now(), &ProjectCreated { name: None }.into());
-    let new = NewCommit { id: commit(), events: vec![event.clone()], recorded_at: world.clock.now() };
-    world.answers([Next::Lost, ok(HomeAnswer::Recorded(Some(event.clone())))]);
-    let recorded = world.client.record(&StreamId::Project(acme()), new).await.unwrap();
+async fn a_fact_whose_response_was_lost_is_recorded_under_the_same_id() {
+    let test = TestClient::new();
+    let event = RecordedEvent::new(test.clock.now(), &ProjectCreated { name: None }.into());
+    let new = NewCommit { id: commit(), events: vec![event.clone()], recorded_at: test.clock.now() };
+    test.script([Next::Lost, ok(HomeResult::Recorded(Some(event.clone())))]);
+    let recorded = test.client.record(&StreamId::Project(acme()), new).await.unwrap();
     assert_eq!(recorded, Recorded::Repeated(event));
-    assert_eq!(world.asked(), 2);
+    assert_eq!(test.count_requests(), 2);
 }
 
 #[tokio::test]
-async fn a_status_is_remembered_for_two_seconds_from_the_question() {
-    let world = World::new();
-    world.answers([seen(1)]);
-    assert_eq!(world.version().await, 1);
-    world.passes(1999);
-    assert_eq!(world.version().await, 1);
-    assert_eq!(world.asked(), 1);
-    world.passes(1);
-    world.answers([seen(2)]);
-    assert_eq!(world.version().await, 2);
-    assert_eq!(world.asked(), 1);
+async fn a_status_is_cached_for_two_seconds_from_the_request() {
+    let test = TestClient::new();
+    test.script([status_reply(1)]);
+    assert_eq!(test.version().await, 1);
+    test.advance(1999);
+    assert_eq!(test.version().await, 1);
+    assert_eq!(test.count_requests(), 1);
+    test.advance(1);
+    test.script([status_reply(2)]);
+    assert_eq!(test.version().await, 2);
+    assert_eq!(test.count_requests(), 1);
 
-    // A region that has not caught up takes nobody back, and is asked again.
-    world.passes(2000);
-    world.answers([seen(1), seen(3)]);
-    assert_eq!(world.version().await, 2);
-    assert_eq!(world.version().await, 3);
-    assert_eq!(world.asked(), 2);
+    // An older status from a region that lags is neither returned nor cached.
+    test.advance(2000);
+    test.script([status_reply(1), status_reply(3)]);
+    assert_eq!(test.version().await, 2);
+    assert_eq!(test.version().await, 3);
+    assert_eq!(test.count_requests(), 2);
 }
 
 #[tokio::test]
-async fn that_there_is_no_video_is_not_remembered_and_one_project_s_status_is_no_other_s() {
-    let world = World::new();
-    world.answers([ok(HomeAnswer::Video(None)), seen(1), ok(HomeAnswer::Video(None))]);
-    assert_eq!(world.client.video(&acme(), &film()).await.unwrap(), None);
-    assert_eq!(world.version().await, 1);
-    assert_eq!(world.client.video(&"globex".parse().unwrap(), &film()).await.unwrap(), None);
-    assert_eq!(world.asked(), 3);
+async fn a_missing_video_is_not_cached_and_statuses_are_cached_by_project() {
+    let test = TestClient::new();
+    test.script([ok(HomeResult::Video(None)), status_reply(1), ok(HomeResult::Video(None))]);
+    assert_eq!(test.client.video(&acme(), &film()).await.unwrap(), None);
+    assert_eq!(test.version().await, 1);
+    assert_eq!(test.client.video(&"globex".parse().unwrap(), &film()).await.unwrap(), None);
+    assert_eq!(test.count_requests(), 3);
 }
 
 #[tokio::test]
-async fn a_command_s_answer_takes_the_place_of_what_was_remembered() {
-    let world = World::new();
-    world.answers([seen(1), ok(HomeAnswer::Command(status(2)))]);
-    assert_eq!(world.version().await, 1);
-    world.client.delete(&acme(), &film(), &commit()).await.unwrap();
-    assert_eq!(world.version().await, 2);
-    assert_eq!(world.asked(), 2);
+async fn a_command_s_status_replaces_the_cached_one() {
+    let test = TestClient::new();
+    test.script([status_reply(1), ok(HomeResult::Command(status(2)))]);
+    assert_eq!(test.version().await, 1);
+    test.client.delete_video(&acme(), &film(), &commit()).await.unwrap();
+    assert_eq!(test.version().await, 2);
+    assert_eq!(test.count_requests(), 2);
 
-    // Nobody knows what became of these: ask.
-    for failure in [raw(500, ""), raw(200, "{"), ok(HomeAnswer::Tenant(None))] {
-        world.answers([failure, seen(3)]);
-        let error = world.client.reprocess(&acme(), &film(), &commit()).await.unwrap_err();
-        assert!(matches!(error, CommandError::Unavailable(_)), "{error:?}");
-        assert_eq!(world.version().await, 3);
-        assert_eq!(world.asked(), 2);
+    // After a failure with an unknown outcome the status is requested.
+    for failure in [raw(500, ""), raw(200, "{"), ok(HomeResult::Tenant(None))] {
+        test.script([failure, status_reply(3)]);
+        let error = test.client.reprocess_video(&acme(), &film(), &commit()).await.unwrap_err();
+        assert!(matches!(error, HomeError::Unavailable { .. } | HomeError::Failed { .. }), "{error:?}");
+        assert_eq!(test.version().await, 3);
+        assert_eq!(test.count_requests(), 2);
     }
 }
 
 #[tokio::test]
-async fn refusals_of_the_home_region_are_the_port_s_own() {
-    let world = World::new();
+async fn refusals_of_the_home_region_are_returned_as_errors_of_the_port() {
+    let test = TestClient::new();
     let text = "the video is deleted; upload it again".to_owned();
-    world.answers([
-        reply(&HomeReply::Error(HomeError::Conflict { text: text.clone() })),
-        reply(&HomeReply::Error(HomeError::NotFound)),
-        reply(&HomeReply::Error(HomeError::InvalidCursor)),
-        reply(&HomeReply::Error(HomeError::NotFound)),
+    test.script([
+        reply(&HomeReply::Error(ReplyError::Conflict { text: text.clone() })),
+        reply(&HomeReply::Error(ReplyError::NotFound)),
+        reply(&HomeReply::Error(ReplyError::InvalidCursor)),
+        reply(&HomeReply::Error(ReplyError::NotFound)),
     ]);
-    let conflict = world.client.reprocess(&acme(), &film(), &commit()).await;
-    assert!(matches!(conflict, Err(CommandError::Conflict(told)) if told == text));
-    let missing = world.client.delete(&acme(), &film(), &commit()).await;
-    assert!(matches!(missing, Err(CommandError::NotFound)));
-    let cursor = world.client.feed(&acme(), Some("x"), 5).await.unwrap_err();
+    let conflict = test.client.reprocess_video(&acme(), &film(), &commit()).await;
+    assert!(matches!(conflict, Err(HomeError::Conflict { text: reported }) if reported == text));
+    let missing = test.client.delete_video(&acme(), &film(), &commit()).await;
+    assert!(matches!(missing, Err(HomeError::NotFound)));
+    let cursor = test.client.feed(&acme(), Some("x"), 5).await.unwrap_err();
     assert_eq!(chain(&cursor), "not a cursor of this list");
-    let odd = world.client.feed(&acme(), None, 5).await.unwrap_err();
+    let odd = test.client.feed(&acme(), None, 5).await.unwrap_err();
     assert!(
-        chain(&odd).ends_with("it is an error of another call: the project has no such video"),
+        chain(&odd).ends_with("the error belongs to another call: the project has no such video"),
         "{odd:?}"
     );
 }
 
 #[tokio::test]
-async fn what_is_no_answer_to_the_call_is_told_as_such() {
-    let world = World::new();
-    let large = format!(r#"{{"ok":{{"video":null}}}}{}"#, " ".repeat(MAX_ANSWER_BYTES));
-    for (answer, told) in [
+async fn a_response_that_does_not_belong_to_the_call_is_an_error() {
+    let test = TestClient::new();
+    let large = format!(r#"{{"ok":{{"video":null}}}}{}"#, " ".repeat(MAX_REPLY_BYTES));
+    for (response, reported) in [
         (
             raw(200, ""),
-            "the home region's answer cannot be used: EOF while parsing a value at line 1 column 0",
+            "the home region's response cannot be used: EOF while parsing a value at line 1 column 0",
         ),
-        (raw(200, "<html>"), "the home region's answer cannot be used: expected value at line 1 column 1"),
-        (raw(200, &large), "the home region's answer cannot be used: it has 524309 bytes, more than 524288"),
+        (raw(200, "<html>"), "the home region's response cannot be used: expected value at line 1 column 1"),
         (
-            ok(HomeAnswer::Recalled(None)),
-            "the home region's answer cannot be used: it is the answer `recalled` to another call",
+            raw(200, &large),
+            "the home region's response cannot be used: it has 524309 bytes, more than 524288",
+        ),
+        (
+            ok(HomeResult::Recalled(None)),
+            "the home region's response cannot be used: `recalled` is the result of another call",
         ),
         (
             raw(403, r#"{"Message":"Credential=AKIDEXAMPLE is not authorized"}"#),
-            "the home region refused the call with 403 Forbidden: the answer is not the home region's own",
+            "the home region refused the call with 403 Forbidden: the response is not the home region's own",
         ),
         (
             raw(403, r#"{"error":{"kind":"refused","text":"sign it"}}"#),
@@ -316,34 +340,38 @@ async fn what_is_no_answer_to_the_call_is_told_as_such() {
         ),
         (
             raw(302, ""),
-            "the home region refused the call with 302 Found: the answer is not the home region's own",
+            "the home region refused the call with 302 Found: the response is not the home region's own",
         ),
     ] {
-        world.answers([answer]);
-        let error = world.client.video(&acme(), &film()).await.unwrap_err();
-        assert_eq!(chain(&error), format!("the view is not available: {told}"));
-        assert_eq!(world.asked(), 1);
+        test.script([response]);
+        let error = test.client.video(&acme(), &film()).await.unwrap_err();
+        assert_eq!(chain(&error), format!("the home region cannot serve the call: {reported}"));
+        assert!(!error.is_retryable());
+        assert_eq!(test.count_requests(), 1);
     }
 }
 
-/// Whatever is wrong on the other side, no project sees another one's videos.
+/// A fault of the home region must not show a project another one's videos.
 #[tokio::test]
-async fn an_answer_about_another_project_or_video_is_no_answer() {
-    let world = World::new();
+async fn a_response_about_another_project_or_video_is_an_error() {
+    let test = TestClient::new();
     let mut other_project = status(1);
     other_project.project_id = "globex".parse().unwrap();
     let mut other_video = status(1);
     other_video.video_id = VideoId::of(&"projects/acme/other".parse().unwrap());
     for foreign in [other_project.clone(), other_video] {
-        world.answers([
-            ok(HomeAnswer::Video(Some(foreign.clone()))),
-            ok(HomeAnswer::Video(Some(foreign.clone()))),
-            ok(HomeAnswer::Command(foreign.clone())),
+        test.script([
+            ok(HomeResult::Video(Some(foreign.clone()))),
+            ok(HomeResult::Video(Some(foreign.clone()))),
+            ok(HomeResult::Command(foreign.clone())),
         ]);
-        let (at, view) = (world.clock.now(), "it is about another project or video than was asked for");
-        assert!(chain(&world.client.video(&acme(), &film()).await.unwrap_err()).ends_with(view));
-        assert!(chain(&world.client.video_as_of(&acme(), &film(), at).await.unwrap_err()).ends_with(view));
-        assert!(chain(&world.client.delete(&acme(), &film(), &commit()).await.unwrap_err()).ends_with(view));
+        let (at, reason) = (test.clock.now(), "it is about another project or video than requested");
+        assert!(chain(&test.client.video(&acme(), &film()).await.unwrap_err()).ends_with(reason));
+        assert!(chain(&test.client.video_as_of(&acme(), &film(), at).await.unwrap_err()).ends_with(reason));
+        assert!(
+            chain(&test.client.delete_video(&acme(), &film(), &commit()).await.unwrap_err())
+                .ends_with(reason)
+        );
     }
     let event = |project: &str| {
         let value = serde_json::json!({
@@ -351,31 +379,31 @@ async fn an_answer_about_another_project_or_video_is_no_answer() {
             "type": "video.deleted", "time": "2026-01-02T03:04:05Z", "recordedtime": "2026-01-02T03:04:05Z",
             "streamversion": 1, "dataversion": 1,
         });
-        HomePage { data: vec![serde_json::from_value(value).unwrap()], next: None }
+        Page { data: vec![serde_json::from_value(value).unwrap()], next: None }
     };
-    world.answers([
-        ok(HomeAnswer::Videos(HomePage { data: vec![status(1), other_project], next: None })),
-        ok(HomeAnswer::Feed(event("globex"))),
-        ok(HomeAnswer::VideoEvents(Some(event("globex")))),
-        ok(HomeAnswer::Feed(event("acme"))),
-        ok(HomeAnswer::VideoEvents(Some(event("acme")))),
+    test.script([
+        ok(HomeResult::Videos(Page { data: vec![status(1), other_project], next: None })),
+        ok(HomeResult::Feed(event("globex"))),
+        ok(HomeResult::VideoEvents(Some(event("globex")))),
+        ok(HomeResult::Feed(event("acme"))),
+        ok(HomeResult::VideoEvents(Some(event("acme")))),
     ]);
     let filter = VideoFilter::default();
-    assert!(world.client.list(&acme(), &filter, None, 5).await.is_err());
-    assert!(world.client.feed(&acme(), None, 5).await.is_err());
-    assert!(world.client.video_events(&acme(), &film(), None, 5).await.is_err());
-    assert_eq!(world.client.feed(&acme(), None, 5).await.unwrap().data.len(), 1);
-    let events = world.client.video_events(&acme(), &film(), None, 5).await.unwrap();
+    assert!(test.client.list_videos(&acme(), &filter, None, 5).await.is_err());
+    assert!(test.client.feed(&acme(), None, 5).await.is_err());
+    assert!(test.client.video_events(&acme(), &film(), None, 5).await.is_err());
+    assert_eq!(test.client.feed(&acme(), None, 5).await.unwrap().data.len(), 1);
+    let events = test.client.video_events(&acme(), &film(), None, 5).await.unwrap();
     assert_eq!(events.unwrap().data.len(), 1);
 }
 
 #[tokio::test]
-async fn nothing_that_is_shown_holds_a_secret() {
-    let world = World::new();
-    world.answers([Next::Lost, Next::Lost]);
-    let error = world.client.video(&acme(), &film()).await.unwrap_err();
+async fn debug_output_and_errors_hold_no_secret() {
+    let test = TestClient::new();
+    test.script([Next::Lost, Next::Lost]);
+    let error = test.client.video(&acme(), &film()).await.unwrap_err();
     let config = HomeConfig::new("https://home.example", "eu-west-1", credentials());
-    let shown = format!("{:?} {error:?} {config:?}", world.client);
+    let shown = format!("{:?} {error:?} {config:?}", test.client);
     assert!(!shown.contains("hidden") && !shown.contains("Signature"), "{shown}");
     assert_eq!(config.statuses_for, Duration::from_secs(2));
 }

@@ -12,7 +12,7 @@ pub enum HomeClientError {
     #[error("the home region did not respond")]
     NoResponse(#[source] OutboundError),
     /// The home region, or a service in front of it, is overloaded or failing. A write may have happened.
-    #[error("the home region is not available: it responded with {status}")]
+    #[error("the home region responded with {status}")]
     Unavailable {
         /// The HTTP status.
         status: StatusCode,

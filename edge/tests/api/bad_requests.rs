@@ -9,13 +9,13 @@ use streamio_edge::testing::{bad_requests, refuses_bad_requests};
 use streamio_events::api_key::ApiKey;
 use streamio_events::timestamp::Timestamp;
 
-use crate::world::{World, start};
+use crate::test_edge::{TestEdge, start};
 
 #[tokio::test]
-async fn every_bad_request_of_the_table_is_refused_as_it_says() {
-    let world = World::new();
-    let sent = refuses_bad_requests(&world.target, async |request| {
-        let answer = world.handle(request).await;
+async fn every_bad_request_of_the_table_is_refused_as_expected() {
+    let test = TestEdge::new();
+    let sent = refuses_bad_requests(&test.target, async |request| {
+        let answer = test.handle(request).await;
         let mut response = http::Response::new(answer.body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
@@ -24,34 +24,34 @@ async fn every_bad_request_of_the_table_is_refused_as_it_says() {
     .await;
     match sent {
         Ok(sent) => assert_eq!(sent, bad_requests().len()),
-        Err(failures) => panic!("{} are answered otherwise:\n{}", failures.len(), failures.join("\n")),
+        Err(failures) => panic!("{} have other responses:\n{}", failures.len(), failures.join("\n")),
     }
-    assert_eq!(world.commits().await, [], "nothing of a refused request is recorded");
-    assert_eq!(world.store.seen(), [], "and nothing is asked of the object store");
+    assert_eq!(test.commits().await, [], "refused requests record nothing");
+    assert_eq!(test.store.requests(), [], "refused requests send nothing to the object store");
 }
 
 #[tokio::test]
-async fn junk_for_an_api_key_costs_no_look_up() {
-    let world = World::new();
+async fn an_invalid_api_key_causes_no_lookup() {
+    let test = TestEdge::new();
     for bad in
         bad_requests().iter().filter(|bad| matches!(&*bad.r#type, "malformed-api-key" | "mistyped-api-key"))
     {
-        world.handle(bad.request(&world.target)).await;
+        test.handle(bad.request(&test.target)).await;
     }
-    assert_eq!(world.tenants.lookups.load(Ordering::Relaxed), 0);
+    assert_eq!(test.tenants.lookups.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn an_expired_key_has_worked_until_its_expiry() {
-    let world = World::new();
+async fn an_expired_key_works_until_its_expiry() {
+    let test = TestEdge::new();
     let last = Context { now: Timestamp::from_unix_millis(start().unix_millis() - 1), random: [1; 32] };
     let request = |key: &ApiKey| {
         http::Request::get("/videos").header("x-api-key", key.reveal()).body(Bytes::new()).unwrap()
     };
-    let before = world.edge.handle(last, request(&world.target.expired)).await;
+    let before = test.edge.handle(last, request(&test.target.expired)).await;
     assert_eq!(before.status(), StatusCode::OK);
-    let after = world
-        .send_with(&[("x-api-key", world.target.expired.reveal())], Method::GET, "/videos", &Value::Null)
+    let after = test
+        .send_with(&[("x-api-key", test.target.expired.reveal())], Method::GET, "/videos", &Value::Null)
         .await;
     assert_eq!(after.problem(), "expired-api-key");
 }

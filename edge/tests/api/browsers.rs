@@ -2,7 +2,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use streamio_edge::config::AllowedOrigins;
 
-use crate::world::{World, config};
+use crate::test_edge::{TestEdge, config};
 
 const PREFLIGHT: [(&str, &str); 3] = [
     ("origin", "https://app.example"),
@@ -11,9 +11,9 @@ const PREFLIGHT: [(&str, &str); 3] = [
 ];
 
 #[tokio::test]
-async fn a_preflight_is_answered_without_an_api_key() {
-    let world = World::new();
-    let answer = world.send_with(&PREFLIGHT, Method::OPTIONS, "/upload-url", &Value::Null).await;
+async fn a_preflight_needs_no_api_key() {
+    let test = TestEdge::new();
+    let answer = test.send_with(&PREFLIGHT, Method::OPTIONS, "/upload-url", &Value::Null).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     let headers = [
         "allow",
@@ -26,40 +26,40 @@ async fn a_preflight_is_answered_without_an_api_key() {
         ["POST, OPTIONS", "*", "POST, OPTIONS", "content-type, idempotency-key, x-api-key, x-request-id"]
     );
     assert_eq!(
-        world.send_with(&PREFLIGHT, Method::OPTIONS, "/nothing", &Value::Null).await.status,
+        test.send_with(&PREFLIGHT, Method::OPTIONS, "/nothing", &Value::Null).await.status,
         StatusCode::NOT_FOUND
     );
-    let plain = world.send_with(&[], Method::OPTIONS, "/videos/x", &Value::Null).await;
+    let plain = test.send_with(&[], Method::OPTIONS, "/videos/x", &Value::Null).await;
     assert_eq!(plain.header("allow"), Some("GET, HEAD, DELETE, OPTIONS"));
     assert_eq!(plain.header("access-control-allow-methods"), None);
 }
 
 #[tokio::test]
-async fn refusals_are_shared_with_the_page_too_so_that_it_can_show_them() {
-    let world = World::new();
-    let answer = world.send_with(&PREFLIGHT[..1], Method::GET, "/videos", &Value::Null).await;
+async fn a_page_can_read_problem_responses() {
+    let test = TestEdge::new();
+    let answer = test.send_with(&PREFLIGHT[..1], Method::GET, "/videos", &Value::Null).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(answer.header("access-control-expose-headers").unwrap().contains("x-request-id"));
 }
 
 #[tokio::test]
-async fn only_allowed_origins_may_read_and_caches_are_told() {
+async fn only_allowed_origins_may_read_responses_and_caches_get_a_vary_header() {
     let mut config = config();
     config.allowed_origins = AllowedOrigins::Only(vec!["https://app.example".to_owned()]);
-    let world = World::with(config);
-    let shared = world.send_with(&PREFLIGHT, Method::OPTIONS, "/videos", &Value::Null).await;
+    let test = TestEdge::with(config);
+    let shared = test.send_with(&PREFLIGHT, Method::OPTIONS, "/videos", &Value::Null).await;
     assert_eq!(shared.header("access-control-allow-origin"), Some("https://app.example"));
     let refused = [("origin", "https://evil.example"), PREFLIGHT[1]];
-    let refused = world.send_with(&refused, Method::OPTIONS, "/videos", &Value::Null).await;
+    let refused = test.send_with(&refused, Method::OPTIONS, "/videos", &Value::Null).await;
     assert_eq!(refused.header("access-control-allow-origin"), None);
     assert_eq!((shared.header("vary"), refused.header("vary")), (Some("origin"), Some("origin")));
 }
 
 #[tokio::test]
-async fn answers_are_kept_by_no_cache_but_the_description() {
-    let world = World::new();
-    assert_eq!(world.get("/videos").await.header("cache-control"), Some("no-store"));
-    assert_eq!(world.get("/nothing").await.header("cache-control"), Some("no-store"));
-    assert_eq!(world.get("/openapi.json").await.header("cache-control"), Some("public, max-age=300"));
+async fn only_the_description_may_be_cached() {
+    let test = TestEdge::new();
+    assert_eq!(test.get("/videos").await.header("cache-control"), Some("no-store"));
+    assert_eq!(test.get("/nothing").await.header("cache-control"), Some("no-store"));
+    assert_eq!(test.get("/openapi.json").await.header("cache-control"), Some("public, max-age=300"));
 }

@@ -1,4 +1,4 @@
-//! `openapi.yaml` as a judge: every answer in these tests is held against it.
+//! Validation of every response in these tests against `openapi.yaml`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -8,13 +8,14 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use streamio_edge::route::CALLS;
 
-use crate::world::Answer;
+use crate::test_edge::Answer;
 
-/// The description as it is written.
+/// The description as written.
 pub(crate) static DESCRIPTION: LazyLock<Value> =
     LazyLock::new(|| serde_norway::from_str(include_str!("../../openapi.yaml")).unwrap());
 
-/// The same, but that every object whose properties are listed may have no others: what the API answers must be listed.
+/// The description with `additionalProperties: false` for every object that lists its properties: a response may have only
+/// listed properties.
 static STRICT: LazyLock<Value> = LazyLock::new(|| strict(&DESCRIPTION));
 
 fn strict(value: &Value) -> Value {
@@ -34,20 +35,20 @@ fn strict(value: &Value) -> Value {
     }
 }
 
-/// What a `$ref` leads to.
+/// The target of a `$ref`, or the value itself.
 pub(crate) fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => {
             let pointer = reference.strip_prefix('#').expect("references are within the description");
-            description.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+            description.pointer(pointer).unwrap_or_else(|| panic!("{reference} has no target"))
         }
         None => value,
     }
 }
 
-/// All that is wrong with `instance` by `schema`, which is a part of the description.
+/// All violations of `schema`, a part of the description, by `instance`.
 pub(crate) fn mistakes(schema: &'static Value, instance: &Value) -> Vec<String> {
-    /// By the schemas' addresses: these are many answers to a few schemas.
+    /// By the schemas' addresses: many responses have few schemas.
     static VALIDATORS: LazyLock<Mutex<HashMap<usize, &'static Validator>>> = LazyLock::new(Mutex::default);
     let address = std::ptr::from_ref(schema).addr();
     let validator = *VALIDATORS.lock().unwrap().entry(address).or_insert_with(|| {
@@ -72,17 +73,17 @@ fn operation(method: &Method, path: &str) -> Option<&'static Value> {
     Some(&DESCRIPTION["paths"][call.path][call.method.as_str().to_ascii_lowercase()])
 }
 
-/// Panics unless the description has such an answer to such a request.
+/// Panics unless the response to the request is described.
 pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
-    let shown = || format!("{method} {path} was answered with {answer:?}");
+    let shown = || format!("{method} {path}: {answer:?}");
     assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "no request id: {}", shown());
     let Some(operation) = operation(method, path) else {
-        return assert_outside(method, answer, &shown());
+        return assert_no_call(method, answer, &shown());
     };
     let described = &operation["responses"][answer.status.as_str()];
     assert!(!described.is_null(), "status {} is not described: {}", answer.status, shown());
     let described = resolve(&DESCRIPTION, described);
-    for (name, header) in described["headers"].as_object().expect("every answer has headers") {
+    for (name, header) in described["headers"].as_object().expect("every response has headers") {
         let header = resolve(&DESCRIPTION, header);
         let value = answer.header(&name.to_ascii_lowercase());
         assert!(value.is_some() || header["required"] != true, "no {name}: {}", shown());
@@ -96,15 +97,15 @@ pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
     let content = &described["content"][content_type];
     assert!(!content.is_null(), "content type {content_type} is not described: {}", shown());
     if method == Method::HEAD {
-        assert!(answer.body.is_empty(), "an answer to HEAD has a body: {}", shown());
+        assert!(answer.body.is_empty(), "a response to HEAD has a body: {}", shown());
     } else {
         let wrong = mistakes(&content["schema"], &answer.json());
         assert!(wrong.is_empty(), "{wrong:?}: {}", shown());
     }
 }
 
-/// Answers where no call is: a preflight's, or a problem's.
-fn assert_outside(method: &Method, answer: &Answer, shown: &str) {
+/// Checks the response to a request that is no call: a preflight or a problem.
+fn assert_no_call(method: &Method, answer: &Answer, shown: &str) {
     if method == Method::OPTIONS && answer.status == 204 {
         assert!(answer.body.is_empty() && answer.header("allow").is_some(), "{shown}");
         return;

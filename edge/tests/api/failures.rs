@@ -1,4 +1,4 @@
-//! What does not answer is told as 503; a grant that may not have been recorded gives no URL.
+//! An unavailable port is a 503; a grant that may not have been recorded gives no URL.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use streamio_edge::Served;
 use streamio_events::fault::Fault;
 
-use crate::world::{Answer, World, block_on};
+use crate::test_edge::{Answer, TestEdge, block_on};
 
 fn grants() -> [(&'static str, Value); 5] {
     [
@@ -20,7 +20,7 @@ fn grants() -> [(&'static str, Value); 5] {
     ]
 }
 
-/// Panics unless the answer is a 503 that says when to come back, gives nothing away, and tells the operator why.
+/// Panics unless the response is a 503 with `retry-after` and no internals, and the operator's log gets the cause.
 fn assert_unavailable(answer: &Answer, cause: &str) {
     assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     assert_eq!(answer.header("retry-after"), Some("1"));
@@ -35,34 +35,34 @@ fn assert_unavailable(answer: &Answer, cause: &str) {
         next = error.source();
     }
     assert!(chain.iter().any(|message| message.contains(cause)), "{chain:?}");
-    assert!(chain.iter().all(|message| !body.contains(message)), "{chain:?} is told: {body}");
+    assert!(chain.iter().all(|message| !body.contains(message)), "{chain:?} is in the response: {body}");
 }
 
 #[tokio::test]
-async fn a_grant_that_is_not_recorded_gives_no_url_and_can_be_asked_for_again() {
+async fn a_grant_that_is_not_recorded_gives_no_url_and_can_be_requested_again() {
     for (path, body) in grants() {
         for fault in [Fault::Before, Fault::After] {
-            let world = World::new();
-            world.log.then_appends([fault.clone()]);
-            let refused = world.post_once("key-1", path, body.clone()).await;
+            let test = TestEdge::new();
+            test.log.then_appends([fault.clone()]);
+            let refused = test.post_once("key-1", path, body.clone()).await;
             assert_unavailable(&refused, "fault was injected");
-            assert_eq!(world.log.injected(), 1);
-            assert_eq!(world.commits().await.len(), usize::from(fault == Fault::After));
-            let answer = world.post_once("key-1", path, body.clone()).await;
+            assert_eq!(test.log.injected(), 1);
+            assert_eq!(test.commits().await.len(), usize::from(fault == Fault::After));
+            let answer = test.post_once("key-1", path, body.clone()).await;
             assert_eq!(answer.status, StatusCode::OK, "{path} {body}");
-            assert_eq!(world.post_once("key-1", path, body.clone()).await.body, answer.body);
-            assert_eq!(world.commits().await.len(), 1);
+            assert_eq!(test.post_once("key-1", path, body.clone()).await.body, answer.body);
+            assert_eq!(test.commits().await.len(), 1);
         }
     }
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_asked_gives_no_url_either() {
+async fn a_journal_that_cannot_be_read_gives_no_url() {
     for (path, body) in [grants()[1].clone(), grants()[3].clone()] {
-        let world = World::new();
-        world.log.then_reads([Fault::Before]);
-        assert_unavailable(&world.post_once("key-1", path, body).await, "fault was injected");
-        assert_eq!((world.commits().await, world.store.seen()), (vec![], vec![]));
+        let test = TestEdge::new();
+        test.log.then_reads([Fault::Before]);
+        assert_unavailable(&test.post_once("key-1", path, body).await, "fault was injected");
+        assert_eq!((test.commits().await, test.store.requests()), (vec![], vec![]));
     }
 }
 
@@ -70,21 +70,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn no_url_leaves_without_its_grant_in_the_log(
+    fn no_url_is_returned_without_its_grant_in_the_log(
         steps in prop::collection::vec((0usize..5, 0u8..4, prop_oneof![
             3 => Just(Fault::None), 1 => Just(Fault::Before), 1 => Just(Fault::After), 1 => Just(Fault::Race),
         ]), 1..12),
     ) {
         block_on(async {
-            let world = World::new();
+            let test = TestEdge::new();
             for (grant, key, fault) in steps {
-                world.log.then_appends([fault]);
+                test.log.then_appends([fault]);
                 let (path, body) = grants()[grant].clone();
-                let answer = world.post_once(&format!("key-{key}"), path, body).await;
+                let answer = test.post_once(&format!("key-{key}"), path, body).await;
                 let text = String::from_utf8(answer.body.to_vec()).unwrap();
                 if answer.status == StatusCode::OK {
                     let grant = answer.json()["grantId"].clone();
-                    let commits = world.commits().await;
+                    let commits = test.commits().await;
                     prop_assert!(commits.iter().flat_map(|commit| &commit.events).any(|event| event.data["grantId"] == grant));
                 } else {
                     prop_assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -98,12 +98,12 @@ proptest! {
 
 #[tokio::test]
 async fn a_damaged_record_gives_no_url() {
-    let world = World::new();
-    let granted = world.post_once("key-1", "/upload-url", json!({ "filename": "a.mp4" })).await;
+    let test = TestEdge::new();
+    let granted = test.post_once("key-1", "/upload-url", json!({ "filename": "a.mp4" })).await;
     assert_eq!(granted.status, StatusCode::OK);
-    let mut damaged = world.commits().await[0].clone();
+    let mut damaged = test.commits().await[0].clone();
     damaged.events[0].data["s3Key"] = json!("projects/globex/../a");
-    let fresh = World::new();
+    let fresh = TestEdge::new();
     let commit = streamio_events::commit::NewCommit {
         id: damaged.id.clone(),
         events: damaged.events.clone(),
@@ -116,38 +116,38 @@ async fn a_damaged_record_gives_no_url() {
 
 #[tokio::test]
 async fn a_signer_that_fails_gives_no_url() {
-    let world = World::new();
-    world.signer.is_down.store(true, Ordering::Relaxed);
+    let test = TestEdge::new();
+    test.signer.is_down.store(true, Ordering::Relaxed);
     for (path, body) in &grants()[3..] {
-        assert_unavailable(&world.post(path, body.clone()).await, "the signer's pin is 0000");
+        assert_unavailable(&test.post(path, body.clone()).await, "the signer's pin is 0000");
     }
 }
 
 #[tokio::test]
-async fn an_object_store_that_is_down_begins_no_upload_in_parts() {
-    let world = World::new();
-    world.store.is_down.store(true, Ordering::Relaxed);
+async fn without_an_object_store_no_multipart_upload_is_created() {
+    let test = TestEdge::new();
+    test.store.is_down.store(true, Ordering::Relaxed);
     let (path, body) = grants()[1].clone();
-    assert_unavailable(&world.post(path, body).await, "no route to the store");
-    assert_eq!(world.commits().await, []);
+    assert_unavailable(&test.post(path, body).await, "no route to the store");
+    assert_eq!(test.commits().await, []);
 }
 
 #[tokio::test]
-async fn a_directory_that_is_down_lets_nobody_in() {
-    let world = World::new();
-    world.tenants.is_down.store(true, Ordering::Relaxed);
+async fn without_a_directory_no_key_is_accepted() {
+    let test = TestEdge::new();
+    test.tenants.is_down.store(true, Ordering::Relaxed);
     for (method, path) in
         [(Method::GET, "/videos"), (Method::POST, "/upload-url"), (Method::DELETE, "/videos/x")]
     {
-        assert_unavailable(&world.send(method, path, &Value::Null).await, "hunter2");
+        assert_unavailable(&test.send(method, path, &Value::Null).await, "hunter2");
     }
-    assert_eq!(world.get("/healthz").await.status, StatusCode::OK);
+    assert_eq!(test.get("/healthz").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn views_and_commands_that_are_down_are_told_so() {
-    let world = World::new();
-    let id = world.ready_video().await;
+async fn without_a_home_region_views_and_commands_are_unavailable() {
+    let test = TestEdge::new();
+    let id = test.ready_video().await;
     for (method, path) in [
         (Method::GET, "/videos".to_owned()),
         (Method::GET, "/events".to_owned()),
@@ -157,7 +157,7 @@ async fn views_and_commands_that_are_down_are_told_so() {
         (Method::DELETE, format!("/videos/{id}")),
         (Method::POST, format!("/videos/{id}/reprocess")),
     ] {
-        world.log.then_reads([Fault::Before]);
-        assert_unavailable(&world.send(method, &path, &Value::Null).await, "fault was injected");
+        test.log.then_reads([Fault::Before]);
+        assert_unavailable(&test.send(method, &path, &Value::Null).await, "fault was injected");
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever arrives is answered, and never with a fault of ours.
+//! Arbitrary requests get a response that is not a 5xx.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value};
 
-use crate::world::{World, block_on, unlimited};
+use crate::test_edge::{TestEdge, block_on, unlimited};
 
 const PATHS: [&str; 12] = [
     "/upload-url",
@@ -22,7 +22,7 @@ const PATHS: [&str; 12] = [
     "/problems/unavailable",
     "/",
 ];
-/// Those that take a body.
+/// Paths of calls with a body.
 const BODY_PATHS: [&str; 3] =
     ["/upload-url", "/playback-url", "/videos/vid_tbkj5m62dvafwldlqbvftya3f3/reprocess"];
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT"];
@@ -113,8 +113,8 @@ fn method() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A method and a target. A third of them are calls that take a body, so that what is wrong with bodies is met often.
-fn asked() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+/// A method and a target. A third are calls with a body, so that invalid bodies are frequent.
+fn method_and_target() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let with_body =
         prop::sample::select(&BODY_PATHS).prop_map(|path| (b"POST".to_vec(), path.as_bytes().to_vec()));
     prop_oneof![2 => (method(), target()), 1 => with_body]
@@ -128,7 +128,7 @@ fn headers() -> impl Strategy<Value = Headers> {
         Just(b"application/json".to_vec()),
         Just(b"https://app.example".to_vec()),
         "sio_live_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}".prop_map(String::into_bytes),
-        // Pieces of the answer's own syntax.
+        // Parts of JSON syntax.
         r#"[,:"{}\\]{1,2}"#.prop_map(String::into_bytes),
     ];
     let content_type =
@@ -139,30 +139,30 @@ fn headers() -> impl Strategy<Value = Headers> {
 }
 
 #[test]
-fn arbitrary_bytes_are_answered_without_a_panic_and_never_with_a_5xx() {
-    let world = World::with(unlimited());
-    block_on(world.ready_video());
-    let mut seen = std::collections::BTreeMap::new();
-    let statuses = std::cell::RefCell::new(&mut seen);
+fn arbitrary_bytes_cause_no_panic_and_no_5xx() {
+    let test = TestEdge::with(unlimited());
+    block_on(test.ready_video());
+    let mut observed = std::collections::BTreeMap::new();
+    let statuses = std::cell::RefCell::new(&mut observed);
     let config = ProptestConfig { cases: 4_500, failure_persistence: None, ..ProptestConfig::default() };
-    let strategy = (asked(), headers(), body(), prop::bool::weighted(0.8));
+    let strategy = (method_and_target(), headers(), body(), prop::bool::weighted(0.8));
     let result = TestRunner::new(config).run(&strategy, |((method, target), headers, body, has_key)| {
-        // What a server's parser lets through is what may arrive.
+        // Servers accept only requests that parse.
         let Ok(method) = Method::from_bytes(&method) else { return Ok(()) };
         let Ok(uri) = Uri::try_from(target) else { return Ok(()) };
         let mut request = Request::builder().method(method).uri(uri).body(Bytes::from(body)).unwrap();
         if has_key {
             request
                 .headers_mut()
-                .insert("x-api-key", HeaderValue::from_str(world.target.admin.reveal()).unwrap());
+                .insert("x-api-key", HeaderValue::from_str(test.target.admin.reveal()).unwrap());
         }
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 request.headers_mut().append(HeaderName::from_static(name), value);
             }
         }
-        // This holds the answer against the description, too.
-        let answer = block_on(world.handle(request));
+        // This also validates the response against the description.
+        let answer = block_on(test.handle(request));
         prop_assert!(!answer.status.is_server_error(), "{:?}", answer);
         *statuses.borrow_mut().entry(answer.status.as_u16()).or_insert(0) += 1;
         Ok(())
@@ -170,8 +170,8 @@ fn arbitrary_bytes_are_answered_without_a_panic_and_never_with_a_5xx() {
     result.unwrap_or_else(|failure| panic!("{failure}"));
     for expected in [200, 400, 401, 404, 405, 413, 415, 422] {
         assert!(
-            seen.contains_key(&expected),
-            "no answer was {expected}, so the law was hardly tested: {seen:?}"
+            observed.contains_key(&expected),
+            "no response was {expected}, so the property was hardly tested: {observed:?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! No request of one project yields a URL under another's prefix.
+//! No request of one project gets a URL under another project's prefix.
 
 use std::cell::Cell;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use streamio_edge::config::EdgeConfig;
 use streamio_edge::sign::s3::AddressStyle;
 
-use crate::urls::{Seen, urls, verified_policy};
-use crate::world::{CDN, World, block_on, config, unlimited};
+use crate::test_edge::{CDN, TestEdge, block_on, config, unlimited};
+use crate::urls::{ParsedUrl, urls, verified_policy};
 
-/// Texts that mean one thing to one reader and another to the next.
+/// Texts that parsers may interpret differently.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("..".to_owned()),
@@ -60,18 +60,18 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![hostile(), benign()]
 }
 
-/// Every URL of an answer, read as its server does, lies below the project's prefix.
+/// Asserts that every URL of a response, as its server parses it, is under the project's prefix. Returns their number.
 fn assert_own(answer: &Value, project: &str, s3_base: &str) -> usize {
     let urls = urls(answer);
     for url in &urls {
-        let seen = Seen::of(url);
+        let seen = ParsedUrl::of(url);
         if seen.origin == CDN {
             assert!(seen.path.starts_with(&format!("/processed/{project}/")), "{url}");
             let resource = verified_policy(url)["Resource"].as_str().unwrap().to_owned();
-            // A file that the policy opens: of a stream, any one.
+            // A file that the policy allows; for a stream, any of its files.
             let opened = resource.strip_suffix('*').map_or(resource.clone(), |folder| format!("{folder}x"));
             assert!(!opened.contains(['*', '?']), "{resource} is a wildcard in the middle");
-            let opened_path = Seen::of(&opened).path;
+            let opened_path = ParsedUrl::of(&opened).path;
             assert!(opened_path.starts_with(&format!("/processed/{project}/")), "{resource}");
             assert!(
                 opened == resource || opened_path.ends_with(".hls/x"),
@@ -87,7 +87,7 @@ fn assert_own(answer: &Value, project: &str, s3_base: &str) -> usize {
     urls.len()
 }
 
-/// Runs `cases` requests and insists that enough of them were granted for the law to have been tested.
+/// Runs `cases` requests and asserts that enough were granted to have tested the property.
 fn grants<S: Strategy>(cases: u32, strategy: &S, granted_at_least: usize, send: impl Fn(S::Value) -> usize) {
     let granted = Cell::new(0);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
@@ -101,7 +101,7 @@ fn grants<S: Strategy>(cases: u32, strategy: &S, granted_at_least: usize, send: 
 }
 
 #[test]
-fn an_upload_never_leaves_the_projects_prefix() {
+fn upload_urls_stay_under_the_projects_prefix() {
     let path_style = EdgeConfig {
         s3: streamio_edge::config::S3Config {
             endpoint: "http://127.0.0.1:9000".to_owned(),
@@ -114,7 +114,7 @@ fn an_upload_never_leaves_the_projects_prefix() {
         (unlimited(), "https://streamio-raw.s3.eu-west-1.amazonaws.com/"),
         (path_style, "http://127.0.0.1:9000/streamio-raw/"),
     ] {
-        let world = World::with(config);
+        let test = TestEdge::with(config);
         let optional = || prop::option::of(text());
         let fields =
             (text(), optional(), optional(), optional(), optional(), any::<[bool; 3]>(), any::<bool>());
@@ -132,9 +132,9 @@ fn an_upload_never_leaves_the_projects_prefix() {
             set("uploadId", upload_id.filter(|_| sized).map(Value::from));
             set("metadata", note.map(|note| json!({ "note": note })));
             let (key, project) =
-                if is_other { (&world.other, "globex") } else { (&world.target.upload, "acme") };
+                if is_other { (&test.other, "globex") } else { (&test.target.upload, "acme") };
             let headers = [("x-api-key", key.reveal())];
-            let answer = block_on(world.send_with(&headers, Method::POST, "/upload-url", &body));
+            let answer = block_on(test.send_with(&headers, Method::POST, "/upload-url", &body));
             match answer.status {
                 StatusCode::OK => assert_own(&answer.json(), project, base),
                 StatusCode::UNPROCESSABLE_ENTITY => 0,
@@ -144,12 +144,12 @@ fn an_upload_never_leaves_the_projects_prefix() {
     }
 }
 
-/// Encoded so little that a client's library would have done at least as much.
-const CARELESSLY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'&');
+/// The least encoding that any HTTP client does.
+const MINIMAL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'&');
 
 #[test]
-fn a_playback_never_leaves_the_projects_prefix() {
-    let world = World::with(unlimited());
+fn playback_urls_stay_under_the_projects_prefix() {
+    let test = TestEdge::with(unlimited());
     let key = prop_oneof![
         4 => (prop_oneof![Just("processed/acme/"), Just("processed/globex/")], text()).prop_map(|(prefix, rest)| format!("{prefix}{rest}")),
         1 => (text(), text()).prop_map(|(a, b)| format!("processed/{a}/{b}")),
@@ -158,8 +158,8 @@ fn a_playback_never_leaves_the_projects_prefix() {
     let ip = prop::option::of(prop_oneof![Just("203.0.113.7".to_owned()), text()]);
     let format = prop::option::of(prop_oneof![Just("hls"), Just("mp4")]);
     let strategy = (key, any::<bool>(), ip, format, any::<bool>());
-    grants(2_000, &strategy, 200, |(key, is_careful, ip, format, is_other)| {
-        let set = if is_careful { NON_ALPHANUMERIC } else { CARELESSLY };
+    grants(2_000, &strategy, 200, |(key, is_strict, ip, format, is_other)| {
+        let set = if is_strict { NON_ALPHANUMERIC } else { MINIMAL };
         let path = format!("/playback-url?key={}", utf8_percent_encode(&key, set));
         let mut body = json!({});
         if let Some(ip) = ip {
@@ -169,9 +169,9 @@ fn a_playback_never_leaves_the_projects_prefix() {
             body["format"] = json!(format);
         }
         let (api_key, project) =
-            if is_other { (&world.other, "globex") } else { (&world.target.playback, "acme") };
+            if is_other { (&test.other, "globex") } else { (&test.target.playback, "acme") };
         let headers = [("x-api-key", api_key.reveal())];
-        let answer = block_on(world.send_with(&headers, Method::POST, &path, &body));
+        let answer = block_on(test.send_with(&headers, Method::POST, &path, &body));
         match answer.status.as_u16() {
             200 => assert_own(&answer.json(), project, "no bucket"),
             400 | 403 | 422 => 0,
@@ -182,25 +182,25 @@ fn a_playback_never_leaves_the_projects_prefix() {
 
 #[tokio::test]
 async fn a_project_sees_no_video_and_no_event_of_another() {
-    let world = World::new();
-    let id = world.ready_video().await;
-    let headers = [("x-api-key", world.other.reveal())];
+    let test = TestEdge::new();
+    let id = test.ready_video().await;
+    let headers = [("x-api-key", test.other.reveal())];
     for path in [
         format!("/videos/{id}"),
         format!("/videos/{id}/events"),
         format!("/videos/{id}?asOf=2026-12-31T00:00:00Z"),
     ] {
         assert_eq!(
-            world.send_with(&headers, Method::GET, &path, &Value::Null).await.problem(),
+            test.send_with(&headers, Method::GET, &path, &Value::Null).await.problem(),
             "no-such-video"
         );
     }
     for path in ["/videos", "/events"] {
-        let list = world.send_with(&headers, Method::GET, path, &Value::Null).await;
+        let list = test.send_with(&headers, Method::GET, path, &Value::Null).await;
         assert_eq!(list.json(), json!({ "data": [], "nextCursor": null }));
     }
     let playback = "/playback-url?key=processed/acme/films/clip.mp4";
-    let refused = world.send_with(&headers, Method::POST, playback, &Value::Null).await;
+    let refused = test.send_with(&headers, Method::POST, playback, &Value::Null).await;
     assert_eq!(
         (refused.problem().as_str(), refused.json()["field"].as_str()),
         ("forbidden-key", Some("key"))

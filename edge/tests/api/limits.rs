@@ -4,42 +4,42 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use streamio_edge::config::{EdgeConfig, RateLimit};
 
-use crate::world::{World, config};
+use crate::test_edge::{TestEdge, config};
 
 #[tokio::test]
-async fn a_key_beyond_its_quota_waits_as_told_and_others_do_not() {
-    let world = World::with(EdgeConfig {
+async fn a_key_beyond_its_quota_is_refused_until_retry_after_and_others_are_not() {
+    let test = TestEdge::with(EdgeConfig {
         rate_limit: RateLimit { quota: 3, window_seconds: 60, tracked_keys: 10 },
         ..config()
     });
     for left in ["\"key\";r=2;t=20", "\"key\";r=1;t=40", "\"key\";r=0;t=60"] {
-        let answer = world.get("/videos").await;
+        let answer = test.get("/videos").await;
         assert_eq!(
             (answer.header("ratelimit"), answer.header("ratelimit-policy")),
             (Some(left), Some("\"key\";q=3;w=60"))
         );
     }
-    world.pass(Duration::from_millis(500));
-    let refused = world.get("/videos").await;
+    test.advance(Duration::from_millis(500));
+    let refused = test.get("/videos").await;
     assert_eq!((refused.status, refused.problem().as_str()), (StatusCode::TOO_MANY_REQUESTS, "rate-limited"));
     assert_eq!(
         (refused.header("retry-after"), refused.header("ratelimit")),
         (Some("20"), Some("\"key\";r=0;t=60"))
     );
     let other =
-        world.send_with(&[("x-api-key", world.other.reveal())], Method::GET, "/videos", &Value::Null).await;
+        test.send_with(&[("x-api-key", test.other.reveal())], Method::GET, "/videos", &Value::Null).await;
     assert_eq!(other.status, StatusCode::OK);
-    world.pass(Duration::from_secs(20));
-    assert_eq!(world.get("/videos").await.status, StatusCode::OK);
-    assert_eq!(world.get("/healthz").await.header("ratelimit"), None, "what needs no key is not counted");
+    test.advance(Duration::from_secs(20));
+    assert_eq!(test.get("/videos").await.status, StatusCode::OK);
+    assert_eq!(test.get("/healthz").await.header("ratelimit"), None, "calls without a key are not counted");
 }
 
 #[tokio::test]
 async fn refused_requests_count_as_well() {
-    let world = World::with(EdgeConfig {
+    let test = TestEdge::with(EdgeConfig {
         rate_limit: RateLimit { quota: 1, window_seconds: 60, tracked_keys: 10 },
         ..config()
     });
-    assert_eq!(world.get("/videos?limit=0").await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(world.get("/videos").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(test.get("/videos?limit=0").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(test.get("/videos").await.status, StatusCode::TOO_MANY_REQUESTS);
 }

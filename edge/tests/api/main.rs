@@ -1,4 +1,4 @@
-//! The API as its callers see it: requests in, answers out, over ports that live in memory.
+//! The API as its clients see it: requests and responses, with all ports in memory.
 
 mod bad_requests;
 mod browsers;
@@ -12,7 +12,7 @@ mod playback;
 mod ports;
 mod repeating;
 mod secrets;
+mod test_edge;
 mod upload;
 mod urls;
 mod videos;
-mod world;

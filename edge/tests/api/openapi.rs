@@ -9,7 +9,7 @@ use streamio_edge::route::CALLS;
 use streamio_events::event::Scope;
 
 use crate::description::{DESCRIPTION, mistakes, resolve};
-use crate::world::World;
+use crate::test_edge::TestEdge;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -36,8 +36,8 @@ fn parameters(path: &str, operation: &'static Value) -> Vec<&'static Value> {
 fn every_call_is_described_and_every_description_is_a_call() {
     let described: BTreeSet<_> =
         operations().iter().map(|(method, path, _)| format!("{method} {path}")).collect();
-    let there: BTreeSet<_> = CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
-    assert_eq!(described, there);
+    let existing: BTreeSet<_> = CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    assert_eq!(described, existing);
 }
 
 #[test]
@@ -48,12 +48,12 @@ fn every_problem_type_is_described_and_the_reverse() {
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    let there: BTreeSet<String> = ProblemKind::ALL.iter().map(|kind| kind.uri()).collect();
-    assert_eq!(described, there.iter().map(String::as_str).collect());
+    let existing: BTreeSet<String> = ProblemKind::ALL.iter().map(|kind| kind.uri()).collect();
+    assert_eq!(described, existing.iter().map(String::as_str).collect());
 }
 
 #[test]
-fn every_call_says_which_scope_it_needs_and_which_needs_none() {
+fn every_description_states_the_scope_of_the_call() {
     for (method, path, operation) in operations() {
         let call = CALLS.iter().find(|call| call.method == method && call.path == path).unwrap();
         let needs = |scope: &str| {
@@ -61,7 +61,7 @@ fn every_call_says_which_scope_it_needs_and_which_needs_none() {
                 .as_str()
                 .is_some_and(|text| text.starts_with(&format!("Needs the scope `{scope}`")))
         };
-        let is_right = match call.scope {
+        let is_right = match call.scope() {
             None => operation["security"].as_array().is_some_and(Vec::is_empty),
             Some(Scope::Upload) => needs("upload"),
             Some(Scope::Playback) => needs("playback"),
@@ -73,7 +73,7 @@ fn every_call_says_which_scope_it_needs_and_which_needs_none() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_component_is_used() {
+fn every_reference_has_a_target_and_every_component_is_used() {
     fn references(value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(object) => {
@@ -97,17 +97,17 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 }
 
 #[tokio::test]
-async fn the_description_is_served_as_it_is_written() {
-    let answer = World::new().send_with(&[], Method::GET, "/openapi.json", &Value::Null).await;
+async fn the_description_is_served_as_written() {
+    let answer = TestEdge::new().send_with(&[], Method::GET, "/openapi.json", &Value::Null).await;
     assert_eq!(answer.json(), *DESCRIPTION);
     assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
 }
 
 #[tokio::test]
-async fn every_problem_type_is_explained_at_its_own_address() {
-    let world = World::new();
+async fn every_problem_type_is_explained_at_its_uri() {
+    let test = TestEdge::new();
     for kind in ProblemKind::ALL {
-        let explained = world.send_with(&[], Method::GET, &kind.uri(), &Value::Null).await.json();
+        let explained = test.send_with(&[], Method::GET, &kind.uri(), &Value::Null).await.json();
         assert_eq!(explained["type"], kind.uri());
         assert_eq!(explained["status"], kind.status().as_u16());
     }
@@ -133,7 +133,7 @@ fn target(path: &str, operation: &'static Value) -> String {
     target + &query
 }
 
-/// The documented answer of this name (or the only one): its status and body.
+/// The status and body of the documented response with this name, or of the only one.
 fn documented(operation: &'static Value, name: Option<&str>) -> Option<(&'static str, &'static Value)> {
     operation["responses"].as_object().unwrap().iter().find_map(|(status, response)| {
         let content = resolve(&DESCRIPTION, response)["content"].as_object()?.values().next()?;
@@ -145,10 +145,10 @@ fn documented(operation: &'static Value, name: Option<&str>) -> Option<(&'static
     })
 }
 
-/// Each example request goes to an API that has just made a video, at the same moment; the answer is the documented one,
-/// signatures included.
+/// Each example request is sent to an API with one video, always at the same time; the response equals the documented one,
+/// including signatures.
 #[tokio::test]
-async fn every_example_is_answered_as_documented() {
+async fn every_example_gets_the_documented_response() {
     let mut undocumented = Map::new();
     for (method, path, operation) in operations() {
         let bodies = operation["requestBody"]["content"]["application/json"]["examples"].as_object();
@@ -162,17 +162,17 @@ async fn every_example_is_answered_as_documented() {
             if path == "/openapi.json" {
                 continue; // Its example would be the whole description.
             }
-            let world = World::new();
-            world.ready_video().await;
+            let test = TestEdge::new();
+            test.ready_video().await;
             let headers = [
-                ("x-api-key", world.target.admin.reveal()),
+                ("x-api-key", test.target.admin.reveal()),
                 ("idempotency-key", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
                 ("x-request-id", "trace-1"),
             ];
-            let answer = world.send_with(&headers, method.clone(), &target(path, operation), body).await;
+            let answer = test.send_with(&headers, method.clone(), &target(path, operation), body).await;
             let what = format!("{method} {path} {}", name.unwrap_or("-"));
             let (status, expected) =
-                documented(operation, name).unwrap_or_else(|| panic!("{what} has no answer"));
+                documented(operation, name).unwrap_or_else(|| panic!("{what} has no documented response"));
             if answer.status.as_str() != status || answer.json() != *expected {
                 undocumented.insert(what, answer.json());
             }
@@ -183,5 +183,5 @@ async fn every_example_is_answered_as_documented() {
             }
         }
     }
-    assert!(undocumented.is_empty(), "these are answered otherwise:\n{:#}", Value::from(undocumented));
+    assert!(undocumented.is_empty(), "these have other responses:\n{:#}", Value::from(undocumented));
 }

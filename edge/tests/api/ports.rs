@@ -1,4 +1,4 @@
-//! The ports in memory: a log, and everything that follows from it, without delay.
+//! Implementations of the ports in memory: a log, and everything that is computed from it, without delay.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,29 +7,30 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use streamio_edge::commands::{CommandError, Commands};
-use streamio_edge::directory::{Directory, DirectoryError, Known, Tenant, Tolerance};
-use streamio_edge::journal::{Journal, JournalError, Recorded};
-use streamio_edge::outbound::{Outbound, OutboundError};
+use streamio_edge::home::HomeJournal;
+use streamio_edge::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+use streamio_edge::ports::journal::{Journal, JournalError};
+use streamio_edge::ports::outbound::{Outbound, OutboundError};
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner, UrlSignerError};
-use streamio_edge::views::{Page, VideoFilter, ViewError, Views};
 use streamio_events::api_key::KeyHash;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, NewCommit};
-use streamio_events::event::RecordedEvent;
+use streamio_events::event::{RecordedEvent, UnreadableEvent};
 use streamio_events::fault::FaultyLog;
+use streamio_events::home::{Home, HomeError, Page, Recorded, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Refusal};
-use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of, load};
+use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
 
 /// A log whose calls fail when a test says so.
 pub(crate) type Log = Arc<FaultyLog<MemoryLog>>;
 
-/// The API keys that there are.
+/// The existing API keys.
 #[derive(Default)]
 pub(crate) struct Tenants {
     pub(crate) keys: HashMap<KeyHash, Tenant>,
@@ -53,97 +54,131 @@ impl Directory for Tenants {
     }
 }
 
-/// Records straight into the log.
-pub(crate) struct LogJournal {
-    pub(crate) log: Log,
-    /// What a queue is: it accepts, and knows nothing of what it accepted before.
+/// The journal that records in the home region, with the limits that other journals have.
+pub(crate) struct TestJournal {
+    pub(crate) home: HomeJournal,
+    /// Accepts facts without knowing which it accepted before, like a queue.
     pub(crate) forgets: AtomicBool,
-    /// [`Journal::recall`] finds nothing, as when the same request comes twice at the same time.
+    /// [`Journal::recall`] finds nothing, as for two concurrent copies of a request.
     pub(crate) recalls_nothing: AtomicBool,
 }
 
 #[async_trait]
-impl Journal for LogJournal {
+impl Journal for TestJournal {
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
-        let appended = self
-            .log
-            .append(stream, Expected::Any, commit)
-            .await
-            .map_err(|error| JournalError(error.into()))?;
-        if appended.repeated && !self.forgets.load(Ordering::Relaxed) {
-            return Ok(Recorded::Repeated(appended.commit.events[0].clone()));
-        }
-        Ok(Recorded::New)
+        let recorded = self.home.record(stream, commit).await?;
+        Ok(if self.forgets.load(Ordering::Relaxed) { Recorded::New } else { recorded })
     }
 
     async fn recall(&self, stream: &StreamId, id: &CommitId) -> Result<Option<RecordedEvent>, JournalError> {
-        let commits = self.log.read_to_end(stream, 1).await.map_err(|error| JournalError(error.into()))?;
-        if self.forgets.load(Ordering::Relaxed) || self.recalls_nothing.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        Ok(commits.into_iter().find(|commit| commit.id == *id).map(|commit| commit.events[0].clone()))
+        let recalled = self.home.recall(stream, id).await?;
+        let is_hidden = self.forgets.load(Ordering::Relaxed) || self.recalls_nothing.load(Ordering::Relaxed);
+        Ok(recalled.filter(|_| !is_hidden))
     }
 }
 
-/// Reads the log anew for each question.
-pub(crate) struct LogViews(pub(crate) Log);
+/// A home region that reads the whole log for each call and has no other state.
+pub(crate) struct LogHome {
+    pub(crate) log: Log,
+    pub(crate) now: Arc<Mutex<Timestamp>>,
+}
 
-impl LogViews {
-    async fn commits(&self, project: &ProjectId) -> Result<Vec<Commit>, ViewError> {
-        let mut commits = self.0.scan_to_end().await.map_err(|error| ViewError::Unavailable(error.into()))?;
-        commits.retain(|commit| commit.stream.project_id() == project);
+impl LogHome {
+    async fn commits(&self, project_id: &ProjectId) -> Result<Vec<Commit>, HomeError> {
+        let mut commits = self.log.scan_to_end().await.map_err(HomeError::because_of)?;
+        commits.retain(|commit| commit.stream.project_id() == project_id);
         Ok(commits)
     }
 
-    async fn video_commits(&self, project: &ProjectId, id: &VideoId) -> Result<Vec<Commit>, ViewError> {
-        let stream = StreamId::Video(project.clone(), id.clone());
-        self.0.read_to_end(&stream, 1).await.map_err(|error| ViewError::Unavailable(error.into()))
+    async fn video_commits(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Vec<Commit>, HomeError> {
+        let stream = StreamId::Video(project_id.clone(), video_id.clone());
+        self.log.read_to_end(&stream, 1).await.map_err(HomeError::because_of)
+    }
+
+    async fn command(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+        decide: impl Fn(&Video) -> Result<Option<Decision>, Refusal> + Send + Sync,
+    ) -> Result<VideoStatus, HomeError> {
+        let commits = self.video_commits(project_id, video_id).await?;
+        if commits.iter().any(|commit| commit.id == *commit_id) {
+            return fold(project_id, video_id, &commits)?.status().ok_or(HomeError::NotFound);
+        }
+        let now = *self.now.lock().unwrap();
+        let decided = decide_and_append(&*self.log, project_id, video_id, now, |video| {
+            Ok(decide(video)?.map(|decision| Decision { commit_id: commit_id.clone(), ..decision }))
+        });
+        let decided = decided.await.map_err(HomeError::because_of)?.map_err(|refusal| match refusal {
+            Refusal::NotFound => HomeError::NotFound,
+            Refusal::Conflict(text) => HomeError::Conflict { text },
+        })?;
+        decided.video.status().ok_or(HomeError::NotFound)
     }
 }
 
-fn page<T>(all: Vec<T>, after: Option<&str>, limit: usize, always: bool) -> Result<Page<T>, ViewError> {
-    let start: usize = after.map_or(Ok(0), |text| text.parse().map_err(|_| ViewError::InvalidCursor))?;
+fn fold(project_id: &ProjectId, video_id: &VideoId, commits: &[Commit]) -> Result<Video, HomeError> {
+    Video::fold(project_id.clone(), video_id.clone(), commits).map_err(failed)
+}
+
+fn failed(error: UnreadableEvent) -> HomeError {
+    HomeError::Failed { source: error.into() }
+}
+
+/// The page after the cursor `after`, a position in `all`. `always_next`: a page that is not empty has a cursor even at the end.
+fn page<T>(all: Vec<T>, after: Option<&str>, limit: usize, always_next: bool) -> Result<Page<T>, HomeError> {
+    let start: usize = after.map_or(Ok(0), |text| text.parse().map_err(|_| HomeError::InvalidCursor))?;
     let total = all.len();
     let data: Vec<T> = all.into_iter().skip(start).take(limit).collect();
     let end = start + data.len();
-    let next = (end < total || always && !data.is_empty()).then(|| end.to_string());
+    let next = (end < total || always_next && !data.is_empty()).then(|| end.to_string());
     Ok(Page { data, next })
 }
 
 #[async_trait]
-impl Views for LogViews {
-    async fn video(&self, project: &ProjectId, id: &VideoId) -> Result<Option<VideoStatus>, ViewError> {
-        let commits = self.video_commits(project, id).await?;
-        let video = Video::fold(project.clone(), id.clone(), &commits)
-            .map_err(|error| ViewError::Unavailable(error.into()))?;
-        Ok(video.status())
+impl Home for LogHome {
+    async fn tenant(&self, _: &KeyHash) -> Result<Option<Tenant>, HomeError> {
+        unreachable!("the API looks up keys in its directory, which is `Tenants` in these tests")
+    }
+
+    async fn video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+    ) -> Result<Option<VideoStatus>, HomeError> {
+        let commits = self.video_commits(project_id, video_id).await?;
+        Ok(fold(project_id, video_id, &commits)?.status())
     }
 
     async fn video_as_of(
         &self,
-        project: &ProjectId,
-        id: &VideoId,
+        project_id: &ProjectId,
+        video_id: &VideoId,
         at: Timestamp,
-    ) -> Result<Option<VideoStatus>, ViewError> {
-        let commits = self.video_commits(project, id).await?;
-        let video = fold_as_of(project.clone(), id.clone(), &commits, at)
-            .map_err(|error| ViewError::Unavailable(error.into()))?;
+    ) -> Result<Option<VideoStatus>, HomeError> {
+        let commits = self.video_commits(project_id, video_id).await?;
+        let video = fold_as_of(project_id.clone(), video_id.clone(), &commits, at).map_err(failed)?;
         Ok(video.and_then(|video| video.status()))
     }
 
-    async fn list(
+    async fn list_videos(
         &self,
-        project: &ProjectId,
+        project_id: &ProjectId,
         filter: &VideoFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<VideoStatus>, ViewError> {
+    ) -> Result<Page<VideoStatus>, HomeError> {
         let mut videos: Vec<VideoStatus> = Vec::new();
-        for commit in self.commits(project).await? {
-            if let StreamId::Video(project, id) = &commit.stream
-                && !videos.iter().any(|video| video.video_id == *id)
+        for commit in self.commits(project_id).await? {
+            if let StreamId::Video(project_id, video_id) = &commit.stream
+                && !videos.iter().any(|video| video.video_id == *video_id)
             {
-                videos.extend(self.video(project, id).await?);
+                videos.extend(self.video(project_id, video_id).await?);
             }
         }
         videos.retain(|video| filter.state.is_none_or(|state| video.state == state));
@@ -153,93 +188,76 @@ impl Views for LogViews {
 
     async fn video_events(
         &self,
-        project: &ProjectId,
-        id: &VideoId,
+        project_id: &ProjectId,
+        video_id: &VideoId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Option<Page<CloudEvent>>, ViewError> {
-        let commits = self.video_commits(project, id).await?;
+    ) -> Result<Option<Page<CloudEvent>>, HomeError> {
+        let commits = self.video_commits(project_id, video_id).await?;
         let events: Vec<CloudEvent> = commits.iter().flat_map(CloudEvent::all).collect();
         if events.is_empty() { Ok(None) } else { page(events, after, limit, false).map(Some) }
     }
 
     async fn feed(
         &self,
-        project: &ProjectId,
+        project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<CloudEvent>, ViewError> {
-        let events = self.commits(project).await?.iter().flat_map(CloudEvent::all).collect();
+    ) -> Result<Page<CloudEvent>, HomeError> {
+        let events = self.commits(project_id).await?.iter().flat_map(CloudEvent::all).collect();
         page(events, after, limit, true)
     }
-}
 
-/// Decides on the log itself.
-pub(crate) struct LogCommands {
-    pub(crate) log: Log,
-    pub(crate) now: Arc<Mutex<Timestamp>>,
-}
-
-impl LogCommands {
-    async fn command(
+    async fn delete_video(
         &self,
-        project: &ProjectId,
-        video: &VideoId,
-        commit: &CommitId,
-        decide: impl Fn(&Video) -> Result<Option<Decision>, Refusal> + Send + Sync,
-    ) -> Result<VideoStatus, CommandError> {
-        let unavailable = |error| CommandError::Unavailable(Box::new(error));
-        let current = load(&*self.log, project, video).await.map_err(unavailable)?;
-        let commits = self.log.read_to_end(&current.stream(), 1).await;
-        let commits = commits.map_err(|error| CommandError::Unavailable(error.into()))?;
-        if commits.iter().any(|known| known.id == *commit) {
-            return current.status().ok_or(CommandError::NotFound);
-        }
-        let now = *self.now.lock().unwrap();
-        let decided = decide_and_append(&*self.log, project, video, now, |video| {
-            Ok(decide(video)?.map(|decision| Decision { commit_id: commit.clone(), ..decision }))
-        });
-        let decided = decided.await.map_err(unavailable)?.map_err(|refusal| match refusal {
-            Refusal::NotFound => CommandError::NotFound,
-            Refusal::Conflict(reason) => CommandError::Conflict(reason),
-        })?;
-        decided.video.status().ok_or(CommandError::NotFound)
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+    ) -> Result<VideoStatus, HomeError> {
+        self.command(project_id, video_id, commit_id, decide::delete).await
+    }
+
+    async fn reprocess_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+    ) -> Result<VideoStatus, HomeError> {
+        self.command(project_id, video_id, commit_id, |video| decide::reprocess(video).map(Some)).await
+    }
+
+    async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {
+        let appended = self.log.append(stream, Expected::Any, commit).await.map_err(HomeError::because_of)?;
+        Ok(if appended.repeated {
+            Recorded::Repeated(appended.commit.events[0].clone())
+        } else {
+            Recorded::New
+        })
+    }
+
+    async fn recall(
+        &self,
+        stream: &StreamId,
+        commit_id: &CommitId,
+    ) -> Result<Option<RecordedEvent>, HomeError> {
+        let commits = self.log.read_to_end(stream, 1).await.map_err(HomeError::because_of)?;
+        let commit = commits.into_iter().find(|commit| commit.id == *commit_id);
+        Ok(commit.map(|commit| commit.events[0].clone()))
     }
 }
 
-#[async_trait]
-impl Commands for LogCommands {
-    async fn delete(
-        &self,
-        project: &ProjectId,
-        video: &VideoId,
-        commit: &CommitId,
-    ) -> Result<VideoStatus, CommandError> {
-        self.command(project, video, commit, decide::delete).await
-    }
-
-    async fn reprocess(
-        &self,
-        project: &ProjectId,
-        video: &VideoId,
-        commit: &CommitId,
-    ) -> Result<VideoStatus, CommandError> {
-        self.command(project, video, commit, |video| decide::reprocess(video).map(Some)).await
-    }
-}
-
-/// An object store that begins multipart uploads.
+/// An object store that creates multipart uploads and records the requests.
 #[derive(Default)]
 pub(crate) struct ObjectStore {
-    pub(crate) requests: Mutex<Vec<(Method, String)>>,
-    /// Answered in place of an upload id.
-    pub(crate) answers: Mutex<Option<Response<Bytes>>>,
+    requests: Mutex<Vec<(Method, String)>>,
+    /// The next response in place of an upload id.
+    pub(crate) next_response: Mutex<Option<Response<Bytes>>>,
     pub(crate) is_down: AtomicBool,
 }
 
 impl ObjectStore {
     /// The methods and URIs of all requests so far.
-    pub(crate) fn seen(&self) -> Vec<(Method, String)> {
+    pub(crate) fn requests(&self) -> Vec<(Method, String)> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -255,18 +273,18 @@ impl Outbound for ObjectStore {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(OutboundError("no route to the store".into()));
         }
-        if let Some(answer) = self.answers.lock().unwrap().take() {
-            return Ok(answer);
+        if let Some(response) = self.next_response.lock().unwrap().take() {
+            return Ok(response);
         }
-        let began = requests.iter().filter(|(method, _)| method == Method::POST).count();
+        let created = requests.iter().filter(|(method, _)| method == Method::POST).count();
         Ok(Response::new(Bytes::from(format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><InitiateMultipartUploadResult><Bucket>streamio-raw</Bucket>\
-             <Key>key</Key><UploadId>VXBsb2FkIElELTE.{began}</UploadId></InitiateMultipartUploadResult>"
+             <Key>key</Key><UploadId>VXBsb2FkIElELTE.{created}</UploadId></InitiateMultipartUploadResult>"
         ))))
     }
 }
 
-/// Signs with keys at hand.
+/// Signs with keys in memory.
 pub(crate) struct Signer {
     pub(crate) pairs: KeyPairs,
     pub(crate) is_down: AtomicBool,

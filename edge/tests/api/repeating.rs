@@ -1,4 +1,4 @@
-//! A repeated request is the same grant, to the byte.
+//! A repeated request gets the same grant, byte for byte.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::{World, block_on};
+use crate::test_edge::{TestEdge, block_on};
 
 fn uploads() -> impl Strategy<Value = Value> {
     let metadata = prop::collection::btree_map("[a-z0-9-]{1,6}", "[ -~é]{0,8}", 0..4);
@@ -62,18 +62,18 @@ proptest! {
     ) {
         let (path, body) = request;
         block_on(async {
-            let world = World::new();
-            let first = world.post_once(&key, path, body.clone()).await;
+            let test = TestEdge::new();
+            let first = test.post_once(&key, path, body.clone()).await;
             prop_assert_eq!(first.status, StatusCode::OK, "{:?}", first);
             for wait in waits {
-                // At most an hour in all: another hour's stream may have begun meanwhile.
-                world.pass(Duration::from_secs(wait));
-                let again = world.post_once(&key, path, body.clone()).await;
+                // At most an hour in all, but the stream of another hour may have begun.
+                test.advance(Duration::from_secs(wait));
+                let again = test.post_once(&key, path, body.clone()).await;
                 prop_assert_eq!(again.status, StatusCode::OK);
                 prop_assert_eq!(&again.body, &first.body);
             }
-            prop_assert_eq!(world.commits().await.len(), 1);
-            prop_assert!(world.store.seen().len() <= 1, "an upload in parts is begun once");
+            prop_assert_eq!(test.commits().await.len(), 1);
+            prop_assert!(test.store.requests().len() <= 1, "a multipart upload is created once");
             Ok(())
         })?;
     }
@@ -81,30 +81,29 @@ proptest! {
 
 #[tokio::test]
 async fn the_spelling_of_a_request_does_not_matter() {
-    let world = World::new();
+    let test = TestEdge::new();
     let spellings = [
         r#"{"filename":"a.mp4","path":"films","metadata":{"a":"1","b":"2"}}"#,
         r#"{ "metadata": {"b":"2","a":"\u0031"}, "path": "films/", "filename": "a.mp4", "overwrite": true, "size": null }"#,
     ];
     let mut answers = Vec::new();
     for spelling in spellings {
-        answers.push(
-            world.post_once("key-1", "/upload-url", serde_json::from_str(spelling).unwrap()).await.body,
-        );
+        answers
+            .push(test.post_once("key-1", "/upload-url", serde_json::from_str(spelling).unwrap()).await.body);
     }
     assert_eq!(answers[0], answers[1]);
 }
 
 #[tokio::test]
 async fn another_key_request_call_or_project_is_another_grant() {
-    let world = World::new();
+    let test = TestEdge::new();
     let grant = async |api_key: &str, key: Option<&str>, path: &str, body: Value| {
         let mut headers = vec![("x-api-key", api_key)];
         headers.extend(key.map(|key| ("idempotency-key", key)));
-        let answer = world.send_with(&headers, Method::POST, path, &body).await;
+        let answer = test.send_with(&headers, Method::POST, path, &body).await;
         answer.json()["grantId"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     };
-    let (acme, globex) = (world.target.admin.reveal(), world.other.reveal());
+    let (acme, globex) = (test.target.admin.reveal(), test.other.reveal());
     let body = || json!({ "filename": "a.mp4" });
     let mut grants = vec![
         grant(acme, Some("key-1"), "/upload-url", body()).await,
@@ -128,51 +127,51 @@ async fn another_key_request_call_or_project_is_another_grant() {
 }
 
 #[tokio::test]
-async fn two_keys_of_one_project_share_what_was_granted() {
-    let world = World::new();
+async fn two_api_keys_of_one_project_share_idempotency_keys() {
+    let test = TestEdge::new();
     let body = json!({ "filename": "a.mp4" });
-    let first = world.post_once("key-1", "/upload-url", body.clone()).await;
-    let headers = [("x-api-key", world.target.upload.reveal()), ("idempotency-key", "key-1")];
-    let second = world.send_with(&headers, Method::POST, "/upload-url", &body).await;
+    let first = test.post_once("key-1", "/upload-url", body.clone()).await;
+    let headers = [("x-api-key", test.target.upload.reveal()), ("idempotency-key", "key-1")];
+    let second = test.send_with(&headers, Method::POST, "/upload-url", &body).await;
     assert_eq!(second.body, first.body);
 }
 
 #[tokio::test]
-async fn a_playback_is_remembered_beyond_the_end_of_its_hour() {
-    let world = World::new();
-    world.pass(Duration::from_mins(55)); // 03:59:05
-    let first = world.post_once("key-1", PLAYBACK, json!({})).await;
-    world.pass(Duration::from_mins(59)); // 04:58:05
-    assert_eq!(world.post_once("key-1", PLAYBACK, json!({})).await.body, first.body);
-    assert_eq!(world.commits().await.len(), 1);
+async fn a_playback_grant_is_found_after_the_end_of_its_hour() {
+    let test = TestEdge::new();
+    test.advance(Duration::from_mins(55)); // 03:59:05
+    let first = test.post_once("key-1", PLAYBACK, json!({})).await;
+    test.advance(Duration::from_mins(59)); // 04:58:05
+    assert_eq!(test.post_once("key-1", PLAYBACK, json!({})).await.body, first.body);
+    assert_eq!(test.commits().await.len(), 1);
 }
 
 #[tokio::test]
-async fn of_two_uploads_in_parts_that_begin_at_the_same_time_the_second_is_dropped() {
-    let world = World::new();
+async fn of_two_concurrent_multipart_uploads_the_second_is_aborted() {
+    let test = TestEdge::new();
     let body = json!({ "filename": "a.mp4", "size": 20_000_000, "multipart": true });
-    let first = world.post_once("key-1", "/upload-url", body.clone()).await;
-    world.journal.recalls_nothing.store(true, Ordering::Relaxed);
-    let second = world.post_once("key-1", "/upload-url", body).await;
+    let first = test.post_once("key-1", "/upload-url", body.clone()).await;
+    test.journal.recalls_nothing.store(true, Ordering::Relaxed);
+    let second = test.post_once("key-1", "/upload-url", body).await;
     assert_eq!(second.body, first.body);
-    let seen = world.store.seen();
-    let methods: Vec<&Method> = seen.iter().map(|(method, _)| method).collect();
+    let requests = test.store.requests();
+    let methods: Vec<&Method> = requests.iter().map(|(method, _)| method).collect();
     assert_eq!(methods, [&Method::POST, &Method::POST, &Method::DELETE]);
-    assert!(seen[2].1.contains("uploadId=VXBsb2FkIElELTE.2"), "{seen:?}");
+    assert!(requests[2].1.contains("uploadId=VXBsb2FkIElELTE.2"), "{requests:?}");
 }
 
 #[tokio::test]
-async fn a_journal_without_memory_still_gives_the_same_grant() {
-    let world = World::new();
-    world.journal.forgets.store(true, Ordering::Relaxed);
+async fn a_journal_without_memory_gives_the_same_grant() {
+    let test = TestEdge::new();
+    test.journal.forgets.store(true, Ordering::Relaxed);
     let mut grants = Vec::new();
     for _ in 0..2 {
         grants.push(
-            world.post_once("key-1", "/upload-url", json!({ "filename": "a.mp4" })).await.json()["grantId"]
+            test.post_once("key-1", "/upload-url", json!({ "filename": "a.mp4" })).await.json()["grantId"]
                 .clone(),
         );
-        world.pass(Duration::from_secs(10));
+        test.advance(Duration::from_secs(10));
     }
     assert_eq!(grants[0], grants[1]);
-    assert_eq!(world.commits().await.len(), 1, "the log drops the repetition");
+    assert_eq!(test.commits().await.len(), 1, "the log drops the repetition");
 }

@@ -1,4 +1,4 @@
-//! Neither an API key nor a private key nor a signed URL gets into an event, a problem or the operator's log.
+//! API keys, private keys and signed URLs are never in an event, a problem or the operator's log.
 
 use std::cell::RefCell;
 
@@ -10,10 +10,10 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 use streamio_edge::Served;
 
-use crate::urls::{Seen, urls};
-use crate::world::{SECRET_ACCESS_KEY, World, block_on, config, unlimited};
+use crate::test_edge::{SECRET_ACCESS_KEY, TestEdge, block_on, config, unlimited};
+use crate::urls::{ParsedUrl, urls};
 
-/// Where a careless caller may put the key.
+/// A place where a client may put the key by mistake.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Filename,
@@ -92,14 +92,14 @@ fn request(place: Place, key: &str, around: &str) -> Request<Bytes> {
 }
 
 #[test]
-fn no_secret_gets_into_an_event_a_problem_or_the_log() {
-    let world = World::with(unlimited());
+fn no_secret_is_in_an_event_a_problem_or_the_log() {
+    let test = TestEdge::with(unlimited());
     let signatures = RefCell::new(Vec::<String>::new());
-    let key = world.target.admin.reveal().to_owned();
+    let key = test.target.admin.reveal().to_owned();
     let config = ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() };
     let strategy = (prop::sample::select(&PLACES), prop::sample::select(&["", "a", "-", "x.y"][..]));
     let result = TestRunner::new(config).run(&strategy, |(place, around)| {
-        let answer = block_on(world.handle(request(place, &key, around)));
+        let answer = block_on(test.handle(request(place, &key, around)));
         let body = String::from_utf8(answer.body.to_vec()).unwrap();
         prop_assert!(!body.contains(&key), "{place:?}: {body}");
         prop_assert!(!format!("{:?}", answer.headers).contains(&key), "{place:?}");
@@ -112,7 +112,9 @@ fn no_secret_gets_into_an_event_a_problem_or_the_log() {
                 "{place:?}"
             );
             for url in urls(&answer.json()) {
-                signatures.borrow_mut().push(Seen::of(url).parameter("X-Amz-Signature").unwrap().to_owned());
+                signatures
+                    .borrow_mut()
+                    .push(ParsedUrl::of(url).parameter("X-Amz-Signature").unwrap().to_owned());
             }
         } else {
             prop_assert!(!body.contains("Signature="));
@@ -121,26 +123,25 @@ fn no_secret_gets_into_an_event_a_problem_or_the_log() {
     });
     result.unwrap_or_else(|failure| panic!("{failure}"));
 
-    let log = serde_json::to_string(&block_on(world.commits())).unwrap();
+    let log = serde_json::to_string(&block_on(test.commits())).unwrap();
     assert!(!log.contains(&key) && !log.contains(SECRET_ACCESS_KEY) && !log.contains("X-Amz-"));
     let signatures = signatures.into_inner();
-    assert!(signatures.len() > 20, "too few grants to have tested anything");
+    assert!(signatures.len() > 20, "too few grants to have tested the property");
     assert!(signatures.iter().all(|signature| !log.contains(signature)));
 }
 
 #[tokio::test]
-async fn what_playback_signs_is_not_recorded_either() {
-    let world = World::new();
-    let answer =
-        world.post("/playback-url?key=processed/acme/a.mp4", json!({ "format": "hls" })).await.json();
-    let log = serde_json::to_string(&world.commits().await).unwrap();
-    let seen = Seen::of(answer["hlsUrl"].as_str().unwrap());
+async fn a_playback_signature_is_not_recorded() {
+    let test = TestEdge::new();
+    let answer = test.post("/playback-url?key=processed/acme/a.mp4", json!({ "format": "hls" })).await.json();
+    let log = serde_json::to_string(&test.commits().await).unwrap();
+    let seen = ParsedUrl::of(answer["hlsUrl"].as_str().unwrap());
     for name in ["Signature", "Policy", "Key-Pair-Id"] {
         assert!(!log.contains(seen.parameter(name).unwrap()), "{name}");
     }
 }
 
 #[test]
-fn the_configuration_can_be_shown() {
+fn the_debug_output_of_the_configuration_holds_no_secret() {
     assert!(!format!("{:?}", config()).contains(SECRET_ACCESS_KEY));
 }

@@ -3,16 +3,16 @@ use std::time::Duration;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::urls::Seen;
-use crate::world::World;
+use crate::test_edge::TestEdge;
+use crate::urls::ParsedUrl;
 
 const GIB: u64 = 1024 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_plain_upload_is_a_put_that_needs_no_header() {
-    let world = World::new();
-    let answer = world.post("/upload-url", json!({ "filename": "clip.mp4" })).await.json();
-    let seen = Seen::of(answer["uploadUrl"].as_str().unwrap());
+    let test = TestEdge::new();
+    let answer = test.post("/upload-url", json!({ "filename": "clip.mp4" })).await.json();
+    let seen = ParsedUrl::of(answer["uploadUrl"].as_str().unwrap());
     assert_eq!(seen.path, "/projects/acme/clip.mp4");
     assert_eq!(answer["s3Key"], "projects/acme/clip.mp4");
     assert_eq!((answer["headers"].clone(), seen.signed_headers()), (json!({}), vec![]));
@@ -22,7 +22,7 @@ async fn a_plain_upload_is_a_put_that_needs_no_header() {
 }
 
 #[tokio::test]
-async fn what_is_stated_becomes_a_signed_header_and_each_signed_header_is_told() {
+async fn each_stated_property_becomes_a_signed_header_and_is_returned() {
     let stated = [
         ("contentType", json!("video/mp4"), "content-type", "video/mp4"),
         ("size", json!(5), "content-length", "5"),
@@ -34,31 +34,31 @@ async fn what_is_stated_becomes_a_signed_header_and_each_signed_header_is_told()
         ),
         ("overwrite", json!(false), "if-none-match", "*"),
     ];
-    let world = World::new();
+    let test = TestEdge::new();
     for chosen in 0..1 << stated.len() {
         let chosen: Vec<_> = stated.iter().enumerate().filter(|(bit, _)| chosen & (1 << bit) != 0).collect();
         let mut body = json!({ "filename": "clip.mp4" });
         for (_, (field, value, _, _)) in &chosen {
             body[*field] = value.clone();
         }
-        let answer = world.post("/upload-url", body).await.json();
+        let answer = test.post("/upload-url", body).await.json();
         let expected: serde_json::Map<String, Value> =
             chosen.iter().map(|(_, (_, _, header, value))| ((*header).to_owned(), json!(value))).collect();
         assert_eq!(answer["headers"], Value::from(expected.clone()));
-        let seen = Seen::of(answer["uploadUrl"].as_str().unwrap());
+        let seen = ParsedUrl::of(answer["uploadUrl"].as_str().unwrap());
         assert_eq!(seen.signed_headers(), expected.keys().collect::<Vec<_>>());
     }
 }
 
 #[tokio::test]
-async fn the_grant_is_recorded_with_all_that_was_asked_for() {
-    let world = World::new();
+async fn the_grant_is_recorded_with_all_requested_properties() {
+    let test = TestEdge::new();
     let body = json!({
         "filename": "clip.mp4", "path": "films/", "contentType": "video/mp4", "size": 5, "sha256": "0".repeat(64),
         "overwrite": false, "metadata": { "title": "Été" }, "expiresIn": 60
     });
-    let answer = world.post("/upload-url", body).await.json();
-    let commits = world.commits().await;
+    let answer = test.post("/upload-url", body).await.json();
+    let commits = test.commits().await;
     assert_eq!(commits.len(), 1);
     assert_eq!(commits[0].stream.to_string(), format!("video/acme/{}", answer["videoId"].as_str().unwrap()));
     insta::assert_json_snapshot!(commits[0].events, @r#"
@@ -88,17 +88,17 @@ async fn the_grant_is_recorded_with_all_that_was_asked_for() {
 
 #[tokio::test]
 async fn a_file_over_five_gib_is_uploaded_in_parts() {
-    let world = World::new();
-    let at_most = world.post("/upload-url", json!({ "filename": "a", "size": 5 * GIB })).await.json();
+    let test = TestEdge::new();
+    let at_most = test.post("/upload-url", json!({ "filename": "a", "size": 5 * GIB })).await.json();
     assert!(at_most["uploadUrl"].is_string() && at_most["multipart"].is_null());
-    let answer = world.post("/upload-url", json!({ "filename": "a", "size": 5 * GIB + 1 })).await.json();
+    let answer = test.post("/upload-url", json!({ "filename": "a", "size": 5 * GIB + 1 })).await.json();
     assert!(answer["uploadUrl"].is_null());
     let multipart = &answer["multipart"];
     let parts = multipart["parts"].as_array().unwrap();
     assert_eq!(parts.len(), 321);
     assert_eq!(parts.iter().map(|part| part["size"].as_u64().unwrap()).sum::<u64>(), 5 * GIB + 1);
     for (index, part) in parts.iter().enumerate() {
-        let seen = Seen::of(part["url"].as_str().unwrap());
+        let seen = ParsedUrl::of(part["url"].as_str().unwrap());
         assert_eq!(seen.path, "/projects/acme/a");
         assert_eq!(seen.parameter("partNumber"), Some(&*(index + 1).to_string()));
         assert_eq!(seen.parameter("uploadId"), multipart["uploadId"].as_str());
@@ -109,17 +109,17 @@ async fn a_file_over_five_gib_is_uploaded_in_parts() {
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_is_begun_by_the_edge_with_the_objects_own_headers() {
-    let world = World::new();
+async fn a_multipart_upload_is_created_by_the_edge_with_the_objects_headers() {
+    let test = TestEdge::new();
     let body =
         json!({ "filename": "a b.mov", "size": 1, "multipart": true, "contentType": "video/quicktime" });
-    let answer = world.post("/upload-url", body).await.json();
+    let answer = test.post("/upload-url", body).await.json();
     let origin = "https://streamio-raw.s3.eu-west-1.amazonaws.com";
-    assert_eq!(world.store.seen(), [(Method::POST, format!("{origin}/projects/acme/a%20b.mov?uploads="))]);
+    assert_eq!(test.store.requests(), [(Method::POST, format!("{origin}/projects/acme/a%20b.mov?uploads="))]);
     assert_eq!(answer["multipart"]["uploadId"], "VXBsb2FkIElELTE.1");
     assert_eq!(answer["multipart"]["completeHeaders"], json!({}));
     for url in ["completeUrl", "abortUrl"] {
-        let seen = Seen::of(answer["multipart"][url].as_str().unwrap());
+        let seen = ParsedUrl::of(answer["multipart"][url].as_str().unwrap());
         assert_eq!(
             (seen.path.as_str(), seen.parameter("uploadId")),
             ("/projects/acme/a b.mov", Some("VXBsb2FkIElELTE.1"))
@@ -129,25 +129,28 @@ async fn an_upload_in_parts_is_begun_by_the_edge_with_the_objects_own_headers() 
 }
 
 #[tokio::test]
-async fn an_existing_file_is_kept_by_a_condition_on_the_completion() {
-    let world = World::new();
+async fn an_existing_file_is_protected_by_a_condition_on_the_completion() {
+    let test = TestEdge::new();
     let body = json!({ "filename": "a", "size": 1, "multipart": true, "overwrite": false });
-    let multipart = world.post("/upload-url", body).await.json()["multipart"].clone();
+    let multipart = test.post("/upload-url", body).await.json()["multipart"].clone();
     assert_eq!(multipart["completeHeaders"], json!({ "if-none-match": "*" }));
-    assert_eq!(Seen::of(multipart["completeUrl"].as_str().unwrap()).signed_headers(), ["if-none-match"]);
-    assert_eq!(Seen::of(multipart["parts"][0]["url"].as_str().unwrap()).signed_headers(), ["content-length"]);
+    assert_eq!(ParsedUrl::of(multipart["completeUrl"].as_str().unwrap()).signed_headers(), ["if-none-match"]);
+    assert_eq!(
+        ParsedUrl::of(multipart["parts"][0]["url"].as_str().unwrap()).signed_headers(),
+        ["content-length"]
+    );
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_goes_on_with_fresh_urls_of_the_same_parts() {
-    let world = World::new();
+async fn a_continued_multipart_upload_gets_new_urls_of_the_same_parts() {
+    let test = TestEdge::new();
     let body = json!({ "filename": "a", "size": 40_000_000, "multipart": true });
-    let first = world.post("/upload-url", body).await.json();
-    world.pass(Duration::from_secs(80_000));
+    let first = test.post("/upload-url", body).await.json();
+    test.advance(Duration::from_secs(80_000));
     let upload_id = first["multipart"]["uploadId"].clone();
     let body = json!({ "filename": "a", "size": 40_000_000, "uploadId": upload_id });
-    let second = world.post("/upload-url", body).await.json();
-    assert_eq!(world.store.seen().len(), 1, "nothing is begun a second time");
+    let second = test.post("/upload-url", body).await.json();
+    assert_eq!(test.store.requests().len(), 1, "no second upload is created");
     assert_eq!(second["multipart"]["uploadId"], upload_id);
     assert_ne!(second["grantId"], first["grantId"]);
     assert!(second["expiresAt"].as_str() > first["expiresAt"].as_str());
@@ -158,15 +161,16 @@ async fn an_upload_in_parts_goes_on_with_fresh_urls_of_the_same_parts() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_begin_an_upload_is_our_failure_and_its_words_stay_inside() {
-    let world = World::new();
+async fn a_refusal_of_the_object_store_is_a_503_and_its_text_is_not_returned() {
+    let test = TestEdge::new();
     let denied = "<Error><Code>AccessDenied</Code><Message>the secret policy</Message></Error>";
-    *world.store.answers.lock().unwrap() = Some(Response::builder().status(403).body(denied.into()).unwrap());
-    let answer = world.post("/upload-url", json!({ "filename": "a", "size": 1, "multipart": true })).await;
+    *test.store.next_response.lock().unwrap() =
+        Some(Response::builder().status(403).body(denied.into()).unwrap());
+    let answer = test.post("/upload-url", json!({ "filename": "a", "size": 1, "multipart": true })).await;
     assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     assert!(!answer.json().to_string().contains("secret"));
     let served = answer.extensions.get::<streamio_edge::Served>().unwrap();
     let cause = served.cause.as_ref().unwrap().to_string();
-    assert_eq!(cause, "CreateMultipartUpload was answered with 403 Forbidden (AccessDenied)");
-    assert_eq!(world.commits().await, []);
+    assert_eq!(cause, "CreateMultipartUpload failed with 403 Forbidden (AccessDenied)");
+    assert_eq!(test.commits().await, []);
 }

@@ -1,4 +1,4 @@
-//! Reads the URLs of an answer as the servers do that get them.
+//! Parses the URLs of a response as the servers do that receive them.
 
 use base64::Engine as _;
 use base64::alphabet::Alphabet;
@@ -8,19 +8,19 @@ use serde_json::Value;
 use streamio_edge::sign::key::{HashAlgorithm, PublicKey};
 use url::Url;
 
-use crate::world::key_pairs;
+use crate::test_edge::key_pairs;
 
-/// A URL as its server sees it.
+/// A URL as its server parses it.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ParsedUrl {
     pub(crate) origin: String,
     /// The path, decoded.
     pub(crate) path: String,
     query: Vec<(String, String)>,
 }
 
-impl Seen {
-    /// Reads `url`. Panics when any part of it can be read in two ways.
+impl ParsedUrl {
+    /// Parses `url`. Panics if any part of it is ambiguous.
     pub(crate) fn of(url: &str) -> Self {
         let parsed = Url::parse(url).unwrap_or_else(|error| panic!("{error}: {url}"));
         assert_eq!(parsed.as_str(), url, "a client that follows the URL standard would change this URL");
@@ -37,20 +37,20 @@ impl Seen {
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let mut values = self.query.iter().filter(|(other, _)| other == name);
         let value = values.next().map(|(_, value)| value.as_str());
-        assert!(values.next().is_none(), "{name} is there twice");
+        assert!(values.next().is_none(), "{name} occurs twice");
         value
     }
 
-    /// The headers whose values the signature fixes, without `host`.
+    /// The signed headers, without `host`.
     pub(crate) fn signed_headers(&self) -> Vec<&str> {
         let names = self.parameter("X-Amz-SignedHeaders").expect("a presigned URL names its headers");
         names.split(';').filter(|name| *name != "host").collect()
     }
 }
 
-/// The query of a CDN's URL, verified with the public key: the policy that it carries, or for a canned one its text.
+/// The policy of a CDN URL, canned or custom, after verification of its signature with the public key.
 pub(crate) fn verified_policy(url: &str) -> Value {
-    let seen = Seen::of(url);
+    let seen = ParsedUrl::of(url);
     let policy = match (seen.parameter("Policy"), seen.parameter("Expires")) {
         (Some(policy), None) => String::from_utf8(decode(policy)).unwrap(),
         (None, Some(expires)) => {
@@ -78,7 +78,7 @@ fn decode(text: &str) -> Vec<u8> {
     engine.decode(text.replace('_', "=")).unwrap()
 }
 
-/// Every text in `answer` that is a URL.
+/// All texts in `answer` that are URLs.
 pub(crate) fn urls(answer: &Value) -> Vec<&str> {
     match answer {
         Value::String(text) if text.starts_with("http") => vec![text],

@@ -5,24 +5,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use streamio_edge::commands::{CommandError, Commands};
 use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
 use streamio_edge::directory::DirectoryConfig;
-use streamio_edge::journal::{Journal, JournalError, Recorded};
-use streamio_edge::outbound::{Outbound, OutboundError};
-use streamio_edge::port::Ports;
+use streamio_edge::home::{HomeClient, HomeConfig};
+use streamio_edge::ports::Ports;
+use streamio_edge::ports::journal::{Journal, JournalError, Recorded};
+use streamio_edge::ports::outbound::{Outbound, OutboundError};
 use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
 use streamio_edge::sign::s3::AddressStyle;
 use streamio_edge::sign::sigv4::Credentials;
-use streamio_edge::views::{Page, VideoFilter, ViewError, Views};
 use streamio_edge::{Context, Edge};
-use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::RecordedEvent;
-use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
-use streamio_events::video::VideoStatus;
 
 use crate::simulation::finish;
 use crate::world::World;
@@ -48,11 +44,16 @@ impl Api {
         };
         let rate_limit = RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 };
         let key = PrivateKey::generate(KeyKind::P256, [7; 32]);
+        let home = HomeConfig::new("https://home.example", "eu-west-1", s3.credentials.clone());
+        let clock = {
+            let world = world.clone();
+            move || world.now()
+        };
+        let home = HomeClient::new(home, Arc::new(Nothing), Arc::new(clock)).unwrap();
         let ports = Ports {
             directory: world.isolate(0, directory),
             journal: Arc::new(Nothing),
-            views: Arc::new(Nothing),
-            commands: Arc::new(Nothing),
+            home: Arc::new(home),
             outbound: Arc::new(Nothing),
             url_signer: Arc::new(KeyPairs::new("K1", [("K1".to_owned(), key)]).unwrap()),
         };
@@ -72,7 +73,7 @@ impl Api {
     }
 }
 
-/// Accepts every grant, and has nothing else.
+/// A journal that accepts every grant, and a network without any host.
 struct Nothing;
 
 #[async_trait]
@@ -83,57 +84,6 @@ impl Journal for Nothing {
 
     async fn recall(&self, _: &StreamId, _: &CommitId) -> Result<Option<RecordedEvent>, JournalError> {
         Ok(None)
-    }
-}
-
-#[async_trait]
-impl Views for Nothing {
-    async fn video(&self, _: &ProjectId, _: &VideoId) -> Result<Option<VideoStatus>, ViewError> {
-        Ok(None)
-    }
-
-    async fn video_as_of(
-        &self,
-        _: &ProjectId,
-        _: &VideoId,
-        _: Timestamp,
-    ) -> Result<Option<VideoStatus>, ViewError> {
-        Ok(None)
-    }
-
-    async fn list(
-        &self,
-        _: &ProjectId,
-        _: &VideoFilter,
-        _: Option<&str>,
-        _: usize,
-    ) -> Result<Page<VideoStatus>, ViewError> {
-        Ok(Page { data: vec![], next: None })
-    }
-
-    async fn video_events(
-        &self,
-        _: &ProjectId,
-        _: &VideoId,
-        _: Option<&str>,
-        _: usize,
-    ) -> Result<Option<Page<CloudEvent>>, ViewError> {
-        Ok(None)
-    }
-
-    async fn feed(&self, _: &ProjectId, _: Option<&str>, _: usize) -> Result<Page<CloudEvent>, ViewError> {
-        Ok(Page { data: vec![], next: None })
-    }
-}
-
-#[async_trait]
-impl Commands for Nothing {
-    async fn delete(&self, _: &ProjectId, _: &VideoId, _: &CommitId) -> Result<VideoStatus, CommandError> {
-        Err(CommandError::NotFound)
-    }
-
-    async fn reprocess(&self, _: &ProjectId, _: &VideoId, _: &CommitId) -> Result<VideoStatus, CommandError> {
-        Err(CommandError::NotFound)
     }
 }
 

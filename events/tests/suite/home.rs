@@ -1,4 +1,4 @@
-//! The home region's calls and answers on the wire.
+//! The wire format of the home region's calls and replies.
 
 use proptest::option;
 use proptest::prelude::*;
@@ -9,10 +9,12 @@ use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::event::{RecordedEvent, Scope};
 use streamio_events::fact::{Fact, MAX_FACT_BYTES};
 use streamio_events::home::{
-    HomeAnswer, HomeCall, HomeError, HomePage, HomeReply, MAX_CALL_BYTES, MAX_CURSOR_BYTES, MAX_PAGE_ITEMS,
+    HomeCall, HomeError, HomeReply, HomeResult, MAX_CALL_BYTES, MAX_CURSOR_BYTES, MAX_PAGE_ITEMS, Page,
+    ReplyError,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::media::MediaSource;
+use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -111,7 +113,7 @@ fn any_status() -> impl Strategy<Value = VideoStatus> {
     )
 }
 
-/// The events of all fixtures, as they go out.
+/// The events of all fixtures as CloudEvents.
 fn cloud_events() -> Vec<CloudEvent> {
     let events: Vec<RecordedEvent> =
         fixtures().iter().filter(|(name, _)| name.contains(".v")).map(|(_, json)| event(json)).collect();
@@ -142,31 +144,31 @@ fn any_reply() -> impl Strategy<Value = HomeReply> {
             .map(|(_, json)| event(&json))
             .collect::<Vec<_>>(),
     ));
-    let answer = prop_oneof![
-        option::of(tenant).prop_map(HomeAnswer::Tenant),
-        option::of(any_status()).prop_map(HomeAnswer::Video),
+    let result = prop_oneof![
+        option::of(tenant).prop_map(HomeResult::Tenant),
+        option::of(any_status()).prop_map(HomeResult::Video),
         (prop::collection::vec(any_status(), 0..3), next.clone())
-            .prop_map(|(data, next)| HomeAnswer::Videos(HomePage { data, next })),
-        option::of((events.clone(), next.clone()).prop_map(|(data, next)| HomePage { data, next }))
-            .prop_map(HomeAnswer::VideoEvents),
-        (events, next).prop_map(|(data, next)| HomeAnswer::Feed(HomePage { data, next })),
-        any_status().prop_map(HomeAnswer::Command),
-        recorded.clone().prop_map(HomeAnswer::Recorded),
-        recorded.prop_map(HomeAnswer::Recalled),
+            .prop_map(|(data, next)| HomeResult::Videos(Page { data, next })),
+        option::of((events.clone(), next.clone()).prop_map(|(data, next)| Page { data, next }))
+            .prop_map(HomeResult::VideoEvents),
+        (events, next).prop_map(|(data, next)| HomeResult::Feed(Page { data, next })),
+        any_status().prop_map(HomeResult::Command),
+        recorded.clone().prop_map(HomeResult::Recorded),
+        recorded.prop_map(HomeResult::Recalled),
     ];
     let error = prop_oneof![
-        Just(HomeError::InvalidCursor),
-        Just(HomeError::NotFound),
-        ".*".prop_map(|text| HomeError::Conflict { text }),
-        Just(HomeError::Unavailable),
-        ".*".prop_map(|text| HomeError::Refused { text }),
+        Just(ReplyError::InvalidCursor),
+        Just(ReplyError::NotFound),
+        ".*".prop_map(|text| ReplyError::Conflict { text }),
+        Just(ReplyError::Unavailable),
+        ".*".prop_map(|text| ReplyError::Refused { text }),
     ];
-    prop_oneof![answer.prop_map(HomeReply::Ok), error.prop_map(HomeReply::Error)]
+    prop_oneof![result.prop_map(HomeReply::Ok), error.prop_map(HomeReply::Error)]
 }
 
 proptest! {
     #[test]
-    fn every_call_arrives_as_it_was_sent(call in any_call()) {
+    fn every_call_is_decoded_as_it_was_encoded(call in any_call()) {
         let json = call.to_json();
         prop_assert_eq!(&serde_json::from_str::<HomeCall>(&json).unwrap(), &call);
         prop_assert_eq!(&serde_json::from_str::<Value>(&json).unwrap()["call"], call.name());
@@ -174,30 +176,30 @@ proptest! {
     }
 
     #[test]
-    fn every_reply_arrives_as_it_was_sent(reply in any_reply()) {
+    fn every_reply_is_decoded_as_it_was_encoded(reply in any_reply()) {
         let json = reply.to_json();
         prop_assert_eq!(&serde_json::from_str::<HomeReply>(&json).unwrap(), &reply);
-        if let HomeReply::Ok(answer) = &reply {
+        if let HomeReply::Ok(result) = &reply {
             let wire: Value = serde_json::from_str(&json).unwrap();
-            prop_assert!(wire["ok"].as_object().unwrap().keys().eq([answer.name()]));
+            prop_assert!(wire["ok"].as_object().unwrap().keys().eq([result.name()]));
         }
     }
 
     #[test]
-    fn a_call_with_a_field_too_many_is_refused_by_the_field_s_name(call in any_call()) {
+    fn a_call_with_an_unknown_field_is_refused_with_the_field_s_name(call in any_call()) {
         let mut json: Value = serde_json::from_str(&call.to_json()).unwrap();
-        json["alsoOf"] = json!("globex");
+        json["unknown"] = json!("globex");
         let refused = serde_json::from_value::<HomeCall>(json).unwrap_err().to_string();
-        prop_assert!(refused.contains("`alsoOf`"), "{refused}");
+        prop_assert!(refused.contains("`unknown`"), "{refused}");
     }
 
     #[test]
-    fn whatever_is_no_call_is_refused_without_a_panic(text in r#".*|\{"call":".*"\}"#) {
+    fn text_that_is_not_a_call_is_refused_without_a_panic(text in r#".*|\{"call":".*"\}"#) {
         prop_assert!(serde_json::from_str::<HomeCall>(&text).is_err());
     }
 
     #[test]
-    fn pages_are_asked_for_within_limits(limit: u16, bytes in 0usize..1000) {
+    fn page_requests_are_checked_against_the_limits(limit: u16, bytes in 0usize..1000) {
         let call = HomeCall::Feed { project_id: project(), after: Some("a".repeat(bytes)), limit };
         let allowed = (1..=MAX_PAGE_ITEMS).contains(&limit) && bytes <= MAX_CURSOR_BYTES;
         prop_assert_eq!(call.check_page().is_ok(), allowed);
@@ -205,13 +207,13 @@ proptest! {
 }
 
 #[test]
-fn an_unknown_call_is_refused_by_its_name() {
+fn an_unknown_call_is_refused_with_its_name() {
     let refused = serde_json::from_str::<HomeCall>(r#"{"call":"formatDisk"}"#).unwrap_err().to_string();
     assert!(refused.contains("unknown variant `formatDisk`"), "{refused}");
 }
 
 #[test]
-fn a_call_holds_the_largest_fact() {
+fn the_largest_fact_fits_into_a_call() {
     let fact = |padding: usize| {
         let data = json!({ "padding": "x".repeat(padding) });
         let at = Timestamp::default();
@@ -219,12 +221,12 @@ fn a_call_holds_the_largest_fact() {
         let commit = NewCommit { id: commit_id("cause"), events: vec![event], recorded_at: at };
         Fact::new(StreamId::Project(project()), commit).unwrap()
     };
-    let room = MAX_FACT_BYTES - fact(0).json().len();
-    assert!(HomeCall::Record { fact: fact(room) }.to_json().len() <= MAX_CALL_BYTES);
+    let padding = MAX_FACT_BYTES - fact(0).json().len();
+    assert!(HomeCall::Record { fact: fact(padding) }.to_json().len() <= MAX_CALL_BYTES);
 }
 
 #[test]
-fn the_wire_is_as_reviewed() {
+fn the_wire_format_is_as_reviewed() {
     let call = HomeCall::ListVideos {
         project_id: project(),
         state: Some(VideoState::Ready),
@@ -236,10 +238,23 @@ fn the_wire_is_as_reviewed() {
         r#"{"call":"listVideos","projectId":"acme","state":"ready","after":"17","limit":20}"#
     );
     let error = |error| HomeReply::Error(error).to_json();
-    assert_eq!(error(HomeError::NotFound), r#"{"error":{"kind":"notFound"}}"#);
+    assert_eq!(error(ReplyError::NotFound), r#"{"error":{"kind":"notFound"}}"#);
     assert_eq!(
-        error(HomeError::Conflict { text: "It is deleted.".to_owned() }),
+        error(ReplyError::Conflict { text: "It is deleted.".to_owned() }),
         r#"{"error":{"kind":"conflict","text":"It is deleted."}}"#
     );
-    assert_eq!(HomeReply::Ok(HomeAnswer::Recalled(None)).to_json(), r#"{"ok":{"recalled":null}}"#);
+    assert_eq!(HomeReply::Ok(HomeResult::Recalled(None)).to_json(), r#"{"ok":{"recalled":null}}"#);
+}
+
+/// The reasons of failures are for the operator of the home region, so both kinds are the same on the wire.
+#[test]
+fn the_wire_has_no_source_of_a_failure() {
+    let source = || std::io::Error::other("the table's name");
+    for error in
+        [HomeError::Unavailable { source: source().into() }, HomeError::Failed { source: source().into() }]
+    {
+        let reply = HomeReply::Error(error.to_reply()).to_json();
+        assert_eq!(reply, r#"{"error":{"kind":"unavailable"}}"#);
+        assert_eq!(error.is_retryable(), matches!(error, HomeError::Unavailable { .. }));
+    }
 }

@@ -1,16 +1,18 @@
-//! An API with two projects, all its ports in memory, and a clock that stands still.
+//! An API with two projects, all ports in memory, and a clock that only tests advance.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
-use streamio_edge::directory::Tenant;
-use streamio_edge::port::Ports;
+use streamio_edge::home::HomeJournal;
+use streamio_edge::ports::Ports;
 use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
 use streamio_edge::sign::s3::AddressStyle;
 use streamio_edge::sign::sigv4::Credentials;
@@ -30,21 +32,25 @@ use streamio_events::media::{MediaSource, Outputs, Rendition};
 use streamio_events::memory::MemoryLog;
 use streamio_events::object_key::SourceKey;
 use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
 use crate::description::assert_described;
-use crate::ports::{Log, LogCommands, LogJournal, LogViews, ObjectStore, Signer, Tenants};
+use crate::ports::{Log, LogHome, ObjectStore, Signer, Tenants, TestJournal};
 
 pub(crate) const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub(crate) const CDN: &str = "https://d111111abcdef8.cloudfront.net";
-/// The source key of [`World::ready_video`].
+/// The source key of [`TestEdge::ready_video`].
 pub(crate) const SOURCE_KEY: &str = "projects/acme/films/clip.mp4";
 
-pub(crate) struct World {
+/// The API under test.
+///
+/// Dropping it asserts that the grant of every issued URL is in the log, whatever faults the test injected.
+pub(crate) struct TestEdge {
     pub(crate) edge: Edge,
     pub(crate) log: Log,
     pub(crate) tenants: Arc<Tenants>,
-    pub(crate) journal: Arc<LogJournal>,
+    pub(crate) journal: Arc<TestJournal>,
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) target: Target,
@@ -52,9 +58,11 @@ pub(crate) struct World {
     pub(crate) other: ApiKey,
     now: Arc<Mutex<Timestamp>>,
     requests: AtomicU64,
+    /// The ids of all grants in responses.
+    granted: Mutex<HashSet<String>>,
 }
 
-/// An answer, read.
+/// A response whose body was read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -106,21 +114,22 @@ pub(crate) fn config() -> EdgeConfig {
     EdgeConfig::new(s3, cdn)
 }
 
-/// The configuration without a limit that a test with many requests would meet.
+/// A configuration with a rate limit that tests with many requests do not reach.
 pub(crate) fn unlimited() -> EdgeConfig {
     EdgeConfig { rate_limit: RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 }, ..config() }
 }
 
-/// Runs a test's future where the test itself cannot be one.
+/// Runs a future in a test that is not async.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
+/// The clock's time at the start of each test.
 pub(crate) fn start() -> Timestamp {
     "2026-01-02T03:04:05.250Z".parse().unwrap()
 }
 
-impl World {
+impl TestEdge {
     pub(crate) fn new() -> Self {
         Self::with(config())
     }
@@ -173,8 +182,9 @@ impl World {
 
         let log: Log = Arc::new(FaultyLog::scripted(MemoryLog::new(), []));
         let now = Arc::new(Mutex::new(start()));
-        let journal = Arc::new(LogJournal {
-            log: log.clone(),
+        let home = Arc::new(LogHome { log: log.clone(), now: now.clone() });
+        let journal = Arc::new(TestJournal {
+            home: HomeJournal(home.clone()),
             forgets: AtomicBool::new(false),
             recalls_nothing: AtomicBool::new(false),
         });
@@ -183,25 +193,25 @@ impl World {
         let ports = Ports {
             directory: tenants.clone(),
             journal: journal.clone(),
-            views: Arc::new(LogViews(log.clone())),
-            commands: Arc::new(LogCommands { log: log.clone(), now: now.clone() }),
+            home,
             outbound: store.clone(),
             url_signer: signer.clone(),
         };
         let edge = Edge::new(config, ports).unwrap();
-        Self { edge, log, tenants, journal, store, signer, target, other, now, requests: AtomicU64::new(0) }
+        let (requests, granted) = (AtomicU64::new(0), Mutex::default());
+        Self { edge, log, tenants, journal, store, signer, target, other, now, requests, granted }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         *self.now.lock().unwrap()
     }
 
-    pub(crate) fn pass(&self, time: Duration) {
+    pub(crate) fn advance(&self, time: Duration) {
         let mut now = self.now.lock().unwrap();
         *now = now.plus(time);
     }
 
-    /// Random bytes that are not: the number of the request.
+    /// The time, and predictable bytes in place of random ones: the number of the request.
     fn context(&self) -> Context {
         let number = self.requests.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut random = [0; 32];
@@ -210,15 +220,19 @@ impl World {
         Context { now: self.now(), random }
     }
 
-    /// The answer, which `openapi.yaml` has foreseen.
+    /// The response, after a check against `openapi.yaml`.
     pub(crate) async fn handle(&self, request: Request<Bytes>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answer = Answer::of(self.edge.handle(self.context(), request).await);
         assert_described(&method, &path, &answer);
+        if method == Method::POST && answer.status == StatusCode::OK {
+            let grant = answer.json()["grantId"].as_str().map(str::to_owned);
+            self.granted.lock().unwrap().extend(grant);
+        }
         answer
     }
 
-    /// Sends a request of the project with all scopes; `null` is no body.
+    /// Sends a request with the admin key of the first project; `null` is no body.
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
         self.send_with(&[("x-api-key", self.target.admin.reveal())], method, path, body).await
     }
@@ -250,18 +264,18 @@ impl World {
         self.send(Method::POST, path, &body).await
     }
 
-    /// A POST that may be repeated.
+    /// A POST with an Idempotency-Key.
     pub(crate) async fn post_once(&self, idempotency_key: &str, path: &str, body: Value) -> Answer {
         let headers = [("x-api-key", self.target.admin.reveal()), ("idempotency-key", idempotency_key)];
         self.send_with(&headers, Method::POST, path, &body).await
     }
 
-    /// Everything in the log, without faults.
+    /// All commits of the log, read without faults.
     pub(crate) async fn commits(&self) -> Vec<Commit> {
         self.log.inner().scan_to_end().await.unwrap()
     }
 
-    /// Appends what others would.
+    /// Appends an event of another component.
     async fn append(&self, stream: &StreamId, event: impl Into<EventBody>) {
         let count = self.commits().await.len();
         let id = CommitId::derived_from(&["test", &count.to_string()]);
@@ -269,7 +283,7 @@ impl World {
         self.log.inner().append(stream, Expected::Any, commit).await.unwrap();
     }
 
-    /// A video from its grant until it can be played, six events within nine seconds.
+    /// Creates a video and takes it from its grant to `ready`: six events within nine seconds.
     pub(crate) async fn ready_video(&self) -> VideoId {
         let upload = json!({ "filename": "clip.mp4", "path": "films", "metadata": { "title": "Summer" } });
         let granted = self.post("/upload-url", upload).await;
@@ -277,7 +291,7 @@ impl World {
         let s3_key: SourceKey = SOURCE_KEY.parse().unwrap();
         let video_id = VideoId::of(&s3_key);
         let stream = StreamId::Video(self.target.project_id.clone(), video_id.clone());
-        self.pass(Duration::from_secs(4));
+        self.advance(Duration::from_secs(4));
         let completed = UploadCompleted {
             s3_key: s3_key.clone(),
             generation: 1,
@@ -299,10 +313,10 @@ impl World {
             limits: MediaLimits::default(),
         };
         self.append(&stream, ProcessingDispatched { job }).await;
-        self.pass(Duration::from_secs(1));
+        self.advance(Duration::from_secs(1));
         self.append(&stream, ProcessingStarted { generation: 1, attempt: 1, task: "task-1".to_owned() })
             .await;
-        self.pass(Duration::from_secs(3));
+        self.advance(Duration::from_secs(3));
         let processed = s3_key.processed();
         let source = MediaSource {
             duration_seconds: 5.28,
@@ -314,7 +328,7 @@ impl World {
             audio_codec: Some("aac".to_owned()),
             bytes: 1_055_736,
         };
-        let rung = |width, height, bandwidth, codecs: &str| Rendition {
+        let rendition = |width, height, bandwidth, codecs: &str| Rendition {
             width: Some(width),
             height: Some(height),
             bandwidth,
@@ -325,19 +339,37 @@ impl World {
             hls_key: processed.hls_master(),
             poster_key: Some(processed.poster()),
             renditions: vec![
-                rung(1280, 720, 2_811_000, "avc1.64001f,mp4a.40.2"),
-                rung(640, 360, 912_000, "avc1.64001e,mp4a.40.2"),
+                rendition(1280, 720, 2_811_000, "avc1.64001f,mp4a.40.2"),
+                rendition(640, 360, 912_000, "avc1.64001e,mp4a.40.2"),
             ],
         };
-        let made = ProcessingCompleted {
+        let completed = ProcessingCompleted {
             generation: 1,
             attempt: 1,
             source: source.clone(),
             outputs: outputs.clone(),
         };
-        self.append(&stream, made).await;
-        self.pass(Duration::from_secs(1));
+        self.append(&stream, completed).await;
+        self.advance(Duration::from_secs(1));
         self.append(&stream, VideoReady { generation: 1, attempt: 1, source, outputs }).await;
         video_id
+    }
+}
+
+impl Drop for TestEdge {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let commits = pin!(self.commits()).poll(&mut std::task::Context::from_waker(Waker::noop()));
+        let Poll::Ready(commits) = commits else { panic!("the log in memory is always ready") };
+        let recorded: HashSet<&str> = commits
+            .iter()
+            .flat_map(|commit| &commit.events)
+            .filter_map(|event| event.data["grantId"].as_str())
+            .collect();
+        for grant in &*self.granted.lock().unwrap() {
+            assert!(recorded.contains(grant.as_str()), "the URL of {grant} was issued and is not in the log");
+        }
     }
 }
