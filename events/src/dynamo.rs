@@ -70,7 +70,7 @@ use self::known::Memory;
 pub use self::table::ledger_table;
 use crate::commit::{Head, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage, admit};
-use crate::patience;
+use crate::retry_policy;
 use crate::stream::StreamId;
 
 /// How long one request may take with all the retries of the client. A Lambda that waits longer for an answer has less left
@@ -157,7 +157,7 @@ impl EventLog for DynamoLog {
 /// seconds at most. DynamoDB answers within milliseconds; the SDK alone would wait for an answer without end.
 #[must_use]
 pub fn patient(config: Builder) -> Builder {
-    config.retry_config(patience::retries()).timeout_config(patience::timeouts())
+    config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
 }
 
 /// Nothing was answered in time.

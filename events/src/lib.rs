@@ -16,6 +16,7 @@ pub mod contract;
 pub mod dynamo;
 #[cfg(all(feature = "aws", feature = "testing"))]
 pub mod emulators;
+pub mod error_chain;
 pub mod event;
 pub mod fact;
 #[cfg(feature = "testing")]
@@ -24,17 +25,20 @@ pub mod home;
 pub mod id;
 pub mod intake;
 pub mod job;
-#[cfg(feature = "aws")]
 pub mod kinesis;
 pub mod log;
 pub mod media;
 pub mod memory;
 mod nfc;
 pub mod object_key;
-#[cfg(feature = "aws")]
-mod patience;
 pub mod project;
+#[cfg(feature = "aws")]
+mod retry_policy;
 pub mod retryable;
+#[cfg(feature = "s3")]
+pub mod s3;
+pub mod secret;
+pub mod settings;
 #[cfg(feature = "embedded")]
 pub mod sqlite;
 pub mod stream;

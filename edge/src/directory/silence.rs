@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use streamio_events::error_chain::chain;
+
 use super::cache::Outdated;
 use super::source::SourceName;
 use crate::port::Cause;
@@ -64,14 +66,3 @@ pub(super) struct Unconfirmed {
     "the API key could not be confirmed a moment ago, and is asked about again at most once a `directory.retry`"
 )]
 pub(super) struct FailedBefore;
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
-}

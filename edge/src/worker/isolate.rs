@@ -102,7 +102,7 @@ impl Isolate {
             JournalMode::WaitUntil => Arc::new(WaitUntilJournal { queue: grants, background }),
             JournalMode::Home => home.clone(),
         };
-        let signer = HostSigner::new(settings.key_pair.id, settings.key_pair.private_key);
+        let signer = HostSigner::new(settings.key_pair.id, settings.key_pair.private_key.reveal().to_owned());
         let url_signer: Arc<dyn UrlSigner> = Arc::new(SharedSigner::new(signer));
         let ports = Ports {
             directory: Arc::new(directory),

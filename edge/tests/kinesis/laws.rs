@@ -98,7 +98,7 @@ proptest! {
                     }
                     Delivery::Retry { after, why } => {
                         prop_assert!(after >= Backoff::default().first_return / 2 && after <= Backoff::default().longest_return);
-                        prop_assert!(why.starts_with("Kinesis") || why.starts_with("the answer of Kinesis"), "{why}");
+                        prop_assert!(why.starts_with("Kinesis") || why.starts_with("the response of Kinesis"), "{why}");
                         left.push(at);
                     }
                 }

@@ -62,7 +62,7 @@ async fn what_an_operator_must_mend_is_not_tried_again_at_once_and_no_message_s_
     assert_eq!(simulated.requests.lock().unwrap().len(), 1);
     for delivery in deliveries {
         assert!(
-            matches!(&delivery, Delivery::Retry { why, .. } if why == "Kinesis answered 400 ResourceNotFoundException"),
+            matches!(&delivery, Delivery::Retry { why, .. } if why == "Kinesis responded 400 ResourceNotFoundException"),
             "{delivery:?}"
         );
     }
@@ -71,28 +71,28 @@ async fn what_an_operator_must_mend_is_not_tried_again_at_once_and_no_message_s_
 #[tokio::test]
 async fn without_a_connection_only_the_first_request_of_a_round_is_sent() {
     let simulated = scripted(vec![Fate::Unreachable; 3]);
-    let bodies: Vec<String> = (0..40).map(|number| fact(number, 125_000).into_json()).collect();
+    let bodies: Vec<String> = (0..90).map(|number| fact(number, 125_000).into_json()).collect();
     let deliveries = feeder(&simulated, Backoff::default()).feed(&messages(&bodies, 1), [7; 32]).await;
     assert_eq!(simulated.requests.lock().unwrap().len(), 3);
     assert!(
         deliveries
             .iter()
-            .all(|it| matches!(it, Delivery::Retry { why, .. } if why == "Kinesis did not answer"))
+            .all(|it| matches!(it, Delivery::Retry { why, .. } if why == "Kinesis did not respond"))
     );
 }
 
-/// 65 messages of almost the largest size are three requests, each with a fate of its own.
+/// 100 messages of almost the largest size are three requests, each with its own outcome.
 #[tokio::test]
 async fn each_request_of_a_batch_has_an_outcome_of_its_own() {
     let partly = Fate::Partly(vec![false, true]);
     let simulated = scripted([Fate::Refused(503, "ServiceUnavailable"), partly, Fate::AnswerLost]);
-    let bodies: Vec<String> = (0..65).map(|number| fact(number, 125_000).into_json()).collect();
+    let bodies: Vec<String> = (0..100).map(|number| fact(number, 125_000).into_json()).collect();
     let deliveries = feeder(&simulated, Backoff::default()).feed(&messages(&bodies, 1), [7; 32]).await;
-    assert_eq!(deliveries, vec![Delivery::Accepted; 65]);
+    assert_eq!(deliveries, vec![Delivery::Accepted; 100]);
     let taken = simulated.taken.lock().unwrap().clone();
     let unheard: usize = simulated.unheard.lock().unwrap().values().sum();
     assert!(unheard > 0 && simulated.requests.lock().unwrap().len() > 4);
-    assert_eq!(taken.len(), 65 + unheard);
+    assert_eq!(taken.len(), 100 + unheard);
     assert_eq!(taken.into_iter().collect::<BTreeSet<_>>(), bodies.into_iter().collect());
 }
 

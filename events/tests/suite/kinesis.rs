@@ -270,7 +270,7 @@ async fn a_refused_fact_holds_back_those_of_its_stream_and_no_others() {
     [
         "2 facts were not accepted",
         "Kinesis did not accept all records within 2500 ms",
-        "Kinesis refused a record with ProvisionedThroughputExceededException: Rate exceeded for shard shardId-000000000000",
+        "Kinesis refused the record with ProvisionedThroughputExceededException",
     ]
     "#);
     let there = road.facts().await;
@@ -344,26 +344,32 @@ async fn what_time_does_not_heal_is_not_tried_again() {
     assert_eq!(missing.put(facts.clone()).await.unwrap_err().delayed, facts);
 }
 
-#[tokio::test]
-async fn records_that_the_answer_does_not_speak_of_are_put_again() {
+/// The partition keys of the second request, after a response to the first of which the results are changed by `change`.
+async fn sent_again(change: impl FnOnce(&mut Vec<Value>) + Send + 'static) -> Vec<String> {
     let road = Road::new().await;
     let facts: Vec<Fact> = (0..4).map(|n| fact(grants(n), n)).collect();
-    let mut first = true;
+    let mut change = Some(change);
     road.proxy.plan(move |seen| {
-        if !std::mem::take(&mut first) {
-            return Fate::Through;
-        }
-        let change = |mut answer: Value| {
-            answer["Records"].as_array_mut().unwrap().truncate(3);
-            // Neither accepted nor refused.
-            answer["Records"][1] = json!({});
-            answer
+        let Some(change) = change.take() else { return Fate::Through };
+        let changed = |mut response: Value| {
+            change(response["Records"].as_array_mut().unwrap());
+            response
         };
-        Fate::Changed(seen.body.clone(), Box::new(change))
+        Fate::Changed(seen.body.clone(), Box::new(changed))
     });
     road.intake(1).put(facts).await.unwrap();
-    let asked: Vec<Vec<String>> = road.proxy.take_seen().iter().map(keys).collect();
-    assert_eq!(asked[1], [grants(1).to_string(), grants(3).to_string()]);
+    keys(&road.proxy.take_seen()[1])
+}
+
+#[tokio::test]
+async fn a_record_with_neither_an_error_nor_a_sequence_number_is_put_again() {
+    assert_eq!(sent_again(|results| results[1] = json!({})).await, [grants(1).to_string()]);
+}
+
+#[tokio::test]
+async fn a_response_with_too_few_results_accepts_nothing() {
+    let all: Vec<String> = (0..4).map(|n| grants(n).to_string()).collect();
+    assert_eq!(sent_again(|results| results.truncate(3)).await, all);
 }
 
 /// Whatever becomes of requests and records: what was not named is there, in the order of each stream, and what is there was

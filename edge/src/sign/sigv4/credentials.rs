@@ -1,14 +1,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use streamio_events::secret::Secret;
+
 /// An AWS access key, with the session token where the credentials are temporary. Cloning is cheap.
 ///
 /// `Debug` shows the access key id only, which AWS does not treat as a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     access_key_id: Arc<str>,
-    secret_access_key: Arc<str>,
-    session_token: Option<Arc<str>>,
+    secret_access_key: Secret,
+    session_token: Option<Secret>,
 }
 
 /// Credentials that no request could carry. The offending text is not repeated here: it may be a secret.
@@ -37,7 +39,7 @@ impl Credentials {
         }
         Ok(Self {
             access_key_id: access_key_id.into(),
-            secret_access_key: secret_access_key.into(),
+            secret_access_key: Secret::new(secret_access_key),
             session_token: None,
         })
     }
@@ -47,7 +49,7 @@ impl Credentials {
         if session_token.is_empty() || !session_token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidCredentials::SessionToken);
         }
-        Ok(Self { session_token: Some(session_token.into()), ..self })
+        Ok(Self { session_token: Some(Secret::new(session_token)), ..self })
     }
 
     /// The public half: it stands in every signed URL.
@@ -57,12 +59,12 @@ impl Credentials {
 
     /// The secret half. For those who must verify signatures or hand the key to a child process.
     pub fn secret_access_key(&self) -> &str {
-        &self.secret_access_key
+        self.secret_access_key.reveal()
     }
 
     /// The token of temporary credentials.
     pub fn session_token(&self) -> Option<&str> {
-        self.session_token.as_deref()
+        self.session_token.as_ref().map(Secret::reveal)
     }
 }
 

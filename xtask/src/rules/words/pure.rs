@@ -5,7 +5,7 @@ use tokens::{Kind, Token};
 
 const ROOMS: [&str; 5] = ["events", "edge", "lambdas", "worker", "local"];
 /// A module of one of these names, and everything below it, is pure.
-const MODULES: [&str; 7] = ["fold", "decide", "ladder", "argv", "route", "policy", "batch"];
+const MODULES: [&str; 8] = ["fold", "decide", "ladder", "argv", "route", "policy", "batch", "put_records"];
 
 /// Modules of ours that touch the outside world.
 const ADAPTERS: [&str; 13] = [

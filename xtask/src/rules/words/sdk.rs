@@ -4,10 +4,11 @@ use super::{Source, Violation, place, tokens};
 use tokens::{Kind, Token};
 
 /// Files that may name an SDK. `x.rs` allows `x/` as well.
-const ADAPTERS: [&str; 6] = [
+const ADAPTERS: [&str; 7] = [
     "events/src/dynamo.rs",
     "events/src/emulators.rs",
     "events/src/kinesis.rs",
+    "events/src/s3.rs",
     "lambdas/src/adapters.rs",
     "worker/src/event_log.rs",
     "worker/src/storage.rs",

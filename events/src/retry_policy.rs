@@ -1,11 +1,11 @@
-//! How long a client of AWS waits, and how often it tries.
+//! Retry and timeout policy of the AWS clients.
 
 use std::time::Duration;
 
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-/// Four attempts with growing, spread pauses between them, the first of 100 ms at most.
+/// Four attempts with exponential, jittered backoff; the first pause is at most 100 ms, the longest 2 seconds.
 pub(crate) fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(4)
@@ -13,7 +13,8 @@ pub(crate) fn retries() -> RetryConfig {
         .with_max_backoff(Duration::from_secs(2))
 }
 
-/// 3 seconds an attempt, 12 seconds for all of them. The SDK alone would wait for an answer without end.
+/// 3 seconds per attempt, 12 seconds for all attempts of an operation. The SDK's default has no limit on the time to a
+/// response.
 pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
