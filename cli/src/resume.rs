@@ -30,7 +30,9 @@ const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 /// Where unfinished uploads are remembered: `STREAMIO_STATE_DIR`, otherwise `streamio/uploads` in the user's state
 /// directory (`XDG_STATE_HOME`, by default `~/.local/state`).
 pub(crate) fn directory() -> Result<PathBuf, Failure> {
-    if let Some(path) = std::env::var_os(DIRECTORY_VARIABLE).filter(|path| !path.is_empty()) {
+    if let Some(path) =
+        std::env::var_os(DIRECTORY_VARIABLE).filter(|path| !path.to_string_lossy().trim().is_empty())
+    {
         return Ok(PathBuf::from(path));
     }
     let strategy = etcetera::choose_base_strategy().map_err(|_| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_events::media::VideoError;
+use streamio_events::retryable::Retryable;
 
 use crate::storage::StorageError;
 
@@ -143,6 +144,31 @@ impl From<StorageError> for Failure {
     }
 }
 
+impl Retryable for Failure {
+    /// Whether another attempt at the same bytes may succeed.
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::EmptyFile
+            | Self::NotMedia
+            | Self::ImageNotSupported
+            | Self::UnsupportedContainer
+            | Self::NoStreams
+            | Self::Corrupt { .. }
+            | Self::UnsupportedCodec { .. }
+            | Self::TooLong { .. }
+            | Self::TooLarge { .. }
+            | Self::FrameTooLarge { .. }
+            | Self::SourceMissing => false,
+            Self::SourceChanged
+            | Self::StorageUnavailable(_)
+            | Self::EncoderFailed { .. }
+            | Self::Stalled(_)
+            | Self::Timeout(_)
+            | Self::Machine(_) => true,
+        }
+    }
+}
+
 impl Failure {
     /// The documented word, to be compared by programs.
     pub fn code(&self) -> &'static str {
@@ -164,29 +190,6 @@ impl Failure {
             Self::Stalled(_) => "stalled",
             Self::Timeout(_) => "timeout",
             Self::Machine(_) => "worker_unable",
-        }
-    }
-
-    /// Whether another attempt at the same bytes may succeed.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::EmptyFile
-            | Self::NotMedia
-            | Self::ImageNotSupported
-            | Self::UnsupportedContainer
-            | Self::NoStreams
-            | Self::Corrupt { .. }
-            | Self::UnsupportedCodec { .. }
-            | Self::TooLong { .. }
-            | Self::TooLarge { .. }
-            | Self::FrameTooLarge { .. }
-            | Self::SourceMissing => false,
-            Self::SourceChanged
-            | Self::StorageUnavailable(_)
-            | Self::EncoderFailed { .. }
-            | Self::Stalled(_)
-            | Self::Timeout(_)
-            | Self::Machine(_) => true,
         }
     }
 

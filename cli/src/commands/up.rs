@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use streamio_events::settings::present;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::platform::{self, Addresses, Config, EdgeFront, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
@@ -186,7 +187,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
 
 /// Without FFmpeg every video would end in an error: better to say so before the first one is uploaded.
 async fn check_runs(variable: &str, program: &str) -> Result<(), Failure> {
-    let program = std::env::var(variable).unwrap_or_else(|_| program.to_owned());
+    let program = std::env::var(variable).ok().and_then(present).unwrap_or_else(|| program.to_owned());
     let mut command = tokio::process::Command::new(&program);
     command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let why = match command.status().await {

@@ -1,10 +1,10 @@
 //! Calls as they come over the wire.
 
+use streamio_events::error_chain::chain;
 use streamio_events::home::{HomeAnswer, HomeCall, HomeError, HomeReply, MAX_ANSWER_BYTES};
 use streamio_events::timestamp::Timestamp;
 
 use super::{Cause, HomeRegion, HomeRegionError, Recorded};
-use crate::delivery::quarantine::chain;
 
 impl HomeRegion {
     /// Answers the call in `body`: the HTTP status and the JSON of a [`HomeReply`].

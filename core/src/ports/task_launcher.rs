@@ -1,11 +1,11 @@
 //! The port through which workers are launched.
 
 use async_trait::async_trait;
+use streamio_events::error_chain::chain;
 use streamio_events::id::VideoId;
 use streamio_events::job::Job;
 use streamio_events::retryable::Retryable;
 
-use crate::delivery::quarantine::chain;
 use crate::ports::AdapterError;
 
 /// Why no worker was launched.

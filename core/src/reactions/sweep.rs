@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use streamio_events::error_chain::chain;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
 
-use crate::delivery::quarantine::{self, chain};
+use crate::delivery::quarantine;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::views::status::{self, ViewError};

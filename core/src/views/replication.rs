@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use streamio_events::error_chain::chain;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::id::ProjectId;
 use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
@@ -17,7 +18,6 @@ use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 
-use crate::delivery::quarantine::chain;
 use crate::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use crate::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use crate::ports::tenant_store::{TenantStore, TenantStoreError};

@@ -12,8 +12,9 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use streamio_events::s3::{self, DeleteError};
 
 use super::{
     Condition, Content, Location, Multipart, MultipartStore, ObjectInfo, ObjectStore, Part, Presentation,
@@ -33,15 +34,12 @@ fn patient() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder().timeout_config(timeouts)
 }
 
-/// The most keys in one `DeleteObjects` (Amazon S3 API Reference).
-const KEYS_PER_DELETE: usize = 1000;
-
 impl S3Storage {
     /// A client for the endpoint of `settings`, with its credentials, or else those that the SDK finds.
     pub async fn connect(settings: &S3Settings) -> Self {
         let credentials = if let Some(key) = &settings.credentials {
-            let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
-            let secret = key.secret_access_key.expose();
+            let token = key.session_token.as_ref().map(|token| token.reveal().to_owned());
+            let secret = key.secret_access_key.reveal();
             let key = Credentials::new(&key.access_key_id, secret, token, None, "environment");
             SharedCredentialsProvider::new(key)
         } else {
@@ -174,24 +172,12 @@ impl ObjectStore for S3Storage {
     }
 
     async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError> {
-        for keys in keys.chunks(KEYS_PER_DELETE) {
-            let objects = keys
-                .iter()
-                .map(|key| ObjectIdentifier::builder().key(key).build().expect("a key is given"))
-                .collect::<Vec<_>>();
-            let delete =
-                Delete::builder().set_objects(Some(objects)).quiet(true).build().expect("objects are given");
-            let answer = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
-            let answer = answer.map_err(failed("DeleteObjects"))?;
-            // The request succeeds although some of its keys do not.
-            if let Some(error) = answer.errors().first() {
-                return Err(StorageError::Unavailable {
-                    operation: "DeleteObjects",
-                    source: error.code().unwrap_or("an error without a code").into(),
-                });
+        s3::delete_objects(&self.client, bucket, keys).await.map_err(|error| match error {
+            DeleteError::Request(error) => failed("DeleteObjects")(*error),
+            error @ DeleteError::Keys { .. } => {
+                StorageError::Unavailable { operation: "DeleteObjects", source: error.into() }
             }
-        }
-        Ok(())
+        })
     }
 
     async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError> {

@@ -244,7 +244,7 @@ async fn an_incomplete_environment_is_an_exit_status_of_its_own() {
     let stderr = String::from_utf8_lossy(&worker.stderr);
     assert_eq!(worker.status.code(), Some(78), "{stderr}");
     assert!(
-        stderr.contains("STREAMIO_JOB is not set") && stderr.contains("STREAMIO_SCRATCH is not set"),
+        stderr.contains("STREAMIO_JOB is missing") && stderr.contains("STREAMIO_SCRATCH is missing"),
         "{stderr}"
     );
     assert!(!stderr.contains("hidden-secret"), "{stderr}");

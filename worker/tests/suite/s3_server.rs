@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
-use streamio_worker::settings::{AccessKey, S3Settings, Secret};
+use streamio_events::secret::Secret;
+use streamio_worker::settings::{AccessKey, S3Settings};
 use streamio_worker::storage::s3::S3Storage;
 use tokio::net::TcpListener;
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use streamio_events::commit::Commit;
+use streamio_events::error_chain::chain;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
@@ -53,7 +54,7 @@ impl Handler for Commits<'_> {
             && error.is_retryable()
             && let Err(error) = self.ports.pending.note(project_id, commit.last()).await
         {
-            tracing::error!(project.id = %project_id, error = quarantine::chain(&error), "a project's keys may never come to the edge");
+            tracing::error!(project.id = %project_id, error = chain(&error), "a project's keys may never come to the edge");
         }
         quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
     }
