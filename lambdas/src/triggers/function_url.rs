@@ -128,7 +128,7 @@ mod tests {
         encoded["body"] = json!("***");
         assert_eq!(
             read(encoded).unwrap_err().to_string(),
-            "the event is no request to a function URL: its body is not base64"
+            "the event is not of the expected kind (request to a function URL): its body is not base64"
         );
     }
 
@@ -159,7 +159,7 @@ mod tests {
         event["version"] = json!("1.0");
         assert_eq!(
             read(event).unwrap_err().to_string(),
-            "the event is no request to a function URL: its version is not 2.0"
+            "the event is not of the expected kind (request to a function URL): its version is not 2.0"
         );
         assert!(read(json!({ "Records": [] })).is_err());
     }

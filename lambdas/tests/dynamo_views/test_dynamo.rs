@@ -8,14 +8,14 @@ use tokio::sync::OnceCell;
 
 pub(crate) const TABLE: &str = "views";
 
-/// A DynamoDB with the views' table, beside a log in memory.
-pub(crate) struct DynamoBed {
+/// A local DynamoDB with the views' table, and a log in memory.
+pub(crate) struct TestDynamo {
     dynamo: LocalDynamo,
     created: OnceCell<()>,
     pub(crate) log: MemoryLog,
 }
 
-impl DynamoBed {
+impl TestDynamo {
     pub(crate) fn new() -> Self {
         Self {
             dynamo: LocalDynamo::start().expect("dynoxide"),
@@ -28,7 +28,7 @@ impl DynamoBed {
         self.dynamo.client()
     }
 
-    /// The views, through a client of their own.
+    /// The views, with their own client.
     pub(crate) async fn views(&self) -> DynamoViews {
         let client = self.dynamo.client();
         self.created
@@ -38,7 +38,7 @@ impl DynamoBed {
     }
 }
 
-impl TestBed for DynamoBed {
+impl TestBed for TestDynamo {
     type Store = DynamoViews;
 
     async fn open(&self) -> DynamoViews {

@@ -47,7 +47,7 @@ pub(crate) async fn append(
     log.append(stream, Expected::Any, commit).await.unwrap().commit
 }
 
-/// An event of a known type whose data is not what its type has.
+/// Appends an event of a known type with invalid data.
 pub(crate) async fn poison(log: &MemoryLog, stream: &StreamId, at: Timestamp) -> Commit {
     let data = serde_json::json!({ "generation": "one" });
     let event = RecordedEvent::new(
@@ -88,7 +88,7 @@ pub(crate) fn playback(s3_key: &SourceKey, number: u64, at: Timestamp) -> EventB
     .into()
 }
 
-/// The whole life of a video, event by event, with so much progress that they are `events` (at least 6) altogether.
+/// The events of a video from its grant to its end: `events` in all (at least 6), the rest of them progress.
 pub(crate) fn life(project_id: &ProjectId, s3_key: &SourceKey, events: usize, seed: u64) -> Vec<EventBody> {
     let video_id = VideoId::of(s3_key);
     let policy = policy();
@@ -103,7 +103,7 @@ pub(crate) fn life(project_id: &ProjectId, s3_key: &SourceKey, events: usize, se
         processed_bucket: policy.processed_bucket,
         limits: policy.limits,
     };
-    #[expect(clippy::cast_precision_loss, reason = "any number will do")]
+    #[expect(clippy::cast_precision_loss, reason = "the value does not matter")]
     let source = MediaSource {
         duration_seconds: 1.0 + seed as f64 / 7.0,
         width: Some(1920),
@@ -150,7 +150,7 @@ pub(crate) fn life(project_id: &ProjectId, s3_key: &SourceKey, events: usize, se
     life
 }
 
-/// Numbers that look random and are the same each time.
+/// Reproducible pseudo-random numbers.
 pub(crate) struct Numbers(u64);
 
 impl Numbers {
