@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    fn variables(values: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+    fn variables(values: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
         let values: HashMap<String, String> =
             values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         move |name| values.get(name).cloned()

@@ -142,7 +142,7 @@ mod tests {
         fn requests_hold_all_records_in_order_within_the_limits(large in prop::collection::vec(0..=MAX_FACT_BYTES + 256, 0..90), small in 0usize..1200) {
             let sizes: Vec<usize> = large.into_iter().chain(std::iter::repeat_n(8, small)).collect();
             let requests = requests(&sizes, |size| *size);
-            prop_assert_eq!(requests.concat(), sizes);
+            prop_assert_eq!(requests.concat(), sizes.clone());
             for (at, request) in requests.iter().enumerate() {
                 let bytes: usize = request.iter().sum();
                 prop_assert!((1..=MAX_RECORDS).contains(&request.len()) && bytes <= MAX_RECORDS_BYTES);
