@@ -40,13 +40,11 @@ pub(super) fn outcomes(response: &Response<Bytes>, sent: usize) -> Vec<Result<()
         let fault = Fault::Request { status: response.status().as_u16(), code: code_of(response.body()) };
         return vec![Err(fault); sent];
     }
-    match serde_json::from_slice::<put_records::Response>(response.body()) {
-        Ok(body) => body.outcomes(sent).into_iter().map(|outcome| outcome.map_err(Fault::from)).collect(),
-        Err(_) => {
-            let fault = RecordFault::Malformed("it is not the JSON of PutRecords".to_owned());
-            vec![Err(fault.into()); sent]
-        }
-    }
+    let Ok(body) = serde_json::from_slice::<put_records::Response>(response.body()) else {
+        let fault = RecordFault::Malformed("it is not the JSON of PutRecords".to_owned());
+        return vec![Err(fault.into()); sent];
+    };
+    body.outcomes(sent).into_iter().map(|outcome| outcome.map_err(Fault::from)).collect()
 }
 
 /// The code in an error of AWS's JSON protocol, `{"__type": "namespace#Code"}`.

@@ -9,7 +9,9 @@ fn read_from<S: Section>(variables: &[(&str, &str)]) -> Result<S, InvalidSetting
 }
 
 fn lines(invalid: &InvalidSettings) -> String {
-    invalid.problems.iter().map(|(name, reason)| format!("{name} {reason}\n")).collect()
+    let lines: Vec<String> =
+        invalid.problems.iter().map(|(name, reason)| format!("{name} {reason}")).collect();
+    lines.join("\n")
 }
 
 #[test]
