@@ -91,7 +91,7 @@ fn fmt(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
 }
 
 fn rules(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
-    rules::hold(&workspace.root)?;
+    rules::enforce(&workspace.root)?;
     Ok(Outcome::Passed)
 }
 
