@@ -93,7 +93,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Violation> {
     violations
 }
 
-fn sdk_allowed(policy: &Room, dependency: &Dependency) -> bool {
+fn sdk_allowed(policy: &Policy, dependency: &Dependency) -> bool {
     if dependency.dev { policy.sdk_in_tests } else { policy.sdk }
 }
 
