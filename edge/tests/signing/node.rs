@@ -107,18 +107,18 @@ fn rsa_urls_and_cookies_equal_those_of_awss_signer_byte_for_byte() {
     for ((params, hash), results) in cases.iter().zip(results.chunks(2)) {
         let signed = block_on(cloudfront::sign(&keys, *hash, params.policy())).unwrap();
         let separator = if params.url.contains('?') { '&' } else { '?' };
-        let ours = format!("{}{separator}{}", params.url, in_node_order(&signed.query()));
-        assert_eq!(results[0].as_str(), Some(ours.as_str()), "{params:?} {hash:?}");
+        let url = format!("{}{separator}{}", params.url, in_node_order(&signed.query()));
+        assert_eq!(results[0].as_str(), Some(url.as_str()), "{params:?} {hash:?}");
         if !params.is_pattern {
-            let ours = signed.url_for(&params.url).unwrap();
-            assert_eq!(ours.as_str(), format!("{}{separator}{}", params.url, signed.query()));
+            let url = signed.url_for(&params.url).unwrap();
+            assert_eq!(url.as_str(), format!("{}{separator}{}", params.url, signed.query()));
         }
-        let ours: Value = signed
+        let cookies: Value = signed
             .cookies()
             .into_iter()
             .map(|cookie| (cookie.name.to_owned(), Value::from(cookie.value)))
             .collect();
-        assert_eq!(results[1], ours, "{params:?} {hash:?}");
+        assert_eq!(results[1], cookies, "{params:?} {hash:?}");
     }
 }
 
@@ -146,10 +146,13 @@ fn ecdsa_policies_equal_those_of_awss_signer_and_each_side_verifies_the_other() 
         for cookie in signed.cookies().iter().filter(|cookie| cookie.name != "CloudFront-Signature") {
             assert_eq!(results[0][cookie.name], cookie.value.as_str(), "{params:?} {hash:?}");
         }
-        let theirs = results[0]["CloudFront-Signature"].as_str().unwrap();
-        let theirs = theirs.replace('-', "+").replace('_', "=").replace('~', "/");
-        let theirs = BASE64_STANDARD.decode(theirs).unwrap();
-        assert!(public.verify(*hash, params.policy().to_json().as_bytes(), &theirs), "{params:?} {hash:?}");
+        let signature = results[0]["CloudFront-Signature"].as_str().unwrap();
+        let signature = signature.replace('-', "+").replace('_', "=").replace('~', "/");
+        let signature = BASE64_STANDARD.decode(signature).unwrap();
+        assert!(
+            public.verify(*hash, params.policy().to_json().as_bytes(), &signature),
+            "{params:?} {hash:?}"
+        );
         assert_eq!(results[1..], [json!(true), json!(false)], "{params:?} {hash:?}");
     }
 }

@@ -19,7 +19,7 @@ pub struct Resource {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// CloudFront compares absolute URLs.
-    #[error("a URL to sign begins with http:// or https://, a host, and a path")]
+    #[error("a URL to sign must have http:// or https://, a host, and a path")]
     NotAbsolute,
     /// Quotes, backslashes and control characters could break the policy's JSON; other such characters are invalid in a
     /// URL. They are refused rather than escaped, because the escaped text would not match the URL of the request.
@@ -37,10 +37,10 @@ pub enum InvalidUrl {
         position: usize,
     },
     /// Clients do not send the fragment, so the request would not match.
-    #[error("a URL to sign has no fragment: encode '#' as %23 where it belongs to the path")]
+    #[error("a URL to sign must not have a fragment: encode '#' as %23 if it is part of the path")]
     Fragment,
     /// Clients do not send the user and password in the URL.
-    #[error("a URL to sign has no user and password before its host")]
+    #[error("a URL to sign must not have a user or password")]
     UserInfo,
     /// CloudFront would read the parameter as part of the signature.
     #[error("query parameter {name} belongs to the signature: leave it out of the URL")]
@@ -49,7 +49,7 @@ pub enum InvalidUrl {
         name: &'static str,
     },
     /// In a policy `*` matches any text, so the URL would cover other files.
-    #[error("the URL of one file holds '*', which a policy reads as a wildcard: encode it as %2A")]
+    #[error("the URL of one file contains '*', which is a wildcard in a policy: encode it as %2A")]
     WildcardInExactUrl,
     /// Such a pattern would cover other distributions.
     #[error("a URL must not have a wildcard in its scheme or host")]
