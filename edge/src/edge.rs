@@ -16,7 +16,7 @@ use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::timestamp::Timestamp;
 
 use crate::api::{self, Answering, Exchange};
-use crate::authenticate::{API_KEY_HEADER, authenticate, authorize};
+use crate::authenticate::{authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
 use crate::directory::{Known, Tolerance};
@@ -25,7 +25,7 @@ use crate::port::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
-use crate::request::{IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
+use crate::request::{API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
 use crate::route::{self, Action, Call, Found};
 use crate::sign::s3::BucketSigner;
 
@@ -144,7 +144,7 @@ impl Edge {
             Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
-                problem.into_response(&request_id, presented_key(&parts.headers))
+                problem.into_response(request_id.as_str(), presented_key(&parts.headers))
             }
         };
         if parts.method == Method::HEAD {
@@ -275,7 +275,7 @@ fn refusal(random: [u8; 32], request: &Request<Bytes>, problem: Problem) -> Resp
         key_id: None,
         cause: problem.cause(),
     };
-    with_served(problem.into_response(&request_id, presented_key(request.headers())), served)
+    with_served(problem.into_response(request_id.as_str(), presented_key(request.headers())), served)
 }
 
 /// The answer with what every answer has, whatever the configuration.

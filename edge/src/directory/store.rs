@@ -10,23 +10,23 @@ use streamio_events::tenant::Tenant;
 use super::source::TenantSource;
 use crate::port::{Cause, ThreadSafe};
 
-/// A key-value store as its host offers it.
+/// The host's key-value store.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 pub trait KeyValueStore: ThreadSafe {
-    /// The value under `name`; `None` where there is none. It may be as old as the store's delay, a miss too. The adapter
-    /// asks for no longer caching than the store's default (Cloudflare's `cacheTtl`, 60 seconds): that is a part of the
+    /// The value of `name`; `None` if there is none. Values and misses may be as old as the store's delay. An adapter must
+    /// not request longer caching than the store's default (Cloudflare's `cacheTtl`, 60 seconds), which is part of the
     /// time until a revoked key is refused.
     async fn get(&self, name: &str) -> Result<Option<Bytes>, Cause>;
 }
 
-/// Reads tenants as [`Tenant::to_stored`] writes them. A value that is none is an error, never an unknown key.
+/// Reads tenants in the format of [`Tenant::to_stored`]. An unreadable value is an error, never an unknown key.
 pub struct StoredTenants {
     store: Arc<dyn KeyValueStore>,
 }
 
 impl StoredTenants {
-    /// The tenants in `store`.
+    /// A source that reads from `store`.
     pub fn new(store: Arc<dyn KeyValueStore>) -> Self {
         Self { store }
     }

@@ -147,7 +147,7 @@ impl Created {
         let bytes = size.and_then(|size| u64::try_from(size).ok());
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         let notification = match (bytes, etag) {
-            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Whole(ObjectNotice {
+            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Complete(ObjectNotice {
                 key: key.clone(),
                 bytes,
                 etag,
@@ -185,7 +185,7 @@ mod tests {
             bucket: "streamio-raw".to_owned(),
             key: key.clone(),
             sequencer: sequencer.to_owned(),
-            notification: Notice::Whole(ObjectNotice {
+            notification: Notice::Complete(ObjectNotice {
                 key,
                 bytes,
                 etag: etag.to_owned(),

@@ -27,7 +27,7 @@ use streamio_lambdas::functions::uploads::Uploads;
 use streamio_lambdas::runtime::Function as _;
 use streamio_lambdas::runtime::metrics::Counts;
 
-use streamio_core::testing::{AwayLog, World, ids, notice};
+use streamio_core::testing::{TestRegion, UnavailableLog, ids, notification as object_notification};
 
 /// A time after the start of the test region.
 fn clock() -> Timestamp {
@@ -46,38 +46,38 @@ fn eventbridge() -> Value {
     payload(include_str!("../payloads/s3_eventbridge.json"))
 }
 
-async fn region() -> World {
-    let mut region = World::with_project().await;
+async fn test_region() -> TestRegion {
+    let mut region = TestRegion::with_project().await;
     "streamio-raw".clone_into(&mut region.policy.raw_bucket);
     region
 }
 
-fn uploads(region: &World) -> Uploads {
+fn uploads(region: &TestRegion) -> Uploads {
     Uploads {
         log: Arc::new(region.log.clone()),
         objects: Arc::clone(&region.objects) as _,
-        dead_letters: Arc::clone(&region.letters) as _,
+        dead_letters: Arc::clone(&region.dead_letters) as _,
         policy: region.policy.clone(),
         clock,
     }
 }
 
-fn react(region: &World) -> React {
+fn react(region: &TestRegion) -> React {
     React {
         log: Arc::new(region.log.clone()),
         launcher: Arc::clone(&region.launcher) as _,
         objects: Arc::clone(&region.objects) as _,
-        dead_letters: Arc::clone(&region.letters) as _,
+        dead_letters: Arc::clone(&region.dead_letters) as _,
         policy: region.policy.clone(),
         retry_policy: Patience::of_tries(Duration::from_mins(10)),
         clock,
     }
 }
 
-fn tasks(region: &World) -> Tasks {
+fn tasks(region: &TestRegion) -> Tasks {
     Tasks {
         log: Arc::new(region.log.clone()),
-        dead_letters: Arc::clone(&region.letters) as _,
+        dead_letters: Arc::clone(&region.dead_letters) as _,
         cluster: "streamio".to_owned(),
         container: "worker".to_owned(),
         clock,
@@ -92,7 +92,7 @@ fn handled(handled: usize) -> Counts {
 
 #[tokio::test]
 async fn an_upload_is_recorded_once_from_either_form_of_notification_however_often_it_is_delivered() {
-    let region = region().await;
+    let region = test_region().await;
     let function = uploads(&region);
     for event in [notification(), notification(), eventbridge()] {
         let done = function.handle(event.clone()).await.unwrap();
@@ -107,7 +107,7 @@ async fn an_upload_is_recorded_once_from_either_form_of_notification_however_oft
 
 #[tokio::test]
 async fn events_of_other_objects_are_ignored() {
-    let region = region().await;
+    let region = test_region().await;
     let before = region.log.scan_to_end().await.unwrap();
     let mut foreign = eventbridge();
     foreign["detail"]["bucket"]["name"] = json!("another-bucket");
@@ -118,23 +118,23 @@ async fn events_of_other_objects_are_ignored() {
         assert_eq!(uploads(&region).handle(event).await.unwrap().counts, handled(0));
     }
     assert_eq!(region.log.scan_to_end().await.unwrap(), before);
-    assert!(region.letters.kept().is_empty());
+    assert!(region.dead_letters.kept().is_empty());
 }
 
 #[tokio::test]
 async fn an_upload_is_retried_while_the_log_is_unavailable_and_an_unreadable_one_becomes_a_dead_letter() {
-    let region = region().await;
+    let region = test_region().await;
     let mut recent = eventbridge();
     recent["time"] = json!("2027-01-15T08:00:00Z");
-    let away = Uploads { log: Arc::new(AwayLog), ..uploads(&region) };
-    let error = away.handle(recent).await.unwrap_err();
+    let unavailable = Uploads { log: Arc::new(UnavailableLog), ..uploads(&region) };
+    let error = unavailable.handle(recent).await.unwrap_err();
     assert_eq!(error.to_string(), "1 of 1 uploads could not be recorded");
-    assert!(region.letters.kept().is_empty());
+    assert!(region.dead_letters.kept().is_empty());
     let mut poison = notification();
     poison["Records"][0]["s3"]["object"]["key"] = json!("projects/acme/%FF.mp4");
     let done = uploads(&region).handle(poison).await.unwrap();
     assert_eq!((done.counts.handled, done.counts.dead_lettered), (2, 1));
-    let [letter] = &region.letters.kept()[..] else { panic!("one dead letter") };
+    let [letter] = &region.dead_letters.kept()[..] else { panic!("one dead letter") };
     assert!(letter.payload.contains("%FF") && letter.function == "uploads");
     assert_eq!(region.video(CAFE).await.generation, 1, "the other records are handled");
 }
@@ -165,8 +165,8 @@ fn stream_of(commits: &[Commit]) -> Value {
 
 #[tokio::test]
 async fn a_commit_has_one_reaction_however_often_it_is_delivered() {
-    let region = region().await;
-    region.receive(notice("clip.mp4", "01")).await;
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
     let event = stream_of(&region.log.scan_to_end().await.unwrap());
     for _ in 0..3 {
         let done = react(&region).handle(event.clone()).await.unwrap();
@@ -180,23 +180,23 @@ async fn a_commit_has_one_reaction_however_often_it_is_delivered() {
 
 #[tokio::test]
 async fn a_lack_of_capacity_does_not_block_the_shard_and_an_unavailable_log_does() {
-    let region = region().await;
-    region.receive(notice("clip.mp4", "01")).await;
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
     let event = stream_of(&region.log.scan_to_end().await.unwrap());
     region.launcher.fail_next();
     let done = react(&region).handle(event.clone()).await.unwrap();
     assert_eq!(done.response, json!({ "batchItemFailures": [] }));
     assert!(matches!(region.video("clip.mp4").await.phase, Phase::Dispatched { .. }));
-    let away = React { log: Arc::new(AwayLog), ..react(&region) };
-    let done = away.handle(event).await.unwrap();
+    let unavailable = React { log: Arc::new(UnavailableLog), ..react(&region) };
+    let done = unavailable.handle(event).await.unwrap();
     assert_eq!(done.response, json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] }));
 }
 
 #[tokio::test]
 async fn an_unreadable_stream_is_quarantined_and_the_others_are_handled() {
-    let region = region().await;
+    let region = test_region().await;
     for name in ["poisoned.mp4", "good.mp4"] {
-        region.receive(notice(name, "01")).await;
+        region.receive(object_notification(name, "01")).await;
     }
     let event = stream_of(&region.log.scan_to_end().await.unwrap());
     region.poison("poisoned.mp4").await;
@@ -205,7 +205,7 @@ async fn an_unreadable_stream_is_quarantined_and_the_others_are_handled() {
     assert_eq!(done.counts, Counts { handled: 2, failed: 0, dead_lettered: 1 });
     assert_eq!(region.launcher.launched().len(), 1);
     assert_eq!(region.events("poisoned.mp4").await.last().unwrap().kind, "stream.quarantined");
-    assert_eq!(region.letters.kept()[0].function, "react");
+    assert_eq!(region.dead_letters.kept()[0].function, "react");
 }
 
 /// The ECS task state change for the end of `task`, which runs `job`.
@@ -218,8 +218,8 @@ fn stopped(job: &Job, task: &str) -> Value {
 }
 
 /// The job and the task of a clip whose first attempt has started.
-async fn started(region: &World) -> (Job, String) {
-    region.receive(notice("clip.mp4", "01")).await;
+async fn started(region: &TestRegion) -> (Job, String) {
+    region.receive(object_notification("clip.mp4", "01")).await;
     let job = region.react("clip.mp4").await.unwrap().job.unwrap();
     let task = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb4".to_owned();
     let (project_id, video_id) = ids("clip.mp4");
@@ -235,7 +235,7 @@ async fn started(region: &World) -> (Job, String) {
 
 #[tokio::test]
 async fn a_killed_worker_has_failed_once_for_events_in_any_number_and_order() {
-    let region = region().await;
+    let region = test_region().await;
     let (job, task) = started(&region).await;
     let event = stopped(&job, &task);
     let mut earlier = event.clone();
@@ -254,7 +254,7 @@ async fn a_killed_worker_has_failed_once_for_events_in_any_number_and_order() {
 #[tokio::test]
 async fn a_task_that_ecs_stops_is_interrupted_and_counts_as_no_failure() {
     for code in ["SpotInterruption", "UserInitiated", "TerminationNotice", "ServiceSchedulerInitiated"] {
-        let region = region().await;
+        let region = test_region().await;
         let (job, task) = started(&region).await;
         let mut event = stopped(&job, &task);
         event["detail"]["stopCode"] = json!(code);
@@ -267,8 +267,8 @@ async fn a_task_that_ecs_stops_is_interrupted_and_counts_as_no_failure() {
 
 #[tokio::test]
 async fn a_task_that_could_not_start_ends_its_attempt_and_tenants_see_no_details() {
-    let region = region().await;
-    region.receive(notice("clip.mp4", "01")).await;
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
     let job = region.react("clip.mp4").await.unwrap().job.unwrap();
     let mut event = stopped(&job, "arn:aws:ecs:eu-central-1:111122223333:task/streamio/never-ran");
     event["detail"]["stopCode"] = json!("TaskFailedToStart");
@@ -283,7 +283,7 @@ async fn a_task_that_could_not_start_ends_its_attempt_and_tenants_see_no_details
 
 #[tokio::test]
 async fn the_end_of_a_task_adds_nothing_to_what_its_worker_recorded() {
-    let region = region().await;
+    let region = test_region().await;
     let (job, task) = started(&region).await;
     region.complete(&job).await;
     let before = region.video("clip.mp4").await.version;
@@ -297,7 +297,7 @@ async fn the_end_of_a_task_adds_nothing_to_what_its_worker_recorded() {
 
 #[tokio::test]
 async fn other_tasks_are_ignored_and_an_unreadable_job_becomes_a_dead_letter() {
-    let region = region().await;
+    let region = test_region().await;
     let (job, task) = started(&region).await;
     let mut elsewhere = stopped(&job, &task);
     elsewhere["detail"]["clusterArn"] = json!("arn:aws:ecs:eu-central-1:111122223333:cluster/another");
@@ -307,14 +307,14 @@ async fn other_tasks_are_ignored_and_an_unreadable_job_becomes_a_dead_letter() {
         assert_eq!(tasks(&region).handle(event).await.unwrap().counts, handled(1));
     }
     assert!(matches!(region.video("clip.mp4").await.phase, Phase::Started { .. }));
-    assert!(region.letters.kept().is_empty());
+    assert!(region.dead_letters.kept().is_empty());
     let mut unreadable = stopped(&job, &task);
     unreadable["detail"]["overrides"]["containerOverrides"][0]["environment"][0]["value"] = json!("{}");
     let done = tasks(&region).handle(unreadable).await.unwrap();
     assert_eq!(done.counts.dead_lettered, 1);
-    assert!(region.letters.kept()[0].reason.starts_with("the task's job cannot be read: missing field"));
-    let away = Tasks { log: Arc::new(AwayLog), ..tasks(&region) };
-    assert!(away.handle(stopped(&job, &task)).await.is_err(), "the event is retried");
+    assert!(region.dead_letters.kept()[0].reason.starts_with("the task's job cannot be read: missing field"));
+    let unavailable = Tasks { log: Arc::new(UnavailableLog), ..tasks(&region) };
+    assert!(unavailable.handle(stopped(&job, &task)).await.is_err(), "the event is retried");
 }
 
 /// A store at the edge that accepts everything, and the list of pending projects.
@@ -358,8 +358,8 @@ impl PendingReplications for Edge {
 
 #[tokio::test]
 async fn the_schedule_sweeps_due_videos_and_pending_keys() {
-    let region = region().await;
-    region.receive(notice("clip.mp4", "01")).await;
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
     region.refresh("clip.mp4").await;
     let edge = Arc::new(Edge::default());
     let sweep = Sweep {

@@ -1,19 +1,19 @@
-//! Words that must not be in sources, or not in these sources.
+//! Identifiers that must not occur in certain sources.
 
 mod clocks;
+mod ignored;
 mod pure;
 mod sdk;
-mod unfinished;
 
 use super::Violation;
 use super::sources::Source;
 use super::tokens;
 
-/// All rules about words, over one file.
+/// Checks one file.
 pub(super) fn check(file: &Source) -> Vec<Violation> {
-    // A file that cannot be read is a violation of its own, in `layout`.
+    // A file that cannot be parsed is reported by `layout`.
     let Ok(all) = tokens::read(&file.text) else { return Vec::new() };
-    let mut violations = unfinished::check(file, &all);
+    let mut violations = ignored::check(file, &all);
     if !file.is_test() {
         let product = tokens::without_tests(&all);
         violations.extend(clocks::check(file, &product));
@@ -23,12 +23,12 @@ pub(super) fn check(file: &Source) -> Vec<Violation> {
     violations
 }
 
-/// The place of a token in a file.
+/// Returns the file and line of a token.
 fn place(file: &Source, token: &tokens::Token) -> String {
     format!("{}:{}", file.path, token.line)
 }
 
-/// The violations that `text` has as the file `path`, for tests of the rules.
+/// Returns the violations of `text` as the file `path`, for tests of the rules.
 #[cfg(test)]
 fn violations(path: &str, text: &str) -> Vec<String> {
     check(&Source { path: path.into(), text: text.into() }).iter().map(ToString::to_string).collect()

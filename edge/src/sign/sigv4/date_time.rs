@@ -2,10 +2,10 @@ use time::OffsetDateTime;
 
 use super::SigningError;
 
-/// An instant in the form that Signature Version 4 uses: `yyyymmddThhmmssZ`.
-pub(super) struct Moment([u8; 16]);
+/// A timestamp in the format of Signature Version 4: `yyyymmddThhmmssZ`.
+pub(super) struct DateTime([u8; 16]);
 
-impl Moment {
+impl DateTime {
     pub(super) fn from_unix_seconds(seconds: i64) -> Result<Self, SigningError> {
         let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| SigningError::TimeOutOfRange)?;
         let year = u16::try_from(time.year()).map_err(|_| SigningError::TimeOutOfRange)?;
@@ -24,13 +24,13 @@ impl Moment {
     }
 
     /// `yyyymmddThhmmssZ`.
-    pub(super) fn date_time(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("ASCII")
     }
 
-    /// `yyyymmdd`: the day for which a signing key is derived.
+    /// `yyyymmdd`: the date of the credential scope.
     pub(super) fn date(&self) -> &str {
-        &self.date_time()[..8]
+        &self.as_str()[..8]
     }
 }
 
@@ -44,17 +44,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_is_written_as_the_signature_wants_it() {
-        let moment = Moment::from_unix_seconds(1_369_353_600).unwrap();
-        assert_eq!((moment.date_time(), moment.date()), ("20130524T000000Z", "20130524"));
-        assert_eq!(Moment::from_unix_seconds(0).unwrap().date_time(), "19700101T000000Z");
-        assert_eq!(Moment::from_unix_seconds(253_402_300_799).unwrap().date_time(), "99991231T235959Z");
+    fn a_timestamp_is_formatted_for_signature_version_4() {
+        let date_time = DateTime::from_unix_seconds(1_369_353_600).unwrap();
+        assert_eq!((date_time.as_str(), date_time.date()), ("20130524T000000Z", "20130524"));
+        assert_eq!(DateTime::from_unix_seconds(0).unwrap().as_str(), "19700101T000000Z");
+        assert_eq!(DateTime::from_unix_seconds(253_402_300_799).unwrap().as_str(), "99991231T235959Z");
     }
 
     #[test]
-    fn instants_that_four_digit_years_cannot_hold_are_refused() {
+    fn timestamps_outside_the_years_1970_to_9999_are_refused() {
         for seconds in [-1, 253_402_300_800, i64::MIN, i64::MAX] {
-            assert!(matches!(Moment::from_unix_seconds(seconds), Err(SigningError::TimeOutOfRange)));
+            assert!(matches!(DateTime::from_unix_seconds(seconds), Err(SigningError::TimeOutOfRange)));
         }
     }
 }

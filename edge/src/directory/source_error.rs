@@ -1,4 +1,4 @@
-//! Why nobody could say whose an API key is.
+//! Why an API key could not be confirmed.
 
 use std::error::Error;
 use std::fmt;
@@ -9,14 +9,14 @@ use super::cache::Outdated;
 use super::source::SourceName;
 use crate::port::Cause;
 
-/// A source gave no answer that can be used.
+/// A source returned no usable record.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(super) struct SourceError {
     pub(super) source: SourceName,
     pub(super) reason: Reason,
 }
 
-/// Why not.
+/// Why a source returned no usable record.
 #[derive(Debug)]
 pub(super) enum Reason {
     Failed(Cause),
@@ -26,22 +26,22 @@ pub(super) enum Reason {
     Limited,
 }
 
-impl fmt::Display for Silence {
+impl fmt::Display for SourceError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ", self.source)?;
         match &self.reason {
             Reason::Failed(_) => formatter.write_str("failed"),
-            Reason::Missing => formatter.write_str("has no such key"),
-            Reason::OtherKey => formatter.write_str("answered with the tenant of another key"),
+            Reason::Missing => formatter.write_str("does not have the key"),
+            Reason::OtherKey => formatter.write_str("returned the tenant of another key"),
             Reason::Outdated(outdated) => outdated.fmt(formatter),
             Reason::Limited => {
-                formatter.write_str("is not asked: this isolate has used up its calls (`directory.home`)")
+                formatter.write_str("was not called: this isolate has used up its calls (`directory.home`)")
             }
         }
     }
 }
 
-impl Error for Silence {
+impl Error for SourceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.reason {
             Reason::Failed(cause) => Some(&**cause),
@@ -50,19 +50,17 @@ impl Error for Silence {
     }
 }
 
-/// Neither source could be relied on. The home region's reason is the source of this error; the key-value store's, which
-/// came before, is part of the message with all that is behind it.
+/// Neither source confirmed the key. The home region's error is the source of this one; the key-value store's error, which
+/// occurred first, is in the message with all its sources.
 #[derive(Debug, thiserror::Error)]
 #[error("the API key could not be confirmed; {}", chain(store))]
 pub(super) struct Unconfirmed {
-    pub(super) store: Silence,
+    pub(super) store: SourceError,
     #[source]
-    pub(super) home: Silence,
+    pub(super) home: SourceError,
 }
 
-/// Asking failed a moment ago.
+/// No source was called, because a refresh failed within `directory.retry`.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the API key could not be confirmed a moment ago, and is asked about again at most once a `directory.retry`"
-)]
-pub(super) struct FailedBefore;
+#[error("the API key could not be confirmed a moment ago; the sources are called once per `directory.retry`")]
+pub(super) struct RecentlyFailed;

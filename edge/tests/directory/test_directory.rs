@@ -1,4 +1,4 @@
-//! The world around isolates: the truth about every key and when it changed, what is down, and the clock.
+//! The simulated environment of isolates: the history of every key, the health of the sources, and the clock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,25 +14,25 @@ use streamio_events::event::Scope;
 use streamio_events::timestamp::Timestamp;
 
 use crate::simulation::finish;
-use crate::sources::{Failures, Home, Later, Store};
+use crate::sources::{DeferredTasks, Home, RecordedFailures, Store};
 
-/// After this no read of the key-value store is older than a write, unless a test rolls it back further.
+/// The key-value store's delay: a read returns every write that is older than this, unless a test rolls the store back.
 pub(crate) const STORE_DELAY: Duration = Duration::from_mins(1);
 
-/// How many places there are, each with its own view of the key-value store.
+/// The number of locations, each with its own replica of the key-value store.
 pub(crate) const LOCATIONS: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     Up,
     Down,
-    /// Answers with what is no tenant.
+    /// Returns unreadable records.
     Garbled,
 }
 
-/// A question that a source was asked.
+/// A call to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Question {
+pub(crate) struct SourceCall {
     pub(crate) at: Timestamp,
     pub(crate) isolate: usize,
     pub(crate) source: SourceName,
@@ -44,28 +44,28 @@ pub(crate) struct State {
     /// All records that each key ever had, and when they were written.
     pub(crate) records: HashMap<KeyHash, Vec<(Timestamp, Tenant)>>,
     pub(crate) store: [Health; LOCATIONS],
-    /// The store may answer with records of any age.
+    /// Whether the store may return records of any age.
     pub(crate) rolled_back: [bool; LOCATIONS],
     pub(crate) home_is_up: bool,
     /// The last time at which the home region was down.
     pub(crate) home_was_down: Option<Timestamp>,
-    pub(crate) questions: Vec<Question>,
+    pub(crate) calls: Vec<SourceCall>,
     pub(crate) failures: Vec<(SourceName, String)>,
     /// Background tasks that have not been run.
     pub(crate) tasks: Vec<BackgroundTask>,
-    /// How many background tasks were ever begun.
+    /// How many background tasks were ever started.
     pub(crate) spawned: usize,
-    /// How late the store's reads are, in thousandths of its delay, used in turns.
+    /// The lag of the store's reads, in thousandths of its delay; used in turn.
     pub(crate) lags: Vec<u16>,
     reads: usize,
 }
 
-/// Cloning gives another handle to the same world.
+/// Cloning gives another handle to the same environment.
 #[derive(Clone)]
-pub(crate) struct World(Arc<Mutex<State>>);
+pub(crate) struct TestDirectory(Arc<Mutex<State>>);
 
-impl World {
-    /// A world where all is well and the store is never late.
+impl TestDirectory {
+    /// All sources are up, and the store has no lag.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             now: start(),
@@ -74,7 +74,7 @@ impl World {
             rolled_back: [false; LOCATIONS],
             home_is_up: true,
             home_was_down: None,
-            questions: Vec::new(),
+            calls: Vec::new(),
             failures: Vec::new(),
             tasks: Vec::new(),
             spawned: 0,
@@ -91,7 +91,7 @@ impl World {
         self.state().now
     }
 
-    pub(crate) fn pass(&self, time: Duration) {
+    pub(crate) fn advance(&self, time: Duration) {
         let mut state = self.state();
         state.now = state.now.plus(time);
         if !state.home_is_up {
@@ -113,12 +113,12 @@ impl World {
 
     /// Isolate `number` with these settings; it is in location `number % LOCATIONS`.
     pub(crate) fn isolate(&self, number: usize, config: &DirectoryConfig) -> Arc<ReplicatedDirectory> {
-        let store = Store { world: self.clone(), isolate: number, location: number % LOCATIONS };
+        let store = Store { harness: self.clone(), isolate: number, location: number % LOCATIONS };
         let ports = DirectoryPorts {
             store: Arc::new(StoredTenants::new(Arc::new(store))),
-            home: Arc::new(Home { world: self.clone(), isolate: number }),
-            background: Arc::new(Later(self.clone())),
-            failures: Arc::new(Failures(self.clone())),
+            home: Arc::new(Home { harness: self.clone(), isolate: number }),
+            background: Arc::new(DeferredTasks(self.clone())),
+            failures: Arc::new(RecordedFailures(self.clone())),
         };
         Arc::new(ReplicatedDirectory::new(config, ports).unwrap())
     }
@@ -138,33 +138,37 @@ impl World {
         self.write(key, |_| ());
     }
 
-    /// What the store of `location` answers about `key` now.
+    /// The record of `key` that the store at `location` returns now.
     pub(crate) fn read_store(&self, location: usize, key: &KeyHash) -> Option<Tenant> {
         let mut state = self.state();
         let lag = u64::from(state.lags[state.reads % state.lags.len()]);
         state.reads += 1;
         let delay = u64::try_from(STORE_DELAY.as_millis()).unwrap();
         let longest = if state.rolled_back[location] { delay * 60 } else { delay };
-        let seen = state.now.unix_millis() - i64::try_from(lag * longest / 1000).unwrap();
+        let visible_until = state.now.unix_millis() - i64::try_from(lag * longest / 1000).unwrap();
         let history = state.records.get(key)?;
-        history.iter().rev().find(|(at, _)| at.unix_millis() <= seen).map(|(_, tenant)| tenant.clone())
+        history
+            .iter()
+            .rev()
+            .find(|(at, _)| at.unix_millis() <= visible_until)
+            .map(|(_, tenant)| tenant.clone())
     }
 
-    /// Runs every background task to its end.
+    /// Runs all background tasks to completion.
     pub(crate) fn run_tasks(&self) {
         let tasks = std::mem::take(&mut self.state().tasks);
         tasks.into_iter().for_each(finish);
     }
 
-    /// How many background tasks and how many questions were ever begun.
-    pub(crate) fn begun(&self) -> (usize, usize) {
+    /// How many background tasks and how many calls to sources were ever started.
+    pub(crate) fn started_counts(&self) -> (usize, usize) {
         let state = self.state();
-        (state.spawned, state.questions.len())
+        (state.spawned, state.calls.len())
     }
 
-    /// How often `source` was asked by anyone about anything.
-    pub(crate) fn asked(&self, source: SourceName) -> usize {
-        self.state().questions.iter().filter(|question| question.source == source).count()
+    /// How many calls `source` has received.
+    pub(crate) fn calls_to(&self, source: SourceName) -> usize {
+        self.state().calls.iter().filter(|call| call.source == source).count()
     }
 }
 
@@ -194,11 +198,11 @@ fn created(key: &KeyHash) -> Tenant {
     }
 }
 
-/// The defaults with so many calls to the home region allowed that no simulation meets the limit.
-pub(crate) fn unlimited() -> DirectoryConfig {
+/// The defaults, with limits on calls to the home region that no simulation reaches.
+pub(crate) fn unlimited_calls() -> DirectoryConfig {
     let enough = Allowance { calls: 1_000_000, seconds: 1 };
     DirectoryConfig {
-        home: HomeLimits { per_key: enough, held: enough, strangers: enough },
+        home: HomeLimits { per_key: enough, cached: enough, uncached: enough },
         ..DirectoryConfig::default()
     }
 }

@@ -1,23 +1,24 @@
-//! In `events/` and `edge/` time and chance are parameters.
+//! `events`, `edge` and `core` take time and randomness as parameters.
 //!
-//! Wasm has no `std` clock (it panics), a replay must give the same bytes, and a test must be able to choose the time.
+//! The `std` clock panics on wasm32, a replay must give the same bytes, and tests must be able to set the time. Clippy's
+//! `disallowed-types` would also apply to the tests of these crates, which need clocks.
 
 use super::{Source, Violation, place, tokens};
 use tokens::{Kind, Token};
 
-const ROOMS: [&str; 2] = ["events", "edge"];
+const CRATES: [&str; 3] = ["events", "edge", "core"];
 
-/// Files that adapt a pure room to a machine which has a clock. `x.rs` allows `x/` as well.
+/// Files that may use a clock. `x.rs` includes `x/`.
 const ADAPTERS: [&str; 4] =
     ["events/src/sqlite.rs", "events/src/contract.rs", "events/src/emulators.rs", "edge/src/worker.rs"];
 
 const CLOCKS: [&str; 4] = ["SystemTime", "Instant", "now_utc", "now_local"];
-const CHANCE: [&str; 7] =
+const RANDOMNESS: [&str; 7] =
     ["getrandom", "OsRng", "SysRng", "ThreadRng", "thread_rng", "from_os_rng", "from_entropy"];
 
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let in_sources = file.path.split('/').nth(1) == Some("src");
-    if !ROOMS.contains(&file.room())
+    if !CRATES.contains(&file.crate_folder())
         || !in_sources
         || ADAPTERS.iter().any(|adapter| covers(adapter, &file.path))
     {
@@ -30,7 +31,7 @@ pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
         .filter_map(|token| {
             let what = if named(&CLOCKS, token) {
                 "a clock: take `now` as a parameter"
-            } else if named(&CHANCE, token) {
+            } else if named(&RANDOMNESS, token) {
                 "randomness: take the random bytes as a parameter"
             } else {
                 return None;
@@ -50,7 +51,7 @@ mod tests {
     use super::super::violations;
 
     #[test]
-    fn a_clock_or_chance_in_a_pure_room_is_found() {
+    fn a_clock_or_randomness_in_a_pure_crate_is_found() {
         for code in [
             "use std::time::SystemTime;",
             "fn a() { std::time::Instant::now(); }",
@@ -58,7 +59,7 @@ mod tests {
             "fn a() { getrandom::fill(&mut b); }",
             "use rand::rngs::OsRng;",
         ] {
-            for path in ["events/src/video/fold.rs", "edge/src/api.rs"] {
+            for path in ["events/src/video/fold.rs", "edge/src/api.rs", "core/src/reactions/sweep.rs"] {
                 let found = violations(path, code);
                 assert!(
                     found.iter().any(|one| one.contains("as a parameter")),
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_adapters_and_other_rooms_have_clocks() {
+    fn tests_adapters_and_other_crates_may_use_clocks() {
         let code = "use std::time::Instant;";
         for path in
             ["edge/tests/a.rs", "events/src/sqlite.rs", "events/src/sqlite/writer.rs", "local/src/s3.rs"]

@@ -1,18 +1,18 @@
-//! Modules that decide know nothing of what carries decisions out.
+//! Modules that make decisions import no adapters.
 
 use super::{Source, Violation, place, tokens};
 use tokens::{Kind, Token};
 
-const ROOMS: [&str; 5] = ["events", "edge", "lambdas", "worker", "local"];
-/// A module of one of these names, and everything below it, is pure.
+const PACKAGE_FOLDERS: [&str; 6] = ["events", "edge", "core", "lambdas", "worker", "local"];
+/// Modules with these names, and their submodules, are pure.
 const MODULES: [&str; 8] = ["fold", "decide", "ladder", "argv", "route", "policy", "batch", "put_records"];
 
-/// Modules of ours that touch the outside world.
+/// Our modules with side effects.
 const ADAPTERS: [&str; 13] = [
     "memory", "sqlite", "dynamo", "kinesis", "ecs", "storage", "process", "publish", "s3", "cdn", "runner",
     "platform", "launcher",
 ];
-/// Crates that do.
+/// Crates with side effects.
 const CRATES: [&str; 12] = [
     "tokio",
     "hyper",
@@ -27,12 +27,12 @@ const CRATES: [&str; 12] = [
     "process_wrap",
     "getrandom",
 ];
-/// Parts of `std` that do.
+/// Modules of `std` with side effects.
 const STD: [&str; 4] = ["env", "fs", "process", "thread"];
 
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let mut parts = file.path.trim_end_matches(".rs").split('/').skip(1);
-    if !ROOMS.contains(&file.room()) || !parts.any(|part| MODULES.contains(&part)) {
+    if !PACKAGE_FOLDERS.contains(&file.crate_folder()) || !parts.any(|part| MODULES.contains(&part)) {
         return Vec::new();
     }
     let mut violations: Vec<Violation> = Vec::new();
@@ -48,13 +48,14 @@ pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
         } else {
             continue;
         };
-        let message = format!("a pure module must not import {what}, `{name}`: pass it what it has to know");
+        let message =
+            format!("a pure module must not import {what}, `{name}`: pass the value as a parameter");
         violations.push(Violation::new(place(file, token), message));
     }
     violations
 }
 
-/// A module or crate that is named, and whether as a part of `std`.
+/// A module or crate name, and whether it is part of `std`.
 struct Name<'a> {
     token: &'a Token,
     of_std: bool,
@@ -63,11 +64,11 @@ struct Name<'a> {
 /// Identifiers in a `use` declaration or before `::`.
 fn imported_names(tokens: &[Token]) -> Vec<Name<'_>> {
     let mut names = Vec::new();
-    // The first name of the `use` declaration that we are in.
+    // The first name of the current `use` declaration.
     let mut root: Option<&str> = None;
     let mut in_use = false;
     for (index, token) in tokens.iter().enumerate() {
-        // `use` also occurs in `impl Trait + use<'a>`, which is no declaration.
+        // `use` also occurs in `impl Trait + use<'a>`, which is not a declaration.
         if token.is("use") && !tokens.get(index + 1).is_some_and(|next| next.is("<")) {
             (in_use, root) = (true, None);
         } else if token.is(";") {

@@ -1,9 +1,9 @@
-//! Types of the cloud's SDK stay inside the adapter files.
+//! Types of the AWS SDK stay in adapter files.
 
 use super::{Source, Violation, place, tokens};
 use tokens::{Kind, Token};
 
-/// Files that may name an SDK. `x.rs` allows `x/` as well.
+/// Files that may use the SDK. `x.rs` includes `x/`.
 const ADAPTERS: [&str; 7] = [
     "events/src/dynamo.rs",
     "events/src/emulators.rs",
@@ -14,11 +14,11 @@ const ADAPTERS: [&str; 7] = [
     "worker/src/storage.rs",
 ];
 
-/// The emulated cloud speaks the protocols of the real one, everywhere.
-const EMULATION: &str = "emulator/";
+/// The emulator implements the protocols of AWS.
+const EMULATOR: &str = "emulator/";
 
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
-    let allowed = file.path.starts_with(EMULATION)
+    let allowed = file.path.starts_with(EMULATOR)
         || ADAPTERS.iter().any(|adapter| {
             let folder = adapter.trim_end_matches(".rs");
             file.path == *adapter || file.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
