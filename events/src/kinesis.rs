@@ -1,21 +1,22 @@
-//! The intake as a stream of Kinesis, for producers in the cloud that must not wait for the ledger.
+//! The intake as a Kinesis stream, for producers in the cloud that must not wait for the ledger.
 //!
-//! One record is one [`Fact`] as JSON; its partition key is the name of the fact's stream, so that all of a stream is in one
-//! shard and in the order in which Kinesis accepted it. The record's size needs no check: a fact has at most
-//! [`MAX_FACT_BYTES`](crate::fact::MAX_FACT_BYTES), an eighth of what a record may have.
+//! One record is one [`Fact`] as JSON. Its partition key is the name of the fact's stream, so that all facts of a
+//! stream are in one shard, in the order in which Kinesis accepted them. The record's size needs no check: a fact has
+//! at most [`MAX_FACT_BYTES`](crate::fact::MAX_FACT_BYTES), an eighth of the limit of a record.
 //!
 //! # Order
 //!
-//! `PutRecords` accepts each record for itself: a throttled one may be followed by accepted ones of the same stream. Where
-//! the order means something (the streams of videos and projects), a request therefore has only one fact of each stream, and
-//! the next one follows when that is accepted. A producer that states one fact at a time pays nothing for it.
+//! `PutRecords` accepts each record separately: a throttled record may be followed by accepted records of the same
+//! stream. Where the order matters (the streams of videos and projects), a request therefore holds only one fact of
+//! each stream, and the next one follows when that is accepted. A producer that puts one fact at a time pays nothing
+//! for this.
 //!
 //! # Failure
 //!
-//! Records that were refused are put again, and they alone, after pauses that grow to two seconds and are spread, until all
-//! are accepted or the patience is over. A request that is refused as a whole for a reason that time does not heal
-//! (credentials, a stream that is not there) ends the call at once. A request whose answer was lost is made again: its
-//! records are then in the stream twice, which the contract allows.
+//! Refused records, and only those, are put again after growing, jittered pauses of at most two seconds, until all are
+//! accepted or the time is up. A request that is refused as a whole for a permanent reason (credentials, a missing
+//! stream) ends the call at once. A request whose response was lost is sent again: its records are then in the stream
+//! twice, which the contract allows.
 //!
 //! Source of the limits: <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>.
 
@@ -34,16 +35,16 @@ use crate::fact::Fact;
 use crate::intake::{Intake, IntakeError};
 use crate::patience;
 
-/// The most records of one request.
+/// Maximum number of records of one request.
 pub const MAX_RECORDS: usize = 500;
 
-/// The most bytes of one request's records, partition keys included.
+/// Maximum size of one request's records in bytes, including partition keys.
 pub const MAX_RECORDS_BYTES: usize = 5 * 1024 * 1024;
 
-/// How long [`Intake::put`] goes on by default.
+/// Default time limit of [`Intake::put`].
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The intake as a stream of Kinesis.
+/// The intake as a Kinesis stream.
 #[derive(Clone)]
 pub struct KinesisIntake {
     client: Client,
@@ -52,12 +53,12 @@ pub struct KinesisIntake {
 }
 
 impl KinesisIntake {
-    /// Puts facts into the stream called `stream_name`. Asks nothing of Kinesis yet.
+    /// Returns an intake that puts facts into the stream `stream_name`. Sends no request.
     pub fn new(client: Client, stream_name: impl Into<String>) -> Self {
         Self { client, stream_name: stream_name.into(), patience: PATIENCE }
     }
 
-    /// The same that gives up after `patience`, however many tries that was.
+    /// Sets the time limit of [`Intake::put`], whatever the number of attempts.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -68,7 +69,7 @@ impl KinesisIntake {
 impl Intake for KinesisIntake {
     async fn put(&self, facts: Vec<Fact>) -> Result<(), IntakeError> {
         let mut putting = Putting::new(facts);
-        // What is in flight when the time is over is not known to be accepted.
+        // Records in flight when the time is up are not known to be accepted.
         let ended = tokio::time::timeout(self.patience, putting.run(&self.client, &self.stream_name)).await;
         putting.outcome(ended.is_err().then_some(self.patience))
     }
@@ -84,8 +85,8 @@ impl fmt::Debug for KinesisIntake {
     }
 }
 
-/// `config` with the retries and time-outs that suit the intake: an attempt that is not answered within 3 seconds is given
-/// up, four attempts are made with growing, spread pauses between them, and all of it takes 12 seconds at most.
+/// Returns `config` with the retries and timeouts for the intake: 3 seconds per attempt, four attempts with growing,
+/// jittered pauses, and 12 seconds in total.
 #[must_use]
 pub fn patient(config: Builder) -> Builder {
     config.retry_config(patience::retries()).timeout_config(patience::timeouts())
