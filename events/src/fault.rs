@@ -33,7 +33,7 @@ pub enum Fault {
 /// The source of an injected `Unavailable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a fault was injected")]
-pub struct Injected;
+pub struct InjectedFault;
 
 /// Wraps a log and injects faults into its calls, as planned.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl<L> FaultyLog<L> {
         let mut plan = self.plan();
         let scripted = plan.reads.pop_front();
         match plan.next(scripted, |_| Fault::Before) {
-            (Fault::Before | Fault::After, _) => Err(ReadError::Unavailable(Injected.into())),
+            (Fault::Before | Fault::After, _) => Err(ReadError::Unavailable(InjectedFault.into())),
             _ => Ok(()),
         }
     }
@@ -146,7 +146,7 @@ impl<L: EventLog> EventLog for FaultyLog<L> {
                 _ => Fault::Race,
             })
         };
-        let unavailable = || AppendError::Unavailable(Injected.into());
+        let unavailable = || AppendError::Unavailable(InjectedFault.into());
         let rival = match fault {
             Fault::None => None,
             Fault::Before => return Err(unavailable()),

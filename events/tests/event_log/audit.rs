@@ -1,4 +1,4 @@
-//! Whatever is done to a chain is found.
+//! Every change of a chain is found.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -62,7 +62,7 @@ fn head_of(chain: &[Commit]) -> Head {
     chain.last().map_or(Head::EMPTY, Commit::head)
 }
 
-/// Every value within `value` that has no values within, by its JSON pointer.
+/// Adds the JSON pointers of all leaves of `value` to `found`.
 fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -75,7 +75,7 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Another value, of the same kind where there is one.
+/// A different value, of the same type if possible.
 fn another(value: &Value, by: Index) -> Value {
     match value {
         Value::Null => json!(0),
@@ -94,12 +94,12 @@ fn another(value: &Value, by: Index) -> Value {
 
 proptest! {
     #[test]
-    fn an_untouched_chain_leads_to_its_head(contents in contents(), known in any::<Index>()) {
+    fn an_unchanged_chain_leads_to_its_head(contents in contents(), known in any::<Index>()) {
         let chain = chain_of(&stream(), &contents);
         let head = head_of(&chain);
         prop_assert_eq!(verify(&stream(), &chain, None), Ok(head));
         prop_assert_eq!(verify(&stream(), &chain, Some(head)), Ok(head));
-        // A head that was known earlier: the stream has grown since.
+        // An earlier head: the stream has grown since.
         prop_assert_eq!(verify(&stream(), &chain, Some(known.get(&chain).head())), Ok(head));
         prop_assert_eq!(verify(&stream(), &chain, Some(Head::EMPTY)), Ok(head));
         let mut verifier = Verifier::new(stream(), Some(head));
@@ -119,9 +119,9 @@ proptest! {
         let place = at.get(&places);
         let value = json[changed].pointer_mut(place).unwrap();
         *value = another(value, by);
-        // What no longer reads as a commit is found by whoever reads it.
+        // A change that makes the commit unreadable is found by its reader.
         let read: Result<Vec<Commit>, _> = json.into_iter().map(serde_json::from_value).collect();
-        // What reads as the same commit, such as an instant written in another way, is no change.
+        // Another form of the same commit, such as an instant written in another way, is no change.
         if let Ok(read) = read
             && read != chain
         {
@@ -153,7 +153,7 @@ proptest! {
 
         let mut chain = whole;
         chain.pop();
-        prop_assert_eq!(verify(&stream(), &chain, None), Ok(head_of(&chain)), "a cut tail is sound in itself");
+        prop_assert_eq!(verify(&stream(), &chain, None), Ok(head_of(&chain)), "a truncated chain is valid");
         for remaining in [&chain[..], &[]] {
             let cut = Finding::CutTail {
                 stream: stream(),
@@ -178,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn another_order_is_found(contents in vec(vec(data(), 1..4), 2..7), one in any::<Index>(), other in any::<Index>()) {
+    fn a_changed_order_is_found(contents in vec(vec(data(), 1..4), 2..7), one in any::<Index>(), other in any::<Index>()) {
         let mut chain = chain_of(&stream(), &contents);
         let (one, other) = (one.index(chain.len()), other.index(chain.len()));
         prop_assume!(one != other);
@@ -202,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn a_replaced_beginning_is_found_where_the_rest_follows(contents in vec(vec(data(), 1..4), 2..7), at in any::<Index>()) {
+    fn a_replaced_beginning_is_found_at_the_next_commit(contents in vec(vec(data(), 1..4), 2..7), at in any::<Index>()) {
         let honest = chain_of(&stream(), &contents);
         let at = 1 + at.index(honest.len() - 1);
         let mut changed = contents;
@@ -215,14 +215,14 @@ proptest! {
     }
 
     #[test]
-    fn a_history_that_was_computed_anew_is_found_against_a_known_head(contents in contents(), of in any::<Index>(), known in any::<Index>()) {
+    fn a_recomputed_history_is_found_by_a_known_head(contents in contents(), of in any::<Index>(), known in any::<Index>()) {
         let honest = chain_of(&stream(), &contents);
         let mut changed = contents;
         let commit = of.index(changed.len());
         changed[commit][0] = another(&changed[commit][0], of);
         let forged = chain_of(&stream(), &changed);
-        prop_assert_eq!(verify(&stream(), &forged, None), Ok(head_of(&forged)), "a forged chain is sound in itself");
-        // Any head from the change on gives it away.
+        prop_assert_eq!(verify(&stream(), &forged, None), Ok(head_of(&forged)), "a forged chain is valid");
+        // Any head after the change reveals it.
         let known = honest[commit + known.index(honest.len() - commit)].head();
         let finding = verify(&stream(), &forged, Some(known));
         let replaced = matches!(finding, Err(Finding::Replaced { .. }));
@@ -238,7 +238,7 @@ fn a_known_version_within_a_commit_is_of_another_chain() {
 }
 
 #[test]
-fn absurd_versions_are_findings_and_no_panic() {
+fn impossible_versions_are_found_without_a_panic() {
     let chain = chain_of(&stream(), &[vec![json!(1)]]);
     for first in [0, 2, u64::MAX] {
         let commit = Commit { first, ..chain[0].clone() };
@@ -252,7 +252,7 @@ fn absurd_versions_are_findings_and_no_panic() {
 }
 
 #[test]
-fn findings_say_where() {
+fn findings_state_the_version_and_the_stream() {
     let mut chain = chain_of(&stream(), &[vec![json!(1)], vec![json!(2), json!(3)]]);
     chain[1].events[0].data = json!("forged");
     let finding = verify(&stream(), &chain, None).unwrap_err();

@@ -16,7 +16,7 @@ use streamio_events::emulators::LocalDynamo;
 use streamio_events::log::{AppendError, EventLog, Expected, Part, ReadError};
 use tokio::sync::OnceCell;
 
-use super::sqlite_feed::{commit, stream};
+use super::samples::{commit, stream};
 
 /// One emulator for all tests of this process; it ends with the process.
 pub(crate) fn dynamo() -> &'static LocalDynamo {
@@ -115,14 +115,14 @@ async fn each_of_many_streams_is_completely_in_one_part() {
         }
     }
     for of in [1, 2, 8, 5000] {
-        let mut seen = BTreeMap::new();
+        let mut verifiers = BTreeMap::new();
         for index in (0..of).filter(|index| of <= 8 || index % 100 < 2) {
             let part = Part::new(index, of).unwrap();
             let mut cursor: Option<String> = None;
             loop {
                 let page = log.scan(part, cursor.as_deref(), 11).await.unwrap();
                 for commit in page.commits {
-                    let (at, verifier) = seen
+                    let (at, verifier) = verifiers
                         .entry(commit.stream.clone())
                         .or_insert_with(|| (part, Verifier::new(commit.stream.clone(), None)));
                     assert_eq!(*at, part, "{} is in two parts", commit.stream);
@@ -135,9 +135,9 @@ async fn each_of_many_streams_is_completely_in_one_part() {
             }
         }
         if of <= 8 {
-            assert_eq!(seen.len(), 120);
+            assert_eq!(verifiers.len(), 120);
         }
-        for (stream, (_, verifier)) in seen {
+        for (stream, (_, verifier)) in verifiers {
             assert_eq!(verifier.finish().unwrap(), log.head(&stream).await.unwrap());
         }
     }

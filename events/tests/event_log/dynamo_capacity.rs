@@ -7,8 +7,8 @@ use streamio_events::dynamo::{Capacity, DynamoLog};
 use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected, Part};
 
 use super::dynamo::{DynamoHarness, client_at, dynamo};
-use super::proxy::{Proxy, SeenRequest};
-use super::sqlite_feed::{commit, stream};
+use super::proxy::{Proxy, ReceivedRequest};
+use super::samples::{commit, stream};
 
 /// The size of an item as DynamoDB counts it: names and texts as UTF-8, bytes as they are, a number as one byte and
 /// one more for every two of its digits
@@ -54,8 +54,10 @@ async fn a_commit_of_any_number_of_events_costs_one_unit_per_started_kilobyte_an
         proxy.take_requests();
         let appended = log.append(&stream(0), Expected::Exactly(version), new).await.unwrap();
         version = appended.commit.last();
-        let seen = proxy.take_requests();
-        let [SeenRequest { operation, body }] = &seen[..] else { panic!("{} requests", seen.len()) };
+        let requests = proxy.take_requests();
+        let [ReceivedRequest { operation, body }] = &requests[..] else {
+            panic!("{} requests", requests.len())
+        };
         assert_eq!(operation, "PutItem");
         assert_eq!(body["ReturnConsumedCapacity"], "TOTAL");
         let units = size_of(&body["Item"]).div_ceil(1024);
@@ -137,7 +139,7 @@ async fn the_capacity_spent_is_what_dynamo_reported() {
     log.scan(Part::WHOLE, None, 10).await.unwrap();
     log.find(&stream(0), &commit("none", 1).id).await.unwrap();
     assert!(log.append(&stream(0), Expected::Any, commit("large", 1)).await.unwrap().repeated);
-    for SeenRequest { operation, body } in proxy.take_requests() {
+    for ReceivedRequest { operation, body } in proxy.take_requests() {
         assert!(["PutItem", "Query", "GetItem", "Scan"].contains(&operation.as_str()), "{operation}");
         assert_eq!(body["ReturnConsumedCapacity"], "TOTAL", "{operation}");
         assert!(operation == "PutItem" || body["ConsistentRead"] == true, "{operation}");

@@ -9,7 +9,7 @@ use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected, Part, R
 use streamio_events::stream::StreamId;
 
 use super::dynamo::{DynamoHarness, dynamo};
-use super::sqlite_feed::{commit, stream};
+use super::samples::{commit, stream};
 
 fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use super::dynamo::{DynamoHarness, client_at, dynamo};
 use super::proxy::{Fate, Proxy};
-use super::sqlite_feed::{commit, stream};
+use super::samples::{commit, stream};
 
 const THROTTLED: &str = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
 const FAILED: &str = "com.amazonaws.dynamodb.v20120810#InternalServerError";
@@ -139,8 +139,8 @@ async fn a_key_that_is_always_taken_is_not_retried_for_ever() {
         let appended = log.append(&stream(0), Expected::Exactly(0), commit("first", 1)).await.unwrap();
         assert!(!appended.repeated);
         proxy.plan(
-            |seen| {
-                if seen.operation == "PutItem" { Fate::Refused(400, TAKEN) } else { Fate::Forwarded }
+            |request| {
+                if request.operation == "PutItem" { Fate::Refused(400, TAKEN) } else { Fate::Forwarded }
             },
         );
         let error = log.append(&stream(1), expected, commit("first", 1)).await.unwrap_err();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::dynamo::{DynamoHarness, client_at, dynamo};
 use super::proxy::Proxy;
-use super::sqlite_feed::{commit, stream};
+use super::samples::{commit, stream};
 
 /// A page of DynamoDB ends at 1 MB; this stream has four.
 #[tokio::test]

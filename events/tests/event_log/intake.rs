@@ -13,7 +13,7 @@ use streamio_events::log::{
 use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 
-use super::sqlite_feed::{commit, stream};
+use super::samples::{commit, stream};
 
 fn fact(n: usize, cause: &str) -> Fact {
     Fact::new(stream(n), commit(cause, 1)).unwrap()

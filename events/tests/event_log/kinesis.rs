@@ -22,8 +22,8 @@ use streamio_events::intake::Intake;
 use streamio_events::kinesis::{KinesisIntake, MAX_RECORDS, MAX_RECORDS_BYTES, patient};
 use streamio_events::stream::StreamId;
 
-use super::proxy::{Fate, Proxy, SeenRequest};
-use super::sqlite_feed::commit;
+use super::proxy::{Fate, Proxy, ReceivedRequest};
+use super::samples::commit;
 
 const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
@@ -97,7 +97,7 @@ impl KinesisHarness {
 }
 
 #[test]
-fn a_patient_client_tries_four_times_and_not_for_ever() {
+fn the_intakes_client_makes_four_attempts_within_a_time_limit() {
     let config =
         patient(aws_sdk_kinesis::Config::builder()).behavior_version(BehaviorVersion::latest()).build();
     assert_eq!(config.retry_config().unwrap().max_attempts(), 4);
@@ -142,14 +142,14 @@ fn ids(facts: &[Fact]) -> Vec<(String, String)> {
     ids
 }
 
-fn keys(seen: &SeenRequest) -> Vec<String> {
-    let records = seen.body["Records"].as_array().unwrap();
+fn keys(request: &ReceivedRequest) -> Vec<String> {
+    let records = request.body["Records"].as_array().unwrap();
     records.iter().map(|record| record["PartitionKey"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Refuses the records at the positions for which `refused` returns `true`; the others are forwarded.
-fn partly(seen: &SeenRequest, refused: impl Fn(usize) -> bool) -> Fate {
-    let records = seen.body["Records"].as_array().unwrap();
+fn partly(request: &ReceivedRequest, refused: impl Fn(usize) -> bool) -> Fate {
+    let records = request.body["Records"].as_array().unwrap();
     let refused: Vec<bool> = (0..records.len()).map(refused).collect();
     let kept: Vec<&Value> =
         records.iter().zip(&refused).filter(|(_, refused)| !**refused).map(|(record, _)| record).collect();
@@ -171,7 +171,7 @@ fn partly(seen: &SeenRequest, refused: impl Fn(usize) -> bool) -> Fate {
     if kept.is_empty() {
         return Fate::Response(change(json!({})));
     }
-    let body = json!({ "StreamName": seen.body["StreamName"], "Records": kept });
+    let body = json!({ "StreamName": request.body["StreamName"], "Records": kept });
     Fate::ChangedResponse(body, Box::new(change))
 }
 
@@ -180,7 +180,7 @@ async fn facts_of_many_streams_are_sent_in_requests_of_five_hundred() {
     let harness = KinesisHarness::new().await;
     let facts: Vec<Fact> = (0..1203).map(|n| fact(video(&n.to_string()), n)).collect();
     harness.intake(1).put(facts.clone()).await.unwrap();
-    let sizes: Vec<usize> = harness.proxy.take_requests().iter().map(|seen| keys(seen).len()).collect();
+    let sizes: Vec<usize> = harness.proxy.take_requests().iter().map(|request| keys(request).len()).collect();
     assert_eq!(sizes, [MAX_RECORDS, MAX_RECORDS, 203]);
     let records = harness.records().await;
     assert_eq!(ids(&harness.facts().await), ids(&facts));
@@ -198,9 +198,9 @@ async fn large_facts_are_sent_in_requests_of_five_megabytes() {
     let facts: Vec<Fact> = (0..90).map(|n| large(grants(n % 7), n)).collect();
     harness.intake(1).put(facts.clone()).await.unwrap();
     let mut requests = 0;
-    for seen in harness.proxy.take_requests() {
+    for request in harness.proxy.take_requests() {
         requests += 1;
-        let records = seen.body["Records"].as_array().unwrap();
+        let records = request.body["Records"].as_array().unwrap();
         let text = |record: &Value, field: &str| record[field].as_str().unwrap().len();
         let bytes: usize =
             records.iter().map(|record| text(record, "Data") / 4 * 3 + text(record, "PartitionKey")).sum();
@@ -215,12 +215,12 @@ async fn only_refused_records_are_put_again() {
     let harness = KinesisHarness::new().await;
     let facts: Vec<Fact> = (0..10).map(|n| fact(grants(n), n)).collect();
     let mut round = 0;
-    harness.proxy.plan(move |seen| {
+    harness.proxy.plan(move |request| {
         round += 1;
         match round {
-            1 => partly(seen, |place| place % 3 == 0),
-            2 => partly(seen, |_| true),
-            3 => partly(seen, |place| place < 2),
+            1 => partly(request, |place| place % 3 == 0),
+            2 => partly(request, |_| true),
+            3 => partly(request, |place| place < 2),
             _ => Fate::Forwarded,
         }
     });
@@ -235,7 +235,7 @@ async fn only_refused_records_are_put_again() {
 }
 
 #[tokio::test]
-async fn a_refused_fact_holds_back_those_of_its_stream_and_no_others() {
+async fn a_refused_fact_delays_only_the_facts_of_its_stream() {
     let harness = KinesisHarness::new().await;
     let (held, free) = (video("held"), video("free"));
     let facts: Vec<Fact> = (0..6)
@@ -245,11 +245,11 @@ async fn a_refused_fact_holds_back_those_of_its_stream_and_no_others() {
     let name = held.to_string();
     harness.proxy.plan({
         let (name, mut requests) = (name.clone(), 0);
-        move |seen| {
+        move |request| {
             requests += 1;
-            let place = keys(seen).iter().position(|key| *key == name);
+            let place = keys(request).iter().position(|key| *key == name);
             // Its first fact is forwarded, and no other.
-            partly(seen, |n| requests > 1 && Some(n) == place)
+            partly(request, |n| requests > 1 && Some(n) == place)
         }
     });
     let intake = harness.intake(1).with_patience(Duration::from_millis(2500));
@@ -277,8 +277,8 @@ async fn a_refused_fact_holds_back_those_of_its_stream_and_no_others() {
     assert_eq!(by_stream(&there)[&free], [&facts[1], &facts[3], &facts[5]]);
     assert_eq!(by_stream(&there)[&grants(0)].len(), 2);
     // A request has at most one fact of each ordered stream; grants need no order.
-    for seen in harness.proxy.take_requests() {
-        let keys = keys(&seen);
+    for request in harness.proxy.take_requests() {
+        let keys = keys(&request);
         let videos: Vec<&String> = keys.iter().filter(|key| key.starts_with("video/")).collect();
         assert_eq!(videos.iter().collect::<BTreeSet<_>>().len(), videos.len());
         assert!(keys.iter().filter(|key| **key == name).count() <= 1);
@@ -348,7 +348,7 @@ async fn records_without_a_result_in_the_response_are_put_again() {
     let harness = KinesisHarness::new().await;
     let facts: Vec<Fact> = (0..4).map(|n| fact(grants(n), n)).collect();
     let mut first = true;
-    harness.proxy.plan(move |seen| {
+    harness.proxy.plan(move |request| {
         if !std::mem::take(&mut first) {
             return Fate::Forwarded;
         }
@@ -358,7 +358,7 @@ async fn records_without_a_result_in_the_response_are_put_again() {
             response["Records"][1] = json!({});
             response
         };
-        Fate::ChangedResponse(seen.body.clone(), Box::new(change))
+        Fate::ChangedResponse(request.body.clone(), Box::new(change))
     });
     harness.intake(1).put(facts).await.unwrap();
     let requests: Vec<Vec<String>> = harness.proxy.take_requests().iter().map(keys).collect();
@@ -379,8 +379,8 @@ fn after_any_faults_the_accepted_facts_are_in_the_order_of_each_stream() {
         runtime.block_on(async {
             let number = cases_so_far.fetch_add(1, Ordering::Relaxed);
             let mut fates = fates.into_iter();
-            harness.proxy.plan(move |seen| match fates.next() {
-                Some((0..120, pattern)) => partly(seen, |place| pattern >> (place % 16) & 1 == 1),
+            harness.proxy.plan(move |request| match fates.next() {
+                Some((0..120, pattern)) => partly(request, |place| pattern >> (place % 16) & 1 == 1),
                 Some((120..140, _)) => Fate::ResponseLost,
                 Some((140..150, _)) => Fate::RequestLost,
                 Some((150..160, _)) => Fate::Refused(400, THROTTLED),

@@ -17,6 +17,7 @@ mod intake;
 mod kinesis;
 mod memory;
 mod proxy;
+mod samples;
 mod sqlite;
 mod sqlite_damage;
 mod sqlite_feed;

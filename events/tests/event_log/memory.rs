@@ -1,3 +1,5 @@
+//! The log in memory against the contract of the log.
+
 use streamio_events::contract::LogHarness;
 use streamio_events::memory::MemoryLog;
 

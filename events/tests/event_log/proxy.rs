@@ -38,13 +38,13 @@ pub(crate) enum Fate {
 
 /// One request as it arrived.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SeenRequest {
+pub(crate) struct ReceivedRequest {
     /// The operation, `PutItem`.
     pub(crate) operation: String,
     pub(crate) body: Value,
 }
 
-type Plan = Box<dyn FnMut(&SeenRequest) -> Fate + Send>;
+type Plan = Box<dyn FnMut(&ReceivedRequest) -> Fate + Send>;
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// Listens until it is dropped.
@@ -57,7 +57,7 @@ pub(crate) struct Proxy {
 struct Shared {
     upstream: String,
     plan: Mutex<Plan>,
-    seen: Mutex<Vec<SeenRequest>>,
+    received: Mutex<Vec<ReceivedRequest>>,
 }
 
 impl Proxy {
@@ -68,7 +68,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: upstream.trim_start_matches("http://").to_owned(),
             plan: Mutex::new(Box::new(|_| Fate::Forwarded)),
-            seen: Mutex::default(),
+            received: Mutex::default(),
         });
         let listener = tokio::spawn(listen(listener, Arc::clone(&shared)));
         Self { address, shared, listener }
@@ -79,7 +79,7 @@ impl Proxy {
     }
 
     /// Plans the fates of all requests from now on.
-    pub(crate) fn plan(&self, plan: impl FnMut(&SeenRequest) -> Fate + Send + 'static) {
+    pub(crate) fn plan(&self, plan: impl FnMut(&ReceivedRequest) -> Fate + Send + 'static) {
         *self.shared.plan.lock().unwrap() = Box::new(plan);
     }
 
@@ -90,13 +90,13 @@ impl Proxy {
     }
 
     /// Returns the requests since the last call.
-    pub(crate) fn take_requests(&self) -> Vec<SeenRequest> {
-        std::mem::take(&mut *self.shared.seen.lock().unwrap())
+    pub(crate) fn take_requests(&self) -> Vec<ReceivedRequest> {
+        std::mem::take(&mut *self.shared.received.lock().unwrap())
     }
 
     /// Returns the operations of the requests since the last call.
     pub(crate) fn take_operations(&self) -> Vec<String> {
-        self.take_requests().into_iter().map(|seen| seen.operation).collect()
+        self.take_requests().into_iter().map(|received| received.operation).collect()
     }
 }
 
@@ -137,12 +137,12 @@ impl Shared {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let target = parts.headers["x-amz-target"].to_str()?;
-        let seen = SeenRequest {
+        let received = ReceivedRequest {
             operation: target.split_once('.').map_or(target, |(_, operation)| operation).to_owned(),
             body: serde_json::from_slice(&body)?,
         };
-        let fate = (self.plan.lock().unwrap())(&seen);
-        self.seen.lock().unwrap().push(seen);
+        let fate = (self.plan.lock().unwrap())(&received);
+        self.received.lock().unwrap().push(received);
         let request = Request::from_parts(parts, Full::new(body));
         match fate {
             Fate::Forwarded => self.forward(request).await,

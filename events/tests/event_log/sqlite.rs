@@ -1,3 +1,5 @@
+//! The SQLite log against the contract of the log.
+
 use streamio_events::contract::LogHarness;
 use streamio_events::sqlite::SqliteLog;
 use tempfile::TempDir;
@@ -20,3 +22,8 @@ impl LogHarness for SqliteHarness {
 }
 
 streamio_events::event_log_contract!(SqliteHarness::new());
+
+/// Opens the log in `folder`.
+pub(crate) fn open(folder: &TempDir) -> SqliteLog {
+    SqliteLog::open(folder.path().join("log.db")).unwrap()
+}

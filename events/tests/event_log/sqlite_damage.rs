@@ -8,7 +8,8 @@ use streamio_events::log::{AppendError, ChangesError, EventLog, EventLogExt, Exp
 use streamio_events::sqlite::{OpenError, SqliteLog};
 use tempfile::TempDir;
 
-use super::sqlite_feed::{commit, open, stream};
+use super::samples::{commit, stream};
+use super::sqlite::open;
 
 /// A log with three commits. The second one, alone in stream 1, is changed by `sql`.
 async fn damaged_by(sql: &str) -> (TempDir, SqliteLog) {

@@ -4,41 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use streamio_events::commit::{Commit, NewCommit};
-use streamio_events::event::RecordedEvent;
-use streamio_events::id::CommitId;
+use streamio_events::commit::Commit;
 use streamio_events::log::{EventLog, EventLogExt, Expected};
-use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub(crate) fn commit(cause: &str, events: usize) -> NewCommit {
-    let at = Timestamp::from_unix_seconds(1_767_323_045);
-    let event = |n| RecordedEvent {
-        kind: "test.noted".to_owned(),
-        version: 1,
-        at,
-        data: json!({ "cause": cause, "n": n }),
-        fact: None,
-    };
-    NewCommit {
-        id: CommitId::derived_from(&[cause]),
-        events: (0..events).map(event).collect(),
-        recorded_at: at,
-    }
-}
-
-pub(crate) fn stream(n: usize) -> StreamId {
-    format!("grants/acme/2026010203/{n}").parse().unwrap()
-}
-
-pub(crate) fn open(folder: &TempDir) -> SqliteLog {
-    SqliteLog::open(folder.path().join("log.db")).unwrap()
-}
+use super::samples::{commit, stream};
+use super::sqlite::open;
 
 #[tokio::test]
 async fn changes_are_returned_in_the_order_of_appends_with_every_limit() {
@@ -98,10 +71,10 @@ async fn no_change_ever_appears_before_a_position_that_was_read() {
     }
     let reader = open(&folder);
     let mut changed = reader.watch();
-    let mut seen: Vec<(u64, Commit)> = Vec::new();
+    let mut changes_read: Vec<(u64, Commit)> = Vec::new();
     loop {
         let all_is_written = writers.is_empty();
-        let last = seen.last().map_or(0, |(position, _)| *position);
+        let last = changes_read.last().map_or(0, |(position, _)| *position);
         let page = reader.changes_after(last, 3).await.unwrap();
         if page.is_empty() {
             if all_is_written {
@@ -112,12 +85,12 @@ async fn no_change_ever_appears_before_a_position_that_was_read() {
                 Some(ended) = writers.join_next() => ended.unwrap(),
             }
         }
-        seen.extend(page);
+        changes_read.extend(page);
     }
-    assert_eq!(seen.len(), WRITERS * COMMITS);
-    assert_eq!(reader.changes_after(0, usize::MAX).await.unwrap(), seen);
+    assert_eq!(changes_read.len(), WRITERS * COMMITS);
+    assert_eq!(reader.changes_after(0, usize::MAX).await.unwrap(), changes_read);
     let mut streams: BTreeMap<StreamId, Vec<Commit>> = BTreeMap::new();
-    for (_, commit) in seen {
+    for (_, commit) in changes_read {
         streams.entry(commit.stream.clone()).or_default().push(commit);
     }
     for (stream, commits) in streams {

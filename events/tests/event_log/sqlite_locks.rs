@@ -10,7 +10,8 @@ use streamio_events::log::{EventLog, EventLogExt, Expected};
 use streamio_events::sqlite::SqliteLog;
 use tokio::task::JoinSet;
 
-use super::sqlite_feed::{commit, open, stream};
+use super::samples::{commit, stream};
+use super::sqlite::open;
 
 #[test]
 fn several_processes_may_create_a_log_concurrently() {

@@ -14,7 +14,7 @@ use streamio_events::log::{AppendError, EventLog, EventLogExt, Expected};
 use streamio_events::sqlite::SqliteLog;
 use tokio::task::JoinSet;
 
-use super::sqlite_feed::{commit, stream};
+use super::samples::{commit, stream};
 
 const PATH: &str = "STREAMIO_TEST_LOG";
 const NAME: &str = "STREAMIO_TEST_WRITER";

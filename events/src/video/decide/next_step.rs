@@ -21,6 +21,9 @@ pub enum Step {
     /// A grant has ended and no upload is recorded. S3's event may be lost: check whether RAW has an object under this
     /// key. Append the decision of [`object_found`], or else of [`grants_expired`], at the version that was read
     /// before the check.
+    ///
+    /// [`object_found`]: super::object_found
+    /// [`grants_expired`]: super::grants_expired
     Look(SourceKey),
     /// Nothing until this time.
     Wait(Timestamp),
