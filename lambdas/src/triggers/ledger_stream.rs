@@ -77,7 +77,7 @@ mod tests {
             read[2..].iter().map(|it| it.content.as_ref().unwrap_err().to_string()).collect();
         assert_eq!(reasons[0], "the ledger is append-only, but the stream has a MODIFY of one of its items");
         assert_eq!(reasons[1], "the ledger is append-only, but the stream has a REMOVE of one of its items");
-        assert!(reasons[2].ends_with("its commit at 2 is said to have 3 events and has 2"), "{}", reasons[2]);
+        assert!(reasons[2].ends_with("its commit at 2 states 3 events and has 2"), "{}", reasons[2]);
     }
 
     #[test]
