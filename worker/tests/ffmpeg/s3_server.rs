@@ -1,4 +1,4 @@
-//! An S3 server that enforces signatures, on a directory.
+//! An S3 server on a directory that verifies signatures.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use streamio_worker::settings::{AccessKey, S3Settings, Secret};
 use streamio_worker::storage::s3::S3Storage;
 use tokio::net::TcpListener;
 
-use super::platform::{PROCESSED, RAW};
+use super::harness::{PROCESSED, RAW};
 
-/// An S3 server that is stopped when the test ends.
+/// A running S3 server. Dropping it stops it.
 pub(super) struct S3Server {
     pub(super) address: SocketAddr,
     task: tokio::task::JoinHandle<()>,
@@ -54,9 +54,7 @@ impl S3Server {
         })
         .await
     }
-}
 
-impl S3Server {
     pub(super) fn path(&self, bucket: &str, key: &str) -> PathBuf {
         self.directory.path().join(bucket).join(key)
     }

@@ -1,8 +1,8 @@
-//! The worker as a process: a log in a file, an S3 server, signals, exit statuses.
+//! The worker program: a SQLite log, an S3 server, signals, exit statuses.
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use streamio_events::event::EventBody;
 use streamio_events::id::VideoId;
@@ -12,23 +12,25 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
 use streamio_events::video::{Phase, Policy, Video, decide_and_append, load};
-use streamio_worker::storage::{Condition, Content, Location, ObjectStore, Presentation};
+use streamio_worker::storage::{Condition, Content, Location, ObjectHeaders, ObjectStore};
 use tokio::process::{Child, Command};
 
-use super::clip::{make, picture, tone};
-use super::platform::{PROCESSED, RAW, now};
-use super::player;
+use super::clip::{audio_input, make, video_input};
+use super::harness::{PROCESSED, RAW, now};
+use super::inspect;
+use super::processes::{self, children, is_alive, wait_until_dead};
 use super::s3_server::S3Server;
 
-struct Bench {
+/// A dispatched job with its log and storage. Dropping it fails the test if FFmpeg is left running.
+struct ProgramHarness {
     directory: tempfile::TempDir,
     s3: S3Server,
     log: SqliteLog,
     job: Job,
 }
 
-impl Bench {
-    /// An upload of the clip that FFmpeg makes with `args`, dispatched.
+impl ProgramHarness {
+    /// Uploads a clip that FFmpeg makes with `args`, and dispatches a job for it.
     async fn new(filename: &str, args: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let s3 = S3Server::start().await;
@@ -63,7 +65,7 @@ impl Bench {
         load(&self.log, &self.job.project_id, &self.job.video_id).await.unwrap()
     }
 
-    /// Why the attempt was interrupted.
+    /// The recorded reason of the interruption.
     async fn interruption(&self) -> String {
         let commits = self.log.read_to_end(&self.job.stream(), 1).await.unwrap();
         let events = commits.iter().flat_map(|commit| &commit.events);
@@ -74,7 +76,7 @@ impl Bench {
         reasons.next().expect("an interruption")
     }
 
-    /// Waits until the worker says that it is on its way.
+    /// Waits until the worker reports progress.
     async fn wait_for_progress(&self) {
         let mut changes = self.log.watch();
         let progressed = async {
@@ -86,7 +88,15 @@ impl Bench {
     }
 }
 
-/// Puts the clip that FFmpeg makes with `args` under the key of `filename`, and has it dispatched.
+impl Drop for ProgramHarness {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            processes::assert_none_runs_in(self.directory.path());
+        }
+    }
+}
+
+/// Uploads a clip that FFmpeg makes with `args` as `filename`, and dispatches a job for it.
 pub(super) async fn dispatched(
     log: &dyn EventLog,
     s3: &S3Server,
@@ -97,9 +107,9 @@ pub(super) async fn dispatched(
     let key = SourceKey::new(&"acme".parse().unwrap(), "", filename).unwrap();
     let clip = make(directory, "clip.mp4", args);
     let location = Location { bucket: RAW.into(), key: key.to_string() };
-    let presentation = Presentation::immutable("video/mp4");
+    let headers = ObjectHeaders::immutable("video/mp4");
     let client = s3.client("secret").await;
-    client.put(&location, Content::File(clip), presentation, Condition::None).await.unwrap();
+    client.put(&location, Content::File(clip), headers, Condition::None).await.unwrap();
     let object = ObjectCreated {
         s3_key: key.clone(),
         bytes: 1,
@@ -123,73 +133,49 @@ pub(super) async fn dispatched(
     dispatched.await.unwrap().unwrap().video.job.expect("a dispatched job")
 }
 
-/// Numbers of the processes whose parent is `parent`.
-fn children(parent: u32) -> Vec<u32> {
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-            (fields.next()? != "Z" && fields.next()? == parent.to_string()).then_some(())?;
-            entry.file_name().to_str()?.parse().ok()
-        })
-        .collect()
-}
-
-fn is_alive(process: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
-}
-
-async fn wait_until_dead(process: u32) {
-    let began = Instant::now();
-    while is_alive(process) {
-        assert!(began.elapsed() < Duration::from_mins(1), "process {process} lives on");
-        // Nothing tells when a process that is not ours ends: look again soon.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 pub(super) fn short() -> String {
-    format!("{} {} -c:v libx264 -preset ultrafast -c:a aac", picture("320x240", 25, 5), tone(440, 5))
+    format!(
+        "{} {} -c:v libx264 -preset ultrafast -c:a aac",
+        video_input("320x240", 25, 5),
+        audio_input(440, 5)
+    )
 }
 
-/// Long enough that it is still being encoded when the test acts.
+/// Long enough that the encode is still running when the test acts.
 fn long() -> String {
-    format!("{} -c:v libx264 -preset ultrafast", picture("640x480", 30, 60))
+    format!("{} -c:v libx264 -preset ultrafast", video_input("640x480", 30, 60))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_publishes_and_tells_no_secret() {
-    let bench = Bench::new("a name with + % é and 'quotes'.mp4", &short()).await;
-    let mut worker = bench.start();
+async fn the_program_publishes_a_video_and_logs_no_secret() {
+    let harness = ProgramHarness::new("a name with + % é and 'quotes'.mp4", &short()).await;
+    let mut worker = harness.start();
     let _pipe = worker.stdin.take();
     let output = worker.wait_with_output().await.unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    let video = bench.video().await;
+    let video = harness.video().await;
     assert_eq!(video.phase, Phase::Ready);
     let outputs = video.outputs.unwrap();
-    assert_eq!(player::decode(&bench.s3.path(PROCESSED, outputs.mp4_key.as_str())), 125);
-    for (_, path) in player::variants(&bench.s3.path(PROCESSED, outputs.hls_key.as_str())) {
-        assert_eq!(player::decode(&path), 125);
+    assert_eq!(inspect::decode(&harness.s3.path(PROCESSED, outputs.mp4_key.as_str())), 125);
+    for (_, path) in inspect::variants(&harness.s3.path(PROCESSED, outputs.hls_key.as_str())) {
+        assert_eq!(inspect::decode(&path), 125);
     }
-    assert!(output.stdout.is_empty(), "standard output is the CLI's");
+    assert!(output.stdout.is_empty(), "standard output is empty");
     for secret in ["127.0.0.1", "AWS4", "Signature", "\"secret\"", "=secret"] {
         assert!(!stderr.contains(secret), "{secret}: {stderr}");
     }
-    let commits = bench.log.read_to_end(&bench.job.stream(), 1).await.unwrap();
+    let commits = harness.log.read_to_end(&harness.job.stream(), 1).await.unwrap();
     assert!(!format!("{commits:?}").contains("127.0.0.1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
-    let bench = Bench::new("clip.mp4", &long()).await;
-    let mut worker = bench.start();
-    // To wait for the worker would close it: that would be the parent's end.
+    let harness = ProgramHarness::new("clip.mp4", &long()).await;
+    let mut worker = harness.start();
+    // Kept open: waiting for the worker would close it, which means the end of the parent.
     let _pipe = worker.stdin.take();
-    bench.wait_for_progress().await;
+    harness.wait_for_progress().await;
     let process = worker.id().unwrap();
     let ffmpeg = children(process);
     assert!(!ffmpeg.is_empty());
@@ -197,33 +183,33 @@ async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(worker.wait().await.unwrap().code(), Some(4));
     assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
-    assert!(matches!(bench.video().await.phase, Phase::Interrupted { .. }));
-    let reason = bench.interruption().await;
+    assert!(matches!(harness.video().await.phase, Phase::Interrupted { .. }));
+    let reason = harness.interruption().await;
     let percent = reason.strip_prefix("the worker was asked to stop when it was at ").expect(&reason);
     let percent: u8 = percent.trim_end_matches(" %").parse().expect(&reason);
     assert!((1..100).contains(&percent), "{reason}");
-    assert_eq!(std::fs::read_dir(bench.directory.path().join("scratch")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(harness.directory.path().join("scratch")).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_parent_is_gone_stops() {
-    let bench = Bench::new("clip.mp4", &long()).await;
-    let mut worker = bench.start();
+async fn a_worker_stops_when_its_parent_has_ended() {
+    let harness = ProgramHarness::new("clip.mp4", &long()).await;
+    let mut worker = harness.start();
     let pipe = worker.stdin.take();
-    bench.wait_for_progress().await;
+    harness.wait_for_progress().await;
     let ffmpeg = children(worker.id().unwrap());
     drop(pipe);
     assert_eq!(worker.wait().await.unwrap().code(), Some(4));
     assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
-    assert!(matches!(bench.video().await.phase, Phase::Interrupted { .. }));
+    assert!(matches!(harness.video().await.phase, Phase::Interrupted { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ffmpeg_that_outlives_a_killed_worker_starves() {
-    let bench = Bench::new("clip.mp4", &long()).await;
-    let mut worker = bench.start();
+async fn ffmpeg_ends_after_its_worker_was_killed() {
+    let harness = ProgramHarness::new("clip.mp4", &long()).await;
+    let mut worker = harness.start();
     let _pipe = worker.stdin.take();
-    bench.wait_for_progress().await;
+    harness.wait_for_progress().await;
     let ffmpeg = children(worker.id().unwrap());
     assert!(!ffmpeg.is_empty());
     worker.kill().await.unwrap();
@@ -233,7 +219,7 @@ async fn an_ffmpeg_that_outlives_a_killed_worker_starves() {
 }
 
 #[tokio::test]
-async fn an_incomplete_environment_is_an_exit_status_of_its_own() {
+async fn an_incomplete_environment_has_its_own_exit_status() {
     let worker = Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
         .env_clear()
         .env("AWS_SECRET_ACCESS_KEY", "hidden-secret")

@@ -1,4 +1,4 @@
-//! What the image's recipe names is what the worker needs. The image itself is built where there is a Docker.
+//! Checks the Dockerfile against the worker's settings. Building the image needs Docker and is not tested here.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,42 +10,42 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn recipe() -> String {
+fn dockerfile() -> String {
     read("worker/Dockerfile")
 }
 
-/// The value behind `name=` in the recipe.
+/// The value after `name=` in the Dockerfile.
 fn value(name: &str) -> String {
-    let recipe = recipe();
+    let dockerfile = dockerfile();
     let prefix = format!("{name}=");
-    let mut values = recipe.split_whitespace().filter_map(|word| word.strip_prefix(&prefix));
+    let mut values = dockerfile.split_whitespace().filter_map(|word| word.strip_prefix(&prefix));
     values.next().unwrap_or_else(|| panic!("{name} is not set")).to_owned()
 }
 
 #[test]
-fn the_image_is_built_by_the_compiler_of_the_repository() {
+fn the_image_is_built_with_the_repositorys_compiler() {
     let toolchain = read("rust-toolchain.toml");
     let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap();
     let base = format!("FROM rust:{}-slim-bookworm AS build", channel.trim_matches('"'));
-    assert!(recipe().lines().any(|line| line == base), "{base}");
+    assert!(dockerfile().lines().any(|line| line == base), "{base}");
 }
 
 #[test]
-fn the_pinned_ffmpeg_is_one_that_the_worker_works_with() {
+fn the_pinned_ffmpeg_is_supported() {
     let version = value("FFMPEG_VERSION");
     let upstream = version.split_once(':').unwrap().1.split_once('-').unwrap().0;
     let numbers: Vec<u32> = upstream.split('.').map(|number| number.parse().unwrap()).collect();
     assert!(numbers >= vec![5, 1], "{version} is older than 5.1");
-    assert!(recipe().contains("\"ffmpeg=$FFMPEG_VERSION\""));
+    assert!(dockerfile().contains("\"ffmpeg=$FFMPEG_VERSION\""));
     let snapshot = value("SNAPSHOT");
-    assert!(snapshot.len() == 16 && snapshot.ends_with("T000000Z"), "{snapshot} is no day of the archive");
+    assert!(snapshot.len() == 16 && snapshot.ends_with("T000000Z"), "{snapshot} is not a day of the archive");
 }
 
 #[test]
-fn with_what_ecs_and_the_task_definition_set_the_images_environment_is_complete() {
-    let asked = std::cell::RefCell::new(BTreeSet::new());
+fn the_images_environment_is_complete_with_the_variables_of_ecs_and_the_task_definition() {
+    let requested = std::cell::RefCell::new(BTreeSet::new());
     let settings = Settings::read(|name| {
-        asked.borrow_mut().insert(name.to_owned());
+        requested.borrow_mut().insert(name.to_owned());
         match name {
             "STREAMIO_JOB" => Some(
                 r#"{"projectId":"acme","videoId":"vid_abcdefghijklmnopqrstuvwxyz","s3Key":"projects/acme/clip.mp4",
@@ -64,21 +64,21 @@ fn with_what_ecs_and_the_task_definition_set_the_images_environment_is_complete(
         (settings.ffmpeg.as_str(), settings.ffprobe.as_str()),
         ("/usr/bin/ffmpeg", "/usr/bin/ffprobe")
     );
-    let recipe = recipe();
-    let set = recipe.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, _)| name);
+    let dockerfile = dockerfile();
+    let set = dockerfile.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, _)| name);
     for name in set.filter(|name| name.starts_with("STREAMIO_")) {
-        assert!(asked.borrow().contains(name), "the worker knows nothing of {name}");
+        assert!(requested.borrow().contains(name), "the worker does not read {name}");
     }
 }
 
 #[test]
-fn the_worker_runs_without_rights_and_is_asked_to_stop_as_it_expects() {
-    let recipe = recipe();
-    let user = recipe.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
+fn the_worker_runs_unprivileged_and_is_stopped_with_sigterm() {
+    let dockerfile = dockerfile();
+    let user = dockerfile.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
     assert!(user != "0" && user != "root");
-    assert!(recipe.contains(&format!("--uid {user} ")));
+    assert!(dockerfile.contains(&format!("--uid {user} ")));
     for line in ["STOPSIGNAL SIGTERM", "ENTRYPOINT [\"/usr/local/bin/streamio-worker\"]", "VOLUME /scratch"] {
-        assert!(recipe.lines().any(|found| found == line), "{line}");
+        assert!(dockerfile.lines().any(|found| found == line), "{line}");
     }
     assert_eq!(value("STREAMIO_SCRATCH"), "/scratch");
 }

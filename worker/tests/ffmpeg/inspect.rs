@@ -1,4 +1,4 @@
-//! Looks at files as players do, with ffprobe and FFmpeg.
+//! Inspects media files and playlists with ffprobe and FFmpeg.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::clip::run;
 
-/// What ffprobe says of the first stream of `kind` in a file or playlist.
+/// ffprobe's description of the first stream of `kind` (`v` or `a`) in a file or playlist.
 pub(super) fn stream(path: &Path, kind: &str) -> Option<Value> {
     let args = ["-v", "error", "-of", "json", "-show_streams", "-show_format", "-select_streams", kind];
     let output = run("ffprobe", Path::new("."), args.iter().map(Path::new).chain([path]));
@@ -15,14 +15,14 @@ pub(super) fn stream(path: &Path, kind: &str) -> Option<Value> {
     json["streams"].as_array().unwrap().first().cloned()
 }
 
-/// Seconds of a file or playlist.
+/// Duration of a file or playlist in seconds.
 pub(super) fn duration(path: &Path) -> f64 {
     let args = ["-v", "error", "-of", "csv=p=0", "-show_entries", "format=duration"];
     let output = run("ffprobe", Path::new("."), args.iter().map(Path::new).chain([path]));
     String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
 }
 
-/// Decodes all of `path`, fails on the first complaint, and gives the number of frames of picture.
+/// Decodes all streams of `path` and returns the number of video frames. Fails on any decoder message.
 pub(super) fn decode(path: &Path) -> u64 {
     let before = ["-nostdin", "-v", "error", "-xerror", "-i"].map(Path::new);
     let after = ["-map", "0", "-f", "null", "-progress", "pipe:1", "-"].map(Path::new);
@@ -49,7 +49,7 @@ pub(super) fn key_frames(path: &Path) -> Vec<f64> {
         .collect()
 }
 
-/// Names of the boxes at the top of an MP4.
+/// Names of the top-level boxes of an MP4.
 pub(super) fn boxes(path: &Path) -> Vec<String> {
     let bytes = std::fs::read(path).unwrap();
     let mut names = Vec::new();
@@ -63,11 +63,11 @@ pub(super) fn boxes(path: &Path) -> Vec<String> {
             short => short as usize,
         };
     }
-    assert_eq!(position, bytes.len(), "the last box ends where the file does");
+    assert_eq!(position, bytes.len(), "the last box ends at the end of the file");
     names
 }
 
-/// The mean brightness of a picture, 0 to 255.
+/// The mean brightness of an image, 0 to 255.
 pub(super) fn brightness(path: &Path) -> f64 {
     let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
     let after = ["-vf", "scale=1:1:flags=area,format=gray", "-f", "rawvideo", "-"].map(Path::new);
@@ -75,7 +75,7 @@ pub(super) fn brightness(path: &Path) -> f64 {
     f64::from(output.stdout[0])
 }
 
-/// The playlists that a master playlist names, with its own directory before them.
+/// The variants of a master playlist, with the paths of their media playlists.
 pub(super) fn variants(master: &Path) -> Vec<(m3u8_rs::VariantStream, PathBuf)> {
     parse(master)
         .variants

@@ -1,4 +1,4 @@
-//! The progressive MP4 is sent while it grows, and comes out whole, with its index in front.
+//! The incremental upload of the progressive MP4.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,22 +8,23 @@ use std::process::Command;
 use std::sync::Arc;
 
 use streamio_worker::progressive::Progressive;
-use streamio_worker::storage::Presentation;
+use streamio_worker::storage::ObjectHeaders;
 use streamio_worker::upload::Destination;
 
-use super::clip::{make, picture, run, tone};
+use super::clip::{audio_input, make, run, video_input};
 use super::directory_storage::DirectoryStorage;
-use super::player;
+use super::inspect;
 
 const PART: u64 = 64 * 1024;
 const KEY: &str = "p/progressive.mp4";
 
-struct Bench {
+/// Storage, and the scratch directory in which the MP4 is written.
+struct ProgressiveHarness {
     directory: tempfile::TempDir,
     storage: Arc<DirectoryStorage>,
 }
 
-impl Bench {
+impl ProgressiveHarness {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let storage = Arc::new(DirectoryStorage::new(&directory.path().join("objects")));
@@ -36,13 +37,13 @@ impl Bench {
     }
 
     fn progressive(&self) -> Progressive {
-        self.progressive_in_parts_of(PART)
+        self.progressive_with_part_bytes(PART)
     }
 
-    fn progressive_in_parts_of(&self, bytes: u64) -> Progressive {
+    fn progressive_with_part_bytes(&self, bytes: u64) -> Progressive {
         let destination =
             Destination { storage: self.storage.clone(), bucket: "b".into(), prefix: "p/".into() };
-        Progressive::new(destination, &self.scratch(), Presentation::immutable("video/mp4"))
+        Progressive::new(destination, &self.scratch(), ObjectHeaders::immutable("video/mp4"))
             .with_part_bytes(bytes)
     }
 
@@ -51,7 +52,7 @@ impl Bench {
     }
 }
 
-/// A checksum over every packet with its times.
+/// A checksum of every packet, with its timestamps.
 fn packets(path: &Path) -> String {
     let args = [
         "-nostdin",
@@ -76,51 +77,51 @@ fn packets(path: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn film(directory: &Path, seconds: u32) -> std::path::PathBuf {
+fn clip(directory: &Path, seconds: u32) -> std::path::PathBuf {
     let args = format!(
         "{} {} -c:v libx264 -preset ultrafast -crf 15 -c:a aac",
-        picture("320x240", 25, seconds),
-        tone(440, seconds)
+        video_input("320x240", 25, seconds),
+        audio_input(440, seconds)
     );
-    make(directory, "film.mp4", &args)
+    make(directory, "clip.mp4", &args)
 }
 
 #[tokio::test]
-async fn a_file_that_grows_is_sent_in_parts_whose_room_is_given_back() {
+async fn a_growing_file_is_uploaded_in_parts_and_their_disk_space_is_freed() {
     for chunk in [10_000, 65_536, 333_333] {
-        let bench = Bench::new();
-        let original = film(bench.directory.path(), 4);
+        let harness = ProgressiveHarness::new();
+        let original = clip(harness.directory.path(), 4);
         let bytes = std::fs::read(&original).unwrap();
-        // As FFmpeg writes it: the length of `mdat` only when all of it is there, then the index.
+        // Written as FFmpeg does: the length of `mdat` only when it is complete, then the index.
         let mdat = bytes.windows(4).position(|window| window == b"mdat").unwrap() - 4;
         let length = u32::from_be_bytes(bytes[mdat..mdat + 4].try_into().unwrap()) as usize;
         assert!(bytes.len() as u64 > PART * 8);
-        let path = bench.scratch().join("progressive.mp4");
+        let path = harness.scratch().join("progressive.mp4");
         let mut file = File::create(&path).unwrap();
-        // Parts of a size at which the last bytes of media and the index make up a whole one.
+        // A part size at which the last bytes of media and the index together make up a complete part.
         let (media, index) = ((mdat + length) as u64, (bytes.len() - mdat - length) as u64);
         let part = (40_000..90_000).step_by(64).find(|part| (media - part) % part + index >= *part).unwrap();
-        let mut progressive = bench.progressive_in_parts_of(part);
+        let mut progressive = harness.progressive_with_part_bytes(part);
         let mut growing = bytes[..mdat + length].to_vec();
         growing[mdat..mdat + 4].fill(0);
         for chunk in growing.chunks(chunk) {
             file.write_all(chunk).unwrap();
             progressive.step().await.unwrap();
         }
-        // All whole parts but the first are sent before the index is written.
+        // All complete parts but the first are uploaded before the index is written.
         let sent = usize::try_from((media - part) / part).unwrap();
-        while bench.parts_sent() < sent {
+        while harness.parts_sent() < sent {
             progressive.step().await.unwrap();
             tokio::task::yield_now().await;
         }
         file.write_all_at(&bytes[mdat..mdat + 4], mdat as u64).unwrap();
         file.write_all(&bytes[mdat + length..]).unwrap();
-        // Parts may hold the index now: nothing more is sent before the end.
+        // Parts may contain the index now: nothing more is uploaded before the end.
         for _ in 0..100 {
             progressive.step().await.unwrap();
             tokio::task::yield_now().await;
         }
-        assert_eq!(bench.parts_sent(), sent);
+        assert_eq!(harness.parts_sent(), sent);
 
         let stored = progressive.finish().await.unwrap();
         let metadata = std::fs::metadata(&path).unwrap();
@@ -130,19 +131,19 @@ async fn a_file_that_grows_is_sent_in_parts_whose_room_is_given_back() {
             metadata.blocks() * 512,
             metadata.len()
         );
-        let object = bench.storage.path("b", KEY);
+        let object = harness.storage.path("b", KEY);
         assert_eq!((stored.bytes, stored.parts), (std::fs::metadata(&object).unwrap().len(), sent + 2));
-        assert_eq!(player::boxes(&object)[..2], ["ftyp", "moov"]);
+        assert_eq!(inspect::boxes(&object)[..2], ["ftyp", "moov"]);
         assert_eq!(packets(&object), packets(&original));
-        assert_eq!(bench.storage.unfinished_uploads(), 0);
+        assert_eq!(harness.storage.unfinished_uploads(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_real_encode_is_sent_while_it_runs() {
-    let bench = Bench::new();
-    let source = film(bench.directory.path(), 8);
-    let path = bench.scratch().join("progressive.mp4");
+async fn the_output_of_ffmpeg_is_uploaded_while_it_runs() {
+    let harness = ProgressiveHarness::new();
+    let source = clip(harness.directory.path(), 8);
+    let path = harness.scratch().join("progressive.mp4");
     let mut ffmpeg = Command::new("ffmpeg")
         .args([
             "-nostdin",
@@ -160,37 +161,40 @@ async fn a_real_encode_is_sent_while_it_runs() {
         .args(["-c:a", "aac", "-flags", "+global_header", "-f", "tee", &format!("[f=mp4]{}", path.display())])
         .spawn()
         .unwrap();
-    let mut progressive = bench.progressive();
-    let mut sent_meanwhile = 0;
+    let mut progressive = harness.progressive();
+    let mut sent_before_the_end = 0;
     while ffmpeg.try_wait().unwrap().is_none() {
         progressive.step().await.unwrap();
-        sent_meanwhile = bench.parts_sent();
+        sent_before_the_end = harness.parts_sent();
         tokio::task::yield_now().await;
     }
     let stored = progressive.finish().await.unwrap();
-    assert!(sent_meanwhile > 2 && stored.parts > sent_meanwhile, "{sent_meanwhile} of {stored:?}");
-    let object = bench.storage.path("b", KEY);
-    assert_eq!(player::boxes(&object)[..2], ["ftyp", "moov"]);
-    assert_eq!(player::decode(&object), 200);
+    assert!(
+        sent_before_the_end > 2 && stored.parts > sent_before_the_end,
+        "{sent_before_the_end} of {stored:?}"
+    );
+    let object = harness.storage.path("b", KEY);
+    assert_eq!(inspect::boxes(&object)[..2], ["ftyp", "moov"]);
+    assert_eq!(inspect::decode(&object), 200);
 }
 
 #[tokio::test]
-async fn a_small_file_is_sent_whole() {
-    let bench = Bench::new();
-    let args = format!("{} -c:v libx264 -preset ultrafast", picture("64x64", 10, 1));
-    let original = make(&bench.scratch(), "progressive.mp4", &args);
-    let stored = bench.progressive().finish().await.unwrap();
+async fn a_small_file_is_uploaded_with_one_request() {
+    let harness = ProgressiveHarness::new();
+    let args = format!("{} -c:v libx264 -preset ultrafast", video_input("64x64", 10, 1));
+    let original = make(&harness.scratch(), "progressive.mp4", &args);
+    let stored = harness.progressive().finish().await.unwrap();
     assert_eq!(stored.parts, 0);
-    let object = bench.storage.path("b", KEY);
-    assert_eq!(player::boxes(&object)[..2], ["ftyp", "moov"]);
+    let object = harness.storage.path("b", KEY);
+    assert_eq!(inspect::boxes(&object)[..2], ["ftyp", "moov"]);
     assert_eq!(packets(&object), packets(&original));
 }
 
 #[tokio::test]
 async fn an_index_that_cannot_be_moved_stays_at_the_end() {
-    let bench = Bench::new();
-    let original = film(&bench.scratch(), 4);
-    // An `ftyp` that the library does not accept stands for all that it refuses.
+    let harness = ProgressiveHarness::new();
+    let original = clip(&harness.scratch(), 4);
+    // An `ftyp` that `mp4san` does not accept, as an example of a file that it refuses.
     let mut bytes = std::fs::read(&original).unwrap();
     let end = bytes.windows(4).position(|window| window == b"free").unwrap() - 4;
     for position in 8..end - 3 {
@@ -198,25 +202,25 @@ async fn an_index_that_cannot_be_moved_stays_at_the_end() {
             bytes[position..position + 4].copy_from_slice(b"iso6");
         }
     }
-    std::fs::write(bench.scratch().join("progressive.mp4"), &bytes).unwrap();
-    let stored = bench.progressive().finish().await.unwrap();
+    std::fs::write(harness.scratch().join("progressive.mp4"), &bytes).unwrap();
+    let stored = harness.progressive().finish().await.unwrap();
     assert!(stored.parts > 2);
-    let object = bench.storage.path("b", KEY);
+    let object = harness.storage.path("b", KEY);
     assert_eq!(std::fs::read(&object).unwrap(), bytes);
-    assert_eq!(player::decode(&object), 100);
+    assert_eq!(inspect::decode(&object), 100);
 }
 
 #[tokio::test]
-async fn what_was_sent_can_be_forgotten() {
-    let bench = Bench::new();
-    let original = film(bench.directory.path(), 4);
+async fn an_upload_can_be_aborted() {
+    let harness = ProgressiveHarness::new();
+    let original = clip(harness.directory.path(), 4);
     let mut bytes = std::fs::read(&original).unwrap();
     let mdat = bytes.windows(4).position(|window| window == b"mdat").unwrap() - 4;
     bytes[mdat..mdat + 4].fill(0);
-    std::fs::write(bench.scratch().join("progressive.mp4"), &bytes).unwrap();
-    let mut progressive = bench.progressive();
+    std::fs::write(harness.scratch().join("progressive.mp4"), &bytes).unwrap();
+    let mut progressive = harness.progressive();
     progressive.step().await.unwrap();
-    assert_eq!(bench.storage.unfinished_uploads(), 1);
+    assert_eq!(harness.storage.unfinished_uploads(), 1);
     progressive.abort().await;
-    assert_eq!((bench.storage.unfinished_uploads(), bench.storage.keys("b").len()), (0, 0));
+    assert_eq!((harness.storage.unfinished_uploads(), harness.storage.keys("b").len()), (0, 0));
 }

@@ -1,4 +1,4 @@
-//! What a worker finds around it: a log, storage, an upload, a dispatched job.
+//! Test harness for the worker: an event log in memory, storage in a directory, uploads and dispatched jobs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,29 +12,31 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
-use streamio_worker::run::{Ended, Worker};
-use streamio_worker::stop::Stopper;
+use streamio_worker::run::{RunOutcome, Worker};
+use streamio_worker::stop::StopSignal;
 use streamio_worker::transcode::Tools;
 use tempfile::TempDir;
 
 use super::directory_storage::DirectoryStorage;
+use super::processes;
 
 pub(super) const RAW: &str = "raw";
 pub(super) const PROCESSED: &str = "processed";
 
-pub(super) struct Platform {
+/// Everything that a worker depends on. Dropping it fails the test if a worker left processes, files or unfinished uploads.
+pub(super) struct WorkerHarness {
     pub(super) directory: TempDir,
     pub(super) storage: Arc<DirectoryStorage>,
     pub(super) log: Arc<MemoryLog>,
     pub(super) policy: Policy,
 }
 
-/// A time that all events of a test have: what is due is decided by the tests themselves.
+/// The time of all events in a test. Tests pass other times explicitly where something has to be due.
 pub(super) fn now() -> Timestamp {
     Timestamp::from_unix_seconds(1_800_000_000)
 }
 
-impl Platform {
+impl WorkerHarness {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("scratch")).unwrap();
@@ -46,9 +48,14 @@ impl Platform {
         }
     }
 
+    /// The worker's directory for temporary files.
+    pub(super) fn scratch(&self) -> PathBuf {
+        self.directory.path().join("scratch")
+    }
+
     /// A directory for the test's own files.
-    pub(super) fn workshop(&self) -> PathBuf {
-        let path = self.directory.path().join("workshop");
+    pub(super) fn clips(&self) -> PathBuf {
+        let path = self.directory.path().join("clips");
         std::fs::create_dir_all(&path).unwrap();
         path
     }
@@ -73,7 +80,7 @@ impl Platform {
         self.upload(filename, &std::fs::read(path).unwrap()).await
     }
 
-    /// Decides what comes next for the video until a worker is to be launched. Pauses between attempts are over.
+    /// Applies the next steps of the video until a job is to be launched. Backoff between attempts has elapsed.
     pub(super) async fn dispatch(&self, key: &SourceKey) -> Job {
         let video_id = VideoId::of(key);
         let later = now().plus(std::time::Duration::from_hours(1));
@@ -92,7 +99,7 @@ impl Platform {
                     self.decide(&video_id, move |_| Some(decision.clone())).await;
                 }
                 Step::Launch(job) => return job,
-                step => panic!("not dispatched: {step:?}"),
+                step => panic!("the video was not dispatched: {step:?}"),
             }
         }
     }
@@ -119,32 +126,21 @@ impl Platform {
             job: job.clone(),
             task: task.to_owned(),
             tools: Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into() },
-            scratch: self.directory.path().join("scratch"),
+            scratch: self.scratch(),
             now,
         }
     }
 
-    pub(super) async fn run_only(&self, job: &Job) -> Ended {
-        self.worker(job, "task").run(&Stopper::default()).await
-    }
-
-    /// Runs a worker to its end, which must leave nothing behind here.
-    pub(super) async fn run(&self, job: &Job) -> Ended {
-        let ended = self.run_only(job).await;
-        assert_eq!(
-            std::fs::read_dir(self.directory.path().join("scratch")).unwrap().count(),
-            0,
-            "files were left"
-        );
-        assert_eq!(self.storage.unfinished_uploads(), 0, "parts were left");
-        ended
+    /// Runs a worker to its end.
+    pub(super) async fn run(&self, job: &Job) -> RunOutcome {
+        self.worker(job, "task").run(&StopSignal::default()).await
     }
 
     pub(super) async fn video(&self, video_id: &VideoId) -> Video {
         load(&*self.log, &"acme".parse().unwrap(), video_id).await.unwrap()
     }
 
-    /// The stream's events by type, in order.
+    /// The types of the video's events, in order.
     pub(super) async fn kinds(&self, job: &Job) -> Vec<String> {
         self.bodies(job).await.iter().map(|body| body.kind().to_owned()).collect()
     }
@@ -155,13 +151,25 @@ impl Platform {
         commits.iter().flat_map(|commit| &commit.events).map(|event| event.body().unwrap()).collect()
     }
 
-    /// Everything that the log and storage hold, as text, to search for what must not be there.
-    pub(super) async fn everything(&self, job: &Job) -> String {
+    /// All events and stored objects as text, to check that they do not contain a secret.
+    pub(super) async fn all_output(&self, job: &Job) -> String {
         let mut text = format!("{:?}", self.bodies(job).await);
         for key in self.storage.keys(PROCESSED) {
             let bytes = std::fs::read(self.storage.path(PROCESSED, &key)).unwrap();
             text.push_str(&String::from_utf8_lossy(&bytes));
         }
         text
+    }
+}
+
+impl Drop for WorkerHarness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        processes::assert_none_runs_in(self.directory.path());
+        let files = std::fs::read_dir(self.scratch()).unwrap().count();
+        assert_eq!(files, 0, "temporary files are left");
+        assert_eq!(self.storage.unfinished_uploads(), 0, "multipart uploads are left");
     }
 }

@@ -1,4 +1,4 @@
-//! Storage in a directory: `{root}/{bucket}/{key}`, with S3's conditions and parts.
+//! Storage adapter on a directory, `{root}/{bucket}/{key}`, with S3's conditions and multipart uploads, and fault injection.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use streamio_worker::storage::{
-    Condition, Content, Location, Multipart, MultipartStore, ObjectInfo, ObjectStore, Part, Presentation,
+    Condition, Content, Location, Multipart, MultipartStore, ObjectHeaders, ObjectInfo, ObjectStore, Part,
     StorageError,
 };
 
-/// Called before each operation with its name and key; an error is its answer.
+/// Called before each operation with its name and key. If it returns an error, the operation fails with it.
 pub(super) type Fault = Box<dyn Fn(&str, &str) -> Option<StorageError> + Send + Sync>;
 
 pub(super) struct DirectoryStorage {
@@ -27,16 +27,16 @@ pub(super) struct DirectoryStorage {
 struct State {
     objects: BTreeMap<(String, String), Object>,
     uploads: BTreeMap<String, Upload>,
-    log: Vec<String>,
+    operations: Vec<String>,
 }
 
 struct Object {
     etag: String,
-    presentation: Option<Presentation>,
+    headers: Option<ObjectHeaders>,
 }
 
 struct Upload {
-    presentation: Presentation,
+    headers: ObjectHeaders,
     parts: BTreeMap<u16, (String, Bytes)>,
 }
 
@@ -57,9 +57,9 @@ impl DirectoryStorage {
         *self.fault.lock().unwrap() = Some(Box::new(fault));
     }
 
-    /// Operations so far, as `Name key`.
+    /// All operations so far, as `Name key`.
     pub(super) fn operations(&self) -> Vec<String> {
-        self.state.lock().unwrap().log.clone()
+        self.state.lock().unwrap().operations.clone()
     }
 
     pub(super) fn path(&self, bucket: &str, key: &str) -> PathBuf {
@@ -76,16 +76,18 @@ impl DirectoryStorage {
             .collect()
     }
 
-    pub(super) fn presentation(&self, bucket: &str, key: &str) -> Presentation {
+    pub(super) fn headers(&self, bucket: &str, key: &str) -> ObjectHeaders {
         let state = self.state.lock().unwrap();
-        state.objects[&(bucket.to_owned(), key.to_owned())].presentation.expect("the worker wrote it")
+        state.objects[&(bucket.to_owned(), key.to_owned())]
+            .headers
+            .expect("the object was written by the worker")
     }
 
     pub(super) fn unfinished_uploads(&self) -> usize {
         self.state.lock().unwrap().uploads.len()
     }
 
-    /// Puts an object as an uploader does; gives a number that later uploads exceed.
+    /// Stores an object as an uploader does. Returns a number that increases with each upload.
     pub(super) fn upload(&self, bucket: &str, key: &str, bytes: &[u8]) -> u64 {
         let location = Location { bucket: bucket.into(), key: key.into() };
         let mut state = self.state.lock().unwrap();
@@ -93,8 +95,8 @@ impl DirectoryStorage {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn admit(&self, operation: &'static str, key: &str) -> Result<(), StorageError> {
-        self.state.lock().unwrap().log.push(format!("{operation} {key}"));
+    fn before_operation(&self, operation: &'static str, key: &str) -> Result<(), StorageError> {
+        self.state.lock().unwrap().operations.push(format!("{operation} {key}"));
         self.fault.lock().unwrap().as_ref().and_then(|fault| fault(operation, key)).map_or(Ok(()), Err)
     }
 
@@ -107,7 +109,7 @@ impl DirectoryStorage {
         state: &mut State,
         location: &Location,
         bytes: &[u8],
-        presentation: Option<Presentation>,
+        headers: Option<ObjectHeaders>,
         condition: &Condition,
         operation: &'static str,
     ) -> Result<(), StorageError> {
@@ -119,7 +121,7 @@ impl DirectoryStorage {
             Condition::Matches(etag) => present == Some(etag),
         };
         if !holds {
-            // As S3 does: nothing can be as it was that is not there.
+            // S3 responds 404 to `If-Match` if the object does not exist.
             return Err(match (condition, present) {
                 (Condition::Matches(_), None) => StorageError::NotFound { operation },
                 _ => StorageError::PreconditionFailed { operation },
@@ -128,7 +130,7 @@ impl DirectoryStorage {
         let path = self.path(&location.bucket, &location.key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
-        state.objects.insert(id, Object { etag: self.etag(), presentation });
+        state.objects.insert(id, Object { etag: self.etag(), headers });
         Ok(())
     }
 }
@@ -136,7 +138,7 @@ impl DirectoryStorage {
 #[async_trait]
 impl ObjectStore for DirectoryStorage {
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
-        self.admit("HeadObject", &location.key)?;
+        self.before_operation("HeadObject", &location.key)?;
         let state = self.state.lock().unwrap();
         let id = (location.bucket.clone(), location.key.clone());
         Ok(state.objects.get(&id).map(|object| ObjectInfo {
@@ -146,7 +148,7 @@ impl ObjectStore for DirectoryStorage {
     }
 
     async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
-        self.admit("GetObject", &location.key)?;
+        self.before_operation("GetObject", &location.key)?;
         let info = self.head(location).await?.ok_or(StorageError::NotFound { operation: "GetObject" })?;
         if info.etag != etag {
             return Err(StorageError::PreconditionFailed { operation: "GetObject" });
@@ -160,26 +162,26 @@ impl ObjectStore for DirectoryStorage {
         &self,
         location: &Location,
         content: Content,
-        presentation: Presentation,
+        headers: ObjectHeaders,
         condition: Condition,
     ) -> Result<(), StorageError> {
-        self.admit("PutObject", &location.key)?;
+        self.before_operation("PutObject", &location.key)?;
         let bytes = match content {
             Content::Bytes(bytes) => bytes,
             Content::File(path) => std::fs::read(path).unwrap().into(),
         };
         let mut state = self.state.lock().unwrap();
-        self.write(&mut state, location, &bytes, Some(presentation), &condition, "PutObject")
+        self.write(&mut state, location, &bytes, Some(headers), &condition, "PutObject")
     }
 
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StorageError> {
-        self.admit("ListObjectsV2", prefix)?;
+        self.before_operation("ListObjectsV2", prefix)?;
         Ok(self.keys(bucket).into_iter().filter(|key| key.starts_with(prefix)).collect())
     }
 
     async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError> {
         for key in keys {
-            self.admit("DeleteObjects", key)?;
+            self.before_operation("DeleteObjects", key)?;
             if self.state.lock().unwrap().objects.remove(&(bucket.to_owned(), key.clone())).is_some() {
                 std::fs::remove_file(self.path(bucket, key)).unwrap();
             }
@@ -188,7 +190,7 @@ impl ObjectStore for DirectoryStorage {
     }
 
     async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError> {
-        self.admit("DeleteObject", &location.key)?;
+        self.before_operation("DeleteObject", &location.key)?;
         let id = (location.bucket.clone(), location.key.clone());
         let mut state = self.state.lock().unwrap();
         if state.objects.get(&id).is_some_and(|object| object.etag == etag) {
@@ -201,27 +203,23 @@ impl ObjectStore for DirectoryStorage {
 
 #[async_trait]
 impl MultipartStore for DirectoryStorage {
-    async fn begin(
-        &self,
-        location: &Location,
-        presentation: Presentation,
-    ) -> Result<Multipart, StorageError> {
-        self.admit("CreateMultipartUpload", &location.key)?;
+    async fn begin(&self, location: &Location, headers: ObjectHeaders) -> Result<Multipart, StorageError> {
+        self.before_operation("CreateMultipartUpload", &location.key)?;
         let upload_id = self.etag();
-        let upload = Upload { presentation, parts: BTreeMap::new() };
+        let upload = Upload { headers, parts: BTreeMap::new() };
         self.state.lock().unwrap().uploads.insert(upload_id.clone(), upload);
         Ok(Multipart { location: location.clone(), upload_id })
     }
 
     async fn upload_part(&self, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part, StorageError> {
-        self.admit("UploadPart", &upload.location.key)?;
+        self.before_operation("UploadPart", &upload.location.key)?;
         let etag = self.etag();
         let mut state = self.state.lock().unwrap();
-        let there = state
+        let stored = state
             .uploads
             .get_mut(&upload.upload_id)
             .ok_or(StorageError::NotFound { operation: "UploadPart" })?;
-        there.parts.insert(number, (etag.clone(), bytes));
+        stored.parts.insert(number, (etag.clone(), bytes));
         Ok(Part { number, etag })
     }
 
@@ -244,26 +242,26 @@ impl MultipartStore for DirectoryStorage {
         condition: Condition,
     ) -> Result<(), StorageError> {
         let operation = "CompleteMultipartUpload";
-        self.admit(operation, &upload.location.key)?;
+        self.before_operation(operation, &upload.location.key)?;
         let mut state = self.state.lock().unwrap();
-        let there = state.uploads.get(&upload.upload_id).ok_or(StorageError::NotFound { operation })?;
+        let stored = state.uploads.get(&upload.upload_id).ok_or(StorageError::NotFound { operation })?;
         assert!(parts.is_sorted_by_key(|part| part.number), "S3: InvalidPartOrder");
         let whole: Vec<u8> = parts
             .iter()
             .flat_map(|part| {
-                let (etag, bytes) = &there.parts[&part.number];
+                let (etag, bytes) = &stored.parts[&part.number];
                 assert_eq!(*etag, part.etag, "S3: InvalidPart");
                 bytes.to_vec()
             })
             .collect();
-        let presentation = there.presentation;
-        self.write(&mut state, &upload.location, &whole, Some(presentation), &condition, operation)?;
+        let headers = stored.headers;
+        self.write(&mut state, &upload.location, &whole, Some(headers), &condition, operation)?;
         state.uploads.remove(&upload.upload_id);
         Ok(())
     }
 
     async fn abort(&self, upload: &Multipart) -> Result<(), StorageError> {
-        self.admit("AbortMultipartUpload", &upload.location.key)?;
+        self.before_operation("AbortMultipartUpload", &upload.location.key)?;
         self.state.lock().unwrap().uploads.remove(&upload.upload_id);
         Ok(())
     }

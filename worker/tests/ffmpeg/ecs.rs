@@ -1,5 +1,4 @@
-//! The worker as a task of ECS: its log is a table, its progress goes to a stream of Kinesis, its name and its credentials
-//! are what the task's endpoints tell.
+//! The worker as an ECS task: DynamoDB log, Kinesis intake, name and credentials from the task's endpoints.
 
 use std::process::Stdio;
 
@@ -14,21 +13,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use super::clip::picture;
-use super::platform::PROCESSED;
-use super::player;
+use super::clip::video_input;
+use super::harness::PROCESSED;
+use super::inspect;
 use super::program::dispatched;
 use super::s3_server::S3Server;
 
 const TASK: &str = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb40f1f4fe4a2971f76ae5a47ad";
 
-/// What a task of Fargate finds at its link-local address: its metadata, and the credentials of its role.
-struct Endpoints {
+/// The endpoints of a Fargate task: its metadata and its role's credentials. Dropping it stops the server.
+struct TaskEndpoints {
     address: String,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Endpoints {
+impl TaskEndpoints {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -49,34 +48,34 @@ impl Endpoints {
                     ),
                     _ => ("404 Not Found", String::new()),
                 };
-                let answer = format!(
+                let response = format!(
                     "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                     body.len()
                 );
-                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.write_all(response.as_bytes()).await;
             }
         });
         Self { address, task }
     }
 }
 
-impl Drop for Endpoints {
+impl Drop for TaskEndpoints {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_of_ecs_publishes_under_its_own_arn_with_its_roles_credentials() {
+async fn an_ecs_task_publishes_under_its_arn_with_its_roles_credentials() {
     let (dynamo, kinesis) = (LocalDynamo::start().unwrap(), LocalKinesis::start().unwrap());
-    let (s3, endpoints) = (S3Server::start().await, Endpoints::start().await);
+    let (s3, endpoints) = (S3Server::start().await, TaskEndpoints::start().await);
     kinesis.client().create_stream().stream_name("facts").shard_count(1).send().await.unwrap();
     let client = dynamo.client();
     ledger_table("ledger").send_with(&client).await.unwrap();
     let log = DynamoLog::new(client, "ledger");
     let directory = tempfile::tempdir().unwrap();
-    // Long enough for FFmpeg to tell how far it is before it is done.
-    let clip = format!("{} -c:v libx264 -preset ultrafast", picture("320x240", 25, 20));
+    // Long enough that FFmpeg reports progress before it ends.
+    let clip = format!("{} -c:v libx264 -preset ultrafast", video_input("320x240", 25, 20));
     let job = dispatched(&log, &s3, directory.path(), "clip.mp4", &clip).await;
 
     let output = Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
@@ -104,7 +103,7 @@ async fn a_task_of_ecs_publishes_under_its_own_arn_with_its_roles_credentials() 
 
     let video = load(&log, &job.project_id, &job.video_id).await.unwrap();
     assert_eq!(video.phase, Phase::Ready);
-    assert_eq!(player::decode(&s3.path(PROCESSED, video.outputs.unwrap().mp4_key.as_str())), 500);
+    assert_eq!(inspect::decode(&s3.path(PROCESSED, video.outputs.unwrap().mp4_key.as_str())), 500);
     let commits = log.read_to_end(&job.stream(), 1).await.unwrap();
     let bodies: Vec<_> =
         commits.iter().flat_map(|commit| &commit.events).map(|event| event.body().unwrap()).collect();
@@ -114,7 +113,7 @@ async fn a_task_of_ecs_publishes_under_its_own_arn_with_its_roles_credentials() 
     });
     assert_eq!(tasks.collect::<Vec<_>>(), [TASK]);
 
-    // What only states facts waits for no log: it is there when somebody brings it there.
+    // Progress goes to the intake, which delivers it to the log later.
     let facts = facts(&kinesis.client()).await;
     assert!(!facts.is_empty(), "{stderr}");
     for fact in facts {

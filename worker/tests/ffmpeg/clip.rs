@@ -1,10 +1,10 @@
-//! Test clips, made by FFmpeg.
+//! Makes test clips with FFmpeg.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Runs `program`, or fails the test by naming it.
+/// Runs `program` to its end. Fails if it cannot be started.
 pub(super) fn run<I: AsRef<OsStr>>(
     program: &str,
     directory: &Path,
@@ -15,7 +15,7 @@ pub(super) fn run<I: AsRef<OsStr>>(
     })
 }
 
-/// Makes `name` in `directory` with FFmpeg's `args`, words separated by white space.
+/// Makes the file `name` in `directory` with FFmpeg. `args` is split at whitespace.
 pub(super) fn make(directory: &Path, name: &str, args: &str) -> PathBuf {
     let words = "-nostdin -v error -y".split(' ').chain(args.split_whitespace()).chain([name]);
     let output = run("ffmpeg", directory, words);
@@ -23,12 +23,12 @@ pub(super) fn make(directory: &Path, name: &str, args: &str) -> PathBuf {
     directory.join(name)
 }
 
-/// A moving picture of `seconds`, as an input.
-pub(super) fn picture(size: &str, rate: u32, seconds: u32) -> String {
+/// Input arguments for a moving test pattern.
+pub(super) fn video_input(size: &str, rate: u32, seconds: u32) -> String {
     format!("-f lavfi -i testsrc2=size={size}:rate={rate}:duration={seconds}")
 }
 
-/// A tone of `seconds`, as an input.
-pub(super) fn tone(hertz: u32, seconds: u32) -> String {
+/// Input arguments for a sine tone.
+pub(super) fn audio_input(hertz: u32, seconds: u32) -> String {
     format!("-f lavfi -i sine=frequency={hertz}:sample_rate=44100:duration={seconds}")
 }

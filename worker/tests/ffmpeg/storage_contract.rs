@@ -1,15 +1,15 @@
-//! The contract of storage, for the directory that tests use and for the S3 adapter against a server that enforces
-//! signatures.
+//! The contract of the storage ports, tested on the tests' directory adapter and on the S3 adapter against a server that
+//! verifies signatures.
 
 use bytes::Bytes;
 use streamio_worker::storage::{
-    Condition, Content, Location, ObjectStore, Presentation, Storage, StorageError,
+    Condition, Content, Location, ObjectHeaders, ObjectStore, Storage, StorageError,
 };
 
 use super::directory_storage::DirectoryStorage;
 use super::s3_server::S3Server;
 
-const PLAIN: Presentation = Presentation::immutable("text/plain");
+const PLAIN: ObjectHeaders = ObjectHeaders::immutable("text/plain");
 
 fn at(key: &str) -> Location {
     Location { bucket: "bucket".into(), key: key.into() }
@@ -41,8 +41,8 @@ async fn whole_objects(storage: &dyn Storage) {
     let info = storage.head(&at(key)).await.unwrap().unwrap();
     assert_eq!(storage.read(&at(key), &info.etag, 2..5).await.unwrap(), "234");
     assert_eq!(storage.read(&at(key), &info.etag, 8..100).await.unwrap(), "89");
-    let gone = storage.read(&at("nothing"), "\"x\"", 0..1).await;
-    assert!(matches!(gone, Err(StorageError::NotFound { .. })), "{gone:?}");
+    let missing = storage.read(&at("nothing"), "\"x\"", 0..1).await;
+    assert!(matches!(missing, Err(StorageError::NotFound { .. })), "{missing:?}");
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, "from a file").unwrap();
@@ -55,9 +55,10 @@ async fn conditions(storage: &dyn Storage) {
     storage.put(&at(key), content("1"), PLAIN, Condition::Absent).await.unwrap();
     let again = storage.put(&at(key), content("2"), PLAIN, Condition::Absent).await;
     assert!(matches!(again, Err(StorageError::PreconditionFailed { .. })), "{again:?}");
-    let seen = storage.head(&at(key)).await.unwrap();
-    storage.put(&at(key), content("3"), PLAIN, Condition::unchanged_since(seen.as_ref())).await.unwrap();
-    let stale = storage.put(&at(key), content("4"), PLAIN, Condition::unchanged_since(seen.as_ref())).await;
+    let observed = storage.head(&at(key)).await.unwrap();
+    storage.put(&at(key), content("3"), PLAIN, Condition::unchanged_since(observed.as_ref())).await.unwrap();
+    let stale =
+        storage.put(&at(key), content("4"), PLAIN, Condition::unchanged_since(observed.as_ref())).await;
     assert!(matches!(stale, Err(StorageError::PreconditionFailed { .. })), "{stale:?}");
     assert_eq!(text(storage, key).await, "3");
 }
@@ -66,7 +67,7 @@ async fn parts(storage: &dyn Storage) {
     let first = "a".repeat(5 * 1024 * 1024);
     let key = "parts";
     let upload = storage.begin(&at(key), PLAIN).await.unwrap();
-    // In any order.
+    // Parts can be uploaded in any order.
     let two = storage.upload_part(&upload, 2, "b".into()).await.unwrap();
     let one = storage.upload_part(&upload, 1, first.clone().into()).await.unwrap();
     assert_eq!(storage.head(&at(key)).await.unwrap(), None, "nothing is visible yet");
@@ -85,8 +86,8 @@ async fn parts(storage: &dyn Storage) {
     let refused = storage.complete(&upload, &[part], Condition::Absent).await;
     assert!(matches!(refused, Err(StorageError::PreconditionFailed { .. })), "{refused:?}");
     storage.abort(&upload).await.unwrap();
-    let forgotten = storage.upload_part(&upload, 2, "b".into()).await;
-    assert!(forgotten.is_err(), "{forgotten:?}");
+    let aborted = storage.upload_part(&upload, 2, "b".into()).await;
+    assert!(aborted.is_err(), "{aborted:?}");
     assert_eq!(text(storage, "copy").await, "2345");
 }
 
@@ -103,7 +104,7 @@ async fn listing_and_deleting(storage: &dyn Storage) {
     assert_eq!(storage.list("bucket", "nothing/").await.unwrap(), Vec::<String>::new());
 }
 
-/// Not among the contract's functions: `s3s-fs` ignores `If-Match` when it reads.
+/// Separate from `contract`, because `s3s-fs` ignores `If-Match` when reading.
 async fn reads_are_pinned(storage: &dyn Storage) {
     let key = "pinned";
     storage.put(&at(key), content("1"), PLAIN, Condition::None).await.unwrap();
@@ -114,7 +115,7 @@ async fn reads_are_pinned(storage: &dyn Storage) {
 }
 
 #[tokio::test]
-async fn the_directory_keeps_the_contract() {
+async fn the_directory_adapter_fulfils_the_contract() {
     let directory = tempfile::tempdir().unwrap();
     let storage = DirectoryStorage::new(directory.path());
     contract(&storage).await;
@@ -122,13 +123,13 @@ async fn the_directory_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn the_s3_adapter_keeps_the_contract() {
+async fn the_s3_adapter_fulfils_the_contract() {
     let server = S3Server::start().await;
     contract(&server.client("secret").await).await;
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_refused_and_not_repeated_in_the_error() {
+async fn a_wrong_secret_is_refused_and_is_not_in_the_error() {
     let server = S3Server::start().await;
     let wrong = server.client("a-wrong-secret").await;
     let error = wrong.put(&at("a"), content("a"), PLAIN, Condition::None).await.unwrap_err();
