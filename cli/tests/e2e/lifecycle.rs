@@ -1,29 +1,29 @@
-//! A video's life through the public API and the command line.
+//! A video's lifecycle through the public API and the command line.
 
 use serde_json::{Value, json};
 
 use crate::clip;
-use crate::platform::{Platform, json_of, log};
+use crate::harness::{TestPlatform, json_of, log};
 use crate::play::{play, signed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_video_is_uploaded_played_replaced_processed_again_and_deleted() {
-    let platform = Platform::start().await;
-    let video_id = platform.upload("clip.mp4", clip::film(1, "320x180").await).await;
+    let platform = TestPlatform::start().await;
+    let video_id = platform.upload("clip.mp4", clip::video_with_audio(1, "320x180").await).await;
     let first = platform.wait_for_end(&video_id, 1).await;
     assert_eq!(first["state"], "ready", "{first}");
     play(&platform, &first).await;
 
-    // The same key once more: another generation of the same video, and the new picture is what is played.
-    assert_eq!(platform.upload("clip.mp4", clip::film(2, "160x90").await).await, video_id);
+    // Another upload to the same key is a new generation of the same video.
+    assert_eq!(platform.upload("clip.mp4", clip::video_with_audio(2, "160x90").await).await, video_id);
     let second = platform.wait_for_end(&video_id, 2).await;
     assert_eq!((&second["state"], &second["source"]["width"]), (&json!("ready"), &json!(160)), "{second}");
     let (_, mp4) = play(&platform, &second).await;
     assert_eq!(mp4.of_type("video")[0]["width"], 160);
 
-    let back =
+    let earlier =
         platform.get(&format!("/videos/{video_id}?asOf={}", first["updatedAt"].as_str().unwrap())).await;
-    assert_eq!(back, first, "time travel shows what was");
+    assert_eq!(earlier, first, "asOf shows the earlier state");
 
     let reprocessed = platform.post(&format!("/videos/{video_id}/reprocess"), &json!({})).await;
     assert_eq!(reprocessed["generation"], 3, "{reprocessed}");
@@ -43,16 +43,16 @@ async fn a_video_is_uploaded_played_replaced_processed_again_and_deleted() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let listed = platform.get("/videos").await;
-    assert_eq!(listed["data"], json!([]), "a deleted video is not listed unless asked for");
+    assert_eq!(listed["data"], json!([]), "a deleted video is not listed by default");
     let listed = platform.get("/videos?state=deleted").await;
     assert_eq!(listed["data"][0]["videoId"], json!(video_id));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_uploads_waits_and_signs() {
-    let platform = Platform::start().await;
+async fn a_video_is_uploaded_awaited_and_signed_with_the_command_line() {
+    let platform = TestPlatform::start().await;
     let file = platform.directory.path().join("my clip.mp4");
-    std::fs::write(&file, clip::film(1, "320x180").await).unwrap();
+    std::fs::write(&file, clip::video_with_audio(1, "320x180").await).unwrap();
     let status =
         json_of(&platform.client(&["upload", file.to_str().unwrap(), "--path", "films", "--wait"]).await);
     assert_eq!(status["state"], "ready", "{status}");
@@ -66,9 +66,9 @@ async fn the_command_line_uploads_waits_and_signs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_file_goes_up_in_parts() {
-    let platform = Platform::start().await;
-    let clip = clip::padded(clip::film(1, "320x180").await, 40 * 1024 * 1024);
+async fn a_file_is_uploaded_in_parts() {
+    let platform = TestPlatform::start().await;
+    let clip = clip::padded(clip::video_with_audio(1, "320x180").await, 40 * 1024 * 1024);
     let file = platform.directory.path().join("large.mp4");
     std::fs::write(&file, &clip).unwrap();
     let status =
@@ -79,8 +79,8 @@ async fn a_large_file_goes_up_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_key_stops_with_the_next_request_and_a_new_one_works_at_once() {
-    let platform = Platform::start().await;
+async fn a_revoked_key_is_refused_immediately_and_a_new_key_works_immediately() {
+    let platform = TestPlatform::start().await;
     let created = platform.operate(&["key", "create", "acme", "--scope", "read"]).await;
     let second = created["apiKey"].as_str().unwrap();
     let status = |key: String| {
@@ -98,20 +98,20 @@ async fn a_revoked_key_stops_with_the_next_request_and_a_new_one_works_at_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_reaches_the_log_of_the_program_or_of_events() {
-    let platform = Platform::start().await;
-    let video_id = platform.upload("clip.mp4", clip::film(1, "64x48").await).await;
+async fn no_secret_is_in_the_program_log_or_the_event_log() {
+    let platform = TestPlatform::start().await;
+    let video_id = platform.upload("clip.mp4", clip::video_with_audio(1, "64x48").await).await;
     let status = platform.wait_for_end(&video_id, 1).await;
     play(&platform, &status).await;
     let secrets: Value =
         serde_json::from_slice(&std::fs::read(platform.data().join("secrets.json")).unwrap()).unwrap();
     let feed = platform.get("/events?limit=100").await.to_string();
-    let mut places = vec![("log", log(&platform.data())), ("feed", feed)];
-    places.push((
+    let mut outputs = vec![("log", log(&platform.data())), ("feed", feed)];
+    outputs.push((
         "events",
         String::from_utf8_lossy(&std::fs::read(platform.data().join("log.db")).unwrap()).into(),
     ));
-    for (place, text) in places {
+    for (name, text) in outputs {
         assert!(!text.is_empty());
         for secret in [
             platform.key.as_str(),
@@ -120,7 +120,7 @@ async fn no_secret_reaches_the_log_of_the_program_or_of_events() {
             "PRIVATE KEY",
             "Signature=",
         ] {
-            assert!(!text.contains(secret), "{place} has {secret}: {text}");
+            assert!(!text.contains(secret), "{name} contains {secret}: {text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Presigned requests to the object store: the S3 protocol, as far as an upload needs it.
+//! Presigned requests to the object store with the S3 protocol: PUT, complete and abort.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use reqwest::header::{CONTENT_TYPE, ETAG};
 use reqwest::{Response, redirect};
 use serde::{Deserialize, Serialize};
 
-use super::error::{ClientError, StorageError};
-use super::wire::SignedUrl;
-use super::{address_of, builder};
+use super::body::{Chunk, Stalled};
+use crate::client::error::{ClientError, StorageError};
+use crate::client::wire::SignedUrl;
+use crate::client::{address_of, http_client_builder};
 use crate::exit::{Exit, Failure};
-use crate::transfer::body::{Chunk, Stalled};
 
-/// Putting the parts of a large object together can take S3 minutes.
+/// Joining the parts of a large object can take S3 minutes.
 const COMPLETE_TIMEOUT: Duration = Duration::from_mins(10);
 const ABORT_TIMEOUT: Duration = Duration::from_secs(15);
-/// An error document is small; what is longer is not read.
-const MOST_ERROR_BYTES: usize = 64 * 1024;
+/// Upper bound for response bodies, which are small XML documents.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// One object store.
+/// A client of one object store.
 #[derive(Clone)]
 pub(crate) struct Storage {
     http: reqwest::Client,
@@ -50,19 +50,23 @@ struct Completed {
 }
 
 impl Storage {
-    /// The store that `url` points to.
+    /// A client of the store that `url` points to.
     pub(crate) fn at(url: &SignedUrl) -> Result<Self, Failure> {
-        let http = builder(url.expose())
-            // A body that is a stream cannot be sent a second time, and a signature holds for one host only.
+        let http = http_client_builder(url.expose())
+            // A streamed body cannot be sent again, and a signature is valid for one host only.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| {
-                Failure::new(Exit::Failed, format!("no HTTP client can be made: {}", error.without_url()), "")
+                Failure::new(
+                    Exit::Failed,
+                    format!("cannot create an HTTP client: {}", error.without_url()),
+                    "",
+                )
             })?;
         Ok(Self { http, address: address_of(url.expose()) })
     }
 
-    /// Stores `chunk` at `url`, and answers the entity tag as the store wrote it.
+    /// Uploads `chunk` to `url` and returns the entity tag as the store returned it, with quotes.
     pub(crate) async fn put(
         &self,
         url: &SignedUrl,
@@ -74,24 +78,24 @@ impl Storage {
             request = request.header(name, value);
         }
         let (body, activity) = chunk.open().await?;
-        let answer = activity.watch(request.body(body).send()).await;
-        let answer = match answer {
-            Ok(Ok(answer)) => answer,
+        let result = activity.watch(request.body(body).send()).await;
+        let response = match result {
+            Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 chunk.check_unchanged()?;
-                return Err(ClientError::of_exchange(&self.address, error));
+                return Err(ClientError::from_request_error(&self.address, error));
             }
             Err(Stalled) => return Err(ClientError::TimedOut { address: self.address.clone() }),
         };
-        let answer = self.accepted(answer).await?;
-        let etag = answer.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let etag = etag.ok_or_else(|| self.unexpected("it stored the bytes without an entity tag"))?;
+        let response = self.check_status(response).await?;
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let etag = etag.ok_or_else(|| self.unexpected("it returned no entity tag"))?;
         activity.keep();
         Ok(etag)
     }
 
-    /// Makes the object of its parts, which are entity tags by part number. Answers the object's entity tag without
-    /// quotes, where the store names it.
+    /// Completes a multipart upload. `parts` are entity tags by part number. Returns the object's entity tag without quotes, if
+    /// the store returned one.
     pub(crate) async fn complete(
         &self,
         url: &SignedUrl,
@@ -105,13 +109,13 @@ impl Storage {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let answer =
+        let response =
             request.timeout(COMPLETE_TIMEOUT).body(body).send().await.map_err(|error| self.failed(error))?;
-        let answer = self.accepted(answer).await?;
-        // S3 begins its answer before it knows how it ends: an error may come with status 200.
-        let body = self.text(answer).await?;
+        let response = self.check_status(response).await?;
+        // S3 sends the status before the operation ends, so an error can have status 200.
+        let body = self.text(response).await?;
         if body.contains("<Error>") {
-            let mut error = StorageError::read(200, &body);
+            let mut error = StorageError::parse(200, &body);
             if error.code.is_empty() {
                 "InternalError".clone_into(&mut error.code);
             }
@@ -121,27 +125,28 @@ impl Storage {
         Ok(completed.etag.map(|etag| etag.trim_matches('"').to_owned()))
     }
 
-    /// Frees what a multipart upload holds.
+    /// Aborts a multipart upload, which frees the storage of its parts.
     pub(crate) async fn abort(&self, url: &SignedUrl) -> Result<(), ClientError> {
         let request = self.http.delete(url.expose().clone()).timeout(ABORT_TIMEOUT);
-        let answer = request.send().await.map_err(|error| self.failed(error))?;
-        self.accepted(answer).await.map(|_| ())
+        let response = request.send().await.map_err(|error| self.failed(error))?;
+        self.check_status(response).await.map(|_| ())
     }
 
-    async fn accepted(&self, answer: Response) -> Result<Response, ClientError> {
-        let status = answer.status();
+    /// Returns the response, or the store's error if the status is not 2xx.
+    async fn check_status(&self, response: Response) -> Result<Response, ClientError> {
+        let status = response.status();
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let body = self.text(answer).await?;
-        Err(ClientError::Storage(Box::new(StorageError::read(status.as_u16(), &body))))
+        let body = self.text(response).await?;
+        Err(ClientError::Storage(Box::new(StorageError::parse(status.as_u16(), &body))))
     }
 
-    async fn text(&self, mut answer: Response) -> Result<String, ClientError> {
+    async fn text(&self, mut response: Response) -> Result<String, ClientError> {
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
             body.extend_from_slice(&chunk);
-            if body.len() > MOST_ERROR_BYTES {
+            if body.len() > MAX_BODY_BYTES {
                 break;
             }
         }
@@ -149,7 +154,7 @@ impl Storage {
     }
 
     fn failed(&self, error: reqwest::Error) -> ClientError {
-        ClientError::of_exchange(&self.address, error)
+        ClientError::from_request_error(&self.address, error)
     }
 
     fn unexpected(&self, reason: &str) -> ClientError {
@@ -162,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_parts_is_what_s3_expects() {
+    fn the_list_of_parts_has_the_format_of_s3() {
         let parts = vec![
             CompletePart { part_number: 1, etag: "\"a54357aff0632cce46d942af68356b38\"" },
             CompletePart { part_number: 2, etag: "\"0c78aef83f66abc1fa1e8477f296d394\"" },

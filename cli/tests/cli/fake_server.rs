@@ -1,4 +1,4 @@
-//! A fake of the API and of the object store behind it, on a real socket. It does what a test tells it to.
+//! A fake API and object store on a real socket, with responses and faults set by the test.
 
 pub(crate) mod store;
 
@@ -18,11 +18,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type HttpResponse = Response<Full<Bytes>>;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
@@ -30,8 +30,8 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
 }
 
-impl Seen {
-    /// Method and target in one word.
+impl ReceivedRequest {
+    /// `METHOD target`.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
     }
@@ -42,29 +42,29 @@ impl Seen {
     }
 }
 
-/// What happens to requests instead of, or beside, what should.
+/// A fault injected into a request.
 #[derive(Clone)]
 pub(crate) enum Fault {
-    /// This answer, and nothing is done.
-    Answer(u16, Vec<(&'static str, String)>, String),
-    /// It is done, and the connection is cut before the answer.
+    /// The request has no effect and gets this response.
+    Respond(u16, Vec<(&'static str, String)>, String),
+    /// The request is processed, and the connection is closed before the response.
     CutAfter,
-    /// The connection is cut and nothing is done.
+    /// The connection is closed and the request has no effect.
     CutBefore,
-    /// It waits for the notice, having given one of its own.
+    /// The request is processed when the test releases it.
     Hold(Arc<Hold>),
 }
 
 /// A request that waits in the server.
 #[derive(Default)]
 pub(crate) struct Hold {
-    /// Notified when a request waits here.
+    /// Notified when the request is held.
     pub(crate) reached: Notify,
-    /// Lets it go on.
+    /// Releases the request.
     pub(crate) release: Notify,
 }
 
-/// A problem as the API writes it.
+/// A problem response of the API.
 pub(crate) fn problem(status: u16, slug: &str, title: &str, detail: &str, field: Option<&str>) -> Fault {
     let mut body = json!({
         "type": format!("/problems/{slug}"), "title": title, "status": status, "detail": detail,
@@ -74,53 +74,54 @@ pub(crate) fn problem(status: u16, slug: &str, title: &str, detail: &str, field:
         body["field"] = field.into();
         body["errors"] = json!([{"field": field, "detail": detail}]);
     }
-    Fault::Answer(status, vec![("content-type", "application/problem+json".to_owned())], body.to_string())
+    Fault::Respond(status, vec![("content-type", "application/problem+json".to_owned())], body.to_string())
 }
 
-/// An error as the object store writes it.
+/// An error response of the object store.
 pub(crate) fn store_error(status: u16, code: &str, message: &str) -> Fault {
     let body = format!(
         "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message><RequestId>S3R</RequestId></Error>"
     );
-    Fault::Answer(status, vec![("content-type", "application/xml".to_owned())], body)
+    Fault::Respond(status, vec![("content-type", "application/xml".to_owned())], body)
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    seen: Vec<Seen>,
-    /// Prefixes of `METHOD target` with what happens to the next requests that begin so.
+    requests: Vec<ReceivedRequest>,
+    /// Prefixes of `METHOD target`, with the faults of the next matching requests.
     faults: Vec<(String, VecDeque<Fault>)>,
     pub(crate) store: store::Store,
-    /// What `GET /videos/{id}` answers one after the other; the last stays.
+    /// Responses of `GET /videos/{id}` by id, in order; the last one is repeated.
     pub(crate) views: BTreeMap<String, VecDeque<Value>>,
-    /// What `GET /videos/{id}` answers once the object is stored.
+    /// Responses of `GET /videos/{id}` after the object is stored.
     pub(crate) views_after_upload: VecDeque<Value>,
+    /// Events of `GET /videos/{id}/events`.
     pub(crate) events: Vec<Value>,
-    /// What `GET /videos/{id}/events` answers one after the other, before `events`.
+    /// Responses of `GET /videos/{id}/events` in order, before `events`.
     pub(crate) earlier_events: VecDeque<Vec<Value>>,
     /// Pages of `GET /videos`.
     pub(crate) list: Vec<Value>,
-    /// Fixed answers by `METHOD path`.
-    pub(crate) answers: BTreeMap<String, Value>,
-    /// Bytes of a part.
+    /// Fixed responses by `METHOD path`.
+    pub(crate) responses: BTreeMap<String, Value>,
+    /// Part size in bytes.
     pub(crate) part_size: u64,
 }
 
-/// The server; it ends when this is dropped.
-pub(crate) struct Fake {
+/// A running server. Dropping it stops it.
+pub(crate) struct FakeServer {
     address: String,
     state: Arc<Mutex<State>>,
     accepting: JoinHandle<()>,
 }
 
-impl Drop for Fake {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-impl Fake {
-    /// Serves on a free port.
+impl FakeServer {
+    /// Starts a server on a free port.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = format!("http://{}", listener.local_addr().expect("the listener has an address"));
@@ -129,7 +130,7 @@ impl Fake {
         Self { address, state, accepting }
     }
 
-    /// Its address.
+    /// The server's URL.
     pub(crate) fn url(&self) -> &str {
         &self.address
     }
@@ -138,14 +139,14 @@ impl Fake {
         lock(&self.state)
     }
 
-    /// The next requests whose `METHOD target` begins with `prefix` meet these, one each.
-    pub(crate) fn fault(&self, prefix: &str, faults: impl IntoIterator<Item = Fault>) {
+    /// Injects one fault each into the next requests whose `METHOD target` begins with `prefix`.
+    pub(crate) fn inject(&self, prefix: &str, faults: impl IntoIterator<Item = Fault>) {
         self.state().faults.push((prefix.to_owned(), faults.into_iter().collect()));
     }
 
     /// All requests so far whose `METHOD target` begins with `prefix`.
-    pub(crate) fn seen(&self, prefix: &str) -> Vec<Seen> {
-        self.state().seen.iter().filter(|seen| seen.line().starts_with(prefix)).cloned().collect()
+    pub(crate) fn requests(&self, prefix: &str) -> Vec<ReceivedRequest> {
+        self.state().requests.iter().filter(|request| request.line().starts_with(prefix)).cloned().collect()
     }
 }
 
@@ -159,7 +160,7 @@ async fn accept(listener: TcpListener, address: String, state: Arc<Mutex<State>>
         let (address, state) = (address.clone(), state.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| serve(request, address.clone(), state.clone()));
-            // A connection that is cut is what some tests want.
+            // Fails for requests whose fault closes the connection.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), service)
                 .await;
@@ -167,42 +168,46 @@ async fn accept(listener: TcpListener, address: String, state: Arc<Mutex<State>>
     }
 }
 
-/// The connection is to be closed without an answer.
+/// Closes the connection without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("cut")]
-struct Cut;
+#[error("the connection is closed")]
+struct Closed;
 
-async fn serve(request: Request<Incoming>, address: String, state: Arc<Mutex<State>>) -> Result<Answer, Cut> {
+async fn serve(
+    request: Request<Incoming>,
+    address: String,
+    state: Arc<Mutex<State>>,
+) -> Result<HttpResponse, Closed> {
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let line = format!("{} {target}", parts.method);
     let fault = next_fault(&state, &line);
     if matches!(fault, Some(Fault::CutBefore)) {
-        return Err(Cut);
+        return Err(Closed);
     }
-    let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
     let text = |value: &hyper::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let seen = Seen { method: parts.method.to_string(), target, headers, body: body.to_vec() };
-    lock(&state).seen.push(seen.clone());
+    let received = ReceivedRequest { method: parts.method.to_string(), target, headers, body: body.to_vec() };
+    lock(&state).requests.push(received.clone());
     match fault {
-        Some(Fault::Answer(status, headers, body)) => {
-            let mut answer = respond(status, &body);
+        Some(Fault::Respond(status, headers, body)) => {
+            let mut response = respond(status, &body);
             for (name, value) in headers {
-                answer.headers_mut().insert(name, value.parse().expect("a header value"));
+                response.headers_mut().insert(name, value.parse().expect("a header value"));
             }
-            Ok(answer)
+            Ok(response)
         }
         Some(Fault::CutAfter) => {
-            lock(&state).answer(&seen, &address);
-            Err(Cut)
+            lock(&state).handle_request(&received, &address);
+            Err(Closed)
         }
         Some(Fault::Hold(hold)) => {
             hold.reached.notify_one();
             hold.release.notified().await;
-            Ok(lock(&state).answer(&seen, &address))
+            Ok(lock(&state).handle_request(&received, &address))
         }
-        Some(Fault::CutBefore) | None => Ok(lock(&state).answer(&seen, &address)),
+        Some(Fault::CutBefore) | None => Ok(lock(&state).handle_request(&received, &address)),
     }
 }
 
@@ -213,43 +218,43 @@ fn next_fault(state: &Mutex<State>, line: &str) -> Option<Fault> {
     faults.pop_front()
 }
 
-fn respond(status: u16, body: &str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body.to_owned())));
-    *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
-    answer
+fn respond(status: u16, body: &str) -> HttpResponse {
+    let mut response = Response::new(Full::new(Bytes::from(body.to_owned())));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
 }
 
 impl State {
-    fn answer(&mut self, seen: &Seen, address: &str) -> Answer {
-        let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+    fn handle_request(&mut self, request: &ReceivedRequest, address: &str) -> HttpResponse {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         if path.starts_with("/s3/") {
-            let (answer, stored) = self.store.answer(&seen.method, path, query, &seen.body);
+            let (response, stored) = self.store.handle_request(&request.method, path, query, &request.body);
             if stored {
                 let key = path.trim_start_matches("/s3/").to_owned();
                 let id = VideoId::of(&key.parse::<SourceKey>().expect("a source key"));
-                let after = std::mem::take(&mut self.views_after_upload);
-                if !after.is_empty() {
-                    self.views.insert(id.to_string(), after);
+                let views = std::mem::take(&mut self.views_after_upload);
+                if !views.is_empty() {
+                    self.views.insert(id.to_string(), views);
                 }
             }
-            return answer;
+            return response;
         }
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let answer = match (seen.method.as_str(), segments.as_slice()) {
-            ("POST", ["upload-url"]) => Some(self.grant(&seen.json(), address)),
+        let body = match (request.method.as_str(), segments.as_slice()) {
+            ("POST", ["upload-url"]) => Some(self.grant(&request.json(), address)),
             ("GET", ["videos"]) => Some(self.page(query)),
             ("GET", ["videos", id]) => self.view(id),
             ("GET", ["videos", _, "events"]) => {
                 let events = self.earlier_events.pop_front().unwrap_or_else(|| self.events.clone());
                 Some(json!({"data": events, "nextCursor": null}))
             }
-            _ => self.answers.get(&format!("{} {path}", seen.method)).cloned(),
+            _ => self.responses.get(&format!("{} {path}", request.method)).cloned(),
         };
-        match answer {
-            Some(answer) => respond(200, &answer.to_string()),
+        match body {
+            Some(body) => respond(200, &body.to_string()),
             None => {
                 match problem(404, "no-such-video", "The project has no such video", "Check the id.", None) {
-                    Fault::Answer(status, _, body) => respond(status, &body),
+                    Fault::Respond(status, _, body) => respond(status, &body),
                     _ => respond(500, ""),
                 }
             }

@@ -1,7 +1,7 @@
-//! What is remembered of an unfinished upload in parts, so that the next run sends only the rest.
+//! The saved state of unfinished multipart uploads, so that the next run sends only the missing parts.
 //!
-//! One JSON file per upload, named by what makes the upload the same one again: the file (path, size, time of change), the
-//! API's address, the API key's id, and what was asked for. It holds no signed URL and no key.
+//! There is one JSON file per upload. Its name is a hash of what identifies the upload: the file (path, size, modification
+//! time), the API's address, the API key's id, and the request. It contains no signed URL and no key.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -17,17 +17,17 @@ use streamio_events::id::KeyId;
 
 use crate::client::wire::UploadRequest;
 use crate::exit::{Exit, Failure};
-use crate::transfer::Baseline;
+use crate::transfer::baseline::Baseline;
 use crate::transfer::source::Source;
 
-/// Names the directory, for those who want another one.
+/// Environment variable for another directory.
 const DIRECTORY_VARIABLE: &str = "STREAMIO_STATE_DIR";
-/// The version of the file's shape; another one is not read.
-const SHAPE: u32 = 1;
-/// Upload URLs in parts live no longer than this, and buckets drop what is older.
-const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+/// Version of the file format. Files with another version are ignored.
+const FORMAT_VERSION: u32 = 1;
+/// Multipart upload URLs expire by then, and buckets abort older uploads.
+const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
-/// Where unfinished uploads are remembered: `STREAMIO_STATE_DIR`, otherwise `streamio/uploads` in the user's state
+/// The directory of the state files: `STREAMIO_STATE_DIR`, otherwise `streamio/uploads` in the user's state
 /// directory (`XDG_STATE_HOME`, by default `~/.local/state`).
 pub(crate) fn directory() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os(DIRECTORY_VARIABLE).filter(|path| !path.is_empty()) {
@@ -36,7 +36,7 @@ pub(crate) fn directory() -> Result<PathBuf, Failure> {
     let strategy = etcetera::choose_base_strategy().map_err(|_| {
         Failure::new(
             Exit::Failed,
-            "there is no home directory to remember uploads in",
+            "there is no home directory for the state of uploads",
             format!("set {DIRECTORY_VARIABLE} to a directory"),
         )
     })?;
@@ -44,7 +44,7 @@ pub(crate) fn directory() -> Result<PathBuf, Failure> {
     Ok(base.join("streamio").join("uploads"))
 }
 
-/// What makes an upload the same one again.
+/// What identifies an upload across runs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Identity<'a> {
@@ -57,7 +57,7 @@ pub(crate) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// The upload of `source` to `api` as `key_id`, with what is asked for in `request`.
+    /// The upload of `source` to the API at `api` with the key `key_id` and `request`.
     pub(crate) fn new(
         source: &'a Source,
         api: &'a str,
@@ -68,22 +68,23 @@ impl<'a> Identity<'a> {
         Self { path: &source.path, size: source.size, modified_nanos, api, key_id, request }
     }
 
-    fn name(&self) -> String {
+    fn file_stem(&self) -> String {
         let json = serde_json::to_vec(self).unwrap_or_else(|_| format!("{self:?}").into_bytes());
         HEXLOWER.encode(&Sha256::digest(json))[..32].to_owned()
     }
 }
 
-/// An upload in parts that has begun.
+/// A multipart upload in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Unfinished {
-    shape: u32,
-    /// The file, for people who look into the directory.
+    #[serde(rename = "shape")]
+    format_version: u32,
+    /// The path of the file, for humans who read the state file.
     file: String,
     /// S3's id of the upload.
     pub(crate) upload_id: String,
-    /// Bytes of every part but the last.
+    /// Bytes of every part except the last.
     pub(crate) part_size: u64,
     /// The video before the upload.
     pub(crate) baseline: Option<Baseline>,
@@ -92,7 +93,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// An upload of which nothing is stored.
+    /// An upload without stored parts.
     pub(crate) fn new(
         source: &Source,
         upload_id: String,
@@ -100,70 +101,71 @@ impl Unfinished {
         baseline: Option<Baseline>,
     ) -> Self {
         let file = source.path.display().to_string();
-        Self { shape: SHAPE, file, upload_id, part_size, baseline, parts: BTreeMap::new() }
+        Self { format_version: FORMAT_VERSION, file, upload_id, part_size, baseline, parts: BTreeMap::new() }
     }
 }
 
-/// The memory of one upload, which no other process may use at the same time.
+/// The state file of one upload. Locked against other processes while it is open.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct UploadState {
     path: PathBuf,
     unfinished: Option<Unfinished>,
     _lock: File,
 }
 
-impl Memory {
-    /// The memory of `identity` in `directory`, with what an earlier run left.
+impl UploadState {
+    /// Opens the state of the upload `identity` in `directory`, including parts stored by an earlier run.
     pub(crate) fn open(directory: &Path, identity: &Identity<'_>) -> Result<Self, Failure> {
         let failed = |error: &io::Error| unusable(directory, error);
         fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-        forget_old(directory, SystemTime::now());
-        let path = directory.join(format!("{}.json", identity.name()));
+        remove_old(directory, SystemTime::now());
+        let path = directory.join(format!("{}.json", identity.file_stem()));
         let lock = open_private(&path.with_extension("lock")).map_err(|error| failed(&error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Failure::new(
                     Exit::Failed,
-                    "another run of this command is uploading the same file to the same place",
+                    "another run of this command is uploading the same file with the same options",
                     "wait for it to end",
                 ));
             }
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
-        // What cannot be read is of no use: the upload begins anew.
+        // An unreadable file is ignored, and the upload starts again.
         let unfinished = fs::read(&path).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        let unfinished = unfinished.filter(|unfinished: &Unfinished| unfinished.shape == SHAPE);
+        let unfinished =
+            unfinished.filter(|unfinished: &Unfinished| unfinished.format_version == FORMAT_VERSION);
         Ok(Self { path, unfinished, _lock: lock })
     }
 
-    /// What an earlier run, or this one, has stored.
+    /// The upload in progress, if there is one.
     pub(crate) fn unfinished(&self) -> Option<&Unfinished> {
         self.unfinished.as_ref()
     }
 
-    /// Remembers an upload that begins.
+    /// Saves a new upload.
     pub(crate) fn begin(&mut self, unfinished: Unfinished) -> Result<(), Failure> {
         self.unfinished = Some(unfinished);
         self.save()
     }
 
-    /// Remembers that a part is stored.
-    pub(crate) fn stored(&mut self, part_number: u32, etag: String) -> Result<(), Failure> {
+    /// Saves that a part is stored.
+    pub(crate) fn record_part(&mut self, part_number: u32, etag: String) -> Result<(), Failure> {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.parts.insert(part_number, etag);
         }
         self.save()
     }
 
-    /// Nothing is left to be resumed.
-    pub(crate) fn forget(&mut self) {
+    /// Deletes the state: there is nothing to resume.
+    pub(crate) fn clear(&mut self) {
         self.unfinished = None;
-        // What stays behind is an upload that the store no longer knows, which the next run finds out.
+        // If the file remains, the next run finds that the upload no longer exists.
         let _ = fs::remove_file(&self.path);
     }
 
-    /// A reader of the file sees the upload before or after, never half of it.
+    /// Replaces the file atomically.
     fn save(&self) -> Result<(), Failure> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
         let failed = |error: &io::Error| unusable(directory, error);
@@ -178,7 +180,7 @@ impl Memory {
 fn unusable(directory: &Path, error: &io::Error) -> Failure {
     Failure::new(
         Exit::Failed,
-        format!("unfinished uploads cannot be remembered in {}: {error}", directory.display()),
+        format!("cannot save the state of the upload in {}: {error}", directory.display()),
         format!("make it writable, or set {DIRECTORY_VARIABLE} to another directory"),
     )
 }
@@ -191,17 +193,18 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Removes what can no longer be resumed. Losing this is harmless, so nothing here fails.
-fn forget_old(directory: &Path, now: SystemTime) {
+/// Removes state files that can no longer be resumed. Best effort; errors are ignored.
+fn remove_old(directory: &Path, now: SystemTime) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
         if path.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
         let state = path.with_extension("json");
-        let touched =
+        let modified =
             [&path, &state].into_iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max();
-        let old = touched.is_some_and(|touched| now.duration_since(touched).is_ok_and(|age| age > KEPT_FOR));
+        let old =
+            modified.is_some_and(|modified| now.duration_since(modified).is_ok_and(|age| age > MAX_AGE));
         if old && File::open(&path).is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = fs::remove_file(state);
             let _ = fs::remove_file(path);
@@ -223,33 +226,33 @@ mod tests {
         }
     }
 
-    fn open(directory: &Path, source: &Source, api: &str) -> Result<Memory, Failure> {
+    fn open(directory: &Path, source: &Source, api: &str) -> Result<UploadState, Failure> {
         let key_id = ApiKey::generate("live", [7; 32]).unwrap().hash().key_id();
         let request = UploadRequest { filename: "clip.mp4".to_owned(), ..UploadRequest::default() };
-        Memory::open(directory, &Identity::new(source, api, &key_id, &request))
+        UploadState::open(directory, &Identity::new(source, api, &key_id, &request))
     }
 
     #[test]
-    fn the_next_run_finds_the_parts_of_the_one_before() {
+    fn the_next_run_finds_the_stored_parts() {
         let directory = tempfile::tempdir().unwrap();
-        let mut memory = open(directory.path(), &source(), "https://a").unwrap();
-        assert_eq!(memory.unfinished(), None);
-        memory.begin(Unfinished::new(&source(), "upload".to_owned(), 10, Some(Baseline::default()))).unwrap();
-        memory.stored(2, "\"etag\"".to_owned()).unwrap();
-        let left = memory.unfinished().unwrap().clone();
-        drop(memory);
-        let mut memory = open(directory.path(), &source(), "https://a").unwrap();
-        assert_eq!(memory.unfinished(), Some(&left));
-        memory.forget();
-        drop(memory);
+        let mut state = open(directory.path(), &source(), "https://a").unwrap();
+        assert_eq!(state.unfinished(), None);
+        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, Some(Baseline::default()))).unwrap();
+        state.record_part(2, "\"etag\"".to_owned()).unwrap();
+        let saved = state.unfinished().unwrap().clone();
+        drop(state);
+        let mut state = open(directory.path(), &source(), "https://a").unwrap();
+        assert_eq!(state.unfinished(), Some(&saved));
+        state.clear();
+        drop(state);
         assert_eq!(open(directory.path(), &source(), "https://a").unwrap().unfinished(), None);
     }
 
     #[test]
     fn another_file_or_another_api_is_another_upload() {
         let directory = tempfile::tempdir().unwrap();
-        let mut memory = open(directory.path(), &source(), "https://a").unwrap();
-        memory.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
+        let mut state = open(directory.path(), &source(), "https://a").unwrap();
+        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
         let changed = Source { modified: Duration::from_nanos(1_700_000_000_000_000_002), ..source() };
         assert_eq!(open(directory.path(), &changed, "https://a").unwrap().unfinished(), None);
         assert_eq!(open(directory.path(), &source(), "https://b").unwrap().unfinished(), None);
@@ -264,28 +267,28 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_as_good_as_none() {
+    fn a_damaged_state_file_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
-        let mut memory = open(directory.path(), &source(), "https://a").unwrap();
-        memory.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
-        fs::write(&memory.path, b"{\"shape\":1,").unwrap();
-        drop(memory);
+        let mut state = open(directory.path(), &source(), "https://a").unwrap();
+        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
+        fs::write(&state.path, b"{\"shape\":1,").unwrap();
+        drop(state);
         assert_eq!(open(directory.path(), &source(), "https://a").unwrap().unfinished(), None);
     }
 
     #[test]
-    fn what_can_no_longer_be_resumed_is_forgotten_unless_it_is_in_use() {
+    fn old_state_files_are_removed_unless_they_are_in_use() {
         let directory = tempfile::tempdir().unwrap();
-        let later = SystemTime::now() + KEPT_FOR + Duration::from_mins(1);
-        let mut memory = open(directory.path(), &source(), "https://a").unwrap();
-        memory.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
-        forget_old(directory.path(), later);
-        assert!(memory.path.exists());
-        let path = memory.path.clone();
-        drop(memory);
-        forget_old(directory.path(), SystemTime::now());
+        let later = SystemTime::now() + MAX_AGE + Duration::from_mins(1);
+        let mut state = open(directory.path(), &source(), "https://a").unwrap();
+        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
+        remove_old(directory.path(), later);
+        assert!(state.path.exists());
+        let path = state.path.clone();
+        drop(state);
+        remove_old(directory.path(), SystemTime::now());
         assert!(path.exists());
-        forget_old(directory.path(), later);
+        remove_old(directory.path(), later);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

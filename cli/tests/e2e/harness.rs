@@ -1,42 +1,47 @@
-//! A platform of a test's own: the program on a directory of its own and free ports. It ends with the test, even one
-//! that is killed, because it stops when its standard input ends.
+//! Test harness: a platform as a process, with its own data directory and free ports. It stops at the end of its standard
+//! input, so that it also ends when the test process is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::processes;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_streamio");
 
-/// Far more than anything here takes: only a fault makes a test wait this long.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// Much longer than anything in a test takes; only a defect makes a test wait this long.
+const TIMEOUT: Duration = Duration::from_mins(3);
+/// How long processes of the platform may take to end after the program.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) struct Platform {
+/// A running platform with the project `acme`. Dropping it kills it and fails the test if one of its processes is left.
+pub(crate) struct TestPlatform {
     pub(crate) directory: TempDir,
     pub(crate) api: String,
     pub(crate) key: String,
     pub(crate) http: reqwest::Client,
     child: Child,
-    /// What `streamio up` is told beside where its data is.
+    /// Additional arguments of `streamio up`.
     arguments: Vec<String>,
 }
 
-impl Platform {
-    /// A platform that runs, with the project `acme` and a key of it.
+impl TestPlatform {
+    /// Starts a platform with the project `acme` and an API key.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// The same with these arguments to `streamio up`.
+    /// Starts a platform with additional arguments for `streamio up`.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let (child, api) = up(&data_of(directory.path()), &arguments).await;
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().unwrap();
         let mut platform = Self { directory, api, key: String::new(), http, child, arguments };
         let created = platform.operate(&["project", "create", "acme"]).await;
         created["apiKey"].as_str().unwrap().clone_into(&mut platform.key);
@@ -47,7 +52,7 @@ impl Platform {
         data_of(self.directory.path())
     }
 
-    /// Ends the program as a power failure would, workers and all.
+    /// Kills the program with SIGKILL. Its workers end because their standard input ends.
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
@@ -59,7 +64,7 @@ impl Platform {
         self.api = api;
     }
 
-    /// Asks it to stop, as an operator does, and waits until it has.
+    /// Sends SIGTERM and waits until the program has ended with success.
     pub(crate) async fn stop(&mut self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         let process = rustix::process::Pid::from_raw(id).unwrap();
@@ -68,7 +73,7 @@ impl Platform {
         assert!(status.success(), "{status}");
     }
 
-    /// An operator's command on the data directory; its JSON answer.
+    /// Runs an operator's command on the data directory and returns its JSON output.
     pub(crate) async fn operate(&self, arguments: &[&str]) -> Value {
         let output = Command::new(PROGRAM)
             .args(arguments)
@@ -81,7 +86,7 @@ impl Platform {
         json_of(&output)
     }
 
-    /// A tenant's command against the API; its output.
+    /// Runs a tenant's command against the API.
     pub(crate) async fn client(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(PROGRAM)
             .args(arguments)
@@ -96,19 +101,19 @@ impl Platform {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        let answer =
+        let response =
             self.http.get(format!("{}{path}", self.api)).header("x-api-key", &self.key).send().await.unwrap();
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {body}");
         body
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}{path}", self.api)).header("x-api-key", &self.key).json(body);
-        let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap();
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {body}");
         body
     }
@@ -118,12 +123,12 @@ impl Platform {
         request.send().await.unwrap().status()
     }
 
-    /// A granted upload URL.
+    /// Requests an upload URL and returns the grant.
     pub(crate) async fn grant(&self, filename: &str) -> Value {
         self.post("/upload-url", &json!({ "filename": filename })).await
     }
 
-    /// Uploads as `curl -T` does, with nothing but the URL; answers the video's id.
+    /// Uploads `bytes` as `curl -T` does, using only the URL. Returns the video's id.
     pub(crate) async fn upload(&self, filename: &str, bytes: Vec<u8>) -> String {
         let grant = self.grant(filename).await;
         self.put(&grant, bytes).await;
@@ -132,32 +137,45 @@ impl Platform {
 
     pub(crate) async fn put(&self, grant: &Value, bytes: Vec<u8>) {
         let request = self.http.put(grant["uploadUrl"].as_str().unwrap());
-        // curl says it of an empty file too; reqwest does not.
+        // curl sends the header for an empty file too; reqwest does not.
         let request = request.header("content-length", bytes.len()).body(bytes);
-        let answer = request.send().await.unwrap();
-        let status = answer.status();
-        assert!(status.is_success(), "{status} {}", answer.text().await.unwrap());
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        assert!(status.is_success(), "{status} {}", response.text().await.unwrap());
     }
 
-    /// The status view once `ended` says that it is what is waited for.
-    pub(crate) async fn wait_for(&self, video_id: &str, ended: impl Fn(&Value) -> bool) -> Value {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+    /// Polls the status view until `condition` holds, and returns it.
+    pub(crate) async fn wait_for(&self, video_id: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         loop {
             let status = self.get(&format!("/videos/{video_id}")).await;
-            if ended(&status) {
+            if condition(&status) {
                 return status;
             }
-            assert!(tokio::time::Instant::now() < deadline, "the video does not come to its end: {status}");
+            assert!(tokio::time::Instant::now() < deadline, "the condition does not become true: {status}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The status view when the video is ready or errored in this generation.
+    /// Waits until the video is ready or errored in this generation, and returns its status view.
     pub(crate) async fn wait_for_end(&self, video_id: &str, generation: u64) -> Value {
         self.wait_for(video_id, |status| {
             status["generation"] == generation && (status["state"] == "ready" || status["state"] == "errored")
         })
         .await
+    }
+
+    /// Waits until the workers, their FFmpeg and the edge have ended, which they do after the program has ended.
+    pub(crate) async fn wait_until_no_process_is_left(&self) {
+        let deadline = Instant::now() + EXIT_TIMEOUT;
+        while let Some(running) = self.first_process() {
+            assert!(Instant::now() < deadline, "a process is left running: {running}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn first_process(&self) -> Option<String> {
+        processes::mentioning(self.directory.path().to_str().unwrap()).into_iter().next()
     }
 
     /// The types of all events of a video, in order.
@@ -171,6 +189,21 @@ impl Platform {
                 Some(cursor) => after = format!("&after={cursor}"),
                 None => return types,
             }
+        }
+    }
+}
+
+impl Drop for TestPlatform {
+    fn drop(&mut self) {
+        // An error means that the program has already ended.
+        let _ = self.child.start_kill();
+        if std::thread::panicking() {
+            return;
+        }
+        let deadline = Instant::now() + EXIT_TIMEOUT;
+        while let Some(running) = self.first_process() {
+            assert!(Instant::now() < deadline, "a process is left running: {running}");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }
@@ -191,7 +224,7 @@ async fn up(data: &Path, arguments: &[String]) -> (Child, String) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+    let ready = tokio::time::timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap();
     let Some(ready) = ready else {
         panic!("the platform did not start: {}", log(data));
     };
@@ -204,7 +237,7 @@ fn log_of(data: &Path) -> std::fs::File {
     std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap()
 }
 
-/// Everything that the program has logged.
+/// The program's log.
 pub(crate) fn log(data: &Path) -> String {
     std::fs::read_to_string(data.with_extension("log")).unwrap_or_default()
 }

@@ -1,32 +1,38 @@
-//! The object store: whole objects and parts, with entity tags.
+//! The fake object store: objects and multipart uploads, with entity tags.
 
 use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
 
-use super::{Answer, Fault, respond, store_error};
+use super::{Fault, HttpResponse, respond, store_error};
 
-/// What is stored.
+/// The stored objects and uploads.
 #[derive(Default)]
 pub(crate) struct Store {
     /// Objects by key.
     pub(crate) objects: BTreeMap<String, Vec<u8>>,
-    /// Multipart uploads by id.
+    /// Parts of unfinished multipart uploads, by upload id.
     pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
-    begun: u32,
+    started: u32,
 }
 
 impl Store {
     /// Begins a multipart upload.
     pub(crate) fn begin(&mut self, _key: &str) -> String {
-        self.begun += 1;
-        let id = format!("upload-{}", self.begun);
+        self.started += 1;
+        let id = format!("upload-{}", self.started);
         self.uploads.insert(id.clone(), BTreeMap::new());
         id
     }
 
-    /// The answer, and whether an object was stored.
-    pub(super) fn answer(&mut self, method: &str, path: &str, query: &str, body: &[u8]) -> (Answer, bool) {
+    /// Handles a request. Also returns whether an object was stored.
+    pub(super) fn handle_request(
+        &mut self,
+        method: &str,
+        path: &str,
+        query: &str,
+        body: &[u8],
+    ) -> (HttpResponse, bool) {
         let parameter = |name: &str| {
             query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
         };
@@ -36,7 +42,10 @@ impl Store {
             return (with_etag(200, "", &etag(body)), true);
         };
         let Some(parts) = self.uploads.get_mut(&upload_id) else {
-            return (failed(store_error(404, "NoSuchUpload", "The specified upload does not exist.")), false);
+            return (
+                error_response(store_error(404, "NoSuchUpload", "The specified upload does not exist.")),
+                false,
+            );
         };
         match (method, parameter("partNumber")) {
             ("PUT", Some(number)) => {
@@ -53,7 +62,11 @@ impl Store {
                 let have: Vec<String> = parts.values().map(|part| etag(part)).collect();
                 if named.iter().map(|tag| tag.replace("&quot;", "\"")).ne(have.iter().cloned()) {
                     return (
-                        failed(store_error(400, "InvalidPart", "One or more parts could not be found.")),
+                        error_response(store_error(
+                            400,
+                            "InvalidPart",
+                            "One or more parts could not be found.",
+                        )),
                         false,
                     );
                 }
@@ -80,15 +93,15 @@ pub(crate) fn etag(bytes: &[u8]) -> String {
     format!("\"{}\"", data_encoding::HEXLOWER.encode(&Md5::digest(bytes)))
 }
 
-fn with_etag(status: u16, body: &str, tag: &str) -> Answer {
-    let mut answer = respond(status, body);
-    answer.headers_mut().insert("etag", tag.parse().expect("a header value"));
-    answer
+fn with_etag(status: u16, body: &str, tag: &str) -> HttpResponse {
+    let mut response = respond(status, body);
+    response.headers_mut().insert("etag", tag.parse().expect("a header value"));
+    response
 }
 
-fn failed(fault: Fault) -> Answer {
+fn error_response(fault: Fault) -> HttpResponse {
     match fault {
-        Fault::Answer(status, _, body) => respond(status, &body),
+        Fault::Respond(status, _, body) => respond(status, &body),
         _ => respond(500, ""),
     }
 }
