@@ -86,7 +86,7 @@ impl Attempt {
         self.decide(|video| decide::fail(video, &self.job, &self.task, error.clone())).await
     }
 
-    /// Records `processing.interrupted`: the worker was stopped from outside.
+    /// Records `processing.interrupted`: the worker was stopped before the attempt ended.
     pub async fn interrupt(&self, reason: &str) -> Result<Result<(), Fence>, VideoStoreError> {
         self.decide(|video| decide::interrupt(video, &self.job, &self.task, reason)).await
     }

@@ -16,7 +16,7 @@ pub enum Exit {
     Done = 0,
     /// The attempt failed; the failure is recorded.
     Failed = 3,
-    /// The worker was stopped from outside. An attempt that was not yet completed is recorded as interrupted.
+    /// The worker was stopped by a signal or by the end of its parent. An attempt that was not yet completed is recorded as interrupted.
     Interrupted = 4,
     /// The attempt is completed but not published; launching the job again publishes it.
     Unpublished = 5,

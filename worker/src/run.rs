@@ -57,7 +57,7 @@ pub enum RunOutcome {
     Fenced(Fence),
     /// The attempt failed; `processing.failed` is recorded.
     Failed(Failure),
-    /// The worker was stopped from outside.
+    /// The worker was stopped by a signal or by the end of its parent.
     Interrupted(&'static str),
     /// The attempt is completed but not published. Another worker will publish it.
     Unpublished(PublishError),

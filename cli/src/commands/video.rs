@@ -21,11 +21,19 @@ use crate::output::{Output, printable, table};
 
 /// Maximum page size of the API.
 const MAX_PAGE_SIZE: u32 = 100;
-const ID_HELP: &str = "VIDEO is a video's id (vid_…) or its source key (projects/acme/clip.mp4).";
+const EXAMPLES: &str = "\
+Examples:
+  streamio video list --state errored
+  streamio video show projects/acme/clip.mp4
+  streamio video show vid_… --as-of 2026-01-02T03:04:05Z      # the state at that time
+  streamio video events vid_…                                 # what happened to it
+  streamio video reprocess vid_…
+
+VIDEO is a video's id (vid_…) or its source key (projects/acme/clip.mp4).";
 
 /// List, show, delete and reprocess videos
 #[derive(Debug, Subcommand)]
-#[command(after_help = ID_HELP)]
+#[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// List the project's videos, newest first
     List(List),

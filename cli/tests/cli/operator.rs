@@ -143,8 +143,8 @@ async fn a_missing_project_key_or_directory_is_exit_code_3() {
     run_on(&data, &["project", "create", "acme"]).await.ok();
     let key = "key_aaaaaaaaaaaaaaaaaaaaaaaaaa";
     let others = [
-        run_on(&data, &["project", "show", "nobody"]).await,
-        run_on(&data, &["key", "create", "nobody"]).await,
+        run_on(&data, &["project", "show", "unknown"]).await,
+        run_on(&data, &["key", "create", "unknown"]).await,
         run_on(&data, &["key", "revoke", "acme", key]).await,
         run_on(&data, &["project", "create", "acme"]).await,
         run_on(&data, &["project", "create", "ACME"]).await,
@@ -161,11 +161,11 @@ async fn a_missing_project_key_or_directory_is_exit_code_3() {
     exit 3
     --- stdout
     --- stderr
-    error: there is no project nobody; list the projects with `streamio project list`
+    error: there is no project unknown; list the projects with `streamio project list`
     exit 3
     --- stdout
     --- stderr
-    error: there is no project nobody; list the projects with `streamio project list`
+    error: there is no project unknown; list the projects with `streamio project list`
     exit 3
     --- stdout
     --- stderr

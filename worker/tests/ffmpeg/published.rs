@@ -37,9 +37,9 @@ impl PublishedVideo {
 }
 
 /// Makes a clip with FFmpeg's `args`, publishes it, and checks it. `seconds` is its expected duration.
-pub(super) async fn publish_clip(made_as: &str, args: &str, seconds: f64) -> PublishedVideo {
+pub(super) async fn publish_clip(file_name: &str, args: &str, seconds: f64) -> PublishedVideo {
     let harness = WorkerHarness::new();
-    let clip = make(&harness.clips(), made_as, args);
+    let clip = make(&harness.clips(), file_name, args);
     let job = harness.upload_file("clip.bin", &clip).await;
     publish(harness, job, seconds).await
 }
