@@ -22,8 +22,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-use self::chunked::ChunkedDecoder;
-pub(super) use self::fault::BodyFault;
+use self::chunked::ChunkedFraming;
+use self::fault::BodyFault;
 use self::header_digests::HeaderDigests;
 use self::limits::IDLE_TIMEOUT;
 
@@ -57,7 +57,7 @@ impl BodyStatus {
 /// A request body that is checked while it is read.
 pub(super) struct CheckedBody {
     incoming: Option<Incoming>,
-    chunked: Option<ChunkedDecoder>,
+    chunked: Option<ChunkedFraming>,
     digests: HeaderDigests,
     ready: VecDeque<Bytes>,
     idle: Pin<Box<Sleep>>,
@@ -71,7 +71,7 @@ impl CheckedBody {
         let status = BodyStatus::default();
         let mut body = Self {
             incoming: Some(incoming),
-            chunked: ChunkedDecoder::for_headers(&request.headers),
+            chunked: ChunkedFraming::for_headers(&request.headers),
             digests: HeaderDigests::of(request),
             ready: VecDeque::new(),
             idle: Box::pin(sleep(IDLE_TIMEOUT)),
@@ -104,7 +104,7 @@ impl CheckedBody {
         if self.digests.remaining().is_none() {
             self.digests.check()?;
         }
-        self.chunked.as_ref().map_or(Ok(()), ChunkedDecoder::end)
+        self.chunked.as_ref().map_or(Ok(()), ChunkedFraming::end)
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
@@ -153,7 +153,7 @@ impl Body for CheckedBody {
     fn size_hint(&self) -> SizeHint {
         match (&self.incoming, &self.chunked) {
             (Some(incoming), None) => incoming.size_hint(),
-            // The decoder may change the framing and so the length.
+            // Splitting chunks changes the length.
             _ => SizeHint::default(),
         }
     }

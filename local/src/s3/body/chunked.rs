@@ -11,7 +11,7 @@ use super::limits::{MAX_CHUNK_HEADER_BYTES, MAX_SIGNED_CHUNK_BYTES};
 
 /// Checks the framing of a body. Signed chunks are passed on unchanged. An unsigned chunk is split into one chunk per
 /// received piece, because some clients send a whole object as one chunk.
-pub(super) struct ChunkedDecoder {
+pub(super) struct ChunkedFraming {
     signed: bool,
     state: State,
 }
@@ -27,8 +27,8 @@ enum State {
     Trailers,
 }
 
-impl ChunkedDecoder {
-    /// The decoder for the encoding that `x-amz-content-sha256` declares; `None` if the body is not chunked.
+impl ChunkedFraming {
+    /// The framing that `x-amz-content-sha256` declares; `None` if the body is not chunked.
     pub(super) fn for_headers(headers: &HeaderMap) -> Option<Self> {
         let payload = headers.get("x-amz-content-sha256")?.as_bytes();
         payload.starts_with(b"STREAMING-").then(|| Self {
@@ -113,12 +113,12 @@ mod tests {
     use super::*;
 
     fn receive_all(signed: bool, pieces: &[&[u8]]) -> Result<Vec<u8>, BodyFault> {
-        let mut decoder = ChunkedDecoder { signed, state: State::Header(Vec::new()) };
+        let mut framing = ChunkedFraming { signed, state: State::Header(Vec::new()) };
         let mut out = VecDeque::new();
         for piece in pieces {
-            decoder.receive(Bytes::copy_from_slice(piece), &mut out)?;
+            framing.receive(Bytes::copy_from_slice(piece), &mut out)?;
         }
-        decoder.end()?;
+        framing.end()?;
         Ok(out.into_iter().flatten().collect())
     }
 
