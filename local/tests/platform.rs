@@ -1,4 +1,4 @@
-//! The platform in this process: its directory, and what is rebuilt from its log.
+//! The platform in the test process: its data directory, and the views that are rebuilt from its log.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,14 +16,14 @@ fn config(directory: &std::path::Path) -> Config {
         concurrency: Some(1),
         allowed_origins: vec![],
         rate_limit: None,
-        // Nothing here comes so far that a worker is needed.
+        // These tests never need a worker.
         worker_command: vec!["false".into()],
         edge: EdgeFront::Native,
         log_format: LogFormat::Text,
     }
 }
 
-/// Sends a request to the letter: no client library normalizes its path or headers.
+/// Sends a request as it is: a client library would normalize its path and headers.
 async fn send(authority: &str, mut request: Request<Bytes>) -> Response<Bytes> {
     let stream = TcpStream::connect(authority).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -37,7 +37,7 @@ async fn send(authority: &str, mut request: Request<Bytes>) -> Response<Bytes> {
 }
 
 #[tokio::test]
-async fn a_second_platform_on_the_same_directory_is_refused_and_the_ports_stay_over_a_restart() {
+async fn a_second_platform_on_the_same_directory_is_refused_and_a_restart_keeps_the_ports() {
     let directory = tempfile::tempdir().unwrap();
     let platform = Platform::start(config(directory.path())).await.unwrap();
     let addresses = platform.addresses().clone();
@@ -50,7 +50,7 @@ async fn a_second_platform_on_the_same_directory_is_refused_and_the_ports_stay_o
 }
 
 #[tokio::test]
-async fn views_that_were_deleted_are_rebuilt_from_the_log() {
+async fn deleted_views_are_rebuilt_from_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let platform = Platform::start(config(directory.path())).await.unwrap();
     let operator = Operator::open(directory.path(), Missing::Refuse).unwrap();
@@ -73,6 +73,6 @@ async fn views_that_were_deleted_are_rebuilt_from_the_log() {
         let _ = std::fs::remove_file(directory.path().join(file));
     }
     let platform = Platform::start(config(directory.path())).await.unwrap();
-    assert_eq!(call("GET", "/videos", b"").await.into_body(), listed, "to the byte");
+    assert_eq!(call("GET", "/videos", b"").await.into_body(), listed, "byte for byte");
     platform.run_until(async {}).await;
 }

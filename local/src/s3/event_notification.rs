@@ -1,10 +1,10 @@
-//! The notice that an object was created: what the platform reads to learn of finished uploads.
+//! Event notifications: one for each object created in a watched bucket. The platform detects finished uploads by them.
 
 use std::fmt;
 
 use time::OffsetDateTime;
 
-/// How an object came to be, as S3 names it in its event notifications.
+/// The operation that created an object, as S3's event notifications name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreatedBy {
     /// `PutObject`.
@@ -39,15 +39,17 @@ impl fmt::Display for CreatedBy {
     }
 }
 
-/// One object became visible in a bucket that is watched. Written in the transaction that made it visible, and kept
-/// until acknowledged, so it survives any crash; a reader that crashes between acting and acknowledging sees it again.
+/// The event notification of one object that became visible in a watched bucket.
+///
+/// It is written in the transaction that made the object visible and kept until acknowledged, so delivery is at least
+/// once: a reader that crashes between acting and acknowledging reads it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Ascending in the order of the commits; pass it to `acknowledge`.
+    /// Ascending in the order of the commits; pass it to [`Store::acknowledge`](super::Store::acknowledge).
     pub id: i64,
     /// The bucket.
     pub bucket: String,
-    /// The key, literally: not percent- or form-encoded.
+    /// The key as the writer gave it: neither percent- nor form-encoded.
     pub key: String,
     /// Size in bytes.
     pub size: u64,
@@ -57,8 +59,8 @@ pub struct Notice {
     pub sequencer: String,
     /// The object's content type, if its writer gave one.
     pub content_type: Option<String>,
-    /// How it was created; [`CreatedBy::event_name`] is S3's name of it.
+    /// The operation that created it.
     pub created_by: CreatedBy,
-    /// When it became visible; equals the object's last-modified time.
+    /// When the object became visible; equals its last-modified time.
     pub event_time: OffsetDateTime,
 }

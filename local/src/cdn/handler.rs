@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Handles a request: checks, authorisation, reading the object, access log.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use http::{Method, Response};
 use rsa::sha2::{Digest as _, Sha256};
 use streamio_events::timestamp::Timestamp;
 
-use super::authorize::{Allowed, Viewing, authorize};
-use super::conditional::{Validators, only};
+use super::authorize::{Allowed, ViewerRequest, authorize};
+use super::conditional::{Validators, single_value};
 use super::config::{CdnConfig, Clock};
-use super::content::{PLAYLIST, cache_control, content_type};
+use super::content_headers::{PLAYLIST, cache_control, content_type};
 use super::credentials::PolicyQuery;
 use super::object_path::key_of;
 use super::origin::{ObjectFacts, Origin, OriginObject};
@@ -24,7 +24,7 @@ use super::playlist::{self, MAX_REWRITTEN_BYTES, MAX_SOURCE_BYTES};
 use super::refusal::Refusal;
 use super::representation::{Representation, Source};
 
-/// A CDN without its network: [`serve`](super::serve) puts it on a listener.
+/// A CDN without a listener; [`serve`](super::serve) adds one.
 pub struct Cdn<O> {
     origin: O,
     pub(super) config: CdnConfig,
@@ -37,33 +37,33 @@ impl<O: Origin> Cdn<O> {
         Self { origin, config, clock }
     }
 
-    /// Answers the request with this head from the viewer at `address`. Its body, if any, is not looked at.
-    pub async fn answer(&self, head: &Parts, address: IpAddr) -> Response<Body> {
-        let start = Instant::now();
-        let answer = self.try_answer(head, address).await;
-        let refusal = answer.as_ref().err();
-        let status = answer.as_ref().map_or_else(Refusal::status, Response::status).as_u16();
-        let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        // The query and the cookies are permissions: they are never logged.
+    /// Handles the request with this head from the viewer at `address` and logs it. A request body is ignored.
+    pub async fn handle_request(&self, head: &Parts, address: IpAddr) -> Response<Body> {
+        let started_at = Instant::now();
+        let result = self.try_handle_request(head, address).await;
+        let refusal = result.as_ref().err();
+        let status = result.as_ref().map_or_else(Refusal::status, Response::status).as_u16();
+        let duration_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // The query and the cookies grant access, so they are never logged.
         let (method, path, viewer) = (&head.method, head.uri.path(), address);
         match refusal {
             None => tracing::info!(
                 http.method = %method, url.path = path, client.address = %viewer, http.status = status, duration_ms,
-                "Answered a viewer"
+                "CDN request served"
             ),
             Some(Refusal::Origin(error)) => tracing::error!(
                 http.method = %method, url.path = path, client.address = %viewer, http.status = status, duration_ms,
-                error = %error, "An object could not be read"
+                error = %error, "CDN request failed: an object could not be read"
             ),
             Some(refusal) => tracing::info!(
                 http.method = %method, url.path = path, client.address = %viewer, http.status = status, duration_ms,
-                reason = %refusal, "Refused a viewer"
+                reason = %refusal, "CDN request refused"
             ),
         }
-        answer.unwrap_or_else(|refusal| refusal.answer())
+        result.unwrap_or_else(|refusal| refusal.to_response())
     }
 
-    async fn try_answer(&self, head: &Parts, address: IpAddr) -> Result<Response<Body>, Refusal> {
+    async fn try_handle_request(&self, head: &Parts, address: IpAddr) -> Result<Response<Body>, Refusal> {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(Refusal::Method);
         }
@@ -71,20 +71,20 @@ impl<O: Origin> Cdn<O> {
         let path = head.uri.path();
         let key = key_of(path)?;
         let now = (self.clock)();
-        let viewing = Viewing { path, query: head.uri.query(), headers: &head.headers, address };
-        let allowed = authorize(&viewing, &self.config.base_url, &self.config.keys, now)?;
+        let request = ViewerRequest { path, query: head.uri.query(), headers: &head.headers, address };
+        let allowed = authorize(&request, &self.config.base_url, &self.config.keys, now)?;
 
         let object = self.origin.open(&key).await.map_err(Refusal::Origin)?.ok_or(Refusal::NoSuchKey)?;
         let representation = self.represent(object, &key, &allowed).await.map_err(Refusal::Origin)?;
-        representation.answer(&head.method, &head.headers, since_epoch(now))
+        representation.respond(&head.method, &head.headers, system_time(now))
     }
 
-    /// The authority of an absolute request target counts before the `Host` header:
-    /// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2>.
+    /// Checks that the request is for the CDN's host. The authority of an absolute request target has precedence over
+    /// the `Host` header: <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2>.
     fn check_host(&self, head: &Parts) -> Result<(), Refusal> {
         let target = head.uri.authority().map(http::uri::Authority::as_str);
-        let host = target.or_else(|| only(&head.headers, HOST)).ok_or(Refusal::NoHost)?;
-        if self.config.base_url.is_addressed_by(host) { Ok(()) } else { Err(Refusal::OtherHost) }
+        let host = target.or_else(|| single_value(&head.headers, HOST)).ok_or(Refusal::NoHost)?;
+        if self.config.base_url.matches_authority(host) { Ok(()) } else { Err(Refusal::OtherHost) }
     }
 
     async fn represent(
@@ -102,7 +102,11 @@ impl<O: Origin> Cdn<O> {
             if facts.size <= MAX_SOURCE_BYTES {
                 return self.represent_playlist(object, &facts, key, parameters).await;
             }
-            tracing::warn!(object.key = key, bytes = facts.size, "A playlist is too large to be rewritten");
+            tracing::warn!(
+                object.key = key,
+                bytes = facts.size,
+                "a playlist is too large to add the authorisation to its URIs; it is served unchanged"
+            );
         }
         Ok(Representation {
             size: facts.size,
@@ -121,15 +125,18 @@ impl<O: Origin> Cdn<O> {
         key: &str,
         parameters: &PolicyQuery,
     ) -> io::Result<Representation<O::Object>> {
-        let stored = read(object, facts.size).await?;
+        let stored = read_all(object, facts.size).await?;
         let rewritten = str::from_utf8(&stored).ok().and_then(|text| {
-            playlist::carry_on(text, &self.config.base_url, parameters, MAX_REWRITTEN_BYTES)
+            playlist::add_parameters(text, &self.config.base_url, parameters, MAX_REWRITTEN_BYTES)
         });
         if rewritten.is_none() {
-            tracing::warn!(object.key = key, "An object that should be a playlist is served as it is");
+            tracing::warn!(
+                object.key = key,
+                "an object with the type of a playlist is not a playlist or too large; it is served unchanged"
+            );
         }
         let (etag, bytes) = match rewritten {
-            // Another representation than the stored one, so another tag, by what is in it.
+            // Not the stored representation, so it needs its own entity tag: a digest of its content.
             Some(text) => (digest(text.as_bytes()), Bytes::from(text)),
             None => (facts.etag.clone(), stored),
         };
@@ -144,7 +151,8 @@ impl<O: Origin> Cdn<O> {
     }
 }
 
-async fn read<O: OriginObject>(object: O, size: u64) -> io::Result<Bytes> {
+/// Reads an object into memory.
+async fn read_all<O: OriginObject>(object: O, size: u64) -> io::Result<Bytes> {
     let bytes: Vec<u8> = object
         .into_stream(0..size)
         .try_fold(Vec::new(), async |mut bytes, piece| {
@@ -159,6 +167,6 @@ fn digest(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes)[..16])
 }
 
-fn since_epoch(now: Timestamp) -> std::time::SystemTime {
+fn system_time(now: Timestamp) -> std::time::SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(now.unix_millis()).unwrap_or(0))
 }

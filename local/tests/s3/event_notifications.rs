@@ -1,13 +1,13 @@
-//! Notices of created objects.
+//! Event notifications of created objects.
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use streamio_local::s3::{CreatedBy, ObjectHeaders, Watch};
 
-use crate::server::{PROCESSED, RAW, Server, refusal};
+use crate::server::{PROCESSED, RAW, S3TestServer, refusal};
 
 #[tokio::test]
-async fn each_way_to_create_an_object_is_announced_with_what_was_created() {
-    let server = Server::start().await;
+async fn every_way_to_create_an_object_writes_an_event_notification() {
+    let server = S3TestServer::start().await;
     let put = server.client.put_object().bucket(RAW).key("red flower+%20.mp4").content_type("video/mp4");
     put.body(b"body".to_vec().into()).send().await.unwrap();
     let copy = server.client.copy_object().copy_source(format!("{RAW}/red%20flower%2B%2520.mp4"));
@@ -21,13 +21,13 @@ async fn each_way_to_create_an_object_is_announced_with_what_was_created() {
     let complete = server.client.complete_multipart_upload().bucket(RAW).key("parts").upload_id(id);
     complete.multipart_upload(parts).send().await.unwrap();
 
-    let notices = server.store.pending(10).await.unwrap();
-    let told: Vec<_> = notices
+    let notifications = server.store.pending(10).await.unwrap();
+    let summaries: Vec<_> = notifications
         .iter()
-        .map(|notice| (notice.key.as_str(), notice.size, notice.created_by, notice.content_type.as_deref()))
+        .map(|event| (event.key.as_str(), event.size, event.created_by, event.content_type.as_deref()))
         .collect();
     assert_eq!(
-        told,
+        summaries,
         [
             ("red flower+%20.mp4", 4, CreatedBy::Put, Some("video/mp4")),
             ("copy", 4, CreatedBy::Copy, Some("video/mp4")),
@@ -35,17 +35,17 @@ async fn each_way_to_create_an_object_is_announced_with_what_was_created() {
         ]
     );
     let meta = server.store.head(RAW, "parts").await.unwrap().unwrap();
-    let notice = notices.last().unwrap();
-    assert_eq!(notice.created_by.event_name(), "s3:ObjectCreated:CompleteMultipartUpload");
+    let last = notifications.last().unwrap();
+    assert_eq!(last.created_by.event_name(), "s3:ObjectCreated:CompleteMultipartUpload");
     assert_eq!(
-        (&notice.bucket, &notice.etag, &notice.sequencer, notice.event_time),
+        (&last.bucket, &last.etag, &last.sequencer, last.event_time),
         (&meta.bucket, &meta.etag, &meta.sequencer, meta.last_modified)
     );
 }
 
 #[tokio::test]
-async fn only_watched_buckets_and_successful_writes_leave_notices() {
-    let server = Server::start().await;
+async fn only_successful_writes_to_watched_buckets_write_event_notifications() {
+    let server = S3TestServer::start().await;
     server.store.put_bytes(PROCESSED, "k", ObjectHeaders::default(), "x").await.unwrap();
     assert_eq!(server.store.pending(10).await.unwrap(), []);
     server.put("k", b"x".to_vec()).await;
@@ -59,14 +59,14 @@ async fn only_watched_buckets_and_successful_writes_leave_notices() {
 }
 
 #[tokio::test]
-async fn notices_stay_until_acknowledged_in_order_and_ids_never_come_back() {
-    let server = Server::start().await;
+async fn event_notifications_are_kept_in_order_until_acknowledged_and_ids_are_not_reused() {
+    let server = S3TestServer::start().await;
     for key in ["a", "b", "c"] {
         server.put(key, b"x".to_vec()).await;
     }
     let keys = async |limit| {
         let pending = server.store.pending(limit).await.unwrap();
-        pending.into_iter().map(|notice| (notice.id, notice.key)).collect::<Vec<_>>()
+        pending.into_iter().map(|event| (event.id, event.key)).collect::<Vec<_>>()
     };
     let all = keys(10).await;
     assert_eq!(all.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
@@ -82,8 +82,8 @@ async fn notices_stay_until_acknowledged_in_order_and_ids_never_come_back() {
 }
 
 #[tokio::test]
-async fn the_sequencer_of_a_key_rises_over_overwrites_and_deletes() {
-    let server = Server::start().await;
+async fn the_sequencer_of_a_key_increases_with_overwrites_and_deletes() {
+    let server = S3TestServer::start().await;
     for round in 0..20 {
         server.put("k", b"x".to_vec()).await;
         if round % 3 == 0 {
@@ -91,18 +91,18 @@ async fn the_sequencer_of_a_key_rises_over_overwrites_and_deletes() {
         }
     }
     let sequencers: Vec<String> =
-        server.store.pending(100).await.unwrap().into_iter().map(|notice| notice.sequencer).collect();
+        server.store.pending(100).await.unwrap().into_iter().map(|event| event.sequencer).collect();
     assert!(sequencers.iter().all(|sequencer| sequencer.len() == 16));
     assert!(sequencers.is_sorted_by(|one, other| one < other), "{sequencers:?}");
 }
 
 #[tokio::test]
-async fn a_waiting_reader_is_woken() {
-    let server = Server::start().await;
-    let mut woken = server.store.notices();
+async fn a_waiting_reader_is_notified() {
+    let server = S3TestServer::start().await;
+    let mut changes = server.store.notices();
     let waiting = tokio::spawn(async move {
-        woken.changed().await.unwrap();
-        *woken.borrow()
+        changes.changed().await.unwrap();
+        *changes.borrow()
     });
     server.put("k", b"x".to_vec()).await;
     assert_eq!(waiting.await.unwrap(), server.store.pending(1).await.unwrap()[0].id);

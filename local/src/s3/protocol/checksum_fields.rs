@@ -1,10 +1,10 @@
-//! A checksum among the fields that the protocol has, one for each algorithm.
+//! The protocol's checksum fields, one per algorithm.
 
 use crate::s3::checksum::{Checksum, ChecksumAlgorithm};
 
-/// The value of at most one algorithm.
+/// The checksum fields of a request or response.
 #[derive(Default)]
-pub(super) struct Sums {
+pub(super) struct ChecksumFields {
     pub(super) crc32: Option<String>,
     pub(super) crc32c: Option<String>,
     pub(super) crc64nvme: Option<String>,
@@ -12,24 +12,24 @@ pub(super) struct Sums {
     pub(super) sha256: Option<String>,
 }
 
-impl Sums {
-    /// Puts a value into its algorithm's field.
+impl ChecksumFields {
+    /// Fields of which at most one is set.
     pub(super) fn of(checksum: Option<(ChecksumAlgorithm, String)>) -> Self {
-        let mut sums = Self::default();
-        let Some((algorithm, value)) = checksum else { return sums };
-        *sums.field(algorithm) = Some(value);
-        sums
+        let mut fields = Self::default();
+        let Some((algorithm, value)) = checksum else { return fields };
+        *fields.field(algorithm) = Some(value);
+        fields
     }
 
-    /// Puts an object's checksum into its algorithm's field.
+    /// The fields for an object's checksum.
     pub(super) fn of_object(checksum: Option<&Checksum>) -> Self {
         Self::of(checksum.map(|checksum| (checksum.algorithm, checksum.value.clone())))
     }
 
-    /// The values given.
+    /// The fields that are set.
     pub(super) fn into_list(mut self) -> Vec<(ChecksumAlgorithm, String)> {
-        let taken = |algorithm| Some((algorithm, self.field(algorithm).take()?));
-        ChecksumAlgorithm::ALL.into_iter().filter_map(taken).collect()
+        let take_field = |algorithm| Some((algorithm, self.field(algorithm).take()?));
+        ChecksumAlgorithm::ALL.into_iter().filter_map(take_field).collect()
     }
 
     fn field(&mut self, algorithm: ChecksumAlgorithm) -> &mut Option<String> {

@@ -1,15 +1,15 @@
-//! An object being read stays as it was to the end of the reading.
+//! An object that is being read does not change until the reader is done.
 
 use futures::StreamExt as _;
 use md5::{Digest as _, Md5};
 
 use streamio_local::s3::ObjectHeaders;
 
-use crate::server::{RAW, Server, pattern};
+use crate::server::{RAW, S3TestServer, pattern};
 
 #[tokio::test]
-async fn a_reader_sees_the_object_it_opened_while_it_is_overwritten_and_deleted() {
-    let server = Server::start().await;
+async fn a_reader_reads_the_version_it_opened_while_it_is_overwritten_and_deleted() {
+    let server = S3TestServer::start().await;
     let old = pattern(3_000_000, 1);
     server.put("k", old.clone()).await;
     let mut body = server.client.get_object().bucket(RAW).key("k").send().await.unwrap().body;
@@ -23,8 +23,8 @@ async fn a_reader_sees_the_object_it_opened_while_it_is_overwritten_and_deleted(
 }
 
 #[tokio::test]
-async fn the_bytes_go_when_the_last_reader_goes() {
-    let server = Server::start().await;
+async fn the_bytes_of_a_deleted_object_are_removed_with_its_last_reader() {
+    let server = S3TestServer::start().await;
     server.put("k", pattern(3_000_000, 1)).await;
     let object = server.store.get(RAW, "k").await.unwrap().unwrap();
     let mut one = object.stream(0..1_000_000);
@@ -34,7 +34,7 @@ async fn the_bytes_go_when_the_last_reader_goes() {
     assert_eq!(server.files().len(), 1);
     drop(other);
     assert_eq!(server.files().len(), 1);
-    assert_eq!(one.left(), 1_000_000);
+    assert_eq!(one.remaining(), 1_000_000);
     let mut received = Vec::new();
     while let Some(bytes) = one.next().await {
         received.extend(bytes.unwrap());
@@ -45,8 +45,8 @@ async fn the_bytes_go_when_the_last_reader_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn readers_among_writers_see_whole_objects_only() {
-    let server = Server::start().await;
+async fn readers_concurrent_with_writers_read_complete_objects() {
+    let server = S3TestServer::start().await;
     server.put("k", pattern(600_000, 0)).await;
     let writers = (0..2).map(|writer| {
         let store = server.store.clone();

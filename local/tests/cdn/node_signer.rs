@@ -1,4 +1,4 @@
-//! What Amazon's own signer for Node signed (`vectors/make.mjs`) is accepted, and nothing else.
+//! Vectors signed by Amazon's signer for Node.js (`node_signer/make.mjs`).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,9 @@ use http::header::COOKIE;
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use streamio_events::timestamp::Timestamp;
-use streamio_local::cdn::authorize::{Allowed, Carrier, Denied, PolicyKind, Viewing, authorize};
+use streamio_local::cdn::authorize::{
+    Allowed, CredentialSource, Denied, PolicyKind, ViewerRequest, authorize,
+};
 use streamio_local::cdn::policy::LAST_SECOND;
 use streamio_local::cdn::{BaseUrl, TrustedKeys};
 
@@ -40,18 +42,18 @@ impl Verifier {
         let uri: Uri = url.parse().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, cookies.parse().unwrap());
-        let viewing = Viewing {
+        let request = ViewerRequest {
             path: uri.path(),
             query: uri.query(),
             headers: &headers,
             address: viewer.parse().unwrap(),
         };
-        authorize(&viewing, &self.base, &self.keys, Timestamp::from_unix_seconds(now))
+        authorize(&request, &self.base, &self.keys, Timestamp::from_unix_seconds(now))
     }
 }
 
 fn read() -> (Verifier, Vec<Vector>) {
-    let file: File = serde_json::from_str(include_str!("vectors/signed.json")).unwrap();
+    let file: File = serde_json::from_str(include_str!("node_signer/signed.json")).unwrap();
     let keys = TrustedKeys::from_pem(file.public_keys).unwrap();
     (Verifier { base: BaseUrl::parse(&file.base).unwrap(), keys }, file.vectors)
 }
@@ -62,7 +64,7 @@ fn cookie_header(vector: &Vector) -> String {
 }
 
 #[test]
-fn the_signatures_of_another_implementation_are_accepted_until_they_expire() {
+fn vectors_are_accepted_until_they_expire() {
     let (verifier, vectors) = read();
     assert_eq!(vectors.len(), 24);
     for vector in &vectors {
@@ -71,10 +73,15 @@ fn the_signatures_of_another_implementation_are_accepted_until_they_expire() {
         assert_eq!(custom, !vector.name.contains("canned"), "{}", vector.name);
 
         let by_url = verifier.decide(&vector.signed_url, "", &vector.viewer, NOW).expect(&vector.name);
-        assert_eq!((by_url.carrier, by_url.policy), (Carrier::Url, kind), "{}", vector.name);
+        assert_eq!((by_url.source, by_url.policy), (CredentialSource::Url, kind), "{}", vector.name);
         let cookies = cookie_header(vector);
         let by_cookies = verifier.decide(&vector.url, &cookies, &vector.viewer, NOW).expect(&vector.name);
-        assert_eq!((by_cookies.carrier, by_cookies.policy), (Carrier::Cookies, kind), "{}", vector.name);
+        assert_eq!(
+            (by_cookies.source, by_cookies.policy),
+            (CredentialSource::Cookies, kind),
+            "{}",
+            vector.name
+        );
 
         let last = i64::from(LAST_SECOND);
         let at = |now| verifier.decide(&vector.signed_url, "", &vector.viewer, now).err();
@@ -85,7 +92,7 @@ fn the_signatures_of_another_implementation_are_accepted_until_they_expire() {
 }
 
 #[test]
-fn the_signatures_of_another_implementation_are_for_their_url_and_viewer_only() {
+fn vectors_are_accepted_only_for_their_url_and_viewer() {
     let (verifier, vectors) = read();
     for vector in &vectors {
         let other = vector.signed_url.replace("/acme/", "/amce/");
@@ -93,7 +100,7 @@ fn the_signatures_of_another_implementation_are_for_their_url_and_viewer_only() 
         match (vector.name.contains("canned"), vector.name.contains("wildcard scheme")) {
             (true, _) => assert_eq!(denied, Err(Denied::SignatureMismatch), "{}", vector.name),
             (false, false) => assert_eq!(denied, Err(Denied::OtherResource), "{}", vector.name),
-            // Four characters, whichever.
+            // `????` matches any four characters.
             (false, true) => assert!(denied.is_ok(), "{}", vector.name),
         }
         if vector.name.contains("address") {

@@ -1,14 +1,14 @@
-//! The outbox of notices: read, act, acknowledge.
+//! Reading and acknowledging event notifications.
 
 use tokio::sync::watch;
 
-use super::Store;
+use super::handle::Store;
 use super::row::{time_of, to_u64};
 use crate::s3::error::StoreError;
-use crate::s3::notice::{CreatedBy, Notice};
+use crate::s3::event_notification::{CreatedBy, Notice};
 
 impl Store {
-    /// The oldest notices that nobody has acknowledged, in the order of their commits.
+    /// The oldest unacknowledged event notifications, at most `limit`, in commit order.
     ///
     /// # Errors
     /// Internal errors.
@@ -19,19 +19,19 @@ impl Store {
                  FROM notices ORDER BY id LIMIT ?1",
             )?;
             let mut rows = statement.query([limit])?;
-            let mut notices = Vec::new();
+            let mut notifications = Vec::new();
             while let Some(row) = rows.next()? {
-                notices.push(notice(row)?);
+                notifications.push(notification_of_row(row)?);
             }
-            Ok(notices)
+            Ok(notifications)
         })
         .await
     }
 
-    /// Forgets a notice that has been acted on. Acknowledging it again does nothing.
+    /// Deletes an event notification that was handled. Acknowledging it again does nothing.
     ///
     /// # Errors
-    /// Internal errors; the notice is then still pending.
+    /// Internal errors; the event notification then stays pending.
     pub async fn acknowledge(&self, id: i64) -> Result<(), StoreError> {
         self.write(move |transaction| {
             transaction.db().prepare_cached("DELETE FROM notices WHERE id = ?1")?.execute([id])?;
@@ -40,14 +40,14 @@ impl Store {
         .await
     }
 
-    /// Tells when notices come: the value is the latest one's id. Subscribe, drain [`Store::pending`], then wait for
-    /// a change and drain again: so none is missed.
+    /// A receiver that changes when event notifications are written; its value is the id of the latest. To miss none:
+    /// subscribe, handle all of [`Store::pending`], wait for a change, and repeat.
     pub fn notices(&self) -> watch::Receiver<i64> {
-        self.inner.latest_notice.subscribe()
+        self.latest_notification().subscribe()
     }
 }
 
-fn notice(row: &rusqlite::Row<'_>) -> Result<Notice, StoreError> {
+fn notification_of_row(row: &rusqlite::Row<'_>) -> Result<Notice, StoreError> {
     let event_name: String = row.get(7)?;
     Ok(Notice {
         id: row.get(0)?,
@@ -57,8 +57,9 @@ fn notice(row: &rusqlite::Row<'_>) -> Result<Notice, StoreError> {
         etag: row.get(4)?,
         sequencer: row.get(5)?,
         content_type: row.get(6)?,
-        created_by: CreatedBy::from_event_name(&event_name)
-            .ok_or_else(|| StoreError::Damaged { what: format!("a notice named {event_name:?}") })?,
+        created_by: CreatedBy::from_event_name(&event_name).ok_or_else(|| StoreError::Damaged {
+            what: format!("an event notification named {event_name:?}"),
+        })?,
         event_time: time_of(row.get(8)?)?,
     })
 }

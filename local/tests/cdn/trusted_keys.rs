@@ -1,4 +1,4 @@
-//! Which public keys the CDN takes.
+//! The public keys that the CDN accepts.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -18,7 +18,7 @@ fn error(pairs: &[(&str, &str)]) -> InvalidKeyPair {
 }
 
 #[test]
-fn rsa_and_p256_public_keys_are_taken_in_their_usual_texts() {
+fn rsa_and_p256_public_keys_are_accepted_in_common_pem_formats() {
     for id in [RSA, P256] {
         TrustedKeys::from_pem([("K-1_a", pem_of(id))]).unwrap();
         TrustedKeys::from_pem([("K1", pem_of(id).replace('\n', "\r\n"))]).unwrap();
@@ -26,13 +26,13 @@ fn rsa_and_p256_public_keys_are_taken_in_their_usual_texts() {
     let small = RsaPrivateKey::new(&mut ChaCha20Rng::seed_from_u64(2), 1024).unwrap().to_public_key();
     let pkcs1 = small.to_pkcs1_pem(rsa::pkcs8::LineEnding::LF).unwrap();
     let expected = InvalidKeyPair::RsaBits { id: "K1".into(), bits: 1024 };
-    assert_eq!(error(&[("K1", &pkcs1)]), expected, "readable, and too small");
+    assert_eq!(error(&[("K1", &pkcs1)]), expected, "parsed, but too small");
     let spki = small.to_public_key_pem(rsa::pkcs8::LineEnding::LF).unwrap();
     assert_eq!(error(&[("K1", &spki)]), expected);
 }
 
 #[test]
-fn what_is_wrong_with_a_key_pair_is_said() {
+fn the_error_for_an_invalid_key_pair_names_its_fault() {
     let good = pem_of(P256);
     assert_eq!(error(&[]), InvalidKeyPair::None);
     for id in ["", "a b", "K&1", "K=1", "ключ"] {
@@ -44,6 +44,6 @@ fn what_is_wrong_with_a_key_pair_is_said() {
     for pem in ["", "K1", &good[..60], &good.replace("PUBLIC", "PRIVATE"), private] {
         assert_eq!(error(&[("K1", pem)]), unreadable, "{pem}");
     }
-    let said = unreadable.to_string();
-    assert!(said.contains("K1") && said.contains("PEM"), "{said}");
+    let message = unreadable.to_string();
+    assert!(message.contains("K1") && message.contains("PEM"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! What the log says of a request, and what it must never say.
+//! The log lines of requests, and that they contain no secrets.
 
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
@@ -8,16 +8,16 @@ use http::Method;
 use crate::clock::NOW;
 use crate::memory_origin::MemoryOrigin;
 use crate::signer::{ANY, cookies, policy, signed};
-use crate::viewer::{BASE, Stage};
+use crate::test_cdn::{BASE, TestCdn};
 
-/// Everything that the crate under test has logged in this process, at every level.
+/// All log lines of the crate under test in this process, at every level.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Begins to collect the log. Called before any test asks anything: a place in the code that has logged once without
-/// a subscriber might never log again.
+/// Starts to collect the log. Must be called before the first request: a call site that was reached without a
+/// subscriber may stay disabled.
 pub(crate) fn collect() {
-    static COLLECTING: Once = Once::new();
-    COLLECTING.call_once(|| {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
         tracing_subscriber::fmt()
             .with_env_filter("streamio_local=trace")
             .with_ansi(false)
@@ -45,33 +45,33 @@ fn logged() -> String {
 
 #[test]
 fn a_request_is_logged_without_its_query_and_cookies() {
-    let stage = Stage::with(
+    let cdn = TestCdn::with(
         MemoryOrigin::default()
             .with("logged/clip.mp4", "video/mp4", "bytes")
             .with("logged/clip.m3u8", "application/vnd.apple.mpegurl", "#EXTM3U\n1.m4s\n")
-            .with("logged/odd.m3u8", "application/vnd.apple.mpegurl", "no playlist"),
+            .with("logged/odd.m3u8", "application/vnd.apple.mpegurl", "not a playlist"),
     );
     let custom = ANY.custom(&policy("*", NOW + 60, None, None));
     let canned = ANY.canned(&format!("{BASE}/logged/clip.mp4"), NOW + 60);
     let (good, wrong) = (cookies(&canned), cookies(&canned.replace("Expires=1", "Expires=2")));
     for path in ["logged/clip.mp4", "logged/clip.m3u8", "logged/odd.m3u8", "logged/none", "broken", "%zz"] {
-        for parameters in [&custom, &canned, "Key-Pair-Id=KSECRET", "token=tellnobody"] {
-            stage.get(&signed(&format!("{BASE}/{path}"), parameters));
+        for parameters in [&custom, &canned, "Key-Pair-Id=KSECRET", "token=do-not-log"] {
+            cdn.get(&signed(&format!("{BASE}/{path}"), parameters));
         }
-        for cookie in [&good, &wrong, "session=tellnobody"] {
-            stage.ask(&Method::HEAD, &format!("{BASE}/{path}"), &[("cookie", cookie)]);
+        for cookie in [&good, &wrong, "session=do-not-log"] {
+            cdn.request(&Method::HEAD, &format!("{BASE}/{path}"), &[("cookie", cookie)]);
         }
     }
     let log = logged();
-    assert!(log.contains("Answered a viewer http.method=GET url.path=\"/logged/clip.mp4\""), "{log}");
+    assert!(log.contains("CDN request served http.method=GET url.path=\"/logged/clip.mp4\""), "{log}");
     let lines: Vec<_> = log.lines().filter(|line| line.contains("url.path=\"/logged/")).collect();
-    assert_eq!(lines.len(), 28, "one line for each request: {lines:#?}");
+    assert_eq!(lines.len(), 28, "one line per request: {lines:#?}");
     assert!(
         lines
             .iter()
             .any(|line| line.contains("http.status=403") && line.contains("reason=Missing Signature"))
     );
-    assert!(log.contains("An object could not be read"), "{log}");
+    assert!(log.contains("CDN request failed: an object could not be read"), "{log}");
     let value = |parameters: &str, name: &str| {
         let value = parameters.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap();
         value.trim_start_matches('=').to_owned()
@@ -84,7 +84,7 @@ fn a_request_is_logged_without_its_query_and_cookies() {
         "Policy=".to_owned(),
         "KSECRET".to_owned(),
         ANY.key_pair_id.to_owned(),
-        "tellnobody".to_owned(),
+        "do-not-log".to_owned(),
     ] {
         let line = log.lines().find(|line| line.contains(&secret));
         assert_eq!(line, None, "{secret} is in the log");

@@ -1,30 +1,30 @@
-//! What an object is and how long a viewer may keep it: decided by what was stored and by its key.
+//! The `Content-Type` and `Cache-Control` of an object.
 
 use super::origin::ObjectFacts;
 
-/// The type of HLS playlists: <https://www.rfc-editor.org/rfc/rfc8216#section-4>.
+/// The media type of HLS playlists: <https://www.rfc-editor.org/rfc/rfc8216#section-4>.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
-/// Nothing that an attempt has written under its own prefix is ever written again. `private`, because a shared cache
-/// in front of the CDN would hand out to everybody what the CDN gives to one viewer.
-const FOR_EVER: &str = "private, max-age=31536000, immutable";
+/// For objects under an attempt's prefix, which are never overwritten. `private`, because a shared cache in front of
+/// the CDN would return the response to viewers that are not authorised.
+const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 
-/// The stable pointers change when a video is processed again.
-const SHORT: &str = "private, max-age=5";
+/// For objects under stable keys, which change when a video is processed again.
+const SHORT_LIVED: &str = "private, max-age=5";
 
-/// The `Content-Type` of an object: the stored one, or by the key's extension where none was stored (which S3 calls
-/// `binary/octet-stream`).
+/// The `Content-Type` of an object: the stored type, or the type of the key's extension if none was stored (which S3
+/// shows as `binary/octet-stream`).
 pub(super) fn content_type(key: &str, facts: &ObjectFacts) -> String {
     let stored = facts.content_type.as_deref().unwrap_or_default();
     let essence = stored.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "" | "binary/octet-stream" | "application/octet-stream" => by_extension(key).to_owned(),
+        "" | "binary/octet-stream" | "application/octet-stream" => type_of_extension(key).to_owned(),
         PLAYLIST | "application/x-mpegurl" | "audio/mpegurl" | "audio/x-mpegurl" => PLAYLIST.to_owned(),
         _ => stored.to_owned(),
     }
 }
 
-fn by_extension(key: &str) -> &'static str {
+fn type_of_extension(key: &str) -> &'static str {
     let name = key.rsplit('/').next().unwrap_or_default();
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {
@@ -44,12 +44,12 @@ fn by_extension(key: &str) -> &'static str {
 
 /// The `Cache-Control` of an object.
 pub(super) fn cache_control(key: &str) -> &'static str {
-    if is_of_one_attempt(key) { FOR_EVER } else { SHORT }
+    if is_attempt_output(key) { IMMUTABLE } else { SHORT_LIVED }
 }
 
-/// Whether a key lies under an attempt's prefix, `….hls/g{generation}-a{attempt}/…`. A source may have a folder with
-/// such a name, but none that ends in `.hls`.
-fn is_of_one_attempt(key: &str) -> bool {
+/// Whether a key is under an attempt's prefix, `….hls/g{generation}-a{attempt}/…`. A source may be in a folder named
+/// like an attempt, but not in one whose name ends in `.hls`.
+fn is_attempt_output(key: &str) -> bool {
     let mut segments = key.split('/').peekable();
     while let Some(segment) = segments.next() {
         let attempt =
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stored_type_counts_and_the_extension_only_without_one() {
+    fn the_stored_type_has_precedence_over_the_extension() {
         assert_eq!(type_of("processed/p/clip.m3u8", Some("video/mp4")), "video/mp4");
         assert_eq!(type_of("a/master.m3u8", Some("application/x-mpegURL; charset=utf-8")), PLAYLIST);
         assert_eq!(type_of("a/master.M3U8", None), PLAYLIST);
@@ -89,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_an_attempt_wrote_is_kept_for_ever() {
+    fn only_outputs_of_an_attempt_are_immutable() {
         for key in ["processed/p/a.mov.hls/g1-a1/v0/1.m4s", "a.hls/g12-a30/video.m3u8", "x.hls/y.hls/g1-a1/z"]
         {
-            assert_eq!(cache_control(key), FOR_EVER, "{key}");
+            assert_eq!(cache_control(key), IMMUTABLE, "{key}");
         }
         for key in [
             "processed/p/a.mov",
@@ -105,7 +105,7 @@ mod tests {
             "processed/p/a.hls/g1/1.m4s",
             "",
         ] {
-            assert_eq!(cache_control(key), SHORT, "{key}");
+            assert_eq!(cache_control(key), SHORT_LIVED, "{key}");
         }
     }
 }

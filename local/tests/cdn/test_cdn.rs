@@ -1,4 +1,4 @@
-//! A viewer without a network: asks a CDN in the same process.
+//! A CDN in the test process that is called without a network.
 
 use std::net::IpAddr;
 
@@ -10,44 +10,44 @@ use crate::clock::ManualClock;
 use crate::memory_origin::MemoryOrigin;
 use crate::signer::trusted_keys;
 
-/// Where the CDN of these tests is.
+/// The base URL of the CDN.
 pub(crate) const BASE: &str = "http://cdn.test:8082";
 
 pub(crate) fn config() -> CdnConfig {
     CdnConfig::new(BaseUrl::parse(BASE).unwrap(), trusted_keys())
 }
 
-/// A CDN and its clock.
-pub(crate) struct Stage {
+/// A CDN over a memory origin, with a manual clock.
+pub(crate) struct TestCdn {
     cdn: Cdn<MemoryOrigin>,
     pub(crate) clock: ManualClock,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Stage {
+impl TestCdn {
     pub(crate) fn with(origin: MemoryOrigin) -> Self {
-        crate::logging::collect();
+        crate::log::collect();
         let clock = ManualClock::at_now();
         let cdn = Cdn::new(origin, config(), clock.for_cdn());
         Self { cdn, clock, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
     }
 
-    /// Asks for a URL of the CDN.
-    pub(crate) fn get(&self, url: &str) -> Answer {
-        self.ask(&Method::GET, url, &[])
+    /// Sends a GET request without headers.
+    pub(crate) fn get(&self, url: &str) -> ViewerResponse {
+        self.request(&Method::GET, url, &[])
     }
 
-    pub(crate) fn ask(&self, method: &Method, url: &str, headers: &[(&str, &str)]) -> Answer {
-        self.ask_from("192.0.2.10", method, url, headers)
+    pub(crate) fn request(&self, method: &Method, url: &str, headers: &[(&str, &str)]) -> ViewerResponse {
+        self.request_from("192.0.2.10", method, url, headers)
     }
 
-    pub(crate) fn ask_from(
+    pub(crate) fn request_from(
         &self,
         address: &str,
         method: &Method,
         url: &str,
         headers: &[(&str, &str)],
-    ) -> Answer {
+    ) -> ViewerResponse {
         let target = url.strip_prefix(BASE).unwrap_or(url);
         let mut request = Request::builder().method(method).uri(target);
         if !headers.iter().any(|(name, _)| *name == "host") {
@@ -59,23 +59,23 @@ impl Stage {
         let head = request.body(()).unwrap().into_parts().0;
         let address: IpAddr = address.parse().unwrap();
         self.runtime.block_on(async {
-            let answer = self.cdn.answer(&head, address).await;
-            let (head, body) = answer.into_parts();
+            let response = self.cdn.handle_request(&head, address).await;
+            let (head, body) = response.into_parts();
             let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-            Answer { status: head.status, headers: head.headers, body }
+            ViewerResponse { status: head.status, headers: head.headers, body }
         })
     }
 }
 
-/// An answer read to its end.
+/// A response with its complete body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ViewerResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl ViewerResponse {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

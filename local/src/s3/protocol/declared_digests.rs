@@ -1,4 +1,4 @@
-//! The digests that a client gives for the bytes it stores, and whether they are right.
+//! The size and digests that a client declares for the bytes that it stores, and their verification.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,23 +8,23 @@ use s3s::{S3Result, TrailingHeaders, s3_error};
 use crate::s3::checksum::{ChecksumAlgorithm, decode};
 use crate::s3::store::Staged;
 
-/// What the headers announce of a body: digests to come out right, now or in its trailers.
-pub(super) struct Announced {
+/// The size and digests that the headers declare. The value of a checksum may follow in a trailer.
+pub(super) struct DeclaredDigests {
     md5: Option<[u8; 16]>,
-    checksum: Option<(ChecksumAlgorithm, Value)>,
+    checksum: Option<(ChecksumAlgorithm, DeclaredValue)>,
     length: u64,
 }
 
-enum Value {
-    Known(String),
-    InTrailer,
+enum DeclaredValue {
+    Header(String),
+    Trailer,
 }
 
-impl Announced {
-    /// Reads `Content-MD5`, the `x-amz-checksum-*` headers and `x-amz-trailer`. `length` is that of the bytes without
-    /// their transfer encoding.
+impl DeclaredDigests {
+    /// Reads `Content-MD5`, the `x-amz-checksum-*` headers and `x-amz-trailer`. `length` is the length of the decoded
+    /// bytes.
     pub(super) fn read(headers: &HeaderMap, length: Option<i64>) -> S3Result<Self> {
-        // A body in chunks of either kind has no length of its own, but may tell that of its content.
+        // A chunked body has no Content-Length, but may have the length of its decoded content.
         let decoded =
             headers.get("x-amz-decoded-content-length").and_then(|length| length.to_str().ok()?.parse().ok());
         let length = length
@@ -42,17 +42,17 @@ impl Announced {
         Ok(Self { md5, checksum: checksum(headers)?, length })
     }
 
-    /// The size of the bytes to come.
+    /// The declared size in bytes, decoded.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The checksum to compute while receiving.
+    /// The algorithm of the declared checksum.
     pub(super) fn algorithm(&self) -> Option<ChecksumAlgorithm> {
         self.checksum.as_ref().map(|(algorithm, _)| *algorithm)
     }
 
-    /// Compares with what was received.
+    /// Compares the declared size and digests with the received bytes.
     pub(super) fn verify(self, staged: &Staged, trailers: Option<&TrailingHeaders>) -> S3Result<()> {
         if staged.size() != self.length {
             return Err(s3_error!(
@@ -63,13 +63,13 @@ impl Announced {
             ));
         }
         if self.md5.is_some_and(|digest| digest != staged.md5()) {
-            return Err(s3_error!(BadDigest, "the Content-MD5 given is not that of the data received"));
+            return Err(s3_error!(BadDigest, "the given Content-MD5 does not match the received data"));
         }
         if let Some((algorithm, value)) = self.checksum {
             let name = algorithm.header();
-            let given = match value {
-                Value::Known(value) => value,
-                Value::InTrailer => trailers
+            let expected = match value {
+                DeclaredValue::Header(value) => value,
+                DeclaredValue::Trailer => trailers
                     .and_then(|trailers| {
                         trailers.read(|headers| headers.get(name)?.to_str().ok().map(str::to_owned))
                     })
@@ -79,16 +79,19 @@ impl Announced {
                         s3_error!(InvalidRequest, "the trailer {name} was announced but not sent")
                     })?,
             };
-            if staged.checksum() != Some((algorithm, given.as_str())) {
-                return Err(s3_error!(BadDigest, "the {name} given is not that of the data received"));
+            if staged.checksum() != Some((algorithm, expected.as_str())) {
+                return Err(s3_error!(BadDigest, "the given {name} does not match the received data"));
             }
         }
         Ok(())
     }
 }
 
-/// The one additional checksum that a request has.
-fn checksum(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, Value)>> {
+/// The additional checksum of a request, if any.
+///
+/// # Errors
+/// `InvalidRequest` for several checksums or a malformed one.
+fn checksum(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, DeclaredValue)>> {
     let mut found = Vec::new();
     for algorithm in ChecksumAlgorithm::ALL {
         if let Some(value) = headers.get(algorithm.header()) {
@@ -97,7 +100,7 @@ fn checksum(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, Value)>>
                 let (name, bytes) = (algorithm.header(), algorithm.bytes());
                 s3_error!(InvalidRequest, "the value of {name} must be {bytes} bytes in base64")
             })?;
-            found.push((algorithm, Value::Known(value.to_owned())));
+            found.push((algorithm, DeclaredValue::Header(value.to_owned())));
         }
     }
     let trailers = headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
@@ -105,7 +108,7 @@ fn checksum(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, Value)>>
         if let Some(algorithm) =
             ChecksumAlgorithm::ALL.into_iter().find(|algorithm| algorithm.header() == name)
         {
-            found.push((algorithm, Value::InTrailer));
+            found.push((algorithm, DeclaredValue::Trailer));
         }
     }
     if found.len() > 1 {

@@ -1,13 +1,14 @@
-//! The store's errors as S3's error codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+//! Maps the store's errors to S3's error codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
 use http::HeaderMap;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 
 use crate::s3::error::StoreError;
-use crate::s3::service::Context;
+use crate::s3::request_context::RequestContext;
 
-/// Request headers that ask for what this server does not do. Ignoring them would be a lie about the stored object.
-const UNSUPPORTED: [&str; 9] = [
+/// Headers of unsupported features. A request with one of them is refused: if the header were ignored, the client would
+/// believe that the object was stored as requested.
+const UNSUPPORTED_HEADERS: [&str; 9] = [
     "x-amz-tagging",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-legal-hold",
@@ -19,45 +20,43 @@ const UNSUPPORTED: [&str; 9] = [
     "x-amz-rename-source",
 ];
 
-/// Refuses requests for features that the server lacks.
+/// Refuses a request that has one of [`UNSUPPORTED_HEADERS`].
 pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
-    match UNSUPPORTED.iter().find(|name| headers.contains_key(**name)) {
-        Some(name) => {
-            Err(s3_error!(NotImplemented, "the header {name} asks for something this server does not do"))
-        }
+    match UNSUPPORTED_HEADERS.iter().find(|name| headers.contains_key(**name)) {
+        Some(name) => Err(s3_error!(NotImplemented, "this server does not support the header {name}")),
         None => Ok(()),
     }
 }
 
-/// Objects have no versions but the one that is there, which S3 calls `null`.
+/// Refuses a version id. Buckets are not versioned: an object has one version, which S3 calls `null`.
 pub(super) fn refuse_version(version: Option<&str>) -> S3Result<()> {
     match version {
         None | Some("null") => Ok(()),
-        Some(_) => Err(s3_error!(NoSuchVersion, "buckets here keep no versions")),
+        Some(_) => Err(s3_error!(NoSuchVersion, "buckets of this server are not versioned")),
     }
 }
 
-/// Turns the store's errors into answers, and keeps what is not the client's fault for the log.
-pub(super) struct Refusals {
-    context: Context,
-    /// A body that fails to be read fails for its signature, when each of its chunks is signed.
-    signed_chunks: bool,
+/// Maps the store's errors to S3 errors and records internal errors for the access log.
+pub(super) struct ErrorMapper {
+    context: RequestContext,
+    /// Whether each chunk of the body is signed: an error in reading such a body is a wrong signature.
+    has_signed_chunks: bool,
 }
 
-impl Refusals {
-    pub(super) fn of<T>(request: &S3Request<T>) -> Self {
+impl ErrorMapper {
+    pub(super) fn for_request<T>(request: &S3Request<T>) -> Self {
         let payload = request.headers.get("x-amz-content-sha256").map_or(&b""[..], |value| value.as_bytes());
         Self {
-            context: request.extensions.get::<Context>().cloned().unwrap_or_default(),
-            signed_chunks: payload.starts_with(b"STREAMING-AWS4-"),
+            context: request.extensions.get::<RequestContext>().cloned().unwrap_or_default(),
+            has_signed_chunks: payload.starts_with(b"STREAMING-AWS4-"),
         }
     }
 
-    /// The answer to an error.
-    pub(super) fn refuse(&self, error: StoreError) -> S3Error {
+    /// The S3 error for an error of the store.
+    pub(super) fn to_s3(&self, error: StoreError) -> S3Error {
         if error.is_internal() {
-            self.context.failed(error);
-            return s3_error!(InternalError, "the object store failed; the operator's log says why");
+            self.context.record_error(error);
+            return s3_error!(InternalError, "the object store failed; see the server's log");
         }
         S3Error::with_message(self.code(&error), error.to_string())
     }
@@ -81,7 +80,7 @@ impl Refusals {
             StoreError::NoParts => S3ErrorCode::MalformedXML,
             StoreError::DigestMismatch { .. } => S3ErrorCode::BadDigest,
             StoreError::SizeMismatch { .. } => S3ErrorCode::InvalidRequest,
-            StoreError::Body(_) if self.signed_chunks => S3ErrorCode::SignatureDoesNotMatch,
+            StoreError::Body(_) if self.has_signed_chunks => S3ErrorCode::SignatureDoesNotMatch,
             StoreError::Body(_) => S3ErrorCode::IncompleteBody,
             StoreError::InUse { .. }
             | StoreError::SchemaTooNew { .. }

@@ -1,4 +1,4 @@
-//! What is logged, at whatever level, is of no use to a thief.
+//! No log line, at any level, contains a secret.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::raw::RawRequest;
-use crate::server::{RAW, SECRET_ACCESS_KEY, Server};
+use crate::server::{RAW, S3TestServer, SECRET_ACCESS_KEY};
 use crate::signer::{Signer, path};
 
 #[derive(Clone, Default)]
@@ -31,9 +31,9 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-// One thread, so that the subscriber of this test sees all of the server's events, and of no other.
+// One thread, so that the subscriber of this test receives all events of its server and no others.
 #[tokio::test(flavor = "current_thread")]
-async fn no_signature_no_query_and_no_secret_is_ever_logged() {
+async fn signatures_queries_and_secrets_are_never_logged() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -41,29 +41,29 @@ async fn no_signature_no_query_and_no_secret_is_ever_logged() {
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
         .with_writer(log.clone())
         .finish();
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let signer = Signer::default();
-    let good = signer.presign(&server.host(), RawRequest::new("PUT", path(RAW, "good")).body("body"));
-    let right = signer.presign(&server.host(), RawRequest::new("PUT", path(RAW, "tampered")));
+    let accepted = signer.presign(&server.host(), RawRequest::new("PUT", path(RAW, "accepted")).body("body"));
+    let valid = signer.presign(&server.host(), RawRequest::new("PUT", path(RAW, "tampered")));
     let other = signer.presign(&server.host(), RawRequest::new("PUT", path(RAW, "other")));
     let tampered = RawRequest { target: other.target.replace("/other?", "/tampered?"), ..other };
     let header = signer.authorize(&server.host(), RawRequest::new("GET", path(RAW, "by-header")));
     let (_, authorization) = header.headers.iter().find(|(name, _)| name == "authorization").unwrap();
     let mut secrets = vec![SECRET_ACCESS_KEY.to_owned(), "X-Amz-".to_owned(), "AWS4-HMAC".to_owned()];
     secrets.push(authorization.rsplit('=').next().unwrap().to_owned());
-    // What would have been right for the tampered request must not appear either.
-    for request in [&good, &tampered, &right] {
+    // The valid signature of the tampered request must not be logged either.
+    for request in [&accepted, &tampered, &valid] {
         secrets.push(request.target.split_once("X-Amz-Signature=").unwrap().1[..64].to_owned());
     }
-    // From here on, as signing is logged by the signer of the test.
+    // Set only now, because the signer of the test logs signatures.
     let guard = tracing::subscriber::set_default(subscriber);
-    assert_eq!(good.send(server.address).await.status, 200);
+    assert_eq!(accepted.send(server.address).await.status, 200);
     assert_eq!(tampered.send(server.address).await.status, 403);
     assert_eq!(header.send(server.address).await.status, 404);
     drop(guard);
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for path in ["/raw/good", "/raw/tampered", "/raw/by-header"] {
+    for path in ["/raw/accepted", "/raw/tampered", "/raw/by-header"] {
         assert!(log.contains(path), "{path} is missing in the log:\n{log}");
     }
     for secret in secrets {

@@ -1,4 +1,4 @@
-//! Digests that the headers of a request give for its body.
+//! Checks the digests that request headers give for the body.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,47 +8,47 @@ use http::{HeaderMap, Method};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use super::Fault;
+use super::fault::BodyFault;
 use crate::s3::checksum::{ChecksumAlgorithm, Hasher};
 
-/// The digests to check. Of an object's or part's bytes (`PUT`) only the SHA-256 that is part of the signature: the
-/// others are checked where the bytes are stored, after their encoding is undone.
-pub(super) struct Digests {
-    /// How many bytes are to come, if announced.
-    left: Option<u64>,
+/// The digests to check. For a `PUT` only the SHA-256 that is part of the signature; the other digests of an object or
+/// part are checked when it is stored, over the decoded bytes.
+pub(super) struct HeaderDigests {
+    /// Bytes not received yet, if `Content-Length` was sent.
+    remaining: Option<u64>,
     sha256: Option<(Sha256, Vec<u8>)>,
     md5: Option<(Md5, String)>,
     checksum: Option<(Hasher, String)>,
 }
 
-impl Digests {
-    pub(super) fn announced(request: &Parts) -> Self {
+impl HeaderDigests {
+    pub(super) fn of(request: &Parts) -> Self {
         let headers = &request.headers;
         let sha256 = value(headers, "x-amz-content-sha256")
             .and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok())
             .filter(|digest| digest.len() == 32);
         let is_document = request.method == Method::POST;
-        // When an upload is completed, the same header gives the checksum of the object.
+        // Only of DeleteObjects: in CompleteMultipartUpload the same header gives the checksum of the object.
         let deletes =
             request.uri.query().is_some_and(|query| query.split('&').any(|name| name.starts_with("delete")));
         let checksum = ChecksumAlgorithm::ALL
             .into_iter()
             .find_map(|algorithm| Some((Hasher::new(algorithm), value(headers, algorithm.header())?)));
         Self {
-            left: value(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()),
+            remaining: value(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()),
             sha256: sha256.map(|digest| (Sha256::new(), digest)),
             md5: value(headers, "content-md5").filter(|_| is_document).map(|digest| (Md5::new(), digest)),
             checksum: checksum.filter(|_| is_document && deletes),
         }
     }
 
-    /// How many bytes are to come, if that was announced.
-    pub(super) fn left(&self) -> Option<u64> {
-        self.left
+    /// Bytes not received yet, if `Content-Length` was sent.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.remaining
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+        self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(bytes.len() as u64));
         if let Some((hasher, _)) = &mut self.sha256 {
             hasher.update(bytes);
         }
@@ -60,22 +60,22 @@ impl Digests {
         }
     }
 
-    /// Compares, once all bytes are there; what has been compared is not compared again.
-    pub(super) fn check(&mut self) -> Result<(), Fault> {
+    /// Compares the digests. Call it after the last byte; a second call does nothing.
+    pub(super) fn check(&mut self) -> Result<(), BodyFault> {
         if let Some((hasher, expected)) = self.sha256.take()
             && hasher.finalize()[..] != expected[..]
         {
-            return Err(Fault::Sha256);
+            return Err(BodyFault::Sha256);
         }
         if let Some((hasher, expected)) = self.md5.take()
             && STANDARD.encode(hasher.finalize()) != expected
         {
-            return Err(Fault::Digest);
+            return Err(BodyFault::Digest);
         }
         if let Some((hasher, expected)) = self.checksum.take()
             && hasher.finish() != expected
         {
-            return Err(Fault::Digest);
+            return Err(BodyFault::Digest);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-// Made `signed.json` once, with fresh keys: `npm install @aws-sdk/cloudfront-signer@3.1166.0`, then
-// `node make.mjs > signed.json`. The private keys are gone; running this again makes other, equally good vectors.
+// Generated `signed.json` with new keys: `npm install @aws-sdk/cloudfront-signer@3.1166.0`, then
+// `node make.mjs > signed.json`. The private keys were not kept; running it again generates other valid vectors.
 import { generateKeyPairSync } from "node:crypto";
 import { getSignedCookies, getSignedUrl } from "@aws-sdk/cloudfront-signer";
 
@@ -23,12 +23,12 @@ for (const [keyPairId, { privateKey }] of Object.entries(pairs)) {
       const policy = wildcard && JSON.stringify({
         Statement: [{ Resource: wildcard, Condition: { DateLessThan: { "AWS:EpochTime": 2147483647 } } }],
       });
-      const given = policy ? { ...signer, policy } : all;
+      const options = policy ? { ...signer, policy } : all;
       vectors.push({
         name: `${keyPairId} ${algorithm} ${name}`,
         url,
-        signedUrl: getSignedUrl({ ...given, url }),
-        cookies: getSignedCookies(policy ? given : { ...given, url }),
+        signedUrl: getSignedUrl({ ...options, url }),
+        cookies: getSignedCookies(policy ? options : { ...options, url }),
         viewer: conditions.ipAddress ? "192.0.2.200" : "198.51.100.1",
       });
     };
