@@ -232,7 +232,7 @@ impl Upload<'_> {
         state: &mut UploadState,
     ) -> Result<(), PartError> {
         let stored = state.unfinished().map(|unfinished| unfinished.parts.clone()).unwrap_or_default();
-        let missing: Vec<(u32, &SignedUrl)> = place
+        let missing: Vec<(u32, &SignedUrl)> = destination
             .parts
             .iter()
             .filter(|(number, _)| !stored.contains_key(number))

@@ -265,7 +265,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let _first = open(directory.path(), &source(), "https://a").unwrap();
         let failure = open(directory.path(), &source(), "https://a").unwrap_err();
-        assert!(failure.what.contains("another run"), "{failure:?}");
+        assert!(failure.message.contains("another run"), "{failure:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
 
 use crate::delivery::quarantine;
+use crate::ports::Clock;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::views::status::{self, ViewError};
@@ -23,9 +24,6 @@ const CAPACITY_PAUSE: Duration = Duration::from_secs(30);
 
 /// How many videos are handled at the same time.
 const VIDEOS_AT_ONCE: usize = 8;
-
-/// The time.
-pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Send + Sync);
 
 /// The limits of one sweep. Videos that remain are the longest overdue in the next sweep, which handles them first.
 #[derive(Debug, Clone, Copy)]

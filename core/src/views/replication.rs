@@ -18,6 +18,7 @@ use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 
+use crate::ports::Clock;
 use crate::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use crate::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use crate::ports::tenant_store::{TenantStore, TenantStoreError};
@@ -110,14 +111,15 @@ pub struct Brought {
 /// because then the store is likely to reject the rest too.
 pub async fn bring_pending(
     ports: Ports<'_>,
+    clock: Clock<'_>,
     limit: usize,
     time: Duration,
 ) -> Result<Brought, PendingReplicationError> {
-    let began = std::time::Instant::now();
+    let started_at = clock();
     let mut report = Brought::default();
     let mut rejections = 0;
     for project_id in ports.pending.pending(limit).await? {
-        if began.elapsed() >= time || rejections == MOST_REFUSALS {
+        if clock().since(started_at) >= time || rejections == MOST_REFUSALS {
             report.left += 1;
             continue;
         }

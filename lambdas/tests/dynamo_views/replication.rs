@@ -80,14 +80,14 @@ async fn records_that_the_edge_refuses_block_nothing_and_are_put_later() {
     let of_commit = of_commit(&dynamo, &views, &policy, &kv);
     project(of_commit, &commit, start()).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), std::slice::from_ref(&project_id));
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, LONG).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, Brought { failed: 1, ..Brought::default() });
 
     kv.is_down.store(false, Ordering::Relaxed);
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, LONG).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, Brought { replicated: 1, ..Brought::default() });
     assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, LONG).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, Brought::default());
 }
 
@@ -161,11 +161,11 @@ async fn an_unreadable_project_does_not_block_the_others() {
     for project_id in [&broken, &sound] {
         views.note(project_id, 1).await.unwrap();
     }
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, LONG).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, Brought { replicated: 1, failed: 1, left: 0 });
     assert_eq!(views.pending(9).await.unwrap(), [broken]);
     assert_eq!(kv.all(), folded(&dynamo, &sound).await);
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, Duration::ZERO).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, Duration::ZERO).await.unwrap();
     assert_eq!(report, Brought { left: 1, ..Brought::default() });
 }
 
@@ -179,10 +179,10 @@ async fn after_a_few_failed_projects_the_rest_waits_for_the_next_sweep() {
         let project_id = append_events(&dynamo, name, "a", events).await;
         replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
     }
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, LONG).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, Brought { failed: 3, left: 2, ..Brought::default() });
     kv.is_down.store(false, Ordering::Relaxed);
-    let report = bring_pending(ports(&dynamo, &views, &kv), 9, LONG).await.unwrap();
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, Brought { replicated: 5, ..Brought::default() });
 }
 
@@ -256,7 +256,7 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
                     Step::Suspended => ProjectSuspended { reason: None }.into(),
                     Step::Resumed => ProjectResumed {}.into(),
                     Step::Swept => {
-                        bring_pending(directory, 9, LONG).await.unwrap();
+                        bring_pending(directory, &start, 9, LONG).await.unwrap();
                         continue;
                     }
                     Step::Store(mode) => {
@@ -268,7 +268,7 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
                 replicate(directory, &project_id).await.unwrap();
             }
             *kv.mode.lock().unwrap() = Mode::Up;
-            let report = bring_pending(directory, 9, LONG).await.unwrap();
+            let report = bring_pending(directory, &start, 9, LONG).await.unwrap();
             let (has, should) = (kv.kv.all(), folded(&dynamo, &project_id).await);
             // Also after a failure, for the cases with which proptest shrinks it.
             let noted = views.pending(9).await.unwrap();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use streamio_events::event::EventBody;
 use streamio_events::job::Job;
 use streamio_events::media::VideoError;
+use streamio_events::retryable::Retryable as _;
 use streamio_worker::capabilities::Capabilities;
 use streamio_worker::failure::Failure;
 use streamio_worker::plan::plan;

@@ -5,14 +5,11 @@ use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
 
 use super::{Ports, ProjectionError, project};
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
-
-/// Returns the current time.
-type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
+use crate::ports::Clock;
 
 /// Projects the commits of a batch. `clock` is read for each commit.
 pub async fn project_batch(
