@@ -90,7 +90,8 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_commit_fails_the_keys_of_its_own_project_only() {
         let (_scratch, directory, [damaged, healthy]) =
-            after("UPDATE commits SET events = 'not JSON' WHERE stream = 'project/damaged' AND first > 1").await;
+            after("UPDATE commits SET events = 'not JSON' WHERE stream = 'project/damaged' AND first > 1")
+                .await;
         for _ in 0..2 {
             let found = directory.get(&healthy).await.unwrap().unwrap();
             assert_eq!(found.project_id.as_str(), "healthy");
@@ -98,7 +99,10 @@ mod tests {
             let reason = error.0.to_string();
             assert!(reason.contains("project/damaged"), "{reason}");
         }
-        assert!(directory.get(&ApiKey::generate("test", [7; 32]).unwrap().hash()).await.unwrap().is_none(), "an unknown key");
+        assert!(
+            directory.get(&ApiKey::generate("test", [7; 32]).unwrap().hash()).await.unwrap().is_none(),
+            "an unknown key"
+        );
     }
 
     #[tokio::test]

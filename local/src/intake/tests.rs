@@ -66,6 +66,9 @@ async fn the_facts_of_one_stream_in_one_request_are_one_commit() {
     let log = MemoryLog::new();
     let intake = Intake::new(Arc::new(log.clone()), clock::now());
     put(&intake, &[fact(0, "a"), fact(1, "x"), fact(0, "b"), fact(0, "a")]).await;
-    assert_eq!((names(&log, 0).await, names(&log, 1).await), (vec!["a".into(), "b".into()], vec!["x".into()]));
+    assert_eq!(
+        (names(&log, 0).await, names(&log, 1).await),
+        (vec!["a".into(), "b".into()], vec!["x".into()])
+    );
     assert_eq!(log.read_to_end(&stream(0), 1).await.unwrap().len(), 1);
 }

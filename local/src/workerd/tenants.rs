@@ -129,8 +129,7 @@ mod tests {
         operator.suspend(&"damaged".parse().unwrap(), None).await.unwrap();
         let healthy = operator.create_project(&"healthy".parse().unwrap(), None).await.unwrap();
         let path = DataDir::open(scratch.path()).unwrap().log();
-        let damage =
-            "UPDATE commits SET events = 'not JSON' WHERE stream = 'project/damaged' AND first > 1";
+        let damage = "UPDATE commits SET events = 'not JSON' WHERE stream = 'project/damaged' AND first > 1";
         assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap(), 1);
 
         let mut tenants = Tenants::of(&SqliteLog::open(path).unwrap());
