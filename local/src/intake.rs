@@ -110,3 +110,6 @@ fn response(status: StatusCode, body: String) -> Response<Bytes> {
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
+
+#[cfg(test)]
+mod tests;
