@@ -1,9 +1,8 @@
-//! The API's client: typed calls with time-outs, retries and errors that say what to do.
+//! The API client: typed calls with timeouts and retries.
 
 pub(crate) mod error;
 pub(crate) mod problem;
 pub(crate) mod retry;
-pub(crate) mod storage;
 pub(crate) mod wire;
 
 use std::net::IpAddr;
@@ -21,43 +20,39 @@ use url::{Host, Url};
 
 use self::error::ClientError;
 use self::problem::Problem;
-use self::retry::{Patience, retrying};
-use self::wire::{CursorPage, PlaybackRequest, UploadGrant, UploadRequest, VideoAnswer};
+use self::retry::{RetryPolicy, with_retries};
+use self::wire::{CursorPage, PlaybackRequest, UploadGrant, UploadRequest, VideoResponse};
 use crate::exit::{Exit, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The whole exchange of one API call, answer included.
+/// Timeout of one API call, including its response body.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("streamio/", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Hears, as a sentence for people, that a call is tried again.
-pub(crate) type Notices = Arc<dyn Fn(&str) + Send + Sync>;
+/// Called with a message before a call is retried.
+pub(crate) type OnRetry = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Calls one API with one key. Clones share their connections.
+/// A client of one API with one key. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     address: String,
     key_id: KeyId,
-    notices: Notices,
+    on_retry: OnRetry,
 }
 
-/// Tells retries of one request from another request of the same content.
+/// The value of the `Idempotency-Key` header: the same for all retries of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// A key that nobody else has.
+    /// A random key.
     pub(crate) fn random() -> Result<Self, Failure> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("the operating system gave no random bytes: {error}"),
-                "try again",
-            )
+            Failure::new(Exit::Failed, format!("cannot generate random bytes: {error}"), "try again")
         })?;
         Ok(Self(HEXLOWER.encode(&bytes)))
     }
@@ -71,19 +66,20 @@ struct Call<'a> {
 }
 
 impl Client {
-    /// A client of the API at `base`, which ends in a slash.
-    pub(crate) fn new(base: Url, key: &ApiKey, notices: Notices) -> Result<Self, Failure> {
-        let unusable =
-            |reason: String| Failure::new(Exit::Failed, format!("no HTTP client can be made: {reason}"), "");
+    /// A client of the API at `base`, which must end with a slash.
+    pub(crate) fn new(base: Url, key: &ApiKey, on_retry: OnRetry) -> Result<Self, Failure> {
+        let unusable = |reason: String| {
+            Failure::new(Exit::Failed, format!("cannot create an HTTP client: {reason}"), "")
+        };
         let mut value = HeaderValue::from_str(key.reveal())
-            .map_err(|_| unusable("the API key is no header value".to_owned()))?;
+            .map_err(|_| unusable("the API key is not a valid header value".to_owned()))?;
         value.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert("x-api-key", value);
-        let http = builder(&base)
+        let http = http_client_builder(&base)
             .default_headers(headers)
             .timeout(CALL_TIMEOUT)
-            // The key goes to this origin only, wherever a redirect points.
+            // Only redirects within the same origin are followed, so that the key is sent to no other host.
             .redirect(redirect::Policy::custom(|attempt| {
                 let origin = attempt.previous().first().map(Url::origin);
                 let same = origin.is_some_and(|origin| origin == attempt.url().origin());
@@ -91,15 +87,15 @@ impl Client {
             }))
             .build()
             .map_err(|error| unusable(error.without_url().to_string()))?;
-        Ok(Self { http, address: address_of(&base), base, key_id: key.hash().key_id(), notices })
+        Ok(Self { http, address: address_of(&base), base, key_id: key.hash().key_id(), on_retry })
     }
 
-    /// The API's address, as it is spoken of.
+    /// Scheme, host and port of the API, for messages.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// The id of the key in use.
+    /// The id of the API key.
     pub(crate) fn key_id(&self) -> &KeyId {
         &self.key_id
     }
@@ -109,38 +105,38 @@ impl Client {
         &self,
         request: &UploadRequest,
         idempotency_key: &IdempotencyKey,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> Result<UploadGrant, ClientError> {
         let body = serde_json::to_value(request).map_err(|error| self.unexpected(&error.to_string()))?;
         let url = self.url(&["upload-url"], &[])?;
         let call =
             Call { method: Method::POST, url, idempotency_key: Some(idempotency_key), body: Some(body) };
-        self.decode(self.send(call, patience).await?)
+        self.decode(self.send(call, policy).await?)
     }
 
     /// `POST /playback-url`.
     pub(crate) async fn playback_url(&self, request: &PlaybackRequest) -> Result<Value, ClientError> {
-        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.what))?;
+        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.message))?;
         let url = self.url(&["playback-url"], &[("key", Some(request.key.as_str()))])?;
         let body = serde_json::to_value(request).map_err(|error| self.unexpected(&error.to_string()))?;
         self.send(
             Call { method: Method::POST, url, idempotency_key: Some(&key), body: Some(body) },
-            Patience::Brief,
+            RetryPolicy::Brief,
         )
         .await
     }
 
-    /// `GET /videos/{id}`, at an earlier time with `as_of`.
+    /// `GET /videos/{id}`, with `as_of` its state at an earlier time.
     pub(crate) async fn video(
         &self,
         id: &VideoId,
         as_of: Option<&str>,
-        patience: Patience,
-    ) -> Result<VideoAnswer, ClientError> {
+        policy: RetryPolicy,
+    ) -> Result<VideoResponse, ClientError> {
         let url = self.url(&["videos", id.as_str()], &[("asOf", as_of)])?;
         let raw =
-            self.send(Call { method: Method::GET, url, idempotency_key: None, body: None }, patience).await?;
-        Ok(VideoAnswer { status: self.decode(raw.clone())?, raw })
+            self.send(Call { method: Method::GET, url, idempotency_key: None, body: None }, policy).await?;
+        Ok(VideoResponse { status: self.decode(raw.clone())?, raw })
     }
 
     /// One page of `GET /videos`.
@@ -165,36 +161,36 @@ impl Client {
         self.page(&["videos", id.as_str(), "events"], &[("limit", limit.as_deref()), ("after", after)]).await
     }
 
-    /// `DELETE /videos/{id}`. The answer is the status, or null where the API answers without a body.
+    /// `DELETE /videos/{id}`. Returns the status view, or null if the response has no body.
     pub(crate) async fn delete(&self, id: &VideoId) -> Result<Value, ClientError> {
-        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.what))?;
+        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.message))?;
         let url = self.url(&["videos", id.as_str()], &[])?;
         self.send(
             Call { method: Method::DELETE, url, idempotency_key: Some(&key), body: None },
-            Patience::Brief,
+            RetryPolicy::Brief,
         )
         .await
     }
 
     /// `POST /videos/{id}/reprocess`.
-    pub(crate) async fn reprocess(&self, id: &VideoId) -> Result<VideoAnswer, ClientError> {
-        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.what))?;
+    pub(crate) async fn reprocess(&self, id: &VideoId) -> Result<VideoResponse, ClientError> {
+        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.message))?;
         let url = self.url(&["videos", id.as_str(), "reprocess"], &[])?;
         let call = Call { method: Method::POST, url, idempotency_key: Some(&key), body: None };
-        let raw = self.send(call, Patience::Brief).await?;
-        Ok(VideoAnswer { status: self.decode(raw.clone())?, raw })
+        let raw = self.send(call, RetryPolicy::Brief).await?;
+        Ok(VideoResponse { status: self.decode(raw.clone())?, raw })
     }
 
     async fn page(&self, path: &[&str], query: &[(&str, Option<&str>)]) -> Result<CursorPage, ClientError> {
         let url = self.url(path, query)?;
         let call = Call { method: Method::GET, url, idempotency_key: None, body: None };
-        self.decode(self.send(call, Patience::Brief).await?)
+        self.decode(self.send(call, RetryPolicy::Brief).await?)
     }
 
     fn url(&self, path: &[&str], query: &[(&str, Option<&str>)]) -> Result<Url, ClientError> {
         let mut url = self.base.clone();
         url.path_segments_mut()
-            .map_err(|()| self.unexpected("its address takes no paths"))?
+            .map_err(|()| self.unexpected("its address cannot have a path"))?
             .pop_if_empty()
             .extend(path);
         for (name, value) in query {
@@ -205,9 +201,9 @@ impl Client {
         Ok(url)
     }
 
-    async fn send(&self, call: Call<'_>, patience: Patience) -> Result<Value, ClientError> {
-        let notice = |error: &ClientError, wait: Duration| (self.notices)(&again(error, wait));
-        retrying(patience, notice, || self.exchange(&call)).await
+    async fn send(&self, call: Call<'_>, policy: RetryPolicy) -> Result<Value, ClientError> {
+        let notify = |error: &ClientError, wait: Duration| (self.on_retry)(&retry_message(error, wait));
+        with_retries(policy, notify, || self.exchange(&call)).await
     }
 
     async fn exchange(&self, call: &Call<'_>) -> Result<Value, ClientError> {
@@ -218,17 +214,17 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let failed = |error| ClientError::of_exchange(&self.address, error);
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        let request_id = header(&answer, &REQUEST_ID);
-        let retry_after = header(&answer, &RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+        let failed = |error| ClientError::from_request_error(&self.address, error);
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let request_id = header(&response, &REQUEST_ID);
+        let retry_after = header(&response, &RETRY_AFTER).and_then(|text| text.trim().parse().ok());
         if status.is_redirection() {
-            return Err(self.unexpected(&format!("it redirects elsewhere (HTTP {})", status.as_u16())));
+            return Err(self.unexpected(&format!("it redirects to another host (HTTP {})", status.as_u16())));
         }
-        let body = answer.bytes().await.map_err(failed)?;
+        let body = response.bytes().await.map_err(failed)?;
         if !status.is_success() {
-            let problem = Problem::read(status.as_u16(), &body, request_id.as_deref(), retry_after);
+            let problem = Problem::parse(status.as_u16(), &body, request_id.as_deref(), retry_after);
             return Err(ClientError::Problem(Box::new(problem)));
         }
         if body.is_empty() {
@@ -246,19 +242,19 @@ impl Client {
     }
 }
 
-/// What is said when a call is tried again after `wait`.
-pub(crate) fn again(error: &ClientError, wait: Duration) -> String {
+/// The message before a call is retried after `wait`.
+pub(crate) fn retry_message(error: &ClientError, wait: Duration) -> String {
     format!("{error}; trying again in {:.1} s", wait.as_secs_f64())
 }
 
-/// What every connection of this command has in common.
-pub(crate) fn builder(peer: &Url) -> reqwest::ClientBuilder {
+/// A client builder with the settings common to all connections to `peer`.
+pub(crate) fn http_client_builder(peer: &Url) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
-    // A proxy of the environment leads out of this machine, and cannot lead back into it.
+    // A proxy from the environment cannot reach a server on this machine's loopback interface.
     if is_loopback(peer) { builder.no_proxy() } else { builder }
 }
 
-/// Scheme, host and port of `url`, which are safe to show.
+/// Scheme, host and port of `url`, without secrets.
 pub(crate) fn address_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
@@ -272,11 +268,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether the API key would cross a network unencrypted.
-pub(crate) fn is_exposed(base: &Url) -> bool {
+/// Whether the API key would be sent over a network unencrypted.
+pub(crate) fn is_unencrypted(base: &Url) -> bool {
     base.scheme() == "http" && !is_loopback(base)
 }
 
-fn header(answer: &Response, name: &HeaderName) -> Option<String> {
-    answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+fn header(response: &Response, name: &HeaderName) -> Option<String> {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }

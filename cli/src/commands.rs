@@ -1,26 +1,49 @@
-//! The commands, each with its arguments.
+//! The commands, one module each, with their arguments.
 
-pub(crate) mod events;
-pub(crate) mod key;
-pub(crate) mod playback_url;
-pub(crate) mod project;
-pub(crate) mod up;
-pub(crate) mod upload;
-pub(crate) mod video;
+mod api_keys;
+mod data_directory;
+mod events;
+mod key;
+mod playback_url;
+mod project;
+mod up;
+mod upload;
+mod video;
+mod video_text;
 
-use crate::args::Command;
+use clap::Subcommand;
+
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
-/// Does what the command line says.
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(up::Arguments),
+    #[command(subcommand)]
+    Project(project::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    Upload(upload::Arguments),
+    #[command(subcommand)]
+    Video(video::Command),
+    PlaybackUrl(playback_url::Arguments),
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Process one video; started by `streamio up` with the job in the environment
+    #[command(name = "__worker", hide = true)]
+    Worker,
+}
+
+/// Runs a command to its end.
 pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
     let mut runtime = match command {
-        // The platform serves; everything else makes a call or two.
+        // The platform needs several threads; the other commands only make a few calls.
         Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().map_err(|error| {
-        Failure::new(Exit::Failed, format!("the operating system gave no event loop: {error}"), "")
+        Failure::new(Exit::Failed, format!("cannot start the async runtime: {error}"), "")
     })?;
     runtime.block_on(async {
         match command {
@@ -31,31 +54,9 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::Video(command) => video::run(command, output).await,
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
-            Command::Worker => Err(Failure::usage("__worker is for the platform alone", "use `streamio up`")),
+            Command::Worker => {
+                Err(Failure::usage("__worker is started by the platform only", "use `streamio up`"))
+            }
         }
     })
-}
-
-/// Completes when this process is asked to stop: Ctrl-C, or SIGTERM where there is one.
-pub(crate) async fn stopped() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without a handler the signal ends the process itself.
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    () = interrupt => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            Err(_) => interrupt.await,
-        }
-    }
-    #[cfg(not(unix))]
-    interrupt.await;
 }

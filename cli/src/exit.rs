@@ -1,33 +1,33 @@
-//! How a command ends: the exit codes, and the failure that carries one with its message.
+//! Exit codes, and the failure of a command with its exit code and message.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What the exit codes mean; part of the command's contract, shown by `--help`.
+/// The exit codes as shown by `--help`. They are part of the command's contract.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0    done
-  1    failed for a reason that is none of the following
-  2    the command line is wrong
+  0    success
+  1    any failure that is not listed below
+  2    invalid command line
   3    the project, key, video or file does not exist
   4    the API refused the request (any other 4xx)
-  5    not available: no connection, a time-out, 429 or 5xx after all retries; try again later
-  6    the upload arrived, but no video could be made of it (`--wait`)
+  5    unavailable: no connection, a timeout, or 429 or 5xx after all retries; try again later
+  6    the file was uploaded, but its processing failed (only with --wait)
   130  interrupted (Ctrl-C)";
 
-/// Why a command did not succeed, as its exit code.
+/// The reason for a non-zero exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Exit {
-    /// Anything that has no code of its own.
+    /// Any failure without a code of its own.
     Failed,
-    /// The command line is wrong.
+    /// Invalid command line.
     Usage,
-    /// What was named does not exist.
+    /// The named project, key, video or file does not exist.
     NotFound,
     /// The API refused the request.
     Refused,
-    /// Trying again later may help.
+    /// A temporary failure; the same command may succeed later.
     Unavailable,
     /// The video ended in `errored`.
     VideoErrored,
@@ -36,7 +36,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The process's exit code.
+    /// The exit code as a number.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Failed => 1,
@@ -50,54 +50,54 @@ impl Exit {
     }
 }
 
-/// A failed command: what is wrong and what to do. Never holds a key or a signed URL.
+/// The failure of a command: what is wrong and what to do. Never contains a key or a signed URL.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Failure {
     /// The exit code.
     pub(crate) exit: Exit,
     /// What is wrong, without a full stop.
-    pub(crate) what: String,
-    /// What to do about it, without a full stop; empty when `what` says it.
-    pub(crate) todo: String,
-    /// Further members of the JSON object, such as `status` and `requestId`.
+    pub(crate) message: String,
+    /// What to do about it, without a full stop. Empty if `message` already states it.
+    pub(crate) hint: String,
+    /// Additional members of the JSON object, such as `status` and `requestId`.
     pub(crate) details: Map<String, Value>,
 }
 
 impl Failure {
-    /// A failure with what is wrong and what to do.
-    pub(crate) fn new(exit: Exit, what: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), todo: todo.into(), details: Map::new() }
+    /// A failure with `exit` as its exit code.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: hint.into(), details: Map::new() }
     }
 
-    /// A wrong command line.
-    pub(crate) fn usage(what: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, what, todo)
+    /// An invalid command line.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message, hint)
     }
 
-    /// This failure with one more member in its JSON form.
+    /// Adds a member to the JSON form.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }
 
-    /// One line for people.
+    /// The failure as one line of text.
     pub(crate) fn line(&self) -> String {
-        if self.todo.is_empty() {
-            format!("error: {}", self.what)
+        if self.hint.is_empty() {
+            format!("error: {}", self.message)
         } else {
-            format!("error: {}; {}", self.what, self.todo)
+            format!("error: {}; {}", self.message, self.hint)
         }
     }
 
-    /// One JSON object for programs: `{"error": {"kind", "exitCode", "message", "hint"?, …}}`.
+    /// The failure as a JSON object: `{"error": {"kind", "exitCode", "message", "hint"?, …}}`.
     pub(crate) fn json(&self) -> Value {
         let mut error = Map::new();
         error.insert("kind".to_owned(), serde_json::to_value(self.exit).unwrap_or_default());
         error.insert("exitCode".to_owned(), self.exit.code().into());
-        error.insert("message".to_owned(), self.what.clone().into());
-        if !self.todo.is_empty() {
-            error.insert("hint".to_owned(), self.todo.clone().into());
+        error.insert("message".to_owned(), self.message.clone().into());
+        if !self.hint.is_empty() {
+            error.insert("hint".to_owned(), self.hint.clone().into());
         }
         error.extend(self.details.clone());
         Value::Object(Map::from_iter([("error".to_owned(), Value::Object(error))]))
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_says_what_is_wrong_and_what_to_do() {
+    fn a_failure_states_what_is_wrong_and_what_to_do() {
         let failure =
             Failure::new(Exit::NotFound, "there is no video vid_x", "list them with `streamio video list`")
                 .with("status", 404);

@@ -1,18 +1,19 @@
 //! The `streamio` command: run the platform, use it, operate it.
 //!
-//! [`commands`] has a module for each command with its arguments. Those that use a platform (`upload`, `video`,
-//! `playback-url`) speak to the API through [`client`] and nothing else; [`transfer`] brings files to the object store,
-//! [`resume`] remembers what a cut-off upload has stored, [`wait`] tells what became of it. Those that operate one
-//! (`project`, `key`, `events`) work on its data directory. Every command ends through [`output`], in text for people or
-//! in JSON for programs, and [`exit`] says with which code.
+//! [`command_line`] has the global options, [`commands`] a module for each command with its arguments, [`args`] the arguments
+//! that several commands share. The commands that use a platform (`upload`, `video`, `playback-url`) call its API through
+//! [`client`]; [`transfer`] uploads files to the object store and resumes interrupted uploads, and [`wait`] waits for the
+//! result. The commands that operate a platform (`project`, `key`, `events`) open its data directory. Every command prints its
+//! result through [`output`], as text or JSON, and ends with a code from [`exit`].
 
 mod args;
 mod client;
+mod command_line;
 mod commands;
 mod exit;
 mod output;
 mod progress;
-mod resume;
+mod signals;
 mod transfer;
 mod wait;
 
@@ -21,31 +22,32 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::command_line::CommandLine;
+use crate::commands::Command;
 use crate::exit::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => return report_usage(&error),
     };
-    if matches!(cli.command, Command::Worker) {
-        // The worker brings its own runtime, and everything it needs is in its environment.
+    if matches!(command_line.command, Command::Worker) {
+        // The worker has its own runtime and reads all its settings from the environment.
         return streamio_local::worker_main();
     }
-    let output = Output { json: cli.json, quiet: cli.quiet };
-    match commands::run(cli.command, output) {
+    let output = Output { json: command_line.json, quiet: command_line.quiet };
+    match commands::run(command_line.command, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output.fail(&failure);
+            output.failure(&failure);
             ExitCode::from(failure.exit.code())
         }
     }
 }
 
-/// Shows what clap says of the command line: help and version on standard output, errors in the form that was asked for.
-fn refuse(error: &clap::Error) -> ExitCode {
+/// Prints clap's message: help and version on standard output, errors on standard error, as JSON with `--json`.
+fn report_usage(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if wants_json && error.use_stderr() {
         let text = error.render().to_string();
@@ -54,7 +56,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let failure = Failure::usage(message, "see `streamio --help`");
         let _ = writeln!(std::io::stderr(), "{}", failure.json());
     } else {
-        // A closed output is no reason for another error.
+        // Nothing can be done if the output is closed.
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

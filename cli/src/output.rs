@@ -1,4 +1,4 @@
-//! Where a command's answer goes: one JSON value or text for people on standard output, everything else on standard error.
+//! Writes results to standard output, as text or as one JSON value, and everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,54 +7,49 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 
-/// What `--json` and `--quiet` change.
+/// The output options `--json` and `--quiet`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Output {
-    /// Whether programs read the answer.
+    /// Whether results and errors are JSON.
     pub(crate) json: bool,
-    /// Whether nothing but errors is wanted on standard error.
+    /// Whether only errors go to standard error.
     pub(crate) quiet: bool,
 }
 
 impl Output {
-    /// Writes `value` as one line of JSON with `--json`, otherwise the text that `human` makes.
-    pub(crate) fn answer(
-        self,
-        value: &impl Serialize,
-        human: impl FnOnce() -> String,
-    ) -> Result<(), Failure> {
-        let text = if self.json {
+    /// Writes the command's result: with `--json` `value` as one line of JSON, otherwise `text`.
+    pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        let output = if self.json {
             serde_json::to_string(value).map_err(|error| {
-                Failure::new(Exit::Failed, format!("the answer cannot be written as JSON: {error}"), "")
+                Failure::new(Exit::Failed, format!("cannot write the result as JSON: {error}"), "")
             })?
         } else {
-            human()
+            text()
         };
-        line(&text)
+        write_line(&output)
     }
 
-    /// A remark for people on standard error.
+    /// Writes a note to standard error, unless `--quiet` is given.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet {
-            remark(text);
+            write_note(text);
         }
     }
 
-    /// Writes why the command failed to standard error.
-    pub(crate) fn fail(self, failure: &Failure) {
+    /// Writes a failure to standard error.
+    pub(crate) fn failure(self, failure: &Failure) {
         let text = if self.json { failure.json().to_string() } else { failure.line() };
-        remark(&text);
+        write_note(&text);
     }
 }
 
-/// One line on standard error. Where that is closed, nobody wants to know.
-pub(crate) fn remark(text: &str) {
+/// Writes a line to standard error. Best effort; errors are ignored.
+pub(crate) fn write_note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// One line on standard output, flushed, so that whoever reads a pipe has it at once. Who has closed the pipe has seen
-/// enough.
-pub(crate) fn line(text: &str) -> Result<(), Failure> {
+/// Writes a line to standard output and flushes it, so that a reader of a pipe gets it at once. A closed pipe is not an error.
+fn write_line(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(&error)),
@@ -62,17 +57,17 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The failure of writing to standard output.
+/// The failure for an error of writing to standard output.
 pub(crate) fn unwritable(error: &io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("standard output cannot be written: {error}"), "")
+    Failure::new(Exit::Failed, format!("cannot write to standard output: {error}"), "")
 }
 
-/// Whether a person watches standard error.
-pub(crate) fn watched() -> bool {
+/// Whether standard error is a terminal.
+pub(crate) fn is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// A table with aligned columns and no frames, so that it can be cut with other tools.
+/// A table with aligned columns and no borders, so that other tools can process it.
 pub(crate) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -88,7 +83,7 @@ pub(crate) fn table<const N: usize>(
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` with control characters made visible: names come from tenants and must not move a terminal's cursor.
+/// `text` with control characters escaped. Names come from tenants and must not send control sequences to a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
@@ -99,12 +94,12 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// `text` as one word of a shell's command line.
+/// `text` quoted as one word for a shell.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// `Name: value` lines with the values in one column.
+/// `Name: value` lines with aligned values. Leaves out fields without a value.
 pub(crate) fn fields(fields: &[(&str, Option<String>)]) -> String {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
     fields
@@ -117,7 +112,7 @@ pub(crate) fn fields(fields: &[(&str, Option<String>)]) -> String {
         .join("\n")
 }
 
-/// `bytes` for people, in powers of 1,024.
+/// `bytes` in binary units, such as `1.50 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
@@ -127,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_align_and_carry_no_trailing_blanks() {
+    fn tables_are_aligned_and_have_no_trailing_spaces() {
         let rows = [["a".to_owned(), "ready".to_owned()], ["a longer name".to_owned(), String::new()]];
         insta::assert_snapshot!(table(["NAME", "STATE"], rows), @r"
         NAME           STATE
@@ -150,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_name_is_one_word_whatever_it_holds() {
+    fn a_quoted_name_is_one_word_of_a_shell() {
         assert_eq!(quoted("a b.mp4"), "'a b.mp4'");
         assert_eq!(quoted("it's; rm -rf $HOME"), r"'it'\''s; rm -rf $HOME'");
     }
 
     #[test]
-    fn control_characters_are_shown_and_not_obeyed() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("clip\u{1b}[2J\n.mp4 – ü"), "clip\\u{1b}[2J\\n.mp4 – ü");
     }
 }

@@ -1,32 +1,32 @@
-//! Progress on standard error: a bar where a person watches, plain lines where a log is written.
+//! Progress on standard error: a bar on a terminal, lines of text otherwise.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::{Output, remark, size, watched};
+use crate::output::{Output, is_terminal, size, write_note};
 
-/// A log gets a line at least this often while something moves.
-const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Maximum time between two lines of text while there is progress.
+const MAX_LINE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What is counted.
+/// The unit of the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Bytes of a transfer.
+    /// Bytes transferred.
     Bytes,
-    /// Hundredths of a whole.
+    /// Percent.
     Percent,
 }
 
-/// One thing's progress. Clones show the same thing.
+/// The progress of one operation. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Progress(Arc<Shown>);
+pub(crate) struct Progress(Arc<Display>);
 
-enum Shown {
+enum Display {
     Bar(ProgressBar),
     Lines(Mutex<Lines>),
-    Silent,
+    Hidden,
 }
 
 struct Lines {
@@ -35,102 +35,109 @@ struct Lines {
     total: u64,
     done: u64,
     tenth: u64,
-    written: Instant,
+    written_at: Instant,
 }
 
 impl Progress {
-    /// Shows `label` from 0 to `total`.
+    /// Shows progress from 0 to `total` with a label.
     pub(crate) fn new(output: Output, label: &str, unit: Unit, total: u64) -> Self {
         Self(Arc::new(if output.quiet {
-            Shown::Silent
-        } else if watched() {
+            Display::Hidden
+        } else if is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             bar.set_style(style(unit));
             bar.set_prefix(label.to_owned());
             bar.enable_steady_tick(Duration::from_millis(200));
-            Shown::Bar(bar)
+            Display::Bar(bar)
         } else {
             let label = label.to_owned();
-            Shown::Lines(Mutex::new(Lines { label, unit, total, done: 0, tenth: 0, written: Instant::now() }))
+            Display::Lines(Mutex::new(Lines {
+                label,
+                unit,
+                total,
+                done: 0,
+                tenth: 0,
+                written_at: Instant::now(),
+            }))
         }))
     }
 
-    /// `amount` more is done.
+    /// Adds `amount`.
     pub(crate) fn advance(&self, amount: u64) {
         match &*self.0 {
-            Shown::Bar(bar) => bar.inc(amount),
-            Shown::Lines(lines) => {
+            Display::Bar(bar) => bar.inc(amount),
+            Display::Lines(lines) => {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.done += amount;
-                lines.write(Instant::now(), remark);
+                lines.write(Instant::now(), write_note);
             }
-            Shown::Silent => {}
+            Display::Hidden => {}
         }
     }
 
-    /// `amount` of what was done was in vain.
-    pub(crate) fn retreat(&self, amount: u64) {
+    /// Subtracts `amount`, which has to be done again.
+    pub(crate) fn revert(&self, amount: u64) {
         match &*self.0 {
-            Shown::Bar(bar) => bar.dec(amount),
-            Shown::Lines(lines) => {
+            Display::Bar(bar) => bar.dec(amount),
+            Display::Lines(lines) => {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.done = lines.done.saturating_sub(amount);
             }
-            Shown::Silent => {}
+            Display::Hidden => {}
         }
     }
 
-    /// This much is done in all.
+    /// Sets the total amount done.
     pub(crate) fn set(&self, done: u64) {
         match &*self.0 {
-            Shown::Bar(bar) => bar.set_position(done),
-            Shown::Lines(lines) => {
+            Display::Bar(bar) => bar.set_position(done),
+            Display::Lines(lines) => {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.done = done;
-                lines.write(Instant::now(), remark);
+                lines.write(Instant::now(), write_note);
             }
-            Shown::Silent => {}
+            Display::Hidden => {}
         }
     }
 
-    /// What is happening at present, in a word or two. Only a bar has room for it.
-    pub(crate) fn stage(&self, text: &str) {
-        if let Shown::Bar(bar) = &*self.0 {
+    /// Shows the current step in a few words. Only a bar shows it.
+    pub(crate) fn step(&self, text: &str) {
+        if let Display::Bar(bar) = &*self.0 {
             bar.set_message(text.to_owned());
         }
     }
 
-    /// A sentence beside the progress.
+    /// Writes a note without disturbing the bar.
     pub(crate) fn note(&self, text: &str) {
         match &*self.0 {
-            Shown::Bar(bar) => bar.suspend(|| remark(text)),
-            Shown::Lines(_) => remark(text),
-            Shown::Silent => {}
+            Display::Bar(bar) => bar.suspend(|| write_note(text)),
+            Display::Lines(_) => write_note(text),
+            Display::Hidden => {}
         }
     }
 
-    /// Takes the bar away; lines stay where they are.
-    pub(crate) fn end(&self) {
-        if let Shown::Bar(bar) = &*self.0 {
+    /// Removes the bar. Lines that were written remain.
+    pub(crate) fn finish(&self) {
+        if let Display::Bar(bar) = &*self.0 {
             bar.finish_and_clear();
         }
     }
 }
 
 impl Lines {
-    /// How many of `parts` equal parts are done. Nothing at all is done at once.
+    /// How many of `parts` equal parts are done. All, if the total is 0.
     fn share(&self, parts: u64) -> u64 {
         self.done.saturating_mul(parts).checked_div(self.total).unwrap_or(parts).min(parts)
     }
 
-    /// Writes a line when another tenth is done, or when the last line is long ago.
+    /// Writes a line if another tenth is done, or if the last line is older than [`MAX_LINE_INTERVAL`].
     fn write(&mut self, now: Instant, write: impl FnOnce(&str)) {
         let tenth = self.share(10);
-        if tenth <= self.tenth && now.duration_since(self.written) < LINE_EVERY {
+        if tenth <= self.tenth && now.duration_since(self.written_at) < MAX_LINE_INTERVAL {
             return;
         }
         self.tenth = self.tenth.max(tenth);
-        self.written = now;
+        self.written_at = now;
         let percent = self.share(100);
         match self.unit {
             Unit::Bytes => {
@@ -162,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_gets_a_line_for_each_tenth_and_after_each_silence() {
+    fn a_line_is_written_for_each_tenth_and_after_the_interval() {
         let start = Instant::now();
         let mut lines = Lines {
             label: "Uploading clip.mp4".to_owned(),
@@ -170,14 +177,14 @@ mod tests {
             total: 10 * 1024 * 1024,
             done: 0,
             tenth: 0,
-            written: start,
+            written_at: start,
         };
         assert_eq!(written(&mut lines, start), Vec::<String>::new());
         lines.done = 2 * 1024 * 1024;
         assert_eq!(written(&mut lines, start), ["Uploading clip.mp4: 20 % (2.00 MiB of 10.00 MiB)"]);
         lines.done += 1;
         assert_eq!(written(&mut lines, start), Vec::<String>::new());
-        assert_eq!(written(&mut lines, start + LINE_EVERY).len(), 1);
+        assert_eq!(written(&mut lines, start + MAX_LINE_INTERVAL).len(), 1);
         lines.done = lines.total;
         assert_eq!(written(&mut lines, start), ["Uploading clip.mp4: 100 % (10.00 MiB of 10.00 MiB)"]);
     }

@@ -1,74 +1,70 @@
-//! Bringing a file to the object store, in one piece or in parts.
+//! Uploads a file to the object store, with one request or in parts.
 
-pub(crate) mod body;
-pub(crate) mod multipart;
-pub(crate) mod single;
+pub(crate) mod baseline;
+mod body;
+mod multipart;
+pub(crate) mod resume;
+mod single;
 pub(crate) mod source;
-pub(crate) mod standing;
+pub(crate) mod stage;
+mod storage;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use serde::{Deserialize, Serialize};
 use streamio_events::id::{GrantId, VideoId};
 use streamio_events::object_key::SourceKey;
 
+use self::baseline::Baseline;
 use self::source::Source;
-use self::standing::Standing;
+use self::stage::StageTracker;
 use crate::client::Client;
 use crate::client::error::ClientError;
-use crate::client::retry::Patience;
+use crate::client::retry::RetryPolicy;
 use crate::client::wire::UploadRequest;
 use crate::exit::Failure;
 use crate::output::Output;
 
-/// From this size on a file goes in parts: a broken connection then costs one part and not the whole.
+/// Files of at least this size are uploaded in parts, so that an interrupted connection costs only one part.
 pub(crate) const MULTIPART_FROM: u64 = 64 * 1024 * 1024;
 
-/// One file on its way.
+/// The upload of one file.
 pub(crate) struct Transfer {
     pub(crate) client: Client,
     pub(crate) output: Output,
     pub(crate) source: Source,
-    /// Where it goes and what is announced of it.
+    /// The request for the upload URL.
     pub(crate) request: UploadRequest,
-    /// Whether checksums are computed before sending, so that the store refuses bytes that changed on the way.
+    /// Whether to send checksums, so that the store rejects corrupted bytes.
     pub(crate) checksum: bool,
-    /// Parts under way at the same time.
+    /// Number of concurrent part uploads.
     pub(crate) parallel: NonZeroUsize,
-    /// Where unfinished uploads are remembered.
+    /// Directory with the state of unfinished uploads.
     pub(crate) state_directory: PathBuf,
-    /// Whether the video's status must be readable.
+    /// Whether a key that may not read the video's status is an error.
     pub(crate) needs_baseline: bool,
-    /// How far it is, for whoever interrupts it.
-    pub(crate) standing: Standing,
+    /// The current stage, for the message after an interruption.
+    pub(crate) stage: StageTracker,
 }
 
-/// A file that is in the object store.
+/// A file in the object store.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) video_id: VideoId,
     pub(crate) s3_key: SourceKey,
     pub(crate) grant_id: GrantId,
-    /// The object's entity tag without quotes, where the store named it.
+    /// The object's entity tag without quotes, if the store returned it.
     pub(crate) etag: Option<String>,
-    /// The video before the upload; `None` when the key may not read.
+    /// The video before the upload; `None` if the key may not read it.
     pub(crate) baseline: Option<Baseline>,
-    /// Bytes that an earlier, interrupted run had stored.
+    /// Bytes that an earlier, interrupted run has stored.
     pub(crate) resumed_bytes: u64,
 }
 
-/// What was known of the video before the upload: what is newer than this is the upload's doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Baseline {
-    pub(crate) generation: u32,
-    pub(crate) version: u64,
-}
-
 impl Transfer {
-    /// Brings the file to the store.
+    /// Uploads the file.
     pub(crate) async fn run(&self) -> Result<Stored, Failure> {
         if self.request.multipart == Some(true) {
             multipart::run(self).await
@@ -77,27 +73,27 @@ impl Transfer {
         }
     }
 
-    /// The video before the upload.
+    /// Reads the video's state before the upload.
     async fn baseline(&self, video_id: &VideoId) -> Result<Option<Baseline>, ClientError> {
-        match self.client.video(video_id, None, Patience::Brief).await {
-            Ok(answer) => {
-                Ok(Some(Baseline { generation: answer.status.generation, version: answer.status.version }))
+        match self.client.video(video_id, None, RetryPolicy::Brief).await {
+            Ok(video) => {
+                Ok(Some(Baseline { generation: video.status.generation, version: video.status.version }))
             }
             Err(ClientError::Problem(problem)) if problem.status == 404 => Ok(Some(Baseline::default())),
-            // A key for uploads only: all is well unless somebody wants to wait for the outcome.
+            // A key without the scope `read` is an error only if the command has to wait for the result.
             Err(ClientError::Problem(problem)) if problem.status == 403 && !self.needs_baseline => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the upload arrived although its last request failed: a lost answer looks like a failure.
+    /// Whether the upload is recorded although its last request failed. A lost response looks like a failure.
     async fn has_arrived(&self, video_id: &VideoId, baseline: Option<Baseline>) -> bool {
         let Some(baseline) = baseline else { return false };
         let polls =
             ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(6);
         for wait in polls.build() {
-            if let Ok(answer) = self.client.video(video_id, None, Patience::Brief).await
-                && answer.status.generation > baseline.generation
+            if let Ok(video) = self.client.video(video_id, None, RetryPolicy::Brief).await
+                && video.status.generation > baseline.generation
             {
                 return true;
             }

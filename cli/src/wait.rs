@@ -1,7 +1,7 @@
-//! Waiting for what becomes of an upload.
+//! Waits for the result of an upload.
 //!
-//! A view follows the log after a short while, so right after an upload it may still show the generation before. What
-//! belongs to this upload is told by its events: the `upload.completed` or `upload.rejected` with the object's entity tag.
+//! The status view is updated shortly after the log, so right after an upload it may still show the previous generation. The
+//! upload is identified by its event: `upload.completed` or `upload.rejected` with the object's entity tag.
 
 use std::time::{Duration, Instant};
 
@@ -11,32 +11,33 @@ use streamio_events::media::VideoError;
 use streamio_events::video::{VideoState, VideoStatus};
 
 use crate::client::Client;
-use crate::client::retry::Patience;
-use crate::client::wire::VideoAnswer;
+use crate::client::retry::RetryPolicy;
+use crate::client::wire::VideoResponse;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::{Progress, Unit};
-use crate::transfer::{Baseline, Stored};
+use crate::transfer::Stored;
+use crate::transfer::baseline::Baseline;
 
-/// The platform notices a stored object at once; after this long something is wrong with it.
-const NOTICED_WITHIN: Duration = Duration::from_mins(2);
-/// Between two looks at a video that takes its time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The most that the API gives at once.
-const EVENTS_A_PAGE: u32 = 100;
+/// The platform normally records an upload within seconds. After this time the command gives up.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_mins(2);
+/// Maximum time between two polls.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Maximum page size of the API.
+const EVENTS_PER_PAGE: u32 = 100;
 
-/// How a video's processing ended.
+/// The result of an upload.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It can be played.
-    Ready(VideoAnswer),
-    /// Nothing playable could be made of the upload.
-    Errored(VideoAnswer, VideoError),
-    /// Somebody deleted it meanwhile.
-    Deleted(VideoAnswer),
+    /// The video can be played.
+    Ready(VideoResponse),
+    /// The upload was rejected, or its processing failed.
+    Errored(VideoResponse, VideoError),
+    /// The video was deleted during the wait.
+    Deleted(VideoResponse),
 }
 
-/// Polls the video until the upload's processing has ended.
+/// Polls the video until the upload's processing has ended, for at most `limit`.
 pub(crate) async fn until_done(
     client: &Client,
     output: Output,
@@ -46,7 +47,7 @@ pub(crate) async fn until_done(
     let name = stored.s3_key.rest().rsplit('/').next().unwrap_or_default();
     let progress = Progress::new(output, &format!("Processing {name}"), Unit::Percent, 100);
     let outcome = poll(client, stored, limit, &progress).await;
-    progress.end();
+    progress.finish();
     outcome
 }
 
@@ -57,106 +58,105 @@ async fn poll(
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
     let id = &stored.video_id;
-    let begun = Instant::now();
-    let mut waits = ExponentialBuilder::default()
+    let started_at = Instant::now();
+    let mut intervals = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(LONGEST_PAUSE)
+        .with_max_delay(MAX_POLL_INTERVAL)
         .with_factor(1.3)
         .without_max_times()
         .build();
     let mut arrival = Arrival::new(stored);
     loop {
-        match client.video(id, None, Patience::Long).await {
-            Ok(answer) => {
-                if let Some(outcome) = arrival.judge(client, answer, progress).await? {
+        match client.video(id, None, RetryPolicy::Long).await {
+            Ok(video) => {
+                if let Some(outcome) = arrival.outcome(client, video, progress).await? {
                     return Ok(outcome);
                 }
             }
-            // The view has not seen its first event yet.
+            // The view has no event of the video yet.
             Err(crate::client::error::ClientError::Problem(problem)) if problem.status == 404 => {}
             Err(error) => return Err(error.into()),
         }
-        let passed = begun.elapsed();
-        if limit.is_some_and(|limit| passed >= limit) {
-            return Err(still_going(id.as_str(), "the video is not done within --wait-timeout"));
+        let elapsed = started_at.elapsed();
+        if limit.is_some_and(|limit| elapsed >= limit) {
+            return Err(not_done(id.as_str(), "processing did not end within --wait-timeout"));
         }
-        if !arrival.is_noticed() && passed >= NOTICED_WITHIN {
-            return Err(still_going(
-                id.as_str(),
-                "the file is stored, but the platform has not taken notice of it",
-            ));
+        if !arrival.is_known() && elapsed >= ARRIVAL_TIMEOUT {
+            return Err(not_done(id.as_str(), "the file is stored, but the platform has not recorded it"));
         }
-        let wait = waits.next().unwrap_or(LONGEST_PAUSE);
-        tokio::time::sleep(limit.map_or(wait, |limit| wait.min(limit.saturating_sub(passed)))).await;
+        let wait = intervals.next().unwrap_or(MAX_POLL_INTERVAL);
+        tokio::time::sleep(limit.map_or(wait, |limit| wait.min(limit.saturating_sub(elapsed)))).await;
     }
 }
 
-fn still_going(id: &str, what: &str) -> Failure {
-    Failure::new(Exit::Unavailable, what, format!("look again with `streamio video show {id}`"))
+fn not_done(id: &str, message: &str) -> Failure {
+    Failure::new(Exit::Unavailable, message, format!("check it later with `streamio video show {id}`"))
         .with("videoId", id)
 }
 
-/// Which generation the upload became, as far as it is known.
+/// Finds the generation that the upload became.
 struct Arrival<'a> {
     stored: &'a Stored,
     baseline: Baseline,
     generation: Option<u32>,
-    /// The version up to which the events have been looked through.
-    searched: u64,
+    /// The version of the view up to which the events were searched.
+    searched_version: u64,
 }
 
 impl<'a> Arrival<'a> {
     fn new(stored: &'a Stored) -> Self {
         let baseline = stored.baseline.unwrap_or_default();
-        Self { stored, baseline, generation: None, searched: baseline.version }
+        Self { stored, baseline, generation: None, searched_version: baseline.version }
     }
 
-    fn is_noticed(&self) -> bool {
+    /// Whether the platform has recorded the upload.
+    fn is_known(&self) -> bool {
         self.generation.is_some()
     }
 
-    /// The outcome, if `answer` shows one of this upload.
-    async fn judge(
+    /// The outcome of this upload, if `video` shows it.
+    async fn outcome(
         &mut self,
         client: &Client,
-        answer: VideoAnswer,
+        video: VideoResponse,
         progress: &Progress,
     ) -> Result<Option<Outcome>, Failure> {
-        if self.generation.is_none() && answer.status.version > self.searched {
+        if self.generation.is_none() && video.status.version > self.searched_version {
             match &self.stored.etag {
-                None if answer.status.generation > self.baseline.generation => {
-                    self.generation = Some(answer.status.generation);
+                None if video.status.generation > self.baseline.generation => {
+                    self.generation = Some(video.status.generation);
                 }
                 None => {}
                 Some(etag) => {
-                    if let Some(error) = self.search(client, &answer.status, etag).await? {
-                        return Ok(Some(Outcome::Errored(answer, error)));
+                    if let Some(error) = self.search_events(client, &video.status, etag).await? {
+                        return Ok(Some(Outcome::Errored(video, error)));
                     }
                 }
             }
         }
-        let status = &answer.status;
+        let status = &video.status;
         let Some(_) = self.generation.filter(|generation| status.generation >= *generation) else {
-            progress.stage("waiting for its turn");
+            progress.step("waiting to be processed");
             return Ok(None);
         };
-        progress.stage(status.state.as_str());
+        progress.step(status.state.as_str());
         progress.set(status.progress.into());
         Ok(match status.state {
-            VideoState::Ready => Some(Outcome::Ready(answer)),
-            VideoState::Deleted => Some(Outcome::Deleted(answer)),
+            VideoState::Ready => Some(Outcome::Ready(video)),
+            VideoState::Deleted => Some(Outcome::Deleted(video)),
             VideoState::Errored => {
-                let error = status.error.clone().unwrap_or_else(|| {
-                    VideoError::permanent("unknown", "the video is errored, and the API does not say why")
-                });
-                Some(Outcome::Errored(answer, error))
+                let error = status
+                    .error
+                    .clone()
+                    .unwrap_or_else(|| VideoError::permanent("unknown", "the API reports no reason"));
+                Some(Outcome::Errored(video, error))
             }
             VideoState::Waiting | VideoState::Uploaded | VideoState::Processing => None,
         })
     }
 
-    /// Looks for the upload among the video's events; an error is the reason for which it was rejected.
-    async fn search(
+    /// Searches the video's events for the upload. Returns the reason if it was rejected.
+    async fn search_events(
         &mut self,
         client: &Client,
         status: &VideoStatus,
@@ -165,7 +165,7 @@ impl<'a> Arrival<'a> {
         let mut after: Option<String> = None;
         loop {
             let page =
-                client.video_events(&self.stored.video_id, Some(EVENTS_A_PAGE), after.as_deref()).await?;
+                client.video_events(&self.stored.video_id, Some(EVENTS_PER_PAGE), after.as_deref()).await?;
             for event in page.data.iter().filter(|event| event["data"]["etag"] == etag) {
                 if event["streamversion"].as_u64().unwrap_or(0) <= self.baseline.version {
                     continue;
@@ -184,10 +184,10 @@ impl<'a> Arrival<'a> {
                 _ => break,
             }
         }
-        // As long as the generation is the old one, the next look waits for something new. A new one that is not found
-        // among the events is somebody else's, or the events lag behind the view.
+        // While the view shows the old generation, search again only after it has changed. If it shows a new generation that
+        // the events do not explain, it is from another upload or the events lag behind the view: search again.
         if status.generation <= self.baseline.generation {
-            self.searched = status.version;
+            self.searched_version = status.version;
         }
         Ok(None)
     }

@@ -20,7 +20,6 @@ pub mod intake;
 pub mod ports;
 pub mod reactions;
 #[cfg(feature = "testing")]
-#[allow(missing_docs, reason = "test harness")]
 pub mod testing;
 pub mod uploads;
 pub mod views;

@@ -1,5 +1,7 @@
 //! The traits through which the application reaches everything outside of the log.
 
+use streamio_events::timestamp::Timestamp;
+
 pub mod dead_letters;
 pub mod kv_namespace;
 pub mod object_store;
@@ -11,3 +13,6 @@ pub mod view_store;
 
 /// An adapter's error, with its causes.
 pub type AdapterError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Returns the current time.
+pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Send + Sync);

@@ -1,4 +1,4 @@
-//! S3's notices of created objects, turned into events; and objects that are found without a notice.
+//! Upload ingestion: turns S3 event notifications into events, and records objects whose event notification was lost.
 
 use streamio_events::commit::NewCommit;
 use streamio_events::event::UnreadableEvent;
@@ -18,21 +18,21 @@ use streamio_events::video::{Policy, Video, VideoStoreError, load};
 use crate::ports::AdapterError;
 use crate::ports::object_store::{ObjectInfo, ObjectStore};
 
-/// More conflicts than this in one go: see [`streamio_events::video::decide_and_append`].
-const MOST_CONFLICTS: u32 = 32;
+/// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
+const MAX_CONFLICTS: u32 = 32;
 
-/// What it takes to receive uploads.
+/// The ports of upload ingestion.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// The log.
     pub log: &'a dyn EventLog,
-    /// The objects.
+    /// The object store.
     pub objects: &'a dyn ObjectStore,
-    /// The bucket of sources, and what is accepted there.
+    /// Names the bucket of sources and the limits of uploads.
     pub policy: &'a Policy,
 }
 
-/// What S3 says of a created object. The key is decoded: S3's own form encoding is undone by whoever received it.
+/// An S3 event notification about a created object. The key is decoded from S3's form encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectNotice {
     /// The object's key.
@@ -41,33 +41,33 @@ pub struct ObjectNotice {
     pub bytes: u64,
     /// Its entity tag, without quotes.
     pub etag: String,
-    /// S3's order among events of one key, hexadecimal.
+    /// S3's sequencer, hexadecimal: orders the events of one key.
     pub sequencer: String,
     /// When S3 created it.
     pub created_at: Timestamp,
 }
 
-/// A notice, as much of it as came.
+/// An event notification, complete or reduced to the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// All that it takes.
-    Whole(ObjectNotice),
-    /// An object was created under this key; which, only the bucket tells.
+    /// All fields are present.
+    Complete(ObjectNotice),
+    /// Only the key is known; the object has to be read from the bucket.
     KeyOnly(String),
 }
 
-/// What came of a notice.
+/// The result of an event notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
-    /// The video has a new generation.
+    /// The upload is accepted: the video has a new generation.
     Accepted(VideoId),
-    /// The upload is refused, and the video's stream says why.
+    /// The upload is rejected; the video's stream contains the reason.
     Rejected(VideoId, VideoError),
-    /// This or a later notice of the same key was received before, or the object was found without one.
+    /// This event notification, or a later one of the same key, was recorded before, or the object was found without one.
     Known(VideoId),
-    /// The object no longer stands under its key. Whatever replaced it has a notice of its own.
+    /// The object no longer exists under its key. An object that replaced it has an event notification of its own.
     Gone(VideoId),
-    /// Not the key of a source: somebody put it there by other ways. It belongs to no video, so no event can tell of it.
+    /// The key is not a source key: the object was not uploaded through a grant. It belongs to no video, so no event is recorded.
     NotASource(InvalidKey),
 }
 
@@ -80,10 +80,10 @@ impl Received {
     }
 }
 
-/// Why a notice was not received. It must be delivered again if that is retryable.
+/// Why an event notification was not recorded. If the error is retryable, it has to be delivered again.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The video's stream.
+    /// The video's stream cannot be read, understood or appended to.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
     /// The project's stream cannot be read.
@@ -92,8 +92,8 @@ pub enum UploadError {
     /// The project's stream cannot be understood.
     #[error("the project's events cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
-    /// The bucket cannot be looked into.
-    #[error("the bucket of sources cannot be looked into at present")]
+    /// The bucket cannot be read.
+    #[error("the bucket of sources cannot be read at present")]
     Bucket(#[source] AdapterError),
 }
 
@@ -108,19 +108,19 @@ impl Retryable for UploadError {
     }
 }
 
-/// Receives a notice, or what came of it.
+/// Records an event notification, complete or not.
 pub async fn receive_notice(
     ports: Ports<'_>,
     now: Timestamp,
     notice: &Notice,
 ) -> Result<Received, UploadError> {
     match notice {
-        Notice::Whole(notice) => receive(ports, now, notice.clone()).await,
+        Notice::Complete(notice) => receive(ports, now, notice.clone()).await,
         Notice::KeyOnly(key) => receive_unnamed(ports, now, key).await,
     }
 }
 
-/// Receives a notice. Notices come at least once and in any order; each is answered once in the log.
+/// Records an event notification. Event notifications are delivered at least once and in any order; each is recorded once.
 pub async fn receive(
     ports: Ports<'_>,
     now: Timestamp,
@@ -134,11 +134,11 @@ pub async fn receive(
     let refusal = refusal(ports, &project_id, notice.bytes).await?;
     let ObjectNotice { bytes, etag, sequencer, created_at, .. } = notice;
     let object = ObjectCreated { s3_key, bytes, etag, sequencer, created_at };
-    for _ in 0..MOST_CONFLICTS {
+    for _ in 0..MAX_CONFLICTS {
         let video = load(ports.log, &project_id, &video_id).await?;
         if must_look(&video, &object) {
-            let stands = look(ports, &object.s3_key).await?;
-            if stands.is_none_or(|stands| stands.etag != object.etag) {
+            let current = head_source(ports, &object.s3_key).await?;
+            if current.is_none_or(|current| current.etag != object.etag) {
                 return Ok(Received::Gone(video_id));
             }
         }
@@ -148,45 +148,44 @@ pub async fn receive(
         };
         let Some(decision) = decision else { return Ok(Received::Known(video_id)) };
         match append(ports.log, now, &video, decision).await? {
-            At::Conflict => {}
-            At::Repeated => return Ok(Received::Known(video_id)),
-            At::Appended => return Ok(Received::new(video_id, refusal)),
+            AppendOutcome::Conflict => {}
+            AppendOutcome::Repeated => return Ok(Received::Known(video_id)),
+            AppendOutcome::Appended => return Ok(Received::new(video_id, refusal)),
         }
     }
     Err(conflicts(&project_id, &video_id))
 }
 
-/// Receives a notice that does not say which object it is about, only under which key: whatever stands there.
+/// Records the object that currently exists under `key`.
 pub async fn receive_unnamed(ports: Ports<'_>, now: Timestamp, key: &str) -> Result<Received, UploadError> {
     let s3_key: SourceKey = match key.parse() {
         Ok(s3_key) => s3_key,
         Err(invalid) => return Ok(Received::NotASource(invalid)),
     };
     let (project_id, video_id) = (s3_key.project_id().clone(), VideoId::of(&s3_key));
-    for _ in 0..MOST_CONFLICTS {
+    for _ in 0..MAX_CONFLICTS {
         let video = load(ports.log, &project_id, &video_id).await?;
-        let Some(object) = look(ports, &s3_key).await? else { return Ok(Received::Gone(video_id)) };
+        let Some(object) = head_source(ports, &s3_key).await? else { return Ok(Received::Gone(video_id)) };
         let refusal = refusal(ports, &project_id, object.bytes).await?;
         let Some(decision) = object_found(&video, object, refusal.clone()) else {
             return Ok(Received::Known(video_id));
         };
         match append(ports.log, now, &video, decision).await? {
-            At::Conflict => {}
-            At::Repeated => return Ok(Received::Known(video_id)),
-            At::Appended => return Ok(Received::new(video_id, refusal)),
+            AppendOutcome::Conflict => {}
+            AppendOutcome::Repeated => return Ok(Received::Known(video_id)),
+            AppendOutcome::Appended => return Ok(Received::new(video_id, refusal)),
         }
     }
     Err(conflicts(&project_id, &video_id))
 }
 
-/// What follows from what stands under `s3_key`, to be appended at the version of `video`, which was read before; nothing
-/// when nothing stands there, or nothing that the log does not tell of.
+/// Heads `s3_key`; returns the decision to append at `video.version`, or `None` if absent or already recorded.
 pub(crate) async fn find(
     ports: Ports<'_>,
     video: &Video,
     s3_key: &SourceKey,
 ) -> Result<Option<Decision>, UploadError> {
-    let Some(object) = look(ports, s3_key).await? else { return Ok(None) };
+    let Some(object) = head_source(ports, s3_key).await? else { return Ok(None) };
     if object_found(video, object.clone(), None).is_none() {
         return Ok(None);
     }
@@ -194,7 +193,7 @@ pub(crate) async fn find(
     Ok(object_found(video, object, refusal))
 }
 
-async fn look(ports: Ports<'_>, s3_key: &SourceKey) -> Result<Option<ObjectFound>, UploadError> {
+async fn head_source(ports: Ports<'_>, s3_key: &SourceKey) -> Result<Option<ObjectFound>, UploadError> {
     let info = ports.objects.head(&ports.policy.raw_bucket, s3_key.as_str()).await;
     let info = info.map_err(UploadError::Bucket)?;
     Ok(info.map(|info| {
@@ -203,34 +202,35 @@ async fn look(ports: Ports<'_>, s3_key: &SourceKey) -> Result<Option<ObjectFound
     }))
 }
 
-/// What came of an append at the version that was read.
-pub(crate) enum At {
-    /// It is there.
+/// The result of an append at the version that was read.
+pub(crate) enum AppendOutcome {
+    /// The decision was appended.
     Appended,
-    /// It was there already.
+    /// The same decision was appended before.
     Repeated,
-    /// The stream has gone on: read it and decide again.
+    /// The stream has newer commits: read it and decide again.
     Conflict,
 }
 
-/// Appends `decision` at the version of `video`, or not at all.
+/// Appends `decision` if the stream is still at the version of `video`.
 pub(crate) async fn append(
     log: &dyn EventLog,
     now: Timestamp,
     video: &Video,
     decision: Decision,
-) -> Result<At, VideoStoreError> {
+) -> Result<AppendOutcome, VideoStoreError> {
     let commit = NewCommit::new(decision.commit_id, now, decision.events);
     match log.append(&video.stream(), Expected::Exactly(video.version), commit).await {
-        Ok(appended) if appended.repeated => Ok(At::Repeated),
-        Ok(_) => Ok(At::Appended),
-        Err(AppendError::Conflict { .. }) => Ok(At::Conflict),
+        Ok(appended) if appended.repeated => Ok(AppendOutcome::Repeated),
+        Ok(_) => Ok(AppendOutcome::Appended),
+        Err(AppendError::Conflict { .. }) => Ok(AppendOutcome::Conflict),
         Err(error) => Err(error.into()),
     }
 }
 
 fn conflicts(project_id: &ProjectId, video_id: &VideoId) -> UploadError {
-    let busy = format!("others appended to the stream of {video_id} of {project_id} all the time");
+    let busy =
+        format!("the stream of {video_id} of {project_id} changed on each of {MAX_CONFLICTS} attempts");
     UploadError::Video(AppendError::Unavailable(busy.into()).into())
 }
 

@@ -1,20 +1,19 @@
-//! Who asks: the API key of a request, and what its project and scopes allow.
+//! Authentication by API key, and authorization by its project's state and its scopes.
 
 use std::fmt::Write as _;
 
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use streamio_events::api_key::{ApiKey, InvalidApiKey};
 use streamio_events::event::Scope;
 use streamio_events::timestamp::Timestamp;
 
 use crate::directory::{Directory, Known, Tenant, Tolerance};
 use crate::problem::{Problem, ProblemKind};
+use crate::request::API_KEY_HEADER;
 
-/// The header that carries the API key.
-pub(crate) const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
-
-/// Finds out who asks. A key that is not one, or was mistyped, is refused without asking the directory.
+/// Returns the tenant of the request's API key. Fails if the key is unknown, revoked or expired, or if its project is
+/// suspended. A malformed or mistyped key is refused without a directory lookup.
 pub(crate) async fn authenticate(
     headers: &HeaderMap,
     directory: &dyn Directory,
@@ -40,18 +39,20 @@ pub(crate) async fn authenticate(
     Ok(found)
 }
 
-/// Refuses a key without `needed`. A key with the scope `admin` may do everything.
-pub(crate) fn authorize(tenant: &Tenant, needed: Scope) -> Result<(), Problem> {
-    if tenant.scopes.contains(&needed) || tenant.scopes.contains(&Scope::Admin) {
+/// Refuses a key without the scope `required`. The scope `admin` includes all others.
+pub(crate) fn authorize(tenant: &Tenant, required: Scope) -> Result<(), Problem> {
+    if tenant.scopes.contains(&required) || tenant.scopes.contains(&Scope::Admin) {
         return Ok(());
     }
-    let mut detail = format!("This call needs a key with the scope `{}`; this key has ", name_of(needed));
+    let mut detail =
+        format!("This call needs a key with the scope `{}`; this key has ", scope_name(required));
     match &tenant.scopes[..] {
         [] => detail.push_str("none."),
         scopes => {
             for (index, scope) in scopes.iter().enumerate() {
                 let separator = if index == 0 { "" } else { ", " };
-                write!(detail, "{separator}`{}`", name_of(*scope)).expect("a String takes all text");
+                write!(detail, "{separator}`{}`", scope_name(*scope))
+                    .expect("writing to a String does not fail");
             }
             detail.push('.');
         }
@@ -81,7 +82,7 @@ fn unauthorized(kind: ProblemKind) -> Problem {
     )
 }
 
-fn name_of(scope: Scope) -> &'static str {
+fn scope_name(scope: Scope) -> &'static str {
     match scope {
         Scope::Upload => "upload",
         Scope::Playback => "playback",

@@ -1,11 +1,11 @@
-//! Addresses of other services, as operators write them: a scheme, a host, perhaps a port and a path.
+//! Base URLs of other services, from the operator's settings.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
-/// An `http://` or `https://` URL without user, query and fragment, whose host is ASCII.
+/// An `http://` or `https://` URL with an ASCII host and without user, query and fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     scheme: &'static str,
@@ -14,22 +14,22 @@ pub(crate) struct BaseUrl {
     path: String,
 }
 
-/// A host.
+/// The host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// A name, in lower case.
+    /// A DNS name, in lower case.
     Name(String),
-    /// An address.
+    /// An IP address.
     Ip(IpAddr),
 }
 
 impl BaseUrl {
-    /// Reads `text`; `None` where it is anything else. The host's letters become small, the scheme's own port and the
-    /// slashes at the end are left out.
+    /// Parses `text`; `None` if it is not such a URL. Converts the host to lower case; removes the scheme's default port
+    /// and trailing slashes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // `Uri` drops a fragment without a word.
+        // `Uri` discards a fragment without an error.
         let uri: Uri = Some(text).filter(|text| !text.contains('#'))?.parse().ok()?;
-        let (scheme, own_port) = match uri.scheme_str()? {
+        let (scheme, default_port) = match uri.scheme_str()? {
             "http" => ("http", 80),
             "https" => ("https", 443),
             _ => return None,
@@ -44,7 +44,7 @@ impl BaseUrl {
         Some(Self {
             scheme,
             host: Host::parse(authority.host())?,
-            port: port.filter(|port| *port != own_port),
+            port: port.filter(|port| *port != default_port),
             path: path.to_owned(),
         })
     }
@@ -59,7 +59,7 @@ impl BaseUrl {
         &self.host
     }
 
-    /// The path without a slash at its end: empty, or beginning with one.
+    /// The path: empty, or with a leading slash and without a trailing one.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -72,9 +72,9 @@ impl BaseUrl {
         }
     }
 
-    /// The origin of another host that answers at the same port.
+    /// The origin with `host` in place of this one's.
     pub(crate) fn origin_of(&self, host: &str) -> String {
-        // Put together without `format!`, as all that an isolate's start makes: it would wait for that to be compiled.
+        // Without `format!`: this runs at the start of an isolate, which would have to compile the formatting code first.
         match self.port {
             None => [self.scheme, "://", host].concat(),
             Some(port) => [self.scheme, "://", host, ":", &port.to_string()].concat(),
@@ -103,7 +103,7 @@ impl Host {
             !label.is_empty()
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
-        // What ends in a number is an address to browsers, in one of many old forms: nobody should have to guess.
+        // The URL standard parses a host that ends in a number as an IPv4 address in one of several legacy forms. Refused.
         let ends_in_number =
             text.rsplit('.').next().is_some_and(|label| label.starts_with(|c: char| c.is_ascii_digit()));
         let is_name = text.len() <= 253 && labels.all(is_label) && !ends_in_number;
@@ -116,7 +116,7 @@ impl fmt::Display for Host {
         match self {
             Self::Name(name) => formatter.write_str(name),
             Self::Ip(IpAddr::V4(address)) => address.fmt(formatter),
-            // The URL standard has no dots in it, not even where it holds an address of four numbers.
+            // The URL standard writes an IPv4-mapped address without dots.
             Self::Ip(IpAddr::V6(address)) => match (address.to_ipv4_mapped(), address.segments()) {
                 (Some(_), [.., high, low]) => write!(formatter, "[::ffff:{high:x}:{low:x}]"),
                 (None, _) => write!(formatter, "[{address}]"),
@@ -130,12 +130,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shown(text: &str) -> Option<String> {
+    fn normalized(text: &str) -> Option<String> {
         BaseUrl::parse(text).map(|url| url.to_string())
     }
 
     #[test]
-    fn an_address_is_read_in_its_one_form() {
+    fn a_valid_url_is_normalized() {
         for (text, expected) in [
             ("https://Cdn.Example", "https://cdn.example"),
             ("https://cdn.example/", "https://cdn.example"),
@@ -145,12 +145,12 @@ mod tests {
             ("http://[::ffff:127.0.0.1]:80", "http://[::ffff:7f00:1]"),
             ("http://localhost:8080/a%20b", "http://localhost:8080/a%20b"),
         ] {
-            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+            assert_eq!(normalized(text).as_deref(), Some(expected), "{text}");
         }
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn invalid_urls_are_refused() {
         for text in [
             "",
             "cdn.example",
@@ -174,24 +174,24 @@ mod tests {
             "https://cdn.exämple",
             "https://cdn example",
         ] {
-            assert_eq!(shown(text), None, "{text:?}");
+            assert_eq!(normalized(text), None, "{text:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_the_url_standard_reads(
+        fn a_url_is_parsed_as_by_the_url_standard(
             scheme in "https?", host in "([a-zA-Z0-9_-]{1,8}\\.){0,3}[a-zA-Z0-9_-]{1,8}|[0-9.]{1,12}|\\[[0-9a-f:]{2,12}\\]",
             port in "(:[0-9]{1,5})?", path in "(/[a-zA-Z0-9._~-]{0,4}){0,3}",
         ) {
-            // Such a label is an encoded one: the standard decodes it, and refuses many that are not as they should be.
-            let is_encoded = |label: &str| label.to_ascii_lowercase().starts_with("xn--");
-            prop_assume!(!host.split('.').any(is_encoded));
+            // The standard decodes punycode labels and refuses invalid ones.
+            let is_punycode = |label: &str| label.to_ascii_lowercase().starts_with("xn--");
+            prop_assume!(!host.split('.').any(is_punycode));
             let text = format!("{scheme}://{host}{port}{path}");
-            if let Some(read) = BaseUrl::parse(&text) {
+            if let Some(parsed) = BaseUrl::parse(&text) {
                 let standard = url::Url::parse(&text).unwrap();
-                prop_assert_eq!(read.origin(), standard.origin().ascii_serialization());
-                prop_assert_eq!(read.path(), standard.path().trim_end_matches('/'));
+                prop_assert_eq!(parsed.origin(), standard.origin().ascii_serialization());
+                prop_assert_eq!(parsed.path(), standard.path().trim_end_matches('/'));
             }
         }
     }

@@ -1,12 +1,12 @@
-//! Caches with an end.
+//! LRU caches of bounded size.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-/// A cache of at most `capacity` entries, the most recently used ones, that takes its memory as it is needed: all of it at
-/// once would be the better part of an isolate's start.
+/// An LRU cache of at most `capacity` entries. It allocates as it grows: allocating the whole capacity at once would take
+/// most of an isolate's start-up time.
 pub(crate) fn cache<K: Hash + Eq, V>(capacity: NonZeroUsize) -> LruCache<K, V> {
     let mut cache = LruCache::unbounded();
     cache.resize(capacity);
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_entry_that_was_not_used_for_longest_makes_room() {
+    fn the_least_recently_used_entry_is_evicted() {
         let mut cache = cache(NonZeroUsize::new(2).unwrap());
         for number in 0..100 {
             cache.put(number, number);

@@ -1,12 +1,12 @@
-//! Where an object of PROCESSED lies on the CDN.
+//! CDN URLs of objects in the PROCESSED bucket.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Slashes stay; everything else that is not unreserved (RFC 3986) is encoded. That includes `*` and `?`, which a
-/// policy would take for wildcards.
+/// Encodes everything but slashes and unreserved characters (RFC 3986). This includes `*` and `?`, which are wildcards in
+/// a policy.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// The URL of the object `key` below `base_url`, which has no slash at its end.
+/// The URL of the object `key` under `base_url`, which must have no trailing slash.
 pub fn of_key(base_url: &str, key: &str) -> String {
     format!("{base_url}/{}", utf8_percent_encode(key, PATH))
 }

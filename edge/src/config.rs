@@ -1,4 +1,4 @@
-//! What an operator decides about the API. Checked as a whole, so that every mistake is reported at once.
+//! The configuration of the API. Validation reports all errors at once.
 
 mod lifetime;
 
@@ -21,62 +21,62 @@ const MAX_EXPIRY_BUCKET: u32 = 3_600;
 /// The configuration of the API.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
-    /// Where uploads go.
+    /// The bucket for uploads.
     pub s3: S3Config,
-    /// Where playback comes from.
+    /// The CDN for playback.
     pub cdn: CdnConfig,
-    /// How long an upload URL lives (`expiresIn`). The upload must begin within it.
+    /// The lifetime of an upload URL (`expiresIn`). The upload must begin within it.
     pub upload: Lifetime,
-    /// How long the URLs of a multipart upload live (`expiresIn`). All parts must begin within it.
+    /// The lifetime of the URLs of a multipart upload (`expiresIn`). All parts must begin within it.
     pub multipart_upload: Lifetime,
-    /// How long a playback URL lives (`ttl`).
+    /// The lifetime of a playback URL (`ttl`).
     pub playback: Lifetime,
-    /// How many requests an API key may make.
+    /// The request quota of an API key.
     pub rate_limit: RateLimit,
     /// The origins whose web pages may call the API from a browser.
     pub allowed_origins: AllowedOrigins,
 }
 
-/// The bucket of sources, RAW, as clients and the edge itself reach it.
+/// The RAW bucket, which holds the sources, as clients and the edge reach it.
 #[derive(Debug, Clone)]
 pub struct S3Config {
     /// The URL of the S3 service, such as `https://s3.eu-west-1.amazonaws.com`.
     pub endpoint: String,
-    /// The region that signatures name.
+    /// The region in the credential scope of signatures.
     pub region: String,
     /// How URLs name the bucket.
     pub address_style: AddressStyle,
     /// The bucket's name.
     pub raw_bucket: String,
-    /// With these every upload URL is signed: they need `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket.
+    /// Sign all upload URLs. They need the permissions `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket.
     pub credentials: Credentials,
 }
 
-/// The CDN before the bucket of results.
+/// The CDN in front of the PROCESSED bucket.
 #[derive(Debug, Clone)]
 pub struct CdnConfig {
-    /// The URL below which the keys of PROCESSED lie, such as `https://d111111abcdef8.cloudfront.net`.
+    /// The base URL of the keys of PROCESSED, such as `https://d111111abcdef8.cloudfront.net`.
     pub base_url: String,
-    /// The hash of signed policies.
+    /// The hash algorithm of signatures.
     pub hash: HashAlgorithm,
-    /// In seconds, 1 to 3,600: the expiry of a playback grant is a multiple of this, the first one that is not earlier
-    /// than what was asked for. A URL so lives up to `expiry_bucket - 1` seconds longer than asked, also where the
-    /// longest life ([`EdgeConfig::playback`]) was asked for; never shorter, and never beyond the last second that
-    /// the CDN knows. Within a bucket, grants of the same file or stream to the same network share one signature
-    /// ([`SharedSigner`](crate::sign::key::SharedSigner)). 1 is every second, which is as fine as policies are.
+    /// In seconds, 1 to 3,600: the expiry of a playback grant is rounded up to a multiple of this. A URL is therefore
+    /// valid for up to `expiry_bucket - 1` seconds longer than requested, even beyond the maximum of
+    /// [`EdgeConfig::playback`], but never beyond the CDN's latest expiry. Within a bucket, grants of the same file or
+    /// stream to the same network share one signature ([`SharedSigner`](crate::sign::key::SharedSigner)). 1 means no
+    /// rounding.
     pub expiry_bucket: u32,
 }
 
-/// How many requests one API key may make. Requests are spread evenly over the window; as many as the quota may come
-/// at once after a window of silence.
+/// The request quota of one API key. It refills evenly over the window. After a window without requests, the whole quota
+/// may be used at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests a window, at least 1.
+    /// Requests per window, at least 1.
     pub quota: u32,
-    /// The window, in seconds, 1 to 86,400.
+    /// The length of the window, in seconds, 1 to 86,400.
     pub window_seconds: u32,
-    /// How many API keys are counted at the same time: the least recently used one beyond that is forgotten, and may
-    /// start anew. Each takes about 100 bytes.
+    /// How many API keys are tracked. Beyond that, the least recently used one is evicted and starts with a full quota
+    /// again. Each takes about 100 bytes.
     pub tracked_keys: usize,
 }
 
@@ -85,14 +85,14 @@ pub struct RateLimit {
 pub enum AllowedOrigins {
     /// Every origin.
     Any,
-    /// Exactly these, each `scheme://host` or `scheme://host:port` as browsers write them in `Origin`.
+    /// These origins, each `scheme://host` or `scheme://host:port` as browsers send it in `Origin`.
     Only(Vec<String>),
 }
 
 impl EdgeConfig {
-    /// A configuration with the defaults for everything but places and credentials: upload URLs live 15 minutes (in
-    /// parts: a day) and at most 7 days, playback URLs live an hour and at most 7 days, an API key may make 6,000
-    /// requests a minute, every origin may call.
+    /// A configuration with default limits: upload URLs expire after 15 minutes (multipart: one day) and at most 7 days,
+    /// playback URLs after one hour and at most 7 days; an API key may make 6,000 requests per minute; all origins are
+    /// allowed.
     pub fn new(s3: S3Config, cdn: CdnConfig) -> Self {
         Self {
             s3,
@@ -105,19 +105,19 @@ impl EdgeConfig {
         }
     }
 
-    /// The bucket and the CDN's base URL (without a slash at its end), or all that is wrong.
+    /// Validates the configuration. Returns the bucket and the CDN's base URL without a trailing slash, or all errors.
     pub(crate) fn validate(&self) -> Result<(Bucket, String), InvalidConfig> {
         let mut problems = Vec::new();
 
         let S3Config { endpoint, region, address_style, raw_bucket, .. } = &self.s3;
         let bucket = Bucket::new(endpoint, region, raw_bucket, *address_style)
-            .map_err(|error| note(&mut problems, "s3", format_args!("{error}")));
+            .map_err(|error| add_problem(&mut problems, "s3", format_args!("{error}")));
         let base_url = base_url(&self.cdn.base_url)
-            .map_err(|reason| note(&mut problems, "cdn.base_url", format_args!("{reason}")));
+            .map_err(|reason| add_problem(&mut problems, "cdn.base_url", format_args!("{reason}")));
 
         let bucket_seconds = self.cdn.expiry_bucket;
         if !(1..=MAX_EXPIRY_BUCKET).contains(&bucket_seconds) {
-            note(
+            add_problem(
                 &mut problems,
                 "cdn.expiry_bucket",
                 format_args!("must be 1 to {MAX_EXPIRY_BUCKET} seconds, not {bucket_seconds}"),
@@ -130,27 +130,27 @@ impl EdgeConfig {
             ("playback", self.playback, 365 * DAY),
         ] {
             if let Err(reason) = lifetime.check(limit) {
-                note(&mut problems, setting, format_args!("{reason}"));
+                add_problem(&mut problems, setting, format_args!("{reason}"));
             }
         }
         let RateLimit { quota, window_seconds, tracked_keys } = self.rate_limit;
         if quota == 0 {
-            note(&mut problems, "rate_limit.quota", format_args!("must be at least 1"));
+            add_problem(&mut problems, "rate_limit.quota", format_args!("must be at least 1"));
         }
         if !(1..=DAY).contains(&window_seconds) {
             let reason = format_args!("must be 1 to {DAY}, not {window_seconds}");
-            note(&mut problems, "rate_limit.window_seconds", reason);
+            add_problem(&mut problems, "rate_limit.window_seconds", reason);
         }
         if tracked_keys == 0 {
-            note(&mut problems, "rate_limit.tracked_keys", format_args!("must be at least 1"));
+            add_problem(&mut problems, "rate_limit.tracked_keys", format_args!("must be at least 1"));
         }
         if let AllowedOrigins::Only(origins) = &self.allowed_origins {
             for origin in origins.iter().filter(|origin| !is_origin(origin)) {
-                note(
+                add_problem(
                     &mut problems,
                     "allowed_origins",
                     format_args!(
-                        "{origin:?} is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"
+                        "{origin:?} is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"
                     ),
                 );
             }
@@ -163,35 +163,37 @@ impl EdgeConfig {
 }
 
 #[cold]
-fn note(problems: &mut Vec<ConfigProblem>, setting: &'static str, reason: fmt::Arguments<'_>) {
+fn add_problem(problems: &mut Vec<ConfigProblem>, setting: &'static str, reason: fmt::Arguments<'_>) {
     problems.push(ConfigProblem { setting, reason: reason.to_string() });
 }
 
+/// The normalized base URL of the CDN.
 fn base_url(text: &str) -> Result<String, &'static str> {
     let url = BaseUrl::parse(text).map(|url| url.origin() + url.path());
-    // It becomes a part of policies, which take no other URLs.
+    // It becomes part of policies, so it must be valid in one.
     url.filter(|url| Resource::exact(&[url, "/"].concat()).is_ok())
         .ok_or("must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding")
 }
 
-/// Whether browsers would write this in `Origin`. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
+/// Whether `text` is the serialization of an origin that browsers send in `Origin`.
+/// <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
 fn is_origin(text: &str) -> bool {
     BaseUrl::parse(text).is_some_and(|url| url.origin() == text)
 }
 
-/// A configuration that cannot work, with every reason.
+/// The configuration is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidConfig {
-    /// All that is wrong, at least one.
+    /// All errors, at least one.
     pub problems: Vec<ConfigProblem>,
 }
 
-/// One thing that is wrong in a configuration.
+/// One error in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigProblem {
     /// The field of [`EdgeConfig`], such as `rate_limit.quota`.
     pub setting: &'static str,
-    /// What is wrong with it. Never a secret.
+    /// What is wrong. Never contains a secret.
     pub reason: String,
 }
 
@@ -225,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_valid_and_the_base_url_loses_its_last_slash() {
+    fn the_defaults_are_valid_and_the_trailing_slash_of_the_base_url_is_removed() {
         let (bucket, base_url) = config().validate().unwrap();
         assert_eq!((bucket.name(), base_url.as_str()), ("raw", "https://cdn.example"));
     }
 
     #[test]
-    fn a_base_url_can_stand_in_a_policy() {
+    fn a_base_url_is_valid_in_a_policy() {
         for accepted in ["https://cdn.example", "http://127.0.0.1:9001/", "https://cdn.example/videos/%20"] {
             assert!(base_url(accepted).is_ok(), "{accepted}");
         }
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_reported_at_once() {
+    fn all_errors_are_reported_at_once() {
         let mut config = config();
         config.s3.raw_bucket = "Not A Bucket".to_owned();
         config.cdn.base_url = "ftp://cdn.example".to_owned();
@@ -261,7 +263,7 @@ mod tests {
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, no slash at the end"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Cross-origin requests: which web pages may call the API from a browser. The API knows no cookies, so that an
-//! origin gains nothing by calling but what its API key allows. <https://fetch.spec.whatwg.org/#http-cors-protocol>
+//! Cross-origin resource sharing: which web pages may call the API from a browser. The API uses no cookies, so a page can
+//! do only what its API key allows. <https://fetch.spec.whatwg.org/#http-cors-protocol>
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -9,46 +9,46 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::config::AllowedOrigins;
 
-/// What a page's script may send.
+/// The request headers that scripts may send.
 const ALLOWED_HEADERS: &str = "content-type, idempotency-key, x-api-key, x-request-id";
-/// What a page's script may see of an answer.
+/// The response headers that scripts may read.
 const EXPOSED_HEADERS: &str = "x-request-id, ratelimit, ratelimit-policy, retry-after";
-/// How long a browser remembers a preflight's answer, in seconds. Chromium remembers none for longer than two hours.
+/// How long a browser caches a preflight response, in seconds. Chromium's maximum is two hours.
 const MAX_AGE: &str = "7200";
 
-/// Whether this OPTIONS request is a browser's question before a request of a page. An empty header is as good as none.
+/// Whether an OPTIONS request with these headers is a preflight. An empty header counts as absent.
 pub(crate) fn is_preflight(headers: &HeaderMap) -> bool {
     [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD]
         .iter()
         .all(|name| headers.get(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// The answer to a preflight for a path with the methods `allow`.
+/// Adds the response headers of a preflight for a path with the methods `allow`.
 pub(crate) fn preflight(headers: &mut HeaderMap, allow: &HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
 }
 
-/// Says in `answer` that the page that asked may read it, if it may. No browser sends two origins, and where all are not
-/// allowed, two are none.
-pub(crate) fn share(answer: &mut HeaderMap, allowed: &AllowedOrigins, request: &HeaderMap) {
+/// Adds the headers to `response` that let the requesting page read it, if its origin is allowed. Browsers send one
+/// origin; if not all are allowed, several count as none.
+pub(crate) fn share(response: &mut HeaderMap, allowed: &AllowedOrigins, request: &HeaderMap) {
     let mut origins = request.get_all(ORIGIN).iter().filter(|origin| !origin.is_empty());
     let (origin, is_single) = (origins.next(), origins.next().is_none());
-    let shared_with = match allowed {
+    let allow_origin = match allowed {
         AllowedOrigins::Any => origin.map(|_| HeaderValue::from_static("*")),
         AllowedOrigins::Only(origins) => {
-            // Also where the origin is not allowed: a cache must not serve that answer to one that is.
-            answer.append(VARY, HeaderValue::from_static("origin"));
+            // Needed even if the origin is not allowed: a cache must not serve that response to an allowed origin.
+            response.append(VARY, HeaderValue::from_static("origin"));
             origin
                 .filter(|_| is_single)
                 .filter(|origin| origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()))
                 .cloned()
         }
     };
-    if let Some(shared_with) = shared_with {
-        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, shared_with);
-        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+    if let Some(allow_origin) = allow_origin {
+        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allow_origin);
+        response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     }
 }
 
@@ -57,18 +57,18 @@ mod tests {
     use super::*;
 
     fn shared(allowed: &AllowedOrigins, origin: Option<&'static str>) -> (Option<String>, bool) {
-        let (mut answer, mut request) = (HeaderMap::new(), HeaderMap::new());
+        let (mut response, mut request) = (HeaderMap::new(), HeaderMap::new());
         for origin in origin.into_iter().flat_map(|origins| origins.split('|')) {
             request.append(ORIGIN, HeaderValue::from_static(origin));
         }
-        share(&mut answer, allowed, &request);
-        let shared_with =
-            answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap().to_owned());
-        (shared_with, answer.contains_key(VARY))
+        share(&mut response, allowed, &request);
+        let allow_origin =
+            response.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap().to_owned());
+        (allow_origin, response.contains_key(VARY))
     }
 
     #[test]
-    fn an_answer_is_shared_with_allowed_origins_only() {
+    fn a_response_is_shared_with_allowed_origins_only() {
         let any = AllowedOrigins::Any;
         assert_eq!(shared(&any, Some("https://a.example")), (Some("*".to_owned()), false));
         assert_eq!(shared(&any, None), (None, false));
@@ -88,8 +88,9 @@ mod tests {
             assert_eq!(shared(&only, Some(refused)), (None, true), "{refused}");
         }
     }
+
     #[test]
-    fn a_preflight_has_an_origin_and_asks_for_a_method() {
+    fn a_preflight_has_an_origin_and_a_requested_method() {
         let is_preflight = |origin: &'static str, method: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(ORIGIN, HeaderValue::from_static(origin));

@@ -16,7 +16,7 @@ use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::timestamp::Timestamp;
 
 use crate::api::{self, CallFuture, Exchange};
-use crate::authenticate::{API_KEY_HEADER, authenticate, authorize};
+use crate::authenticate::{authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
 use crate::ports::directory::{Known, Tolerance};
@@ -25,7 +25,7 @@ use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
-use crate::request::{IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
+use crate::request::{API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
 use crate::route::{self, Action, Call, Found, TenantAction};
 use crate::sign::s3::BucketSigner;
 
@@ -143,7 +143,7 @@ impl Edge {
             Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
-                problem.into_response(&request_id, presented_key(&parts.headers))
+                problem.into_response(request_id.as_str(), presented_key(&parts.headers))
             }
         };
         if parts.method == Method::HEAD {
@@ -283,7 +283,7 @@ fn problem_response(random: [u8; 32], request: &Request<Bytes>, problem: Problem
         key_id: None,
         cause: problem.cause(),
     };
-    with_served(problem.into_response(&request_id, presented_key(request.headers())), served)
+    with_served(problem.into_response(request_id.as_str(), presented_key(request.headers())), served)
 }
 
 /// Adds the headers that do not depend on the configuration, and `served` as an extension.

@@ -1,5 +1,5 @@
-//! Refusals, as RFC 9457 `application/problem+json`. Each has two readers: the caller, who is told what is wrong and
-//! what to do, and the operator, who finds the cause beside the answer ([`crate::Served::cause`]), never in it.
+//! Error responses, as RFC 9457 `application/problem+json`. The body tells the client what is wrong and what to do. The
+//! cause, for the operator, is never in the body: it is in [`crate::Served::cause`].
 //! <https://www.rfc-editor.org/rfc/rfc9457>
 
 mod kind;
@@ -14,20 +14,20 @@ use serde::Serialize;
 
 pub use kind::ProblemKind;
 
-use crate::port::Cause;
-use crate::request::RequestId;
+use crate::ports::Cause;
 
-/// More mistakes than this are not listed.
-const MOST_ERRORS: usize = 20;
+/// The most errors that a response lists.
+const MAX_ERRORS: usize = 20;
 
-/// Longer names of fields are cut in the answer: shorter than an API key, should somebody send one as a name.
-const MOST_FIELD_CHARACTERS: usize = 40;
+/// Longer field names are truncated in the response. The limit is shorter than an API key, in case a client sends one as
+/// a name.
+const MAX_FIELD_CHARACTERS: usize = 40;
 
-/// A shorter text in the API key's header is no key, nor enough of one to be of use. Blotting it out would only garble
-/// what the answer says.
-const LEAST_SECRET_BYTES: usize = 16;
+/// The shortest text in the API key's header that is redacted. A shorter one is not a key, and redacting it would make
+/// the response unreadable.
+const MIN_SECRET_BYTES: usize = 16;
 
-/// A refusal.
+/// An error response.
 #[derive(Debug)]
 pub(crate) struct Problem {
     kind: ProblemKind,
@@ -37,18 +37,18 @@ pub(crate) struct Problem {
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What is wrong with one part of the input.
+/// An error in one part of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldError {
-    /// The parameter, header or field at fault; fields within fields as `metadata.name`.
+    /// The invalid parameter, header or field. A nested field is `metadata.name`.
     pub(crate) field: String,
-    /// What is wrong with it and what would be right.
+    /// What is wrong and what would be valid.
     pub(crate) detail: String,
 }
 
 impl FieldError {
     pub(crate) fn new(field: &str, detail: impl Into<String>) -> Self {
-        let field = match field.char_indices().nth(MOST_FIELD_CHARACTERS) {
+        let field = match field.char_indices().nth(MAX_FIELD_CHARACTERS) {
             Some((end, _)) => format!("{}…", &field[..end]),
             None => field.to_owned(),
         };
@@ -62,7 +62,7 @@ impl Problem {
         Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), cause: None }
     }
 
-    /// A parameter of the path or the query, or a header, that cannot be used.
+    /// An invalid path parameter, query parameter or header.
     pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::at_field(ProblemKind::InvalidParameter, name, detail)
     }
@@ -74,31 +74,31 @@ impl Problem {
 
     /// A problem of several fields at once. `errors` must not be empty.
     pub(crate) fn fields(kind: ProblemKind, mut errors: Vec<FieldError>) -> Self {
-        let unlisted = errors.len().saturating_sub(MOST_ERRORS);
-        errors.truncate(MOST_ERRORS);
+        let unlisted = errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
         let mut detail: Vec<String> =
             errors.iter().map(|FieldError { field, detail }| format!("`{field}` {detail}")).collect();
         if unlisted > 0 {
             detail.push(format!("and {unlisted} more"));
         }
         let detail = match &errors[..] {
-            // A whole sentence stands for itself.
+            // A full sentence is used without the name of the field.
             [FieldError { detail, .. }] if detail.ends_with('.') => detail.clone(),
             _ => format!("{}.", detail.join("; ")),
         };
         Self { errors, ..Self::new(kind, detail) }
     }
 
-    /// Something outside did not answer. `what_is_missing` is a sentence for the caller, `cause` is for the operator.
-    pub(crate) fn unavailable(what_is_missing: &str, cause: impl Into<Cause>) -> Self {
-        Self::new(ProblemKind::Unavailable, format!("{what_is_missing} Try again in a moment."))
+    /// A dependency failed. `detail` is a sentence for the client, `cause` is for the operator.
+    pub(crate) fn unavailable(detail: &str, cause: impl Into<Cause>) -> Self {
+        Self::new(ProblemKind::Unavailable, format!("{detail} Try again in a moment."))
             .caused_by(cause)
             .retry_after(Duration::from_secs(1))
     }
 
     /// A fault of this service. `cause` is for the operator.
     pub(crate) fn internal(cause: impl Into<Cause>) -> Self {
-        let detail = "The request was fine, the service failed. Tell its operator the `requestId`.";
+        let detail = "The service failed. Report the `requestId` to its operator.";
         Self::new(ProblemKind::InternalError, detail).caused_by(cause)
     }
 
@@ -121,9 +121,9 @@ impl Problem {
         self.cause.clone()
     }
 
-    /// The answer. Wherever `secret` (the API key as it was sent) got into it by way of an echo, it is blotted out.
+    /// The response. Replaces `secret` (the API key as it was sent) by `[API key]` in all texts that echo input.
     #[cold]
-    pub(crate) fn into_response(mut self, request_id: &RequestId, secret: Option<&str>) -> Response<Bytes> {
+    pub(crate) fn into_response(mut self, request_id: &str, secret: Option<&str>) -> Response<Bytes> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Body<'a> {
@@ -137,10 +137,10 @@ impl Problem {
             #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
             errors: &'a [FieldError],
         }
-        // In the texts, not in the JSON made of them: there a key is escaped, and may be a piece of the syntax.
-        if let Some(secret) = secret.filter(|secret| secret.len() >= LEAST_SECRET_BYTES) {
-            let told = self.errors.iter_mut().flat_map(|error| [&mut error.field, &mut error.detail]);
-            for text in told.chain([&mut self.detail]) {
+        // Redacted before serialization: in JSON the key would be escaped, and could match JSON syntax.
+        if let Some(secret) = secret.filter(|secret| secret.len() >= MIN_SECRET_BYTES) {
+            let field_texts = self.errors.iter_mut().flat_map(|error| [&mut error.field, &mut error.detail]);
+            for text in field_texts.chain([&mut self.detail]) {
                 *text = text.replace(secret, "[API key]");
             }
         }
@@ -149,7 +149,7 @@ impl Problem {
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
             detail: &self.detail,
-            request_id: request_id.as_str(),
+            request_id,
             field: self.errors.first().map(|error| error.field.as_str()),
             errors: &self.errors,
         };
@@ -170,16 +170,14 @@ mod tests {
 
     use super::*;
 
-    fn id() -> RequestId {
-        RequestId::new(&http::HeaderMap::new(), [7; 32])
-    }
+    const REQUEST_ID: &str = "req_a4dqobyha4dqobyha4dqobyha4";
 
     fn body(problem: Problem, secret: Option<&str>) -> String {
-        String::from_utf8(problem.into_response(&id(), secret).into_body().to_vec()).unwrap()
+        String::from_utf8(problem.into_response(REQUEST_ID, secret).into_body().to_vec()).unwrap()
     }
 
     #[test]
-    fn a_problem_names_every_field_at_fault() {
+    fn a_problem_lists_every_invalid_field() {
         let errors = vec![
             FieldError::new("filename", "is missing"),
             FieldError::new("size", "must be a whole number"),
@@ -209,16 +207,16 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_and_long_names_are_cut() {
+    fn long_lists_and_long_names_are_truncated() {
         let errors = (0..30).map(|_| FieldError::new(&"ä".repeat(100), "is unknown")).collect();
         let problem = Problem::fields(ProblemKind::InvalidBody, errors);
-        assert_eq!(problem.errors.len(), MOST_ERRORS);
+        assert_eq!(problem.errors.len(), MAX_ERRORS);
         assert!(problem.detail.ends_with("and 10 more."));
-        assert_eq!(problem.errors[0].field.chars().count(), MOST_FIELD_CHARACTERS + 1);
+        assert_eq!(problem.errors[0].field.chars().count(), MAX_FIELD_CHARACTERS + 1);
     }
 
     #[test]
-    fn an_echoed_secret_is_blotted_out_and_a_cause_is_not_told() {
+    fn an_echoed_secret_is_redacted_and_the_cause_is_not_in_the_response() {
         let problem = Problem::parameter("sio_live_a_secret", "is unknown");
         assert!(!body(problem, Some("sio_live_a_secret")).contains("secret"));
         let problem = Problem::unavailable("The store did not answer.", "password=hidden");
@@ -227,9 +225,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is sent as an API key, the answer is the same problem, and does not repeat it.
         #[test]
-        fn a_key_of_any_shape_is_not_repeated_and_garbles_nothing(
+        fn any_text_sent_as_api_key_is_redacted_and_changes_nothing_else(
             secret in r#"[,:"{}\\a-z_]{1,3}|[!-~]{16,60}"#,
             (before, after) in (".{0,20}", ".{0,20}"),
         ) {
@@ -238,17 +235,20 @@ mod tests {
                 let problem = Problem::at_field(ProblemKind::InvalidParameter, "key", format!("is not known: {echo}"));
                 serde_json::from_str(&body(problem, secret)).unwrap()
             };
-            let echoed = if secret.len() < LEAST_SECRET_BYTES { &secret } else { "[API key]" };
+            let echoed = if secret.len() < MIN_SECRET_BYTES { &secret } else { "[API key]" };
             prop_assert_eq!(texts(Some(&secret), &secret), texts(None, echoed));
         }
     }
 
     #[test]
-    fn the_wait_is_rounded_up_to_whole_seconds() {
+    fn retry_after_is_rounded_up_to_whole_seconds() {
         let wait = |millis| {
             let problem =
                 Problem::new(ProblemKind::RateLimited, "").retry_after(Duration::from_millis(millis));
-            problem.into_response(&id(), None).headers()[header::RETRY_AFTER].to_str().unwrap().to_owned()
+            problem.into_response(REQUEST_ID, None).headers()[header::RETRY_AFTER]
+                .to_str()
+                .unwrap()
+                .to_owned()
         };
         assert_eq!(
             (wait(0), wait(1), wait(1000), wait(1001)),

@@ -1,12 +1,12 @@
-//! How many requests an API key may make, and other things that are counted by what they are about: the generic cell
-//! rate algorithm, with the time as a parameter.
+//! Rate limits by key: the generic cell rate algorithm, with the time as a parameter.
+//! <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 //!
-//! A key's state is one point in time, the "theoretical arrival time": when the key's next request would come if it
-//! used its quota evenly. Each request moves it on by one interval; a request that would move it further ahead of the
-//! clock than one window is refused, and moves nothing.
+//! A key's state is its theoretical arrival time: when its next request would arrive if requests were spaced evenly. Each
+//! request advances it by one interval. A request that would advance it to more than one window after the current time is
+//! refused and changes nothing.
 //!
-//! The counts live in this process. Several isolates or servers count apart, so that a key may make that many times
-//! its quota: this protects the service, it is no metering.
+//! The state is held in memory. Isolates and servers count separately, so a key may exceed its quota by their number: this
+//! protects the service, it is not metering.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
@@ -22,27 +22,27 @@ use crate::config::RateLimit;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Counts requests by the `K` that they are about.
+/// A rate limiter with one quota per key `K`.
 pub(crate) struct RateLimiter<K> {
     limit: RateLimit,
-    /// Nanoseconds between two requests that come evenly.
+    /// Nanoseconds between two evenly spaced requests.
     interval: u64,
     /// Nanoseconds in a window.
     window: u64,
-    /// The field that says the quota.
+    /// The value of `RateLimit-Policy`.
     policy: HeaderValue,
-    /// Theoretical arrival times in nanoseconds of the Unix epoch.
+    /// Theoretical arrival times, in nanoseconds since the Unix epoch.
     arrivals: Mutex<LruCache<K, i128>>,
 }
 
-/// What became of a request.
+/// The result of counting one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// How many more requests may come right now.
+pub(crate) struct QuotaStatus {
+    /// How many more requests would be accepted now.
     pub(crate) remaining: u64,
-    /// How long until the whole quota is there again.
-    pub(crate) full_in: Duration,
-    /// How long to wait, when this request is refused.
+    /// How long until the whole quota is available again.
+    pub(crate) reset_after: Duration,
+    /// How long to wait, if this request is refused.
     pub(crate) refused_for: Option<Duration>,
 }
 
@@ -56,10 +56,10 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         Self { limit, interval, window, policy, arrivals: Mutex::new(bounded::cache(tracked)) }
     }
 
-    /// Counts one request of `key`.
-    pub(crate) fn count(&self, key: &K, now: Timestamp) -> Standing {
+    /// Counts one request of `key` at `now`.
+    pub(crate) fn count(&self, key: &K, now: Timestamp) -> QuotaStatus {
         let now = i128::from(now.unix_millis()) * 1_000_000;
-        // A panic elsewhere cannot leave a half-written number behind.
+        // A panic while the lock was held cannot have left an inconsistent state.
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         let before = arrivals.get(key).map_or(now, |arrival| (*arrival).max(now));
         let after = before + i128::from(self.interval);
@@ -69,25 +69,25 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         arrivals.put(key.clone(), arrival);
         let ahead = arrival - now;
         let remaining = (i128::from(self.window) - ahead) / i128::from(self.interval);
-        Standing {
+        QuotaStatus {
             remaining: u64::try_from(remaining).unwrap_or(0).min(u64::from(self.limit.quota)),
-            full_in: duration(ahead),
+            reset_after: duration(ahead),
             refused_for,
         }
     }
 
-    /// `RateLimit-Policy`: the quota `q` in a window of `w` seconds.
+    /// The value of `RateLimit-Policy`: quota `q` in a window of `w` seconds.
     /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
     pub(crate) fn policy_field(&self) -> HeaderValue {
         self.policy.clone()
     }
 }
 
-impl Standing {
-    /// `RateLimit`: `r` requests are left, and in `t` seconds all of the quota is there again.
+impl QuotaStatus {
+    /// The value of `RateLimit`: `r` requests remain, and the whole quota is available again in `t` seconds.
     /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
     pub(crate) fn field(self) -> HeaderValue {
-        let seconds = self.full_in.as_secs() + u64::from(self.full_in.subsec_nanos() > 0);
+        let seconds = self.reset_after.as_secs() + u64::from(self.reset_after.subsec_nanos() > 0);
         ascii(&["\"key\";r=", &self.remaining.to_string(), ";t=", &seconds.to_string()].concat())
     }
 }
@@ -97,7 +97,7 @@ fn duration(nanoseconds: i128) -> Duration {
 }
 
 fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("numbers and plain names")
+    HeaderValue::from_str(text).expect("ASCII digits and names")
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_may_come_at_once_and_then_comes_back_evenly() {
+    fn a_whole_quota_is_accepted_at_once_and_refills_evenly() {
         let limiter = limiter(3, 60, 10);
         let remaining: Vec<_> = (0..3).map(|_| limiter.count(&key(1), at(0)).remaining).collect();
         assert_eq!(remaining, [2, 1, 0]);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_counted_apart_and_memory_is_bounded() {
+    fn keys_are_counted_separately_and_memory_is_bounded() {
         let limiter = limiter(1, 60, 2);
         for number in 0..100 {
             assert_eq!(limiter.count(&key(number), at(0)).refused_for, None);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_are_structured_as_the_draft_says() {
+    fn the_header_values_have_the_format_of_the_draft() {
         let limiter = limiter(3, 60, 1);
         assert_eq!(limiter.policy_field(), "\"key\";q=3;w=60");
         assert_eq!(limiter.count(&key(1), at(1)).field(), "\"key\";r=2;t=20");
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_window_sees_more_than_twice_the_quota_and_whoever_waits_as_told_gets_in(
+        fn no_window_exceeds_twice_the_quota_and_a_request_after_the_wait_is_accepted(
             quota in 1u32..50, window in 1u32..100, steps in prop::collection::vec(-50i64..5_000, 1..300),
         ) {
             let limiter = limiter(quota, window, 1);
@@ -157,10 +157,10 @@ mod tests {
             let mut accepted = Vec::new();
             for step in steps {
                 now = (now + step).max(0);
-                let standing = limiter.count(&key(1), at(now));
-                prop_assert!(standing.remaining <= u64::from(quota));
-                prop_assert!(standing.full_in <= Duration::from_secs(u64::from(window)) + Duration::from_secs(15));
-                match standing.refused_for {
+                let status = limiter.count(&key(1), at(now));
+                prop_assert!(status.remaining <= u64::from(quota));
+                prop_assert!(status.reset_after <= Duration::from_secs(u64::from(window)) + Duration::from_secs(15));
+                match status.refused_for {
                     None => accepted.push(now),
                     Some(wait) => {
                         now += i64::try_from(wait.as_millis()).unwrap() + 1;

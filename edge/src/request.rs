@@ -1,13 +1,15 @@
-//! A request as it came: its id, its query, its body, its Idempotency-Key. All of it is a stranger's until checked.
+//! Parses and validates untrusted request input: headers, query and JSON body.
 
 mod body;
+mod headers;
 mod id;
 mod idempotency;
+mod json_search;
 mod query;
-mod secret;
 mod unique_json;
 
 pub(crate) use body::Fields;
-pub(crate) use id::{REQUEST_ID_HEADER, RequestId};
-pub(crate) use idempotency::{IdempotencyKey, NAME as IDEMPOTENCY_KEY_HEADER};
+pub(crate) use headers::{API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, REQUEST_ID_HEADER};
+pub(crate) use id::RequestId;
+pub(crate) use idempotency::IdempotencyKey;
 pub(crate) use query::{Query, percent_decode};

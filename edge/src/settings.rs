@@ -1,8 +1,11 @@
-//! The Worker's settings: named texts (variables and secrets) become a configuration, or a list of all that is wrong.
+//! The Worker's settings, read from its variables and secrets.
 //!
-//! `wrangler.toml` explains each to the operator. Nothing has a silent stand-in: what is missing is an error.
+//! `wrangler.toml` documents each variable. A missing variable without a documented default is an error; all errors are
+//! reported at once.
 
-use std::fmt;
+use streamio_events::secret::Secret;
+pub use streamio_events::settings::InvalidSettings;
+use streamio_events::settings::Reader;
 
 use crate::config::{AllowedOrigins, CdnConfig, EdgeConfig, RateLimit, S3Config};
 use crate::home::{HomeConfig, Service};
@@ -28,12 +31,13 @@ pub struct Settings {
     pub log: LogMode,
 }
 
-/// The key pair that signs for the CDN. `Debug` hides the key.
+/// The key pair that signs for the CDN.
+#[derive(Debug)]
 pub struct KeyPairSettings {
     /// `CDN_KEY_PAIR_ID`: under which CloudFront knows the public key.
     pub id: String,
     /// `CDN_PRIVATE_KEY`: in PEM.
-    pub private_key: String,
+    pub private_key: Secret,
 }
 
 /// `JOURNAL`: when a grant counts as accepted, so that its answer may leave.
@@ -56,171 +60,85 @@ pub enum LogMode {
     Requests,
 }
 
-/// Settings that cannot work, with every reason.
-#[derive(Debug, PartialEq, Eq)]
-pub struct InvalidSettings {
-    /// Names and what is wrong with each. Never a value.
-    pub problems: Vec<(&'static str, String)>,
-}
-
-impl fmt::Display for InvalidSettings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the Worker's settings are invalid")?;
-        for (index, (name, reason)) in self.problems.iter().enumerate() {
-            write!(formatter, "{} {name} {reason}", if index == 0 { ":" } else { ";" })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for InvalidSettings {}
-
-impl InvalidSettings {
-    /// The single problem `reason` of the setting `name`.
-    #[cold]
-    pub fn of(name: &'static str, reason: impl fmt::Display) -> Self {
-        Self { problems: vec![(name, reason.to_string())] }
-    }
-}
-
-impl fmt::Debug for KeyPairSettings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("KeyPairSettings").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
 impl Settings {
-    /// Reads the settings that `text` answers by name.
+    /// Reads the variables and secrets that `text` returns by name.
     pub fn read(text: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
-        let mut reader = Reader { text: &text, problems: Vec::new() };
-        match reader.settings() {
-            Some(settings) if reader.problems.is_empty() => Ok(settings),
-            _ => Err(InvalidSettings { problems: reader.problems }),
-        }
+        let mut reader = Reader::new(&text);
+        let settings = settings(&mut reader);
+        reader.finish(settings)
     }
 }
 
-struct Reader<'a> {
-    text: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<(&'static str, String)>,
+/// `None` only with a problem. After a problem it reads on with a default instead of returning: early returns would make this
+/// the longest function of the module, and the first request of an isolate waits for its compilation.
+fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
+    let region = required(reader, "AWS_REGION");
+    let credentials = credentials(reader, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    let s3_credentials = self::credentials(reader, "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY");
+    let s3_endpoint = required(reader, "S3_ENDPOINT");
+    let s3_region = reader.optional("S3_REGION").unwrap_or_else(|| region.clone());
+    let raw_bucket = required(reader, "S3_RAW_BUCKET");
+    let address_style = reader.choice(
+        "S3_ADDRESS_STYLE",
+        &[("virtual-hosted", AddressStyle::VirtualHosted), ("path", AddressStyle::Path)],
+    );
+    let base_url = required(reader, "CDN_BASE_URL");
+    let hash = reader.choice("CDN_HASH", &[("sha256", HashAlgorithm::Sha256), ("sha1", HashAlgorithm::Sha1)]);
+    let id = required(reader, "CDN_KEY_PAIR_ID");
+    let private_key = Secret::new(required(reader, "CDN_PRIVATE_KEY"));
+    let home_url = required(reader, "HOME_URL");
+    let service =
+        reader.choice("HOME_SERVICE", &[("lambda", Service::Lambda), ("execute-api", Service::ExecuteApi)]);
+    let kinesis_stream = required(reader, "KINESIS_STREAM");
+    let kinesis_endpoint = reader.optional("KINESIS_ENDPOINT");
+    let journal = reader.choice(
+        "JOURNAL",
+        &[("queue", JournalMode::Queue), ("wait-until", JournalMode::WaitUntil), ("home", JournalMode::Home)],
+    );
+    let log = reader.choice("LOG", &[("failures", LogMode::Failures), ("requests", LogMode::Requests)]);
+    let bucket = reader.number("CDN_EXPIRY_BUCKET_SECONDS");
+    let quota = reader.number("RATE_LIMIT_QUOTA");
+    let window = reader.number("RATE_LIMIT_WINDOW_SECONDS");
+    let origins = reader.optional("ALLOWED_ORIGINS");
+
+    let (Some(credentials), Some(s3_credentials)) = (credentials, s3_credentials) else { return None };
+    let s3 = S3Config {
+        endpoint: s3_endpoint,
+        region: s3_region,
+        address_style,
+        raw_bucket,
+        credentials: s3_credentials,
+    };
+    let cdn = CdnConfig { base_url, hash, expiry_bucket: bucket.unwrap_or(1) };
+    let mut edge = EdgeConfig::new(s3, cdn);
+    let RateLimit { quota: default_quota, window_seconds, tracked_keys } = edge.rate_limit;
+    edge.rate_limit = RateLimit {
+        quota: quota.unwrap_or(default_quota),
+        window_seconds: window.unwrap_or(window_seconds),
+        tracked_keys,
+    };
+    if let Some(origins) = origins.filter(|origins| origins != "*") {
+        let origins = origins.split(',').map(|origin| origin.trim().to_owned());
+        edge.allowed_origins = AllowedOrigins::Only(origins.collect());
+    }
+    let mut home = HomeConfig::new(home_url, region.clone(), credentials.clone());
+    home.service = service;
+    let mut kinesis = KinesisConfig::new(&region, kinesis_stream, credentials);
+    if let Some(endpoint) = kinesis_endpoint {
+        kinesis.endpoint = endpoint;
+    }
+    Some(Settings { edge, key_pair: KeyPairSettings { id, private_key }, home, kinesis, journal, log })
 }
 
-impl Reader<'_> {
-    /// `None` only with a problem. What is wrong is noted, and read on as something that is not: to leave at each would make
-    /// this the longest function of the module, in which an isolate's first request has to wait for it.
-    fn settings(&mut self) -> Option<Settings> {
-        let region = self.required("AWS_REGION");
-        let credentials = self.credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
-        let s3_credentials = self.credentials("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY");
-        let s3_endpoint = self.required("S3_ENDPOINT");
-        let s3_region = self.optional("S3_REGION").unwrap_or_else(|| region.clone());
-        let raw_bucket = self.required("S3_RAW_BUCKET");
-        let address_style = self.choice(
-            "S3_ADDRESS_STYLE",
-            &[("virtual-hosted", AddressStyle::VirtualHosted), ("path", AddressStyle::Path)],
-        );
-        let base_url = self.required("CDN_BASE_URL");
-        let hash =
-            self.choice("CDN_HASH", &[("sha256", HashAlgorithm::Sha256), ("sha1", HashAlgorithm::Sha1)]);
-        let id = self.required("CDN_KEY_PAIR_ID");
-        let private_key = self.required("CDN_PRIVATE_KEY");
-        let home_url = self.required("HOME_URL");
-        let service =
-            self.choice("HOME_SERVICE", &[("lambda", Service::Lambda), ("execute-api", Service::ExecuteApi)]);
-        let kinesis_stream = self.required("KINESIS_STREAM");
-        let kinesis_endpoint = self.optional("KINESIS_ENDPOINT");
-        let journal = self.choice(
-            "JOURNAL",
-            &[
-                ("queue", JournalMode::Queue),
-                ("wait-until", JournalMode::WaitUntil),
-                ("home", JournalMode::Home),
-            ],
-        );
-        let log = self.choice("LOG", &[("failures", LogMode::Failures), ("requests", LogMode::Requests)]);
-        let bucket = self.number("CDN_EXPIRY_BUCKET_SECONDS");
-        let quota = self.number("RATE_LIMIT_QUOTA");
-        let window = self.number("RATE_LIMIT_WINDOW_SECONDS");
-        let origins = self.optional("ALLOWED_ORIGINS");
+/// Empty only with a problem.
+fn required(reader: &mut Reader<'_>, name: &'static str) -> String {
+    reader.required(name).unwrap_or_default()
+}
 
-        let (Some(credentials), Some(s3_credentials)) = (credentials, s3_credentials) else { return None };
-        let s3 = S3Config {
-            endpoint: s3_endpoint,
-            region: s3_region,
-            address_style,
-            raw_bucket,
-            credentials: s3_credentials,
-        };
-        let cdn = CdnConfig { base_url, hash, expiry_bucket: bucket.unwrap_or(1) };
-        let mut edge = EdgeConfig::new(s3, cdn);
-        let RateLimit { quota: default_quota, window_seconds, tracked_keys } = edge.rate_limit;
-        edge.rate_limit = RateLimit {
-            quota: quota.unwrap_or(default_quota),
-            window_seconds: window.unwrap_or(window_seconds),
-            tracked_keys,
-        };
-        if let Some(origins) = origins.filter(|origins| origins != "*") {
-            let origins = origins.split(',').map(|origin| origin.trim().to_owned());
-            edge.allowed_origins = AllowedOrigins::Only(origins.collect());
-        }
-        let mut home = HomeConfig::new(home_url, region.clone(), credentials.clone());
-        home.service = service;
-        let mut kinesis = KinesisConfig::new(&region, kinesis_stream, credentials);
-        if let Some(endpoint) = kinesis_endpoint {
-            kinesis.endpoint = endpoint;
-        }
-        Some(Settings { edge, key_pair: KeyPairSettings { id, private_key }, home, kinesis, journal, log })
-    }
-
-    /// An empty text is as good as none: that is how an environment of `wrangler.toml` takes back a variable.
-    fn optional(&self, name: &str) -> Option<String> {
-        (self.text)(name).filter(|text| !text.is_empty())
-    }
-
-    /// Empty only with a problem.
-    fn required(&mut self, name: &'static str) -> String {
-        let text = (self.text)(name).unwrap_or_default();
-        if text.is_empty() {
-            self.refuse(name, "is missing");
-        }
-        text
-    }
-
-    /// The first choice is the default.
-    fn choice<T: Copy, const N: usize>(&mut self, name: &'static str, choices: &[(&str, T); N]) -> T {
-        choices[self.chosen(name, &choices.each_ref().map(|(word, _)| *word))].1
-    }
-
-    fn chosen(&mut self, name: &'static str, words: &[&str]) -> usize {
-        let Some(text) = self.optional(name) else { return 0 };
-        words.iter().position(|word| *word == text).unwrap_or_else(|| {
-            self.refuse(name, &format!("must be one of: {}", words.join(", ")));
-            0
-        })
-    }
-
-    #[cold]
-    fn refuse(&mut self, name: &'static str, reason: &str) {
-        self.problems.push((name, reason.to_owned()));
-    }
-
-    fn number(&mut self, name: &'static str) -> Option<u32> {
-        let text = self.optional(name)?;
-        let number = text.parse().ok();
-        if number.is_none() {
-            self.refuse(name, "must be a whole number");
-        }
-        number
-    }
-
-    fn credentials(&mut self, id: &'static str, secret: &'static str) -> Option<Credentials> {
-        let (id_text, secret_text) = (self.required(id), self.required(secret));
-        if id_text.is_empty() || secret_text.is_empty() {
-            return None;
-        }
-        let credentials = Credentials::new(&id_text, &secret_text);
-        credentials.map_err(|error| self.refuse(id, &format!("does not fit: {error}"))).ok()
-    }
+fn credentials(reader: &mut Reader<'_>, id: &'static str, secret: &'static str) -> Option<Credentials> {
+    let (id_text, secret_text) = (reader.required(id), reader.required(secret));
+    let credentials = Credentials::new(&id_text?, &secret_text?);
+    credentials.map_err(|error| reader.refuse(id, &format!("does not fit: {error}"))).ok()
 }
 
 #[cfg(test)]
@@ -292,8 +210,10 @@ mod tests {
     fn every_missing_or_wrong_setting_is_named_at_once() {
         for name in complete().keys() {
             let mut texts = complete();
-            texts.insert(name, "");
-            assert_eq!(read(&texts).unwrap_err().problems, [(*name, "is missing".to_owned())]);
+            for blank in ["", " \n"] {
+                texts.insert(name, blank);
+                assert_eq!(read(&texts).unwrap_err().problems, [(*name, "is missing".to_owned())]);
+            }
         }
         let texts = BTreeMap::from([("JOURNAL", "maybe"), ("RATE_LIMIT_QUOTA", "-1")]);
         let said = read(&texts).unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! For tests of whatever serves the API (this crate itself, a native server over HTTP, a Wasm isolate): the table of bad
-//! requests, each with the refusal that it must meet. Feature `testing`.
+//! A table of invalid requests with the expected errors, for tests of any server of the API: this crate, a native server
+//! over HTTP, a Wasm isolate. Feature `testing`.
 
 mod bad_request;
 
@@ -10,14 +10,14 @@ use streamio_events::id::ProjectId;
 
 pub use bad_request::{BadRequest, bad_requests};
 
-/// What the target of [`refuses_bad_requests`] must have: a project with one key of each kind, and another project.
+/// The API keys and projects that [`refuses_bad_requests`] needs on the server under test.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The project of all keys but one. It has no videos that are touched.
+    /// The project of all keys but `suspended`.
     pub project_id: ProjectId,
     /// Another project.
     pub other_project_id: ProjectId,
-    /// A key with the scope `admin`. Its quota must allow some 300 requests at once.
+    /// A key with the scope `admin`. Its quota must allow about 300 requests at once.
     pub admin: ApiKey,
     /// A key with the scope `upload` only.
     pub upload: ApiKey,
@@ -25,18 +25,18 @@ pub struct Target {
     pub playback: ApiKey,
     /// A key with the scope `read` only.
     pub read: ApiKey,
-    /// A key that has expired.
+    /// An expired key.
     pub expired: ApiKey,
-    /// A key that was revoked.
+    /// A revoked key.
     pub revoked: ApiKey,
     /// A key of a third project, which is suspended.
     pub suspended: ApiKey,
 }
 
-/// Sends every bad request of the table and checks the answers: the status, the problem's type and field, the ids, and
-/// that no secret is in them. Answers how many were sent, or all that is wrong.
+/// Sends every request of the table and checks the responses: status, problem type, field, request id, and that they
+/// contain no secret. Returns the number of requests, or all failures.
 ///
-/// The requests' URIs have a path and a query only; `send` adds the rest.
+/// The requests' URIs contain only a path and a query; `send` adds the rest.
 pub async fn refuses_bad_requests(
     target: &Target,
     send: impl AsyncFn(Request<Bytes>) -> Response<Bytes>,

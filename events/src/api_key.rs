@@ -1,7 +1,7 @@
 //! API keys: `sio_<env>_<43 base62 characters: 256 random bits>_<6 base62 characters: CRC-32>`.
 //!
-//! The checksum covers everything before its underscore, so that junk and typing errors are refused without any look-up.
-//! A key is stored and compared only as its SHA-256.
+//! The checksum covers everything before its underscore, so that invalid keys and typing errors are refused without a
+//! look-up. A key is stored and compared only as its SHA-256.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,23 +18,23 @@ const SECRET_LENGTH: usize = 43;
 /// Base62 digits that hold 32 bits.
 const CHECKSUM_LENGTH: usize = 6;
 
-/// An API key with a valid form and checksum; whether it is known is another question. Its `Debug` hides the secret.
+/// An API key with a valid form and checksum. It need not exist. Its `Debug` hides the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
-/// Text that is no API key. It says which part is wrong and never repeats the text.
+/// Why text is not an API key. The error never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidApiKey {
-    /// Not of the form at all.
+    /// Not of the documented form.
     #[error("an API key looks like sio_<env>_<43 letters and digits>_<6 letters and digits>")]
     Malformed,
-    /// The form is right but the checksum is not: a character was changed or lost.
+    /// The form is valid but the checksum is not: a character was changed or lost.
     #[error("the API key's checksum does not match: it was changed or cut when it was copied")]
     Checksum,
 }
 
 impl ApiKey {
-    /// The key of environment `env` (2 to 8 lower-case letters, such as `live`) made of 256 `random` bits.
+    /// Returns the key of environment `env` (2 to 8 lower-case letters, such as `live`) made of 256 `random` bits.
     pub fn generate(env: &str, random: [u8; 32]) -> Result<Self, InvalidApiKey> {
         if !is_env(env) {
             return Err(InvalidApiKey::Malformed);
@@ -48,7 +48,7 @@ impl ApiKey {
         &self.0
     }
 
-    /// What is stored of the key.
+    /// The hash under which the key is stored.
     pub fn hash(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.0.as_bytes()).into())
     }
@@ -110,7 +110,7 @@ fn base62<const N: usize>(mut bytes: [u8; N], length: usize) -> String {
     String::from_utf8(digits).expect("the alphabet is ASCII")
 }
 
-/// SHA-256 of a whole API key. As text 64 hexadecimal digits.
+/// SHA-256 of a whole API key. Its text form is 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash([u8; 32]);
 
@@ -120,7 +120,7 @@ impl KeyHash {
         &self.0
     }
 
-    /// The id under which the key is spoken of.
+    /// The id that names the key without revealing it.
     pub fn key_id(&self) -> KeyId {
         KeyId::of_hash(&self.0)
     }
@@ -159,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_key_round_trips_and_no_two_are_alike(a: [u8; 32], b: [u8; 32], env in "[a-z]{2,8}") {
+        fn every_key_round_trips_and_no_two_are_equal(a: [u8; 32], b: [u8; 32], env in "[a-z]{2,8}") {
             let key = ApiKey::generate(&env, a).unwrap();
             prop_assert_eq!(key.reveal().parse::<ApiKey>(), Ok(key.clone()));
             prop_assert_eq!(key.reveal().len(), 4 + env.len() + 1 + SECRET_LENGTH + 1 + CHECKSUM_LENGTH);
@@ -169,7 +169,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_character_is_noticed(random: [u8; 32], at in 9usize..59, to in "[0-9A-Za-z]") {
+        fn a_changed_character_is_detected(random: [u8; 32], at in 9usize..59, to in "[0-9A-Za-z]") {
             let key = ApiKey::generate("live", random).unwrap();
             let mut text = key.reveal().to_owned();
             prop_assume!(text[at..].chars().next().is_some_and(|c| c != '_' && c.to_string() != to));
@@ -178,14 +178,14 @@ mod tests {
         }
 
         #[test]
-        fn junk_is_refused_without_a_panic(text in ".*|sio_[a-z]{0,9}_.{0,60}_.{0,8}") {
+        fn invalid_text_is_refused_without_a_panic(text in ".*|sio_[a-z]{0,9}_.{0,60}_.{0,8}") {
             prop_assert!(text.parse::<ApiKey>().is_err());
         }
     }
 
     #[test]
     fn the_largest_numbers_fit_the_digits() {
-        // 2^256 - 1 and 2^32 - 1 in base62, worked out by repeated division elsewhere.
+        // 2^256 - 1 and 2^32 - 1 in base62, computed independently by repeated division.
         assert_eq!(base62([255; 4], CHECKSUM_LENGTH), "4gfFC3");
         assert_eq!(base62([255; 32], SECRET_LENGTH), "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1");
     }

@@ -1,21 +1,21 @@
-//! Verification of a stream's hash chain: finds a changed byte, a missing or foreign event, a gap, and, against a head
-//! that is known from elsewhere, a cut tail or a chain that was computed anew.
+//! Verification of a stream's hash chain: finds a changed byte, a missing or foreign event and a gap. Against a head
+//! that is known from another source it also finds a truncated or recomputed chain.
 //!
-//! What is verified is what was recorded, in canonical form: white space or the order of fields in an adapter's medium is
-//! no part of it.
+//! The recorded data is verified in canonical form: white space and the order of fields in an adapter's medium do not
+//! matter.
 
 use crate::commit::{Commit, Head};
 use crate::stream::StreamId;
 
-/// What is wrong with a chain, at the first place where anything is.
+/// The first defect of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
     /// A commit of another stream.
     #[error("after version {after} of {stream} there is a commit of {found}")]
     ForeignStream {
-        /// The stream that is verified.
+        /// The verified stream.
         stream: StreamId,
-        /// The last version before.
+        /// The last version before the foreign commit.
         after: u64,
         /// The stream that the commit names.
         found: StreamId,
@@ -27,10 +27,10 @@ pub enum Finding {
         stream: StreamId,
         /// The version that should be next.
         expected: u64,
-        /// The version that is there.
+        /// The next version in the stream.
         found: u64,
     },
-    /// A commit without events, or with versions beyond all numbers.
+    /// A commit without events, or whose versions exceed the largest number.
     #[error("the commit at version {first} of {stream} is malformed")]
     Malformed {
         /// The stream.
@@ -46,7 +46,7 @@ pub enum Finding {
         /// The commit's first version.
         first: u64,
     },
-    /// A commit whose content is not what was hashed.
+    /// A commit whose content does not match its hash.
     #[error("the commit at version {first} of {stream} was changed")]
     Changed {
         /// The stream.
@@ -54,17 +54,17 @@ pub enum Finding {
         /// The commit's first version.
         first: u64,
     },
-    /// The stream ends before the head that is known of it.
+    /// The stream ends before the known head.
     #[error("{stream} ends at version {found}, but it is known to have had version {known}")]
     CutTail {
         /// The stream.
         stream: StreamId,
-        /// The version that is known.
+        /// The known version.
         known: u64,
-        /// The version at which it ends.
+        /// The stream's last version.
         found: u64,
     },
-    /// The chain is sound in itself, but it is not the one whose head is known.
+    /// The chain is valid, but the known head is not part of it.
     #[error("{stream} has another hash at version {version} than is known of it: its history was replaced")]
     Replaced {
         /// The stream.
@@ -74,9 +74,9 @@ pub enum Finding {
     },
 }
 
-/// Verifies that `commits` are all commits of `stream` from its first on, and gives the head that they lead to. With a
-/// `known` head (from a checkpoint, say), the chain must also pass through it; it may have grown since. Without one, a cut
-/// tail and a chain that was wholly computed anew cannot be told from the true one.
+/// Verifies that `commits` are all commits of `stream` from its first on, and returns the resulting head. With a
+/// `known` head (for example from a checkpoint), the chain must also pass through it; it may have grown since. Without
+/// one, a truncated chain and a completely recomputed chain cannot be detected.
 pub fn verify<'a>(
     stream: &StreamId,
     commits: impl IntoIterator<Item = &'a Commit>,
@@ -98,7 +98,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verification that begins before the first commit of `stream`.
+    /// Starts a verification before the first commit of `stream`.
     pub fn new(stream: StreamId, known: Option<Head>) -> Self {
         Self { stream, head: Head::EMPTY, known }
     }
@@ -129,7 +129,7 @@ impl Verifier {
         }
         self.head = commit.head();
         match self.known {
-            // A head lies at a commit's end: a known version within a commit is of another chain.
+            // A head is at a commit's end: a known version within a commit belongs to another chain.
             Some(known) if (first..=self.head.version).contains(&known.version) && known != self.head => {
                 Err(Finding::Replaced { stream: stream(), version: known.version })
             }
@@ -137,7 +137,7 @@ impl Verifier {
         }
     }
 
-    /// The head, when there are no more commits.
+    /// Ends the verification and returns the head.
     pub fn finish(self) -> Result<Head, Finding> {
         match self.known {
             Some(known) if known.version > self.head.version => {

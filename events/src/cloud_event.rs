@@ -1,4 +1,4 @@
-//! An event as everyone outside the process sees it: a CloudEvents 1.0 object in the JSON format.
+//! The published form of an event: a CloudEvents 1.0 object in the JSON format.
 //!
 //! Sources: the [specification](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md), its
 //! [JSON format](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md) and the
@@ -12,8 +12,8 @@ use crate::event::{EventBody, RecordedEvent};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// What stays inside, by event type: a path of field names into the data. A key's hash would let its reader try keys
-/// offline; buckets, tokens and task names say how the platform is operated, which is no tenant's business.
+/// Fields that are never published, by event type, as a path of field names into the data. A key's hash would allow
+/// guessing keys offline; buckets, tokens and task names reveal how the platform is operated.
 const WITHHELD: &[(&str, &[&str])] = &[
     ("key.created", &["keyHash"]),
     ("processing.dispatched", &["job", "clientToken"]),
@@ -31,8 +31,8 @@ pub enum SpecVersion {
     V1,
 }
 
-/// One event with its context. `source` and `id` together name the event for ever; whoever has seen the pair has seen
-/// the event.
+/// One event with its context. `source` and `id` together identify the event for ever; receivers can deduplicate by
+/// the pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CloudEvent {
     /// Always `1.0`.
@@ -44,24 +44,24 @@ pub struct CloudEvent {
     /// `noun.verb`, such as `video.ready`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What the event is about within its source: the video's id, the API key's id, or the object key that a playback
+    /// The subject of the event within its source: the video's id, the API key's id, or the object key that a playback
     /// grant allows. Absent where the event is about the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// When the fact came to be, by its producer's clock.
+    /// When the event happened, by its producer's clock.
     pub time: Timestamp,
-    /// When the log took the fact in, by the appender's clock.
+    /// When the log recorded it, by the appender's clock.
     pub recordedtime: Timestamp,
-    /// The event's version in its stream, from 1 without gaps. (The specification's integers end at 2^31 - 1, which no
-    /// stream comes near: the longest hold one hour of a project's grants.)
+    /// The event's version in its stream, from 1 without gaps. (Integers in CloudEvents end at 2^31 - 1. No stream
+    /// comes near: the longest hold one hour of a project's grants.)
     pub streamversion: u64,
     /// The version of the shape of `data`, from 1.
     pub dataversion: u32,
     /// `application/json`; absent where `data` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datacontenttype: Option<String>,
-    /// The facts, an object in camelCase. Absent for a type or version that this build does not know or cannot read:
-    /// nobody has decided yet what of it may leave.
+    /// The event's data, an object in camelCase. Absent for a type or version that this build does not know or cannot
+    /// parse: which of its fields may be published is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
@@ -79,12 +79,12 @@ impl CloudEvent {
     }
 
     fn new(commit: &Commit, version: u64, event: &RecordedEvent) -> Self {
-        // Through the typed body, so that only fields which this build knows go out, in their current shape.
-        let shown = match event.body() {
+        // Re-encode the typed body, so that only fields that this build knows are published, in their current shape.
+        let published = match event.body() {
             Ok(EventBody::Unknown { .. }) | Err(_) => None,
             Ok(body) => Some((subject(&commit.stream, &body), RecordedEvent::new(event.at, &body))),
         };
-        let (subject, current) = match shown {
+        let (subject, current) = match published {
             Some((subject, current)) => (subject, Some(current)),
             None => (video_of(&commit.stream), None),
         };
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_created_key_is_announced_without_its_hash() {
+    fn a_created_key_is_published_without_its_hash() {
         let key = crate::api_key::ApiKey::generate("live", [7; 32]).unwrap();
         let created = KeyCreated {
             key_id: key.hash().key_id(),
@@ -194,8 +194,8 @@ mod tests {
             expires_at: None,
         };
         let commit = commit_of("project/acme", vec![event(ProjectCreated { name: None }), event(created)]);
-        let announced = CloudEvent::at(&commit, 1).unwrap();
-        insta::assert_json_snapshot!(announced, @r#"
+        let published = CloudEvent::at(&commit, 1).unwrap();
+        insta::assert_json_snapshot!(published, @r#"
         {
           "specversion": "1.0",
           "id": "project/acme/2",
@@ -217,7 +217,7 @@ mod tests {
           }
         }
         "#);
-        assert!(!serde_json::to_string(&announced).unwrap().contains(&key.hash().to_string()));
+        assert!(!serde_json::to_string(&published).unwrap().contains(&key.hash().to_string()));
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_build_does_not_know_goes_out_by_name_only() {
+    fn unknown_events_are_published_without_data() {
         let at = Timestamp::from_unix_seconds(1_767_323_045);
         let unknown = |kind: &str, version, data| RecordedEvent {
             kind: kind.to_owned(),
@@ -260,27 +260,27 @@ mod tests {
                 unknown("video.deleted", 1, json!({"generation": 1, "secret": "whsec_x"})),
             ],
         );
-        let shown: Vec<_> = CloudEvent::all(&commit).collect();
-        assert!(!serde_json::to_string(&shown).unwrap().contains("whsec_x"));
-        let brief: Vec<_> = shown.iter().map(|event| (event.dataversion, event.data.clone())).collect();
+        let published: Vec<_> = CloudEvent::all(&commit).collect();
+        assert!(!serde_json::to_string(&published).unwrap().contains("whsec_x"));
+        let brief: Vec<_> = published.iter().map(|event| (event.dataversion, event.data.clone())).collect();
         assert_eq!(brief, [(1, None), (9, None), (1, None), (1, Some(json!({"generation": 1})))]);
-        assert!(shown.iter().all(|event| event.subject.is_some()));
+        assert!(published.iter().all(|event| event.subject.is_some()));
     }
 
     #[test]
     fn attribute_names_are_lower_case_letters_and_digits_and_the_object_round_trips() {
         let commit = commit_of("project/acme", vec![event(ProjectCreated { name: Some("Acme".to_owned()) })]);
-        let shown = CloudEvent::at(&commit, 0).unwrap();
-        let json = serde_json::to_value(&shown).unwrap();
+        let published = CloudEvent::at(&commit, 0).unwrap();
+        let json = serde_json::to_value(&published).unwrap();
         for name in json.as_object().unwrap().keys() {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{name}");
         }
-        assert_eq!(serde_json::from_value::<CloudEvent>(json).unwrap(), shown);
+        assert_eq!(serde_json::from_value::<CloudEvent>(json).unwrap(), published);
         assert_eq!(CloudEvent::at(&commit, 1), None);
     }
 
     #[test]
-    fn what_is_withheld_is_withheld_from_known_types() {
+    fn withheld_fields_belong_to_known_types() {
         for (kind, _) in WITHHELD {
             assert!(EVENT_TYPES.iter().any(|(known, _)| known == kind), "{kind}");
         }

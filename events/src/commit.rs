@@ -11,29 +11,29 @@ use crate::id::CommitId;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// The most bytes that a commit's events may have as canonical JSON. A DynamoDB item may have 400 KB.
+/// Maximum size of a commit's events as canonical JSON, in bytes. A DynamoDB item may have 400 KB.
 pub const MAX_COMMIT_BYTES: usize = 350 * 1024;
 
-/// What is to be appended.
+/// A commit to append.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewCommit {
-    /// Derived from the cause: a retry brings the same id and meets its own commit.
+    /// Derived from the cause, so that a retry has the same id and finds its own commit.
     pub id: CommitId,
     /// One or more events.
     pub events: Vec<RecordedEvent>,
-    /// The appender's clock.
+    /// When it was recorded, by the appender's clock.
     pub recorded_at: Timestamp,
 }
 
 impl NewCommit {
-    /// A commit of `bodies`, all of which happened `at`, recorded at the same time.
+    /// A commit of `bodies`, all of which happened at `at`. It is recorded at the same time.
     pub fn new(id: CommitId, at: Timestamp, bodies: impl IntoIterator<Item = EventBody>) -> Self {
         let events = bodies.into_iter().map(|body| RecordedEvent::new(at, &body)).collect();
         Self { id, events, recorded_at: at }
     }
 }
 
-/// What was appended.
+/// An appended commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Commit {
@@ -41,21 +41,21 @@ pub struct Commit {
     pub stream: StreamId,
     /// The version of the first event: a stream's first event has version 1.
     pub first: u64,
-    /// The cause's id.
+    /// Derived from the cause.
     #[serde(rename = "commitId")]
     pub id: CommitId,
     /// The events, whose versions are `first`, `first + 1`, ….
     pub events: Vec<RecordedEvent>,
-    /// The appender's clock.
+    /// When it was recorded, by the appender's clock.
     pub recorded_at: Timestamp,
-    /// The hash of the stream's commit before; [`CommitHash::GENESIS`] for the first.
+    /// The hash of the stream's previous commit; [`CommitHash::GENESIS`] for the first.
     pub prev_hash: CommitHash,
     /// [`Self::computed_hash`] at the time of the append.
     pub hash: CommitHash,
 }
 
 impl Commit {
-    /// The commit that results when `new` is appended to `stream` after `head`.
+    /// Returns the commit that results from appending `new` to `stream` after `head`.
     pub fn following(stream: StreamId, head: Head, new: NewCommit) -> Self {
         let mut commit = Self {
             stream,
@@ -80,13 +80,13 @@ impl Commit {
         Head { version: self.last(), hash: self.hash }
     }
 
-    /// Events with their versions.
+    /// The events with their versions.
     pub fn numbered(&self) -> impl Iterator<Item = (u64, &RecordedEvent)> {
         (self.first..).zip(&self.events)
     }
 
-    /// The ids under which the commit is known: its own, and those of the facts that were merged into it, each once (a
-    /// fact's events stand together).
+    /// The ids by which the commit can be found: its own, and those of the facts that were merged into it, each once
+    /// (the events of one fact are adjacent).
     pub fn ids(&self) -> impl Iterator<Item = &CommitId> {
         let mut before = None;
         let facts = self.events.iter().filter_map(move |event| {
@@ -98,8 +98,8 @@ impl Commit {
         iter::once(&self.id).chain(facts)
     }
 
-    /// The events that the cause with this id stated, with their versions: all of them for the commit's own id, a merged
-    /// fact's for that fact's; none when it is neither.
+    /// The events recorded for the cause with this id, with their versions: all events for the commit's own id, one
+    /// fact's events for a merged fact's id, none for any other id.
     pub fn stated_by(&self, id: &CommitId) -> impl Iterator<Item = (u64, &RecordedEvent)> {
         self.numbered().filter(move |(_, event)| *id == self.id || event.fact.as_ref() == Some(id))
     }
@@ -134,7 +134,7 @@ pub(crate) fn canonical_json(value: &impl Serialize) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).expect("events are plain data with text keys")
 }
 
-/// Where a stream ends.
+/// The end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The version of the last event; 0 for a stream without events.
@@ -148,12 +148,12 @@ impl Head {
     pub const EMPTY: Self = Self { version: 0, hash: CommitHash::GENESIS };
 }
 
-/// A link of a stream's hash chain. As text 64 hexadecimal digits.
+/// A SHA-256 in a stream's hash chain. Its text form is 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommitHash([u8; 32]);
 
 impl CommitHash {
-    /// What the first commit of a stream follows.
+    /// The previous hash of a stream's first commit.
     pub const GENESIS: Self = Self([0; 32]);
 
     /// The 32 bytes.
@@ -161,7 +161,7 @@ impl CommitHash {
         &self.0
     }
 
-    /// The hash with these bytes.
+    /// Returns the hash with these bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

@@ -1,16 +1,17 @@
-//! The contract of the [event log](crate::log) as tests that every adapter runs.
+//! Contract tests of the [event log](crate::log::EventLog), which every adapter runs.
 //!
-//! An adapter says in a [`TestBed`] how its log is made and opened, and instantiates the suite in its tests:
+//! An adapter describes in a [`LogHarness`] how its log is created and opened, and instantiates the suite in its
+//! tests:
 //!
 //! ```text
-//! streamio_events::event_log_contract!(MyBed::new());
+//! streamio_events::event_log_contract!(MyHarness::new());
 //! ```
 //!
-//! Each law gets a bed of its own. The crate needs `tokio` with its macros among its dev-dependencies.
+//! Each test gets its own harness. The crate needs `tokio` with its macros among its dev-dependencies.
 
 mod appends;
 mod contents;
-mod given;
+mod fixtures;
 mod model;
 mod model_races;
 mod races;
@@ -28,66 +29,67 @@ pub use self::reads::*;
 pub use self::scans::*;
 use crate::log::EventLog;
 
-/// One empty log that can be opened any number of times.
-pub trait TestBed: Send + Sync {
+/// An empty log that can be opened any number of times.
+pub trait LogHarness: Send + Sync {
     /// The adapter under test.
     type Log: EventLog + 'static;
 
-    /// Opens the bed's log. Each call gives a handle that shares as little as the adapter allows with those before:
-    /// another client, another connection, as another process would have.
+    /// Opens the log. Each call returns a handle that shares as little with earlier handles as the adapter allows:
+    /// another client or connection, as in another process.
     fn open(&self) -> impl Future<Output = Self::Log> + Send;
 }
 
-/// Makes each law of the [contract](crate::contract) a test of the adapter whose [`TestBed`] the expression gives.
+/// Makes each property of the [contract](crate::contract) a test of the adapter whose [`LogHarness`] the expression
+/// creates.
 #[macro_export]
 macro_rules! event_log_contract {
-    ($bed:expr) => {
-        $crate::event_log_contract! { $bed =>
+    ($harness:expr) => {
+        $crate::event_log_contract! { $harness =>
             versions_have_no_gaps
-            an_exact_expectation_is_met_or_is_a_conflict
+            an_exact_expectation_is_met_or_conflicts
             a_conflict_changes_nothing
-            any_version_never_conflicts
-            a_repeated_id_answers_the_commit_that_is_there
-            a_repeated_id_wins_over_every_expectation
+            expecting_any_version_never_conflicts
+            a_repeated_id_returns_the_existing_commit
+            a_repeated_id_takes_precedence_over_every_expectation
             an_id_may_be_used_in_several_streams
-            what_is_not_admitted_is_refused_and_changes_nothing
+            an_inadmissible_commit_is_refused_and_changes_nothing
             each_commit_is_chained_to_the_one_before
-            what_was_acknowledged_is_there_when_the_log_is_opened_again
-            of_racing_decisions_exactly_one_wins
+            acknowledged_commits_exist_after_the_log_is_opened_again
+            exactly_one_of_racing_decisions_succeeds
             racing_facts_are_all_kept
             racing_retries_append_once
             readers_beside_writers_see_whole_commits_in_order
             a_stream_without_events_reads_as_empty
-            every_limit_reads_the_same
+            every_page_limit_reads_the_same_commits
             reading_begins_with_the_commit_that_holds_the_version
             a_commit_is_found_by_its_id_and_by_those_of_its_facts
-            every_limit_scans_the_same
+            every_page_limit_scans_the_same_commits
             parts_are_disjoint_and_complete
-            a_scan_beside_writers_sees_what_was_there_exactly_once
-            a_cursor_of_another_log_is_refused
-            unknown_events_are_kept_to_the_letter
+            a_scan_beside_writers_returns_earlier_commits_exactly_once
+            an_invalid_cursor_is_refused
+            unknown_events_are_kept_unchanged
             numbers_are_kept_in_canonical_form
-            odd_text_is_kept_to_the_letter
-            a_commit_of_the_largest_size_is_kept
-            pages_of_large_commits_hold_each_commit_once
+            unusual_text_is_kept_unchanged
+            a_commit_of_the_maximum_size_is_kept
+            pages_of_large_commits_return_each_commit_once
             a_commit_of_many_events_is_kept_whole
         }
 
         #[test]
-        fn any_interleaving_of_appends_answers_as_the_model_does() {
-            $crate::contract::any_interleaving_of_appends_answers_as_the_model_does(&$bed);
+        fn any_interleaving_of_calls_matches_the_model() {
+            $crate::contract::any_interleaving_of_calls_matches_the_model(&$harness);
         }
 
         #[test]
-        fn any_race_leaves_a_log_that_agrees_with_its_answers() {
-            $crate::contract::any_race_leaves_a_log_that_agrees_with_its_answers(&$bed);
+        fn after_any_race_the_log_agrees_with_its_results() {
+            $crate::contract::after_any_race_the_log_agrees_with_its_results(&$harness);
         }
     };
-    ($bed:expr => $($law:ident)*) => {
+    ($harness:expr => $($property:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $law() {
-                $crate::contract::$law(&$bed).await;
+            async fn $property() {
+                $crate::contract::$property(&$harness).await;
             }
         )*
     };

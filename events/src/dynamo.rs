@@ -1,8 +1,8 @@
-//! The event log in one DynamoDB table, the ledger, for the cloud.
+//! The event log in one DynamoDB table, the ledger.
 //!
 //! # The table
 //!
-//! One item is one commit; [`ledger_table`] makes the table.
+//! One item is one commit. [`ledger_table`] describes the table.
 //!
 //! | attribute | type | holds |
 //! |---|---|---|
@@ -10,48 +10,48 @@
 //! | `sk` | N, sort key | the version of the commit's first event |
 //! | `n` | N | how many events it has |
 //! | `id` | S | the commit's id |
-//! | `at` | S | the appender's clock |
+//! | `at` | S | when it was recorded, by the appender's clock |
 //! | `events` | S | the events as canonical JSON |
-//! | `prev`, `hash` | B | the link before and its own |
+//! | `prev`, `hash` | B | the previous commit's hash and its own |
 //!
 //! # Appending
 //!
-//! An append is one `PutItem` under `attribute_not_exists(sk)`: atomic for a commit of any number of events, for one write
-//! unit per started KB, and without a transaction. A stream's next commit has exactly one place, right behind the last one,
-//! so the condition is the compare-and-set, and a refused one answers who has the place (`ALL_OLD`).
+//! An append is one `PutItem` with the condition `attribute_not_exists(sk)`: it is atomic for a commit of any number
+//! of events, costs one write unit per started KB, and needs no transaction. The stream's next commit has exactly one
+//! possible key, directly after the last commit, so the condition is a compare-and-set. If it fails, DynamoDB returns
+//! the item that has the key (`ALL_OLD`).
 //!
-//! The place, the link and whether an id was used before follow from what lies in the stream. A handle remembers that, for
-//! as many streams as a bounded memory holds, of its reads and its appends. The log only grows, so what is remembered is
-//! never wrong, only behind, and behind is what the condition finds. **A decision that has just read its stream costs one
-//! request.** An append to a stream that the handle has not read costs a `Query` of the whole stream before it, except one
-//! that expects it to be empty.
+//! The key, the previous hash, and whether an id was used before follow from the stream's commits. A handle caches
+//! them from its reads and appends, for a limited number of streams. The log only grows, so the cache is never wrong,
+//! only outdated, and then the condition fails. **A decision that has just read its stream costs one request.** An
+//! append to a stream that the handle has not read first queries the whole stream, unless it expects an empty stream.
 //!
-//! The SDK tries again by itself when an answer was lost, and may then meet its own commit: [`Appended::repeated`] says that
-//! the commit was there, not who had put it there.
+//! The SDK retries automatically when a response was lost, and may then find its own commit: [`Appended::repeated`]
+//! states that the commit was stored, not by whom.
 //!
 //! # Reading
 //!
-//! All reads are strongly consistent. A page of DynamoDB ends at 1 MB, whatever it was asked for; every read goes on until it
-//! has what the contract promises.
+//! All reads are strongly consistent. A page of DynamoDB ends at 1 MB, whatever its limit; every read continues until
+//! it has what the contract promises.
 //!
-//! [`Part`]s of a scan are DynamoDB's own segments. Two properties of `Scan` are relied on: all items of one partition key
-//! are in one segment, because a segment is a range of hashes of partition keys, and they come in the order of their sort
-//! keys, because that is how they are stored
+//! A [`Part`] of a scan is a DynamoDB segment. The adapter relies on two properties of `Scan`: all items of one
+//! partition key are in one segment, because a segment is a range of hashes of partition keys, and they are returned
+//! in the order of their sort keys, because they are stored in that order
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.ParallelScan>,
-//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItemCollections.html>). Whoever verifies the
-//! chain of what was scanned ([`crate::audit::Verifier`]) would find it if either failed.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItemCollections.html>). Verifying the
+//! chain of the scanned commits ([`crate::audit::Verifier`]) detects a violation of either.
 //!
 //! # Failure
 //!
-//! Throttling, time-outs, answers of the 5xx kind, and refusals of the whole request (credentials, a table that is not there)
-//! are `Unavailable`. The client's own retries stay as they are configured, see [`patient`].
+//! Throttling, timeouts, 5xx responses, and refusals of the whole request (credentials, a missing table) are
+//! `Unavailable`. The client's own retries are used as configured; see [`patient`].
 
 mod append;
 mod capacity;
 mod item;
-mod known;
 mod query;
 mod scan;
+mod stream_cache;
 mod table;
 
 use std::fmt;
@@ -66,18 +66,18 @@ use aws_sdk_dynamodb::error::SdkError;
 
 pub use self::capacity::Capacity;
 pub use self::item::{DamagedItem, commit_from_item};
-use self::known::Memory;
+use self::stream_cache::StreamCache;
 pub use self::table::ledger_table;
 use crate::commit::{Head, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage, admit};
-use crate::patience;
+use crate::retry_policy;
 use crate::stream::StreamId;
 
-/// How long one request may take with all the retries of the client. A Lambda that waits longer for an answer has less left
-/// to do something about it.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Maximum duration of one request, including the client's retries. A Lambda that waited longer would have too little
+/// time left to handle the failure.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The log in a table. Clones share what is remembered and what was spent.
+/// The log in a table. Clones share the cache and the consumed capacity.
 #[derive(Clone)]
 pub struct DynamoLog {
     inner: Arc<Inner>,
@@ -86,33 +86,33 @@ pub struct DynamoLog {
 struct Inner {
     client: Client,
     table: String,
-    memory: Mutex<Memory>,
+    cache: Mutex<StreamCache>,
     spent: Mutex<Capacity>,
 }
 
 impl DynamoLog {
-    /// The log in `table`, which [`ledger_table`] describes. Asks nothing of DynamoDB yet.
+    /// Returns the log in `table`, which [`ledger_table`] describes. Sends no request.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let inner = Inner {
             client,
             table: table.into(),
-            memory: Mutex::new(Memory::default()),
+            cache: Mutex::new(StreamCache::default()),
             spent: Mutex::new(Capacity::default()),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// What DynamoDB said that the requests of this handle and its clones consumed, since it was made. It says nothing with
-    /// an error, although a refused condition consumes as much as the write would have.
+    /// The capacity that DynamoDB reported for the requests of this handle and its clones. It reports none with an
+    /// error, although a failed condition consumes as much as the write would have.
     pub fn spent(&self) -> Capacity {
         *self.inner.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        // What is remembered is only ever extended, by one commit at a time: a panic leaves it behind, not wrong.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, StreamCache> {
+        // The cache is only extended, by one commit at a time: a panic leaves it outdated, not wrong.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spend(&self, consumed: Capacity) {
@@ -152,26 +152,28 @@ impl EventLog for DynamoLog {
     }
 }
 
-/// `config` with the retries and time-outs that suit the ledger: an attempt that is not answered within 3 seconds is given
-/// up, four attempts are made with growing, spread pauses between them, at first of 100 ms at most, and all of it takes 12
-/// seconds at most. DynamoDB answers within milliseconds; the SDK alone would wait for an answer without end.
+/// Returns `config` with the retries and timeouts for the ledger: 3 seconds per attempt, four attempts with growing,
+/// jittered pauses (the first of at most 100 ms), and 12 seconds in total. DynamoDB responds within milliseconds; the
+/// SDK's default is to wait for ever.
 #[must_use]
 pub fn patient(config: Builder) -> Builder {
-    config.retry_config(patience::retries()).timeout_config(patience::timeouts())
+    config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
 }
 
-/// Nothing was answered in time.
+/// DynamoDB did not respond in time.
 #[derive(Debug, thiserror::Error)]
-#[error("DynamoDB has not answered within {} seconds", PATIENCE.as_secs())]
-struct NoAnswer;
+#[error("DynamoDB did not respond within {} seconds", REQUEST_TIMEOUT.as_secs())]
+struct NoResponse;
 
-/// What `request` answers, in time or not at all: a client without time-outs must not make its caller wait for ever.
-async fn in_time<T, E>(
+/// Awaits `request` for at most [`REQUEST_TIMEOUT`]: a client without timeouts must not block its caller for ever.
+async fn with_timeout<T, E>(
     request: impl Future<Output = Result<T, SdkError<E>>>,
 ) -> Result<Result<T, SdkError<E>>, ReadError> {
     // The futures of the SDK are large.
     let request = Box::pin(request);
-    tokio::time::timeout(PATIENCE, request).await.map_err(|_| ReadError::Unavailable(NoAnswer.into()))
+    tokio::time::timeout(REQUEST_TIMEOUT, request)
+        .await
+        .map_err(|_| ReadError::Unavailable(NoResponse.into()))
 }
 
 fn unavailable<E>(error: SdkError<E>) -> ReadError

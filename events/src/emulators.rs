@@ -1,11 +1,12 @@
-//! DynamoDB and Kinesis on this machine, for the tests of their adapters: other people's emulations as child processes,
-//! empty at their start, on ports of the loopback interface that the system chose.
+//! Local DynamoDB and Kinesis emulators for the tests of their adapters: third-party programs as child processes. Each
+//! starts empty, on a port of the loopback interface that the system chooses.
 //!
-//! Each ends when its value is dropped, and also when this process is gone without a word: a shell beside it waits for the
+//! An emulator ends when its value is dropped, and also when this process is killed: a shell beside it waits for the
 //! end of a pipe that only this process holds.
 //!
-//! `STREAMIO_DYNOXIDE` names the program `dynoxide`, `STREAMIO_KINESIS` the script that runs kinesalite;
-//! `cargo xtask test` sets both. Emulations are no oracles: what they do not enforce is named where it is relied on.
+//! `STREAMIO_DYNOXIDE` names the program `dynoxide`, `STREAMIO_KINESIS` the script that runs kinesalite; `cargo xtask
+//! test` sets both. Emulators do not enforce everything that AWS enforces; tests that depend on such a difference
+//! state it.
 
 use std::env;
 use std::io;
@@ -16,24 +17,24 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 
-/// How long a start may take. It takes a few hundred milliseconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum duration of a start. A few hundred milliseconds are usual.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Another process may take the port between its choice and its use.
-const TRIES: u32 = 5;
+const START_ATTEMPTS: u32 = 5;
 
-/// The region that the clients name.
+/// The clients' region.
 pub const REGION: &str = "us-east-1";
-/// An access key that emulations accept: they check none.
+/// The clients' access key. Emulators check none.
 pub const ACCESS_KEY_ID: &str = "emulated";
-/// The secret that belongs to it.
+/// The secret of [`ACCESS_KEY_ID`].
 pub const SECRET_ACCESS_KEY: &str = "emulated-secret";
 
-/// A running DynamoDB, with streams, in memory.
+/// A running DynamoDB emulator with streams, in memory.
 #[derive(Debug)]
 pub struct LocalDynamo(Server);
 
 impl LocalDynamo {
-    /// Starts one.
+    /// Starts an emulator.
     pub fn start() -> io::Result<Self> {
         let program = variable("STREAMIO_DYNOXIDE")?;
         Server::start(|port| {
@@ -49,12 +50,12 @@ impl LocalDynamo {
         .map(Self)
     }
 
-    /// Its address, `http://127.0.0.1:{port}`.
+    /// The emulator's address, `http://127.0.0.1:{port}`.
     pub fn endpoint(&self) -> String {
         self.0.endpoint()
     }
 
-    /// A client of it, which shares nothing with others.
+    /// Returns a new client, which shares nothing with others.
     pub fn client(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -71,23 +72,23 @@ impl LocalDynamo {
     }
 }
 
-/// A running Kinesis, in memory.
+/// A running Kinesis emulator, in memory.
 #[derive(Debug)]
 pub struct LocalKinesis(Server);
 
 impl LocalKinesis {
-    /// Starts one.
+    /// Starts an emulator.
     pub fn start() -> io::Result<Self> {
         let script = variable("STREAMIO_KINESIS")?;
         Server::start(|port| vec!["node".into(), script.clone(), port.to_string()]).map(Self)
     }
 
-    /// Its address, `http://127.0.0.1:{port}`.
+    /// The emulator's address, `http://127.0.0.1:{port}`.
     pub fn endpoint(&self) -> String {
         self.0.endpoint()
     }
 
-    /// A client of it, which shares nothing with others.
+    /// Returns a new client, which shares nothing with others.
     pub fn client(&self) -> aws_sdk_kinesis::Client {
         let config = aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -114,12 +115,12 @@ fn variable(name: &str) -> io::Result<String> {
 
 #[derive(Debug)]
 struct Server {
-    /// The shell; what it runs ends with it.
+    /// The shell. The emulator ends with it.
     shell: Child,
     address: SocketAddr,
 }
 
-/// Runs its arguments until they end or its standard input does.
+/// Runs its arguments until they end or its standard input is closed.
 const GUARD: &str = r#""$@" </dev/null & child=$!
 ( wait_for_end() { cat >/dev/null; kill -KILL "$child" 2>/dev/null; }; wait_for_end ) <&3 & guard=$!
 wait "$child" 2>/dev/null; status=$?; kill "$guard" 2>/dev/null; exit "$status""#;
@@ -127,7 +128,7 @@ wait "$child" 2>/dev/null; status=$?; kill "$guard" 2>/dev/null; exit "$status""
 impl Server {
     fn start(command: impl Fn(u16) -> Vec<String>) -> io::Result<Self> {
         let mut last = io::Error::other("no port");
-        for _ in 0..TRIES {
+        for _ in 0..START_ATTEMPTS {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
             match Self::start_on(port, &command(port)) {
                 Ok(server) => return Ok(server),
@@ -139,20 +140,20 @@ impl Server {
 
     fn start_on(port: u16, command: &[String]) -> io::Result<Self> {
         let shell = Command::new("sh")
-            // Background jobs of a shell have no standard input of their own: it comes by another number.
+            // A background job of a shell has no standard input of its own, so it is passed as descriptor 3.
             .args(["-c", &format!("exec 3<&0; {GUARD}"), "sh"])
             .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
         let mut server = Self { shell, address: (Ipv4Addr::LOCALHOST, port).into() };
-        let begun = Instant::now();
+        let started_at = Instant::now();
         while TcpStream::connect(server.address).is_err() {
             if let Some(status) = server.shell.try_wait()? {
                 return Err(io::Error::other(format!("{} has ended: {status}", command.join(" "))));
             }
-            if begun.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!("{} does not answer", command.join(" "))));
+            if started_at.elapsed() > START_TIMEOUT {
+                return Err(io::Error::other(format!("{} does not accept connections", command.join(" "))));
             }
             thread::sleep(Duration::from_millis(10));
         }

@@ -1,13 +1,13 @@
-//! A fact on its way to the log: what a producer that only states facts, and does not wait for the log, puts on the road.
+//! A fact on its way to the log: one commit for one stream, from a producer that does not wait for the append.
 //!
-//! The same JSON is the body of a queue's message and the data of a record in Kinesis:
+//! The same JSON is the body of a queue's message and the data of a Kinesis record:
 //!
 //! ```json
 //! {"v":1,"stream":"video/acme/vid_…","commitId":"cmt_…","events":[{"type":"upload.granted","v":1,"at":"…","data":{}}],"recordedAt":"…"}
 //! ```
 //!
-//! The road carries a fact at least once and in any order. Whoever takes it off appends it with
-//! [`Expected::Any`](crate::log::Expected::Any): the commit's id makes a second time a repetition.
+//! Queues and Kinesis deliver a fact at least once and in any order. The consumer appends it with
+//! [`Expected::Any`](crate::log::Expected::Any); the commit's id makes a repeated delivery a no-op.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -18,16 +18,16 @@ use crate::log::check;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// The most bytes that a fact may have as JSON. A message of a Cloudflare Queue holds 128,000, about 100 of which are the
-/// queue's own (<https://developers.cloudflare.com/queues/platform/limits/>); a record of Kinesis holds 1 MiB with its
+/// Maximum size of a fact as JSON, in bytes. A Cloudflare Queue message holds 128,000 bytes, of which the queue itself
+/// uses about 100 (<https://developers.cloudflare.com/queues/platform/limits/>). A Kinesis record holds 1 MiB with its
 /// partition key (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>).
 pub const MAX_FACT_BYTES: usize = 127_000;
 
-/// The version of the form above. A build reads all up to its own.
+/// The version of the JSON form above. A build reads all versions up to its own.
 const VERSION: u64 = 1;
 
-/// One commit for one stream, which the log will take and the road can carry: a value of this type has been checked. It is
-/// not in canonical form; the log sees to that.
+/// One validated commit for one stream, which the log will accept and a queue can carry. It is not in canonical form;
+/// the log converts it on append.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fact {
     stream: StreamId,
@@ -35,7 +35,7 @@ pub struct Fact {
     json: String,
 }
 
-/// What is no fact, or none that the road can carry. Handing over the same again does not help.
+/// Why a value is no valid fact. Handing over the same value again does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidFact {
     /// Not the JSON of a fact.
@@ -46,10 +46,10 @@ pub enum InvalidFact {
         "it has version {version}, and this build reads versions up to {VERSION}; deploy the reader before the writer"
     )]
     UnknownVersion {
-        /// What it says.
+        /// The version in the JSON.
         version: u64,
     },
-    /// The log would not take it.
+    /// The log would refuse it.
     #[error("the log would refuse it: {reason}")]
     Inadmissible {
         /// What is wrong with the commit, see [`admit`](crate::log::admit).
@@ -60,13 +60,13 @@ pub enum InvalidFact {
         "it has {bytes} bytes as JSON, more than {MAX_FACT_BYTES}; split its events into several commits"
     )]
     TooLarge {
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
     },
 }
 
 impl Fact {
-    /// The fact that `commit` is to be appended to `stream`.
+    /// Validates `commit` for `stream`.
     pub fn new(stream: StreamId, commit: NewCommit) -> Result<Self, InvalidFact> {
         check(&stream, &commit).map_err(|reason| InvalidFact::Inadmissible { reason })?;
         if let Some(other) = commit.events.iter().find_map(|event| event.fact.as_ref()) {
@@ -80,14 +80,14 @@ impl Fact {
         Ok(Self { stream, commit, json })
     }
 
-    /// Reads what is [`Self::json`] of this build or an older one.
+    /// Parses the [`Self::json`] of this build or an older one.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidFact> {
         if json.len() > MAX_FACT_BYTES {
             return Err(InvalidFact::TooLarge { bytes: json.len() });
         }
         match serde_json::from_slice::<Wire>(json) {
             Ok(wire) => wire.try_into(),
-            // The fields of a newer version would only look wrong.
+            // A newer version may have other fields: report the version, not its fields.
             Err(error) => Err(match serde_json::from_slice(json) {
                 Ok(Versioned { v }) if v != VERSION => InvalidFact::UnknownVersion { version: v },
                 _ => InvalidFact::Malformed(error),
@@ -100,17 +100,17 @@ impl Fact {
         &self.json
     }
 
-    /// The fact as JSON, for a queue's message.
+    /// The fact as JSON, for a queue message.
     pub fn into_json(self) -> String {
         self.json
     }
 
-    /// Where it is to be appended.
+    /// The stream to append to.
     pub fn stream(&self) -> &StreamId {
         &self.stream
     }
 
-    /// What is to be appended.
+    /// The commit to append.
     pub fn commit(&self) -> &NewCommit {
         &self.commit
     }
@@ -216,7 +216,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_fact_comes_off_the_road_as_it_was_put_on(data in prop::collection::vec(any_data(), 1..4)) {
+        fn a_fact_survives_serialization(data in prop::collection::vec(any_data(), 1..4)) {
             if let Ok(fact) = Fact::new(stream(), commit(data)) {
                 prop_assert_eq!(&Fact::from_json(fact.json().as_bytes()).unwrap(), &fact);
                 prop_assert_eq!(&serde_json::from_str::<Fact>(fact.json()).unwrap(), &fact);
@@ -226,7 +226,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_the_road_brings_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), cut in 0usize..400) {
+        fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), cut in 0usize..400) {
             prop_assert!(Fact::from_json(&bytes).is_err());
             let json = Fact::new(stream(), commit(vec![json!({})])).unwrap().into_json();
             if let Some(beginning) = json.as_bytes().get(..cut).filter(|beginning| beginning.len() < json.len()) {
@@ -239,18 +239,18 @@ mod tests {
     fn the_largest_fact_passes_and_one_byte_more_is_refused() {
         let padded =
             |bytes: usize| Fact::new(stream(), commit(vec![json!({ "padding": "x".repeat(bytes) })]));
-        let room = MAX_FACT_BYTES - padded(0).unwrap().json().len();
-        assert_eq!(padded(room).unwrap().json().len(), MAX_FACT_BYTES);
-        let refused = padded(room + 1).unwrap_err();
+        let padding = MAX_FACT_BYTES - padded(0).unwrap().json().len();
+        assert_eq!(padded(padding).unwrap().json().len(), MAX_FACT_BYTES);
+        let refused = padded(padding + 1).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "it has 127001 bytes as JSON, more than 127000; split its events into several commits"
         );
-        let blank = padded(room).unwrap().into_json() + " ";
+        let blank = padded(padding).unwrap().into_json() + " ";
         assert!(matches!(Fact::from_json(blank.as_bytes()), Err(InvalidFact::TooLarge { bytes: 127_001 })));
     }
 
-    /// Numbers are what may be longer in canonical form.
+    /// Only numbers can be longer in canonical form.
     #[test]
     fn the_largest_fact_is_not_too_large_for_the_log() {
         for number in [json!(1e-6), json!(1e15), json!(-1.5e-300), json!(9_007_199_254_740_991_u64)] {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_would_refuse_is_refused_at_once() {
+    fn a_commit_that_the_log_would_refuse_is_refused_at_once() {
         let reason = |commit| Fact::new(stream(), commit).unwrap_err().to_string();
         assert_eq!(reason(commit(Vec::new())), "the log would refuse it: it has no events");
         assert!(reason(commit(vec![json!(u64::MAX)])).contains("beyond ±(2^53 - 1)"));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_or_form_is_refused_by_its_name() {
+    fn another_version_or_an_unknown_field_is_named_by_the_refusal() {
         let mut wire: Value =
             serde_json::from_str(Fact::new(stream(), commit(vec![json!({})])).unwrap().json()).unwrap();
         wire["later"] = json!("unheard of");

@@ -1,4 +1,4 @@
-//! A log that fails on purpose, for tests of what must survive it.
+//! A log that fails on purpose, for tests of retries.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -16,25 +16,26 @@ use crate::stream::StreamId;
 /// What happens to one call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// Nothing: the call goes through.
+    /// The call goes through.
     None,
-    /// The call is answered `Unavailable` and does not reach the log.
+    /// The call returns `Unavailable` and does not reach the log.
     Before,
-    /// The call reaches the log and takes effect, but its answer is lost: it is `Unavailable`. For reads as [`Self::Before`].
+    /// The call reaches the log and takes effect, but its response is lost: it returns `Unavailable`. For reads the
+    /// same as [`Self::Before`].
     After,
-    /// Somebody else appends to the same stream first: an event of an unknown type, which folds ignore. For reads as
-    /// [`Self::None`].
+    /// Another client appends to the same stream first: an event of an unknown type, which folds ignore. For reads the
+    /// same as [`Self::None`].
     Race,
-    /// Somebody else appends this commit to the same stream first. For reads as [`Self::None`].
+    /// Another client appends this commit to the same stream first. For reads the same as [`Self::None`].
     RaceWith(NewCommit),
 }
 
-/// The error behind an injected `Unavailable`.
+/// The source of an injected `Unavailable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a fault was injected")]
-pub struct Injected;
+pub struct InjectedFault;
 
-/// A log around another whose calls meet faults by a plan.
+/// Wraps a log and injects faults into its calls, as planned.
 #[derive(Debug)]
 pub struct FaultyLog<L> {
     inner: L,
@@ -43,16 +44,16 @@ pub struct FaultyLog<L> {
 
 #[derive(Debug)]
 struct Plan {
-    /// For the next appends, one each; then `always`.
+    /// Faults for the next appends, one each. After them `always` applies.
     appends: VecDeque<Fault>,
-    /// For the next reads of any kind, one each; then `always`.
+    /// Faults for the next reads of any kind, one each. After them `always` applies.
     reads: VecDeque<Fault>,
     always: Seeded,
     calls: u64,
     injected: u64,
 }
 
-/// Faults by a seed: of 256 calls about `rate` meet one.
+/// Pseudo-random faults: about `rate` of 256 calls get one.
 #[derive(Debug, Clone, Copy)]
 struct Seeded {
     seed: u64,
@@ -60,13 +61,13 @@ struct Seeded {
 }
 
 impl<L> FaultyLog<L> {
-    /// The next appends meet `appends`, one each in order; those after them, and all reads, go through.
+    /// The next appends get `appends`, one each in order. Later appends and all reads go through.
     pub fn scripted(inner: L, appends: impl IntoIterator<Item = Fault>) -> Self {
         Self::planned(inner, appends.into_iter().collect(), Seeded { seed: 0, rate: 0 })
     }
 
-    /// About `rate` of 256 calls meet a fault. The same seed and the same calls meet the same faults: print the seed, and
-    /// replay by it.
+    /// About `rate` of 256 calls get a fault. The same seed and the same calls give the same faults: print the seed to
+    /// reproduce a failure.
     pub fn seeded(inner: L, seed: u64, rate: u8) -> Self {
         Self::planned(inner, VecDeque::new(), Seeded { seed, rate })
     }
@@ -76,22 +77,22 @@ impl<L> FaultyLog<L> {
         Self { inner, plan: Mutex::new(plan) }
     }
 
-    /// Adds to the script: the next appends that have no fault yet meet these.
+    /// Plans faults for the next appends that have none yet.
     pub fn then_appends(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan().appends.extend(faults);
     }
 
-    /// Adds to the script: the next reads (`head`, `read` or `scan`) that have no fault yet meet these.
+    /// Plans faults for the next reads (`head`, `read` or `scan`) that have none yet.
     pub fn then_reads(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan().reads.extend(faults);
     }
 
-    /// How many faults were injected so far: a test of faults that met none proves nothing.
+    /// The number of faults injected so far. Check it: a test that met no fault proves nothing.
     pub fn injected(&self) -> u64 {
         self.plan().injected
     }
 
-    /// The log inside, without faults.
+    /// The wrapped log, without faults.
     pub fn inner(&self) -> &L {
         &self.inner
     }
@@ -104,14 +105,14 @@ impl<L> FaultyLog<L> {
         let mut plan = self.plan();
         let scripted = plan.reads.pop_front();
         match plan.next(scripted, |_| Fault::Before) {
-            (Fault::Before | Fault::After, _) => Err(ReadError::Unavailable(Injected.into())),
+            (Fault::Before | Fault::After, _) => Err(ReadError::Unavailable(InjectedFault.into())),
             _ => Ok(()),
         }
     }
 }
 
 impl Plan {
-    /// The fault of this call, and the number of the call.
+    /// Returns the fault of this call and the number of the call.
     fn next(&mut self, scripted: Option<Fault>, choose: impl Fn(u8) -> Fault) -> (Fault, u64) {
         self.calls += 1;
         let fault = scripted.unwrap_or_else(|| {
@@ -145,16 +146,16 @@ impl<L: EventLog> EventLog for FaultyLog<L> {
                 _ => Fault::Race,
             })
         };
-        let unavailable = || AppendError::Unavailable(Injected.into());
+        let unavailable = || AppendError::Unavailable(InjectedFault.into());
         let rival = match fault {
             Fault::None => None,
             Fault::Before => return Err(unavailable()),
             Fault::After => {
-                // A conflict or a refusal is lost like any other answer.
+                // A conflict or a refusal is lost like any other response.
                 let _ = self.inner.append(stream, expected, commit).await;
                 return Err(unavailable());
             }
-            Fault::Race => Some(raced(&commit, call)),
+            Fault::Race => Some(rival_commit(&commit, call)),
             Fault::RaceWith(rival) => Some(rival),
         };
         if let Some(rival) = rival {
@@ -179,7 +180,7 @@ impl<L: EventLog> EventLog for FaultyLog<L> {
     }
 }
 
-fn raced(commit: &NewCommit, call: u64) -> NewCommit {
+fn rival_commit(commit: &NewCommit, call: u64) -> NewCommit {
     let event = RecordedEvent {
         kind: "test.raced".to_owned(),
         version: 1,

@@ -1,4 +1,4 @@
-//! Identifiers. Each is checked when it is made, so that a value of these types is always well formed.
+//! Identifiers. Each is validated when it is constructed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use crate::object_key::SourceKey;
 pub struct InvalidId {
     /// What was expected, such as `project id`.
     pub kind: &'static str,
-    /// How such an identifier looks.
+    /// The required form.
     pub rule: &'static str,
 }
 
@@ -28,7 +28,8 @@ fn base32(digest: &[u8]) -> String {
     text
 }
 
-/// Base32 of the SHA-256 of `parts`, each preceded by its length so that no two lists of parts run together.
+/// Base32 of the SHA-256 of `parts`. Each part is preceded by its length, so that different lists never have the same
+/// input.
 fn derive(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -99,7 +100,7 @@ text_id!(
 );
 
 text_id!(
-    /// One source key of one project: `vid_` and 26 characters of base32, computable by anyone from the key.
+    /// One source key of one project: `vid_` and 26 characters of base32, computable from the key alone.
     VideoId,
     "video id",
     "vid_ followed by 26 of a-z and 2-7",
@@ -123,7 +124,7 @@ text_id!(
 );
 
 text_id!(
-    /// Identifies a commit within its stream by what caused it, so that a retry meets its own commit.
+    /// Identifies a commit within its stream by its cause, so that a retry finds its own commit.
     CommitId,
     "commit id",
     "cmt_ followed by 26 of a-z and 2-7",
@@ -143,8 +144,8 @@ impl VideoId {
 }
 
 impl GrantId {
-    /// The grant that follows from `parts`: the project, the kind of grant, and what makes the request itself
-    /// again (its Idempotency-Key and content) or, without such a key, random bytes.
+    /// The grant that follows from `parts`: the project, the kind of grant, and what identifies the request (its
+    /// Idempotency-Key and content) or, without such a key, random bytes.
     pub fn derived_from(parts: &[&[u8]]) -> Self {
         Self(format!("grt_{}", derive(parts)))
     }
@@ -158,9 +159,9 @@ impl KeyId {
 }
 
 impl CommitId {
-    /// The commit that `cause` leads to. Equal causes give equal ids: give all that distinguishes the cause (the S3
-    /// event's identity, the Idempotency-Key, the causing event and the decision) and nothing that changes over
-    /// retries, such as the time.
+    /// The id of the commit that `cause` leads to. Equal causes give equal ids: pass everything that distinguishes the
+    /// cause (the S3 event's identity, the Idempotency-Key, the causing event and the decision) and nothing that
+    /// changes between retries, such as the time.
     pub fn derived_from(cause: &[&str]) -> Self {
         let parts: Vec<&[u8]> = cause.iter().map(|part| part.as_bytes()).collect();
         Self(format!("cmt_{}", derive(&parts)))

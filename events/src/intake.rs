@@ -1,19 +1,18 @@
-//! The intake: where producers that only state facts hand them over, and do not wait for the log.
+//! The intake: accepts facts from producers that must not wait for an append to the log.
 //!
 //! # Contract
 //!
-//! **Durability.** When [`Intake::put`] has answered `Ok`, all facts are where a crash does not reach them, and will be in
-//! the log.
+//! **Durability.** When [`Intake::put`] returns `Ok`, all facts are stored durably and will reach the log.
 //!
-//! **At least once.** A fact may arrive more than once, after an error and without one. Its commit's id makes the second
-//! time a repetition.
+//! **At least once.** A fact may reach the log more than once, after an error and without one. Its commit id makes
+//! every repetition a no-op.
 //!
-//! **Failure.** An error names the facts that are not known to be accepted, in the order in which they were given; all others
-//! are. Whoever puts exactly those again loses none.
+//! **Failure.** An error lists the facts that are not known to be accepted, in the order in which they were given; all
+//! others are accepted. A caller that puts exactly the listed facts again loses none.
 //!
-//! **Order.** The facts of one stream are accepted in the order in which they were given, and none before an earlier one is
-//! known to be accepted: after an error, those of a stream that are named are its last ones. Nothing is promised among
-//! streams, nor for grants, which need no order ([`StreamId::Grants`]), nor among calls at the same time.
+//! **Order.** The facts of one stream are accepted in the order in which they were given, and none before the previous
+//! one is known to be accepted. After an error the listed facts of a stream are therefore its last ones. No order is
+//! promised among streams, for grants, which need none ([`StreamId::Grants`]), or among concurrent calls.
 
 use std::error::Error;
 
@@ -27,19 +26,20 @@ use crate::stream::StreamId;
 /// The intake. See the [module's contract](self).
 #[async_trait]
 pub trait Intake: Send + Sync {
-    /// Hands over `facts`, each for its own stream.
+    /// Accepts `facts`. Each names its own stream.
     async fn put(&self, facts: Vec<Fact>) -> Result<(), IntakeError>;
 }
 
-/// Some facts were not accepted. All others were.
+/// Some facts were not accepted; all others were.
 #[derive(Debug, thiserror::Error)]
 #[error("{} facts were not accepted", delayed.len() + refused.len())]
 pub struct IntakeError {
-    /// Those that may be accepted when they are put again, in their order. Some of them may have been.
+    /// Facts that may be accepted when they are put again, in their order. Some of them may have been accepted
+    /// already.
     pub delayed: Vec<Fact>,
-    /// Those for which that does not help: an operator must look at their streams.
+    /// Facts that would be refused again. An operator must inspect their streams.
     pub refused: Vec<Fact>,
-    /// Why the last of them was not.
+    /// Why the last of them was not accepted.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,
 }
@@ -50,18 +50,18 @@ impl Retryable for IntakeError {
     }
 }
 
-/// Whether the order of the facts of `stream` means anything.
-#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "the log alone keeps every order"))]
+/// Whether the order of the facts of `stream` matters.
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only the Kinesis intake may reorder facts"))]
 pub(crate) fn is_ordered(stream: &StreamId) -> bool {
     !matches!(stream, StreamId::Grants { .. })
 }
 
-/// The shortest road: every fact is appended to the log at once, whatever its stream's version.
+/// Appends every fact to the log directly, whatever its stream's version.
 #[derive(Debug, Clone)]
 pub struct DirectIntake<L>(L);
 
 impl<L: EventLog> DirectIntake<L> {
-    /// The intake of `log`.
+    /// Returns an intake that appends to `log`.
     pub fn new(log: L) -> Self {
         Self(log)
     }
@@ -69,10 +69,11 @@ impl<L: EventLog> DirectIntake<L> {
 
 #[async_trait]
 impl<L: EventLog> Intake for DirectIntake<L> {
-    /// Once the log is not available, the facts that are left are not tried: each would wait for it again.
+    /// Stops at the first retryable error and returns the remaining facts as delayed without trying them: each would
+    /// wait for the unavailable log again.
     async fn put(&self, facts: Vec<Fact>) -> Result<(), IntakeError> {
         let mut refused = Vec::new();
-        let mut last = None;
+        let mut last_error = None;
         let mut facts = facts.into_iter();
         while let Some(fact) = facts.next() {
             let appended = self.0.append(fact.stream(), Expected::Any, fact.commit().clone()).await;
@@ -83,12 +84,12 @@ impl<L: EventLog> Intake for DirectIntake<L> {
                     return Err(IntakeError { delayed, refused, source: error.into() });
                 }
                 Err(error) => {
-                    last = Some(error);
+                    last_error = Some(error);
                     refused.push(fact);
                 }
             }
         }
-        match last {
+        match last_error {
             None => Ok(()),
             Some(error) => Err(IntakeError { delayed: Vec::new(), refused, source: error.into() }),
         }

@@ -1,4 +1,4 @@
-//! The contract between who dispatches an attempt and the worker that makes it.
+//! The contract between the dispatcher of an attempt and the worker that processes it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use crate::id::{CommitId, ProjectId, VideoId};
 use crate::object_key::SourceKey;
 use crate::stream::StreamId;
 
-/// One attempt's work, as the worker gets it in its environment. It is recorded in `processing.dispatched`, so that
-/// whoever finds the attempt not yet launched launches it with exactly the same words; only who follows another worker of the
-/// attempt, or publishes for it, has a client token of its own.
+/// The work of one attempt, as the worker gets it in its environment. It is recorded in `processing.dispatched`, so
+/// that every launch of the attempt uses exactly the recorded values. Only a worker that replaces another worker of
+/// the attempt, or that publishes a completed attempt, gets another client token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
@@ -18,9 +18,9 @@ pub struct Job {
     pub video_id: VideoId,
     /// The source's key in the RAW bucket.
     pub s3_key: SourceKey,
-    /// Which upload of this video.
+    /// The upload of this video, counted from 1.
     pub generation: u32,
-    /// Which try at this generation, counted from 1.
+    /// The attempt at this generation, counted from 1.
     pub attempt: u32,
     /// Makes launching idempotent; at most 64 ASCII characters (the limit of ECS `RunTask`).
     pub client_token: String,
@@ -28,12 +28,12 @@ pub struct Job {
     pub raw_bucket: String,
     /// The bucket of results.
     pub processed_bucket: String,
-    /// Bounds on what is accepted.
+    /// Limits on accepted sources.
     #[serde(default)]
     pub limits: MediaLimits,
 }
 
-/// Bounds on what is accepted and how long it may take.
+/// Limits on accepted sources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MediaLimits {
@@ -55,19 +55,19 @@ impl Job {
         StreamId::Video(self.project_id.clone(), self.video_id.clone())
     }
 
-    /// The client token of an attempt: the same for the same attempt, whoever computes it.
+    /// The client token of an attempt: always the same for the same attempt.
     pub fn client_token_of(video_id: &VideoId, generation: u32, attempt: u32) -> String {
         token(&["client token", video_id.as_str(), &generation.to_string(), &attempt.to_string()])
     }
 
-    /// The client token of the `turn`th worker that only publishes what an attempt has completed.
+    /// The client token of worker number `turn` among those that only publish what an attempt has completed.
     pub fn publisher_token_of(video_id: &VideoId, generation: u32, attempt: u32, turn: u32) -> String {
         let (generation, attempt, turn) = (generation.to_string(), attempt.to_string(), turn.to_string());
         token(&["publisher token", video_id.as_str(), &generation, &attempt, &turn])
     }
 
-    /// The same job for the worker that follows `ended`, the task that this one's token stands for: under a token of its own,
-    /// to which whoever knows of that task comes.
+    /// Returns the same job for a worker that replaces the ended task `ended`. The new client token is derived from
+    /// this job's token and `ended`, so that every caller that knows `ended` computes the same token.
     #[must_use]
     pub fn following(&self, ended: &str) -> Self {
         Self { client_token: token(&["client token", &self.client_token, ended]), ..self.clone() }

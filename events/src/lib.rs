@@ -1,10 +1,11 @@
-//! The model of Streamio and the event log that records it.
+//! The domain model of Streamio and the event log that records it.
 //!
-//! Everything here is pure by default: no runtime, no clock, no randomness, no SDK; it compiles to `wasm32`. Time and
-//! random bytes are parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `aws` the log
-//! on DynamoDB and the road to it through Kinesis, feature `testing` the contract suite that every log adapter must pass.
+//! Pure by default: no runtime, clock, randomness or SDK; it compiles to `wasm32`. Time and random bytes are
+//! parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `aws` the DynamoDB log and
+//! the Kinesis intake, feature `testing` the contract suite that every log adapter must pass.
 //!
-//! Read [`log`] for what the log promises, [`event`] for what can happen, and [`video`] for what follows from it.
+//! Start with [`log`] for the contract of the log, [`event`] for the event types, and [`video`] for the decisions that
+//! follow from events.
 
 pub mod api_key;
 pub mod audit;
@@ -17,6 +18,7 @@ pub mod contract;
 pub mod dynamo;
 #[cfg(all(feature = "aws", feature = "testing"))]
 pub mod emulators;
+pub mod error_chain;
 pub mod event;
 pub mod fact;
 #[cfg(feature = "testing")]
@@ -25,17 +27,20 @@ pub mod home;
 pub mod id;
 pub mod intake;
 pub mod job;
-#[cfg(feature = "aws")]
 pub mod kinesis;
 pub mod log;
 pub mod media;
 pub mod memory;
 mod nfc;
 pub mod object_key;
-#[cfg(feature = "aws")]
-mod patience;
 pub mod project;
+#[cfg(feature = "aws")]
+mod retry_policy;
 pub mod retryable;
+#[cfg(feature = "s3")]
+pub mod s3;
+pub mod secret;
+pub mod settings;
 #[cfg(feature = "embedded")]
 pub mod sqlite;
 pub mod stream;

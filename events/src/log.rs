@@ -1,40 +1,4 @@
-//! The event log: the port that every adapter implements, and its contract.
-//!
-//! # Contract
-//!
-//! **Validity.** A commit that [`admit`] refuses is [`AppendError::Invalid`] whatever the log holds; this comes before all
-//! else. What is admitted is kept, hashed, answered and read in canonical form (RFC 8785), in which `30.0` is `30`: the
-//! answer to an append equals what is read later.
-//!
-//! **Durability.** When [`EventLog::append`] has answered `Ok`, the commit survives a crash of the process and of the
-//! machine (as far as the adapter's medium does), and every later read shows it. When it has answered an error that is
-//! [`AppendError::Unavailable`], the commit may or may not be there: append it again with the same id. So it is with an
-//! `append` future that was dropped.
-//!
-//! **Atomicity.** A commit's events are there all or none, and stand next to one another.
-//!
-//! **Order.** A stream's events have the versions 1, 2, 3, … without gaps, in the order in which their commits were
-//! accepted. Nothing is promised of the order among streams.
-//!
-//! **Idempotence.** A commit id is used at most once in a stream. Appending an id that the stream already has changes
-//! nothing and answers the commit that is there, marked [`Appended::repeated`], whatever is expected and whatever
-//! events the retry brought. This comes before the check of the expectation: a retry after a lost answer succeeds.
-//!
-//! **Conflict.** [`Expected::Exactly`] with another version than the stream's is [`AppendError::Conflict`], and nothing
-//! is changed. Of several appends that expect the same version exactly one succeeds. [`Expected::Any`] never conflicts.
-//!
-//! **Chain.** Each commit carries the hash of the stream's commit before it ([`Commit::computed_hash`]).
-//!
-//! **Merged facts.** A commit may hold what several facts stated, each event with its fact's id. [`EventLog::find`] looks at
-//! those ids too; appends look at the ids of commits alone.
-//!
-//! **Pages.** A page may be shorter than its limit although more follows (adapters bound a page's bytes); only its `next`
-//! tells. A limit of 0 counts as 1.
-//!
-//! **Damage.** What the medium holds and is no commit is an error that names its stream. It is never skipped or repaired,
-//! and other streams are read and appended to as ever.
-//!
-//! Contract tests for adapters are in `contract` (feature `testing`).
+//! The event log: the port [`EventLog`] with its contract, and the types of its calls.
 
 use std::sync::Arc;
 
@@ -55,77 +19,78 @@ pub(crate) use admit::check;
 pub use changes::ChangesError;
 pub(crate) use cursor::cursor_position;
 
-/// Commits that are read at a time where a stream is read page by page.
+/// Page size, in commits, of reads through a whole stream.
 const PAGE: usize = 256;
 
-/// What the appender knows of the stream.
+/// What the appender expects of the stream's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// The stream's last event has this version (0: it has none). For decisions, which depend on what was read.
+    /// The stream's last event has this version (0: the stream is empty). For decisions, which depend on what was
+    /// read.
     Exactly(u64),
-    /// The stream may have any version. For facts, which are true whatever else is.
+    /// The stream may have any version. For facts, which are true in any state of the stream.
     Any,
 }
 
-/// The answer to an append.
+/// The result of a successful append.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Appended {
-    /// The commit as it stands in the log.
+    /// The commit as it is stored.
     pub commit: Commit,
-    /// Whether it had been there before this append. It may be this append's own: an adapter whose client tries again by
-    /// itself after a lost answer meets what the first try put there.
+    /// Whether the commit was stored before this call. It may be this call's own commit: an adapter whose client
+    /// retries automatically after a lost response finds the commit of its first attempt.
     pub repeated: bool,
 }
 
-/// Why nothing was appended.
+/// Why an append failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The stream is not as expected. Read it and decide again.
+    /// The stream does not have the expected version. Read it and decide again.
     #[error("stream {stream} is at version {actual}, not at {expected} as expected")]
     Conflict {
         /// The stream.
         stream: StreamId,
-        /// What the appender expected.
+        /// The version that the appender expected.
         expected: u64,
-        /// The version that the stream has.
+        /// The stream's version.
         actual: u64,
     },
-    /// The commit can never be appended, see [`admit`].
+    /// The commit can never be appended; see [`admit`].
     #[error("commit cannot be appended to stream {stream}: {reason}")]
     Invalid {
         /// The stream.
         stream: StreamId,
-        /// What is wrong with the commit.
+        /// Why `admit` refuses the commit.
         reason: String,
     },
-    /// What the log holds at the stream's end, or under this commit's id, is not a commit. Retrying does not help.
+    /// The stream's last commit, or its commit with this id, is damaged. Retrying does not help.
     #[error("stream {stream} is damaged: {reason}")]
     Damaged {
         /// The stream.
         stream: StreamId,
-        /// What does not fit.
+        /// What is invalid.
         reason: String,
     },
-    /// The log did not answer, or not in a way that says what happened. Retry with the same commit id.
+    /// The log did not respond, or its response does not show what happened. Retry with the same commit id.
     #[error("the event log is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Why nothing was read.
+/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The log did not answer. Retry.
+    /// The log did not respond. Retry.
     #[error("the event log is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What the log holds is not a commit. Retrying does not help.
+    /// Stored data is not a valid commit. Retrying does not help.
     #[error("stream {stream} is damaged: {reason}")]
     Damaged {
-        /// The stream as the log names it.
+        /// The stream's name as it is stored.
         stream: String,
-        /// What does not fit.
+        /// What is invalid.
         reason: String,
     },
-    /// A cursor that this log did not give.
+    /// The cursor was not returned by this log.
     #[error("not a cursor of this log: `{0}`")]
     InvalidCursor(String),
 }
@@ -142,16 +107,16 @@ impl Retryable for ReadError {
     }
 }
 
-/// Some of a stream's commits, in order.
+/// Consecutive commits of one stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamPage {
     /// The commits.
     pub commits: Vec<Commit>,
-    /// The version from which to read on; `None` exactly at the stream's end.
+    /// The version to read from next; `None` exactly at the stream's end.
     pub next: Option<u64>,
 }
 
-/// One of several disjoint parts that together hold all streams, each stream whole in one part.
+/// One of several disjoint parts of the log. Together they hold all streams; each stream is in one part, completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     index: u32,
@@ -159,50 +124,108 @@ pub struct Part {
 }
 
 impl Part {
-    /// Everything in one part.
+    /// The whole log as one part.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// Part `index`, counted from 0, of `of` parts; `None` when there is no such part.
+    /// Part `index`, from 0, of `of` parts; `None` if `index` is not below `of`.
     pub fn new(index: u32, of: u32) -> Option<Self> {
         (index < of).then_some(Self { index, of })
     }
 
-    /// Which part, from 0.
+    /// The part's index, from 0.
     pub fn index(self) -> u32 {
         self.index
     }
 
-    /// How many parts, at least 1.
+    /// The number of parts, at least 1.
     pub fn of(self) -> u32 {
         self.of
     }
 
-    /// Whether a stream with this [`slot`](Self::slot) is in the part.
+    /// Whether streams with this [`slot`](Self::slot) are in the part.
     pub fn holds(self, slot: u32) -> bool {
         slot % self.of == self.index
     }
 
-    /// The number by which `stream` is put into parts, in adapters whose medium has no parts of its own: CRC-32 of its
-    /// name. It is stored, so it never changes.
+    /// The number that assigns `stream` to a part, in adapters whose medium has no partitions of its own: CRC-32 of
+    /// the stream's name. It is stored, so it never changes.
     pub fn slot(stream: &StreamId) -> u32 {
         static CRC_32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
         CRC_32.checksum(stream.to_string().as_bytes())
     }
 }
 
-/// Some of the log's commits.
+/// A page of a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogPage {
     /// The commits; those of one stream are in order.
     pub commits: Vec<Commit>,
-    /// Where to read on, for the same part; `None` at the end. The page there may be empty.
+    /// The cursor of the next page of the same part; `None` at the end. The next page may be empty.
     pub next: Option<String>,
 }
 
-/// The log. See the [module's contract](self).
+/// Appends commits to streams and reads them back: the port that every adapter implements.
+///
+/// The following contract holds for every adapter. The tests in `contract` (feature `testing`) check it.
+///
+/// # Validation
+///
+/// A commit that [`admit`] refuses is [`AppendError::Invalid`], whatever the log contains; this check precedes all
+/// others. An admitted commit is stored, hashed and returned in canonical form (RFC 8785, in which `30.0` is `30`): an
+/// append returns exactly what later reads return.
+///
+/// # Durability
+///
+/// When [`append`](Self::append) returns `Ok`, the commit survives a crash of the process, and of the machine as far
+/// as the adapter's medium does. Every read that begins afterwards sees it.
+///
+/// When `append` returns [`AppendError::Unavailable`], or when its future is dropped, the commit may or may not be
+/// stored. Append it again with the same id.
+///
+/// # Atomicity
+///
+/// The events of a commit are stored all or none, with consecutive versions. Reads return whole commits.
+///
+/// # Order
+///
+/// The events of a stream have the versions 1, 2, 3, … without gaps, in the order in which their commits were
+/// accepted. No order is promised among streams.
+///
+/// # Idempotence
+///
+/// A commit id is used at most once in a stream; other streams may use it too. Appending an id that the stream already
+/// has changes nothing and returns the stored commit, marked [`Appended::repeated`], whatever version is expected and
+/// whatever events the new commit has. This check precedes that of the expected version, so that a retry after a lost
+/// response succeeds even if the stream has grown since.
+///
+/// # Conflicts
+///
+/// [`Expected::Exactly`] with another version than the stream's is [`AppendError::Conflict`], and nothing is changed.
+/// Of several appends that expect the same version, exactly one succeeds. [`Expected::Any`] never conflicts.
+///
+/// # Hash chain
+///
+/// Each commit holds the hash of the stream's previous commit and its own ([`Commit::computed_hash`]).
+/// [`crate::audit`] verifies the chain.
+///
+/// # Merged facts
+///
+/// A commit may hold the events of several facts, each event with the id of its fact ([`Commit::ids`]).
+/// [`find`](Self::find) finds the commit by these ids too. `append` compares ids of commits only, so a caller that
+/// merges facts must itself leave out those that are already stored.
+///
+/// # Pages
+///
+/// A page may be shorter than its limit although more follows, because adapters limit a page's bytes. Only its `next`
+/// shows whether more follows. A limit of 0 counts as 1.
+///
+/// # Damage
+///
+/// Stored data that is not a valid commit is an error that names its stream. It is never skipped or repaired. Other
+/// streams are not affected: they can be read and appended to.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// Appends `commit` to `stream` if the stream is as `expected`.
+    /// Appends `commit` to `stream` if the stream has the `expected` version.
     async fn append(
         &self,
         stream: &StreamId,
@@ -210,19 +233,20 @@ pub trait EventLog: Send + Sync {
         commit: NewCommit,
     ) -> Result<Appended, AppendError>;
 
-    /// Where `stream` ends; [`Head::EMPTY`] when it has no events.
+    /// Returns the end of `stream`; [`Head::EMPTY`] if it has no events.
     async fn head(&self, stream: &StreamId) -> Result<Head, ReadError>;
 
-    /// At most `limit` (at least 1) commits of `stream`, beginning with the one that holds version `from` (1: all). A
-    /// stream without events, or without any from there on, gives an empty page.
+    /// Reads at most `limit` (at least 1) commits of `stream`, beginning with the commit that holds version `from` (1:
+    /// all). The page is empty if the stream has no events from there on.
     async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError>;
 
-    /// At most `limit` (at least 1) commits of `part` of the whole log, after the cursor `after`. Commits appended during
-    /// the scan may or may not be seen; those that were there when it began are seen exactly once.
+    /// Reads at most `limit` (at least 1) commits of `part` of the whole log, after the cursor `after` (`None`: from
+    /// the beginning). Commits appended during the scan may or may not be returned; those stored when it began are
+    /// returned exactly once.
     async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError>;
 
-    /// The commit of `stream` that has this id, or into which the fact with this id was merged ([`Commit::ids`]); the
-    /// first when there are several. Reads the stream up to it, in adapters that have no index.
+    /// Returns the commit of `stream` that has this id, or into which the fact with this id was merged
+    /// ([`Commit::ids`]); the first if there are several. Adapters without an index read the stream up to it.
     async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, ReadError> {
         let mut next = Some(1);
         while let Some(version) = next {
@@ -265,10 +289,10 @@ impl<L: EventLog + ?Sized> EventLog for Arc<L> {
     }
 }
 
-/// What follows from these methods.
+/// Reads of any length, page by page.
 #[async_trait]
 pub trait EventLogExt: EventLog {
-    /// All commits of `stream` from version `from` on, page by page.
+    /// Reads all commits of `stream` from version `from` on.
     async fn read_to_end(&self, stream: &StreamId, from: u64) -> Result<Vec<Commit>, ReadError> {
         let mut commits = Vec::new();
         let mut next = Some(from);
@@ -280,7 +304,7 @@ pub trait EventLogExt: EventLog {
         Ok(commits)
     }
 
-    /// All commits of the log, page by page.
+    /// Reads all commits of the log.
     async fn scan_to_end(&self) -> Result<Vec<Commit>, ReadError> {
         let mut commits = Vec::new();
         let mut cursor: Option<String> = None;

@@ -1,10 +1,10 @@
-//! What is known of a video's content: its source, what was made of it, and why nothing was.
+//! A video's content: its source, its outputs, and why it failed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::object_key::ProcessedKey;
 
-/// The source as ffprobe saw it.
+/// The source as probed by ffprobe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaSource {
@@ -31,7 +31,7 @@ pub struct MediaSource {
     pub bytes: u64,
 }
 
-/// One rung of the adaptive stream.
+/// One rendition of the adaptive stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rendition {
@@ -47,7 +47,7 @@ pub struct Rendition {
     pub codecs: String,
 }
 
-/// Where the finished files are, as keys that `POST /playback-url` takes.
+/// The finished files, as keys that `POST /playback-url` accepts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outputs {
@@ -58,30 +58,30 @@ pub struct Outputs {
     /// A still picture; absent for audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poster_key: Option<ProcessedKey>,
-    /// The rungs, best first.
+    /// The renditions, best first.
     pub renditions: Vec<Rendition>,
 }
 
-/// Why an upload was refused or a video could not be made.
+/// Why an upload was rejected or a video could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 #[serde(rename_all = "camelCase")]
 pub struct VideoError {
-    /// A documented word, such as `not_media`, to be compared by programs.
+    /// A documented code, such as `not_media`, for programs.
     pub code: String,
-    /// What is wrong and what to do, for people. Never a secret, a path or a signed URL.
+    /// What is wrong and what to do, for people. Never contains a secret, a path or a signed URL.
     pub message: String,
     /// Whether another attempt at the same bytes may succeed.
     pub retryable: bool,
 }
 
 impl VideoError {
-    /// An error that will be the same on each attempt.
+    /// An error that every further attempt would have.
     pub fn permanent(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), retryable: false }
     }
 
-    /// An error that another attempt may not meet.
+    /// An error that another attempt may not have.
     pub fn retryable(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), retryable: true }
     }

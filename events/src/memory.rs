@@ -1,4 +1,4 @@
-//! The event log in memory: for tests, and wherever a log need not outlive its process.
+//! The event log in memory, for tests and for logs that may be lost with their process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::log::{
 };
 use crate::stream::StreamId;
 
-/// A log that lives as long as its last handle. Clones are handles to the same log.
+/// A log in memory. Clones are handles to the same log, which is dropped with the last of them.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryLog {
     content: Arc<Mutex<Content>>,
@@ -34,13 +34,13 @@ struct Stream {
 }
 
 impl MemoryLog {
-    /// A log without events.
+    /// Returns an empty log.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// At most `limit` (at least 1) commits after `position` (0: all) with their positions, in the order of their
-    /// appends.
+    /// Returns at most `limit` (at least 1) commits after `position` (0: all) with their positions, in the order of
+    /// their appends.
     #[expect(clippy::unused_async, reason = "the same signature as the feed of the SQLite log")]
     pub async fn changes_after(
         &self,
@@ -64,7 +64,7 @@ impl MemoryLog {
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        // A panic while the lock was held cannot have left a commit half appended: see `Content::push`.
+        // A panic while the lock was held cannot have left a partial commit: see `Content::push`.
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

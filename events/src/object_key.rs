@@ -1,4 +1,4 @@
-//! Object keys in the two buckets. A key is accepted or refused with a reason, never repaired into another key.
+//! Object keys in the two buckets. A key is accepted or refused with a reason, never rewritten into another key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,22 +11,22 @@ use crate::nfc::is_nfc;
 /// S3's limit on the length of a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// The longest name that Streamio itself puts after a processed key (`.hls/g…-a…/…`), kept free in every source key
-/// so that what is made from a video never exceeds S3's limit.
+/// The longest suffix that Streamio adds to a processed key (`.hls/g…-a…/…`), in bytes. It is reserved in every source
+/// key, so that no derived key exceeds S3's limit.
 const RESERVED_SUFFIX_BYTES: usize = 96;
 
 /// Why a key is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// Nothing was given.
+    /// The key is empty.
     #[error("is empty")]
     Empty,
-    /// Longer than S3 allows once our own suffixes are added.
+    /// Longer than S3 allows once Streamio's own suffixes are added.
     #[error("is too long: with its prefix a key may have {limit} bytes of UTF-8, this has {bytes}")]
     TooLong {
-        /// Bytes that the whole key has.
+        /// The size of the whole key in bytes.
         bytes: usize,
-        /// Bytes that it may have.
+        /// The maximum size in bytes.
         limit: usize,
     },
     /// Not in Unicode normalization form C.
@@ -35,28 +35,28 @@ pub enum InvalidKey {
     /// A control character.
     #[error("contains the control character U+{0:04X}")]
     Control(u32),
-    /// A backslash, which some systems take for a separator.
+    /// A backslash, which some systems treat as a separator.
     #[error("contains a backslash; separate folders with /")]
     Backslash,
-    /// A slash in front.
+    /// A leading slash.
     #[error("begins with a slash")]
     LeadingSlash,
     /// Two slashes in a row, or a slash at the end of a file name.
     #[error("contains an empty segment")]
     EmptySegment,
-    /// A segment that file systems and URLs resolve to another place.
+    /// A segment that file systems and URLs resolve to another path.
     #[error("contains the segment `.` or `..`")]
     DotSegment,
     /// A slash within a file name.
     #[error("contains a slash; give folders in `path`")]
     SlashInFilename,
-    /// A segment that would collide with what Streamio writes beside a processed key.
+    /// A segment that would collide with the files that Streamio writes beside a processed key.
     #[error("has a segment that ends in `.hls` or `.images`; these names are reserved")]
     ReservedSuffix,
-    /// Not under the prefix that such a key has.
+    /// Not under the prefix of this kind of key.
     #[error("does not begin with `{expected}`")]
     WrongPrefix {
-        /// The prefix that such a key has.
+        /// The expected prefix.
         expected: String,
     },
     /// The project in the key is not a project id.
@@ -161,7 +161,7 @@ impl SourceKey {
         check_segments(filename).map_err(InvalidKeyPart::Filename)?;
         let separator = if path.is_empty() || path.ends_with('/') { "" } else { "/" };
         let rest = format!("{path}{separator}{filename}");
-        // The whole is checked once more: parts that are normalized apart may not be together.
+        // Check the joined text again: parts that are normalized separately may not be normalized together.
         Self::from_rest(project_id, &rest).map_err(|error| match error {
             InvalidKey::ReservedSuffix if !has_reserved_suffix(filename) => InvalidKeyPart::Path(error),
             _ => InvalidKeyPart::Filename(error),
@@ -179,7 +179,7 @@ impl SourceKey {
         Ok(Self { project_id: project_id.clone(), key })
     }
 
-    /// What follows `projects/{project_id}/`.
+    /// The part of the key after `projects/{project_id}/`.
     pub fn rest(&self) -> &str {
         &self.key[Self::ROOT.len() + 1 + self.project_id.as_str().len() + 1..]
     }
@@ -193,10 +193,7 @@ impl SourceKey {
     }
 }
 
-#[expect(
-    clippy::case_sensitive_file_extension_comparisons,
-    reason = "keys are compared to the letter, and so are ours"
-)]
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "object keys are case-sensitive")]
 fn has_reserved_suffix(segment: &str) -> bool {
     segment.ends_with(".hls") || segment.ends_with(".images")
 }
@@ -210,7 +207,7 @@ impl FromStr for SourceKey {
     }
 }
 
-/// Which of the two parts of a source key is at fault.
+/// The invalid part of a source key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyPart {
     /// The folder.
@@ -251,13 +248,13 @@ impl ProcessedKey {
         self.beside(".images/poster.jpg")
     }
 
-    /// The folder that one attempt writes into, with a slash at its end. It lies within [`Self::hls_prefix`], so that
-    /// one wildcard policy covers the master playlist and all it refers to.
+    /// The folder that one attempt writes into, with a slash at its end. It is inside [`Self::hls_prefix`], so that
+    /// one wildcard policy covers the master playlist and everything that it refers to.
     pub fn attempt_prefix(&self, generation: u32, attempt: u32) -> String {
         format!("{}.hls/g{generation}-a{attempt}/", self.key)
     }
 
-    /// The generation and attempt under whose [prefix](Self::attempt_prefix) `key` lies, or whose prefix it is.
+    /// The generation and attempt whose [prefix](Self::attempt_prefix) contains `key` or equals it.
     pub fn attempt_of(&self, key: &str) -> Option<(u32, u32)> {
         let (folder, _) = key.strip_prefix(&self.hls_prefix())?.split_once('/')?;
         let (generation, attempt) = folder.strip_prefix('g')?.split_once("-a")?;
@@ -298,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lies_under_an_attempts_prefix_belongs_to_it() {
+    fn only_keys_under_an_attempts_prefix_belong_to_it() {
         let processed: ProcessedKey = "processed/acme/a.mp4".parse().unwrap();
         let of = |rest: &str| processed.attempt_of(&format!("processed/acme/a.mp4.hls/{rest}"));
         assert_eq!((of("g2-a10/720p/00000.m4s"), of("g2-a10/")), (Some((2, 10)), Some((2, 10))));
@@ -311,7 +308,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_source_key_lies_in_its_project_and_round_trips(path in hostile(), filename in hostile()) {
+        fn an_accepted_source_key_is_in_its_project_and_round_trips(path in hostile(), filename in hostile()) {
             if let Ok(key) = SourceKey::new(&acme(), &path, &filename) {
                 prop_assert!(key.as_str().starts_with("projects/acme/"));
                 prop_assert_eq!(key.as_str().parse::<SourceKey>(), Ok(key.clone()));
@@ -327,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn an_accepted_text_is_kept_to_the_letter(key in hostile().prop_map(|rest| format!("processed/acme/{rest}"))) {
+        fn an_accepted_key_is_kept_unchanged(key in hostile().prop_map(|rest| format!("processed/acme/{rest}"))) {
             if let Ok(parsed) = key.parse::<ProcessedKey>() {
                 prop_assert_eq!(parsed.as_str(), key);
                 prop_assert_eq!(parsed.project_id(), &acme());
@@ -336,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_names_its_reason() {
+    fn each_refusal_states_its_reason() {
         use InvalidKey::*;
         let filename = |name: &str| SourceKey::new(&acme(), "", name);
         for (name, reason) in [

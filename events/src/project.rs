@@ -13,7 +13,7 @@ use crate::event::{
 use crate::id::{KeyId, ProjectId};
 use crate::timestamp::Timestamp;
 
-/// A tenant as its stream tells it.
+/// A tenant, folded from its stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
@@ -22,20 +22,20 @@ pub struct Project {
     /// A name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether it exists: a stream may not begin with anything but its creation.
+    /// Whether it was created. All other commands require that.
     #[serde(skip)]
     pub exists: bool,
-    /// Whether it may not use the API at present.
+    /// Whether it may currently not use the API.
     pub suspended: bool,
     /// When it was created.
     pub created_at: Timestamp,
-    /// All keys it ever had.
+    /// All its keys, including expired and revoked ones.
     pub keys: BTreeMap<KeyId, Key>,
-    /// The version that this was folded to; 0 when nothing has happened.
+    /// The version that this was folded to; 0 before the first event.
     pub version: u64,
 }
 
-/// An API key as the log knows it.
+/// An API key, folded from the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
@@ -49,7 +49,7 @@ pub struct Key {
     pub label: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it stops working by itself.
+    /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
@@ -57,7 +57,7 @@ pub struct Key {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Why a change of a project is refused.
+/// Why a command on a project is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProjectRefusal {
     /// There is no such project.
@@ -66,12 +66,12 @@ pub enum ProjectRefusal {
     /// The project exists already.
     #[error("the project {0} exists already")]
     Exists(ProjectId),
-    /// The project has no such key.
+    /// The project does not have this key.
     #[error("the project {project_id} has no key {key_id}")]
     NoSuchKey {
         /// The project.
         project_id: ProjectId,
-        /// The key that was named.
+        /// The requested key.
         key_id: KeyId,
     },
     /// A key needs at least one scope.
@@ -79,7 +79,7 @@ pub enum ProjectRefusal {
     NoScopes,
 }
 
-/// A key that is to be created. The key itself stays with whoever generated it.
+/// A key to create. The key itself is never recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKey {
     /// SHA-256 of the key.
@@ -88,12 +88,12 @@ pub struct NewKey {
     pub scopes: Vec<Scope>,
     /// A name for people.
     pub label: Option<String>,
-    /// When it stops working by itself.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
 impl Project {
-    /// A project to which nothing has happened.
+    /// A project without events.
     pub fn new(project_id: ProjectId) -> Self {
         Self {
             project_id,
@@ -118,7 +118,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Applies a commit of this stream. Events that the project already has are passed over.
+    /// Applies a commit of this stream. Events up to [`Project::version`] are skipped.
     pub fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
         for (version, event) in commit.numbered() {
             if version > self.version {
@@ -159,7 +159,7 @@ impl Project {
         Ok(())
     }
 
-    /// The project begins, with its first key.
+    /// Creates the project with its first key.
     pub fn create(&self, name: Option<String>, key: NewKey) -> Result<Vec<EventBody>, ProjectRefusal> {
         if self.exists {
             return Err(ProjectRefusal::Exists(self.project_id.clone()));
@@ -167,13 +167,13 @@ impl Project {
         Ok(vec![ProjectCreated { name }.into(), key_created(key)?])
     }
 
-    /// Another key.
+    /// Creates another key.
     pub fn create_key(&self, key: NewKey) -> Result<Vec<EventBody>, ProjectRefusal> {
         self.check_exists()?;
         Ok(vec![key_created(key)?])
     }
 
-    /// The key stops working; nothing when it has been revoked already.
+    /// Revokes the key; no events when it is revoked already.
     pub fn revoke_key(
         &self,
         key_id: &KeyId,
@@ -189,13 +189,13 @@ impl Project {
         }
     }
 
-    /// The project may no longer use the API; nothing when that is so already.
+    /// Suspends the project; no events when it is suspended already.
     pub fn suspend(&self, reason: Option<String>) -> Result<Vec<EventBody>, ProjectRefusal> {
         self.check_exists()?;
         Ok(if self.suspended { vec![] } else { vec![ProjectSuspended { reason }.into()] })
     }
 
-    /// The project may use the API again; nothing when that is so already.
+    /// Resumes the project; no events when it is not suspended.
     pub fn resume(&self) -> Result<Vec<EventBody>, ProjectRefusal> {
         self.check_exists()?;
         Ok(if self.suspended { vec![ProjectResumed {}.into()] } else { vec![] })

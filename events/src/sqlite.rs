@@ -1,28 +1,30 @@
-//! The event log in a SQLite file, for the platform on one machine.
+//! The event log in a SQLite file, for the one-machine platform.
 //!
 //! # Durability
 //!
-//! The file is in WAL mode with `synchronous=FULL`: a commit is answered after the operating system has said that it is on
-//! the disk. `kill -9` at any moment leaves each commit there whole or not at all.
+//! The file is in WAL mode with `synchronous=FULL`: an append returns after the operating system has confirmed that
+//! the commit is on the disk. After `kill -9` at any time, each commit is stored completely or not at all.
 //!
 //! # Throughput
 //!
-//! One thread writes. All appends that wait for it when it is ready go into one transaction with one `fsync` (group commit)
-//! and are answered together. Reads have connections of their own and wait for no writer.
+//! One thread writes. All appends that wait when it is ready share one transaction with one `fsync` (group commit).
+//! Reads use separate connections and wait for no writer.
 //!
 //! # Several processes
 //!
-//! The platform, the command line and the workers have the same file open at once, on one machine. Every transaction begins
-//! with `BEGIN IMMEDIATE`, so there is one writer at a time over all processes, and it reads a stream's head inside its
-//! transaction and keeps nothing of it. A writer that finds the file locked tries again each millisecond, for a minute.
+//! The platform, the command line and the workers open the same file at the same time, on one machine. Every write
+//! transaction begins with `BEGIN IMMEDIATE`, so there is one writer at a time among all processes. It reads a
+//! stream's head inside its transaction and caches nothing. A writer that finds the file locked retries each
+//! millisecond, for a minute.
 //!
 //! # Positions
 //!
-//! Each commit has a position, increasing in the order of appends over the whole log. **A position that can be seen means
-//! that all lower ones can be seen too, and none will ever come in between:** a position is given within a write transaction
-//! (`AUTOINCREMENT` never gives one twice), and the next write transaction, of whichever process, begins after the one
-//! before has ended. So transactions end in the order of their positions, and a reader's snapshot holds all that ended
-//! before it began. Whoever keeps the last position that it has handled misses nothing.
+//! Each commit has a position, which increases in the order of appends over the whole log. **When a position is
+//! visible, all lower positions are visible too, and no commit will ever appear between them.** A position is assigned
+//! within a write transaction (`AUTOINCREMENT` never assigns one twice), and the next write transaction, of whichever
+//! process, begins after the previous one has ended. So transactions end in the order of their positions, and a
+//! reader's snapshot contains all transactions that ended before it began. A consumer that stores only the last
+//! position it has handled misses no commit.
 
 mod lookup;
 mod open;
@@ -52,11 +54,12 @@ use crate::log::{
 };
 use crate::stream::StreamId;
 
-/// Appends that may wait for the writer before [`EventLog::append`] itself waits.
-const MOST_WAITING: usize = 1024;
+/// Maximum number of appends that wait for the writer. Further calls of [`EventLog::append`] wait until there is
+/// space.
+const MAX_WAITING: usize = 1024;
 
-/// A log in a file. Clones are handles to the same connections; when the last is dropped, what waits to be written is
-/// written and the file is closed. Must be used within a Tokio runtime.
+/// A log in a file. Clones share the same connections. When the last clone is dropped, waiting appends are written and
+/// the file is closed. Must be used within a Tokio runtime.
 #[derive(Debug, Clone)]
 pub struct SqliteLog {
     inner: Arc<Inner>,
@@ -72,11 +75,11 @@ struct Inner {
 }
 
 impl SqliteLog {
-    /// Opens the log in the file at `path`, which is made if there is none; its folder must exist. Blocks for some
-    /// milliseconds. Any number of processes may open the same file.
+    /// Opens the log in the file at `path`. The file is created if it does not exist; its folder must exist. Blocks
+    /// for some milliseconds. Any number of processes may open the same file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        // SQLite gives a meaning of its own to `:memory:`, `file:…` and an empty path, and connections are opened later, when
-        // the process may have gone to another folder.
+        // SQLite interprets `:memory:`, `file:…` and an empty path in its own way, and connections are opened later,
+        // when the working directory may have changed.
         let path = &std::path::absolute(&path).map_err(|source| open::refused(path.as_ref(), source))?;
         let connection = open::open(path)?;
         let last = read::last_position(&connection).map_err(|source| open::failed(path, source))?;
@@ -84,7 +87,7 @@ impl SqliteLog {
         let readers = Arc::new(Readers::new(path.to_owned()));
         let waker =
             Waker::start(path.to_owned(), position.clone()).map_err(|source| open::refused(path, source))?;
-        let (requests, queue) = mpsc::channel(MOST_WAITING);
+        let (requests, queue) = mpsc::channel(MAX_WAITING);
         let writer = thread::Builder::new()
             .name("event-log-writer".to_owned())
             .spawn({
@@ -98,9 +101,9 @@ impl SqliteLog {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// At most `limit` (at least 1) commits after `position` (0: all) with their positions, in the order of their
-    /// appends. An empty answer means that there are none yet; one that is shorter than `limit` does not (the bytes of an
-    /// answer are bounded).
+    /// Returns at most `limit` (at least 1) commits after `position` (0: all) with their positions, in the order of
+    /// their appends. An empty result means that there are none yet; a result shorter than `limit` does not, because
+    /// the bytes of a result are limited.
     pub async fn changes_after(
         &self,
         position: u64,
@@ -114,9 +117,9 @@ impl SqliteLog {
         self.inner.readers.with(|connection| read::last_position(connection).map_err(ChangesError::of)).await
     }
 
-    /// Wakes its holder when the log has grown: at once for appends through this handle and its clones, within 100 ms for
-    /// appends through others and by other processes. The value is a last position. It is a hint, and several appends may
-    /// give one wake-up: read on with [`Self::changes_after`].
+    /// Returns a receiver that is notified when the log has grown: immediately for appends through this handle and its
+    /// clones, within 100 ms for appends through other handles and by other processes. The value is the last known
+    /// position. Several appends may cause one notification, so read on with [`Self::changes_after`].
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.inner.position.subscribe()
     }
@@ -124,10 +127,10 @@ impl SqliteLog {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Without senders the writer ends after what waits.
+        // Without senders the writer ends after the waiting appends.
         drop(self.requests.take());
         if let Some(writer) = self.writer.take() {
-            // A writer that has panicked has said so itself; its requests were answered `Unavailable`.
+            // A panic of the writer has already been printed; its requests returned `Unavailable`.
             let _ = writer.join();
         }
     }
@@ -142,11 +145,11 @@ impl EventLog for SqliteLog {
         commit: NewCommit,
     ) -> Result<Appended, AppendError> {
         let commit = admit(stream, commit)?;
-        let (answer, answered) = oneshot::channel();
-        let request = Request { stream: stream.clone(), expected, commit, answer };
+        let (result, received) = oneshot::channel();
+        let request = Request { stream: stream.clone(), expected, commit, result };
         let stopped = || AppendError::Unavailable("the log's writer has stopped".into());
         self.inner.requests.as_ref().ok_or_else(stopped)?.send(request).await.map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())?
+        received.await.map_err(|_| stopped())?
     }
 
     async fn head(&self, stream: &StreamId) -> Result<Head, ReadError> {

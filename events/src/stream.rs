@@ -8,27 +8,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::id::{InvalidId, ProjectId, VideoId};
 use crate::timestamp::Timestamp;
 
-/// The subject whose events are in one total order.
+/// Identifies a stream: one subject, whose events are in one total order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
     /// `project/{project_id}`: the project itself and its API keys.
     Project(ProjectId),
-    /// `video/{project_id}/{video_id}`: one video's life.
+    /// `video/{project_id}/{video_id}`: one video.
     Video(ProjectId, VideoId),
     /// `grants/{project_id}/{yyyymmddhh}/{shard}`: playback grants of one hour. They need no order among one another,
-    /// so a popular video never makes a hot stream.
+    /// so they are spread over several streams, and a popular video never makes a hot stream.
     Grants {
-        /// The project whose grants these are.
+        /// The project that made the grants.
         project_id: ProjectId,
         /// The hour in UTC, `yyyymmddhh`.
         hour: String,
-        /// Which of the hour's parallel streams.
+        /// The number of this stream among the parallel streams of the hour.
         shard: u8,
     },
 }
 
 impl StreamId {
-    /// The grants stream for a grant of `project_id` made at `at`.
+    /// The stream of a grant that `project_id` made at `at`.
     pub fn grants(project_id: ProjectId, at: Timestamp, shard: u8) -> Self {
         Self::Grants { project_id, hour: at.hour(), shard }
     }
@@ -101,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_is_written_back_to_the_letter(text in "(project|video|grants)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
+        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
             if let Ok(stream) = text.parse::<StreamId>() {
                 prop_assert_eq!(stream.to_string(), text);
             }

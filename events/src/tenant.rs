@@ -1,4 +1,4 @@
-//! What the edge knows of an API key: the value that the directory replicates.
+//! An API key as the edge knows it: the value that the directory replicates.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,39 +7,39 @@ use crate::event::Scope;
 use crate::id::{KeyId, ProjectId};
 use crate::timestamp::Timestamp;
 
-/// One API key and its project, as the directory knows them.
+/// One API key and its project, as replicated to the directory.
 ///
-/// This is also the value of `k:{SHA-256 of the key in lower case hex}` in the edge's key-value store, as JSON
-/// ([`Tenant::to_stored`]). A key that was revoked is not removed there: its record with [`Tenant::revoked`] takes the
-/// place of the one before.
+/// This is also, as JSON ([`Tenant::to_stored`]), the value of `k:{SHA-256 of the key in lower case hex}` in the
+/// edge's key-value store. The record of a revoked key is not removed there; it is replaced by one with
+/// [`Tenant::revoked`] set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tenant {
     /// The project that the key belongs to.
     pub project_id: ProjectId,
-    /// The key's id, under which grants are recorded and requests are counted.
+    /// The key's id, which is recorded in grants and by which requests are counted.
     pub key_id: KeyId,
     /// What the key may be used for.
     pub scopes: Vec<Scope>,
-    /// From when on the key no longer works.
+    /// When the key expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// The key must no longer work.
+    /// Whether the key was revoked.
     pub revoked: bool,
-    /// The whole project must not use the API.
+    /// Whether the whole project is suspended.
     pub suspended: bool,
-    /// The version of the project's stream that this was folded to. It only grows: caches refuse an older one.
+    /// The version of the project's stream that this was folded to. It only increases: caches refuse an older one.
     pub version: u64,
 }
 
-/// The longest value that a key-value store may hold for one key, in bytes: ten times what a key with all scopes takes.
-/// It bounds what a cache of tenants can grow to.
+/// Maximum size of a value in a key-value store, in bytes: ten times the size of a key with all scopes. It limits the
+/// size of a cache of tenants.
 pub const MAX_STORED_BYTES: usize = 4096;
 
-/// What a key-value store holds is no tenant of the key that it is stored under.
+/// Why a stored value is not the tenant of the key it is stored under.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidStoredTenant {
-    /// Nothing that we write is that long.
+    /// Longer than any value that Streamio writes.
     #[error("the stored tenant has {length} bytes, more than {MAX_STORED_BYTES}")]
     TooLong {
         /// Its length in bytes.
@@ -48,28 +48,28 @@ pub enum InvalidStoredTenant {
     /// Not the JSON of a tenant.
     #[error("the stored tenant cannot be read")]
     Json(#[source] serde_json::Error),
-    /// The record of one key lies under the name of another.
-    #[error("the stored tenant is of {found}, but lies under the name of {expected}")]
+    /// The record of another key is stored under this key's name.
+    #[error("the stored tenant belongs to {found}, but is stored under the name of {expected}")]
     OtherKey {
-        /// Whose record it is.
+        /// The key id in the record.
         found: KeyId,
-        /// Whose name it is.
+        /// The key id of the name.
         expected: KeyId,
     },
 }
 
 impl Tenant {
-    /// The name under which a key-value store holds the tenant of the key with the SHA-256 `key`.
+    /// The name under which a key-value store holds the tenant of the key whose SHA-256 is `key`.
     pub fn stored_name(key: &KeyHash) -> String {
         format!("k:{key}")
     }
 
-    /// The value that a key-value store holds.
+    /// The value for a key-value store.
     pub fn to_stored(&self) -> String {
         serde_json::to_string(self).expect("a tenant is plain data with text keys")
     }
 
-    /// Reads what a key-value store holds under [`Self::stored_name`] of `key`.
+    /// Parses the value that a key-value store holds under [`Self::stored_name`] of `key`.
     pub fn from_stored(key: &KeyHash, value: &[u8]) -> Result<Self, InvalidStoredTenant> {
         if value.len() > MAX_STORED_BYTES {
             return Err(InvalidStoredTenant::TooLong { length: value.len() });
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_stored_reads_back(
+        fn a_stored_tenant_round_trips(
             revoked: bool, suspended: bool, version: u64, expires_at in prop::option::of(0i64..1 << 40),
         ) {
             let expires_at = expires_at.map(Timestamp::from_unix_millis);
@@ -117,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn a_value_that_was_cut_is_an_error_and_never_a_tenant(end in 0usize..150) {
+        fn a_truncated_value_is_an_error(end in 0usize..150) {
             let stored = tenant(1).to_stored();
             prop_assume!(end < stored.len());
             let error = Tenant::from_stored(&key(1), &stored.as_bytes()[..end]);

@@ -1,4 +1,4 @@
-//! Points in time, always given by the caller: nothing in this crate reads a clock.
+//! Timestamps. The caller always passes them: nothing in this crate reads a clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Milliseconds since the Unix epoch, UTC. On the wire RFC 3339 with exactly three decimals,
-/// `2026-01-02T03:04:05.678Z`, so that equal instants are equal bytes and text sorts as time does.
+/// Milliseconds since the Unix epoch, UTC. The wire form is RFC 3339 with exactly three decimals,
+/// `2026-01-02T03:04:05.678Z`, so that equal instants are equal bytes and text sorts like time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -21,7 +21,7 @@ pub struct InvalidTimestamp;
 const LAST_MILLISECOND_OF_9999: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// The instant `milliseconds` after the Unix epoch, moved into 1970..=9999 where it lies outside.
+    /// The instant `milliseconds` after the Unix epoch, clamped to the years 1970 to 9999.
     pub fn from_unix_millis(milliseconds: i64) -> Self {
         Self(milliseconds.clamp(0, LAST_MILLISECOND_OF_9999))
     }
@@ -47,20 +47,20 @@ impl Timestamp {
         Self::from_unix_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How much later this instant is than `earlier`; zero when it is not later.
+    /// The duration from `earlier` to this instant; zero if this instant is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// The hour in UTC as `yyyymmddhh`, the unit by which grants are put into streams.
+    /// The hour in UTC as `yyyymmddhh`, by which grants are assigned to streams.
     pub fn hour(self) -> String {
         let text = self.text();
-        // Without what stands between the numbers of `yyyy-mm-ddThh`.
+        // Without the separators of `yyyy-mm-ddThh`.
         text[..13].iter().filter(|byte| byte.is_ascii_digit()).map(|byte| char::from(*byte)).collect()
     }
 
-    /// `yyyy-mm-ddThh:mm:ss.mmmZ`, digit by digit: each answer of the API holds several, and reading a description of the
-    /// format for each would take as long as signing.
+    /// Formats `yyyy-mm-ddThh:mm:ss.mmmZ` digit by digit: each response of the API holds several timestamps, and
+    /// interpreting a format description for each would take as long as signing.
     fn text(self) -> [u8; 24] {
         let time = self.date_time();
         let mut text = *b"yyyy-mm-ddThh:mm:ss.mmmZ";
@@ -95,7 +95,7 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
-    /// Reads any RFC 3339 text; what is finer than a millisecond is cut off.
+    /// Parses any RFC 3339 text. Digits beyond milliseconds are cut off.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
         let milliseconds = i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000))
@@ -128,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_is_what_the_time_crate_writes(milliseconds in 0..=LAST_MILLISECOND_OF_9999) {
+        fn text_equals_the_output_of_the_time_crate(milliseconds in 0..=LAST_MILLISECOND_OF_9999) {
             let timestamp = Timestamp(milliseconds);
             let text = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
             prop_assert_eq!(timestamp.to_string(), timestamp.date_time().format(text).unwrap());
@@ -137,7 +137,7 @@ mod tests {
         }
 
         #[test]
-        fn text_round_trips_and_sorts_as_time_does(a in 0..=LAST_MILLISECOND_OF_9999, b in 0..=LAST_MILLISECOND_OF_9999) {
+        fn text_round_trips_and_sorts_like_time(a in 0..=LAST_MILLISECOND_OF_9999, b in 0..=LAST_MILLISECOND_OF_9999) {
             let (a, b) = (Timestamp(a), Timestamp(b));
             prop_assert_eq!(a.to_string().parse::<Timestamp>(), Ok(a));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));

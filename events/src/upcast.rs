@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-/// `data` of an event of type `kind` in the shape of the current version. Every type is at its first version, so there
-/// is nothing to change yet; the first type that gets a second version gets its arm here, and its frozen example stays.
+/// Returns `data`, from an event of type `kind`, in the shape of the current version. Every type is at its first
+/// version, so nothing changes yet. The first type with a second version gets a match arm here; its frozen example
+/// stays.
 pub(crate) fn upcast(_kind: &str, _version: u32, data: Value) -> Value {
     data
 }

@@ -1,4 +1,4 @@
-//! A video's life, folded from its stream, and the decisions about it.
+//! A video's state, folded from its stream, and the decisions about it.
 //!
 //! ```text
 //!            upload.completed      processing.dispatched    processing.started     processing.completed      video.ready
@@ -8,15 +8,15 @@
 //! ```
 //!
 //! A generation is one upload of the key (or one request to process it again); an attempt is one try at a generation.
-//! Only the current attempt of the current generation may change the video: everything else that it says is ignored by
-//! the [fold](Video::apply) and refused by the [decisions](decide).
+//! Only the current attempt of the current generation may change the video: the [fold](Video::apply) ignores the
+//! events of all others, and the [decisions](decide) refuse them.
 
 mod backoff;
 pub mod decide;
 mod fold;
-#[cfg(test)]
-mod laws;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod repository;
 mod sequencer;
 mod state;

@@ -14,10 +14,10 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::Builder;
 use streamio_events::dynamo::patient;
 
-/// How long one try of a call may take. A function that waits longer than its callers do has nothing to tell them.
+/// The time limit of one attempt of a call, shorter than the timeouts of the functions' callers.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the cloud's services are reached: region, credentials and endpoints by the SDK's own environment variables
+/// The SDK configuration that all clients share: region, credentials and endpoints from the SDK's environment variables
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html>).
 pub async fn sdk_config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
@@ -25,7 +25,7 @@ pub async fn sdk_config() -> SdkConfig {
     Box::pin(aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load()).await
 }
 
-/// A client of DynamoDB for the ledger and the views.
+/// The DynamoDB client of the ledger and the views.
 pub fn dynamo_client(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(patient(Builder::from(config)).build())
 }

@@ -1,6 +1,6 @@
 //! The Lambda functions, one module each: settings and adapters from the environment, and the handling of one invocation.
 //!
-//! The binaries in `bin/` only run these; tests construct them with other ports.
+//! The binaries in `bin/` only run them; tests construct them with other ports.
 
 pub mod api;
 pub mod intake;
@@ -21,17 +21,18 @@ use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::dynamo_client;
 use crate::settings;
 
-/// Lambda itself keeps what it is handed without waiting for an answer (S3's and EventBridge's events) for at most six
-/// hours, tries it three times, and hands it on, whole, to the function's destination for failures
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>): so an error that may pass goes back.
-const ASYNCHRONOUS_EVENTS_LIVE: Duration = Duration::from_hours(6);
+/// How long Lambda keeps an asynchronous event (of S3 and EventBridge). It tries the event three times and then sends it to the
+/// function's failure destination
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>), so a retryable error fails the
+/// invocation.
+const ASYNCHRONOUS_EVENT_AGE: Duration = Duration::from_hours(6);
 
-/// The log in its table.
+/// The event log.
 fn ledger(sdk: &SdkConfig, settings: &settings::Ledger) -> Arc<dyn EventLog> {
     Arc::new(DynamoLog::new(dynamo_client(sdk), &settings.table))
 }
 
-/// The views in theirs.
+/// The views.
 fn views(sdk: &SdkConfig, settings: &settings::Views, log: &Arc<dyn EventLog>) -> Arc<DynamoViews> {
     Arc::new(DynamoViews::new(dynamo_client(sdk), &settings.table, Arc::clone(log)))
 }

@@ -1,129 +1,53 @@
-//! What a function is told by its environment. Each function reads only what it needs, and says at once all that is
-//! missing or wrong; nothing is assumed in its place.
+//! The functions' settings, read from their environment. Each function reads only the sections that it needs, and reports all
+//! missing or malformed variables at once.
 //!
-//! | variable | is |
+//! | variable | value |
 //! |---|---|
 //! | `STREAMIO_LEDGER_TABLE` | the table of the log |
 //! | `STREAMIO_VIEWS_TABLE` | the table of the views |
 //! | `STREAMIO_RAW_BUCKET`, `STREAMIO_PROCESSED_BUCKET` | the buckets |
-//! | `STREAMIO_ECS_CLUSTER`, `STREAMIO_ECS_TASK_DEFINITION` | where workers run, and as what |
-//! | `STREAMIO_ECS_CONTAINER` | the worker's container in the task, `worker` |
-//! | `STREAMIO_ECS_SUBNETS`, `STREAMIO_ECS_SECURITY_GROUPS` | their network: lists with commas |
-//! | `STREAMIO_ECS_CAPACITY_PROVIDER` | `FARGATE_SPOT` |
+//! | `STREAMIO_ECS_CLUSTER`, `STREAMIO_ECS_TASK_DEFINITION` | the cluster and the task definition of workers |
+//! | `STREAMIO_ECS_CONTAINER` | the worker's container in the task; default `worker` |
+//! | `STREAMIO_ECS_SUBNETS`, `STREAMIO_ECS_SECURITY_GROUPS` | the network of tasks: comma-separated lists |
+//! | `STREAMIO_ECS_CAPACITY_PROVIDER` | default `FARGATE_SPOT` |
 //! | `STREAMIO_KV_ACCOUNT_ID`, `STREAMIO_KV_NAMESPACE_ID`, `STREAMIO_KV_API_TOKEN` | the edge's key-value store |
-//! | `STREAMIO_KV_ENDPOINT` | `https://api.cloudflare.com` |
-//! | `STREAMIO_POLICY` | fields of [`Policy`] that are to differ, as JSON: see [`PolicyOverrides`] |
-//! | `STREAMIO_GIVE_UP_AFTER` | for how many seconds a record is tried, 600 |
+//! | `STREAMIO_KV_ENDPOINT` | default `https://api.cloudflare.com` |
+//! | `STREAMIO_POLICY` | the fields of [`Policy`] that differ from the default, as JSON: see [`PolicyOverrides`] |
+//! | `STREAMIO_GIVE_UP_AFTER` | how many seconds a record is tried; default 600 |
 //! | `STREAMIO_S3_PATH_STYLE` | `1` for an object store without a host name for each bucket |
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 use streamio_events::job::MediaLimits;
+use streamio_events::secret::Secret;
+use streamio_events::settings::{InvalidSettings, Reader};
 use streamio_events::video::Policy;
 
-/// The environment cannot be worked with.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment is not complete: {}", mistakes.join("; "))]
-pub struct InvalidSettings {
-    /// What is wrong, one sentence a variable. Never a value.
-    pub mistakes: Vec<String>,
-}
-
-/// Text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one who must know it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
-
-/// Some settings that belong together.
+/// Settings that belong together.
 pub trait Section: Sized {
-    /// Reads them; `None` when `reader` has noted a mistake.
+    /// Reads the section. `None` only if `reader` has recorded a problem.
     fn read(reader: &mut Reader<'_>) -> Option<Self>;
 }
 
-/// Reads one or more [`Section`]s (a tuple of them) from the process's environment.
+/// Reads a [`Section`] or a tuple of them from the environment of the process.
 pub fn from_environment<S: Section>() -> Result<S, InvalidSettings> {
     read(&|name| std::env::var(name).ok())
 }
 
-/// The same from other variables.
+/// Reads a [`Section`] or a tuple of them from the variables that `variable` returns by name.
 pub fn read<S: Section>(variable: &dyn Fn(&str) -> Option<String>) -> Result<S, InvalidSettings> {
-    let mut reader = Reader { variable, mistakes: Vec::new() };
+    let mut reader = Reader::new(variable);
     let section = S::read(&mut reader);
-    match section {
-        Some(section) if reader.mistakes.is_empty() => Ok(section),
-        _ => Err(InvalidSettings { mistakes: reader.mistakes }),
-    }
-}
-
-/// Reads variables and notes what is wrong.
-pub struct Reader<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    mistakes: Vec<String>,
-}
-
-impl Reader<'_> {
-    /// A variable; one that is blank is as good as none.
-    pub fn optional(&mut self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.trim().is_empty())
-    }
-
-    /// A variable that must be there.
-    pub fn required(&mut self, name: &str) -> Option<String> {
-        let value = self.optional(name);
-        if value.is_none() {
-            self.mistake(format!("{name} is missing"));
-        }
-        value
-    }
-
-    /// A list with commas that must have at least one item.
-    pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
-        let items: Vec<String> = self
-            .required(name)?
-            .split(',')
-            .map(|item| item.trim().to_owned())
-            .filter(|item| !item.is_empty())
-            .collect();
-        if items.is_empty() {
-            self.mistake(format!("{name} has no item"));
-            return None;
-        }
-        Some(items)
-    }
-
-    /// Notes a mistake, once.
-    pub fn mistake(&mut self, mistake: String) {
-        if !self.mistakes.contains(&mistake) {
-            self.mistakes.push(mistake);
-        }
-    }
+    reader.finish(section)
 }
 
 macro_rules! sections {
     ($($name:ident),+) => {
         impl<$($name: Section),+> Section for ($($name,)+) {
-            #[expect(non_snake_case, reason = "a value is named as its type")]
+            #[expect(non_snake_case, reason = "each value has the name of its type")]
             fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                // All of them, before the first that is missing ends it.
+                // Reads all sections before the first `?`, so that all problems are reported.
                 $(let $name = $name::read(reader);)+
                 Some(($($name?,)+))
             }
@@ -137,10 +61,10 @@ sections!(A, B, C, D);
 sections!(A, B, C, D, E);
 sections!(A, B, C, D, E, F);
 
-/// The log.
+/// The event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    /// Its table.
+    /// The table's name.
     pub table: String,
 }
 
@@ -153,7 +77,7 @@ impl Section for Ledger {
 /// The views.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Views {
-    /// Their table.
+    /// The table's name.
     pub table: String,
 }
 
@@ -163,20 +87,20 @@ impl Section for Views {
     }
 }
 
-/// Where workers run.
+/// Where ECS runs workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ecs {
     /// The cluster's name or ARN.
     pub cluster: String,
     /// The task definition's family, with or without a revision, or its ARN.
     pub task_definition: String,
-    /// The worker's container in it.
+    /// The worker's container in the task.
     pub container: String,
     /// The subnets of a task.
     pub subnets: Vec<String>,
-    /// Its security groups.
+    /// The security groups of a task.
     pub security_groups: Vec<String>,
-    /// What it runs on.
+    /// The capacity provider, such as `FARGATE_SPOT`.
     pub capacity_provider: String,
 }
 
@@ -199,7 +123,7 @@ impl Section for Ecs {
     }
 }
 
-/// Of [`Ecs`] what it takes to know a worker's task.
+/// The part of [`Ecs`] that identifies a worker's task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EcsPlace {
     /// The cluster's name or ARN.
@@ -218,13 +142,13 @@ impl Section for EcsPlace {
 /// The edge's key-value store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kv {
-    /// The account at Cloudflare.
+    /// The Cloudflare account.
     pub account_id: String,
-    /// The namespace of tenants.
+    /// The namespace with the tenants.
     pub namespace_id: String,
-    /// A token that may write to it.
+    /// A token with write permission for the namespace.
     pub api_token: Secret,
-    /// Where the API is, without a path.
+    /// The base URL of the API, without a path.
     pub endpoint: String,
 }
 
@@ -244,47 +168,34 @@ impl Section for Kv {
     }
 }
 
-/// How the object store is addressed.
+/// How requests address buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct S3 {
-    /// The bucket in the path, instead of in the host's name.
+    /// Whether the bucket is in the path instead of the host name.
     pub path_style: bool,
 }
 
 impl Section for S3 {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match reader.optional("STREAMIO_S3_PATH_STYLE").as_deref() {
-            None | Some("0" | "false") => Some(Self { path_style: false }),
-            Some("1" | "true") => Some(Self { path_style: true }),
-            Some(_) => {
-                reader.mistake("STREAMIO_S3_PATH_STYLE must be 1 or 0".to_owned());
-                None
-            }
-        }
+        Some(Self { path_style: reader.flag("STREAMIO_S3_PATH_STYLE") })
     }
 }
 
-/// When a record whose error may pass is given up, see [`Batch`](streamio_core::delivery::batch::Batch).
+/// When a record that fails with a retryable error is given up: see [`Batch`](streamio_core::delivery::batch::Batch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GiveUp {
-    /// After how long.
+    /// The age after which it is given up.
     pub after: Duration,
 }
 
 impl Section for GiveUp {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let Some(seconds) = reader.optional("STREAMIO_GIVE_UP_AFTER") else {
-            return Some(Self { after: Duration::from_mins(10) });
-        };
-        let Ok(seconds) = seconds.trim().parse() else {
-            reader.mistake("STREAMIO_GIVE_UP_AFTER must be a number of seconds".to_owned());
-            return None;
-        };
-        Some(Self { after: Duration::from_secs(seconds) })
+        let after = reader.seconds("STREAMIO_GIVE_UP_AFTER").unwrap_or(Duration::from_mins(10));
+        Some(Self { after })
     }
 }
 
-/// What `STREAMIO_POLICY` may say: fields of [`Policy`] in camelCase, durations in seconds.
+/// The JSON of `STREAMIO_POLICY`: fields of [`Policy`] in camelCase, durations in seconds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PolicyOverrides {
@@ -301,7 +212,7 @@ pub struct PolicyOverrides {
     grant_grace: Option<Seconds>,
 }
 
-/// Seconds, or parts of one.
+/// A duration in seconds, with decimals.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "f64")]
 struct Seconds(Duration);
@@ -341,16 +252,14 @@ impl From<Seconds> for Duration {
     }
 }
 
-/// The policy with its buckets.
+/// The policy and its buckets.
 impl Section for Policy {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let raw_bucket = reader.required("STREAMIO_RAW_BUCKET");
         let processed_bucket = reader.required("STREAMIO_PROCESSED_BUCKET");
         let overrides = match reader.optional("STREAMIO_POLICY") {
             None => Some(PolicyOverrides::default()),
-            Some(json) => serde_json::from_str(&json)
-                .map_err(|error| reader.mistake(format!("STREAMIO_POLICY cannot be read: {error}")))
-                .ok(),
+            Some(json) => reader.check("STREAMIO_POLICY", serde_json::from_str(&json)),
         };
         let mut policy = Self::new(raw_bucket?, processed_bucket?);
         overrides?.apply(&mut policy);

@@ -1,7 +1,7 @@
-//! The events that the cloud invokes functions with, read. What is in them, and how each comes to be retried, is AWS's
+//! Parses the events that AWS invokes functions with. AWS documents their form and their retries
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-services.html>); frozen examples are in `tests/payloads`.
 //!
-//! An event is read record by record: one that cannot be read is a poison record, not a poison batch.
+//! Each record is parsed by itself, so an unreadable record does not make its batch unreadable.
 
 pub mod ecs_task;
 pub mod function_url;
@@ -13,13 +13,13 @@ pub mod schedule;
 
 use serde_json::Value;
 
-/// The event is not from where the function is meant to be invoked: a fault in the deployment. The whole event goes back.
+/// The event is not from the expected source: the deployment is faulty. The invocation fails.
 #[derive(Debug, thiserror::Error)]
-#[error("the event is no {expected}: {found}")]
+#[error("the event is not of the expected kind ({expected}): {found}")]
 pub struct UnexpectedEvent {
-    /// What the function is invoked with, such as `batch of Kinesis`.
+    /// What the function expects, such as `Kinesis batch`.
     pub expected: &'static str,
-    /// What the event lacks, never what it holds.
+    /// How the event differs. Never repeats its content.
     pub found: String,
 }
 
@@ -31,7 +31,7 @@ fn records(expected: &'static str, mut event: Value) -> Result<Vec<Value>, Unexp
     }
 }
 
-/// The text at `pointer` in a record, without which it can neither be named to its source nor kept.
+/// The text at `pointer` in a record. A record without it can be neither reported to its source nor kept.
 fn text<'a>(expected: &'static str, record: &'a Value, pointer: &str) -> Result<&'a str, UnexpectedEvent> {
     let text = record.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.ok_or_else(|| UnexpectedEvent { expected, found: format!("a record has no text at {pointer}") })

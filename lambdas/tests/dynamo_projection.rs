@@ -1,4 +1,4 @@
-//! Batches of the ledger's stream, projected into views on a DynamoDB of this machine.
+//! Batches of the ledger's stream, projected into views in a local DynamoDB.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,12 +42,12 @@ async fn append(log: &MemoryLog, stream: &StreamId, body: EventBody) -> Commit {
     log.append(stream, Expected::Any, commit).await.unwrap().commit
 }
 
-/// Of a type that nobody knows, or of a known one with data that is not its type's.
+/// An event of an unknown type, or of a known type with invalid data.
 fn event(kind: &str) -> EventBody {
     EventBody::Unknown { kind: kind.to_owned(), version: 1, data: json!({ "generation": "one" }) }
 }
 
-/// The edge's store, which may be out of order, together with the list of what it lacks.
+/// The edge's store, which may be down, and a list of pending projects that is unavailable.
 #[derive(Default)]
 struct Edge {
     down: AtomicBool,
@@ -57,7 +57,7 @@ struct Edge {
 impl KvNamespace for Edge {
     async fn put_all(&self, _: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
         if self.down.load(Ordering::Relaxed) {
-            return Err(KvNamespaceError("out of order".into()));
+            return Err(KvNamespaceError("unavailable".into()));
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ impl KvNamespace for Edge {
 #[async_trait]
 impl PendingReplications for Edge {
     async fn note(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
-        Err(PendingReplicationError("out of order".into()))
+        Err(PendingReplicationError("unavailable".into()))
     }
 
     async fn pending(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
@@ -79,7 +79,7 @@ impl PendingReplications for Edge {
 }
 
 #[tokio::test]
-async fn what_fails_for_good_is_given_up_what_may_pass_comes_again_and_the_rest_is_projected() {
+async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() {
     let dynamo = LocalDynamo::start().expect("dynoxide");
     create_views_table(&dynamo.client(), "views").await.expect("the views' table is created");
     let log = MemoryLog::new();

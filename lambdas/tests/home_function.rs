@@ -1,7 +1,7 @@
 //! The home region on DynamoDB, as the function behind its URL answers: the request whole, with each call as its body.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -77,6 +77,8 @@ struct World {
     log: Arc<FaultyLog<DynamoLog>>,
     views: Arc<DynamoViews>,
     region: HomeRegion,
+    /// The present time of the region.
+    now: Arc<Mutex<Timestamp>>,
     _dynamo: LocalDynamo,
 }
 
@@ -88,14 +90,20 @@ impl World {
         create_views_table(&client, "views").await.expect("the views' table is created");
         let log = Arc::new(FaultyLog::scripted(DynamoLog::new(client.clone(), "ledger"), []));
         let views = Arc::new(DynamoViews::new(client, "views", Arc::<FaultyLog<DynamoLog>>::clone(&log)));
+        let now = Arc::new(Mutex::new(at(1000)));
+        let clock = {
+            let now = Arc::clone(&now);
+            move || *now.lock().unwrap()
+        };
         let region = HomeRegion::new(HomePorts {
             log: Arc::<FaultyLog<DynamoLog>>::clone(&log),
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),
             tenants: Arc::<DynamoViews>::clone(&views),
             policy: Policy::new("raw", "processed"),
+            clock: Arc::new(clock),
         });
-        Self { log, views, region, _dynamo: dynamo }
+        Self { log, views, region, now, _dynamo: dynamo }
     }
 
     async fn append(&self, stream: &StreamId, cause: &str, body: impl Into<EventBody>) {
@@ -127,9 +135,10 @@ impl World {
     }
 
     async fn call_at(&self, call: Value, now: Timestamp) -> (u16, Value) {
+        *self.now.lock().unwrap() = now;
         let mut request: Value = serde_json::from_str(include_str!("payloads/function_url.json")).unwrap();
         request["body"] = json!(call.to_string());
-        let reply = function_url::answer(&self.region, request, now).await.unwrap();
+        let reply = function_url::handle_request(&self.region, request).await.unwrap();
         (reply.status, serde_json::from_str(&reply.json).unwrap())
     }
 

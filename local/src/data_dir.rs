@@ -1,4 +1,4 @@
-//! The directory that holds all state of one platform.
+//! The directory with all state of one platform.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
@@ -7,91 +7,94 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A platform's directory. Only its owner can look into it.
+/// A platform's data directory. Only its owner can read it.
 #[derive(Debug, Clone)]
 pub struct DataDir {
     path: PathBuf,
 }
 
-/// Holds the directory for one running platform; the system lets go of it when the process ends, however it ends.
+/// Locks the directory for one running platform. The operating system releases the lock when the process ends.
 #[derive(Debug)]
 pub struct DataDirLock {
     _file: File,
 }
 
-/// What is wrong with a data directory.
+/// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// The system refused something.
-    #[error("cannot {doing} {path}")]
+    /// A file operation failed.
+    #[error("cannot {action} {path}")]
     Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With what.
+        /// The action, such as "read".
+        action: &'static str,
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A platform runs on it.
-    #[error("a platform is running on {0} already; stop it or choose another directory with --data")]
+    /// A platform is running on it.
+    #[error("a platform is already running on {0}; stop it or choose another directory with --data")]
     InUse(PathBuf),
-    /// A file in it is not what the platform wrote.
+    /// A file in it is not valid JSON.
     #[error("{path} is damaged; restore it from a backup")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
 }
 
 impl DataDir {
-    /// The directory at `path`, which is made if it is not there.
+    /// Opens the directory at `path`, creating it if needed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
         let path = std::path::absolute(path.as_ref()).map_err(|source| DataDirError::Io {
-            doing: "find",
+            action: "find",
             path: path.as_ref().to_owned(),
             source,
         })?;
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|source| DataDirError::Io {
-            doing: "make the directory",
+            action: "create the directory",
             path: path.clone(),
             source,
         })?;
         Ok(Self { path })
     }
 
-    /// Where it is.
+    /// The absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The event log.
+    /// The database of the event log.
     pub fn log(&self) -> PathBuf {
         self.path.join("log.db")
     }
 
-    /// Views and cursors; can be deleted while no platform runs, and is then rebuilt from the log.
+    /// The database of views and cursors. It can be deleted while no platform runs; it is then rebuilt from the log.
     pub fn views(&self) -> PathBuf {
         self.path.join("views.db")
     }
 
-    /// The object store.
+    /// The directory of the object store.
     pub fn objects(&self) -> PathBuf {
         self.path.join("s3")
     }
 
-    /// What workers keep while they work.
+    /// The directory for temporary files of workers.
     pub fn scratch(&self) -> PathBuf {
         self.path.join("scratch")
     }
 
-    /// Takes the directory for a running platform.
+    /// Locks the directory for a running platform.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] if it is locked.
     pub fn lock(&self) -> Result<DataDirLock, DataDirError> {
         let path = self.path.join("platform.lock");
-        let io = |source| DataDirError::Io { doing: "open", path: path.clone(), source };
+        let io = |source| DataDirError::Io { action: "open", path: path.clone(), source };
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -106,7 +109,7 @@ impl DataDir {
         }
     }
 
-    /// The JSON in the file `name`; `None` when there is none.
+    /// Reads JSON from the file `name`; `None` if there is no such file.
     pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, DataDirError> {
         let path = self.path.join(name);
         match fs::read(&path) {
@@ -114,11 +117,12 @@ impl DataDir {
                 .map(Some)
                 .map_err(|source| DataDirError::Damaged { path, source }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(DataDirError::Io { doing: "read", path, source }),
+            Err(source) => Err(DataDirError::Io { action: "read", path, source }),
         }
     }
 
-    /// Writes JSON to the file `name`, readable by its owner alone: all of it or, after a crash, what was there before.
+    /// Writes JSON to the file `name`, readable by its owner only. Atomic: after a crash the file has the old or the
+    /// new content.
     pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DataDirError> {
         let path = self.path.join(name);
         let temporary = self.path.join(format!("{name}.new"));
@@ -130,7 +134,7 @@ impl DataDir {
             fs::rename(&temporary, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        write().map_err(|source| DataDirError::Io { doing: "write", path: path.clone(), source })
+        write().map_err(|source| DataDirError::Io { action: "write", path: path.clone(), source })
     }
 }
 
@@ -140,7 +144,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn only_one_platform_gets_the_directory_until_it_lets_go() {
+    fn only_one_platform_can_lock_the_directory() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path().join("data")).unwrap();
         let lock = directory.lock().unwrap();
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_for_their_owner_alone() {
+    fn files_are_readable_by_their_owner_only() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path().join("data")).unwrap();
         directory.write_json("secret.json", &["x"]).unwrap();
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named() {
+    fn the_error_for_a_damaged_file_names_it() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path()).unwrap();
         fs::write(scratch.path().join("secrets.json"), "{").unwrap();

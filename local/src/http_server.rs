@@ -1,4 +1,4 @@
-//! One way to serve HTTP/1.1 on a listener, for the API, the object store and the CDN alike.
+//! Serves HTTP/1.1 on a listener. Used by the API, the object store and the CDN.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,17 +18,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-/// How long requests in flight may take once the server is to stop, unless it is told otherwise.
+/// The default for how long requests in progress may take when the server stops.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long a client may take over the head of a request.
+/// How long a client may take to send the head of a request.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 
-/// The pause after a connection could not be accepted, most likely for want of file descriptors.
+/// The pause after a connection could not be accepted, which usually means that no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves each connection by the service that `service_for` makes for its peer, until `shutdown` completes. Then no
-/// connection is accepted any more, requests in flight are finished within `drain`, and what is left is cut off.
+/// Serves each connection with the service that `service_for` returns for its peer, until `shutdown` completes. Then no
+/// connection is accepted, requests in progress may finish within `drain`, and the rest is cut off.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     drain: Duration,
@@ -51,7 +51,7 @@ pub(crate) async fn serve<S, B>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, service_for(peer), finish.clone());
+                let connection = serve_connection(stream, peer, service_for(peer), finish.clone());
                 connections.spawn(cut.clone().run_until_cancelled_owned(connection));
             }
             Err(error) => {
@@ -66,27 +66,28 @@ pub(crate) async fn serve<S, B>(
     if timeout(drain, connections.wait()).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "requests are cut off: the shutdown would take too long"
+            "unfinished requests are cut off: they exceed the time for the shutdown"
         );
         cut.cancel();
         connections.wait().await;
     }
 }
 
-async fn connection<S, B>(stream: TcpStream, peer: SocketAddr, service: S, finish: CancellationToken)
+/// Serves one connection until it ends or, after `finish` is cancelled, until its current request is done.
+async fn serve_connection<S, B>(stream: TcpStream, peer: SocketAddr, service: S, finish: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Small answers would wait for the acknowledgement of the one before.
+    // Otherwise a small response waits for the acknowledgement of the previous one.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = %error, "a connection was gone before it was served");
+        tracing::debug!(error = %error, "a connection was closed before it was served");
         return;
     }
     let mut connection = pin!(
         http1::Builder::new()
-            // Without a timer a client could hold a connection by never finishing its request.
+            // Without a timer a client could keep a connection open by never finishing its request head.
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -99,7 +100,7 @@ where
         }
     };
     if let Err(error) = served {
-        // Clients go away in the middle of an answer all the time.
+        // Clients often disconnect during a response.
         tracing::debug!(error = %error, client.address = %peer.ip(), "a connection ended early");
     }
 }

@@ -22,6 +22,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 use streamio_edge::kinesis::TARGET;
 use streamio_events::commit::NewCommit;
+use streamio_events::error_chain::messages;
 use streamio_events::fact::Fact;
 use streamio_events::log::{EventLog, Expected};
 
@@ -80,7 +81,7 @@ impl Intake {
                 shard_id: SHARD_ID,
             },
             Err(cause) => {
-                let chain: Vec<String> = anyhow::Chain::new(&*cause).map(ToString::to_string).collect();
+                let chain = messages(&*cause);
                 tracing::error!(stream.name = record.partition_key, error = ?chain, "a fact was not taken in");
                 Taken::Failed { error_code: "InternalFailure", error_message: cause.to_string() }
             }
@@ -109,3 +110,6 @@ fn response(status: StatusCode, body: String) -> Response<Bytes> {
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,38 @@ impl std::fmt::Display for FeedPlace {
         write!(formatter, "{}.{}", self.position, self.done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::{Missing, Operator};
+
+    #[tokio::test]
+    async fn a_damaged_commit_is_left_out_and_the_events_after_it_follow() {
+        let scratch = tempfile::tempdir().unwrap();
+        let acme: ProjectId = "acme".parse().unwrap();
+        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        operator.create_project(&acme, None).await.unwrap();
+        for _ in 0..3 {
+            operator.suspend(&acme, None).await.unwrap();
+            operator.resume(&acme).await.unwrap();
+        }
+        let path = scratch.path().join("log.db");
+        let damage = "UPDATE commits SET events = 'not JSON' WHERE first IN (3, 4, 5, 8)";
+        assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap(), 4);
+        let feed = LogFeed(SqliteLog::open(path).unwrap());
+        for limit in [1, 2, 3, 100] {
+            let (mut ids, mut after) = (Vec::new(), None);
+            loop {
+                let page = feed.page(&acme, after.as_deref(), limit, Timestamp::default()).await.unwrap();
+                if page.events.is_empty() {
+                    break;
+                }
+                ids.extend(page.events.into_iter().map(|event| event.id));
+                after = page.next;
+            }
+            let expected = [1, 2, 6, 7].map(|version| format!("project/acme/{version}"));
+            assert_eq!(ids, expected, "pages of {limit}");
+        }
+    }
+}

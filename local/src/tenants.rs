@@ -65,3 +65,54 @@ impl TenantStore for LogDirectory {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use streamio_events::api_key::ApiKey;
+
+    use super::*;
+    use crate::operator::{Missing, Operator};
+
+    /// Two projects with one key each, the damaged one first; then `change` is applied to the log's file.
+    async fn after(change: &str) -> (tempfile::TempDir, LogDirectory, [KeyHash; 2]) {
+        let scratch = tempfile::tempdir().unwrap();
+        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let damaged = operator.create_project(&"damaged".parse().unwrap(), None).await.unwrap();
+        operator.suspend(&damaged.project.project_id, Some("unpaid")).await.unwrap();
+        let healthy = operator.create_project(&"healthy".parse().unwrap(), None).await.unwrap();
+        let path = scratch.path().join("log.db");
+        assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(change, []).unwrap(), 1);
+        let directory = LogDirectory::new(SqliteLog::open(path).unwrap());
+        (scratch, directory, [damaged.api_key.hash(), healthy.api_key.hash()])
+    }
+
+    /// The damaged commit may have revoked a key or suspended the project, so the project's keys are not known either way.
+    #[tokio::test]
+    async fn a_damaged_commit_fails_the_keys_of_its_own_project_only() {
+        let (_scratch, directory, [damaged, healthy]) =
+            after("UPDATE commits SET events = 'not JSON' WHERE stream = 'project/damaged' AND first > 1")
+                .await;
+        for _ in 0..2 {
+            let found = directory.get(&healthy).await.unwrap().unwrap();
+            assert_eq!(found.project_id.as_str(), "healthy");
+            let error = directory.get(&damaged).await.unwrap_err();
+            let reason = error.0.to_string();
+            assert!(reason.contains("project/damaged"), "{reason}");
+        }
+        assert!(
+            directory.get(&ApiKey::generate("test", [7; 32]).unwrap().hash()).await.unwrap().is_none(),
+            "an unknown key"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_that_cannot_be_decoded_fails_the_keys_of_its_own_project_only() {
+        let (_scratch, directory, [damaged, healthy]) = after(
+            "UPDATE commits SET events = replace(events, '\"unpaid\"', '7')
+             WHERE stream = 'project/damaged' AND first > 1",
+        )
+        .await;
+        assert!(directory.get(&healthy).await.unwrap().is_some());
+        directory.get(&damaged).await.unwrap_err();
+    }
+}

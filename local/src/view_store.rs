@@ -1,4 +1,4 @@
-//! Views and cursors in SQLite. Nothing here is truth: the file can be deleted and is rebuilt from the log.
+//! Views and cursors in SQLite. All of it is derived from the log: the file can be deleted and is then rebuilt.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
 
-/// Raised when the tables or what they hold change; views of another version are rebuilt.
+/// To be incremented when the tables or their content change. Views of another version are rebuilt.
 const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
@@ -32,38 +32,40 @@ const SCHEMA: &str = "
     CREATE TABLE cursors (consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-/// The view store of the one-machine platform. Cloning is cheap.
+/// The view store of the one-machine platform. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct SqliteViewStore {
     connection: Arc<Mutex<Connection>>,
 }
 
 impl SqliteViewStore {
-    /// Opens the file at `path`; one that is of another version or unusable is begun anew.
+    /// Opens the file at `path`. A file that has another version or cannot be used is replaced by an empty one.
     pub(crate) fn open(path: &Path) -> Result<Self, AdapterError> {
         let connection = match open_current(path) {
             Ok(Some(connection)) => connection,
-            Ok(None) => begin_anew(path)?,
+            Ok(None) => recreate(path)?,
             Err(error) => {
-                tracing::warn!(error = %error, "the views cannot be used and are rebuilt from the log");
-                begin_anew(path)?
+                tracing::warn!(error = %error, "the view store cannot be used; the views are rebuilt from the log");
+                recreate(path)?
             }
         };
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
-    /// The position that `consumer` has read the log to; 0 at first.
+    /// The log position up to which `consumer` has read; 0 initially.
     pub(crate) async fn cursor(&self, consumer: &'static str) -> Result<u64, ViewStoreError> {
         self.run(move |connection| {
             connection
                 .query_row("SELECT position FROM cursors WHERE consumer = ?1", [consumer], |row| row.get(0))
                 .optional()
-                .map(|position: Option<i64>| position.and_then(|it| u64::try_from(it).ok()).unwrap_or(0))
+                .map(|position: Option<i64>| {
+                    position.and_then(|position| u64::try_from(position).ok()).unwrap_or(0)
+                })
         })
         .await
     }
 
-    /// Remembers that `consumer` has read the log to `position`.
+    /// Stores the log position up to which `consumer` has read.
     pub(crate) async fn set_cursor(
         &self,
         consumer: &'static str,
@@ -77,7 +79,7 @@ impl SqliteViewStore {
         .await
     }
 
-    /// The videos that are on their way: uploaded or being processed.
+    /// The videos that are uploaded or being processed.
     pub(crate) async fn in_progress(&self) -> Result<Vec<VideoRow>, ViewStoreError> {
         self.run(|connection| {
             let query = "SELECT row FROM videos WHERE state IN ('uploaded', 'processing')";
@@ -86,6 +88,7 @@ impl SqliteViewStore {
         .await
     }
 
+    /// Runs a query on a blocking thread.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -100,13 +103,14 @@ impl SqliteViewStore {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    // What a power failure takes away is read from the log again.
+    // NORMAL, because what a power failure loses is read from the log again.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;",
     )?;
     Ok(connection)
 }
 
+/// Opens the file; `None` if it does not exist or has another version.
 fn open_current(path: &Path) -> rusqlite::Result<Option<Connection>> {
     if !path.exists() {
         return Ok(None);
@@ -116,7 +120,8 @@ fn open_current(path: &Path) -> rusqlite::Result<Option<Connection>> {
     Ok((version == SCHEMA_VERSION).then_some(connection))
 }
 
-fn begin_anew(path: &Path) -> Result<Connection, AdapterError> {
+/// Deletes the file and creates an empty view store.
+fn recreate(path: &Path) -> Result<Connection, AdapterError> {
     for suffix in ["", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
@@ -130,7 +135,7 @@ fn begin_anew(path: &Path) -> Result<Connection, AdapterError> {
     Ok(connection)
 }
 
-/// Versions and positions end where SQLite's integers do.
+/// Converts a version or position to SQLite's integer; larger values become the largest one.
 fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -192,12 +197,12 @@ impl ViewStore for SqliteViewStore {
         let project_id = project_id.to_string();
         let rows = self
             .run(move |connection| {
-                let only = match state {
+                let condition = match state {
                     Some(_) => "state = :state",
                     None => "state IS NOT NULL AND state <> 'deleted' AND :state IS NULL",
                 };
                 let query = format!(
-                    "SELECT row FROM videos WHERE project_id = :project AND {only}
+                    "SELECT row FROM videos WHERE project_id = :project AND {condition}
                         AND (created_at, video_id) < (:created, :video)
                      ORDER BY created_at DESC, video_id DESC LIMIT :limit"
                 );
@@ -245,12 +250,12 @@ impl ViewStore for SqliteViewStore {
     }
 }
 
-/// What tells a list from others, `{project}.{state}`, or `{project}.` for all but deleted videos.
+/// The name of a list: `{project}.{state}`, or `{project}.` for all videos that are not deleted.
 fn list_name(project_id: &ProjectId, state: Option<VideoState>) -> String {
     format!("{project_id}.{}", state.map_or("", VideoState::as_str))
 }
 
-/// A place in a list, `{list}.{created_at}.{video_id}`: each list reads its own.
+/// A position in a list, `{list}.{created_at}.{video_id}`. It is valid only for its list.
 struct Cursor {
     created_at: i64,
     video_id: String,

@@ -1,16 +1,16 @@
-//! From a plan to FFmpeg's arguments. Pure: the same plan gives the same words.
+//! Builds FFmpeg's arguments from a plan. Pure: the same plan gives the same arguments.
 //!
-//! One process decodes once and writes everything, into the directory that it runs in:
+//! One process decodes the source once and writes all outputs into its working directory:
 //!
 //! ```text
 //! 720p/index.m3u8  720p/init.mp4  720p/00000.m4s …    the best rung ┐
-//! audio-1/index.m3u8 …                                its sound     ├ encoded once, written to all three (tee)
-//! progressive.mp4                                     both together ┘
+//! audio-1/index.m3u8 …                                the default   ├ encoded once, written to all three (tee)
+//! progressive.mp4                                     both muxed    ┘
 //! 480p/…  360p/…  240p/…  audio-2/…                   the other rungs and tracks
 //! ```
 //!
-//! The poster is a second, short process over the beginning. As an output of the first it would keep FFmpeg from reporting
-//! any progress until it is written, and a watchdog from telling slow from stuck.
+//! The poster is made by a second, short process over the beginning of the source. As an output of the first process it
+//! would delay FFmpeg's progress reports until it is written, and the watchdog could not detect a stalled encode.
 
 mod filters;
 
@@ -18,29 +18,29 @@ use crate::ladder::Rung;
 use crate::plan::{AudioPlan, Plan, SEGMENT_SECONDS, VideoPlan};
 use crate::probe::input;
 
-/// The media playlist's name in each rendition's folder.
+/// File name of the media playlist in each rendition's folder.
 pub const PLAYLIST: &str = "index.m3u8";
-/// The initialization segment's name in each rendition's folder.
+/// File name of the initialization segment in each rendition's folder.
 pub const INIT: &str = "init.mp4";
-/// How the names of media segments end. While FFmpeg writes one, `.tmp` follows.
+/// File name suffix of finished media segments. FFmpeg appends `.tmp` while it writes one.
 pub const SEGMENT_SUFFIX: &str = ".m4s";
-/// The progressive MP4, its index still at its end.
+/// File name of the progressive MP4 as FFmpeg writes it, with the index at its end.
 pub const PROGRESSIVE: &str = "progressive.mp4";
-/// The poster.
+/// File name of the poster.
 pub const POSTER: &str = "poster.jpg";
 
-/// FFmpeg's arguments to make all of `plan` from the source at `url`.
+/// FFmpeg's arguments to encode the source at `url` according to `plan`, without the poster.
 pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.words("-nostats -progress pipe:1 -stats_period 0.5");
-    // What a file claims in metadata is not carried over: it may be a place, a name or an attack on a player.
+    // Drop the source's metadata from every output: it may contain a location, a name or an attack on a player.
     args.0.extend(input::guards());
     args.words("-fflags +genpts").option("-i", url);
     if let Some(video) = &plan.video {
         args.option("-filter_complex", &filters::video(video));
     }
-    best(&mut args, plan);
+    best_output(&mut args, plan);
     if let Some(video) = &plan.video {
         for (position, rung) in video.rungs.iter().enumerate().skip(1) {
             encode_video(&mut args, video, position);
@@ -56,7 +56,7 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
     args.0
 }
 
-/// FFmpeg's arguments to make the poster of `plan` from the source at `url`.
+/// FFmpeg's arguments to make the poster of the source at `url`.
 pub fn poster_argv(plan: &VideoPlan, url: &str) -> Vec<String> {
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
@@ -68,27 +68,27 @@ pub fn poster_argv(plan: &VideoPlan, url: &str) -> Vec<String> {
     args.0
 }
 
-/// The best rung and the first track: each once encoded, both once more in the progressive MP4.
-fn best(args: &mut Args, plan: &Plan) {
-    let mut slaves = Vec::new();
+/// The best rung and the default track: each encoded once, written to its own rendition and to the progressive MP4.
+fn best_output(args: &mut Args, plan: &Plan) {
+    let mut tee_outputs = Vec::new();
     if let Some((video, rung)) = plan.video.as_ref().and_then(|video| Some((video, video.rungs.first()?))) {
         encode_video(args, video, 0);
-        slaves.push(hls_slave("v", &rung.name()));
+        tee_outputs.push(hls_tee_output("v", &rung.name()));
     }
     if let Some(audio) = plan.audio.first() {
         encode_audio(args, audio);
         if let Some(language) = audio.language.as_deref().filter(|language| language.len() == 3) {
             args.option("-metadata:s:a:0", &format!("language={language}"));
         }
-        slaves.push(hls_slave("a", &audio.name));
+        tee_outputs.push(hls_tee_output("a", &audio.name));
     }
-    slaves.push(format!("[f=mp4]{PROGRESSIVE}"));
+    tee_outputs.push(format!("[f=mp4]{PROGRESSIVE}"));
     args.words("-map_metadata -1 -map_chapters -1");
-    // The tee muxer does not say by itself that its outputs want codec headers apart from the packets.
+    // The tee muxer does not set this flag itself, and its outputs need codec headers separate from the packets.
     args.words("-flags +global_header");
-    // A track that begins minutes after the other: its packets wait, encoded, until the header can be written.
+    // If one track begins minutes after the other, encoded packets queue up until the header can be written.
     args.words("-max_muxing_queue_size 50000 -f tee");
-    args.0.push(slaves.join("|"));
+    args.0.push(tee_outputs.join("|"));
 }
 
 fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
@@ -97,12 +97,12 @@ fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 60 frames a second")]
     let group = (video.frame_rate.per_second() * f64::from(SEGMENT_SECONDS) * 2.0).ceil() as u32;
     args.option("-map", &format!("[v{position}]"));
-    // The filters have made the rate constant; nothing after them may drop or repeat.
+    // The filters have made the frame rate constant; no frame may be dropped or repeated after them.
     args.words(
         "-fps_mode passthrough -c:v libx264 -preset veryfast -profile:v high -pix_fmt yuv420p -crf 23",
     );
     args.option("-maxrate", &format!("{kilobits}k")).option("-bufsize", &format!("{}k", kilobits * 2));
-    // Key frames at the same instants in every rung, and nowhere else: players switch rungs at segments.
+    // Key frames at the same times in every rung, and nowhere else: players switch rungs at segment boundaries.
     args.option("-force_key_frames", &format!("expr:gte(t,n_forced*{SEGMENT_SECONDS})"));
     args.option("-g", &group.to_string()).words("-sc_threshold 0");
 }
@@ -114,9 +114,9 @@ fn encode_audio(args: &mut Args, audio: &AudioPlan) {
 
 /// The options of the HLS muxer, as `name=value`.
 ///
-/// Timestamps below zero (the encoder's delay) are kept, to be undone by the edit list of each initialization segment:
-/// shifted to zero in each output by itself, sound and picture would be apart by the difference of their delays.
-/// The playlist is written once, at the end; until then a segment is finished when it has its name without `.tmp`.
+/// Negative timestamps (encoder delay) are kept; the edit list of each initialization segment compensates for them. If each
+/// output were shifted to zero separately, audio and video would be apart by the difference of their delays.
+/// FFmpeg writes the playlist once, at the end. Until then a segment is finished when its name has no `.tmp`.
 fn hls_options(folder: &str) -> [(&'static str, String); 7] {
     [
         ("avoid_negative_ts", "disabled".to_owned()),
@@ -137,8 +137,8 @@ fn hls_output(args: &mut Args, folder: &str) {
     args.0.push(format!("{folder}/{PLAYLIST}"));
 }
 
-/// None of the values holds a character that the tee muxer's syntax would want escaped.
-fn hls_slave(kind: &str, folder: &str) -> String {
+/// One output in the tee muxer's syntax. None of the values contains a character that needs escaping there.
+fn hls_tee_output(kind: &str, folder: &str) -> String {
     let options = hls_options(folder).map(|(name, value)| format!("{name}={value}")).join(":");
     format!("[select={kind}:f=hls:{options}]{folder}/{PLAYLIST}")
 }

@@ -1,4 +1,5 @@
-//! The worker's side of an attempt's events. Decisions are fenced by the log; what is refused here must stop.
+//! Events that the worker records about its attempt. Decisions are fenced by conditional appends: a worker that gets a
+//! [`Fence`] must stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Fence, Start};
 use streamio_events::video::{Phase, Video, VideoStoreError, catch_up, decide_and_append, load};
 
-/// One attempt, as one worker sees it.
+/// One attempt, on behalf of one worker.
 #[derive(Clone)]
 pub struct Attempt {
     log: Arc<dyn EventLog>,
@@ -26,24 +27,23 @@ pub struct Attempt {
     now: fn() -> Timestamp,
 }
 
-/// What the worker is to do.
+/// What the worker has to do after [`Attempt::start`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Started {
-    /// Make the attempt; no other worker may.
-    Make,
-    /// The attempt is made: publish it.
+pub enum StartOutcome {
+    /// Process the source; the attempt belongs to this worker alone.
+    Process,
+    /// All outputs are stored: publish them.
     Publish,
-    /// Nothing.
-    Stop(Fence),
+    /// Nothing: the attempt belongs to another worker or has ended.
+    Fenced(Fence),
 }
 
-/// A log that does not answer is asked this often, at growing intervals: about 13 s in all.
-const TRIES: u32 = 7;
+/// Calls to the log before giving up. The pauses between them double, about 13 s in total.
+const MAX_TRIES: u32 = 7;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 impl Attempt {
-    /// The attempt of `job`, worked on by `task`. Decisions go to `log`, and so do facts without an
-    /// `intake`.
+    /// The attempt of `job` by the worker named `task`. Decisions go to `log`; facts go to `intake`, or to `log` without one.
     pub fn new(
         log: Arc<dyn EventLog>,
         intake: Option<Arc<dyn Intake>>,
@@ -54,24 +54,24 @@ impl Attempt {
         Self { log, intake, job, task, now }
     }
 
-    /// Its job.
+    /// The job to do.
     pub fn job(&self) -> &Job {
         &self.job
     }
 
-    /// Takes the attempt: the worker's first act.
-    pub async fn start(&self) -> Result<Started, VideoStoreError> {
+    /// Records `processing.started` for this worker. Must be the worker's first step.
+    pub async fn start(&self) -> Result<StartOutcome, VideoStoreError> {
         let started = self
             .decide(|video| match decide::start(video, &self.job, &self.task) {
                 Start::Run(decision) => Ok(decision),
-                Start::Publish => Err(Started::Publish),
-                Start::Stop(fence) => Err(Started::Stop(fence)),
+                Start::Publish => Err(StartOutcome::Publish),
+                Start::Stop(fence) => Err(StartOutcome::Fenced(fence)),
             })
             .await?;
-        Ok(started.err().unwrap_or(Started::Make))
+        Ok(started.err().unwrap_or(StartOutcome::Process))
     }
 
-    /// All is stored under the attempt's prefix.
+    /// Records `processing.completed`: all outputs are stored under the attempt's prefix.
     pub async fn complete(
         &self,
         source: &MediaSource,
@@ -81,22 +81,22 @@ impl Attempt {
             .await
     }
 
-    /// It failed.
+    /// Records `processing.failed`.
     pub async fn fail(&self, error: &VideoError) -> Result<Result<(), Fence>, VideoStoreError> {
         self.decide(|video| decide::fail(video, &self.job, &self.task, error.clone())).await
     }
 
-    /// It is stopped from outside.
+    /// Records `processing.interrupted`: the worker was stopped before the attempt ended.
     pub async fn interrupt(&self, reason: &str) -> Result<Result<(), Fence>, VideoStoreError> {
         self.decide(|video| decide::interrupt(video, &self.job, &self.task, reason)).await
     }
 
-    /// All pointers are written.
+    /// Records `video.ready`: all stable keys are written.
     pub async fn ready(&self) -> Result<Result<(), Fence>, VideoStoreError> {
         self.decide(|video| decide::ready(video, &self.job)).await
     }
 
-    /// What is to be published, if this attempt still is to be: the fence of each write to a stable key.
+    /// Returns the outputs to publish if this attempt may still be published. Checked before each write to a stable key.
     pub async fn publishable(&self) -> Result<Result<Outputs, Fence>, VideoStoreError> {
         let video = self.video().await?;
         Ok(match (decide::ready(&video, &self.job), video.phase) {
@@ -106,39 +106,42 @@ impl Attempt {
         })
     }
 
-    /// The video as the log has it.
+    /// Reads the video from the log.
     pub async fn video(&self) -> Result<Video, VideoStoreError> {
-        retried(|| load(&*self.log, &self.job.project_id, &self.job.video_id)).await
+        with_retries(|| load(&*self.log, &self.job.project_id, &self.job.video_id)).await
     }
 
-    /// Whether `video`, brought up to date, still wants this attempt from this worker.
-    pub async fn is_wanted(&self, video: &mut Video) -> Result<bool, VideoStoreError> {
+    /// Catches `video` up with the log and returns whether this attempt is still current and belongs to this worker.
+    pub async fn is_current(&self, video: &mut Video) -> Result<bool, VideoStoreError> {
         catch_up(&*self.log, video).await?;
         let current = video.is_current(self.job.generation, self.job.attempt);
         Ok(current && video.worker() == Some(&self.task))
     }
 
-    /// States that the worker is alive and how far it is. `number` tells this statement from all others of the worker. What
-    /// the intake does not take is told the log itself, lest a worker lose its attempt because it was not heard; when only
-    /// the intake's answer was lost, the log may come to have the statement twice, which says nothing new.
-    pub async fn progressed(&self, percent: u8, number: u64) -> Result<(), AppendError> {
+    /// Heartbeat with the progress in percent. `number` is unique among the worker's heartbeats and makes repeats idempotent.
+    /// Falls back to [`append_progress`](Self::append_progress) if the intake fails: without a heartbeat the worker would
+    /// lose its attempt. Duplicates are harmless.
+    pub async fn report_progress(&self, percent: u8, number: u64) -> Result<(), AppendError> {
         if let Some(intake) = &self.intake {
             let fact = Fact::new(self.job.stream(), self.progress(percent, number));
             let fact = fact.expect("a percentage is a small event of a video");
             let Err(error) = intake.put(vec![fact]).await else { return Ok(()) };
-            tracing::warn!(error = &error as &dyn std::error::Error, "the log itself is told of progress");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the intake did not accept the progress; appending it to the log"
+            );
         }
-        self.progressed_aloud(percent, number).await
+        self.append_progress(percent, number).await
     }
 
-    /// The same, to the log itself: for a worker that the log has not heard of for long, although it speaks.
-    pub async fn progressed_aloud(&self, percent: u8, number: u64) -> Result<(), AppendError> {
+    /// Heartbeat appended directly to the log, for when earlier ones through the intake were not recorded in time.
+    pub async fn append_progress(&self, percent: u8, number: u64) -> Result<(), AppendError> {
         self.log.append(&self.job.stream(), Expected::Any, self.progress(percent, number)).await?;
         Ok(())
     }
 
-    /// For how long the log, of which `video` is the latest that this worker has read, has not heard of it.
-    pub fn unheard_for(&self, video: &Video) -> Option<Duration> {
+    /// Time since the worker's last recorded heartbeat according to `video`; `None` unless the attempt is started.
+    pub fn since_last_recorded(&self, video: &Video) -> Option<Duration> {
         match &video.phase {
             Phase::Started { heard_at, .. } => Some((self.now)().since(*heard_at)),
             _ => None,
@@ -157,7 +160,7 @@ impl Attempt {
         &self,
         decide: impl Fn(&Video) -> Result<Decision, R> + Send + Sync,
     ) -> Result<Result<(), R>, VideoStoreError> {
-        let decided = retried(|| {
+        let decided = with_retries(|| {
             decide_and_append(&*self.log, &self.job.project_id, &self.job.video_id, (self.now)(), |video| {
                 decide(video).map(Some)
             })
@@ -167,18 +170,18 @@ impl Attempt {
     }
 }
 
-/// Decisions and reads may be repeated: a repeated decision meets its own commit.
-async fn retried<T, F>(mut call: impl FnMut() -> F) -> Result<T, VideoStoreError>
+/// Retries `call` while its error is retryable. Safe for decisions too: a repeated append finds its own commit.
+async fn with_retries<T, F>(mut call: impl FnMut() -> F) -> Result<T, VideoStoreError>
 where
     F: Future<Output = Result<T, VideoStoreError>>,
 {
     let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
+    for _ in 1..MAX_TRIES {
         match call().await {
             Err(error) if error.is_retryable() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the log did not answer and is asked again"
+                    "the event log is unavailable; trying again"
                 );
                 tokio::time::sleep(pause).await;
                 pause *= 2;

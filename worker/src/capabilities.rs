@@ -1,4 +1,4 @@
-//! What the FFmpeg on this machine can do. Builds differ: some lack x264, many lack zscale.
+//! Detects what the installed FFmpeg supports. Builds differ: some lack x264, many lack zscale.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,30 +6,30 @@ use std::time::Duration;
 use crate::failure::{Failure, MachineError};
 use crate::process::{CaptureError, Invocation};
 
-/// Decoders and filters that this FFmpeg has.
+/// Decoders and filters of the installed FFmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     decoded: BTreeSet<String>,
     filters: BTreeSet<String>,
 }
 
-const TIME: Duration = Duration::from_secs(20);
-const OUTPUT_BYTES: u64 = 1024 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 
 impl Capabilities {
-    /// Asks `ffmpeg`. Fails when it lacks what no plan can do without.
-    pub async fn of(ffmpeg: &str) -> Result<Self, Failure> {
+    /// Runs `ffmpeg` to list its codecs and filters. Fails if an encoder that every plan needs is missing.
+    pub async fn detect(ffmpeg: &str) -> Result<Self, Failure> {
         let (codecs, filters) = tokio::try_join!(list(ffmpeg, "-codecs"), list(ffmpeg, "-filters"))?;
-        Ok(Self::read(&codecs, &filters)?)
+        Ok(Self::parse(&codecs, &filters)?)
     }
 
-    fn read(codecs: &str, filters: &str) -> Result<Self, MachineError> {
+    fn parse(codecs: &str, filters: &str) -> Result<Self, MachineError> {
         for encoder in ["libx264", "aac", "mjpeg"] {
             let has = codecs.lines().any(|line| {
                 let named = line
                     .split_once("(encoders:")
                     .is_some_and(|(_, names)| names.split([' ', ')']).any(|name| name == encoder));
-                // An only encoder with the codec's own name is not listed in parentheses.
+                // FFmpeg omits the parentheses if the only encoder has the codec's name.
                 named
                     || columns(line).is_some_and(|(flags, name)| {
                         name == encoder && flags.as_bytes().get(1) == Some(&b'E')
@@ -48,13 +48,13 @@ impl Capabilities {
         Ok(Self { decoded: decoded.collect(), filters: filters.collect() })
     }
 
-    /// Whether there is a decoder for FFmpeg's `codec`.
+    /// Whether there is a decoder for `codec` (FFmpeg's name).
     pub fn decodes(&self, codec: &str) -> bool {
         self.decoded.contains(codec)
     }
 
-    /// Whether high dynamic range can be mapped to standard.
-    pub fn maps_tones(&self) -> bool {
+    /// Whether HDR can be tone mapped to SDR.
+    pub fn can_tone_map(&self) -> bool {
         self.filters.contains("zscale") && self.filters.contains("tonemap")
     }
 
@@ -78,12 +78,12 @@ fn columns(line: &str) -> Option<(&str, &str)> {
 async fn list(ffmpeg: &str, what: &str) -> Result<String, Failure> {
     let args = ["-hide_banner", "-v", "error", what].map(str::to_owned).into();
     let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
-    match invocation.capture(TIME, OUTPUT_BYTES).await {
+    match invocation.capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
         Ok(finished) => Ok(String::from_utf8_lossy(&finished.stdout).into_owned()),
         Err(CaptureError::Machine(error)) => Err(error.into()),
         Err(CaptureError::Timeout { limit, .. }) => Err(Failure::Timeout(limit)),
         Err(CaptureError::TooMuchOutput { .. }) => {
-            Err(MachineError::Incapable(format!("a list for `{what}`")).into())
+            Err(MachineError::Incapable(format!("usable output of `{what}`")).into())
         }
     }
 }
@@ -104,18 +104,19 @@ mod tests {
 ";
 
     #[test]
-    fn lists_are_read() {
+    fn codecs_and_filters_are_parsed() {
         let capabilities =
-            Capabilities::read(CODECS, " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize").unwrap();
+            Capabilities::parse(CODECS, " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize")
+                .unwrap();
         assert!(
             capabilities.decodes("vp6") && capabilities.decodes("aac") && !capabilities.decodes("a64_multi")
         );
-        assert!(!capabilities.maps_tones(), "there is no tonemap");
+        assert!(!capabilities.can_tone_map(), "there is no tonemap");
     }
 
     #[test]
-    fn a_build_without_x264_is_named() {
-        let error = Capabilities::read(&CODECS.replace("libx264 ", ""), "").unwrap_err();
+    fn a_build_without_x264_is_an_error_that_names_the_encoder() {
+        let error = Capabilities::parse(&CODECS.replace("libx264 ", ""), "").unwrap_err();
         assert!(error.to_string().contains("`libx264`"), "{error}");
     }
 }

@@ -1,23 +1,23 @@
-//! What the encoder really produced, read from an initialization segment: RFC 6381 codecs for `CODECS`.
+//! Reads the RFC 6381 codec string for the `CODECS` attribute from an initialization segment.
 
 use std::io::Cursor;
 
 use mp4_atom::{Any, Codec, ReadFrom};
 
-/// An initialization segment without a codec that we encode to.
+/// Why no codec string could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownCodec {
-    /// It cannot be parsed.
+    /// The initialization segment cannot be parsed.
     #[error("the initialization segment cannot be read")]
     Unreadable(#[from] mp4_atom::Error),
-    /// It has no sample description of H.264 or AAC.
+    /// It describes neither H.264 nor AAC.
     #[error("the initialization segment describes neither H.264 nor AAC")]
     Missing,
 }
 
-/// The codec of the only track of `init`: `avc1.PPCCLL` (ISO/IEC 14496-15: profile, constraints and level in hexadecimal)
-/// or `mp4a.40.N` (ISO/IEC 14496-3: audio object type).
-pub fn of_init(init: &[u8]) -> Result<String, UnknownCodec> {
+/// Returns the codec of the only track of `init`: `avc1.PPCCLL` (profile, constraints and level in hexadecimal, ISO/IEC
+/// 14496-15) or `mp4a.40.N` (audio object type, ISO/IEC 14496-3).
+pub fn from_init_segment(init: &[u8]) -> Result<String, UnknownCodec> {
     let mut reader = Cursor::new(init);
     while let Some(atom) = Option::<Any>::read_from(&mut reader)? {
         let Any::Moov(moov) = atom else { continue };
@@ -49,9 +49,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_initialization_segment_is_refused() {
-        assert!(of_init(b"").is_err());
-        assert!(of_init(b"\0\0\0\x08moov").is_err());
-        assert!(of_init(b"some text that is long enough to hold a header").is_err());
+    fn bytes_that_are_not_an_initialization_segment_are_refused() {
+        assert!(from_init_segment(b"").is_err());
+        assert!(from_init_segment(b"\0\0\0\x08moov").is_err());
+        assert!(from_init_segment(b"some text that is long enough to hold a header").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The event log that the environment names, and the intake before it.
+//! Opens the configured event log and intake.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use streamio_events::sqlite::SqliteLog;
 
 use crate::settings::{IntakePlace, LogPlace};
 
-/// How long Kinesis is tried before the log itself is told: a small part of the time after which a silent worker counts as
-/// lost.
-const INTAKE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long Kinesis is tried before the worker appends to the log directly. Much shorter than the time after which a worker
+/// without heartbeats counts as lost.
+const INTAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the log at `place`. A table of DynamoDB is not asked for anything before its first use; its region, endpoint and
-/// credentials are those that the SDK finds: in a task of ECS those of the task's role.
+/// Opens the log at `place`. For DynamoDB no request is sent before first use; the SDK finds region, endpoint and
+/// credentials in its own environment (in an ECS task, those of the task role).
 pub(crate) async fn open(
     place: &LogPlace,
 ) -> Result<Arc<dyn EventLog>, Box<dyn std::error::Error + Send + Sync>> {
@@ -32,11 +32,11 @@ pub(crate) async fn open(
     }
 }
 
-/// Opens the intake at `place`, which is not asked for anything before its first use either.
+/// Opens the intake at `place`. No request is sent before first use.
 pub(crate) async fn open_intake(place: &IntakePlace) -> Arc<dyn Intake> {
     let IntakePlace::Kinesis { stream_name } = place;
     let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let config = kinesis::patient(aws_sdk_kinesis::config::Builder::from(&sdk)).build();
     let client = aws_sdk_kinesis::Client::from_conf(config);
-    Arc::new(KinesisIntake::new(client, stream_name).with_patience(INTAKE_PATIENCE))
+    Arc::new(KinesisIntake::new(client, stream_name).with_patience(INTAKE_TIMEOUT))
 }

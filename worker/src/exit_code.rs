@@ -1,39 +1,39 @@
-//! What the worker's exit status means. What became of the video is in the log, whatever the status.
+//! The worker's exit statuses. The result for the video is always in the event log.
 //!
-//! Whoever runs workers records the ends of those that could not (in the cloud the function `tasks`): 0 says that there is
-//! nothing to record; 4, 75 and 78 are no fault of the video's; every other status, and a signal, is a failed attempt unless
-//! the worker has told of its end itself.
+//! The launcher (in the cloud, the function `tasks`) records the end of workers that could not record it themselves: 0 means
+//! that there is nothing to record; 4, 75 and 78 do not count as failures of the video; any other status, or death by a
+//! signal, is a failed attempt unless the worker has already recorded its end.
 
 use std::process::ExitCode;
 
-use crate::run::Ended;
+use crate::run::RunOutcome;
 
 /// The worker's exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The video was published, or there was nothing (more) to do for this worker.
+    /// The video was published, or nothing was left to do for this worker.
     Done = 0,
-    /// The attempt failed, and that is recorded.
+    /// The attempt failed; the failure is recorded.
     Failed = 3,
-    /// The worker was stopped from outside. An attempt that was not yet completed is recorded as interrupted.
+    /// The worker was stopped by a signal or by the end of its parent. An attempt that was not yet completed is recorded as interrupted.
     Interrupted = 4,
-    /// The attempt is completed and not published; launching the job again publishes it.
+    /// The attempt is completed but not published; launching the job again publishes it.
     Unpublished = 5,
-    /// The event log did not answer: nothing was recorded. (`EX_TEMPFAIL` of sysexits.h.)
+    /// The event log was unavailable; nothing was recorded. `EX_TEMPFAIL` of sysexits.h.
     LogUnavailable = 75,
-    /// The environment is not complete or the log cannot be opened: nothing was done. (`EX_CONFIG` of sysexits.h.)
+    /// The environment is incomplete or the log cannot be opened; nothing was done. `EX_CONFIG` of sysexits.h.
     Misconfigured = 78,
 }
 
-impl From<&Ended> for Exit {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Published | Ended::Fenced(_) => Self::Done,
-            Ended::Failed(_) => Self::Failed,
-            Ended::Interrupted(_) => Self::Interrupted,
-            Ended::Unpublished(_) => Self::Unpublished,
-            Ended::LogUnavailable(_) => Self::LogUnavailable,
+impl From<&RunOutcome> for Exit {
+    fn from(outcome: &RunOutcome) -> Self {
+        match outcome {
+            RunOutcome::Published | RunOutcome::Fenced(_) => Self::Done,
+            RunOutcome::Failed(_) => Self::Failed,
+            RunOutcome::Interrupted(_) => Self::Interrupted,
+            RunOutcome::Unpublished(_) => Self::Unpublished,
+            RunOutcome::LogUnavailable(_) => Self::LogUnavailable,
         }
     }
 }

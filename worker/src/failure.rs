@@ -1,37 +1,38 @@
-//! Why no playable video was made. Each failure has a documented code, a sentence for the uploader, and says whether
-//! another attempt may succeed; what only the operator needs goes to the log, never into an event.
+//! Why an attempt failed. Each failure has a documented code, a message for the uploader, and states whether another attempt
+//! may succeed. Details for the operator go to the log, never into an event.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_events::media::VideoError;
+use streamio_events::retryable::Retryable;
 
 use crate::storage::StorageError;
 
-/// Why an attempt made nothing.
+/// Why an attempt failed.
 ///
-/// `Display` is the message for the uploader: what is wrong and what to do. It never holds a path, an address, a key
-/// of storage or anything that FFmpeg printed, since FFmpeg quotes its input.
+/// `Display` is the message for the uploader: what is wrong and what to do. It never contains a path, a URL, a storage key or
+/// FFmpeg's output, because FFmpeg quotes its input.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The object has no bytes.
     #[error("the file is empty; upload it again")]
     EmptyFile,
-    /// The bytes are in no media format that is known.
+    /// The bytes are not a known media format.
     #[error(
         "the file is not a video or audio file; upload the media itself, in a format such as MP4, MOV, MKV or MP3"
     )]
     NotMedia,
-    /// The bytes are a picture.
+    /// The file is an image.
     #[error("the file is a still or animated image; upload a video or audio file")]
     ImageNotSupported,
-    /// A container that is not accepted, among them all that name other files or hosts.
+    /// The container is not accepted; this includes all that name other files or hosts.
     #[error(
         "this kind of file is not accepted; playlists, manifests and edit lists that name other files are refused: \
          upload the media itself, in a format such as MP4, MOV, MKV or MP3"
     )]
     UnsupportedContainer,
-    /// Neither audio nor video, such as a file with subtitles only.
+    /// The file has neither audio nor video, for example subtitles only.
     #[error("the file has neither video nor audio")]
     NoStreams,
     /// The container is known but its content cannot be read.
@@ -40,27 +41,27 @@ pub enum Failure {
         /// What is damaged.
         reason: &'static str,
     },
-    /// No decoder for the video's codec.
+    /// There is no decoder for the codec.
     #[error("the codec `{codec}` is not supported; export the file with another, such as H.264 and AAC")]
     UnsupportedCodec {
         /// FFmpeg's name of the codec, or `unknown`.
         codec: String,
     },
-    /// Longer than the limit.
+    /// The duration exceeds the limit.
     #[error("the file is longer than the limit of {limit_seconds} seconds; upload it in pieces")]
     TooLong {
-        /// The limit.
+        /// The limit in seconds.
         limit_seconds: u64,
     },
-    /// More bytes than the limit.
+    /// The size exceeds the limit.
     #[error("the file has {bytes} bytes, more than the limit of {limit}; export it at a lower bit rate")]
     TooLarge {
-        /// The source's size.
+        /// The source's size in bytes.
         bytes: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// More pixels in a frame than can be decoded in bounded memory.
+    /// A frame has more pixels than can be decoded in bounded memory.
     #[error(
         "a frame of {width}x{height} pixels is larger than supported; export the video at 8192x8192 or less"
     )]
@@ -70,33 +71,33 @@ pub enum Failure {
         /// Height of a coded frame.
         height: u32,
     },
-    /// There is no such object.
-    #[error("the uploaded file is no longer there; upload it again")]
+    /// The source object does not exist.
+    #[error("the uploaded file no longer exists; upload it again")]
     SourceMissing,
-    /// The object was replaced while it was being read.
+    /// The source object was replaced while it was being read.
     #[error("the uploaded file was replaced while it was processed")]
     SourceChanged,
-    /// Storage did not answer, or refused.
+    /// Object storage was unavailable or refused a request.
     #[error("storage was not available")]
     StorageUnavailable(#[source] Arc<StorageError>),
-    /// FFmpeg ended with an error that is not known to be the source's fault.
+    /// FFmpeg ended with an error not known to be caused by the source.
     #[error("the encoder ended unexpectedly")]
     EncoderFailed {
-        /// How it ended and what it last said; for the operator.
+        /// Its exit status and last output, for the operator.
         diagnosis: String,
     },
     /// FFmpeg made no progress.
     #[error("the encoder made no progress for {} seconds", .0.as_secs())]
     Stalled(Duration),
-    /// The whole took too long.
+    /// The attempt took too long.
     #[error("processing took longer than {} seconds", .0.as_secs())]
     Timeout(Duration),
-    /// This machine cannot do the work: no FFmpeg, no room, no right to write.
-    #[error("the worker's machine could not do the work")]
+    /// This machine cannot do the work: FFmpeg is missing, the disk is full, or a directory is not writable.
+    #[error("the worker's machine cannot process videos")]
     Machine(#[source] MachineError),
 }
 
-/// What this machine lacks; for the operator.
+/// What is wrong with this machine, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// FFmpeg or ffprobe cannot be started.
@@ -106,26 +107,26 @@ pub enum MachineError {
     Program {
         /// The program.
         program: String,
-        /// Why not.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// FFmpeg was built without something that is needed.
+    /// The FFmpeg build lacks a required feature.
     #[error("this FFmpeg lacks {0}; install a full build, such as Debian's package `ffmpeg`")]
     Incapable(String),
-    /// A file in the scratch directory, a socket or a pipe.
+    /// I/O failed on a file in the scratch directory, a socket or a pipe.
     #[error("{doing}")]
     Io {
-        /// What was being done.
+        /// The operation, for example `reading the MP4`.
         doing: &'static str,
-        /// Why it failed.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl MachineError {
-    /// For `map_err`: an input or output error while `doing`.
+    /// For `map_err`: wraps an I/O error that occurred while `doing`.
     pub fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { doing, source }
     }
@@ -143,8 +144,33 @@ impl From<StorageError> for Failure {
     }
 }
 
+impl Retryable for Failure {
+    /// Whether another attempt at the same bytes may succeed.
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::EmptyFile
+            | Self::NotMedia
+            | Self::ImageNotSupported
+            | Self::UnsupportedContainer
+            | Self::NoStreams
+            | Self::Corrupt { .. }
+            | Self::UnsupportedCodec { .. }
+            | Self::TooLong { .. }
+            | Self::TooLarge { .. }
+            | Self::FrameTooLarge { .. }
+            | Self::SourceMissing => false,
+            Self::SourceChanged
+            | Self::StorageUnavailable(_)
+            | Self::EncoderFailed { .. }
+            | Self::Stalled(_)
+            | Self::Timeout(_)
+            | Self::Machine(_) => true,
+        }
+    }
+}
+
 impl Failure {
-    /// The documented word, to be compared by programs.
+    /// The documented code, stable for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyFile => "empty_file",
@@ -167,31 +193,8 @@ impl Failure {
         }
     }
 
-    /// Whether another attempt at the same bytes may succeed.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::EmptyFile
-            | Self::NotMedia
-            | Self::ImageNotSupported
-            | Self::UnsupportedContainer
-            | Self::NoStreams
-            | Self::Corrupt { .. }
-            | Self::UnsupportedCodec { .. }
-            | Self::TooLong { .. }
-            | Self::TooLarge { .. }
-            | Self::FrameTooLarge { .. }
-            | Self::SourceMissing => false,
-            Self::SourceChanged
-            | Self::StorageUnavailable(_)
-            | Self::EncoderFailed { .. }
-            | Self::Stalled(_)
-            | Self::Timeout(_)
-            | Self::Machine(_) => true,
-        }
-    }
-
     /// The failure of an attempt whose source could not be read because of `error`.
-    pub fn of_source(error: Arc<StorageError>) -> Self {
+    pub fn from_source_error(error: Arc<StorageError>) -> Self {
         match *error {
             StorageError::NotFound { .. } => Self::SourceMissing,
             StorageError::PreconditionFailed { .. } => Self::SourceChanged,
@@ -201,7 +204,7 @@ impl Failure {
         }
     }
 
-    /// As it goes into the event `processing.failed`.
+    /// The error as recorded in the event `processing.failed`.
     pub fn to_video_error(&self) -> VideoError {
         let message = self.to_string();
         if self.is_retryable() {
@@ -217,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ffmpeg_said_stays_out_of_the_event() {
+    fn the_output_of_ffmpeg_is_not_in_the_event() {
         let failure = Failure::EncoderFailed { diagnosis: "http://127.0.0.1:9/secret: broken".to_owned() };
         let error = failure.to_video_error();
         assert_eq!((error.code.as_str(), error.retryable), ("encoder_failed", true));

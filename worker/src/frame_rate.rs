@@ -1,9 +1,9 @@
-//! Frame rates as exact fractions, since 29.97 is not 30000/1001.
+//! Frame rates as exact fractions, because 29.97 is not 30000/1001.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Frames per second, more than zero.
+/// Frames per second as a fraction greater than zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameRate {
     numerator: u32,
@@ -11,7 +11,7 @@ pub struct FrameRate {
 }
 
 impl FrameRate {
-    /// `numerator / denominator` frames per second; `None` unless both are above zero.
+    /// `numerator / denominator` frames per second; `None` if either is zero.
     pub const fn new(numerator: u32, denominator: u32) -> Option<Self> {
         if numerator == 0 || denominator == 0 { None } else { Some(Self { numerator, denominator }) }
     }
@@ -21,32 +21,32 @@ impl FrameRate {
         Self { numerator, denominator: 1 }
     }
 
-    /// Reads ffprobe's `30000/1001`; `0/0` and what is not a fraction are `None`.
+    /// Parses a fraction as ffprobe prints it, such as `30000/1001`. `None` for `0/0` and for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (numerator, denominator) = text.split_once('/')?;
         Self::new(numerator.parse().ok()?, denominator.parse().ok()?)
     }
 
-    /// As a floating-point number.
+    /// The rate as a floating-point number.
     pub fn per_second(self) -> f64 {
         f64::from(self.numerator) / f64::from(self.denominator)
     }
 
-    /// The constant rate to encode at, for a source whose timestamps fit into `nominal` and which has `average` frames
-    /// a second (ffprobe's `r_frame_rate` and `avg_frame_rate`).
+    /// The constant rate to encode at. `nominal` is the lowest rate that fits all timestamps of the source, `average` its
+    /// frames divided by its duration (ffprobe's `r_frame_rate` and `avg_frame_rate`).
     ///
-    /// All is encoded at a constant rate: then every rung has the same frames, key frames fall on the same instants,
-    /// and `FRAME-RATE` is true. The rate is the source's own where it is plausible, at most 60: above, the smallest
-    /// whole fraction of it, so that frames are dropped evenly. A source with a variable rate gets a rate that loses none
-    /// of its frames where 60 suffice; a still picture between changes costs next to nothing.
+    /// Outputs have a constant rate so that every rung has the same frames, key frames fall on the same times, and
+    /// `FRAME-RATE` is exact. The result is the source's rate if that is plausible and at most 60. A higher rate is divided
+    /// by the smallest integer that brings it to 60 or less, so that frames are dropped evenly. For a variable rate the result
+    /// keeps all frames if 60 is enough; repeated frames cost almost nothing to encode.
     #[must_use]
     pub fn to_encode(nominal: Option<Self>, average: Option<Self>) -> Self {
         let average = average.filter(|rate| *rate <= Self::MAX_PLAUSIBLE);
         match (nominal.filter(|rate| *rate <= Self::MAX_PLAUSIBLE), average) {
-            (Some(nominal), Some(average)) if nominal.is_about(average) => nominal.capped(),
-            // Variable: the nominal rate holds every timestamp.
+            (Some(nominal), Some(average)) if nominal.is_close_to(average) => nominal.capped(),
+            // Variable: the nominal rate fits every timestamp.
             (Some(nominal), _) if nominal <= Self::CAP => nominal.at_least_one(),
-            // Variable, and the nominal rate is only the clock's resolution.
+            // Variable, and the nominal rate is only the resolution of the timestamps.
             (_, Some(average)) => Self::STANDARD
                 .into_iter()
                 .find(|standard| *standard >= average && *standard >= Self::FOR_VARIABLE)
@@ -57,7 +57,7 @@ impl FrameRate {
 
     const CAP: Self = Self::whole(60);
     const FOR_VARIABLE: Self = Self::whole(30);
-    /// High-speed cameras record up to 1,000 frames a second; beyond, the number is a clock.
+    /// High-speed cameras record up to 1,000 frames per second; a higher value is a timestamp resolution.
     const MAX_PLAUSIBLE: Self = Self::whole(1000);
     const STANDARD: [Self; 4] =
         [Self::whole(30), Self::whole(50), Self { numerator: 60_000, denominator: 1001 }, Self::whole(60)];
@@ -74,12 +74,12 @@ impl FrameRate {
         Self { denominator: self.denominator.saturating_mul(divisor), ..self }
     }
 
-    /// A slide show with a picture each ten seconds would have segments of ten seconds.
+    /// Without this minimum, a slide show with one image per ten seconds would have segments of ten seconds.
     fn at_least_one(self) -> Self {
         self.max(Self::whole(1))
     }
 
-    fn is_about(self, other: Self) -> bool {
+    fn is_close_to(self, other: Self) -> bool {
         (self.per_second() / other.per_second() - 1.0).abs() < 0.01
     }
 }
@@ -98,7 +98,7 @@ impl PartialOrd for FrameRate {
 }
 
 impl fmt::Display for FrameRate {
-    /// As FFmpeg reads it: `30000/1001`, or `25`.
+    /// In FFmpeg's syntax: `30000/1001` or `25`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.denominator {
             1 => write!(formatter, "{}", self.numerator),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_rate_keeps_every_frame_where_60_suffice() {
+    fn a_variable_rate_keeps_every_frame_if_60_is_enough() {
         assert_eq!(to_encode("30/1", "17/2"), "30");
         assert_eq!(to_encode("90000/1", "2970/100"), "30");
         assert_eq!(to_encode("1000/1", "41/1"), "50");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slide_show_gets_a_frame_a_second() {
+    fn a_slide_show_gets_one_frame_per_second() {
         assert_eq!(to_encode("1/10", "1/10"), "1");
     }
 

@@ -1,6 +1,7 @@
-//! The sizes to encode in: never larger than the source, in its own shape, each rung clearly smaller than the one above.
+//! The bitrate ladder: the sizes to encode in. No rung is larger than the source, all keep its aspect ratio, and each is
+//! clearly smaller than the one above.
 
-/// A size with even sides, as H.264 with 4:2:0 colour needs.
+/// One size of the ladder. Both sides are even, as H.264 with 4:2:0 chroma subsampling requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rung {
     /// Width in pixels, even.
@@ -9,28 +10,28 @@ pub struct Rung {
     pub height: u32,
 }
 
-/// The short sides that players and people know.
+/// Standard lengths of the short side, such as 720 for 720p.
 const STANDARD_SIDES: [u32; 5] = [1080, 720, 480, 360, 240];
 
-/// A rung whose short side is more than this part of the rung above saves too little to be worth its encode.
+/// Largest ratio of a rung's short side to that of the rung above. A larger one saves too little to be worth encoding.
 const LARGEST_STEP: f64 = 0.8;
 
-/// H.264 level 5.1 ends at a side of 8,688 pixels; phones stop at half of it.
+/// H.264 level 5.1 allows sides of up to 8,688 pixels; phones decode about half of that.
 const LONGEST_SIDE: u32 = 4096;
 
 impl Rung {
-    /// The shorter of width and height: what `720p` names, for portrait as for landscape.
+    /// The shorter of width and height: the number in `720p`, for portrait and landscape.
     pub fn short_side(self) -> u32 {
         self.width.min(self.height)
     }
 
-    /// The name of the rung, such as `720p`. Rungs of one ladder have different ones.
+    /// The name of the rung, such as `720p`. Unique within a ladder.
     pub fn name(self) -> String {
         format!("{}p", self.short_side())
     }
 
-    /// The most kilobits a second that the rung may have for a few seconds. Busy pictures need about the 0.75th power of
-    /// the number of pixels; 1080p gets 6 Mbit/s, 720p 3.3, 480p 1.8, 360p 1.2, 240p 0.6; half as much again above 30 fps.
+    /// Peak bit rate in kbit/s, for FFmpeg's `-maxrate`. Grows with the 0.75th power of the number of pixels: 6 Mbit/s for
+    /// 1080p, 3.3 for 720p, 1.8 for 480p, 1.2 for 360p, 0.6 for 240p. 1.5 times as much above 30 fps.
     pub fn max_kilobits(self, frames_per_second: f64) -> u32 {
         const FULL_HD: f64 = 1920.0 * 1080.0;
         let pixels = f64::from(self.width) * f64::from(self.height);
@@ -46,18 +47,18 @@ impl Rung {
     }
 }
 
-/// The rungs for a picture displayed at `width` x `height`, best first; at least one.
+/// The rungs for a video displayed at `width` x `height`, best first; at least one.
 ///
-/// The first is the source's own size, or 1080 on the short side where it has more. Each further one is a standard size
-/// below it. A picture smaller than the smallest standard size gets its own size only. Sides are rounded down to even
-/// numbers (a side of one pixel becomes two: no encoder takes less), so that nothing is ever enlarged.
+/// The first rung has the source's size, limited to 1080 on the short side. The others are the standard sizes below it. A
+/// video smaller than the smallest standard size gets only its own size. Sides are rounded down to even numbers, so that
+/// nothing is enlarged; the exception is a side of one pixel, which becomes two because encoders need at least two.
 pub fn ladder(width: u32, height: u32) -> Vec<Rung> {
-    let source = Shape { width, height };
-    let top = source.fitted(STANDARD_SIDES[0]);
+    let source = SourceSize { width, height };
+    let top = source.fit(STANDARD_SIDES[0]);
     let mut rungs = vec![top];
     for side in STANDARD_SIDES {
         let above = rungs[rungs.len() - 1].short_side();
-        let rung = source.fitted(side);
+        let rung = source.fit(side);
         if f64::from(rung.short_side()) <= f64::from(above) * LARGEST_STEP {
             rungs.push(rung);
         }
@@ -66,18 +67,18 @@ pub fn ladder(width: u32, height: u32) -> Vec<Rung> {
 }
 
 #[derive(Clone, Copy)]
-struct Shape {
+struct SourceSize {
     width: u32,
     height: u32,
 }
 
-impl Shape {
-    /// This shape with at most `side` pixels on the short side and at most [`LONGEST_SIDE`] on the long one.
-    fn fitted(self, side: u32) -> Rung {
+impl SourceSize {
+    /// Scales to at most `side` pixels on the short side and at most [`LONGEST_SIDE`] on the long one. Never enlarges.
+    fn fit(self, side: u32) -> Rung {
         let (short, long) = (self.width.min(self.height), self.width.max(self.height));
         let scaled = |numerator: u32, denominator: u32, length: u32| {
             let exact = f64::from(length) * f64::from(numerator) / f64::from(denominator);
-            // Half of it rounded, doubled: the nearest even number, which is at most one pixel off.
+            // The nearest even number, at most one pixel off.
             #[allow(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -91,7 +92,7 @@ impl Shape {
         if new_long > LONGEST_SIDE {
             (new_short, new_long) = (scaled(LONGEST_SIDE, long, short), LONGEST_SIDE);
         }
-        // Down to even, and never above the source's own, whatever was rounded before.
+        // Round down to even, and never exceed the source's size.
         let even = |length: u32, most: u32| (length.min(most) & !1).max(2);
         let (new_short, new_long) = (even(new_short, short), even(new_long, long));
         if self.width <= self.height {
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn common_sources_get_the_rungs_that_people_expect() {
+    fn common_sources_get_the_standard_rungs() {
         assert_eq!(sizes(3840, 2160), "1920x1080 1280x720 854x480 640x360 426x240");
         assert_eq!(sizes(1920, 1080), "1920x1080 1280x720 854x480 640x360 426x240");
         assert_eq!(sizes(1280, 720), "1280x720 854x480 640x360 426x240");
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_shapes_stay_within_what_players_decode() {
+    fn extreme_aspect_ratios_stay_within_the_size_limit() {
         assert_eq!(sizes(10_000, 100), "4096x40");
         assert_eq!(sizes(1, 1), "2x2");
         assert_eq!(sizes(1, 9000), "2x4096");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_fall_with_the_size() {
+    fn bit_rates_decrease_with_the_size() {
         let kilobits: Vec<_> = ladder(1920, 1080).iter().map(|rung| rung.max_kilobits(30.0)).collect();
         assert_eq!(kilobits, [6000, 3270, 1780, 1160, 630]);
         assert_eq!(ladder(1920, 1080)[0].max_kilobits(60.0), 9000);
@@ -163,12 +164,12 @@ mod tests {
         }
 
         #[test]
-        fn the_shape_is_kept_to_the_pixel(width in side(), height in side()) {
+        fn the_aspect_ratio_is_kept_to_the_pixel(width in side(), height in side()) {
             for rung in ladder(width, height) {
                 let (w, h) = (f64::from(rung.width), f64::from(rung.height));
                 let shape = f64::from(width.max(height)) / f64::from(width.min(height));
-                // Both sides were rounded to even numbers: the exact shape lies within one pixel of each. A short side
-                // of two is the least there is: the exact one may be as thin as it likes.
+                // Both sides were rounded to even numbers, so the exact ratio lies within one pixel of each side. A short
+                // side of two is the minimum: the exact one may be arbitrarily smaller.
                 let (long, short) = (w.max(h), w.min(h));
                 let flattest = (long - 1.01) / (short + 1.01);
                 let thinnest = if short > 2.0 { (long + 1.01) / (short - 1.01) } else { f64::INFINITY };
@@ -178,7 +179,7 @@ mod tests {
         }
 
         #[test]
-        fn rungs_and_their_rates_fall_and_names_differ(width in side(), height in side(), fps in 1.0..60.0) {
+        fn sizes_and_bit_rates_decrease_and_names_are_unique(width in side(), height in side(), fps in 1.0..60.0) {
             let rungs = ladder(width, height);
             prop_assert!((1..=5).contains(&rungs.len()));
             for pair in rungs.windows(2) {
@@ -190,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn portrait_is_landscape_on_its_side(width in side(), height in side()) {
+        fn portrait_rungs_are_landscape_rungs_with_sides_swapped(width in side(), height in side()) {
             let turned: Vec<_> =
                 ladder(height, width).iter().map(|rung| Rung { width: rung.height, height: rung.width }).collect();
             if width != height {

@@ -1,4 +1,4 @@
-//! The FFmpeg worker: takes one attempt, makes adaptive streams of its source, publishes them.
+//! The FFmpeg worker: runs one attempt, encodes its source into adaptive streams and publishes them.
 //!
 //! ```text
 //! run ─ start (fence) ─ probe ─ plan ─ transcode ─ complete (fence) ─ publish ─ ready
@@ -6,9 +6,8 @@
 //!                       relay  ladder    argv ─▶ FFmpeg ─▶ segments, MP4 ─▶ upload, progressive ─▶ storage
 //! ```
 //!
-//! [`argv`], [`ladder`], [`plan`] and [`playlist`] are pure: the same input gives the same output, and nothing is read or
-//! started. [`storage`] holds the ports to object storage and their S3 adapter; [`process`] and [`relay`] are all that FFmpeg
-//! sees of us.
+//! [`argv`], [`ladder`], [`plan`] and [`playlist`] are pure functions: no I/O, no processes. [`storage`] holds the ports to
+//! object storage and their S3 adapter. FFmpeg is reached only through [`process`] (its process) and [`relay`] (its input).
 
 pub mod argv;
 pub mod attempt;

@@ -1,4 +1,4 @@
-//! The worker as a process: its environment, its signals, its exit status.
+//! Entry point of the worker process: environment, signals, exit status.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,26 +10,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::event_log;
 use crate::exit_code::Exit;
-use crate::run::{Ended, Worker};
+use crate::run::{RunOutcome, Worker};
 use crate::settings::Settings;
-use crate::stop::{Stop, Stopper};
+use crate::stop::{StopReason, StopSignal};
 use crate::storage::s3::S3Storage;
 use crate::task_name;
 use crate::transcode::Tools;
 
-/// Runs the worker that the environment describes (see [`Settings`]) and gives its exit status (see [`Exit`]).
+/// Runs the worker configured by the environment (see [`Settings`]) and returns its exit status (see [`Exit`]).
 ///
-/// It ends early, and says so in the log with how far it was, on SIGTERM (which is how ECS stops a task, two minutes before
-/// it takes back spot capacity, and `stopTimeout` before it kills), on SIGINT, and where `STREAMIO_PARENT_PIPE=1` at the end of its
-/// standard input, which comes when the parent is gone, however it went.
+/// The worker stops early and records the interruption with its progress on SIGTERM, on SIGINT, and, with
+/// `STREAMIO_PARENT_PIPE=1`, at the end of standard input, which the operating system closes when the parent process ends
+/// for any reason. ECS sends SIGTERM two minutes before it reclaims spot capacity, and `stopTimeout` before it sends SIGKILL.
 ///
-/// What it has to tell its operator goes to standard error, one JSON object a line; with `STREAMIO_LOG_FORMAT=text` in
-/// lines for people.
+/// Logs go to standard error, one JSON object per line, or as text with `STREAMIO_LOG_FORMAT=text`.
 pub fn main_from_env() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,streamio_worker=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Fails when the program that we are part of has set up its own.
+    // Fails if the embedding program has already installed a subscriber; that one is used.
     let _ = match std::env::var("STREAMIO_LOG_FORMAT").as_deref() {
         Ok("text") => log.with_ansi(false).try_init(),
         _ => log.json().try_init(),
@@ -45,28 +44,28 @@ pub fn main_from_env() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(run(settings));
-            // A read of standard input cannot be cancelled.
+            // A pending read of standard input cannot be cancelled; a normal shutdown would wait for it.
             runtime.shutdown_background();
             exit.into()
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the runtime could not be started");
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot start the async runtime");
             Exit::Misconfigured.into()
         }
     }
 }
 
 async fn run(settings: Settings) -> Exit {
-    // First, so that no signal is missed.
-    let stopper = Stopper::default();
-    if let Err(error) = listen(&stopper, settings.parent_pipe) {
-        tracing::error!(error = &error as &dyn std::error::Error, "signals could not be listened to");
+    // Before anything else, so that no signal is missed.
+    let stop = StopSignal::default();
+    if let Err(error) = watch_for_stop(&stop, settings.parent_pipe) {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot install signal handlers");
         return Exit::Misconfigured;
     }
     let log = match event_log::open(&settings.log).await {
         Ok(log) => log,
         Err(error) => {
-            tracing::error!(error = &*error as &dyn std::error::Error, "the event log could not be opened");
+            tracing::error!(error = &*error as &dyn std::error::Error, "cannot open the event log");
             return Exit::Misconfigured;
         }
     };
@@ -79,62 +78,62 @@ async fn run(settings: Settings) -> Exit {
         intake,
         storage: Arc::new(S3Storage::connect(&settings.s3).await),
         job: settings.job,
-        task: task_name::of(&settings.task).await,
+        task: task_name::resolve(&settings.task).await,
         tools: Tools { ffmpeg: settings.ffmpeg, ffprobe: settings.ffprobe },
         scratch: settings.scratch,
         now,
     };
-    let ended = worker.run(&stopper).await;
-    tell(&worker, &ended);
-    Exit::from(&ended)
+    let outcome = worker.run(&stop).await;
+    log_outcome(&worker, &outcome);
+    Exit::from(&outcome)
 }
 
-fn tell(worker: &Worker, ended: &Ended) {
+fn log_outcome(worker: &Worker, outcome: &RunOutcome) {
     let (video, generation, attempt) = (&worker.job.video_id, worker.job.generation, worker.job.attempt);
     let task = &worker.task;
-    match ended {
-        Ended::Published => {
-            tracing::info!(video.id = %video, generation, attempt, task, "the video is published");
+    match outcome {
+        RunOutcome::Published => {
+            tracing::info!(video.id = %video, generation, attempt, task, "published the video");
         }
-        Ended::Fenced(fence) => {
-            tracing::info!(video.id = %video, generation, attempt, task, %fence, "nothing (more) to do");
+        RunOutcome::Fenced(fence) => {
+            tracing::info!(video.id = %video, generation, attempt, task, %fence, "nothing is left to do for this worker");
         }
-        Ended::Failed(failure) => {
+        RunOutcome::Failed(failure) => {
             tracing::info!(video.id = %video, generation, attempt, task, code = failure.code(), "the attempt failed");
         }
-        Ended::Interrupted(reason) => {
-            tracing::info!(video.id = %video, generation, attempt, task, reason, "the worker was stopped");
+        RunOutcome::Interrupted(reason) => {
+            tracing::info!(video.id = %video, generation, attempt, task, reason, "the worker was interrupted");
         }
-        Ended::Unpublished(error) => {
+        RunOutcome::Unpublished(error) => {
             let error = error as &dyn std::error::Error;
-            tracing::error!(video.id = %video, generation, attempt, task, error, "the attempt could not be published");
+            tracing::error!(video.id = %video, generation, attempt, task, error, "cannot publish the completed attempt");
         }
-        Ended::LogUnavailable(error) => {
+        RunOutcome::LogUnavailable(error) => {
             let error = error as &dyn std::error::Error;
-            tracing::error!(video.id = %video, generation, attempt, task, error, "the log could not be asked or told");
+            tracing::error!(video.id = %video, generation, attempt, task, error, "the event log is unavailable");
         }
     }
 }
 
-fn listen(stopper: &Stopper, parent_pipe: bool) -> std::io::Result<()> {
+fn watch_for_stop(stop: &StopSignal, parent_pipe: bool) -> std::io::Result<()> {
     for (kind, reason) in [
         (SignalKind::terminate(), "the worker was asked to stop"),
         (SignalKind::interrupt(), "the worker was interrupted"),
     ] {
         let mut signals = signal(kind)?;
-        let stopper = stopper.clone();
+        let stop = stop.clone();
         tokio::spawn(async move {
             signals.recv().await;
-            stopper.stop(Stop::Interrupted(reason));
+            stop.trigger(StopReason::Interrupted(reason));
         });
     }
     if parent_pipe {
-        let stopper = stopper.clone();
+        let stop = stop.clone();
         tokio::spawn(async move {
             let mut stdin = tokio::io::stdin();
             let mut ignored = [0; 64];
             while matches!(stdin.read(&mut ignored).await, Ok(1..)) {}
-            stopper.stop(Stop::Interrupted("the worker's parent process ended"));
+            stop.trigger(StopReason::Interrupted("the worker's parent process ended"));
         });
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What to make of a source: decided from the probe alone, before anything is encoded.
+//! Decides what to encode from the probe alone, before anything is encoded.
 
 mod color;
 
@@ -13,59 +13,59 @@ use crate::frame_rate::FrameRate;
 use crate::ladder::{Rung, ladder};
 use crate::probe::{AudioStream, Probe, VideoStream};
 
-/// Seconds between forced key frames, and so the length of a segment.
+/// Seconds between forced key frames, and therefore the duration of a segment.
 pub const SEGMENT_SECONDS: u32 = 4;
 
-/// A file with more tracks than this is not for people to choose from.
-const MOST_AUDIO_TRACKS: usize = 16;
+/// Further audio tracks are left out.
+const MAX_AUDIO_TRACKS: usize = 16;
 
-/// All that is to be made in one pass over the source.
+/// Everything to encode in one pass over the source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Length of the source in seconds; `None` where it is not known before the end.
+    /// Duration of the source in seconds; `None` if it is not known before the end.
     pub duration: Option<f64>,
-    /// The picture.
+    /// The video stream to encode.
     pub video: Option<VideoPlan>,
-    /// The sound, the track to be played by default first.
+    /// The audio tracks, default track first.
     pub audio: Vec<AudioPlan>,
 }
 
-/// The picture.
+/// How to encode the video stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoPlan {
-    /// FFmpeg's number of the stream.
+    /// FFmpeg's index of the stream.
     pub index: u32,
-    /// The constant rate of all rungs.
+    /// The constant frame rate of all rungs.
     pub frame_rate: FrameRate,
-    /// Whether fields become frames.
+    /// Whether to deinterlace.
     pub deinterlace: bool,
-    /// From the source's colours to 8-bit BT.709 or what the source has.
+    /// The colour conversion.
     pub conversion: Conversion,
     /// The sizes, best first.
     pub rungs: Vec<Rung>,
-    /// From how many seconds at the source's beginning the poster is chosen.
+    /// The poster is chosen from this much of the source's beginning.
     pub poster_window: Duration,
 }
 
-/// A track of sound, made into AAC-LC stereo at 48 kHz.
+/// How to encode an audio track: AAC-LC, stereo, 48 kHz.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioPlan {
-    /// FFmpeg's number of the stream.
+    /// FFmpeg's index of the stream.
     pub index: u32,
-    /// The folder of the rendition, such as `audio-1`.
+    /// Folder name of the rendition, such as `audio-1`.
     pub name: String,
-    /// For people: the track's title, or its language, or its number. Different for each track.
+    /// Display name: the track's title, its language or its number. Unique per track.
     pub title: String,
-    /// A language tag that may stand in a playlist.
+    /// Language tag, valid in a playlist.
     pub language: Option<String>,
-    /// Whether only the first two channels are taken, because FFmpeg knows no way to mix so many.
+    /// Whether to take only the first two channels, because FFmpeg cannot downmix more than eight.
     pub first_two_channels: bool,
 }
 
-/// The poster is chosen among frames of at most this long a beginning.
-const POSTER_WINDOW: Duration = Duration::from_secs(24);
+/// Upper bound of [`VideoPlan::poster_window`].
+const MAX_POSTER_WINDOW: Duration = Duration::from_secs(24);
 
-/// Decides what to make, or refuses the source by name.
+/// Decides what to encode, or returns why the source is refused.
 pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) -> Result<Plan, Failure> {
     #[allow(clippy::cast_precision_loss, reason = "a limit in seconds")]
     if probe.duration.is_some_and(|duration| duration > limits.max_duration_seconds as f64) {
@@ -78,7 +78,7 @@ pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) ->
     }
     let (decodable, unknown): (Vec<_>, Vec<_>) =
         probe.audio.iter().partition(|audio| capabilities.decodes(&audio.codec));
-    // A second track in an exotic codec is no reason to refuse a file whose first one plays.
+    // A file is refused only if none of its tracks can be decoded.
     if let (true, Some(audio)) = (decodable.is_empty(), unknown.first()) {
         return Err(Failure::UnsupportedCodec { codec: audio.codec.clone() });
     }
@@ -97,16 +97,16 @@ fn video_plan(video: &VideoStream, duration: Option<f64>, capabilities: &Capabil
         deinterlace: video.interlaced,
         conversion: Conversion::of(&video.color, capabilities),
         rungs: ladder(video.display.0, video.display.1),
-        poster_window: window.unwrap_or(POSTER_WINDOW).min(POSTER_WINDOW),
+        poster_window: window.unwrap_or(MAX_POSTER_WINDOW).min(MAX_POSTER_WINDOW),
     }
 }
 
 fn audio_plans(tracks: &[&AudioStream]) -> Vec<AudioPlan> {
     let mut plans: Vec<AudioPlan> = Vec::new();
-    for (number, track) in (1..).zip(tracks.iter().take(MOST_AUDIO_TRACKS)) {
-        let wanted = track.title.clone().or_else(|| track.language.clone());
-        let title = match wanted {
-            // RFC 8216, section 4.3.4.1.1: members of a group have different names.
+    for (number, track) in (1..).zip(tracks.iter().take(MAX_AUDIO_TRACKS)) {
+        let preferred = track.title.clone().or_else(|| track.language.clone());
+        let title = match preferred {
+            // RFC 8216, section 4.3.4.1.1: members of a group must have different names.
             Some(title) if plans.iter().all(|plan| plan.title != title) => title,
             Some(title) => format!("{title} ({number})"),
             None => format!("Audio {number}"),
@@ -157,45 +157,45 @@ mod tests {
         Probe { duration: Some(5.0), stated_duration: None, bytes: 1, video, audio }
     }
 
-    fn planned(probe: &Probe) -> Result<Plan, Failure> {
+    fn plan_for(probe: &Probe) -> Result<Plan, Failure> {
         plan(probe, &MediaLimits::default(), &Capabilities::full())
     }
 
     #[test]
-    fn what_is_too_long_is_refused_before_it_is_read() {
+    fn a_source_over_the_duration_limit_is_refused() {
         let mut long = probe(Some(video()), vec![]);
         long.duration = Some(43_200.0);
-        assert!(planned(&long).is_ok());
+        assert!(plan_for(&long).is_ok());
         long.duration = Some(43_200.5);
-        assert!(matches!(planned(&long), Err(Failure::TooLong { limit_seconds: 43_200 })));
+        assert!(matches!(plan_for(&long), Err(Failure::TooLong { limit_seconds: 43_200 })));
     }
 
     #[test]
-    fn a_codec_without_a_decoder_is_named() {
+    fn a_codec_without_a_decoder_is_refused_and_named() {
         let mut unknown = video();
         unknown.codec = "vvc".into();
         assert!(
-            matches!(planned(&probe(Some(unknown), vec![])), Err(Failure::UnsupportedCodec { codec }) if codec == "vvc")
+            matches!(plan_for(&probe(Some(unknown), vec![])), Err(Failure::UnsupportedCodec { codec }) if codec == "vvc")
         );
         let only = probe(Some(video()), vec![audio("ac4", None)]);
-        assert!(matches!(planned(&only), Err(Failure::UnsupportedCodec { codec }) if codec == "ac4"));
+        assert!(matches!(plan_for(&only), Err(Failure::UnsupportedCodec { codec }) if codec == "ac4"));
     }
 
     #[test]
     fn a_further_track_without_a_decoder_is_left_out() {
-        let plan = planned(&probe(Some(video()), vec![audio("aac", None), audio("ac4", None)])).unwrap();
+        let plan = plan_for(&probe(Some(video()), vec![audio("aac", None), audio("ac4", None)])).unwrap();
         assert_eq!(plan.audio.len(), 1);
     }
 
     #[test]
-    fn tracks_have_different_names() {
+    fn audio_tracks_have_unique_names() {
         let tracks = vec![
             audio("aac", Some("Film")),
             audio("aac", Some("Film")),
             audio("aac", None),
             audio("aac", None),
         ];
-        let plan = planned(&probe(None, tracks)).unwrap();
+        let plan = plan_for(&probe(None, tracks)).unwrap();
         let names: Vec<_> =
             plan.audio.iter().map(|audio| (audio.name.as_str(), audio.title.as_str())).collect();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Playlists: FFmpeg's media playlists are read, the master playlist is written from what was measured.
+//! HLS playlists: parses FFmpeg's media playlists and writes the master playlist from measured values.
 
 mod bandwidth;
 mod master;

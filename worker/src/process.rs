@@ -1,4 +1,4 @@
-//! A child process as a type: its own process group, a bare environment, bounded output, and an end that is certain.
+//! Child processes: each in its own process group, with a minimal environment, bounded output and guaranteed termination.
 
 mod progress;
 mod tail;
@@ -18,61 +18,61 @@ pub use self::tail::Tail;
 
 use crate::failure::MachineError;
 
-/// How long a child may take to end after it was asked to, before its group is killed.
-const GRACE: Duration = Duration::from_secs(2);
+/// Time between SIGTERM and SIGKILL.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
-/// A program with its arguments, never seen by a shell.
+/// A program with its arguments. No shell is involved.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// A name on `PATH` or a path.
     pub program: String,
     /// The arguments after the program's name.
     pub args: Vec<String>,
-    /// The directory to run in.
+    /// The working directory.
     pub directory: PathBuf,
 }
 
-/// What a child that ran to its end left behind.
+/// The output of a child that has ended.
 #[derive(Debug)]
-pub struct Finished {
-    /// How it ended.
+pub struct CapturedOutput {
+    /// Exit status.
     pub status: ExitStatus,
-    /// Its standard output, whole.
+    /// The complete standard output.
     pub stdout: Vec<u8>,
-    /// The end of its standard error.
+    /// The last 8 KiB of standard error.
     pub stderr: String,
 }
 
-/// Why a child's output cannot be had.
+/// Why a child's output could not be captured.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// The child cannot be started or heard.
+    /// The child could not be started, or its output not read.
     #[error(transparent)]
     Machine(#[from] MachineError),
-    /// It did not end in time; it was killed.
+    /// The child did not end in time and was killed.
     #[error("`{program}` did not end within {} seconds", limit.as_secs())]
     Timeout {
         /// The program.
         program: String,
-        /// The limit.
+        /// The time limit.
         limit: Duration,
     },
-    /// It wrote more than is accepted; it was killed.
+    /// The child wrote too much and was killed.
     #[error("`{program}` wrote more than {limit} bytes")]
     TooMuchOutput {
         /// The program.
         program: String,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
 impl Invocation {
-    /// Starts the child in a process group of its own, with an empty standard input.
+    /// Starts the child in its own process group, with an empty standard input.
     ///
-    /// Of the environment it gets `PATH` only: our credentials are none of its business, and variables such as
-    /// `http_proxy` would send FFmpeg's requests elsewhere.
-    fn spawn(&self) -> Result<Group, MachineError> {
+    /// The child gets only `PATH` and `LD_LIBRARY_PATH` from the environment: it must not see credentials, and variables such
+    /// as `http_proxy` would redirect FFmpeg's requests.
+    fn spawn(&self) -> Result<ChildGroup, MachineError> {
         let mut command = CommandWrap::with_new(&self.program, |command| {
             command
                 .args(&self.args)
@@ -91,15 +91,16 @@ impl Invocation {
         let child = command
             .spawn()
             .map_err(|source| MachineError::Program { program: self.program.clone(), source })?;
-        Ok(Group { child, ended: false })
+        Ok(ChildGroup { child, reaped: false })
     }
 
-    /// Runs the child to its end and gives its output, or kills it when it exceeds `time` or `stdout_bytes`.
-    pub async fn capture(&self, time: Duration, stdout_bytes: u64) -> Result<Finished, CaptureError> {
+    /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
+    /// `stdout_bytes` to standard output.
+    pub async fn capture(&self, time: Duration, stdout_bytes: u64) -> Result<CapturedOutput, CaptureError> {
         let mut group = self.spawn()?;
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
-        let whole = async {
+        let output = async {
             let mut bytes = Vec::new();
             if let Some(stdout) = stdout {
                 let mut limited = stdout.take(stdout_bytes + 1);
@@ -116,9 +117,9 @@ impl Invocation {
             }
             Ok((bytes, group.wait().await?))
         };
-        match tokio::time::timeout(time, whole).await {
+        match tokio::time::timeout(time, output).await {
             Ok(Ok((stdout, status))) => {
-                Ok(Finished { status, stdout, stderr: stderr.await.unwrap_or_default() })
+                Ok(CapturedOutput { status, stdout, stderr: stderr.await.unwrap_or_default() })
             }
             Ok(Err(error)) => {
                 group.stop().await;
@@ -131,13 +132,13 @@ impl Invocation {
         }
     }
 
-    /// Starts an FFmpeg whose `-progress` report goes to its standard output.
+    /// Starts FFmpeg as an encoder. The arguments must send the `-progress` report to standard output.
     pub fn start(&self) -> Result<Encoder, MachineError> {
         let mut group = self.spawn()?;
         let stderr = group.collect_stderr();
         let (sender, progress) = watch::channel(Progress::default());
         if let Some(stdout) = group.child.stdout().take() {
-            tokio::spawn(progress::follow(stdout, sender));
+            tokio::spawn(progress::read_reports(stdout, sender));
         }
         Ok(Encoder { group, progress, stderr })
     }
@@ -146,38 +147,38 @@ impl Invocation {
 /// A running FFmpeg that reports its progress. Dropping it kills its process group.
 #[derive(Debug)]
 pub struct Encoder {
-    group: Group,
+    group: ChildGroup,
     progress: watch::Receiver<Progress>,
     stderr: JoinHandle<String>,
 }
 
 impl Encoder {
-    /// The latest report; changes are announced.
+    /// Watches the latest progress report.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Waits for the child's end. May be cancelled and called again.
+    /// Waits for the process to end. Cancel safe.
     pub async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
         self.group.wait().await
     }
 
-    /// Holds the whole group (`SIGSTOP`).
+    /// Pauses the process group (`SIGSTOP`).
     pub fn pause(&self) {
         self.group.signal(Signal::STOP);
     }
 
-    /// Lets the whole group go on (`SIGCONT`).
+    /// Resumes the process group (`SIGCONT`).
     pub fn resume(&self) {
         self.group.signal(Signal::CONT);
     }
 
-    /// Asks the group to end, and kills it when it has not soon. Returns when the child is gone.
+    /// Terminates the process group: SIGTERM, then SIGKILL after a grace period. Returns when the process has ended.
     pub async fn stop(&mut self) {
         self.group.stop().await;
     }
 
-    /// The end of what the child wrote to its standard error. Only once it has ended.
+    /// The last 8 KiB of standard error. Call it after the process has ended.
     pub async fn into_stderr(self) -> String {
         let Self { group, stderr, .. } = self;
         drop(group);
@@ -185,14 +186,15 @@ impl Encoder {
     }
 }
 
+/// A child that leads a process group. Dropping it kills the group.
 #[derive(Debug)]
-struct Group {
+struct ChildGroup {
     child: Box<dyn ChildWrapper>,
-    /// Once the leader is reaped its number may be another's: no signal may be sent any more.
-    ended: bool,
+    /// Whether the leader was reaped. No signal may be sent after that: its process id may be in use by another process.
+    reaped: bool,
 }
 
-impl Group {
+impl ChildGroup {
     fn collect_stderr(&mut self) -> JoinHandle<String> {
         let stderr = self.child.stderr().take();
         tokio::spawn(async move {
@@ -209,33 +211,30 @@ impl Group {
 
     async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
         let status = self.child.wait().await.map_err(MachineError::io("waiting for a child process"))?;
-        self.ended = true;
+        self.reaped = true;
         Ok(status)
     }
 
     fn signal(&self, signal: Signal) {
-        if !self.ended && self.child.signal(signal.as_raw()).is_err() {
-            tracing::debug!(signal = signal.as_raw(), "the child had ended before it could be signalled");
+        if !self.reaped && self.child.signal(signal.as_raw()).is_err() {
+            tracing::debug!(signal = signal.as_raw(), "the child ended before it could be signalled");
         }
     }
 
     async fn stop(&mut self) {
         self.signal(Signal::TERM);
-        // A stopped process sees the request only when it goes on.
+        // A paused process receives SIGTERM only after it is resumed.
         self.signal(Signal::CONT);
-        if tokio::time::timeout(GRACE, self.wait()).await.is_err() {
+        if tokio::time::timeout(GRACE_PERIOD, self.wait()).await.is_err() {
             self.signal(Signal::KILL);
             if let Err(error) = self.wait().await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a killed child could not be waited for"
-                );
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot wait for a killed child");
             }
         }
     }
 }
 
-impl Drop for Group {
+impl Drop for ChildGroup {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }
@@ -254,26 +253,26 @@ mod tests {
     }
 
     fn is_alive(pid: &str) -> bool {
-        // A zombie that waits for init to reap it is not alive.
+        // A zombie that init has not reaped yet counts as dead.
         std::fs::read_to_string(format!("/proc/{pid}/stat"))
             .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
     }
 
     async fn wait_until_dead(pid: &str) {
-        let began = std::time::Instant::now();
+        let started_at = std::time::Instant::now();
         while is_alive(pid) {
-            assert!(began.elapsed() < Duration::from_secs(30), "process {pid} lives on");
-            // Nothing tells when a process that is not ours ends: look again soon.
+            assert!(started_at.elapsed() < Duration::from_secs(30), "process {pid} is still alive");
+            // The end of a process that is not a child can only be polled.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     #[tokio::test]
     async fn output_is_captured_with_the_exit_status() {
-        let finished =
+        let output =
             shell("echo out; echo err >&2; exit 3").capture(Duration::from_secs(10), 100).await.unwrap();
         assert_eq!(
-            (finished.status.code(), finished.stdout.as_slice(), finished.stderr.as_str()),
+            (output.status.code(), output.stdout.as_slice(), output.stderr.as_str()),
             (Some(3), b"out\n".as_slice(), "err\n")
         );
     }
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_and_its_own_children_die_at_the_limit_even_when_they_ignore_the_request() {
+    async fn a_child_and_its_descendants_are_killed_at_the_time_limit_even_if_they_ignore_sigterm() {
         let directory = tempfile::tempdir().unwrap();
         let mut invocation = shell("trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > inner; sleep 600' & wait");
         invocation.directory = directory.path().to_owned();
@@ -311,9 +310,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_gets_no_secret_from_our_environment() {
-        let finished = shell("env").capture(Duration::from_secs(10), 100_000).await.unwrap();
-        let names: Vec<_> = std::str::from_utf8(&finished.stdout)
+    async fn a_child_inherits_only_the_allowed_environment_variables() {
+        let output = shell("env").capture(Duration::from_secs(10), 100_000).await.unwrap();
+        let names: Vec<_> = std::str::from_utf8(&output.stdout)
             .unwrap()
             .lines()
             .filter_map(|line| line.split('=').next())
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_program_is_named() {
+    async fn the_error_for_a_missing_program_names_it() {
         let mut invocation = shell("");
         invocation.program = "no-such-program".into();
         let error = invocation.capture(Duration::from_secs(1), 1).await.unwrap_err();

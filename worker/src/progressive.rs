@@ -1,19 +1,19 @@
-//! The progressive MP4, sent while FFmpeg still writes it, so that a long film never lies whole on the disk.
+//! Uploads the progressive MP4 while FFmpeg is still writing it, so that a long video is never stored completely on disk.
 //!
-//! FFmpeg writes an MP4 front to back: `ftyp`, then one `mdat` that grows, and at the end the index (`moov`), after it has
-//! stated the length of `mdat` in its header. Players want the index in front, and FFmpeg's own ways there read the whole
-//! file again (`faststart`) or need to know its size beforehand (`moov_size`, which fails when it was too small). But storage
-//! joins parts by number, not by arrival:
+//! FFmpeg writes an MP4 from front to back: `ftyp`, then one growing `mdat`, and at the end the index (`moov`), after it has
+//! written the length of `mdat` into its header. Players need the index at the front. FFmpeg's own options for that read the
+//! whole file again (`faststart`) or need the size of the index in advance (`moov_size`, which fails if it is too small). But
+//! storage joins the parts of a multipart upload by number, in whatever order they were uploaded:
 //!
 //! ```text
 //! file      │ ftyp mdat… first 16 MiB │ 16 MiB │ 16 MiB │ … rest │ moov │
-//!           └─ stays ───────────┐     │ sent at once, its room given back │
+//!           └─ kept on disk ────┐     │ uploaded at once, then freed      │
 //! object    │ ftyp moov' mdat… first 16 MiB │ 16 MiB │ 16 MiB │ … rest │
-//!             └─ part 1, sent last            part 2   part 3
+//!             └─ part 1, uploaded last        part 2   part 3
 //! ```
 //!
-//! The index with its offsets moved is made by `mp4san`. Where that cannot (32-bit offsets that the move takes past
-//! 4 GiB), the index stays at the end: such a file plays too, over range requests.
+//! `mp4san` builds the index with adjusted offsets. If it cannot (32-bit offsets that would exceed 4 GiB), the index stays at
+//! the end; such a file can still be played with range requests.
 
 mod layout;
 
@@ -28,148 +28,148 @@ use tokio::task::JoinHandle;
 use self::layout::Layout;
 use crate::argv::PROGRESSIVE;
 use crate::failure::{Failure, MachineError};
-use crate::storage::{Condition, Content, Multipart, Part, Presentation};
+use crate::storage::{Condition, Content, Multipart, ObjectHeaders, Part};
 use crate::upload::Destination;
 
-/// With S3's limit of 10,000 parts, objects up to 160 GB.
+/// With S3's limit of 10,000 parts, this allows objects of up to 160 GB.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The file on its way to storage.
+/// The incremental upload of the file.
 pub struct Progressive {
     destination: Destination,
-    presentation: Presentation,
+    headers: ObjectHeaders,
     path: PathBuf,
     part_bytes: u64,
     upload: Option<Multipart>,
     parts: Vec<Part>,
-    /// Up to here the file's bytes, without the first part's, are sent or being sent.
-    taken: u64,
-    sending: Option<JoinHandle<Result<Part, Failure>>>,
+    /// End of the bytes that are uploaded or in flight. Starts after the first part, which is uploaded last.
+    sent_until: u64,
+    in_flight: Option<JoinHandle<Result<Part, Failure>>>,
 }
 
-/// What became of the file.
+/// The stored object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     /// The object's size in bytes.
     pub bytes: u64,
-    /// In how many parts it was sent; 0 when whole.
+    /// Number of parts; 0 if it was uploaded with one request.
     pub parts: usize,
 }
 
 impl Progressive {
-    /// Nothing sent yet of the file that FFmpeg will write into `scratch`.
-    pub fn new(destination: Destination, scratch: &Path, presentation: Presentation) -> Self {
+    /// Starts with nothing uploaded of the file that FFmpeg will write into `scratch`.
+    pub fn new(destination: Destination, scratch: &Path, headers: ObjectHeaders) -> Self {
         Self {
             destination,
-            presentation,
+            headers,
             path: scratch.join(PROGRESSIVE),
             part_bytes: PART_BYTES,
             upload: None,
             parts: Vec::new(),
-            taken: PART_BYTES,
-            sending: None,
+            sent_until: PART_BYTES,
+            in_flight: None,
         }
     }
 
-    /// Sends parts of another size; S3 takes none below 5 MiB.
+    /// Changes the part size. S3 accepts no parts below 5 MiB except the last.
     #[must_use]
     pub fn with_part_bytes(mut self, bytes: u64) -> Self {
-        (self.part_bytes, self.taken) = (bytes, bytes);
+        (self.part_bytes, self.sent_until) = (bytes, bytes);
         self
     }
 
-    /// Begins to send the next part when there is one and none is on its way. Answers how many bytes wait on the disk.
+    /// Starts to upload the next part if it is complete and none is in flight. Returns the number of bytes on disk that are
+    /// not in flight.
     pub async fn step(&mut self) -> Result<u64, Failure> {
-        if self.sending.as_ref().is_some_and(|task| !task.is_finished()) {
-            return Ok(self.waiting());
+        if self.in_flight.as_ref().is_some_and(|task| !task.is_finished()) {
+            return Ok(self.pending_bytes());
         }
-        self.settle().await?;
-        if self.waiting() >= self.part_bytes
-            && let Some(bytes) = self.read_payload(self.taken..self.taken + self.part_bytes).await?
+        self.await_part().await?;
+        if self.pending_bytes() >= self.part_bytes
+            && let Some(bytes) = self.read_payload(self.sent_until..self.sent_until + self.part_bytes).await?
         {
             self.send(bytes).await?;
         }
-        Ok(self.waiting())
+        Ok(self.pending_bytes())
     }
 
-    /// Sends what is left, the beginning last, and makes the object appear. FFmpeg must have ended.
+    /// Uploads the rest, the beginning last, and completes the object. FFmpeg must have ended.
     pub async fn finish(&mut self) -> Result<Stored, Failure> {
-        self.settle().await?;
+        self.await_part().await?;
         let layout = self.blocking("reading the index of the MP4", |file| Layout::of(&file)).await?;
-        if self.upload.is_some() && layout.end < self.taken {
-            let diagnosis =
-                format!("the index of the MP4 begins at {} of {} bytes sent", layout.end, self.taken);
+        if self.upload.is_some() && layout.end < self.sent_until {
+            let diagnosis = format!(
+                "the index of the MP4 begins at byte {}, but {} bytes were already uploaded as media",
+                layout.end, self.sent_until
+            );
             return Err(Failure::EncoderFailed { diagnosis });
         }
         let bytes = layout.bytes();
-        if self.upload.is_none() && layout.end <= self.taken {
+        if self.upload.is_none() && layout.end <= self.sent_until {
             let whole = self.read(layout.start..layout.end).await?;
             let whole = Bytes::from([layout.front, whole].concat());
             let location = self.destination.location(PROGRESSIVE);
             let content = Content::Bytes(whole);
-            self.destination.storage.put(&location, content, self.presentation, Condition::None).await?;
+            self.destination.storage.put(&location, content, self.headers, Condition::None).await?;
             return Ok(Stored { bytes, parts: 0 });
         }
-        while self.taken < layout.end {
-            let range = self.taken..(self.taken + self.part_bytes).min(layout.end);
+        while self.sent_until < layout.end {
+            let range = self.sent_until..(self.sent_until + self.part_bytes).min(layout.end);
             let bytes = self.read(range).await?;
             self.send(bytes.into()).await?;
-            self.settle().await?;
+            self.await_part().await?;
         }
-        let beginning = self.read(layout.start..self.part_bytes).await?;
-        let upload = self.begun().await?;
-        let beginning = Bytes::from([layout.front, beginning].concat());
-        self.parts.push(self.destination.storage.upload_part(&upload, 1, beginning).await?);
+        let first_part = self.read(layout.start..self.part_bytes).await?;
+        let upload = self.ensure_upload().await?;
+        let first_part = Bytes::from([layout.front, first_part].concat());
+        self.parts.push(self.destination.storage.upload_part(&upload, 1, first_part).await?);
         self.parts.sort_by_key(|part| part.number);
         self.destination.storage.complete(&upload, &self.parts, Condition::None).await?;
         self.upload = None;
         Ok(Stored { bytes, parts: self.parts.len() })
     }
 
-    /// Forgets what was sent.
+    /// Aborts the upload. Best effort.
     pub async fn abort(&mut self) {
-        if let Some(task) = self.sending.take() {
+        if let Some(task) = self.in_flight.take() {
             task.abort();
         }
         if let Some(upload) = self.upload.take()
             && let Err(error) = self.destination.storage.abort(&upload).await
         {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "an upload in parts could not be aborted"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot abort a multipart upload");
         }
     }
 
-    fn waiting(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len().saturating_sub(self.taken))
+    fn pending_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len().saturating_sub(self.sent_until))
     }
 
-    async fn begun(&mut self) -> Result<Multipart, Failure> {
+    async fn ensure_upload(&mut self) -> Result<Multipart, Failure> {
         if let Some(upload) = &self.upload {
             return Ok(upload.clone());
         }
         let location = self.destination.location(PROGRESSIVE);
-        let upload = self.destination.storage.begin(&location, self.presentation).await?;
+        let upload = self.destination.storage.begin(&location, self.headers).await?;
         Ok(self.upload.insert(upload).clone())
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Failure> {
-        let upload = self.begun().await?;
+        let upload = self.ensure_upload().await?;
         let storage = self.destination.storage.clone();
-        // Part 1 is the file's beginning.
-        let number = self.taken.div_ceil(self.part_bytes) + 1;
+        // Part 1 is the beginning of the file.
+        let number = self.sent_until.div_ceil(self.part_bytes) + 1;
         let number = u16::try_from(number)
             .map_err(|_| Failure::EncoderFailed { diagnosis: "too many parts".into() })?;
-        let (path, offset, length) = (self.path.clone(), self.taken, bytes.len() as u64);
-        self.taken += length;
-        self.sending = Some(tokio::spawn(async move {
+        let (path, offset, length) = (self.path.clone(), self.sent_until, bytes.len() as u64);
+        self.sent_until += length;
+        self.in_flight = Some(tokio::spawn(async move {
             let part = storage.upload_part(&upload, number, bytes).await?;
-            let freed = tokio::task::spawn_blocking(move || give_back(&path, offset, length)).await;
+            let freed = tokio::task::spawn_blocking(move || punch_hole(&path, offset, length)).await;
             if let Ok(Err(error)) = freed {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "this file system cannot punch holes"
+                    "the file system cannot punch holes; the space is freed when the attempt ends"
                 );
             }
             Ok(part)
@@ -177,8 +177,8 @@ impl Progressive {
         Ok(())
     }
 
-    async fn settle(&mut self) -> Result<(), Failure> {
-        if let Some(task) = self.sending.take() {
+    async fn await_part(&mut self) -> Result<(), Failure> {
+        if let Some(task) = self.in_flight.take() {
             let part =
                 task.await.map_err(|error| MachineError::io("sending a part of the MP4")(error.into()))?;
             self.parts.push(part?);
@@ -190,10 +190,10 @@ impl Progressive {
         self.blocking("reading the MP4", move |file| read_range(&file, range)).await
     }
 
-    /// The bytes of `range` if they are media for certain; `None` if some might be the index.
+    /// The bytes of `range`, or `None` if they might include the index.
     ///
-    /// FFmpeg states the length of `mdat` before it writes the index: as long as none is stated, all that was read before
-    /// is media.
+    /// FFmpeg writes the length of `mdat` before it writes the index. As long as the length is missing, all bytes read before
+    /// that check are media.
     async fn read_payload(&self, range: std::ops::Range<u64>) -> Result<Option<Bytes>, Failure> {
         self.blocking("reading the MP4", move |file| {
             let bytes = read_range(&file, range)?;
@@ -220,9 +220,8 @@ fn read_range(file: &File, range: std::ops::Range<u64>) -> std::io::Result<Vec<u
     Ok(bytes)
 }
 
-/// Gives the room of some bytes back to the file system. The file keeps its length; FFmpeg, which writes at its end, does not
-/// notice.
-fn give_back(path: &Path, offset: u64, length: u64) -> std::io::Result<()> {
+/// Frees the disk space of a byte range. The file keeps its length, so FFmpeg can continue to append.
+fn punch_hole(path: &Path, offset: u64, length: u64) -> std::io::Result<()> {
     let file = File::options().write(true).open(path)?;
     Ok(rustix::fs::fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, length)?)
 }

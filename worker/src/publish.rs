@@ -1,9 +1,9 @@
-//! From an attempt's own prefix to the stable keys that playback URLs name.
+//! Publishes an attempt's outputs: copies them from the attempt's prefix to the stable keys that playback URLs name.
 //!
-//! Each stable key is written on the condition that it is as it was seen *before* the log was asked whether this attempt
-//! is still to be published. A worker that was overtaken either reads so in the log, or finds the key changed: what a later
-//! attempt published is never overwritten by an earlier one. What is taken back has the same condition. It goes by the entity
-//! tag, so it does not tell an object from a later one with the same bytes.
+//! Each write to a stable key is conditional on the state of the key *before* the log was checked for whether this attempt may
+//! still be published. A superseded worker either reads so in the log or fails the condition, so an earlier attempt never
+//! overwrites what a later one published. Deletions of stable keys use the same condition. It compares entity tags, so it
+//! cannot distinguish an object from a later one with the same bytes.
 
 use std::collections::BTreeSet;
 
@@ -14,87 +14,87 @@ use streamio_events::video::decide::Fence;
 
 use crate::argv::{POSTER, PROGRESSIVE};
 use crate::attempt::Attempt;
-use crate::storage::{Condition, Content, Location, Part, Presentation, Storage, StorageError};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, Part, Storage, StorageError};
 use crate::transcode::PLAYLIST_TYPE;
 
-/// The master playlist's name under the attempt's prefix. Its addresses are relative to the stable key.
+/// File name of the master playlist under the attempt's prefix. Its URIs are relative to the stable key.
 pub const MASTER: &str = "master.m3u8";
 
 /// Why a completed attempt was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// It is no longer to be published, or another worker has published it.
-    #[error("the attempt is not to be published: {0}")]
+    /// The attempt may no longer be published, or another worker has published it.
+    #[error("the attempt may not be published: {0}")]
     Fenced(Fence),
-    /// The log.
-    #[error("the log cannot be asked or told")]
+    /// The event log is unavailable.
+    #[error("the event log is unavailable")]
     Log(#[from] VideoStoreError),
-    /// Storage.
+    /// Object storage failed.
     #[error("storage failed during publication")]
     Storage(#[from] StorageError),
 }
 
-/// How often a stable key may change under our hands before something is wrong.
-const TRIES: u32 = 5;
+/// Tries per stable key when it keeps changing concurrently.
+const MAX_TRIES: u32 = 5;
 
-/// S3 copies at most 5 GiB at a time; smaller pieces answer within a request's time.
+/// Part size of server-side copies. S3 allows 5 GiB; smaller parts complete within the request timeout.
 const COPY_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Writes the stable keys, then `video.ready`. May be repeated, also by another worker at the same time.
+/// Writes the stable keys, then records `video.ready`. Idempotent, also with concurrent workers.
 pub async fn publish(attempt: &Attempt, storage: &dyn Storage) -> Result<(), PublishError> {
     let outputs = publishable(attempt).await?;
-    for pointer in pointers(attempt.job(), &outputs) {
-        write(attempt, storage, &pointer).await?;
+    for object in stable_objects(attempt.job(), &outputs) {
+        write(attempt, storage, &object).await?;
     }
     attempt.ready().await?.map_err(PublishError::Fenced)
 }
 
-/// A stable key and what it is to hold.
-struct Pointer {
+/// A stable key and the object to copy to it.
+struct StableObject {
     stable: Location,
     source: Location,
-    presentation: Presentation,
-    /// Copied inside storage rather than through this process.
+    headers: ObjectHeaders,
+    /// Whether to copy on the server side instead of through this process.
     large: bool,
 }
 
-/// The master playlist last: who finds it finds the rest.
-fn pointers(job: &Job, outputs: &Outputs) -> Vec<Pointer> {
+/// The objects to publish. The master playlist is last, so that everything it refers to exists before it.
+fn stable_objects(job: &Job, outputs: &Outputs) -> Vec<StableObject> {
     let at = |key: String| Location { bucket: job.processed_bucket.clone(), key };
     let prefix = job.s3_key.processed().attempt_prefix(job.generation, job.attempt);
-    let pointer = |stable: &str, name: &str, content_type, large| Pointer {
+    let object = |stable: &str, name: &str, content_type, large| StableObject {
         stable: at(stable.to_owned()),
         source: at(format!("{prefix}{name}")),
-        presentation: Presentation::stable(content_type),
+        headers: ObjectHeaders::stable(content_type),
         large,
     };
-    let sort = if outputs.poster_key.is_some() { "video/mp4" } else { "audio/mp4" };
-    let mut pointers = vec![pointer(outputs.mp4_key.as_str(), PROGRESSIVE, sort, true)];
+    let content_type = if outputs.poster_key.is_some() { "video/mp4" } else { "audio/mp4" };
+    let mut objects = vec![object(outputs.mp4_key.as_str(), PROGRESSIVE, content_type, true)];
     if let Some(poster) = &outputs.poster_key {
-        pointers.push(pointer(poster.as_str(), POSTER, "image/jpeg", false));
+        objects.push(object(poster.as_str(), POSTER, "image/jpeg", false));
     }
-    pointers.push(pointer(outputs.hls_key.as_str(), MASTER, PLAYLIST_TYPE, false));
-    pointers
+    objects.push(object(outputs.hls_key.as_str(), MASTER, PLAYLIST_TYPE, false));
+    objects
 }
 
 async fn publishable(attempt: &Attempt) -> Result<Outputs, PublishError> {
     attempt.publishable().await?.map_err(PublishError::Fenced)
 }
 
-async fn write(attempt: &Attempt, storage: &dyn Storage, pointer: &Pointer) -> Result<(), PublishError> {
-    for _ in 0..TRIES {
-        let seen = storage.head(&pointer.stable).await?;
+async fn write(attempt: &Attempt, storage: &dyn Storage, object: &StableObject) -> Result<(), PublishError> {
+    for _ in 0..MAX_TRIES {
+        let observed = storage.head(&object.stable).await?;
         publishable(attempt).await?;
-        let result = copy(storage, pointer, Condition::unchanged_since(seen.as_ref())).await;
+        let result = copy(storage, object, Condition::unchanged_since(observed.as_ref())).await;
         match result {
             Ok(()) => return Ok(()),
-            // S3 does not find an object that had to be as it was, and is gone.
+            // S3 responds 404 to `If-Match` if the object no longer exists.
             Err(
                 StorageError::PreconditionFailed { .. }
                 | StorageError::NotFound { operation: "PutObject" | "CompleteMultipartUpload" },
-            ) => tracing::info!("a stable key was written or removed by somebody else meanwhile"),
+            ) => tracing::info!("a stable key was changed concurrently; trying again"),
             Err(error) => {
-                // Whoever published before us has removed what we copy from.
+                // Another worker may have published the attempt and removed the source of the copy.
                 publishable(attempt).await?;
                 return Err(error.into());
             }
@@ -103,21 +103,25 @@ async fn write(attempt: &Attempt, storage: &dyn Storage, pointer: &Pointer) -> R
     Err(StorageError::PreconditionFailed { operation: "PutObject" }.into())
 }
 
-async fn copy(storage: &dyn Storage, pointer: &Pointer, condition: Condition) -> Result<(), StorageError> {
-    let source = storage.head(&pointer.source).await?;
+async fn copy(
+    storage: &dyn Storage,
+    object: &StableObject,
+    condition: Condition,
+) -> Result<(), StorageError> {
+    let source = storage.head(&object.source).await?;
     let source = source.ok_or(StorageError::NotFound { operation: "HeadObject" })?;
-    if !pointer.large {
-        let bytes = storage.read(&pointer.source, &source.etag, 0..source.bytes).await?;
-        return storage.put(&pointer.stable, Content::Bytes(bytes), pointer.presentation, condition).await;
+    if !object.large {
+        let bytes = storage.read(&object.source, &source.etag, 0..source.bytes).await?;
+        return storage.put(&object.stable, Content::Bytes(bytes), object.headers, condition).await;
     }
-    let upload = storage.begin(&pointer.stable, pointer.presentation).await?;
+    let upload = storage.begin(&object.stable, object.headers).await?;
     let parts = async {
         let mut parts: Vec<Part> = Vec::new();
         let mut start = 0;
         while start < source.bytes {
             let end = (start + COPY_BYTES).min(source.bytes);
             let number = u16::try_from(parts.len() + 1).unwrap_or(u16::MAX);
-            parts.push(storage.copy_part(&upload, number, &pointer.source, start..end).await?);
+            parts.push(storage.copy_part(&upload, number, &object.source, start..end).await?);
             start = end;
         }
         storage.complete(&upload, &parts, condition).await
@@ -126,13 +130,13 @@ async fn copy(storage: &dyn Storage, pointer: &Pointer, condition: Condition) ->
     if result.is_err()
         && let Err(error) = storage.abort(&upload).await
     {
-        tracing::warn!(error = &error as &dyn std::error::Error, "an upload in parts could not be aborted");
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot abort a multipart upload");
     }
     result
 }
 
-/// Deletes what earlier attempts left, and this attempt's copy of the MP4, which is now at its stable key. Called after
-/// `video.ready`; whatever remains costs money, nothing else.
+/// Deletes the files of earlier attempts and this attempt's copy of the MP4, which is now at its stable key. Called after
+/// `video.ready`. Leftover files only cost money.
 pub async fn clean_up(job: &Job, storage: &dyn Storage) -> Result<(), StorageError> {
     let processed = job.s3_key.processed();
     let keys = storage.list(&job.processed_bucket, &processed.hls_prefix()).await?;
@@ -143,20 +147,20 @@ pub async fn clean_up(job: &Job, storage: &dyn Storage) -> Result<(), StorageErr
         })
         .collect();
     let own = format!("{}{PROGRESSIVE}", processed.attempt_prefix(job.generation, job.attempt));
-    let doomed: Vec<String> = earlier.into_iter().chain([own]).collect();
-    storage.delete(&job.processed_bucket, &doomed).await
+    let to_delete: Vec<String> = earlier.into_iter().chain([own]).collect();
+    storage.delete(&job.processed_bucket, &to_delete).await
 }
 
-/// Takes back what was written of a video that was deleted while it was published: who removed it may have been here before
-/// us. What a later generation writes under the same stable keys stays, by the rule above. Of a video that was not deleted,
-/// nothing is taken back.
+/// Deletes the stable keys again if the video was deleted during its publication: the deletion may have removed the video's
+/// objects before this worker wrote them. Objects that a later generation wrote to the same keys stay, because each deletion
+/// is conditional. Does nothing if the video was not deleted.
 pub async fn retract(attempt: &Attempt, storage: &dyn Storage) -> Result<(), PublishError> {
     let job = attempt.job();
     let processed = job.s3_key.processed();
-    let mut seen = Vec::new();
+    let mut observed = Vec::new();
     for key in [processed.hls_master(), processed.clone(), processed.poster()] {
         let stable = Location { bucket: job.processed_bucket.clone(), key: key.to_string() };
-        seen.extend(storage.head(&stable).await?.map(|info| (stable, info.etag)));
+        observed.extend(storage.head(&stable).await?.map(|info| (stable, info.etag)));
     }
     let video = attempt.video().await?;
     if video.deleted.as_ref().is_none_or(|deletion| deletion.generation < job.generation) {
@@ -164,14 +168,14 @@ pub async fn retract(attempt: &Attempt, storage: &dyn Storage) -> Result<(), Pub
     }
     let deleted = video.deleted_stable_keys();
     for (stable, etag) in
-        seen.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable.key))
+        observed.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable.key))
     {
         storage.delete_if(stable, etag).await?;
     }
     Ok(discard(job, storage).await?)
 }
 
-/// Deletes all that an attempt wrote which will never be published.
+/// Deletes all files of an attempt that will never be published.
 pub async fn discard(job: &Job, storage: &dyn Storage) -> Result<(), StorageError> {
     let prefix = job.s3_key.processed().attempt_prefix(job.generation, job.attempt);
     let keys = storage.list(&job.processed_bucket, &prefix).await?;

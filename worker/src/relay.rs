@@ -1,10 +1,9 @@
-//! Gives FFmpeg the source over HTTP on the loopback interface, reading it from storage in blocks.
+//! Serves the source to FFmpeg over HTTP on the loopback interface, reading it from storage in blocks.
 //!
-//! Why not let FFmpeg read a presigned URL? It would stand in the process list and in FFmpeg's messages; FFmpeg would need
-//! TLS and the whole internet as allowed protocols; the URL would expire during a long encode; a connection that breaks
-//! would look to FFmpeg like the end of the file, and a shortened video would be published. Here every block is fetched
-//! with retries and current credentials, from exactly the object that was probed (`If-Match`), and a failure of storage
-//! is known as such.
+//! FFmpeg does not read a presigned URL itself, because the URL would be visible in the process list and in FFmpeg's output,
+//! FFmpeg would need TLS and access to the internet, the URL could expire during a long encode, and FFmpeg would treat a broken
+//! connection as the end of the file, so that a truncated video would be published. The relay fetches every block with retries
+//! and current credentials from exactly the object that was probed (`If-Match`), and storage failures are reported as such.
 
 mod blocks;
 mod range;
@@ -27,7 +26,7 @@ pub use self::blocks::Source;
 use crate::failure::MachineError;
 use crate::storage::StorageError;
 
-/// A running relay. Dropping it closes its connections: an FFmpeg that outlives the worker finds its input gone.
+/// A running relay. Dropping it closes its connections, so that an FFmpeg that outlives the worker loses its input and ends.
 #[derive(Debug)]
 pub struct Relay {
     url: String,
@@ -43,13 +42,13 @@ impl Relay {
             listener.local_addr().map_err(MachineError::io("opening a port for FFmpeg's input"))?.port();
         let mut random = [0; 16];
         getrandom::fill(&mut random)
-            .map_err(|error| MachineError::Io { doing: "drawing a random path", source: error.into() })?;
+            .map_err(|error| MachineError::Io { doing: "generating a random path", source: error.into() })?;
         let path: Arc<str> = format!("/{:032x}", u128::from_be_bytes(random)).into();
         let url = format!("http://127.0.0.1:{port}{path}");
         Ok(Self { url, task: tokio::spawn(accept(listener, source, path)) })
     }
 
-    /// The source's address, for FFmpeg's `-i`.
+    /// The URL of the source, for FFmpeg's `-i`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -62,13 +61,13 @@ impl Drop for Relay {
 }
 
 async fn accept(listener: TcpListener, source: Arc<Source>, path: Arc<str>) {
-    // Owned by this task, so that aborting it ends the connections too.
+    // Owned by this task, so that aborting it closes the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(serve(stream, Arc::clone(&source), Arc::clone(&path)))),
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a connection was not accepted"),
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot accept a connection"),
             },
             Some(_) = connections.join_next() => {}
         }
@@ -77,20 +76,20 @@ async fn accept(listener: TcpListener, source: Arc<Source>, path: Arc<str>) {
 
 async fn serve(stream: TcpStream, source: Arc<Source>, path: Arc<str>) {
     let service = service_fn(move |request| {
-        let answer = answer(&request, &source, &path);
-        async move { Ok::<_, Infallible>(answer) }
+        let response = handle_request(&request, &source, &path);
+        async move { Ok::<_, Infallible>(response) }
     });
-    // FFmpeg breaks connections whenever it seeks.
+    // FFmpeg closes connections whenever it seeks.
     if let Err(error) =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
     {
-        tracing::trace!(error = &error as &dyn std::error::Error, "a connection for FFmpeg's input ended");
+        tracing::trace!(error = &error as &dyn std::error::Error, "a connection to the relay ended");
     }
 }
 
 type Body<S> = Either<Empty<Bytes>, StreamBody<S>>;
 
-fn answer(
+fn handle_request(
     request: &Request<Incoming>,
     source: &Arc<Source>,
     path: &str,
@@ -106,10 +105,10 @@ fn answer(
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return empty(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let asked = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
+    let requested = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
     let size = source.bytes();
     let mut response = Response::builder().header(header::ACCEPT_RANGES, "bytes");
-    let range = match asked.map(|asked| range::parse(asked, size)) {
+    let range = match requested.map(|header| range::parse(header, size)) {
         None => 0..size,
         Some(Ok(range)) => {
             let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
@@ -139,16 +138,16 @@ fn read(
     range: std::ops::Range<u64>,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Arc<StorageError>>> {
     let end = range.end;
-    let pieces = stream::try_unfold((source, range.start), move |(source, position)| async move {
+    let chunks = stream::try_unfold((source, range.start), move |(source, position)| async move {
         if position >= end {
             return Ok(None);
         }
-        let mut piece = source.piece(position).await?;
-        piece.truncate(usize::try_from(end - position).unwrap_or(usize::MAX));
-        let next = position + piece.len() as u64;
-        Ok(Some((Frame::data(piece), (source, next))))
+        let mut chunk = source.chunk_at(position).await?;
+        chunk.truncate(usize::try_from(end - position).unwrap_or(usize::MAX));
+        let next = position + chunk.len() as u64;
+        Ok(Some((Frame::data(chunk), (source, next))))
     });
-    StreamExt::boxed(pieces)
+    StreamExt::boxed(chunks)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The steps of a worker, each of them an event.
+//! The steps of a worker: start, prepare, transcode, complete, publish. Each is recorded as an event.
 
 mod reporter;
 
@@ -16,77 +16,77 @@ use tokio::sync::watch;
 
 use self::reporter::Reporter;
 use crate::argv::PLAYLIST;
-use crate::attempt::{Attempt, Started};
+use crate::attempt::{Attempt, StartOutcome};
 use crate::capabilities::Capabilities;
 use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, plan};
 use crate::probe::{Probe, probe};
 use crate::publish::{self, MASTER, PublishError};
 use crate::relay::{Relay, Source};
-use crate::stop::{Stop, Stopper};
-use crate::storage::{Condition, Content, Location, Presentation, Storage};
-use crate::transcode::{Halt, Limits, Made, PLAYLIST_TYPE, Tools, Transcode};
+use crate::stop::{StopReason, StopSignal};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, Storage};
+use crate::transcode::{Limits, PLAYLIST_TYPE, Tools, Transcode, TranscodeError, Transcoded};
 use crate::upload::Destination;
 
-/// A worker with all that it needs.
+/// A worker and its dependencies.
 pub struct Worker {
     /// The event log.
     pub log: Arc<dyn EventLog>,
-    /// Where it states its progress; without one, in the log.
+    /// Where progress is recorded; `None` means in the log.
     pub intake: Option<Arc<dyn Intake>>,
     /// Object storage.
     pub storage: Arc<dyn Storage>,
-    /// What to do.
+    /// The attempt to run.
     pub job: Job,
-    /// The worker's name in events.
+    /// The worker's unique name, recorded in events.
     pub task: String,
     /// FFmpeg and ffprobe.
     pub tools: Tools,
-    /// Where it may put files.
+    /// Directory for temporary files.
     pub scratch: PathBuf,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
 
-/// How a worker's work ended. Whatever is to be known of it by others is in the log.
+/// How a worker ended. Everything that others need to know is in the event log.
 #[derive(Debug)]
-pub enum Ended {
-    /// The video can be played.
+pub enum RunOutcome {
+    /// The video is published.
     Published,
-    /// There was nothing to do, or no more: another attempt or another worker goes on.
+    /// The attempt has ended or belongs to another worker; nothing is left to do.
     Fenced(Fence),
-    /// The attempt failed; `processing.failed` says so.
+    /// The attempt failed; `processing.failed` is recorded.
     Failed(Failure),
-    /// The worker was stopped from outside.
+    /// The worker was stopped by a signal or by the end of its parent.
     Interrupted(&'static str),
-    /// The attempt is made but not published. Another worker will.
+    /// The attempt is completed but not published. Another worker will publish it.
     Unpublished(PublishError),
-    /// The log could not be told. The sweep will find the attempt silent.
+    /// The log was unavailable. The sweep will expire the attempt because it has no heartbeat.
     LogUnavailable(VideoStoreError),
 }
 
 impl Worker {
-    /// Does the job, or what is left of it.
-    pub async fn run(&self, stopper: &Stopper) -> Ended {
+    /// Runs the job, or what is left of it.
+    pub async fn run(&self, stop: &StopSignal) -> RunOutcome {
         let (log, intake) = (Arc::clone(&self.log), self.intake.clone());
         let attempt = Attempt::new(log, intake, self.job.clone(), self.task.clone(), self.now);
         match attempt.start().await {
-            Ok(Started::Make) => self.make(&attempt, stopper).await,
-            Ok(Started::Publish) => self.publish(&attempt, stopper).await,
-            Ok(Started::Stop(fence)) => Ended::Fenced(fence),
-            Err(error) => Ended::LogUnavailable(error),
+            Ok(StartOutcome::Process) => self.process(&attempt, stop).await,
+            Ok(StartOutcome::Publish) => self.publish(&attempt, stop).await,
+            Ok(StartOutcome::Fenced(fence)) => RunOutcome::Fenced(fence),
+            Err(error) => RunOutcome::LogUnavailable(error),
         }
     }
 
-    async fn make(&self, attempt: &Attempt, stopper: &Stopper) -> Ended {
+    async fn process(&self, attempt: &Attempt, stop: &StopSignal) -> RunOutcome {
         let (percent, receiver) = watch::channel(0);
-        let reporter = Reporter::start(attempt.clone(), receiver, stopper.clone());
-        let result = self.produce(&percent, stopper).await;
+        let reporter = Reporter::start(attempt.clone(), receiver, stop.clone());
+        let result = self.transcode(&percent, stop).await;
         drop(reporter);
-        let told = match &result {
+        let recorded = match &result {
             Ok((source, outputs)) => attempt.complete(source, outputs).await,
-            Err(Halt::Failure(failure)) => {
-                // The one place where the whole chain of causes is written down.
+            Err(TranscodeError::Failure(failure)) => {
+                // The only place where the full chain of causes is logged.
                 tracing::error!(
                     code = failure.code(),
                     error = failure as &dyn std::error::Error,
@@ -98,41 +98,45 @@ impl Worker {
                 );
                 attempt.fail(&failure.to_video_error()).await
             }
-            Err(Halt::Stopped(Stop::Interrupted(reason))) => {
+            Err(TranscodeError::Stopped(StopReason::Interrupted(reason))) => {
                 let percent = *percent.borrow();
                 attempt.interrupt(&format!("{reason} when it was at {percent} %")).await
             }
-            Err(Halt::Stopped(Stop::Superseded)) => Ok(Err(Fence::Over)),
+            Err(TranscodeError::Stopped(StopReason::Superseded)) => Ok(Err(Fence::Over)),
         };
-        match (told, result) {
-            (Err(error), _) => Ended::LogUnavailable(error),
+        match (recorded, result) {
+            (Err(error), _) => RunOutcome::LogUnavailable(error),
             (Ok(Err(fence)), _) => {
                 self.discard(attempt).await;
-                Ended::Fenced(fence)
+                RunOutcome::Fenced(fence)
             }
-            (Ok(Ok(())), Ok(_)) => self.publish(attempt, stopper).await,
-            (Ok(Ok(())), Err(Halt::Failure(failure))) => {
+            (Ok(Ok(())), Ok(_)) => self.publish(attempt, stop).await,
+            (Ok(Ok(())), Err(TranscodeError::Failure(failure))) => {
                 self.discard(attempt).await;
-                Ended::Failed(failure)
+                RunOutcome::Failed(failure)
             }
-            // Whoever stops us does not wait: the next attempt cleans up.
-            (Ok(Ok(())), Err(Halt::Stopped(Stop::Interrupted(reason)))) => Ended::Interrupted(reason),
-            (Ok(Ok(())), Err(Halt::Stopped(Stop::Superseded))) => Ended::Fenced(Fence::Over),
+            // The process may be killed any moment; the next attempt cleans up.
+            (Ok(Ok(())), Err(TranscodeError::Stopped(StopReason::Interrupted(reason)))) => {
+                RunOutcome::Interrupted(reason)
+            }
+            (Ok(Ok(())), Err(TranscodeError::Stopped(StopReason::Superseded))) => {
+                RunOutcome::Fenced(Fence::Over)
+            }
         }
     }
 
-    /// Everything up to the last file under the attempt's prefix.
-    async fn produce(
+    /// Probes and encodes the source and stores all outputs under the attempt's prefix.
+    async fn transcode(
         &self,
         percent: &watch::Sender<u8>,
-        stopper: &Stopper,
-    ) -> Result<(MediaSource, Outputs), Halt> {
+        stop: &StopSignal,
+    ) -> Result<(MediaSource, Outputs), TranscodeError> {
         let prepared = tokio::select! {
             prepared = self.prepare() => prepared?,
-            why = stopper.stopped() => return Err(Halt::Stopped(why)),
+            reason = stop.stopped() => return Err(TranscodeError::Stopped(reason)),
         };
         let scratch = tempfile::Builder::new().prefix("attempt-").tempdir_in(&self.scratch);
-        let scratch = scratch.map_err(MachineError::io("making a scratch directory"))?;
+        let scratch = scratch.map_err(MachineError::io("creating a scratch directory"))?;
         let destination = self.destination();
         let transcode = Transcode {
             tools: &self.tools,
@@ -144,11 +148,11 @@ impl Worker {
             destination: &destination,
             limits: Limits::of(prepared.probe.duration, self.job.limits.max_duration_seconds),
             percent,
-            stopper,
+            stop,
         };
-        let made = transcode.run().await?;
-        self.put_master(&made, &destination).await?;
-        Ok((prepared.probe.to_media_source(made.duration), self.outputs(&made)))
+        let transcoded = transcode.run().await?;
+        self.put_master(&transcoded, &destination).await?;
+        Ok((prepared.probe.to_media_source(transcoded.duration), self.outputs(&transcoded)))
     }
 
     async fn prepare(&self) -> Result<Prepared, Failure> {
@@ -164,17 +168,17 @@ impl Worker {
         let bytes = info.bytes;
         let source = Arc::new(Source::new(self.storage.clone(), location, info));
         let relay = Relay::start(Arc::clone(&source)).await?;
-        let head = source.piece(0).await.map_err(Failure::of_source)?;
+        let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
         let probed = tokio::try_join!(
-            Capabilities::of(&self.tools.ffmpeg),
+            Capabilities::detect(&self.tools.ffmpeg),
             probe(&self.tools.ffprobe, relay.url(), bytes, &head[..head.len().min(64 * 1024)])
         );
         if let Some(error) = source.failure() {
-            return Err(Failure::of_source(error));
+            return Err(Failure::from_source_error(error));
         }
         let (capabilities, probe) = probed?;
         let plan = plan(&probe, &self.job.limits, &capabilities)?;
-        tracing::info!(?probe, "the source is probed");
+        tracing::info!(?probe, "probed the source");
         Ok(Prepared { source, relay, probe, plan })
     }
 
@@ -187,64 +191,67 @@ impl Worker {
         }
     }
 
-    /// The master playlist as it will stand at its stable key, beside the attempt's folder.
-    async fn put_master(&self, made: &Made, destination: &Destination) -> Result<(), Failure> {
+    /// Stores the master playlist under the attempt's prefix, with URIs relative to its later stable key.
+    async fn put_master(&self, transcoded: &Transcoded, destination: &Destination) -> Result<(), Failure> {
         let processed = self.job.s3_key.processed();
         let folder = destination.prefix.strip_prefix(&processed.hls_prefix()).unwrap_or(&destination.prefix);
-        let text = made.master.to_text(folder, PLAYLIST);
-        let presentation = Presentation::immutable(PLAYLIST_TYPE);
+        let text = transcoded.master.to_text(folder, PLAYLIST);
+        let headers = ObjectHeaders::immutable(PLAYLIST_TYPE);
         let location = destination.location(MASTER);
-        Ok(self.storage.put(&location, Content::Bytes(text.into()), presentation, Condition::None).await?)
+        Ok(self.storage.put(&location, Content::Bytes(text.into()), headers, Condition::None).await?)
     }
 
-    fn outputs(&self, made: &Made) -> Outputs {
+    fn outputs(&self, transcoded: &Transcoded) -> Outputs {
         let processed = self.job.s3_key.processed();
         Outputs {
             hls_key: processed.hls_master(),
-            poster_key: (!made.master.video.is_empty()).then(|| processed.poster()),
-            renditions: made.master.renditions(),
+            poster_key: (!transcoded.master.video.is_empty()).then(|| processed.poster()),
+            renditions: transcoded.master.renditions(),
             mp4_key: processed,
         }
     }
 
-    async fn publish(&self, attempt: &Attempt, stopper: &Stopper) -> Ended {
+    async fn publish(&self, attempt: &Attempt, stop: &StopSignal) -> RunOutcome {
         let published = tokio::select! {
             published = publish::publish(attempt, &*self.storage) => published,
-            Stop::Interrupted(reason) = stopper.stopped() => return Ended::Interrupted(reason),
+            StopReason::Interrupted(reason) = stop.stopped() => return RunOutcome::Interrupted(reason),
         };
         match published {
             Ok(()) => {
                 if let Err(error) = publish::clean_up(&self.job, &*self.storage).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "earlier attempts were not cleaned up"
+                        "cannot delete the files of earlier attempts"
                     );
                 }
-                Ended::Published
+                RunOutcome::Published
             }
             Err(PublishError::Fenced(fence)) => {
                 if let Err(error) = publish::retract(attempt, &*self.storage).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "what was published of a deleted video was not taken back"
+                        "cannot delete the published files of a deleted video"
                     );
                 }
-                Ended::Fenced(fence)
+                RunOutcome::Fenced(fence)
             }
-            Err(error) => Ended::Unpublished(error),
+            Err(error) => RunOutcome::Unpublished(error),
         }
     }
 
-    /// Deletes what the attempt wrote, unless it is published or another worker has it.
+    /// Deletes the attempt's files, unless it is published or another worker is running it.
     async fn discard(&self, attempt: &Attempt) {
         let Job { generation, attempt: number, .. } = self.job;
-        let dead = attempt.video().await.is_ok_and(|video| {
+        let is_obsolete = attempt.video().await.is_ok_and(|video| {
             video.published != Some((generation, number))
                 && !(video.is_current(generation, number)
                     && matches!(video.phase, Phase::Started { .. } | Phase::Completed { .. } | Phase::Ready))
         });
-        if dead && let Err(error) = publish::discard(&self.job, &*self.storage).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a failed attempt was not cleaned up");
+        if is_obsolete && let Err(error) = publish::discard(&self.job, &*self.storage).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot delete the files of a failed attempt"
+            );
         }
     }
 }

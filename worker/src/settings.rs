@@ -1,31 +1,32 @@
-//! The worker's environment, read once, every mistake in it named at once.
+//! The worker's settings, read from its environment. All problems are reported at once.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use streamio_events::job::Job;
+use streamio_events::secret::Secret;
+use streamio_events::settings::{InvalidSettings, Reader};
 use url::Url;
 
-/// All that a worker is told.
+/// The settings of one run of the worker.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The attempt to make. `STREAMIO_JOB`, JSON.
     pub job: Job,
-    /// The event log: `sqlite:/path/to/log.db` or `dynamodb:table`. `STREAMIO_LOG`.
+    /// The event log. `STREAMIO_LOG`: `sqlite:/path/to/log.db` or `dynamodb:table`.
     pub log: LogPlace,
-    /// Where progress is stated: `kinesis:stream`; without it, the event log. `STREAMIO_INTAKE`.
+    /// The intake for progress events. `STREAMIO_INTAKE`: `kinesis:stream`; without it, they are appended to the event log.
     pub intake: Option<IntakePlace>,
     /// Object storage.
     pub s3: S3Settings,
-    /// A directory for files on their way to storage. `STREAMIO_SCRATCH`.
+    /// The directory for temporary files. `STREAMIO_SCRATCH`.
     pub scratch: PathBuf,
-    /// The worker's name in events, which no other worker has.
+    /// The worker's unique name in events.
     pub task: TaskName,
-    /// The program `ffmpeg`. `STREAMIO_FFMPEG`.
+    /// The program `ffmpeg`. `STREAMIO_FFMPEG`, by default `ffmpeg`.
     pub ffmpeg: String,
-    /// The program `ffprobe`. `STREAMIO_FFPROBE`.
+    /// The program `ffprobe`. `STREAMIO_FFPROBE`, by default `ffprobe`.
     pub ffprobe: String,
-    /// Whether the end of standard input means that the parent has died. `STREAMIO_PARENT_PIPE=1`.
+    /// Whether the worker stops at the end of its standard input, because its parent has died. `STREAMIO_PARENT_PIPE=1`.
     pub parent_pipe: bool,
 }
 
@@ -34,49 +35,48 @@ pub struct Settings {
 pub enum LogPlace {
     /// A file on this machine.
     Sqlite(PathBuf),
-    /// A table of DynamoDB, in the region and with the credentials that the AWS SDK finds in its own environment.
+    /// A table of DynamoDB. The AWS SDK finds region and credentials in its own environment.
     Dynamo {
         /// The table's name.
         table: String,
     },
 }
 
-/// Where facts are handed over.
+/// Where facts are put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntakePlace {
-    /// A stream of Kinesis, which is asked as a table of DynamoDB is.
+    /// A stream of Kinesis, with the region and credentials of the AWS SDK.
     Kinesis {
         /// The stream's name.
         stream_name: String,
     },
 }
 
-/// How the worker comes by its name.
+/// Where the worker's name is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskName {
     /// `STREAMIO_TASK`.
     Given(String),
-    /// It is the ARN of the task that it runs in, which ECS tells at this address. `ECS_CONTAINER_METADATA_URI_V4`, set by
-    /// ECS itself.
+    /// The ARN of its ECS task, from the task metadata endpoint at this URL. `ECS_CONTAINER_METADATA_URI_V4`, set by ECS.
     OfEcs(Url),
-    /// It makes one up.
+    /// Random.
     MadeUp,
 }
 
-/// Where object storage is and how to sign requests to it.
+/// The endpoint of object storage and how requests to it are signed.
 #[derive(Debug, Clone)]
 pub struct S3Settings {
-    /// `STREAMIO_S3_ENDPOINT`; without it, AWS's own.
+    /// `STREAMIO_S3_ENDPOINT`; by default that of AWS.
     pub endpoint: Option<Url>,
     /// `STREAMIO_S3_REGION`, or else `AWS_REGION`.
     pub region: String,
-    /// Whether the bucket stands in the path rather than in the host's name. `STREAMIO_S3_PATH_STYLE`, `1` or `true`.
+    /// Whether the bucket is in the path instead of the host name. `STREAMIO_S3_PATH_STYLE`, `1` or `true`.
     pub path_style: bool,
-    /// Without them, the AWS SDK finds its own: in a task of ECS those of the task's role.
+    /// Without a key, the AWS SDK finds its own credentials: in an ECS task those of the task role.
     pub credentials: Option<AccessKey>,
 }
 
-/// A key of the environment.
+/// An access key from the environment.
 #[derive(Debug, Clone)]
 pub struct AccessKey {
     /// `AWS_ACCESS_KEY_ID`.
@@ -87,106 +87,64 @@ pub struct AccessKey {
     pub session_token: Option<Secret>,
 }
 
-/// Text that is never printed.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` from being printed.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
-
-/// What is wrong with the environment, one line a variable.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the environment of the worker is not complete:\n{}", .0.join("\n"))]
-pub struct InvalidSettings(pub Vec<String>);
-
 impl Settings {
-    /// Reads the variables through `variable`, which answers `None` for one that is not set.
+    /// Reads the variables that `variable` returns by name.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
-        let mut problems = Vec::new();
-        let given = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let mut required = |name: &str| {
-            let value = given(name);
-            if value.is_none() {
-                problems.push(format!("{name} is not set"));
-            }
-            value
-        };
-        let job = required("STREAMIO_JOB");
-        let log = required("STREAMIO_LOG");
-        let scratch = required("STREAMIO_SCRATCH").map(PathBuf::from);
-        let region = given("STREAMIO_S3_REGION").or_else(|| given("AWS_REGION"));
-        if region.is_none() {
-            problems.push("STREAMIO_S3_REGION is not set, nor is AWS_REGION".to_owned());
-        }
-
-        let job = job.and_then(|job| checked(&mut problems, "STREAMIO_JOB", serde_json::from_str(&job)));
-        let log = log.and_then(|log| checked(&mut problems, "STREAMIO_LOG", LogPlace::parse(&log)));
-        let intake = given("STREAMIO_INTAKE")
-            .and_then(|text| checked(&mut problems, "STREAMIO_INTAKE", IntakePlace::parse(&text)));
-        let credentials = credentials(&given, &mut problems);
-        let endpoint = given("STREAMIO_S3_ENDPOINT")
-            .and_then(|text| checked(&mut problems, "STREAMIO_S3_ENDPOINT", Url::parse(&text)));
-        let metadata = given("ECS_CONTAINER_METADATA_URI_V4")
-            .and_then(|text| checked(&mut problems, "ECS_CONTAINER_METADATA_URI_V4", Url::parse(&text)));
-        let task = match (given("STREAMIO_TASK"), metadata) {
-            (Some(name), _) => TaskName::Given(name),
-            (None, Some(metadata)) => TaskName::OfEcs(metadata),
-            (None, None) => TaskName::MadeUp,
-        };
-        let switch = |name: &str| given(name).is_some_and(|value| value == "1" || value == "true");
-        match (job, log, scratch, region) {
-            (Some(job), Some(log), Some(scratch), Some(region)) if problems.is_empty() => Ok(Self {
-                job,
-                log,
-                intake,
-                s3: S3Settings {
-                    endpoint,
-                    region,
-                    path_style: switch("STREAMIO_S3_PATH_STYLE"),
-                    credentials,
-                },
-                scratch,
-                task,
-                ffmpeg: given("STREAMIO_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
-                ffprobe: given("STREAMIO_FFPROBE").unwrap_or_else(|| "ffprobe".to_owned()),
-                parent_pipe: switch("STREAMIO_PARENT_PIPE"),
-            }),
-            _ => Err(InvalidSettings(problems)),
-        }
+        let mut reader = Reader::new(&variable);
+        let settings = read(&mut reader);
+        reader.finish(settings)
     }
 }
 
-/// Half a key is a mistake, and not a reason to look for another.
-fn credentials(given: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Option<AccessKey> {
-    match (given("AWS_ACCESS_KEY_ID"), given("AWS_SECRET_ACCESS_KEY")) {
+fn read(reader: &mut Reader<'_>) -> Option<Settings> {
+    let job = reader.required_parsed("STREAMIO_JOB", |json| serde_json::from_str(json));
+    let log = reader.required_parsed("STREAMIO_LOG", LogPlace::parse);
+    let scratch = reader.required("STREAMIO_SCRATCH").map(PathBuf::from);
+    let region = reader.optional("STREAMIO_S3_REGION").or_else(|| reader.optional("AWS_REGION"));
+    if region.is_none() {
+        reader.refuse("STREAMIO_S3_REGION", "is missing, and AWS_REGION too");
+    }
+    let intake = reader.parsed("STREAMIO_INTAKE", IntakePlace::parse);
+    let credentials = credentials(reader);
+    let endpoint = reader.parsed("STREAMIO_S3_ENDPOINT", Url::parse);
+    let path_style = reader.flag("STREAMIO_S3_PATH_STYLE");
+    let metadata = reader.parsed("ECS_CONTAINER_METADATA_URI_V4", Url::parse);
+    let task = match (reader.optional("STREAMIO_TASK"), metadata) {
+        (Some(name), _) => TaskName::Given(name),
+        (None, Some(metadata)) => TaskName::OfEcs(metadata),
+        (None, None) => TaskName::MadeUp,
+    };
+    let parent_pipe = reader.flag("STREAMIO_PARENT_PIPE");
+    Some(Settings {
+        job: job?,
+        log: log?,
+        intake,
+        s3: S3Settings { endpoint, region: region?, path_style, credentials },
+        scratch: scratch?,
+        task,
+        ffmpeg: reader.optional("STREAMIO_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
+        ffprobe: reader.optional("STREAMIO_FFPROBE").unwrap_or_else(|| "ffprobe".to_owned()),
+        parent_pipe,
+    })
+}
+
+/// Half a key is a problem: the credentials that the SDK would find instead may be of another account.
+fn credentials(reader: &mut Reader<'_>) -> Option<AccessKey> {
+    const ID: &str = "AWS_ACCESS_KEY_ID";
+    const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+    match (reader.optional(ID), reader.optional(SECRET)) {
         (Some(access_key_id), Some(secret)) => Some(AccessKey {
             access_key_id,
-            secret_access_key: Secret(secret),
-            session_token: given("AWS_SESSION_TOKEN").map(Secret),
+            secret_access_key: Secret::new(secret),
+            session_token: reader.optional("AWS_SESSION_TOKEN").map(Secret::new),
         }),
         (None, None) => None,
-        (id, _) => {
-            let (is, is_not) = if id.is_some() {
-                ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-            } else {
-                ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
-            };
-            problems.push(format!("{is_not} is not set, though {is} is"));
+        (Some(_), None) => {
+            reader.refuse(SECRET, &format!("is missing, though {ID} is set"));
+            None
+        }
+        (None, Some(_)) => {
+            reader.refuse(ID, &format!("is missing, though {SECRET} is set"));
             None
         }
     }
@@ -197,7 +155,7 @@ impl LogPlace {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
             Some(("dynamodb", table)) if !table.is_empty() => Ok(Self::Dynamo { table: table.to_owned() }),
-            _ => Err("it is neither of the form sqlite:/path/to/log.db nor of the form dynamodb:table"),
+            _ => Err("it has neither the form sqlite:/path/to/log.db nor the form dynamodb:table"),
         }
     }
 }
@@ -206,17 +164,7 @@ impl IntakePlace {
     fn parse(text: &str) -> Result<Self, &'static str> {
         match text.split_once(':') {
             Some(("kinesis", name)) if !name.is_empty() => Ok(Self::Kinesis { stream_name: name.to_owned() }),
-            _ => Err("it is not of the form kinesis:stream"),
-        }
-    }
-}
-
-fn checked<T, E: fmt::Display>(problems: &mut Vec<String>, name: &str, result: Result<T, E>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(error) => {
-            problems.push(format!("{name} cannot be read: {error}"));
-            None
+            _ => Err("it does not have the form kinesis:stream"),
         }
     }
 }
@@ -244,7 +192,7 @@ mod tests {
         Some(value.to_owned())
     }
 
-    /// As ECS and the task definition set it.
+    /// The environment that ECS and the task definition set.
     fn on_ecs(name: &str) -> Option<String> {
         match name {
             "STREAMIO_JOB" | "STREAMIO_SCRATCH" => complete(name),
@@ -257,7 +205,8 @@ mod tests {
     }
 
     fn problems(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
-        Settings::read(variable).unwrap_err().0
+        let invalid = Settings::read(variable).unwrap_err();
+        invalid.problems.into_iter().map(|(name, reason)| format!("{name} {reason}")).collect()
     }
 
     #[test]
@@ -272,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_task_of_ecs_little_has_to_be_said() {
+    fn an_ecs_task_needs_few_variables() {
         let settings = Settings::read(on_ecs).unwrap();
         assert_eq!(settings.log, LogPlace::Dynamo { table: "streamio-ledger".to_owned() });
         assert_eq!(settings.intake, Some(IntakePlace::Kinesis { stream_name: "streamio-facts".to_owned() }));
@@ -289,17 +238,16 @@ mod tests {
 
     #[test]
     fn every_missing_variable_is_reported_at_once() {
-        assert_eq!(
-            problems(|_| None),
-            [
-                "STREAMIO_JOB is not set",
-                "STREAMIO_LOG is not set",
-                "STREAMIO_SCRATCH is not set",
-                "STREAMIO_S3_REGION is not set, nor is AWS_REGION",
-            ]
-        );
+        let expected = [
+            "STREAMIO_JOB is missing",
+            "STREAMIO_LOG is missing",
+            "STREAMIO_SCRATCH is missing",
+            "STREAMIO_S3_REGION is missing, and AWS_REGION too",
+        ];
+        assert_eq!(problems(|_| None), expected);
+        assert_eq!(problems(|_| Some(" ".to_owned())), expected, "blank is absent");
         let half = |name: &str| complete(name).filter(|_| name != "AWS_ACCESS_KEY_ID");
-        assert_eq!(problems(half), ["AWS_ACCESS_KEY_ID is not set, though AWS_SECRET_ACCESS_KEY is"]);
+        assert_eq!(problems(half), ["AWS_ACCESS_KEY_ID is missing, though AWS_SECRET_ACCESS_KEY is set"]);
     }
 
     #[test]
@@ -310,9 +258,10 @@ mod tests {
             "STREAMIO_INTAKE" => Some("kinesis:".into()),
             "STREAMIO_S3_ENDPOINT" => Some("nowhere".into()),
             "ECS_CONTAINER_METADATA_URI_V4" => Some("/v4".into()),
+            "STREAMIO_PARENT_PIPE" => Some("yes".into()),
             name => complete(name),
         };
-        assert_eq!(problems(malformed).len(), 5);
+        assert_eq!(problems(malformed).len(), 6);
         for log in ["sqlite:", "dynamodb:", "log.db"] {
             let problems = problems(|name| match name {
                 "STREAMIO_LOG" => Some(log.to_owned()),

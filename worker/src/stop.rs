@@ -1,41 +1,41 @@
-//! Why a worker stops before its work is done.
+//! Stopping a worker before its work is done.
 
 use tokio::sync::watch;
 
-/// What makes a worker stop.
+/// Why a worker stops early.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// From outside: a signal, or the end of the parent. For people.
+pub enum StopReason {
+    /// A signal, or the end of the parent process. The text is recorded in the event.
     Interrupted(&'static str),
     /// The attempt is no longer the current one.
     Superseded,
 }
 
-/// Says when to stop. The first word counts.
+/// Signals the worker's tasks to stop. The first reason is kept. Clones share the signal.
 #[derive(Debug, Clone)]
-pub struct Stopper(watch::Sender<Option<Stop>>);
+pub struct StopSignal(watch::Sender<Option<StopReason>>);
 
-impl Default for Stopper {
+impl Default for StopSignal {
     fn default() -> Self {
         Self(watch::Sender::new(None))
     }
 }
 
-impl Stopper {
-    /// Makes all stop who wait.
-    pub fn stop(&self, why: Stop) {
+impl StopSignal {
+    /// Wakes all tasks in [`stopped`](Self::stopped). Later calls have no effect.
+    pub fn trigger(&self, reason: StopReason) {
         self.0.send_if_modified(|slot| {
             let first = slot.is_none();
-            slot.get_or_insert(why);
+            slot.get_or_insert(reason);
             first
         });
     }
 
-    /// Waits until it is time to stop.
-    pub async fn stopped(&self) -> Stop {
+    /// Waits until the worker has to stop, and returns why. Cancel safe.
+    pub async fn stopped(&self) -> StopReason {
         let mut receiver = self.0.subscribe();
-        let why = receiver.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
-        // The sender lives in `self`.
-        why.unwrap_or(Stop::Interrupted("the worker ended"))
+        let reason = receiver.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        // The sender is in `self`, so `wait_for` cannot fail.
+        reason.unwrap_or(StopReason::Interrupted("the worker ended"))
     }
 }

@@ -1,9 +1,10 @@
-//! Object storage: the ports that the worker needs, in S3's terms. The adapter is [`s3`].
+//! Ports to object storage, in S3's terms. The adapter is [`s3`].
 //!
 //! # Contract
 //!
-//! An object appears whole or not at all. A write whose [`Condition`] does not hold changes nothing and is
-//! [`StorageError::PreconditionFailed`]; of several writes with [`Condition::Absent`] one succeeds. A write may be repeated.
+//! Writes are atomic: an object becomes visible completely or not at all. A write whose [`Condition`] does not hold changes
+//! nothing and returns [`StorageError::PreconditionFailed`]. Of several concurrent writes with [`Condition::Absent`] exactly
+//! one succeeds. Writes may be repeated.
 
 pub mod s3;
 
@@ -13,116 +14,116 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// An object's place.
+/// The bucket and key of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     /// The bucket.
     pub bucket: String,
-    /// The key, as it is: not percent-encoded.
+    /// The key, not percent-encoded.
     pub key: String,
 }
 
-/// What is known of an object without reading it.
+/// Metadata of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Size in bytes.
     pub bytes: u64,
-    /// The entity tag, with its quotes, to be given back to conditional requests.
+    /// The entity tag including its quotes, for conditional requests.
     pub etag: String,
 }
 
-/// What is to be written.
+/// The bytes to write.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// Bytes in memory.
     Bytes(Bytes),
-    /// A file, read while it is sent. It must not change meanwhile.
+    /// A file, read while it is sent. It must not change during the request.
     File(PathBuf),
 }
 
-/// How an object presents itself over HTTP.
+/// HTTP headers that storage returns with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presentation {
-    /// The media type.
+pub struct ObjectHeaders {
+    /// `Content-Type`.
     pub content_type: &'static str,
-    /// How long caches may keep it.
+    /// `Cache-Control`.
     pub cache_control: &'static str,
 }
 
-impl Presentation {
-    /// Of an object that never changes, since its key belongs to one attempt.
+impl ObjectHeaders {
+    /// For an object that never changes because its key belongs to one attempt.
     pub const fn immutable(content_type: &'static str) -> Self {
         Self { content_type, cache_control: "max-age=31536000, immutable" }
     }
 
-    /// Of an object that another generation replaces: caches ask whether it is still the same.
+    /// For an object that a later generation may replace: caches must revalidate it.
     pub const fn stable(content_type: &'static str) -> Self {
         Self { content_type, cache_control: "no-cache" }
     }
 }
 
-/// What must hold for a write to happen.
+/// Precondition of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing.
+    /// Unconditional.
     None,
-    /// There is no such object.
+    /// The object does not exist.
     Absent,
     /// The object has this entity tag.
     Matches(String),
 }
 
 impl Condition {
-    /// That nothing has been written since `info` was seen.
+    /// Holds if the object has not changed since `info` was read (`None`: it did not exist).
     pub fn unchanged_since(info: Option<&ObjectInfo>) -> Self {
         info.map_or(Self::Absent, |info| Self::Matches(info.etag.clone()))
     }
 }
 
-/// Why a request to storage was of no use.
+/// Why a request to storage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// There is no such object, bucket or upload.
+    /// The object, bucket or upload does not exist.
     #[error("{operation}: not found")]
     NotFound {
-        /// The operation, by S3's name.
+        /// S3's name of the operation.
         operation: &'static str,
     },
-    /// The condition of the request does not hold.
+    /// The precondition of the request does not hold.
     #[error("{operation}: the object has changed")]
     PreconditionFailed {
-        /// The operation, by S3's name.
+        /// S3's name of the operation.
         operation: &'static str,
     },
-    /// Storage refused: a missing permission, a wrong credential, a request it does not take.
+    /// Storage refused the request: missing permission, wrong credentials or invalid request.
     #[error("{operation}: refused with status {status}")]
     Refused {
-        /// The operation, by S3's name.
+        /// S3's name of the operation.
         operation: &'static str,
         /// The HTTP status.
         status: u16,
-        /// What storage said.
+        /// Storage's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Storage did not answer, also not when asked again.
-    #[error("{operation}: no answer")]
+    /// Storage was unavailable, also after retries.
+    #[error("{operation}: storage is unavailable")]
     Unavailable {
-        /// The operation, by S3's name.
+        /// S3's name of the operation.
         operation: &'static str,
-        /// Why.
+        /// The last error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Whole objects.
+/// Operations on whole objects.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// What is known of an object; `None` when there is none.
+    /// Returns an object's metadata; `None` if it does not exist.
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError>;
 
-    /// Some bytes of the object that has the entity tag `etag`. A range past the end is cut off there.
+    /// Reads a range of the object if it still has the entity tag `etag`. A range past the end is limited to the object.
     async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError>;
 
     /// Writes an object of at most 5 GiB.
@@ -130,49 +131,48 @@ pub trait ObjectStore: Send + Sync {
         &self,
         location: &Location,
         content: Content,
-        presentation: Presentation,
+        headers: ObjectHeaders,
         condition: Condition,
     ) -> Result<(), StorageError>;
 
-    /// All keys of `bucket` that begin with `prefix`.
+    /// Returns all keys of `bucket` that begin with `prefix`.
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StorageError>;
 
-    /// Deletes objects. Those that are not there count as deleted.
+    /// Deletes objects. Objects that do not exist count as deleted.
     async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError>;
 
-    /// Deletes an object if it still has the entity tag `etag`. Another one there, or none, is as good.
+    /// Deletes an object if it still has the entity tag `etag`. Succeeds without effect if it was replaced or does not exist.
     async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError>;
 }
 
-/// An upload in parts that was begun.
+/// A multipart upload in progress.
 #[derive(Debug, Clone)]
 pub struct Multipart {
-    /// Where the object will be.
+    /// Location of the resulting object.
     pub location: Location,
-    /// Storage's name of the upload.
+    /// Storage's id of the upload.
     pub upload_id: String,
 }
 
-/// A part that storage has.
+/// A stored part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Its number, from 1; parts are joined in the order of their numbers.
+    /// Part number, from 1. Parts are joined in the order of their numbers.
     pub number: u16,
-    /// Its entity tag.
+    /// The part's entity tag.
     pub etag: String,
 }
 
-/// Objects in parts. A part has 5 MiB to 5 GiB, the last may have less; there are at most 10,000.
+/// Multipart uploads. Parts have 5 MiB to 5 GiB, the last may be smaller; at most 10,000 parts per object.
 #[async_trait]
 pub trait MultipartStore: Send + Sync {
-    /// Begins an upload. Nothing is visible before it is completed.
-    async fn begin(&self, location: &Location, presentation: Presentation)
-    -> Result<Multipart, StorageError>;
+    /// Begins an upload. The object becomes visible when it is completed.
+    async fn begin(&self, location: &Location, headers: ObjectHeaders) -> Result<Multipart, StorageError>;
 
-    /// Writes a part; parts may come in any order.
+    /// Uploads a part. Parts may be uploaded in any order.
     async fn upload_part(&self, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part, StorageError>;
 
-    /// Makes a part of some bytes of another object, inside storage.
+    /// Copies a range of another object as a part, on the server side.
     async fn copy_part(
         &self,
         upload: &Multipart,
@@ -181,7 +181,7 @@ pub trait MultipartStore: Send + Sync {
         range: Range<u64>,
     ) -> Result<Part, StorageError>;
 
-    /// Joins the parts: now the object is there.
+    /// Joins the parts and makes the object visible.
     async fn complete(
         &self,
         upload: &Multipart,
@@ -189,11 +189,11 @@ pub trait MultipartStore: Send + Sync {
         condition: Condition,
     ) -> Result<(), StorageError>;
 
-    /// Forgets the upload and its parts.
+    /// Discards the upload and its parts.
     async fn abort(&self, upload: &Multipart) -> Result<(), StorageError>;
 }
 
-/// Both.
+/// Whole objects and multipart uploads.
 pub trait Storage: ObjectStore + MultipartStore {}
 
 impl<S: ObjectStore + MultipartStore> Storage for S {}

@@ -1,5 +1,5 @@
-//! The name by which a worker is known in events. The fence rests on it: no two workers may have the same, and in a task of
-//! ECS it must be the one that ECS speaks of when the task ends.
+//! Determines the worker's name in events. Fencing depends on it: it must be unique, and in an ECS task it must be the task's
+//! ARN, which ECS reports when the task ends.
 
 use std::time::Duration;
 
@@ -15,39 +15,40 @@ use crate::settings::TaskName;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long ECS's metadata may take: they come from the machine itself.
-const PATIENCE: Duration = Duration::from_secs(2);
-const TRIES: u32 = 3;
-/// More than the metadata of a task have.
-const MOST_BYTES: usize = 1024 * 1024;
+/// Timeout of a request to the metadata endpoint, which is on the same machine.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_TRIES: u32 = 3;
+/// Upper bound of the metadata's size.
+const MAX_BYTES: usize = 1024 * 1024;
 
-/// The worker's name. Where ECS does not tell it, the worker makes one up: its end is then noticed by its silence only.
-pub(crate) async fn of(name: &TaskName) -> String {
+/// Returns the worker's name. If the ECS metadata endpoint fails, the name is random, and the end of the worker is then
+/// detected only by its missing heartbeat.
+pub(crate) async fn resolve(name: &TaskName) -> String {
     match name {
         TaskName::Given(name) => name.clone(),
-        TaskName::MadeUp => made_up(),
+        TaskName::MadeUp => random_name(),
         TaskName::OfEcs(metadata) => {
-            for _ in 0..TRIES {
-                let answer = tokio::time::timeout(PATIENCE, task_arn(metadata)).await;
-                match answer.map_err(BoxError::from).flatten() {
+            for _ in 0..MAX_TRIES {
+                let result = tokio::time::timeout(TIMEOUT, task_arn(metadata)).await;
+                match result.map_err(BoxError::from).flatten() {
                     Ok(arn) => return arn,
                     Err(error) => {
                         tracing::warn!(
                             error = &*error as &dyn std::error::Error,
-                            "ECS does not tell which task this is"
+                            "cannot read the ECS task metadata"
                         );
                     }
                 }
             }
-            made_up()
+            random_name()
         }
     }
 }
 
-/// In a container, every worker is process 1.
-fn made_up() -> String {
+/// A random name. The process id alone is not unique: in a container, every worker is process 1.
+fn random_name() -> String {
     let mut random = [0; 8];
-    // Without randomness there is the clock, which no two starts share.
+    // If the system has no randomness, use the clock.
     if getrandom::fill(&mut random).is_err() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         random = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).to_be_bytes();
@@ -61,7 +62,7 @@ struct Metadata {
     task_arn: String,
 }
 
-/// Asks the task metadata endpoint, version 4
+/// Reads the task's ARN from the task metadata endpoint, version 4
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>).
 async fn task_arn(metadata: &Url) -> Result<String, BoxError> {
     let host = metadata.host_str().ok_or("the address has no host")?;
@@ -71,11 +72,11 @@ async fn task_arn(metadata: &Url) -> Result<String, BoxError> {
     let request = Request::get(format!("{}/task", metadata.path().trim_end_matches('/')))
         .header(http::header::HOST, host)
         .body(Empty::<Bytes>::new())?;
-    let answer = sender.send_request(request).await?;
-    if !answer.status().is_success() {
-        return Err(format!("the answer is {}", answer.status()).into());
+    let response = sender.send_request(request).await?;
+    if !response.status().is_success() {
+        return Err(format!("the response status is {}", response.status()).into());
     }
-    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
+    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await?.to_bytes();
     connection.abort();
     Ok(serde_json::from_slice::<Metadata>(&body)?.task_arn)
 }
@@ -87,14 +88,14 @@ mod tests {
 
     use super::*;
 
-    /// As recorded on Fargate, shortened.
+    /// A response recorded on Fargate, shortened.
     const RECORDED: &str = r#"{"Cluster":"arn:aws:ecs:eu-central-1:111122223333:cluster/streamio",
         "TaskARN":"arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb40f1f4fe4a2971f76ae5a47ad",
         "Family":"streamio-worker","Revision":"7","DesiredStatus":"RUNNING","KnownStatus":"RUNNING",
         "Containers":[{"DockerId":"c13b4cb40f1f4fe4a2971f76ae5a47ad-265927825","Name":"worker"}],"LaunchType":"FARGATE"}"#;
 
-    /// Answers every request so, and tells the request lines.
-    async fn answering(
+    /// A metadata endpoint that responds with `status` and `body`. The task returns the request lines received.
+    async fn metadata_endpoint(
         status: &'static str,
         body: &'static str,
     ) -> (Url, tokio::task::JoinHandle<Vec<String>>) {
@@ -102,17 +103,17 @@ mod tests {
         let address = format!("http://{}/v4/c13b4cb4-1234", listener.local_addr().unwrap());
         let task = tokio::spawn(async move {
             let mut lines = Vec::new();
-            for _ in 0..if status.starts_with('2') { 1 } else { TRIES } {
+            for _ in 0..if status.starts_with('2') { 1 } else { MAX_TRIES } {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = vec![0; 4096];
                 let length = stream.read(&mut request).await.unwrap();
                 let request = String::from_utf8_lossy(&request[..length]).into_owned();
                 lines.push(request.lines().next().unwrap().to_owned());
-                let answer = format!(
+                let response = format!(
                     "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                     body.len()
                 );
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.write_all(response.as_bytes()).await.unwrap();
             }
             lines
         });
@@ -120,21 +121,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_a_task_of_ecs_the_name_is_its_arn() {
-        let (metadata, asked) = answering("200 OK", RECORDED).await;
+    async fn in_an_ecs_task_the_name_is_the_tasks_arn() {
+        let (metadata, requests) = metadata_endpoint("200 OK", RECORDED).await;
         assert_eq!(
-            of(&TaskName::OfEcs(metadata)).await,
+            resolve(&TaskName::OfEcs(metadata)).await,
             "arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb40f1f4fe4a2971f76ae5a47ad"
         );
-        assert_eq!(asked.await.unwrap(), ["GET /v4/c13b4cb4-1234/task HTTP/1.1"]);
+        assert_eq!(requests.await.unwrap(), ["GET /v4/c13b4cb4-1234/task HTTP/1.1"]);
     }
 
     #[tokio::test]
-    async fn where_ecs_does_not_tell_the_name_is_nobody_elses() {
-        let (metadata, asked) = answering("500 Internal Server Error", "").await;
-        let name = of(&TaskName::OfEcs(metadata)).await;
-        assert_eq!(asked.await.unwrap().len(), 3);
+    async fn without_ecs_metadata_the_name_is_unique() {
+        let (metadata, requests) = metadata_endpoint("500 Internal Server Error", "").await;
+        let name = resolve(&TaskName::OfEcs(metadata)).await;
+        assert_eq!(requests.await.unwrap().len(), 3);
         assert!(name.starts_with("process "), "{name}");
-        assert_ne!(name, of(&TaskName::MadeUp).await);
+        assert_ne!(name, resolve(&TaskName::MadeUp).await);
     }
 }

@@ -1,4 +1,4 @@
-//! One FFmpeg over the source, watched; what it finishes goes to storage at once.
+//! Runs and monitors FFmpeg, and uploads finished files while it runs.
 
 mod collect;
 mod watchdog;
@@ -21,84 +21,84 @@ use crate::probe::{self, Probe};
 use crate::process::{CaptureError, Encoder, Invocation};
 use crate::progressive::{Progressive, Stored};
 use crate::relay::{Relay, Source};
-use crate::stop::{Stop, Stopper};
-use crate::storage::Presentation;
-use crate::upload::{Destination, Folder, SegmentUpload, send_file};
+use crate::stop::{StopReason, StopSignal};
+use crate::storage::ObjectHeaders;
+use crate::upload::{Destination, RenditionFolder, SegmentUpload, upload_file};
 
 /// The media type of playlists (RFC 8216, section 4).
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
-/// How often finished files are looked for.
-const TICK: Duration = Duration::from_millis(250);
+/// How often to check for finished files and limits.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The programs.
+/// The FFmpeg programs.
 #[derive(Debug, Clone)]
 pub struct Tools {
-    /// FFmpeg.
+    /// Name or path of `ffmpeg`.
     pub ffmpeg: String,
-    /// ffprobe.
+    /// Name or path of `ffprobe`.
     pub ffprobe: String,
 }
 
-/// An encode to be made.
+/// The parameters of an encode.
 pub struct Transcode<'a> {
-    /// The programs.
+    /// The FFmpeg programs.
     pub tools: &'a Tools,
-    /// What the source is.
+    /// The probed source.
     pub probe: &'a Probe,
-    /// What to make of it.
+    /// What to encode.
     pub plan: &'a Plan,
     /// The source.
     pub source: &'a Arc<Source>,
-    /// The source as FFmpeg reads it.
+    /// The relay from which FFmpeg reads the source.
     pub relay: &'a Relay,
-    /// An empty directory for files on their way to storage.
+    /// An empty directory for files until they are uploaded.
     pub scratch: &'a Path,
-    /// Where they go.
+    /// Where to upload them.
     pub destination: &'a Destination,
-    /// How long it may take.
+    /// Time and disk limits.
     pub limits: Limits,
-    /// Percent done, 0 to 99.
+    /// Progress in percent, 0 to 99.
     pub percent: &'a watch::Sender<u8>,
-    /// Says when to stop.
-    pub stopper: &'a Stopper,
+    /// Stops the encode.
+    pub stop: &'a StopSignal,
 }
 
-/// What was made, all of it stored under the attempt's prefix.
+/// The result of an encode. All files are stored under the attempt's prefix.
 #[derive(Debug)]
-pub struct Made {
-    /// For the master playlist.
+pub struct Transcoded {
+    /// Content of the master playlist.
     pub master: Master,
-    /// Length of what was made.
+    /// Duration of the longest rendition.
     pub duration: Duration,
     /// The progressive MP4.
     pub progressive: Stored,
 }
 
-/// Why nothing was made.
+/// Why an encode did not complete.
 #[derive(Debug)]
-pub enum Halt {
-    /// It failed.
+pub enum TranscodeError {
+    /// The attempt failed.
     Failure(Failure),
-    /// It was to stop.
-    Stopped(Stop),
+    /// The worker was stopped.
+    Stopped(StopReason),
 }
 
-impl<E: Into<Failure>> From<E> for Halt {
+impl<E: Into<Failure>> From<E> for TranscodeError {
     fn from(error: E) -> Self {
         Self::Failure(error.into())
     }
 }
 
 impl Transcode<'_> {
-    /// Makes it. When this returns, no process is left.
-    pub async fn run(&self) -> Result<Made, Halt> {
+    /// Runs the encode. No child process is left when it returns.
+    pub async fn run(&self) -> Result<Transcoded, TranscodeError> {
         self.make_folders().await?;
         let mut segments =
             SegmentUpload::new(self.destination.clone(), self.scratch.to_owned(), self.folders());
-        let sort = if self.plan.video.is_some() { "video/mp4" } else { "audio/mp4" };
+        let content_type = if self.plan.video.is_some() { "video/mp4" } else { "audio/mp4" };
         let mut progressive =
-            Progressive::new(self.destination.clone(), self.scratch, Presentation::immutable(sort));
+            Progressive::new(self.destination.clone(), self.scratch, ObjectHeaders::immutable(content_type));
         let invocation = Invocation {
             program: self.tools.ffmpeg.clone(),
             args: argv(self.plan, self.relay.url()),
@@ -107,10 +107,10 @@ impl Transcode<'_> {
         let result = self.encode(&invocation, &mut segments, &mut progressive).await;
         let result = match result {
             Ok(()) => tokio::select! {
-                made = self.collect(segments, &mut progressive) => made.map_err(Halt::from),
-                why = self.stopper.stopped() => Err(Halt::Stopped(why)),
+                transcoded = self.collect(segments, &mut progressive) => transcoded.map_err(TranscodeError::from),
+                reason = self.stop.stopped() => Err(TranscodeError::Stopped(reason)),
             },
-            Err(halt) => Err(halt),
+            Err(error) => Err(error),
         };
         if result.is_err() {
             progressive.abort().await;
@@ -121,18 +121,23 @@ impl Transcode<'_> {
     async fn make_folders(&self) -> Result<(), MachineError> {
         for folder in self.folders() {
             let path = self.scratch.join(folder.name);
-            tokio::fs::create_dir_all(path).await.map_err(MachineError::io("making a scratch directory"))?;
+            tokio::fs::create_dir_all(path)
+                .await
+                .map_err(MachineError::io("creating a scratch directory"))?;
         }
         Ok(())
     }
 
-    fn folders(&self) -> Vec<Folder> {
+    fn folders(&self) -> Vec<RenditionFolder> {
         let rungs =
             self.plan.video.iter().flat_map(|video| &video.rungs).map(|rung| (rung.name(), "video/mp4"));
         let tracks = self.plan.audio.iter().map(|track| (track.name.clone(), "audio/mp4"));
         rungs
             .chain(tracks)
-            .map(|(name, sort)| Folder { name, presentation: Presentation::immutable(sort) })
+            .map(|(name, content_type)| RenditionFolder {
+                name,
+                headers: ObjectHeaders::immutable(content_type),
+            })
             .collect()
     }
 
@@ -141,18 +146,18 @@ impl Transcode<'_> {
         invocation: &Invocation,
         segments: &mut SegmentUpload,
         progressive: &mut Progressive,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), TranscodeError> {
         let mut encoder = invocation.start()?;
         let status = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
         let stderr = encoder.into_stderr().await.replace(self.relay.url(), "source");
-        // Whatever FFmpeg made of a source that could not be read: it did not see all of it.
+        // If storage failed, FFmpeg's output is unusable even if FFmpeg succeeded: it did not read the whole source.
         if let Some(error) = self.source.failure() {
-            return Err(Failure::of_source(error).into());
+            return Err(Failure::from_source_error(error).into());
         }
         let status = status?;
         if !stderr.is_empty() {
-            tracing::info!(stderr, "FFmpeg complained");
+            tracing::info!(stderr, "FFmpeg wrote to standard error");
         }
         if status.success() {
             return Ok(());
@@ -160,33 +165,33 @@ impl Transcode<'_> {
         Err(self.diagnose(status, &stderr).await.into())
     }
 
-    /// Follows FFmpeg to its end.
+    /// Uploads finished files, reports progress and enforces the limits until FFmpeg ends.
     async fn watch(
         &self,
         encoder: &mut Encoder,
         segments: &mut SegmentUpload,
         progressive: &mut Progressive,
-    ) -> Result<ExitStatus, Halt> {
+    ) -> Result<ExitStatus, TranscodeError> {
         let mut progress = encoder.progress();
         let mut watchdog = Watchdog::new(self.limits, Instant::now());
-        let mut ticks = tokio::time::interval(TICK);
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 status = encoder.wait() => return Ok(status?),
-                why = self.stopper.stopped() => return Err(Halt::Stopped(why)),
+                reason = self.stop.stopped() => return Err(TranscodeError::Stopped(reason)),
                 Ok(()) = progress.changed() => {
                     let out_time = progress.borrow_and_update().out_time;
-                    watchdog.saw(out_time, Instant::now())?;
+                    watchdog.on_progress(out_time, Instant::now())?;
                     self.report(out_time);
                 }
                 _ = ticks.tick() => {
-                    let waiting = segments.step().await? + progressive.step().await?;
-                    if watchdog.holds() && waiting <= self.limits.disk / 2 {
+                    let pending = segments.step().await? + progressive.step().await?;
+                    if watchdog.is_paused() && pending <= self.limits.disk / 2 {
                         encoder.resume();
                         watchdog.resume(Instant::now());
-                    } else if !watchdog.holds() && waiting > self.limits.disk {
-                        tracing::debug!(waiting, "FFmpeg is held until storage has caught up");
+                    } else if !watchdog.is_paused() && pending > self.limits.disk {
+                        tracing::debug!(pending, "FFmpeg is paused until uploads have caught up");
                         encoder.pause();
                         watchdog.pause();
                     }
@@ -204,30 +209,34 @@ impl Transcode<'_> {
         }
     }
 
-    /// Tells a source that cannot be decoded from an encoder that failed.
+    /// Returns whether the source or the encoder is at fault.
     async fn diagnose(&self, status: ExitStatus, stderr: &str) -> Failure {
         let video = self.plan.video.iter().map(|video| video.index);
         for index in video.chain(self.plan.audio.iter().map(|audio| audio.index)) {
-            if !probe::decodes(&self.tools.ffprobe, self.relay.url(), index).await {
-                return Failure::Corrupt { reason: "nothing of one of its streams can be decoded" };
+            if !probe::is_decodable(&self.tools.ffprobe, self.relay.url(), index).await {
+                return Failure::Corrupt { reason: "one of its streams cannot be decoded" };
             }
         }
         Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") }
     }
 
-    async fn collect(&self, segments: SegmentUpload, progressive: &mut Progressive) -> Result<Made, Failure> {
+    async fn collect(
+        &self,
+        segments: SegmentUpload,
+        progressive: &mut Progressive,
+    ) -> Result<Transcoded, Failure> {
         let sizes = segments.finish().await?;
         let collected = collect::renditions(self.plan, self.scratch, self.destination, &sizes).await?;
-        if self.probe.is_cut_off(collected.duration) {
+        if self.probe.is_truncated(collected.duration) {
             return Err(Failure::Corrupt {
-                reason: "it ends long before its index says, as when it is cut off",
+                reason: "it is shorter than its index states, possibly because it is truncated",
             });
         }
         let progressive = progressive.finish().await?;
         if let Some(video) = &self.plan.video {
             self.make_poster(video).await?;
         }
-        Ok(Made { master: collected.master, duration: collected.duration, progressive })
+        Ok(Transcoded { master: collected.master, duration: collected.duration, progressive })
     }
 
     async fn make_poster(&self, video: &VideoPlan) -> Result<(), Failure> {
@@ -236,17 +245,17 @@ impl Transcode<'_> {
             args: poster_argv(video, self.relay.url()),
             directory: self.scratch.to_owned(),
         };
-        let finished = invocation.capture(self.limits.wall, 0).await.map_err(|error| match error {
+        let output = invocation.capture(self.limits.wall, 0).await.map_err(|error| match error {
             CaptureError::Machine(error) => error.into(),
             CaptureError::Timeout { limit, .. } => Failure::Timeout(limit),
             CaptureError::TooMuchOutput { .. } => Failure::EncoderFailed { diagnosis: error.to_string() },
         })?;
         let path: PathBuf = self.scratch.join(POSTER);
-        if !finished.status.success() || !path.exists() {
-            let stderr = finished.stderr.replace(self.relay.url(), "source");
-            let diagnosis = format!("FFmpeg ended the poster with {}: {stderr}", finished.status);
+        if !output.status.success() || !path.exists() {
+            let stderr = output.stderr.replace(self.relay.url(), "source");
+            let diagnosis = format!("FFmpeg ended with {} while making the poster: {stderr}", output.status);
             return Err(Failure::EncoderFailed { diagnosis });
         }
-        send_file(self.destination, POSTER, path, Presentation::immutable("image/jpeg")).await
+        upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg")).await
     }
 }

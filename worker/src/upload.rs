@@ -1,4 +1,4 @@
-//! Sends finished files to storage while FFmpeg makes the next ones, and deletes them here.
+//! Uploads finished files while FFmpeg writes the next ones, and deletes them from disk.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,47 +8,48 @@ use tokio::task::JoinSet;
 
 use crate::argv::SEGMENT_SUFFIX;
 use crate::failure::{Failure, MachineError};
-use crate::storage::{Condition, Content, Location, ObjectStore, Presentation, Storage};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectStore, Storage};
 
-/// Requests at a time: enough to hide the delay of each.
-const AT_A_TIME: usize = 4;
+/// Concurrent requests, enough to hide the latency of each.
+const MAX_CONCURRENT: usize = 4;
 
-/// Where an attempt's files go: each under its own name after a prefix.
+/// Where an attempt's files are stored.
 #[derive(Clone)]
 pub struct Destination {
     /// Object storage.
     pub storage: Arc<dyn Storage>,
     /// The bucket.
     pub bucket: String,
-    /// The attempt's prefix, with a slash at its end.
+    /// The attempt's prefix, with a trailing slash.
     pub prefix: String,
 }
 
 impl Destination {
-    /// Where the file `name` goes.
+    /// The location of the file `name`.
     pub fn location(&self, name: &str) -> Location {
         Location { bucket: self.bucket.clone(), key: format!("{}{name}", self.prefix) }
     }
 }
 
-/// The segments of all renditions on their way to storage.
+/// The incremental upload of the segments of all renditions.
 pub struct SegmentUpload {
     destination: Destination,
     scratch: PathBuf,
-    folders: Vec<Folder>,
+    folders: Vec<RenditionFolder>,
     tasks: JoinSet<Result<Sent, Failure>>,
-    /// Names, with folders, of segments that are being sent.
-    sending: HashSet<String>,
+    /// Names, with folders, of segments in flight.
+    in_flight: HashSet<String>,
+    /// Sizes of uploaded segments, by name with folder.
     sent: BTreeMap<String, u64>,
 }
 
-/// A rendition's folder and how its segments present themselves.
+/// A rendition's folder and the HTTP headers of its segments.
 #[derive(Debug, Clone)]
-pub struct Folder {
-    /// Relative to the scratch directory.
+pub struct RenditionFolder {
+    /// Path relative to the scratch directory.
     pub name: String,
-    /// Video or audio.
-    pub presentation: Presentation,
+    /// HTTP headers of the segments.
+    pub headers: ObjectHeaders,
 }
 
 struct Sent {
@@ -57,51 +58,54 @@ struct Sent {
 }
 
 impl SegmentUpload {
-    /// Nothing sent yet of what will appear in `folders` of `scratch`.
-    pub fn new(destination: Destination, scratch: PathBuf, folders: Vec<Folder>) -> Self {
-        let (tasks, sending, sent) = (JoinSet::new(), HashSet::new(), BTreeMap::new());
-        Self { destination, scratch, folders, tasks, sending, sent }
+    /// Starts with nothing uploaded of the segments that FFmpeg will write into `folders` of `scratch`.
+    pub fn new(destination: Destination, scratch: PathBuf, folders: Vec<RenditionFolder>) -> Self {
+        let (tasks, in_flight, sent) = (JoinSet::new(), HashSet::new(), BTreeMap::new());
+        Self { destination, scratch, folders, tasks, in_flight, sent }
     }
 
-    /// Takes note of what was sent, and begins to send what is finished. Answers how many bytes of finished segments are on
-    /// the disk; 0 when all are sent. The first failure is final.
+    /// Records completed uploads and starts to upload finished segments. Returns the number of bytes of finished segments on
+    /// disk; 0 if all are uploaded. The first error is final.
     pub async fn step(&mut self) -> Result<u64, Failure> {
         while let Some(result) = self.tasks.try_join_next() {
-            self.note(result)?;
+            self.record(result)?;
         }
-        let mut waiting = 0;
+        let mut pending = 0;
         for folder in &self.folders {
             for (file, bytes) in finished_segments(&self.scratch.join(&folder.name)).await? {
-                waiting += bytes;
+                pending += bytes;
                 let name = format!("{}/{file}", folder.name);
-                if self.tasks.len() < AT_A_TIME && !self.sending.contains(&name) {
-                    self.sending.insert(name.clone());
+                if self.tasks.len() < MAX_CONCURRENT && !self.in_flight.contains(&name) {
+                    self.in_flight.insert(name.clone());
                     let path = self.scratch.join(&name);
-                    self.tasks.spawn(send(self.destination.clone(), name, path, bytes, folder.presentation));
+                    self.tasks.spawn(send(self.destination.clone(), name, path, bytes, folder.headers));
                 }
             }
         }
-        Ok(waiting)
+        Ok(pending)
     }
 
-    /// Sends all that is left. FFmpeg must have ended.
+    /// Uploads the remaining segments and returns the sizes of all by name. FFmpeg must have ended.
     pub async fn finish(mut self) -> Result<BTreeMap<String, u64>, Failure> {
         while self.step().await? > 0 {
             if let Some(result) = self.tasks.join_next().await {
-                self.note(result)?;
+                self.record(result)?;
             }
         }
-        // A file is deleted just before its task ends.
+        // A file is deleted just before its task ends, so tasks may be left when the disk is empty.
         while let Some(result) = self.tasks.join_next().await {
-            self.note(result)?;
+            self.record(result)?;
         }
         Ok(self.sent)
     }
 
-    fn note(&mut self, result: Result<Result<Sent, Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
-        let result = result.map_err(|error| MachineError::io("sending a segment")(error.into()))?;
+    fn record(
+        &mut self,
+        result: Result<Result<Sent, Failure>, tokio::task::JoinError>,
+    ) -> Result<(), Failure> {
+        let result = result.map_err(|error| MachineError::io("uploading a segment")(error.into()))?;
         let Sent { name, bytes } = result?;
-        self.sending.remove(&name);
+        self.in_flight.remove(&name);
         self.sent.insert(name, bytes);
         Ok(())
     }
@@ -112,16 +116,16 @@ async fn send(
     name: String,
     path: PathBuf,
     bytes: u64,
-    presentation: Presentation,
+    headers: ObjectHeaders,
 ) -> Result<Sent, Failure> {
     let location = destination.location(&name);
     let content = Content::File(path.clone());
-    destination.storage.put(&location, content, presentation, Condition::None).await?;
-    tokio::fs::remove_file(path).await.map_err(MachineError::io("deleting a segment that was sent"))?;
+    destination.storage.put(&location, content, headers, Condition::None).await?;
+    tokio::fs::remove_file(path).await.map_err(MachineError::io("deleting an uploaded segment"))?;
     Ok(Sent { name, bytes })
 }
 
-/// Names and sizes of the finished segments in `folder`: FFmpeg writes a segment under another name and renames it.
+/// Names and sizes of the finished segments in `folder`. FFmpeg writes a segment under a temporary name and renames it.
 async fn finished_segments(folder: &Path) -> Result<Vec<(String, u64)>, MachineError> {
     let failed = || MachineError::io("reading the scratch directory");
     let mut entries = tokio::fs::read_dir(folder).await.map_err(failed())?;
@@ -130,7 +134,7 @@ async fn finished_segments(folder: &Path) -> Result<Vec<(String, u64)>, MachineE
         if let Some(name) = entry.file_name().to_str().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
             match entry.metadata().await {
                 Ok(metadata) => segments.push((name.to_owned(), metadata.len())),
-                // Sent and deleted between the listing and now.
+                // Uploaded and deleted since the directory was listed.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed()(error)),
             }
@@ -140,13 +144,13 @@ async fn finished_segments(folder: &Path) -> Result<Vec<(String, u64)>, MachineE
     Ok(segments)
 }
 
-/// Sends one file that FFmpeg has finished, whole.
-pub async fn send_file(
+/// Uploads one finished file.
+pub async fn upload_file(
     destination: &Destination,
     name: &str,
     path: PathBuf,
-    presentation: Presentation,
+    headers: ObjectHeaders,
 ) -> Result<(), Failure> {
     let store: &dyn ObjectStore = &*destination.storage;
-    Ok(store.put(&destination.location(name), Content::File(path), presentation, Condition::None).await?)
+    Ok(store.put(&destination.location(name), Content::File(path), headers, Condition::None).await?)
 }

@@ -1,14 +1,15 @@
-//! The rules of the house, checked on the real workspace by a test and by `cargo xtask rules`.
+//! Rules about the workspace that neither clippy nor `cargo deny` can check: allowed dependencies between packages, crates that a
+//! package must not pull in, source rules. Checked by `cargo xtask rules` and by a test.
 //!
-//! Each rule is a pure function of metadata or source text to [`Violation`]s; each has a test that plants a violation.
+//! Each rule is a pure function from metadata or source text to [`Violation`]s, and has a test with a planted violation.
 
 mod crates;
+mod dependencies;
+mod identifiers;
 mod layout;
-mod rooms;
 mod sources;
 mod tokens;
 mod trees;
-mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -17,19 +18,19 @@ use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 
-/// Check dependency directions and source rules.
+/// Check dependency directions and source rules
 ///
-/// Which room may import which, which crates a room may pull in, what sources must not hold. The same check is one of
-/// xtask's tests, so that `cargo test` finds a violation too.
+/// Which package may depend on which, which crates a package must not pull in, what sources must not contain. The same check is one
+/// of xtask's tests, so `cargo test` finds violations too.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
-/// One broken rule: where, and what to do.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Violation {
     /// A file with a line, or a package.
     place: String,
-    /// What is wrong and what would be right.
+    /// What is wrong and how to correct it.
     message: String,
 }
 
@@ -47,32 +48,32 @@ impl fmt::Display for Violation {
 
 /// `cargo xtask rules`.
 pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
-    hold(&workspace.root)?;
-    println!("all rules hold");
+    enforce(&workspace.root)?;
+    println!("no violations");
     Ok(())
 }
 
-/// An error that lists every violation in the workspace at `root`.
-pub(crate) fn hold(root: &Path) -> Result<()> {
+/// Returns an error that lists every violation in the workspace at `root`.
+pub(crate) fn enforce(root: &Path) -> Result<()> {
     let violations = check(root)?;
     if violations.is_empty() {
         return Ok(());
     }
     let list: Vec<String> = violations.iter().map(|violation| format!("  {violation}")).collect();
-    bail!("{} of the house rules are broken:\n{}", violations.len(), list.join("\n"));
+    bail!("{} violations:\n{}", violations.len(), list.join("\n"));
 }
 
-/// Every violation of every rule.
+/// Returns every violation of every rule.
 fn check(root: &Path) -> Result<Vec<Violation>> {
     let packages = crates::read(root)?;
-    let mut violations = rooms::check(&packages);
+    let mut violations = dependencies::check(&packages);
     violations.extend(trees::check(root)?);
     for package in &packages {
         let files = sources::read(root, &package.folder)?;
         violations.extend(layout::check_crate(package, &files));
         for file in &files {
             violations.extend(layout::check_file(file));
-            violations.extend(words::check(file));
+            violations.extend(identifiers::check(file));
         }
     }
     violations.sort();
@@ -81,12 +82,12 @@ fn check(root: &Path) -> Result<Vec<Violation>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Violation, hold};
+    use super::{Violation, enforce};
     use crate::workspace::Workspace;
 
     #[test]
     fn the_workspace_keeps_every_rule() {
-        hold(&Workspace::find().unwrap().root).unwrap();
+        enforce(&Workspace::find().unwrap().root).unwrap();
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! What can go wrong between this process and the API or the object store.
+//! Errors of calls to the API and the object store.
 
 use std::time::Duration;
 
 use crate::client::problem::Problem;
 use crate::exit::{Exit, Failure};
 
-/// Why a call did not succeed. Holds no URL but the API's own address: signed URLs are secrets.
+/// Why a call failed. Contains no URL, only scheme, host and port, because signed URLs are secrets.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// No connection.
-    #[error("{address} cannot be reached")]
+    /// No connection could be established.
+    #[error("cannot connect to {address}")]
     Unreachable {
         /// Scheme, host and port.
         address: String,
@@ -17,8 +17,8 @@ pub(crate) enum ClientError {
         #[source]
         source: reqwest::Error,
     },
-    /// The connection broke, or the peer did not speak HTTP.
-    #[error("the connection to {address} broke")]
+    /// The connection was interrupted, or the peer did not respond with HTTP.
+    #[error("the connection to {address} was interrupted")]
     Broken {
         /// Scheme, host and port.
         address: String,
@@ -26,49 +26,49 @@ pub(crate) enum ClientError {
         #[source]
         source: reqwest::Error,
     },
-    /// No answer, or no progress, in time.
-    #[error("{address} did not answer in time")]
+    /// No response, or no progress, within the timeout.
+    #[error("{address} did not respond in time")]
     TimedOut {
         /// Scheme, host and port.
         address: String,
     },
-    /// The API answered with an error.
-    #[error("the API answered with status {}", .0.status)]
+    /// The API responded with an error.
+    #[error("the API responded with status {}", .0.status)]
     Problem(Box<Problem>),
-    /// The object store answered with an error.
-    #[error("the object store answered with status {}", .0.status)]
+    /// The object store responded with an error.
+    #[error("the object store responded with status {}", .0.status)]
     Storage(Box<StorageError>),
-    /// The server's answer is not what its contract says.
-    #[error("{address} gave an answer that this version does not understand: {reason}")]
+    /// The response does not match the server's contract.
+    #[error("{address} gave a response that this version does not understand: {reason}")]
     Unexpected {
         /// Scheme, host and port.
         address: String,
-        /// What does not fit.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The file cannot be read, or is no longer what it was when the upload began.
+    /// The file cannot be read, or it changed after the upload began.
     #[error("{0}")]
     File(String),
 }
 
-/// An error answer of the S3 protocol.
+/// An error response of the S3 protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct StorageError {
     /// The HTTP status.
     #[serde(skip)]
     pub(crate) status: u16,
-    /// S3's word, such as `NoSuchUpload`.
+    /// S3's error code, such as `NoSuchUpload`.
     pub(crate) code: String,
-    /// S3's explanation.
+    /// S3's message.
     pub(crate) message: String,
-    /// Names the request in the store's logs.
+    /// The request's id in the store's logs.
     pub(crate) request_id: Option<String>,
 }
 
 impl StorageError {
-    /// The error in an answer of `status` with the XML `body`.
-    pub(crate) fn read(status: u16, body: &str) -> Self {
+    /// Parses the error from a response's status and XML body.
+    pub(crate) fn parse(status: u16, body: &str) -> Self {
         let mut error: Self = quick_xml::de::from_str(body).unwrap_or_default();
         error.status = status;
         error
@@ -76,8 +76,8 @@ impl StorageError {
 }
 
 impl ClientError {
-    /// A failed exchange with `address`. The URL is taken out of `source`: it may be a signed one.
-    pub(crate) fn of_exchange(address: &str, source: reqwest::Error) -> Self {
+    /// The error for a failed request to `address`. Removes the URL from `source`, because it may be a signed one.
+    pub(crate) fn from_request_error(address: &str, source: reqwest::Error) -> Self {
         let address = address.to_owned();
         let source = source.without_url();
         if source.is_timeout() {
@@ -89,7 +89,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the same call may succeed when it is tried again.
+    /// Whether a retry may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. } => true,
@@ -102,7 +102,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the call may have taken effect although it failed.
+    /// Whether the call may have taken effect in spite of the error.
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Broken { .. } | Self::TimedOut { .. } => true,
@@ -112,17 +112,17 @@ impl ClientError {
         }
     }
 
-    /// Whether the store says that the signature is no longer, or not yet, valid.
+    /// Whether the store rejected the signature, usually because the URL has expired.
     pub(crate) fn is_expired_signature(&self) -> bool {
         matches!(self, Self::Storage(error) if error.status == 403)
     }
 
-    /// Whether the store has no such multipart upload (any more).
-    pub(crate) fn is_gone_upload(&self) -> bool {
+    /// Whether the multipart upload does not exist or no longer exists.
+    pub(crate) fn is_missing_upload(&self) -> bool {
         matches!(self, Self::Storage(error) if error.code == "NoSuchUpload")
     }
 
-    /// How long the server asks to wait before the next try.
+    /// The server's `Retry-After`.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Problem(problem) => problem.retry_after.map(Duration::from_secs),
@@ -131,7 +131,7 @@ impl ClientError {
     }
 }
 
-/// The innermost cause of `error`: the operating system's word, such as `Connection refused (os error 111)`.
+/// The innermost cause of `error`, usually the operating system's message, such as `Connection refused (os error 111)`.
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -142,57 +142,55 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let what = error.to_string();
+        let message = error.to_string();
         match error {
             ClientError::Unreachable { source, .. } => Failure::new(
                 Exit::Unavailable,
-                format!("{what}: {}", root_cause(&source)),
-                "check that the server is running (`streamio up` runs one here) and that STREAMIO_URL or --url is its address",
+                format!("{message}: {}", root_cause(&source)),
+                "check that the server is running (`streamio up` runs one on this machine) and that STREAMIO_URL or --url is its address",
             ),
             ClientError::Broken { source, .. } => Failure::new(
                 Exit::Unavailable,
-                format!("{what}: {}", root_cause(&source)),
-                "check that the address is a Streamio server's and that no proxy is in the way, then try again",
+                format!("{message}: {}", root_cause(&source)),
+                "check that the address is that of a Streamio server and that no proxy interferes, then try again",
             ),
             ClientError::TimedOut { .. } => Failure::new(
                 Exit::Unavailable,
-                what,
+                message,
                 "check the network and the server's load, then try again",
             ),
             ClientError::Problem(problem) => (*problem).into(),
             ClientError::Storage(error) => storage_failure(&error),
             ClientError::Unexpected { .. } => Failure::new(
                 Exit::Failed,
-                what,
-                "check that STREAMIO_URL or --url is the API's address, and that this command is of the server's version",
+                message,
+                "check that STREAMIO_URL or --url is the API's address, and that this command has the same version as the server",
             ),
-            ClientError::File(_) => Failure::new(Exit::Failed, what, "run the command again"),
+            ClientError::File(_) => Failure::new(Exit::Failed, message, "run the command again"),
         }
     }
 }
 
 fn storage_failure(error: &StorageError) -> Failure {
     let exit = if error.status >= 500 || error.status == 429 { Exit::Unavailable } else { Exit::Refused };
-    let explanation = match (error.code.as_str(), error.message.as_str()) {
+    let detail = match (error.code.as_str(), error.message.as_str()) {
         ("", _) => String::new(),
         (code, "") => format!(": {code}"),
         (code, message) => format!(": {code}, {}", message.trim_end_matches('.')),
     };
     let mut context = vec![format!("HTTP {}", error.status)];
     context.extend(error.request_id.as_ref().map(|id| format!("request {id}")));
-    let what = format!("the object store refused the upload{explanation} ({})", context.join(", "));
-    let todo = match error.status {
-        403 => "check this machine's clock: signed URLs hold for a limited time only",
-        412 => {
-            "there is already a file at this place: choose another --path or --name, or leave out --no-overwrite"
-        }
+    let message = format!("the object store refused the upload{detail} ({})", context.join(", "));
+    let hint = match error.status {
+        403 => "check this machine's clock: signed URLs are valid for a limited time only",
+        412 => "a file with this key already exists: choose another --path or --name, or omit --no-overwrite",
         400 => {
-            "the bytes that arrived are not those that were announced: check that the file does not change meanwhile"
+            "the received bytes do not match the announced ones: make sure that the file does not change during the upload"
         }
         status if status >= 500 => "try again in a moment",
         _ => "",
     };
-    let mut failure = Failure::new(exit, what, todo).with("status", error.status);
+    let mut failure = Failure::new(exit, message, hint).with("status", error.status);
     if !error.code.is_empty() {
         failure = failure.with("storageCode", error.code.clone());
     }
@@ -204,16 +202,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_error_is_read_from_its_xml() {
+    fn a_store_error_is_parsed_from_its_xml() {
         let body = r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>PreconditionFailed</Code><Message>At least one of the pre-conditions you specified did not hold</Message><RequestId>R1</RequestId><HostId>h</HostId></Error>"#;
-        let failure = Failure::from(ClientError::Storage(Box::new(StorageError::read(412, body))));
-        insta::assert_snapshot!(failure.line(), @"error: the object store refused the upload: PreconditionFailed, At least one of the pre-conditions you specified did not hold (HTTP 412, request R1); there is already a file at this place: choose another --path or --name, or leave out --no-overwrite");
+        let failure = Failure::from(ClientError::Storage(Box::new(StorageError::parse(412, body))));
+        insta::assert_snapshot!(failure.line(), @"error: the object store refused the upload: PreconditionFailed, At least one of the pre-conditions you specified did not hold (HTTP 412, request R1); a file with this key already exists: choose another --path or --name, or omit --no-overwrite");
         assert_eq!(failure.exit, Exit::Refused);
     }
 
     #[test]
     fn a_store_error_without_a_body_keeps_its_status() {
-        let error = StorageError::read(503, "");
+        let error = StorageError::parse(503, "");
         assert_eq!((error.status, error.code.as_str()), (503, ""));
         assert!(ClientError::Storage(Box::new(error)).is_transient());
     }

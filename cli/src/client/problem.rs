@@ -5,32 +5,37 @@ use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 
-/// What the API says is wrong.
+/// An error response of the API.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Problem {
-    /// A URI that names the kind of problem.
+    /// A URI that identifies the kind of problem.
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
-    /// The kind of problem in words.
+    /// The kind of problem as text.
     pub(crate) title: Option<String>,
-    /// The HTTP status; taken from the answer itself, not from the body.
+    /// The HTTP status, from the response and not from the body.
     #[serde(skip)]
     pub(crate) status: u16,
     /// What is wrong with this request.
     pub(crate) detail: Option<String>,
     /// The input at fault.
     pub(crate) field: Option<String>,
-    /// Names the request in the service's logs.
+    /// The request's id in the service's logs.
     pub(crate) request_id: Option<String>,
-    /// How long to wait, in seconds, from `Retry-After`.
+    /// `Retry-After` in seconds.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
 }
 
 impl Problem {
-    /// The problem in an answer of `status` with `body`; what is no problem document still has its status.
-    pub(crate) fn read(status: u16, body: &[u8], request_id: Option<&str>, retry_after: Option<u64>) -> Self {
+    /// Parses the problem from a response. A body that is not a problem document is ignored; the status is kept.
+    pub(crate) fn parse(
+        status: u16,
+        body: &[u8],
+        request_id: Option<&str>,
+        retry_after: Option<u64>,
+    ) -> Self {
         let mut problem: Self = serde_json::from_slice(body).unwrap_or_default();
         problem.status = status;
         problem.retry_after = retry_after;
@@ -43,36 +48,36 @@ impl Problem {
         matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
     }
 
-    /// Whether `type` ends in `slug`; the kinds of problem are part of the API's contract.
+    /// Whether `type` ends with `slug`. The types are part of the API's contract.
     fn is(&self, slug: &str) -> bool {
         self.kind.as_deref().is_some_and(|kind| kind.rsplit('/').next() == Some(slug))
     }
 
-    /// Whether this is not the API's word on a video but the sign of a wrong address.
-    fn is_elsewhere(&self) -> bool {
+    /// Whether the 404 is not about a video but caused by a wrong address of the API.
+    fn is_wrong_address(&self) -> bool {
         self.status == 404 && (self.kind.is_none() || self.is("no-such-path"))
     }
 
     fn exit(&self) -> Exit {
         match self.status {
-            _ if self.is_elsewhere() => Exit::Failed,
+            _ if self.is_wrong_address() => Exit::Failed,
             404 | 410 => Exit::NotFound,
             _ if self.is_transient() || self.status >= 500 => Exit::Unavailable,
             _ => Exit::Refused,
         }
     }
 
-    fn todo(&self) -> &'static str {
+    fn hint(&self) -> &'static str {
         match self.status {
-            _ if self.is_elsewhere() => "check that STREAMIO_URL or --url is the API's address",
-            404 => "see `streamio video list`",
-            401 => "check STREAMIO_API_KEY; `streamio key create` makes a new key",
+            _ if self.is_wrong_address() => "check that STREAMIO_URL or --url is the API's address",
+            404 => "list the videos with `streamio video list`",
+            401 => "check STREAMIO_API_KEY; `streamio key create` creates a new key",
             403 if self.is("missing-scope") => {
-                "use a key with this scope; `streamio key create --scope …` makes one"
+                "use a key with this scope; `streamio key create --scope …` creates one"
             }
-            429 => "wait a little and try again, or ask for a higher limit",
+            429 => "try again later, or ask the operator for a higher limit",
             status if status >= 500 => {
-                "try again in a moment; if it stays, give the request id to the operator"
+                "try again in a moment; if the error persists, give the request id to the operator"
             }
             _ => "",
         }
@@ -81,17 +86,19 @@ impl Problem {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        let unnamed = if problem.status >= 500 { "the API failed" } else { "the API refused the request" };
-        let title = problem.title.clone().unwrap_or_else(|| unnamed.to_owned());
+        let default_title =
+            if problem.status >= 500 { "the API failed" } else { "the API refused the request" };
+        let title = problem.title.clone().unwrap_or_else(|| default_title.to_owned());
         let mut context = vec![format!("HTTP {}", problem.status)];
         context.extend(problem.field.as_ref().map(|field| format!("field `{field}`")));
         context.extend(problem.request_id.as_ref().map(|id| format!("request {id}")));
         let context = context.join(", ");
-        let what = match problem.detail.as_deref().map(|detail| detail.trim_end_matches('.')) {
+        let message = match problem.detail.as_deref().map(|detail| detail.trim_end_matches('.')) {
             Some(detail) if detail != title => format!("{title}: {detail} ({context})"),
             _ => format!("{title} ({context})"),
         };
-        let mut failure = Failure::new(problem.exit(), what, problem.todo()).with("status", problem.status);
+        let mut failure =
+            Failure::new(problem.exit(), message, problem.hint()).with("status", problem.status);
         let members = [
             ("type", problem.kind.map(Value::from)),
             ("title", problem.title.map(Value::from)),
@@ -114,19 +121,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_shows_title_detail_field_and_request() {
+    fn a_problem_shows_title_detail_field_and_request_id() {
         let body = br#"{"type":"https://streamio.dev/problems/invalid-input","title":"Invalid input","status":422,
             "detail":"filename contains a slash; give folders in `path`.","field":"filename","requestId":"req_1"}"#;
-        let failure = Failure::from(Problem::read(422, body, None, None));
+        let failure = Failure::from(Problem::parse(422, body, None, None));
         insta::assert_snapshot!(failure.line(), @"error: Invalid input: filename contains a slash; give folders in `path` (HTTP 422, field `filename`, request req_1)");
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(failure.details["field"], "filename");
     }
 
     #[test]
-    fn an_answer_that_is_no_problem_document_still_fails_clearly() {
-        let failure = Failure::from(Problem::read(502, b"<html>bad gateway</html>", Some("req_2"), None));
-        insta::assert_snapshot!(failure.line(), @"error: the API failed (HTTP 502, request req_2); try again in a moment; if it stays, give the request id to the operator");
+    fn a_response_without_a_problem_document_has_a_default_message() {
+        let failure = Failure::from(Problem::parse(502, b"<html>bad gateway</html>", Some("req_2"), None));
+        insta::assert_snapshot!(failure.line(), @"error: the API failed (HTTP 502, request req_2); try again in a moment; if the error persists, give the request id to the operator");
         assert_eq!(failure.exit, Exit::Unavailable);
     }
 }

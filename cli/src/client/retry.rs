@@ -1,4 +1,4 @@
-//! When and how long to wait before a call is tried again.
+//! Retries with exponential backoff.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use backon::{ExponentialBuilder, Retryable};
 
 use crate::client::error::ClientError;
 
-/// How long a caller is willing to wait for a server that does not serve.
+/// How often and how long to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// A person waits for an answer: three more tries within some seconds.
+pub(crate) enum RetryPolicy {
+    /// For interactive calls: three retries within a few seconds.
     Brief,
-    /// Much work would be lost: tries for about two minutes, which outlasts a restart.
+    /// For calls whose failure would waste much work: retries for about two minutes, long enough for a server restart.
     Long,
 }
 
-impl Patience {
+impl RetryPolicy {
     fn schedule(self) -> ExponentialBuilder {
         let builder = ExponentialBuilder::default().with_jitter().with_factor(2.0);
         match self {
@@ -30,39 +30,39 @@ impl Patience {
         }
     }
 
-    /// The longest `Retry-After` that is waited for.
-    fn longest_wait(self) -> Duration {
+    /// The longest `Retry-After` to wait for.
+    fn max_wait(self) -> Duration {
         match self {
             Self::Brief => Duration::from_secs(15),
             Self::Long => Duration::from_mins(2),
         }
     }
 
-    /// The wait before the next try: what the server asks for, if that is longer than `planned`; none when the tries are
-    /// spent, or when the server asks for more than this patience has.
-    fn wait(self, asked: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
+    /// The wait before the next retry: the longer of the server's `Retry-After` and `planned`. `None` ends the retries, either
+    /// because there are none left or because `retry_after` is longer than the policy allows.
+    fn wait(self, retry_after: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
         let planned = planned?;
-        match asked {
-            Some(asked) if asked > self.longest_wait() => None,
-            Some(asked) => Some(asked.max(planned)),
+        match retry_after {
+            Some(retry_after) if retry_after > self.max_wait() => None,
+            Some(retry_after) => Some(retry_after.max(planned)),
             None => Some(planned),
         }
     }
 }
 
-/// Does `call` until it succeeds, fails for good, or patience ends. `notice` hears of every wait.
-pub(crate) async fn retrying<T, Call>(
-    patience: Patience,
-    notice: impl FnMut(&ClientError, Duration),
+/// Calls `call` until it succeeds, fails permanently, or the policy ends the retries. Calls `notify` before every wait.
+pub(crate) async fn with_retries<T, Call>(
+    policy: RetryPolicy,
+    notify: impl FnMut(&ClientError, Duration),
     call: impl FnMut() -> Call,
 ) -> Result<T, ClientError>
 where
     Call: Future<Output = Result<T, ClientError>>,
 {
-    call.retry(patience.schedule())
+    call.retry(policy.schedule())
         .when(ClientError::is_transient)
-        .notify(notice)
-        .adjust(|error, planned| patience.wait(error.retry_after(), planned))
+        .notify(notify)
+        .adjust(|error, planned| policy.wait(error.retry_after(), planned))
         .await
 }
 
@@ -73,15 +73,15 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_servers_wish_is_honoured_up_to_a_bound() {
-        assert_eq!(Patience::Brief.wait(Some(5 * SECOND), Some(SECOND)), Some(5 * SECOND));
-        assert_eq!(Patience::Brief.wait(Some(SECOND), Some(2 * SECOND)), Some(2 * SECOND));
-        assert_eq!(Patience::Brief.wait(Some(60 * SECOND), Some(SECOND)), None);
-        assert_eq!(Patience::Long.wait(Some(60 * SECOND), Some(SECOND)), Some(60 * SECOND));
+    fn retry_after_is_honoured_up_to_a_maximum() {
+        assert_eq!(RetryPolicy::Brief.wait(Some(5 * SECOND), Some(SECOND)), Some(5 * SECOND));
+        assert_eq!(RetryPolicy::Brief.wait(Some(SECOND), Some(2 * SECOND)), Some(2 * SECOND));
+        assert_eq!(RetryPolicy::Brief.wait(Some(60 * SECOND), Some(SECOND)), None);
+        assert_eq!(RetryPolicy::Long.wait(Some(60 * SECOND), Some(SECOND)), Some(60 * SECOND));
     }
 
     #[test]
-    fn spent_tries_end_whatever_the_server_asks_for() {
-        assert_eq!(Patience::Long.wait(Some(SECOND), None), None);
+    fn retries_end_even_if_the_server_sends_retry_after() {
+        assert_eq!(RetryPolicy::Long.wait(Some(SECOND), None), None);
     }
 }

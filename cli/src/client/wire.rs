@@ -1,5 +1,4 @@
-//! What goes over the wire, as far as this command reads or writes it. The contract is what
-//! the API says of itself (`GET /openapi.json`).
+//! The API's requests and responses, limited to the fields that this command uses. The contract is `GET /openapi.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +10,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::video::VideoStatus;
 use url::Url;
 
-/// A presigned URL: whoever has it may do what it says, so it is never shown.
+/// A presigned URL. It is a secret: `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct SignedUrl(Url);
@@ -25,7 +24,7 @@ impl TryFrom<String> for SignedUrl {
 }
 
 impl SignedUrl {
-    /// The URL, to be sent to and nothing else.
+    /// The URL. Use it for requests only.
     pub(crate) fn expose(&self) -> &Url {
         &self.0
     }
@@ -54,32 +53,32 @@ pub(crate) struct UploadRequest {
     pub(crate) overwrite: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) multipart: Option<bool>,
-    /// Asks for fresh URLs of a multipart upload that has begun.
+    /// Requests new URLs for an existing multipart upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) upload_id: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
-/// The answer of `POST /upload-url`: a place for the file, whole or in parts.
+/// The response of `POST /upload-url`: either `upload_url` or `multipart`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UploadGrant {
     pub(crate) s3_key: SourceKey,
     pub(crate) video_id: VideoId,
     pub(crate) grant_id: GrantId,
-    /// Where the whole file goes, with one PUT.
+    /// URL for an upload with one PUT.
     #[serde(default)]
     pub(crate) upload_url: Option<SignedUrl>,
-    /// Headers that the PUT must have, to the letter.
+    /// Headers that the PUT must send unchanged.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
-    /// Where the parts go.
+    /// URLs for a multipart upload.
     #[serde(default)]
     pub(crate) multipart: Option<MultipartGrant>,
 }
 
-/// Where a file goes in parts.
+/// The URLs of a multipart upload.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MultipartGrant {
@@ -88,17 +87,17 @@ pub(crate) struct MultipartGrant {
     pub(crate) part_size: u64,
     pub(crate) parts: Vec<PartGrant>,
     pub(crate) complete_url: SignedUrl,
-    /// Headers that the completion must have, to the letter.
+    /// Headers that the completion must send unchanged.
     #[serde(default)]
     pub(crate) complete_headers: BTreeMap<String, String>,
     pub(crate) abort_url: SignedUrl,
 }
 
-/// Where one part goes, with one PUT.
+/// The URL of one part, for one PUT.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PartGrant {
-    /// From 1.
+    /// Part number, from 1.
     pub(crate) part_number: u32,
     pub(crate) url: SignedUrl,
 }
@@ -119,11 +118,11 @@ pub(crate) struct PlaybackRequest {
     pub(crate) format: Option<String>,
 }
 
-/// A video's status view: as this command understands it, and as the API wrote it.
+/// A video's status view, parsed and as received.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct VideoAnswer {
+pub(crate) struct VideoResponse {
     pub(crate) status: VideoStatus,
-    /// The answer to the letter, for `--json`: a newer API may say more than this command knows.
+    /// The response as received, for `--json`: a newer API may send fields that this command does not know.
     pub(crate) raw: Value,
 }
 
@@ -132,7 +131,7 @@ pub(crate) struct VideoAnswer {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CursorPage {
     pub(crate) data: Vec<Value>,
-    /// Where the next page begins; absent on the last.
+    /// Cursor of the next page; absent on the last page.
     #[serde(default)]
     pub(crate) next_cursor: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `streamio events`: the log of a platform on this machine.
+//! `streamio events`: reads the event log of a platform on this machine.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use streamio_events::event::EVENT_TYPES;
 use streamio_events::id::ProjectId;
 use streamio_local::operator::{Filter, Missing, Operator, OperatorError, Written};
 
-use super::project::{failure, open};
-use super::stopped;
+use super::data_directory::{failure, open};
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, unwritable};
+use crate::signals::stop_requested;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,32 +23,32 @@ Examples:
   streamio events tail --lines 1000 | jq -r 'select(.type == \"video.errored\") | .data.error.message'
   streamio events export --output events.jsonl
 
-`tail` prints CloudEvents 1.0, one JSON object in a line. `export` prints whole commits with the \
-hashes that chain them, so that an archive can be verified later. Both work whether the platform \
-runs or not.";
+`tail` prints CloudEvents 1.0, one JSON object per line. `export` writes complete commits with their \
+chained hashes, so that an archive can be verified later. Both work while the platform is running \
+and while it is not.";
 
 /// Read the event log
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
-    /// Print the last events, and with --follow those that come
+    /// Print the last events, and with --follow new ones as they happen
     Tail(Tail),
-    /// Write the whole log, with its hashes
+    /// Write the complete log, with its hashes
     Export(Export),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
-    /// Go on printing events as they happen, until Ctrl-C
+    /// Continue to print new events until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// Begin with this many of the last events
+    /// Number of past events to print first
     #[arg(long, short = 'n', value_name = "N", default_value = "20")]
     lines: usize,
     /// Only events of this project
     #[arg(long, value_name = "PROJECT")]
     project: Option<ProjectId>,
-    /// Only events of this type, such as video.ready, or of this noun, such as video (repeatable)
+    /// Only events of this type, such as video.ready, or with this prefix, such as video (repeatable)
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
     #[command(flatten)]
@@ -57,14 +57,14 @@ pub(crate) struct Tail {
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// Write to this file, which appears when it is complete (default: standard output)
+    /// Write to this file, which is created when the export is complete (default: standard output)
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     data: DataDirectory,
 }
 
-/// Reads the data directory.
+/// Runs `streamio events`.
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Tail(arguments) => tail(arguments, output).await,
@@ -77,8 +77,8 @@ async fn tail(arguments: Tail, output: Output) -> Result<(), Failure> {
     if let Some(unknown) = filter.unknown_type() {
         let known: Vec<_> = EVENT_TYPES.iter().map(|(kind, _)| *kind).collect();
         return Err(Failure::usage(
-            format!("no event is of type {unknown}"),
-            format!("give a noun or one of {}", known.join(", ")),
+            format!("there is no event type {unknown}"),
+            format!("use a prefix such as video, or one of {}", known.join(", ")),
         ));
     }
     let operator = open(&arguments.data, Missing::Refuse)?;
@@ -88,15 +88,15 @@ async fn tail(arguments: Tail, output: Output) -> Result<(), Failure> {
         stdout.write_all(b"\n")?;
         stdout.flush()
     };
-    let damaged = |error: &_| output.note(&format!("warning: {error}"));
-    let printing = operator.tail(&filter, arguments.lines, arguments.follow, print, damaged);
+    let warn = |error: &_| output.note(&format!("warning: {error}"));
+    let printing = operator.tail(&filter, arguments.lines, arguments.follow, print, warn);
     if !arguments.follow {
-        return written(printing.await);
+        return print_outcome(printing.await);
     }
     tokio::select! {
-        outcome = printing => written(outcome),
-        // This is how one stops looking.
-        () = stopped() => Ok(()),
+        outcome = printing => print_outcome(outcome),
+        // The normal end of --follow.
+        () = stop_requested() => Ok(()),
     }
 }
 
@@ -105,23 +105,23 @@ async fn export(arguments: Export, output: Output) -> Result<(), Failure> {
     match &arguments.output {
         None => {
             let mut stdout = BufWriter::new(io::stdout());
-            written(operator.export(&mut stdout).await.map(|_| ()))
+            print_outcome(operator.export(&mut stdout).await.map(|_| ()))
         }
         Some(path) => {
-            let Written { commits, events } = to_file(&operator, path).await?;
-            output.answer(&json!({"file": path, "commits": commits, "events": events}), || {
+            let Written { commits, events } = export_to_file(&operator, path).await?;
+            output.result(&json!({"file": path, "commits": commits, "events": events}), || {
                 format!("Wrote {events} events in {commits} commits to {}", path.display())
             })
         }
     }
 }
 
-/// Whoever reads the file sees all of it or what was there before.
-async fn to_file(operator: &Operator, path: &Path) -> Result<Written, Failure> {
+/// Writes to a temporary file first, so that `path` always is a complete export.
+async fn export_to_file(operator: &Operator, path: &Path) -> Result<Written, Failure> {
     let failed = |error: &io::Error| {
         Failure::new(
             Exit::Failed,
-            format!("{} cannot be written: {error}", path.display()),
+            format!("cannot write {}: {error}", path.display()),
             "choose another --output",
         )
     };
@@ -138,8 +138,8 @@ async fn to_file(operator: &Operator, path: &Path) -> Result<Written, Failure> {
     Ok(written)
 }
 
-/// Who closes the pipe has seen enough (`| head`): that is no failure.
-fn written(outcome: Result<(), OperatorError>) -> Result<(), Failure> {
+/// The outcome of printing to standard output. A closed pipe (`| head`) is not a failure.
+fn print_outcome(outcome: Result<(), OperatorError>) -> Result<(), Failure> {
     match outcome {
         Err(OperatorError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(OperatorError::Write(error)) => Err(unwritable(&error)),

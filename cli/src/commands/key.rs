@@ -1,4 +1,4 @@
-//! `streamio key`: a project's API keys.
+//! `streamio key`: manages a project's API keys.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use serde::de::value::Error;
 use serde_json::{Map, Value, json};
 use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
-use streamio_events::project::{Key, Project};
-use streamio_events::timestamp::Timestamp;
+use streamio_events::project::Key;
 use streamio_local::operator::{KeyWishes, Missing};
 
-use super::project::{failure, new_key_json, once, open};
+use super::api_keys::{key_table, new_key_json, new_key_text};
+use super::data_directory::{failure, open};
 use crate::args::DataDirectory;
 use crate::exit::Failure;
-use crate::output::{Output, table};
+use crate::output::Output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,17 +24,17 @@ Examples:
   streamio key create acme --scope upload --expires-in 90d
   streamio key revoke acme key_… --reason leaked
 
-To replace a key without an outage: create the new one, put it into use, then revoke the old one.";
+To replace a key without an outage: create a new one, deploy it, then revoke the old one.";
 
 /// Create, list and revoke API keys of a project
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
-    /// Create an API key and print it, once
+    /// Create an API key and print it. It cannot be printed again
     Create(Create),
     /// List a project's API keys
     List(List),
-    /// Make an API key stop working
+    /// Revoke an API key, so that it stops working
     Revoke(Revoke),
 }
 
@@ -43,13 +43,13 @@ pub(crate) struct Create {
     /// The project's id
     #[arg(value_name = "PROJECT")]
     project: ProjectId,
-    /// What the key may be used for: upload, playback, read, admin (repeatable)
+    /// What the key may do: upload, playback, read, admin (repeatable)
     #[arg(long = "scope", value_name = "SCOPE", value_parser = scope, value_delimiter = ',', default_value = "upload,playback,read")]
     scopes: Vec<Scope>,
-    /// A name for people, such as where the key is used
+    /// A description, such as where the key is used
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// The key stops working by itself after this long, such as 90d
+    /// The key expires after this time, such as 90d
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     expires_in: Option<Duration>,
     #[command(flatten)]
@@ -70,10 +70,10 @@ pub(crate) struct Revoke {
     /// The project's id
     #[arg(value_name = "PROJECT")]
     project: ProjectId,
-    /// The key's id, as `key list` shows it (not the key itself)
+    /// The key's id, as printed by `key list` (not the key itself)
     #[arg(value_name = "KEY_ID")]
     key: KeyId,
-    /// Why, for whoever reads the history
+    /// The reason, recorded in the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -82,15 +82,15 @@ pub(crate) struct Revoke {
 
 fn scope(text: &str) -> Result<Scope, String> {
     let parsed: Result<Scope, Error> = Scope::deserialize(text.into_deserializer());
-    parsed.map_err(|_| "give upload, playback, read or admin".to_owned())
+    parsed.map_err(|_| "must be upload, playback, read or admin".to_owned())
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if duration.is_zero() { Err("a key must live for some time".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
 }
 
-/// Works on the data directory.
+/// Runs `streamio key`.
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Create(arguments) => {
@@ -99,14 +99,14 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
             scopes.sort_unstable();
             scopes.dedup();
             let wishes = KeyWishes { scopes, label: arguments.label, expires_in: arguments.expires_in };
-            let made = operator.create_key(&arguments.project, &wishes).await.map_err(failure)?;
-            output.answer(&new_key_json(&made), || once(&made))
+            let new = operator.create_key(&arguments.project, &wishes).await.map_err(failure)?;
+            output.result(&new_key_json(&new), || new_key_text(&new))
         }
         Command::List(arguments) => {
             let operator = open(&arguments.data, Missing::Refuse)?;
             let project = operator.project(&arguments.project).await.map_err(failure)?;
             let keys: Vec<Value> = project.keys.iter().map(|(id, key)| to_json(id, key)).collect();
-            output.answer(&json!({"data": keys}), || list_of(&project))
+            output.result(&json!({"data": keys}), || key_table(&project))
         }
         Command::Revoke(arguments) => {
             let operator = open(&arguments.data, Missing::Refuse)?;
@@ -115,7 +115,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
                 operator.revoke_key(&arguments.project, &arguments.key, reason).await.map_err(failure)?;
             let key =
                 project.keys.get(&arguments.key).map(|key| to_json(&arguments.key, key)).unwrap_or_default();
-            output.answer(&key, || {
+            output.result(&key, || {
                 format!("Revoked {}: a running platform refuses it from now on", arguments.key)
             })
         }
@@ -128,22 +128,4 @@ fn to_json(id: &KeyId, key: &Key) -> Value {
         members.extend(key);
     }
     Value::Object(members)
-}
-
-/// A project's keys as a table.
-pub(super) fn list_of(project: &Project) -> String {
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
-    let rows = project.keys.iter().map(|(id, key)| {
-        let scopes: Vec<_> = key.scopes.iter().filter_map(|scope| serde_json::to_value(scope).ok()).collect();
-        let scopes: Vec<_> = scopes.iter().filter_map(Value::as_str).collect();
-        [
-            id.to_string(),
-            scopes.join(","),
-            key.created_at.to_string(),
-            time(key.expires_at),
-            time(key.revoked_at),
-            key.label.clone().unwrap_or_default(),
-        ]
-    });
-    table(["KEY", "SCOPES", "CREATED", "EXPIRES", "REVOKED", "LABEL"], rows)
 }

@@ -1,4 +1,4 @@
-//! `streamio playback-url`: a signed URL for a processed video.
+//! `streamio playback-url`: requests a signed playback URL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,32 +21,32 @@ Examples:
   streamio playback-url processed/acme/clip.mp4 --ttl 10m --ip 203.0.113.0/24
   ffplay \"$(streamio playback-url KEY --json | jq -r '.hlsUrl // .signedUrl')\"
 
-Whoever has the URL can watch until it expires: treat it as a secret.";
+Anyone with the URL can play the video until it expires: treat it as a secret.";
 
-/// Get a signed URL to play a video with
+/// Get a signed playback URL for a video
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Key of the MP4, the HLS playlist or the poster, as `video show` names it
+    /// Key of the MP4, the HLS playlist or the poster, as printed by `video show`
     #[arg(value_name = "KEY")]
     key: ProcessedKey,
-    /// How long the URL works, such as 10m or 2h
+    /// How long the URL is valid, such as 10m or 2h
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     ttl: Option<Duration>,
-    /// From when the URL works, such as 2026-01-02T03:04:05Z
+    /// When the URL becomes valid, such as 2026-01-02T03:04:05Z
     #[arg(long, value_name = "TIME")]
     starts_at: Option<Timestamp>,
-    /// Only for this IPv4 address or network, such as 203.0.113.0/24
+    /// Restrict the URL to this IPv4 address or network, such as 203.0.113.0/24
     #[arg(long, value_name = "CIDR")]
     ip: Option<String>,
-    /// mp4 for the one file, hls for the adaptive stream (default: what the key is)
+    /// mp4 for a single file, hls for the adaptive stream (default: according to the key)
     #[arg(long, value_name = "FORMAT", value_parser = ["mp4", "hls"])]
     format: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Asks the API for a URL.
+/// Runs `streamio playback-url`.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let connection = &arguments.connection;
     let client =
@@ -58,12 +58,12 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         ip: arguments.ip,
         format: arguments.format,
     };
-    let answer = client.playback_url(&request).await?;
-    output.answer(&answer, || describe(&answer))
+    let grant = client.playback_url(&request).await?;
+    output.result(&grant, || describe(&grant))
 }
 
-fn describe(answer: &Value) -> String {
-    let text = |name: &str| answer[name].as_str().map(str::to_owned);
+fn describe(grant: &Value) -> String {
+    let text = |name: &str| grant[name].as_str().map(str::to_owned);
     let is_stream = text("hlsUrl").is_some();
     let url = text("hlsUrl").or_else(|| text("signedUrl")).unwrap_or_default();
     let facts = fields(&[("URL", Some(url.clone())), ("Expires", text("expiresAt"))]);

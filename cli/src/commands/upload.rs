@@ -1,4 +1,4 @@
-//! `streamio upload`: a file on its way to becoming a video.
+//! `streamio upload`: uploads a file and optionally waits for its processing.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,80 +11,81 @@ use streamio_events::id::{GrantId, VideoId};
 use streamio_events::media::VideoError;
 use streamio_events::object_key::{ProcessedKey, SourceKey};
 
-use super::{stopped, video};
+use super::video_text::describe;
 use crate::args::Connection;
-use crate::client::wire::{UploadRequest, VideoAnswer};
-use crate::client::{Client, is_exposed};
+use crate::client::wire::{UploadRequest, VideoResponse};
+use crate::client::{Client, is_unencrypted};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, quoted, size};
-use crate::resume;
+use crate::signals::stop_requested;
+use crate::transfer::resume;
 use crate::transfer::source::Source;
-use crate::transfer::standing::{Stage, Standing};
+use crate::transfer::stage::{Stage, StageTracker};
 use crate::transfer::{MULTIPART_FROM, Stored, Transfer};
 use crate::wait::{Outcome, until_done};
 
 const EXAMPLES: &str = "\
 Examples:
-  streamio upload clip.mp4                        # returns when the file is stored
-  streamio upload clip.mp4 --wait                 # returns when it can be played
+  streamio upload clip.mp4                        # ends when the file is stored
+  streamio upload clip.mp4 --wait                 # ends when the video can be played
   streamio upload film.mov --path courses/intro --metadata lesson=3
   streamio upload clip.mp4 --wait --json | jq -r .outputs.hlsKey
 
-Files of 64 MiB and more go in parts. When such an upload is cut off (Ctrl-C, a crash, no network), \
-run the same command again: it sends only what is missing. What is remembered of it is in \
-~/.local/state/streamio/uploads, or in STREAMIO_STATE_DIR.";
+Files of 64 MiB and more are uploaded in parts. If such an upload is interrupted (Ctrl-C, a crash, no \
+network), run the same command again: it sends only the missing parts. The state of unfinished \
+uploads is in ~/.local/state/streamio/uploads, or in STREAMIO_STATE_DIR.";
 
-/// Upload a file, which becomes a video
+/// Upload a video file
 ///
-/// The file goes straight to the object store; its processing begins when it has arrived. With --json the answer is
+/// The file is sent directly to the object store. Its processing begins when it is stored. With --json the result is
 /// {videoId, s3Key, mp4Key, hlsKey, …}, with --wait the video's status view.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
-    /// The file
+    /// The file to upload
     file: PathBuf,
-    /// Folder of the video within the project, such as courses/intro
+    /// Folder of the video in the project, such as courses/intro
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
-    /// Name of the video, if not the file's own
+    /// Name of the video (default: the file's name)
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Media type to store the file with, such as video/mp4
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// Your own words about the video, kept with it (repeatable)
+    /// Metadata to store with the video (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = metadata)]
     metadata: Vec<(String, String)>,
-    /// Fail if there is already a file at this place
+    /// Fail if a file with the same path and name already exists
     #[arg(long)]
     no_overwrite: bool,
-    /// Wait until the video can be played (or could not be made: exit code 6)
+    /// Wait until the video can be played; if its processing fails, the exit code is 6
     #[arg(long)]
     wait: bool,
-    /// Wait no longer than this, such as 30m (exit code 5)
+    /// Maximum time to wait, such as 30m; the exit code is then 5
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, requires = "wait")]
     wait_timeout: Option<Duration>,
-    /// Send in parts, whatever the size
+    /// Upload in parts, whatever the size
     #[arg(long)]
     multipart: bool,
-    /// Parts under way at the same time
+    /// Number of parts to send at the same time
     #[arg(long, value_name = "N", default_value = "4")]
     parallel: NonZeroUsize,
-    /// Compute checksums first, so that the store refuses bytes that changed on the way (reads the file twice)
+    /// Compute checksums first, so that the store rejects corrupted bytes (reads the file twice)
     #[arg(long)]
     checksum: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// What `--json` prints when the outcome is not waited for.
+/// The output of `--json` without `--wait`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Uploaded<'a> {
     video_id: &'a VideoId,
     s3_key: &'a SourceKey,
-    /// Where the results will be, as keys that `playback-url` takes.
+    /// The keys of the future outputs, for `playback-url`.
     mp4_key: ProcessedKey,
     hls_key: ProcessedKey,
     grant_id: &'a GrantId,
@@ -92,33 +93,33 @@ struct Uploaded<'a> {
     resumed_bytes: u64,
 }
 
-/// How long the command runs.
+/// When the command ends.
 #[derive(Debug, Clone, Copy)]
 enum Until {
-    /// The file is in the object store.
+    /// When the file is in the object store.
     Stored,
-    /// The video's processing has ended, or this long has passed.
+    /// When the video's processing has ended, or after this time.
     Done(Option<Duration>),
 }
 
 fn metadata(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("give it as KEY=VALUE, such as lesson=3".to_owned()),
+        _ => Err("must have the form KEY=VALUE, such as lesson=3".to_owned()),
     }
 }
 
-/// Uploads, and waits if asked to.
+/// Runs `streamio upload`.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let base = arguments.connection.base()?;
     let key = arguments.connection.key()?;
-    if is_exposed(&base) {
-        output.note("warning: the API key crosses the network unencrypted; use https:// in STREAMIO_URL");
+    if is_unencrypted(&base) {
+        output.note("warning: the API key is sent unencrypted; use https:// in STREAMIO_URL");
     }
     let source = Source::open(&arguments.file)?;
-    let notices = std::sync::Arc::new(move |text: &str| output.note(text));
-    let client = Client::new(base, &key, notices)?;
-    // A file without bytes has no parts.
+    let on_retry = std::sync::Arc::new(move |text: &str| output.note(text));
+    let client = Client::new(base, &key, on_retry)?;
+    // An empty file has no parts.
     let multipart = source.size > 0 && (arguments.multipart || source.size >= MULTIPART_FROM);
     let request = UploadRequest {
         filename: arguments.name.unwrap_or_else(|| source.name.clone()),
@@ -130,7 +131,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         metadata: BTreeMap::from_iter(arguments.metadata),
         ..UploadRequest::default()
     };
-    let standing = Standing::default();
+    let stage = StageTracker::default();
     let transfer = Transfer {
         client,
         output,
@@ -140,37 +141,37 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         parallel: arguments.parallel,
         state_directory: resume::directory()?,
         needs_baseline: arguments.wait,
-        standing: standing.clone(),
+        stage: stage.clone(),
     };
     let until = if arguments.wait { Until::Done(arguments.wait_timeout) } else { Until::Stored };
     tokio::select! {
         outcome = upload(&transfer, until) => outcome,
-        () = stopped() => Err(standing.interrupted()),
+        () = stop_requested() => Err(stage.interrupted()),
     }
 }
 
 async fn upload(transfer: &Transfer, until: Until) -> Result<(), Failure> {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let stored = transfer.run().await?;
-    transfer.standing.set(Stage::Stored(stored.video_id.clone()));
+    transfer.stage.set(Stage::Stored(stored.video_id.clone()));
     let bytes = transfer.source.size;
     let summary = format!(
         "Uploaded {} ({} in {:.1} s) as {}",
         transfer.source.name,
         size(bytes),
-        begun.elapsed().as_secs_f64(),
+        started_at.elapsed().as_secs_f64(),
         stored.video_id
     );
     match until {
-        Until::Stored => answer(transfer.output, &stored, bytes, &summary),
+        Until::Stored => report_stored(transfer.output, &stored, bytes, &summary),
         Until::Done(limit) => {
             transfer.output.note(&summary);
-            finish(transfer, until_done(&transfer.client, transfer.output, &stored, limit).await?)
+            report_outcome(transfer, until_done(&transfer.client, transfer.output, &stored, limit).await?)
         }
     }
 }
 
-fn answer(output: Output, stored: &Stored, bytes: u64, summary: &str) -> Result<(), Failure> {
+fn report_stored(output: Output, stored: &Stored, bytes: u64, summary: &str) -> Result<(), Failure> {
     let mp4_key = stored.s3_key.processed();
     let uploaded = Uploaded {
         video_id: &stored.video_id,
@@ -181,49 +182,49 @@ fn answer(output: Output, stored: &Stored, bytes: u64, summary: &str) -> Result<
         bytes,
         resumed_bytes: stored.resumed_bytes,
     };
-    output.answer(&uploaded, || {
-        format!("{summary}\nIts processing has begun: see `streamio video show {}`", stored.video_id)
+    output.result(&uploaded, || {
+        format!("{summary}\nIt is being processed: see `streamio video show {}`", stored.video_id)
     })
 }
 
-fn finish(transfer: &Transfer, outcome: Outcome) -> Result<(), Failure> {
-    let show = |answer: &VideoAnswer| transfer.output.answer(&answer.raw, || video::describe(&answer.status));
+fn report_outcome(transfer: &Transfer, outcome: Outcome) -> Result<(), Failure> {
+    let show = |video: &VideoResponse| transfer.output.result(&video.raw, || describe(&video.status));
     match outcome {
-        Outcome::Ready(answer) => {
-            show(&answer)?;
-            if let Some(outputs) = &answer.status.outputs {
+        Outcome::Ready(video) => {
+            show(&video)?;
+            if let Some(outputs) = &video.status.outputs {
                 transfer
                     .output
                     .note(&format!("\nPlay it: streamio playback-url {}", quoted(outputs.hls_key.as_str())));
             }
             Ok(())
         }
-        Outcome::Errored(answer, error) => {
-            show(&answer)?;
-            Err(errored(&answer, &error))
+        Outcome::Errored(video, error) => {
+            show(&video)?;
+            Err(processing_failure(&video, &error))
         }
-        Outcome::Deleted(answer) => {
-            show(&answer)?;
-            let what = format!("the video {} was deleted meanwhile", answer.status.video_id);
-            Err(Failure::new(Exit::NotFound, what, "upload it again if that was not meant"))
+        Outcome::Deleted(video) => {
+            show(&video)?;
+            let message = format!("the video {} was deleted during the wait", video.status.video_id);
+            Err(Failure::new(Exit::NotFound, message, "upload it again if this was unintended"))
         }
     }
 }
 
-fn errored(answer: &VideoAnswer, error: &VideoError) -> Failure {
-    let todo = if error.retryable {
-        format!("try once more with `streamio video reprocess {}`", answer.status.video_id)
+fn processing_failure(video: &VideoResponse, error: &VideoError) -> Failure {
+    let hint = if error.retryable {
+        format!("try again with `streamio video reprocess {}`", video.status.video_id)
     } else {
-        // The message says it itself.
+        // The message states what to do.
         String::new()
     };
-    let what = format!(
-        "no video could be made of the upload: {} ({})",
+    let message = format!(
+        "the upload could not be processed: {} ({})",
         error.message.trim_end_matches('.'),
         error.code
     );
-    Failure::new(Exit::VideoErrored, what, todo)
-        .with("videoId", answer.status.video_id.as_str())
+    Failure::new(Exit::VideoErrored, message, hint)
+        .with("videoId", video.status.video_id.as_str())
         .with("code", error.code.clone())
         .with("retryable", error.retryable)
 }

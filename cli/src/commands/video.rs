@@ -1,4 +1,4 @@
-//! `streamio video`: what became of uploads.
+//! `streamio video`: lists, shows and changes videos.
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
@@ -7,35 +7,43 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use streamio_events::id::VideoId;
-use streamio_events::media::{MediaSource, Rendition};
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{VideoState, VideoStatus};
+use streamio_events::video::VideoState;
 
+use super::video_text::{describe, event_data};
 use crate::args::Connection;
 use crate::client::Client;
-use crate::client::retry::Patience;
+use crate::client::retry::RetryPolicy;
 use crate::client::wire::CursorPage;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, fields, printable, size, table};
+use crate::output::{Output, printable, table};
 
-/// The most that the API gives at once.
-const LARGEST_PAGE: u32 = 100;
-const ID_HELP: &str = "A video is named by its id (vid_…) or by its source key (projects/acme/clip.mp4).";
+/// Maximum page size of the API.
+const MAX_PAGE_SIZE: u32 = 100;
+const EXAMPLES: &str = "\
+Examples:
+  streamio video list --state errored
+  streamio video show projects/acme/clip.mp4
+  streamio video show vid_… --as-of 2026-01-02T03:04:05Z      # the state at that time
+  streamio video events vid_…                                 # what happened to it
+  streamio video reprocess vid_…
 
-/// See what became of uploads, and change it
+VIDEO is a video's id (vid_…) or its source key (projects/acme/clip.mp4).";
+
+/// List, show, delete and reprocess videos
 #[derive(Debug, Subcommand)]
-#[command(after_help = ID_HELP)]
+#[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// List the project's videos, newest first
     List(List),
     /// Show one video's state, source and outputs
     Show(Show),
-    /// Show all that happened to a video
+    /// Show a video's events
     Events(Events),
-    /// Delete a video: its source and everything made from it
+    /// Delete a video: its source and all outputs
     Delete(Delete),
-    /// Process the stored source once more
+    /// Process the stored source again
     Reprocess(One),
 }
 
@@ -52,13 +60,13 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct Paging {
-    /// At most this many, up to 100
+    /// Number of entries per page, at most 100
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
-    /// Continue after the page that ended with this cursor
+    /// Continue after the page with this cursor
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
-    /// Everything, page by page
+    /// Fetch all pages
     #[arg(long, conflicts_with_all = ["limit", "after"])]
     all: bool,
 }
@@ -68,7 +76,7 @@ pub(crate) struct Show {
     /// The video's id or source key
     #[arg(value_name = "VIDEO")]
     id: Id,
-    /// As it was known at this time, such as 2026-01-02T03:04:05Z
+    /// Show the state at this time, such as 2026-01-02T03:04:05Z
     #[arg(long, value_name = "TIME")]
     as_of: Option<Timestamp>,
     #[command(flatten)]
@@ -91,7 +99,7 @@ pub(crate) struct Delete {
     /// The video's id or source key
     #[arg(value_name = "VIDEO")]
     id: Id,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -107,7 +115,7 @@ pub(crate) struct One {
     connection: Connection,
 }
 
-/// A video, named by its id or by the key that the id follows from.
+/// A video's id, parsed from the id itself or computed from the source key.
 #[derive(Debug, Clone)]
 struct Id(VideoId);
 
@@ -126,11 +134,11 @@ impl FromStr for Id {
 fn state(text: &str) -> Result<VideoState, String> {
     VideoState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
         let all: Vec<_> = VideoState::ALL.iter().map(|state| state.as_str()).collect();
-        format!("give one of {}", all.join(", "))
+        format!("must be one of {}", all.join(", "))
     })
 }
 
-/// Asks the API.
+/// Runs `streamio video`.
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => list(arguments, output).await,
@@ -153,7 +161,7 @@ async fn list(arguments: List, output: Output) -> Result<(), Failure> {
         async move { Ok(client.videos(state, limit, after.as_deref()).await?) }
     })
     .await?;
-    output.answer(&page, || {
+    output.result(&page, || {
         let rows = page.data.iter().map(|video| {
             let state = text(video, "state");
             let state = match video["progress"].as_u64() {
@@ -163,7 +171,7 @@ async fn list(arguments: List, output: Output) -> Result<(), Failure> {
             [text(video, "videoId"), state, text(video, "createdAt"), text(video, "s3Key")]
         });
         let shown = if page.data.is_empty() {
-            "There are no videos yet: `streamio upload FILE` makes one.".to_owned()
+            "There are no videos yet. Upload one with `streamio upload FILE`.".to_owned()
         } else {
             table(["VIDEO", "STATE", "CREATED", "SOURCE KEY"], rows)
         };
@@ -174,8 +182,8 @@ async fn list(arguments: List, output: Output) -> Result<(), Failure> {
 async fn show(arguments: Show, output: Output) -> Result<(), Failure> {
     let client = client(&arguments.connection, output)?;
     let as_of = arguments.as_of.map(|time| time.to_string());
-    let answer = client.video(&arguments.id.0, as_of.as_deref(), Patience::Brief).await?;
-    output.answer(&answer.raw, || describe(&answer.status))
+    let video = client.video(&arguments.id.0, as_of.as_deref(), RetryPolicy::Brief).await?;
+    output.result(&video.raw, || describe(&video.status))
 }
 
 async fn events(arguments: Events, output: Output) -> Result<(), Failure> {
@@ -186,9 +194,14 @@ async fn events(arguments: Events, output: Output) -> Result<(), Failure> {
         async move { Ok(client.video_events(id, limit, after.as_deref()).await?) }
     })
     .await?;
-    output.answer(&page, || {
+    output.result(&page, || {
         let rows = page.data.iter().map(|event| {
-            [text(event, "streamversion"), text(event, "time"), text(event, "type"), brief(&event["data"])]
+            [
+                text(event, "streamversion"),
+                text(event, "time"),
+                text(event, "type"),
+                event_data(&event["data"]),
+            ]
         });
         with_next(table(["#", "TIME", "EVENT", "DATA"], rows), &page)
     })
@@ -197,17 +210,17 @@ async fn events(arguments: Events, output: Output) -> Result<(), Failure> {
 async fn delete(arguments: Delete, output: Output) -> Result<(), Failure> {
     let id = &arguments.id.0;
     if !arguments.yes && !output.json && io::stdin().is_terminal() && !confirmed(id) {
-        return Err(Failure::new(Exit::Failed, format!("{id} was not deleted"), "answer y, or give --yes"));
+        return Err(Failure::new(Exit::Failed, format!("{id} was not deleted"), "answer y, or use --yes"));
     }
     let client = client(&arguments.connection, output)?;
-    let answer = client.delete(id).await?;
-    let answer = if answer.is_null() { json!({"videoId": id, "state": "deleted"}) } else { answer };
-    output.answer(&answer, || format!("Deleted {id}; its files are being removed"))
+    let status = client.delete(id).await?;
+    let status = if status.is_null() { json!({"videoId": id, "state": "deleted"}) } else { status };
+    output.result(&status, || format!("Deleted {id}; its files are being removed"))
 }
 
 fn confirmed(id: &VideoId) -> bool {
-    // Without an answer nothing is deleted.
-    let _ = write!(io::stderr(), "Delete {id}, its source and everything made from it? [y/N] ");
+    // If the question cannot be shown or answered, nothing is deleted.
+    let _ = write!(io::stderr(), "Delete {id}, its source and all outputs? [y/N] ");
     let _ = io::stderr().flush();
     let mut line = String::new();
     io::stdin().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
@@ -215,20 +228,20 @@ fn confirmed(id: &VideoId) -> bool {
 
 async fn reprocess(arguments: One, output: Output) -> Result<(), Failure> {
     let client = client(&arguments.connection, output)?;
-    let answer = client.reprocess(&arguments.id.0).await?;
-    output.answer(&answer.raw, || {
-        let id = &answer.status.video_id;
-        format!("Processing {id} once more: see `streamio video show {id}`")
+    let video = client.reprocess(&arguments.id.0).await?;
+    output.result(&video.raw, || {
+        let id = &video.status.video_id;
+        format!("Processing {id} again: see `streamio video show {id}`")
     })
 }
 
-/// One page, or with `--all` all of them as one.
-async fn pages<Fetch, Answer>(paging: &Paging, fetch: Fetch) -> Result<CursorPage, Failure>
+/// Fetches one page, or with `--all` all pages as one.
+async fn pages<Fetch, Page>(paging: &Paging, fetch: Fetch) -> Result<CursorPage, Failure>
 where
-    Fetch: Fn(Option<u32>, Option<String>) -> Answer,
-    Answer: Future<Output = Result<CursorPage, Failure>>,
+    Fetch: Fn(Option<u32>, Option<String>) -> Page,
+    Page: Future<Output = Result<CursorPage, Failure>>,
 {
-    let limit = if paging.all { Some(LARGEST_PAGE) } else { paging.limit };
+    let limit = if paging.all { Some(MAX_PAGE_SIZE) } else { paging.limit };
     let mut page = fetch(limit, paging.after.clone()).await?;
     if !paging.all {
         return Ok(page);
@@ -238,7 +251,7 @@ where
         if next.next_cursor.as_ref() == Some(&cursor) {
             return Err(Failure::new(
                 Exit::Failed,
-                "the API gave the same page twice",
+                "the API returned the same page twice",
                 "report this to the operator",
             ));
         }
@@ -250,7 +263,7 @@ where
 
 fn with_next(shown: String, page: &CursorPage) -> String {
     match &page.next_cursor {
-        Some(cursor) => format!("{shown}\n\nThere are more: --after {} or --all", printable(cursor)),
+        Some(cursor) => format!("{shown}\n\nThere are more: use --after {} or --all", printable(cursor)),
         None => shown,
     }
 }
@@ -261,72 +274,4 @@ fn text(value: &Value, name: &str) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
-}
-
-/// An event's data in one line, without what nests deeper.
-fn brief(data: &Value) -> String {
-    let Some(data) = data.as_object() else { return String::new() };
-    data.iter()
-        .filter_map(|(name, value)| match value {
-            Value::String(text) => Some(format!("{name}={text}")),
-            Value::Number(_) | Value::Bool(_) => Some(format!("{name}={value}")),
-            // An error's words are what one looks for here.
-            Value::Object(inner) => {
-                inner.get("message").and_then(Value::as_str).map(|text| format!("{name}={text}"))
-            }
-            Value::Array(_) | Value::Null => None,
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A video's status for people.
-pub(crate) fn describe(status: &VideoStatus) -> String {
-    let state = match status.state {
-        VideoState::Processing => format!("processing {} %", status.progress),
-        state => state.as_str().to_owned(),
-    };
-    let metadata: Vec<_> = status.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let outputs = status.outputs.as_ref();
-    fields(&[
-        ("Video", Some(status.video_id.to_string())),
-        ("State", Some(state)),
-        (
-            "Error",
-            status
-                .error
-                .as_ref()
-                .map(|error| format!("{} ({})", error.message.trim_end_matches('.'), error.code)),
-        ),
-        ("Source key", Some(status.s3_key.to_string())),
-        ("Source", status.source.as_ref().map(media)),
-        (
-            "Renditions",
-            outputs.map(|outputs| outputs.renditions.iter().map(rendition).collect::<Vec<_>>().join(", ")),
-        ),
-        ("HLS key", outputs.map(|outputs| outputs.hls_key.to_string())),
-        ("MP4 key", outputs.map(|outputs| outputs.mp4_key.to_string())),
-        ("Poster key", outputs.and_then(|outputs| outputs.poster_key.as_ref()).map(ToString::to_string)),
-        ("Metadata", (!metadata.is_empty()).then(|| metadata.join(", "))),
-        ("Upload", Some(format!("generation {}, attempt {}", status.generation, status.attempt))),
-        ("Created", Some(status.created_at.to_string())),
-        ("Updated", Some(status.updated_at.to_string())),
-    ])
-}
-
-fn media(source: &MediaSource) -> String {
-    let mut parts = vec![format!("{:.1} s", source.duration_seconds)];
-    if let (Some(width), Some(height)) = (source.width, source.height) {
-        parts.push(format!("{width}x{height}"));
-    }
-    parts.extend(source.frame_rate.map(|rate| format!("{} fps", (rate * 100.0).round() / 100.0)));
-    parts.extend(source.video_codec.clone());
-    parts.push(source.audio_codec.clone().unwrap_or_else(|| "no audio".to_owned()));
-    parts.push(size(source.bytes));
-    parts.join(", ")
-}
-
-fn rendition(rendition: &Rendition) -> String {
-    let what = rendition.height.map_or_else(|| "audio".to_owned(), |height| format!("{height}p"));
-    format!("{what} ({} kbit/s)", rendition.bandwidth / 1000)
 }

@@ -1,4 +1,4 @@
-//! A stretch of a file as the body of a request: streamed, counted, and given up when it no longer moves.
+//! A range of a file as a request body: streamed, counted for the progress, and aborted when it stalls.
 
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
@@ -17,9 +17,9 @@ use super::source::Source;
 use crate::client::error::ClientError;
 use crate::progress::Progress;
 
-/// Bytes read from the file at once.
+/// Bytes per read from the file.
 const BUFFER: usize = 256 * 1024;
-/// A transfer that moves no byte for this long, or is not answered for this long, is given up and tried again.
+/// A request is aborted and retried if no byte is sent for this long, or if there is no response for this long.
 const STALLED_AFTER: Duration = Duration::from_mins(2);
 
 /// Bytes `offset .. offset + length` of a file.
@@ -30,18 +30,18 @@ pub(crate) struct Chunk<'a> {
     pub(crate) progress: Progress,
 }
 
-/// Nothing moved for too long.
+/// No byte was sent for [`STALLED_AFTER`].
 pub(crate) struct Stalled;
 
 impl Chunk<'_> {
-    /// The bytes as a request's body, and what tells how they fare.
+    /// The bytes as a request body, with its activity.
     pub(crate) async fn open(&self) -> Result<(reqwest::Body, Activity), ClientError> {
         self.source.check_unchanged()?;
         let file = self.reader().await.map_err(|error| {
-            ClientError::File(format!("{} can no longer be read: {error}", self.source.path.display()))
+            ClientError::File(format!("cannot read {} any more: {error}", self.source.path.display()))
         })?;
-        let sent = Sent(Arc::new(Mutex::new(Some(0))));
-        let body = Counted {
+        let sent = SentBytes(Arc::new(Mutex::new(Some(0))));
+        let body = CountedBody {
             stream: ReaderStream::with_capacity(file, BUFFER),
             remaining: self.length,
             sent: sent.clone(),
@@ -50,24 +50,35 @@ impl Chunk<'_> {
         Ok((reqwest::Body::wrap(body), Activity { sent, progress: self.progress.clone() }))
     }
 
-    /// The bytes, to be read.
-    pub(crate) async fn reader(&self) -> io::Result<Take<File>> {
+    async fn reader(&self) -> io::Result<Take<File>> {
         let mut file = File::open(&self.source.path).await?;
         file.seek(SeekFrom::Start(self.offset)).await?;
         Ok(file.take(self.length))
     }
 
-    /// Refuses to go on when the file is not what it was.
+    /// Passes all bytes to `each`, for a checksum.
+    pub(crate) async fn read(&self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut reader = self.reader().await?;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match reader.read(&mut buffer).await? {
+                0 => return Ok(()),
+                amount => each(&buffer[..amount]),
+            }
+        }
+    }
+
+    /// Fails if the file has changed since the upload began.
     pub(crate) fn check_unchanged(&self) -> Result<(), ClientError> {
         self.source.check_unchanged()
     }
 }
 
-/// Bytes that a body has handed out; `None` once nobody counts any more.
+/// Number of bytes that a body has produced; `None` when counting has ended.
 #[derive(Clone)]
-struct Sent(Arc<Mutex<Option<u64>>>);
+struct SentBytes(Arc<Mutex<Option<u64>>>);
 
-impl Sent {
+impl SentBytes {
     fn add(&self, amount: u64, progress: &Progress) {
         if let Some(sent) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             *sent += amount;
@@ -84,27 +95,27 @@ impl Sent {
     }
 }
 
-/// One try at sending a chunk. Unless it is kept, what it sent is taken off the progress again.
+/// The activity of one request. Dropping it takes its bytes off the progress, unless [`keep`](Self::keep) was called.
 pub(crate) struct Activity {
-    sent: Sent,
+    sent: SentBytes,
     progress: Progress,
 }
 
 impl Activity {
-    /// Waits for `exchange` as long as bytes move.
-    pub(crate) async fn watch<T>(&self, exchange: impl Future<Output = T>) -> Result<T, Stalled> {
-        tokio::pin!(exchange);
-        let mut seen = self.sent.get();
+    /// Waits for `request` to complete, or until it stalls.
+    pub(crate) async fn watch<T>(&self, request: impl Future<Output = T>) -> Result<T, Stalled> {
+        tokio::pin!(request);
+        let mut last_sent = self.sent.get();
         loop {
-            match tokio::time::timeout(STALLED_AFTER, &mut exchange).await {
-                Ok(answer) => return Ok(answer),
-                Err(_) if self.sent.get() == seen => return Err(Stalled),
-                Err(_) => seen = self.sent.get(),
+            match tokio::time::timeout(STALLED_AFTER, &mut request).await {
+                Ok(response) => return Ok(response),
+                Err(_) if self.sent.get() == last_sent => return Err(Stalled),
+                Err(_) => last_sent = self.sent.get(),
             }
         }
     }
 
-    /// The try succeeded: what it sent counts.
+    /// Keeps the bytes in the progress: the request succeeded.
     pub(crate) fn keep(self) {
         self.sent.close();
     }
@@ -112,18 +123,19 @@ impl Activity {
 
 impl Drop for Activity {
     fn drop(&mut self) {
-        self.progress.retreat(self.sent.close());
+        self.progress.revert(self.sent.close());
     }
 }
 
-struct Counted {
+/// A body that counts the bytes it produces.
+struct CountedBody {
     stream: ReaderStream<Take<File>>,
     remaining: u64,
-    sent: Sent,
+    sent: SentBytes,
     progress: Progress,
 }
 
-impl Body for Counted {
+impl Body for CountedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -141,10 +153,7 @@ impl Body for Counted {
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None if self.remaining > 0 => {
                 self.remaining = 0;
-                Poll::Ready(Some(Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file became shorter",
-                ))))
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated"))))
             }
             None => Poll::Ready(None),
         }

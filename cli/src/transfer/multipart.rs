@@ -1,5 +1,5 @@
-//! A file in parts: several presigned PUTs at the same time, each tried again on its own, and the whole resumed by the next
-//! run when this one is cut off.
+//! Uploads a file in parts: concurrent presigned PUTs, each with its own retries. An interrupted upload is resumed by the next
+//! run.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,99 +9,95 @@ use base64::engine::general_purpose::STANDARD;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 
+use super::baseline::Baseline;
 use super::body::Chunk;
-use super::single::{read, unreadable};
-use super::standing::Stage;
-use super::{Baseline, Stored, Transfer};
+use super::resume::{Identity, Unfinished, UploadState};
+use super::stage::Stage;
+use super::storage::Storage;
+use super::{Stored, Transfer};
 use crate::client::error::ClientError;
-use crate::client::retry::{Patience, retrying};
-use crate::client::storage::Storage;
+use crate::client::retry::{RetryPolicy, with_retries};
 use crate::client::wire::{MultipartGrant, SignedUrl, UploadGrant, UploadRequest};
-use crate::client::{IdempotencyKey, again};
+use crate::client::{IdempotencyKey, retry_message};
 use crate::exit::{Exit, Failure};
 use crate::output::size;
 use crate::progress::{Progress, Unit};
-use crate::resume::{Identity, Memory, Unfinished};
 
-/// How often in a row new URLs are asked for without any part getting through.
-const FRESH_URLS: u32 = 2;
+/// How many times in a row to request new URLs without any part being stored.
+const MAX_NEW_URLS: u32 = 2;
 
 /// Uploads the file in parts.
 pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
     let client = &transfer.client;
     let identity = Identity::new(&transfer.source, client.address(), client.key_id(), &transfer.request);
-    let mut memory = Memory::open(&transfer.state_directory, &identity)?;
+    let mut state = UploadState::open(&transfer.state_directory, &identity)?;
     let progress = Progress::new(
         transfer.output,
         &format!("Uploading {}", transfer.source.name),
         Unit::Bytes,
         transfer.source.size,
     );
-    let resumes = memory.unfinished().is_some();
+    let is_resumed = state.unfinished().is_some();
     let upload = Upload { transfer, progress: &progress };
-    let outcome = match upload.run(&mut memory).await {
-        Err(Stop::Gone) if resumes => {
-            progress.note("The interrupted upload is no longer known; beginning anew");
-            memory.forget();
+    let outcome = match upload.run(&mut state).await {
+        Err(UploadError::Missing) if is_resumed => {
+            progress.note("The interrupted upload no longer exists; starting again");
+            state.clear();
             progress.set(0);
-            upload.run(&mut memory).await
+            upload.run(&mut state).await
         }
         outcome => outcome,
     };
-    progress.end();
+    progress.finish();
     match outcome {
         Ok(stored) => {
-            memory.forget();
+            state.clear();
             Ok(stored)
         }
-        Err(Stop::Gone) => {
-            memory.forget();
-            Err(Failure::new(
-                Exit::Failed,
-                "the object store no longer knows the upload",
-                "run the command again",
-            ))
+        Err(UploadError::Missing) => {
+            state.clear();
+            Err(Failure::new(Exit::Failed, "the multipart upload no longer exists", "run the command again"))
         }
-        Err(Stop::Paused(failure)) => {
-            let stored = memory.unfinished().map_or(0, |unfinished| unfinished.parts.len());
-            Err(resumable(failure, stored))
+        Err(UploadError::Resumable(failure)) => {
+            let stored = state.unfinished().map_or(0, |unfinished| unfinished.parts.len());
+            Err(with_resume_hint(failure, stored))
         }
-        Err(Stop::Over(failure)) => {
-            memory.forget();
+        Err(UploadError::Final(failure)) => {
+            state.clear();
             Err(failure)
         }
     }
 }
 
-/// A failure after which the same command goes on with the parts that are stored.
-fn resumable(failure: Failure, stored: usize) -> Failure {
+/// Adds to `failure` that the same command can resume with the stored parts.
+fn with_resume_hint(failure: Failure, stored: usize) -> Failure {
     if stored == 0 {
         return failure;
     }
-    let rest = format!("{stored} parts are stored, and the same command sends only the rest");
-    let todo = if failure.todo.is_empty() { rest } else { format!("{}; {rest}", failure.todo) };
-    Failure { todo, ..failure }.with("resumable", true)
+    let rest = format!("{stored} parts are stored; run the same command again to send only the rest");
+    let hint = if failure.hint.is_empty() { rest } else { format!("{}; {rest}", failure.hint) };
+    Failure { hint, ..failure }.with("resumable", true)
 }
 
-/// Why an upload does not go on.
-enum Stop {
-    /// The store does not know the upload (any more).
-    Gone,
-    /// What is stored is still good: once the reason is gone, the next run sends the rest.
-    Paused(Failure),
-    /// What is stored will never become an object.
-    Over(Failure),
+/// Why an upload ended.
+enum UploadError {
+    /// The multipart upload does not exist or no longer exists.
+    Missing,
+    /// The stored parts remain valid; the next run can send the rest.
+    Resumable(Failure),
+    /// The upload can never be completed.
+    Final(Failure),
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for UploadError {
     fn from(failure: Failure) -> Self {
-        Self::Paused(failure)
+        Self::Resumable(failure)
     }
 }
 
-impl From<ClientError> for Stop {
+impl From<ClientError> for UploadError {
     fn from(error: ClientError) -> Self {
-        if error.is_gone_upload() { Self::Gone } else { Self::Paused(error.into()) }
+        if error.is_missing_upload() { Self::Missing } else { Self::Resumable(error.into()) }
     }
 }
 
@@ -110,8 +106,8 @@ struct Upload<'a> {
     progress: &'a Progress,
 }
 
-/// Where the parts go, by part number from 1.
-struct Place {
+/// The granted URLs. Parts are numbered from 1.
+struct Destination {
     storage: Storage,
     part_size: u64,
     parts: BTreeMap<u32, SignedUrl>,
@@ -121,8 +117,8 @@ struct Place {
 }
 
 impl Upload<'_> {
-    async fn run(&self, memory: &mut Memory) -> Result<Stored, Stop> {
-        let resumed_bytes = self.stored_bytes(memory);
+    async fn run(&self, state: &mut UploadState) -> Result<Stored, UploadError> {
+        let resumed_bytes = self.stored_bytes(state);
         self.progress.advance(resumed_bytes);
         if resumed_bytes > 0 {
             let text = format!(
@@ -132,12 +128,12 @@ impl Upload<'_> {
             );
             self.progress.note(&text);
         }
-        let mut fruitless = 0;
+        let mut tries_without_progress = 0;
         loop {
-            let (grant, place, baseline) = self.place(memory).await?;
-            let before = self.stored_bytes(memory);
-            let sent = match self.send_missing(&place, memory).await {
-                Ok(()) => self.complete(&place, memory, &grant, baseline).await,
+            let (grant, destination, baseline) = self.request_urls(state).await?;
+            let before = self.stored_bytes(state);
+            let sent = match self.send_missing(&destination, state).await {
+                Ok(()) => self.complete(&destination, state, &grant, baseline).await,
                 Err(error) => Err(error),
             };
             match sent {
@@ -151,71 +147,76 @@ impl Upload<'_> {
                         resumed_bytes,
                     });
                 }
-                Err(Lost::Client(error)) if error.is_expired_signature() => {
-                    fruitless = if self.stored_bytes(memory) > before { 0 } else { fruitless + 1 };
-                    if fruitless > FRESH_URLS {
+                Err(PartError::Client(error)) if error.is_expired_signature() => {
+                    tries_without_progress =
+                        if self.stored_bytes(state) > before { 0 } else { tries_without_progress + 1 };
+                    if tries_without_progress > MAX_NEW_URLS {
                         return Err(error.into());
                     }
-                    self.progress.note("The upload URLs are no longer valid; asking for new ones");
+                    self.progress.note("The upload URLs have expired; requesting new ones");
                 }
-                Err(Lost::Client(error)) if error.is_transient() || error.is_gone_upload() => {
+                Err(PartError::Client(error)) if error.is_transient() || error.is_missing_upload() => {
                     return Err(error.into());
                 }
-                Err(Lost::Client(error)) => {
-                    // Free what the parts hold; should that fail too, the bucket's lifecycle rule does it.
-                    let _ = place.storage.abort(&place.abort_url).await;
-                    return Err(Stop::Over(error.into()));
+                Err(PartError::Client(error)) => {
+                    // Best effort: if this fails, the bucket's lifecycle rule aborts the upload.
+                    let _ = destination.storage.abort(&destination.abort_url).await;
+                    return Err(UploadError::Final(error.into()));
                 }
-                Err(Lost::Here(failure)) => return Err(failure.into()),
+                Err(PartError::Local(failure)) => return Err(failure.into()),
             }
         }
     }
 
-    /// Asks where the parts go: of the upload that has begun, or of a new one.
-    async fn place(&self, memory: &mut Memory) -> Result<(UploadGrant, Place, Option<Baseline>), Stop> {
+    /// Requests URLs for the upload in progress, or for a new one.
+    async fn request_urls(
+        &self,
+        state: &mut UploadState,
+    ) -> Result<(UploadGrant, Destination, Option<Baseline>), UploadError> {
         let transfer = self.transfer;
-        let begun = memory.unfinished().cloned();
-        let upload_id = begun.as_ref().map(|begun| begun.upload_id.clone());
+        let unfinished = state.unfinished().cloned();
+        let upload_id = unfinished.as_ref().map(|unfinished| unfinished.upload_id.clone());
         let request = UploadRequest { upload_id, ..transfer.request.clone() };
-        let patience = if begun.is_some() { Patience::Long } else { Patience::Brief };
-        let mut grant = match transfer.client.upload_url(&request, &IdempotencyKey::random()?, patience).await
-        {
+        let policy = if unfinished.is_some() { RetryPolicy::Long } else { RetryPolicy::Brief };
+        let mut grant = match transfer.client.upload_url(&request, &IdempotencyKey::random()?, policy).await {
             Err(ClientError::Problem(problem))
-                if begun.is_some() && matches!(problem.status, 404 | 409 | 410) =>
+                if unfinished.is_some() && matches!(problem.status, 404 | 409 | 410) =>
             {
-                return Err(Stop::Gone);
+                return Err(UploadError::Missing);
             }
-            answer => answer?,
+            result => result?,
         };
         let multipart = grant.multipart.take().ok_or_else(|| self.unexpected("it has no URLs for parts"))?;
         let upload_id = multipart.upload_id.clone();
-        let place = self.check(multipart)?;
-        let baseline = match &begun {
-            Some(begun) if begun.part_size != place.part_size || begun.upload_id != upload_id => {
-                return Err(Stop::Gone);
+        let destination = self.check(multipart)?;
+        let baseline = match &unfinished {
+            Some(unfinished)
+                if unfinished.part_size != destination.part_size || unfinished.upload_id != upload_id =>
+            {
+                return Err(UploadError::Missing);
             }
-            Some(begun) => begun.baseline,
+            Some(unfinished) => unfinished.baseline,
             None => {
                 let baseline = transfer.baseline(&grant.video_id).await?;
-                memory.begin(Unfinished::new(&transfer.source, upload_id, place.part_size, baseline))?;
+                state.begin(Unfinished::new(&transfer.source, upload_id, destination.part_size, baseline))?;
                 baseline
             }
         };
-        Ok((grant, place, baseline))
+        Ok((grant, destination, baseline))
     }
 
-    /// The URLs of exactly the parts that the file has.
-    fn check(&self, grant: MultipartGrant) -> Result<Place, Stop> {
+    /// Checks that the grant has a URL for exactly each part of the file.
+    fn check(&self, grant: MultipartGrant) -> Result<Destination, UploadError> {
         if grant.part_size == 0 {
-            return Err(self.unexpected("its parts have no bytes").into());
+            return Err(self.unexpected("its part size is 0").into());
         }
         let count = self.transfer.source.size.div_ceil(grant.part_size).max(1);
         let parts: BTreeMap<u32, SignedUrl> =
             grant.parts.into_iter().map(|part| (part.part_number, part.url)).collect();
         if !(1..=count).eq(parts.keys().copied().map(u64::from)) {
-            return Err(self.unexpected("its parts do not make up the file").into());
+            return Err(self.unexpected("its parts do not cover the file").into());
         }
-        Ok(Place {
+        Ok(Destination {
             storage: Storage::at(&grant.complete_url)?,
             part_size: grant.part_size,
             parts,
@@ -225,68 +226,81 @@ impl Upload<'_> {
         })
     }
 
-    async fn send_missing(&self, place: &Place, memory: &mut Memory) -> Result<(), Lost> {
-        let stored = memory.unfinished().map(|unfinished| unfinished.parts.clone()).unwrap_or_default();
-        let missing: Vec<(u32, &SignedUrl)> = place
+    async fn send_missing(
+        &self,
+        destination: &Destination,
+        state: &mut UploadState,
+    ) -> Result<(), PartError> {
+        let stored = state.unfinished().map(|unfinished| unfinished.parts.clone()).unwrap_or_default();
+        let missing: Vec<(u32, &SignedUrl)> = destination
             .parts
             .iter()
             .filter(|(number, _)| !stored.contains_key(number))
             .map(|(number, url)| (*number, url))
             .collect();
         let mut done = stored.len();
-        self.transfer.standing.set(Stage::Parts { stored: done, of: place.parts.len() });
+        self.transfer.stage.set(Stage::Parts { stored: done, total: destination.parts.len() });
         let mut sending = stream::iter(missing)
-            .map(
-                |(number, url)| async move { self.send(place, number, url).await.map(|etag| (number, etag)) },
-            )
+            .map(|(number, url)| async move {
+                self.send(destination, number, url).await.map(|etag| (number, etag))
+            })
             .buffer_unordered(self.transfer.parallel.get());
         while let Some((number, etag)) = sending.try_next().await? {
-            memory.stored(number, etag)?;
+            state.record_part(number, etag)?;
             done += 1;
-            self.transfer.standing.set(Stage::Parts { stored: done, of: place.parts.len() });
+            self.transfer.stage.set(Stage::Parts { stored: done, total: destination.parts.len() });
         }
         Ok(())
     }
 
-    async fn send(&self, place: &Place, number: u32, url: &SignedUrl) -> Result<String, Lost> {
-        let offset = u64::from(number - 1) * place.part_size;
-        let length = place.part_size.min(self.transfer.source.size - offset);
+    async fn send(
+        &self,
+        destination: &Destination,
+        number: u32,
+        url: &SignedUrl,
+    ) -> Result<String, PartError> {
+        let offset = u64::from(number - 1) * destination.part_size;
+        let length = destination.part_size.min(self.transfer.source.size - offset);
         let chunk = Chunk { source: &self.transfer.source, offset, length, progress: self.progress.clone() };
         let mut headers = BTreeMap::new();
         if self.transfer.checksum {
             let mut hasher = Md5::new();
-            read(&chunk, |bytes| hasher.update(bytes))
+            chunk
+                .read(|bytes| hasher.update(bytes))
                 .await
-                .map_err(|error| Lost::Here(unreadable(&self.transfer.source, &error)))?;
+                .map_err(|error| PartError::Local(self.transfer.source.unreadable(&error)))?;
             headers.insert("content-md5".to_owned(), STANDARD.encode(hasher.finalize()));
         }
-        let notice =
-            |error: &ClientError, wait| self.progress.note(&format!("part {number}: {}", again(error, wait)));
-        Ok(retrying(Patience::Long, notice, || place.storage.put(url, &headers, &chunk)).await?)
+        let notify = |error: &ClientError, wait| {
+            self.progress.note(&format!("part {number}: {}", retry_message(error, wait)))
+        };
+        Ok(with_retries(RetryPolicy::Long, notify, || destination.storage.put(url, &headers, &chunk)).await?)
     }
 
-    /// Makes the object of its parts, and answers its entity tag where the store names it.
+    /// Completes the upload and returns the object's entity tag, if the store returned one.
     async fn complete(
         &self,
-        place: &Place,
-        memory: &Memory,
+        destination: &Destination,
+        state: &UploadState,
         grant: &UploadGrant,
         baseline: Option<Baseline>,
-    ) -> Result<Option<String>, Lost> {
+    ) -> Result<Option<String>, PartError> {
         self.transfer.source.check_unchanged()?;
-        self.progress.stage("putting the parts together");
-        let parts = memory.unfinished().map(|unfinished| unfinished.parts.clone()).unwrap_or_default();
+        self.progress.step("joining the parts");
+        let parts = state.unfinished().map(|unfinished| unfinished.parts.clone()).unwrap_or_default();
         let ambiguous = AtomicBool::new(false);
-        let notice = |error: &ClientError, wait| {
+        let notify = |error: &ClientError, wait| {
             ambiguous.fetch_or(error.is_ambiguous(), Ordering::Relaxed);
-            self.progress.note(&again(error, wait));
+            self.progress.note(&retry_message(error, wait));
         };
-        let complete = || place.storage.complete(&place.complete_url, &place.complete_headers, &parts);
-        let outcome = retrying(Patience::Long, notice, complete).await;
+        let complete =
+            || destination.storage.complete(&destination.complete_url, &destination.complete_headers, &parts);
+        let outcome = with_retries(RetryPolicy::Long, notify, complete).await;
         match outcome {
-            // The answer of an earlier try was lost, or this run resumes one that was cut off right there.
+            // The response of an earlier try was lost, possibly in an earlier run: check whether the upload is recorded.
             Err(error @ ClientError::Storage(_))
-                if error.is_gone_upload() || ambiguous.load(Ordering::Relaxed) && !error.is_transient() =>
+                if error.is_missing_upload()
+                    || ambiguous.load(Ordering::Relaxed) && !error.is_transient() =>
             {
                 let arrived = self.transfer.has_arrived(&grant.video_id, baseline).await;
                 if arrived { Ok(None) } else { Err(error.into()) }
@@ -295,8 +309,8 @@ impl Upload<'_> {
         }
     }
 
-    fn stored_bytes(&self, memory: &Memory) -> u64 {
-        let Some(unfinished) = memory.unfinished() else { return 0 };
+    fn stored_bytes(&self, state: &UploadState) -> u64 {
+        let Some(unfinished) = state.unfinished() else { return 0 };
         let size = self.transfer.source.size;
         let bytes_of = |number: &u32| {
             let offset = u64::from(number - 1).saturating_mul(unfinished.part_size);
@@ -313,21 +327,21 @@ impl Upload<'_> {
     }
 }
 
-/// Why a part or the whole did not get through.
-enum Lost {
+/// Why a part could not be sent or the upload not be completed.
+enum PartError {
     Client(ClientError),
-    /// Something on this machine.
-    Here(Failure),
+    /// An error on this machine.
+    Local(Failure),
 }
 
-impl From<ClientError> for Lost {
+impl From<ClientError> for PartError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
     }
 }
 
-impl From<Failure> for Lost {
+impl From<Failure> for PartError {
     fn from(failure: Failure) -> Self {
-        Self::Here(failure)
+        Self::Local(failure)
     }
 }

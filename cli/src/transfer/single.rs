@@ -1,28 +1,26 @@
-//! A file in one piece: one presigned PUT.
+//! Uploads a file with one presigned PUT.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
 
 use super::body::Chunk;
-use super::source::Source;
-use super::standing::Stage;
+use super::stage::Stage;
+use super::storage::Storage;
 use super::{Stored, Transfer};
 use crate::client::error::ClientError;
-use crate::client::retry::{Patience, retrying};
-use crate::client::storage::Storage;
+use crate::client::retry::{RetryPolicy, with_retries};
 use crate::client::wire::{SignedUrl, UploadGrant};
-use crate::client::{IdempotencyKey, again};
+use crate::client::{IdempotencyKey, retry_message};
 use crate::exit::{Exit, Failure};
 use crate::progress::{Progress, Unit};
 
-/// How often a new URL is asked for when the store calls the signature invalid or expired.
-const FRESH_URLS: u32 = 1;
+/// How many new URLs to request if the store rejects the signature.
+const MAX_NEW_URLS: u32 = 1;
 
-/// Uploads the whole file.
+/// Uploads the file.
 pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
     let mut request = transfer.request.clone();
     let progress = Progress::new(
@@ -40,34 +38,35 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
     if transfer.checksum {
         request.sha256 = Some(sha256(&chunk).await?);
     }
-    let mut fresh_urls = 0;
+    let mut new_urls = 0;
     let mut baseline = None;
     let outcome = loop {
-        let grant = transfer.client.upload_url(&request, &IdempotencyKey::random()?, Patience::Brief).await?;
+        let grant =
+            transfer.client.upload_url(&request, &IdempotencyKey::random()?, RetryPolicy::Brief).await?;
         let url = put_url(transfer, &grant)?;
         if baseline.is_none() {
             baseline = transfer.baseline(&grant.video_id).await?;
         }
-        transfer.standing.set(Stage::Whole);
+        transfer.stage.set(Stage::Whole);
         match put(url, &grant, &chunk, &progress).await {
-            Err(Put { error, .. }) if error.is_expired_signature() && fresh_urls < FRESH_URLS => {
-                fresh_urls += 1;
-                progress.note("The upload URL is no longer valid; asking for a new one");
+            Err(PutError { error, .. }) if error.is_expired_signature() && new_urls < MAX_NEW_URLS => {
+                new_urls += 1;
+                progress.note("The upload URL has expired; requesting a new one");
             }
             outcome => break (grant, outcome),
         }
     };
-    progress.end();
+    progress.finish();
     let (grant, outcome) = outcome;
     let etag = match outcome {
         Ok(etag) => Some(etag.trim_matches('"').to_owned()),
-        // With --no-overwrite, the retry after a lost answer meets its own object.
-        Err(Put { error, ambiguous: true })
+        // With --no-overwrite, a retry after a lost response fails because of its own object.
+        Err(PutError { error, ambiguous: true })
             if is_precondition(&error) && transfer.has_arrived(&grant.video_id, baseline).await =>
         {
             None
         }
-        Err(Put { error, .. }) => return Err(error.into()),
+        Err(PutError { error, .. }) => return Err(error.into()),
     };
     transfer.source.check_unchanged()?;
     Ok(Stored {
@@ -80,8 +79,8 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
     })
 }
 
-/// A PUT that failed for good, and whether an earlier try may have stored the object.
-struct Put {
+/// The final error of a PUT, and whether an earlier try may have stored the object.
+struct PutError {
     error: ClientError,
     ambiguous: bool,
 }
@@ -91,25 +90,25 @@ async fn put(
     grant: &UploadGrant,
     chunk: &Chunk<'_>,
     progress: &Progress,
-) -> Result<String, Put> {
+) -> Result<String, PutError> {
     let storage = Storage::at(url)
-        .map_err(|failure| Put { error: ClientError::File(failure.what), ambiguous: false })?;
+        .map_err(|failure| PutError { error: ClientError::File(failure.message), ambiguous: false })?;
     let ambiguous = AtomicBool::new(false);
-    let notice = |error: &ClientError, wait| {
+    let notify = |error: &ClientError, wait| {
         ambiguous.fetch_or(error.is_ambiguous(), Ordering::Relaxed);
-        progress.note(&again(error, wait));
+        progress.note(&retry_message(error, wait));
     };
-    retrying(Patience::Long, notice, || storage.put(url, &grant.headers, chunk))
+    with_retries(RetryPolicy::Long, notify, || storage.put(url, &grant.headers, chunk))
         .await
-        .map_err(|error| Put { error, ambiguous: ambiguous.load(Ordering::Relaxed) })
+        .map_err(|error| PutError { error, ambiguous: ambiguous.load(Ordering::Relaxed) })
 }
 
 fn put_url<'a>(transfer: &Transfer, grant: &'a UploadGrant) -> Result<&'a SignedUrl, Failure> {
     grant.upload_url.as_ref().ok_or_else(|| {
         Failure::new(
             Exit::Failed,
-            format!("{} gave no URL for an upload in one piece", transfer.client.address()),
-            "try --multipart, and check that this command is of the server's version",
+            format!("{} returned no upload URL", transfer.client.address()),
+            "try --multipart, and check that this command has the same version as the server",
         )
     })
 }
@@ -118,26 +117,9 @@ fn is_precondition(error: &ClientError) -> bool {
     matches!(error, ClientError::Storage(error) if error.status == 412)
 }
 
-/// SHA-256 of the file in base64, as S3 states it.
+/// The file's SHA-256 in base64, as S3 expects it.
 async fn sha256(chunk: &Chunk<'_>) -> Result<String, Failure> {
     let mut hasher = Sha256::new();
-    read(chunk, |bytes| hasher.update(bytes)).await.map_err(|error| unreadable(chunk.source, &error))?;
+    chunk.read(|bytes| hasher.update(bytes)).await.map_err(|error| chunk.source.unreadable(&error))?;
     Ok(STANDARD.encode(hasher.finalize()))
-}
-
-/// Hands every byte of `chunk` to `each`.
-pub(super) async fn read(chunk: &Chunk<'_>, mut each: impl FnMut(&[u8])) -> std::io::Result<()> {
-    let mut reader = chunk.reader().await?;
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match reader.read(&mut buffer).await? {
-            0 => return Ok(()),
-            amount => each(&buffer[..amount]),
-        }
-    }
-}
-
-/// The failure of reading `source`.
-pub(super) fn unreadable(source: &Source, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("{} cannot be read: {error}", source.path.display()), "")
 }

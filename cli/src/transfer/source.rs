@@ -1,4 +1,4 @@
-//! The file that is uploaded.
+//! The file to upload.
 
 use std::fs::Metadata;
 use std::io;
@@ -8,25 +8,25 @@ use std::time::{Duration, SystemTime};
 use crate::client::error::ClientError;
 use crate::exit::{Exit, Failure};
 
-/// A file as it was when the upload began.
+/// The state of the file when the upload began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
-    /// The absolute path without links.
+    /// The canonical path.
     pub(crate) path: PathBuf,
-    /// The file's own name.
+    /// The file name.
     pub(crate) name: String,
-    /// Bytes.
+    /// Size in bytes.
     pub(crate) size: u64,
-    /// When it was last changed, since the Unix epoch; zero where the file system does not tell.
+    /// Modification time since the Unix epoch; zero if the file system does not provide it.
     pub(crate) modified: Duration,
 }
 
 impl Source {
-    /// The file at `path`, if it can be read.
+    /// Checks that `path` is a readable file and returns its state.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let unreadable = |error: &io::Error| {
             let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-            Failure::new(exit, format!("{} cannot be read: {error}", path.display()), "name a readable file")
+            Failure::new(exit, format!("cannot read {}: {error}", path.display()), "name a readable file")
         };
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
         if !metadata.is_file() {
@@ -36,7 +36,7 @@ impl Source {
         let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
             Failure::usage(
                 format!("the name of {} is not UTF-8", path.display()),
-                "give another one with --name",
+                "set another name with --name",
             )
         });
         Ok(Self {
@@ -47,13 +47,18 @@ impl Source {
         })
     }
 
-    /// Refuses to go on when the file is not what it was.
+    /// The failure for an error of reading the file.
+    pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
+        Failure::new(Exit::Failed, format!("cannot read {}: {error}", self.path.display()), "")
+    }
+
+    /// Fails if the file has changed since the upload began.
     pub(crate) fn check_unchanged(&self) -> Result<(), ClientError> {
         let now = std::fs::metadata(&self.path).map_err(|error| {
-            ClientError::File(format!("{} can no longer be read: {error}", self.path.display()))
+            ClientError::File(format!("cannot read {} any more: {error}", self.path.display()))
         })?;
         if now.len() != self.size || modified(&now) != self.modified {
-            return Err(ClientError::File(format!("{} changed while it was uploaded", self.path.display())));
+            return Err(ClientError::File(format!("{} changed during the upload", self.path.display())));
         }
         Ok(())
     }
@@ -76,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_is_noticed() {
+    fn a_change_of_the_file_is_detected() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("clip.mp4");
         std::fs::write(&path, "one").unwrap();
@@ -85,9 +90,6 @@ mod tests {
         source.check_unchanged().unwrap();
         std::fs::write(&path, "one more").unwrap();
         let error = source.check_unchanged().unwrap_err();
-        assert!(
-            !error.is_transient() && error.to_string().ends_with("changed while it was uploaded"),
-            "{error}"
-        );
+        assert!(!error.is_transient() && error.to_string().ends_with("changed during the upload"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::run::{Run, run, streamio};
 
-async fn on(data: &Path, arguments: &[&str]) -> Run {
+async fn run_on(data: &Path, arguments: &[&str]) -> Run {
     let mut command = streamio(arguments);
     command.env("STREAMIO_DATA", data);
     run(command).await
@@ -17,7 +17,7 @@ async fn on(data: &Path, arguments: &[&str]) -> Run {
 async fn two_projects() -> tempfile::TempDir {
     let scratch = tempfile::tempdir().unwrap();
     for project in ["acme", "zebra"] {
-        on(scratch.path(), &["project", "create", project]).await.ok();
+        run_on(scratch.path(), &["project", "create", project]).await.ok();
     }
     scratch
 }
@@ -27,55 +27,58 @@ fn lines(run: &Run) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_tail_is_cloud_events_in_lines() {
+async fn tail_prints_cloud_events_one_per_line() {
     let data = two_projects().await;
-    let all = on(data.path(), &["events", "tail"]).await.ok();
+    let all = run_on(data.path(), &["events", "tail"]).await.ok();
     let kinds: Vec<_> = lines(&all).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["project.created", "key.created", "project.created", "key.created"]);
     assert!(lines(&all).iter().all(|event| event["specversion"] == "1.0"));
-    let some =
-        on(data.path(), &["events", "tail", "-n", "1", "--project", "acme", "--type", "project,video.ready"])
-            .await
-            .ok();
+    let some = run_on(
+        data.path(),
+        &["events", "tail", "-n", "1", "--project", "acme", "--type", "project,video.ready"],
+    )
+    .await
+    .ok();
     assert_eq!(lines(&some).iter().map(|event| event["id"].clone()).collect::<Vec<_>>(), ["project/acme/1"]);
-    let wrong = on(data.path(), &["events", "tail", "--type", "video.redy"]).await;
+    let wrong = run_on(data.path(), &["events", "tail", "--type", "video.redy"]).await;
     assert!(
-        wrong.code == Some(2) && wrong.stderr.starts_with("error: no event is of type video.redy; "),
+        wrong.code == Some(2) && wrong.stderr.starts_with("error: there is no event type video.redy; "),
         "{wrong:?}"
     );
 }
 
 #[tokio::test]
-async fn whoever_follows_sees_what_happens_until_it_is_interrupted() {
+async fn tail_follow_prints_new_events_until_it_is_interrupted() {
     let data = two_projects().await;
     let mut command = streamio(&["events", "tail", "--follow", "--type", "project"]);
     command.env("STREAMIO_DATA", data.path()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = async || {
-        let line = lines.next_line().await.unwrap().expect("it follows");
+        let line = lines.next_line().await.unwrap().expect("tail prints another event");
         serde_json::from_str::<Value>(&line).unwrap()["id"].as_str().unwrap().to_owned()
     };
     assert_eq!([next().await, next().await], ["project/acme/1", "project/zebra/1"]);
-    on(data.path(), &["project", "suspend", "acme"]).await.ok();
+    run_on(data.path(), &["project", "suspend", "acme"]).await.ok();
     assert_eq!(next().await, "project/acme/3");
     crate::upload::interrupt(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
 
 #[tokio::test]
-async fn an_export_is_all_or_nothing_and_can_be_verified() {
+async fn an_export_is_atomic_and_can_be_verified() {
     let data = two_projects().await;
     let to = tempfile::tempdir().unwrap();
     let file = to.path().join("events.jsonl");
-    let run = on(data.path(), &["events", "export", "--json", "--output", file.to_str().unwrap()]).await.ok();
+    let run =
+        run_on(data.path(), &["events", "export", "--json", "--output", file.to_str().unwrap()]).await.ok();
     assert_eq!((&run.json()["commits"], &run.json()["events"]), (&2.into(), &4.into()));
     let text = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(text, on(data.path(), &["events", "export"]).await.ok().stdout);
+    assert_eq!(text, run_on(data.path(), &["events", "export"]).await.ok().stdout);
     let commits: Vec<Commit> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let acme = "project/acme".parse().unwrap();
     audit::verify(&acme, commits.iter().filter(|commit| commit.stream == acme), None).unwrap();
     assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 1);
-    let nowhere = on(data.path(), &["events", "export", "--output", "/nowhere/events.jsonl"]).await;
+    let nowhere = run_on(data.path(), &["events", "export", "--output", "/nowhere/events.jsonl"]).await;
     assert!(nowhere.code == Some(1) && nowhere.stderr.contains("choose another --output"), "{nowhere:?}");
 }

@@ -1,6 +1,6 @@
 use crate::run::{run, streamio};
 
-/// Every command, as it is written.
+/// The commands whose help is tested.
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["up"],
@@ -23,7 +23,7 @@ const COMMANDS: &[&[&str]] = &[
 ];
 
 #[tokio::test]
-async fn the_help_teaches() {
+async fn the_help_is_as_expected() {
     for command in COMMANDS {
         let mut arguments = command.to_vec();
         arguments.push("--help");
@@ -37,7 +37,7 @@ async fn the_help_teaches() {
 }
 
 #[tokio::test]
-async fn a_key_in_the_environment_does_not_show_in_the_help() {
+async fn a_key_in_the_environment_is_not_in_the_help() {
     let key = crate::run::api_key();
     let mut command = streamio(&["upload", "--help"]);
     command.env("STREAMIO_API_KEY", key.reveal());
@@ -45,7 +45,7 @@ async fn a_key_in_the_environment_does_not_show_in_the_help() {
 }
 
 #[tokio::test]
-async fn a_wrong_command_line_is_exit_code_2_in_both_forms() {
+async fn an_invalid_command_line_is_exit_code_2_as_text_and_as_json() {
     let plain = run(streamio(&["upload"])).await;
     insta::assert_snapshot!(plain.transcript(), @r"
     exit 2

@@ -1,7 +1,7 @@
-//! The `streamio` program as its users meet it: started as a process, against a fake API or a real data directory.
+//! The `streamio` program, started as a process against a fake API or a real data directory.
 
 mod events;
-mod fake;
+mod fake_server;
 mod help;
 mod multipart;
 mod operator;

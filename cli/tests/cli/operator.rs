@@ -3,17 +3,17 @@ use std::path::Path;
 use serde_json::json;
 use streamio_events::api_key::ApiKey;
 
-use crate::run::{Run, run, settled, streamio};
+use crate::run::{Run, normalized, run, streamio};
 
-async fn on(data: &Path, arguments: &[&str]) -> Run {
+async fn run_on(data: &Path, arguments: &[&str]) -> Run {
     let mut command = streamio(arguments);
     command.arg("--data").arg(data);
     run(command).await
 }
 
-/// Text without what differs from run to run: keys, ids, times and the directory.
-fn plain(run: &Run, data: &Path) -> String {
-    let text = settled(&run.transcript(), &[(data.to_str().unwrap(), "DATA")]);
+/// The transcript with keys, ids, times and the directory replaced, for a snapshot.
+fn transcript(run: &Run, data: &Path) -> String {
+    let text = normalized(&run.transcript(), &[(data.to_str().unwrap(), "DATA")]);
     let word = |word: &str| {
         let bare = word.trim_end_matches([' ', '\n']);
         let kept = &word[bare.len()..];
@@ -36,22 +36,22 @@ fn plain(run: &Run, data: &Path) -> String {
 async fn a_project_is_created_and_its_key_is_shown_once() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
-    let created = on(&data, &["project", "create", "acme", "--title", "Acme Films"]).await.ok();
-    insta::assert_snapshot!(plain(&created, &data), @r"
+    let created = run_on(&data, &["project", "create", "acme", "--title", "Acme Films"]).await.ok();
+    insta::assert_snapshot!(transcript(&created, &data), @r"
     exit 0
     --- stdout
     Created the project acme
 
-    API key key_ID (shown this once; only its hash is kept):
+    API key key_ID (shown only once; only its hash is stored):
       sio_KEY
 
     Use it:
       export STREAMIO_API_KEY=sio_KEY
       streamio upload clip.mp4 --wait
     --- stderr
-    Made the data directory DATA
+    Created the data directory DATA
     ");
-    let other = on(&data, &["project", "create", "zebra", "--json"]).await.ok().json();
+    let other = run_on(&data, &["project", "create", "zebra", "--json"]).await.ok().json();
     assert_eq!(other["projectId"], "zebra");
     let key: ApiKey = other["apiKey"].as_str().unwrap().parse().unwrap();
     assert_eq!(other["keyId"], key.hash().key_id().as_str());
@@ -61,7 +61,7 @@ async fn a_project_is_created_and_its_key_is_shown_once() {
         &["events", "tail"],
         &["events", "export"],
     ] {
-        let shown = on(&data, arguments).await.ok();
+        let shown = run_on(&data, arguments).await.ok();
         assert!(!shown.stdout.contains(key.reveal()), "{shown:?}");
     }
 }
@@ -70,15 +70,15 @@ async fn a_project_is_created_and_its_key_is_shown_once() {
 async fn projects_are_listed_shown_suspended_and_resumed() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
-    on(&data, &["project", "create", "acme", "--title", "Acme Films"]).await.ok();
-    on(&data, &["project", "create", "zebra"]).await.ok();
-    insta::assert_snapshot!(plain(&on(&data, &["project", "suspend", "acme", "--reason", "unpaid"]).await, &data), @r"
+    run_on(&data, &["project", "create", "acme", "--title", "Acme Films"]).await.ok();
+    run_on(&data, &["project", "create", "zebra"]).await.ok();
+    insta::assert_snapshot!(transcript(&run_on(&data, &["project", "suspend", "acme", "--reason", "unpaid"]).await, &data), @r"
     exit 0
     --- stdout
     acme is suspended: the API refuses its keys
     --- stderr
     ");
-    insta::assert_snapshot!(plain(&on(&data, &["project", "list"]).await, &data), @r"
+    insta::assert_snapshot!(transcript(&run_on(&data, &["project", "list"]).await, &data), @r"
     exit 0
     --- stdout
     PROJECT  STATE      KEYS  CREATED                   TITLE
@@ -86,7 +86,7 @@ async fn projects_are_listed_shown_suspended_and_resumed() {
     zebra    active     1     TIME
     --- stderr
     ");
-    insta::assert_snapshot!(plain(&on(&data, &["project", "show", "acme"]).await, &data), @r"
+    insta::assert_snapshot!(transcript(&run_on(&data, &["project", "show", "acme"]).await, &data), @r"
     exit 0
     --- stdout
     Project: acme
@@ -98,16 +98,16 @@ async fn projects_are_listed_shown_suspended_and_resumed() {
     key_ID  upload,playback,read,admin  TIME                    first key
     --- stderr
     ");
-    assert_eq!(on(&data, &["project", "list", "--json"]).await.ok().json()["data"][0]["suspended"], true);
-    on(&data, &["project", "resume", "acme"]).await.ok();
-    assert_eq!(on(&data, &["project", "show", "acme", "--json"]).await.ok().json()["suspended"], false);
+    assert_eq!(run_on(&data, &["project", "list", "--json"]).await.ok().json()["data"][0]["suspended"], true);
+    run_on(&data, &["project", "resume", "acme"]).await.ok();
+    assert_eq!(run_on(&data, &["project", "show", "acme", "--json"]).await.ok().json()["suspended"], false);
 }
 
 #[tokio::test]
 async fn keys_are_created_listed_and_revoked() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
-    on(&data, &["project", "create", "acme"]).await.ok();
+    run_on(&data, &["project", "create", "acme"]).await.ok();
     let arguments = [
         "key",
         "create",
@@ -122,57 +122,58 @@ async fn keys_are_created_listed_and_revoked() {
         "90d",
         "--json",
     ];
-    let made = on(&data, &arguments).await.ok().json();
+    let made = run_on(&data, &arguments).await.ok().json();
     let id = made["keyId"].as_str().unwrap();
-    let listed = on(&data, &["key", "list", "acme", "--json"]).await.ok().json();
+    let listed = run_on(&data, &["key", "list", "acme", "--json"]).await.ok().json();
     let key = listed["data"].as_array().unwrap().iter().find(|key| key["keyId"] == id).unwrap();
     assert_eq!((&key["scopes"], &key["label"]), (&json!(["upload", "read"]), &json!("ci")));
     assert!(key["expiresAt"].is_string());
-    let revoked = on(&data, &["key", "revoke", "acme", id, "--reason", "leaked", "--json"]).await.ok().json();
+    let revoked =
+        run_on(&data, &["key", "revoke", "acme", id, "--reason", "leaked", "--json"]).await.ok().json();
     assert!(revoked["revokedAt"].is_string() && revoked["keyId"] == id);
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_exit_code_3() {
+async fn a_missing_project_key_or_directory_is_exit_code_3() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
     let mut lines = String::new();
-    let missing = on(&data, &["project", "list"]).await;
+    let missing = run_on(&data, &["project", "list"]).await;
     assert!(!data.exists());
-    on(&data, &["project", "create", "acme"]).await.ok();
+    run_on(&data, &["project", "create", "acme"]).await.ok();
     let key = "key_aaaaaaaaaaaaaaaaaaaaaaaaaa";
     let others = [
-        on(&data, &["project", "show", "nobody"]).await,
-        on(&data, &["key", "create", "nobody"]).await,
-        on(&data, &["key", "revoke", "acme", key]).await,
-        on(&data, &["project", "create", "acme"]).await,
-        on(&data, &["project", "create", "ACME"]).await,
-        on(&data, &["key", "create", "acme", "--scope", "root"]).await,
+        run_on(&data, &["project", "show", "unknown"]).await,
+        run_on(&data, &["key", "create", "unknown"]).await,
+        run_on(&data, &["key", "revoke", "acme", key]).await,
+        run_on(&data, &["project", "create", "acme"]).await,
+        run_on(&data, &["project", "create", "ACME"]).await,
+        run_on(&data, &["key", "create", "acme", "--scope", "root"]).await,
     ];
     for run in [missing].iter().chain(&others) {
-        lines.push_str(&plain(run, &data));
+        lines.push_str(&transcript(run, &data));
     }
     insta::assert_snapshot!(lines, @r"
     exit 3
     --- stdout
     --- stderr
-    error: DATA holds no platform's data; name the platform's directory with --data; `streamio up` or `streamio project create` makes one
+    error: DATA holds no platform's data; name the platform's directory with --data; `streamio up` or `streamio project create` creates one
     exit 3
     --- stdout
     --- stderr
-    error: there is no project nobody; list them with `streamio project list`
+    error: there is no project unknown; list the projects with `streamio project list`
     exit 3
     --- stdout
     --- stderr
-    error: there is no project nobody; list them with `streamio project list`
+    error: there is no project unknown; list the projects with `streamio project list`
     exit 3
     --- stdout
     --- stderr
-    error: the project acme has no key key_aaaaaaaaaaaaaaaaaaaaaaaaaa; list them with `streamio key list acme`
+    error: the project acme has no key key_aaaaaaaaaaaaaaaaaaaaaaaaaa; list the keys with `streamio key list acme`
     exit 1
     --- stdout
     --- stderr
-    error: the project acme exists already; choose another name, or make a key with `streamio key create acme`
+    error: the project acme exists already; choose another name, or create a key with `streamio key create acme`
     exit 2
     --- stdout
     --- stderr
@@ -182,7 +183,7 @@ async fn what_is_not_there_is_exit_code_3() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'root' for '--scope <SCOPE>': give upload, playback, read or admin
+    error: invalid value 'root' for '--scope <SCOPE>': must be upload, playback, read or admin
 
     For more information, try '--help'.
     ");

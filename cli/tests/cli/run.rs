@@ -1,4 +1,4 @@
-//! Starting the program.
+//! Runs the program.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -6,9 +6,9 @@ use std::process::{Output, Stdio};
 use streamio_events::api_key::ApiKey;
 use tokio::process::{Child, Command};
 
-use crate::fake::Fake;
+use crate::fake_server::FakeServer;
 
-/// What a run left behind.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -40,14 +40,14 @@ impl Run {
         object["error"].clone()
     }
 
-    /// The run with an exit code of 0.
+    /// Returns the run if its exit code is 0.
     #[track_caller]
     pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 
-    /// Everything a person sees, for a snapshot.
+    /// Exit code and output, for a snapshot.
     pub(crate) fn transcript(&self) -> String {
         format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code.unwrap_or(-1), self.stdout, self.stderr)
     }
@@ -55,14 +55,14 @@ impl Run {
 
 /// The key that all tests use.
 pub(crate) fn api_key() -> ApiKey {
-    ApiKey::generate("test", [7; 32]).expect("the environment is allowed")
+    ApiKey::generate("test", [7; 32]).expect("the environment name is valid")
 }
 
-/// The program with nothing of the caller's environment but what it needs to run.
+/// The program with `arguments` and a minimal environment.
 pub(crate) fn streamio(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamio"));
     command.args(arguments).env_clear().env("COLUMNS", "100").stdin(Stdio::null()).kill_on_drop(true);
-    // Coverage of a child process needs to know where it writes.
+    // LLVM_PROFILE_FILE is needed to measure coverage.
     for name in ["PATH", "LLVM_PROFILE_FILE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -71,11 +71,11 @@ pub(crate) fn streamio(arguments: &[&str]) -> Command {
     command
 }
 
-/// The program as a client of `fake`, which remembers uploads in `state`.
-pub(crate) fn client(fake: &Fake, state: &Path, arguments: &[&str]) -> Command {
+/// The program as a client of `server`, with its upload state in `state`.
+pub(crate) fn client(server: &FakeServer, state: &Path, arguments: &[&str]) -> Command {
     let mut command = streamio(arguments);
     command
-        .env("STREAMIO_URL", fake.url())
+        .env("STREAMIO_URL", server.url())
         .env("STREAMIO_API_KEY", api_key().reveal())
         .env("STREAMIO_STATE_DIR", state);
     command
@@ -86,18 +86,18 @@ pub(crate) async fn run(mut command: Command) -> Run {
     command.output().await.expect("the program can be started").into()
 }
 
-/// Starts `command` with its outputs kept for later.
+/// Starts `command` with its output captured.
 pub(crate) fn start(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can be started")
 }
 
-/// Waits for what `start` began.
+/// Waits for a process from [`start`] to end.
 pub(crate) async fn finish(child: Child) -> Run {
     child.wait_with_output().await.expect("the program can be waited for").into()
 }
 
-/// `text` with what differs from run to run replaced: the server's address, the directory, and durations.
-pub(crate) fn settled(text: &str, replacements: &[(&str, &str)]) -> String {
+/// `text` with `replacements` applied and durations replaced by `N`, for a snapshot.
+pub(crate) fn normalized(text: &str, replacements: &[(&str, &str)]) -> String {
     let mut text = text.to_owned();
     for (from, to) in replacements {
         text = text.replace(from, to);

@@ -22,7 +22,7 @@ async fn started(data: &Path) -> (Child, Value) {
 }
 
 #[tokio::test]
-async fn the_platform_says_where_it_is_and_ends_when_it_is_asked_to() {
+async fn the_platform_prints_its_addresses_and_stops_on_sigterm() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
     let (mut child, ready) = started(&data).await;
@@ -30,13 +30,13 @@ async fn the_platform_says_where_it_is_and_ends_when_it_is_asked_to() {
     assert_eq!(names, ["api", "cdn", "dataDir", "s3"]);
     assert_eq!(ready["dataDir"], data.to_str().unwrap());
 
-    // A project made beside it can use it at once.
+    // A project created while it is running can use it immediately.
     let mut create = streamio(&["project", "create", "acme", "--json"]);
     create.arg("--data").arg(&data);
-    let made = run(create).await.ok().json();
+    let created = run(create).await.ok().json();
     let mut list = streamio(&["video", "list", "--json"]);
     list.env("STREAMIO_URL", ready["api"].as_str().unwrap());
-    list.env("STREAMIO_API_KEY", made["apiKey"].as_str().unwrap());
+    list.env("STREAMIO_API_KEY", created["apiKey"].as_str().unwrap());
     assert_eq!(run(list).await.ok().json()["data"], serde_json::json!([]));
 
     let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
@@ -52,7 +52,7 @@ async fn a_second_platform_on_one_directory_is_refused() {
     let second = run(up(&data, &["--json"])).await;
     assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""));
     let message = second.error()["message"].as_str().unwrap().replace(data.to_str().unwrap(), "DATA");
-    insta::assert_snapshot!(message, @"a platform is running on DATA already");
+    insta::assert_snapshot!(message, @"a platform is already running on DATA");
 
     let port = ready["api"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
     let mut taken = streamio(&["up", "--port", &port]);
@@ -63,7 +63,7 @@ async fn a_second_platform_on_one_directory_is_refused() {
 }
 
 #[tokio::test]
-async fn a_machine_without_ffmpeg_is_told_before_the_first_video() {
+async fn a_missing_ffprobe_is_an_error_at_the_start() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
     let mut command = up(&data, &[]);
@@ -73,13 +73,13 @@ async fn a_machine_without_ffmpeg_is_told_before_the_first_video() {
     exit 1
     --- stdout
     --- stderr
-    error: `/nowhere/ffprobe` does not run: No such file or directory (os error 2); install FFmpeg (such as `apt-get install ffmpeg` or `brew install ffmpeg`), or name it in STREAMIO_FFPROBE
+    error: `/nowhere/ffprobe` cannot be run: No such file or directory (os error 2); install FFmpeg (for example `apt-get install ffmpeg` or `brew install ffmpeg`), or set STREAMIO_FFPROBE to its path
     ");
     assert!(!data.exists());
 }
 
 #[tokio::test]
-async fn a_worker_that_is_not_built_is_told_with_what_to_run() {
+async fn a_worker_that_is_not_built_is_an_error_with_the_command_to_build_it() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
     let run = run(up(&data, &["--edge", "workerd", "--edge-worker", "/nowhere/worker"])).await;

@@ -1,11 +1,11 @@
 use serde_json::{Value, json};
 
-use crate::fake::Fake;
+use crate::fake_server::FakeServer;
 use crate::run::{Run, client, run};
 
 const VIDEO: &str = "vid_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// A status view in `state`.
+/// A status view with this state.
 pub(crate) fn view(state: &str, generation: u32, version: u64) -> Value {
     let mut view = json!({
         "videoId": VIDEO, "projectId": "acme", "s3Key": "projects/acme/clip.mp4", "state": state,
@@ -34,16 +34,16 @@ pub(crate) fn view(state: &str, generation: u32, version: u64) -> Value {
     view
 }
 
-async fn call(fake: &Fake, arguments: &[&str]) -> Run {
+async fn call(server: &FakeServer, arguments: &[&str]) -> Run {
     let state = tempfile::tempdir().unwrap();
-    run(client(fake, state.path(), arguments)).await
+    run(client(server, state.path(), arguments)).await
 }
 
 #[tokio::test]
-async fn a_video_is_shown_to_people_and_given_to_programs_as_the_api_wrote_it() {
-    let fake = Fake::start().await;
-    fake.state().views.insert(VIDEO.to_owned(), [view("ready", 1, 9)].into());
-    insta::assert_snapshot!(call(&fake, &["video", "show", VIDEO]).await.ok().stdout, @r"
+async fn a_video_is_shown_as_text_and_as_the_apis_json() {
+    let server = FakeServer::start().await;
+    server.state().views.insert(VIDEO.to_owned(), [view("ready", 1, 9)].into());
+    insta::assert_snapshot!(call(&server, &["video", "show", VIDEO]).await.ok().stdout, @r"
     Video:      vid_aaaaaaaaaaaaaaaaaaaaaaaaaa
     State:      ready
     Source key: projects/acme/clip.mp4
@@ -57,16 +57,16 @@ async fn a_video_is_shown_to_people_and_given_to_programs_as_the_api_wrote_it() 
     Created:    2026-01-02T03:04:05.000Z
     Updated:    2026-01-02T03:05:05.000Z
     ");
-    assert_eq!(call(&fake, &["video", "show", VIDEO, "--json"]).await.ok().json(), view("ready", 1, 9));
+    assert_eq!(call(&server, &["video", "show", VIDEO, "--json"]).await.ok().json(), view("ready", 1, 9));
 }
 
 #[tokio::test]
-async fn a_video_is_found_by_its_source_key_at_an_earlier_time() {
-    let fake = Fake::start().await;
+async fn a_video_is_shown_by_its_source_key_at_an_earlier_time() {
+    let server = FakeServer::start().await;
     let id = "vid_tbkj5m62dvafwldlqbvftya3f3";
-    fake.state().views.insert(id.to_owned(), [view("errored", 1, 9)].into());
+    server.state().views.insert(id.to_owned(), [view("errored", 1, 9)].into());
     let key = "projects/acme/films/clip.mp4";
-    let run = call(&fake, &["video", "show", key, "--as-of", "2026-01-02T04:04:05+01:00"]).await.ok();
+    let run = call(&server, &["video", "show", key, "--as-of", "2026-01-02T04:04:05+01:00"]).await.ok();
     insta::assert_snapshot!(run.stdout, @r"
     Video:      vid_aaaaaaaaaaaaaaaaaaaaaaaaaa
     State:      errored
@@ -76,59 +76,59 @@ async fn a_video_is_found_by_its_source_key_at_an_earlier_time() {
     Created:    2026-01-02T03:04:05.000Z
     Updated:    2026-01-02T03:05:05.000Z
     ");
-    insta::assert_snapshot!(fake.seen("GET ")[0].target, @"/videos/vid_tbkj5m62dvafwldlqbvftya3f3?asOf=2026-01-02T03%3A04%3A05.000Z");
+    insta::assert_snapshot!(server.requests("GET ")[0].target, @"/videos/vid_tbkj5m62dvafwldlqbvftya3f3?asOf=2026-01-02T03%3A04%3A05.000Z");
 }
 
 #[tokio::test]
-async fn videos_are_a_table_with_the_way_to_more() {
-    let fake = Fake::start().await;
+async fn videos_are_a_table_with_a_cursor_for_more() {
+    let server = FakeServer::start().await;
     let mut hostile = view("waiting", 0, 1);
     hostile["s3Key"] = "projects/acme/\u{1b}[2J.mp4".into();
-    fake.state().list = vec![json!([view("ready", 1, 9), view("processing", 2, 7)]), json!([hostile])];
-    let first = call(&fake, &["video", "list", "--state", "ready", "--limit", "2"]).await.ok();
+    server.state().list = vec![json!([view("ready", 1, 9), view("processing", 2, 7)]), json!([hostile])];
+    let first = call(&server, &["video", "list", "--state", "ready", "--limit", "2"]).await.ok();
     insta::assert_snapshot!(first.stdout, @r"
     VIDEO                           STATE            CREATED                   SOURCE KEY
     vid_aaaaaaaaaaaaaaaaaaaaaaaaaa  ready            2026-01-02T03:04:05.000Z  projects/acme/clip.mp4
     vid_aaaaaaaaaaaaaaaaaaaaaaaaaa  processing 40 %  2026-01-02T03:04:05.000Z  projects/acme/clip.mp4
 
-    There are more: --after 1 or --all
+    There are more: use --after 1 or --all
     ");
-    insta::assert_snapshot!(fake.seen("GET ")[0].target, @"/videos?state=ready&limit=2");
-    insta::assert_snapshot!(call(&fake, &["video", "list", "--after", "1"]).await.ok().stdout, @r"
+    insta::assert_snapshot!(server.requests("GET ")[0].target, @"/videos?state=ready&limit=2");
+    insta::assert_snapshot!(call(&server, &["video", "list", "--after", "1"]).await.ok().stdout, @r"
     VIDEO                           STATE    CREATED                   SOURCE KEY
     vid_aaaaaaaaaaaaaaaaaaaaaaaaaa  waiting  2026-01-02T03:04:05.000Z  projects/acme/\u{1b}[2J.mp4
     ");
 }
 
 #[tokio::test]
-async fn all_pages_are_one_value() {
-    let fake = Fake::start().await;
-    fake.state().list = (1..=3).map(|generation| json!([view("ready", generation, 9)])).collect();
-    let all = call(&fake, &["video", "list", "--all", "--json"]).await.ok().json();
+async fn with_all_the_pages_are_one_value() {
+    let server = FakeServer::start().await;
+    server.state().list = (1..=3).map(|generation| json!([view("ready", generation, 9)])).collect();
+    let all = call(&server, &["video", "list", "--all", "--json"]).await.ok().json();
     let generations: Vec<_> =
         all["data"].as_array().unwrap().iter().map(|video| &video["generation"]).collect();
     assert_eq!((generations, &all["nextCursor"]), (vec![&json!(1), &json!(2), &json!(3)], &Value::Null));
-    assert_eq!(fake.seen("GET /videos?limit=100").len(), 3);
+    assert_eq!(server.requests("GET /videos?limit=100").len(), 3);
 }
 
 #[tokio::test]
-async fn no_videos_say_how_to_make_one() {
-    let fake = Fake::start().await;
-    insta::assert_snapshot!(call(&fake, &["video", "list"]).await.ok().stdout, @"There are no videos yet: `streamio upload FILE` makes one.");
+async fn an_empty_list_names_the_command_to_upload() {
+    let server = FakeServer::start().await;
+    insta::assert_snapshot!(call(&server, &["video", "list"]).await.ok().stdout, @"There are no videos yet. Upload one with `streamio upload FILE`.");
     assert_eq!(
-        call(&fake, &["video", "list", "--json"]).await.ok().json(),
+        call(&server, &["video", "list", "--json"]).await.ok().json(),
         json!({"data": [], "nextCursor": null})
     );
 }
 
 #[tokio::test]
-async fn a_history_is_one_line_an_event() {
-    let fake = Fake::start().await;
+async fn events_are_one_line_each() {
+    let server = FakeServer::start().await;
     let event = |version, kind: &str, data: Value| {
         json!({"specversion": "1.0", "id": format!("video/acme/{VIDEO}/{version}"), "source": "/projects/acme",
             "type": kind, "time": "2026-01-02T03:04:05.000Z", "streamversion": version, "data": data})
     };
-    fake.state().events = vec![
+    server.state().events = vec![
         event(
             1,
             "upload.completed",
@@ -140,7 +140,7 @@ async fn a_history_is_one_line_an_event() {
             json!({"generation": 1, "error": {"code": "not_media", "message": "Not a media file."}}),
         ),
     ];
-    let run = call(&fake, &["video", "events", VIDEO]).await.ok();
+    let run = call(&server, &["video", "events", VIDEO]).await.ok();
     insta::assert_snapshot!(run.stdout, @r"
     #  TIME                      EVENT             DATA
     1  2026-01-02T03:04:05.000Z  upload.completed  bytes=12 etag=e generation=1 s3Key=projects/acme/clip.mp4
@@ -150,29 +150,30 @@ async fn a_history_is_one_line_an_event() {
 
 #[tokio::test]
 async fn deleting_and_reprocessing_carry_an_idempotency_key() {
-    let fake = Fake::start().await;
-    let answers = [
+    let server = FakeServer::start().await;
+    let responses = [
         (format!("DELETE /videos/{VIDEO}"), view("deleted", 1, 10)),
         (format!("POST /videos/{VIDEO}/reprocess"), view("uploaded", 2, 11)),
     ];
-    fake.state().answers = answers.into();
-    insta::assert_snapshot!(call(&fake, &["video", "delete", VIDEO, "--yes"]).await.ok().stdout, @"Deleted vid_aaaaaaaaaaaaaaaaaaaaaaaaaa; its files are being removed");
-    insta::assert_snapshot!(call(&fake, &["video", "reprocess", VIDEO]).await.ok().stdout, @"Processing vid_aaaaaaaaaaaaaaaaaaaaaaaaaa once more: see `streamio video show vid_aaaaaaaaaaaaaaaaaaaaaaaaaa`");
-    assert_eq!(call(&fake, &["video", "delete", VIDEO, "--json"]).await.ok().json()["state"], "deleted");
-    let keys: Vec<_> = fake.seen("").iter().map(|seen| seen.headers["idempotency-key"].clone()).collect();
+    server.state().responses = responses.into();
+    insta::assert_snapshot!(call(&server, &["video", "delete", VIDEO, "--yes"]).await.ok().stdout, @"Deleted vid_aaaaaaaaaaaaaaaaaaaaaaaaaa; its files are being removed");
+    insta::assert_snapshot!(call(&server, &["video", "reprocess", VIDEO]).await.ok().stdout, @"Processing vid_aaaaaaaaaaaaaaaaaaaaaaaaaa again: see `streamio video show vid_aaaaaaaaaaaaaaaaaaaaaaaaaa`");
+    assert_eq!(call(&server, &["video", "delete", VIDEO, "--json"]).await.ok().json()["state"], "deleted");
+    let keys: Vec<_> =
+        server.requests("").iter().map(|request| request.headers["idempotency-key"].clone()).collect();
     assert!(keys.iter().all(|key| key.len() == 32) && keys[0] != keys[2], "{keys:?}");
 }
 
 #[tokio::test]
-async fn a_playback_url_asks_for_what_the_flags_say() {
-    let fake = Fake::start().await;
-    let answer = json!({
+async fn a_playback_url_request_has_the_options_of_the_flags() {
+    let server = FakeServer::start().await;
+    let grant = json!({
         "signedUrl": "https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k",
         "hlsUrl": "https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k",
         "expiresAt": "2026-01-02T03:04:05.000Z", "grantId": "grt_aaaaaaaaaaaaaaaaaaaaaaaaaa",
         "policyQuery": "Policy=p&Signature=s&Key-Pair-Id=k", "cookies": {"CloudFront-Policy": "p"},
     });
-    fake.state().answers = [("POST /playback-url".to_owned(), answer.clone())].into();
+    server.state().responses = [("POST /playback-url".to_owned(), grant.clone())].into();
     let key = "processed/acme/a b+c.mp4";
     let arguments = [
         "playback-url",
@@ -186,17 +187,17 @@ async fn a_playback_url_asks_for_what_the_flags_say() {
         "--format",
         "hls",
     ];
-    insta::assert_snapshot!(call(&fake, &arguments).await.ok().stdout, @r"
+    insta::assert_snapshot!(call(&server, &arguments).await.ok().stdout, @r"
     URL:     https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k
     Expires: 2026-01-02T03:04:05.000Z
 
     Play it in Safari, or in a page with hls.js, or:
       ffplay 'https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k'
     ");
-    let seen = &fake.seen("POST ")[0];
-    insta::assert_snapshot!(seen.target, @"/playback-url?key=processed%2Facme%2Fa+b%2Bc.mp4");
-    insta::assert_snapshot!(seen.json().to_string(), @r#"{"format":"hls","ip":"203.0.113.0/24","startsAt":"2026-01-02T03:04:05.000Z","ttl":600}"#);
-    assert_eq!(call(&fake, &["playback-url", key, "--json"]).await.ok().json(), answer);
-    assert_eq!(fake.seen("POST ")[1].json(), json!({}));
-    assert_eq!(call(&fake, &["playback-url", "projects/acme/clip.mp4"]).await.code, Some(2));
+    let request = &server.requests("POST ")[0];
+    insta::assert_snapshot!(request.target, @"/playback-url?key=processed%2Facme%2Fa+b%2Bc.mp4");
+    insta::assert_snapshot!(request.json().to_string(), @r#"{"format":"hls","ip":"203.0.113.0/24","startsAt":"2026-01-02T03:04:05.000Z","ttl":600}"#);
+    assert_eq!(call(&server, &["playback-url", key, "--json"]).await.ok().json(), grant);
+    assert_eq!(server.requests("POST ")[1].json(), json!({}));
+    assert_eq!(call(&server, &["playback-url", "projects/acme/clip.mp4"]).await.code, Some(2));
 }

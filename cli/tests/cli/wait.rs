@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Fault, problem, store};
-use crate::run::settled;
-use crate::upload::{Place, upload};
+use crate::fake_server::{FakeServer, Fault, problem, store};
+use crate::run::normalized;
+use crate::upload::{TestUpload, upload};
 use crate::video::view;
 
 const CONTENT: &[u8] = b"hello video";
@@ -21,17 +21,17 @@ fn own_etag() -> String {
 }
 
 #[tokio::test]
-async fn waiting_ends_when_the_video_can_be_played() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
+async fn wait_ends_when_the_video_can_be_played() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
     {
-        let mut state = fake.state();
+        let mut state = server.state();
         state.views_after_upload =
             [view("waiting", 0, 1), view("uploaded", 1, 2), view("processing", 1, 4), view("ready", 1, 9)]
                 .into();
         state.events = vec![completed(2, 1, &own_etag())];
     }
-    let run = upload(&fake, &place, &["--wait"]).await.ok();
-    insta::assert_snapshot!(settled(&run.transcript(), &[]), @r"
+    let run = upload(&server, &test_upload, &["--wait"]).await.ok();
+    insta::assert_snapshot!(normalized(&run.transcript(), &[]), @r"
     exit 0
     --- stdout
     Video:      vid_aaaaaaaaaaaaaaaaaaaaaaaaaa
@@ -57,44 +57,44 @@ async fn waiting_ends_when_the_video_can_be_played() {
 }
 
 #[tokio::test]
-async fn programs_get_the_status_view_alone() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
-    fake.state().views_after_upload = [view("ready", 1, 9)].into();
-    fake.state().events = vec![completed(2, 1, &own_etag())];
-    assert_eq!(upload(&fake, &place, &["--wait", "--json"]).await.ok().json(), view("ready", 1, 9));
+async fn json_output_of_wait_is_the_status_view() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views_after_upload = [view("ready", 1, 9)].into();
+    server.state().events = vec![completed(2, 1, &own_etag())];
+    assert_eq!(upload(&server, &test_upload, &["--wait", "--json"]).await.ok().json(), view("ready", 1, 9));
 }
 
 #[tokio::test]
-async fn what_an_earlier_upload_became_is_not_taken_for_this_one() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
+async fn the_outcome_of_another_upload_is_ignored() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
     {
-        let mut state = fake.state();
+        let mut state = server.state();
         state.views.insert(id(), [view("ready", 1, 9)].into());
-        // The view lags behind, then shows an upload of somebody else, then this one.
+        // The view lags behind, then shows another upload, then this one.
         state.views_after_upload =
             [view("ready", 1, 9), view("ready", 2, 15), view("processing", 3, 18), view("ready", 3, 20)]
                 .into();
-        let of_others = vec![completed(2, 1, &own_etag()), completed(11, 2, "another")];
-        state.events = [of_others.clone(), vec![completed(16, 3, &own_etag())]].concat();
-        state.earlier_events = [of_others].into();
+        let other_events = vec![completed(2, 1, &own_etag()), completed(11, 2, "another")];
+        state.events = [other_events.clone(), vec![completed(16, 3, &own_etag())]].concat();
+        state.earlier_events = [other_events].into();
     }
-    let run = upload(&fake, &place, &["--wait", "--json"]).await.ok();
+    let run = upload(&server, &test_upload, &["--wait", "--json"]).await.ok();
     assert_eq!(run.json()["generation"], 3);
 }
 
 #[tokio::test]
-async fn a_video_that_cannot_be_made_is_exit_code_6_with_its_reason() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
-    fake.state().views_after_upload = [view("processing", 1, 4), view("errored", 1, 6)].into();
-    fake.state().events = vec![completed(2, 1, &own_etag())];
-    let run = upload(&fake, &place, &["--wait", "--json", "--quiet"]).await;
+async fn a_failed_video_is_exit_code_6_with_the_reason() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views_after_upload = [view("processing", 1, 4), view("errored", 1, 6)].into();
+    server.state().events = vec![completed(2, 1, &own_etag())];
+    let run = upload(&server, &test_upload, &["--wait", "--json", "--quiet"]).await;
     assert_eq!((run.code, &run.json()["state"]), (Some(6), &json!("errored")));
     insta::assert_json_snapshot!(run.error(), @r#"
     {
       "code": "not_media",
       "exitCode": 6,
       "kind": "video_errored",
-      "message": "no video could be made of the upload: The file is not a media file; upload a video (not_media)",
+      "message": "the upload could not be processed: The file is not a media file; upload a video (not_media)",
       "retryable": false,
       "videoId": "vid_aaaaaaaaaaaaaaaaaaaaaaaaaa"
     }
@@ -102,10 +102,10 @@ async fn a_video_that_cannot_be_made_is_exit_code_6_with_its_reason() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_rejected_beside_an_older_video_is_noticed() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
+async fn a_rejected_upload_to_an_existing_video_is_reported() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
     {
-        let mut state = fake.state();
+        let mut state = server.state();
         state.views.insert(id(), [view("ready", 1, 9)].into());
         state.views_after_upload = [view("ready", 1, 9), view("ready", 1, 11)].into();
         let error = json!({"code": "too_large", "message": "The file is too large.", "retryable": false});
@@ -113,60 +113,60 @@ async fn an_upload_that_is_rejected_beside_an_older_video_is_noticed() {
             json!({"type": "upload.rejected", "streamversion": 11, "data": {"etag": own_etag(), "error": error}}),
         ];
     }
-    let run = upload(&fake, &place, &["--wait", "--json"]).await;
+    let run = upload(&server, &test_upload, &["--wait", "--json"]).await;
     assert_eq!((run.code, &run.error()["code"]), (Some(6), &json!("too_large")));
 }
 
 #[tokio::test]
-async fn an_outage_while_waiting_is_waited_out() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
-    fake.state().views_after_upload = [view("processing", 1, 4), view("ready", 1, 9)].into();
-    fake.state().events = vec![completed(2, 1, &own_etag())];
+async fn wait_retries_during_an_outage() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views_after_upload = [view("processing", 1, 4), view("ready", 1, 9)].into();
+    server.state().events = vec![completed(2, 1, &own_etag())];
     let busy = problem(503, "unavailable", "The service cannot do this right now", "Try again.", None);
-    fake.fault(&format!("GET /videos/{}/events", id()), [Fault::CutBefore, busy.clone()]);
-    upload(&fake, &place, &["--wait"]).await.ok();
+    server.inject(&format!("GET /videos/{}/events", id()), [Fault::CutBefore, busy.clone()]);
+    upload(&server, &test_upload, &["--wait"]).await.ok();
 }
 
 #[tokio::test]
-async fn a_limit_on_waiting_is_exit_code_5_and_the_upload_stays() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
-    fake.state().views_after_upload = [view("processing", 1, 4)].into();
-    fake.state().events = vec![completed(2, 1, &own_etag())];
-    let run = upload(&fake, &place, &["--wait", "--wait-timeout", "1ms", "--quiet"]).await;
+async fn a_wait_timeout_is_exit_code_5() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views_after_upload = [view("processing", 1, 4)].into();
+    server.state().events = vec![completed(2, 1, &own_etag())];
+    let run = upload(&server, &test_upload, &["--wait", "--wait-timeout", "1ms", "--quiet"]).await;
     insta::assert_snapshot!(run.transcript(), @r"
     exit 5
     --- stdout
     --- stderr
-    error: the video is not done within --wait-timeout; look again with `streamio video show vid_vzupqv3n6bto4qbxksyw62q3re`
+    error: processing did not end within --wait-timeout; check it later with `streamio video show vid_vzupqv3n6bto4qbxksyw62q3re`
     ");
 }
 
 #[tokio::test]
-async fn a_key_that_may_not_read_is_told_before_anything_is_sent() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
+async fn wait_fails_before_the_upload_if_the_key_may_not_read() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
     let denied =
         problem(403, "missing-scope", "The API key may not do this", "It lacks the scope `read`.", None);
-    fake.fault("GET /videos/", [denied.clone()]);
-    assert_eq!(upload(&fake, &place, &["--wait"]).await.code, Some(4));
-    assert!(fake.seen("PUT ").is_empty());
-    fake.fault("GET /videos/", [denied]);
-    upload(&fake, &place, &[]).await.ok();
+    server.inject("GET /videos/", [denied.clone()]);
+    assert_eq!(upload(&server, &test_upload, &["--wait"]).await.code, Some(4));
+    assert!(server.requests("PUT ").is_empty());
+    server.inject("GET /videos/", [denied]);
+    upload(&server, &test_upload, &[]).await.ok();
 }
 
 #[tokio::test]
-async fn ctrl_c_while_waiting_says_that_the_file_is_stored() {
-    let (fake, place) = (Fake::start().await, Place::new(CONTENT));
-    fake.state().views_after_upload = [view("processing", 1, 4)].into();
-    fake.state().events = vec![completed(2, 1, &own_etag())];
-    let hold = std::sync::Arc::new(crate::fake::Hold::default());
-    fake.fault(&format!("GET /videos/{}/events", id()), [Fault::Hold(hold.clone())]);
-    let child = crate::run::start(crate::upload::command(&fake, &place, &["--wait", "--quiet"]));
+async fn an_interrupted_wait_reports_that_the_file_is_stored() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views_after_upload = [view("processing", 1, 4)].into();
+    server.state().events = vec![completed(2, 1, &own_etag())];
+    let hold = std::sync::Arc::new(crate::fake_server::Hold::default());
+    server.inject(&format!("GET /videos/{}/events", id()), [Fault::Hold(hold.clone())]);
+    let child = crate::run::start(crate::upload::command(&server, &test_upload, &["--wait", "--quiet"]));
     hold.reached.notified().await;
     crate::upload::interrupt(&child);
     insta::assert_snapshot!(crate::run::finish(child).await.transcript(), @r"
     exit 130
     --- stdout
     --- stderr
-    error: interrupted: the file is stored and its processing goes on; see `streamio video show vid_vzupqv3n6bto4qbxksyw62q3re`
+    error: interrupted: the file is stored and its processing continues; see `streamio video show vid_vzupqv3n6bto4qbxksyw62q3re`
     ");
 }

@@ -1,10 +1,10 @@
-//! The whole platform as its users meet it: the real `streamio` program, real FFmpeg workers, HTTP from outside.
+//! The whole platform, end to end: the `streamio` program, real FFmpeg workers, and requests over HTTP.
 
-mod api;
 mod clip;
 mod crash;
-mod life;
+mod harness;
+mod lifecycle;
 mod media;
-mod platform;
 mod play;
+mod processes;
 mod workerd;

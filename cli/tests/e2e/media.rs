@@ -1,18 +1,18 @@
-//! What people upload: each ends ready, as it was meant, or errored with a reason.
+//! Uploads of different kinds of files: each becomes ready with the expected outputs, or errored with a reason.
 
 use std::io::Write as _;
 
 use serde_json::Value;
 
 use crate::clip::{self, make};
-use crate::platform::{Platform, log};
+use crate::harness::{TestPlatform, log};
 use crate::play::play;
 
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
     duration: f64,
-    /// Width and height as displayed; none for audio.
+    /// Width and height as displayed; `None` for audio only.
     size: Option<(u64, u64)>,
     audio: bool,
 }
@@ -20,8 +20,8 @@ struct Case {
 const X264: &str = "-c:v libx264 -preset ultrafast";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_people_film_becomes_ready_and_plays() {
-    let landscape = clip::film(2, "320x180").await;
+async fn common_kinds_of_video_become_ready_and_play() {
+    let landscape = clip::video_with_audio(2, "320x180").await;
     let cases = [
         Case {
             name: "no audio.mp4",
@@ -81,9 +81,9 @@ async fn whatever_people_film_becomes_ready_and_plays() {
             size: Some((320, 180)),
             audio: true,
         },
-        Case { name: "tiny.mp4", bytes: clip::film(1, "64x48").await, duration: 1.0, size: Some((64, 48)), audio: true },
+        Case { name: "tiny.mp4", bytes: clip::video_with_audio(1, "64x48").await, duration: 1.0, size: Some((64, 48)), audio: true },
     ];
-    let platform = Platform::start().await;
+    let platform = TestPlatform::start().await;
     let mut uploaded = Vec::new();
     for case in &cases {
         uploaded.push(platform.upload(case.name, case.bytes.clone()).await);
@@ -97,7 +97,7 @@ async fn whatever_people_film_becomes_ready_and_plays() {
     }
 }
 
-async fn check(platform: &Platform, case: &Case, status: &Value) {
+async fn check(platform: &TestPlatform, case: &Case, status: &Value) {
     let name = case.name;
     let close = |seconds: f64| (seconds - case.duration).abs() < 0.35;
     assert_eq!(status["progress"], 100, "{name}");
@@ -105,9 +105,9 @@ async fn check(platform: &Platform, case: &Case, status: &Value) {
     let renditions = status["outputs"]["renditions"].as_array().unwrap();
     assert!(!renditions.is_empty());
     let (hls, mp4) = play(platform, status).await;
-    for played in [&hls, &mp4] {
-        assert!(close(played.duration), "{name}: {} s", played.duration);
-        assert_eq!(played.of_type("audio").is_empty(), !case.audio, "{name}: {:?}", played.streams);
+    for probed in [&hls, &mp4] {
+        assert!(close(probed.duration), "{name}: {} s", probed.duration);
+        assert_eq!(probed.of_type("audio").is_empty(), !case.audio, "{name}: {:?}", probed.streams);
     }
     let Some((width, height)) = case.size else {
         assert!(hls.of_type("video").is_empty() && mp4.of_type("video").is_empty(), "{name}");
@@ -117,9 +117,9 @@ async fn check(platform: &Platform, case: &Case, status: &Value) {
     assert_eq!(hls.of_type("video").len(), renditions.len(), "{name}");
     for rendition in renditions {
         let size = (rendition["width"].as_u64().unwrap(), rendition["height"].as_u64().unwrap());
-        assert!(size.0 <= width && size.1 <= height, "{name}: nothing is made larger: {size:?}");
+        assert!(size.0 <= width && size.1 <= height, "{name}: no rendition is enlarged: {size:?}");
         assert!(size.0 % 2 == 0 && size.1 % 2 == 0, "{name}: {size:?}");
-        #[expect(clippy::cast_precision_loss, reason = "sizes of pictures")]
+        #[expect(clippy::cast_precision_loss, reason = "sizes of frames")]
         let (is, was) = (size.0 as f64 / size.1 as f64, width as f64 / height as f64);
         assert!((is / was - 1.0).abs() < 0.03, "{name}: the aspect {is} is not {was}");
         assert_eq!(rendition["codecs"].as_str().unwrap().contains("mp4a"), case.audio, "{name}: {rendition}");
@@ -136,10 +136,10 @@ async fn check(platform: &Platform, case: &Case, status: &Value) {
     assert!(poster.bytes().await.unwrap().starts_with(&[0xff, 0xd8]), "{name}");
 }
 
-/// The clip with a note that it is to be shown turned by a quarter.
+/// The clip with a display matrix that rotates it by a quarter turn.
 async fn rotated(clip: &[u8]) -> Vec<u8> {
-    // The note is the track's display matrix: at the end of `tkhd`'s fixed part, nine 32-bit numbers, for a quarter turn
-    // (0, 1, 0; -1, 0, 0; 0, 0, 1) in 16.16 and 2.30 fixed point. FFmpeg's own option for it differs over its versions.
+    // The display matrix is in `tkhd`: nine 32-bit numbers, for a quarter turn (0, 1, 0; -1, 0, 0; 0, 0, 1), in 16.16 and 2.30
+    // fixed point. FFmpeg's option for it differs between versions.
     let remuxed = {
         let scratch = tempfile::tempdir().unwrap();
         std::fs::File::create(scratch.path().join("in.mp4")).unwrap().write_all(clip).unwrap();
@@ -157,13 +157,13 @@ async fn rotated(clip: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_video_is_errored_with_a_reason_and_not_tried_again() {
-    let whole = clip::film(2, "320x180").await;
+async fn a_file_that_is_not_a_video_is_errored_with_a_reason_and_not_retried() {
+    let whole = clip::video_with_audio(2, "320x180").await;
     let index = whole.windows(4).rposition(|four| four == b"moov").unwrap();
-    let platform = Platform::start().await;
+    let platform = TestPlatform::start().await;
     for (name, bytes, codes) in [
         ("empty.mp4", Vec::new(), ["empty_file", "empty_file"]),
-        ("text.mp4", b"This is a letter and no film.\n".repeat(200), ["not_media", "unsupported_container"]),
+        ("text.mp4", b"This is text and not a video.\n".repeat(200), ["not_media", "unsupported_container"]),
         ("cut.mp4", whole[..index - 100].to_vec(), ["corrupt", "corrupt"]),
     ] {
         let video_id = platform.upload(name, bytes).await;
@@ -171,22 +171,22 @@ async fn what_is_no_video_is_errored_with_a_reason_and_not_tried_again() {
         assert_eq!(status["state"], "errored", "{name}: {status}");
         assert!(codes.iter().any(|code| status["error"]["code"] == *code), "{name}: {status}");
         assert_eq!(status["error"]["retryable"], false, "{name}: {status}");
-        assert_eq!(status["attempt"], 1, "{name} is not tried again: {status}");
+        assert_eq!(status["attempt"], 1, "{name} is not retried: {status}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_playlist_that_names_other_files_or_hosts_makes_nobody_read_them() {
-    let platform = Platform::start().await;
-    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = trap.local_addr().unwrap();
+async fn files_and_hosts_named_by_an_uploaded_playlist_are_not_read() {
+    let platform = TestPlatform::start().await;
+    let forbidden = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = forbidden.local_addr().unwrap();
     let secret = platform.directory.path().join("secret.mp4");
-    std::fs::write(&secret, clip::film(1, "64x48").await).unwrap();
+    std::fs::write(&secret, clip::video_with_audio(1, "64x48").await).unwrap();
     let secret = secret.display();
     let hls = |uri: &str| {
         format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:5\n#EXTINF:5.0,\n{uri}\n#EXT-X-ENDLIST\n")
     };
-    let lures = [
+    let uploads = [
         ("host.mp4", hls(&format!("http://{host}/segment.ts"))),
         ("file.m3u8", hls(&format!("file://{secret}"))),
         ("concat.mp4", format!("ffconcat version 1.0\nfile '{secret}'\n")),
@@ -200,16 +200,16 @@ async fn a_playlist_that_names_other_files_or_hosts_makes_nobody_read_them() {
             ),
         ),
     ];
-    for (name, content) in lures {
+    for (name, content) in uploads {
         let video_id = platform.upload(name, content.into_bytes()).await;
         let status = platform.wait_for_end(&video_id, 1).await;
         assert_eq!(status["state"], "errored", "{name}: {status}");
         assert_eq!(status["error"]["retryable"], false, "{name}: {status}");
-        let said = status["error"]["message"].as_str().unwrap();
-        assert!(!said.contains("secret.mp4") && !said.contains(&host.to_string()), "{name}: {said}");
+        let message = status["error"]["message"].as_str().unwrap();
+        assert!(!message.contains("secret.mp4") && !message.contains(&host.to_string()), "{name}: {message}");
     }
-    let knocked = tokio::time::timeout(std::time::Duration::ZERO, trap.accept()).await;
-    assert!(knocked.is_err(), "somebody read what the playlist names");
+    let connection = tokio::time::timeout(std::time::Duration::ZERO, forbidden.accept()).await;
+    assert!(connection.is_err(), "a host named by a playlist was contacted");
     let log = log(&platform.data());
     assert!(!log.contains("X-Amz-Signature") && !log.contains(&platform.key), "{log}");
 }

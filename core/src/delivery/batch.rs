@@ -24,11 +24,11 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use lru::LruCache;
 use serde::Serialize;
+use streamio_events::error_chain::chain;
 use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-use crate::delivery::quarantine::chain;
 use crate::ports::AdapterError;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 

@@ -1,6 +1,7 @@
 //! A stream whose record cannot be handled waits for an operator, and all others go on.
 
 use streamio_events::commit::NewCommit;
+use streamio_events::error_chain::chain;
 use streamio_events::event::{EventData as _, StreamQuarantined};
 use streamio_events::id::CommitId;
 use streamio_events::log::{EventLog, Expected};
@@ -51,19 +52,4 @@ pub async fn report_at_head(
             tracing::error!(stream = %stream, error = chain(&unread), "the quarantine could not be recorded");
         }
     }
-}
-
-/// An error with all its causes.
-pub fn chain(error: &(dyn std::error::Error + Sync)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

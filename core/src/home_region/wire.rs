@@ -1,10 +1,9 @@
 //! Calls over the wire: the JSON of a call in, an HTTP status and the JSON of a reply out.
 
+use streamio_events::error_chain::chain;
 use streamio_events::home::{
     Home, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, ReplyError, VideoFilter,
 };
-
-use crate::delivery::quarantine::chain;
 
 /// A result that does not fit into a reply and cannot be split into pages.
 #[derive(Debug, thiserror::Error)]

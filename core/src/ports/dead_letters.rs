@@ -1,30 +1,31 @@
-//! The port through which what cannot be handled is kept for an operator, whole: a failure destination of the cloud's would
-//! hold only where it was.
+//! The port that stores payloads that cannot be processed.
+//!
+//! Stores the full payload; an AWS failure destination stores only its position.
 
 use async_trait::async_trait;
 use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
-/// What was not handled.
+/// A payload that was not processed, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The function that gave up, such as `intake`.
     pub function: &'static str,
-    /// What identifies the payload to the one who sent it: a sequence number, an event's id. The same payload given up twice
-    /// is one letter.
+    /// The source's identifier of the payload, such as a sequence number or an event id. Storing a second dead letter with
+    /// the same function and id replaces the first.
     pub id: String,
-    /// When it was given up.
+    /// When the function gave up.
     pub at: Timestamp,
-    /// Why: the error with all its causes.
+    /// The error with all its causes.
     pub reason: String,
-    /// The payload as it came, JSON or text.
+    /// The payload as it was received, JSON or text.
     pub payload: String,
 }
 
-/// Keeps letters. Until a letter is kept, its payload must stay where it came from.
+/// Stores dead letters. The source must keep a payload until its dead letter is stored.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Keeps `letter`.
-    async fn keep(&self, letter: DeadLetter) -> Result<(), AdapterError>;
+    /// Stores `dead_letter` durably.
+    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError>;
 }

@@ -5,29 +5,34 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
-/// What a look at an object shows.
+/// The metadata of an object, as `HeadObject` returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Its entity tag, without quotes.
     pub etag: String,
-    /// When it was put there; in S3 to the second, and for an upload in parts when that was begun.
+    /// When it was created. S3 states seconds, and for a multipart upload the time at which the upload was initiated.
     pub last_modified: Timestamp,
 }
 
-/// Looks at objects and removes them.
+/// Reads the metadata of objects, lists their folders and deletes them.
+///
+/// The worker has a port of its own (`streamio_worker::storage`), and the two are not one: this one never reads or writes the
+/// content of an object, is implemented in process by the one-machine platform, and needs only whether a call failed. The
+/// worker's port moves content (ranges, conditional writes, parts) and classifies errors, because they decide about its
+/// attempt. Both S3 adapters delete in batches with `streamio_events::s3`.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// What stands under `key`, as of a moment after the call; `None` when nothing does.
+    /// Returns the metadata of the object `key`; `None` if there is no object. The result is not older than the call.
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError>;
 
-    /// Removes the object `key` if it still has the entity tag `etag`. Another object there, or none, is success.
+    /// Deletes the object `key` if it still has the entity tag `etag`. A different object, or none, is success.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError>;
 
-    /// The folders right under `prefix`, each with its slash.
+    /// Returns the common prefixes directly below `prefix`, each with its trailing slash.
     async fn folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, AdapterError>;
 
-    /// Removes all objects whose keys begin with `prefix`.
+    /// Deletes all objects whose keys begin with `prefix`.
     async fn delete_prefix(&self, bucket: &str, prefix: &str) -> Result<(), AdapterError>;
 }

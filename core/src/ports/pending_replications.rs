@@ -1,25 +1,25 @@
-//! The port to the list of projects whose keys the edge's store has not taken yet.
+//! The port to the list of projects whose API keys are not yet replicated to the edge.
 
 use async_trait::async_trait;
 use streamio_events::id::ProjectId;
 
 use crate::ports::AdapterError;
 
-/// The list did not answer. Retry.
+/// The list is unavailable. Retry.
 #[derive(Debug, thiserror::Error)]
 #[error("the list of pending replications is not available")]
 pub struct PendingReplicationError(#[source] pub AdapterError);
 
-/// Keeps the list.
+/// Stores the list of pending projects.
 #[async_trait]
 pub trait PendingReplications: Send + Sync {
-    /// Notes that the edge lacks what `project_id` says up to `version` of its stream. A higher version that is noted
-    /// stays.
+    /// Adds `project_id`: the edge lacks its keys as of `version` of its stream. Keeps a higher version that is already
+    /// stored.
     async fn note(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
 
-    /// At most `limit` of the projects, in any order.
+    /// Returns at most `limit` pending projects, in any order.
     async fn pending(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError>;
 
-    /// Strikes `project_id` off: the edge has what it says up to `version`. It stays when a higher version was noted.
+    /// Removes `project_id`: the edge has its keys as of `version`. Keeps the entry if a higher version is stored.
     async fn done(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
 }

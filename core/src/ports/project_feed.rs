@@ -1,7 +1,7 @@
-//! The port through which a project's feed is kept and read: its commits, of all its streams, in one list.
+//! The ports that write and read a project's feed: the commits of all its streams, in one order.
 //!
-//! The log orders a stream, not a project. The feed gives each commit a place when it is projected: behind all places that
-//! were given before, so that who reads on from a place misses nothing.
+//! The log orders streams, not projects. A commit gets its position in the feed when it is projected, always after every
+//! position that was assigned before, so that a reader that continues from a position misses nothing.
 
 use async_trait::async_trait;
 use streamio_events::cloud_event::CloudEvent;
@@ -13,31 +13,32 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
-/// Why no feed was read.
+/// Why a feed was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectFeedError {
-    /// The store or the log did not answer. Retry.
+    /// The store or the log is unavailable. Retry.
     #[error("the feed is not available")]
     Unavailable(#[source] AdapterError),
-    /// A cursor that this feed did not give.
+    /// The cursor is not one of this feed.
     #[error("not a cursor of this feed")]
     InvalidCursor,
 }
 
-/// Some of a project's events.
+/// A page of a project's events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedPage {
-    /// The events; those of one stream are in its order.
+    /// The events. Events of one stream are in the order of the stream.
     pub events: Vec<CloudEvent>,
-    /// Where to read on, also when nothing is there yet; `None` only for an empty page from the beginning.
+    /// The cursor after the last event of the page, also if there are no further events yet; `None` only for an empty page
+    /// that was read from the beginning.
     pub next: Option<String>,
 }
 
-/// Reads feeds.
+/// Reads project feeds.
 #[async_trait]
 pub trait ProjectFeed: Send + Sync {
-    /// At most `limit` (at least 1) of a project's events after the cursor `after`, as far as their places are settled at
-    /// `now`: an event that was recorded moments ago may be shown moments later.
+    /// Returns at most `limit` (at least 1) of a project's events after the cursor `after`, up to the last position that is
+    /// settled at `now`: an event that was just recorded may appear a moment later.
     async fn page(
         &self,
         project_id: &ProjectId,
@@ -47,13 +48,13 @@ pub trait ProjectFeed: Send + Sync {
     ) -> Result<FeedPage, ProjectFeedError>;
 }
 
-/// Why a commit was not given its place.
+/// Why a commit was not added to the feed.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedWriteError {
-    /// The store did not do it, or did not say so. Give it its place again.
+    /// The store is unavailable; the commit may have been added. Retry.
     #[error("the feed is not available")]
     Unavailable(#[source] AdapterError),
-    /// Commits of the stream that are still to get their places cannot be read.
+    /// Earlier commits of the stream, which have to be added first, cannot be read.
     #[error("the commits before this one cannot be read")]
     Before(#[from] ReadError),
 }
@@ -67,14 +68,14 @@ impl Retryable for FeedWriteError {
     }
 }
 
-/// Gives commits their places, and counts their [usage](crate::views::usage) with that.
+/// Adds commits to feeds, and counts their [usage](crate::views::usage) in the same write.
 #[async_trait]
 pub trait FeedWriter: Send + Sync {
-    /// Gives `commit`, which is in the log, its place and counts what it uses: both once, however often and in whatever
-    /// order the commits of a stream are given. Those before it that have no place yet get theirs first, from the log.
-    /// Answers whether this call gave it.
+    /// Adds `commit`, which is in the log, to its project's feed and counts its usage. Both happen once, however often and in
+    /// whatever order the commits of a stream are passed. Earlier commits of the stream that are not in the feed yet are read
+    /// from the log and added first. Returns whether this call added the commit.
     ///
-    /// `now` is the clock at the call: the place is derived from it, so an earlier reading (one for a whole batch, say)
-    /// would let readers pass the place before the commit is there.
+    /// `now` must be read at the call, because the position is derived from it: with an earlier time, such as that of a
+    /// whole batch, readers could pass the position before the commit is there.
     async fn project(&self, commit: &Commit, now: Timestamp) -> Result<bool, FeedWriteError>;
 }

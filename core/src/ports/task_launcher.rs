@@ -1,27 +1,26 @@
-//! The port through which workers are launched.
+//! The port that launches workers.
 
 use async_trait::async_trait;
+use streamio_events::error_chain::chain;
 use streamio_events::id::VideoId;
 use streamio_events::job::Job;
 use streamio_events::retryable::Retryable;
 
-use crate::delivery::quarantine::chain;
 use crate::ports::AdapterError;
 
-/// Why no worker was launched.
+/// Why a worker was not launched.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// There is no capacity or the launcher did not answer; whether a worker was launched may be unknown. Launch again
-    /// with the same job.
+    /// There is no capacity, or the launcher is unavailable. A worker may have been launched. Retry with the same job.
     #[error("no worker can be launched at present")]
     Unavailable(#[source] AdapterError),
-    /// The launcher refuses, and will refuse again until an operator has put something right. The attempt stays
-    /// dispatched, and a sweep launches it again.
-    #[error("no worker can be launched as things are; {fix}")]
+    /// The launcher rejects the request and will reject it until an operator has repaired something. The attempt stays
+    /// dispatched, and the sweep launches it again.
+    #[error("no worker can be launched; {fix}")]
     Refused {
-        /// What to put right, for the operator.
+        /// What the operator has to repair.
         fix: &'static str,
-        /// What the launcher said.
+        /// The launcher's error.
         #[source]
         source: AdapterError,
     },
@@ -34,8 +33,7 @@ impl Retryable for LaunchError {
 }
 
 impl LaunchError {
-    /// Tells operators that the video has no worker yet. One that waits for capacity is a warning; an error is for
-    /// somebody to look at.
+    /// Logs that the video has no worker yet: a warning if it waits for capacity, an error if an operator has to act.
     pub fn report(&self, video_id: &VideoId) {
         let error = chain(self);
         match self {
@@ -49,15 +47,15 @@ impl LaunchError {
     }
 }
 
-/// What stands for a job's token after a launch.
+/// The state of a job's task after a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Launched {
-    /// A worker that is queued or running, by this launch or an earlier one.
+    /// A worker is queued or running, started by this launch or an earlier one.
     Present,
-    /// A worker of an earlier launch, which has ended since. Whether another one is wanted is in the log: it may have done
-    /// its work, or have ended before it began.
+    /// The worker of an earlier launch has ended. The log states whether another one is needed: that worker may have finished,
+    /// or have ended before it started.
     Ended {
-        /// The launcher's name for the task.
+        /// The launcher's identifier of the task.
         task: String,
     },
 }

@@ -6,13 +6,13 @@ use streamio_events::video::{Video, VideoStoreError, catch_up};
 use crate::ports::AdapterError;
 use crate::reactions::react::Ports;
 
-/// Why objects were not removed.
+/// Why the objects of a deleted video were not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
-    /// The object store did not do it. Retry.
+    /// The object store is unavailable. Retry.
     #[error("the objects of a deleted video cannot be removed at present")]
     Unavailable(#[from] AdapterError),
-    /// The log could not be asked whether the objects are still those of the deleted video.
+    /// The log cannot be read, so it is unknown whether the objects still belong to the deleted video.
     #[error(transparent)]
     Log(#[from] VideoStoreError),
 }
@@ -26,31 +26,31 @@ impl Retryable for CleanupError {
     }
 }
 
-/// Removes what `video` was up to its latest deletion, if it was ever deleted: the outputs of all attempts, the pointers to them where nothing newer
-/// is published, and its source unless that was uploaded anew. Doing it again does no harm.
+/// Removes the objects of `video` up to its latest deletion, if it was ever deleted: the outputs of all attempts, the stable
+/// keys unless something newer is published under them, and the source unless it was uploaded again. Idempotent.
 ///
-/// A pointer is removed on the condition that it is as it was seen *before* the log was asked whether anything newer is
-/// published under the same key: a worker writes pointers after the log says that its attempt is complete. The condition is
-/// the entity tag, so it does not tell an object from a later one with the same bytes.
+/// A stable key is deleted only if its object is the one that was read *before* the log was checked for a newer
+/// publication, because workers write stable keys after the log states that their attempt is complete. The condition is the
+/// entity tag, so it does not distinguish an object from a later one with the same bytes.
 ///
-/// While a grant is open, the same bytes may be on their way to the key of the source, and their entity tag is the same: the
-/// source stays until the grant is used or over.
+/// While a grant is open, the same bytes may be uploaded again with the same entity tag, so the source is kept until the grant
+/// is used or has expired.
 pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Result<(), CleanupError> {
     let (Some(s3_key), Some(deletion)) = (video.s3_key.clone(), video.deleted.clone()) else { return Ok(()) };
     let Ports { objects, policy, .. } = ports;
     let (raw, processed) = (&policy.raw_bucket, &policy.processed_bucket);
     let stable = s3_key.processed();
     let mut seen = Vec::new();
-    for pointer in video.deleted_stable_keys() {
-        seen.extend(objects.head(processed, pointer.as_str()).await?.map(|info| (pointer, info.etag)));
+    for stable_key in video.deleted_stable_keys() {
+        seen.extend(objects.head(processed, stable_key.as_str()).await?.map(|info| (stable_key, info.etag)));
     }
     if !seen.is_empty() {
         catch_up(ports.log, video).await?;
     }
-    // The pointers first: from then on nobody finds what is being removed.
+    // The stable keys first: after that no player finds the objects that are being removed.
     let deleted = video.deleted_stable_keys();
-    for (pointer, etag) in seen.iter().filter(|(pointer, _)| deleted.contains(pointer)) {
-        objects.delete(processed, pointer.as_str(), etag).await?;
+    for (stable_key, etag) in seen.iter().filter(|(stable_key, _)| deleted.contains(stable_key)) {
+        objects.delete(processed, stable_key.as_str(), etag).await?;
     }
     for folder in objects.folders(processed, &stable.hls_prefix()).await? {
         if stable.attempt_of(&folder).is_some_and(|(generation, _)| generation <= deletion.generation) {

@@ -1,4 +1,4 @@
-//! What the system does next about a video, done: decisions are appended, workers launched.
+//! Reacts to changes of a video: appends the next decision, launches workers, removes deleted objects.
 
 use std::convert::Infallible;
 
@@ -16,56 +16,56 @@ use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
-/// More steps than this in one go mean that a decision does not change what it is decided from.
+/// More steps than this in one call mean that a decision does not change the state that it was made from.
 const MOST_STEPS: u32 = 16;
 
-/// How many workers of one job may have ended without doing it. More are no accident; each attempt that fails is told of by
-/// `tasks`, and has a successor with a token of its own.
+/// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
+/// [`tasks`](crate::reactions::tasks) and are followed by attempts with tokens of their own.
 const MOST_ENDED: u32 = 8;
 
-/// What reactions need.
+/// The ports of a reaction.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// The log.
     pub log: &'a dyn EventLog,
     /// Launches workers.
     pub launcher: &'a dyn TaskLauncher,
-    /// Looks at objects and removes them.
+    /// The object store.
     pub objects: &'a dyn ObjectStore,
-    /// How patient the system is.
+    /// Buckets, limits, timeouts and retry pauses.
     pub policy: &'a Policy,
 }
 
 impl<'a> Ports<'a> {
-    /// Those for uploads.
+    /// The ports for upload ingestion.
     pub fn uploads(self) -> uploads::Ports<'a> {
         uploads::Ports { log: self.log, objects: self.objects, policy: self.policy }
     }
 }
 
-/// Whether there may be something to do after `commit`. Progress is only seen, and a quarantine is for people.
+/// Whether a reaction to `commit` may have something to do. False for progress and quarantine.
 pub fn calls_for_action(commit: &Commit) -> bool {
     !commit.events.iter().all(|event| {
         matches!(event.kind.as_str(), "processing.progressed" | "processing.started" | "stream.quarantined")
     })
 }
 
-/// Why a reaction was not finished.
+/// Why a reaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReactError {
-    /// The log, or what it holds.
+    /// The video's stream cannot be read, understood or appended to.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
-    /// The launcher.
+    /// The worker cannot be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// The removal of objects.
+    /// The objects of a deleted video cannot be removed.
     #[error(transparent)]
     Cleanup(#[from] CleanupError),
-    /// The look for an upload whose notice did not come.
+    /// The bucket cannot be checked for an upload without an event notification.
     #[error(transparent)]
     Look(#[from] UploadError),
-    /// A decision that changes nothing: a fault in the decisions.
+    /// A decision changes nothing: a fault in the decisions.
     #[error("decisions about video {0} do not come to an end")]
     Endless(VideoId),
 }
@@ -82,8 +82,9 @@ impl Retryable for ReactError {
     }
 }
 
-/// Does what is to be done about a video until nothing is left to do at `now`. Answers the video as it is then. Whatever
-/// was done before a crash is found done and not done again; a launch may be repeated, with the same job.
+/// Applies the next step of a video until it is idle at `now`. Returns the video's state afterwards.
+///
+/// Steps that were recorded before a crash are not repeated; a launch may be repeated with the same job.
 pub async fn react(
     ports: Ports<'_>,
     now: Timestamp,
@@ -113,7 +114,7 @@ pub async fn react(
             Step::Look(s3_key) => {
                 let found = uploads::find(ports.uploads(), &video, &s3_key).await?;
                 if let Some(decision) = found.or_else(|| grants_expired(&video, now, ports.policy)) {
-                    // Where others were faster, what follows is decided from what they did.
+                    // On a conflict the next iteration decides from the new state.
                     uploads::append(ports.log, now, &video, decision).await?;
                 }
                 catch_up(ports.log, &mut video).await?;
@@ -129,14 +130,16 @@ pub async fn react(
 
 #[derive(PartialEq)]
 enum Outcome {
-    /// The job has its worker.
+    /// The job has a worker.
     Present,
-    /// The log says otherwise by now.
-    NotWanted,
+    /// According to the log, the job is no longer the next step.
+    Superseded,
 }
 
-/// Launches a worker for `wanted`, or finds that it has one. Who launches after a lost answer may find that the worker has
-/// ended meanwhile: the log, read again, then says whether that one did its work, or whether another must follow it.
+/// Launches a worker for `wanted`, unless it has one.
+///
+/// If the response of an earlier launch was lost, its worker may have ended meanwhile. The log, read again, then states whether
+/// that worker finished or another one must follow it.
 async fn launch(
     ports: Ports<'_>,
     now: Timestamp,
@@ -150,10 +153,12 @@ async fn launch(
         };
         catch_up(ports.log, video).await?;
         if !matches!(next_step(video, now, ports.policy), Step::Launch(job) if job == wanted) {
-            return Ok(Outcome::NotWanted);
+            return Ok(Outcome::Superseded);
         }
         job = job.following(&task);
     }
-    Err(LaunchError::Unavailable(format!("{MOST_ENDED} workers of this job ended without doing it").into())
-        .into())
+    Err(LaunchError::Unavailable(
+        format!("{MOST_ENDED} workers of this job ended before they started").into(),
+    )
+    .into())
 }

@@ -1,51 +1,52 @@
-//! Finds what is due although no event came: attempts not launched, silent workers, pauses that are over, completed
-//! attempts that are not published, grants that are over and whose uploads may have been lost.
+//! The periodic sweep: finds videos that are due although no event arrived.
+//!
+//! Due are attempts that were not launched, workers without a heartbeat, retry pauses that have ended, completed attempts that are
+//! not published, and expired grants, whose event notification may have been lost.
 
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use streamio_events::error_chain::chain;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
 
-use crate::delivery::quarantine::{self, chain};
+use crate::delivery::quarantine;
+use crate::ports::Clock;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::views::status::{self, ViewError};
 
-/// How long a video whose reaction failed is left alone.
+/// The pause after a failed reaction.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a video is left alone for which no worker can be launched.
+/// The pause after a failed launch.
 const CAPACITY_PAUSE: Duration = Duration::from_secs(30);
 
 /// How many videos are handled at the same time.
 const VIDEOS_AT_ONCE: usize = 8;
 
-/// The time.
-pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Send + Sync);
-
-/// How much one sweep does. What is left is more overdue than the rest at the next one, and comes first.
+/// The limits of one sweep. Videos that remain are the longest overdue in the next sweep, which handles them first.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// At most so many videos.
+    /// The maximum number of videos.
     pub videos: usize,
-    /// No video is begun after so much time.
+    /// No video is started after this time.
     pub time: Duration,
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Videos that were due and looked at.
+    /// Videos that were due and were handled.
     pub handled: usize,
-    /// Videos whose reaction failed and will be due again.
+    /// Videos whose reaction failed; they become due again.
     pub failed: usize,
-    /// Videos that were due when the time was over.
+    /// Videos that were due but not started in time.
     pub left: usize,
 }
 
-/// Reacts to videos that are due, longest overdue first, within `bounds`. One that fails does not keep the others from
-/// their turn, and is itself behind them the next time.
+/// Reacts to the videos that are due, longest overdue first, within `bounds`. A failing video does not delay the others and is
+/// handled after them in the next sweep.
 pub async fn sweep(
     ports: Ports<'_>,
     store: &dyn ViewStore,
@@ -59,7 +60,7 @@ pub async fn sweep(
         if now.since(began) >= bounds.time {
             return Outcome::Left;
         }
-        take_turn(ports, store, now, &row).await
+        handle_row(ports, store, now, &row).await
     });
     let outcomes: Vec<Outcome> = outcomes.buffer_unordered(VIDEOS_AT_ONCE).collect().await;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
@@ -73,9 +74,9 @@ enum Outcome {
     Left,
 }
 
-async fn take_turn(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row: &VideoRow) -> Outcome {
+async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row: &VideoRow) -> Outcome {
     let (outcome, until) = match handle(ports, store, now, row).await {
-        // Launched once more, or nothing to do yet: looked at again after a while, not at once.
+        // Launched again, or nothing to do yet: handled again after a pause, not immediately.
         Ok(refreshed) if refreshed.video.version == row.video.version => {
             (Outcome::Handled, Some(now.plus(ports.policy.relaunch_after)))
         }
@@ -83,14 +84,14 @@ async fn take_turn(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row:
         Err(error) => (Outcome::Failed, after_failure(ports, now, row, &error).await),
     };
     if let Err(error) = store.defer(row, until).await {
-        // It stays due, and is found again.
+        // It stays due and is found again.
         tracing::warn!(video.id = %row.video.video_id, error = chain(&error), "a video that was due could not be deferred");
         return Outcome::Failed;
     }
     outcome
 }
 
-/// When a video whose reaction failed is looked at again: `None` when that is for an operator to say.
+/// Logs the failure and returns when the video is handled again; `None` if its stream is quarantined.
 async fn after_failure(
     ports: Ports<'_>,
     now: Timestamp,
@@ -99,7 +100,7 @@ async fn after_failure(
 ) -> Option<Timestamp> {
     let (project_id, video_id) = (&row.video.project_id, &row.video.video_id);
     match error {
-        // No fault of the video: its attempt stays dispatched.
+        // Not a fault of the video: its attempt stays dispatched.
         SweepError::React(ReactError::Launch(launch)) => {
             launch.report(video_id);
             Some(now.plus(CAPACITY_PAUSE))

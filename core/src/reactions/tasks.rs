@@ -1,7 +1,8 @@
-//! The ends of workers, turned into events.
+//! Records how worker tasks ended.
 //!
-//! A worker tells of its attempt's end itself; this speaks for one that could not. Who stops a worker from outside
-//! interrupts its attempt, which costs the video nothing; a worker that ends by itself without a word has failed.
+//! A worker records the end of its attempt itself; this module records it for workers that could not. A task that was stopped from
+//! outside (spot reclaim, operator) interrupts the attempt, which does not count as a failure of the video. A worker that exited
+//! without recording anything has failed.
 
 use std::convert::Infallible;
 
@@ -13,8 +14,8 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{WorkerEnd, worker_ended};
 use streamio_events::video::{Decided, VideoStoreError, decide_and_append};
 
-/// Records that the worker `task`, launched with `job`, has ended. A worker that told of its attempt's end itself, or
-/// lost it to another, leaves nothing to record.
+/// Records that the worker `task`, launched with `job`, has ended. Appends nothing if the worker recorded the end itself, or
+/// lost the attempt to another worker.
 pub async fn ended(
     log: &dyn EventLog,
     now: Timestamp,
@@ -30,20 +31,20 @@ pub async fn ended(
     Ok(decided)
 }
 
-/// A state that a task in a cluster has come to.
+/// A state change of an ECS task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskChange {
-    /// The task's ARN: the name that its worker goes by.
+    /// The task's ARN, which is also the worker's task name.
     pub task: String,
     /// The cluster's ARN.
     pub cluster: String,
-    /// Whether it has come to its end. Before that, nothing of it is of interest.
+    /// Whether the task has stopped. Earlier states are ignored.
     pub stopped: bool,
-    /// Which kind of cause stopped it, as ECS names them.
+    /// ECS's `stopCode`.
     pub stop_code: Option<String>,
-    /// What stopped it, in ECS's words, which may name what is none of a tenant's business.
+    /// ECS's `stoppedReason`. For operators only: it may name internal resources.
     pub stopped_reason: Option<String>,
-    /// The job that it was launched with, JSON.
+    /// The job of the task, as JSON.
     pub job: Option<String>,
     /// The containers.
     pub containers: Vec<ContainerEnd>,
@@ -54,44 +55,44 @@ pub struct TaskChange {
 pub struct ContainerEnd {
     /// Its name in the task definition.
     pub name: String,
-    /// Its exit status; 128 and the signal's number for one that was killed.
+    /// Its exit status; 128 plus the signal number if it was killed.
     pub exit_code: Option<i64>,
-    /// What ECS says of its end, such as `OutOfMemoryError: …`.
+    /// ECS's reason, such as `OutOfMemoryError: …`.
     pub reason: Option<String>,
 }
 
-/// Statuses with which a worker says that its end is no fault of the video's: it was stopped, it could not reach the log,
-/// its environment is not complete. They are documented with the worker.
-const NOT_THE_VIDEOS: [i64; 3] = [4, 75, 78];
+/// Exit statuses of a worker that do not count as a failure of the video: it was stopped, it could not reach the log, or its
+/// environment is incomplete. Documented in `worker/src/exit_code.rs`.
+const INTERRUPTION_STATUSES: [i64; 3] = [4, 75, 78];
 
-/// Stop codes of what comes from outside
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html>), in words for people.
-const FROM_OUTSIDE: [(&str, &str); 5] = [
+/// Stop codes of tasks that were stopped from outside, with a description for people:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html>
+const STOPPED_FROM_OUTSIDE: [(&str, &str); 5] = [
     ("SpotInterruption", "its spot capacity was reclaimed"),
     ("TerminationNotice", "the machine that it ran on was taken out of service"),
     ("UserInitiated", "an operator stopped it"),
     ("ServiceSchedulerInitiated", "the scheduler stopped it"),
-    // The machine could not be had, the image not be pulled, the network not be joined.
+    // No capacity, the image could not be pulled, or the network could not be attached.
     ("TaskFailedToStart", "it could not be started"),
 ];
 
-/// What the end of a task says of its worker, in the container `container`; `None` when it ended as it should.
+/// How the worker in the container `container` ended; `None` if it exited with status 0.
 pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
     let worker = change.containers.iter().find(|one| one.name == container);
     let exit_code = worker.and_then(|worker| worker.exit_code);
-    // Whatever stopped the task, its worker was done before.
+    // The worker had finished before the task was stopped.
     if exit_code == Some(0) {
         return None;
     }
     let code = change.stop_code.as_deref();
-    if let Some((_, words)) = FROM_OUTSIDE.iter().find(|(known, _)| Some(*known) == code) {
+    if let Some((_, words)) = STOPPED_FROM_OUTSIDE.iter().find(|(known, _)| Some(*known) == code) {
         return Some(WorkerEnd::Stopped((*words).to_owned()));
     }
     let out_of_memory = worker
         .and_then(|worker| worker.reason.as_deref())
         .is_some_and(|reason| reason.starts_with("OutOfMemory"));
     Some(match exit_code {
-        Some(code) if NOT_THE_VIDEOS.contains(&code) => {
+        Some(code) if INTERRUPTION_STATUSES.contains(&code) => {
             WorkerEnd::Stopped(format!("it could not go on (exit status {code})"))
         }
         Some(code) if out_of_memory => {
@@ -103,26 +104,26 @@ pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
     })
 }
 
-/// What came of a change.
+/// The result of recording a state change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noted {
-    /// The end of its worker is recorded.
+    /// The end of the worker is recorded.
     Recorded(VideoId),
-    /// The worker itself, or an earlier delivery, had told of its end.
+    /// The worker or an earlier delivery had recorded the end already.
     Known(VideoId),
-    /// There is nothing to tell of.
+    /// There is nothing to record.
     Nothing,
-    /// A task that is none of ours.
+    /// The task does not belong to this deployment.
     Foreign,
 }
 
-/// Why a change was not noted.
+/// Why a state change was not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// The video's stream.
+    /// The video's stream cannot be read, understood or appended to.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
-    /// It carries a job that cannot be read: another build's, or not ours.
+    /// The task's job cannot be parsed: it comes from a different build, or is not a job.
     #[error("the task's job cannot be read")]
     Job(#[source] serde_json::Error),
 }
@@ -136,7 +137,7 @@ impl Retryable for TaskError {
     }
 }
 
-/// Where our workers run.
+/// Where workers run.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The cluster's name or ARN.
@@ -146,14 +147,14 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Whether `arn` is the cluster's.
+    /// Whether `arn` is the ARN of the cluster.
     fn is_in(self, arn: &str) -> bool {
         arn == self.cluster || arn.rsplit_once(":cluster/").is_some_and(|(_, name)| name == self.cluster)
     }
 }
 
-/// Notes a change. Changes come at least once and in any order: only the last state is of interest, and its second
-/// delivery finds the first one's event.
+/// Records a state change. State changes are delivered at least once and in any order: only the stopped state is recorded, and a
+/// second delivery of it finds the event of the first.
 pub async fn note(
     log: &dyn EventLog,
     now: Timestamp,
@@ -161,7 +162,11 @@ pub async fn note(
     change: &TaskChange,
 ) -> Result<Noted, TaskError> {
     let Some(job) = change.job.as_deref().filter(|_| place.is_in(&change.cluster)) else {
-        tracing::info!(task = change.task, cluster = change.cluster, "a task that is none of ours");
+        tracing::info!(
+            task = change.task,
+            cluster = change.cluster,
+            "a task of another application is ignored"
+        );
         return Ok(Noted::Foreign);
     };
     if !change.stopped {
@@ -207,23 +212,23 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_outside_is_no_failure_of_the_video() {
-        for (code, words) in FROM_OUTSIDE {
+    fn a_task_that_was_stopped_from_outside_is_not_a_failure_of_the_video() {
+        for (code, words) in STOPPED_FROM_OUTSIDE {
             for exit_code in [None, Some(4), Some(137), Some(143)] {
                 assert_eq!(end(code, exit_code), Some(WorkerEnd::Stopped(words.to_owned())), "{code}");
             }
-            assert_eq!(end(code, Some(0)), None, "{code}: it was done before");
+            assert_eq!(end(code, Some(0)), None, "{code}: it had finished before");
         }
     }
 
     #[test]
-    fn a_worker_that_ends_by_itself_has_failed_unless_it_says_otherwise() {
+    fn a_worker_that_exits_on_its_own_has_failed_unless_its_status_is_an_interruption() {
         let essential = |exit_code| end("EssentialContainerExited", exit_code);
         assert_eq!(essential(Some(0)), None);
         for code in [1, 3, 5, 101, 134, 139] {
             assert_eq!(essential(Some(code)), Some(WorkerEnd::Crashed(format!("exit status {code}"))));
         }
-        for code in NOT_THE_VIDEOS {
+        for code in INTERRUPTION_STATUSES {
             assert!(matches!(essential(Some(code)), Some(WorkerEnd::Stopped(_))), "{code}");
         }
         assert!(matches!(essential(None), Some(WorkerEnd::Crashed(_))));
@@ -236,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_not_known_is_judged_by_the_exit_status() {
+    fn an_unknown_stop_code_is_classified_by_the_exit_status() {
         for code in [None, Some("SomethingNew")] {
             assert_eq!(end_of(&stopped(code, Some(0), None), "worker"), None);
             assert!(matches!(end_of(&stopped(code, Some(9), None), "worker"), Some(WorkerEnd::Crashed(_))));
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_known_by_its_name_and_by_its_arn() {
+    fn a_cluster_matches_by_name_and_by_arn() {
         let arn = "arn:aws:ecs:eu-central-1:111122223333:cluster/streamio";
         for (cluster, ours) in [("streamio", true), (arn, true), ("stream", false), ("io", false)] {
             assert_eq!(Place { cluster, container: "worker" }.is_in(arn), ours, "{cluster}");

@@ -18,8 +18,8 @@ pub struct TenantDirectory {
 }
 
 impl TenantDirectory {
-    /// Applies a commit of the feed; those of other streams than projects' change nothing. Commits of one stream must
-    /// come in order; a repeated one is passed over.
+    /// Applies a commit. Commits of other streams than project streams are ignored. Commits of one stream must be applied in
+    /// order; a repeated commit is ignored.
     pub fn apply(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
         let StreamId::Project(project_id) = &commit.stream else { return Ok(()) };
         let project =
@@ -31,7 +31,7 @@ impl TenantDirectory {
         Ok(())
     }
 
-    /// The project and key of the API key whose hash this is.
+    /// Returns the project and key of the API key with this hash.
     pub fn find(&self, hash: &KeyHash) -> Option<(&Project, &KeyId, &Key)> {
         let (project_id, key_id) = self.owners.get(hash)?;
         let project = self.projects.get(project_id)?;
@@ -39,7 +39,7 @@ impl TenantDirectory {
     }
 }
 
-/// What an edge is told of a project's key.
+/// Returns the record of a project's key, as the edge reads it.
 pub fn tenant_of(project: &Project, key_id: &KeyId, key: &Key) -> Tenant {
     Tenant {
         project_id: project.project_id.clone(),
@@ -52,8 +52,8 @@ pub fn tenant_of(project: &Project, key_id: &KeyId, key: &Key) -> Tenant {
     }
 }
 
-/// The records of all keys that a project ever had. Each tells of the project as well, and has the project's version: any
-/// event of the project makes all of them new.
+/// Returns the records of all keys that a project ever had. Each record contains the project's state and version, so every
+/// event of the project changes all of them.
 pub fn tenants_of(project: &Project) -> impl Iterator<Item = (KeyHash, Tenant)> {
     project.keys.iter().map(|(key_id, key)| (key.hash, tenant_of(project, key_id, key)))
 }

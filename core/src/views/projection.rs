@@ -1,9 +1,7 @@
-//! What is computed from each commit of the log's feed: the status view of its video, the tenants of its project, its place
-//! in the project's feed and its share of the project's usage.
+//! Projects commits into views: the status view of a video, the API keys of a project, the project's feed and its usage.
 //!
-//! A record of the feed is a hint, the log is the truth. Each part takes the commit only if it is the next one that it
-//! lacks, and otherwise reads what is missing from the log; so a commit may come any number of times and in any order, and
-//! what comes of it is the same.
+//! A record of the log's change feed is a hint; the log is the truth. Each view reads the commits that it lacks from the log, so a
+//! commit may be delivered any number of times and in any order with the same result.
 
 mod batch;
 
@@ -24,22 +22,22 @@ use crate::ports::view_store::ViewStore;
 use crate::views::replication::{self, ReplicationError, replicate};
 use crate::views::status::{self, ViewError};
 
-/// What projecting needs.
+/// The ports of a projection.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// The log.
     pub log: &'a dyn EventLog,
-    /// The same for the whole deployment.
+    /// Buckets, limits, timeouts and retry pauses.
     pub policy: &'a Policy,
     /// Status views.
     pub store: &'a dyn ViewStore,
-    /// Feeds and usage.
+    /// Project feeds and usage.
     pub feed: &'a dyn FeedWriter,
-    /// The directory at home.
+    /// The home region's store of API keys.
     pub tenants: &'a dyn TenantStore,
-    /// Its copy at the edge.
+    /// The edge's store of API keys.
     pub kv: &'a dyn KvNamespace,
-    /// Whose keys that lacks.
+    /// The projects whose keys the edge lacks.
     pub pending: &'a dyn PendingReplications,
 }
 
@@ -49,16 +47,16 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// Why a commit was not projected, or not all of it.
+/// Why a commit was not projected, or only in part.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
-    /// The status view.
+    /// The status view failed.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// The project's feed and usage.
+    /// The project's feed and usage failed.
     #[error(transparent)]
     Feed(#[from] FeedWriteError),
-    /// The project's keys.
+    /// The replication of the project's keys failed.
     #[error(transparent)]
     Replication(#[from] ReplicationError),
 }
@@ -73,18 +71,18 @@ impl Retryable for ProjectionError {
     }
 }
 
-/// Projects `commit`, which is in the log. `now` is the clock at this very call, see [`FeedWriter::project`].
+/// Projects `commit`, which is in the log. `now` must be read at this call, see [`FeedWriter::project`].
 ///
-/// Each part is for itself: the feed shows also what cannot be understood, and a feed that is written too fast to be
-/// written keeps no key from being revoked. Of a failure that may pass and one that does not, the first is answered, so
-/// that nothing is given up that could still be done.
+/// The views are independent: the feed also contains events that cannot be understood, and a throttled feed never delays the
+/// revocation of a key. Of several failures a retryable one is returned first, so that no work is given up that a retry could do.
 pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
     let (fed, computed) = futures::join!(ports.feed.project(commit, now), compute(ports, commit));
-    // To say once more that a stream is quarantined helps nobody, and would never end.
-    let is_told = tells_of_quarantine_only(commit);
+    // Quarantining a stream because of its quarantine event would never end.
+    let is_quarantine = has_only_quarantine_events(commit);
     let errors = [computed.err(), fed.err().map(ProjectionError::from)].into_iter().flatten();
-    let first =
-        errors.filter(|error| error.is_retryable() || !is_told).min_by_key(|error| !error.is_retryable());
+    let first = errors
+        .filter(|error| error.is_retryable() || !is_quarantine)
+        .min_by_key(|error| !error.is_retryable());
     first.map_or(Ok(()), Err)
 }
 
@@ -93,14 +91,14 @@ async fn compute(ports: Ports<'_>, commit: &Commit) -> Result<(), ProjectionErro
         StreamId::Video(project_id, video_id) => {
             status::refresh(ports.log, ports.store, ports.policy, project_id, video_id).await?;
         }
-        // It says nothing of keys.
-        StreamId::Project(_) if tells_of_quarantine_only(commit) => {}
+        // Changes no keys.
+        StreamId::Project(_) if has_only_quarantine_events(commit) => {}
         StreamId::Project(project_id) => replicate(ports.replication(), project_id).await?,
         StreamId::Grants { .. } => {}
     }
     Ok(())
 }
 
-fn tells_of_quarantine_only(commit: &Commit) -> bool {
+fn has_only_quarantine_events(commit: &Commit) -> bool {
     commit.events.iter().all(|event| event.kind == StreamQuarantined::KIND)
 }

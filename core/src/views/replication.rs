@@ -1,14 +1,15 @@
-//! The directory of tenants: the record of each API key, at home first, then at the edge.
+//! Replicates the records of API keys: to the home region's store first, then to the edge's key-value store.
 //!
-//! A key that is revoked must end, whatever is out of order. What the edge's store does not take is noted, so that it holds
-//! up nothing else, and is put by [`bring_pending`] as soon as the store takes it.
+//! A revoked key must stop working in whatever order records are processed. A project whose records the edge's store does not
+//! accept is added to the pending replications, so that nothing else waits for it; [`bring_pending`] retries it.
 //!
-//! That is the sweep's, and there must be one sweep at a time: a put of one that ends before it has read the log again would
-//! be set right by the project's note, which another sweep may have struck off before.
+//! Only one sweep may run [`bring_pending`] at a time. If a sweep ends after its write and before it has read the log again, the
+//! pending entry ensures a retry; a concurrent sweep could have removed that entry.
 
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use streamio_events::error_chain::chain;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::id::ProjectId;
 use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
@@ -17,44 +18,44 @@ use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 
-use crate::delivery::quarantine::chain;
+use crate::ports::Clock;
 use crate::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use crate::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use crate::ports::tenant_store::{TenantStore, TenantStoreError};
 use crate::views::directory::tenants_of;
 
-/// How many records of API keys are put at a time.
+/// How many records are written concurrently.
 const CONCURRENT_PUTS: usize = 8;
 
-/// After how many projects one after another that the edge's store has refused it is left alone for a while.
+/// After this many projects in succession whose records the edge's store rejected, the rest is left for later.
 pub const MOST_REFUSALS: u32 = 3;
 
-/// What replicating needs.
+/// The ports of replication.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// The log.
     pub log: &'a dyn EventLog,
-    /// The directory at home.
+    /// The home region's store.
     pub tenants: &'a dyn TenantStore,
-    /// Its copy at the edge.
+    /// The edge's store.
     pub kv: &'a dyn KvNamespace,
-    /// Whose keys the edge lacks.
+    /// The projects whose keys the edge lacks.
     pub pending: &'a dyn PendingReplications,
 }
 
-/// Why a project's keys are not up to date.
+/// Why a project's keys were not replicated.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicationError {
     /// The project's stream cannot be read.
     #[error("the project's events cannot be read")]
     Project(#[from] ReadError),
-    /// The project's stream cannot be understood: it is to be quarantined.
+    /// The project's stream cannot be understood; it has to be quarantined.
     #[error("the project's events cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
-    /// The directory at home.
+    /// The home region's store failed.
     #[error(transparent)]
     Tenants(#[from] TenantStoreError),
-    /// Neither has the edge's store taken the records nor could that be noted.
+    /// The edge's store rejected the records, and the project could not be added to the pending replications.
     #[error(transparent)]
     Pending(#[from] PendingReplicationError),
 }
@@ -69,90 +70,93 @@ impl Retryable for ReplicationError {
     }
 }
 
-/// How far a project's records have come.
-enum Reached {
-    /// To the edge, up to this version of the project.
+/// How far a project's records were replicated.
+enum Progress {
+    /// To the edge, as of this version of the project.
     Edge(u64),
-    /// Home, up to this version. The edge's store did not take them.
+    /// To the home region only, as of this version; the edge's store rejected them.
     Home(u64, KvNamespaceError),
 }
 
-/// Brings the records of all keys of a project up to date, at home and then at the edge. What the edge's store does not
-/// take is noted for [`bring_pending`].
+/// Replicates the records of all keys of a project. If the edge's store rejects them, the project is added to the pending
+/// replications.
 pub async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), ReplicationError> {
-    match bring(ports, project_id).await? {
-        Reached::Edge(_) => {}
-        Reached::Home(version, error) => {
+    match write_records(ports, project_id).await? {
+        Progress::Edge(_) => {}
+        Progress::Home(version, error) => {
             ports.pending.note(project_id, version).await?;
             tracing::error!(
                 project.id = %project_id,
                 version,
                 error = chain(&error),
-                "the edge has not taken a project's keys; the sweep brings them"
+                "the edge's store rejected a project's keys; the sweep retries"
             );
         }
     }
     Ok(())
 }
 
-/// What [`bring_pending`] did.
+/// The result of [`bring_pending`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Brought {
-    /// Projects whose keys have come to the edge.
+    /// Projects whose keys were replicated to the edge.
     pub replicated: usize,
-    /// Projects for which that was tried in vain. One whose stream cannot be understood is among them until it can.
+    /// Projects that failed, including those whose streams cannot be understood.
     pub failed: usize,
-    /// Projects that were left for another time.
+    /// Projects that were not tried.
     pub left: usize,
 }
 
-/// Brings the keys of at most `limit` projects to the edge that are noted as pending. None is begun after `time`, or after
-/// the edge's store has refused [`MOST_REFUSALS`] one after another: it takes no others either.
+/// Retries at most `limit` pending projects. Starts none after `time`, or after [`MOST_REFUSALS`] rejections in succession,
+/// because then the store is likely to reject the rest too.
 pub async fn bring_pending(
     ports: Ports<'_>,
+    clock: Clock<'_>,
     limit: usize,
     time: Duration,
 ) -> Result<Brought, PendingReplicationError> {
-    let began = std::time::Instant::now();
-    let mut brought = Brought::default();
-    let mut refusals = 0;
+    let started_at = clock();
+    let mut report = Brought::default();
+    let mut rejections = 0;
     for project_id in ports.pending.pending(limit).await? {
-        if began.elapsed() >= time || refusals == MOST_REFUSALS {
-            brought.left += 1;
+        if clock().since(started_at) >= time || rejections == MOST_REFUSALS {
+            report.left += 1;
             continue;
         }
-        match bring(ports, &project_id).await {
-            Ok(Reached::Edge(version)) => {
+        match write_records(ports, &project_id).await {
+            Ok(Progress::Edge(version)) => {
                 ports.pending.done(&project_id, version).await?;
-                tracing::info!(project.id = %project_id, version, "a project's keys have come to the edge");
-                brought.replicated += 1;
-                refusals = 0;
+                tracing::info!(project.id = %project_id, version, "a project's keys were replicated to the edge");
+                report.replicated += 1;
+                rejections = 0;
             }
-            Ok(Reached::Home(version, error)) => {
-                tracing::error!(project.id = %project_id, version, error = chain(&error), "the edge still lacks a project's keys");
-                brought.failed += 1;
-                refusals += 1;
+            Ok(Progress::Home(version, error)) => {
+                tracing::error!(project.id = %project_id, version, error = chain(&error), "the edge's store rejected a project's keys again");
+                report.failed += 1;
+                rejections += 1;
             }
             Err(error) => {
-                tracing::error!(project.id = %project_id, error = chain(&error), "a project's keys cannot be brought to the edge");
-                brought.failed += 1;
+                tracing::error!(project.id = %project_id, error = chain(&error), "a project's keys cannot be replicated to the edge");
+                report.failed += 1;
             }
         }
     }
-    Ok(brought)
+    Ok(report)
 }
 
-/// The edge's store has no conditions, so an older record could be put after a newer one by whoever read the log before.
-/// Therefore the log is read again after each put, and what it has by then is put as well: whoever put an older record
-/// finds the newer events, because they were there before the newer record was, and puts the newest after it. If it is
-/// gone before that, its commit is projected again, or its note is still there.
-async fn bring(ports: Ports<'_>, project_id: &ProjectId) -> Result<Reached, ReplicationError> {
+/// Writes the records of a project until the log has nothing newer.
+///
+/// The edge's store has no conditional writes, so a process that read the log earlier may write an older record after a newer one.
+/// Therefore the log is read again after each write: the process that wrote the older record finds the newer events, which were in
+/// the log before the newer record was written, and writes the newest record last. If it stops before that, its commit is projected
+/// again, or the project is still pending.
+async fn write_records(ports: Ports<'_>, project_id: &ProjectId) -> Result<Progress, ReplicationError> {
     let stream = StreamId::Project(project_id.clone());
     let mut project = Project::new(project_id.clone());
     loop {
         let commits = ports.log.read_to_end(&stream, project.version + 1).await?;
         if commits.is_empty() {
-            return Ok(Reached::Edge(project.version));
+            return Ok(Progress::Edge(project.version));
         }
         for commit in &commits {
             project.apply_commit(commit)?;
@@ -168,7 +172,7 @@ async fn bring(ports: Ports<'_>, project_id: &ProjectId) -> Result<Reached, Repl
         if !records.is_empty()
             && let Err(error) = ports.kv.put_all(records).await
         {
-            return Ok(Reached::Home(project.version, error));
+            return Ok(Progress::Home(project.version, error));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The status view: a video's row is the fold of its stream, and nothing else.
+//! The status view: a video's row is the fold of its stream.
 
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::EventLog;
@@ -7,13 +7,13 @@ use streamio_events::video::{Policy, Video, VideoStoreError, catch_up};
 
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 
-/// Why a view could not be brought up to date.
+/// Why a row could not be updated.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    /// The log.
+    /// The video's stream cannot be read or understood.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
-    /// The store.
+    /// The view store failed.
     #[error(transparent)]
     Store(#[from] ViewStoreError),
 }
@@ -27,8 +27,8 @@ impl Retryable for ViewError {
     }
 }
 
-/// Brings the row of one video up to date with its stream: reads what the row lacks, however many notices of it were
-/// lost, came twice or out of order.
+/// Updates the row of one video from its stream and returns it. Reads all commits after the row's version, so lost, repeated and
+/// reordered records make no difference.
 pub async fn refresh(
     log: &dyn EventLog,
     store: &dyn ViewStore,

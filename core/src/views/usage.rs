@@ -1,4 +1,4 @@
-//! What a project uses, counted by the day from its events: what bills and quotas are computed from.
+//! A project's usage per day, counted from its events. Bills and quotas are computed from it.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -10,8 +10,8 @@ use streamio_events::event::{EventBody, RecordedEvent};
 
 macro_rules! counters {
     ($($(#[$docs:meta])* $name:ident,)*) => {
-        /// What some events add to a project's usage. Every field only grows, by an amount that a single event tells: the
-        /// sum over events is the same in whatever order they are added up and however they were put into commits.
+        /// What events add to a project's usage. Every counter only grows, by an amount that a single event determines, so the
+        /// sum is the same for every order of the events and every division into commits.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "camelCase")]
         pub struct UsageDelta {
@@ -19,14 +19,9 @@ macro_rules! counters {
         }
 
         impl UsageDelta {
-            /// The fields with their names, for stores.
+            /// Returns the counters with their names, for stores.
             pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),*].into_iter()
-            }
-
-            /// The counters that a store has; a name that it lacks counts 0.
-            pub fn from_counters(counter: impl Fn(&'static str) -> u64) -> Self {
-                Self { $($name: counter(stringify!($name)),)* }
             }
         }
 
@@ -43,19 +38,19 @@ macro_rules! counters {
 counters! {
     /// Upload URLs issued.
     uploads_granted,
-    /// Objects that arrived and were accepted: generations, but for those that process the same source again.
+    /// Accepted uploads. Reprocessing does not count.
     uploads_completed,
-    /// Objects that arrived and were refused.
+    /// Rejected uploads.
     uploads_rejected,
-    /// Bytes of the accepted objects.
+    /// Bytes of the accepted uploads.
     bytes_uploaded,
-    /// Attempts at processing that were decided, failed and interrupted ones included.
+    /// Attempts at processing, including failed and interrupted ones.
     attempts_dispatched,
     /// Generations that became playable.
     videos_ready,
-    /// Length of the sources of those, in milliseconds: a source that is processed again counts again.
+    /// Duration of the sources of these generations, in milliseconds. A source that is processed again counts again.
     source_milliseconds,
-    /// Generations of which nothing playable could be made.
+    /// Generations that ended in an error.
     videos_errored,
     /// Videos deleted.
     videos_deleted,
@@ -64,8 +59,7 @@ counters! {
 }
 
 impl UsageDelta {
-    /// What `commit` adds. Events of a type that this build does not know, or that are not what their type has, add
-    /// nothing.
+    /// Returns what `commit` adds. Events of unknown types and events with unreadable data add nothing.
     pub fn of(commit: &Commit) -> Self {
         commit.events.iter().map(Self::of_event).sum()
     }
@@ -92,13 +86,13 @@ impl UsageDelta {
         delta
     }
 
-    /// Whether nothing was used.
+    /// Whether all counters are zero.
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Whole milliseconds, which add up to the same in any order; numbers with a point do not.
+/// Returns whole milliseconds. Unlike floating-point numbers, their sum does not depend on the order.
 fn milliseconds(seconds: f64) -> u64 {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     u64::try_from(duration.as_millis()).unwrap_or(0)
@@ -116,8 +110,8 @@ impl Sum for UsageDelta {
     }
 }
 
-/// The day in UTC that the usage of `commit` is counted on, `yyyy-mm-dd`: when the log took it in, so that a day's count
-/// is complete soon after its end, whatever clock the producers had.
+/// Returns the UTC day on which `commit` is counted, `yyyy-mm-dd`: the day on which the log recorded it, so that a day's usage is
+/// complete soon after its end, whatever the clocks of producers are.
 pub fn day_of(commit: &Commit) -> String {
     let mut day = commit.recorded_at.to_string();
     day.truncate("yyyy-mm-dd".len());
@@ -201,13 +195,11 @@ mod tests {
             let whole = UsageDelta::of(&commit(&events));
             let parts: UsageDelta = shuffled.chunks(size).map(|some| UsageDelta::of(&commit(some))).sum();
             prop_assert_eq!(whole, parts);
-            let counters: std::collections::HashMap<_, _> = whole.counters().collect();
-            prop_assert_eq!(UsageDelta::from_counters(|name| counters[name]), whole);
         }
     }
 
     #[test]
-    fn each_event_adds_what_it_tells() {
+    fn each_event_adds_its_amounts() {
         let completed = UploadCompleted {
             s3_key: key(),
             generation: 1,

@@ -1,16 +1,16 @@
-//! The reactions and views against a log in memory, with ports that remember what was asked of them.
+//! Reactions, ingestion and status views on a region in memory.
 
-mod lost;
-mod sweeping;
+mod lost_notifications;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_core::ports::view_store::{VideoRow, ViewStore as _};
 use streamio_core::reactions::react::ReactError;
-use streamio_core::reactions::sweep::{Swept, sweep};
+use streamio_core::reactions::sweep::{Swept, sweep as run_sweep};
 use streamio_core::reactions::tasks;
-use streamio_core::testing::{Earlier, World, notice};
+use streamio_core::testing::{EndedWorker, TestRegion, notification};
 use streamio_core::uploads::Received;
 use streamio_core::views::status as views;
 use streamio_core::{testing, uploads};
@@ -24,62 +24,66 @@ use streamio_events::video::{Phase, VideoState, load};
 
 #[tokio::test]
 async fn an_upload_is_dispatched_and_launched_with_the_recorded_job() {
-    let world = World::with_project().await;
-    assert!(matches!(world.receive(notice("clip.mp4", "01")).await, Received::Accepted(_)));
-    let video = world.react("clip.mp4").await.unwrap();
+    let region = TestRegion::with_project().await;
+    assert!(matches!(region.receive(notification("clip.mp4", "01")).await, Received::Accepted(_)));
+    let video = region.react("clip.mp4").await.unwrap();
     let job = video.job.clone().unwrap();
-    assert_eq!(world.launcher.launched(), std::slice::from_ref(&job));
+    assert_eq!(region.launcher.launched(), std::slice::from_ref(&job));
     assert_eq!((job.generation, job.attempt), (1, 1));
     assert_eq!((job.raw_bucket.as_str(), job.processed_bucket.as_str()), ("raw", "processed"));
     assert!(job.client_token.len() <= 64 && job.client_token.is_ascii());
 }
 
 #[tokio::test]
-async fn whoever_reacts_again_launches_the_same_job_and_records_nothing() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.react("clip.mp4").await.unwrap();
-    let commits = world.log.scan_to_end().await.unwrap();
-    world.react("clip.mp4").await.unwrap();
-    assert_eq!(world.log.scan_to_end().await.unwrap(), commits);
-    let launched = world.launcher.launched();
+async fn reacting_again_launches_the_same_job_and_records_nothing() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.react("clip.mp4").await.unwrap();
+    let commits = region.log.scan_to_end().await.unwrap();
+    region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.log.scan_to_end().await.unwrap(), commits);
+    let launched = region.launcher.launched();
     assert_eq!(launched.len(), 2);
     assert_eq!(launched[0], launched[1]);
 }
 
 #[tokio::test]
-async fn a_launch_that_fails_is_made_up_for_with_the_same_job() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.launcher.fail_next();
-    let error = world.react("clip.mp4").await.unwrap_err();
+async fn a_failed_launch_is_retried_with_the_same_job() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.launcher.fail_next();
+    let error = region.react("clip.mp4").await.unwrap_err();
     assert!(matches!(error, ReactError::Launch(_)) && error.is_retryable());
-    let video = world.react("clip.mp4").await.unwrap();
-    assert_eq!(world.launcher.launched(), [video.job.unwrap()]);
-    assert_eq!(video.attempt, 1, "the failed launch is no attempt of its own");
+    let video = region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.launcher.launched(), [video.job.unwrap()]);
+    assert_eq!(video.attempt, 1, "a failed launch is not an attempt");
 }
 
-/// The launch is made again after its answer was lost, and meanwhile the worker was quick.
+/// The launch is repeated after its response was lost; meanwhile the worker has completed its attempt.
 #[tokio::test]
-async fn a_worker_that_has_done_its_work_is_not_followed_by_another() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.launcher.find_ended([Earlier::WithItsWorkDone]);
-    let video = world.react("clip.mp4").await.unwrap();
+async fn a_worker_that_completed_its_attempt_is_not_followed_by_another() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.launcher.report_ended([EndedWorker::AfterCompletion]);
+    let video = region.react("clip.mp4").await.unwrap();
     assert!(matches!(video.phase, Phase::Completed { .. }), "{video:?}");
-    assert_eq!(world.launcher.launched().len(), 1);
+    assert_eq!(region.launcher.launched().len(), 1);
 }
 
 #[tokio::test]
-async fn a_worker_that_ended_before_it_began_is_followed_by_one_whose_token_everybody_comes_to() {
+async fn a_worker_that_ended_before_it_started_is_followed_by_one_with_a_deterministic_token() {
     let mut tokens = Vec::new();
     for _ in 0..2 {
-        let world = World::with_project().await;
-        world.receive(notice("clip.mp4", "01")).await;
-        world.launcher.find_ended([Earlier::BeforeItBegan, Earlier::BeforeItBegan, Earlier::WithItsWorkDone]);
-        let video = world.react("clip.mp4").await.unwrap();
+        let region = TestRegion::with_project().await;
+        region.receive(notification("clip.mp4", "01")).await;
+        region.launcher.report_ended([
+            EndedWorker::BeforeStart,
+            EndedWorker::BeforeStart,
+            EndedWorker::AfterCompletion,
+        ]);
+        let video = region.react("clip.mp4").await.unwrap();
         assert!(matches!(video.phase, Phase::Completed { .. }), "{video:?}");
-        let of_run: Vec<_> = world.launcher.launched().into_iter().map(|job| job.client_token).collect();
+        let of_run: Vec<_> = region.launcher.launched().into_iter().map(|job| job.client_token).collect();
         assert_eq!((of_run.len(), of_run[0].as_str()), (3, video.job.unwrap().client_token.as_str()));
         assert!(of_run.iter().all(|token| token.len() <= 64 && token.is_ascii()), "{of_run:?}");
         assert!(of_run[0] != of_run[1] && of_run[1] != of_run[2] && of_run[0] != of_run[2], "{of_run:?}");
@@ -89,186 +93,188 @@ async fn a_worker_that_ended_before_it_began_is_followed_by_one_whose_token_ever
 }
 
 #[tokio::test]
-async fn workers_that_all_end_before_they_begin_are_left_for_the_sweep() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.launcher.find_ended([Earlier::BeforeItBegan; 20]);
-    let error = world.react("clip.mp4").await.unwrap_err();
+async fn if_all_workers_end_before_they_start_the_sweep_retries() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.launcher.report_ended([EndedWorker::BeforeStart; 20]);
+    let error = region.react("clip.mp4").await.unwrap_err();
     assert!(matches!(&error, ReactError::Launch(launch) if launch.is_retryable()), "{error:?}");
-    assert!(world.launcher.launched().len() < 20);
+    assert!(region.launcher.launched().len() < 20);
 }
 
 #[tokio::test]
-async fn a_notice_that_comes_again_or_late_changes_nothing() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "02")).await;
+async fn a_repeated_or_late_event_notification_changes_nothing() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "02")).await;
     for sequencer in ["02", "01", "0200"] {
         assert!(
-            matches!(world.receive(notice("clip.mp4", sequencer)).await, Received::Known(_)),
+            matches!(region.receive(notification("clip.mp4", sequencer)).await, Received::Known(_)),
             "{sequencer}"
         );
     }
-    assert_eq!(world.video("clip.mp4").await.generation, 1);
-    assert!(matches!(world.receive(notice("clip.mp4", "03")).await, Received::Accepted(_)));
-    assert_eq!(world.video("clip.mp4").await.generation, 2);
+    assert_eq!(region.video("clip.mp4").await.generation, 1);
+    assert!(matches!(region.receive(notification("clip.mp4", "03")).await, Received::Accepted(_)));
+    assert_eq!(region.video("clip.mp4").await.generation, 2);
 }
 
 #[tokio::test]
-async fn an_object_under_a_key_that_is_no_source_belongs_to_no_video() {
-    let world = World::with_project().await;
+async fn an_object_whose_key_is_not_a_source_key_belongs_to_no_video() {
+    let region = TestRegion::with_project().await;
     for key in ["stray.mp4", "projects/acme/../x.mp4", "projects/acme/clip.hls"] {
-        let stray = uploads::ObjectNotice { key: key.to_owned(), ..notice("x", "01") };
-        assert!(matches!(world.receive(stray).await, Received::NotASource(_)), "{key}");
+        let stray = uploads::ObjectNotice { key: key.to_owned(), ..notification("x", "01") };
+        assert!(matches!(region.receive(stray).await, Received::NotASource(_)), "{key}");
     }
 }
 
 #[tokio::test]
-async fn uploads_that_may_not_be_are_rejected_with_a_reason() {
-    let mut world = World::new();
-    world.policy.limits.max_bytes = 5;
+async fn uploads_that_are_not_allowed_are_rejected_with_a_reason() {
+    let mut region = TestRegion::new();
+    region.policy.limits.max_bytes = 5;
     let rejected = |received: Received| match received {
         Received::Rejected(_, error) => error.code,
         other => panic!("{other:?}"),
     };
-    assert_eq!(rejected(world.receive(notice("a.mp4", "01")).await), "project_unknown");
-    world.create_project().await;
-    assert_eq!(rejected(world.receive(notice("b.mp4", "01")).await), "too_large");
-    world.policy.limits.max_bytes = 1000;
-    world.suspend_project().await;
-    assert_eq!(rejected(world.receive(notice("c.mp4", "01")).await), "project_suspended");
-    let status = world.video("c.mp4").await.status().unwrap();
+    assert_eq!(rejected(region.receive(notification("a.mp4", "01")).await), "project_unknown");
+    region.create_project().await;
+    assert_eq!(rejected(region.receive(notification("b.mp4", "01")).await), "too_large");
+    region.policy.limits.max_bytes = 1000;
+    region.suspend_project().await;
+    assert_eq!(rejected(region.receive(notification("c.mp4", "01")).await), "project_suspended");
+    let status = region.video("c.mp4").await.status().unwrap();
     assert_eq!(
         (status.state, status.error.unwrap().code.as_str()),
         (VideoState::Errored, "project_suspended")
     );
-    world.react("c.mp4").await.unwrap();
-    assert!(world.launcher.launched().is_empty());
+    region.react("c.mp4").await.unwrap();
+    assert!(region.launcher.launched().is_empty());
 }
 
 #[tokio::test]
-async fn a_permanent_failure_ends_the_video_at_once() {
-    let world = World::with_project().await;
-    let job = world.start("clip.mp4").await;
-    world.fail(&job, VideoError::permanent("not_media", "not a media file")).await;
-    let video = world.react("clip.mp4").await.unwrap();
+async fn a_permanent_failure_ends_the_video_immediately() {
+    let region = TestRegion::with_project().await;
+    let job = region.start("clip.mp4").await;
+    region.fail(&job, VideoError::permanent("not_media", "not a media file")).await;
+    let video = region.react("clip.mp4").await.unwrap();
     assert!(matches!(&video.phase, Phase::Errored { error } if error.code == "not_media"));
-    assert_eq!(world.launcher.launched().len(), 1);
+    assert_eq!(region.launcher.launched().len(), 1);
 }
 
 #[tokio::test]
-async fn a_passing_failure_is_tried_again_after_a_pause_and_at_most_three_times() {
-    let mut world = World::with_project().await;
+async fn a_retryable_failure_is_retried_after_a_pause_and_at_most_three_times() {
+    let mut region = TestRegion::with_project().await;
     for attempt in 1..=3 {
-        let job = world.start("clip.mp4").await;
+        let job = region.start("clip.mp4").await;
         assert_eq!(job.attempt, attempt);
-        world.fail(&job, VideoError::retryable("storage_unavailable", "no answer")).await;
+        region.fail(&job, VideoError::retryable("storage_unavailable", "no answer")).await;
         if attempt < 3 {
-            let video = world.react("clip.mp4").await.unwrap();
+            let video = region.react("clip.mp4").await.unwrap();
             assert!(matches!(video.phase, Phase::Failed { .. }), "the pause is kept");
         }
-        world.wait(Duration::from_secs(400));
+        region.wait(Duration::from_secs(400));
     }
-    let video = world.react("clip.mp4").await.unwrap();
+    let video = region.react("clip.mp4").await.unwrap();
     assert!(matches!(&video.phase, Phase::Errored { error } if error.code == "storage_unavailable"));
 }
 
 #[tokio::test]
-async fn a_worker_that_ends_without_a_word_is_a_failure_and_one_that_is_stopped_is_not() {
-    let world = World::with_project().await;
-    let job = world.start("clip.mp4").await;
+async fn a_crashed_worker_counts_as_a_failure_and_a_stopped_one_does_not() {
+    let region = TestRegion::with_project().await;
+    let job = region.start("clip.mp4").await;
     let end = WorkerEnd::Stopped("spot".to_owned());
-    tasks::ended(&world.log, world.now, &job, "task-1", &end).await.unwrap();
-    assert_eq!(world.video("clip.mp4").await.failures, 0);
-    let job = world.start("clip.mp4").await;
+    tasks::ended(&region.log, region.now, &job, "task-1", &end).await.unwrap();
+    assert_eq!(region.video("clip.mp4").await.failures, 0);
+    let job = region.start("clip.mp4").await;
     let end = WorkerEnd::Crashed("signal: 9".to_owned());
-    let decided = tasks::ended(&world.log, world.now, &job, "task-2", &end).await.unwrap();
+    let decided = tasks::ended(&region.log, region.now, &job, "task-2", &end).await.unwrap();
     assert_eq!((decided.appended, decided.video.failures), (true, 1));
-    let again = tasks::ended(&world.log, world.now, &job, "task-2", &end).await.unwrap();
+    let again = tasks::ended(&region.log, region.now, &job, "task-2", &end).await.unwrap();
     assert!(!again.appended);
 }
 
 #[tokio::test]
-async fn a_silent_worker_is_found_by_the_sweep_and_replaced() {
-    let mut world = World::with_project().await;
-    let old = world.start("clip.mp4").await;
-    world.refresh("clip.mp4").await;
-    assert_eq!(world.sweep().await, Swept::default(), "nothing is due yet");
-    world.wait(Duration::from_secs(61));
-    assert_eq!(world.sweep().await, Swept { handled: 1, ..Swept::default() });
-    world.wait(Duration::from_secs(10));
-    assert_eq!(world.sweep().await, Swept { handled: 1, ..Swept::default() });
-    let video = world.video("clip.mp4").await;
+async fn a_worker_without_heartbeats_is_found_by_the_sweep_and_replaced() {
+    let mut region = TestRegion::with_project().await;
+    let old = region.start("clip.mp4").await;
+    region.refresh("clip.mp4").await;
+    assert_eq!(region.sweep().await, Swept::default(), "nothing is due yet");
+    region.wait(Duration::from_secs(61));
+    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    region.wait(Duration::from_secs(10));
+    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    let video = region.video("clip.mp4").await;
     assert_eq!(video.attempt, 2);
     let late = decide::complete(&video, &old, "task-1", testing::source(), testing::outputs("clip.mp4"));
-    assert!(late.is_err(), "the silent worker is fenced off");
+    assert!(late.is_err(), "the old worker is fenced off");
 }
 
 #[tokio::test]
-async fn an_attempt_that_was_completed_and_not_published_is_launched_to_be_published() {
-    let mut world = World::with_project().await;
-    let job = world.start("clip.mp4").await;
-    world.complete(&job).await;
-    world.refresh("clip.mp4").await;
-    world.wait(Duration::from_secs(61));
-    assert_eq!(world.sweep().await, Swept { handled: 1, ..Swept::default() });
-    // Under a token of its own: ECS would answer the first one with the task that has ended.
+async fn for_a_completed_attempt_that_was_not_published_a_publisher_is_launched() {
+    let mut region = TestRegion::with_project().await;
+    let job = region.start("clip.mp4").await;
+    region.complete(&job).await;
+    region.refresh("clip.mp4").await;
+    region.wait(Duration::from_secs(61));
+    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    // With a token of its own: for the first token ECS would return the task that has ended.
     let client_token = Job::publisher_token_of(&job.video_id, 1, 1, 0);
     let publisher = Job { client_token, ..job.clone() };
-    assert_eq!(world.launcher.launched(), [job.clone(), publisher]);
-    assert_eq!(decide::start(&world.video("clip.mp4").await, &job, "task-9"), decide::Start::Publish);
-    assert_eq!(world.sweep().await, Swept::default(), "it is not launched again and again");
+    assert_eq!(region.launcher.launched(), [job.clone(), publisher]);
+    assert_eq!(decide::start(&region.video("clip.mp4").await, &job, "task-9"), decide::Start::Publish);
+    assert_eq!(region.sweep().await, Swept::default(), "it is launched once");
 }
 
 #[tokio::test]
-async fn one_video_that_cannot_be_handled_does_not_keep_the_others_waiting() {
-    let mut world = World::with_project().await;
+async fn a_video_that_cannot_be_handled_does_not_delay_the_others() {
+    let mut region = TestRegion::with_project().await;
     for name in ["poisoned.mp4", "good.mp4"] {
-        world.receive(notice(name, "01")).await;
-        world.refresh(name).await;
+        region.receive(notification(name, "01")).await;
+        region.refresh(name).await;
     }
-    world.poison("poisoned.mp4").await;
-    world.wait(Duration::from_secs(1));
-    assert_eq!(world.sweep().await, Swept { handled: 1, failed: 1, left: 0 });
-    let events = world.events("poisoned.mp4").await;
+    region.poison("poisoned.mp4").await;
+    region.wait(Duration::from_secs(1));
+    assert_eq!(region.sweep().await, Swept { handled: 1, failed: 1, left: 0 });
+    let events = region.events("poisoned.mp4").await;
     assert_eq!(events.last().unwrap().kind, "stream.quarantined");
-    world.wait(Duration::from_hours(1));
-    let swept = world.sweep().await;
+    region.wait(Duration::from_hours(1));
+    let swept = region.sweep().await;
     assert_eq!(swept.failed, 0, "a quarantined video waits for an operator");
-    assert_eq!(world.events("poisoned.mp4").await.len(), events.len());
+    assert_eq!(region.events("poisoned.mp4").await.len(), events.len());
 }
 
 #[tokio::test]
-async fn a_grant_that_was_not_used_expires_and_says_so() {
-    let mut world = World::with_project().await;
-    world.grant("clip.mp4", Duration::from_mins(1)).await;
-    world.refresh("clip.mp4").await;
-    world.wait(Duration::from_secs(60 + 3599));
-    assert_eq!(world.sweep().await, Swept::default(), "an upload may have begun in time");
-    world.wait(Duration::from_secs(2));
-    world.sweep().await;
-    let status = world.video("clip.mp4").await.status().unwrap();
+async fn an_unused_grant_expires_with_an_error_code() {
+    let mut region = TestRegion::with_project().await;
+    region.grant("clip.mp4", Duration::from_mins(1)).await;
+    region.refresh("clip.mp4").await;
+    region.wait(Duration::from_secs(60 + 3599));
+    assert_eq!(region.sweep().await, Swept::default(), "an upload may have begun in time");
+    region.wait(Duration::from_secs(2));
+    region.sweep().await;
+    let status = region.video("clip.mp4").await.status().unwrap();
     assert_eq!((status.state, status.error.unwrap().code.as_str()), (VideoState::Errored, "upload_expired"));
-    world.receive(notice("clip.mp4", "01")).await;
+    region.receive(notification("clip.mp4", "01")).await;
     assert_eq!(
-        world.video("clip.mp4").await.status().unwrap().state,
+        region.video("clip.mp4").await.status().unwrap().state,
         VideoState::Uploaded,
-        "late is not never"
+        "a late upload is accepted"
     );
 }
 
 #[tokio::test]
-async fn a_deleted_video_loses_its_objects_and_nothing_else() {
-    let world = World::with_project().await;
-    world.objects.put("films/clip.mp4", "01");
-    world.receive(notice("films/clip.mp4", "01")).await;
-    world.objects.point("films/clip.mp4", "first");
-    world.objects.point("films/other.mp4", "first");
+async fn deleting_a_video_removes_its_objects_and_nothing_else() {
+    let region = TestRegion::with_project().await;
+    region.objects.put("films/clip.mp4", "01");
+    region.receive(notification("films/clip.mp4", "01")).await;
+    region.objects.put_stable_keys("films/clip.mp4", "first");
+    region.objects.put_stable_keys("films/other.mp4", "first");
     for attempt in ["g1-a1", "g1-a2", "g2-a1"] {
-        world.objects.put_processed(&format!("processed/acme/films/clip.mp4.hls/{attempt}/0.m4s"), "segment");
+        region
+            .objects
+            .put_processed(&format!("processed/acme/films/clip.mp4.hls/{attempt}/0.m4s"), "segment");
     }
-    world.delete("films/clip.mp4").await;
-    world.react("films/clip.mp4").await.unwrap();
-    let removed = world.objects.removed();
+    region.delete("films/clip.mp4").await;
+    region.react("films/clip.mp4").await.unwrap();
+    let removed = region.objects.removed();
     insta::assert_snapshot!(removed.join("\n"), @r"
     processed/processed/acme/films/clip.mp4.hls/master.m3u8 if first
     processed/processed/acme/films/clip.mp4.images/poster.jpg if first
@@ -278,168 +284,171 @@ async fn a_deleted_video_loses_its_objects_and_nothing_else() {
     raw/projects/acme/films/clip.mp4 if etag-01
     ");
     assert_eq!(
-        world.objects.standing("processed").len(),
+        region.objects.stored("processed").len(),
         4,
         "the other video's, and those of a newer generation"
     );
-    world.objects.fail_next();
-    assert!(world.react("films/clip.mp4").await.unwrap_err().is_retryable());
+    region.objects.fail_next();
+    assert!(region.react("films/clip.mp4").await.unwrap_err().is_retryable());
 }
 
 #[tokio::test]
-async fn a_video_that_was_uploaded_anew_after_its_deletion_keeps_its_objects() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.delete("clip.mp4").await;
-    world.receive(notice("clip.mp4", "02")).await;
-    world.react("clip.mp4").await.unwrap();
-    assert!(world.objects.removed().is_empty());
-    assert_eq!(world.launcher.launched()[0].generation, 2);
+async fn a_video_that_was_uploaded_again_after_its_deletion_keeps_its_objects() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.delete("clip.mp4").await;
+    region.receive(notification("clip.mp4", "02")).await;
+    region.react("clip.mp4").await.unwrap();
+    assert!(region.objects.removed().is_empty());
+    assert_eq!(region.launcher.launched()[0].generation, 2);
 }
 
-/// The removal failed, and something newer came before it was tried again; nothing playable came of that.
+/// The removal failed, and a newer upload arrived before it was retried. The newer upload fails.
 #[tokio::test]
-async fn what_was_deleted_is_removed_also_when_something_newer_came_before_that() {
-    let world = World::with_project().await;
-    world.objects.put("clip.mp4", "01");
-    world.receive(notice("clip.mp4", "01")).await;
-    world.objects.point("clip.mp4", "first");
-    world.delete("clip.mp4").await;
-    world.objects.fail_next();
-    world.react("clip.mp4").await.unwrap_err();
-    world.objects.put("clip.mp4", "02");
-    world.receive(notice("clip.mp4", "02")).await;
-    let job = world.start("clip.mp4").await;
-    assert_eq!(world.objects.standing("processed"), Vec::<String>::new(), "what was deleted plays on");
-    // A worker of what was deleted was slow.
-    world.objects.point("clip.mp4", "late");
-    world.fail(&job, VideoError::permanent("corrupt", "cut")).await;
-    world.react("clip.mp4").await.unwrap();
-    assert_eq!(world.video("clip.mp4").await.status().unwrap().state, VideoState::Errored);
-    assert_eq!(world.objects.standing("processed"), Vec::<String>::new(), "what was deleted plays on");
+async fn the_objects_of_a_deleted_video_are_removed_also_if_a_newer_upload_arrives_first() {
+    let region = TestRegion::with_project().await;
+    region.objects.put("clip.mp4", "01");
+    region.receive(notification("clip.mp4", "01")).await;
+    region.objects.put_stable_keys("clip.mp4", "first");
+    region.delete("clip.mp4").await;
+    region.objects.fail_next();
+    region.react("clip.mp4").await.unwrap_err();
+    region.objects.put("clip.mp4", "02");
+    region.receive(notification("clip.mp4", "02")).await;
+    let job = region.start("clip.mp4").await;
+    assert_eq!(region.objects.stored("processed"), Vec::<String>::new(), "a deleted video still plays");
+    // A slow worker of the deleted generation.
+    region.objects.put_stable_keys("clip.mp4", "late");
+    region.fail(&job, VideoError::permanent("corrupt", "cut")).await;
+    region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.video("clip.mp4").await.status().unwrap().state, VideoState::Errored);
+    assert_eq!(region.objects.stored("processed"), Vec::<String>::new(), "a deleted video still plays");
     assert_eq!(
-        world.objects.standing("raw"),
+        region.objects.stored("raw"),
         ["projects/acme/clip.mp4"],
         "the newer source may be processed again"
     );
 }
 
-/// Who removes is slow: meanwhile a newer generation writes the stable keys.
+/// The removal is slow: meanwhile a newer generation writes the stable keys.
 #[tokio::test]
-async fn what_is_published_while_something_older_is_removed_stays() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.objects.point("clip.mp4", "first");
-    world.delete("clip.mp4").await;
-    let (objects, mut newer) = (Arc::clone(&world.objects), World::new());
-    newer.log = world.log.clone();
-    world.objects.after_look("processed/processed/acme/clip.mp4.images/poster.jpg", move || {
+async fn a_generation_that_is_published_during_the_removal_of_an_older_one_stays() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.objects.put_stable_keys("clip.mp4", "first");
+    region.delete("clip.mp4").await;
+    let (objects, mut newer) = (Arc::clone(&region.objects), TestRegion::new());
+    newer.log = region.log.clone();
+    region.objects.after_head("processed/processed/acme/clip.mp4.images/poster.jpg", move || {
         futures::executor::block_on(async {
-            newer.receive(notice("clip.mp4", "02")).await;
+            newer.receive(notification("clip.mp4", "02")).await;
             let job = newer.start("clip.mp4").await;
             newer.complete(&job).await;
         });
-        objects.point("clip.mp4", "first");
+        objects.put_stable_keys("clip.mp4", "first");
     });
-    let reacted = world.react("clip.mp4").await;
+    let reacted = region.react("clip.mp4").await;
     assert!(reacted.is_ok(), "{reacted:?}");
-    assert_eq!(world.objects.standing("processed").len(), 3, "{:?}", world.objects.removed());
+    assert_eq!(region.objects.stored("processed").len(), 3, "{:?}", region.objects.removed());
 }
 
-/// The URL with which the deleted object was uploaded can still be used.
+/// The URL with which the deleted object was uploaded is still valid.
 #[tokio::test]
-async fn the_same_bytes_that_come_while_their_video_is_removed_stay() {
-    let mut world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.delete("clip.mp4").await;
-    world.wait(Duration::from_secs(5));
-    world.objects.put_again("clip.mp4", "01", world.now);
-    world.react("clip.mp4").await.unwrap();
-    assert_eq!(world.objects.standing("raw"), ["projects/acme/clip.mp4"]);
+async fn the_same_bytes_that_arrive_while_their_video_is_removed_stay() {
+    let mut region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.delete("clip.mp4").await;
+    region.wait(Duration::from_secs(5));
+    region.objects.put_again("clip.mp4", "01", region.now);
+    region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.objects.stored("raw"), ["projects/acme/clip.mp4"]);
 }
 
 #[tokio::test]
-async fn a_deletion_that_a_new_grant_overtakes_is_carried_out_and_spares_what_may_be_on_its_way() {
-    let mut world = World::with_project().await;
-    world.objects.put("clip.mp4", "01");
-    world.receive(notice("clip.mp4", "01")).await;
-    world.objects.point("clip.mp4", "first");
-    world.delete("clip.mp4").await;
-    world.grant("clip.mp4", Duration::from_mins(5)).await;
-    world.react("clip.mp4").await.unwrap();
-    let removed = world.objects.removed();
+async fn a_deletion_that_is_overtaken_by_a_new_grant_keeps_the_source_until_the_grant_expires() {
+    let mut region = TestRegion::with_project().await;
+    region.objects.put("clip.mp4", "01");
+    region.receive(notification("clip.mp4", "01")).await;
+    region.objects.put_stable_keys("clip.mp4", "first");
+    region.delete("clip.mp4").await;
+    region.grant("clip.mp4", Duration::from_mins(5)).await;
+    region.react("clip.mp4").await.unwrap();
+    let removed = region.objects.removed();
     assert_eq!(removed.len(), 3, "{removed:?}");
     assert!(removed.iter().all(|key| key.starts_with("processed/")), "{removed:?}");
-    world.wait(Duration::from_mins(5) + world.policy.grant_grace);
-    world.react("clip.mp4").await.unwrap();
-    let removed = world.objects.removed();
+    region.wait(Duration::from_mins(5) + region.policy.grant_grace);
+    region.react("clip.mp4").await.unwrap();
+    let removed = region.objects.removed();
     assert_eq!(removed.last().unwrap(), "raw/projects/acme/clip.mp4 if etag-01");
 }
 
 #[tokio::test]
 async fn a_stream_is_quarantined_once_however_often_it_cannot_be_handled() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    let error = std::io::Error::other("nobody understands it");
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    let error = std::io::Error::other("unreadable");
     for version in [2, 3, 4] {
         let stream = testing::stream("clip.mp4");
-        streamio_core::delivery::quarantine::report(&world.log, world.now, &stream, version, &error).await;
+        streamio_core::delivery::quarantine::report(&region.log, region.now, &stream, version, &error).await;
     }
-    let told = world.events("clip.mp4").await;
-    let told = told.iter().filter(|event| event.kind == "stream.quarantined").count();
-    assert_eq!(told, 1);
+    let quarantined = region.events("clip.mp4").await;
+    let quarantined = quarantined.iter().filter(|event| event.kind == "stream.quarantined").count();
+    assert_eq!(quarantined, 1);
 }
 
 #[tokio::test]
-async fn a_view_is_the_fold_however_many_notices_were_lost() {
-    let world = World::with_project().await;
-    let job = world.start("clip.mp4").await;
-    world.refresh("clip.mp4").await;
-    world.complete(&job).await;
-    let row = world.refresh("clip.mp4").await;
-    assert_eq!(row, VideoRow::of(world.video("clip.mp4").await, &world.policy));
-    assert_eq!(world.store.get(&row.video.project_id, &row.video.video_id).await.unwrap(), Some(row));
+async fn a_view_equals_the_fold_however_many_records_were_lost() {
+    let region = TestRegion::with_project().await;
+    let job = region.start("clip.mp4").await;
+    region.refresh("clip.mp4").await;
+    region.complete(&job).await;
+    let row = region.refresh("clip.mp4").await;
+    assert_eq!(row, VideoRow::of(region.video("clip.mp4").await, &region.policy));
+    assert_eq!(region.store.get(&row.video.project_id, &row.video.video_id).await.unwrap(), Some(row));
 }
 
 #[tokio::test]
-async fn the_log_that_is_away_is_an_error_to_be_tried_again() {
-    let world = World::with_project().await;
-    let log = testing::AwayLog;
-    let ports = streamio_core::reactions::react::Ports { log: &log, ..world.ports() };
-    let received = uploads::receive(ports.uploads(), world.now, notice("clip.mp4", "01")).await;
+async fn an_unavailable_log_is_a_retryable_error() {
+    let region = TestRegion::with_project().await;
+    let log = testing::UnavailableLog;
+    let ports = streamio_core::reactions::react::Ports { log: &log, ..region.ports() };
+    let received = uploads::receive(ports.uploads(), region.now, notification("clip.mp4", "01")).await;
     assert!(received.unwrap_err().is_retryable());
     let (project_id, video_id) = testing::ids("clip.mp4");
-    let refreshed = views::refresh(&log, &*world.store, &world.policy, &project_id, &video_id).await;
+    let refreshed = views::refresh(&log, &*region.store, &region.policy, &project_id, &video_id).await;
     assert!(refreshed.unwrap_err().is_retryable());
     assert!(load(&log, &project_id, &video_id).await.unwrap_err().is_retryable());
-    assert_eq!(sweep(ports, &*world.store, &|| world.now, testing::BOUNDS).await.unwrap(), Swept::default());
+    assert_eq!(
+        run_sweep(ports, &*region.store, &|| region.now, testing::BOUNDS).await.unwrap(),
+        Swept::default()
+    );
 }
 
 #[tokio::test]
-async fn decisions_of_two_that_decide_at_once_are_recorded_once() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    let (a, b) = tokio::join!(world.react("clip.mp4"), world.react("clip.mp4"));
+async fn two_concurrent_reactions_record_a_decision_once() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    let (a, b) = tokio::join!(region.react("clip.mp4"), region.react("clip.mp4"));
     a.unwrap();
     b.unwrap();
-    let dispatched = world.events("clip.mp4").await;
+    let dispatched = region.events("clip.mp4").await;
     let dispatched = dispatched.iter().filter(|event| event.kind == "processing.dispatched");
     assert_eq!(dispatched.count(), 1);
 }
 
 #[tokio::test]
-async fn an_event_of_the_future_is_kept_and_ignored() {
-    let world = World::with_project().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    let before = world.video("clip.mp4").await;
+async fn an_event_of_an_unknown_type_is_kept_and_ignored() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    let before = region.video("clip.mp4").await;
     let unknown = EventBody::Unknown {
         kind: "video.sparkled".to_owned(),
         version: 7,
         data: serde_json::json!({ "sparks": 3 }),
     };
-    world.append("clip.mp4", Expected::Any, unknown).await;
-    let after = world.video("clip.mp4").await;
+    region.append("clip.mp4", Expected::Any, unknown).await;
+    let after = region.video("clip.mp4").await;
     assert_eq!((after.phase, after.version), (before.phase, before.version + 1));
-    let head = world.log.head(&testing::stream("clip.mp4")).await.unwrap();
+    let head = region.log.head(&testing::stream("clip.mp4")).await.unwrap();
     assert_eq!(head.version, 2);
 }

@@ -1,20 +1,21 @@
-/// How long a URL may live, in seconds.
+/// The bounds and default of a URL's lifetime, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
-    /// The shortest that a caller may ask for, at least 1.
+    /// The shortest that a client may request, at least 1.
     pub min: u32,
-    /// When the caller does not say.
+    /// Used if the client requests none.
     pub default: u32,
-    /// The longest that a caller may ask for.
+    /// The longest that a client may request.
     pub max: u32,
 }
 
 impl Lifetime {
-    /// Whether `seconds` may be asked for.
+    /// Whether a client may request `seconds`.
     pub(crate) fn allows(self, seconds: u32) -> bool {
         (self.min..=self.max).contains(&seconds)
     }
 
+    /// Checks that `1 <= min <= default <= max <= limit`; returns the reason if not.
     pub(super) fn check(self, limit: u32) -> Result<(), String> {
         let Self { min, default, max } = self;
         if 1 <= min && min <= default && default <= max && max <= limit {

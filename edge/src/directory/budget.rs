@@ -1,7 +1,7 @@
-//! How often this isolate may ask the home region.
+//! Limits an isolate's calls to the home region.
 //!
-//! Calls are counted when they begin and never when they end, so that a request which is dropped while it waits leaves
-//! nothing behind that others would wait for.
+//! Calls are counted when they start. Nothing happens when they end, so a request that is dropped while it waits holds no
+//! permit.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -13,33 +13,32 @@ use crate::rate_limit::RateLimiter;
 
 pub(super) struct HomeBudget {
     per_key: RateLimiter<KeyHash>,
-    held: RateLimiter<()>,
-    strangers: RateLimiter<()>,
-    /// The latest time seen, in milliseconds of the Unix epoch.
+    cached: RateLimiter<()>,
+    uncached: RateLimiter<()>,
+    /// The latest time of any lookup, in milliseconds since the Unix epoch.
     latest: AtomicI64,
 }
 
 impl HomeBudget {
     pub(super) fn new(config: &DirectoryConfig) -> Self {
-        let tracked = config.held_tenants.max(config.unknown_keys);
+        let tracked = config.max_tenants.max(config.max_unknown_keys);
         Self {
             per_key: RateLimiter::new(config.home.per_key.tracking(tracked)),
-            held: RateLimiter::new(config.home.held.tracking(1)),
-            strangers: RateLimiter::new(config.home.strangers.tracking(1)),
+            cached: RateLimiter::new(config.home.cached.tracking(1)),
+            uncached: RateLimiter::new(config.home.uncached.tracking(1)),
             latest: AtomicI64::new(0),
         }
     }
 
-    /// Counts a call about `key`, unless it would be one too many. Junk uses up what is there for strangers and never
-    /// what is there for keys that are `held`; one key's calls come out of its own allowance first, so that asking for
-    /// it again and again takes nothing from the others.
+    /// Counts a call about `key` and returns whether it is allowed. Invented keys use up the allowance of `uncached` keys
+    /// only. A key's own allowance is checked first, so that repeated calls about one key do not use up the shared one.
     ///
-    /// `began` is when the look-up began: one that was slow so far comes with an earlier time than others before it,
-    /// which must not look like calls from the future.
-    pub(super) fn allows(&self, key: &KeyHash, held: bool, began: Timestamp) -> bool {
-        let latest = self.latest.fetch_max(began.unix_millis(), Ordering::Relaxed);
-        let now = Timestamp::from_unix_millis(latest).max(began);
-        let all = if held { &self.held } else { &self.strangers };
+    /// `started_at` is when the lookup started. A slow lookup may have started before others that were counted already, so
+    /// the latest start so far is used as the current time.
+    pub(super) fn try_acquire(&self, key: &KeyHash, is_cached: bool, started_at: Timestamp) -> bool {
+        let latest = self.latest.fetch_max(started_at.unix_millis(), Ordering::Relaxed);
+        let now = Timestamp::from_unix_millis(latest).max(started_at);
+        let all = if is_cached { &self.cached } else { &self.uncached };
         self.per_key.count(key, now).refused_for.is_none() && all.count(&(), now).refused_for.is_none()
     }
 }
@@ -61,28 +60,28 @@ mod tests {
     }
 
     #[test]
-    fn strangers_take_nothing_from_what_is_held_and_one_key_nothing_from_others() {
+    fn uncached_keys_use_no_calls_of_cached_ones_and_one_key_none_of_others() {
         let budget = HomeBudget::new(&DirectoryConfig::default());
-        let repeated = (0..1000).filter(|_| budget.allows(&key(0), false, at(0))).count();
+        let repeated = (0..1000).filter(|_| budget.try_acquire(&key(0), false, at(0))).count();
         assert_eq!(repeated, 4);
-        let junk = (1..1000).filter(|number| budget.allows(&key(*number), false, at(0))).count();
-        assert_eq!(junk, 46);
-        let held = (1000..2000).filter(|number| budget.allows(&key(*number), true, at(0))).count();
-        assert_eq!(held, 500);
-        assert!(budget.allows(&key(1000), false, at(200)), "strangers have another call five times a second");
-        assert!(!budget.allows(&key(1001), false, at(200)));
+        let uncached = (1..1000).filter(|number| budget.try_acquire(&key(*number), false, at(0))).count();
+        assert_eq!(uncached, 46);
+        let cached = (1000..2000).filter(|number| budget.try_acquire(&key(*number), true, at(0))).count();
+        assert_eq!(cached, 500);
+        assert!(budget.try_acquire(&key(1000), false, at(200)), "five calls per second about uncached keys");
+        assert!(!budget.try_acquire(&key(1001), false, at(200)));
     }
 
     #[test]
-    fn a_look_up_that_began_long_ago_is_counted_now() {
+    fn a_lookup_that_started_long_ago_is_counted_at_the_latest_time() {
         let budget = HomeBudget::new(&DirectoryConfig::default());
-        assert!(budget.allows(&key(1), false, at(60_000)));
-        assert!(budget.allows(&key(1), false, at(0)));
+        assert!(budget.try_acquire(&key(1), false, at(60_000)));
+        assert!(budget.try_acquire(&key(1), false, at(0)));
     }
 
     proptest! {
         #[test]
-        fn no_period_sees_more_calls_than_stated(
+        fn no_period_has_more_calls_than_the_allowance(
             steps in prop::collection::vec((0i64..2_000, 0u16..300, 1u16..40), 1..40),
         ) {
             let budget = HomeBudget::new(&DirectoryConfig::default());
@@ -91,7 +90,7 @@ mod tests {
             for (wait, first, count) in steps {
                 now += wait;
                 for number in first..first + count {
-                    if budget.allows(&key(number), false, at(now)) {
+                    if budget.try_acquire(&key(number), false, at(now)) {
                         calls.push((now, number));
                     }
                 }

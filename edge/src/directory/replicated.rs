@@ -1,4 +1,4 @@
-//! The directory at the edge.
+//! The replicated directory.
 
 use std::sync::Arc;
 
@@ -8,57 +8,56 @@ use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
 use super::budget::HomeBudget;
-use super::cache::{Cache, Finding};
+use super::cache::{CacheLookup, TenantCache};
 use super::config::DirectoryConfig;
-use super::silence::{FailedBefore, Reason, Silence, Unconfirmed};
+use super::source_error::{Reason, RecentlyFailed, SourceError, Unconfirmed};
 use crate::config::InvalidConfig;
 use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
 use crate::ports::tenant_source::{SourceFailures, SourceName, TenantSource};
 use crate::ports::{Background, Cause};
 
-/// What a [`ReplicatedDirectory`] uses of the outside.
+/// The ports of a [`ReplicatedDirectory`].
 #[derive(Clone)]
 pub struct DirectoryPorts {
     /// The tenants in the key-value store near the edge.
     pub store: Arc<dyn TenantSource>,
     /// The tenants in the home region.
     pub home: Arc<dyn TenantSource>,
-    /// Where refreshes go on after the answer has left.
+    /// Runs refreshes after the response has been sent.
     pub background: Arc<dyn Background>,
-    /// Who is told that a source failed.
+    /// Reports failures of the sources.
     pub failures: Arc<dyn SourceFailures>,
 }
 
-/// The directory of an isolate far from the home region, as [the module](super) describes it. There is one for all
-/// requests of the isolate.
+/// The directory of an isolate far from the home region; see [the module](super). All requests of the isolate share it.
 ///
-/// It holds at most [`DirectoryConfig::held_tenants`] tenants at about half a KiB each, as many unknown keys as
-/// [`DirectoryConfig::unknown_keys`] at about 150 bytes, and counts of calls for as many keys as the larger of the two
-/// at about 150 bytes: with the defaults less than 10 MB.
+/// Memory: at most [`DirectoryConfig::max_tenants`] tenants of about 512 bytes, [`DirectoryConfig::max_unknown_keys`]
+/// unknown keys of about 150 bytes, and call counts for the larger number of keys of about 150 bytes: less than 10 MB with
+/// the defaults.
 pub struct ReplicatedDirectory {
     shared: Arc<Shared>,
 }
 
-/// What background refreshes share with the directory.
+/// State shared with background refreshes.
 struct Shared {
     ports: DirectoryPorts,
-    cache: Cache,
+    cache: TenantCache,
     budget: HomeBudget,
 }
 
 impl ReplicatedDirectory {
-    /// A directory that remembers nothing yet.
+    /// A directory with an empty cache.
     pub fn new(config: &DirectoryConfig, ports: DirectoryPorts) -> Result<Self, InvalidConfig> {
         config.validate()?;
-        let (cache, budget) = (Cache::new(config), HomeBudget::new(config));
+        let (cache, budget) = (TenantCache::new(config), HomeBudget::new(config));
         Ok(Self { shared: Arc::new(Shared { ports, cache, budget }) })
     }
 
-    fn refresh_in_background(&self, key: KeyHash, began: Timestamp) {
+    fn refresh_in_background(&self, key: KeyHash, started_at: Timestamp) {
         let shared = Arc::clone(&self.shared);
         self.shared.ports.background.spawn(Box::pin(async move {
-            // The sources' failures were told where they happened, and a later look-up tries again.
-            let _ = shared.confirm(&key, began).await;
+            // Failures were reported already, and a later lookup retries.
+            let _ = shared.confirm(&key, started_at).await;
         }));
     }
 }
@@ -73,15 +72,15 @@ impl Directory for ReplicatedDirectory {
         tolerance: Tolerance,
     ) -> Result<Option<Known>, DirectoryError> {
         let cache = &self.shared.cache;
-        let error: Cause = match cache.find(key, now) {
-            Finding::Fresh(tenant) => return Ok(Some(Known { tenant, stale_for: None })),
-            Finding::Aging(tenant) => {
+        let error: Cause = match cache.lookup(key, now) {
+            CacheLookup::Fresh(tenant) => return Ok(Some(Known { tenant, stale_for: None })),
+            CacheLookup::RefreshDue(tenant) => {
                 self.refresh_in_background(*key, now);
                 return Ok(Some(Known { tenant, stale_for: None }));
             }
-            Finding::Unknown => return Ok(None),
-            Finding::Failing => FailedBefore.into(),
-            Finding::Overdue | Finding::Nothing => match self.shared.confirm(key, now).await {
+            CacheLookup::Unknown => return Ok(None),
+            CacheLookup::RecentlyFailed => RecentlyFailed.into(),
+            CacheLookup::Expired | CacheLookup::Missing => match self.shared.confirm(key, now).await {
                 Ok(found) => return Ok(found.map(|tenant| Known { tenant, stale_for: None })),
                 Err(error) => error.into(),
             },
@@ -91,47 +90,61 @@ impl Directory for ReplicatedDirectory {
 }
 
 impl Shared {
-    /// Asks the sources for a look-up that began at `began`. `None` is a key that the home region does not know.
-    async fn confirm(&self, key: &KeyHash, began: Timestamp) -> Result<Option<Arc<Tenant>>, Unconfirmed> {
-        let store = match self.ask_store(key, began).await {
+    /// Calls the sources for a lookup that started at `started_at`. Returns `None` if the home region does not know the key.
+    async fn confirm(
+        &self,
+        key: &KeyHash,
+        started_at: Timestamp,
+    ) -> Result<Option<Arc<Tenant>>, Unconfirmed> {
+        let store = match self.fetch_from_store(key, started_at).await {
             Ok(tenant) => return Ok(Some(tenant)),
-            Err(silence) => silence,
+            Err(error) => error,
         };
-        self.ask_home(key, began).await.map_err(|home| {
-            self.cache.failed(key, began);
+        self.fetch_from_home(key, started_at).await.map_err(|home| {
+            self.cache.record_failure(key, started_at);
             Unconfirmed { store, home }
         })
     }
 
-    async fn ask_store(&self, key: &KeyHash, began: Timestamp) -> Result<Arc<Tenant>, Silence> {
-        let silence = |reason| Silence { source: SourceName::KeyValueStore, reason };
+    async fn fetch_from_store(
+        &self,
+        key: &KeyHash,
+        started_at: Timestamp,
+    ) -> Result<Arc<Tenant>, SourceError> {
+        let error = |reason| SourceError { source: SourceName::KeyValueStore, reason };
         match self.ports.store.tenant(key).await {
-            // An older record, or none, is what a store with a delay may well answer.
+            // Not reported as failures: the store's delay explains an older record or none.
             Ok(Some(tenant)) => {
-                self.cache.admit(key, tenant, began).map_err(|older| silence(Reason::Outdated(older)))
+                self.cache.update(key, tenant, started_at).map_err(|older| error(Reason::Outdated(older)))
             }
-            Ok(None) => Err(silence(Reason::Missing)),
-            Err(cause) => Err(self.told(silence(Reason::Failed(cause)))),
+            Ok(None) => Err(error(Reason::Missing)),
+            Err(cause) => Err(self.report(error(Reason::Failed(cause)))),
         }
     }
 
-    async fn ask_home(&self, key: &KeyHash, began: Timestamp) -> Result<Option<Arc<Tenant>>, Silence> {
-        let silence = |reason| Silence { source: SourceName::HomeRegion, reason };
-        if !self.budget.allows(key, self.cache.holds(key), began) {
-            return Err(silence(Reason::Limited));
+    async fn fetch_from_home(
+        &self,
+        key: &KeyHash,
+        started_at: Timestamp,
+    ) -> Result<Option<Arc<Tenant>>, SourceError> {
+        let error = |reason| SourceError { source: SourceName::HomeRegion, reason };
+        if !self.budget.try_acquire(key, self.cache.contains(key), started_at) {
+            return Err(error(Reason::Limited));
         }
-        let admitted = match self.ports.home.tenant(key).await {
-            // What the store holds under a key's name is checked where it is read.
+        let result = match self.ports.home.tenant(key).await {
+            // Checked here for the home region only: `Tenant::from_stored` checks the store's records.
             Ok(Some(tenant)) if tenant.key_id != key.key_id() => Err(Reason::OtherKey),
-            Ok(Some(tenant)) => self.cache.admit(key, tenant, began).map(Some).map_err(Reason::Outdated),
-            Ok(None) => self.cache.admit_unknown(key, began).map(|()| None).map_err(Reason::Outdated),
+            Ok(Some(tenant)) => {
+                self.cache.update(key, tenant, started_at).map(Some).map_err(Reason::Outdated)
+            }
+            Ok(None) => self.cache.update_unknown(key, started_at).map(|()| None).map_err(Reason::Outdated),
             Err(cause) => Err(Reason::Failed(cause)),
         };
-        admitted.map_err(|reason| self.told(silence(reason)))
+        result.map_err(|reason| self.report(error(reason)))
     }
 
-    fn told(&self, silence: Silence) -> Silence {
-        self.ports.failures.source_failed(silence.source, &silence);
-        silence
+    fn report(&self, error: SourceError) -> SourceError {
+        self.ports.failures.source_failed(error.source, &error);
+        error
     }
 }

@@ -10,13 +10,13 @@ use crate::ports::Cause;
 use crate::ports::key_value_store::KeyValueStore;
 use crate::ports::tenant_source::TenantSource;
 
-/// Reads tenants as [`Tenant::to_stored`] writes them. A value that is none is an error, never an unknown key.
+/// Reads tenants in the format of [`Tenant::to_stored`]. An unreadable value is an error, never an unknown key.
 pub struct StoredTenants {
     store: Arc<dyn KeyValueStore>,
 }
 
 impl StoredTenants {
-    /// The tenants in `store`.
+    /// A source that reads from `store`.
     pub fn new(store: Arc<dyn KeyValueStore>) -> Self {
         Self { store }
     }

@@ -2,19 +2,19 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// How often and after which pauses what failed is tried again. Every pause is between half of what is stated and all of
-/// it, spread by the seed, so that many consumers that failed together do not come back together.
+/// How often failed records are sent again, and after which pauses. The seed places every pause between half of its stated
+/// length and all of it, so that consumers that failed together do not retry together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// Requests for the same record within one batch, at least 1.
+    /// How often a record is sent within one batch, at least 1.
     pub tries: u32,
-    /// The pause before the second; each further one is twice as long.
+    /// The pause before the second try; each further pause is twice as long.
     pub first_pause: Duration,
-    /// No pause between tries is longer.
+    /// The longest pause between tries.
     pub longest_pause: Duration,
-    /// How long a message stays in the queue after its first delivery failed; after each further one twice as long.
+    /// The delay in the queue after the first failed delivery; after each further one it is twice as long.
     pub first_return: Duration,
-    /// No message stays longer at a time.
+    /// The longest delay in the queue.
     pub longest_return: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Backoff {
         spread(doubled(self.first_pause, failed, self.longest_pause), seed, "pause", u64::from(failed))
     }
 
-    /// How long the message at `index` of the batch stays in the queue after `attempts` deliveries, at least 1.
+    /// The delay in the queue for the message at `index` of the batch after `attempts` deliveries, at least 1.
     pub(super) fn back_in_queue(&self, attempts: u32, index: usize, seed: [u8; 32]) -> Duration {
         spread(doubled(self.first_return, attempts, self.longest_return), seed, "return", index as u64)
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_failed_together_do_not_come_back_together() {
+    fn messages_that_failed_together_are_not_delivered_together() {
         let backoff = Backoff::default();
         let returns: std::collections::BTreeSet<Duration> =
             (0..100).map(|index| backoff.back_in_queue(1, index, [7; 32])).collect();

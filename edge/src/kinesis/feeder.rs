@@ -5,14 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, header};
 use streamio_events::fact::{Fact, InvalidFact};
+use streamio_events::kinesis::put_records::requests;
 
-use super::answer::{Fault, outcomes};
 use super::backoff::Backoff;
 use super::config::{InvalidKinesisConfig, KinesisConfig};
-use super::put::{PutRecords, Record, requests};
+use super::put::{PutRecords, Record};
+use super::response::{Fault, outcomes};
 use super::{CONTENT_TYPE, TARGET};
 use crate::outbound::Outbound;
-use crate::port::{Clock, Pause};
+use crate::ports::{Clock, Pause};
 use crate::sign::sigv4::{Payload, RequestParts, Signer};
 
 /// Puts facts into a stream of Kinesis. See the [module](super).
@@ -26,28 +27,28 @@ pub struct Feeder {
     backoff: Backoff,
 }
 
-/// What the queue delivers.
+/// A message of the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     /// The JSON of a fact.
     pub body: &'a [u8],
-    /// How often it was delivered, this time included.
+    /// How often it was delivered, including this time.
     pub attempts: u32,
 }
 
-/// What is to become of a message.
+/// What to do with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// Its fact is in the stream: acknowledge it.
+    /// The fact is in the stream: acknowledge the message.
     Accepted,
-    /// Its fact is not known to be in the stream: leave the message in the queue.
+    /// The fact is not known to be in the stream: leave the message in the queue.
     Retry {
-        /// For how long.
+        /// The delay before the next delivery.
         after: Duration,
         /// Why, for the operator.
         why: String,
     },
-    /// It will never be a fact: move it to the dead-letter queue.
+    /// The message is not a valid fact: move it to the dead-letter queue.
     Poison {
         /// What is wrong with it, for the operator.
         why: String,
@@ -62,7 +63,7 @@ struct Pending {
 }
 
 impl Feeder {
-    /// A feeder of the stream that `config` describes.
+    /// A feeder of the stream in `config`. Fails if no request could be made with it.
     pub fn new(
         config: KinesisConfig,
         backoff: Backoff,
@@ -78,11 +79,11 @@ impl Feeder {
         Ok(Self { outbound, clock, pause, signer, origin, stream_name: config.stream_name, backoff })
     }
 
-    /// Puts the facts of one batch into the stream. Answers what is to become of each message, in their order. `seed` is
-    /// 32 random bytes, from which the pauses are spread.
+    /// Puts the facts of one batch into the stream. Returns what to do with each message, in their order. `seed` is 32 random
+    /// bytes for the jitter of the pauses.
     ///
-    /// It takes as long as all tries of all requests (a batch of 100 messages makes at most four) and the pauses between
-    /// them; once a request gets no answer, the rest of its round is not sent.
+    /// Takes as long as all tries of all requests (a batch of 100 messages makes at most three) and the pauses between them.
+    /// After a request without a response, the rest of the round is not sent.
     pub async fn feed(&self, messages: &[Message<'_>], seed: [u8; 32]) -> Vec<Delivery> {
         let mut deliveries = vec![Delivery::Accepted; messages.len()];
         let mut pending = Vec::new();
@@ -97,7 +98,7 @@ impl Feeder {
                 self.pause.pause(self.backoff.pause(failed, seed)).await;
             }
             pending = self.round(pending).await;
-            if !pending.iter().any(|it| it.fault.as_ref().is_none_or(Fault::may_pass)) {
+            if !pending.iter().any(|it| it.fault.as_ref().is_none_or(Fault::is_retryable)) {
                 break;
             }
         }
@@ -110,19 +111,19 @@ impl Feeder {
         deliveries
     }
 
-    /// Sends all of `pending` once. Answers what is not known to be in the stream after it.
+    /// Sends all of `pending` once. Returns those that are not known to be in the stream afterwards.
     async fn round(&self, mut pending: Vec<Pending>) -> Vec<Pending> {
         let mut results = Vec::with_capacity(pending.len());
-        for request in requests(&pending, |it| &it.record) {
-            let answered = self.put(request).await;
-            let is_down = answered.contains(&Err(Fault::NoAnswer));
-            results.extend(answered);
+        for request in requests(&pending, |it| it.record.bytes) {
+            let outcomes = self.put(request).await;
+            let is_down = outcomes.contains(&Err(Fault::NoResponse));
+            results.extend(outcomes);
             if is_down {
                 break;
             }
         }
-        // What was not sent any more waited for the answer that did not come.
-        results.resize(pending.len(), Err(Fault::NoAnswer));
+        // Records that were not sent share the fault of the request without a response.
+        results.resize(pending.len(), Err(Fault::NoResponse));
         for (it, result) in pending.iter_mut().zip(&results) {
             it.fault = result.clone().err();
         }
@@ -136,8 +137,8 @@ impl Feeder {
             Err(fault) => return vec![Err(fault); records.len()],
         };
         match self.outbound.send(request).await {
-            Ok(answer) => outcomes(&answer, records.len()),
-            Err(_) => vec![Err(Fault::NoAnswer); records.len()],
+            Ok(response) => outcomes(&response, records.len()),
+            Err(_) => vec![Err(Fault::NoResponse); records.len()],
         }
     }
 

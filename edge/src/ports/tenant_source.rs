@@ -1,4 +1,4 @@
-//! What the replicated directory asks, and whom it tells when that fails.
+//! The sources of the replicated directory, and the port that reports their failures.
 
 use std::error::Error;
 use std::fmt;
@@ -7,24 +7,24 @@ use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
 
-use super::{Cause, ThreadSafe};
+use crate::ports::{Cause, ThreadSafe};
 
-/// Somewhere that holds tenants by their API keys.
+/// Stores tenants by API key.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 pub trait TenantSource: ThreadSafe {
-    /// The tenant whose API key has the SHA-256 `key`; `None` where the source knows no such key. An adapter answers
-    /// within a few seconds, does not retry, and makes an error of whatever it cannot read: `None` only means that
-    /// there is nothing. Dropping the future gives the question up.
+    /// The tenant whose API key has the SHA-256 `key`; `None` if the source has no such key. An adapter returns within a
+    /// few seconds and does not retry. A record that it cannot read is an error, never `None`. Dropping the future
+    /// cancels the call.
     async fn tenant(&self, key: &KeyHash) -> Result<Option<Tenant>, Cause>;
 }
 
 /// The two sources of the replicated directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceName {
-    /// The key-value store near the edge: fast, and behind the home region by its delay.
+    /// The key-value store near the edge: fast, but it lags behind the home region by its delay.
     KeyValueStore,
-    /// The home region: far, and the truth.
+    /// The home region: slow, but authoritative.
     HomeRegion,
 }
 
@@ -37,10 +37,10 @@ impl fmt::Display for SourceName {
     }
 }
 
-/// Is told of every failure of a source. Many are survived, in the answer or after it, and nobody else would hear of
-/// them: a key-value store that holds nonsense would only be seen by the home region's load.
+/// Reports failures of sources. Most lookups succeed despite a failure, so it would not be visible otherwise: a key-value
+/// store with unreadable records would show only in the home region's load.
 pub trait SourceFailures: ThreadSafe {
-    /// `source` did not give a usable answer. Called once for each failure, at once; log `error` with its sources, which
-    /// hold no API key.
+    /// `source` failed or returned an unusable record. Called once per failure, immediately. Log `error` with its sources;
+    /// they contain no API key.
     fn source_failed(&self, source: SourceName, error: &(dyn Error + 'static));
 }

@@ -2,8 +2,8 @@ use http::StatusCode;
 
 macro_rules! problem_kinds {
     ($($variant:ident $status:ident $slug:literal $title:literal $advice:literal)*) => {
-        /// The kinds of refusal. A program tells them apart by `type`, which is `/problems/{slug}` and never changes;
-        /// the same path of the API explains it.
+        /// The kinds of error. Clients distinguish them by `type`, which is `/problems/{slug}` and never changes. A GET of
+        /// that path explains it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum ProblemKind {
             $(
@@ -23,17 +23,17 @@ macro_rules! problem_kinds {
                 match self { $(Self::$variant => $slug,)* }
             }
 
-            /// The status of answers of this kind.
+            /// The HTTP status.
             pub fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
 
-            /// What happened, the same in all answers of this kind.
+            /// What happened; the same for all problems of this kind.
             pub fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
             }
 
-            /// What to do about it.
+            /// What the client should do.
             pub fn advice(self) -> &'static str {
                 match self { $(Self::$variant => $advice,)* }
             }
@@ -46,32 +46,32 @@ problem_kinds! {
         "Send one JSON object in UTF-8, each name once."
     InvalidParameter BAD_REQUEST "invalid-parameter" "A parameter or header is invalid"
         "Correct what `errors` names: a parameter of the path or the query, or a header."
-    MissingApiKey UNAUTHORIZED "missing-api-key" "There is no API key"
+    MissingApiKey UNAUTHORIZED "missing-api-key" "The API key is missing"
         "Send your API key in the header `x-api-key`."
-    MalformedApiKey UNAUTHORIZED "malformed-api-key" "The API key does not look like one"
-        "Send the whole key, once: `sio_`, the environment, 43 letters and digits, and 6 more."
+    MalformedApiKey UNAUTHORIZED "malformed-api-key" "The API key is malformed"
+        "Send the whole key in one header: `sio_`, the environment, `_`, 43 letters and digits, `_`, and 6 more."
     MistypedApiKey UNAUTHORIZED "mistyped-api-key" "The API key's checksum is wrong"
         "A character was changed or lost. Copy the key again."
-    UnknownApiKey UNAUTHORIZED "unknown-api-key" "The API key is not known"
-        "Check that the key belongs to this environment, or ask for a new one."
+    UnknownApiKey UNAUTHORIZED "unknown-api-key" "The API key is unknown"
+        "Check that the key belongs to this environment, or request a new one."
     ExpiredApiKey UNAUTHORIZED "expired-api-key" "The API key has expired"
-        "Ask for a new key."
+        "Request a new key."
     RevokedApiKey UNAUTHORIZED "revoked-api-key" "The API key was revoked"
-        "Ask for a new key."
+        "Request a new key."
     SuspendedProject FORBIDDEN "suspended-project" "The project is suspended"
-        "Speak to the operator of this service."
+        "Contact the operator of this service."
     MissingScope FORBIDDEN "missing-scope" "The API key may not do this"
-        "Use a key with the scope that the answer names."
+        "Use a key with the scope that `detail` names."
     ForbiddenKey FORBIDDEN "forbidden-key" "The object key belongs to another project"
-        "Ask only for keys that begin with `processed/{project_id}/` of your own project."
-    NoSuchPath NOT_FOUND "no-such-path" "There is nothing at this path"
-        "See `/openapi.json` for what there is."
+        "Request only keys that begin with `processed/{project_id}/` of your own project."
+    NoSuchPath NOT_FOUND "no-such-path" "The path does not exist"
+        "See `/openapi.json` for all paths."
     NoSuchVideo NOT_FOUND "no-such-video" "The project has no such video"
-        "Check the id. A video just granted or uploaded may take a moment to be seen."
+        "Check the id. A new video may take a moment to appear."
     MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "The path does not have this method"
         "Use one of the methods in `Allow`."
     VideoConflict CONFLICT "video-conflict" "The video's state does not allow this"
-        "See `detail` for what is in the way."
+        "See `detail` for the reason."
     BodyTooLarge PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
         "Send at most 64 KiB. Files go to the upload URL, not to the API."
     UriTooLong URI_TOO_LONG "uri-too-long" "The path and query are too long"
@@ -81,15 +81,15 @@ problem_kinds! {
     InvalidBody UNPROCESSABLE_ENTITY "invalid-body" "The body's fields are invalid"
         "Correct what `errors` names."
     RateLimited TOO_MANY_REQUESTS "rate-limited" "Too many requests"
-        "Wait as many seconds as `Retry-After` says."
+        "Wait for the number of seconds in `Retry-After`."
     InternalError INTERNAL_SERVER_ERROR "internal-error" "The service failed"
-        "Tell the operator of this service the `requestId`."
-    Unavailable SERVICE_UNAVAILABLE "unavailable" "The service cannot do this right now"
-        "Try again after as many seconds as `Retry-After` says; with the same Idempotency-Key nothing is done twice."
+        "Report the `requestId` to the operator of this service."
+    Unavailable SERVICE_UNAVAILABLE "unavailable" "The service is temporarily unavailable"
+        "Try again after the number of seconds in `Retry-After`. With the same Idempotency-Key nothing is done twice."
 }
 
 impl ProblemKind {
-    /// The `type` of answers of this kind: a reference relative to the API's own address.
+    /// The `type`: a URI reference relative to the API's base URL.
     pub fn uri(self) -> String {
         format!("/problems/{}", self.slug())
     }

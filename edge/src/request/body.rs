@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderValue};
 use mediatype::{MediaType, names};
 use serde_json::{Map, Value};
 
-use super::secret;
+use super::json_search::find_secret;
 use super::unique_json::UniqueJson;
 use crate::config::Lifetime;
 use crate::problem::{FieldError, Problem, ProblemKind};
 
-/// The fields of a JSON body. Each is taken out by name with its type; at the end, every mistake and every field that
-/// nobody took is refused at once.
+/// The fields of a JSON body. Each is taken by name with its type. [`Fields::finish`] reports all errors and all fields
+/// that were not taken at once.
 #[derive(Debug)]
 pub(crate) struct Fields {
     object: Map<String, Value>,
@@ -21,44 +21,45 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Reads `body`, where nothing at all is the same as `{}`. The API key itself, `secret`, belongs into its header
-    /// only: in a field it would get into the log.
+    /// Parses `body`; an empty one is the same as `{}`. Refuses a body that contains the API key, `secret`, since fields
+    /// are recorded in events.
     pub(crate) fn parse(headers: &HeaderMap, body: &[u8], secret: &str) -> Result<Self, Problem> {
         if body.is_empty() {
-            return Ok(Self::of(Map::new()));
+            return Ok(Self::from_object(Map::new()));
         }
         check_content_type(headers)?;
-        let malformed =
-            |detail: &dyn Display| Problem::new(ProblemKind::MalformedJson, format!("The body: {detail}."));
+        let malformed = |detail: &dyn Display| {
+            Problem::new(ProblemKind::MalformedJson, format!("The body is invalid: {detail}."))
+        };
         let UniqueJson(json) = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
-        if let Some(field) = secret::find(&json, secret) {
+        if let Some(field) = find_secret(&json, secret) {
             let detail = "contains the API key: send it in the header x-api-key only";
             return Err(Problem::at_field(ProblemKind::InvalidBody, &field, detail));
         }
         match json {
-            Value::Object(object) => Ok(Self::of(object)),
+            Value::Object(object) => Ok(Self::from_object(object)),
             other => {
-                Err(malformed(&format_args!("expected an object such as {{}}, found {}", name_of(&other))))
+                Err(malformed(&format_args!("expected an object such as {{}}, found {}", describe(&other))))
             }
         }
     }
 
-    fn of(object: Map<String, Value>) -> Self {
+    fn from_object(object: Map<String, Value>) -> Self {
         Self { object, known: Vec::new(), errors: Vec::new() }
     }
 
-    /// Takes out a field; one that is `null` is as good as absent.
+    /// Removes and returns a field. `null` counts as absent.
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.object.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Notes a mistake.
+    /// Adds an error.
     pub(crate) fn refuse(&mut self, field: &str, detail: impl Into<String>) {
         self.errors.push(FieldError::new(field, detail));
     }
 
-    /// Whether a mistake of this field is noted.
+    /// Whether the field has an error.
     pub(crate) fn has_error(&self, field: &str) -> bool {
         self.errors.iter().any(|error| error.field == field)
     }
@@ -67,17 +68,17 @@ impl Fields {
         let value = self.take(name)?;
         let typed = read(&value);
         if typed.is_none() {
-            self.refuse(name, format!("must be {expected}, not {}", name_of(&value)));
+            self.refuse(name, format!("must be {expected}, not {}", describe(&value)));
         }
         typed
     }
 
-    /// A text.
+    /// Takes a string.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
-        self.typed(name, "a text", |value| value.as_str().map(str::to_owned))
+        self.typed(name, "a string", |value| value.as_str().map(str::to_owned))
     }
 
-    /// A text that must be there. `None` says that it is not and that this is noted.
+    /// Takes a required string. `None` means that an error was added.
     pub(crate) fn required_text(&mut self, name: &'static str) -> Option<String> {
         let text = self.text(name);
         if text.is_none() && !self.has_error(name) {
@@ -86,17 +87,17 @@ impl Fields {
         text
     }
 
-    /// `true` or `false`.
+    /// Takes a boolean.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
         self.typed(name, "true or false", Value::as_bool)
     }
 
-    /// A whole number from 0 to 2^64 - 1.
+    /// Takes a whole number from 0 to 2^64 - 1.
     pub(crate) fn whole_number(&mut self, name: &'static str) -> Option<u64> {
         self.typed(name, "a whole number of at least 0", Value::as_u64)
     }
 
-    /// Seconds within `bounds`; the default where nothing is given or a mistake is noted.
+    /// Takes a number of seconds within `bounds`; the default if it is absent or an error was added.
     pub(crate) fn lifetime(&mut self, name: &'static str, bounds: Lifetime) -> u32 {
         let Some(seconds) = self.whole_number(name) else { return bounds.default };
         if let Some(seconds) = u32::try_from(seconds).ok().filter(|seconds| bounds.allows(*seconds)) {
@@ -106,7 +107,7 @@ impl Fields {
         bounds.default
     }
 
-    /// An object whose values are texts.
+    /// Takes an object whose values are strings.
     pub(crate) fn texts(&mut self, name: &'static str) -> Option<BTreeMap<String, String>> {
         let object = self.typed(name, "an object", |value| value.as_object().cloned())?;
         let mut texts = BTreeMap::new();
@@ -116,26 +117,29 @@ impl Fields {
                     texts.insert(key, text);
                 }
                 other => {
-                    self.refuse(&format!("{name}.{key}"), format!("must be a text, not {}", name_of(&other)));
+                    self.refuse(
+                        &format!("{name}.{key}"),
+                        format!("must be a string, not {}", describe(&other)),
+                    );
                 }
             }
         }
         Some(texts)
     }
 
-    /// Takes the value of `result`, or notes what is wrong.
+    /// The value of `result`; adds its error to the field's.
     pub(crate) fn checked<T, E: Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.refuse(field, error.to_string())).ok()
     }
 
-    /// Refuses all that was noted, and every field that was not taken.
+    /// Fails with all errors, including one for every field that was not taken.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
-        let advice = match &self.known[..] {
+        let detail = match &self.known[..] {
             [] => "is not a field of this call, which has none".to_owned(),
             known => format!("is not a field of this call, which has: {}", known.join(", ")),
         };
         for name in self.object.keys() {
-            self.errors.push(FieldError::new(name, &*advice));
+            self.errors.push(FieldError::new(name, &*detail));
         }
         if self.errors.is_empty() {
             Ok(())
@@ -145,8 +149,8 @@ impl Fields {
     }
 }
 
-/// An empty one is as good as none, and several are one list, which is no media type: so say servers that pass on to the
-/// API what they have read (RFC 9110, section 5.3).
+/// Accepts `application/json`. An empty header counts as absent. Several headers count as one list, as servers in front
+/// may join them (RFC 9110, section 5.3), and a list is not a media type.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &str| Problem::at_field(ProblemKind::UnsupportedMediaType, "content-type", detail);
     let values: Vec<&[u8]> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
@@ -155,7 +159,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     match std::str::from_utf8(&list).ok().and_then(|text| MediaType::parse(text).ok()) {
-        Some(given) if given.essence() == APPLICATION_JSON => Ok(()),
+        Some(media_type) if media_type.essence() == APPLICATION_JSON => Ok(()),
         Some(_) => Err(refused("must be application/json")),
         None => Err(refused("is not a media type; it must be application/json")),
     }
@@ -163,14 +167,15 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 const APPLICATION_JSON: MediaType<'static> = MediaType::new(names::APPLICATION, names::JSON);
 
-fn name_of(value: &Value) -> &'static str {
+/// The type of `value`, for error messages.
+fn describe(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(number) if number.is_f64() => "a number with decimals",
         Value::Number(number) if number.is_i64() && !number.is_u64() => "a negative number",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once() {
+    fn all_errors_are_reported_at_once() {
         let mut fields = fields(r#"{"a": 1, "b": "x", "c": -1, "d": {"e": 1, "f": "x"}, "g": 1, "n": null}"#);
         assert_eq!(fields.text("a"), None);
         assert_eq!(fields.boolean("b"), None);
@@ -204,10 +209,10 @@ mod tests {
         };
         insta::assert_debug_snapshot!(errors, @r#"
 [
-    "a must be a text, not a number",
-    "b must be true or false, not a text",
+    "a must be a string, not a number",
+    "b must be true or false, not a string",
     "c must be a whole number of at least 0, not a negative number",
-    "d.e must be a text, not a number",
+    "d.e must be a string, not a number",
     "n is missing",
 ]
 "#);
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_refused() {
+    fn a_body_that_is_not_a_json_object_is_refused() {
         for body in [
             "{",
             "[]",
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_declared_as_json_or_not_at_all() {
+    fn the_content_type_is_json_or_absent() {
         let parse = |content_type: &'static str| {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
             Fields::parse(&headers, b"{}", "s")

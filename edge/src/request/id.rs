@@ -1,28 +1,25 @@
 use base32ct::{Base32Unpadded, Encoding as _};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
-use crate::authenticate::API_KEY_HEADER;
+use super::headers::{API_KEY_HEADER, REQUEST_ID_HEADER};
 
-/// Names one exchange, for those who look it up in two logs.
+/// The id of one request, for correlating the client's log with the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestId(String);
 
-/// The header, of requests and of answers.
-pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
-
 impl RequestId {
-    /// The caller's own id where it was sent once and has 1 to 128 of `A-Z a-z 0-9 . _ -`; otherwise one made of
-    /// `random`.
+    /// The client's id, if it was sent exactly once and is 1 to 128 characters of `A-Z a-z 0-9 . _ -`; otherwise an id made
+    /// from `random`.
     pub(crate) fn new(headers: &HeaderMap, random: [u8; 32]) -> Self {
         let mut values = headers.get_all(REQUEST_ID_HEADER).iter();
-        let only = values.next().filter(|_| values.next().is_none());
-        let given = only.and_then(|value| value.to_str().ok()).filter(|id| {
+        let single = values.next().filter(|_| values.next().is_none());
+        let valid = single.and_then(|value| value.to_str().ok()).filter(|id| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
             (1..=128).contains(&id.len()) && id.bytes().all(plain)
         });
-        // The id goes into logs; an API key must not come with it.
+        // The id is logged, so it must not contain the API key.
         let api_key = headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
-        match given.filter(|id| api_key.is_none_or(|key| key.is_empty() || !id.contains(key))) {
+        match valid.filter(|id| api_key.is_none_or(|key| key.is_empty() || !id.contains(key))) {
             Some(id) => Self(id.to_owned()),
             None => Self(["req_", &Base32Unpadded::encode_string(&random[..16])].concat()),
         }
@@ -38,24 +35,24 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn id_for(given: &[u8]) -> String {
+    fn id_for(sent: &[u8]) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(API_KEY_HEADER, HeaderValue::from_static("sio_live_key"));
-        headers.insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(given).unwrap());
+        headers.insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(sent).unwrap());
         RequestId::new(&headers, [0; 32]).0
     }
 
     #[test]
-    fn a_callers_plain_id_is_kept_and_anything_else_is_replaced() {
+    fn a_valid_client_id_is_kept_and_any_other_is_replaced() {
         assert_eq!(id_for(b"trace-1.A_b"), "trace-1.A_b");
-        let made = "req_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let generated = "req_aaaaaaaaaaaaaaaaaaaaaaaaaa";
         for refused in [&b""[..], b"a b", b"\xff", b"a\"b", &[b'a'; 129], b"x-sio_live_key"] {
-            assert_eq!(id_for(refused), made, "{refused:?}");
+            assert_eq!(id_for(refused), generated, "{refused:?}");
         }
-        assert_eq!(RequestId::new(&HeaderMap::new(), [0; 32]).as_str(), made);
+        assert_eq!(RequestId::new(&HeaderMap::new(), [0; 32]).as_str(), generated);
         let mut twice = HeaderMap::new();
         twice.append(REQUEST_ID_HEADER, HeaderValue::from_static("one"));
         twice.append(REQUEST_ID_HEADER, HeaderValue::from_static("other"));
-        assert_eq!(RequestId::new(&twice, [0; 32]).as_str(), made);
+        assert_eq!(RequestId::new(&twice, [0; 32]).as_str(), generated);
     }
 }

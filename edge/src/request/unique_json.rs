@@ -4,19 +4,19 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// JSON in which no object has a name twice. Readers disagree on which of two values counts, so that a second one is
-/// a way to show one thing to a check and another to what comes after it.
+/// JSON in which no object has a repeated name. Parsers disagree on which of two values counts, so a repeated name could
+/// pass a check with one value and be used with the other.
 pub(super) struct UniqueJson(pub(super) Value);
 
 impl<'de> Deserialize<'de> for UniqueJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Self)
+        deserializer.deserialize_any(JsonVisitor).map(Self)
     }
 }
 
-struct Reader;
+struct JsonVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_has_no_repetition_is_read_as_serde_json_reads_it(value in json()) {
+        fn json_without_repeated_names_is_parsed_as_by_serde_json(value in json()) {
             let text = value.to_string();
             prop_assert_eq!(serde_json::from_str::<UniqueJson>(&text).unwrap().0, value);
         }

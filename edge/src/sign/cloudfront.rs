@@ -1,4 +1,5 @@
-//! CloudFront signed URLs and signed cookies: a [`Policy`], its signature, and the forms in which both travel.
+//! CloudFront signed URLs and signed cookies: a [`Policy`], its signature, and their encoding in
+//! queries and cookies.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-cookies.html>
 
@@ -14,7 +15,7 @@ use super::policy::{InvalidUrl, Policy, check};
 
 /// A policy with its signature. One signature serves every URL that the policy covers, and the cookies.
 ///
-/// `Debug` shows the policy and the key pair's id only.
+/// `Debug` shows only the policy and the key pair's id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedPolicy {
     policy: Policy,
@@ -23,12 +24,12 @@ pub struct SignedPolicy {
     hash: HashAlgorithm,
 }
 
-/// The name and value of a cookie; its domain, path and flags are the caller's to choose. `Debug` hides the value.
+/// The name and value of a cookie. The caller chooses its domain, path and flags. `Debug` hides the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedCookie {
     /// `CloudFront-…`.
     pub name: &'static str,
-    /// Characters that cookies may hold as they are.
+    /// Contains only characters that a cookie may hold without encoding.
     pub value: String,
 }
 
@@ -48,8 +49,8 @@ impl SignedPolicy {
         &self.policy
     }
 
-    /// `url` with the signature, so that it opens the file for whoever has it. Fails where the policy does not
-    /// cover `url`, since CloudFront would refuse it, and where nothing can be appended to `url`.
+    /// `url` with the signature in its query. Fails if the policy does not cover `url`, since CloudFront would refuse
+    /// it, or if `url` cannot be signed.
     pub fn url_for(&self, url: &str) -> Result<SignedUrl, InvalidUrl> {
         check(url)?;
         if !self.policy.resource().covers(url) {
@@ -59,19 +60,19 @@ impl SignedPolicy {
         Ok(SignedUrl::new(format!("{url}{separator}{}", self.query())))
     }
 
-    /// The parameters alone, to be appended to any URL that the policy covers:
-    /// `Policy=…&Signature=…&Key-Pair-Id=…`, for a canned policy `Expires=…` in place of `Policy=…`, and for SHA-256
-    /// `&Hash-Algorithm=SHA256` at the end. As secret as a signed URL.
+    /// The query parameters alone, to be appended to any URL that the policy covers:
+    /// `Policy=…&Signature=…&Key-Pair-Id=…`. A canned policy has `Expires=…` in place of `Policy=…`; SHA-256 adds
+    /// `&Hash-Algorithm=SHA256`. As secret as a signed URL.
     pub fn query(&self) -> String {
-        let (name, value) = self.permission("Expires", "Policy");
+        let (name, value) = self.expiry_or_policy("Expires", "Policy");
         let Self { signature, key_pair_id, .. } = self;
         let hash = if self.hash == HashAlgorithm::Sha256 { "&Hash-Algorithm=SHA256" } else { "" };
         format!("{name}={value}&Signature={signature}&Key-Pair-Id={key_pair_id}{hash}")
     }
 
-    /// The cookies that open every file which the policy covers: three, and for SHA-256 a fourth.
+    /// The cookies that grant access to every file that the policy covers: three, and a fourth for SHA-256.
     pub fn cookies(&self) -> Vec<SignedCookie> {
-        let (name, value) = self.permission("CloudFront-Expires", "CloudFront-Policy");
+        let (name, value) = self.expiry_or_policy("CloudFront-Expires", "CloudFront-Policy");
         let mut cookies = vec![
             SignedCookie { name, value },
             SignedCookie { name: "CloudFront-Signature", value: self.signature.clone() },
@@ -83,7 +84,8 @@ impl SignedPolicy {
         cookies
     }
 
-    fn permission(&self, expires: &'static str, policy: &'static str) -> (&'static str, String) {
+    /// The name and value of the parameter that states the permission: the expiry of a canned policy, or the whole policy.
+    fn expiry_or_policy(&self, expires: &'static str, policy: &'static str) -> (&'static str, String) {
         if self.policy.is_canned() {
             (expires, self.policy.expires_at().to_string())
         } else {
@@ -108,8 +110,8 @@ impl fmt::Debug for SignedCookie {
     }
 }
 
-/// Base64 with `+`, `/` and `=` as `-`, `~` and `_`, which neither queries nor cookies need to encode. Every sequence of
-/// bytes has one spelling, padding included.
+/// CloudFront's base64: `-`, `~` and `_` instead of `+`, `/` and `=`, so that neither queries nor cookies need further
+/// encoding. Padding is required, so every sequence of bytes has exactly one encoding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new());
 const ALPHABET: Alphabet = match Symbol::new(b'_') {
     Some(padding) => {
@@ -121,14 +123,14 @@ const ALPHABET: Alphabet = match Symbol::new(b'_') {
             Err(_) => panic!("64 different characters"),
         }
     }
-    None => panic!("a character of ASCII"),
+    None => panic!("an ASCII character"),
 };
 
 fn encode(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// The bytes of which `text` is the one spelling.
+/// Decodes CloudFront's base64; `None` if `text` is not the exact encoding of its bytes.
 #[cfg(feature = "keys")]
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text).ok()

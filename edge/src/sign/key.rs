@@ -1,10 +1,10 @@
-//! The keys of the CDN: private ones that sign URLs, public ones that verify them, and sets of both for rotation.
+//! Keys of the CDN: private keys that sign URLs, public keys that verify them, and sets of key pairs for rotation.
 //!
-//! CloudFront takes RSA keys of 2,048 bits and ECDSA keys on P-256.
+//! CloudFront accepts RSA keys of 2,048 bits and ECDSA keys on P-256.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-trusted-signers.html>
 //!
-//! Keys in this process are the feature `keys`. Without it a host signs, behind [`UrlSigner`], and no code for RSA,
-//! elliptic curves or SHA-1 is compiled.
+//! The feature `keys` compiles signing and verifying with keys in this process. Without it, an adapter of [`UrlSigner`]
+//! signs with the host's cryptography, and no code for RSA, elliptic curves or SHA-1 is compiled.
 
 #[cfg(feature = "keys")]
 mod digest;
@@ -34,21 +34,21 @@ pub use public::PublicKey;
 pub use shared_signer::SharedSigner;
 pub use url_signer::{KeySignature, UrlSigner, UrlSignerError};
 
-/// The two kinds of key that CloudFront knows.
+/// The kinds of key that CloudFront supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
-    /// RSA with a modulus of 2,048 bits; signatures are PKCS #1 v1.5, always the same for the same text.
+    /// RSA with a modulus of 2,048 bits; signatures are PKCS #1 v1.5, which is deterministic.
     Rsa2048,
     /// ECDSA on the curve P-256; signatures are ASN.1 DER. About twenty times faster to sign with than RSA.
     P256,
 }
 
-/// The hash of the policy that is signed.
+/// The hash algorithm of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HashAlgorithm {
-    /// What CloudFront assumes where nothing else is said.
+    /// CloudFront's default.
     #[default]
     Sha1,
-    /// Said by `Hash-Algorithm=SHA256`.
+    /// Stated in the URL as `Hash-Algorithm=SHA256`.
     Sha256,
 }

@@ -1,4 +1,4 @@
-//! What a signed CloudFront URL or cookie permits: which files, until when, from when, from which addresses.
+//! The policy of a signed CloudFront URL or cookie: files, start, expiry and client network.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html>
 
 mod resource;
@@ -12,11 +12,11 @@ pub(super) use resource::check;
 pub(super) use resource::matches;
 pub use resource::{InvalidUrl, Resource};
 
-/// The last second that CloudFront's expiry can name: it reads it as a 32-bit integer.
+/// The latest expiry that CloudFront accepts, in Unix seconds: it is a 32-bit integer.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-canned-policy.html>
 pub const MAX_EXPIRES_AT: i64 = 2_147_483_647;
 
-/// A permission, not yet signed.
+/// An unsigned policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     resource: Resource,
@@ -26,77 +26,85 @@ pub struct Policy {
     is_canned: bool,
 }
 
-/// Why a policy would be refused, or would not mean what was asked.
+/// Why a policy is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
-    /// The URL cannot stand in a policy.
+    /// The URL cannot be used in a policy.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
-    /// Zero and negative times have long passed; later ones overflow.
+    /// CloudFront rejects times that are not positive and those that overflow 32 bits.
     #[error("a policy's times are Unix seconds from 1 to {MAX_EXPIRES_AT}, not {seconds}")]
     TimeOutOfRange {
-        /// The time as given.
+        /// The time that was passed.
         seconds: i64,
     },
-    /// It would never be valid.
+    /// The policy would never be valid.
     #[error("a policy must start before it expires")]
     StartsAfterExpiry,
 }
 
 impl Policy {
-    /// One file until `expires_at` (Unix seconds, at most [`MAX_EXPIRES_AT`]): the short form, which needs no
-    /// policy in the URL because CloudFront rebuilds it from the URL and the expiry.
+    /// A canned policy: one file until `expires_at` (Unix seconds, at most [`MAX_EXPIRES_AT`]). The signed URL contains
+    /// only the expiry, because CloudFront rebuilds the policy from it and the URL.
     pub fn canned(url: &str, expires_at: i64) -> Result<Self, InvalidPolicy> {
         Self::new(Resource::exact(url)?, expires_at, true)
     }
 
-    /// One file or all that a wildcard covers until `expires_at` (Unix seconds, at most [`MAX_EXPIRES_AT`]): the
-    /// long form, which may also carry [`Policy::starts_at`] and [`Policy::source_ip`].
+    /// A custom policy: one file, or all files that a wildcard covers, until `expires_at` (Unix seconds, at most
+    /// [`MAX_EXPIRES_AT`]). It can also have [`Policy::starts_at`] and [`Policy::source_ip`].
     pub fn custom(resource: Resource, expires_at: i64) -> Result<Self, InvalidPolicy> {
         Self::new(resource, expires_at, false)
     }
 
     fn new(resource: Resource, expires_at: i64, is_canned: bool) -> Result<Self, InvalidPolicy> {
-        Ok(Self { resource, expires_at: checked(expires_at)?, starts_at: None, source_ip: None, is_canned })
+        Ok(Self {
+            resource,
+            expires_at: check_seconds(expires_at)?,
+            starts_at: None,
+            source_ip: None,
+            is_canned,
+        })
     }
 
-    /// The same policy, not valid before `starts_at` (Unix seconds). It takes the long form.
+    /// The same policy, not valid before `starts_at` (Unix seconds). A canned policy becomes a custom one.
     pub fn starts_at(self, starts_at: i64) -> Result<Self, InvalidPolicy> {
-        if checked(starts_at)? >= self.expires_at {
+        if check_seconds(starts_at)? >= self.expires_at {
             return Err(InvalidPolicy::StartsAfterExpiry);
         }
         Ok(Self { starts_at: Some(starts_at), is_canned: false, ..self })
     }
 
-    /// The same policy for viewers in one IPv4 network only (CloudFront knows no IPv6 here). It takes the long form.
+    /// The same policy, limited to viewers in one IPv4 network (CloudFront does not support IPv6 here). A canned policy
+    /// becomes a custom one.
     #[must_use]
     pub fn source_ip(self, network: Ipv4Net) -> Self {
         Self { source_ip: Some(network.trunc()), is_canned: false, ..self }
     }
 
-    /// The files that this permits.
+    /// The files that the policy covers.
     pub fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// The second at which this ends.
+    /// The expiry, in Unix seconds.
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
 
-    /// Whether the short form suffices.
+    /// Whether this is a canned policy.
     pub fn is_canned(&self) -> bool {
         self.is_canned
     }
 
-    /// The text that is signed: JSON without white space, its members in the order of AWS's documentation, which
-    /// for a canned policy is binding, since CloudFront writes the same text again to verify it. No character of
-    /// a [`Resource`] needs escaping.
+    /// The text that is signed: JSON without white space, with members in the order of AWS's documentation. For a canned
+    /// policy this order is required, since CloudFront rebuilds the same text to verify the signature. No character of a
+    /// [`Resource`] needs escaping.
     pub fn to_json(&self) -> String {
         let mut json = String::with_capacity(self.resource.as_str().len() + 192);
         json.push_str(r#"{"Statement":[{"Resource":""#);
         json.push_str(self.resource.as_str());
-        let mut add = |text: std::fmt::Arguments<'_>| json.write_fmt(text).expect("a String takes all text");
+        let mut add =
+            |text: std::fmt::Arguments<'_>| json.write_fmt(text).expect("writing to a String does not fail");
         add(format_args!(r#"","Condition":{{"DateLessThan":{{"AWS:EpochTime":{}}}"#, self.expires_at));
         if let Some(starts_at) = self.starts_at {
             add(format_args!(r#","DateGreaterThan":{{"AWS:EpochTime":{starts_at}}}"#));
@@ -109,7 +117,7 @@ impl Policy {
     }
 }
 
-fn checked(seconds: i64) -> Result<i64, InvalidPolicy> {
+fn check_seconds(seconds: i64) -> Result<i64, InvalidPolicy> {
     if (1..=MAX_EXPIRES_AT).contains(&seconds) {
         Ok(seconds)
     } else {

@@ -1,4 +1,4 @@
-//! S3 requests: where a bucket is, which object request is meant, and its signature.
+//! Signed requests for the objects of an S3 bucket.
 
 mod bucket;
 mod request;
@@ -27,7 +27,7 @@ impl BucketSigner {
         Self { bucket, signer }
     }
 
-    /// The same signer with a cache of signing keys that others use too; it survives a change of credentials.
+    /// The same signer with a shared cache of signing keys, which can outlive a change of credentials.
     #[must_use]
     pub fn with_keys(self, keys: Arc<SigningKeys>) -> Self {
         Self { signer: self.signer.with_keys(keys), ..self }
@@ -38,8 +38,8 @@ impl BucketSigner {
         &self.bucket
     }
 
-    /// A URL with which anyone may make this request within `expires_in` seconds (1 to 604,800) of `now` (Unix
-    /// seconds), with any body. They must send the request's headers ([`ObjectRequest::headers`]) as they are.
+    /// A URL that permits this request, with any body, for `expires_in` seconds (1 to 604,800) from `now` (Unix seconds).
+    /// The client must send exactly the request's headers ([`ObjectRequest::headers`]).
     pub fn presign(
         &self,
         request: &ObjectRequest<'_>,
@@ -50,7 +50,7 @@ impl BucketSigner {
         self.signer.presign(&self.parts(request, &path), expires_in, now)
     }
 
-    /// The request for this process to send itself, with its body signed where `payload` says so.
+    /// The request with its signature in headers, for this process to send. `payload` decides whether the body is signed.
     pub fn sign(
         &self,
         request: &ObjectRequest<'_>,
@@ -68,7 +68,7 @@ impl BucketSigner {
         }
         let mut path = String::with_capacity(self.bucket.path_prefix().len() + key.len() * 3 / 2);
         path.push_str(self.bucket.path_prefix());
-        encode::path(&mut path, key);
+        encode::percent_encode_path(&mut path, key);
         Ok(path)
     }
 

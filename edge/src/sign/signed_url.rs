@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// A URL that carries its own authorisation: whoever reads it may use it. `Debug` therefore shows nothing of
-/// it, and there is no `Display` and no `Serialize`: taking the text out is an act that one can search for.
+/// A URL that carries its own authorization: anyone who has it may use it. `Debug` hides it, and there is no `Display`
+/// or `Serialize`: reading the text takes an explicit call, which is easy to search for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedUrl(String);
 

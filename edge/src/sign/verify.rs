@@ -1,10 +1,10 @@
-//! Verifying signed URLs as CloudFront does: whose signature, of which policy, and whether the policy allows this
-//! request. The counterpart of [`cloudfront`](super::cloudfront) for tests of one's own links and for origins that are
-//! reached past the CDN.
+//! Verification of signed URLs by CloudFront's rules: the signature, and whether the policy allows the request. The
+//! counterpart of [`cloudfront`](super::cloudfront), for testing one's own links and for origins that are reached without
+//! the CDN.
 //!
-//! It is strict where a lenient reader would let two texts mean the same: base64 has one spelling, a parameter stands
-//! once, an expiry has no leading zeros. So no changed byte of a signed URL goes unnoticed, but for those that the policy
-//! leaves to the viewer with a wildcard.
+//! Parsing is strict, so that no two texts mean the same: base64 must be canonical, a parameter must occur once, an expiry
+//! must have no leading zeros. Any changed byte of a signed URL is therefore detected, except in parts that a wildcard of
+//! the policy matches.
 
 mod document;
 mod parameters;
@@ -15,77 +15,77 @@ use ipnet::Ipv4Net;
 
 use super::key::{HashAlgorithm, PublicKey};
 use super::policy::{self, InvalidUrl, Policy};
-use document::Document;
+use document::PolicyDocument;
 use parameters::{Parameters, Permission};
 
-/// What a signed URL permits, once its signature and its conditions were found to hold.
+/// A verified signed URL: its signature and its policy's conditions hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Whose signature it is.
+    /// The id of the key pair that signed.
     pub key_pair_id: String,
-    /// The hash under the signature.
+    /// The hash algorithm of the signature.
     pub hash: HashAlgorithm,
-    /// The URL or pattern that was signed.
+    /// The URL or pattern in the policy.
     pub resource: String,
-    /// The second at which the permission ends.
+    /// The expiry, in Unix seconds.
     pub expires_at: i64,
-    /// The second at which it begins, where the policy says so.
+    /// When the policy becomes valid, in Unix seconds, if it states that.
     pub starts_at: Option<i64>,
-    /// The only network that it is for, where the policy says so.
+    /// The only network that the policy allows, if it states one.
     pub source_ip: Option<Ipv4Net>,
 }
 
-/// Why a signed URL does not open its file. Nothing of the signature or the policy is repeated.
+/// Why verification failed. Contains nothing of the signature or the policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
-    /// None of the parameters of a signature is there.
+    /// The URL has no parameters of a signature.
     #[error("the URL is not signed")]
     NotSigned,
-    /// The parameters are not those of a signature.
+    /// The signature's parameters or the policy are malformed.
     #[error("{0}")]
     Malformed(&'static str),
-    /// Without its signature the URL is none that can be signed.
+    /// The URL without its signature could not have been signed.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
-    /// The key pair is not among the known ones.
-    #[error("the URL is signed with a key pair that is not known")]
+    /// There is no public key for the key pair's id.
+    #[error("the URL is signed with an unknown key pair")]
     UnknownKeyPair,
-    /// Another key's, another text's or another hash's.
-    #[error("the signature is not the key pair's for this URL")]
+    /// The signature was made with another key or hash, or for another text.
+    #[error("the signature does not match the URL and the key pair")]
     Signature,
-    /// The policy is for other URLs.
+    /// The policy covers other URLs.
     #[error("the policy does not cover this URL")]
     NotCovered,
-    /// The policy's end has come.
-    #[error("the permission has expired")]
+    /// The policy has expired.
+    #[error("the policy has expired")]
     Expired,
-    /// The policy's beginning has not come.
-    #[error("the permission has not begun")]
+    /// The policy is not valid yet.
+    #[error("the policy is not valid yet")]
     NotYetValid,
-    /// The policy is for viewers elsewhere; an IPv6 address is never inside.
-    #[error("the permission is for another address")]
+    /// The policy allows another network. It never allows an IPv6 address.
+    #[error("the policy does not allow the viewer's address")]
     OtherAddress,
-    /// The policy names a network, and the viewer's address was not given.
-    #[error("the permission is for one network: the viewer's address is needed to verify it")]
+    /// The policy allows one network, and no address was passed.
+    #[error("the policy allows one network only: pass the viewer's address to verify it")]
     AddressNeeded,
 }
 
-/// Verifies `url` for a request at `now` (Unix seconds) from `address`, with the public key that `key_of` knows by the
-/// id of its pair. The signature is looked at first: what an unsigned policy says is nobody's business.
+/// Verifies `url` for a request at `now` (Unix seconds) from `address`. `key_of` returns the public key of a key pair's
+/// id. The signature is checked first, so errors report nothing about a policy that is not authentic.
 pub fn verify<'k>(
     url: &str,
     key_of: impl FnOnce(&str) -> Option<&'k PublicKey>,
     now: i64,
     address: Option<IpAddr>,
 ) -> Result<Verified, Unverified> {
-    let Parameters { bare_url, permission, signature, key_pair_id, hash } = Parameters::of(url)?;
+    let Parameters { bare_url, permission, signature, key_pair_id, hash } = Parameters::parse(url)?;
     policy::check(&bare_url)?;
     let (text, canned) = match permission {
         Permission::Expires(expires_at) => {
             let policy = Policy::canned(&bare_url, expires_at).map_err(|_| {
-                Unverified::Malformed("the URL or its expiry cannot stand in a canned policy")
+                Unverified::Malformed("the URL or its expiry is not valid in a canned policy")
             })?;
-            (policy.to_json().into_bytes(), Some(Document::canned(&bare_url, expires_at)))
+            (policy.to_json().into_bytes(), Some(PolicyDocument::canned(&bare_url, expires_at)))
         }
         Permission::Policy(text) => (text, None),
     };
@@ -95,11 +95,10 @@ pub fn verify<'k>(
     }
     let document = match canned {
         Some(document) => document,
-        None => {
-            Document::read(&text).ok_or(Unverified::Malformed("the policy is not of the documented form"))?
-        }
+        None => PolicyDocument::parse(&text)
+            .ok_or(Unverified::Malformed("the policy does not have the documented form"))?,
     };
-    document.allow(&bare_url, now, address)?;
-    let Document { resource, expires_at, starts_at, source_ip } = document;
+    document.check(&bare_url, now, address)?;
+    let PolicyDocument { resource, expires_at, starts_at, source_ip } = document;
     Ok(Verified { key_pair_id, hash, resource, expires_at, starts_at, source_ip })
 }

@@ -13,33 +13,33 @@ use super::Target;
 
 static TABLE: &str = include_str!("bad_requests.json");
 
-/// A request that must be refused, and how.
+/// An invalid request and the expected error.
 ///
-/// In the path, the headers and the body `{project}`, `{other}` and `{key}` stand for the target's project, the other
-/// project and the API key that is sent (or the target's, when none is), and `{c*12}` for twelve of the character `c`.
+/// Placeholders in the path, the headers and the body: `{project}` and `{other}` are the target's projects, `{key}` is the
+/// API key that is sent (or the target's `admin` key if none is sent), `{c*12}` is twelve times the character `c`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BadRequest {
-    /// What is bad about it. No two are named alike.
+    /// What is invalid. Unique in the table.
     pub name: String,
     /// The method.
     pub method: String,
     /// The path and the query.
     pub path: String,
-    /// Which API key is sent; `null` for none.
+    /// The API key to send; `null` for none.
     #[serde(default = "admin")]
     pub key: Option<KeyKind>,
-    /// Headers beside `x-api-key`, each character of their values one byte.
+    /// Headers besides `x-api-key`. Each character of a value becomes one byte.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     json: Option<Value>,
     body: Option<String>,
     body_base64: Option<String>,
-    /// The status of the refusal.
+    /// The expected status.
     pub status: u16,
-    /// The last part of the problem's `type`.
+    /// The expected last part of the problem's `type`.
     pub r#type: String,
-    /// The problem's `field`, where it has one.
+    /// The expected `field` of the problem, if it has one.
     pub field: Option<String>,
 }
 
@@ -61,28 +61,28 @@ pub enum KeyKind {
     Revoked,
     /// [`Target::suspended`]
     Suspended,
-    /// A well-formed key that nobody made.
+    /// A well-formed key that does not exist.
     Unknown,
     /// [`Target::admin`] with a wrong character.
     Mistyped,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
+#[expect(clippy::unnecessary_wraps, reason = "serde requires the field's type")]
 fn admin() -> Option<KeyKind> {
     Some(KeyKind::Admin)
 }
 
 /// The table.
 pub fn bad_requests() -> Vec<BadRequest> {
-    serde_json::from_str(TABLE).expect("the table fits its type")
+    serde_json::from_str(TABLE).expect("the table is valid")
 }
 
 impl BadRequest {
     /// The request, for this target.
     pub fn request(&self, target: &Target) -> Request<Bytes> {
         let key = self.key.map(|kind| kind.of(target));
-        let shown_key = key.clone().unwrap_or_else(|| target.admin.reveal().to_owned());
-        let fill = |text: &str| expand(text, target, &shown_key);
+        let placeholder_key = key.clone().unwrap_or_else(|| target.admin.reveal().to_owned());
+        let fill = |text: &str| expand(text, target, &placeholder_key);
         let mut request = Request::builder().method(self.method.as_str()).uri(fill(&self.path));
         if let Some(key) = key {
             request = request.header("x-api-key", key);
@@ -90,18 +90,21 @@ impl BadRequest {
         let body = match (&self.json, &self.body, &self.body_base64) {
             (Some(json), None, None) => fill(&json.to_string()).into_bytes(),
             (None, Some(text), None) => fill(text).into_bytes(),
-            (None, None, Some(base64)) => STANDARD.decode(base64).expect("the table's base64 is right"),
+            (None, None, Some(base64)) => STANDARD.decode(base64).expect("the table's base64 is valid"),
             (None, None, None) => Vec::new(),
-            _ => panic!("{}: one body is enough", self.name),
+            _ => panic!("{}: more than one body", self.name),
         };
-        let mut request = request.body(Bytes::from(body)).expect("the table's requests can be sent");
+        let mut request =
+            request.body(Bytes::from(body)).expect("the table's requests are valid for the http crate");
         for (name, value) in &self.headers {
             let latin1: Vec<u8> = fill(value)
                 .chars()
-                .map(|c| u8::try_from(u32::from(c)).expect("one byte a character"))
+                .map(|c| u8::try_from(u32::from(c)).expect("each character is one byte"))
                 .collect();
-            let name: HeaderName = name.parse().expect("the table's headers have names");
-            request.headers_mut().append(name, HeaderValue::from_bytes(&latin1).expect("and values"));
+            let name: HeaderName = name.parse().expect("the table's header names are valid");
+            request
+                .headers_mut()
+                .append(name, HeaderValue::from_bytes(&latin1).expect("the table's header values are valid"));
         }
         if !request.body().is_empty() && !request.headers().contains_key(CONTENT_TYPE) {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -109,30 +112,30 @@ impl BadRequest {
         request
     }
 
-    /// Whether `response` is the refusal that the request must meet.
+    /// Checks that `response` is the expected error; returns what is wrong.
     pub fn check(&self, target: &Target, response: &Response<Bytes>) -> Result<(), String> {
         let headers = response.headers();
         let text = String::from_utf8_lossy(response.body());
-        let mut wrong = String::new();
-        let mut expect = |what: &str, is_right: bool| {
-            if !is_right {
-                write!(wrong, "{what}; ").expect("a String takes all text");
+        let mut mismatches = String::new();
+        let mut expect = |mismatch: &str, as_expected: bool| {
+            if !as_expected {
+                write!(mismatches, "{mismatch}; ").expect("writing to a String does not fail");
             }
         };
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
-        expect("another status", response.status().as_u16() == self.status);
+        expect("wrong status", response.status().as_u16() == self.status);
         expect(
-            "another content type",
+            "wrong content type",
             headers.get(CONTENT_TYPE).is_some_and(|it| it == "application/problem+json"),
         );
-        expect("another type", body["type"] == format!("/problems/{}", self.r#type));
-        expect("another status in the body", body["status"] == self.status);
-        expect("another field", body["field"].as_str() == self.field.as_deref());
+        expect("wrong type", body["type"] == format!("/problems/{}", self.r#type));
+        expect("wrong status in the body", body["status"] == self.status);
+        expect("wrong field", body["field"].as_str() == self.field.as_deref());
         let detail = body["detail"].as_str().unwrap_or_default();
         expect("no detail", !detail.is_empty());
         expect("no request id", body["requestId"].as_str().is_some_and(|id| !id.is_empty()));
         let id = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-        expect("another request id in the header", id == body["requestId"].as_str());
+        expect("different request id in the header", id == body["requestId"].as_str());
         let status = response.status();
         expect(
             "no WWW-Authenticate",
@@ -144,13 +147,13 @@ impl BadRequest {
             status != StatusCode::TOO_MANY_REQUESTS || headers.contains_key(RETRY_AFTER),
         );
         let sent = self.key.map(|kind| kind.of(target));
-        expect("the API key is in the answer", sent.is_none_or(|key| !text.contains(&key)));
-        expect("a signature is in the answer", !text.contains("Signature="));
-        if wrong.is_empty() {
+        expect("the response contains the API key", sent.is_none_or(|key| !text.contains(&key)));
+        expect("the response contains a signature", !text.contains("Signature="));
+        if mismatches.is_empty() {
             Ok(())
         } else {
             Err(format!(
-                "{wrong}expected {} {} {:?}, got {} {text}",
+                "{mismatches}expected {} {} {:?}, got {} {text}",
                 self.status,
                 self.r#type,
                 self.field,
@@ -182,31 +185,32 @@ impl KeyKind {
     }
 }
 
+/// Replaces the placeholders of `text`.
 fn expand(text: &str, target: &Target, key: &str) -> String {
-    let named = text
+    let substituted = text
         .replace("{project}", target.project_id.as_str())
         .replace("{other}", target.other_project_id.as_str())
         .replace("{key}", key);
-    let mut out = String::with_capacity(named.len());
-    let mut rest = named.as_str();
+    let mut out = String::with_capacity(substituted.len());
+    let mut rest = substituted.as_str();
     while let Some(start) = rest.find('{') {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        let (meant, length) = repetition(rest).unwrap_or_else(|| ("{".to_owned(), 1));
-        out.push_str(&meant);
+        let (replacement, length) = repetition(rest).unwrap_or_else(|| ("{".to_owned(), 1));
+        out.push_str(&replacement);
         rest = &rest[length..];
     }
     out + rest
 }
 
-/// What `{c*12}` at the beginning of `text` stands for, and its length.
+/// Expands a placeholder `{c*12}` at the beginning of `text`; returns the expansion and the placeholder's length.
 fn repetition(text: &str) -> Option<(String, usize)> {
     let inner = text[1..].split_once('}')?.0;
     let (character, count) = inner.rsplit_once('*')?;
     let mut characters = character.chars();
-    let (one, none) = (characters.next()?, characters.next());
+    let (first, second) = (characters.next()?, characters.next());
     let count: usize = count.parse().ok()?;
-    none.is_none().then(|| (one.to_string().repeat(count), inner.len() + 2))
+    second.is_none().then(|| (first.to_string().repeat(count), inner.len() + 2))
 }
 
 #[cfg(test)]
@@ -217,7 +221,7 @@ mod tests {
     use crate::problem::ProblemKind;
 
     #[test]
-    fn the_table_is_long_and_without_repetitions_and_expects_refusals_that_exist() {
+    fn the_table_has_unique_names_and_expects_existing_problem_types() {
         let table = bad_requests();
         assert!(table.len() >= 60, "{}", table.len());
         assert_eq!(table.iter().map(|bad| &bad.name).collect::<HashSet<_>>().len(), table.len());
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn repetitions_are_written_out() {
+    fn repetitions_are_expanded() {
         assert_eq!(repetition("{[*3}x"), Some(("[[[".to_owned(), 5)));
         assert_eq!(repetition("{**2}"), Some(("**".to_owned(), 5)));
         for plain in ["{", "{}", "{a}", "{ab*2}", "{*2}", "{a*}", r#"{"a": 1}"#] {

@@ -19,7 +19,7 @@ use super::isolate::Isolate;
 use super::{log, runtime};
 use crate::journal::{Journal, JournalError, Recorded};
 use crate::kinesis::{Delivery, Message};
-use crate::port::{Background, Cause};
+use crate::ports::{Background, Cause};
 use crate::settings::InvalidSettings;
 
 /// A queue's binding.

@@ -12,7 +12,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::future_to_promise;
 
 use super::runtime;
-use crate::port::{Background, BackgroundTask};
+use crate::ports::{Background, BackgroundTask};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Invocation>>> = const { RefCell::new(None) };

@@ -27,7 +27,7 @@ use crate::edge::{Context, Edge, Served};
 use crate::home::{HomeClient, HomeJournal, HomeTenants};
 use crate::journal::Journal;
 use crate::kinesis::{Backoff, Feeder, KinesisConfig};
-use crate::port::{Background, Clock, Pause, Ports};
+use crate::ports::{Background, Clock, Pause, Ports};
 use crate::settings::{InvalidSettings, JournalMode, LogMode, Settings};
 use crate::sign::key::{HashAlgorithm, SharedSigner, UrlSigner};
 
@@ -103,7 +103,7 @@ impl Isolate {
             JournalMode::WaitUntil => Arc::new(WaitUntilJournal { queue: grants, background }),
             JournalMode::Home => Arc::new(HomeJournal(home.clone())),
         };
-        let signer = HostSigner::new(settings.key_pair.id, settings.key_pair.private_key);
+        let signer = HostSigner::new(settings.key_pair.id, settings.key_pair.private_key.reveal().to_owned());
         let url_signer: Arc<dyn UrlSigner> = Arc::new(SharedSigner::new(signer));
         let ports =
             Ports { directory: Arc::new(directory), journal, home, outbound, url_signer: url_signer.clone() };

@@ -4,7 +4,8 @@
 use std::error::Error;
 
 use http::{Method, Response};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use streamio_events::error_chain::messages;
 
 use super::host;
 use crate::edge::Served;
@@ -84,7 +85,5 @@ fn write(level: &str, line: Map<String, Value>) {
 
 /// An error and its sources, the outermost first.
 fn chain(error: &(dyn Error + 'static)) -> Value {
-    std::iter::successors(Some(error), |&error| error.source())
-        .map(|error| json!(error.to_string()))
-        .collect()
+    messages(error).into()
 }

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::{log, runtime};
 use crate::directory::{KeyValueStore, SourceFailures, SourceName};
-use crate::port::Cause;
+use crate::ports::Cause;
 
 /// A KV namespace.
 pub(super) struct Namespace(pub(super) runtime::Namespace);

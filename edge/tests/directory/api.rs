@@ -1,4 +1,4 @@
-//! The API over a replicated directory. Its other ports do what grants need and nothing else.
+//! The API with a replicated directory. Its other ports do only what grants need.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 
 use crate::simulation::finish;
-use crate::world::World;
+use crate::test_directory::TestDirectory;
 
 pub(crate) struct Api {
     edge: Edge,
-    world: World,
+    harness: TestDirectory,
 }
 
 impl Api {
-    pub(crate) fn new(world: &World, directory: &DirectoryConfig) -> Self {
+    pub(crate) fn new(harness: &TestDirectory, directory: &DirectoryConfig) -> Self {
         let s3 = S3Config {
             endpoint: "https://s3.eu-west-1.amazonaws.com".to_owned(),
             region: "eu-west-1".to_owned(),
@@ -46,38 +46,38 @@ impl Api {
         let key = PrivateKey::generate(KeyKind::P256, [7; 32]);
         let home = HomeConfig::new("https://home.example", "eu-west-1", s3.credentials.clone());
         let clock = {
-            let world = world.clone();
-            move || world.now()
+            let harness = harness.clone();
+            move || harness.now()
         };
-        let home = HomeClient::new(home, Arc::new(Nothing), Arc::new(clock)).unwrap();
+        let home = HomeClient::new(home, Arc::new(NullPorts), Arc::new(clock)).unwrap();
         let ports = Ports {
-            directory: world.isolate(0, directory),
-            journal: Arc::new(Nothing),
+            directory: harness.isolate(0, directory),
+            journal: Arc::new(NullPorts),
             home: Arc::new(home),
-            outbound: Arc::new(Nothing),
+            outbound: Arc::new(NullPorts),
             url_signer: Arc::new(KeyPairs::new("K1", [("K1".to_owned(), key)]).unwrap()),
         };
         let edge = Edge::new(EdgeConfig { rate_limit, ..EdgeConfig::new(s3, cdn) }, ports).unwrap();
-        Self { edge, world: world.clone() }
+        Self { edge, harness: harness.clone() }
     }
 
-    /// What the API answers now.
+    /// The response to a POST.
     pub(crate) fn post(&self, path: &str, api_key: &str, body: &'static str) -> Response<Bytes> {
         let request = Request::post(path)
             .header("x-api-key", api_key)
             .header("content-type", "application/json")
             .body(Bytes::from_static(body.as_bytes()))
             .unwrap();
-        let context = Context { now: self.world.now(), random: [9; 32] };
+        let context = Context { now: self.harness.now(), random: [9; 32] };
         finish(self.edge.handle(context, request))
     }
 }
 
-/// A journal that accepts every grant, and a network without any host.
-struct Nothing;
+/// A journal that accepts every grant; the other ports are empty.
+struct NullPorts;
 
 #[async_trait]
-impl Journal for Nothing {
+impl Journal for NullPorts {
     async fn record(&self, _: &StreamId, _: NewCommit) -> Result<Recorded, JournalError> {
         Ok(Recorded::New)
     }
@@ -88,7 +88,7 @@ impl Journal for Nothing {
 }
 
 #[async_trait]
-impl Outbound for Nothing {
+impl Outbound for NullPorts {
     async fn send(&self, _: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         Err(OutboundError("there is no network".into()))
     }

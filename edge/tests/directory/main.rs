@@ -1,11 +1,11 @@
-//! The replicated directory in a simulated world: isolates in several places, a key-value store that is late, wrong or
-//! down, a home region that may be down, and a clock that the tests move.
+//! The replicated directory in a simulated environment: isolates in several locations, a key-value store that is stale,
+//! unreadable or down, a home region that may be down, and a clock that the tests advance.
 
 mod api;
-mod counts;
-mod junk;
-mod laws;
+mod call_counts;
+mod invented_keys;
 mod outage;
+mod properties;
 mod simulation;
 mod sources;
-mod world;
+mod test_directory;

@@ -1,4 +1,4 @@
-//! Isolates whose look-ups overlap, are dropped, and finish in any order; every answer is held against the laws.
+//! Isolates with lookups that overlap, are dropped, and finish in any order. Every result is checked.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,34 +13,34 @@ use streamio_edge::directory::{
 use streamio_events::api_key::KeyHash;
 use streamio_events::timestamp::Timestamp;
 
-use crate::world::{STORE_DELAY, World, hash};
+use crate::test_directory::{STORE_DELAY, TestDirectory, hash};
 
-pub(crate) type Answer = Result<Option<Known>, DirectoryError>;
+pub(crate) type LookupResult = Result<Option<Known>, DirectoryError>;
 
 struct Lookup {
     isolate: usize,
     key: KeyHash,
-    began: Timestamp,
+    started_at: Timestamp,
     tolerance: Tolerance,
-    answer: Pin<Box<dyn Future<Output = Answer>>>,
+    future: Pin<Box<dyn Future<Output = LookupResult>>>,
 }
 
 pub(crate) struct Simulation {
-    pub(crate) world: World,
+    pub(crate) harness: TestDirectory,
     config: DirectoryConfig,
     isolates: Vec<Arc<ReplicatedDirectory>>,
     lookups: Vec<Lookup>,
-    /// The newest version that each isolate answered with, and whether it let nobody in.
+    /// The newest version that each isolate returned, and whether it refused access.
     newest: HashMap<(usize, KeyHash), (u64, bool)>,
-    /// When each isolate last began a background refresh.
+    /// When each isolate last started a background refresh.
     refreshed: HashMap<(usize, KeyHash), Timestamp>,
-    /// Answers that were held against the laws.
-    pub(crate) answers: Tally,
+    /// How often each kind of result was returned.
+    pub(crate) result_counts: ResultCounts,
 }
 
-/// How often each kind of answer was given: a simulation that never sees one proves nothing about it.
+/// How often each kind of result was returned. A simulation without one of them proves nothing about it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tally {
+pub(crate) struct ResultCounts {
     pub(crate) accepted: usize,
     pub(crate) accepted_after_revocation: usize,
     pub(crate) refused: usize,
@@ -54,7 +54,7 @@ pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls `future` until it ends. Nothing here waits for anything but its next turn.
+/// Polls `future` until it completes. The simulated sources only yield, so a few polls are enough.
 pub(crate) fn finish<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     for _ in 0..100 {
@@ -62,77 +62,85 @@ pub(crate) fn finish<F: Future>(future: F) -> F::Output {
             return value;
         }
     }
-    panic!("the future waits for something that never comes");
+    panic!("the future does not complete");
 }
 
-/// One whole look-up, without anything in between.
+/// A complete lookup without interleaving.
 pub(crate) fn look_up(
-    world: &World,
+    harness: &TestDirectory,
     isolate: &ReplicatedDirectory,
     number: u16,
     tolerance: Tolerance,
-) -> Answer {
-    let (key, now) = (hash(number), world.now());
+) -> LookupResult {
+    let (key, now) = (hash(number), harness.now());
     finish(isolate.lookup(&key, now, tolerance))
 }
 
 impl Simulation {
-    pub(crate) fn new(world: World, isolates: usize, config: DirectoryConfig) -> Self {
-        let isolates = (0..isolates).map(|number| world.isolate(number, &config)).collect();
+    pub(crate) fn new(harness: TestDirectory, isolates: usize, config: DirectoryConfig) -> Self {
+        let isolates = (0..isolates).map(|number| harness.isolate(number, &config)).collect();
         let (newest, refreshed) = (HashMap::new(), HashMap::new());
-        Self { world, config, isolates, lookups: Vec::new(), newest, refreshed, answers: Tally::default() }
+        Self {
+            harness,
+            config,
+            isolates,
+            lookups: Vec::new(),
+            newest,
+            refreshed,
+            result_counts: ResultCounts::default(),
+        }
     }
 
-    /// Begins a look-up. It may end at once.
-    pub(crate) fn begin(&mut self, isolate: usize, number: u16, tolerance: Tolerance) {
+    /// Starts a lookup. It may complete at once.
+    pub(crate) fn start_lookup(&mut self, isolate: usize, number: u16, tolerance: Tolerance) {
         let isolate = isolate % self.isolates.len();
-        let (key, began) = (hash(number), self.world.now());
+        let (key, started_at) = (hash(number), self.harness.now());
         let directory = self.isolates[isolate].clone();
-        let answer = Box::pin(async move { directory.lookup(&key, began, tolerance).await });
-        let before = self.world.begun();
-        self.lookups.push(Lookup { isolate, key, began, tolerance, answer });
-        let ended = self.go_on(self.lookups.len() - 1);
+        let future = Box::pin(async move { directory.lookup(&key, started_at, tolerance).await });
+        let before = self.harness.started_counts();
+        self.lookups.push(Lookup { isolate, key, started_at, tolerance, future });
+        let completed = self.poll_lookup(self.lookups.len() - 1);
 
-        let after = self.world.begun();
-        if ended {
-            assert_eq!(before.1, after.1, "an answer from memory asked a source");
+        let after = self.harness.started_counts();
+        if completed {
+            assert_eq!(before.1, after.1, "a cached result called a source");
         } else {
-            assert_eq!(before.0, after.0, "a look-up that waits began a refresh besides");
+            assert_eq!(before.0, after.0, "a waiting lookup started a refresh as well");
         }
-        if after.0 > before.0 && self.nothing_is_forgotten() {
-            assert_eq!(after.0, before.0 + 1, "one look-up began several refreshes");
-            if let Some(last) = self.refreshed.insert((isolate, key), began) {
-                assert!(began.since(last) >= self.config.lease, "two refreshes within one lease");
+        if after.0 > before.0 && self.caches_all_keys() {
+            assert_eq!(after.0, before.0 + 1, "one lookup started several refreshes");
+            if let Some(last) = self.refreshed.insert((isolate, key), started_at) {
+                assert!(started_at.since(last) >= self.config.lease, "two refreshes within one lease");
             }
         }
     }
 
-    /// Lets one look-up go on, and says whether it ended.
-    pub(crate) fn go_on(&mut self, index: usize) -> bool {
+    /// Polls one lookup; returns whether it completed.
+    pub(crate) fn poll_lookup(&mut self, index: usize) -> bool {
         let Some(index) = index.checked_rem(self.lookups.len()) else { return false };
-        let Poll::Ready(answer) = poll(self.lookups[index].answer.as_mut()) else { return false };
+        let Poll::Ready(result) = poll(self.lookups[index].future.as_mut()) else { return false };
         let lookup = self.lookups.swap_remove(index);
-        self.check(&lookup, answer);
+        self.check(&lookup, result);
         true
     }
 
-    /// Lets all look-ups go on until they have ended.
+    /// Polls all lookups until they complete.
     pub(crate) fn finish(&mut self) {
         while !self.lookups.is_empty() {
-            self.go_on(self.lookups.len() - 1);
+            self.poll_lookup(self.lookups.len() - 1);
         }
     }
 
-    /// A client has gone, and its request with it.
+    /// Drops a lookup, as when its client disconnects.
     pub(crate) fn drop_lookup(&mut self, index: usize) {
         if let Some(index) = index.checked_rem(self.lookups.len()) {
             self.lookups.swap_remove(index);
         }
     }
 
-    /// Runs a background task, or lets it vanish.
-    pub(crate) fn end_task(&self, index: usize, run: bool) {
-        let mut state = self.world.state();
+    /// Runs or drops a background task.
+    pub(crate) fn finish_task(&self, index: usize, run: bool) {
+        let mut state = self.harness.state();
         let Some(index) = index.checked_rem(state.tasks.len()) else { return };
         let task = state.tasks.swap_remove(index);
         drop(state);
@@ -141,69 +149,69 @@ impl Simulation {
         }
     }
 
-    fn nothing_is_forgotten(&self) -> bool {
-        self.config.held_tenants > 100
+    fn caches_all_keys(&self) -> bool {
+        self.config.max_tenants > 100
     }
 
-    fn check(&mut self, lookup: &Lookup, answer: Answer) {
-        let Lookup { isolate, key, began, tolerance, .. } = *lookup;
-        let state = self.world.state();
+    fn check(&mut self, lookup: &Lookup, result: LookupResult) {
+        let Lookup { isolate, key, started_at, tolerance, .. } = *lookup;
+        let state = self.harness.state();
         let history = state.records.get(&key).map_or(&[][..], Vec::as_slice);
         let ever_rolled_back = state.rolled_back.contains(&true);
-        let nothing_is_forgotten = self.nothing_is_forgotten();
-        match answer {
+        let caches_all_keys = self.caches_all_keys();
+        match result {
             Ok(Some(Known { tenant, stale_for })) => {
                 let late = stale_for.unwrap_or_default();
                 assert!(
                     stale_for.is_none() || tolerance == Tolerance::Stale,
-                    "stale, though nobody allowed it"
+                    "stale although the tolerance is strict"
                 );
                 assert!(late <= self.config.stale, "stale for {late:?}");
                 assert_ne!(stale_for, Some(Duration::ZERO));
 
                 let index = history.iter().position(|(_, record)| *record == *tenant);
-                let index = index.expect("an answer that was never written");
+                let index = index.expect("a returned tenant must have been written");
                 let replaced_at = history.get(index + 1).map(|(at, _)| *at);
                 let bound = STORE_DELAY + self.config.hard + late;
                 if let Some(replaced_at) = replaced_at
                     && !ever_rolled_back
                 {
-                    let old = began.since(replaced_at);
-                    assert!(old <= bound, "answered with what was replaced {old:?} before");
+                    let old = started_at.since(replaced_at);
+                    assert!(old <= bound, "returned a record that was replaced {old:?} before");
                 }
                 let revoked_at = history.iter().find(|(_, record)| record.revoked).map(|(at, _)| *at);
                 if let Some(revoked_at) = revoked_at
                     && !tenant.revoked
                 {
-                    let late = began.since(revoked_at);
+                    let late = started_at.since(revoked_at);
                     assert!(ever_rolled_back || late <= bound, "accepted {late:?} after its revocation");
-                    self.answers.accepted_after_revocation += 1;
+                    self.result_counts.accepted_after_revocation += 1;
                 }
                 let refuses = tenant.revoked || tenant.suspended;
-                let seen = (tenant.version, refuses);
-                let newest = self.newest.insert((isolate, key), seen);
+                let returned = (tenant.version, refuses);
+                let newest = self.newest.insert((isolate, key), returned);
                 if let Some(newest) = newest
-                    && nothing_is_forgotten
+                    && caches_all_keys
                 {
-                    assert!(newest <= seen, "went back from {newest:?} to {seen:?}");
+                    assert!(newest <= returned, "went back from {newest:?} to {returned:?}");
                 }
-                self.answers.stale += usize::from(stale_for.is_some());
-                self.answers.accepted += usize::from(!refuses);
-                self.answers.refused += usize::from(refuses);
+                self.result_counts.stale += usize::from(stale_for.is_some());
+                self.result_counts.accepted += usize::from(!refuses);
+                self.result_counts.refused += usize::from(refuses);
             }
             Ok(None) => {
                 if let Some((created_at, _)) = history.first() {
-                    let late = began.since(*created_at);
+                    let late = started_at.since(*created_at);
                     assert!(late <= self.config.unknown, "unknown {late:?} after its creation");
                 }
-                assert!(!self.newest.contains_key(&(isolate, key)), "unknown after it was known");
-                self.answers.unknown += 1;
+                assert!(!self.newest.contains_key(&(isolate, key)), "unknown after it was found");
+                self.result_counts.unknown += 1;
             }
             Err(_) => {
                 let memory = self.config.lease + self.config.retry;
-                let was_down = state.home_was_down.is_some_and(|at| began.since(at) < memory);
-                assert!(was_down, "refused for an outage that was over");
-                self.answers.unavailable += 1;
+                let was_down = state.home_was_down.is_some_and(|at| started_at.since(at) < memory);
+                assert!(was_down, "failed for an outage that had ended");
+                self.result_counts.unavailable += 1;
             }
         }
     }

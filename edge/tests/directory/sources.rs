@@ -1,5 +1,4 @@
-//! The ports of the directory, as the simulated world answers them. Each answer takes a turn, so that other look-ups
-//! come in between.
+//! The simulated ports of the directory. Each call yields once, so that other lookups can interleave.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -8,14 +7,14 @@ use std::task::Poll;
 use async_trait::async_trait;
 use bytes::Bytes;
 use streamio_edge::directory::{KeyValueStore, SourceFailures, SourceName, Tenant, TenantSource};
-use streamio_edge::port::{Background, BackgroundTask, Cause};
+use streamio_edge::ports::{Background, BackgroundTask, Cause};
 use streamio_events::api_key::KeyHash;
 
-use crate::world::{Health, Question, World};
+use crate::test_directory::{Health, SourceCall, TestDirectory};
 
-/// The key-value store as isolate `isolate` sees it.
+/// The key-value store as the isolate reads it.
 pub(crate) struct Store {
-    pub(crate) world: World,
+    pub(crate) harness: TestDirectory,
     pub(crate) isolate: usize,
     pub(crate) location: usize,
 }
@@ -24,31 +23,31 @@ pub(crate) struct Store {
 impl KeyValueStore for Store {
     async fn get(&self, name: &str) -> Result<Option<Bytes>, Cause> {
         let key: KeyHash = serde_json::from_value(name.strip_prefix("k:").unwrap().into()).unwrap();
-        ask(&self.world, self.isolate, SourceName::KeyValueStore, key);
-        take_a_turn().await;
-        let health = self.world.state().store[self.location];
+        record_call(&self.harness, self.isolate, SourceName::KeyValueStore, key);
+        yield_once().await;
+        let health = self.harness.state().store[self.location];
         match health {
             Health::Down => Err("the store's pin is 0000".into()),
             Health::Garbled => Ok(Some(Bytes::from_static(b"<html>"))),
             Health::Up => {
-                Ok(self.world.read_store(self.location, &key).map(|tenant| tenant.to_stored().into()))
+                Ok(self.harness.read_store(self.location, &key).map(|tenant| tenant.to_stored().into()))
             }
         }
     }
 }
 
-/// The home region as isolate `isolate` reaches it.
+/// The home region as the isolate calls it.
 pub(crate) struct Home {
-    pub(crate) world: World,
+    pub(crate) harness: TestDirectory,
     pub(crate) isolate: usize,
 }
 
 #[async_trait]
 impl TenantSource for Home {
     async fn tenant(&self, key: &KeyHash) -> Result<Option<Tenant>, Cause> {
-        ask(&self.world, self.isolate, SourceName::HomeRegion, *key);
-        take_a_turn().await;
-        let state = self.world.state();
+        record_call(&self.harness, self.isolate, SourceName::HomeRegion, *key);
+        yield_once().await;
+        let state = self.harness.state();
         if !state.home_is_up {
             return Err("no route to the home region".into());
         }
@@ -56,21 +55,21 @@ impl TenantSource for Home {
     }
 }
 
-fn ask(world: &World, isolate: usize, source: SourceName, key: KeyHash) {
-    let mut state = world.state();
+fn record_call(harness: &TestDirectory, isolate: usize, source: SourceName, key: KeyHash) {
+    let mut state = harness.state();
     let at = state.now;
-    state.questions.push(Question { at, isolate, source, key });
+    state.calls.push(SourceCall { at, isolate, source, key });
 }
 
-async fn take_a_turn() {
-    let mut waited = false;
-    poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Keeps background tasks until the test runs or drops them.
-pub(crate) struct Later(pub(crate) World);
+pub(crate) struct DeferredTasks(pub(crate) TestDirectory);
 
-impl Background for Later {
+impl Background for DeferredTasks {
     fn spawn(&self, task: BackgroundTask) {
         let mut state = self.0.state();
         state.tasks.push(task);
@@ -78,10 +77,10 @@ impl Background for Later {
     }
 }
 
-/// Remembers what it was told, with all that is behind it.
-pub(crate) struct Failures(pub(crate) World);
+/// Records the reported failures with their sources.
+pub(crate) struct RecordedFailures(pub(crate) TestDirectory);
 
-impl SourceFailures for Failures {
+impl SourceFailures for RecordedFailures {
     fn source_failed(&self, source: SourceName, error: &(dyn Error + 'static)) {
         let mut text = error.to_string();
         let mut next = error.source();

@@ -1,5 +1,6 @@
-//! The feeder against a stream that fails in every way: nothing accepted is lost, and nothing is twice but what must be.
+//! The feeder against a simulated stream that fails in every way: no accepted message is lost, and none is duplicated
+//! unless a response was lost.
 
-mod laws;
 mod outage;
+mod properties;
 mod simulated;

@@ -1,4 +1,4 @@
-//! Kinesis in memory, failing by a script; a queue before it, and a log behind it.
+//! An in-memory Kinesis stream with scripted failures.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use streamio_edge::kinesis::{
     Backoff, CONTENT_TYPE, Feeder, KinesisConfig, MAX_RECORDS, MAX_RECORDS_BYTES, TARGET,
 };
-use streamio_edge::outbound::{Outbound, OutboundError};
-use streamio_edge::port::{Clock, Pause};
+use streamio_edge::ports::outbound::{Outbound, OutboundError};
+use streamio_edge::ports::{Clock, Pause};
 use streamio_edge::sign::sigv4::Credentials;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::RecordedEvent;
@@ -23,69 +23,69 @@ use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-/// What happens to one request.
+/// The scripted outcome of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// All records are taken.
-    Well,
-    /// The records at which the pattern, repeated, says so are throttled, the others taken.
-    Partly(Vec<bool>),
-    /// No connection: nothing is taken.
+pub(crate) enum Outcome {
+    /// All records are stored.
+    Success,
+    /// Records are throttled where the repeated pattern is `true`; the others are stored.
+    Partial(Vec<bool>),
+    /// No connection: nothing is stored.
     Unreachable,
-    /// All records are taken, and nobody hears of it.
-    AnswerLost,
-    /// All records are taken, and what is answered makes no sense.
+    /// All records are stored, and the response is lost.
+    ResponseLost,
+    /// All records are stored, and the response is invalid in one of several ways.
     Garbled(u8),
     /// The whole request is refused.
     Refused(u16, &'static str),
 }
 
-/// The stream, the time, and what both have seen.
+/// The stream, the clock, and a record of requests and pauses.
 #[derive(Default)]
-pub(crate) struct Simulated {
-    pub(crate) fates: Mutex<VecDeque<Fate>>,
-    /// The data of all records, in the order in which they were taken.
-    pub(crate) taken: Mutex<Vec<String>>,
-    /// Of each record's data, how often it was taken without anybody hearing of it.
-    pub(crate) unheard: Mutex<BTreeMap<String, usize>>,
+pub(crate) struct SimulatedKinesis {
+    pub(crate) outcomes: Mutex<VecDeque<Outcome>>,
+    /// The data of all stored records, in order.
+    pub(crate) stored: Mutex<Vec<String>>,
+    /// How often each record's data was stored without a valid response.
+    pub(crate) unconfirmed: Mutex<BTreeMap<String, usize>>,
     pub(crate) requests: Mutex<Vec<Request<Bytes>>>,
     pub(crate) now: Mutex<Duration>,
     pub(crate) pauses: Mutex<Vec<Duration>>,
-    /// While this lies ahead, there is no connection.
+    /// Until this time there is no connection.
     pub(crate) down_until: Mutex<Duration>,
 }
 
-impl Clock for Simulated {
+impl Clock for SimulatedKinesis {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_seconds(1_767_323_045).plus(*self.now.lock().unwrap())
     }
 }
 
 #[async_trait]
-impl Pause for Simulated {
+impl Pause for SimulatedKinesis {
     async fn pause(&self, duration: Duration) {
         *self.now.lock().unwrap() += duration;
         self.pauses.lock().unwrap().push(duration);
     }
 }
 
-fn answer(status: u16, body: &Value) -> Response<Bytes> {
+fn response(status: u16, body: &Value) -> Response<Bytes> {
     Response::builder().status(status).body(Bytes::from(body.to_string())).unwrap()
 }
 
 #[async_trait]
-impl Outbound for Simulated {
+impl Outbound for SimulatedKinesis {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         let records = records_of(&request);
         self.requests.lock().unwrap().push(request);
-        let lost = || Err(OutboundError("connection reset".into()));
-        let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Well);
-        if *self.now.lock().unwrap() < *self.down_until.lock().unwrap() || fate == Fate::Unreachable {
-            return lost();
+        let connection_error = || Err(OutboundError("connection reset".into()));
+        let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(Outcome::Success);
+        if *self.now.lock().unwrap() < *self.down_until.lock().unwrap() || outcome == Outcome::Unreachable {
+            return connection_error();
         }
-        let fails = |index: usize| match &fate {
-            Fate::Partly(pattern) => !pattern.is_empty() && pattern[index % pattern.len()],
-            Fate::Refused(..) => true,
+        let fails = |index: usize| match &outcome {
+            Outcome::Partial(pattern) => !pattern.is_empty() && pattern[index % pattern.len()],
+            Outcome::Refused(..) => true,
             _ => false,
         };
         let mut entries = Vec::new();
@@ -94,32 +94,35 @@ impl Outbound for Simulated {
                 entries.push(json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded" }));
                 continue;
             }
-            let mut taken = self.taken.lock().unwrap();
-            taken.push(data.clone());
-            entries.push(json!({ "SequenceNumber": format!("49{:054}", taken.len()), "ShardId": "shardId-000000000000" }));
-            if matches!(fate, Fate::AnswerLost | Fate::Garbled(_)) {
-                *self.unheard.lock().unwrap().entry(data.clone()).or_default() += 1;
+            let mut stored = self.stored.lock().unwrap();
+            stored.push(data.clone());
+            entries.push(json!({ "SequenceNumber": format!("49{:054}", stored.len()), "ShardId": "shardId-000000000000" }));
+            if matches!(outcome, Outcome::ResponseLost | Outcome::Garbled(_)) {
+                *self.unconfirmed.lock().unwrap().entry(data.clone()).or_default() += 1;
             }
         }
         let failed = entries.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
-        match fate {
-            Fate::AnswerLost => lost(),
-            Fate::Refused(status, code) => Ok(answer(status, &json!({ "__type": code, "message": "no" }))),
-            Fate::Garbled(how) => Ok(match how % 5 {
+        match outcome {
+            Outcome::ResponseLost => connection_error(),
+            Outcome::Refused(status, code) => {
+                Ok(response(status, &json!({ "__type": code, "message": "no" })))
+            }
+            Outcome::Garbled(how) => Ok(match how % 5 {
                 0 => Response::new(Bytes::from_static(b"{\"Records\":[")),
-                1 => answer(200, &json!({ "FailedRecordCount": 0, "Records": [] })),
-                2 => answer(200, &json!({ "FailedRecordCount": 1, "Records": entries })),
-                3 => {
-                    answer(200, &json!({ "FailedRecordCount": 0, "Records": vec![json!({}); entries.len()] }))
-                }
-                _ => answer(500, &json!({})),
+                1 => response(200, &json!({ "FailedRecordCount": 0, "Records": [] })),
+                2 => response(200, &json!({ "FailedRecordCount": 1, "Records": entries })),
+                3 => response(
+                    200,
+                    &json!({ "FailedRecordCount": 0, "Records": vec![json!({}); entries.len()] }),
+                ),
+                _ => response(500, &json!({})),
             }),
-            _ => Ok(answer(200, &json!({ "FailedRecordCount": failed, "Records": entries }))),
+            _ => Ok(response(200, &json!({ "FailedRecordCount": failed, "Records": entries }))),
         }
     }
 }
 
-/// The data of a request's records, of which everything is checked that Kinesis checks.
+/// The data of a request's records. Makes the checks that Kinesis makes.
 fn records_of(request: &Request<Bytes>) -> Vec<String> {
     assert_eq!(request.method(), "POST");
     assert_eq!(request.headers()["x-amz-target"], TARGET);
@@ -146,13 +149,13 @@ fn records_of(request: &Request<Bytes>) -> Vec<String> {
     data
 }
 
-pub(crate) fn feeder(simulated: &Arc<Simulated>, backoff: Backoff) -> Feeder {
+pub(crate) fn feeder(simulated: &Arc<SimulatedKinesis>, backoff: Backoff) -> Feeder {
     let credentials = Credentials::new("AKIDEXAMPLE", "a-hidden-secret").unwrap();
     let config = KinesisConfig::new("eu-west-1", "facts", credentials);
     Feeder::new(config, backoff, simulated.clone(), simulated.clone(), simulated.clone()).unwrap()
 }
 
-/// A fact of one of a few streams, of so many bytes and some more.
+/// A fact of one of three streams, a little larger than `bytes`.
 pub(crate) fn fact(number: usize, bytes: usize) -> Fact {
     let at = Timestamp::from_unix_seconds(1_767_323_045);
     let data = json!({ "number": number, "padding": "x".repeat(bytes) });

@@ -1,21 +1,21 @@
-// Answers a batch of requests with AWS's CloudFront signer and with OpenSSL. Reads one JSON object from standard
-// input, {keys: {privateKey, publicKey, keyPairId}, requests: [{call, with}]}, and writes the list of answers.
+// Processes a batch of requests with AWS's CloudFront signer and OpenSSL. Reads one JSON object from standard input,
+// {keys: {privateKey, publicKey, keyPairId}, requests: [{call, with}]}, and writes the list of results.
 import { createVerify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { getSignedCookies, getSignedUrl } from "@aws-sdk/cloudfront-signer";
 
 const { keys, requests } = JSON.parse(readFileSync(0, "utf8"));
 
-/** Dates travel as milliseconds; what is not asked for must be absent, not null. */
+/** Dates are passed as milliseconds. Unused options must be absent, not null. */
 function options({ dateLessThan, dateGreaterThan, ...rest }) {
-  const given = {
+  const all = {
     ...rest,
     dateLessThan: dateLessThan && new Date(dateLessThan).toISOString(),
     dateGreaterThan: dateGreaterThan && new Date(dateGreaterThan).toISOString(),
     privateKey: keys.privateKey,
     keyPairId: keys.keyPairId,
   };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value != null));
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value != null));
 }
 
 const calls = {

@@ -1,4 +1,4 @@
-//! CloudFront: every signature verifies, its policy says exactly what was asked, and nothing else verifies.
+//! CloudFront: every signature verifies, its policy states exactly the requested conditions, and nothing else verifies.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::encoding::percent;
 
 const HOST: &str = "https://d111111abcdef8.cloudfront.net";
 
-/// One key of each kind, the RSA one active in the first set, the P-256 one in the second.
+/// One key of each kind. The RSA key is active in the first set, the P-256 key in the second.
 pub(crate) static KEYS: LazyLock<[KeyPairs; 2]> = LazyLock::new(|| {
     let pair = |kind, id: &str| (id.to_owned(), PrivateKey::generate(kind, [3; 32]));
     let pairs = || [pair(KeyKind::Rsa2048, "KRSA"), pair(KeyKind::P256, "KEC")];
@@ -26,9 +26,9 @@ pub(crate) static KEYS: LazyLock<[KeyPairs; 2]> = LazyLock::new(|| {
 pub(crate) static PUBLIC_KEYS: LazyLock<BTreeMap<&'static str, PublicKey>> =
     LazyLock::new(|| KEYS[0].public_keys().collect());
 
-/// What is asked for.
+/// The parameters of a policy.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct PolicyParams {
     pub(crate) url: String,
     pub(crate) expires_at: i64,
     pub(crate) starts_at: Option<i64>,
@@ -36,7 +36,7 @@ pub(crate) struct Wish {
     pub(crate) is_pattern: bool,
 }
 
-impl Wish {
+impl PolicyParams {
     pub(crate) fn policy(&self) -> Policy {
         let mut policy = if self.is_pattern {
             Policy::custom(Resource::wildcard(&self.url).unwrap(), self.expires_at).unwrap()
@@ -69,8 +69,8 @@ impl Wish {
     }
 }
 
-/// URLs whose paths and queries are encoded as JavaScript's `encodeURIComponent` does: AWS's signer for Node first
-/// brings paths into that form.
+/// URLs with paths and queries in the encoding of JavaScript's `encodeURIComponent`: AWS's signer for Node converts paths
+/// to that encoding first.
 pub(crate) fn urls() -> impl Strategy<Value = String> {
     let text = |kept: &'static str| {
         let text = prop_oneof![
@@ -93,16 +93,16 @@ pub(crate) fn urls() -> impl Strategy<Value = String> {
     (origin, path, query).prop_map(|(origin, path, query)| format!("{origin}/{path}{query}"))
 }
 
-pub(crate) fn wishes() -> impl Strategy<Value = Wish> {
+pub(crate) fn policy_params() -> impl Strategy<Value = PolicyParams> {
     let networks = (any::<[u8; 4]>(), 0..=32_u8)
         .prop_map(|(address, length)| Ipv4Net::new(address.into(), length).unwrap().trunc());
     let times =
         (2..=MAX_EXPIRES_AT).prop_flat_map(|expires_at| (Just(expires_at), prop::option::of(1..expires_at)));
     (urls(), times, prop::option::of(networks), any::<bool>()).prop_map(
         |(url, (expires_at, starts_at), source_ip, is_pattern)| {
-            // A pattern's own query would be read as "?" for any character; ours never have one.
+            // In a pattern, the "?" of a query would be a wildcard, so patterns have no query.
             let url = if is_pattern { url.split('?').next().unwrap().to_owned() + "*" } else { url };
-            Wish { url, expires_at, starts_at, source_ip, is_pattern }
+            PolicyParams { url, expires_at, starts_at, source_ip, is_pattern }
         },
     )
 }
@@ -111,13 +111,13 @@ pub(crate) fn hashes() -> impl Strategy<Value = HashAlgorithm> {
     prop::sample::select(vec![HashAlgorithm::Sha1, HashAlgorithm::Sha256])
 }
 
-/// Runs a future that never waits for anything.
-pub(crate) fn now<F: Future>(future: F) -> F::Output {
+/// Runs a future to completion.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 fn signed(keys: &KeyPairs, hash: HashAlgorithm, policy: Policy) -> SignedPolicy {
-    now(cloudfront::sign(keys, hash, policy)).unwrap()
+    block_on(cloudfront::sign(keys, hash, policy)).unwrap()
 }
 
 fn decode(text: &str) -> Vec<u8> {
@@ -125,15 +125,15 @@ fn decode(text: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(text.replace('-', "+").replace('_', "=").replace('~', "/")).unwrap()
 }
 
-/// What a verifier reads from parameters or cookies: the policy's text and whether its signature holds.
-fn read(parameters: &[(&str, &str)], url: &str) -> (String, bool) {
+/// Returns the policy's text and whether its signature is valid.
+fn verify_parameters(parameters: &[(&str, &str)], url: &str) -> (String, bool) {
     let get = |name: &str| parameters.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
     let policy = match (get("Policy"), get("Expires")) {
         (Some(policy), None) => String::from_utf8(decode(policy)).unwrap(),
         (None, Some(expires)) => format!(
             r#"{{"Statement":[{{"Resource":"{url}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{expires}}}}}}}]}}"#
         ),
-        both => panic!("one of Policy and Expires, not {both:?}"),
+        both => panic!("expected one of Policy and Expires, not {both:?}"),
     };
     let hash = match get("Hash-Algorithm") {
         None => HashAlgorithm::Sha1,
@@ -141,8 +141,8 @@ fn read(parameters: &[(&str, &str)], url: &str) -> (String, bool) {
         Some(other) => panic!("{other}"),
     };
     let key = &PUBLIC_KEYS[get("Key-Pair-Id").unwrap()];
-    let holds = key.verify(hash, policy.as_bytes(), &decode(get("Signature").unwrap()));
-    (policy, holds)
+    let is_valid = key.verify(hash, policy.as_bytes(), &decode(get("Signature").unwrap()));
+    (policy, is_valid)
 }
 
 fn pairs(query: &str) -> Vec<(&str, &str)> {
@@ -153,9 +153,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn a_signed_url_verifies_and_its_policy_says_what_was_asked(wish in wishes(), hash in hashes(), which in 0..2_usize) {
-        let signed = signed(&KEYS[which], hash, wish.policy());
-        let url = wish.url.replace('*', "segment.m4s");
+    fn a_signed_url_verifies_and_its_policy_has_the_requested_conditions(params in policy_params(), hash in hashes(), which in 0..2_usize) {
+        let signed = signed(&KEYS[which], hash, params.policy());
+        let url = params.url.replace('*', "segment.m4s");
         let signed_url = signed.url_for(&url).unwrap().into_string();
         let own_query = url.contains('?');
         let query = signed_url.strip_prefix(&url).unwrap().strip_prefix(if own_query { '&' } else { '?' }).unwrap();
@@ -163,21 +163,21 @@ proptest! {
 
         let parameters = pairs(query);
         let names: Vec<_> = parameters.iter().map(|(name, _)| *name).collect();
-        let mut documented = vec![if wish.is_canned() { "Expires" } else { "Policy" }, "Signature", "Key-Pair-Id"];
+        let mut documented = vec![if params.is_canned() { "Expires" } else { "Policy" }, "Signature", "Key-Pair-Id"];
         if hash == HashAlgorithm::Sha256 {
             documented.push("Hash-Algorithm");
         }
         prop_assert_eq!(names, documented);
 
-        let (policy, holds) = read(&parameters, &wish.url);
-        prop_assert!(holds);
+        let (policy, is_valid) = verify_parameters(&parameters, &params.url);
+        prop_assert!(is_valid);
         prop_assert!(!policy.contains(char::is_whitespace));
-        prop_assert_eq!(serde_json::from_str::<Value>(&policy).unwrap(), wish.as_json());
+        prop_assert_eq!(serde_json::from_str::<Value>(&policy).unwrap(), params.as_json());
     }
 
     #[test]
-    fn signed_cookies_carry_the_same_permission_as_the_signed_url(wish in wishes(), hash in hashes(), which in 0..2_usize) {
-        let signed = signed(&KEYS[which], hash, wish.policy());
+    fn signed_cookies_carry_the_same_permission_as_the_signed_url(params in policy_params(), hash in hashes(), which in 0..2_usize) {
+        let signed = signed(&KEYS[which], hash, params.policy());
         let cookies = signed.cookies();
         let cookies: Vec<_> = cookies
             .iter()
@@ -189,10 +189,10 @@ proptest! {
 
     #[test]
     fn no_other_text_key_or_hash_verifies(
-        wish in wishes(), hash in hashes(), which in 0..2_usize, at: prop::sample::Index, change in 1..=255_u8,
+        params in policy_params(), hash in hashes(), which in 0..2_usize, at: prop::sample::Index, change in 1..=255_u8,
     ) {
         let key = KEYS[which].active().1;
-        let policy = wish.policy().to_json().into_bytes();
+        let policy = params.policy().to_json().into_bytes();
         let signature = key.sign(hash, &policy);
         let other_hash = if hash == HashAlgorithm::Sha1 { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha1 };
         let mut other_policy = policy.clone();
@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn no_url_can_say_more_in_the_policy_than_itself(url in prop_oneof![
+    fn no_url_can_inject_json_into_the_policy(url in prop_oneof![
         any::<String>(),
         any::<String>().prop_map(|text| format!("{HOST}/{text}")),
         "[ -~]{0,40}".prop_map(|text| format!("{HOST}/{text}")),
@@ -230,7 +230,7 @@ proptest! {
 }
 
 #[test]
-fn urls_that_cannot_stand_in_a_policy_are_refused_with_the_reason() {
+fn urls_that_are_invalid_in_a_policy_are_refused_with_the_reason() {
     let exact = |path: &str| Resource::exact(&format!("{HOST}{path}")).map(|_| ()).unwrap_err();
     let position = HOST.len() + 2;
     for character in
@@ -276,9 +276,10 @@ fn urls_that_cannot_stand_in_a_policy_are_refused_with_the_reason() {
     }
 }
 
-/// The rules and their examples are those of AWS's documentation of custom policies.
+/// Rules and examples from AWS's documentation of custom policies.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html>
 #[test]
-fn a_wildcard_covers_what_cloudfront_says_it_covers() {
+fn a_wildcard_covers_the_documented_examples() {
     let covers = |pattern: &str, path: &str| {
         Resource::wildcard(&format!("{HOST}{pattern}")).unwrap().covers(&format!("{HOST}{path}"))
     };
@@ -287,8 +288,8 @@ fn a_wildcard_covers_what_cloudfront_says_it_covers() {
     assert!(covers("/*game_download.zip*", "/test_game_download.zip?license=temp"));
     assert!(covers("/hello*world", "/helloworld"));
     assert!(covers("/hello*world", "/hello-world"));
-    assert!(!covers("/hello*world", "/hello?world"), "a wildcard before the end keeps within the path");
-    assert!(covers("/hello*", "/hello?world"), "a trailing one covers the query, too");
+    assert!(!covers("/hello*world", "/hello?world"), "a wildcard before the end does not match the `?`");
+    assert!(covers("/hello*", "/hello?world"), "a trailing wildcard covers the query");
     assert!(covers("/training/*", "/training/a/b.mp4"));
     assert!(!covers("/training/*", "/training"));
     assert!(!covers("/training/*", "/Training/a"));
@@ -299,7 +300,7 @@ fn a_wildcard_covers_what_cloudfront_says_it_covers() {
 }
 
 #[test]
-fn a_url_outside_the_policy_gets_no_signature() {
+fn a_url_outside_the_policy_is_not_signed() {
     let exact = signed(&KEYS[1], HashAlgorithm::Sha1, Policy::canned(&format!("{HOST}/a.mp4"), 100).unwrap());
     let files = Resource::wildcard(&format!("{HOST}/processed/acme/clip.mov.hls/*")).unwrap();
     let files = signed(&KEYS[1], HashAlgorithm::Sha1, Policy::custom(files, 100).unwrap());

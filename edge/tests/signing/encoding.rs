@@ -1,4 +1,4 @@
-//! A percent-encoding of the tests' own, written differently from the one under test.
+//! An independent implementation of percent-encoding.
 
 /// Encodes every byte but letters, digits and those in `kept`.
 pub(crate) fn percent(text: &str, kept: &str) -> String {

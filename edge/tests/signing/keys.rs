@@ -1,18 +1,18 @@
-//! Keys: every documented PEM form is read, what CloudFront would not take is refused, generated keys round-trip.
+//! Keys: all documented PEM formats are parsed, keys that CloudFront rejects are refused, generated keys round-trip.
 
 use proptest::prelude::*;
 use streamio_edge::sign::key::{
     HashAlgorithm, InvalidKey, InvalidKeyPairs, KeyKind, KeyPairs, PrivateKey, PublicKey,
 };
 
-/// A committed key that is used in tests only.
+/// A key from `tests/signing/keys`, used in tests only.
 pub(crate) fn fixture(name: &str) -> String {
     let path = format!("{}/tests/signing/keys/test-only-{name}.pem", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 #[test]
-fn one_key_in_all_its_pem_forms_is_the_same_key() {
+fn all_pem_formats_of_a_key_give_the_same_key() {
     let forms = [
         ("rsa-2048", "pkcs8", KeyKind::Rsa2048),
         ("rsa-2048", "pkcs1", KeyKind::Rsa2048),
@@ -37,7 +37,7 @@ fn text_around_the_key_and_windows_line_ends_do_not_matter() {
 }
 
 #[test]
-fn keys_that_cloudfront_would_not_take_are_refused_with_the_reason() {
+fn keys_that_cloudfront_rejects_are_refused_with_the_reason() {
     let private = |text: &str| PrivateKey::from_pem(text).map(|_| ()).unwrap_err();
     assert_eq!(private(&fixture("rsa-1024.pkcs8")), InvalidKey::RsaSize { bits: 1024 });
     assert_eq!(private(&fixture("p384.pkcs8")), InvalidKey::Malformed);
@@ -91,7 +91,7 @@ fn ecdsa_takes_its_nonce_from_rfc_6979() {
     let key = p256::SecretKey::from_slice(&scalar).unwrap();
     let pem = p256::pkcs8::EncodePrivateKey::to_pkcs8_pem(&key, p256::pkcs8::LineEnding::LF).unwrap();
     let signature = PrivateKey::from_pem(&pem).unwrap().sign(HashAlgorithm::Sha256, b"sample");
-    // DER: a sequence of two integers, each with a zero before it where its first bit is set.
+    // DER: a sequence of two integers, each with a leading zero byte because its first bit is set.
     let expected = [
         hex("3046"),
         hex("022100EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716"),
@@ -101,7 +101,7 @@ fn ecdsa_takes_its_nonce_from_rfc_6979() {
 }
 
 #[test]
-fn key_pairs_that_cannot_sign_or_be_told_apart_are_refused() {
+fn key_pairs_without_an_active_key_or_with_invalid_or_repeated_ids_are_refused() {
     let key = || PrivateKey::generate(KeyKind::P256, [1; 32]);
     let pairs = |active: &str, ids: &[&str]| {
         KeyPairs::new(active, ids.iter().map(|id| ((*id).to_owned(), key()))).map(|_| ()).unwrap_err()

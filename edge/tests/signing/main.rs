@@ -1,5 +1,5 @@
-//! The laws of `streamio_edge::sign`, checked against other implementations: the `aws-sigv4` crate for S3, AWS's
-//! signer for Node for CloudFront.
+//! Properties of `streamio_edge::sign`, checked against other implementations: the `aws-sigv4` crate for S3, AWS's
+//! CloudFront signer for Node.
 
 mod cloudfront;
 mod encoding;

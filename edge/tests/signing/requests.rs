@@ -1,4 +1,4 @@
-//! Generated S3 requests, in our words and in the peer's.
+//! Generated S3 requests, for both this crate and the `aws-sigv4` crate.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ const UNRESERVED: &str = "-_.~";
 
 pub(crate) type Pairs = Vec<(String, String)>;
 
-/// A bucket, and independently of how we address it, the URL under which its objects lie.
+/// A bucket, and the expected base URL of its objects.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct BucketAddress {
     pub(crate) endpoint: &'static str,
     pub(crate) region: &'static str,
     pub(crate) bucket: String,
@@ -24,7 +24,7 @@ pub(crate) struct Place {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Secrets {
+pub(crate) struct TestCredentials {
     pub(crate) id: String,
     pub(crate) secret: String,
     pub(crate) token: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct Request {
     pub(crate) headers: Pairs,
 }
 
-pub(crate) fn places() -> impl Strategy<Value = Place> {
+pub(crate) fn bucket_addresses() -> impl Strategy<Value = BucketAddress> {
     let label = "[a-z0-9][a-z0-9-]{1,20}[a-z0-9]";
     let by_host = (label, 0..4_usize).prop_map(|(bucket, which)| {
         let (endpoint, region, base_url) = match which {
@@ -59,7 +59,7 @@ pub(crate) fn places() -> impl Strategy<Value = Place> {
                 format!("http://{bucket}.s3.example/a%20b/c/"),
             ),
         };
-        Place { endpoint, region, bucket, style: AddressStyle::VirtualHosted, base_url }
+        BucketAddress { endpoint, region, bucket, style: AddressStyle::VirtualHosted, base_url }
     });
     let dotted = (label, prop::option::of(label)).prop_map(|(first, second)| match second {
         Some(second) => format!("{first}.{second}"),
@@ -76,17 +76,17 @@ pub(crate) fn places() -> impl Strategy<Value = Place> {
             2 => ("http://[::1]:9000/base", "auto", format!("http://[::1]:9000/base/{bucket}/")),
             _ => ("https://s3.example:443", "us-east-1", format!("https://s3.example/{bucket}/")),
         };
-        Place { endpoint, region, bucket, style: AddressStyle::Path, base_url }
+        BucketAddress { endpoint, region, bucket, style: AddressStyle::Path, base_url }
     });
     prop_oneof![by_host, by_path]
 }
 
-pub(crate) fn secrets() -> impl Strategy<Value = Secrets> {
+pub(crate) fn credentials() -> impl Strategy<Value = TestCredentials> {
     ("[A-Za-z0-9_.-]{1,40}", "[ -~]{1,60}", prop::option::of("[!-~]{1,300}"))
-        .prop_map(|(id, secret, token)| Secrets { id, secret, token })
+        .prop_map(|(id, secret, token)| TestCredentials { id, secret, token })
 }
 
-/// Any text, and text made of what has broken signers before.
+/// Any text, and combinations of texts that are often signed incorrectly.
 pub(crate) fn hostile_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[a-z0-9]{1,5}",
@@ -200,16 +200,16 @@ pub(crate) fn borrowed(pairs: &Pairs) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     pairs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
 }
 
-impl Place {
-    pub(crate) fn signer(&self, secrets: &Secrets) -> BucketSigner {
+impl BucketAddress {
+    pub(crate) fn signer(&self, credentials: &TestCredentials) -> BucketSigner {
         let bucket =
             Bucket::new(self.endpoint, self.region, &self.bucket, self.style).expect("a valid bucket");
-        BucketSigner::new(bucket, secrets.ours())
+        BucketSigner::new(bucket, credentials.to_edge())
     }
 }
 
-impl Secrets {
-    pub(crate) fn ours(&self) -> Credentials {
+impl TestCredentials {
+    pub(crate) fn to_edge(&self) -> Credentials {
         let credentials = Credentials::new(&self.id, &self.secret).expect("valid credentials");
         match &self.token {
             Some(token) => credentials.with_session_token(token).expect("a valid token"),
@@ -217,13 +217,13 @@ impl Secrets {
         }
     }
 
-    pub(crate) fn theirs(&self) -> aws_credential_types::Credentials {
+    pub(crate) fn to_aws(&self) -> aws_credential_types::Credentials {
         aws_credential_types::Credentials::new(&self.id, &self.secret, self.token.clone(), None, "test")
     }
 }
 
 impl Request {
-    pub(crate) fn ours(&self) -> ObjectRequest<'_> {
+    pub(crate) fn to_edge(&self) -> ObjectRequest<'_> {
         let mut request = ObjectRequest::new(self.method.clone(), &self.key);
         for (name, value) in &self.query {
             request = request.query(name, value);

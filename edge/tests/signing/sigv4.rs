@@ -1,4 +1,4 @@
-//! Every signature equals the one that the `aws-sigv4` crate makes for the same request.
+//! Every signature equals the `aws-sigv4` crate's for the same request.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,8 @@ use streamio_edge::sign::sigv4::{
 
 use crate::encoding::percent;
 use crate::requests::{
-    Pairs, Secrets, borrowed, headers, hostile_text, methods, places, query, requests, secrets, with_query,
+    Pairs, TestCredentials, borrowed, bucket_addresses, credentials, headers, hostile_text, methods, query,
+    requests, with_query,
 };
 
 const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
@@ -27,16 +28,16 @@ fn s3_settings() -> SigningSettings {
     settings
 }
 
-/// What the peer adds to the request.
-fn peer(
+/// The signing instructions of the `aws-sigv4` crate.
+fn aws_sign(
     method: &Method,
     url: &str,
     headers: &Pairs,
     body: SignableBody<'_>,
-    (secrets, region, service, now): (&Secrets, &str, &str, i64),
+    (credentials, region, service, now): (&TestCredentials, &str, &str, i64),
     settings: SigningSettings,
 ) -> SigningInstructions {
-    let identity = secrets.theirs().into();
+    let identity = credentials.to_aws().into();
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(now.try_into().expect("after 1970"));
     let params = aws_sigv4::sign::v4::SigningParams::builder()
         .identity(&identity)
@@ -49,21 +50,25 @@ fn peer(
         .into();
     let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let request =
-        SignableRequest::new(method.as_str(), url, headers, body).expect("a request the peer takes");
-    sign(request, &params).expect("the peer signs").into_parts().0
+        SignableRequest::new(method.as_str(), url, headers, body).expect("a request that aws-sigv4 accepts");
+    sign(request, &params).expect("aws-sigv4 signs").into_parts().0
 }
 
-fn assert_headers_are_the_peers(
-    ours: &SignedRequest,
-    peers: SigningInstructions,
-    given: &Pairs,
+fn assert_same_headers(
+    signed: &SignedRequest,
+    instructions: SigningInstructions,
+    request_headers: &Pairs,
 ) -> Result<(), TestCaseError> {
     let mut expected: Vec<(String, String)> =
-        given.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+        request_headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
     expected.extend(
-        peers.into_parts().0.iter().map(|header| (header.name().to_owned(), header.value().to_owned())),
+        instructions
+            .into_parts()
+            .0
+            .iter()
+            .map(|header| (header.name().to_owned(), header.value().to_owned())),
     );
-    let mut actual: Vec<_> = ours
+    let mut actual: Vec<_> = signed
         .headers
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -78,53 +83,53 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn a_presigned_url_is_the_one_of_the_aws_sigv4_crate(
-        place in places(),
-        secrets in secrets(),
+    fn a_presigned_url_equals_that_of_the_aws_sigv4_crate(
+        address in bucket_addresses(),
+        credentials in credentials(),
         request in requests(),
         expires_in in prop_oneof![1..=MAX_EXPIRES_IN, Just(1), Just(MAX_EXPIRES_IN)],
         now in 0..=LAST_SECOND_OF_9999,
     ) {
-        let ours = place.signer(&secrets).presign(&request.ours(), expires_in, now).unwrap();
+        let actual = address.signer(&credentials).presign(&request.to_edge(), expires_in, now).unwrap();
 
         let mut settings = s3_settings();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(Duration::from_secs(expires_in.into()));
-        let url = request.url(&place.base_url);
-        let scope = (&secrets, place.region, "s3", now);
-        let peers = peer(&request.method, &url, &request.headers, SignableBody::UnsignedPayload, scope, settings);
+        let url = request.url(&address.base_url);
+        let scope = (&credentials, address.region, "s3", now);
+        let expected = aws_sign(&request.method, &url, &request.headers, SignableBody::UnsignedPayload, scope, settings);
         let mut signed = http::Request::builder().uri(url).body(()).unwrap();
-        peers.apply_to_request_http1x(&mut signed);
+        expected.apply_to_request_http1x(&mut signed);
 
-        prop_assert_eq!(ours.as_str(), signed.uri().to_string());
+        prop_assert_eq!(actual.as_str(), signed.uri().to_string());
     }
 
     #[test]
-    fn a_signed_s3_request_is_the_one_of_the_aws_sigv4_crate(
-        place in places(),
-        secrets in secrets(),
+    fn a_signed_s3_request_equals_that_of_the_aws_sigv4_crate(
+        address in bucket_addresses(),
+        credentials in credentials(),
         request in requests(),
         body in prop::option::of(prop::collection::vec(any::<u8>(), 0..200)),
         now in 0..=LAST_SECOND_OF_9999,
     ) {
         let payload = body.as_deref().map_or(Payload::Unsigned, Payload::Bytes);
-        let ours = place.signer(&secrets).sign(&request.ours(), payload, now).unwrap();
+        let actual = address.signer(&credentials).sign(&request.to_edge(), payload, now).unwrap();
 
         let mut settings = s3_settings();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let body = body.as_deref().map_or(SignableBody::UnsignedPayload, SignableBody::Bytes);
-        let url = request.url(&place.base_url);
-        let scope = (&secrets, place.region, "s3", now);
-        let peers = peer(&request.method, &url, &request.headers, body, scope, settings);
+        let url = request.url(&address.base_url);
+        let scope = (&credentials, address.region, "s3", now);
+        let expected = aws_sign(&request.method, &url, &request.headers, body, scope, settings);
 
-        prop_assert_eq!(&ours.url, &url);
-        prop_assert_eq!(&ours.method, &request.method);
-        assert_headers_are_the_peers(&ours, peers, &request.headers)?;
+        prop_assert_eq!(&actual.url, &url);
+        prop_assert_eq!(&actual.method, &request.method);
+        assert_same_headers(&actual, expected, &request.headers)?;
     }
 
     #[test]
-    fn a_signed_request_to_another_service_is_the_one_of_the_aws_sigv4_crate(
-        secrets in secrets(),
+    fn a_signed_request_to_another_service_equals_that_of_the_aws_sigv4_crate(
+        credentials in credentials(),
         method in methods(),
         path in hostile_text(),
         query in query(),
@@ -135,17 +140,17 @@ proptest! {
     ) {
         let origin = format!("https://{service}.eu-west-1.amazonaws.com");
         let path = format!("/{}", percent(&path, "-_.~/"));
-        let signer = Signer::new(secrets.ours(), "eu-west-1", service).unwrap();
+        let signer = Signer::new(credentials.to_edge(), "eu-west-1", service).unwrap();
         let parts =
             RequestParts { method: &method, origin: &origin, path: &path, query: &borrowed(&query), headers: &borrowed(&headers) };
-        let ours = signer.sign(&parts, Payload::Bytes(&body), now).unwrap();
+        let actual = signer.sign(&parts, Payload::Bytes(&body), now).unwrap();
 
         let url = with_query(origin.clone() + &path, &query);
-        let scope = (&secrets, "eu-west-1", service, now);
-        let peers = peer(&method, &url, &headers, SignableBody::Bytes(&body), scope, SigningSettings::default());
+        let scope = (&credentials, "eu-west-1", service, now);
+        let expected = aws_sign(&method, &url, &headers, SignableBody::Bytes(&body), scope, SigningSettings::default());
 
-        prop_assert_eq!(&ours.url, &url);
-        assert_headers_are_the_peers(&ours, peers, &headers)?;
+        prop_assert_eq!(&actual.url, &url);
+        assert_same_headers(&actual, expected, &headers)?;
     }
 }
 
@@ -154,22 +159,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_body_may_be_given_by_its_hash(place in places(), secrets in secrets(), request in requests(), body: Vec<u8>) {
-        let signer = place.signer(&secrets);
+    fn the_body_may_be_passed_by_its_hash(address in bucket_addresses(), credentials in credentials(), request in requests(), body: Vec<u8>) {
+        let signer = address.signer(&credentials);
         let digest = <sha2::Sha256 as sha2::Digest>::digest(&body).into();
-        let by_hash = signer.sign(&request.ours(), Payload::Sha256(digest), 1_767_323_045).unwrap();
-        let by_bytes = signer.sign(&request.ours(), Payload::Bytes(&body), 1_767_323_045).unwrap();
+        let by_hash = signer.sign(&request.to_edge(), Payload::Sha256(digest), 1_767_323_045).unwrap();
+        let by_bytes = signer.sign(&request.to_edge(), Payload::Bytes(&body), 1_767_323_045).unwrap();
         prop_assert_eq!(by_hash.headers, by_bytes.headers);
     }
 
     #[test]
     fn a_warm_cache_of_signing_keys_changes_nothing(
-        place in places(), secrets in secrets(), request in requests(), times in prop::collection::vec(0..=LAST_SECOND_OF_9999, 1..40),
+        address in bucket_addresses(), credentials in credentials(), request in requests(), times in prop::collection::vec(0..=LAST_SECOND_OF_9999, 1..40),
     ) {
-        let warm = place.signer(&secrets);
+        let warm = address.signer(&credentials);
         for now in times {
-            let cold = place.signer(&secrets);
-            prop_assert_eq!(warm.presign(&request.ours(), 60, now), cold.presign(&request.ours(), 60, now));
+            let cold = address.signer(&credentials);
+            prop_assert_eq!(warm.presign(&request.to_edge(), 60, now), cold.presign(&request.to_edge(), 60, now));
         }
     }
 }
@@ -183,7 +188,7 @@ fn signer() -> BucketSigner {
 }
 
 #[test]
-fn what_cannot_be_signed_is_refused_with_the_reason() {
+fn invalid_requests_are_refused_with_the_reason() {
     let presign = |request: ObjectRequest<'_>| signer().presign(&request, 60, 0).map(|_| ());
     let sign = |request: ObjectRequest<'_>| signer().sign(&request, Payload::Unsigned, 0).map(|_| ());
     let name = |name: &str| name.to_owned();
@@ -265,7 +270,7 @@ fn debug_shows_no_secret_no_token_and_no_signature() {
 }
 
 #[test]
-fn requests_are_what_s3_documents_for_their_operations() {
+fn requests_have_the_documented_method_and_query_of_their_operation() {
     let shape = |request: ObjectRequest<'_>| {
         let url = signer().sign(&request, Payload::Unsigned, 0).unwrap().url;
         format!("{} {}", request.method(), url.strip_prefix("http://127.0.0.1:9000").unwrap())

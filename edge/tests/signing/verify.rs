@@ -1,4 +1,4 @@
-//! Verification: what `cloudfront::sign` signs is valid exactly where, when and for whom it was asked; nothing else is.
+//! Verification: a URL signed by `cloudfront::sign` is valid exactly for its files, times and network; nothing else is.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,28 +11,28 @@ use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, PublicKey};
 use streamio_edge::sign::policy::{Policy, Resource};
 use streamio_edge::sign::verify::{Unverified, Verified, verify};
 
-use crate::cloudfront::{KEYS, PUBLIC_KEYS, Wish, hashes, now, wishes};
+use crate::cloudfront::{KEYS, PUBLIC_KEYS, PolicyParams, block_on, hashes, policy_params};
 
 const URL: &str = "https://d111111abcdef8.cloudfront.net/processed/acme/clip.mp4";
 
-fn ask(url: &str, at: i64, address: Option<IpAddr>) -> Result<Verified, Unverified> {
+fn verify_at(url: &str, at: i64, address: Option<IpAddr>) -> Result<Verified, Unverified> {
     verify(url, |id| PUBLIC_KEYS.get(id), at, address)
 }
 
 fn signed(keys: &KeyPairs, hash: HashAlgorithm, policy: Policy, url: &str) -> String {
-    now(cloudfront::sign(keys, hash, policy)).unwrap().url_for(url).unwrap().into_string()
+    block_on(cloudfront::sign(keys, hash, policy)).unwrap().url_for(url).unwrap().into_string()
 }
 
-/// A URL that the wish covers.
-fn covered(wish: &Wish) -> String {
-    wish.url.replace('*', "segment.m4s")
+/// A URL that the policy covers.
+fn covered_url(params: &PolicyParams) -> String {
+    params.url.replace('*', "segment.m4s")
 }
 
-fn inside(wish: &Wish) -> Option<IpAddr> {
-    wish.source_ip.map(|network| network.network().into())
+fn allowed_address(params: &PolicyParams) -> Option<IpAddr> {
+    params.source_ip.map(|network| network.network().into())
 }
 
-/// `policy`, which may be any text, signed by the P-256 key.
+/// A URL with `policy`, which may be any text, signed by the P-256 key.
 fn with_policy(policy: &str) -> String {
     let (id, key) = KEYS[1].active();
     let encode =
@@ -46,56 +46,56 @@ proptest! {
 
     #[test]
     fn a_signed_url_is_valid_from_its_start_to_its_expiry_within_its_network(
-        wish in wishes(), hash in hashes(), which in 0..2_usize,
+        params in policy_params(), hash in hashes(), which in 0..2_usize,
     ) {
-        let url = signed(&KEYS[which], hash, wish.policy(), &covered(&wish));
-        let start = wish.starts_at.unwrap_or(0);
+        let url = signed(&KEYS[which], hash, params.policy(), &covered_url(&params));
+        let start = params.starts_at.unwrap_or(0);
         let expected = Verified {
             key_pair_id: KEYS[which].active().0.to_owned(),
             hash,
-            resource: wish.url.clone(),
-            expires_at: wish.expires_at,
-            starts_at: wish.starts_at,
-            source_ip: wish.source_ip,
+            resource: params.url.clone(),
+            expires_at: params.expires_at,
+            starts_at: params.starts_at,
+            source_ip: params.source_ip,
         };
-        for at in [start, wish.expires_at - 1] {
-            prop_assert_eq!(ask(&url, at, inside(&wish)), Ok(expected.clone()));
+        for at in [start, params.expires_at - 1] {
+            prop_assert_eq!(verify_at(&url, at, allowed_address(&params)), Ok(expected.clone()));
         }
-        prop_assert_eq!(ask(&url, wish.expires_at, inside(&wish)), Err(Unverified::Expired));
-        if wish.starts_at.is_some() {
-            prop_assert_eq!(ask(&url, start - 1, inside(&wish)), Err(Unverified::NotYetValid));
+        prop_assert_eq!(verify_at(&url, params.expires_at, allowed_address(&params)), Err(Unverified::Expired));
+        if params.starts_at.is_some() {
+            prop_assert_eq!(verify_at(&url, start - 1, allowed_address(&params)), Err(Unverified::NotYetValid));
         }
-        if let Some(network) = wish.source_ip {
-            prop_assert_eq!(ask(&url, start, None), Err(Unverified::AddressNeeded));
+        if let Some(network) = params.source_ip {
+            prop_assert_eq!(verify_at(&url, start, None), Err(Unverified::AddressNeeded));
             let v6 = "2001:db8::1".parse().unwrap();
-            prop_assert_eq!(ask(&url, start, Some(v6)), Err(Unverified::OtherAddress));
+            prop_assert_eq!(verify_at(&url, start, Some(v6)), Err(Unverified::OtherAddress));
             let mapped = network.network().to_ipv6_mapped().into();
-            prop_assert!(ask(&url, start, Some(mapped)).is_ok());
+            prop_assert!(verify_at(&url, start, Some(mapped)).is_ok());
             if network.prefix_len() > 0 {
                 let outside = Ipv4Addr::from(u32::from(network.network()) ^ (1 << 31));
-                prop_assert_eq!(ask(&url, start, Some(outside.into())), Err(Unverified::OtherAddress));
+                prop_assert_eq!(verify_at(&url, start, Some(outside.into())), Err(Unverified::OtherAddress));
             }
         } else {
-            prop_assert!(ask(&url, start, None).is_ok());
+            prop_assert!(verify_at(&url, start, None).is_ok());
         }
     }
 
     #[test]
-    fn a_changed_byte_makes_a_signed_url_invalid_but_where_the_policy_has_a_wildcard(
-        wish in wishes(), hash in hashes(), which in 0..2_usize, at: prop::sample::Index, byte in b' '..=b'~',
+    fn a_changed_byte_makes_a_signed_url_invalid_unless_a_wildcard_matches_it(
+        params in policy_params(), hash in hashes(), which in 0..2_usize, at: prop::sample::Index, byte in b' '..=b'~',
     ) {
-        let url = signed(&KEYS[which], hash, wish.policy(), &covered(&wish));
+        let url = signed(&KEYS[which], hash, params.policy(), &covered_url(&params));
         let mut changed = url.clone().into_bytes();
         let at = at.index(changed.len());
         prop_assume!(changed[at] != byte);
         changed[at] = byte;
         let changed = String::from_utf8(changed).unwrap();
-        let verdict = ask(&changed, wish.starts_at.unwrap_or(0), inside(&wish));
-        // In a custom policy `?` stands for any character, in a pattern `*` for any text.
-        let may_differ = wish.is_pattern || (!wish.is_canned() && wish.url.contains('?'));
+        let verdict = verify_at(&changed, params.starts_at.unwrap_or(0), allowed_address(&params));
+        // In a custom policy `?` matches any character; in a pattern `*` matches any text.
+        let may_differ = params.is_pattern || (!params.is_canned() && params.url.contains('?'));
         if may_differ && at < url.len() - url.split("Policy=").last().unwrap().len() {
             if let Ok(verified) = verdict {
-                prop_assert_eq!(verified.resource, wish.url, "{}", changed);
+                prop_assert_eq!(verified.resource, params.url, "{}", changed);
             }
         } else {
             prop_assert!(verdict.is_err(), "{} {}", url, changed);
@@ -104,10 +104,10 @@ proptest! {
 
     #[test]
     fn a_missing_or_repeated_parameter_makes_a_signed_url_invalid(
-        wish in wishes(), hash in hashes(), which in 0..2_usize, at: prop::sample::Index,
+        params in policy_params(), hash in hashes(), which in 0..2_usize, at: prop::sample::Index,
     ) {
-        let url = signed(&KEYS[which], hash, wish.policy(), &covered(&wish));
-        let bare = covered(&wish);
+        let url = signed(&KEYS[which], hash, params.policy(), &covered_url(&params));
+        let bare = covered_url(&params);
         let query = &url[bare.len() + 1..];
         let parameters: Vec<&str> = query.split('&').collect();
         let at = at.index(parameters.len());
@@ -115,9 +115,9 @@ proptest! {
         let mut fewer = parameters.clone();
         fewer.remove(at);
         let fewer = format!("{bare}{separator}{}", fewer.join("&"));
-        prop_assert!(ask(&fewer, wish.starts_at.unwrap_or(0), inside(&wish)).is_err());
+        prop_assert!(verify_at(&fewer, params.starts_at.unwrap_or(0), allowed_address(&params)).is_err());
         let more = format!("{url}&{}", parameters[at]);
-        prop_assert!(matches!(ask(&more, 1, inside(&wish)), Err(Unverified::Malformed(_))));
+        prop_assert!(matches!(verify_at(&more, 1, allowed_address(&params)), Err(Unverified::Malformed(_))));
     }
 
     #[test]
@@ -125,12 +125,12 @@ proptest! {
         any::<String>(),
         "https://cdn\\.example/(a|\\*)\\?(Expires|Policy)=[0-9A-Za-z~_-]{0,12}(&(Signature|Key-Pair-Id|Hash-Algorithm)=[0-9A-Za-z~_-]{0,12}){0,4}",
     ]) {
-        prop_assert!(ask(&text, 1, None).is_err());
+        prop_assert!(verify_at(&text, 1, None).is_err());
     }
 }
 
 #[test]
-fn the_parameters_may_stand_anywhere_in_the_query() {
+fn the_parameters_may_be_anywhere_in_the_query() {
     let own = format!("{URL}?a=b&c=d");
     let url = signed(&KEYS[1], HashAlgorithm::Sha256, Policy::canned(&own, 100).unwrap(), &own);
     let query = url.strip_prefix(&format!("{own}&")).unwrap();
@@ -145,24 +145,24 @@ fn the_parameters_may_stand_anywhere_in_the_query() {
         (format!("a=b&c=d&&{query}"), false),
         (format!("a=b&c=d&{query}&"), false),
     ] {
-        assert_eq!(ask(&format!("{URL}?{query}"), 1, None).is_ok(), valid, "{query}");
+        assert_eq!(verify_at(&format!("{URL}?{query}"), 1, None).is_ok(), valid, "{query}");
     }
 }
 
 #[test]
-fn an_empty_query_of_its_own_is_a_part_of_the_url() {
+fn an_empty_query_is_part_of_the_url() {
     let own = format!("{URL}?");
     let url = signed(&KEYS[1], HashAlgorithm::Sha256, Policy::canned(&own, 100).unwrap(), &own);
-    assert!(ask(&url, 1, None).is_ok(), "{url}");
-    assert_eq!(ask(&url.replace("?&", "?"), 1, None), Err(Unverified::Signature));
+    assert!(verify_at(&url, 1, None).is_ok(), "{url}");
+    assert_eq!(verify_at(&url.replace("?&", "?"), 1, None), Err(Unverified::Signature));
 }
 
 #[test]
-fn what_is_wrong_with_a_url_is_said() {
+fn the_error_states_what_is_wrong_with_a_url() {
     let url = signed(&KEYS[1], HashAlgorithm::Sha256, Policy::canned(URL, 100).unwrap(), URL);
-    let verdict = |from: &str, to: &str| ask(&url.replace(from, to), 1, None).unwrap_err();
-    assert_eq!(ask(URL, 1, None), Err(Unverified::NotSigned));
-    assert_eq!(ask("", 1, None), Err(Unverified::NotSigned));
+    let verdict = |from: &str, to: &str| verify_at(&url.replace(from, to), 1, None).unwrap_err();
+    assert_eq!(verify_at(URL, 1, None), Err(Unverified::NotSigned));
+    assert_eq!(verify_at("", 1, None), Err(Unverified::NotSigned));
     assert_eq!(verdict("Key-Pair-Id=KEC", "Key-Pair-Id=K9"), Unverified::UnknownKeyPair);
     assert_eq!(verdict("Key-Pair-Id=KEC", "Key-Pair-Id=KRSA"), Unverified::Signature);
     assert_eq!(verdict("SHA256", "SHA1"), Unverified::Signature);
@@ -188,7 +188,7 @@ fn what_is_wrong_with_a_url_is_said() {
 }
 
 #[test]
-fn a_policy_is_of_the_documented_form_or_refused() {
+fn a_policy_without_the_documented_form_is_refused() {
     let policy =
         |condition: &str| format!(r#"{{"Statement":[{{"Resource":"{URL}","Condition":{{{condition}}}}}]}}"#);
     let until = r#""DateLessThan":{"AWS:EpochTime":100}"#;
@@ -199,11 +199,11 @@ fn a_policy_is_of_the_documented_form_or_refused() {
         policy(until).replace(':', " : "),
         policy(&format!(r#"{until},"IpAddress":{{"AWS:SourceIp":"192.0.2.1"}}"#)),
     ] {
-        // White space inside the URL and the operators' names is not white space of JSON.
+        // Undo the white space inside strings, which would change their meaning.
         let accepted =
             accepted.replace("https : ", "https:").replace("AWS : ", "AWS:").replace("http* : ", "http*:");
         let address = "192.0.2.1".parse().unwrap();
-        assert!(ask(&with_policy(&accepted), 1, Some(address)).is_ok(), "{accepted}");
+        assert!(verify_at(&with_policy(&accepted), 1, Some(address)).is_ok(), "{accepted}");
     }
     for refused in [
         "{}".to_owned(),
@@ -218,22 +218,24 @@ fn a_policy_is_of_the_documented_form_or_refused() {
         policy(until).replace("}]}", "},{}]}"),
         policy(until) + " x",
     ] {
-        let verdict = ask(&with_policy(&refused), 1, None);
+        let verdict = verify_at(&with_policy(&refused), 1, None);
         assert!(matches!(verdict, Err(Unverified::Malformed(_))), "{refused}: {verdict:?}");
     }
     assert_eq!(
-        ask(&with_policy(&policy(until).replace("clip", "other")), 1, None),
+        verify_at(&with_policy(&policy(until).replace("clip", "other")), 1, None),
         Err(Unverified::NotCovered)
     );
 }
 
 #[test]
-fn one_signature_of_a_stream_opens_its_files_and_no_others() {
+fn one_signature_of_a_stream_is_valid_for_its_files_and_no_others() {
     let files = Resource::wildcard("https://cdn.example/processed/acme/clip.mov.hls/*").unwrap();
     let signed =
-        now(cloudfront::sign(&KEYS[0], HashAlgorithm::Sha1, Policy::custom(files, 100).unwrap())).unwrap();
-    let ask = |path: &str| ask(&format!("https://cdn.example/processed/{path}?{}", signed.query()), 1, None);
-    assert!(ask("acme/clip.mov.hls/g1-a1/1.m4s").is_ok());
-    assert_eq!(ask("acme/clip.mov"), Err(Unverified::NotCovered));
-    assert_eq!(ask("other/clip.mov.hls/master.m3u8"), Err(Unverified::NotCovered));
+        block_on(cloudfront::sign(&KEYS[0], HashAlgorithm::Sha1, Policy::custom(files, 100).unwrap()))
+            .unwrap();
+    let verify_path =
+        |path: &str| verify_at(&format!("https://cdn.example/processed/{path}?{}", signed.query()), 1, None);
+    assert!(verify_path("acme/clip.mov.hls/g1-a1/1.m4s").is_ok());
+    assert_eq!(verify_path("acme/clip.mov"), Err(Unverified::NotCovered));
+    assert_eq!(verify_path("other/clip.mov.hls/master.m3u8"), Err(Unverified::NotCovered));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use streamio_events::settings::{InvalidSettings, Reader};
 
 /// The functions' executables, and the worker's, as cargo names them.
 pub(crate) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
@@ -51,14 +52,23 @@ impl CloudConfig {
     /// `STREAMIO_EDGE_WORKER` (the built Worker's) name, as `cargo xtask` sets them, and with the FFmpeg that
     /// `STREAMIO_FFMPEG` may name; patient as in production.
     pub fn from_environment() -> anyhow::Result<Self> {
-        let folder = |name: &str| {
-            env::var_os(name).map(PathBuf::from).with_context(|| {
-                format!("{name} is not set: `cargo xtask test` and `cargo xtask cloud` set it")
-            })
-        };
-        let mut config = Self::of(folder("STREAMIO_LAMBDAS")?, folder("STREAMIO_EDGE_WORKER")?)?;
-        config.ffmpeg = env::var_os("STREAMIO_FFMPEG");
+        let (programs, edge_worker, ffmpeg) = Self::read(&|name| env::var(name).ok())
+            .context("`cargo xtask test` and `cargo xtask cloud` set these variables")?;
+        let mut config = Self::of(programs, edge_worker)?;
+        config.ffmpeg = ffmpeg;
         Ok(config)
+    }
+
+    /// The folder of the programs, the folder of the Worker, and the FFmpeg.
+    fn read(
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(PathBuf, PathBuf, Option<OsString>), InvalidSettings> {
+        let mut reader = Reader::new(variable);
+        let programs = reader.required("STREAMIO_LAMBDAS").map(PathBuf::from);
+        let edge_worker = reader.required("STREAMIO_EDGE_WORKER").map(PathBuf::from);
+        let ffmpeg = reader.optional("STREAMIO_FFMPEG").map(OsString::from);
+        reader
+            .finish(programs.zip(edge_worker).map(|(programs, edge_worker)| (programs, edge_worker, ffmpeg)))
     }
 
     /// A cloud with the executables in the folder `programs` and the Worker in `edge_worker`, patient as in production.
@@ -106,5 +116,21 @@ impl CloudConfig {
     pub fn with_policy(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.policy[field] = value.into();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_folder_is_reported_at_once() {
+        let error = CloudConfig::read(&|_| Some(" ".to_owned())).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the settings are invalid: STREAMIO_LAMBDAS is missing; STREAMIO_EDGE_WORKER is missing"
+        );
+        let (programs, _, ffmpeg) = CloudConfig::read(&|name| Some(name.to_owned())).unwrap();
+        assert_eq!((programs, ffmpeg), ("STREAMIO_LAMBDAS".into(), Some("STREAMIO_FFMPEG".into())));
     }
 }

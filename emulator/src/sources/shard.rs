@@ -4,10 +4,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
+use streamio_events::error_chain::chain;
 use tokio::sync::mpsc;
 
 use super::stream::{Position, Record, SourceError};
-use super::{Context, chain, lane};
+use super::{Context, lane};
 
 /// How many times the usual pause follows a read that failed.
 const FAILURE_PAUSES: u32 = 5;

@@ -32,18 +32,18 @@ async fn every_function_meets(fault: Fault, times: u32) {
 
 /// As often as asynchronous invocations are tried again.
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_that_crash_after_their_effect_and_before_their_answer_do_it_once() {
+async fn functions_that_crash_between_effect_and_response_take_effect_once() {
     every_function_meets(Fault::CrashBeforeAnswer, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_that_crash_before_their_work_do_it_later() {
+async fn functions_that_crash_before_their_effect_take_effect_later() {
     every_function_meets(Fault::CrashBeforeWork, 2).await;
 }
 
 /// Each of the invocations of `react` for one video, not only the first ones: the crash comes after each decision.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reaction_that_crashes_after_every_single_decision_makes_each_once() {
+async fn a_reaction_that_crashes_after_each_decision_makes_each_decision_once() {
     let world = World::start().await;
     for kind in ["upload.completed", "processing.dispatched", "processing.completed", "video.ready"] {
         for function in ["react", "views"] {
@@ -66,7 +66,7 @@ async fn a_reaction_that_crashes_after_every_single_decision_makes_each_once() {
 
 /// The service delivers batches again that had succeeded, as it may when it loses a checkpoint.
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_that_come_again_after_their_success_change_nothing() {
+async fn batches_that_are_delivered_again_after_success_change_nothing() {
     let world = World::start().await;
     let mappings = world.cloud.mappings();
     let all = [&mappings.intake, &mappings.react, &mappings.views];

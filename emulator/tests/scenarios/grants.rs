@@ -9,7 +9,7 @@ use crate::verdict::verdict;
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_kinesis_refuses_takes_twice_or_answers_into_the_void_are_grants_once() {
+async fn refused_duplicated_and_unconfirmed_kinesis_records_become_one_grant_each() {
     let world = World::start().await;
     let proxy = world.cloud.kinesis_proxy();
     let partial = proxy.fault("PutRecords", "", 2, Fault::Partial(|index| index % 2 == 0));

@@ -13,7 +13,7 @@ async fn asked_with(world: &World, key: &NewKey) -> StatusCode {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_comes_to_the_edge_although_its_store_refuses_at_first() {
+async fn a_key_reaches_the_edge_although_its_store_refuses_at_first() {
     let world = World::start().await;
     world.cloud.kv().refuse(4);
     let key = world.cloud.create_project("other").await.unwrap();
@@ -22,7 +22,7 @@ async fn a_key_comes_to_the_edge_although_its_store_refuses_at_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revocation_that_the_edges_store_refuses_holds_up_nothing_and_comes() {
+async fn a_revocation_that_the_edge_store_refuses_blocks_nothing_and_is_put_later() {
     let world = World::start().await;
     let key = world.cloud.create_project("other").await.unwrap();
     assert_eq!(asked_with(&world, &key).await, StatusCode::OK);

@@ -31,7 +31,7 @@ async fn a_task_that_cannot_be_placed_is_launched_again_with_the_same_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_launch_is_made_later() {
+async fn a_throttled_launch_is_retried_later() {
     let world = World::start().await;
     // More often than the SDK tries by itself.
     let fault = world.cloud.ecs_proxy().fault("RunTask", "", 5, Fault::Throttle);
@@ -42,7 +42,7 @@ async fn a_throttled_launch_is_made_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_launch_whose_answer_is_lost_is_one_task() {
+async fn a_launch_whose_response_is_lost_starts_one_task() {
     let world = World::start().await;
     let fault = world.cloud.ecs_proxy().fault("RunTask", "", 5, Fault::LoseAnswer);
     let video_id = world.upload("clip.mp4", film()).await;

@@ -8,7 +8,7 @@ use crate::verdict::verdict;
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_table_delays_and_loses_nothing() {
+async fn a_throttled_table_delays_processing_and_loses_nothing() {
     let world = World::start().await;
     let proxy = world.cloud.dynamo_proxy();
     let operations = ["PutItem", "Query", "GetItem", "TransactWriteItems"];
@@ -26,7 +26,7 @@ async fn a_throttled_table_delays_and_loses_nothing() {
 
 /// The commit is there, and its author does not know.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_answer_is_lost_is_made_once() {
+async fn a_commit_whose_response_is_lost_is_appended_once() {
     let world = World::start().await;
     let kinds = [
         "upload.granted",

@@ -15,7 +15,7 @@ fn count(kinds: &[String], kind: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_whose_event_comes_twice_is_one_generation() {
+async fn an_upload_whose_event_is_delivered_twice_is_one_generation() {
     let world = World::start().await;
     world.cloud.s3_events().fault(1, Delivery::Twice, |_| true);
     let video_id = world.upload("clip.mp4", film()).await;
@@ -30,7 +30,7 @@ async fn an_upload_whose_event_comes_twice_is_one_generation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_uploads_whose_events_come_in_the_wrong_order_the_later_one_is_processed() {
+async fn of_two_uploads_with_events_in_the_wrong_order_the_later_is_processed() {
     let world = World::start().await;
     world.cloud.s3_events().fault(2, Delivery::Held, |_| true);
     let video_id = world.upload("clip.mp4", film()).await;
@@ -69,7 +69,7 @@ async fn an_upload_whose_event_is_lost_is_found_by_the_sweep() {
 
 /// They have the entity tag of what was deleted, and no event tells them from it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_uploaded_after_a_deletion_are_found_as_another_upload() {
+async fn the_same_bytes_uploaded_after_a_deletion_count_as_another_upload() {
     let world = World::start().await;
     let video_id = world.upload("clip.mp4", film()).await;
     world.ready(&video_id, 1).await;

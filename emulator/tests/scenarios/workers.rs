@@ -44,7 +44,7 @@ async fn a_worker_that_is_killed_is_followed_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_spot_takes_back_is_interrupted_and_no_failure() {
+async fn a_spot_interruption_of_a_worker_is_not_a_failure() {
     let world = World::start().await;
     world.gate.shut();
     let video_id = world.upload("clip.mp4", film()).await;
@@ -65,7 +65,7 @@ async fn a_worker_that_spot_takes_back_is_interrupted_and_no_failure() {
 
 /// Progress goes by Kinesis. While that takes nothing, the ledger is told: who is not heard loses its attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_that_kinesis_does_not_take_is_told_to_the_ledger() {
+async fn progress_that_kinesis_refuses_is_appended_to_the_ledger() {
     let world = World::start().await;
     world.gate.shut();
     let video_id = world.upload("clip.mp4", film()).await;
@@ -87,7 +87,7 @@ async fn progress_that_kinesis_does_not_take_is_told_to_the_ledger() {
 
 /// It has lost its breath for so long that its attempt is given to another; when it goes on it changes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_comes_back_after_its_attempt_expired_publishes_nothing() {
+async fn a_worker_that_resumes_after_its_attempt_expired_publishes_nothing() {
     // A worker that starts slowly on a busy machine is silent as well: its successors may, too.
     let world =
         World::start_with(|config| config.with_policy("silence", 5).with_policy("maxFailures", 15)).await;
@@ -146,7 +146,7 @@ async fn a_worker_that_is_killed_before_it_publishes_is_followed_by_one_that_doe
 
 /// Neither the worker nor ECS says that it is gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_end_nobody_tells_is_given_up_for_its_silence() {
+async fn a_worker_without_an_end_event_expires_for_lack_of_heartbeats() {
     // A worker that starts slowly on a busy machine is silent as well: its successors may, too.
     let world =
         World::start_with(|config| config.with_policy("silence", 5).with_policy("maxFailures", 15)).await;
@@ -171,7 +171,7 @@ async fn a_worker_whose_end_nobody_tells_is_given_up_for_its_silence() {
 
 /// The end comes before the beginning, and each of them twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn states_of_tasks_that_come_twice_and_in_the_wrong_order_change_nothing() {
+async fn task_states_delivered_twice_and_in_the_wrong_order_change_nothing() {
     let world = World::start().await;
     let is = |status: &'static str| move |event: &Value| event["detail"]["lastStatus"] == status;
     let road = world.cloud.ecs_events();

@@ -1,17 +1,17 @@
-//! Laws of one append after another.
+//! Properties of consecutive appends.
 
 use serde_json::json;
 
-use super::TestBed;
-use super::given::{all_of, assert_chained, commit, commit_with, stream};
+use super::LogHarness;
+use super::fixtures::{all_of, assert_chained, commit, commit_with, stream};
 use crate::commit::{CommitHash, Head, MAX_COMMIT_BYTES};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected};
 use crate::retryable::Retryable as _;
 use crate::stream::StreamId;
 
 /// A stream's events have the versions 1, 2, 3, … in the order of its appends.
-pub async fn versions_have_no_gaps(bed: &impl TestBed) {
-    let log = bed.open().await;
+pub async fn versions_have_no_gaps(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let (stream, other) = (stream("a"), stream("b"));
     let mut version = 0;
     for (cause, events) in [("1", 1), ("2", 3), ("3", 2), ("4", 1)] {
@@ -29,9 +29,9 @@ pub async fn versions_have_no_gaps(bed: &impl TestBed) {
     assert_eq!(numbers, (1..=7).collect::<Vec<_>>());
 }
 
-/// The stream's own version is met; every other one is a conflict that names both.
-pub async fn an_exact_expectation_is_met_or_is_a_conflict(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// The stream's version is accepted; any other version is a conflict that names both.
+pub async fn an_exact_expectation_is_met_or_conflicts(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let stream = stream("a");
     for (wrong, actual) in [(1, 0), (u64::MAX, 0)] {
         assert_conflict(&log, &stream, wrong, actual).await;
@@ -45,8 +45,8 @@ pub async fn an_exact_expectation_is_met_or_is_a_conflict(bed: &impl TestBed) {
 }
 
 async fn assert_conflict(log: &impl EventLog, of: &StreamId, wrong: u64, is: u64) {
-    let answer = log.append(of, Expected::Exactly(wrong), commit("refused", 1)).await;
-    match answer.unwrap_err() {
+    let result = log.append(of, Expected::Exactly(wrong), commit("refused", 1)).await;
+    match result.unwrap_err() {
         AppendError::Conflict { stream, expected, actual } => {
             assert_eq!((&stream, expected, actual), (of, wrong, is));
         }
@@ -54,9 +54,9 @@ async fn assert_conflict(log: &impl EventLog, of: &StreamId, wrong: u64, is: u64
     }
 }
 
-/// After a conflict the stream is as before, and the commit's id is not used up.
-pub async fn a_conflict_changes_nothing(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// A conflict changes nothing, and the commit's id stays unused.
+pub async fn a_conflict_changes_nothing(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let stream = stream("a");
     log.append(&stream, Expected::Any, commit("first", 1)).await.unwrap();
     let before = all_of(&log, &stream).await;
@@ -68,8 +68,8 @@ pub async fn a_conflict_changes_nothing(bed: &impl TestBed) {
 }
 
 /// `Expected::Any` succeeds on every stream.
-pub async fn any_version_never_conflicts(bed: &impl TestBed) {
-    let (one, other) = (bed.open().await, bed.open().await);
+pub async fn expecting_any_version_never_conflicts(harness: &impl LogHarness) {
+    let (one, other) = (harness.open().await, harness.open().await);
     let stream = stream("a");
     for n in 0..20 {
         let log = if n % 3 == 0 { &one } else { &other };
@@ -78,9 +78,9 @@ pub async fn any_version_never_conflicts(bed: &impl TestBed) {
     }
 }
 
-/// A retry gets the commit that is there, whatever events it brings, and changes nothing.
-pub async fn a_repeated_id_answers_the_commit_that_is_there(bed: &impl TestBed) {
-    let (log, other) = (bed.open().await, bed.open().await);
+/// A retry returns the stored commit, whatever events it has, and changes nothing.
+pub async fn a_repeated_id_returns_the_existing_commit(harness: &impl LogHarness) {
+    let (log, other) = (harness.open().await, harness.open().await);
     let stream = stream("a");
     let first = log.append(&stream, Expected::Any, commit("cause", 2)).await.unwrap().commit;
     log.append(&stream, Expected::Any, commit("later", 1)).await.unwrap();
@@ -96,9 +96,9 @@ pub async fn a_repeated_id_answers_the_commit_that_is_there(bed: &impl TestBed) 
     assert_eq!(all_of(&log, &stream).await, before);
 }
 
-/// The id is looked for before the expectation is checked: a retry after a lost answer expects what was true before it.
-pub async fn a_repeated_id_wins_over_every_expectation(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// The id is checked before the expected version: a retry after a lost response expects the version from before it.
+pub async fn a_repeated_id_takes_precedence_over_every_expectation(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let stream = stream("a");
     let first = log.append(&stream, Expected::Exactly(0), commit("cause", 2)).await.unwrap().commit;
     log.append(&stream, Expected::Exactly(2), commit("later", 1)).await.unwrap();
@@ -111,8 +111,8 @@ pub async fn a_repeated_id_wins_over_every_expectation(bed: &impl TestBed) {
 }
 
 /// Ids are unique within a stream, not among streams.
-pub async fn an_id_may_be_used_in_several_streams(bed: &impl TestBed) {
-    let log = bed.open().await;
+pub async fn an_id_may_be_used_in_several_streams(harness: &impl LogHarness) {
+    let log = harness.open().await;
     for name in ["a", "b", "c"] {
         let appended = log.append(&stream(name), Expected::Exactly(0), commit("cause", 1)).await.unwrap();
         assert!(!appended.repeated);
@@ -120,9 +120,9 @@ pub async fn an_id_may_be_used_in_several_streams(bed: &impl TestBed) {
     }
 }
 
-/// No events, or too many bytes, is `Invalid`, whatever the stream is and whatever id the commit has.
-pub async fn what_is_not_admitted_is_refused_and_changes_nothing(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// A commit without events or with too many bytes is `Invalid`, whatever the stream's version and the commit's id.
+pub async fn an_inadmissible_commit_is_refused_and_changes_nothing(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let stream = stream("a");
     log.append(&stream, Expected::Any, commit("there", 1)).await.unwrap();
     let before = all_of(&log, &stream).await;
@@ -138,9 +138,9 @@ pub async fn what_is_not_admitted_is_refused_and_changes_nothing(bed: &impl Test
     assert!(!log.append(&stream, Expected::Exactly(1), commit("new", 1)).await.unwrap().repeated);
 }
 
-/// The first commit follows the genesis hash, each later one the hash of the one before.
-pub async fn each_commit_is_chained_to_the_one_before(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// The first commit follows the genesis hash, each later one the hash of the previous commit.
+pub async fn each_commit_is_chained_to_the_one_before(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let (one, other) = (stream("a"), stream("b"));
     assert_eq!(log.head(&one).await.unwrap(), Head::EMPTY);
     for n in 0..5 {
@@ -160,15 +160,15 @@ pub async fn each_commit_is_chained_to_the_one_before(bed: &impl TestBed) {
     );
 }
 
-/// A handle that is opened later sees all of it, and goes on where it ended.
-pub async fn what_was_acknowledged_is_there_when_the_log_is_opened_again(bed: &impl TestBed) {
+/// A handle that is opened later sees all commits and appends after them.
+pub async fn acknowledged_commits_exist_after_the_log_is_opened_again(harness: &impl LogHarness) {
     let mut acknowledged = Vec::new();
     for round in 0..3 {
-        let log = bed.open().await;
+        let log = harness.open().await;
         assert_eq!(log.scan_to_end().await.unwrap(), acknowledged);
         for n in 0..4 {
             let cause = format!("{round}-{n}");
-            // The commits of one stream are in order in a scan, and here there is one stream.
+            // The log has one stream, and a scan returns the commits of one stream in order.
             acknowledged
                 .push(log.append(&stream("a"), Expected::Any, commit(&cause, 2)).await.unwrap().commit);
         }

@@ -1,4 +1,4 @@
-//! The log against a model that a page can hold: any interleaving gives the same answers and the same content.
+//! Compares the log with a small model: any interleaving of calls gives the same results and the same content.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,20 +7,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::TestBed;
-use super::given::{commit, stream_of};
+use super::LogHarness;
+use super::fixtures::{commit, stream_of};
 use crate::commit::{Commit, CommitHash, Head, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, EventLogExt, Expected};
 use crate::stream::StreamId;
 
-/// Interleavings that are tried.
+/// Interleavings to test.
 const CASES: u32 = 48;
-/// Streams, handles and causes that an interleaving mixes: few, so that they meet.
+/// Streams, handles and causes in one interleaving. Few, so that calls collide.
 const STREAMS: usize = 3;
 const HANDLES: usize = 3;
 const CAUSES: usize = 10;
 
-/// One step, by the number of the handle that does it.
+/// One call on a handle.
 #[derive(Debug, Clone)]
 enum Step {
     Append { stream: usize, cause: usize, events: usize, expect: Expect },
@@ -28,11 +28,11 @@ enum Step {
     Read { stream: usize, from: u64, limit: usize },
 }
 
-/// What an append expects, given the stream's true version.
+/// What an append expects, relative to the stream's actual version.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expect {
     Any,
-    Right,
+    Current,
     Off(i64),
 }
 
@@ -40,14 +40,14 @@ impl Expect {
     pub(super) fn at(self, version: u64) -> Expected {
         match self {
             Self::Any => Expected::Any,
-            Self::Right => Expected::Exactly(version),
+            Self::Current => Expected::Exactly(version),
             Self::Off(by) => Expected::Exactly(version.saturating_add_signed(by)),
         }
     }
 }
 
 pub(super) fn expect() -> impl Strategy<Value = Expect> {
-    prop_oneof![Just(Expect::Any), Just(Expect::Right), (-3i64..=3).prop_map(Expect::Off)]
+    prop_oneof![Just(Expect::Any), Just(Expect::Current), (-3i64..=3).prop_map(Expect::Off)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The contract of one stream, in the simplest words.
+/// The contract of one stream as a simple model.
 #[derive(Debug, Default)]
 struct ModelStream {
     commits: Vec<Commit>,
@@ -68,7 +68,7 @@ struct ModelStream {
 }
 
 #[derive(Debug, PartialEq)]
-enum Answer {
+enum Outcome {
     Appended(Appended),
     Conflict { expected: u64, actual: u64 },
     Invalid,
@@ -79,18 +79,18 @@ impl ModelStream {
         self.commits.iter().map(|commit| commit.events.len() as u64).sum()
     }
 
-    fn append(&mut self, stream: &StreamId, expected: Expected, new: NewCommit) -> Answer {
+    fn append(&mut self, stream: &StreamId, expected: Expected, new: NewCommit) -> Outcome {
         if new.events.is_empty() {
-            return Answer::Invalid;
+            return Outcome::Invalid;
         }
         if self.ids.contains(new.id.as_str()) {
             let there = self.commits.iter().find(|commit| commit.id == new.id);
-            return Answer::Appended(Appended { commit: there.cloned().unwrap(), repeated: true });
+            return Outcome::Appended(Appended { commit: there.cloned().unwrap(), repeated: true });
         }
         let actual = self.version();
         match expected {
             Expected::Exactly(expected) if expected != actual => {
-                return Answer::Conflict { expected, actual };
+                return Outcome::Conflict { expected, actual };
             }
             _ => {}
         }
@@ -106,20 +106,21 @@ impl ModelStream {
         commit.hash = commit.computed_hash();
         self.ids.insert(commit.id.to_string());
         self.commits.push(commit.clone());
-        Answer::Appended(Appended { commit, repeated: false })
+        Outcome::Appended(Appended { commit, repeated: false })
     }
 }
 
-fn answer(of: Result<Appended, AppendError>) -> Answer {
-    match of {
-        Ok(appended) => Answer::Appended(appended),
-        Err(AppendError::Conflict { expected, actual, .. }) => Answer::Conflict { expected, actual },
-        Err(AppendError::Invalid { .. }) => Answer::Invalid,
+fn outcome_of(result: Result<Appended, AppendError>) -> Outcome {
+    match result {
+        Ok(appended) => Outcome::Appended(appended),
+        Err(AppendError::Conflict { expected, actual, .. }) => Outcome::Conflict { expected, actual },
+        Err(AppendError::Invalid { .. }) => Outcome::Invalid,
         Err(error) => panic!("{error}"),
     }
 }
 
-/// A project that no other case of this process has: cases share the bed's log, and must not see one another.
+/// Returns a project id that no other case of this process uses: cases share one log and must not see one another's
+/// streams.
 pub(super) fn fresh_project() -> String {
     static CASE: AtomicU32 = AtomicU32::new(0);
     format!("case-{}", CASE.fetch_add(1, Ordering::Relaxed))
@@ -137,12 +138,12 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime can be built")
 }
 
-/// Any sequence of appends (right, wrong, repeated, empty) and reads, on several streams through several handles, is
-/// answered as the model answers, and leaves what the model holds.
-pub fn any_interleaving_of_appends_answers_as_the_model_does<B: TestBed>(bed: &B) {
+/// Any sequence of appends (valid, stale, repeated, empty) and reads, on several streams through several handles,
+/// returns what the model returns and leaves the same content.
+pub fn any_interleaving_of_calls_matches_the_model<B: LogHarness>(harness: &B) {
     let runtime = runtime();
     let logs: Vec<B::Log> =
-        runtime.block_on(async { vec![bed.open().await, bed.open().await, bed.open().await] });
+        runtime.block_on(async { vec![harness.open().await, harness.open().await, harness.open().await] });
     assert_eq!(logs.len(), HANDLES);
     let outcome = runner(CASES).run(&vec((0..HANDLES, step()), 1..60), |steps| {
         runtime.block_on(replay(&logs, steps));
@@ -163,7 +164,7 @@ async fn replay(logs: &[impl EventLog], steps: Vec<(usize, Step)>) {
             Step::Append { stream, cause, events, expect } => {
                 let expected = expect.at(model[stream].version());
                 let new = commit(&cause.to_string(), events);
-                let from_log = answer(log.append(&names[stream], expected, new.clone()).await);
+                let from_log = outcome_of(log.append(&names[stream], expected, new.clone()).await);
                 assert_eq!(from_log, model[stream].append(&names[stream], expected, new));
             }
             Step::Head { stream } => {
@@ -176,7 +177,7 @@ async fn replay(logs: &[impl EventLog], steps: Vec<(usize, Step)>) {
                     model[stream].commits.iter().filter(|it| it.last() >= from).collect();
                 assert!(page.commits.iter().eq(rest.iter().take(page.commits.len()).copied()));
                 assert!(page.commits.len() <= limit);
-                // These commits are small: no adapter has a reason to give fewer than the limit.
+                // These commits are small: no adapter has a reason to return fewer than the limit.
                 assert_eq!(page.commits.len(), rest.len().min(limit));
                 assert_eq!(page.next, rest.get(page.commits.len()).map(|commit| commit.first));
             }

@@ -1,4 +1,4 @@
-//! What holds of a log after any race: it agrees with every answer that it gave.
+//! Properties of a log after any race: its content agrees with every result that it returned.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 
-use super::TestBed;
-use super::given::{assert_chained, commit, stream_of};
+use super::LogHarness;
+use super::fixtures::{assert_chained, commit, stream_of};
 use super::model::{Expect, expect, fresh_project, runner, runtime};
 use crate::commit::{Commit, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, EventLogExt, Expected};
@@ -19,7 +19,7 @@ const STREAMS: usize = 2;
 const TASKS: usize = 4;
 const CAUSES: usize = 12;
 
-/// An append by a racing task, which expects what it reads just before.
+/// An append by a racing task, whose expectation is relative to the head that it reads just before.
 #[derive(Debug, Clone)]
 struct Racing {
     stream: usize,
@@ -38,29 +38,29 @@ fn racing() -> impl Strategy<Value = Racing> {
 }
 
 #[derive(Debug)]
-struct Answered {
+struct Attempt {
     stream: StreamId,
     expected: Expected,
     new: NewCommit,
-    answer: Result<Appended, AppendError>,
+    result: Result<Appended, AppendError>,
 }
 
-/// Tasks with handles of their own append at the same time. Afterwards each acknowledged commit is there once and as it was
-/// answered, nothing else is there, and each conflict was with a version that the stream had.
-pub fn any_race_leaves_a_log_that_agrees_with_its_answers<B: TestBed>(bed: &B) {
+/// Tasks with separate handles append concurrently. Afterwards each acknowledged commit is stored once and as it was
+/// returned, nothing else is stored, and each conflict names a version that the stream had.
+pub fn after_any_race_the_log_agrees_with_its_results<B: LogHarness>(harness: &B) {
     let runtime = runtime();
     let logs: Vec<Arc<B::Log>> = runtime.block_on(async {
         let mut logs = Vec::new();
         for _ in 0..TASKS {
-            logs.push(Arc::new(bed.open().await));
+            logs.push(Arc::new(harness.open().await));
         }
         logs
     });
     let outcome = runner(CASES).run(&vec(vec(racing(), 0..16), TASKS), |plans| {
         runtime.block_on(async {
             let project = fresh_project();
-            let answers = race(&logs, &project, plans).await;
-            check(&*logs[0], &project, &answers).await;
+            let attempts = race(&logs, &project, plans).await;
+            check(&*logs[0], &project, &attempts).await;
         });
         Ok(())
     });
@@ -73,26 +73,26 @@ async fn race<L: EventLog + 'static>(
     logs: &[Arc<L>],
     project: &str,
     plans: Vec<Vec<Racing>>,
-) -> Vec<Answered> {
+) -> Vec<Attempt> {
     let mut tasks = JoinSet::new();
     for (log, plan) in logs.iter().zip(plans) {
         let (log, project) = (Arc::clone(log), project.to_owned());
         tasks.spawn(async move {
-            let mut answers = Vec::new();
+            let mut attempts = Vec::new();
             for Racing { stream, cause, events, expect } in plan {
                 let stream = stream_of(&project, &stream.to_string());
                 let expected = expect.at(log.head(&stream).await.unwrap().version);
                 let new = commit(&cause.to_string(), events);
-                let answer = log.append(&stream, expected, new.clone()).await;
-                answers.push(Answered { stream, expected, new, answer });
+                let result = log.append(&stream, expected, new.clone()).await;
+                attempts.push(Attempt { stream, expected, new, result });
             }
-            answers
+            attempts
         });
     }
     tasks.join_all().await.into_iter().flatten().collect()
 }
 
-async fn check(log: &impl EventLog, project: &str, answers: &[Answered]) {
+async fn check(log: &impl EventLog, project: &str, attempts: &[Attempt]) {
     let mut streams: BTreeMap<StreamId, Vec<Commit>> = BTreeMap::new();
     for n in 0..STREAMS {
         let stream = stream_of(project, &n.to_string());
@@ -101,9 +101,9 @@ async fn check(log: &impl EventLog, project: &str, answers: &[Answered]) {
         streams.insert(stream, commits);
     }
     let mut made: HashMap<(&StreamId, &str), u32> = HashMap::new();
-    for Answered { stream, expected, new, answer } in answers {
+    for Attempt { stream, expected, new, result } in attempts {
         let commits = &streams[stream];
-        match answer {
+        match result {
             Ok(Appended { commit, repeated }) => {
                 assert_eq!(commit.id, new.id);
                 assert_eq!(
@@ -111,7 +111,7 @@ async fn check(log: &impl EventLog, project: &str, answers: &[Answered]) {
                     1,
                     "an id is used once"
                 );
-                assert!(commits.contains(commit), "what was acknowledged is there as it was answered");
+                assert!(commits.contains(commit), "an acknowledged commit is stored as it was returned");
                 if !repeated {
                     assert_eq!(commit.events, new.events);
                     *made.entry((stream, new.id.as_str())).or_default() += 1;
@@ -120,9 +120,9 @@ async fn check(log: &impl EventLog, project: &str, answers: &[Answered]) {
                     }
                 }
             }
-            Err(AppendError::Conflict { expected: told, actual, .. }) => {
-                assert_eq!(Expected::Exactly(*told), *expected);
-                assert_ne!(told, actual);
+            Err(AppendError::Conflict { expected: reported, actual, .. }) => {
+                assert_eq!(Expected::Exactly(*reported), *expected);
+                assert_ne!(reported, actual);
                 assert!(*actual == 0 || commits.iter().any(|commit| commit.last() == *actual));
             }
             Err(error) => panic!("{error}"),
@@ -132,6 +132,6 @@ async fn check(log: &impl EventLog, project: &str, answers: &[Answered]) {
     assert_eq!(
         made.len(),
         streams.values().map(Vec::len).sum::<usize>(),
-        "nothing is there that nobody appended"
+        "nothing is stored that was not appended"
     );
 }

@@ -1,20 +1,20 @@
-//! Laws of appends at the same time.
+//! Properties of concurrent appends.
 
 use std::sync::Arc;
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::TestBed;
-use super::given::{all_of, assert_chained, commit, stream};
+use super::LogHarness;
+use super::fixtures::{all_of, assert_chained, commit, stream};
 use crate::audit::Verifier;
 use crate::log::{AppendError, Appended, EventLog, Expected};
 
-/// How many race.
+/// Number of concurrent tasks.
 const RACERS: usize = 8;
 
-/// Lets eight tasks append at once, with handles of their own, what `commit_of` and `expected` say.
-async fn race<B: TestBed>(
+/// Appends concurrently through each of `logs`, one task per handle. `cause_of` gives the cause of each task.
+async fn race<B: LogHarness>(
     logs: &[Arc<B::Log>],
     name: &str,
     expected: Expected,
@@ -33,24 +33,24 @@ async fn race<B: TestBed>(
     racers.join_all().await
 }
 
-async fn handles<B: TestBed>(bed: &B) -> Vec<Arc<B::Log>> {
+async fn handles<B: LogHarness>(harness: &B) -> Vec<Arc<B::Log>> {
     let mut logs = Vec::new();
     for _ in 0..RACERS {
-        logs.push(Arc::new(bed.open().await));
+        logs.push(Arc::new(harness.open().await));
     }
     logs
 }
 
-/// Of eight appends that expect the same version one succeeds, and seven conflict with what it made.
-pub async fn of_racing_decisions_exactly_one_wins<B: TestBed>(bed: &B) {
-    let logs = handles(bed).await;
+/// Of eight appends that expect the same version one succeeds, and seven conflict with it.
+pub async fn exactly_one_of_racing_decisions_succeeds<B: LogHarness>(harness: &B) {
+    let logs = handles(harness).await;
     let mut version = 0;
     for round in 0..12 {
-        let answers =
+        let results =
             race::<B>(&logs, "a", Expected::Exactly(version), |racer| format!("{round}-{racer}")).await;
         let mut won = Vec::new();
-        for answer in answers {
-            match answer {
+        for result in results {
+            match result {
                 Ok(appended) => won.push(appended),
                 Err(AppendError::Conflict { expected, actual, .. }) => {
                     assert_eq!(expected, version);
@@ -68,13 +68,13 @@ pub async fn of_racing_decisions_exactly_one_wins<B: TestBed>(bed: &B) {
     assert_chained(&stream("a"), &all_of(&*logs[0], &stream("a")).await);
 }
 
-/// Appends that expect nothing all succeed, one after another.
-pub async fn racing_facts_are_all_kept<B: TestBed>(bed: &B) {
-    let logs = handles(bed).await;
+/// Appends without an expectation all succeed, one after another.
+pub async fn racing_facts_are_all_kept<B: LogHarness>(harness: &B) {
+    let logs = handles(harness).await;
     let mut acknowledged = Vec::new();
     for round in 0..8 {
-        for answer in race::<B>(&logs, "a", Expected::Any, |racer| format!("{round}-{racer}")).await {
-            let appended = answer.unwrap();
+        for result in race::<B>(&logs, "a", Expected::Any, |racer| format!("{round}-{racer}")).await {
+            let appended = result.unwrap();
             assert!(!appended.repeated);
             acknowledged.push(appended.commit);
         }
@@ -85,29 +85,30 @@ pub async fn racing_facts_are_all_kept<B: TestBed>(bed: &B) {
     assert_eq!(commits, acknowledged);
 }
 
-/// Eight retries of one commit append it once, and all get the same answer but for one that made it.
-pub async fn racing_retries_append_once<B: TestBed>(bed: &B) {
-    let logs = handles(bed).await;
+/// Eight concurrent retries of one commit append it once. All return the same commit, and exactly one as newly
+/// appended.
+pub async fn racing_retries_append_once<B: LogHarness>(harness: &B) {
+    let logs = handles(harness).await;
     for (round, expected) in
         [Expected::Exactly(0), Expected::Any, Expected::Exactly(0)].into_iter().enumerate()
     {
         let name = format!("stream-{round}");
-        let answers = race::<B>(&logs, &name, expected, |_| "cause".to_owned()).await;
-        let answers: Vec<Appended> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers.iter().filter(|appended| !appended.repeated).count(), 1);
+        let results = race::<B>(&logs, &name, expected, |_| "cause".to_owned()).await;
+        let results: Vec<Appended> = results.into_iter().map(Result::unwrap).collect();
+        assert_eq!(results.iter().filter(|appended| !appended.repeated).count(), 1);
         let commits = all_of(&*logs[0], &stream(&name)).await;
         assert_eq!(commits.len(), 1);
-        assert!(answers.iter().all(|appended| appended.commit == commits[0]));
+        assert!(results.iter().all(|appended| appended.commit == commits[0]));
     }
 }
 
-/// Whoever reads while others append sees a stream that was there at some time: whole commits, chained, without gaps,
-/// and never less than was seen before.
-pub async fn readers_beside_writers_see_whole_commits_in_order<B: TestBed>(bed: &B) {
+/// A reader beside writers sees a state that the stream once had: whole commits, chained, without gaps, and never less
+/// than it saw before.
+pub async fn readers_beside_writers_see_whole_commits_in_order<B: LogHarness>(harness: &B) {
     let stream = stream("a");
     let mut writers = JoinSet::new();
     for writer in 0..4 {
-        let (log, stream) = (bed.open().await, stream.clone());
+        let (log, stream) = (harness.open().await, stream.clone());
         writers.spawn(async move {
             for n in 0..25 {
                 log.append(&stream, Expected::Any, commit(&format!("{writer}-{n}"), 1 + n % 4))
@@ -116,9 +117,9 @@ pub async fn readers_beside_writers_see_whole_commits_in_order<B: TestBed>(bed: 
             }
         });
     }
-    let log = bed.open().await;
+    let log = harness.open().await;
     let mut verifier = Verifier::new(stream.clone(), None);
-    let (mut seen, mut version) = (0, 0);
+    let (mut read_count, mut version) = (0, 0);
     loop {
         while let Some(ended) = writers.try_join_next() {
             ended.unwrap();
@@ -131,11 +132,11 @@ pub async fn readers_beside_writers_see_whole_commits_in_order<B: TestBed>(bed: 
             verifier.follow(commit).unwrap_or_else(|finding| panic!("{finding}"));
             version = commit.last();
         }
-        seen += page.commits.len();
+        read_count += page.commits.len();
         if head.version > version {
             assert!(
                 page.next.is_some(),
-                "the stream is longer than what was read, but it is said to end here"
+                "the stream is longer than what was read, but the page has no `next`"
             );
         }
         if all_is_written && page.next.is_none() {
@@ -143,5 +144,5 @@ pub async fn readers_beside_writers_see_whole_commits_in_order<B: TestBed>(bed: 
         }
         tokio::task::yield_now().await;
     }
-    assert_eq!(seen, 100);
+    assert_eq!(read_count, 100);
 }

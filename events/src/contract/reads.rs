@@ -1,13 +1,13 @@
-//! Laws of reading one stream.
+//! Properties of reading one stream.
 
-use super::TestBed;
-use super::given::{all_of, commit, pages, stream};
+use super::LogHarness;
+use super::fixtures::{all_of, commit, pages, stream};
 use crate::commit::{Commit, Head};
 use crate::event::RecordedEvent;
 use crate::id::CommitId;
 use crate::log::{EventLog, Expected};
 
-/// The sizes of the commits that are read, one after another.
+/// The number of events of each commit of the stream.
 const SIZES: [usize; 9] = [1, 3, 1, 1, 5, 2, 1, 4, 1];
 
 async fn given_commits(log: &impl EventLog) -> Vec<Commit> {
@@ -15,14 +15,14 @@ async fn given_commits(log: &impl EventLog) -> Vec<Commit> {
     for (n, size) in SIZES.into_iter().enumerate() {
         let commit = commit(&n.to_string(), size);
         commits.push(log.append(&stream("a"), Expected::Any, commit).await.unwrap().commit);
-        log.append(&stream("b"), Expected::Any, super::given::commit(&n.to_string(), 1)).await.unwrap();
+        log.append(&stream("b"), Expected::Any, super::fixtures::commit(&n.to_string(), 1)).await.unwrap();
     }
     commits
 }
 
-/// No events is a head at version 0 and an empty, last page; an unknown stream is no error.
-pub async fn a_stream_without_events_reads_as_empty(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// A stream without events has a head at version 0 and one empty page. An unknown stream is no error.
+pub async fn a_stream_without_events_reads_as_empty(harness: &impl LogHarness) {
+    let log = harness.open().await;
     log.append(&stream("b"), Expected::Any, commit("cause", 1)).await.unwrap();
     assert_eq!(log.head(&stream("a")).await.unwrap(), Head::EMPTY);
     for from in [0, 1, 2, u64::MAX] {
@@ -31,9 +31,9 @@ pub async fn a_stream_without_events_reads_as_empty(bed: &impl TestBed) {
     }
 }
 
-/// Pages of every size hold the same commits, each once, and say where they end.
-pub async fn every_limit_reads_the_same(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// Pages of every size return the same commits, each once, and a correct `next`.
+pub async fn every_page_limit_reads_the_same_commits(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let commits = given_commits(&log).await;
     for limit in (0..=SIZES.len() + 1).chain([1000, usize::MAX]) {
         assert_eq!(pages(&log, &stream("a"), 1, limit).await, commits, "limit {limit}");
@@ -41,9 +41,9 @@ pub async fn every_limit_reads_the_same(bed: &impl TestBed) {
     assert_eq!(all_of(&log, &stream("b")).await.len(), SIZES.len());
 }
 
-/// From a version within a commit on, the whole commit is read; from beyond the end, nothing.
-pub async fn reading_begins_with_the_commit_that_holds_the_version(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// Reading from a version within a commit returns the whole commit; reading beyond the end returns nothing.
+pub async fn reading_begins_with_the_commit_that_holds_the_version(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let commits = given_commits(&log).await;
     let end = commits.last().unwrap().last();
     for from in (0..=end + 2).chain([1 << 40, u64::MAX]) {
@@ -54,19 +54,20 @@ pub async fn reading_begins_with_the_commit_that_holds_the_version(bed: &impl Te
     }
 }
 
-/// A commit has an id, and those of the facts that were merged into it; each leads to it and to what that cause stated.
-pub async fn a_commit_is_found_by_its_id_and_by_those_of_its_facts(bed: &impl TestBed) {
-    let (log, other) = (bed.open().await, bed.open().await);
+/// A commit is found by its id and by the ids of the facts that were merged into it. Each id selects the events of its
+/// cause.
+pub async fn a_commit_is_found_by_its_id_and_by_those_of_its_facts(harness: &impl LogHarness) {
+    let (log, other) = (harness.open().await, harness.open().await);
     let commits = given_commits(&log).await;
     let mut merged = commit("merged", 3);
     for (event, fact) in merged.events.iter_mut().zip(["one", "one", "two"]) {
         event.fact = Some(CommitId::derived_from(&[fact]));
     }
     let merged = log.append(&stream("a"), Expected::Any, merged).await.unwrap().commit;
-    // A text that looks like a fact's id is none.
+    // Data that looks like a fact's id must not match.
     let third = CommitId::derived_from(&["three"]);
     let text = format!("\"fact\":\"{third}\"");
-    let quoted = super::given::commit_with("quoted", serde_json::json!({ "fact": third, "text": text }));
+    let quoted = super::fixtures::commit_with("quoted", serde_json::json!({ "fact": third, "text": text }));
     log.append(&stream("a"), Expected::Any, quoted).await.unwrap();
     for log in [&log, &other] {
         for commit in &commits {

@@ -1,11 +1,11 @@
-//! Laws of scanning the whole log.
+//! Properties of scanning the whole log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinSet;
 
-use super::TestBed;
-use super::given::{all_of, assert_chained, commit, stream};
+use super::LogHarness;
+use super::fixtures::{all_of, assert_chained, commit, stream};
 use crate::commit::Commit;
 use crate::log::{EventLog, Expected, Part, ReadError};
 use crate::stream::StreamId;
@@ -44,9 +44,9 @@ fn by_stream(commits: Vec<Commit>) -> BTreeMap<StreamId, Vec<Commit>> {
     streams
 }
 
-/// Pages of every size hold all commits, each once, those of one stream in order.
-pub async fn every_limit_scans_the_same(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// Pages of every size return all commits, each once, those of one stream in order.
+pub async fn every_page_limit_scans_the_same_commits(harness: &impl LogHarness) {
+    let log = harness.open().await;
     assert_eq!(scanned(&log, Part::WHOLE, 10).await, vec![]);
     let streams = given_streams(&log).await;
     for limit in [0, 1, 2, 5, 7, STREAMS * 3 - 1, STREAMS * 3, STREAMS * 3 + 1, usize::MAX] {
@@ -54,14 +54,14 @@ pub async fn every_limit_scans_the_same(bed: &impl TestBed) {
     }
 }
 
-/// Each stream is in exactly one part, and all of it.
-pub async fn parts_are_disjoint_and_complete(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// Each stream is in exactly one part, completely.
+pub async fn parts_are_disjoint_and_complete(harness: &impl LogHarness) {
+    let log = harness.open().await;
     let streams = given_streams(&log).await;
     for of in [1, 2, 3, 7, 16, 100, u32::MAX] {
         let mut seen = BTreeSet::new();
         let mut together = BTreeMap::new();
-        // Of very many parts those are read that hold a stream in adapters that use `Part::slot`.
+        // Of very many parts, read only those that hold a stream in adapters that use `Part::slot`.
         let indices: BTreeSet<u32> = if of > 100 {
             streams.keys().map(|stream| Part::slot(stream) % of).collect()
         } else {
@@ -78,13 +78,13 @@ pub async fn parts_are_disjoint_and_complete(bed: &impl TestBed) {
     }
 }
 
-/// What was there when the scan began is seen exactly once, whatever is appended meanwhile.
-pub async fn a_scan_beside_writers_sees_what_was_there_exactly_once<B: TestBed>(bed: &B) {
-    let log = bed.open().await;
+/// Commits that were stored when the scan began are returned exactly once, whatever is appended meanwhile.
+pub async fn a_scan_beside_writers_returns_earlier_commits_exactly_once<B: LogHarness>(harness: &B) {
+    let log = harness.open().await;
     let before = given_streams(&log).await;
     let mut writers = JoinSet::new();
     for writer in 0..3 {
-        let other = bed.open().await;
+        let other = harness.open().await;
         writers.spawn(async move {
             for n in 0..20 {
                 let stream = stream(&format!("s{}", n % (STREAMS + 4)));
@@ -109,14 +109,14 @@ pub async fn a_scan_beside_writers_sees_what_was_there_exactly_once<B: TestBed>(
     assert_eq!(whole.values().map(Vec::len).sum::<usize>(), STREAMS * 3 + 60);
 }
 
-/// Text that is no cursor is an error that repeats it, never a page.
-pub async fn a_cursor_of_another_log_is_refused(bed: &impl TestBed) {
-    let log = bed.open().await;
+/// An invalid cursor is an error that repeats it, never a page.
+pub async fn an_invalid_cursor_is_refused(harness: &impl LogHarness) {
+    let log = harness.open().await;
     log.append(&stream("a"), Expected::Any, commit("cause", 1)).await.unwrap();
     for cursor in ["", " ", "not a cursor", "-1", "\u{0}", "18446744073709551616", "1e3"] {
         match log.scan(Part::WHOLE, Some(cursor), 10).await {
             Err(ReadError::InvalidCursor(refused)) => assert_eq!(refused, cursor),
-            other => panic!("{cursor:?} was answered {other:?}"),
+            other => panic!("{cursor:?} returned {other:?}"),
         }
     }
 }

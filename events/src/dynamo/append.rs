@@ -1,38 +1,38 @@
-//! Appends: one conditional write, and what it takes to know its place.
+//! Appends: one conditional write, and the reads that find its key.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
 
 use super::capacity::Capacity;
-use super::item::{Item, Link, commit_from_item, item_of};
+use super::item::{CommitSummary, Item, commit_from_item, item_of};
 use super::table::{FIRST, STREAM};
-use super::{Inner, in_time, unavailable};
+use super::{Inner, unavailable, with_timeout};
 use crate::commit::{Commit, Head, NewCommit};
 use crate::log::{AppendError, Appended, Expected, ReadError};
 use crate::stream::StreamId;
 
-/// How often an append that expects nothing may lose its place to another. Each loss is somebody else's success; whoever
-/// loses this often is better tried again later.
-const MOST_RACES: u32 = 64;
+/// How often an append that expects any version may lose a race. Each loss is another client's success; after this
+/// many the caller should retry later.
+const MAX_RACES: u32 = 64;
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 enum Put {
     Done,
-    /// The place is taken: by this item, if DynamoDB said so.
+    /// The key is taken, by this item if DynamoDB returned it.
     Taken(Option<Item>),
 }
 
-/// Others were quicker every time.
+/// Another client was faster in every race.
 #[derive(Debug, thiserror::Error)]
-#[error("others appended to the stream {MOST_RACES} times in between")]
-struct Outrun;
+#[error("other clients appended to the stream {MAX_RACES} times in between")]
+struct LostRaces;
 
 impl Inner {
-    /// Appends what has been admitted.
+    /// Appends an admitted commit.
     ///
-    /// A place is written to only when all ids before it are known and the commit's is not among them; so no id is ever used
-    /// twice in a stream, whoever appends at the same time.
+    /// A key is written only when all ids before it are known and the commit's id is not among them. So no id is ever
+    /// used twice in a stream, even with concurrent appends.
     pub(super) async fn append(
         &self,
         stream: &StreamId,
@@ -40,13 +40,13 @@ impl Inner {
         new: NewCommit,
     ) -> Result<Appended, AppendError> {
         let of_stream = |error| append_error(stream, error);
-        let (mut head, mut found) = self.memory().look_up(stream, &new.id);
+        let (mut head, mut found) = self.cache().get(stream, &new.id);
         let mut is_current = match expected {
             Expected::Exactly(version) => version == head.version,
-            // Of a stream that was never read, most is missing.
+            // Most of a stream that was never read is unknown.
             Expected::Any => head != Head::EMPTY,
         };
-        for _ in 0..MOST_RACES {
+        for _ in 0..MAX_RACES {
             if found.is_none() && !is_current {
                 let caught_up = self.catch_up(stream, head, &new.id).await.map_err(of_stream)?;
                 (head, found) = (caught_up.head, caught_up.found);
@@ -63,13 +63,13 @@ impl Inner {
             let commit = Commit::following(stream.clone(), head, new.clone());
             match self.put(&commit).await.map_err(of_stream)? {
                 Put::Done => {
-                    self.memory().learn(stream, commit.first, [&Link::from(&commit)]);
+                    self.cache().extend(stream, commit.first, [&CommitSummary::from(&commit)]);
                     return Ok(Appended { commit, repeated: false });
                 }
                 Put::Taken(item) => {
-                    // What cannot be read here is met again when the stream is caught up with.
+                    // An unreadable item is reported when the stream is read again.
                     if let Some(Ok(there)) = item.as_ref().map(commit_from_item) {
-                        self.memory().learn(stream, there.first, [&Link::from(&there)]);
+                        self.cache().extend(stream, there.first, [&CommitSummary::from(&there)]);
                         if there.id == new.id {
                             return Ok(Appended { commit: there, repeated: true });
                         }
@@ -79,7 +79,7 @@ impl Inner {
                 }
             }
         }
-        Err(AppendError::Unavailable(Outrun.into()))
+        Err(AppendError::Unavailable(LostRaces.into()))
     }
 
     async fn put(&self, commit: &Commit) -> Result<Put, ReadError> {
@@ -92,7 +92,7 @@ impl Inner {
             .expression_attribute_names("#first", FIRST)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        match in_time(put.send()).await? {
+        match with_timeout(put.send()).await? {
             Ok(output) => {
                 self.spend(Capacity::of_write(output.consumed_capacity()));
                 Ok(Put::Done)
@@ -105,7 +105,7 @@ impl Inner {
         }
     }
 
-    /// The commit that begins at `first`, which was there.
+    /// Reads the commit that begins at `first`, which was stored.
     async fn commit_at(&self, stream: &StreamId, first: u64) -> Result<Commit, ReadError> {
         let get = self
             .client
@@ -115,13 +115,13 @@ impl Inner {
             .key(FIRST, AttributeValue::N(first.to_string()))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = in_time(get.send()).await?.map_err(unavailable)?;
+        let output = with_timeout(get.send()).await?.map_err(unavailable)?;
         self.spend(Capacity::of_read(output.consumed_capacity()));
         match output.item {
             Some(item) => Ok(commit_from_item(&item)?),
             None => Err(ReadError::Damaged {
                 stream: stream.to_string(),
-                reason: format!("its commit at {first} is there no more"),
+                reason: format!("its commit at {first} no longer exists"),
             }),
         }
     }

@@ -2,7 +2,7 @@ use std::ops::Add;
 
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
-/// What requests consumed, in DynamoDB's request units.
+/// Consumed capacity, in DynamoDB's request units.
 ///
 /// A write unit is 1 KB written; a read unit is 4 KB read with strong consistency
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>).

@@ -1,4 +1,4 @@
-//! Commits as items.
+//! Conversion between commits and items.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use crate::log::ReadError;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// What the table holds by the name of each attribute.
+/// An item: attribute values by attribute name.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// An item that is no commit. Reading it again does not help.
+/// An item that is not a valid commit. Reading it again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an item of stream {stream} is no commit: {reason}")]
+#[error("an item of stream {stream} is not a valid commit: {reason}")]
 pub struct DamagedItem {
-    /// The stream as the item names it; empty when it names none.
+    /// The stream's name in the item; empty if it has none.
     pub stream: String,
-    /// What does not fit.
+    /// What is invalid.
     pub reason: String,
 }
 
@@ -47,8 +47,8 @@ pub(super) fn item_of(commit: &Commit) -> Item {
     ])
 }
 
-/// The commit that an item of the ledger holds: as a read answers it, or as the new image of a record of its stream.
-/// Attributes beside the commit's own are ignored.
+/// Parses the commit in an item of the ledger, from a read or from the new image of a stream record. Other attributes
+/// are ignored.
 #[expect(clippy::implicit_hasher, reason = "the SDK's items are maps of the standard hasher")]
 pub fn commit_from_item(item: &HashMap<String, AttributeValue>) -> Result<Commit, DamagedItem> {
     let name = text(item, STREAM).unwrap_or_default();
@@ -58,39 +58,40 @@ pub fn commit_from_item(item: &HashMap<String, AttributeValue>) -> Result<Commit
 fn commit(item: &Item, name: &str) -> Result<Commit, String> {
     let stream: StreamId = name.parse().map_err(|error| format!("its name is {error}"))?;
     let first = first(item).ok_or("a commit has no version")?;
-    let link = |attribute| hash(item, attribute);
+    let hash_of = |attribute| hash(item, attribute);
     let commit = Commit {
         stream,
         first,
-        id: id(item).ok_or_else(|| format!("its commit at {first} has no commit id"))?,
+        id: id(item).ok_or_else(|| format!("its commit at {first} has no valid id"))?,
         events: serde_json::from_str(text(item, EVENTS).unwrap_or_default())
             .map_err(|error| format!("the events of its commit at {first} cannot be read: {error}"))?,
-        recorded_at: recorded_at(item).ok_or_else(|| format!("its commit at {first} has no time"))?,
-        prev_hash: link(PREV_HASH).ok_or_else(|| format!("its commit at {first} has no link"))?,
-        hash: link(HASH).ok_or_else(|| format!("its commit at {first} has no hash"))?,
+        recorded_at: recorded_at(item).ok_or_else(|| format!("its commit at {first} has no valid time"))?,
+        prev_hash: hash_of(PREV_HASH)
+            .ok_or_else(|| format!("its commit at {first} has no valid previous hash"))?,
+        hash: hash_of(HASH).ok_or_else(|| format!("its commit at {first} has no valid hash"))?,
     };
     let events = commit.events.len() as u64;
     match number(item, COUNT) {
         Some(count) if count == events && count > 0 && first.checked_add(count).is_some() => Ok(commit),
         count => {
             let count = count.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
-            Err(format!("its commit at {first} is said to have {count} events and has {events}"))
+            Err(format!("its commit at {first} states {count} events and has {events}"))
         }
     }
 }
 
-/// What an append must know of a commit that is there.
+/// What an append must know of a stored commit.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Link {
+pub(super) struct CommitSummary {
     pub(super) first: u64,
-    /// `None` when the item has none that could ever be appended.
+    /// `None` if the item's id is invalid; no append can have such an id.
     pub(super) id: Option<CommitId>,
-    /// The stream's head when this is its last commit; `None` when the item does not say.
+    /// The stream's head if this is its last commit; `None` if the item is damaged.
     pub(super) head: Option<Head>,
 }
 
-impl Link {
-    /// Of an item that has at least [`FIRST`], [`COUNT`], [`ID`] and [`HASH`].
+impl CommitSummary {
+    /// Parses an item that has at least [`FIRST`], [`COUNT`], [`ID`] and [`HASH`].
     pub(super) fn of_item(item: &Item) -> Result<Self, String> {
         let first = first(item).ok_or("a commit has no version")?;
         let last =
@@ -100,7 +101,7 @@ impl Link {
     }
 }
 
-impl From<&Commit> for Link {
+impl From<&Commit> for CommitSummary {
     fn from(commit: &Commit) -> Self {
         Self { first: commit.first, id: Some(commit.id.clone()), head: Some(commit.head()) }
     }
@@ -114,7 +115,7 @@ fn id(item: &Item) -> Option<CommitId> {
     text(item, ID)?.parse().ok()
 }
 
-/// Only as it is written: other texts for the same instant were not put there by this program.
+/// Accepts only the form that this program writes.
 fn recorded_at(item: &Item) -> Option<Timestamp> {
     let text = text(item, RECORDED_AT)?;
     text.parse().ok().filter(|at: &Timestamp| at.to_string() == text)

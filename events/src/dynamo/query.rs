@@ -4,34 +4,35 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 
 use super::capacity::Capacity;
-use super::item::{Item, Link, commit_from_item};
+use super::item::{CommitSummary, Item, commit_from_item};
 use super::table::{COUNT, EVENTS, FIRST, HASH, ID, STREAM};
-use super::{Inner, in_time, unavailable};
+use super::{Inner, unavailable, with_timeout};
 use crate::commit::{Commit, Head};
 use crate::id::CommitId;
 use crate::log::{ReadError, StreamPage};
 use crate::stream::StreamId;
 
-/// The most bytes of events in one page of ours: what keeps memory bounded when commits are large.
+/// Maximum bytes of events in one returned page. It bounds memory when commits are large.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// What an append must know of commits, and no more of them than that over the network.
-const LINK: &str = "#first, #count, #id, #hash";
+/// The attributes that an append needs of stored commits. No others are transferred.
+const SUMMARY_ATTRIBUTES: &str = "#first, #count, #id, #hash";
 
-/// Where a stream ends, and where in it a commit was found.
+/// The end of a stream, and the first version of the requested commit if it was found.
 pub(super) struct CaughtUp {
     pub(super) head: Head,
     pub(super) found: Option<u64>,
 }
 
-/// A page of `Query`, and from where it goes on.
-struct Answer {
+/// One page of a `Query`, and the key after which the next page begins.
+struct QueryPage {
     items: Vec<Item>,
     last: Option<Item>,
 }
 
 impl Inner {
-    /// A strongly consistent query of `stream` for the commits that begin as `condition` says of `#first` and `:first`.
+    /// A strongly consistent query of `stream` for the commits that satisfy `condition`, in terms of `#first` and
+    /// `:first`.
     fn query(&self, stream: &StreamId, condition: &str, first: u64) -> QueryFluentBuilder {
         self.client
             .query()
@@ -45,23 +46,24 @@ impl Inner {
             .expression_attribute_values(":first", AttributeValue::N(first.to_string()))
     }
 
-    async fn answer(&self, query: QueryFluentBuilder) -> Result<Answer, ReadError> {
-        let output = in_time(query.send()).await?.map_err(unavailable)?;
+    async fn run(&self, query: QueryFluentBuilder) -> Result<QueryPage, ReadError> {
+        let output = with_timeout(query.send()).await?.map_err(unavailable)?;
         self.spend(Capacity::of_read(output.consumed_capacity()));
         let last = output.last_evaluated_key.filter(|key| !key.is_empty());
-        Ok(Answer { items: output.items.unwrap_or_default(), last })
+        Ok(QueryPage { items: output.items.unwrap_or_default(), last })
     }
 
     pub(super) async fn head(&self, stream: &StreamId) -> Result<Head, ReadError> {
-        let query = linking(self.query(stream, "#first >= :first", 1)).scan_index_forward(false).limit(1);
-        match self.answer(query).await?.items.first() {
+        let query =
+            project_summary(self.query(stream, "#first >= :first", 1)).scan_index_forward(false).limit(1);
+        match self.run(query).await?.items.first() {
             None => Ok(Head::EMPTY),
             Some(item) => head_of(stream, item),
         }
     }
 
-    /// Reads what follows `head`, which must be one that the stream once had and of which all before was known; `found` is
-    /// where the commit with `id` begins, if it is in that part.
+    /// Reads the commits after `head`, which must be a former head of the stream before which all commits are known.
+    /// `found` is the first version of the commit with `id` if it is among them.
     pub(super) async fn catch_up(
         &self,
         stream: &StreamId,
@@ -69,17 +71,18 @@ impl Inner {
         id: &CommitId,
     ) -> Result<CaughtUp, ReadError> {
         let from = head.version + 1;
-        let mut links = Vec::new();
+        let mut summaries = Vec::new();
         let mut end = None;
         let mut start = None;
         loop {
-            let query = linking(self.query(stream, "#first >= :first", from)).set_exclusive_start_key(start);
-            let answer = self.answer(query).await?;
-            for item in &answer.items {
-                links.push(Link::of_item(item).map_err(|reason| damaged(stream, reason))?);
+            let query =
+                project_summary(self.query(stream, "#first >= :first", from)).set_exclusive_start_key(start);
+            let query_page = self.run(query).await?;
+            for item in &query_page.items {
+                summaries.push(CommitSummary::of_item(item).map_err(|reason| damaged(stream, reason))?);
             }
-            end = answer.items.into_iter().next_back().or(end);
-            start = answer.last;
+            end = query_page.items.into_iter().next_back().or(end);
+            start = query_page.last;
             if start.is_none() {
                 break;
             }
@@ -87,8 +90,9 @@ impl Inner {
         if let Some(item) = end {
             head = head_of(stream, &item)?;
         }
-        let found = links.iter().find(|link| link.id.as_ref() == Some(id)).map(|link| link.first);
-        self.memory().learn(stream, from, &links);
+        let found =
+            summaries.iter().find(|summary| summary.id.as_ref() == Some(id)).map(|summary| summary.first);
+        self.cache().extend(stream, from, &summaries);
         Ok(CaughtUp { head, found })
     }
 
@@ -102,45 +106,45 @@ impl Inner {
         let mut page = Page::new(limit);
         let mut start = None;
         loop {
-            // One more than there is room for tells whether anything follows.
-            let wanted = i32::try_from(page.wanted()).unwrap_or(i32::MAX);
-            let query = self.query(stream, "#first >= :first", from).limit(wanted);
-            let answer = self.answer(query.set_exclusive_start_key(start)).await?;
-            for item in &answer.items {
+            // One more than fits shows whether more follows.
+            let requested = i32::try_from(page.items_to_request()).unwrap_or(i32::MAX);
+            let query = self.query(stream, "#first >= :first", from).limit(requested);
+            let query_page = self.run(query.set_exclusive_start_key(start)).await?;
+            for item in &query_page.items {
                 page.take(item)?;
             }
-            start = answer.last;
+            start = query_page.last;
             if start.is_none() || page.next.is_some() {
                 break;
             }
         }
-        // The commit that holds `from` may begin before it. The log only grows: what is read now of the part before `from`
-        // was there already, unless nothing was there from `from` on.
+        // The commit that holds `from` may begin before it. The log only grows, so what is read now of the part before
+        // `from` existed at the first read too, unless that found nothing from `from` on.
         let begins_at = page.commits.first().map(|commit| commit.first);
-        if from > 1 && begins_at != Some(from) && self.memory().head(stream).version + 1 != from {
+        if from > 1 && begins_at != Some(from) && self.cache().head(stream).version + 1 != from {
             let before = self.query(stream, "#first < :first", from).scan_index_forward(false).limit(1);
-            if let Some(item) = self.answer(before).await?.items.first() {
+            if let Some(item) = self.run(before).await?.items.first() {
                 let commit = commit_from_item(item)?;
                 if commit.last() >= from {
-                    page.begin_with(commit);
+                    page.prepend(commit);
                 }
             }
         }
         let Page { commits, next, .. } = page;
         if let Some(first) = commits.first() {
-            let links: Vec<Link> = commits.iter().map(Link::from).collect();
-            self.memory().learn(stream, first.first, &links);
+            let summaries: Vec<CommitSummary> = commits.iter().map(CommitSummary::from).collect();
+            self.cache().extend(stream, first.first, &summaries);
         }
         Ok(StreamPage { commits, next })
     }
 }
 
-/// A page of ours that is being filled.
+/// A returned page while it is being filled.
 struct Page {
     commits: Vec<Commit>,
     bytes: usize,
     limit: usize,
-    /// Where what there was no room for begins.
+    /// The version after the page, if some commit did not fit.
     next: Option<u64>,
 }
 
@@ -149,7 +153,7 @@ impl Page {
         Self { commits: Vec::new(), bytes: 0, limit, next: None }
     }
 
-    fn wanted(&self) -> usize {
+    fn items_to_request(&self) -> usize {
         (self.limit - self.commits.len()).saturating_add(1)
     }
 
@@ -166,7 +170,7 @@ impl Page {
         Ok(())
     }
 
-    fn begin_with(&mut self, commit: Commit) {
+    fn prepend(&mut self, commit: Commit) {
         self.commits.insert(0, commit);
         if self.commits.len() > self.limit {
             self.commits.truncate(self.limit);
@@ -175,16 +179,16 @@ impl Page {
     }
 }
 
-fn linking(query: QueryFluentBuilder) -> QueryFluentBuilder {
+fn project_summary(query: QueryFluentBuilder) -> QueryFluentBuilder {
     query
-        .projection_expression(LINK)
+        .projection_expression(SUMMARY_ATTRIBUTES)
         .expression_attribute_names("#count", COUNT)
         .expression_attribute_names("#id", ID)
         .expression_attribute_names("#hash", HASH)
 }
 
 fn head_of(stream: &StreamId, item: &Item) -> Result<Head, ReadError> {
-    let head = Link::of_item(item).map_err(|reason| damaged(stream, reason))?.head;
+    let head = CommitSummary::of_item(item).map_err(|reason| damaged(stream, reason))?.head;
     head.ok_or_else(|| damaged(stream, "its last commit has no version or no hash".to_owned()))
 }
 

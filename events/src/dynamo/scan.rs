@@ -8,14 +8,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use super::capacity::Capacity;
 use super::item::{Item, commit_from_item};
 use super::table::{FIRST, STREAM};
-use super::{Inner, in_time, unavailable};
+use super::{Inner, unavailable, with_timeout};
 use crate::log::{LogPage, Part, ReadError};
 use crate::stream::StreamId;
 
-/// DynamoDB has no more segments
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html>). Of more parts each reads everything and
-/// leaves out what is not its own.
-const MOST_SEGMENTS: u32 = 1_000_000;
+/// Maximum number of segments of a scan
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html>). With more parts each part reads
+/// the whole table and skips the streams of other parts.
+const MAX_SEGMENTS: u32 = 1_000_000;
 
 impl Inner {
     pub(super) async fn scan(
@@ -25,7 +25,7 @@ impl Inner {
         limit: usize,
     ) -> Result<LogPage, ReadError> {
         let mut start = after.map(key_of).transpose()?;
-        let has_segment = part.of() <= MOST_SEGMENTS;
+        let has_segment = part.of() <= MAX_SEGMENTS;
         let (segment, of) = if has_segment { (part.index(), part.of()) } else { (0, 1) };
         loop {
             let scan = self
@@ -35,10 +35,10 @@ impl Inner {
                 .consistent_read(true)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-                .segment(small(segment))
-                .total_segments(small(of))
+                .segment(segment_number(segment))
+                .total_segments(segment_number(of))
                 .set_exclusive_start_key(start);
-            let output = in_time(scan.send()).await?.map_err(|error| match after {
+            let output = with_timeout(scan.send()).await?.map_err(|error| match after {
                 // The cursor is the only part of the request that can be wrong.
                 Some(cursor) if is_invalid(&error) => ReadError::InvalidCursor(cursor.to_owned()),
                 _ => unavailable(error),
@@ -60,8 +60,8 @@ impl Inner {
     }
 }
 
-/// A number of segments, which is at most [`MOST_SEGMENTS`].
-fn small(number: u32) -> i32 {
+/// Converts a number of segments, which is at most [`MAX_SEGMENTS`].
+fn segment_number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
@@ -69,13 +69,13 @@ fn is_invalid<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     error.code() == Some("ValidationException")
 }
 
-/// The key of the last item that was read, as text: `{first}@{stream}`.
+/// Formats the key of the last read item as a cursor: `{first}@{stream}`.
 fn cursor_of(key: &Item) -> Result<String, ReadError> {
     let stream = key.get(STREAM).and_then(|stream| stream.as_s().ok());
     let first = key.get(FIRST).and_then(|first| first.as_n().ok());
     match (stream, first) {
         (Some(stream), Some(first)) => Ok(format!("{first}@{stream}")),
-        _ => Err(ReadError::Unavailable("DynamoDB answered a page without the key at which it ends".into())),
+        _ => Err(ReadError::Unavailable("DynamoDB returned a page without the key at which it ends".into())),
     }
 }
 

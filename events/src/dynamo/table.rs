@@ -13,17 +13,17 @@ pub(super) const FIRST: &str = "sk";
 pub(super) const COUNT: &str = "n";
 /// The commit's id.
 pub(super) const ID: &str = "id";
-/// The appender's clock.
+/// When the commit was recorded, by the appender's clock.
 pub(super) const RECORDED_AT: &str = "at";
 /// The events as canonical JSON.
 pub(super) const EVENTS: &str = "events";
-/// The link before.
+/// The hash of the previous commit.
 pub(super) const PREV_HASH: &str = "prev";
-/// The commit's link.
+/// The commit's hash.
 pub(super) const HASH: &str = "hash";
 
-/// A ledger called `name`: paid per request, with a stream of new images, which is the feed out. For tests and the emulated
-/// cloud: `ledger_table(name).send_with(&client)`.
+/// Describes a ledger table called `name`: billed per request, with a stream of new images for the consumers of the
+/// feed. For tests and the emulated cloud: `ledger_table(name).send_with(&client)`.
 pub fn ledger_table(name: &str) -> CreateTableInputBuilder {
     keyed(name).expect("every required field is given")
 }

@@ -1,21 +1,24 @@
-//! One call of the intake: rounds of requests until all facts are accepted.
+//! One call of the intake: requests until all facts are accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{BuildError, ProvideErrorMetadata, SdkError};
-use aws_sdk_kinesis::operation::put_records::PutRecordsError;
+use aws_sdk_kinesis::operation::put_records::{PutRecordsError, PutRecordsOutput};
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::batch::{ready, requests, size};
+use super::put_records::{
+    RecordFault, RecordResult, Response, is_retryable, partition_key, record_bytes, requests,
+};
 use crate::fact::Fact;
-use crate::intake::IntakeError;
+use crate::intake::{IntakeError, is_ordered};
+use crate::stream::StreamId;
 
-/// Pauses after rounds in which something was refused, one after another without a round in which nothing was.
+/// Pauses between rounds. They start again after a round in which everything was accepted.
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
@@ -25,71 +28,55 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// Why records are not known to be accepted.
+/// Why facts are not known to be accepted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// The service took others of the same request.
-    #[error("Kinesis refused a record with {code}: {message}")]
-    Record { code: String, message: String },
-    /// The answer says nothing about some records.
-    #[error("Kinesis answered {answered} results for {asked} records")]
-    Mismatch { asked: usize, answered: usize },
-    /// The request as a whole.
+    /// Kinesis responded, and some records are not accepted.
+    #[error(transparent)]
+    Record(#[from] RecordFault),
+    /// The request failed as a whole.
     #[error("Kinesis did not accept a request")]
     Request(#[source] Box<SdkError<PutRecordsError>>),
-    /// There was no request.
+    /// The request was not sent.
     #[error("a request to Kinesis could not be made")]
-    Unmade(#[from] BuildError),
-    /// The time was over.
+    NotSent(#[from] BuildError),
+    /// The time limit was reached.
     #[error("Kinesis did not accept all records within {} ms", .0.as_millis())]
     OutOfTime(Duration, #[source] Option<Box<dyn Error + Send + Sync>>),
 }
 
 impl Fault {
-    /// Whether time may heal it.
-    fn may_pass(&self) -> bool {
+    /// Whether the same request may succeed later.
+    fn is_retryable(&self) -> bool {
         match self {
-            Self::Record { .. } | Self::Mismatch { .. } => true,
-            Self::Unmade(_) | Self::OutOfTime(..) => false,
+            Self::Record(_) => true,
+            Self::NotSent(_) | Self::OutOfTime(..) => false,
             Self::Request(error) => match error.as_ref() {
-                SdkError::ServiceError(answer) => {
-                    answer.raw().status().is_server_error() || is_throttled(answer.err())
+                SdkError::ServiceError(refused) => {
+                    is_retryable(refused.raw().status().as_u16(), refused.err().code().unwrap_or_default())
                 }
                 SdkError::ConstructionFailure(_) => false,
-                // No answer, or none that can be read.
+                // No response, or an unreadable one.
                 _ => true,
             },
         }
     }
 }
 
-fn is_throttled(error: &PutRecordsError) -> bool {
-    matches!(
-        error.code(),
-        Some(
-            "ProvisionedThroughputExceededException"
-                | "ThrottlingException"
-                | "LimitExceededException"
-                | "RequestLimitExceeded"
-                | "KMSThrottlingException"
-        )
-    )
-}
-
 /// The facts of a call that are not known to be accepted.
-pub(super) struct Putting {
-    /// By their numbers in the order in which they were given.
+pub(super) struct PendingFacts {
+    /// By their index in the call.
     waiting: BTreeMap<usize, Fact>,
     fault: Option<Fault>,
 }
 
-impl Putting {
+impl PendingFacts {
     pub(super) fn new(facts: Vec<Fact>) -> Self {
         Self { waiting: facts.into_iter().enumerate().collect(), fault: None }
     }
 
-    /// Goes on until all are accepted, or a fault comes that time does not heal. May be dropped at any time.
-    pub(super) async fn run(&mut self, client: &Client, stream_name: &str) {
+    /// Sends facts until all are accepted or an error occurs that does not pass. May be cancelled at any time.
+    pub(super) async fn send(&mut self, client: &Client, stream_name: &str) {
         let mut pause = pauses();
         while !self.waiting.is_empty() {
             match self.round(client, stream_name).await {
@@ -98,12 +85,12 @@ impl Putting {
                     self.fault = None;
                 }
                 Err(fault) => {
-                    let may_pass = fault.may_pass();
+                    let is_retryable = fault.is_retryable();
                     tracing::warn!(
                         error = %fault, facts.waiting = self.waiting.len(), "facts were not accepted by Kinesis"
                     );
                     self.fault = Some(fault);
-                    if !may_pass {
+                    if !is_retryable {
                         return;
                     }
                     tokio::time::sleep(pause.next().unwrap_or_default()).await;
@@ -112,7 +99,7 @@ impl Putting {
         }
     }
 
-    /// What came of it; `out_of_time` is the patience that is over.
+    /// The result of the call. `out_of_time` is the time limit, if it was reached.
     pub(super) fn outcome(self, out_of_time: Option<Duration>) -> Result<(), IntakeError> {
         if self.waiting.is_empty() {
             return Ok(());
@@ -120,53 +107,57 @@ impl Putting {
         let cause = self.fault.map(Box::<dyn Error + Send + Sync>::from);
         let source = match (out_of_time, cause) {
             (None, Some(cause)) => cause,
-            (patience, cause) => Fault::OutOfTime(patience.unwrap_or_default(), cause).into(),
+            (timeout, cause) => Fault::OutOfTime(timeout.unwrap_or_default(), cause).into(),
         };
         Err(IntakeError { delayed: self.waiting.into_values().collect(), refused: Vec::new(), source })
     }
 
-    /// Sends once all that may be sent now. The last fault when some of it was not accepted; once a request gets no answer
-    /// of its own, those after it are not sent.
+    /// Sends once all facts that may be sent now. Returns the last fault if some were not accepted. If a request fails as a
+    /// whole, those after it are not sent.
     async fn round(&mut self, client: &Client, stream_name: &str) -> Result<(), Fault> {
-        let ready = ready(self.waiting.iter().map(|(number, fact)| (*number, fact)));
-        let mut rest = &ready[..];
+        let ready = ready(self.waiting.iter().map(|(index, fact)| (*index, fact)));
         let mut fault = None;
-        for records in requests(ready.iter().map(|number| size(&self.waiting[number]))) {
-            let (request, after) = rest.split_at(records);
-            rest = after;
-            let entries =
-                request.iter().map(|number| entry(&self.waiting[number])).collect::<Result<_, _>>()?;
-            let answer = client.put_records().stream_name(stream_name).set_records(Some(entries)).send();
-            let answer = Box::pin(answer).await.map_err(|error| Fault::Request(error.into()))?;
-            let results = answer.records();
-            for (number, result) in request.iter().zip(results) {
-                match refusal(result) {
-                    None => {
-                        self.waiting.remove(number);
+        for request in requests(&ready, |index| record_bytes(&self.waiting[index])) {
+            let records =
+                request.iter().map(|index| record(&self.waiting[index])).collect::<Result<_, _>>()?;
+            let response = client.put_records().stream_name(stream_name).set_records(Some(records)).send();
+            let response = Box::pin(response).await.map_err(|error| Fault::Request(error.into()))?;
+            for (index, outcome) in request.iter().zip(read(response).outcomes(request.len())) {
+                match outcome {
+                    Ok(()) => {
+                        self.waiting.remove(index);
                     }
-                    Some(refusal) => fault = Some(refusal),
+                    Err(refused) => fault = Some(refused.into()),
                 }
-            }
-            if results.len() != request.len() {
-                fault = Some(Fault::Mismatch { asked: request.len(), answered: results.len() });
             }
         }
         fault.map_or(Ok(()), Err)
     }
 }
 
-fn entry(fact: &Fact) -> Result<PutRecordsRequestEntry, BuildError> {
-    PutRecordsRequestEntry::builder()
-        .data(Blob::new(fact.json()))
-        .partition_key(fact.stream().to_string())
-        .build()
+/// The indices of the facts that may be sent now, in order: the first waiting fact of each ordered stream, and every fact of
+/// the other streams. `waiting` is in the order of the call.
+fn ready<'a>(waiting: impl IntoIterator<Item = (usize, &'a Fact)>) -> Vec<usize> {
+    let mut in_flight: HashSet<&StreamId> = HashSet::new();
+    let mut ready = Vec::new();
+    for (index, fact) in waiting {
+        if !is_ordered(fact.stream()) || in_flight.insert(fact.stream()) {
+            ready.push(index);
+        }
+    }
+    ready
 }
 
-/// A record is accepted when it has a sequence number, and only then.
-fn refusal(result: &PutRecordsResultEntry) -> Option<Fault> {
-    if result.error_code().is_none() && result.sequence_number().is_some() {
-        return None;
-    }
-    let text = |text: Option<&str>| text.unwrap_or("nothing more").to_owned();
-    Some(Fault::Record { code: text(result.error_code()), message: text(result.error_message()) })
+fn record(fact: &Fact) -> Result<PutRecordsRequestEntry, BuildError> {
+    PutRecordsRequestEntry::builder().data(Blob::new(fact.json())).partition_key(partition_key(fact)).build()
+}
+
+fn read(response: PutRecordsOutput) -> Response {
+    let failed_record_count = response.failed_record_count().and_then(|count| usize::try_from(count).ok());
+    let records = response.records.into_iter().map(|result| RecordResult {
+        error_code: result.error_code,
+        sequence_number: result.sequence_number,
+        shard_id: result.shard_id,
+    });
+    Response { failed_record_count, records: records.collect() }
 }

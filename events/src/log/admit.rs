@@ -7,16 +7,17 @@ use crate::stream::StreamId;
 /// The largest magnitude up to which every JSON reader agrees on every integer: 2^53 - 1 (RFC 7493, section 2.2).
 const LARGEST_NUMBER: u64 = (1 << 53) - 1;
 
-/// How deep an event's data may be nested. Readers of JSON stop at 128 levels, and events travel inside other objects.
-const MOST_LEVELS: usize = 64;
+/// Maximum nesting depth of an event's data. JSON parsers commonly stop at 128 levels, and events are embedded in
+/// other objects.
+const MAX_LEVELS: usize = 64;
 
-/// Refuses what no adapter accepts, and gives the rest in canonical form. Every adapter calls this first. Refused are:
+/// Validates `commit` and returns it in canonical form (RFC 8785). Every adapter calls this first. Refused are:
 ///
 /// - a commit without events;
-/// - one whose events have more than [`MAX_COMMIT_BYTES`] as canonical JSON;
-/// - a number beyond ±(2^53 - 1), which canonical JSON cannot tell from its neighbours;
-/// - data nested deeper than 64 levels, which could be written and then not be read;
-/// - a stream whose name does not read back as itself.
+/// - a commit whose events have more than [`MAX_COMMIT_BYTES`] as canonical JSON;
+/// - a number beyond ±(2^53 - 1), which canonical JSON cannot distinguish from its neighbours;
+/// - data nested deeper than 64 levels, which could be written but not parsed again;
+/// - a stream whose name does not parse to the same stream.
 pub fn admit(stream: &StreamId, commit: NewCommit) -> Result<NewCommit, AppendError> {
     let invalid = |reason: String| AppendError::Invalid { stream: stream.clone(), reason };
     check(stream, &commit).map_err(invalid)?;
@@ -28,11 +29,11 @@ pub fn admit(stream: &StreamId, commit: NewCommit) -> Result<NewCommit, AppendEr
         )));
     }
     let events = serde_json::from_slice(&canonical)
-        .map_err(|error| invalid(format!("its events do not read back: {error}")))?;
+        .map_err(|error| invalid(format!("its events cannot be parsed again: {error}")))?;
     Ok(NewCommit { events, ..commit })
 }
 
-/// What is wrong with a commit apart from its size.
+/// Checks everything except the commit's size. The error is the reason of the refusal.
 pub(crate) fn check(stream: &StreamId, commit: &NewCommit) -> Result<(), String> {
     if stream.to_string().parse().as_ref() != Ok(stream) {
         return Err("the stream's name is malformed".to_owned());
@@ -41,7 +42,7 @@ pub(crate) fn check(stream: &StreamId, commit: &NewCommit) -> Result<(), String>
         return Err("it has no events".to_owned());
     }
     for event in &commit.events {
-        check_value(&event.data, MOST_LEVELS)
+        check_value(&event.data, MAX_LEVELS)
             .map_err(|reason| format!("the data of its {} {reason}", event.kind))?;
     }
     Ok(())
@@ -49,7 +50,7 @@ pub(crate) fn check(stream: &StreamId, commit: &NewCommit) -> Result<(), String>
 
 fn check_value(value: &Value, levels: usize) -> Result<(), String> {
     let below = || {
-        levels.checked_sub(1).ok_or_else(|| format!("is nested deeper than {MOST_LEVELS} levels; flatten it"))
+        levels.checked_sub(1).ok_or_else(|| format!("is nested deeper than {MAX_LEVELS} levels; flatten it"))
     };
     match value {
         Value::Number(number) if !is_portable(number) => {
@@ -119,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_admitted_reads_back_as_it_is(data in any_json()) {
+        fn an_admitted_value_parses_to_itself(data in any_json()) {
             if let Ok(canonical) = admitted(data.clone()) {
                 let text = canonical_json(&data);
                 prop_assert_eq!(&serde_json::from_slice::<Value>(&text).unwrap(), &canonical);
@@ -129,7 +130,7 @@ mod tests {
         }
 
         #[test]
-        fn different_numbers_never_become_one(a in -(1i64 << 54)..1i64 << 54, near in -2i64..=2) {
+        fn different_numbers_stay_different(a in -(1i64 << 54)..1i64 << 54, near in -2i64..=2) {
             let (one, other) = (admitted(json!({"n": a})), admitted(json!({"n": a + near})));
             if one.is_ok() && other.is_ok() {
                 prop_assert_eq!(one == other, near == 0);
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_would_not_read_back_is_refused() {
+    fn a_stream_whose_name_does_not_parse_is_refused() {
         let stream =
             StreamId::Grants { project_id: "acme".parse().unwrap(), hour: "a/b".to_owned(), shard: 0 };
         let at = Timestamp::from_unix_millis(0);

@@ -1,6 +1,6 @@
 use super::ReadError;
 
-/// The position that a scan's cursor stands for, in logs that number all commits: its digits and nothing else.
+/// Parses the cursor of a log that numbers all commits: the decimal position, without sign or leading zeros.
 pub(crate) fn cursor_position(cursor: &str) -> Result<u64, ReadError> {
     let position: Option<u64> = cursor.parse().ok();
     position

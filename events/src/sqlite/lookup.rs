@@ -1,4 +1,4 @@
-//! Look-ups that the embedded log's indexes make cheap, beside the port.
+//! Queries beside the port that the embedded log's indexes make cheap.
 
 use rusqlite::{Connection, Params};
 
@@ -10,7 +10,7 @@ use crate::id::ProjectId;
 use crate::log::ChangesError;
 
 impl SqliteLog {
-    /// As [`changes_after`](Self::changes_after), but only of `project_id`'s streams of all kinds.
+    /// Like [`changes_after`](Self::changes_after), restricted to the streams of `project_id`, of all kinds.
     pub async fn changes_of_project(
         &self,
         project_id: &ProjectId,
@@ -21,13 +21,17 @@ impl SqliteLog {
         self.inner
             .readers
             .with(move |connection| {
-                let place = "project_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
-                changes(connection, place, (project_id, read::integer(position), read::integer(limit as u64)))
+                let condition = "project_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+                changes(
+                    connection,
+                    condition,
+                    (project_id, read::integer(position), read::integer(limit as u64)),
+                )
             })
             .await
     }
 
-    /// As [`changes_after`](Self::changes_after), but only of the streams about projects themselves (`project/…`).
+    /// Like [`changes_after`](Self::changes_after), restricted to the streams of projects themselves (`project/…`).
     pub async fn changes_about_projects(
         &self,
         position: u64,
@@ -36,8 +40,8 @@ impl SqliteLog {
         self.inner
             .readers
             .with(move |connection| {
-                let place = "stream GLOB 'project/*' AND position > ?1 ORDER BY position LIMIT ?2";
-                changes(connection, place, (read::integer(position), read::integer(limit as u64)))
+                let condition = "stream GLOB 'project/*' AND position > ?1 ORDER BY position LIMIT ?2";
+                changes(connection, condition, (read::integer(position), read::integer(limit as u64)))
             })
             .await
     }
@@ -45,11 +49,11 @@ impl SqliteLog {
 
 fn changes(
     connection: &Connection,
-    place: &str,
+    condition: &str,
     parameters: impl Params,
 ) -> Result<Vec<(u64, Commit)>, ChangesError> {
     let query = || -> rusqlite::Result<Vec<RawCommit>> {
-        let sql = format!("SELECT {COLUMNS} FROM commits WHERE {place}");
+        let sql = format!("SELECT {COLUMNS} FROM commits WHERE {condition}");
         connection.prepare_cached(&sql)?.query_map(parameters, RawCommit::of)?.collect()
     };
     let rows = query().map_err(ChangesError::of)?;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
-/// `SIOL`, in the file's header: this file is an event log of Streamio and of nobody else.
+/// `SIOL` in the file's header: marks the file as an event log of Streamio.
 const APPLICATION_ID: i32 = 0x5349_4f4c;
 
-/// The version of the tables below.
+/// The version of the schema below.
 const SCHEMA_VERSION: i32 = 1;
 
 const SCHEMA: &str = "
@@ -33,13 +33,13 @@ const SCHEMA: &str = "
     CREATE INDEX commits_about_projects ON commits (position) WHERE stream GLOB 'project/*';
 ";
 
-/// Attempts, about a millisecond apart, to get a lock that others hold.
-const MOST_ATTEMPTS: i32 = 60_000;
+/// Attempts to get a lock, about a millisecond apart.
+const MAX_LOCK_ATTEMPTS: i32 = 60_000;
 
 /// Why the log's file was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder in which the file is to be does not exist.
+    /// The folder of the file does not exist.
     #[error("the folder of the event log {} does not exist; make it first", path.display())]
     NoFolder {
         /// The log's file.
@@ -56,18 +56,18 @@ pub enum OpenError {
         /// The version of the file's schema.
         found: i32,
     },
-    /// The file is something else.
-    #[error("{} is not an event log of Streamio; give the path of one, or of no file yet", path.display())]
+    /// The file exists and is not an event log.
+    #[error("{} is not an event log of Streamio; give the path of one, or of a file that does not exist", path.display())]
     NotALog {
         /// The file.
         path: PathBuf,
     },
-    /// The operating system or SQLite refuses.
+    /// The operating system or SQLite returned an error.
     #[error("the event log {} cannot be opened", path.display())]
     Failed {
         /// The log's file.
         path: PathBuf,
-        /// What was refused.
+        /// The error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -84,7 +84,7 @@ pub(super) fn refused(path: &Path, source: std::io::Error) -> OpenError {
     OpenError::Failed { path: path.to_owned(), source: source.into() }
 }
 
-/// A connection to the log at `path`, whose schema exists and is of this version.
+/// Opens a connection to the log at `path`, creating the schema if the file is new.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return Err(OpenError::NoFolder { path: path.to_owned() });
@@ -95,9 +95,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// A further connection to the log at `path`, which refuses to change anything.
+/// Opens another connection to the log at `path`, which cannot write.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
-    // Not SQLITE_OPEN_READ_ONLY: who reads a WAL takes part in its locks.
+    // Not SQLITE_OPEN_READ_ONLY: a reader of a WAL writes to its shared-memory locks.
     let connection = connect(path, OpenFlags::empty())?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
@@ -106,30 +106,31 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    // SQLite's own waits grow to 100 ms, in which a busy log is free a hundred times for an instant.
-    connection.busy_handler(Some(wait_a_moment))?;
+    // SQLite's own busy handler waits up to 100 ms at a time and would miss the short moments in which a busy log is
+    // free.
+    connection.busy_handler(Some(wait_for_lock))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // For macOS, where fsync alone does not reach the disk; elsewhere without effect.
+    // On macOS fsync alone does not reach the disk. No effect elsewhere.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    // A WAL that a slow reader has let grow is cut back to this many bytes.
+    // A WAL that grew because of a slow reader is truncated to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
 
-fn wait_a_moment(attempts: i32) -> bool {
-    // Not in step with others who wait.
+fn wait_for_lock(attempts: i32) -> bool {
+    // Jitter, so that waiting processes do not retry in step.
     let jitter =
         u64::from(attempts.unsigned_abs().wrapping_add(std::process::id()).wrapping_mul(2_654_435_761) >> 22);
     thread::sleep(Duration::from_micros(500 + jitter));
-    attempts < MOST_ATTEMPTS
+    attempts < MAX_LOCK_ATTEMPTS
 }
 
 fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |source| failed(path, source);
-    // Before anything is changed: a file of someone else is left as it is. In one transaction, because another process
-    // may be making the schema in this very moment.
+    // Check before any change: another program's file must stay unchanged. In one transaction, because another process
+    // may be creating the schema now.
     let transaction = connection.transaction().map_err(failed)?;
     let exists = has_schema(path, &transaction)?;
     transaction.rollback().map_err(failed)?;
@@ -138,7 +139,7 @@ fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenEr
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    // Again, now that nobody else can be at it.
+    // Check again, now that no other process can write.
     if !has_schema(path, &transaction)? {
         transaction.execute_batch(SCHEMA).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
@@ -147,7 +148,7 @@ fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenEr
     transaction.commit().map_err(failed)
 }
 
-/// Whether the file has our schema; `false` when it is empty.
+/// Whether the file has this schema; `false` if it is empty.
 fn has_schema(path: &Path, transaction: &Transaction<'_>) -> Result<bool, OpenError> {
     let number =
         |sql| transaction.query_row(sql, [], |row| row.get(0)).map_err(|source| failed(path, source));
@@ -164,7 +165,7 @@ fn has_schema(path: &Path, transaction: &Transaction<'_>) -> Result<bool, OpenEr
     }
 }
 
-/// The mode is kept in the file. SQLite does not call the busy handler when two processes do this at once.
+/// The mode is stored in the file. SQLite does not call the busy handler when two processes set it at once.
 fn enter_wal_mode(connection: &Connection) -> rusqlite::Result<()> {
     for attempt in 0.. {
         let mode =
@@ -172,7 +173,7 @@ fn enter_wal_mode(connection: &Connection) -> rusqlite::Result<()> {
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => break,
-            Err(error) if is_busy(&error) && wait_a_moment(attempt) => {}
+            Err(error) if is_busy(&error) && wait_for_lock(attempt) => {}
             Err(error) => return Err(error),
         }
     }
@@ -189,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_connection_waits_for_the_disk_and_for_others() {
+    fn every_connection_syncs_to_disk_and_a_reader_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.db");
         let connections = [open(&path).unwrap(), open(&path).unwrap(), reader(&path).unwrap()];

@@ -8,10 +8,10 @@ use crate::id::CommitId;
 use crate::log::{ChangesError, LogPage, Part, ReadError, StreamPage};
 use crate::stream::StreamId;
 
-/// The most bytes of events in one page: what keeps memory bounded when commits are large.
+/// Maximum bytes of events in one page. It bounds memory when commits are large.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// An error of SQLite as the two kinds of readers tell it.
+/// Converts SQLite's errors into the error type of a read.
 pub(super) trait FailedRead: Sized {
     fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> Self;
     fn damaged(reason: String) -> Self;
@@ -57,12 +57,12 @@ impl From<DamagedRow> for ChangesError {
     }
 }
 
-/// Whether SQLite finds that the file is no longer what it wrote.
+/// Whether SQLite reports that the file is damaged.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ffi::ErrorCode::DatabaseCorrupt | ffi::ErrorCode::NotADatabase))
 }
 
-/// The end of `stream`, or why it cannot be told.
+/// Returns the head of `stream`, or why it is unreadable.
 pub(super) fn head_of(connection: &Connection, stream: &StreamId) -> rusqlite::Result<Result<Head, String>> {
     let mut statement = connection
         .prepare_cached("SELECT last, hash FROM commits WHERE stream = ? ORDER BY first DESC LIMIT 1")?;
@@ -101,8 +101,8 @@ pub(super) fn find(
     if let Some(found) = commit_with_id(connection, stream, id).map_err(ReadError::of)? {
         return Ok(Some(found?));
     }
-    // Facts have no index: few commits are merged here, and the text is looked for before any JSON is read. It may also
-    // stand in an event's data.
+    // Facts have no index: few commits are merged here, and the text search precedes any parsing of JSON. The text may
+    // also occur in an event's data, so the ids are compared afterwards.
     let sql =
         format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND instr(events, ?2) > 0 ORDER BY first");
     let of_fact = format!("\"fact\":\"{id}\"");
@@ -130,8 +130,8 @@ pub(super) fn stream(
     from: u64,
     limit: usize,
 ) -> Result<StreamPage, ReadError> {
-    // One statement, so that it sees one state of the log. The commit that holds `from` is the last that begins at or
-    // before it; beyond the end that is one which ends before.
+    // One statement, so that it sees one state of the log. The commit that holds `from` is the last one that begins at
+    // or before `from`; if it ends before `from`, the stream ends there and `last >= ?2` excludes it.
     let sql = format!(
         "SELECT {COLUMNS} FROM commits
          WHERE stream = ?1 AND last >= ?2
@@ -177,7 +177,8 @@ pub(super) fn changes_after(
         let position = row.position;
         match row.into_commit() {
             Ok(commit) => changes.push((position, commit)),
-            // What comes before a damaged change is given first; the next call begins with the damaged one and says so.
+            // Changes before a damaged one are returned first. The next call begins with the damaged one and reports
+            // it.
             Err(_) if !changes.is_empty() => break,
             Err(damaged) => return Err(damaged.into()),
         }
@@ -196,7 +197,7 @@ struct Rows {
     more: bool,
 }
 
-/// At most `limit` rows, fewer when they get heavy, and whether there are more.
+/// At most `limit` rows, fewer if they exceed [`PAGE_BYTES`], and whether more follow.
 fn rows(connection: &Connection, sql: &str, parameters: impl Params, limit: usize) -> rusqlite::Result<Rows> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query(parameters)?;
@@ -217,7 +218,7 @@ fn one_more(limit: usize) -> i64 {
     i64::try_from(limit.max(1)).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// Versions and positions end where SQLite's integers do.
+/// Converts to SQLite's integers; larger numbers become the largest integer.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

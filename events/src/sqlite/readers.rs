@@ -8,10 +8,10 @@ use tokio::task::spawn_blocking;
 use super::open;
 use super::read::FailedRead;
 
-/// Reads at one time; more wait. Each takes a thread and a connection with its cache of pages.
-const MOST_READERS: usize = 8;
+/// Maximum number of concurrent reads; further ones wait. Each uses a thread and a connection with its page cache.
+const MAX_READERS: usize = 8;
 
-/// Connections that only read, used off the threads that run futures.
+/// A pool of read-only connections, used on threads for blocking work.
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
@@ -21,10 +21,10 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default(), permits: Arc::new(Semaphore::new(MOST_READERS)) }
+        Self { path, idle: Mutex::default(), permits: Arc::new(Semaphore::new(MAX_READERS)) }
     }
 
-    /// What `read` makes of a connection.
+    /// Runs `read` on a connection.
     pub(super) async fn with<T, E>(
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -39,17 +39,17 @@ impl Readers {
             .map_err(|closed| E::unavailable(closed.into()))?;
         let readers = Arc::clone(self);
         let blocking = spawn_blocking(move || {
-            // Held by the thread and not by the future, which may be dropped while the thread reads on.
+            // Held by the thread and not by the future, which may be dropped while the thread is still reading.
             let _permit = permit;
             let idle = readers.idle().pop();
             let connection = match idle {
                 Some(connection) => connection,
                 None => open::reader(&readers.path).map_err(E::of)?,
             };
-            let answer = read(&connection)?;
-            // After an error the connection is closed instead: a fresh one may fare better.
+            let output = read(&connection)?;
+            // After an error the connection is closed instead: a new one may work.
             readers.idle().push(connection);
-            Ok(answer)
+            Ok(output)
         });
         blocking.await.unwrap_or_else(|stopped| Err(E::unavailable(stopped.into())))
     }

@@ -3,11 +3,11 @@ use rusqlite::{Row, types::ValueRef};
 use crate::commit::{Commit, CommitHash};
 use crate::timestamp::Timestamp;
 
-/// The columns that [`commit`] reads, in its order.
+/// The columns that [`RawCommit::of`] reads, in its order.
 pub(super) const COLUMNS: &str =
     "position, stream, first, last, commit_id, recorded_at, events, prev_hash, hash";
 
-/// A row as it stands, before anything of it is believed.
+/// A row with unvalidated values.
 pub(super) struct RawCommit {
     pub(super) position: u64,
     pub(super) stream: String,
@@ -20,7 +20,7 @@ pub(super) struct RawCommit {
     hash: Vec<u8>,
 }
 
-/// A row that holds no commit.
+/// A row that is not a valid commit.
 #[derive(Debug)]
 pub(super) struct DamagedRow {
     pub(super) position: u64,
@@ -43,7 +43,7 @@ impl RawCommit {
         })
     }
 
-    /// Bytes that the row takes in memory, without its fixed part.
+    /// The bytes that the row takes in memory, without its fixed part.
     pub(super) fn weight(&self) -> usize {
         self.events.len()
     }
@@ -59,16 +59,17 @@ impl RawCommit {
             id: self
                 .commit_id
                 .parse()
-                .map_err(|error| format!("its commit at {} has {error}", self.first))?,
+                .map_err(|error| format!("the id of its commit at {} is {error}", self.first))?,
             events: serde_json::from_str(&self.events).map_err(|error| {
                 format!("the events of its commit at {} cannot be read: {error}", self.first)
             })?,
             recorded_at: self
                 .recorded_at()
-                .ok_or_else(|| format!("its commit at {} has no time", self.first))?,
+                .ok_or_else(|| format!("its commit at {} has no valid time", self.first))?,
             prev_hash: hash(&self.prev_hash)
-                .ok_or_else(|| format!("its commit at {} has no link", self.first))?,
-            hash: hash(&self.hash).ok_or_else(|| format!("its commit at {} has no hash", self.first))?,
+                .ok_or_else(|| format!("its commit at {} has no valid previous hash", self.first))?,
+            hash: hash(&self.hash)
+                .ok_or_else(|| format!("its commit at {} has no valid hash", self.first))?,
         };
         let versions = self.last.checked_sub(self.first).and_then(|more| more.checked_add(1));
         if self.first == 0 || commit.events.is_empty() || versions != Some(commit.events.len() as u64) {
@@ -82,7 +83,7 @@ impl RawCommit {
         Ok(commit)
     }
 
-    /// Only as it is written: other texts for the same instant were not put there by this program.
+    /// Accepts only the form that this program writes.
     fn recorded_at(&self) -> Option<Timestamp> {
         self.recorded_at.parse().ok().filter(|at: &Timestamp| at.to_string() == self.recorded_at)
     }
@@ -92,8 +93,8 @@ pub(super) fn hash(bytes: &[u8]) -> Option<CommitHash> {
     bytes.try_into().ok().map(CommitHash::from_bytes)
 }
 
-// A damaged row may hold anything in any column. What does not fit becomes something that `parse` refuses, so that the
-// row's stream and position are still told.
+// A damaged row may hold anything in any column. Invalid values become values that `parse` refuses, so that the row's
+// stream and position can still be reported.
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(match row.get_ref(column)? {

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::{open, read};
 
-/// How often appends of other processes are looked for.
+/// The interval between checks for appends by others.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Looks for appends of others. SQLite tells nobody of a change, but `PRAGMA data_version` answers from the shared memory
-/// of the WAL index, without touching the file, whether any other connection has committed since it was last asked: that
-/// is cheap enough to ask twenty times a second, and works for all processes alike.
+/// Detects appends by other connections. SQLite sends no notifications, but `PRAGMA data_version` returns, from the
+/// shared memory of the WAL index and without reading the file, whether any other connection has committed since the
+/// last check. That is cheap enough for twenty checks a second, and it works across processes.
 #[derive(Debug)]
 pub(super) struct Waker {
     stop: Option<mpsc::Sender<()>>,
@@ -26,7 +26,7 @@ impl Waker {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("event-log-waker".to_owned())
-            .spawn(move || run(Look { path, connection: None }, &position, &stopped))?;
+            .spawn(move || run(ChangePoller { path, connection: None }, &position, &stopped))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -40,49 +40,49 @@ impl Drop for Waker {
     }
 }
 
-/// Tells all that wait that the log is at `last`, unless they know of more already.
+/// Notifies all receivers that the log is at `last`, unless they know of a later position.
 pub(super) fn announce(position: &watch::Sender<u64>, last: u64) {
     position.send_if_modified(|known| {
-        let news = last > *known;
+        let is_newer = last > *known;
         *known = last.max(*known);
-        news
+        is_newer
     });
 }
 
-struct Look {
+struct ChangePoller {
     path: PathBuf,
-    /// With the data version that it last told.
+    /// With the data version of the last check.
     connection: Option<(Connection, Option<i64>)>,
 }
 
-fn run(mut look: Look, position: &watch::Sender<u64>, stopped: &Receiver<()>) {
+fn run(mut poller: ChangePoller, position: &watch::Sender<u64>, stopped: &Receiver<()>) {
     while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         if position.receiver_count() == 0 {
             continue;
         }
-        match look.again() {
+        match poller.poll() {
             Ok(Some(last)) => announce(position, last),
             Ok(None) => {}
-            // Who waits is told later; a fresh connection may fare better.
-            Err(_) => look.connection = None,
+            // Receivers are notified later; a new connection may work.
+            Err(_) => poller.connection = None,
         }
     }
 }
 
-impl Look {
-    /// The last position, if anything has been committed since the last look.
-    fn again(&mut self) -> rusqlite::Result<Option<u64>> {
-        let (connection, seen) = match &mut self.connection {
+impl ChangePoller {
+    /// Returns the last position if anything has been committed since the last check.
+    fn poll(&mut self) -> rusqlite::Result<Option<u64>> {
+        let (connection, last_version) = match &mut self.connection {
             Some(open) => open,
             closed => closed.insert((open::reader(&self.path)?, None)),
         };
-        // Before the position: what is committed between the two is found now, and at the next look once more.
+        // Read before the position: what is committed between the two is found now and once more by the next check.
         let version: i64 = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
-        if *seen == Some(version) {
+        if *last_version == Some(version) {
             return Ok(None);
         }
         let last = read::last_position(connection)?;
-        *seen = Some(version);
+        *last_version = Some(version);
         Ok(Some(last))
     }
 }

@@ -12,64 +12,64 @@ use crate::commit::{Commit, NewCommit, canonical_json};
 use crate::log::{AppendError, Appended, Expected, Part};
 use crate::stream::StreamId;
 
-/// Appends in one transaction. It bounds how long others must wait for the file.
-const MOST_IN_GROUP: usize = 512;
+/// Maximum number of appends in one transaction. It bounds how long other processes wait for the file.
+const MAX_GROUP: usize = 512;
 
-/// The pause between two transactions when appends are waiting already. Without it a busy process would leave the file
-/// free for microseconds only, which others, who ask each millisecond, would hardly ever hit.
-const COURTESY: Duration = Duration::from_micros(100);
+/// The pause between two transactions when appends are already waiting. Without it a busy process would leave the file
+/// unlocked for microseconds only, and other processes, which retry each millisecond, would hardly ever get the lock.
+const UNLOCKED_PAUSE: Duration = Duration::from_micros(100);
 
-/// An append that has been admitted, and where its answer goes.
+/// An admitted append, and the channel for its result.
 pub(super) struct Request {
     pub(super) stream: StreamId,
     pub(super) expected: Expected,
     pub(super) commit: NewCommit,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) result: oneshot::Sender<AppendResult>,
 }
 
-type Answer = Result<Appended, AppendError>;
+type AppendResult = Result<Appended, AppendError>;
 
-/// The one connection of this handle that writes.
+/// The only connection of this handle that writes.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
 }
 
-/// Appends what comes from the queue until nobody can send any more.
+/// Appends requests from the queue until all senders are dropped.
 pub(super) fn run(mut writer: Writer, mut queue: mpsc::Receiver<Request>, position: &watch::Sender<u64>) {
-    let mut group = Vec::with_capacity(MOST_IN_GROUP);
-    while queue.blocking_recv_many(&mut group, MOST_IN_GROUP) > 0 {
+    let mut group = Vec::with_capacity(MAX_GROUP);
+    while queue.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
         let (requests, waiting): (Vec<_>, Vec<_>) = group
             .drain(..)
-            .map(|Request { stream, expected, commit, answer }| {
-                ((stream.clone(), expected, commit), (stream, answer))
+            .map(|Request { stream, expected, commit, result }| {
+                ((stream.clone(), expected, commit), (stream, result))
             })
             .unzip();
         match writer.append_all(requests) {
-            Ok((answers, last)) => {
+            Ok((results, last)) => {
                 if let Some(last) = last {
                     announce(position, last);
                 }
-                for ((_, waiting), answer) in waiting.into_iter().zip(answers) {
-                    // Who no longer waits finds its commit by its id.
-                    let _ = waiting.send(answer);
+                for ((_, waiting), result) in waiting.into_iter().zip(results) {
+                    // A caller that stopped waiting finds its commit by its id.
+                    let _ = waiting.send(result);
                 }
             }
             Err(error) => {
                 let error = Arc::new(error);
                 for (stream, waiting) in waiting {
-                    let _ = waiting.send(Err(refusal(stream, &error)));
+                    let _ = waiting.send(Err(append_error(stream, &error)));
                 }
                 writer.recover();
             }
         }
         if !queue.is_empty() {
-            thread::sleep(COURTESY);
+            thread::sleep(UNLOCKED_PAUSE);
         }
     }
 }
 
-fn refusal(stream: StreamId, error: &Arc<rusqlite::Error>) -> AppendError {
+fn append_error(stream: StreamId, error: &Arc<rusqlite::Error>) -> AppendError {
     if read::is_damage(error) {
         AppendError::Damaged { stream, reason: format!("SQLite finds the file damaged: {error}") }
     } else {
@@ -78,28 +78,28 @@ fn refusal(stream: StreamId, error: &Arc<rusqlite::Error>) -> AppendError {
 }
 
 impl Writer {
-    /// The answers to all requests, and the last position if there is a new one. No answer may be given before the
-    /// transaction has ended well: even a conflict may be with a commit of the same group.
+    /// Returns the results of all requests, and the last position if it changed. No result may be sent before the
+    /// transaction is committed: even a conflict may be with a commit of the same group.
     fn append_all(
         &mut self,
         requests: Vec<(StreamId, Expected, NewCommit)>,
-    ) -> rusqlite::Result<(Vec<Answer>, Option<u64>)> {
+    ) -> rusqlite::Result<(Vec<AppendResult>, Option<u64>)> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut answers = Vec::with_capacity(requests.len());
+        let mut results = Vec::with_capacity(requests.len());
         let mut last = None;
         for (stream, expected, commit) in requests {
-            // No savepoint is needed: an append has one statement that writes, which does all or nothing.
-            let answer = append(&transaction, stream, expected, commit)?;
-            if matches!(answer, Ok(Appended { repeated: false, .. })) {
+            // No savepoint is needed: an append has one statement that writes, and a statement is atomic.
+            let result = append(&transaction, stream, expected, commit)?;
+            if matches!(result, Ok(Appended { repeated: false, .. })) {
                 last = u64::try_from(transaction.last_insert_rowid()).ok();
             }
-            answers.push(answer);
+            results.push(result);
         }
         transaction.commit()?;
-        Ok((answers, last))
+        Ok((results, last))
     }
 
-    /// Makes the writer able to go on after an error.
+    /// Makes the writer usable again after an error.
     fn recover(&mut self) {
         if self.connection.is_autocommit() {
             return;
@@ -116,7 +116,7 @@ fn append(
     stream: StreamId,
     expected: Expected,
     commit: NewCommit,
-) -> rusqlite::Result<Answer> {
+) -> rusqlite::Result<AppendResult> {
     if let Some(there) = read::commit_with_id(transaction, &stream, &commit.id)? {
         return Ok(match there {
             Ok(commit) => Ok(Appended { commit, repeated: true }),

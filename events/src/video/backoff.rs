@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use super::Policy;
 use crate::id::VideoId;
 
-/// The pause before the attempt that follows `attempt`, after so many failures (or interruptions): exponential, with ±20 % jitter seeded from the video
-/// and the attempt, so that replaying a decision gives the same time.
+/// The pause before the attempt that follows `attempt`, after that many failures or interruptions: exponential, with
+/// ±20 % jitter seeded from the video and the attempt, so that replaying a decision gives the same time.
 pub(super) fn pause(
     policy: &Policy,
     video_id: &VideoId,
@@ -34,7 +34,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pause_is_the_same_each_time_and_within_a_fifth_of_the_full_one(generation: u32, attempt: u32, failures in 1u32..100) {
+        fn a_pause_is_deterministic_and_within_a_fifth_of_the_full_one(generation: u32, attempt: u32, failures in 1u32..100) {
             let policy = Policy::new("raw", "processed");
             let video_id = VideoId::of(&"projects/acme/a".parse::<SourceKey>().unwrap());
             let pause = || super::pause(&policy, &video_id, generation, attempt, failures);

@@ -19,7 +19,7 @@ impl Video {
         Ok(video)
     }
 
-    /// Applies a commit of this stream. Events that the video already has are passed over.
+    /// Applies a commit of this stream. Events up to [`Video::version`] are skipped.
     pub fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
         for (version, event) in commit.numbered() {
             if version > self.version {
@@ -29,7 +29,7 @@ impl Video {
         Ok(())
     }
 
-    /// Applies the event of `version`, which is the one after [`Video::version`].
+    /// Applies the event of `version`, which must be the one after [`Video::version`].
     pub fn apply(&mut self, version: u64, event: &RecordedEvent) -> Result<(), UnreadableEvent> {
         let body = event.body()?;
         if self.version == 0 {
@@ -48,26 +48,27 @@ impl Video {
                 if !granted.metadata.is_empty() {
                     self.metadata = granted.metadata;
                 }
-                // Grants and uploads reach the log by different roads: one that is older than the upload was used for it.
+                // Grants and uploads reach the log by different paths: a grant that is older than the upload was used
+                // for it.
                 if self.latest.as_ref().is_some_and(|latest| at < latest.at) {
                     return;
                 }
                 self.open_grants.insert(granted.grant_id, granted.expires_at);
-                // A key whose grants had expired, or that was deleted, is awaited again.
+                // After its grants expired or it was deleted, the key waits for an upload again.
                 if self.upload.is_none() && matches!(self.phase, Phase::Errored { .. } | Phase::Deleted) {
                     self.phase = Phase::Waiting;
                 }
             }
             EventBody::UploadCompleted(completed) => {
                 self.s3_key = Some(completed.s3_key);
-                self.arrived(at, completed.sequencer, &completed.etag, completed.found);
+                self.record_arrival(at, completed.sequencer, &completed.etag, completed.found);
                 self.upload = Some(Upload { bytes: completed.bytes, etag: completed.etag });
                 self.begin_generation(completed.generation, at);
             }
             EventBody::UploadRejected(rejected) => {
                 self.s3_key = Some(rejected.s3_key);
-                self.arrived(at, rejected.sequencer, &rejected.etag, rejected.found);
-                // Whoever waited for an upload, for the first time or after a deletion, learns what came of it.
+                self.record_arrival(at, rejected.sequencer, &rejected.etag, rejected.found);
+                // A client that waits for an upload, the first one or one after a deletion, must see the rejection.
                 if self.generation == 0 || matches!(self.phase, Phase::Waiting) {
                     self.phase = Phase::Errored { error: rejected.error };
                 }
@@ -153,7 +154,7 @@ impl Video {
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
-                    // Deleted once more before anything was uploaded anew, it is still the same object that is to go.
+                    // After a second deletion without an upload between, the object to remove is still the same.
                     let before = self.deleted.take().map(|deletion| deletion.etag);
                     let etag = self.upload.take().map(|upload| upload.etag).or(before);
                     self.deleted = etag.map(|etag| Deletion { generation: self.generation, etag, at });
@@ -175,7 +176,7 @@ impl Video {
         }
     }
 
-    fn arrived(&mut self, at: Timestamp, sequencer: String, etag: &str, found: bool) {
+    fn record_arrival(&mut self, at: Timestamp, sequencer: String, etag: &str, found: bool) {
         self.sequencer = Some(sequencer);
         self.latest = Some(Arrival { etag: etag.to_owned(), at, found });
         self.open_grants.clear();
@@ -192,17 +193,17 @@ impl Video {
         }
     }
 
-    fn end_attempt(&mut self, generation: u32, attempt: u32, counts: bool, phase: Phase) {
+    fn end_attempt(&mut self, generation: u32, attempt: u32, is_failure: bool, phase: Phase) {
         let running =
             matches!(self.phase, Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. });
         if self.is_current(generation, attempt) && running {
-            self.failures += u32::from(counts);
+            self.failures += u32::from(is_failure);
             self.phase = phase;
         }
     }
 }
 
-/// The video as the log knew it at `as_of`: folded from the commits recorded until then. `None` when there were none.
+/// The video as it was recorded at `as_of`: folded from the commits recorded until then. `None` if there were none.
 pub fn fold_as_of(
     project_id: ProjectId,
     video_id: VideoId,

@@ -2,34 +2,34 @@ use std::time::Duration;
 
 use crate::job::MediaLimits;
 
-/// How patient the system is, and where it keeps what. The same in every decision of a deployment.
+/// Timeouts, retries and buckets. The same in every decision of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The bucket of sources.
     pub raw_bucket: String,
     /// The bucket of results.
     pub processed_bucket: String,
-    /// Bounds on what is accepted.
+    /// Limits on accepted sources.
     pub limits: MediaLimits,
-    /// How many attempts of a generation may fail before the video is errored.
+    /// The number of failed attempts of a generation after which the video is errored.
     pub max_failures: u32,
-    /// How many attempts a generation may have at all, interrupted ones included.
+    /// The maximum number of attempts of a generation, including interrupted ones.
     pub max_attempts: u32,
-    /// The pause after the first failure and the second interruption; each further one is four times as long.
+    /// The pause after the first failure and the second interruption; each further pause is four times as long.
     pub retry_pause: Duration,
     /// The longest pause between attempts.
     pub longest_retry_pause: Duration,
-    /// After how long an attempt that has not started is launched once more, with the same token.
+    /// How long after its dispatch an attempt that has not started is launched again, with the same token.
     pub relaunch_after: Duration,
-    /// How long an attempt may wait for its worker, capacity included.
+    /// How long an attempt may wait for its worker, including waiting for capacity.
     pub start_within: Duration,
-    /// How long a worker may be silent.
+    /// How long a worker may go without a heartbeat.
     pub silence: Duration,
-    /// After how long another worker is launched to publish what an attempt completed.
+    /// How long after an attempt's completion another worker is launched to publish it.
     pub publish_within: Duration,
-    /// How long publication may take altogether.
+    /// How long publication may take in total.
     pub publish_deadline: Duration,
-    /// How long after its grant's expiry an upload may still arrive: it may have begun in time and be large.
+    /// How long after its grant's expiry an upload may still arrive: a large upload may have begun in time.
     pub grant_grace: Duration,
 }
 

@@ -1,17 +1,16 @@
+use super::Video;
 use super::decide::Decision;
-use super::{Deletion, Phase, Video};
 use crate::commit::NewCommit;
 use crate::event::UnreadableEvent;
 use crate::id::{ProjectId, VideoId};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected, ReadError};
-use crate::object_key::ProcessedKey;
 use crate::retryable::Retryable;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// How often a decision is made anew when others append to the same stream in between. Appends to one video are few;
-/// whoever loses this often has found a fault.
-const MOST_CONFLICTS: u32 = 32;
+/// How often a decision is made anew after a conflict. Appends to one video are rare, so that more conflicts than this
+/// indicate a defect.
+const MAX_CONFLICTS: u32 = 32;
 
 /// Why a video could not be read or decided upon.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +21,7 @@ pub enum VideoStoreError {
     /// Appending failed.
     #[error("the decision cannot be recorded")]
     Append(#[from] AppendError),
-    /// An event of the stream is damaged or foreign: the stream is to be quarantined.
+    /// An event of the stream is damaged or foreign: the stream must be quarantined.
     #[error("the video's events cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
 }
@@ -37,16 +36,17 @@ impl Retryable for VideoStoreError {
     }
 }
 
-/// What came of [`decide_and_append`].
+/// The result of [`decide_and_append`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decided {
     /// The video after the decision.
     pub video: Video,
-    /// Whether this call appended it; otherwise there was nothing to do, or the same decision was there already.
+    /// Whether this call appended the decision; `false` if there was nothing to do or the same decision was already
+    /// recorded.
     pub appended: bool,
 }
 
-/// The video as its stream tells it now; at version 0 when nothing has happened to it.
+/// Reads and folds the video; at version 0 if it has no events.
 pub async fn load(
     log: &(impl EventLog + ?Sized),
     project_id: &ProjectId,
@@ -57,8 +57,8 @@ pub async fn load(
     Ok(Video::fold(project_id.clone(), video_id.clone(), &commits)?)
 }
 
-/// Reads the video, decides, and appends the decision at the version that it was made at; on a conflict all over again.
-/// `Ok(Err(refusal))` is the decider's own refusal; a decision of `None` appends nothing.
+/// Reads the video, calls `decide`, and appends the decision at the version that was read; starts over after a
+/// conflict. `Ok(Err(refusal))` is the refusal of `decide`; a decision of `None` appends nothing.
 pub async fn decide_and_append<R>(
     log: &(impl EventLog + ?Sized),
     project_id: &ProjectId,
@@ -84,7 +84,7 @@ where
                 catch_up(log, &mut video).await?;
                 return Ok(Ok(Decided { video, appended: !appended.repeated }));
             }
-            Err(AppendError::Conflict { .. }) if conflicts < MOST_CONFLICTS => {
+            Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => {
                 conflicts += 1;
                 catch_up(log, &mut video).await?;
             }
@@ -93,39 +93,10 @@ where
     }
 }
 
-/// Applies what the log has of this video beyond its version.
+/// Applies all commits of the log beyond the video's version.
 pub async fn catch_up(log: &(impl EventLog + ?Sized), video: &mut Video) -> Result<(), VideoStoreError> {
     for commit in log.read_to_end(&video.stream(), video.version + 1).await? {
         video.apply_commit(&commit)?;
     }
     Ok(())
-}
-
-impl Video {
-    /// The stable keys that hold nothing but what was deleted: nothing newer is published under them, nor about to be.
-    pub fn deleted_stable_keys(&self) -> Vec<ProcessedKey> {
-        let Some(s3_key) = self.s3_key.as_ref().filter(|_| self.deleted.is_some()) else { return Vec::new() };
-        let stable = s3_key.processed();
-        match (&self.phase, &self.outputs) {
-            (Phase::Completed { .. }, _) => Vec::new(),
-            // Of sound alone there is no poster.
-            (_, Some(outputs)) if outputs.poster_key.is_none() => vec![stable.poster()],
-            (_, Some(_)) => Vec::new(),
-            (_, None) => vec![stable.hls_master(), stable.poster(), stable],
-        }
-    }
-
-    /// The deletion that is to remove the object in RAW, unless that was put there since: nothing was uploaded anew, and no
-    /// grant is open with which that could happen at any moment.
-    pub fn deletion_of_source(&self) -> Option<&Deletion> {
-        self.deleted.as_ref().filter(|_| self.upload.is_none() && self.open_grants.is_empty())
-    }
-
-    /// The worker that has the current attempt.
-    pub fn worker(&self) -> Option<&str> {
-        match &self.phase {
-            Phase::Started { task, .. } => Some(task),
-            _ => None,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use crate::media::{MediaSource, Outputs, VideoError};
 use crate::object_key::SourceKey;
 use crate::timestamp::Timestamp;
 
-/// What a tenant sees of a video.
+/// A tenant's view of a video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VideoStatus {
@@ -18,24 +18,24 @@ pub struct VideoStatus {
     pub project_id: ProjectId,
     /// The source's key.
     pub s3_key: SourceKey,
-    /// Where the current generation is in its life.
+    /// The state of the current generation.
     pub state: VideoState,
-    /// How far processing is, 0 to 100.
+    /// The progress of processing, 0 to 100.
     pub progress: u8,
-    /// Which upload of the key this is about; 0 before the first.
+    /// The current upload of the key; 0 before the first.
     pub generation: u32,
-    /// Which try at it; 0 before the first.
+    /// The current attempt; 0 before the first.
     pub attempt: u32,
-    /// Why it is errored.
+    /// Why the video is errored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<VideoError>,
     /// The source of what can be played.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<MediaSource>,
-    /// What can be played; while a new generation is processed, what the one before left.
+    /// What can be played. While a new generation is processed, these are the outputs of the previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
-    /// The tenant's own words, given with the upload.
+    /// The tenant's metadata, given with the upload.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// When the first event happened.
@@ -46,30 +46,30 @@ pub struct VideoStatus {
     pub version: u64,
 }
 
-/// Where a video is in its life, as a tenant sees it.
+/// The state of a video, as a tenant sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoState {
-    /// An upload URL was issued and nothing has arrived.
+    /// An upload URL was issued and nothing has been uploaded.
     Waiting,
-    /// The source has arrived.
+    /// The source was uploaded.
     Uploaded,
     /// It is being processed.
     Processing,
-    /// It can be played.
+    /// The video can be played.
     Ready,
-    /// Nothing playable could be made of it.
+    /// No playable video could be made.
     Errored,
-    /// It is gone.
+    /// The video was deleted.
     Deleted,
 }
 
 impl VideoState {
-    /// All states, in the order of a life.
+    /// All states, in the order in which a video passes through them.
     pub const ALL: [Self; 6] =
         [Self::Waiting, Self::Uploaded, Self::Processing, Self::Ready, Self::Errored, Self::Deleted];
 
-    /// The state as it is written on the wire.
+    /// The state in its wire form.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -83,7 +83,7 @@ impl VideoState {
 }
 
 impl Video {
-    /// What a tenant sees. `None` before a grant or an upload has said which key this is about.
+    /// Returns the tenant's view; `None` before a grant or an upload records the key.
     pub fn status(&self) -> Option<VideoStatus> {
         let (state, error) = match &self.phase {
             Phase::Waiting => (VideoState::Waiting, None),

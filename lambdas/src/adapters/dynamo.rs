@@ -1,24 +1,23 @@
-//! Views in DynamoDB: one table for all that is computed from the log, and nothing in it is truth that a rebuild would not
-//! bring back. Which projects' keys the edge lacks is not in the log: a rebuild notes all projects.
+//! Views in DynamoDB: one table with everything that is computed from the log. A rebuild restores all of it, except for the
+//! pending replications, which are not in the log: a rebuild marks all projects as pending.
 //!
-//! | `pk` | `sk` | what | beside the keys |
+//! | `pk` | `sk` | item | attributes besides the keys |
 //! |---|---|---|---|
 //! | `video#{project}#{video}` | `-` | a video's row | `row` JSON, `version`, `form`, the keys of the indexes |
 //! | `key#{hash}` | `-` | the tenant of an API key | `tenant` JSON, `version` |
 //! | `feed#{project}` | `{stamp}#{stream}` | a commit's place in its project's feed | `stream`, `first`, `events` |
-//! | `fed#{stream}` | `-` | how far a stream is in the feed and the usage | `version`, `stamp` |
-//! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | what was used that day | a counter each |
-//! | `pending-replication` | `{project}` | a project whose keys the edge lacks | `version` |
-//! | `dead#{function}` | `{id}` | what could not be handled | the letter, `ttl` |
-//! | `dead-part#{function}` | `{id}#{part}` | what is too long for that item | `payload`, `ttl` |
+//! | `fed#{stream}` | `-` | the version up to which a stream is in the feed and in the usage | `version`, `stamp` |
+//! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
+//! | `pending-replication` | `{project}` | a project whose keys are not yet at the edge | `version` |
+//! | `dead#{function}` | `{id}` | a dead letter | its fields, `ttl` |
+//! | `dead-part#{function}` | `{id}#{part}` | a further part of a long payload | `payload`, `ttl` |
 //!
-//! Three indexes list videos: [`BY_PROJECT`], [`BY_STATE`] and [`BY_DUE`]. They hold keys only: a row that changes without
-//! changing its place in any list (a worker's progress, most of all) is written once and not four times, and what is read
-//! through an index is read from the table, by its key and as it is now. DynamoDB brings indexes up to date a moment after
-//! the table
-//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Writes>), which is relied on nowhere: a
-//! row that an index still names is left out when it no longer belongs there, and one that it does not name yet is in the
-//! list a moment later (for the sweep: at its next turn).
+//! Three indexes list videos: [`BY_PROJECT`], [`BY_STATE`] and [`BY_DUE`]. They hold keys only. A row that changes without
+//! changing its place in a list (above all by a worker's progress) is written once instead of four times, and rows found
+//! through an index are read from the table with a consistent read. Indexes are eventually consistent
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Writes>): a row that is still in an index
+//! but no longer belongs there is left out, and one that is not yet in it is listed a moment later (by the sweep: at its next
+//! run).
 
 use std::sync::Arc;
 
@@ -26,10 +25,10 @@ use aws_sdk_dynamodb::Client;
 use streamio_events::log::EventLog;
 
 mod cursor;
+mod dead_letters;
 mod feed;
 mod feed_page;
 mod item;
-mod letters;
 mod pending;
 mod rows;
 mod table;

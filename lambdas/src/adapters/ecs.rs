@@ -1,11 +1,11 @@
 //! Launches workers as tasks of ECS.
 //!
-//! A launch is one `RunTask` whose `clientToken` is the job's: the same token starts the same task at most once, for a day or
-//! until an hour after the task has ended
-//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>), so a launch whose answer was lost is
-//! simply made again. Within that hour the answer is the task that has ended, and says so.
+//! A launch is one `RunTask` with the job's `clientToken`: the same token starts a task at most once within 24 hours, or until
+//! an hour after the task has ended
+//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>), so a launch whose response was lost is
+//! repeated. Within that hour the response is the ended task.
 //!
-//! An answer without an error may still have started nothing: why is in its `failures`
+//! A response without an error may still have started nothing; its `failures` state why
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 //!
 //! The function's role must be allowed `ecs:RunTask` on the task definition, `ecs:TagResource` on the cluster's tasks and
@@ -22,14 +22,14 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, Failure,
     KeyValuePair, NetworkConfiguration, Tag, TaskOverride,
 };
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use streamio_events::job::Job;
 
 use crate::settings::Ecs;
 use crate::triggers::ecs_task::JOB_VARIABLE;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 
-/// What all our tasks are started by, to find them among others.
+/// The `startedBy` of all tasks of Streamio, to find them in the cluster.
 const STARTED_BY: &str = "streamio";
 
 /// Launches workers in one cluster.
@@ -50,11 +50,11 @@ impl EcsLauncher {
         let Ecs { cluster, task_definition, container, subnets, security_groups, capacity_provider } =
             &self.settings;
         let unbuildable = |error: aws_sdk_ecs::error::BuildError| LaunchError::Refused {
-            fix: "the settings of ECS are not complete",
+            fix: "the settings of ECS are incomplete",
             source: error.into(),
         };
         let json = serde_json::to_string(job).map_err(|error| LaunchError::Refused {
-            fix: "the job cannot be written down",
+            fix: "the job cannot be serialized",
             source: error.into(),
         })?;
         let environment = KeyValuePair::builder().name(JOB_VARIABLE).value(json).build();
@@ -97,9 +97,9 @@ impl TaskLauncher for EcsLauncher {
     async fn launch(&self, job: &Job) -> Result<Launched, LaunchError> {
         let output = match self.call(job)?.send().await {
             Ok(output) => output,
-            // With other parameters than now, of which there were some before a deployment: it is launched all the same.
+            // The token was used with other parameters, before a deployment changed them: the worker has been launched.
             Err(error) if error.code() == Some("ConflictException") => {
-                tracing::info!(video.id = %job.video_id, attempt = job.attempt, "the worker had been launched before");
+                tracing::info!(video.id = %job.video_id, attempt = job.attempt, "the worker was launched before");
                 return Ok(Launched::Present);
             }
             Err(error) => return Err(refused_or_unavailable(error)),
@@ -108,7 +108,7 @@ impl TaskLauncher for EcsLauncher {
             return Err(match output.failures().first() {
                 Some(failure) => not_placed(failure),
                 None => {
-                    LaunchError::Unavailable("ECS answered neither with a task nor with a failure".into())
+                    LaunchError::Unavailable("the response of ECS has neither a task nor a failure".into())
                 }
             });
         };
@@ -124,33 +124,33 @@ impl TaskLauncher for EcsLauncher {
     }
 }
 
-/// What `RunTask` states where a call was understood and no task started.
+/// The error of a successful call that started no task.
 fn not_placed(failure: &Failure) -> LaunchError {
-    let reason = failure.reason().unwrap_or("no reason was given");
-    let said = match failure.detail() {
+    let reason = failure.reason().unwrap_or("without a reason");
+    let source = match failure.detail() {
         Some(detail) => format!("{reason} ({detail})"),
         None => reason.to_owned(),
     };
     let fix = match reason {
-        "ATTRIBUTE" => "the cluster has no machine that the task definition fits",
+        "ATTRIBUTE" => "no machine of the cluster meets the requirements of the task definition",
         "INACTIVE" => "the cluster or a machine in it is inactive",
-        "MISSING" => "what the launch names does not exist in the cluster",
-        // `RESOURCE:CPU`, `RESOURCE:ENI`, `AGENT`, `Capacity is unavailable at this time. …`, and what is yet to come.
-        _ => return LaunchError::Unavailable(said.into()),
+        "MISSING" => "a resource that the launch names does not exist in the cluster",
+        // `RESOURCE:CPU`, `RESOURCE:ENI`, `AGENT`, `Capacity is unavailable at this time. …`, and unknown reasons.
+        _ => return LaunchError::Unavailable(source.into()),
     };
-    LaunchError::Refused { fix, source: said.into() }
+    LaunchError::Refused { fix, source: source.into() }
 }
 
-/// What ECS says when an account has no more room for the time being, under the codes of faulty calls.
-const PASSING: [&str; 4] =
+/// Parts of messages that report a temporary lack of capacity under the error codes of invalid calls.
+const TEMPORARY: [&str; 4] =
     ["Capacity is unavailable", "reached the limit", "Rate exceeded", "Too many concurrent"];
 
 fn refused_or_unavailable(error: SdkError<RunTaskError, HttpResponse>) -> LaunchError {
     let status = error.raw_response().map(|response| response.status().as_u16());
     let message = error.message().unwrap_or_default();
-    let passes = PASSING.iter().any(|words| message.contains(words));
+    let is_temporary = TEMPORARY.iter().any(|words| message.contains(words));
     let fix = match error.code() {
-        Some("ClientException" | "InvalidParameterException") if passes => None,
+        Some("ClientException" | "InvalidParameterException") if is_temporary => None,
         Some("AccessDeniedException") => Some(
             "allow the function's role ecs:RunTask, ecs:TagResource, and iam:PassRole on the task's roles",
         ),
@@ -164,17 +164,17 @@ fn refused_or_unavailable(error: SdkError<RunTaskError, HttpResponse>) -> Launch
             "PlatformUnknownException"
             | "PlatformTaskDefinitionIncompatibilityException"
             | "UnsupportedFeatureException",
-        ) => Some("the task definition asks for what the platform does not have"),
-        Some("BlockedException") => Some("the account is blocked: ask AWS's support"),
+        ) => Some("the platform does not support the task definition"),
+        Some("BlockedException") => Some("the account is blocked: contact AWS Support"),
         Some("ThrottlingException" | "ServerException" | "LimitExceededException") => None,
-        // Not signed as it must be, no such action, … A call that was throttled or took too long is no faulty one.
+        // An invalid signature, an unknown action, … Throttling and timeouts are temporary.
         _ => match status {
             Some(408 | 429) => None,
-            Some(400..=499) => Some("ECS does not accept the function's calls: see what it says"),
+            Some(400..=499) => Some("ECS does not accept the function's calls: see the cause"),
             _ => None,
         },
     };
-    // The SDK's own text names only the kind of the error.
+    // The Display of the SDK's error names only its kind.
     let source: AdapterError = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}").into(),
         _ => error.into(),

@@ -1,36 +1,36 @@
-//! The objects in S3.
+//! The object store on S3.
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::object_store::{ObjectInfo, ObjectStore};
+use streamio_events::s3::{DeleteError, delete_objects};
 use streamio_events::timestamp::Timestamp;
 
 use crate::settings;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::object_store::{ObjectInfo, ObjectStore};
 
-/// Looks at objects in S3 and removes them.
+/// Heads, lists and deletes objects in S3.
 #[derive(Debug, Clone)]
 pub struct S3Objects {
     client: Client,
 }
 
 impl S3Objects {
-    /// A client of S3, or of what speaks its protocol.
+    /// A client of S3, or of a server with its protocol.
     pub fn new(sdk: &SdkConfig, settings: settings::S3) -> Self {
         let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(settings.path_style).build();
         Self { client: Client::from_conf(config) }
     }
 }
 
-/// S3 did not do it: which call, and what S3 says. Its text names no object.
+/// A call of S3 failed. Names the operation and S3's error code or status, never an object.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} failed: {said}")]
+#[error("{operation} failed: {reason}")]
 pub struct S3Error {
     operation: &'static str,
-    said: String,
+    reason: String,
     #[source]
     source: Option<AdapterError>,
 }
@@ -41,24 +41,24 @@ where
 {
     move |error| {
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let said = match (error.code(), status) {
+        let reason = match (error.code(), status) {
             (Some(code), _) => code.to_owned(),
             (None, Some(status)) => format!("status {status}"),
-            (None, None) => "no answer".to_owned(),
+            (None, None) => "no response".to_owned(),
         };
-        S3Error { operation, said, source: Some(error.into()) }.into()
+        S3Error { operation, reason, source: Some(error.into()) }.into()
     }
 }
 
-/// Whether S3 says that there is no such object. A `HEAD` has no body, and so no code.
+/// Whether the object does not exist. The response to a `HEAD` has no body, and so no code.
 fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(error.code(), Some("NoSuchKey" | "NotFound"))
         || (error.code().is_none()
             && error.raw_response().is_some_and(|response| response.status().as_u16() == 404))
 }
 
-/// Whether S3 says that the object is another one than the one that is meant.
-fn is_another<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+/// Whether the object has another entity tag than the request requires.
+fn is_changed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error.code() == Some("PreconditionFailed")
         || error.raw_response().is_some_and(|response| response.status().as_u16() == 412)
 }
@@ -70,15 +70,15 @@ impl ObjectStore for S3Objects {
             Ok(head) => {
                 let bytes = head.content_length().and_then(|length| u64::try_from(length).ok());
                 let etag = head.e_tag().map(|etag| etag.trim_matches('"').to_owned());
-                let lacking = |what: &str| S3Error {
+                let missing = |what: &str| S3Error {
                     operation: "HeadObject",
-                    said: format!("the answer has no {what}"),
+                    reason: format!("the response has no {what}"),
                     source: None,
                 };
-                let bytes = bytes.ok_or_else(|| lacking("length"))?;
-                let etag = etag.ok_or_else(|| lacking("entity tag"))?;
+                let bytes = bytes.ok_or_else(|| missing("length"))?;
+                let etag = etag.ok_or_else(|| missing("entity tag"))?;
                 let last_modified = head.last_modified().and_then(|at| at.to_millis().ok());
-                let last_modified = last_modified.ok_or_else(|| lacking("time"))?;
+                let last_modified = last_modified.ok_or_else(|| missing("time"))?;
                 Ok(Some(ObjectInfo {
                     bytes,
                     etag,
@@ -90,17 +90,17 @@ impl ObjectStore for S3Objects {
         }
     }
 
-    /// S3 itself compares, at the moment of the deletion
-    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>). Not all that speak S3's protocol
-    /// do, so it is compared before as well.
+    /// S3 compares the entity tag when it deletes
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>). Other servers with S3's protocol may
+    /// ignore the condition, so the entity tag is also compared before.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
-        if self.head(bucket, key).await?.is_none_or(|stands| stands.etag != etag) {
+        if self.head(bucket, key).await?.is_none_or(|object| object.etag != etag) {
             return Ok(());
         }
         let quoted = format!("\"{etag}\"");
         match self.client.delete_object().bucket(bucket).key(key).if_match(quoted).send().await {
             Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) || is_another(&error) => Ok(()),
+            Err(error) if is_missing(&error) || is_changed(&error) => Ok(()),
             Err(error) => Err(failed("DeleteObject")(error)),
         }
     }
@@ -116,26 +116,16 @@ impl ObjectStore for S3Objects {
         Ok(folders)
     }
 
-    /// Page by page: a page of `ListObjectsV2` has as many keys as one `DeleteObjects` may have, 1,000.
+    /// Page by page: a page of `ListObjectsV2` has at most as many keys as one `DeleteObjects` takes.
     async fn delete_prefix(&self, bucket: &str, prefix: &str) -> Result<(), AdapterError> {
         let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(failed("ListObjectsV2"))?;
             let keys = page.contents().iter().filter_map(|object| object.key());
-            let objects = keys
-                .map(|key| ObjectIdentifier::builder().key(key).build())
-                .collect::<Result<Vec<_>, _>>()?;
-            if objects.is_empty() {
-                continue;
-            }
-            let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build()?;
-            let answer = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
-            let answer = answer.map_err(failed("DeleteObjects"))?;
-            // The call succeeds although some of its keys do not.
-            if let Some(error) = answer.errors().first() {
-                let said = error.code().unwrap_or("an error without a code").to_owned();
-                return Err(S3Error { operation: "DeleteObjects", said, source: None }.into());
-            }
+            delete_objects(&self.client, bucket, keys).await.map_err(|error| match error {
+                DeleteError::Request(error) => failed("DeleteObjects")(*error),
+                error @ DeleteError::Keys { .. } => error.into(),
+            })?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A function that does nothing, on the same runtime as the others: what `cargo xtask bench lambda` compares them with.
+//! A function that does nothing, on the same runtime as the others: the baseline of `cargo xtask bench lambda`.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Does what follows from the log: invoked by the stream of the ledger's table.
+//! Performs the next steps of videos: invoked by the stream of the ledger's table.
 
 use streamio_core::ports::AdapterError;
 use streamio_lambdas::functions::react::React;

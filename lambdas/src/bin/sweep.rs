@@ -1,4 +1,4 @@
-//! Does what is due although no event came: invoked by a schedule, each minute.
+//! Handles what is due without an event: invoked by a schedule every minute.
 
 use streamio_core::ports::AdapterError;
 use streamio_lambdas::functions::sweep::Sweep;

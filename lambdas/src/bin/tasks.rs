@@ -1,4 +1,4 @@
-//! Records the ends of workers: invoked by ECS's events of changed tasks.
+//! Records ends of workers: invoked by ECS task state changes.
 
 use streamio_core::ports::AdapterError;
 use streamio_lambdas::functions::tasks::Tasks;

@@ -1,4 +1,4 @@
-//! Records uploads: invoked by S3's events of created objects, directly or by EventBridge.
+//! Records uploads: invoked by S3 event notifications of created objects, directly or by EventBridge.
 
 use streamio_core::ports::AdapterError;
 use streamio_lambdas::functions::uploads::Uploads;

@@ -1,4 +1,4 @@
-//! Computes the views from each commit of the ledger's stream.
+//! Computes the views: invoked by the stream of the ledger's table.
 
 use streamio_core::ports::AdapterError;
 use streamio_lambdas::functions::views::ViewsFunction;

@@ -1,12 +1,7 @@
-//! Takes facts off the road (a stream of Kinesis) and into the log.
+//! `intake`: moves facts from the Kinesis stream into the log.
 
 use std::sync::Arc;
 
-use crate::adapters::dynamo::DynamoViews;
-use crate::adapters::{dynamo_client, sdk_config};
-use crate::runtime::{Done, Function, clock};
-use crate::settings::{self, GiveUp, Ledger, Views};
-use crate::triggers::kinesis;
 use async_trait::async_trait;
 use serde_json::Value;
 use streamio_core::delivery::batch::{Batch, Patience};
@@ -15,30 +10,36 @@ use streamio_core::ports::AdapterError;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::log::EventLog;
 
+use crate::adapters::dynamo::DynamoViews;
+use crate::adapters::{dynamo_client, sdk_config};
+use crate::runtime::{Done, Function, clock};
+use crate::settings::{self, GiveUp, Ledger, Views};
+use crate::triggers::kinesis;
+
 /// The function.
 pub struct IntakeFunction {
     intake: Intake,
     views: DynamoViews,
-    patience: Patience,
+    retry_policy: Patience,
 }
 
 #[async_trait]
 impl Function for IntakeFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let records = kinesis::read(event)?;
-        let batch = Batch { function: "intake", dead_letters: &self.views, patience: &self.patience };
+        let batch = Batch { function: "intake", dead_letters: &self.views, patience: &self.retry_policy };
         Done::of_batch(&take_in_batch(batch, &self.intake, &records, clock()).await)
     }
 }
 
 impl IntakeFunction {
-    /// The function that the environment describes.
+    /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
         let (ledger, views, give_up): (Ledger, Views, GiveUp) = settings::from_environment()?;
         let dynamo = dynamo_client(&sdk_config().await);
         let log: Arc<dyn EventLog> = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = DynamoViews::new(dynamo, views.table, Arc::clone(&log));
-        let patience = Patience::of_tries(give_up.after);
-        Ok(Self { intake: Intake::new(log), views, patience })
+        let retry_policy = Patience::of_tries(give_up.after);
+        Ok(Self { intake: Intake::new(log), views, retry_policy })
     }
 }

@@ -1,9 +1,16 @@
-//! `react`: the ledger's stream. Does what follows from each commit about a video.
+//! `react`: performs the next step of each video in the commits of the ledger's stream.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress};
+use streamio_core::delivery::quarantine;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::ports::task_launcher::TaskLauncher;
+use streamio_core::reactions::react::{Ports, ReactError, calls_for_action, react};
 use streamio_events::commit::Commit;
 use streamio_events::log::EventLog;
 use streamio_events::stream::StreamId;
@@ -15,13 +22,6 @@ use crate::adapters::s3::S3Objects;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::ledger_stream::read;
-use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress};
-use streamio_core::delivery::quarantine;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::DeadLetters;
-use streamio_core::ports::object_store::ObjectStore;
-use streamio_core::ports::task_launcher::TaskLauncher;
-use streamio_core::reactions::react::{Ports, ReactError, calls_for_action, react};
 
 /// The function.
 pub struct React {
@@ -29,24 +29,24 @@ pub struct React {
     pub log: Arc<dyn EventLog>,
     /// Launches workers.
     pub launcher: Arc<dyn TaskLauncher>,
-    /// The objects.
+    /// The object store.
     pub objects: Arc<dyn ObjectStore>,
-    /// Where what cannot be reacted to is kept.
+    /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// How patient the system is.
+    /// Retry and timeout policy of videos.
     pub policy: Policy,
-    /// For how long a record is tried whose error may pass.
-    pub patience: Patience,
-    /// The time.
+    /// How long a record with a retryable error is tried.
+    pub retry_policy: Patience,
+    /// The clock.
     pub clock: fn() -> Timestamp,
 }
 
 impl React {
-    /// The function that the environment describes.
+    /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        type Needed =
+        type Sections =
             (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::GiveUp);
-        let (ledger, views, ecs, policy, s3, give_up) = from_environment::<Needed>()?;
+        let (ledger, views, ecs, policy, s3, give_up) = from_environment::<Sections>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
         Ok(Self {
@@ -55,7 +55,7 @@ impl React {
             dead_letters: super::views(&sdk, &views, &log),
             log,
             policy,
-            patience: Patience::of_tries(give_up.after),
+            retry_policy: Patience::of_tries(give_up.after),
             clock,
         })
     }
@@ -68,7 +68,8 @@ impl React {
 #[async_trait]
 impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
-        let batch = Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.patience };
+        let batch =
+            Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.retry_policy };
         Done::of_batch(&batch.run(&read(event)?, self, (self.clock)()).await)
     }
 }
@@ -82,7 +83,7 @@ impl Handler for React {
         commit.stream.clone()
     }
 
-    /// A reaction reads the whole stream, so one is enough for all of its commits.
+    /// Reacts once for all commits of a stream, because a reaction reads the whole stream.
     async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactError> {
         let StreamId::Video(project_id, video_id) = stream else { return Progress::all(commits.len()) };
         let Some(first) = commits.iter().position(|commit| calls_for_action(commit)) else {
@@ -90,7 +91,7 @@ impl Handler for React {
         };
         match react(self.ports(), (self.clock)(), project_id, video_id).await {
             Ok(_) => Progress::all(commits.len()),
-            // Lack of capacity must not hold up all the other streams of the shard: the sweep launches it.
+            // A lack of capacity must not block the other streams of the shard: the sweep launches the worker later.
             Err(ReactError::Launch(error)) => {
                 error.report(video_id);
                 Progress::all(commits.len())

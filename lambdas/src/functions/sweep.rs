@@ -1,10 +1,20 @@
-//! `sweep`: once a minute, whatever is due although no event came, and the keys that the edge's store has not taken.
+//! `sweep`: once a minute, handles videos that are due without an event, and puts pending keys into the edge's store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::kv_namespace::KvNamespace;
+use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::ports::pending_replications::PendingReplications;
+use streamio_core::ports::task_launcher::TaskLauncher;
+use streamio_core::ports::tenant_store::TenantStore;
+use streamio_core::ports::view_store::ViewStore;
+use streamio_core::reactions::react::Ports;
+use streamio_core::reactions::sweep::{Bounds, sweep};
+use streamio_core::views::replication;
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
@@ -17,21 +27,11 @@ use crate::runtime::metrics::Counts;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::schedule::read;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::kv_namespace::KvNamespace;
-use streamio_core::ports::object_store::ObjectStore;
-use streamio_core::ports::pending_replications::PendingReplications;
-use streamio_core::ports::task_launcher::TaskLauncher;
-use streamio_core::ports::tenant_store::TenantStore;
-use streamio_core::ports::view_store::ViewStore;
-use streamio_core::reactions::react::Ports;
-use streamio_core::reactions::sweep::{Bounds, sweep};
-use streamio_core::views::replication;
 
-/// What a sweep may take. The function's own time-out must leave room for what was begun at the end: a minute does.
+/// The limits of a sweep. The function's timeout must leave time to finish what was started last: one minute does.
 const BOUNDS: Bounds = Bounds { videos: 1000, time: Duration::from_secs(40) };
 
-/// Of how many projects a sweep brings the keys to the edge.
+/// How many projects' keys a sweep puts into the edge's store.
 const PROJECTS: usize = 1000;
 
 /// The function.
@@ -40,27 +40,28 @@ pub struct Sweep {
     pub log: Arc<dyn EventLog>,
     /// Launches workers.
     pub launcher: Arc<dyn TaskLauncher>,
-    /// The objects.
+    /// The object store.
     pub objects: Arc<dyn ObjectStore>,
-    /// The views, which know what is due.
+    /// The views, with the index of due videos.
     pub views: Arc<dyn ViewStore>,
-    /// The directory of tenants at home.
+    /// The tenants in the home region.
     pub tenants: Arc<dyn TenantStore>,
-    /// Its copy at the edge.
+    /// The edge's copy of them.
     pub kv: Arc<dyn KvNamespace>,
-    /// What that lacks.
+    /// The projects whose keys are not yet at the edge.
     pub pending: Arc<dyn PendingReplications>,
-    /// How patient the system is.
+    /// Retry and timeout policy of videos.
     pub policy: Policy,
-    /// The time.
+    /// The clock.
     pub clock: fn() -> Timestamp,
 }
 
 impl Sweep {
-    /// The function that the environment describes.
+    /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        type Needed = (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::Kv);
-        let (ledger, views, ecs, policy, s3, kv) = from_environment::<Needed>()?;
+        type Sections =
+            (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::Kv);
+        let (ledger, views, ecs, policy, s3, kv) = from_environment::<Sections>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
         let views = super::views(&sdk, &views, &log);
@@ -80,8 +81,8 @@ impl Sweep {
 
 #[async_trait]
 impl Function for Sweep {
-    /// The function has a concurrency of one, for the sake of [`replication`]. For videos, two sweeps at a time would do no
-    /// harm: both decide the same, and it is appended once.
+    /// The function has a concurrency of one because [`replication`] needs it. For videos, two sweeps at a time would be
+    /// harmless: both make the same decisions, and each is appended once.
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         read(event)?;
         let ports = Ports {
@@ -96,10 +97,10 @@ impl Function for Sweep {
             kv: &*self.kv,
             pending: &*self.pending,
         };
-        // Side by side: services that are slow for one take no time of the other.
+        // Concurrently: slow services of one take no time from the other.
         let (swept, keys) = tokio::join!(
             sweep(ports, &*self.views, &self.clock, BOUNDS),
-            replication::bring_pending(directory, PROJECTS, BOUNDS.time)
+            replication::bring_pending(directory, &self.clock, PROJECTS, BOUNDS.time)
         );
         if let Ok(swept) = &swept
             && swept.left > 0
@@ -107,7 +108,7 @@ impl Function for Sweep {
             tracing::warn!(left = swept.left, "more is due than one sweep can do");
         }
         let (swept, keys) = (swept?, keys?);
-        let answer = json!({
+        let response = json!({
             "handled": swept.handled,
             "failed": swept.failed,
             "left": swept.left,
@@ -115,6 +116,6 @@ impl Function for Sweep {
         });
         let (handled, failed) = (swept.handled + keys.replicated, swept.failed + keys.failed);
         let counts = Counts { handled, failed, ..Counts::default() };
-        Done::new(&answer, counts)
+        Done::new(&response, counts)
     }
 }

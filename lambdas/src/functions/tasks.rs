@@ -1,9 +1,13 @@
-//! `tasks`: ECS's events of changed tasks, by EventBridge.
+//! `tasks`: records ends of workers from ECS task state changes, delivered by EventBridge.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
+use streamio_core::reactions::tasks::{Place, note};
+use streamio_events::error_chain::chain;
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::timestamp::Timestamp;
@@ -12,27 +16,23 @@ use crate::runtime::metrics::Counts;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::ecs_task::read;
-use streamio_core::delivery::quarantine::chain;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
-use streamio_core::reactions::tasks::{Place, note};
 
 /// The function.
 pub struct Tasks {
     /// The log.
     pub log: Arc<dyn EventLog>,
-    /// Where what cannot be noted is kept.
+    /// Stores events that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// The cluster in which workers run.
+    /// The cluster of the workers.
     pub cluster: String,
     /// The worker's container.
     pub container: String,
-    /// The time.
+    /// The clock.
     pub clock: fn() -> Timestamp,
 }
 
 impl Tasks {
-    /// The function that the environment describes.
+    /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
         let (ledger, views, place) =
             from_environment::<(settings::Ledger, settings::Views, settings::EcsPlace)>()?;
@@ -58,13 +58,13 @@ impl Function for Tasks {
             Err(unreadable) => unreadable,
             Ok(change) => match note(&*self.log, now, place, &change).await {
                 Ok(_) => return Done::new(&Value::Null, Counts { handled: 1, ..Counts::default() }),
-                // The event comes again; and when it does not, the sweep finds the silent worker.
+                // Lambda retries the event. If it gives up, the sweep finds the worker by its missing heartbeat.
                 Err(error) if error.is_retryable() => return Err(error.into()),
                 Err(error) => error.into(),
             },
         };
         let reason = chain(&*error);
-        tracing::error!(record.id = record.id, error = reason, "a change of a task is given up");
+        tracing::error!(record.id = record.id, error = reason, "a task state change is given up");
         let letter =
             DeadLetter { function: "tasks", id: record.id, at: now, reason, payload: record.payload };
         self.dead_letters.keep(letter).await?;

@@ -1,9 +1,15 @@
-//! `uploads`: S3's events of created objects, by a direct notification or by EventBridge.
+//! `uploads`: records uploads from S3 event notifications of created objects, direct or by EventBridge.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress, Record};
+use streamio_core::delivery::quarantine;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::uploads::{Ports, Received, UploadError, receive_notice};
 use streamio_events::id::VideoId;
 use streamio_events::log::EventLog;
 use streamio_events::object_key::SourceKey;
@@ -11,34 +17,28 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
-use super::ASYNCHRONOUS_EVENTS_LIVE;
+use super::ASYNCHRONOUS_EVENT_AGE;
 use crate::adapters::s3::S3Objects;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::s3::{Created, read};
-use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress, Record};
-use streamio_core::delivery::quarantine;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::DeadLetters;
-use streamio_core::ports::object_store::ObjectStore;
-use streamio_core::uploads::{Ports, Received, UploadError, receive_notice};
 
 /// The function.
 pub struct Uploads {
     /// The log.
     pub log: Arc<dyn EventLog>,
-    /// The objects.
+    /// The object store.
     pub objects: Arc<dyn ObjectStore>,
-    /// Where what cannot be received is kept.
+    /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// The bucket of sources, and what is accepted there.
+    /// The bucket of sources, and the limits of what is accepted.
     pub policy: Policy,
-    /// The time.
+    /// The clock.
     pub clock: fn() -> Timestamp,
 }
 
 impl Uploads {
-    /// The function that the environment describes.
+    /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
         let (ledger, views, policy, s3) =
             from_environment::<(settings::Ledger, settings::Views, Policy, settings::S3)>()?;
@@ -53,22 +53,22 @@ impl Uploads {
         })
     }
 
-    /// The stream of the video that an object is the source of, where it is one.
+    /// The stream of the video whose source the object is; `None` if the object is not a source.
     fn stream_of(&self, created: &Created) -> Option<StreamId> {
         if created.bucket != self.policy.raw_bucket {
-            tracing::warn!(bucket = created.bucket, "an object in another bucket than that of sources");
+            tracing::warn!(bucket = created.bucket, "the object is not in the bucket of sources");
             return None;
         }
         match created.key.parse::<SourceKey>() {
             Ok(key) => Some(StreamId::Video(key.project_id().clone(), VideoId::of(&key))),
             Err(invalid) => {
-                tracing::warn!(s3.key = created.key, reason = %invalid, "an object that is no source was put into the bucket of sources");
+                tracing::warn!(s3.key = created.key, reason = %invalid, "the key of an object in the bucket of sources is not a source key");
                 None
             }
         }
     }
 
-    /// The records that are about a source, or are poison.
+    /// The records of sources, and the unreadable ones.
     fn relevant(&self, records: Vec<Record<Created>>) -> Vec<Record<(StreamId, Created)>> {
         let relevant = records.into_iter().filter_map(|record| {
             let Record { sequence, id, arrived_at, payload, content } = record;
@@ -89,16 +89,16 @@ impl Function for Uploads {
         let batch = Batch {
             function: "uploads",
             dead_letters: &*self.dead_letters,
-            patience: &Patience::of_age(ASYNCHRONOUS_EVENTS_LIVE),
+            patience: &Patience::of_age(ASYNCHRONOUS_EVENT_AGE),
         };
         let report = batch.run(&records, self, (self.clock)()).await;
         if !report.failed.is_empty() {
-            // The event comes again as a whole. What is in the log by then is known.
+            // Lambda retries the whole event; uploads that are recorded by then are recognised.
             let (failed, of) = (report.failed.len(), records.len());
             return Err(format!("{failed} of {of} uploads could not be recorded").into());
         }
         let mut done = Done::of_batch(&report)?;
-        done.answer = Value::Null;
+        done.response = Value::Null;
         Ok(done)
     }
 }
@@ -115,7 +115,7 @@ impl Handler for Uploads {
     async fn handle(&self, _: &StreamId, items: &[&Self::Item]) -> Progress<UploadError> {
         let ports = Ports { log: &*self.log, objects: &*self.objects, policy: &self.policy };
         for (index, (_, created)) in items.iter().enumerate() {
-            match receive_notice(ports, (self.clock)(), &created.notice).await {
+            match receive_notice(ports, (self.clock)(), &created.notification).await {
                 Ok(Received::Accepted(video_id)) => {
                     tracing::info!(video.id = %video_id, "an upload has arrived");
                 }
@@ -123,7 +123,7 @@ impl Handler for Uploads {
                     tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
                 }
                 Ok(Received::Gone(video_id)) => {
-                    tracing::info!(video.id = %video_id, "an upload was replaced before it was received");
+                    tracing::info!(video.id = %video_id, "an upload was replaced before it was recorded");
                 }
                 Ok(Received::Known(_) | Received::NotASource(_)) => {}
                 Err(error) => return Progress::until(index, error),

@@ -1,43 +1,43 @@
-//! What a function counts, written into its log as `CloudWatch` metrics: an object of the embedded metric format
-//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
-//! in a line of its own.
+//! `CloudWatch` metrics of a function, written to its log in the embedded metric format
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>),
+//! one object per line.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use streamio_events::timestamp::Timestamp;
 
-/// The namespace of all our metrics.
+/// The namespace of all metrics.
 pub const NAMESPACE: &str = "Streamio";
 
-/// What became of the records, or the requests, of one invocation.
+/// The results of the records, or of the requests, of one invocation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Done.
+    /// Handled successfully.
     pub handled: usize,
-    /// Not done; they come again.
+    /// Failed; the event source retries them.
     pub failed: usize,
-    /// Given up and kept.
+    /// Given up and kept as dead letters.
     pub dead_lettered: usize,
 }
 
 /// One invocation of a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
-    /// The function, the metrics' dimension.
+    /// The function: the dimension of the metrics.
     pub function: &'a str,
-    /// The invocation's id, by which its other lines are found.
+    /// The request id, which its other log lines have too.
     pub request_id: &'a str,
     /// When it ended.
     pub at: Timestamp,
     /// How long it took.
     pub duration: Duration,
-    /// What it did.
+    /// The counts.
     pub counts: Counts,
 }
 
 impl Invocation<'_> {
-    /// The line, without its end.
+    /// The line, without the line break.
     pub fn line(&self) -> String {
         let metric = |name: &str, unit: &str| json!({ "Name": name, "Unit": unit });
         let Counts { handled, failed, dead_lettered } = self.counts;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invocation_is_one_line_that_cloudwatch_counts() {
+    fn the_metrics_of_an_invocation_are_one_line() {
         let invocation = Invocation {
             function: "intake",
             request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",

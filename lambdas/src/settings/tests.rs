@@ -8,18 +8,24 @@ fn read_from<S: Section>(variables: &[(&str, &str)]) -> Result<S, InvalidSetting
     read(&|name| variables.get(name).cloned())
 }
 
+fn lines(invalid: &InvalidSettings) -> String {
+    let lines: Vec<String> =
+        invalid.problems.iter().map(|(name, reason)| format!("{name} {reason}")).collect();
+    lines.join("\n")
+}
+
 #[test]
-fn every_mistake_is_reported_at_once_and_only_once() {
+fn every_problem_is_reported_at_once_and_only_once() {
     let refused = read_from::<(Ledger, Views, Policy, Ecs, Kv, GiveUp)>(&[
         ("STREAMIO_VIEWS_TABLE", "views"),
         ("STREAMIO_ECS_CLUSTER", "  "),
         ("STREAMIO_ECS_SUBNETS", " , "),
-        ("STREAMIO_KV_API_TOKEN", "a-token-that-nobody-may-see"),
+        ("STREAMIO_KV_API_TOKEN", "a-hidden-token"),
         ("STREAMIO_POLICY", r#"{"silence": 5, "relaunched": 1}"#),
         ("STREAMIO_GIVE_UP_AFTER", "soon"),
     ])
     .unwrap_err();
-    insta::assert_snapshot!(refused.mistakes.join("\n"), @r#"
+    insta::assert_snapshot!(lines(&refused), @r#"
     STREAMIO_LEDGER_TABLE is missing
     STREAMIO_RAW_BUCKET is missing
     STREAMIO_PROCESSED_BUCKET is missing
@@ -30,22 +36,21 @@ fn every_mistake_is_reported_at_once_and_only_once() {
     STREAMIO_ECS_SECURITY_GROUPS is missing
     STREAMIO_KV_ACCOUNT_ID is missing
     STREAMIO_KV_NAMESPACE_ID is missing
-    STREAMIO_GIVE_UP_AFTER must be a number of seconds
+    STREAMIO_GIVE_UP_AFTER must be a whole number of seconds
     "#);
     let twice = read_from::<(Ledger, Ledger)>(&[]).unwrap_err();
-    assert_eq!(twice.mistakes, ["STREAMIO_LEDGER_TABLE is missing"]);
-    assert_eq!(twice.to_string(), "the environment is not complete: STREAMIO_LEDGER_TABLE is missing");
+    assert_eq!(twice.to_string(), "the settings are invalid: STREAMIO_LEDGER_TABLE is missing");
 }
 
 #[test]
-fn what_is_not_needed_is_not_asked_for() {
+fn sections_that_are_not_read_may_be_missing() {
     let (ledger, give_up): (Ledger, GiveUp) = read_from(&[("STREAMIO_LEDGER_TABLE", "ledger")]).unwrap();
     assert_eq!(ledger.table, "ledger");
     assert_eq!(give_up.after, Duration::from_mins(10));
 }
 
 #[test]
-fn lists_have_commas_and_defaults_are_as_documented() {
+fn lists_are_comma_separated_and_defaults_are_as_documented() {
     let ecs: Ecs = read_from(&[
         ("STREAMIO_ECS_CLUSTER", "media"),
         ("STREAMIO_ECS_TASK_DEFINITION", "worker:3"),
@@ -64,7 +69,7 @@ fn lists_have_commas_and_defaults_are_as_documented() {
 }
 
 #[test]
-fn a_policy_is_the_default_but_for_what_is_named() {
+fn a_policy_has_the_defaults_except_for_the_named_fields() {
     let buckets = [("STREAMIO_RAW_BUCKET", "raw"), ("STREAMIO_PROCESSED_BUCKET", "processed")];
     assert_eq!(read_from::<Policy>(&buckets).unwrap(), Policy::new("raw", "processed"));
     let json = r#"{"silence": 0.5, "maxAttempts": 7, "grantGrace": 0}"#;
@@ -82,14 +87,14 @@ fn a_policy_is_the_default_but_for_what_is_named() {
 }
 
 #[test]
-fn a_secret_is_never_shown() {
+fn a_secret_is_never_printed() {
     let kv: Kv = read_from(&[
         ("STREAMIO_KV_ACCOUNT_ID", "account"),
         ("STREAMIO_KV_NAMESPACE_ID", "namespace"),
-        ("STREAMIO_KV_API_TOKEN", "a-token-that-nobody-may-see"),
+        ("STREAMIO_KV_API_TOKEN", "a-hidden-token"),
     ])
     .unwrap();
-    assert_eq!(kv.api_token.reveal(), "a-token-that-nobody-may-see");
+    assert_eq!(kv.api_token.reveal(), "a-hidden-token");
     assert_eq!(kv.endpoint, "https://api.cloudflare.com");
-    assert!(!format!("{kv:?}").contains("nobody"), "{kv:?}");
+    assert!(!format!("{kv:?}").contains("hidden"), "{kv:?}");
 }

@@ -1,21 +1,21 @@
-//! ECS's events of changed tasks, by EventBridge
-//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>). They come at least once and in any
-//! order; of two of one task, the one with the higher `detail.version` is the later state. As only the last state, which
-//! has no later one, is of interest, the version decides nothing here.
+//! ECS task state changes, delivered by EventBridge
+//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>). They are delivered at least once and
+//! in any order; of two states of a task, the one with the higher `detail.version` is the later. The version is not used here,
+//! because only the last state of a task matters.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use streamio_events::timestamp::Timestamp;
-
-use super::{UnexpectedEvent, text};
 use streamio_core::delivery::batch::Record;
 use streamio_core::ports::AdapterError;
 use streamio_core::reactions::tasks::{ContainerEnd, TaskChange};
+use streamio_events::timestamp::Timestamp;
 
-const EXPECTED: &str = "event of a changed task of ECS";
+use super::{UnexpectedEvent, text};
 
-/// The variable in a container's environment that holds its job.
+const EXPECTED: &str = "task state change of ECS";
+
+/// The environment variable of a container with its job.
 pub(crate) const JOB_VARIABLE: &str = "STREAMIO_JOB";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,11 +60,11 @@ struct Variable {
     value: String,
 }
 
-/// The change.
+/// Reads the event.
 pub fn read(event: Value) -> Result<Record<TaskChange>, UnexpectedEvent> {
     let kind = text(EXPECTED, &event, "/detail-type")?;
     if kind != "ECS Task State Change" {
-        return Err(UnexpectedEvent { expected: EXPECTED, found: format!("it is of the type {kind}") });
+        return Err(UnexpectedEvent { expected: EXPECTED, found: format!("its type is {kind}") });
     }
     let id = text(EXPECTED, &event, "/id")?.to_owned();
     let payload = event.to_string();
@@ -121,10 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_on_its_way_has_not_stopped() {
+    fn a_task_that_is_stopping_has_not_stopped() {
         for status in ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "DEPROVISIONING"] {
             let mut event = example();
-            // Where it is going is not where it is.
+            // The desired status is STOPPED in all of them.
             event["detail"]["lastStatus"] = json!(status);
             assert!(!read(event).unwrap().content.unwrap().stopped, "{status}");
         }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_in_a_strange_form_is_poison_and_another_event_goes_back() {
+    fn a_malformed_change_is_a_poison_record_and_another_event_is_an_error() {
         let mut event = example();
         event["detail"]["taskArn"] = json!(7);
         let record = read(event).unwrap();
@@ -150,7 +150,7 @@ mod tests {
         event["detail-type"] = json!("ECS Container Instance State Change");
         assert_eq!(
             read(event).unwrap_err().to_string(),
-            "the event is no event of a changed task of ECS: it is of the type ECS Container Instance State Change"
+            "the event is not of the expected kind (task state change of ECS): its type is ECS Container Instance State Change"
         );
     }
 }

@@ -127,7 +127,7 @@ mod tests {
         encoded["body"] = json!("***");
         assert_eq!(
             parse_request(encoded).unwrap_err().to_string(),
-            "the event is no request to a function URL: its body is not base64"
+            "the event is not of the expected kind (request to a function URL): its body is not base64"
         );
     }
 
@@ -158,7 +158,7 @@ mod tests {
         event["version"] = json!("1.0");
         assert_eq!(
             parse_request(event).unwrap_err().to_string(),
-            "the event is no request to a function URL: its version is not 2.0"
+            "the event is not of the expected kind (request to a function URL): its version is not 2.0"
         );
         assert!(parse_request(json!({ "Records": [] })).is_err());
     }

@@ -1,18 +1,18 @@
-//! Batches of the intake road: records of Kinesis, each of which holds a fact
+//! Batches of the intake: Kinesis records with one fact each
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html>).
 
 use aws_lambda_events::kinesis::KinesisEventRecord;
 use serde_json::Value;
+use streamio_core::delivery::batch::Record;
+use streamio_core::ports::AdapterError;
 use streamio_events::fact::Fact;
 use streamio_events::timestamp::Timestamp;
 
 use super::UnexpectedEvent;
 use super::ordered::OrderedSource;
-use streamio_core::delivery::batch::Record;
-use streamio_core::ports::AdapterError;
 
 const SOURCE: OrderedSource = OrderedSource {
-    expected: "batch of Kinesis",
+    expected: "Kinesis batch",
     event_source: "aws:kinesis",
     sequence: "/kinesis/sequenceNumber",
 };
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_read_record_by_record() {
+    fn each_record_of_a_batch_is_read_by_itself() {
         let read = read(example()).unwrap();
         let ids: Vec<&str> = read.iter().map(|record| record.id.as_str()).collect();
         assert_eq!(
@@ -63,7 +63,7 @@ mod tests {
         );
     }
 
-    /// For a dead letter: nothing of the record is lost.
+    /// A dead letter keeps the whole record.
     #[test]
     fn the_payload_is_the_whole_record() {
         for (record, raw) in read(example()).unwrap().iter().zip(example()["Records"].as_array().unwrap()) {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_in_a_strange_form_is_poison_alone() {
+    fn a_malformed_record_is_the_only_poison_record() {
         let mut event = example();
         event["Records"][0]["kinesis"]["data"] = json!("not base64 !");
         let read = read(event).unwrap();
@@ -81,17 +81,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_of_kinesis_goes_back() {
+    fn an_event_of_another_source_is_an_error() {
         let refused = |event: Value| read(event).unwrap_err().to_string();
-        assert_eq!(refused(json!({})), "the event is no batch of Kinesis: it has no list `Records`");
+        assert_eq!(
+            refused(json!({})),
+            "the event is not of the expected kind (Kinesis batch): it has no list `Records`"
+        );
         let mut event = example();
         event["Records"][1]["eventSource"] = json!("aws:dynamodb");
-        assert_eq!(refused(event), "the event is no batch of Kinesis: a record is of aws:dynamodb");
+        assert_eq!(
+            refused(event),
+            "the event is not of the expected kind (Kinesis batch): a record is from aws:dynamodb"
+        );
         let mut event = example();
         event["Records"][1]["kinesis"]["sequenceNumber"] = json!("");
         assert_eq!(
             refused(event),
-            "the event is no batch of Kinesis: a record has no text at /kinesis/sequenceNumber"
+            "the event is not of the expected kind (Kinesis batch): a record has no text at /kinesis/sequenceNumber"
         );
     }
 }

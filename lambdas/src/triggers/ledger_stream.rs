@@ -1,32 +1,32 @@
-//! Batches of the feed out: records of the DynamoDB stream of the ledger, each of which is an item put there, a commit
+//! Batches of the ledger's DynamoDB stream: each record is a new item of the table, a commit
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>). The stream's view type is `NEW_IMAGE`.
 
 use aws_lambda_events::dynamodb::EventRecord;
 use serde_json::Value;
+use streamio_core::delivery::batch::Record;
+use streamio_core::ports::AdapterError;
 use streamio_events::commit::Commit;
 use streamio_events::dynamo::commit_from_item;
 use streamio_events::timestamp::Timestamp;
 
 use super::UnexpectedEvent;
 use super::ordered::OrderedSource;
-use streamio_core::delivery::batch::Record;
-use streamio_core::ports::AdapterError;
 
 const SOURCE: OrderedSource = OrderedSource {
-    expected: "batch of a DynamoDB stream",
+    expected: "DynamoDB stream batch",
     event_source: "aws:dynamodb",
     sequence: "/dynamodb/SequenceNumber",
 };
 
-/// The ledger was changed where it may only grow. Whoever did that has rights that nobody should have.
+/// An item of the append-only ledger was changed or removed, with permissions that no program should have.
 #[derive(Debug, thiserror::Error)]
-#[error("the ledger only grows, but one of its items has a record of {event_name}")]
+#[error("the ledger is append-only, but the stream has a {event_name} of one of its items")]
 pub struct LedgerTampered {
     /// `MODIFY` or `REMOVE`.
     pub event_name: String,
 }
 
-/// The commits of a batch, in the shard's order. A record of anything but a new item is poison.
+/// The commits of a batch, in the shard's order. A record of anything but a new item is a poison record.
 pub fn read(event: Value) -> Result<Vec<Record<Commit>>, UnexpectedEvent> {
     SOURCE.read(event, |record: EventRecord| {
         let arrived_at = record.change.approximate_creation_date_time.timestamp_millis();
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn new_items_are_commits_as_they_were_appended() {
+    fn new_items_are_read_as_the_commits_that_were_appended() {
         let read = read(example()).unwrap();
         let commits: Vec<&Commit> = read[..2].iter().map(|it| it.content.as_ref().unwrap()).collect();
         for commit in &commits {
@@ -69,15 +69,15 @@ mod tests {
         assert_eq!(read[0].arrived_at.to_string(), "2026-01-02T03:04:06.000Z");
     }
 
-    /// Loud, and kept: an operator must see what was done to the ledger.
+    /// It becomes a dead letter, so that an operator sees what was done to the ledger.
     #[test]
-    fn a_change_of_what_was_there_is_poison() {
+    fn a_changed_or_removed_item_is_a_poison_record() {
         let read = read(example()).unwrap();
         let reasons: Vec<String> =
             read[2..].iter().map(|it| it.content.as_ref().unwrap_err().to_string()).collect();
-        assert_eq!(reasons[0], "the ledger only grows, but one of its items has a record of MODIFY");
-        assert_eq!(reasons[1], "the ledger only grows, but one of its items has a record of REMOVE");
-        assert!(reasons[2].ends_with("its commit at 2 is said to have 3 events and has 2"), "{}", reasons[2]);
+        assert_eq!(reasons[0], "the ledger is append-only, but the stream has a MODIFY of one of its items");
+        assert_eq!(reasons[1], "the ledger is append-only, but the stream has a REMOVE of one of its items");
+        assert!(reasons[2].ends_with("its commit at 2 states 3 events and has 2"), "{}", reasons[2]);
     }
 
     #[test]
@@ -88,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_in_a_strange_form_is_poison_alone() {
+    fn malformed_records_are_the_only_poison_records() {
         let mut event = example();
         event["Records"][0]["dynamodb"]["NewImage"] = json!([]);
-        // As when the stream's view type is another one.
+        // The stream has another view type.
         event["Records"][1]["dynamodb"].as_object_mut().unwrap().remove("NewImage");
         let read = read(event).unwrap();
         assert!(read[0].content.is_err() && read[1].content.is_err());
@@ -99,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_of_dynamodb_goes_back() {
+    fn an_event_of_another_source_is_an_error() {
         let mut event = example();
         event["Records"][0]["eventSource"] = json!("aws:kinesis");
         assert_eq!(
             read(event).unwrap_err().to_string(),
-            "the event is no batch of a DynamoDB stream: a record is of aws:kinesis"
+            "the event is not of the expected kind (DynamoDB stream batch): a record is from aws:kinesis"
         );
     }
 }

@@ -1,24 +1,24 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use streamio_core::delivery::batch::Record;
+use streamio_core::ports::AdapterError;
 use streamio_events::timestamp::Timestamp;
 
 use super::{UnexpectedEvent, records, text};
-use streamio_core::delivery::batch::Record;
-use streamio_core::ports::AdapterError;
 
-/// A source that keeps its records in order, and how its batches look.
+/// A source with ordered records, and the form of its batches.
 pub(super) struct OrderedSource {
-    /// What the function is invoked with.
+    /// What the function expects, for error messages.
     pub(super) expected: &'static str,
-    /// Each record's `eventSource`.
+    /// The `eventSource` of each record.
     pub(super) event_source: &'static str,
-    /// Where in a record its sequence number is.
+    /// The JSON pointer to the sequence number of a record.
     pub(super) sequence: &'static str,
 }
 
 impl OrderedSource {
-    /// The records of a batch, in the shard's order. `content` says of each, read as `R`, since when the source has had it
-    /// and what it tells; one that is no `R` is poison.
+    /// The records of a batch, in the shard's order. `content` returns the arrival time and the content of a record that was
+    /// parsed as `R`; a record that is not an `R` is a poison record.
     pub(super) fn read<R: DeserializeOwned, T>(
         &self,
         event: Value,
@@ -36,10 +36,10 @@ impl OrderedSource {
         let expected = self.expected;
         let source = text(expected, &raw, "/eventSource")?;
         if source != self.event_source {
-            return Err(UnexpectedEvent { expected, found: format!("a record is of {source}") });
+            return Err(UnexpectedEvent { expected, found: format!("a record is from {source}") });
         }
         let sequence = text(expected, &raw, self.sequence)?.to_owned();
-        // Sequence numbers alone are a shard's own.
+        // Sequence numbers are unique only within a shard.
         let id = text(expected, &raw, "/eventID")?.to_owned();
         let payload = raw.to_string();
         let (arrived_at, content) = match serde_json::from_value(raw) {

@@ -1,27 +1,27 @@
-//! S3's events of created objects, in both of their forms.
+//! S3 event notifications of created objects, in both of their forms.
 //!
 //! | | direct notification | EventBridge |
 //! |---|---|---|
 //! | form | `{"Records": […]}` with `eventName: ObjectCreated:…` | one event, `detail-type: Object Created` |
-//! | keys | form-URL-encoded: `+` is a space | as they are |
+//! | keys | form-URL-encoded: `+` is a space | not encoded |
 //! | source | <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html> | <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html> |
 //!
-//! They come at least once and in any order. Records of one key that come together are put into S3's order.
+//! They are delivered at least once and in any order. Records of one key in one event are sorted into S3's order.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3EventRecord;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use streamio_core::delivery::batch::Record;
+use streamio_core::ports::AdapterError;
+use streamio_core::uploads::{Notice, ObjectNotice};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::sequencer_order;
 
 use super::{UnexpectedEvent, records, text};
-use streamio_core::delivery::batch::Record;
-use streamio_core::ports::AdapterError;
-use streamio_core::uploads::{Notice, ObjectNotice};
 
-const EXPECTED: &str = "event of S3";
+const EXPECTED: &str = "event notification of S3";
 
 /// An object was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +30,13 @@ pub struct Created {
     pub bucket: String,
     /// The key, decoded.
     pub key: String,
-    /// S3's order among events of one key; empty where an event states none.
+    /// S3's order of the events of one key; empty if the event has none.
     pub sequencer: String,
-    /// What the event says of the object.
-    pub notice: Notice,
+    /// The object as the event describes it.
+    pub notification: Notice,
 }
 
-/// The objects that were created. Events of other kinds, and the one by which S3 tests a new notification, tell of none.
+/// The created objects. Events of other kinds, and the test event of a new notification configuration, have none.
 pub fn read(event: Value) -> Result<Vec<Record<Created>>, UnexpectedEvent> {
     if event.get("detail-type").is_some() {
         return Ok(of_eventbridge(event)?.into_iter().collect());
@@ -48,9 +48,9 @@ pub fn read(event: Value) -> Result<Vec<Record<Created>>, UnexpectedEvent> {
     for raw in records(EXPECTED, event)? {
         let source = text(EXPECTED, &raw, "/eventSource")?;
         if source != "aws:s3" {
-            return Err(UnexpectedEvent { expected: EXPECTED, found: format!("a record is of {source}") });
+            return Err(UnexpectedEvent { expected: EXPECTED, found: format!("a record is from {source}") });
         }
-        // `s3:` stands before the name where notifications are configured, not in the events.
+        // The configuration of notifications has the prefix `s3:`, the events do not.
         let name = text(EXPECTED, &raw, "/eventName")?;
         if name.trim_start_matches("s3:").starts_with("ObjectCreated:") {
             created.push(of_notification(raw)?);
@@ -86,7 +86,7 @@ fn of_notification(raw: Value) -> Result<Record<Created>, UnexpectedEvent> {
     Ok(Record { sequence: id.clone(), id, arrived_at, payload, content })
 }
 
-/// A key as it stands in a direct notification.
+/// The key of a direct notification, decoded.
 fn decoded(key: &str) -> Result<String, AdapterError> {
     let spaced = key.replace('+', " ");
     Ok(percent_decode_str(&spaced).decode_utf8()?.into_owned())
@@ -115,7 +115,7 @@ struct Object {
 fn of_eventbridge(event: Value) -> Result<Option<Record<Created>>, UnexpectedEvent> {
     let (source, kind) = (text(EXPECTED, &event, "/source")?, text(EXPECTED, &event, "/detail-type")?);
     if source != "aws.s3" {
-        return Err(UnexpectedEvent { expected: EXPECTED, found: format!("it is of {source}") });
+        return Err(UnexpectedEvent { expected: EXPECTED, found: format!("it is from {source}") });
     }
     if kind != "Object Created" {
         return Ok(None);
@@ -146,8 +146,8 @@ impl Created {
     ) -> Self {
         let bytes = size.and_then(|size| u64::try_from(size).ok());
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
-        let notice = match (bytes, etag) {
-            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Whole(ObjectNotice {
+        let notification = match (bytes, etag) {
+            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Complete(ObjectNotice {
                 key: key.clone(),
                 bytes,
                 etag,
@@ -156,7 +156,7 @@ impl Created {
             }),
             _ => Notice::KeyOnly(key.clone()),
         };
-        Self { bucket, key, sequencer, notice }
+        Self { bucket, key, sequencer, notification }
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
             bucket: "streamio-raw".to_owned(),
             key: key.clone(),
             sequencer: sequencer.to_owned(),
-            notice: Notice::Whole(ObjectNotice {
+            notification: Notice::Complete(ObjectNotice {
                 key,
                 bytes,
                 etag: etag.to_owned(),
@@ -199,7 +199,7 @@ mod tests {
     fn a_notification_is_read_in_the_order_of_s3_with_its_keys_decoded() {
         let read = created(notification());
         let [copied, first, second] = &read[..] else { panic!("{read:?}") };
-        assert_eq!(copied.notice, Notice::KeyOnly("projects/acme/copied.mp4".to_owned()));
+        assert_eq!(copied.notification, Notice::KeyOnly("projects/acme/copied.mp4".to_owned()));
         assert_eq!(
             *first,
             cafe(
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_eventbridge_is_read_with_its_key_as_it_is() {
+    fn an_eventbridge_event_is_read_without_decoding_its_key() {
         let at = "2026-01-02T03:04:05.000Z";
         let expected = cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", at);
         assert_eq!(created(eventbridge()), [expected]);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_and_events_of_other_kinds_tell_of_no_object() {
+    fn test_events_and_events_of_other_kinds_have_no_object() {
         let test = serde_json::from_str(include_str!("../../tests/payloads/s3_test_event.json")).unwrap();
         assert!(read(test).unwrap().is_empty());
         let mut deleted = eventbridge();
@@ -237,16 +237,16 @@ mod tests {
     }
 
     #[test]
-    fn what_the_event_lacks_is_asked_of_the_bucket() {
-        for lacking in ["size", "etag", "sequencer"] {
+    fn an_event_without_size_etag_or_sequencer_yields_only_the_key() {
+        for missing in ["size", "etag", "sequencer"] {
             let mut event = eventbridge();
-            event["detail"]["object"].as_object_mut().unwrap().remove(lacking);
-            assert!(matches!(created(event)[0].notice, Notice::KeyOnly(_)), "{lacking}");
+            event["detail"]["object"].as_object_mut().unwrap().remove(missing);
+            assert!(matches!(created(event)[0].notification, Notice::KeyOnly(_)), "{missing}");
         }
     }
 
     #[test]
-    fn a_record_in_a_strange_form_is_poison_alone() {
+    fn a_malformed_record_is_the_only_poison_record() {
         for (pointer, strange) in
             [("/Records/0/s3/object/key", json!("projects/acme/%FF.mp4")), ("/Records/0/eventTime", json!(7))]
         {
@@ -262,21 +262,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_of_s3_goes_back() {
+    fn an_event_of_another_source_is_an_error() {
         let refused = |event: Value| read(event).unwrap_err().to_string();
-        assert_eq!(refused(json!({})), "the event is no event of S3: it has no list `Records`");
+        assert_eq!(
+            refused(json!({})),
+            "the event is not of the expected kind (event notification of S3): it has no list `Records`"
+        );
         let mut event = notification();
         event["Records"][0]["eventSource"] = json!("aws:sqs");
-        assert_eq!(refused(event), "the event is no event of S3: a record is of aws:sqs");
+        assert_eq!(
+            refused(event),
+            "the event is not of the expected kind (event notification of S3): a record is from aws:sqs"
+        );
         let mut event = eventbridge();
         event["source"] = json!("aws.ecs");
-        assert_eq!(refused(event), "the event is no event of S3: it is of aws.ecs");
+        assert_eq!(
+            refused(event),
+            "the event is not of the expected kind (event notification of S3): it is from aws.ecs"
+        );
     }
 
     proptest! {
         #[test]
         fn every_key_survives_the_form_encoding(key in "projects/acme/[ +%a-z0-9é&=/]{1,24}") {
-            // As application/x-www-form-urlencoded has it, with slashes left as they are.
+            // application/x-www-form-urlencoded, except for slashes.
             let encoded: String = key
                 .bytes()
                 .map(|byte| match byte {

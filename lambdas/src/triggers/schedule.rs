@@ -1,6 +1,6 @@
-//! The schedule's event, by a rule of EventBridge or by EventBridge Scheduler
-//! (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html>). It says nothing but that it is
-//! time; one that comes late or twice is as good.
+//! The event of a schedule, sent by an EventBridge rule or by EventBridge Scheduler
+//! (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html>). A late or repeated event is
+//! harmless.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde_json::Value;
@@ -10,13 +10,13 @@ use super::UnexpectedEvent;
 
 const EXPECTED: &str = "scheduled event";
 
-/// For when it was scheduled, where the event says so.
+/// The time for which the event was scheduled, if it states one.
 pub fn read(event: Value) -> Result<Option<Timestamp>, UnexpectedEvent> {
     let unexpected = |found: String| UnexpectedEvent { expected: EXPECTED, found };
     let event: EventBridgeEvent =
-        serde_json::from_value(event).map_err(|_| unexpected("it has another form".to_owned()))?;
+        serde_json::from_value(event).map_err(|_| unexpected("it is not an EventBridge event".to_owned()))?;
     if event.detail_type != "Scheduled Event" {
-        return Err(unexpected(format!("it is of the type {}", event.detail_type)));
+        return Err(unexpected(format!("its type is {}", event.detail_type)));
     }
     Ok(event.time.map(|time| Timestamp::from_unix_millis(time.timestamp_millis())))
 }
@@ -39,11 +39,11 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_goes_back() {
+    fn another_event_is_an_error() {
         let s3 = serde_json::from_str(include_str!("../../tests/payloads/s3_eventbridge.json")).unwrap();
         assert_eq!(
             read(s3).unwrap_err().to_string(),
-            "the event is no scheduled event: it is of the type Object Created"
+            "the event is not of the expected kind (scheduled event): its type is Object Created"
         );
         assert!(read(json!({})).is_err());
     }

@@ -1,7 +1,8 @@
-//! The launcher against recorded answers of ECS.
+//! The launcher against recorded responses of ECS.
 
 use serde_json::{Value, json};
 use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher as _};
+use streamio_events::error_chain::chain;
 use streamio_events::id::VideoId;
 use streamio_events::job::{Job, MediaLimits};
 use streamio_events::object_key::SourceKey;
@@ -9,7 +10,7 @@ use streamio_events::retryable::Retryable as _;
 use streamio_lambdas::adapters::ecs::EcsLauncher;
 use streamio_lambdas::settings;
 
-use crate::scripted::{Answer, Scripted};
+use crate::scripted::{Response, Scripted};
 use crate::sdk;
 
 fn job() -> Job {
@@ -28,8 +29,8 @@ fn job() -> Job {
     }
 }
 
-fn started() -> Answer {
-    Answer::ok(&json!({
+fn started() -> Response {
+    Response::ok(&json!({
         "failures": [],
         "tasks": [{
             "attachments": [{
@@ -60,8 +61,8 @@ fn started() -> Answer {
     }))
 }
 
-fn failure(reason: &str) -> Answer {
-    Answer::ok(&json!({
+fn failure(reason: &str) -> Response {
+    Response::ok(&json!({
         "failures": [{
             "arn": "arn:aws:ecs:eu-central-1:111122223333:container-instance/c0ffee",
             "reason": reason,
@@ -83,75 +84,69 @@ fn launcher(server: &Scripted) -> EcsLauncher {
     EcsLauncher::new(&sdk(&server.endpoint), settings)
 }
 
-async fn launch(answers: impl IntoIterator<Item = Answer>) -> (Result<Launched, LaunchError>, Scripted) {
-    let server = Scripted::start(answers).await;
+async fn launch(responses: impl IntoIterator<Item = Response>) -> (Result<Launched, LaunchError>, Scripted) {
+    let server = Scripted::start(responses).await;
     (launcher(&server).launch(&job()).await, server)
-}
-
-fn said(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 #[tokio::test]
 async fn a_launch_is_one_task_with_the_jobs_token_and_the_job_in_its_environment() {
     let (launched, server) = launch([started()]).await;
     assert_eq!(launched.unwrap(), Launched::Present);
-    let [asked] = &server.asked()[..] else { panic!("one call") };
-    assert_eq!(asked.target, "AmazonEC2ContainerServiceV20141113.RunTask");
-    let mut body = asked.body.clone();
+    let [request] = &server.requests()[..] else { panic!("one call") };
+    assert_eq!(request.target, "AmazonEC2ContainerServiceV20141113.RunTask");
+    let mut body = request.body.clone();
     let environment = body.pointer_mut("/overrides/containerOverrides/0/environment/0/value").unwrap();
-    let told: Job = serde_json::from_str(environment.as_str().unwrap()).unwrap();
-    assert_eq!(told, job());
+    let passed: Job = serde_json::from_str(environment.as_str().unwrap()).unwrap();
+    assert_eq!(passed, job());
     *environment = Value::from("(the job)");
     assert_eq!(body["clientToken"].as_str().unwrap(), job().client_token);
     insta::assert_json_snapshot!(body);
 }
 
 #[tokio::test]
-async fn launching_again_is_the_same_call_to_the_letter() {
+async fn a_repeated_launch_makes_the_same_call() {
     let server = Scripted::start([started(), started()]).await;
     let launcher = launcher(&server);
     launcher.launch(&job()).await.unwrap();
     launcher.launch(&job()).await.unwrap();
-    let asked = server.asked();
-    assert_eq!(asked[0], asked[1]);
+    let requests = server.requests();
+    assert_eq!(requests[0], requests[1]);
 }
 
 #[tokio::test]
-async fn a_token_that_is_in_use_means_that_the_worker_was_launched() {
-    let conflict = Answer::error(400, "ConflictException", "The client token is in use by another request");
+async fn a_token_that_is_in_use_counts_as_launched() {
+    let conflict = Response::error(400, "ConflictException", "The client token is in use by another request");
     assert_eq!(launch([conflict]).await.0.unwrap(), Launched::Present);
 }
 
 #[tokio::test]
-async fn a_task_that_has_ended_is_told_of_and_followed_by_none_yet() {
+async fn an_ended_task_is_reported_and_not_launched_again() {
     let task = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/0ld";
     let ended =
-        Answer::ok(&json!({ "tasks": [{ "taskArn": task, "lastStatus": "STOPPED" }], "failures": [] }));
+        Response::ok(&json!({ "tasks": [{ "taskArn": task, "lastStatus": "STOPPED" }], "failures": [] }));
     let (launched, server) = launch([ended, started()]).await;
     assert_eq!(launched.unwrap(), Launched::Ended { task: task.to_owned() });
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again_with_the_same_token() {
-    let (launched, server) = launch([Answer::lost(), started()]).await;
+async fn a_call_whose_response_is_lost_is_repeated_with_the_same_token() {
+    let (launched, server) = launch([Response::lost(), started()]).await;
     launched.unwrap();
-    let tokens: Vec<_> = server.asked().iter().map(|asked| asked.body["clientToken"].clone()).collect();
+    let tokens: Vec<_> =
+        server.requests().iter().map(|request| request.body["clientToken"].clone()).collect();
     assert_eq!(tokens, [job().client_token.as_str(), job().client_token.as_str()]);
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_may_come_back() {
+async fn a_lost_connection_is_retryable() {
     let (launched, _) = launch([]).await;
     assert!(launched.unwrap_err().is_retryable());
 }
 
 #[tokio::test]
-async fn without_capacity_the_launch_is_for_later() {
+async fn a_lack_of_capacity_is_retryable() {
     for reason in [
         "RESOURCE:CPU",
         "RESOURCE:MEMORY",
@@ -162,7 +157,7 @@ async fn without_capacity_the_launch_is_for_later() {
     ] {
         let error = launch([failure(reason)]).await.0.unwrap_err();
         assert!(error.is_retryable(), "{reason}: {error:?}");
-        assert!(said(&error).contains(reason), "{}", said(&error));
+        assert!(chain(&error).contains(reason), "{}", chain(&error));
     }
     for (code, message) in [
         ("ClientException", "Capacity is unavailable at this time. Please try again later"),
@@ -172,26 +167,26 @@ async fn without_capacity_the_launch_is_for_later() {
         ),
         ("LimitExceededException", "The limit for the resource was exceeded."),
     ] {
-        let error = launch([Answer::error(400, code, message)]).await.0.unwrap_err();
+        let error = launch([Response::error(400, code, message)]).await.0.unwrap_err();
         assert!(error.is_retryable(), "{code}: {error:?}");
     }
-    let neither = launch([Answer::ok(&json!({ "failures": [], "tasks": [] }))]).await.0.unwrap_err();
+    let neither = launch([Response::ok(&json!({ "failures": [], "tasks": [] }))]).await.0.unwrap_err();
     assert!(neither.is_retryable());
 }
 
 #[tokio::test]
-async fn throttling_is_waited_out_a_little_and_then_left_for_later() {
-    let throttled = || Answer::error(400, "ThrottlingException", "Rate exceeded.");
+async fn throttling_is_retried_a_few_times_and_is_then_a_retryable_error() {
+    let throttled = || Response::error(400, "ThrottlingException", "Rate exceeded.");
     let (launched, server) = launch([throttled(), started()]).await;
     launched.unwrap();
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
     let (launched, server) = launch((0..9).map(|_| throttled())).await;
     assert!(launched.unwrap_err().is_retryable());
-    assert!(server.asked().len() < 9, "not for ever");
+    assert!(server.requests().len() < 9, "a limited number of retries");
 }
 
 #[tokio::test]
-async fn what_an_operator_must_put_right_says_what_it_is() {
+async fn an_error_that_an_operator_must_fix_names_the_fix() {
     let cases = [
         ("ClusterNotFoundException", "Cluster not found.", "STREAMIO_ECS_CLUSTER"),
         ("AccessDeniedException", "User is not authorized to perform: ecs:RunTask", "iam:PassRole"),
@@ -202,7 +197,7 @@ async fn what_an_operator_must_put_right_says_what_it_is() {
         ),
         ("ClientException", "TaskDefinition is inactive", "task definition"),
         ("PlatformUnknownException", "The platform version is unknown", "platform"),
-        ("BlockedException", "Your account is currently blocked", "support"),
+        ("BlockedException", "Your account is currently blocked", "Support"),
         (
             "UnrecognizedClientException",
             "The security token included in the request is invalid.",
@@ -210,9 +205,9 @@ async fn what_an_operator_must_put_right_says_what_it_is() {
         ),
     ];
     for (code, message, fix) in cases {
-        let error = launch([Answer::error(400, code, message)]).await.0.unwrap_err();
+        let error = launch([Response::error(400, code, message)]).await.0.unwrap_err();
         assert!(!error.is_retryable(), "{code}");
-        let text = said(&error);
+        let text = chain(&error);
         assert!(text.contains(fix) && text.contains(message), "{code}: {text}");
         assert_eq!(text.matches(message).count(), 1, "{text}");
     }

@@ -1,4 +1,4 @@
-//! The cloud's adapters, each against a server that answers as the cloud does.
+//! The AWS adapters, each against a server that imitates the service.
 
 mod ecs;
 mod s3;
@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-/// How the adapters reach the server at `endpoint`.
+/// An SDK configuration for the server at `endpoint`.
 fn sdk(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("access", "secret", None, None, "test");
     SdkConfig::builder()

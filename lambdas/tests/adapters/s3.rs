@@ -1,11 +1,11 @@
-//! The objects of S3, on a server of its protocol that checks signatures.
+//! The object store on an S3 server that enforces signatures.
 
 use streamio_core::ports::object_store::ObjectStore as _;
 use streamio_lambdas::adapters::s3::S3Objects;
 use streamio_lambdas::settings;
 
 use crate::s3_server::S3Server;
-use crate::scripted::{Answer, Scripted};
+use crate::scripted::{Response, Scripted};
 use crate::sdk;
 
 fn objects(endpoint: &str) -> S3Objects {
@@ -13,7 +13,7 @@ fn objects(endpoint: &str) -> S3Objects {
 }
 
 #[tokio::test]
-async fn a_look_shows_size_and_entity_tag_or_that_nothing_is_there() {
+async fn head_returns_size_and_entity_tag_or_none() {
     let server = S3Server::start().await;
     let objects = objects(&server.endpoint);
     let key = "projects/acme/summer films/café + 100%.mp4";
@@ -27,70 +27,70 @@ async fn a_look_shows_size_and_entity_tag_or_that_nothing_is_there() {
 }
 
 #[tokio::test]
-async fn an_object_is_removed_if_it_is_still_the_one_that_is_meant() {
+async fn an_object_is_deleted_only_with_the_given_entity_tag() {
     let server = S3Server::start().await;
     let objects = objects(&server.endpoint);
     server.put("a.mp4", b"hello");
     objects.delete("bucket", "a.mp4", "00000000000000000000000000000000").await.unwrap();
-    assert!(server.has("a.mp4"), "another object than the one that is meant");
+    assert!(server.has("a.mp4"), "the entity tag differs");
     objects.delete("bucket", "a.mp4", "5d41402abc4b2a76b9719d911017c592").await.unwrap();
     assert!(!server.has("a.mp4"));
     objects.delete("bucket", "a.mp4", "5d41402abc4b2a76b9719d911017c592").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_prefix_is_removed_page_by_page_and_nothing_beside_it() {
+async fn a_prefix_is_deleted_in_pages_and_nothing_else() {
     let server = S3Server::start().await;
     let objects = objects(&server.endpoint);
     let count = 2_345;
     for number in 0..count {
         server.put(&format!("clip.hls/g1-1/{number}.m4s"), b"x");
     }
-    for beside in ["clip.hls/g1", "clip.hls/g11-1/0.m4s", "clip.hls/g2-1/0.m4s"] {
-        server.put(beside, b"x");
+    for other in ["clip.hls/g1", "clip.hls/g11-1/0.m4s", "clip.hls/g2-1/0.m4s"] {
+        server.put(other, b"x");
     }
     let folders = ["clip.hls/g1-1/", "clip.hls/g11-1/", "clip.hls/g2-1/"];
     assert_eq!(objects.folders("bucket", "clip.hls/").await.unwrap(), folders);
     objects.delete_prefix("bucket", "clip.hls/g1-").await.unwrap();
     assert!((0..count).all(|number| !server.has(&format!("clip.hls/g1-1/{number}.m4s"))));
-    for beside in ["clip.hls/g1", "clip.hls/g11-1/0.m4s", "clip.hls/g2-1/0.m4s"] {
-        assert!(server.has(beside), "{beside}");
+    for other in ["clip.hls/g1", "clip.hls/g11-1/0.m4s", "clip.hls/g2-1/0.m4s"] {
+        assert!(server.has(other), "{other}");
     }
     objects.delete_prefix("bucket", "clip.hls/g1-").await.unwrap();
 }
 
 #[tokio::test]
-async fn what_s3_refuses_is_an_error_and_no_absence() {
+async fn a_refused_request_is_an_error_and_not_an_absent_object() {
     let server = S3Server::start().await;
     let credentials = aws_credential_types::Credentials::new("access", "wrong", None, None, "test");
     let sdk = sdk(&server.endpoint)
         .into_builder()
         .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
         .build();
-    let stranger = S3Objects::new(&sdk, settings::S3 { path_style: true });
+    let unauthorized = S3Objects::new(&sdk, settings::S3 { path_style: true });
     server.put("a.mp4", b"hello");
-    let error = stranger.head("bucket", "a.mp4").await.unwrap_err();
+    let error = unauthorized.head("bucket", "a.mp4").await.unwrap_err();
     assert_eq!(error.to_string(), "HeadObject failed: status 403");
     assert!(error.source().is_some());
-    assert!(stranger.delete("bucket", "a.mp4", "5d41402abc4b2a76b9719d911017c592").await.is_err());
-    assert!(stranger.delete_prefix("bucket", "a").await.is_err());
+    assert!(unauthorized.delete("bucket", "a.mp4", "5d41402abc4b2a76b9719d911017c592").await.is_err());
+    assert!(unauthorized.delete_prefix("bucket", "a").await.is_err());
     assert!(server.has("a.mp4"));
 }
 
 #[tokio::test]
-async fn s3s_own_comparison_decides_at_the_moment_of_the_deletion() {
-    // A look shows the object that is meant, and before the deletion another one is put in its place.
-    let answers = [
-        Answer::head(&[
+async fn a_condition_that_fails_at_the_deletion_leaves_the_object() {
+    // The object is replaced between the HEAD and the deletion.
+    let responses = [
+        Response::head(&[
             ("content-length", "5"),
             ("etag", "\"5d41402abc4b2a76b9719d911017c592\""),
             ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT"),
         ]),
-        Answer::xml(412, "<Error><Code>PreconditionFailed</Code><Message>changed</Message></Error>"),
+        Response::xml(412, "<Error><Code>PreconditionFailed</Code><Message>changed</Message></Error>"),
     ];
-    let server = Scripted::start(answers).await;
+    let server = Scripted::start(responses).await;
     let objects = objects(&server.endpoint);
     objects.delete("bucket", "a.mp4", "5d41402abc4b2a76b9719d911017c592").await.unwrap();
-    let if_match: Vec<_> = server.asked().into_iter().map(|asked| asked.if_match).collect();
+    let if_match: Vec<_> = server.requests().into_iter().map(|request| request.if_match).collect();
     assert_eq!(if_match, [None, Some("\"5d41402abc4b2a76b9719d911017c592\"".to_owned())]);
 }

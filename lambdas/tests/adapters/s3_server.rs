@@ -1,4 +1,4 @@
-//! An S3 server that enforces signatures, on a directory. What it lacks: it deletes whatever an `If-Match` says.
+//! An S3 server on a directory that enforces signatures. It ignores `If-Match` on deletions.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 
-/// Ends with its value.
+/// A running server. It stops when it is dropped.
 pub(crate) struct S3Server {
     pub(crate) endpoint: String,
     task: tokio::task::JoinHandle<()>,
@@ -34,7 +34,7 @@ impl S3Server {
         Self { endpoint, task, directory }
     }
 
-    /// Puts an object without a detour over the network.
+    /// Writes an object to the directory, without a request.
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         let path = self.path(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

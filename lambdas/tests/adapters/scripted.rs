@@ -1,4 +1,4 @@
-//! A server that gives recorded answers, one after another, and remembers what it was asked.
+//! A server that sends recorded responses, one after another, and records its requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -7,37 +7,37 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// An answer.
-pub(crate) struct Answer {
+/// A response.
+pub(crate) struct Response {
     status: u16,
     headers: String,
     body: String,
 }
 
-impl Answer {
-    /// Of a service that speaks JSON.
+impl Response {
+    /// A successful response with JSON.
     pub(crate) fn ok(body: &Value) -> Self {
         Self { status: 200, headers: JSON.to_owned(), body: body.to_string() }
     }
 
-    /// The same, of an error.
+    /// An error response with JSON.
     pub(crate) fn error(status: u16, error: &str, message: &str) -> Self {
         let body = serde_json::json!({ "__type": error, "message": message });
         Self { status, headers: format!("{JSON}x-amzn-errortype: {error}\r\n"), body: body.to_string() }
     }
 
-    /// None: the connection ends instead, when all of the question was heard.
+    /// No response: the connection is closed after the request.
     pub(crate) fn lost() -> Self {
         Self { status: 0, headers: String::new(), body: String::new() }
     }
 
-    /// To a `HEAD`, which has no body.
+    /// A response to a `HEAD`, without a body.
     pub(crate) fn head(headers: &[(&str, &str)]) -> Self {
         let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         Self { status: 200, headers: lines.concat(), body: String::new() }
     }
 
-    /// Of a service that speaks XML.
+    /// A response with XML.
     pub(crate) fn xml(status: u16, body: &str) -> Self {
         Self { status, headers: "content-type: application/xml\r\n".to_owned(), body: body.to_owned() }
     }
@@ -45,39 +45,39 @@ impl Answer {
 
 const JSON: &str = "content-type: application/x-amz-json-1.1\r\n";
 
-/// What was asked: the operation by its header, the condition, and the body.
+/// A request: the operation of its header, the condition, and the body.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) target: String,
     pub(crate) if_match: Option<String>,
     pub(crate) body: Value,
 }
 
-/// Ends with its value. Past the last answer it closes connections without one.
+/// A running server. It stops when it is dropped. After the last response it closes connections without one.
 pub(crate) struct Scripted {
     pub(crate) endpoint: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Scripted {
-    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) async fn start(responses: impl IntoIterator<Item = Response>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
-        let log = Arc::clone(&asked);
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let responses = Arc::new(Mutex::new(responses.into_iter().collect::<VecDeque<_>>()));
+        let log = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&answers), Arc::clone(&log)));
+                connections.spawn(serve(stream, Arc::clone(&responses), Arc::clone(&log)));
             }
         });
-        Self { endpoint, asked, task }
+        Self { endpoint, requests, task }
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -87,11 +87,11 @@ impl Drop for Scripted {
     }
 }
 
-async fn serve(stream: TcpStream, answers: Arc<Mutex<VecDeque<Answer>>>, log: Arc<Mutex<Vec<Asked>>>) {
+async fn serve(stream: TcpStream, responses: Arc<Mutex<VecDeque<Response>>>, log: Arc<Mutex<Vec<Request>>>) {
     let mut stream = BufReader::new(stream);
-    while let Some(asked) = request(&mut stream).await {
-        log.lock().unwrap().push(asked);
-        let Some(Answer { status, headers, body }) = answers.lock().unwrap().pop_front() else { return };
+    while let Some(request) = request(&mut stream).await {
+        log.lock().unwrap().push(request);
+        let Some(Response { status, headers, body }) = responses.lock().unwrap().pop_front() else { return };
         if status == 0 {
             return;
         }
@@ -107,8 +107,8 @@ async fn serve(stream: TcpStream, answers: Arc<Mutex<VecDeque<Answer>>>, log: Ar
     }
 }
 
-async fn request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
-    let (mut asked, mut length) = (Asked::default(), 0);
+async fn request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+    let (mut request, mut length) = (Request::default(), 0);
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await.ok()? == 0 {
@@ -121,14 +121,14 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
             continue;
         };
         match name.to_ascii_lowercase().as_str() {
-            "x-amz-target" => value.clone_into(&mut asked.target),
-            "if-match" => asked.if_match = Some(value.to_owned()),
+            "x-amz-target" => value.clone_into(&mut request.target),
+            "if-match" => request.if_match = Some(value.to_owned()),
             "content-length" => length = value.parse().unwrap(),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    asked.body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Some(asked)
+    request.body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Some(request)
 }

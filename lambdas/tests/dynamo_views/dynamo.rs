@@ -3,56 +3,56 @@ use streamio_core::views::status::refresh;
 use streamio_events::event::EventBody;
 use streamio_events::video::{Video, VideoState};
 
-use crate::bed::{DynamoBed, TABLE};
-use crate::given::{append, granted, key_of, policy, project, start, video};
+use crate::fixtures::{append, granted, key_of, policy, project, start, video};
+use crate::test_dynamo::{TABLE, TestDynamo};
 
 mod contract {
-    use crate::bed::DynamoBed;
+    use crate::test_dynamo::TestDynamo;
 
-    streamio_core::view_store_contract!(DynamoBed::new());
+    streamio_core::view_store_contract!(TestDynamo::new());
 }
 
-/// Six thousand unused upload URLs for one key make a row that no item holds.
+/// Six thousand unused upload URLs for one key make a row that exceeds the limit for an item.
 #[tokio::test]
-async fn a_row_that_is_too_long_for_an_item_is_folded_when_it_is_needed() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
+async fn a_row_that_is_too_long_for_an_item_is_folded_when_needed() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
     let (owner, s3_key) = (project("acme"), key_of("acme", "a"));
     let stream = video("acme", "a");
     let mut refreshed = None;
     for round in 0..10 {
         let grants: Vec<EventBody> =
             (0..800).map(|n| granted(s3_key.clone(), round * 1000 + n, start())).collect();
-        append(&bed.log, &stream, &round.to_string(), start(), grants).await;
+        append(&dynamo.log, &stream, &round.to_string(), start(), grants).await;
         if round < 7 {
             continue;
         }
         let video_id = streamio_events::id::VideoId::of(&s3_key);
-        refreshed = Some(refresh(&bed.log, &views, &policy(), &owner, &video_id).await.unwrap());
+        refreshed = Some(refresh(&dynamo.log, &views, &policy(), &owner, &video_id).await.unwrap());
     }
     let row: VideoRow = refreshed.unwrap();
     assert!(serde_json::to_string(&row).unwrap().len() > 400 * 1024);
     assert_eq!(row.video.open_grants.len(), 8000);
     let list = views.list(&owner, Some(VideoState::Waiting), None, 10).await.unwrap();
     assert_eq!(list.videos, [row.status.clone().unwrap()]);
-    let over = row.due_at.unwrap();
-    assert_eq!(views.due(over, 10).await.unwrap(), std::slice::from_ref(&row));
-    assert_eq!(views.get(&owner, &row.video.video_id).await.unwrap(), None, "there is nothing to go on from");
-    assert!(!views.put(&row).await.unwrap(), "its version is there all the same");
+    let due_at = row.due_at.unwrap();
+    assert_eq!(views.due(due_at, 10).await.unwrap(), std::slice::from_ref(&row));
+    assert_eq!(views.get(&owner, &row.video.video_id).await.unwrap(), None, "the row is not stored");
+    assert!(!views.put(&row).await.unwrap(), "its version is stored");
 }
 
-/// A build whose rows have another form must neither be misread nor win over this one.
+/// Rows of a build with another form must neither be misread nor replace rows of this one.
 #[tokio::test]
 async fn a_row_of_another_form_is_folded_anew() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
     let s3_key = key_of("acme", "a");
-    append(&bed.log, &video("acme", "a"), "1", start(), vec![granted(s3_key.clone(), 1, start())]).await;
+    append(&dynamo.log, &video("acme", "a"), "1", start(), vec![granted(s3_key.clone(), 1, start())]).await;
     let video_id = streamio_events::id::VideoId::of(&s3_key);
     let owner = project("acme");
-    let row = refresh(&bed.log, &views, &policy(), &owner, &video_id).await.unwrap();
+    let row = refresh(&dynamo.log, &views, &policy(), &owner, &video_id).await.unwrap();
     let rewrite = |form: &'static str| {
-        let client = bed.client();
+        let client = dynamo.client();
         let pk = format!("video#acme#{video_id}");
         async move {
             use aws_sdk_dynamodb::types::AttributeValue::{N, S};
@@ -68,7 +68,7 @@ async fn a_row_of_another_form_is_folded_anew() {
     rewrite("0").await;
     assert_eq!(views.list(&owner, None, None, 10).await.unwrap().videos, [row.status.clone().unwrap()]);
     assert_eq!(views.get(&owner, &video_id).await.unwrap(), None);
-    assert_eq!(refresh(&bed.log, &views, &policy(), &owner, &video_id).await.unwrap(), row);
+    assert_eq!(refresh(&dynamo.log, &views, &policy(), &owner, &video_id).await.unwrap(), row);
     assert_eq!(views.get(&owner, &video_id).await.unwrap(), Some(row.clone()), "the older form is replaced");
     rewrite("9").await;
     assert!(!views.put(&VideoRow::of(Video { version: 9, ..row.video }, &policy())).await.unwrap());

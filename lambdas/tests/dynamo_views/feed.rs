@@ -17,19 +17,20 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::bed::{DynamoBed, TABLE};
-use crate::given::{Numbers, append, key_of, life, playback, poison, project, start, video};
+use crate::fixtures::{Numbers, append, key_of, life, playback, poison, project, start, video};
+use crate::stored::{self, Counters, counters};
+use crate::test_dynamo::{TABLE, TestDynamo};
 
-/// When everything that was projected is settled.
+/// A time at which everything that was projected is settled.
 fn settled() -> Timestamp {
     start().plus(Duration::from_hours(24))
 }
 
-/// The streams of several videos of two projects, of a project itself and of its grants: 44 commits.
-async fn history(bed: &DynamoBed) -> Vec<Commit> {
+/// Streams of several videos of two projects, of one project itself and of its grants: 44 commits.
+async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
     let mut commits = Vec::new();
     let created = ProjectCreated { name: None }.into();
-    commits.push(append(&bed.log, &StreamId::Project(project("acme")), "c", start(), vec![created]).await);
+    commits.push(append(&dynamo.log, &StreamId::Project(project("acme")), "c", start(), vec![created]).await);
     for seed in 0..4 {
         let (owner, name) = (if seed == 3 { "acme-2" } else { "acme" }, format!("v{seed}"));
         let bodies = life(&project(owner), &key_of(owner, &name), 14, seed);
@@ -40,7 +41,7 @@ async fn history(bed: &DynamoBed) -> Vec<Commit> {
             let (some, after) = rest.split_at(size.min(rest.len()));
             let at = start().plus(Duration::from_hours(6 * commits.len() as u64 % 48));
             let cause = format!("{seed}/{}", after.len());
-            commits.push(append(&bed.log, &video(owner, &name), &cause, at, some.to_vec()).await);
+            commits.push(append(&dynamo.log, &video(owner, &name), &cause, at, some.to_vec()).await);
             rest = after;
             size = size % 3 + 1;
         }
@@ -49,10 +50,10 @@ async fn history(bed: &DynamoBed) -> Vec<Commit> {
     for number in 0..5 {
         let granted: Vec<EventBody> =
             (0..3).map(|n| playback(&key_of("acme", "v0"), 3 * number + n, start())).collect();
-        commits.push(append(&bed.log, &grants, &format!("grants/{number}"), start(), granted).await);
+        commits.push(append(&dynamo.log, &grants, &format!("grants/{number}"), start(), granted).await);
     }
     let ready = video("acme", "v0");
-    commits.push(poison(&bed.log, &ready, start()).await);
+    commits.push(poison(&dynamo.log, &ready, start()).await);
     commits
 }
 
@@ -70,9 +71,10 @@ async fn whole_feed(views: &DynamoViews, owner: &str, limit: usize) -> Vec<Cloud
     }
 }
 
-/// The feed holds every event of the project once, those of a stream in its order; the usage is the fold of the log.
-async fn assert_complete(bed: &DynamoBed, views: &DynamoViews) {
-    let log = bed.log.scan_to_end().await.unwrap();
+/// Asserts that the feed holds every event of the project once, those of a stream in its order, and that the usage is the fold
+/// of the log.
+async fn assert_complete(dynamo: &TestDynamo, views: &DynamoViews) {
+    let log = dynamo.log.scan_to_end().await.unwrap();
     for owner in ["acme", "acme-2"] {
         let of_owner = || log.iter().filter(|commit| commit.stream.project_id() == &project(owner));
         let mut expected: BTreeMap<String, Vec<CloudEvent>> = BTreeMap::new();
@@ -94,69 +96,69 @@ async fn assert_complete(bed: &DynamoBed, views: &DynamoViews) {
             found.entry(stream.to_owned()).or_default().push(event);
         }
         assert_eq!(found, expected);
-        assert_eq!(views.usage(&project(owner), "2026-01-01", "2026-12-31").await.unwrap(), usage);
+        let usage: BTreeMap<String, Counters> =
+            usage.into_iter().map(|(day, usage)| (day, counters(&usage))).collect();
+        assert_eq!(stored::usage(dynamo, owner).await, usage);
     }
 }
 
 #[tokio::test]
-async fn commits_in_order_have_their_places_and_are_counted_once() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    for commit in history(&bed).await {
+async fn commits_in_order_get_their_places_and_are_counted_once() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    for commit in history(&dynamo).await {
         assert!(views.project(&commit, start()).await.unwrap());
         assert!(!views.project(&commit, start()).await.unwrap(), "the second time changes nothing");
     }
-    assert_complete(&bed, &views).await;
-    let usage = views.usage(&project("acme"), "2026-01-02", "2026-01-02").await.unwrap();
-    assert_eq!(usage["2026-01-02"].playbacks_granted, 15);
-    assert_eq!(usage.len(), 1);
+    assert_complete(&dynamo, &views).await;
+    assert_eq!(stored::usage(&dynamo, "acme").await["2026-01-02"]["playbacks_granted"], 15);
 }
 
 #[tokio::test]
-async fn any_order_and_any_number_of_deliveries_comes_to_the_same() {
+async fn any_order_and_any_number_of_deliveries_give_the_same_feed() {
     for seed in 1..4 {
-        let bed = DynamoBed::new();
-        let views = bed.views().await;
-        let mut deliveries = history(&bed).await;
+        let dynamo = TestDynamo::new();
+        let views = dynamo.views().await;
+        let mut deliveries = history(&dynamo).await;
         deliveries.extend(deliveries.clone());
         Numbers::new(seed).shuffle(&mut deliveries);
         for (minute, commit) in (0..).zip(&deliveries) {
-            // Each by a clock that is up to two minutes behind or ahead of the one before.
+            // Each with a clock that is up to two minutes behind or ahead of the previous one.
             let now = start().plus(Duration::from_mins(minute * 7 % 3));
             views.project(commit, now).await.unwrap();
         }
-        assert_complete(&bed, &views).await;
+        assert_complete(&dynamo, &views).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn projectors_side_by_side_give_each_commit_one_place() {
-    let bed = Arc::new(DynamoBed::new());
-    let commits = history(&bed).await;
+async fn concurrent_projectors_give_each_commit_one_place() {
+    let dynamo = Arc::new(TestDynamo::new());
+    let commits = history(&dynamo).await;
     let mut tasks = tokio::task::JoinSet::new();
     for seed in 1..=8 {
-        let (views, mut deliveries) = (bed.views().await, commits.clone());
+        let (views, mut deliveries) = (dynamo.views().await, commits.clone());
         if seed > 2 {
             Numbers::new(seed).shuffle(&mut deliveries);
         }
         tasks.spawn(async move {
-            let mut given = 0;
+            let mut placed = 0;
             for commit in &deliveries {
-                given += usize::from(views.project(commit, start()).await.unwrap());
+                placed += usize::from(views.project(commit, start()).await.unwrap());
             }
-            given
+            placed
         });
     }
-    let given: usize = tasks.join_all().await.into_iter().sum();
-    assert!(given <= commits.len(), "{given} of {} were given a place", commits.len());
-    assert_complete(&bed, &bed.views().await).await;
+    let placed: usize = tasks.join_all().await.into_iter().sum();
+    assert!(placed <= commits.len(), "{placed} places for {} commits", commits.len());
+    assert_complete(&dynamo, &dynamo.views().await).await;
 }
 
 #[tokio::test]
-async fn a_place_is_shown_when_it_is_settled_and_readers_miss_nothing() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    let commits = history(&bed).await;
+async fn a_place_is_returned_once_it_is_settled_and_readers_miss_nothing() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let commits = history(&dynamo).await;
     let (first, second) = (&commits[0], &commits[1]);
     views.project(first, start()).await.unwrap();
     let page = |after: Option<String>, now| {
@@ -170,7 +172,7 @@ async fn a_place_is_shown_when_it_is_settled_and_readers_miss_nothing() {
     assert_eq!(read.events, CloudEvent::all(first).collect::<Vec<_>>());
     let again = page(read.next.clone(), at).await;
     assert_eq!((again.events.len(), &again.next), (0, &read.next));
-    // Before the place that the cursor is at: by a clock that is wrong, or by a reader that was given a cursor early.
+    // Earlier than the cursor's place: the clock is wrong, or the reader got the cursor early.
     let earlier = page(read.next.clone(), start()).await;
     assert_eq!((earlier.events.len(), &earlier.next), (0, &read.next));
     views.project(second, at).await.unwrap();
@@ -180,9 +182,9 @@ async fn a_place_is_shown_when_it_is_settled_and_readers_miss_nothing() {
 
 #[tokio::test]
 async fn a_cursor_of_another_feed_is_refused() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    for commit in history(&bed).await {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    for commit in history(&dynamo).await {
         views.project(&commit, start()).await.unwrap();
     }
     let of = |owner| {
@@ -199,7 +201,7 @@ async fn a_cursor_of_another_feed_is_refused() {
     assert_eq!(views.page(&project("acme"), Some(&own), 3, settled()).await.unwrap().events.len(), 3);
 }
 
-/// A log of which one stream is damaged.
+/// A log with one damaged stream.
 struct DamagedLog {
     log: MemoryLog,
     damaged: StreamId,
@@ -234,16 +236,16 @@ impl EventLog for DamagedLog {
 
 #[tokio::test]
 async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    let commits = history(&bed).await;
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let commits = history(&dynamo).await;
     for commit in &commits {
         views.project(commit, start()).await.unwrap();
     }
     let whole = whole_feed(&views, "acme", 10).await;
     let damaged = video("acme", "v1");
-    let log = DamagedLog { log: bed.log.clone(), damaged: damaged.clone() };
-    let views = DynamoViews::new(bed.client(), TABLE, Arc::new(log));
+    let log = DamagedLog { log: dynamo.log.clone(), damaged: damaged.clone() };
+    let views = DynamoViews::new(dynamo.client(), TABLE, Arc::new(log));
     let (mut seen, mut after): (Vec<CloudEvent>, Option<String>) = (Vec::new(), None);
     loop {
         let page = views.page(&project("acme"), after.as_deref(), 3, settled()).await.unwrap();
@@ -259,19 +261,21 @@ async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
         seen.iter().collect::<Vec<_>>(),
         whole.iter().filter(|it| !of_damaged(it)).collect::<Vec<_>>()
     );
-    let unfed = append(&bed.log, &damaged, "next", start(), vec![ProjectCreated { name: None }.into()]).await;
+    let unfed =
+        append(&dynamo.log, &damaged, "next", start(), vec![ProjectCreated { name: None }.into()]).await;
     let after_it =
-        append(&bed.log, &damaged, "next but one", start(), vec![ProjectCreated { name: None }.into()]).await;
+        append(&dynamo.log, &damaged, "next but one", start(), vec![ProjectCreated { name: None }.into()])
+            .await;
     let error = views.project(&after_it, start()).await.unwrap_err();
     assert!(matches!(error, FeedWriteError::Before(_)) && !error.is_retryable(), "{error}");
-    assert!(views.project(&unfed, start()).await.unwrap(), "the commit itself is at hand");
+    assert!(views.project(&unfed, start()).await.unwrap(), "the commit itself needs no read");
 }
 
 #[tokio::test]
-async fn a_commit_that_the_log_does_not_show_yet_is_to_be_given_again() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    let elsewhere = DynamoBed::new();
+async fn a_commit_that_the_log_does_not_return_yet_is_retryable() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let elsewhere = TestDynamo::new();
     let commits = history(&elsewhere).await;
     let error = views.project(&commits[2], start()).await.unwrap_err();
     assert!(matches!(error, FeedWriteError::Unavailable(_)) && error.is_retryable(), "{error}");

@@ -7,11 +7,11 @@ use streamio_core::ports::view_store::{VideoRow, ViewStore};
 use streamio_events::id::VideoId;
 use streamio_events::video::{Phase, Video, VideoState, VideoStatus};
 
-use crate::bed::{DynamoBed, TABLE};
-use crate::given::{key_of, policy, project, start};
+use crate::fixtures::{key_of, policy, project, start};
+use crate::test_dynamo::{TABLE, TestDynamo};
 
 const VIDEOS: u64 = 100_000;
-/// The most that one `BatchWriteItem` takes.
+/// The most items of one `BatchWriteItem`.
 const BATCH: u64 = 25;
 
 fn name(number: u64) -> String {
@@ -23,16 +23,16 @@ fn row(number: u64) -> VideoRow {
     let mut video = Video::new(project("acme"), VideoId::of(&s3_key));
     video.s3_key = Some(s3_key);
     video.version = 1;
-    // Ten of each millisecond.
+    // Ten per millisecond.
     video.created_at = start().plus(Duration::from_millis(number / 10));
     video.phase = Phase::Ready;
     VideoRow::of(video, &policy())
 }
 
-/// Puts the rows as the items that the store makes of them: of one, which it puts itself, by changing what differs.
-async fn load(bed: &DynamoBed) {
-    let (client, first) = (bed.client(), row(0));
-    ViewStore::put(&bed.views().await, &first).await.unwrap();
+/// Writes the items of all rows in batches, as changed copies of the one item that the store writes itself.
+async fn load(dynamo: &TestDynamo) {
+    let (client, first) = (dynamo.client(), row(0));
+    ViewStore::put(&dynamo.views().await, &first).await.unwrap();
     let items = client.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
     let [template] = &items[..] else { panic!("{items:?}") };
     let [id, created] = [first.video.video_id.to_string(), first.video.created_at.to_string()];
@@ -57,8 +57,8 @@ async fn load(bed: &DynamoBed) {
         let request =
             client.batch_write_item().set_request_items(Some(HashMap::from([(TABLE.to_owned(), puts)])));
         async move {
-            let answer = request.send().await.unwrap();
-            assert!(answer.unprocessed_items.unwrap_or_default().is_empty());
+            let response = request.send().await.unwrap();
+            assert!(response.unprocessed_items.unwrap_or_default().is_empty());
         }
     }))
     .buffer_unordered(8)
@@ -68,22 +68,22 @@ async fn load(bed: &DynamoBed) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_project_with_a_hundred_thousand_videos_is_listed_page_by_page() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    load(&bed).await;
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    load(&dynamo).await;
     let mut expected: Vec<VideoStatus> = (0..VIDEOS).map(|number| row(number).status.unwrap()).collect();
     expected.sort_by(|a, b| (b.created_at, &b.video_id).cmp(&(a.created_at, &a.video_id)));
-    let (mut after, mut seen): (Option<String>, usize) = (None, 0);
+    let (mut after, mut listed): (Option<String>, usize) = (None, 0);
     loop {
         let page = views.list(&project("acme"), None, after.as_deref(), 1000).await.unwrap();
-        assert!(page.videos == expected[seen..seen + page.videos.len()], "the page from {seen} on");
-        seen += page.videos.len();
+        assert!(page.videos == expected[listed..listed + page.videos.len()], "the page from {listed} on");
+        listed += page.videos.len();
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    assert_eq!(seen, expected.len());
+    assert_eq!(listed, expected.len());
     let ready = views.list(&project("acme"), Some(VideoState::Ready), None, 100).await.unwrap();
     assert!(ready.videos == expected[..100]);
     let page =

@@ -1,14 +1,15 @@
-//! The views, on a DynamoDB of this machine and in memory.
+//! The views in a local DynamoDB and in memory.
 
-mod bed;
+mod dead_letters;
 mod dynamo;
 mod feed;
-mod given;
+mod fixtures;
 mod large;
-mod letters;
-mod lost_answers;
+mod lost_responses;
 mod memory;
 mod projection;
 mod rebuild;
 mod replication;
+mod stored;
 mod tenants;
+mod test_dynamo;

@@ -13,7 +13,7 @@ use streamio_events::video::{VideoState, VideoStatus};
 
 type Rows = BTreeMap<(ProjectId, VideoId), (VideoRow, Option<Timestamp>)>;
 
-/// Views in memory, kept as the text that other stores keep. Clones are the same store.
+/// Views in memory. Rows go through JSON, as in other stores. Clones are the same store.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryViews(Arc<Mutex<Rows>>);
 
@@ -52,7 +52,6 @@ impl ViewStore for MemoryViews {
     }
 
     async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
-        // Through JSON, as in the stores of a deployment.
         let row: VideoRow = serde_json::from_slice(&serde_json::to_vec(row).unwrap()).unwrap();
         let mut rows = self.0.lock().unwrap();
         let newer = rows.get(&ids(&row)).is_none_or(|(known, _)| known.video.version < row.video.version);
@@ -121,7 +120,7 @@ mod contract {
     streamio_core::view_store_contract!(super::MemoryViews::default());
 }
 
-/// The edge's store: the later of two puts stays.
+/// The edge's store: the later of two puts wins.
 #[derive(Default)]
 pub(crate) struct MemoryKv {
     pub(crate) records: Mutex<BTreeMap<String, String>>,

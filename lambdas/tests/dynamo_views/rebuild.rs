@@ -10,14 +10,14 @@ use streamio_events::id::CommitId;
 use streamio_events::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage};
 use streamio_events::stream::StreamId;
 
-use crate::given::{Numbers, key_of, life, policy, project, start, video};
+use crate::fixtures::{Numbers, key_of, life, policy, project, start, video};
 use crate::memory::MemoryViews;
 
 const EVENTS: usize = 100_000;
 const VIDEOS: usize = 4_000;
 
-/// A log that is there as a whole, without the chain of hashes that would take most of the test's time, and whose scans come
-/// in an order of choice: as the commits were appended, or stream by stream.
+/// A log from a list of commits, without hashes, which would take most of the test's time. Scans are in the order of appends or
+/// stream by stream.
 struct ListedLog {
     commits: Vec<Commit>,
     places: HashMap<StreamId, Vec<usize>>,
@@ -46,7 +46,7 @@ impl ListedLog {
         Self { scanned: (0..commits.len()).collect(), commits, places, longest_page: usize::MAX }
     }
 
-    /// The same log with scans that come stream by stream, the last first, in short pages.
+    /// The same log with scans stream by stream, in descending order and short pages.
     fn by_streams(mut self) -> Self {
         let commits = &self.commits;
         self.scanned.sort_by(|a, b| {
@@ -85,7 +85,7 @@ impl EventLog for ListedLog {
     }
 }
 
-/// Videos whose commits, of one to nine events, come in one another's midst.
+/// Commits of one to nine events, of interleaved videos.
 fn history(videos: usize, events: usize) -> Vec<(StreamId, Vec<RecordedEvent>)> {
     let mut numbers = Numbers::new(7);
     let mut lives: Vec<_> = (0..videos)
@@ -125,13 +125,13 @@ async fn a_hundred_thousand_events_are_rebuilt_to_the_same_hash_in_any_parts_and
     let rebuilt = MemoryViews::default();
     let report = rebuild::videos(&log, &rebuilt, &policy(), 1).await.unwrap();
     assert_eq!(report.commits, log.commits.len() as u64);
-    assert_eq!(rebuilt.hash(), incremental.hash(), "in one part, in the order of time");
+    assert_eq!(rebuilt.hash(), incremental.hash(), "in one part, in chronological order");
     let by_streams = MemoryViews::default();
     rebuild::videos(&log.by_streams(), &by_streams, &policy(), 5).await.unwrap();
     assert_eq!(by_streams.hash(), incremental.hash(), "in five parts, stream by stream");
 }
 
-/// A log as it was when the last commit of a stream was another one.
+/// A log whose streams end at the version `last`.
 struct Upto<'a> {
     log: &'a ListedLog,
     last: u64,
@@ -160,7 +160,7 @@ impl EventLog for Upto<'_> {
 }
 
 #[tokio::test]
-async fn a_video_that_cannot_be_read_to_its_end_is_named_and_the_others_are_rebuilt() {
+async fn an_unreadable_video_is_reported_and_the_others_are_rebuilt() {
     let mut commits = history(20, 400);
     let poisoned = video("project-3", "v3");
     let data = serde_json::json!({ "generation": "one" });
@@ -175,12 +175,15 @@ async fn a_video_that_cannot_be_read_to_its_end_is_named_and_the_others_are_rebu
     assert_eq!(views.len(), 21);
     let StreamId::Video(project_id, video_id) = &poisoned else { unreachable!() };
     let row = views.get(project_id, video_id).await.unwrap().unwrap();
-    assert_eq!(row.video.version + 1, log.head(&poisoned).await.unwrap().version, "up to what is poisoned");
+    assert_eq!(
+        row.video.version + 1,
+        log.head(&poisoned).await.unwrap().version,
+        "up to the unreadable event"
+    );
 }
 
-/// What is there already is newer, or the same.
 #[tokio::test]
-async fn a_rebuild_over_what_is_there_takes_nothing_back() {
+async fn a_rebuild_over_existing_views_reverts_nothing() {
     let log = ListedLog::new(history(20, 400));
     let (views, other) = (MemoryViews::default(), MemoryViews::default());
     rebuild::videos(&log, &views, &policy(), 4).await.unwrap();

@@ -1,4 +1,4 @@
-//! The directory of tenants, and an edge that sometimes takes nothing.
+//! Replication of tenants to the edge, whose store fails at times.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -28,15 +28,15 @@ use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::bed::DynamoBed;
-use crate::given::{self, append, poison, policy, start};
+use crate::fixtures::{self, append, poison, policy, start};
 use crate::memory::MemoryKv;
 use crate::projection::ports as of_commit;
+use crate::test_dynamo::TestDynamo;
 
 const LONG: Duration = Duration::from_mins(1);
 
-fn ports<'a>(bed: &'a DynamoBed, views: &'a DynamoViews, kv: &'a MemoryKv) -> Ports<'a> {
-    Ports { log: &bed.log, tenants: views, kv, pending: views }
+fn ports<'a>(dynamo: &'a TestDynamo, views: &'a DynamoViews, kv: &'a MemoryKv) -> Ports<'a> {
+    Ports { log: &dynamo.log, tenants: views, kv, pending: views }
 }
 
 fn hash(number: u8) -> KeyHash {
@@ -52,45 +52,46 @@ fn revoked(number: u8) -> EventBody {
     KeyRevoked { key_id: hash(number).key_id(), reason: None }.into()
 }
 
-async fn happens(bed: &DynamoBed, name: &str, cause: &str, bodies: Vec<EventBody>) -> ProjectId {
-    let project_id = given::project(name);
-    append(&bed.log, &StreamId::Project(project_id.clone()), cause, start(), bodies).await;
+async fn append_events(dynamo: &TestDynamo, name: &str, cause: &str, bodies: Vec<EventBody>) -> ProjectId {
+    let project_id = fixtures::project(name);
+    append(&dynamo.log, &StreamId::Project(project_id.clone()), cause, start(), bodies).await;
     project_id
 }
 
-/// What the edge should have of a project.
-async fn folded(bed: &DynamoBed, project_id: &ProjectId) -> BTreeMap<String, String> {
-    let commits = bed.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await.unwrap();
+/// The records that the edge should have of a project.
+async fn folded(dynamo: &TestDynamo, project_id: &ProjectId) -> BTreeMap<String, String> {
+    let commits = dynamo.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await.unwrap();
     let project = Project::fold(project_id.clone(), &commits).unwrap();
     tenants_of(&project).map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored())).collect()
 }
 
 #[tokio::test]
-async fn what_the_edge_does_not_take_holds_up_nothing_and_is_brought_later() {
-    let bed = DynamoBed::new();
-    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
-    let project_id = happens(&bed, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
-    replicate(ports(&bed, &views, &kv), &project_id).await.unwrap();
+async fn records_that_the_edge_refuses_block_nothing_and_are_put_later() {
+    let dynamo = TestDynamo::new();
+    let (views, kv, policy) = (dynamo.views().await, MemoryKv::default(), policy());
+    let project_id =
+        append_events(&dynamo, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
+    replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
     assert!(views.pending(9).await.unwrap().is_empty());
 
     kv.is_down.store(true, Ordering::Relaxed);
     let stream = StreamId::Project(project_id.clone());
-    let commit = append(&bed.log, &stream, "b", start(), vec![revoked(1)]).await;
-    let of_commit = of_commit(&bed, &views, &policy, &kv);
+    let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
+    let of_commit = of_commit(&dynamo, &views, &policy, &kv);
     project(of_commit, &commit, start()).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), std::slice::from_ref(&project_id));
-    let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
-    assert_eq!(told, Brought { failed: 1, ..Brought::default() });
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, Brought { failed: 1, ..Brought::default() });
 
     kv.is_down.store(false, Ordering::Relaxed);
-    let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
-    assert_eq!(told, Brought { replicated: 1, ..Brought::default() });
-    assert_eq!(kv.all(), folded(&bed, &project_id).await);
-    let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
-    assert_eq!(told, Brought::default());
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, Brought { replicated: 1, ..Brought::default() });
+    assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, Brought::default());
 }
 
-/// A feed that is written too fast to be written.
+/// A feed whose writes are throttled.
 struct ThrottledFeed;
 
 #[async_trait]
@@ -100,19 +101,20 @@ impl FeedWriter for ThrottledFeed {
     }
 }
 
-/// Whoever floods the feed, with a key that leaked, must not keep that key from being revoked; and when the commit that
-/// revokes it is given up at last, the sweep still knows of it.
+/// A flood of events with a leaked key must not prevent the revocation of that key. If the revoking commit becomes a dead
+/// letter, the project is still pending for the sweep.
 #[tokio::test]
-async fn a_feed_that_takes_nothing_keeps_no_key_alive() {
-    let bed = DynamoBed::new();
-    let (views, kv, policy) = (bed.views().await, MemoryKv::default(), policy());
-    let project_id = happens(&bed, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
-    replicate(ports(&bed, &views, &kv), &project_id).await.unwrap();
+async fn a_throttled_feed_does_not_delay_a_revocation() {
+    let dynamo = TestDynamo::new();
+    let (views, kv, policy) = (dynamo.views().await, MemoryKv::default(), policy());
+    let project_id =
+        append_events(&dynamo, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
+    replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
     let stream = StreamId::Project(project_id.clone());
-    let commit = append(&bed.log, &stream, "b", start(), vec![revoked(1)]).await;
-    let of_commit = projection::Ports { feed: &ThrottledFeed, ..of_commit(&bed, &views, &policy, &kv) };
+    let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
+    let of_commit = projection::Ports { feed: &ThrottledFeed, ..of_commit(&dynamo, &views, &policy, &kv) };
     assert!(project(of_commit, &commit, start()).await.unwrap_err().is_retryable());
-    assert_eq!(kv.all(), folded(&bed, &project_id).await);
+    assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
 
     let record = Record {
         sequence: "1".to_owned(),
@@ -121,20 +123,20 @@ async fn a_feed_that_takes_nothing_keeps_no_key_alive() {
         payload: serde_json::to_string(&commit).unwrap(),
         content: Ok(commit),
     };
-    let patience = Patience::of_age(Duration::from_mins(10));
-    let batch = Batch { function: "views", dead_letters: &views, patience: &patience };
+    let retry_policy = Patience::of_age(Duration::from_mins(10));
+    let batch = Batch { function: "views", dead_letters: &views, patience: &retry_policy };
     let late = || start().plus(Duration::from_mins(11));
     let report = project_batch(batch, of_commit, &[record], &late).await;
     assert_eq!((report.handled, report.dead_lettered), (0, 1));
     assert_eq!(views.pending(9).await.unwrap(), [project_id]);
 }
 
-/// Whoever has brought an older state must not strike off a newer one.
+/// A replication of an older version must not remove the mark of a newer one.
 #[tokio::test]
-async fn a_project_is_struck_off_up_to_what_has_come() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
-    let (acme, globex) = (given::project("acme"), given::project("globex"));
+async fn a_project_is_done_only_up_to_the_replicated_version() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let (acme, globex) = (fixtures::project("acme"), fixtures::project("globex"));
     views.done(&acme, 3).await.unwrap();
     views.note(&acme, 5).await.unwrap();
     views.note(&acme, 4).await.unwrap();
@@ -148,38 +150,40 @@ async fn a_project_is_struck_off_up_to_what_has_come() {
 }
 
 #[tokio::test]
-async fn a_project_that_cannot_be_understood_keeps_no_other_from_its_turn() {
-    let bed = DynamoBed::new();
-    let (views, kv) = (bed.views().await, MemoryKv::default());
-    let broken = happens(&bed, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
-    let sound = happens(&bed, "globex", "a", vec![ProjectCreated { name: None }.into(), created(2)]).await;
-    poison(&bed.log, &StreamId::Project(broken.clone()), start()).await;
+async fn an_unreadable_project_does_not_block_the_others() {
+    let dynamo = TestDynamo::new();
+    let (views, kv) = (dynamo.views().await, MemoryKv::default());
+    let broken =
+        append_events(&dynamo, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
+    let sound =
+        append_events(&dynamo, "globex", "a", vec![ProjectCreated { name: None }.into(), created(2)]).await;
+    poison(&dynamo.log, &StreamId::Project(broken.clone()), start()).await;
     for project_id in [&broken, &sound] {
         views.note(project_id, 1).await.unwrap();
     }
-    let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
-    assert_eq!(told, Brought { replicated: 1, failed: 1, left: 0 });
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, Brought { replicated: 1, failed: 1, left: 0 });
     assert_eq!(views.pending(9).await.unwrap(), [broken]);
-    assert_eq!(kv.all(), folded(&bed, &sound).await);
-    let told = bring_pending(ports(&bed, &views, &kv), 9, Duration::ZERO).await.unwrap();
-    assert_eq!(told, Brought { left: 1, ..Brought::default() });
+    assert_eq!(kv.all(), folded(&dynamo, &sound).await);
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, Duration::ZERO).await.unwrap();
+    assert_eq!(report, Brought { left: 1, ..Brought::default() });
 }
 
 #[tokio::test]
-async fn a_store_that_takes_nothing_is_left_alone_after_a_few_projects() {
-    let bed = DynamoBed::new();
-    let (views, kv) = (bed.views().await, MemoryKv::default());
+async fn after_a_few_failed_projects_the_rest_waits_for_the_next_sweep() {
+    let dynamo = TestDynamo::new();
+    let (views, kv) = (dynamo.views().await, MemoryKv::default());
     kv.is_down.store(true, Ordering::Relaxed);
     for name in ["acme", "globex", "hooli", "initech", "umbrella"] {
         let events = vec![ProjectCreated { name: None }.into(), created(1)];
-        let project_id = happens(&bed, name, "a", events).await;
-        replicate(ports(&bed, &views, &kv), &project_id).await.unwrap();
+        let project_id = append_events(&dynamo, name, "a", events).await;
+        replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
     }
-    let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
-    assert_eq!(told, Brought { failed: 3, left: 2, ..Brought::default() });
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, Brought { failed: 3, left: 2, ..Brought::default() });
     kv.is_down.store(false, Ordering::Relaxed);
-    let told = bring_pending(ports(&bed, &views, &kv), 9, LONG).await.unwrap();
-    assert_eq!(told, Brought { replicated: 5, ..Brought::default() });
+    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, Brought { replicated: 5, ..Brought::default() });
 }
 
 #[derive(Debug, Clone)]
@@ -189,16 +193,16 @@ enum Step {
     Suspended,
     Resumed,
     Swept,
-    /// How the edge's store is from now on.
-    Store(Mood),
+    /// How the edge's store behaves from now on.
+    Store(Mode),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
-    Well,
+enum Mode {
+    Up,
     Down,
-    /// It takes what is put, and says that it has not.
-    Forgetful,
+    /// Stores records, and returns an error.
+    ResponseLost,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -209,41 +213,41 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Suspended),
         1 => Just(Resumed),
         2 => Just(Swept),
-        4 => prop_oneof![Just(Mood::Well), Just(Mood::Down), Just(Mood::Forgetful)].prop_map(Store),
+        4 => prop_oneof![Just(Mode::Up), Just(Mode::Down), Just(Mode::ResponseLost)].prop_map(Store),
     ]
 }
 
-struct MoodyKv {
+struct UnreliableKv {
     kv: MemoryKv,
-    mood: Mutex<Mood>,
+    mode: Mutex<Mode>,
 }
 
 #[async_trait]
-impl KvNamespace for MoodyKv {
+impl KvNamespace for UnreliableKv {
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
-        let mood = *self.mood.lock().unwrap();
-        if mood != Mood::Down {
+        let mode = *self.mode.lock().unwrap();
+        if mode != Mode::Down {
             self.kv.put_all(records).await?;
         }
-        if mood == Mood::Well { Ok(()) } else { Err(KvNamespaceError("no answer".into())) }
+        if mode == Mode::Up { Ok(()) } else { Err(KvNamespaceError("no response".into())) }
     }
 }
 
-/// Each event is replicated once, when it happens; whatever the store does then and at sweeps, the edge has the newest
-/// records after the next sweep that finds it well.
+/// Each event is replicated once, when it is appended. Whatever the store does then and during sweeps, the edge has the newest
+/// records after the next sweep with a working store.
 #[test]
-fn the_edge_comes_to_the_newest_records_whatever_failed_before() {
+fn the_edge_gets_the_newest_records_after_any_failures() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let bed = DynamoBed::new();
-    let views = runtime.block_on(bed.views());
+    let dynamo = TestDynamo::new();
+    let views = runtime.block_on(dynamo.views());
     let cases = std::sync::atomic::AtomicUsize::new(0);
     proptest!(ProptestConfig::with_cases(48), |(steps in prop::collection::vec(step(), 1..14))| {
         let name = format!("project-{}", cases.fetch_add(1, Ordering::Relaxed));
-        let kv = MoodyKv { kv: MemoryKv::default(), mood: Mutex::new(Mood::Well) };
+        let kv = UnreliableKv { kv: MemoryKv::default(), mode: Mutex::new(Mode::Up) };
         runtime.block_on(async {
-            let directory = Ports { log: &bed.log, tenants: &views, kv: &kv, pending: &views };
+            let directory = Ports { log: &dynamo.log, tenants: &views, kv: &kv, pending: &views };
             let first = vec![ProjectCreated { name: None }.into(), created(0)];
-            let project_id = happens(&bed, &name, "first", first).await;
+            let project_id = append_events(&dynamo, &name, "first", first).await;
             replicate(directory, &project_id).await.unwrap();
             for (place, step) in steps.iter().enumerate() {
                 let body = match step {
@@ -252,26 +256,26 @@ fn the_edge_comes_to_the_newest_records_whatever_failed_before() {
                     Step::Suspended => ProjectSuspended { reason: None }.into(),
                     Step::Resumed => ProjectResumed {}.into(),
                     Step::Swept => {
-                        bring_pending(directory, 9, LONG).await.unwrap();
+                        bring_pending(directory, &start, 9, LONG).await.unwrap();
                         continue;
                     }
-                    Step::Store(mood) => {
-                        *kv.mood.lock().unwrap() = *mood;
+                    Step::Store(mode) => {
+                        *kv.mode.lock().unwrap() = *mode;
                         continue;
                     }
                 };
-                happens(&bed, &name, &place.to_string(), vec![body]).await;
+                append_events(&dynamo, &name, &place.to_string(), vec![body]).await;
                 replicate(directory, &project_id).await.unwrap();
             }
-            *kv.mood.lock().unwrap() = Mood::Well;
-            let brought = bring_pending(directory, 9, LONG).await.unwrap();
-            let (has, should) = (kv.kv.all(), folded(&bed, &project_id).await);
-            // Also where the test has failed, for the cases that look for a shorter one.
+            *kv.mode.lock().unwrap() = Mode::Up;
+            let report = bring_pending(directory, &start, 9, LONG).await.unwrap();
+            let (has, should) = (kv.kv.all(), folded(&dynamo, &project_id).await);
+            // Also after a failure, for the cases with which proptest shrinks it.
             let noted = views.pending(9).await.unwrap();
             for project_id in &noted {
                 views.done(project_id, u64::MAX).await.unwrap();
             }
-            prop_assert_eq!(has, should, "{:?}", brought);
+            prop_assert_eq!(has, should, "{:?}", report);
             prop_assert!(noted.is_empty(), "{:?}", noted);
             Ok(())
         })?;

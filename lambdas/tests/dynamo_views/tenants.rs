@@ -3,13 +3,13 @@ use streamio_events::api_key::ApiKey;
 use streamio_events::event::Scope;
 use streamio_events::tenant::Tenant;
 
-use crate::bed::DynamoBed;
-use crate::given::project;
+use crate::fixtures::project;
+use crate::test_dynamo::TestDynamo;
 
 #[tokio::test]
-async fn of_a_keys_records_the_one_of_the_highest_version_stays() {
-    let bed = DynamoBed::new();
-    let views = bed.views().await;
+async fn the_record_with_the_highest_version_of_a_key_is_kept() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
     let hash = ApiKey::generate("live", [7; 32]).unwrap().hash();
     let tenant = |version, revoked| Tenant {
         project_id: project("acme"),

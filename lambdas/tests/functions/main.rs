@@ -1,4 +1,4 @@
-//! The functions, invoked with what the cloud invokes them with.
+//! The functions, invoked with events in the form of AWS.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,9 +27,9 @@ use streamio_lambdas::functions::uploads::Uploads;
 use streamio_lambdas::runtime::Function as _;
 use streamio_lambdas::runtime::metrics::Counts;
 
-use streamio_core::testing::{AwayLog, World, ids, notice};
+use streamio_core::testing::{TestRegion, UnavailableLog, ids, notification as object_notification};
 
-/// A moment after the one at which worlds begin.
+/// A time after the start of the test region.
 fn clock() -> Timestamp {
     Timestamp::from_unix_seconds(1_800_000_100)
 }
@@ -46,38 +46,38 @@ fn eventbridge() -> Value {
     payload(include_str!("../payloads/s3_eventbridge.json"))
 }
 
-async fn world() -> World {
-    let mut world = World::with_project().await;
-    "streamio-raw".clone_into(&mut world.policy.raw_bucket);
-    world
+async fn test_region() -> TestRegion {
+    let mut region = TestRegion::with_project().await;
+    "streamio-raw".clone_into(&mut region.policy.raw_bucket);
+    region
 }
 
-fn uploads(world: &World) -> Uploads {
+fn uploads(region: &TestRegion) -> Uploads {
     Uploads {
-        log: Arc::new(world.log.clone()),
-        objects: Arc::clone(&world.objects) as _,
-        dead_letters: Arc::clone(&world.letters) as _,
-        policy: world.policy.clone(),
+        log: Arc::new(region.log.clone()),
+        objects: Arc::clone(&region.objects) as _,
+        dead_letters: Arc::clone(&region.dead_letters) as _,
+        policy: region.policy.clone(),
         clock,
     }
 }
 
-fn react(world: &World) -> React {
+fn react(region: &TestRegion) -> React {
     React {
-        log: Arc::new(world.log.clone()),
-        launcher: Arc::clone(&world.launcher) as _,
-        objects: Arc::clone(&world.objects) as _,
-        dead_letters: Arc::clone(&world.letters) as _,
-        policy: world.policy.clone(),
-        patience: Patience::of_tries(Duration::from_mins(10)),
+        log: Arc::new(region.log.clone()),
+        launcher: Arc::clone(&region.launcher) as _,
+        objects: Arc::clone(&region.objects) as _,
+        dead_letters: Arc::clone(&region.dead_letters) as _,
+        policy: region.policy.clone(),
+        retry_policy: Patience::of_tries(Duration::from_mins(10)),
         clock,
     }
 }
 
-fn tasks(world: &World) -> Tasks {
+fn tasks(region: &TestRegion) -> Tasks {
     Tasks {
-        log: Arc::new(world.log.clone()),
-        dead_letters: Arc::clone(&world.letters) as _,
+        log: Arc::new(region.log.clone()),
+        dead_letters: Arc::clone(&region.dead_letters) as _,
         cluster: "streamio".to_owned(),
         container: "worker".to_owned(),
         clock,
@@ -91,52 +91,52 @@ fn handled(handled: usize) -> Counts {
 }
 
 #[tokio::test]
-async fn s3s_events_are_recorded_once_in_whichever_form_and_however_often_they_come() {
-    let world = world().await;
-    let function = uploads(&world);
+async fn an_upload_is_recorded_once_from_either_form_of_notification_however_often_it_is_delivered() {
+    let region = test_region().await;
+    let function = uploads(&region);
     for event in [notification(), notification(), eventbridge()] {
         let done = function.handle(event.clone()).await.unwrap();
         assert_eq!(done.counts, handled(if event.get("Records").is_some() { 3 } else { 1 }));
-        let video = world.video(CAFE).await;
+        let video = region.video(CAFE).await;
         assert_eq!((video.generation, video.version), (2, 2));
         assert_eq!(video.sequencer.as_deref(), Some("0055AED6DCD90281E5FF"));
     }
-    assert_eq!(world.video("copied.mp4").await.version, 0, "nothing stands there");
-    assert_eq!(world.video("old.mp4").await.version, 0, "it was removed, not created");
+    assert_eq!(region.video("copied.mp4").await.version, 0, "there is no such object");
+    assert_eq!(region.video("old.mp4").await.version, 0, "it was removed, not created");
 }
 
 #[tokio::test]
-async fn what_belongs_to_no_video_is_passed_over() {
-    let world = world().await;
-    let before = world.log.scan_to_end().await.unwrap();
+async fn events_of_other_objects_are_ignored() {
+    let region = test_region().await;
+    let before = region.log.scan_to_end().await.unwrap();
     let mut foreign = eventbridge();
-    foreign["detail"]["bucket"]["name"] = json!("somebody-elses");
+    foreign["detail"]["bucket"]["name"] = json!("another-bucket");
     let mut stray = eventbridge();
     stray["detail"]["object"]["key"] = json!("stray.mp4");
     let test = payload(include_str!("../payloads/s3_test_event.json"));
     for event in [foreign, stray, test] {
-        assert_eq!(uploads(&world).handle(event).await.unwrap().counts, handled(0));
+        assert_eq!(uploads(&region).handle(event).await.unwrap().counts, handled(0));
     }
-    assert_eq!(world.log.scan_to_end().await.unwrap(), before);
-    assert!(world.letters.kept().is_empty());
+    assert_eq!(region.log.scan_to_end().await.unwrap(), before);
+    assert!(region.dead_letters.kept().is_empty());
 }
 
 #[tokio::test]
-async fn an_upload_that_cannot_be_recorded_now_comes_again_and_one_that_never_can_is_kept() {
-    let world = world().await;
+async fn an_upload_is_retried_while_the_log_is_unavailable_and_an_unreadable_one_becomes_a_dead_letter() {
+    let region = test_region().await;
     let mut recent = eventbridge();
     recent["time"] = json!("2027-01-15T08:00:00Z");
-    let away = Uploads { log: Arc::new(AwayLog), ..uploads(&world) };
-    let error = away.handle(recent).await.unwrap_err();
+    let unavailable = Uploads { log: Arc::new(UnavailableLog), ..uploads(&region) };
+    let error = unavailable.handle(recent).await.unwrap_err();
     assert_eq!(error.to_string(), "1 of 1 uploads could not be recorded");
-    assert!(world.letters.kept().is_empty());
+    assert!(region.dead_letters.kept().is_empty());
     let mut poison = notification();
     poison["Records"][0]["s3"]["object"]["key"] = json!("projects/acme/%FF.mp4");
-    let done = uploads(&world).handle(poison).await.unwrap();
+    let done = uploads(&region).handle(poison).await.unwrap();
     assert_eq!((done.counts.handled, done.counts.dead_lettered), (2, 1));
-    let [letter] = &world.letters.kept()[..] else { panic!("one letter") };
+    let [letter] = &region.dead_letters.kept()[..] else { panic!("one dead letter") };
     assert!(letter.payload.contains("%FF") && letter.function == "uploads");
-    assert_eq!(world.video(CAFE).await.generation, 1, "the other records are not held up");
+    assert_eq!(region.video(CAFE).await.generation, 1, "the other records are handled");
 }
 
 /// A record of the ledger's stream for each of `commits`.
@@ -164,51 +164,51 @@ fn stream_of(commits: &[Commit]) -> Value {
 }
 
 #[tokio::test]
-async fn a_commit_is_reacted_to_once_however_often_it_comes() {
-    let world = world().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    let event = stream_of(&world.log.scan_to_end().await.unwrap());
+async fn a_commit_has_one_reaction_however_often_it_is_delivered() {
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
     for _ in 0..3 {
-        let done = react(&world).handle(event.clone()).await.unwrap();
-        assert_eq!(done.answer, json!({ "batchItemFailures": [] }));
-        assert_eq!(done.counts, handled(2), "the project's commit asks for nothing");
+        let done = react(&region).handle(event.clone()).await.unwrap();
+        assert_eq!(done.response, json!({ "batchItemFailures": [] }));
+        assert_eq!(done.counts, handled(2), "the commit of the project needs no reaction");
     }
-    assert_eq!(world.video("clip.mp4").await.attempt, 1);
-    let launched = world.launcher.launched();
+    assert_eq!(region.video("clip.mp4").await.attempt, 1);
+    let launched = region.launcher.launched();
     assert!(launched.iter().all(|job| *job == launched[0]));
 }
 
 #[tokio::test]
-async fn lack_of_capacity_holds_up_no_shard_and_a_log_that_is_away_does() {
-    let world = world().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    let event = stream_of(&world.log.scan_to_end().await.unwrap());
-    world.launcher.fail_next();
-    let done = react(&world).handle(event.clone()).await.unwrap();
-    assert_eq!(done.answer, json!({ "batchItemFailures": [] }));
-    assert!(matches!(world.video("clip.mp4").await.phase, Phase::Dispatched { .. }));
-    let away = React { log: Arc::new(AwayLog), ..react(&world) };
-    let done = away.handle(event).await.unwrap();
-    assert_eq!(done.answer, json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] }));
+async fn a_lack_of_capacity_does_not_block_the_shard_and_an_unavailable_log_does() {
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
+    region.launcher.fail_next();
+    let done = react(&region).handle(event.clone()).await.unwrap();
+    assert_eq!(done.response, json!({ "batchItemFailures": [] }));
+    assert!(matches!(region.video("clip.mp4").await.phase, Phase::Dispatched { .. }));
+    let unavailable = React { log: Arc::new(UnavailableLog), ..react(&region) };
+    let done = unavailable.handle(event).await.unwrap();
+    assert_eq!(done.response, json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] }));
 }
 
 #[tokio::test]
-async fn a_stream_that_cannot_be_understood_is_quarantined_and_all_others_go_on() {
-    let world = world().await;
+async fn an_unreadable_stream_is_quarantined_and_the_others_are_handled() {
+    let region = test_region().await;
     for name in ["poisoned.mp4", "good.mp4"] {
-        world.receive(notice(name, "01")).await;
+        region.receive(object_notification(name, "01")).await;
     }
-    let event = stream_of(&world.log.scan_to_end().await.unwrap());
-    world.poison("poisoned.mp4").await;
-    let done = react(&world).handle(event).await.unwrap();
-    assert_eq!(done.answer, json!({ "batchItemFailures": [] }));
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
+    region.poison("poisoned.mp4").await;
+    let done = react(&region).handle(event).await.unwrap();
+    assert_eq!(done.response, json!({ "batchItemFailures": [] }));
     assert_eq!(done.counts, Counts { handled: 2, failed: 0, dead_lettered: 1 });
-    assert_eq!(world.launcher.launched().len(), 1);
-    assert_eq!(world.events("poisoned.mp4").await.last().unwrap().kind, "stream.quarantined");
-    assert_eq!(world.letters.kept()[0].function, "react");
+    assert_eq!(region.launcher.launched().len(), 1);
+    assert_eq!(region.events("poisoned.mp4").await.last().unwrap().kind, "stream.quarantined");
+    assert_eq!(region.dead_letters.kept()[0].function, "react");
 }
 
-/// ECS's event of the end of the task that runs `job`.
+/// The ECS task state change for the end of `task`, which runs `job`.
 fn stopped(job: &Job, task: &str) -> Value {
     let mut event = payload(include_str!("../payloads/ecs_task_stopped.json"));
     event["detail"]["taskArn"] = json!(task);
@@ -217,35 +217,34 @@ fn stopped(job: &Job, task: &str) -> Value {
     event
 }
 
-/// A clip whose first attempt is taken by the task that the example is about.
-async fn taken(world: &World) -> (Job, String) {
-    world.receive(notice("clip.mp4", "01")).await;
-    let job = world.react("clip.mp4").await.unwrap().job.unwrap();
+/// The job and the task of a clip whose first attempt has started.
+async fn started(region: &TestRegion) -> (Job, String) {
+    region.receive(object_notification("clip.mp4", "01")).await;
+    let job = region.react("clip.mp4").await.unwrap().job.unwrap();
     let task = "arn:aws:ecs:eu-central-1:111122223333:task/streamio/c13b4cb4".to_owned();
     let (project_id, video_id) = ids("clip.mp4");
-    let started =
-        decide_and_append(&world.log, &project_id, &video_id, world.now, |video| {
-            match decide::start(video, &job, &task) {
-                decide::Start::Run(decision) => Ok(Some(decision)),
-                other => Err(other),
-            }
-        });
-    started.await.unwrap().unwrap();
+    let appended = decide_and_append(&region.log, &project_id, &video_id, region.now, |video| {
+        match decide::start(video, &job, &task) {
+            decide::Start::Run(decision) => Ok(Some(decision)),
+            other => Err(other),
+        }
+    });
+    appended.await.unwrap().unwrap();
     (job, task)
 }
 
 #[tokio::test]
-async fn a_worker_that_was_killed_has_failed_however_often_and_in_whichever_order_ecs_says_so() {
-    let world = world().await;
-    let (job, task) = taken(&world).await;
+async fn a_killed_worker_has_failed_once_for_events_in_any_number_and_order() {
+    let region = test_region().await;
+    let (job, task) = started(&region).await;
     let event = stopped(&job, &task);
     let mut earlier = event.clone();
     earlier["detail"]["lastStatus"] = json!("RUNNING");
     earlier["detail"]["version"] = json!(3);
     for event in [&earlier, &event, &event, &earlier] {
-        tasks(&world).handle(event.clone()).await.unwrap();
+        tasks(&region).handle(event.clone()).await.unwrap();
     }
-    let video = world.video("clip.mp4").await;
+    let video = region.video("clip.mp4").await;
     assert!(
         matches!(&video.phase, Phase::Failed { error, .. } if error.retryable && error.message.contains("out of memory"))
     );
@@ -253,72 +252,72 @@ async fn a_worker_that_was_killed_has_failed_however_often_and_in_whichever_orde
 }
 
 #[tokio::test]
-async fn what_is_stopped_from_outside_is_interrupted_and_costs_the_video_nothing() {
+async fn a_task_that_ecs_stops_is_interrupted_and_counts_as_no_failure() {
     for code in ["SpotInterruption", "UserInitiated", "TerminationNotice", "ServiceSchedulerInitiated"] {
-        let world = world().await;
-        let (job, task) = taken(&world).await;
+        let region = test_region().await;
+        let (job, task) = started(&region).await;
         let mut event = stopped(&job, &task);
         event["detail"]["stopCode"] = json!(code);
-        tasks(&world).handle(event).await.unwrap();
-        let video = world.video("clip.mp4").await;
+        tasks(&region).handle(event).await.unwrap();
+        let video = region.video("clip.mp4").await;
         assert!(matches!(video.phase, Phase::Interrupted { .. }), "{code}");
         assert_eq!(video.failures, 0);
     }
 }
 
 #[tokio::test]
-async fn a_task_that_could_not_start_frees_its_attempt_and_says_no_more_than_that_to_tenants() {
-    let world = world().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    let job = world.react("clip.mp4").await.unwrap().job.unwrap();
+async fn a_task_that_could_not_start_ends_its_attempt_and_tenants_see_no_details() {
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
+    let job = region.react("clip.mp4").await.unwrap().job.unwrap();
     let mut event = stopped(&job, "arn:aws:ecs:eu-central-1:111122223333:task/streamio/never-ran");
     event["detail"]["stopCode"] = json!("TaskFailedToStart");
     event["detail"]["stoppedReason"] = json!("CannotPullContainerError: 111122223333.dkr.ecr…");
     event["detail"]["containers"][0].as_object_mut().unwrap().remove("exitCode");
-    tasks(&world).handle(event).await.unwrap();
-    let last = world.events("clip.mp4").await.last().unwrap().body().unwrap();
+    tasks(&region).handle(event).await.unwrap();
+    let last = region.events("clip.mp4").await.last().unwrap().body().unwrap();
     let EventBody::ProcessingInterrupted(interrupted) = last else { panic!("{last:?}") };
     assert_eq!(interrupted.reason, "it could not be started");
-    assert_eq!(world.react("clip.mp4").await.unwrap().attempt, 2);
+    assert_eq!(region.react("clip.mp4").await.unwrap().attempt, 2);
 }
 
 #[tokio::test]
-async fn a_worker_that_has_said_all_itself_leaves_nothing_to_record() {
-    let world = world().await;
-    let (job, task) = taken(&world).await;
-    world.complete(&job).await;
-    let before = world.video("clip.mp4").await.version;
+async fn the_end_of_a_task_adds_nothing_to_what_its_worker_recorded() {
+    let region = test_region().await;
+    let (job, task) = started(&region).await;
+    region.complete(&job).await;
+    let before = region.video("clip.mp4").await.version;
     for exit_code in [0, 5, 137] {
         let mut event = stopped(&job, &task);
         event["detail"]["containers"][0]["exitCode"] = json!(exit_code);
-        tasks(&world).handle(event).await.unwrap();
+        tasks(&region).handle(event).await.unwrap();
     }
-    assert_eq!(world.video("clip.mp4").await.version, before);
+    assert_eq!(region.video("clip.mp4").await.version, before);
 }
 
 #[tokio::test]
-async fn a_task_that_is_none_of_ours_is_left_alone_and_one_of_another_build_is_kept() {
-    let world = world().await;
-    let (job, task) = taken(&world).await;
+async fn other_tasks_are_ignored_and_an_unreadable_job_becomes_a_dead_letter() {
+    let region = test_region().await;
+    let (job, task) = started(&region).await;
     let mut elsewhere = stopped(&job, &task);
     elsewhere["detail"]["clusterArn"] = json!("arn:aws:ecs:eu-central-1:111122223333:cluster/another");
     let mut without_job = stopped(&job, &task);
     without_job["detail"]["overrides"] = json!({ "containerOverrides": [] });
     for event in [elsewhere, without_job] {
-        assert_eq!(tasks(&world).handle(event).await.unwrap().counts, handled(1));
+        assert_eq!(tasks(&region).handle(event).await.unwrap().counts, handled(1));
     }
-    assert!(matches!(world.video("clip.mp4").await.phase, Phase::Started { .. }));
-    assert!(world.letters.kept().is_empty());
+    assert!(matches!(region.video("clip.mp4").await.phase, Phase::Started { .. }));
+    assert!(region.dead_letters.kept().is_empty());
     let mut unreadable = stopped(&job, &task);
     unreadable["detail"]["overrides"]["containerOverrides"][0]["environment"][0]["value"] = json!("{}");
-    let done = tasks(&world).handle(unreadable).await.unwrap();
+    let done = tasks(&region).handle(unreadable).await.unwrap();
     assert_eq!(done.counts.dead_lettered, 1);
-    assert!(world.letters.kept()[0].reason.starts_with("the task's job cannot be read: missing field"));
-    let away = Tasks { log: Arc::new(AwayLog), ..tasks(&world) };
-    assert!(away.handle(stopped(&job, &task)).await.is_err(), "it comes again");
+    assert!(region.dead_letters.kept()[0].reason.starts_with("the task's job cannot be read: missing field"));
+    let unavailable = Tasks { log: Arc::new(UnavailableLog), ..tasks(&region) };
+    assert!(unavailable.handle(stopped(&job, &task)).await.is_err(), "the event is retried");
 }
 
-/// An edge that takes everything, and the list of what it lacks.
+/// A store at the edge that accepts everything, and the list of pending projects.
 #[derive(Default)]
 struct Edge(Mutex<Vec<ProjectId>>);
 
@@ -358,33 +357,33 @@ impl PendingReplications for Edge {
 }
 
 #[tokio::test]
-async fn a_schedule_sweeps_whatever_is_due() {
-    let world = world().await;
-    world.receive(notice("clip.mp4", "01")).await;
-    world.refresh("clip.mp4").await;
+async fn the_schedule_sweeps_due_videos_and_pending_keys() {
+    let region = test_region().await;
+    region.receive(object_notification("clip.mp4", "01")).await;
+    region.refresh("clip.mp4").await;
     let edge = Arc::new(Edge::default());
     let sweep = Sweep {
-        log: Arc::new(world.log.clone()),
-        launcher: Arc::clone(&world.launcher) as _,
-        objects: Arc::clone(&world.objects) as _,
-        views: Arc::clone(&world.store) as _,
+        log: Arc::new(region.log.clone()),
+        launcher: Arc::clone(&region.launcher) as _,
+        objects: Arc::clone(&region.objects) as _,
+        views: Arc::clone(&region.store) as _,
         tenants: Arc::clone(&edge) as _,
         kv: Arc::clone(&edge) as _,
         pending: Arc::clone(&edge) as _,
-        policy: world.policy.clone(),
+        policy: region.policy.clone(),
         clock,
     };
     let event = payload(include_str!("../payloads/schedule_scheduler.json"));
     let nothing = json!({ "replicated": 0, "failed": 0, "left": 0 });
     let done = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(done.answer, json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing }));
-    assert_eq!(world.launcher.launched().len(), 1);
+    assert_eq!(done.response, json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing }));
+    assert_eq!(region.launcher.launched().len(), 1);
     let again = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(again.answer, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
+    assert_eq!(again.response, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
     edge.note(&"acme".parse().unwrap(), 1).await.unwrap();
-    let caught_up = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(caught_up.answer["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));
-    assert_eq!(caught_up.counts, handled(1));
-    assert_eq!(sweep.handle(event).await.unwrap().answer["keys"], nothing);
+    let replicated = sweep.handle(event.clone()).await.unwrap();
+    assert_eq!(replicated.response["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));
+    assert_eq!(replicated.counts, handled(1));
+    assert_eq!(sweep.handle(event).await.unwrap().response["keys"], nothing);
     assert!(sweep.handle(eventbridge()).await.is_err());
 }

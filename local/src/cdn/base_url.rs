@@ -1,9 +1,9 @@
-//! The URL that the CDN is reached under.
+//! The base URL of the CDN.
 
 use http::Uri;
 use http::uri::Authority;
 
-/// Scheme, host and port that viewers use, such as `http://127.0.0.1:8082` or `https://cdn.example.com`. Signed
+/// The scheme, host and port that viewers use, such as `http://127.0.0.1:8082` or `https://cdn.example.com`. Signed
 /// resources begin with exactly this text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -13,25 +13,25 @@ pub struct BaseUrl {
     default_port: u16,
 }
 
-/// A text that cannot be the base URL.
+/// A text that is not a valid base URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no base URL of a CDN: give http:// or https://, a host and perhaps a port, and nothing after it"
+    "{text:?} is not a base URL of a CDN: give http:// or https://, a host and optionally a port, without a path"
 )]
 pub struct InvalidBaseUrl {
     text: String,
 }
 
 impl BaseUrl {
-    /// Parses `scheme://host[:port]`; one slash at the end is dropped.
+    /// Parses `scheme://host[:port]`. One trailing slash is removed.
     ///
     /// # Errors
     /// [`InvalidBaseUrl`] for another scheme, user information, a path, a query or a fragment.
     pub fn parse(text: &str) -> Result<Self, InvalidBaseUrl> {
-        Self::checked(text).ok_or_else(|| InvalidBaseUrl { text: text.to_owned() })
+        Self::try_parse(text).ok_or_else(|| InvalidBaseUrl { text: text.to_owned() })
     }
 
-    fn checked(text: &str) -> Option<Self> {
+    fn try_parse(text: &str) -> Option<Self> {
         let text = text.strip_suffix('/').unwrap_or(text);
         let uri = text.parse::<Uri>().ok()?;
         let default_port = match uri.scheme_str()? {
@@ -40,7 +40,7 @@ impl BaseUrl {
             _ => return None,
         };
         let (host, port) = host_and_port(uri.authority()?.as_str())?;
-        // The parser drops fragments and adds a slash: what is left must be all there was.
+        // The parser drops fragments and adds a slash, so the text is compared with what was parsed.
         let (scheme, rest) = text.split_once("://")?;
         if !scheme.eq_ignore_ascii_case(uri.scheme_str()?) || rest != uri.authority()?.as_str() {
             return None;
@@ -48,13 +48,13 @@ impl BaseUrl {
         Some(Self { text: text.to_owned(), host, port: port.unwrap_or(default_port), default_port })
     }
 
-    /// The text, without a slash at the end.
+    /// The text, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a `Host` header (or the authority of an absolute request target) means this CDN.
-    pub fn is_addressed_by(&self, authority: &str) -> bool {
+    /// Whether a `Host` header (or the authority of an absolute request target) names this host and port.
+    pub fn matches_authority(&self, authority: &str) -> bool {
         host_and_port(authority).is_some_and(|(host, port)| {
             host.eq_ignore_ascii_case(&self.host) && port.unwrap_or(self.default_port) == self.port
         })
@@ -67,7 +67,7 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     if host.is_empty() {
         return None;
     }
-    // Also refuses user information, which would stand before the host.
+    // Also refuses user information, which would precede the host.
     let port = match text.strip_prefix(host)? {
         "" | ":" => None,
         port => Some(port.strip_prefix(':')?.parse().ok()?),
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_scheme_host_and_port_make_a_base_url() {
+    fn a_base_url_has_only_a_scheme_a_host_and_a_port() {
         for good in ["http://127.0.0.1:8082", "https://cdn.example.com", "http://[::1]:9", "https://h:443/"] {
             assert_eq!(BaseUrl::parse(good).unwrap().as_str(), good.trim_end_matches('/'));
         }
@@ -100,15 +100,15 @@ mod tests {
             "http://a b",
         ] {
             let error = BaseUrl::parse(bad).expect_err(bad);
-            assert!(error.to_string().contains("is no base URL"), "{error}");
+            assert!(error.to_string().contains("is not a base URL"), "{error}");
         }
     }
 
     #[test]
-    fn a_host_is_compared_without_case_and_with_the_default_port_implied() {
+    fn a_host_is_compared_case_insensitively_and_with_the_default_port() {
         let cdn = BaseUrl::parse("https://cdn.example.com").unwrap();
         for ours in ["cdn.example.com", "CDN.Example.com", "cdn.example.com:443", "cdn.example.com:"] {
-            assert!(cdn.is_addressed_by(ours), "{ours}");
+            assert!(cdn.matches_authority(ours), "{ours}");
         }
         for other in [
             "",
@@ -118,11 +118,11 @@ mod tests {
             "cdn.example.com:70000",
             "x@cdn.example.com",
         ] {
-            assert!(!cdn.is_addressed_by(other), "{other}");
+            assert!(!cdn.matches_authority(other), "{other}");
         }
         let local = BaseUrl::parse("http://127.0.0.1:8082").unwrap();
-        assert!(local.is_addressed_by("127.0.0.1:8082"));
-        assert!(!local.is_addressed_by("127.0.0.1"));
-        assert!(!local.is_addressed_by("localhost:8082"));
+        assert!(local.matches_authority("127.0.0.1:8082"));
+        assert!(!local.matches_authority("127.0.0.1"));
+        assert!(!local.matches_authority("localhost:8082"));
     }
 }

@@ -1,7 +1,7 @@
 //! Conditional requests: <https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests>.
 //!
-//! Every entity tag of the CDN is strong, which leaves of the comparisons: equal text, and for the weak comparison a
-//! `W/` before the viewer's tag that does not count.
+//! All entity tags of the CDN are strong. The strong comparison is therefore text equality; the weak comparison also
+//! ignores a `W/` before the viewer's tag.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,25 +18,25 @@ pub(super) struct Validators {
     pub(super) last_modified: SystemTime,
 }
 
-/// What a request's conditions come to.
+/// The result of evaluating a request's conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// They hold: do as the method says.
+    /// They hold.
     Holds,
-    /// The viewer has this representation already: 304.
+    /// The viewer already has this representation: 304.
     NotModified,
-    /// The viewer wants another representation: 412.
+    /// The viewer requires another representation: 412.
     Failed,
 }
 
 impl Validators {
-    /// Validators of a representation with this entity tag (without quotation marks), changed at this moment.
+    /// The validators of a representation with this entity tag (without quotation marks), last changed at this time.
     pub(super) fn new(etag: &str, last_modified: SystemTime) -> Self {
         let seconds = last_modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Self { etag: format!("\"{etag}\""), last_modified: UNIX_EPOCH + Duration::from_secs(seconds) }
     }
 
-    /// Evaluates the conditions of a GET or HEAD, in the order that the RFC prescribes.
+    /// Evaluates the conditions of a GET or HEAD, in the order of the RFC.
     pub(super) fn evaluate(&self, headers: &HeaderMap) -> Condition {
         if headers.contains_key(IF_MATCH) {
             if !self.is_listed(headers, IF_MATCH, false) {
@@ -53,10 +53,11 @@ impl Validators {
         if unchanged { Condition::NotModified } else { Condition::Holds }
     }
 
-    /// Whether the `Range` header counts at `now`: there is no `If-Range`, or it names this very representation. A
-    /// date does so only from a second after the change on, because more changes may fall into the same second.
-    pub(super) fn range_counts(&self, headers: &HeaderMap, now: SystemTime) -> bool {
-        match only(headers, IF_RANGE) {
+    /// Whether the `Range` header applies at `now`: there is no `If-Range`, or it identifies this representation. A
+    /// date identifies it only from one second after the change on, because it could change again within the same
+    /// second.
+    pub(super) fn range_applies(&self, headers: &HeaderMap, now: SystemTime) -> bool {
+        match single_value(headers, IF_RANGE) {
             None => !headers.contains_key(IF_RANGE),
             Some(value) if value.ends_with('"') => value == self.etag,
             Some(value) => httpdate::parse_http_date(value).is_ok_and(|date| {
@@ -65,7 +66,7 @@ impl Validators {
         }
     }
 
-    /// Whether a list of entity tags (or `*`) has ours.
+    /// Whether a list of entity tags contains the entity tag or is `*`.
     fn is_listed(&self, headers: &HeaderMap, name: http::HeaderName, weak: bool) -> bool {
         headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|list| {
             list.trim() == "*"
@@ -75,7 +76,7 @@ impl Validators {
     }
 }
 
-/// The entity tags of a list, up to the first thing that is none.
+/// The entity tags of a list, up to the first malformed one.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
@@ -88,13 +89,13 @@ fn tags(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The date of a header that must have one value; anything else is as if it were not there.
+/// The date of a header with a single value; `None` for anything else, which is to be ignored.
 fn date(headers: &HeaderMap, name: http::HeaderName) -> Option<SystemTime> {
-    only(headers, name).and_then(|value| httpdate::parse_http_date(value).ok())
+    single_value(headers, name).and_then(|value| httpdate::parse_http_date(value).ok())
 }
 
-/// The value of a header that occurs once and is text.
-pub(super) fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+/// The value of a header that occurs exactly once and is text.
+pub(super) fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.to_str().ok()).flatten()
@@ -110,7 +111,7 @@ mod tests {
     const CHANGED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn ours() -> Validators {
+    fn validators() -> Validators {
         Validators::new("a,b", at(CHANGED) + Duration::from_millis(750))
     }
 
@@ -119,7 +120,7 @@ mod tests {
     }
 
     fn evaluate(headers: &[(HeaderName, &str)]) -> Condition {
-        ours().evaluate(&map(headers))
+        validators().evaluate(&map(headers))
     }
 
     fn map(headers: &[(HeaderName, &str)]) -> HeaderMap {
@@ -127,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn without_conditions_everything_is_sent() {
+    fn without_conditions_the_object_is_sent() {
         assert_eq!(evaluate(&[]), Condition::Holds);
     }
 
     #[test]
-    fn if_none_match_is_not_modified_for_our_tag_weak_or_strong() {
+    fn if_none_match_is_not_modified_for_the_same_tag_weak_or_strong() {
         for list in ["\"a,b\"", "W/\"a,b\"", "\"x\", \"a,b\"", "\"x\",W/\"a,b\" ", "*", ", \"a,b\""] {
             assert_eq!(evaluate(&[(IF_NONE_MATCH, list)]), Condition::NotModified, "{list}");
         }
@@ -141,11 +142,11 @@ mod tests {
         }
         let mut twice = map(&[(IF_NONE_MATCH, "\"x\"")]);
         twice.append(IF_NONE_MATCH, HeaderValue::from_static("\"a,b\""));
-        assert_eq!(ours().evaluate(&twice), Condition::NotModified);
+        assert_eq!(validators().evaluate(&twice), Condition::NotModified);
     }
 
     #[test]
-    fn if_match_fails_for_every_other_tag_and_for_weak_ones() {
+    fn if_match_fails_for_other_and_for_weak_tags() {
         for list in ["\"a,b\"", "\"x\", \"a,b\"", "*"] {
             assert_eq!(evaluate(&[(IF_MATCH, list)]), Condition::Holds, "{list}");
         }
@@ -166,24 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_decides_where_a_date_disagrees() {
+    fn an_entity_tag_has_precedence_over_a_date() {
         assert_eq!(evaluate(&[(IF_NONE_MATCH, "\"x\""), (IF_MODIFIED_SINCE, AFTER)]), Condition::Holds);
         assert_eq!(evaluate(&[(IF_MATCH, "\"a,b\""), (IF_UNMODIFIED_SINCE, BEFORE)]), Condition::Holds);
         assert_eq!(evaluate(&[(IF_MATCH, "\"x\""), (IF_NONE_MATCH, "\"a,b\"")]), Condition::Failed);
     }
 
     #[test]
-    fn if_range_wants_exactly_this_representation() {
-        let counts = |value: &str, now: &str| ours().range_counts(&map(&[(IF_RANGE, value)]), at(now));
-        assert!(ours().range_counts(&HeaderMap::new(), at(CHANGED)));
-        assert!(counts("\"a,b\"", CHANGED));
-        assert!(counts(CHANGED, AFTER));
-        assert!(!counts(CHANGED, CHANGED), "more changes may come within the second");
+    fn if_range_applies_only_to_exactly_this_representation() {
+        let applies =
+            |value: &str, now: &str| validators().range_applies(&map(&[(IF_RANGE, value)]), at(now));
+        assert!(validators().range_applies(&HeaderMap::new(), at(CHANGED)));
+        assert!(applies("\"a,b\"", CHANGED));
+        assert!(applies(CHANGED, AFTER));
+        assert!(!applies(CHANGED, CHANGED), "it could change again within the second");
         for other in ["W/\"a,b\"", "\"x\"", BEFORE, AFTER, "a,b", ""] {
-            assert!(!counts(other, AFTER), "{other}");
+            assert!(!applies(other, AFTER), "{other}");
         }
         let mut twice = map(&[(IF_RANGE, "\"a,b\"")]);
         twice.append(IF_RANGE, HeaderValue::from_static("\"a,b\""));
-        assert!(!ours().range_counts(&twice, at(AFTER)));
+        assert!(!validators().range_applies(&twice, at(AFTER)));
     }
 }

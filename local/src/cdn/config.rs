@@ -1,4 +1,4 @@
-//! How the CDN is set up.
+//! The configuration of the CDN.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use streamio_events::timestamp::Timestamp;
 use super::base_url::BaseUrl;
 use super::trusted_keys::TrustedKeys;
 
-/// Where the CDN learns what time it is. The platform gives the system's clock, a test one that it moves.
+/// Returns the current time. The platform passes the system clock; tests pass a clock that they control.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// How long requests in flight may take when the CDN shuts down, by default.
+/// The default of [`CdnConfig::with_drain`].
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The configuration of a CDN. Built with [`CdnConfig::new`], changed with the `with_…` methods.
@@ -26,13 +26,13 @@ pub struct CdnConfig {
 }
 
 impl CdnConfig {
-    /// A CDN reached under `base_url` that trusts the signatures of `keys`.
+    /// A CDN at `base_url` that accepts signatures by `keys`.
     pub fn new(base_url: BaseUrl, keys: TrustedKeys) -> Self {
         Self { base_url, keys, credentialed_origins: HashSet::new(), drain: DRAIN }
     }
 
-    /// Web origins, such as `https://app.example.com`, whose scripts may read what the viewer's *cookies* allow
-    /// (`Access-Control-Allow-Credentials`). None by default: a page of another origin then needs signed URLs, which
+    /// The web origins, such as `https://app.example.com`, whose scripts may read responses authorised by *cookies*
+    /// (`Access-Control-Allow-Credentials`). None by default: pages of other origins then need signed URLs, which
     /// scripts of any origin may use.
     #[must_use]
     pub fn with_credentialed_origins(mut self, origins: impl IntoIterator<Item = HeaderValue>) -> Self {
@@ -40,7 +40,8 @@ impl CdnConfig {
         self
     }
 
-    /// How long requests in flight may take after the shutdown began; what is unfinished then is cut off.
+    /// How long requests in progress may take after the shutdown started; unfinished responses are then cut off. The
+    /// default is 10 seconds.
     #[must_use]
     pub fn with_drain(mut self, drain: Duration) -> Self {
         self.drain = drain;

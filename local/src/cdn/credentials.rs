@@ -1,12 +1,21 @@
-//! What a viewer shows: the CloudFront parameters of a URL's query, or the CloudFront cookies.
+//! The credentials of a request: the CloudFront parameters in the query, or the CloudFront cookies.
 
 use std::fmt;
 
-use super::authorize::{Carrier, Denied};
+use super::denied::Denied;
 use super::signature::HashAlgorithm;
 
-/// The CloudFront parameters, in the order in which signers write them. The cookies have the same names with
-/// `CloudFront-` before them. No other parameter may have one of these names:
+/// Where the credentials were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// In the query of the URL.
+    Url,
+    /// In cookies.
+    Cookies,
+}
+
+/// The CloudFront parameters, in the order in which signers write them. The cookies have the same names with the prefix
+/// `CloudFront-`. No other parameter may have one of these names:
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-choosing-signed-urls-cookies.html>.
 const NAMES: [&str; 5] = ["Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"];
 const EXPIRES: usize = 0;
@@ -28,7 +37,7 @@ fn split_pair(pair: &str) -> (&str, &str) {
     pair.split_once('=').unwrap_or((pair, ""))
 }
 
-/// The values found under the five names.
+/// The values of the five parameters.
 #[derive(Default)]
 struct Fields<'a> {
     values: [Option<&'a str>; NAMES.len()],
@@ -47,15 +56,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A query taken apart.
+/// A query, split into CloudFront parameters and others.
 pub(super) struct SignedQuery<'a> {
     fields: Fields<'a>,
-    /// The other parameters, as sent and in their order. `None` when there are none: the resource has no `?` then.
+    /// The other parameters, as sent and in order. `None` if there are none: the resource then has no `?`.
     pub(super) rest: Option<String>,
 }
 
 impl<'a> SignedQuery<'a> {
-    /// Takes the query of a URL (without its `?`) apart.
+    /// Splits the query of a URL (without its `?`).
     pub(super) fn split(query: Option<&'a str>) -> Self {
         let mut fields = Fields::default();
         let mut rest: Option<String> = None;
@@ -77,43 +86,42 @@ impl<'a> SignedQuery<'a> {
     }
 }
 
-/// Which policy the signature is over.
+/// The policy that was signed.
 #[derive(Clone, Copy)]
-pub(super) enum Terms<'a> {
-    /// The canned one, rebuilt from the URL and this expiry.
+pub(super) enum SignedPolicy<'a> {
+    /// A canned policy, to be rebuilt from the URL and this expiry.
     Canned {
         /// Seconds since the Unix epoch, as sent.
         expires: &'a str,
     },
-    /// One that the signer wrote, encoded.
+    /// A custom policy, encoded.
     Custom {
         /// The encoded policy, as sent.
         policy: &'a str,
     },
 }
 
-/// Complete credentials; nothing about them is verified yet.
+/// Complete credentials, not verified yet.
 pub(super) struct Credentials<'a> {
-    pub(super) carrier: Carrier,
-    pub(super) terms: Terms<'a>,
+    pub(super) source: CredentialSource,
+    pub(super) policy: SignedPolicy<'a>,
     pub(super) signature: &'a str,
     pub(super) key_pair_id: &'a str,
-    /// The hash algorithm as sent, if it was.
+    /// The hash algorithm, if one was sent.
     hash_algorithm: Option<&'a str>,
 }
 
 impl<'a> Credentials<'a> {
-    /// Takes what the viewer shows. A query with any CloudFront parameter is a signed URL, and cookies are not looked
-    /// at then.
+    /// Reads the credentials. If the query has any CloudFront parameter, the cookies are ignored.
     ///
     /// # Errors
-    /// [`Denied`] when something is missing, given twice or contradictory.
+    /// [`Denied`] if a value is missing, sent twice or contradictory.
     pub(super) fn find(
         query: &SignedQuery<'a>,
         cookies: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Self, Denied> {
         if !query.fields.is_empty() {
-            return Self::complete(Carrier::Url, &query.fields);
+            return Self::complete(CredentialSource::Url, &query.fields);
         }
         let mut fields = Fields::default();
         for cookie in cookies.flat_map(|header| header.split(|byte| *byte == b';')) {
@@ -123,26 +131,26 @@ impl<'a> Credentials<'a> {
                 fields.add(index, value);
             }
         }
-        Self::complete(Carrier::Cookies, &fields)
+        Self::complete(CredentialSource::Cookies, &fields)
     }
 
-    fn complete(carrier: Carrier, fields: &Fields<'a>) -> Result<Self, Denied> {
+    fn complete(source: CredentialSource, fields: &Fields<'a>) -> Result<Self, Denied> {
         if let Some(name) = fields.duplicated {
             return Err(Denied::Duplicated(name));
         }
-        let given = |index: usize| fields.values[index].filter(|value| !value.is_empty());
-        let key_pair_id = given(KEY_PAIR_ID).ok_or(Denied::MissingKey)?;
-        let signature = given(SIGNATURE).ok_or(Denied::MissingSignature)?;
-        let terms = match (fields.values[EXPIRES], fields.values[POLICY]) {
+        let value_of = |index: usize| fields.values[index].filter(|value| !value.is_empty());
+        let key_pair_id = value_of(KEY_PAIR_ID).ok_or(Denied::MissingKey)?;
+        let signature = value_of(SIGNATURE).ok_or(Denied::MissingSignature)?;
+        let policy = match (fields.values[EXPIRES], fields.values[POLICY]) {
             (Some(_), Some(_)) => return Err(Denied::PolicyAndExpires),
-            (Some(expires), None) => Terms::Canned { expires },
-            (None, Some(policy)) => Terms::Custom { policy },
+            (Some(expires), None) => SignedPolicy::Canned { expires },
+            (None, Some(policy)) => SignedPolicy::Custom { policy },
             (None, None) => return Err(Denied::MissingPolicy),
         };
-        Ok(Self { carrier, terms, signature, key_pair_id, hash_algorithm: fields.values[HASH_ALGORITHM] })
+        Ok(Self { source, policy, signature, key_pair_id, hash_algorithm: fields.values[HASH_ALGORITHM] })
     }
 
-    /// The hash algorithm that is to be used.
+    /// The hash algorithm of the signature; SHA-1 if none was sent.
     pub(super) fn hash(&self) -> Result<HashAlgorithm, Denied> {
         match self.hash_algorithm {
             None => Ok(HashAlgorithm::Sha1),
@@ -150,10 +158,12 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    /// The parameters that carry these credentials on to other URLs; `None` unless they came in the query and their
-    /// policy is a custom one (a canned policy allows one URL only).
+    /// The parameters that grant access to other URLs of the policy; `None` unless the credentials were sent in the
+    /// query with a custom policy (a canned policy allows one URL only).
     pub(super) fn policy_query(&self) -> Option<PolicyQuery> {
-        let (Carrier::Url, Terms::Custom { policy }) = (self.carrier, self.terms) else { return None };
+        let (CredentialSource::Url, SignedPolicy::Custom { policy }) = (self.source, self.policy) else {
+            return None;
+        };
         let mut text =
             format!("Policy={policy}&Signature={}&Key-Pair-Id={}", self.signature, self.key_pair_id);
         if let Some(hash) = self.hash_algorithm {
@@ -164,13 +174,13 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// `Policy=…&Signature=…&Key-Pair-Id=…`, with `&Hash-Algorithm=…` if the viewer sent one: whoever has this may see
-/// what the policy allows, so it is not shown by `Debug`.
+/// `Policy=…&Signature=…&Key-Pair-Id=…`, with `&Hash-Algorithm=…` if the viewer sent one. It grants access to all that
+/// the policy allows, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PolicyQuery(String);
 
 impl PolicyQuery {
-    /// The parameters, without a `?` or `&` before them.
+    /// The parameters, without a leading `?` or `&`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -191,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_parameters_stay_as_they_were_sent() {
+    fn other_parameters_are_kept_as_sent() {
         assert_eq!(rest("Expires=1&Signature=s&Key-Pair-Id=K"), None);
         assert_eq!(rest("a=1&Expires=1&b=%2f&Signature=s&Key-Pair-Id=K&c"), Some("a=1&b=%2f&c".into()));
         assert_eq!(rest("&Expires=1"), Some(String::new()));
@@ -201,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn any_cloudfront_parameter_makes_a_signed_url() {
+    fn a_query_with_any_cloudfront_parameter_is_signed() {
         for query in ["Expires", "a=1&Policy=", "Signature=s", "Key-Pair-Id=K&b", "Hash-Algorithm=SHA1"] {
             assert!(is_signed(query), "{query}");
         }
@@ -211,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_open_videos_are_not_shown() {
+    fn debug_does_not_show_parameters_that_grant_access() {
         let query = SignedQuery::split(Some("Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256"));
         let found = Credentials::find(&query, std::iter::empty()).unwrap();
         let query = found.policy_query().unwrap();

@@ -1,14 +1,14 @@
-//! From the path of a URL to the key of an object.
+//! Decodes the path of a URL to the key of an object.
 
 use percent_encoding::percent_decode_str;
 
-/// A path that is no percent-encoded key.
+/// A path that is not a percent-encoded key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the path is not a percent-encoded UTF-8 key")]
 pub(super) struct MalformedPath;
 
-/// The key that a path (with its leading slash) names: percent-decoded exactly once. A `+` stays a `+`, and dots and
-/// slashes have no meaning: a key is a name in one bucket, not a way through directories.
+/// The key that a path (with its leading slash) names: percent-decoded exactly once. `+`, dots and slashes have no
+/// special meaning: a key is a name in a bucket, not a file path.
 pub(super) fn key_of(path: &str) -> Result<String, MalformedPath> {
     let encoded = path.strip_prefix('/').ok_or(MalformedPath)?;
     let complete = encoded.split('%').skip(1).all(|after| {
@@ -33,18 +33,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_undoes_encoding(key: String) {
+        fn decoding_reverses_encoding(key: String) {
             prop_assert_eq!(key_of(&format!("/{}", utf8_percent_encode(&key, PATH))), Ok(key));
         }
 
         #[test]
-        fn a_key_that_looks_encoded_is_decoded_once_only(key in r"(%[0-9a-fA-F]{2}|[a-z/+.]){0,12}") {
+        fn a_key_that_looks_encoded_is_decoded_only_once(key in r"(%[0-9a-fA-F]{2}|[a-z/+.]){0,12}") {
             let path = format!("/{}", utf8_percent_encode(&key, PATH));
             prop_assert_eq!(key_of(&path), Ok(key));
         }
 
         #[test]
-        fn every_byte_is_decoded_or_the_path_refused(path in r"/[ -~]{0,20}") {
+        fn every_byte_is_decoded_or_the_path_is_refused(path in r"/[ -~]{0,20}") {
             let bytes = path.as_bytes();
             let (mut at, mut decoded, mut fits) = (1, Vec::new(), true);
             while at < bytes.len() {
@@ -66,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_encoded_properly_is_refused() {
+    fn a_malformed_encoding_is_refused() {
         for bad in ["", "*", "a.mp4", "/%", "/%4", "/%zz", "/a%", "/%ff", "/%c3%28", "/%+1", "/%%41"] {
             assert_eq!(key_of(bad), Err(MalformedPath), "{bad}");
         }
     }
 
     #[test]
-    fn dots_slashes_and_plus_signs_are_ordinary() {
+    fn dots_slashes_and_plus_signs_have_no_special_meaning() {
         assert_eq!(key_of("/a/../b//c+d"), Ok("a/../b//c+d".into()));
         assert_eq!(key_of("/%2e%2E%2fa%00%2B"), Ok("../a\0+".into()));
         assert_eq!(key_of("/"), Ok(String::new()));

@@ -1,4 +1,4 @@
-//! Where the CDN finds the objects that it serves.
+//! The source of the objects that the CDN serves.
 
 use std::future::Future;
 use std::io;
@@ -10,18 +10,18 @@ use time::OffsetDateTime;
 
 use crate::s3::{Object, Store};
 
-/// What the CDN has to know of an object.
+/// The metadata of an object that the CDN needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFacts {
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its entity tag, without quotation marks: another one whenever the bytes are others.
+    /// The entity tag, without quotation marks. Different bytes have a different tag.
     pub etag: String,
-    /// When it was written.
+    /// When the object was written.
     pub last_modified: OffsetDateTime,
-    /// The `Content-Type` it was stored with.
+    /// The stored `Content-Type`.
     pub content_type: Option<String>,
-    /// The `Content-Encoding` it was stored with.
+    /// The stored `Content-Encoding`.
     pub content_encoding: Option<String>,
 }
 
@@ -37,24 +37,24 @@ impl Default for ObjectFacts {
     }
 }
 
-/// A set of objects by key: one bucket, and nothing outside of it.
+/// The objects of one bucket by key.
 pub trait Origin: Send + Sync + 'static {
     /// An opened object.
     type Object: OriginObject;
 
-    /// Opens the object under a key; `Ok(None)` when there is none.
+    /// Opens the object under a key; `Ok(None)` if there is none.
     ///
     /// # Errors
-    /// When the origin cannot tell.
+    /// If the origin cannot be read.
     fn open(&self, key: &str) -> impl Future<Output = io::Result<Option<Self::Object>>> + Send;
 }
 
-/// One version of an object: its facts and its bytes belong together, also when the key is written meanwhile.
+/// One version of an object: metadata and bytes are consistent, even if the key is overwritten in between.
 pub trait OriginObject: Send + 'static {
-    /// What is known of it.
+    /// The metadata.
     fn facts(&self) -> ObjectFacts;
 
-    /// The bytes of a range that lies within the object, in pieces of bounded size. An error ends the stream.
+    /// The bytes of a range within the object, in pieces of bounded size. An error ends the stream.
     fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static;
 }
 

@@ -1,8 +1,8 @@
-//! HLS playlists that carry their authorisation on.
+//! Adds the authorisation of a playlist's URL to the URIs in the playlist.
 //!
-//! A player that got a playlist by a signed URL asks for the URIs in it without the parameters of that URL, and is
-//! refused. A player in a browser can add them; `<video src>` in Safari, ffplay and most television sets cannot. So
-//! the CDN writes them to every URI that leads back to itself. Nothing else of the playlist changes by a single byte.
+//! A player that requested a playlist by a signed URL requests the URIs in it without the parameters of that URL, and
+//! is refused. Players in a browser page can add them; `<video src>` in Safari, ffplay and most television sets cannot.
+//! So the CDN adds the parameters to every URI of its own. The rest of the playlist is not changed.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc8216>, and for the newer tags
 //! <https://datatracker.ietf.org/doc/html/draft-pantos-hls-rfc8216bis>.
@@ -10,23 +10,28 @@
 use super::base_url::BaseUrl;
 use super::credentials::{PolicyQuery, is_signed};
 
-/// The largest playlist that is read into memory, in bytes: more than two days of segments of six seconds.
+/// The largest playlist that is read into memory, in bytes. Enough for more than two days in segments of six seconds.
 pub const MAX_SOURCE_BYTES: u64 = 2 << 20;
 
-/// The largest playlist that comes out, in bytes. The parameters make a line some 700 bytes longer.
+/// The largest rewritten playlist, in bytes. The parameters add about 700 bytes to a line.
 pub const MAX_REWRITTEN_BYTES: usize = 32 << 20;
 
-/// The playlist with `parameters` on every URI that is relative or begins with `base`.
+/// Adds `parameters` to every URI in the playlist that is relative or begins with `base`.
 ///
-/// Left alone are URIs of other origins (the parameters are a secret between the viewer and this CDN), of other
-/// schemes (`data:`, `skd:`), with variables (`{$…}`: they may turn into another origin), with backslashes or control
-/// characters (readers disagree about where those lead), and such as have a CloudFront parameter already.
+/// These URIs are not changed: URIs of other origins (they must not receive the parameters, which grant access), of
+/// other schemes (`data:`, `skd:`), with variables (`{$…}`: they may expand to another origin), with backslashes or
+/// control characters (players interpret them differently), and URIs that already have a CloudFront parameter.
 ///
-/// `None` when `text` is no playlist or the result would be larger than `max_bytes`: serve it as it is.
-pub fn carry_on(text: &str, base: &BaseUrl, parameters: &PolicyQuery, max_bytes: usize) -> Option<String> {
+/// Returns `None` if `text` is not a playlist or the result would be larger than `max_bytes`; serve it unchanged.
+pub fn add_parameters(
+    text: &str,
+    base: &BaseUrl,
+    parameters: &PolicyQuery,
+    max_bytes: usize,
+) -> Option<String> {
     let mut writer =
         Writer { out: String::with_capacity(text.len() * 2), base, parameters: parameters.as_str() };
-    // RFC 8216 forbids a byte order mark, yet editors write one.
+    // RFC 8216 forbids a byte order mark, but some editors write one.
     let playlist = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !playlist.starts_with("#EXTM3U") {
         return None;
@@ -35,11 +40,11 @@ pub fn carry_on(text: &str, base: &BaseUrl, parameters: &PolicyQuery, max_bytes:
     for line in playlist.split_inclusive('\n') {
         let content = line.trim_end_matches(['\n', '\r']);
         if content.starts_with("#EXT") {
-            writer.tag(content);
+            writer.write_tag(content);
         } else if content.trim_start().starts_with('#') || content.trim().is_empty() {
             writer.out.push_str(content);
         } else {
-            writer.uri(content);
+            writer.write_uri(content);
         }
         writer.out.push_str(&line[content.len()..]);
         if writer.out.len() > max_bytes {
@@ -56,8 +61,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes a tag, with the parameters on the value of each attribute `URI`.
-    fn tag(&mut self, tag: &str) {
+    /// Writes a tag, with the parameters added to the value of each attribute `URI`.
+    fn write_tag(&mut self, tag: &str) {
         let (name, attributes) = match tag.split_once(':') {
             Some((name, attributes)) => (&tag[..=name.len()], attributes),
             None => (tag, ""),
@@ -67,7 +72,7 @@ impl Writer<'_> {
         while let Some(attribute) = Attribute::first_of(rest) {
             self.out.push_str(attribute.before_value);
             match attribute.name {
-                "URI" => self.uri(attribute.quoted_value),
+                "URI" => self.write_uri(attribute.quoted_value),
                 _ => self.out.push_str(attribute.quoted_value),
             }
             rest = attribute.rest;
@@ -75,10 +80,10 @@ impl Writer<'_> {
         self.out.push_str(rest);
     }
 
-    /// Writes a URI, with the parameters if it leads back to the CDN.
-    fn uri(&mut self, uri: &str) {
+    /// Writes a URI, with the parameters added if it is a URI of the CDN.
+    fn write_uri(&mut self, uri: &str) {
         let trimmed = uri.trim_end();
-        if !self.leads_here(trimmed) {
+        if !self.is_own_uri(trimmed) {
             self.out.push_str(uri);
             return;
         }
@@ -89,11 +94,11 @@ impl Writer<'_> {
         self.out.push_str(&uri[fragment..]);
     }
 
-    fn leads_here(&self, uri: &str) -> bool {
-        let unclear = |character: char| character == '\\' || character.is_control();
+    fn is_own_uri(&self, uri: &str) -> bool {
+        let ambiguous = |character: char| character == '\\' || character.is_control();
         if uri.is_empty()
             || uri.starts_with(char::is_whitespace)
-            || uri.contains(unclear)
+            || uri.contains(ambiguous)
             || uri.contains("{$")
         {
             return false;
@@ -102,8 +107,8 @@ impl Writer<'_> {
         if before_fragment.split_once('?').is_some_and(|(_, query)| is_signed(query)) {
             return false;
         }
-        let ours = uri.strip_prefix(self.base.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        ours || !(uri.starts_with("//") || has_scheme(uri))
+        let is_absolute = uri.strip_prefix(self.base.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        is_absolute || !(uri.starts_with("//") || has_scheme(uri))
     }
 }
 
@@ -115,20 +120,20 @@ fn has_scheme(uri: &str) -> bool {
 /// One attribute of a list `NAME=value,NAME="value",…`.
 struct Attribute<'a> {
     name: &'a str,
-    /// All that stands before the quoted value, the opening quotation mark included; the whole attribute when its
-    /// value is not quoted.
+    /// The text before the quoted value, including the opening quotation mark; the whole attribute if its value is not
+    /// quoted.
     before_value: &'a str,
-    /// The value between quotation marks; empty when it is not quoted.
+    /// The value between the quotation marks; empty if it is not quoted.
     quoted_value: &'a str,
-    /// From the closing quotation mark, or the comma, on.
+    /// The text from the closing quotation mark or the comma on.
     rest: &'a str,
 }
 
 impl<'a> Attribute<'a> {
-    /// The first attribute of a list; `None` where no attribute begins, which also ends tags that are no lists.
+    /// The first attribute of a list; `None` if no attribute begins there, as in tags that have no attribute list.
     fn first_of(list: &'a str) -> Option<Self> {
-        let begin = list.len() - list.trim_start_matches(['"', ',', ' ', '\t']).len();
-        let (name, value) = list[begin..].split_once('=')?;
+        let start = list.len() - list.trim_start_matches(['"', ',', ' ', '\t']).len();
+        let (name, value) = list[start..].split_once('=')?;
         let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || !name.bytes().all(allowed) {
             return None;

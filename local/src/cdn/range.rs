@@ -4,32 +4,32 @@ use std::ops::Range;
 
 use http_range_header::{SyntacticallyCorrectRange as Spec, parse_range_header};
 
-/// What of a representation is to be sent.
+/// The part of a representation to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// All of it.
+pub(super) enum RequestedRange {
+    /// The whole representation.
     Whole,
-    /// These bytes: never empty, never beyond the end.
+    /// These bytes. Never empty, never beyond the end.
     Part(Range<u64>),
-    /// The range has no byte of it.
+    /// The range contains no byte of the representation.
     Unsatisfiable,
 }
 
-/// Reads a `Range` header for a representation of `size` bytes. A header that is malformed, has another unit or has
-/// several ranges is ignored, as RFC 9110 allows: the whole is sent.
-pub(super) fn wanted(header: &str, size: u64) -> Wanted {
-    let Ok(ranges) = parse_range_header(header) else { return Wanted::Whole };
+/// Parses a `Range` header for a representation of `size` bytes. A header that is malformed, has another unit or has
+/// several ranges is ignored, as RFC 9110 allows.
+pub(super) fn requested_range(header: &str, size: u64) -> RequestedRange {
+    let Ok(ranges) = parse_range_header(header) else { return RequestedRange::Whole };
     let ranges = ranges.into_ranges();
-    let [range] = ranges.as_slice() else { return Wanted::Whole };
+    let [range] = ranges.as_slice() else { return RequestedRange::Whole };
     let part = match *range {
         Spec::FromStart(first) => first..size,
         Spec::Indexed(first, last) => first..last.saturating_add(1).min(size),
-        Spec::FromLast(0) => return Wanted::Unsatisfiable,
-        // A suffix of nothing is satisfiable, but no Content-Range can say so.
-        Spec::FromLast(_) if size == 0 => return Wanted::Whole,
+        Spec::FromLast(0) => return RequestedRange::Unsatisfiable,
+        // A suffix of an empty representation is satisfiable, but cannot be expressed as a Content-Range.
+        Spec::FromLast(_) if size == 0 => return RequestedRange::Whole,
         Spec::FromLast(length) => size.saturating_sub(length)..size,
     };
-    if part.start < size { Wanted::Part(part) } else { Wanted::Unsatisfiable }
+    if part.start < size { RequestedRange::Part(part) } else { RequestedRange::Unsatisfiable }
 }
 
 #[cfg(test)]
@@ -40,7 +40,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn first_and_last_count_from_zero_and_include_both(size in 0..50_u64, first in 0..60_u64, length in 0..60_u64) {
+        fn a_range_includes_its_first_and_last_byte(size in 0..50_u64, first in 0..60_u64, length in 0..60_u64) {
             let body: Vec<u64> = (0..size).collect();
             let last = first + length;
             let expected: Vec<u64> = body.iter().copied().filter(|at| (first..=last).contains(at)).collect();
@@ -57,12 +57,12 @@ mod tests {
         }
     }
 
-    /// The bytes sent, none if unsatisfiable; `None` if the header is ignored.
+    /// The bytes that are sent, empty if unsatisfiable; `None` if the header is ignored.
     fn slice(body: &[u64], header: &str) -> Option<Vec<u64>> {
-        match wanted(header, body.len() as u64) {
-            Wanted::Whole => None,
-            Wanted::Unsatisfiable => Some(Vec::new()),
-            Wanted::Part(range) => {
+        match requested_range(header, body.len() as u64) {
+            RequestedRange::Whole => None,
+            RequestedRange::Unsatisfiable => Some(Vec::new()),
+            RequestedRange::Part(range) => {
                 assert!(range.start < range.end && range.end <= body.len() as u64, "{range:?}");
                 Some(body.iter().copied().filter(|at| range.contains(at)).collect())
             }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_range_of_bytes_is_ignored() {
+    fn headers_that_are_not_one_byte_range_are_ignored() {
         for header in [
             "",
             "bytes",
@@ -83,20 +83,20 @@ mod tests {
             "bytes=0-1,3-4",
             "0-1",
         ] {
-            assert_eq!(wanted(header, 10), Wanted::Whole, "{header}");
+            assert_eq!(requested_range(header, 10), RequestedRange::Whole, "{header}");
         }
     }
 
     #[test]
-    fn the_ends_of_the_numbers_do_not_overflow() {
+    fn large_numbers_do_not_overflow() {
         let max = u64::MAX;
-        assert_eq!(wanted(&format!("bytes=0-{max}"), 10), Wanted::Part(0..10));
-        assert_eq!(wanted(&format!("bytes={max}-{max}"), 10), Wanted::Unsatisfiable);
-        assert_eq!(wanted(&format!("bytes=-{max}0"), 10), Wanted::Part(0..10));
-        assert_eq!(wanted("bytes=0-0", 0), Wanted::Unsatisfiable);
-        assert_eq!(wanted("bytes=0-", 0), Wanted::Unsatisfiable);
-        assert_eq!(wanted("bytes=-0", 0), Wanted::Unsatisfiable);
-        assert_eq!(wanted("bytes=-1", 0), Wanted::Whole);
-        assert_eq!(wanted("BYTES=0-0", 1), Wanted::Part(0..1));
+        assert_eq!(requested_range(&format!("bytes=0-{max}"), 10), RequestedRange::Part(0..10));
+        assert_eq!(requested_range(&format!("bytes={max}-{max}"), 10), RequestedRange::Unsatisfiable);
+        assert_eq!(requested_range(&format!("bytes=-{max}0"), 10), RequestedRange::Part(0..10));
+        assert_eq!(requested_range("bytes=0-0", 0), RequestedRange::Unsatisfiable);
+        assert_eq!(requested_range("bytes=0-", 0), RequestedRange::Unsatisfiable);
+        assert_eq!(requested_range("bytes=-0", 0), RequestedRange::Unsatisfiable);
+        assert_eq!(requested_range("bytes=-1", 0), RequestedRange::Whole);
+        assert_eq!(requested_range("BYTES=0-0", 1), RequestedRange::Part(0..1));
     }
 }

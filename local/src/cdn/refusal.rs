@@ -1,4 +1,4 @@
-//! Requests that are not served, and the XML that says why, in CloudFront's and S3's manner.
+//! The reasons for refusing a request, and the XML response in the format of CloudFront and S3.
 
 use std::io;
 
@@ -6,34 +6,34 @@ use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::authorize::Denied;
+use super::denied::Denied;
 use super::object_path::MalformedPath;
 
 /// Why a request is not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// Another method than GET, HEAD and OPTIONS.
-    #[error("The CDN answers GET, HEAD and OPTIONS only.")]
+    /// The method is not GET, HEAD or OPTIONS.
+    #[error("The CDN supports GET, HEAD and OPTIONS only.")]
     Method,
-    /// The request names no host.
+    /// The request has no host.
     #[error("The request needs a Host header.")]
     NoHost,
     /// The request is for another host.
-    #[error("The CDN is not reached under this host: use the URL as it was signed.")]
+    #[error("This host is not the host of the CDN. Use the URL as it was signed.")]
     OtherHost,
-    /// The path is no encoded key.
-    #[error("{}.", capital(&.0.to_string()))]
+    /// The path is not an encoded key.
+    #[error("{}.", capitalized(&.0.to_string()))]
     Path(#[from] MalformedPath),
-    /// The viewer is not allowed.
+    /// Access is denied.
     #[error("{0}")]
     Denied(#[from] Denied),
-    /// There is no such object.
+    /// The object does not exist.
     #[error("The specified key does not exist.")]
     NoSuchKey,
     /// `If-Match` or `If-Unmodified-Since` does not hold.
-    #[error("The object is not the one that the conditions of the request are about.")]
+    #[error("The conditions of the request do not hold for the object.")]
     Precondition,
-    /// The range has no byte of the object.
+    /// The range contains no byte of the object.
     #[error("The requested range is not satisfiable.")]
     Range {
         /// The object's size in bytes.
@@ -44,13 +44,13 @@ pub(super) enum Refusal {
     Origin(#[source] io::Error),
 }
 
-fn capital(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 impl Refusal {
-    /// The status that it is answered with.
+    /// The status of the response.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -78,8 +78,8 @@ impl Refusal {
         }
     }
 
-    /// The answer. Nothing of the request is in it, so nothing has to be escaped.
-    pub(super) fn answer(&self) -> Response<Body> {
+    /// The response. It contains nothing of the request, so nothing has to be escaped.
+    pub(super) fn to_response(&self) -> Response<Body> {
         let xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{}</Code><Message>{self}</Message></Error>",
             self.code()
@@ -139,13 +139,13 @@ mod tests {
             Refusal::NoSuchKey,
             Refusal::Precondition,
             Refusal::Range { size: 7 },
-            Refusal::Origin(io::Error::other("the disk said no")),
+            Refusal::Origin(io::Error::other("disk failure")),
         ];
         let mut lines = String::new();
         for refusal in denied.into_iter().map(Refusal::Denied).chain(others) {
-            let answer = refusal.answer();
-            let status = answer.status().as_u16();
-            let body = axum::body::to_bytes(answer.into_body(), 1 << 10).await.unwrap();
+            let response = refusal.to_response();
+            let status = response.status().as_u16();
+            let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
             let body = String::from_utf8(body.to_vec()).unwrap();
             let body = body.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error>").unwrap();
             writeln!(lines, "{status} {}", body.strip_suffix("</Error>").unwrap()).unwrap();

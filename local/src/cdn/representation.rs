@@ -1,4 +1,4 @@
-//! The representation that a viewer gets of an object: whole, in part, or only told to be unchanged.
+//! The representation of an object and the response with it: complete, partial, or not modified.
 
 use std::io;
 use std::ops::Range;
@@ -13,12 +13,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
-use super::conditional::{Condition, Validators, only};
+use super::conditional::{Condition, Validators, single_value};
 use super::origin::OriginObject;
-use super::range::{Wanted, wanted};
+use super::range::{RequestedRange, requested_range};
 use super::refusal::Refusal;
 
-/// What can be sent.
+/// What is sent for an object.
 pub(super) struct Representation<O> {
     pub(super) size: u64,
     pub(super) validators: Validators,
@@ -28,11 +28,11 @@ pub(super) struct Representation<O> {
     pub(super) source: Source<O>,
 }
 
-/// Where its bytes come from.
+/// The source of its bytes.
 pub(super) enum Source<O> {
-    /// From the origin, as they are.
+    /// The object as stored by the origin.
     Object(O),
-    /// From here: a playlist that was rewritten.
+    /// A rewritten playlist.
     Memory(Bytes),
 }
 
@@ -40,7 +40,7 @@ impl<O: OriginObject> Source<O> {
     fn into_body(self, range: Range<u64>) -> Body {
         match self {
             Self::Object(object) => Body::from_stream(object.into_stream(range).inspect_err(|error| {
-                tracing::error!(error = %error, "An object could not be read to its end; its answer is cut off");
+                tracing::error!(error = %error, "an object could not be read to its end; its response is cut off");
             })),
             Self::Memory(bytes) => {
                 let at = |position: u64| usize::try_from(position).map_or(bytes.len(), |at| at.min(bytes.len()));
@@ -51,11 +51,11 @@ impl<O: OriginObject> Source<O> {
 }
 
 impl<O: OriginObject> Representation<O> {
-    /// Answers a GET or HEAD with these headers at `now`.
+    /// The response to a GET or HEAD with these headers at `now`.
     ///
     /// # Errors
-    /// A refusal when the request's conditions or its range cannot be met.
-    pub(super) fn answer(
+    /// A refusal if the request's conditions do not hold or its range is not satisfiable.
+    pub(super) fn respond(
         self,
         method: &Method,
         request: &HeaderMap,
@@ -66,14 +66,14 @@ impl<O: OriginObject> Representation<O> {
             Condition::NotModified => return self.not_modified(),
             Condition::Holds => {}
         }
-        // A range is defined for GET only.
-        let range = only(request, RANGE)
-            .filter(|_| *method == Method::GET && self.validators.range_counts(request, now))
-            .map_or(Wanted::Whole, |header| wanted(header, self.size));
+        // Range is defined for GET only.
+        let range = single_value(request, RANGE)
+            .filter(|_| *method == Method::GET && self.validators.range_applies(request, now))
+            .map_or(RequestedRange::Whole, |header| requested_range(header, self.size));
         let (status, part) = match range {
-            Wanted::Unsatisfiable => return Err(Refusal::Range { size: self.size }),
-            Wanted::Whole => (StatusCode::OK, 0..self.size),
-            Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+            RequestedRange::Unsatisfiable => return Err(Refusal::Range { size: self.size }),
+            RequestedRange::Whole => (StatusCode::OK, 0..self.size),
+            RequestedRange::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         };
         let mut headers = self.validator_headers()?;
         set(&mut headers, CONTENT_TYPE, &self.content_type)?;
@@ -93,7 +93,7 @@ impl<O: OriginObject> Representation<O> {
         Ok(response(StatusCode::NOT_MODIFIED, self.validator_headers()?, Body::empty()))
     }
 
-    /// The headers that a 304 has as well.
+    /// The headers that a 304 has, too.
     fn validator_headers(&self) -> Result<HeaderMap, Refusal> {
         let mut headers = HeaderMap::new();
         set(&mut headers, ETAG, &self.validators.etag)?;

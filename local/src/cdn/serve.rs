@@ -16,22 +16,22 @@ use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
-use super::answer::Cdn;
 use super::config::{CdnConfig, Clock};
+use super::handler::Cdn;
 use super::origin::Origin;
 use crate::http_server;
 
-/// How long a browser may remember the answer to a preflight.
+/// How long a browser may cache the response to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 /// Serves the objects of `origin` to viewers that connect to `listener`, until `shutdown` completes. Then no new
-/// connection is accepted, requests in flight are finished within [`CdnConfig::with_drain`], and what is left is cut.
+/// connection is accepted, requests in progress may finish within [`CdnConfig::with_drain`], and the rest is cut off.
 ///
-/// HTTP/1.1 without TLS: put a proxy that adds TLS in front of it and give the proxy's URL as the base URL (policies
-/// with addresses then see the proxy's).
+/// HTTP/1.1 without TLS. For TLS use a proxy and configure the proxy's URL as the base URL. Policies with addresses are
+/// then evaluated for the proxy's address.
 ///
 /// # Errors
-/// When the listener has no address, which is before anything is served.
+/// If the address of the listener cannot be determined; nothing was served then.
 pub async fn serve<O: Origin>(
     listener: TcpListener,
     origin: O,
@@ -40,7 +40,7 @@ pub async fn serve<O: Origin>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
-    tracing::info!(server.address = %address, "The CDN is listening");
+    tracing::info!(server.address = %address, "the CDN is listening");
     let (drain, cors) = (config.drain, cors(&config.credentialed_origins));
     let cdn = Arc::new(Cdn::new(origin, config, clock));
     http_server::serve(listener, drain, shutdown, |viewer| {
@@ -49,7 +49,7 @@ pub async fn serve<O: Origin>(
             let cdn = Arc::clone(&cdn);
             async move {
                 let (head, _) = request.into_parts();
-                Ok::<_, Infallible>(cdn.answer(&head, viewer.ip().to_canonical()).await)
+                Ok::<_, Infallible>(cdn.handle_request(&head, viewer.ip().to_canonical()).await)
             }
         }))
     })
@@ -57,8 +57,8 @@ pub async fn serve<O: Origin>(
     Ok(())
 }
 
-/// Scripts of every origin may read what a signed URL gives them; what the viewer's cookies give only those of the
-/// listed origins.
+/// Scripts of all origins may read responses to signed URLs. Only scripts of the listed origins may read responses that
+/// are authorised by cookies.
 fn cors(credentialed: &HashSet<HeaderValue>) -> CorsLayer {
     let credentialed = credentialed.clone();
     CorsLayer::new()

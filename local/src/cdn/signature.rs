@@ -1,4 +1,4 @@
-//! Signatures as CloudFront takes them: their encoding in URLs, and their verification.
+//! CloudFront signatures: their encoding in URLs and their verification.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html>
 
@@ -13,9 +13,9 @@ use sha1::Sha1;
 
 use super::trusted_keys::PublicKey;
 
-/// Base64 whose three characters that mean something in a URL are replaced: `+` by `-`, `/` by `~`, `=` by `_`.
-/// Decoding is strict: every sequence of bytes has one spelling, padding included, so that no changed character
-/// goes unnoticed.
+/// CloudFront's variant of base64, which replaces the characters that are special in URLs: `+` by `-`, `/` by `~`, `=`
+/// by `_`. Decoding is strict: every byte sequence has exactly one encoding, including the padding, so that every
+/// changed character is detected.
 const URL_BASE64: GeneralPurpose = GeneralPurpose::new(
     &match Alphabet::new_with_padding(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~",
@@ -32,22 +32,22 @@ const URL_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(false),
 );
 
-/// Decodes the value of a policy or a signature.
+/// Decodes a policy or a signature.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_BASE64.decode(text).ok()
 }
 
-/// The hash under a signature.
+/// The hash algorithm of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashAlgorithm {
-    /// SHA-1, what CloudFront assumes when nothing is said.
+    /// SHA-1, the default of CloudFront.
     Sha1,
     /// SHA-256.
     Sha256,
 }
 
 impl HashAlgorithm {
-    /// Reads the value of `Hash-Algorithm` or `CloudFront-Hash-Algorithm`.
+    /// Parses the value of `Hash-Algorithm` or `CloudFront-Hash-Algorithm`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text {
             "SHA1" => Some(Self::Sha1),
@@ -58,8 +58,7 @@ impl HashAlgorithm {
 }
 
 impl PublicKey {
-    /// Whether `signature` over `message` was made with the private half of this key: PKCS#1 v1.5 for RSA, DER for
-    /// ECDSA.
+    /// Whether `signature` is a valid signature of `message` by this key: PKCS#1 v1.5 for RSA, DER-encoded for ECDSA.
     pub(super) fn verifies(&self, hash: HashAlgorithm, message: &[u8], signature: &[u8]) -> bool {
         let (digest, rsa_padding) = match hash {
             HashAlgorithm::Sha1 => (Sha1::digest(message).to_vec(), Pkcs1v15Sign::new::<Sha1>()),
@@ -82,18 +81,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_undoes_base64_with_three_characters_replaced(bytes: Vec<u8>) {
+        fn decoding_reverses_base64_with_three_characters_replaced(bytes: Vec<u8>) {
             let text = STANDARD.encode(&bytes).replace('+', "-").replace('=', "_").replace('/', "~");
             prop_assert_eq!(decode(&text), Some(bytes));
         }
 
         #[test]
-        fn bytes_have_one_spelling_only(bytes in prop::collection::vec(any::<u8>(), 1..40), at: prop::sample::Index, by: char) {
+        fn bytes_have_exactly_one_encoding(bytes in prop::collection::vec(any::<u8>(), 1..40), at: prop::sample::Index, replacement: char) {
             let text: Vec<char> = URL_BASE64.encode(&bytes).chars().collect();
             let at = at.index(text.len());
-            prop_assume!(text[at] != by);
+            prop_assume!(text[at] != replacement);
             let mut changed = text.clone();
-            changed[at] = by;
+            changed[at] = replacement;
             prop_assert_ne!(decode(&changed.iter().collect::<String>()), Some(bytes.clone()));
             let mut shorter = text;
             shorter.remove(at);
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_and_url_safe_base64_are_not_ours() {
+    fn standard_and_url_safe_base64_are_refused() {
         let bytes = [0xfb, 0xff, 0xfe, 0xff];
         assert_eq!(STANDARD.encode(bytes), "+//+/w==");
         assert_eq!(decode("-~~-~w__"), Some(bytes.to_vec()));
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_named_exactly() {
+    fn a_hash_algorithm_name_must_match_exactly() {
         assert_eq!(HashAlgorithm::parse("SHA1"), Some(HashAlgorithm::Sha1));
         assert_eq!(HashAlgorithm::parse("SHA256"), Some(HashAlgorithm::Sha256));
         for other in ["", "sha256", "SHA-256", "SHA512", "SHA1 ", "MD5"] {

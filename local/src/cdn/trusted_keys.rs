@@ -1,4 +1,4 @@
-//! The public keys whose signatures the CDN trusts: what CloudFront calls a key group.
+//! The public keys whose signatures the CDN accepts. CloudFront calls this a key group.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use rsa::pkcs1::DecodeRsaPublicKey as _;
 use rsa::pkcs8::DecodePublicKey as _;
 use rsa::traits::PublicKeyParts as _;
 
-/// The only size of RSA key that CloudFront takes, in bits:
+/// The only RSA key size that CloudFront accepts, in bits:
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-trusted-signers.html>.
 const RSA_BITS: usize = 2048;
 
@@ -21,29 +21,29 @@ pub(super) enum PublicKey {
     P256(VerifyingKey),
 }
 
-/// Trusted public keys by the id of their key pair. Several at once make rotation possible.
+/// Trusted public keys by key pair id. Several, so that keys can be rotated.
 #[derive(Debug, Clone)]
 pub struct TrustedKeys(HashMap<String, PublicKey>);
 
-/// Why a key pair cannot be trusted.
+/// Why key pairs are not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyPair {
-    /// No key pair was given.
-    #[error("the CDN trusts no key pair: give at least one public key")]
+    /// No key pair is configured.
+    #[error("the CDN has no key pair: configure at least one public key")]
     None,
-    /// The id cannot stand in a URL as it is.
-    #[error("{id:?} is no key pair id: use letters, digits, '-' and '_'")]
+    /// The id has characters that would have to be encoded in a URL.
+    #[error("{id:?} is not a valid key pair id: use letters, digits, '-' and '_'")]
     Id {
         /// The id.
         id: String,
     },
     /// Two keys have the same id.
-    #[error("two public keys are given for the key pair {id:?}; every key needs its own id")]
+    #[error("the key pair {id:?} has two public keys; give every key its own id")]
     Twice {
         /// The id.
         id: String,
     },
-    /// The PEM text holds no RSA or P-256 public key.
+    /// The PEM text is not an RSA or P-256 public key.
     #[error(
         "the public key of the key pair {id:?} cannot be read: give an RSA or P-256 public key in PEM format"
     )]
@@ -51,12 +51,12 @@ pub enum InvalidKeyPair {
         /// The key pair's id.
         id: String,
     },
-    /// An RSA key of another size.
-    #[error("the public key of the key pair {id:?} has {bits} bits; RSA keys need {RSA_BITS}")]
+    /// The RSA key has another size.
+    #[error("the public key of the key pair {id:?} has {bits} bits; RSA keys must have {RSA_BITS}")]
     RsaBits {
         /// The key pair's id.
         id: String,
-        /// Its size in bits.
+        /// The size in bits.
         bits: usize,
     },
 }
@@ -65,7 +65,7 @@ impl TrustedKeys {
     /// Reads public keys: pairs of a key pair id and a PEM text (`BEGIN PUBLIC KEY`, or `BEGIN RSA PUBLIC KEY`).
     ///
     /// # Errors
-    /// [`InvalidKeyPair`] for the first pair that is not right.
+    /// [`InvalidKeyPair`] for the first invalid pair.
     pub fn from_pem<I, S, T>(pairs: I) -> Result<Self, InvalidKeyPair>
     where
         I: IntoIterator<Item = (S, T)>,
@@ -88,7 +88,7 @@ impl TrustedKeys {
         if keys.is_empty() { Err(InvalidKeyPair::None) } else { Ok(Self(keys)) }
     }
 
-    /// The key of a key pair.
+    /// The key with this key pair id.
     pub(super) fn get(&self, id: &str) -> Option<&PublicKey> {
         self.0.get(id)
     }

@@ -1,3 +1,5 @@
+//! The errors of the operator's actions.
+
 use std::io;
 use std::path::PathBuf;
 
@@ -8,10 +10,10 @@ use streamio_events::sqlite::OpenError;
 
 use crate::data_dir::DataDirError;
 
-/// Why an operator's action did not happen.
+/// Why an operator's action failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// Not a platform's data directory.
+    /// The directory is not a data directory.
     #[error("{0} holds no platform's data")]
     NoData(PathBuf),
     /// The directory cannot be used.
@@ -20,7 +22,7 @@ pub enum OperatorError {
     /// The log cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The project or the key does not allow it.
+    /// The state of the project or key does not allow the action.
     #[error(transparent)]
     Refused(#[from] ProjectRefusal),
     /// The log cannot be read.
@@ -29,13 +31,13 @@ pub enum OperatorError {
     /// The log's changes cannot be read.
     #[error(transparent)]
     Changes(#[from] ChangesError),
-    /// The decision cannot be recorded.
+    /// The events cannot be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The project's events are damaged or of a newer version.
+    /// The project's events are damaged or have a newer version.
     #[error(transparent)]
     Unreadable(#[from] UnreadableEvent),
-    /// What was read cannot be written.
+    /// The output cannot be written.
     #[error("the events cannot be written")]
     Write(#[source] io::Error),
 }

@@ -1,4 +1,4 @@
-//! The events of all projects, as they are read for people and for archives.
+//! Reading the events of all projects, for display and for export.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,54 +11,56 @@ use streamio_events::id::ProjectId;
 use streamio_events::log::ChangesError;
 use streamio_events::sqlite::SqliteLog;
 
-use super::{Operator, OperatorError};
+use super::error::OperatorError;
+use super::handle::Operator;
 
-/// Changes read at a time.
+/// How many changes are read at a time.
 const BATCH: usize = 1024;
 
-/// Which events are wanted.
+/// Which events to return.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only of this project.
+    /// Only events of this project.
     pub project_id: Option<ProjectId>,
-    /// Only of these types, such as `video.ready`, or nouns, such as `video`; none: all.
+    /// Only events of these types, such as `video.ready`, or nouns, such as `video`. Empty: all types.
     pub types: Vec<String>,
 }
 
-/// What an export wrote.
+/// The size of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Written {
-    /// Commits, one in a line.
+    /// The number of commits, one per line.
     pub commits: u64,
-    /// Events in these commits.
+    /// The number of events in these commits.
     pub events: u64,
 }
 
 impl Filter {
-    /// The first of the wanted types that no event has.
+    /// The first requested type that does not exist.
     pub fn unknown_type(&self) -> Option<&str> {
-        let is_known = |wanted: &str| EVENT_TYPES.iter().any(|(kind, _)| is_of(kind, wanted));
-        self.types.iter().map(String::as_str).find(|wanted| !is_known(wanted))
+        let is_known = |requested: &str| EVENT_TYPES.iter().any(|(kind, _)| is_of(kind, requested));
+        self.types.iter().map(String::as_str).find(|requested| !is_known(requested))
     }
 
     fn events(&self, commit: &Commit) -> impl Iterator<Item = CloudEvent> {
         let of_project =
             self.project_id.as_ref().is_none_or(|project_id| project_id == commit.stream.project_id());
-        let wanted =
-            |kind: &str| self.types.is_empty() || self.types.iter().any(|wanted| is_of(kind, wanted));
-        CloudEvent::all(commit).filter(move |event| of_project && wanted(&event.kind))
+        let is_requested =
+            |kind: &str| self.types.is_empty() || self.types.iter().any(|requested| is_of(kind, requested));
+        CloudEvent::all(commit).filter(move |event| of_project && is_requested(&event.kind))
     }
 }
 
-fn is_of(kind: &str, wanted: &str) -> bool {
-    kind == wanted || kind.split_once('.').is_some_and(|(noun, _)| noun == wanted)
+/// Whether an event type equals the requested type or has the requested noun.
+fn is_of(kind: &str, requested: &str) -> bool {
+    kind == requested || kind.split_once('.').is_some_and(|(noun, _)| noun == requested)
 }
 
 impl Operator {
-    /// Gives the last `count` events that pass `filter` to `each`, in the order in which they were recorded; then, with
-    /// `follow`, every further one as it is recorded, for ever. Ends early when `each` fails. A damaged commit is passed
-    /// over, and `damaged` hears of it.
+    /// Calls `each` with the last `count` events that match `filter`, in the order in which they were recorded. With
+    /// `follow` it then calls `each` with every further event as it is recorded, and does not return. Ends when `each`
+    /// fails. A damaged commit is skipped and reported to `damaged`.
     pub async fn tail(
         &self,
         filter: &Filter,
@@ -67,7 +69,7 @@ impl Operator {
         mut each: impl FnMut(&CloudEvent) -> io::Result<()>,
         mut damaged: impl FnMut(&ChangesError),
     ) -> Result<(), OperatorError> {
-        let mut grown = self.log.watch();
+        let mut changes_signal = self.log.watch();
         let mut last: VecDeque<CloudEvent> = VecDeque::new();
         let mut position = 0;
         while let Some(commits) = next(&self.log, &mut position, &mut damaged).await? {
@@ -85,7 +87,7 @@ impl Operator {
             return Ok(());
         }
         loop {
-            grown.borrow_and_update();
+            changes_signal.borrow_and_update();
             while let Some(commits) = next(&self.log, &mut position, &mut damaged).await? {
                 commits
                     .iter()
@@ -93,14 +95,14 @@ impl Operator {
                     .try_for_each(|event| each(&event))
                     .map_err(OperatorError::Write)?;
             }
-            if grown.changed().await.is_err() {
+            if changes_signal.changed().await.is_err() {
                 return Ok(());
             }
         }
     }
 
-    /// Writes all commits that the log has now, in the order in which they were recorded, one JSON object in a line, with
-    /// the hashes of their streams' chains. A damaged commit ends it with an error.
+    /// Writes all current commits of the log, in the order in which they were recorded, as one JSON object per line.
+    /// They include the hashes of their streams' chains. Fails at a damaged commit.
     pub async fn export(&self, to: &mut impl Write) -> Result<Written, OperatorError> {
         let end = self.log.last_position().await?;
         let mut written = Written::default();
@@ -124,7 +126,8 @@ impl Operator {
     }
 }
 
-/// The changes after `position`, which moves on; `None` when there are none at present.
+/// The commits after `position`, which is advanced; `None` if there are none now. Damaged commits are reported and
+/// skipped.
 async fn next(
     log: &SqliteLog,
     position: &mut u64,
@@ -164,17 +167,17 @@ mod tests {
     }
 
     async fn last(operator: &Operator, filter: &Filter, count: usize) -> Vec<String> {
-        let mut seen = Vec::new();
+        let mut output = Vec::new();
         let each = |event: &CloudEvent| {
-            seen.push(format!("{} {}", event.id, event.kind));
+            output.push(format!("{} {}", event.id, event.kind));
             Ok(())
         };
         operator.tail(filter, count, false, each, |error| panic!("{error}")).await.unwrap();
-        seen
+        output
     }
 
     #[tokio::test]
-    async fn the_last_events_come_in_the_order_of_their_recording() {
+    async fn the_last_events_are_returned_in_the_order_of_recording() {
         let directory = tempfile::tempdir().unwrap();
         let operator = operator(&directory).await;
         let all = [
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn filters_take_a_project_a_type_and_a_noun() {
+    async fn filters_match_a_project_a_type_and_a_noun() {
         let directory = tempfile::tempdir().unwrap();
         let operator = operator(&directory).await;
         let of = |project: Option<&str>, types: &[&str]| Filter {
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_follows_hears_of_what_another_process_records() {
+    async fn a_follower_receives_events_that_another_process_records() {
         let directory = tempfile::tempdir().unwrap();
         let follower = operator(&directory).await;
         let other = Operator::open(directory.path(), Missing::Refuse).unwrap();
@@ -217,14 +220,14 @@ mod tests {
         assert_eq!(receiver.recv().await.as_deref(), Some("project.suspended"));
         other.resume(&"acme".parse().unwrap()).await.unwrap();
         assert_eq!(receiver.recv().await.as_deref(), Some("project.resumed"));
-        // Nobody listens any more: the next event ends it.
+        // The receiver is gone, so the next event ends the follower.
         drop(receiver);
         other.suspend(&"acme".parse().unwrap(), None).await.unwrap();
         assert!(matches!(following.await.unwrap(), Err(OperatorError::Write(_))));
     }
 
     #[tokio::test]
-    async fn an_export_carries_chains_that_can_be_verified() {
+    async fn an_export_contains_chains_that_can_be_verified() {
         let directory = tempfile::tempdir().unwrap();
         let operator = operator(&directory).await;
         let mut bytes = Vec::new();

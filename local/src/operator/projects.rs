@@ -13,57 +13,58 @@ use streamio_events::project::{NewKey, Project, ProjectRefusal};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-use super::{Operator, OperatorError};
+use super::error::OperatorError;
+use super::handle::Operator;
 use crate::clock;
 use crate::secrets::random;
 
-/// The word in keys that this platform makes.
+/// The environment in the API keys of this platform.
 const ENVIRONMENT: &str = "live";
-/// How often a decision is made anew when others change the same project in between.
-const MOST_CONFLICTS: u32 = 32;
-/// Changes read at a time.
+/// How often a command is retried if another process changes the same project at the same time.
+const MAX_CONFLICTS: u32 = 32;
+/// How many changes are read at a time.
 const BATCH: usize = 1024;
 
-/// What a new API key is to be.
+/// The settings of a new API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyWishes {
-    /// What it may be used for; at least one.
+    /// The allowed uses; at least one.
     pub scopes: Vec<Scope>,
-    /// A name for people.
+    /// A name for display.
     pub label: Option<String>,
-    /// After this long it stops working by itself.
+    /// The time until it expires; `None`: never.
     pub expires_in: Option<Duration>,
 }
 
-/// A key that was just made. This is the only time that the key itself is seen: the log has its hash.
+/// A new API key. The key itself cannot be read later: the log has only its hash.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
-    /// The project that it opens.
+    /// The project that the key belongs to.
     pub project: Project,
-    /// How the key is spoken of.
+    /// The id of the key.
     pub key_id: KeyId,
     /// The key.
     pub api_key: ApiKey,
 }
 
 impl Operator {
-    /// Creates a project with its first key, which may be used for everything.
+    /// Creates a project and its first key, which has all scopes.
     pub async fn create_project(
         &self,
         id: &ProjectId,
         name: Option<String>,
     ) -> Result<NewApiKey, OperatorError> {
         let all = vec![Scope::Upload, Scope::Playback, Scope::Read, Scope::Admin];
-        let wishes = KeyWishes { scopes: all, label: Some("first key".to_owned()), expires_in: None };
-        self.with_new_key(id, &wishes, |project, key| project.create(name.clone(), key)).await
+        let options = KeyWishes { scopes: all, label: Some("first key".to_owned()), expires_in: None };
+        self.with_new_key(id, &options, |project, key| project.create(name.clone(), key)).await
     }
 
-    /// Creates another key of a project.
-    pub async fn create_key(&self, id: &ProjectId, wishes: &KeyWishes) -> Result<NewApiKey, OperatorError> {
-        self.with_new_key(id, wishes, Project::create_key).await
+    /// Creates a further key of a project.
+    pub async fn create_key(&self, id: &ProjectId, options: &KeyWishes) -> Result<NewApiKey, OperatorError> {
+        self.with_new_key(id, options, Project::create_key).await
     }
 
-    /// Revokes a key. A running platform stops accepting it within a moment.
+    /// Revokes a key. A running platform stops accepting it shortly after.
     pub async fn revoke_key(
         &self,
         id: &ProjectId,
@@ -76,23 +77,23 @@ impl Operator {
         .await
     }
 
-    /// Refuses all use of the API to a project until it is resumed.
+    /// Suspends a project: the API refuses its requests until it is resumed.
     pub async fn suspend(&self, id: &ProjectId, reason: Option<&str>) -> Result<Project, OperatorError> {
         self.change(id, "suspend", clock::now(), |project| project.suspend(reason.map(str::to_owned))).await
     }
 
-    /// Lets a suspended project use the API again.
+    /// Resumes a suspended project.
     pub async fn resume(&self, id: &ProjectId) -> Result<Project, OperatorError> {
         self.change(id, "resume", clock::now(), Project::resume).await
     }
 
-    /// The project as its stream tells it now.
+    /// The current state of the project.
     pub async fn project(&self, id: &ProjectId) -> Result<Project, OperatorError> {
         let project = self.load(id).await?;
         if project.exists { Ok(project) } else { Err(ProjectRefusal::NotFound(id.clone()).into()) }
     }
 
-    /// All projects, by id.
+    /// All projects, ordered by id.
     pub async fn projects(&self) -> Result<Vec<Project>, OperatorError> {
         let mut projects: BTreeMap<ProjectId, Project> = BTreeMap::new();
         let mut position = 0;
@@ -113,7 +114,7 @@ impl Operator {
     async fn with_new_key(
         &self,
         id: &ProjectId,
-        wishes: &KeyWishes,
+        options: &KeyWishes,
         decide: impl Fn(&Project, NewKey) -> Result<Vec<EventBody>, ProjectRefusal>,
     ) -> Result<NewApiKey, OperatorError> {
         let api_key =
@@ -124,9 +125,9 @@ impl Operator {
             .change(id, "create key", now, |project| {
                 let key = NewKey {
                     hash,
-                    scopes: wishes.scopes.clone(),
-                    label: wishes.label.clone(),
-                    expires_at: wishes.expires_in.map(|after| now.plus(after)),
+                    scopes: options.scopes.clone(),
+                    label: options.label.clone(),
+                    expires_at: options.expires_in.map(|after| now.plus(after)),
                 };
                 decide(project, key)
             })
@@ -134,7 +135,8 @@ impl Operator {
         Ok(NewApiKey { project, key_id: hash.key_id(), api_key })
     }
 
-    /// Decides on the project as it is and records the decision; when somebody else was faster, all over again.
+    /// Appends the events that `decide` returns for the current state of the project. Retries on conflicts. Returns the
+    /// project's state afterwards.
     async fn change(
         &self,
         id: &ProjectId,
@@ -142,7 +144,7 @@ impl Operator {
         now: Timestamp,
         decide: impl Fn(&Project) -> Result<Vec<EventBody>, ProjectRefusal>,
     ) -> Result<Project, OperatorError> {
-        // Each command is a cause of its own, however alike two are.
+        // Every command has its own commit id, so that equal commands are not deduplicated.
         let commit_id = CommitId::derived_from(&["operator", action, &HEXLOWER.encode(&random::<16>())]);
         let stream = StreamId::Project(id.clone());
         let mut conflicts = 0;
@@ -158,7 +160,7 @@ impl Operator {
                     project.apply_commit(&appended.commit)?;
                     return Ok(project);
                 }
-                Err(AppendError::Conflict { .. }) if conflicts < MOST_CONFLICTS => conflicts += 1,
+                Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -187,29 +189,29 @@ mod tests {
     async fn a_project_is_created_once_and_its_key_is_kept_as_a_hash_only() {
         let directory = tempfile::tempdir().unwrap();
         let operator = open(&directory);
-        let made = operator.create_project(&acme(), Some("Acme Films".to_owned())).await.unwrap();
-        assert_eq!(made.project.name.as_deref(), Some("Acme Films"));
-        assert_eq!(made.project.keys[&made.key_id].hash, made.api_key.hash());
+        let created = operator.create_project(&acme(), Some("Acme Films".to_owned())).await.unwrap();
+        assert_eq!(created.project.name.as_deref(), Some("Acme Films"));
+        assert_eq!(created.project.keys[&created.key_id].hash, created.api_key.hash());
         let again = operator.create_project(&acme(), None).await.unwrap_err();
         assert!(matches!(again, OperatorError::Refused(ProjectRefusal::Exists(_))), "{again}");
         drop(operator);
         for entry in std::fs::read_dir(directory.path()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            let secret = made.api_key.reveal().as_bytes();
+            let secret = created.api_key.reveal().as_bytes();
             assert!(!bytes.windows(secret.len()).any(|window| window == secret));
         }
     }
 
     #[tokio::test]
-    async fn two_processes_change_one_project_at_the_same_time() {
+    async fn two_processes_can_change_one_project_concurrently() {
         let directory = tempfile::tempdir().unwrap();
         let (one, other) = (open(&directory), open(&directory));
         one.create_project(&acme(), None).await.unwrap();
-        let wishes = KeyWishes { scopes: vec![Scope::Read], label: None, expires_in: None };
+        let options = KeyWishes { scopes: vec![Scope::Read], label: None, expires_in: None };
         let keys = (0..8).map(|index| {
             let operator = if index % 2 == 0 { one.clone() } else { other.clone() };
-            let wishes = wishes.clone();
-            async move { operator.create_key(&acme(), &wishes).await.unwrap().key_id }
+            let options = options.clone();
+            async move { operator.create_key(&acme(), &options).await.unwrap().key_id }
         });
         let keys = futures::future::join_all(keys).await;
         let project = one.project(&acme()).await.unwrap();
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_so_already_is_not_recorded_again() {
+    async fn a_command_without_effect_is_not_recorded() {
         let directory = tempfile::tempdir().unwrap();
         let operator = open(&directory);
         let key_id = operator.create_project(&acme(), None).await.unwrap().key_id;
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn projects_are_listed_in_order_and_those_that_do_not_exist_are_refused() {
+    async fn projects_are_listed_in_order_and_unknown_ones_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let operator = open(&directory);
         for name in ["zebra", "acme"] {
@@ -258,17 +260,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_expires_after_the_time_that_was_wished() {
+    async fn a_key_expires_after_the_requested_time() {
         let directory = tempfile::tempdir().unwrap();
         let operator = open(&directory);
         operator.create_project(&acme(), None).await.unwrap();
         let day = Duration::from_hours(24);
-        let wishes =
+        let options =
             KeyWishes { scopes: vec![Scope::Upload], label: Some("ci".to_owned()), expires_in: Some(day) };
-        let made = operator.create_key(&acme(), &wishes).await.unwrap();
-        let key = &made.project.keys[&made.key_id];
+        let created = operator.create_key(&acme(), &options).await.unwrap();
+        let key = &created.project.keys[&created.key_id];
         assert_eq!(key.expires_at, Some(key.created_at.plus(day)));
-        let none = KeyWishes { scopes: vec![], ..wishes };
+        let none = KeyWishes { scopes: vec![], ..options };
         let refusal = operator.create_key(&acme(), &none).await.unwrap_err();
         assert!(matches!(refusal, OperatorError::Refused(ProjectRefusal::NoScopes)), "{refusal}");
     }

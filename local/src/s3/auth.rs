@@ -1,11 +1,11 @@
-//! Whose signatures the S3 server accepts.
+//! The key pairs whose signatures the S3 server accepts.
 
 use std::fmt;
 
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Result, s3_error};
 
-/// A key pair that may sign requests. Its `Debug` form does not show the secret.
+/// A key pair that may sign requests. `Debug` does not show the secret.
 #[derive(Clone)]
 pub struct Credentials {
     access_key_id: String,
@@ -13,7 +13,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A key pair of its public and its secret half.
+    /// A key pair from its access key id and its secret access key.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self {
             access_key_id: access_key_id.into(),
@@ -21,7 +21,7 @@ impl Credentials {
         }
     }
 
-    /// The public half.
+    /// The access key id.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
@@ -33,19 +33,17 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The key pairs in force: several, so that one can be rotated while URLs signed with another are still about.
-pub(super) struct KeyRing(pub(super) Vec<Credentials>);
+/// The accepted key pairs. Several, so that keys can be rotated while URLs signed with an older one are in use.
+pub(super) struct AcceptedCredentials(pub(super) Vec<Credentials>);
 
 #[async_trait::async_trait]
-impl S3Auth for KeyRing {
+impl S3Auth for AcceptedCredentials {
     async fn get_secret_key(&self, access_key_id: &str) -> S3Result<SecretKey> {
         self.0
             .iter()
             .find(|pair| pair.access_key_id == access_key_id)
             .map(|pair| pair.secret_access_key.clone())
-            .ok_or_else(|| {
-                s3_error!(InvalidAccessKeyId, "the access key id in the signature is not known here")
-            })
+            .ok_or_else(|| s3_error!(InvalidAccessKeyId, "the access key id in the signature is unknown"))
     }
 }
 
@@ -54,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn debug_does_not_show_the_secret() {
         let shown = format!("{:?}", Credentials::new("AKIDEXAMPLE", "very-secret"));
         assert_eq!(shown, r#"Credentials { access_key_id: "AKIDEXAMPLE", .. }"#);
     }

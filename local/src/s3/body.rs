@@ -1,135 +1,95 @@
-//! The request body on its way in: complete, in the framing it claims, and with the digest that was signed.
+//! Checks a request body while it is received: that it is complete, correctly framed, and has the digest that was
+//! signed.
 //!
-//! `s3s` verifies chunk signatures and payload digests, but it takes a body that ends between two `aws-chunked`
-//! chunks for whole, holds each chunk in memory whatever its size, and reports a wrong digest of an XML body as an
-//! internal error. So the bytes are looked at here first, and what is found wrong is kept for the answer.
+//! `s3s` verifies chunk signatures and payload digests, but it accepts a body that ends between two `aws-chunked`
+//! chunks as complete, holds each chunk in memory whatever its size, and reports a wrong digest of an XML body as an
+//! internal error. So the bytes pass through this check first, and the fault it finds decides the response.
 
 mod chunked;
-mod digest;
+mod fault;
+mod header_digests;
+mod limits;
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use s3s::{S3Error, S3ErrorCode, s3_error};
 use tokio::time::{Instant, Sleep, sleep};
 
-use self::chunked::Chunked;
-use self::digest::Digests;
+use self::chunked::ChunkedFraming;
+use self::fault::BodyFault;
+use self::header_digests::HeaderDigests;
+use self::limits::IDLE_TIMEOUT;
 
-/// A sender that is silent for so long has gone.
-const IDLE: Duration = Duration::from_mins(1);
-
-/// What was wrong with a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
-    #[error("the body ended before it was complete")]
-    Truncated,
-    #[error("nothing was received for {} seconds", IDLE.as_secs())]
-    Silent,
-    #[error("the body is not in the aws-chunked encoding that x-amz-content-sha256 announces")]
-    Framing,
-    #[error("a signed chunk is larger than {} bytes; send smaller chunks", chunked::MAX_SIGNED_CHUNK)]
-    ChunkTooLarge,
-    #[error("the SHA-256 of the body is not the one in x-amz-content-sha256")]
-    Sha256,
-    #[error("the body does not have the digest that a header of the request gives")]
-    Digest,
-}
-
-impl Fault {
-    /// Whether the fault lies in how the body came, rather than in what it says.
-    pub(super) fn is_transport(self) -> bool {
-        !matches!(self, Self::Sha256 | Self::Digest)
-    }
-
-    pub(super) fn to_error(self) -> S3Error {
-        let mut error = match self {
-            Self::Truncated | Self::Framing => s3_error!(IncompleteBody),
-            Self::Silent => s3_error!(RequestTimeout),
-            Self::ChunkTooLarge => s3_error!(InvalidRequest),
-            Self::Sha256 => {
-                let mut error = S3Error::new(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()));
-                error.set_status_code(http::StatusCode::BAD_REQUEST);
-                error
-            }
-            Self::Digest => s3_error!(BadDigest),
-        };
-        error.set_message(self.to_string());
-        error
-    }
-}
-
-/// What is known of a body after, or while, it is read.
+/// The state of a [`CheckedBody`], readable while and after the body is read.
 #[derive(Clone, Default)]
-pub(super) struct BodyWatch(Arc<Watched>);
+pub(super) struct BodyStatus(Arc<SharedStatus>);
 
 #[derive(Default)]
-struct Watched {
-    fault: OnceLock<Fault>,
+struct SharedStatus {
+    fault: OnceLock<BodyFault>,
     unread: Mutex<Option<Incoming>>,
 }
 
-impl BodyWatch {
+impl BodyStatus {
     /// The first fault found.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(super) fn fault(&self) -> Option<BodyFault> {
         self.0.fault.get().copied()
     }
 
-    /// What nobody has read of the body, if anything and if its sender is sending.
+    /// The unread rest of the body; `None` if it was read to its end or if the sender still waits for `100 Continue`.
     pub(super) fn take_unread(&self) -> Option<Incoming> {
         self.0.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn found(&self, fault: Fault) -> io::Error {
+    fn record(&self, fault: BodyFault) -> io::Error {
         let fault = *self.0.fault.get_or_init(|| fault);
         io::Error::new(io::ErrorKind::InvalidData, fault)
     }
 }
 
-/// A request body that is watched.
-pub(super) struct WatchedBody {
+/// A request body that is checked while it is read.
+pub(super) struct CheckedBody {
     incoming: Option<Incoming>,
-    chunked: Option<Chunked>,
-    digests: Digests,
+    chunked: Option<ChunkedFraming>,
+    digests: HeaderDigests,
     ready: VecDeque<Bytes>,
     idle: Pin<Box<Sleep>>,
-    /// The sender waits to be asked for the body (`Expect: 100-continue`) until it is first polled.
-    waiting: bool,
-    watch: BodyWatch,
+    /// With `Expect: 100-continue` the sender sends nothing until the body is first polled.
+    awaits_continue: bool,
+    status: BodyStatus,
 }
 
-impl WatchedBody {
-    pub(super) fn new(incoming: Incoming, request: &Parts) -> (Self, BodyWatch) {
-        let watch = BodyWatch::default();
+impl CheckedBody {
+    pub(super) fn new(incoming: Incoming, request: &Parts) -> (Self, BodyStatus) {
+        let status = BodyStatus::default();
         let mut body = Self {
             incoming: Some(incoming),
-            chunked: Chunked::announced(&request.headers),
-            digests: Digests::announced(request),
+            chunked: ChunkedFraming::for_headers(&request.headers),
+            digests: HeaderDigests::of(request),
             ready: VecDeque::new(),
-            idle: Box::pin(sleep(IDLE)),
-            waiting: request.headers.contains_key(http::header::EXPECT),
-            watch: watch.clone(),
+            idle: Box::pin(sleep(IDLE_TIMEOUT)),
+            awaits_continue: request.headers.contains_key(http::header::EXPECT),
+            status: status.clone(),
         };
-        if body.digests.left() == Some(0)
+        if body.digests.remaining() == Some(0)
             && let Err(fault) = body.digests.check()
         {
-            // An empty body need not be polled at all.
-            watch.found(fault);
+            // An empty body may never be polled, so it is checked here.
+            status.record(fault);
         }
-        (body, watch)
+        (body, status)
     }
 
-    fn receive(&mut self, bytes: Bytes) -> Result<(), Fault> {
+    fn receive(&mut self, bytes: Bytes) -> Result<(), BodyFault> {
         self.digests.update(&bytes);
-        if self.digests.left() == Some(0) {
+        if self.digests.remaining() == Some(0) {
             self.digests.check()?;
         }
         if let Some(chunked) = &mut self.chunked {
@@ -139,21 +99,21 @@ impl WatchedBody {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
+    fn end(&mut self) -> Result<(), BodyFault> {
         self.incoming = None;
-        if self.digests.left().is_none() {
+        if self.digests.remaining().is_none() {
             self.digests.check()?;
         }
-        self.chunked.as_ref().map_or(Ok(()), Chunked::end)
+        self.chunked.as_ref().map_or(Ok(()), ChunkedFraming::end)
     }
 
-    fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         self.ready.clear();
-        Poll::Ready(Some(Err(self.watch.found(fault))))
+        Poll::Ready(Some(Err(self.status.record(fault))))
     }
 }
 
-impl Body for WatchedBody {
+impl Body for CheckedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -161,7 +121,7 @@ impl Body for WatchedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.waiting = false;
+        self.awaits_continue = false;
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -172,15 +132,15 @@ impl Body for WatchedBody {
                 Poll::Pending => {
                     ready!(self.idle.as_mut().poll(cx));
                     self.incoming = None;
-                    return self.fail(Fault::Silent);
+                    return self.fail(BodyFault::Idle);
                 }
             };
-            self.idle.as_mut().reset(Instant::now() + IDLE);
+            self.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
             let result = match received {
                 Some(Ok(frame)) => frame.into_data().map_or(Ok(()), |bytes| self.receive(bytes)),
                 Some(Err(_)) => {
                     self.incoming = None;
-                    Err(Fault::Truncated)
+                    Err(BodyFault::Truncated)
                 }
                 None => self.end(),
             };
@@ -193,18 +153,18 @@ impl Body for WatchedBody {
     fn size_hint(&self) -> SizeHint {
         match (&self.incoming, &self.chunked) {
             (Some(incoming), None) => incoming.size_hint(),
-            // The framing may change on the way.
+            // Splitting chunks changes the length.
             _ => SizeHint::default(),
         }
     }
 }
 
-impl Drop for WatchedBody {
+impl Drop for CheckedBody {
     fn drop(&mut self) {
-        if !self.waiting
+        if !self.awaits_continue
             && let Some(incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream())
         {
-            *self.watch.0.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
+            *self.status.0.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The additional checksums of S3: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>.
+//! The additional checksums of S3:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>.
 //!
-//! An upload carries at most one of them, beside the MD5 that becomes the entity tag.
+//! An upload has at most one of them, in addition to the MD5 that becomes the entity tag.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,7 @@ use crc_fast::{CrcAlgorithm, checksum_combine};
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use serde::{Deserialize, Serialize};
 
-/// Which function a checksum was computed with.
+/// A checksum algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ChecksumAlgorithm {
@@ -25,10 +26,10 @@ pub enum ChecksumAlgorithm {
 }
 
 impl ChecksumAlgorithm {
-    /// All of them, in the order S3 lists them.
+    /// All algorithms, in S3's order.
     pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
-    /// S3's name, as in `x-amz-checksum-algorithm`.
+    /// The value of `x-amz-checksum-algorithm`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "CRC32",
@@ -39,7 +40,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// The header (or trailer) that carries a value of it.
+    /// The name of the header or trailer with the checksum.
     pub fn header(self) -> &'static str {
         match self {
             Self::Crc32 => "x-amz-checksum-crc32",
@@ -50,12 +51,12 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// The algorithm of a name such as `CRC32`.
+    /// Parses a name such as `CRC32`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// The length of a value in bytes, before base64.
+    /// The length of a checksum in bytes, before base64.
     pub fn bytes(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
@@ -65,7 +66,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// Whether the checksums of parts can be combined into that of the whole.
+    /// The CRC algorithm, by which the checksums of parts can be combined into that of the object; `None` for hashes.
     fn crc(self) -> Option<CrcAlgorithm> {
         match self {
             Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
@@ -75,12 +76,12 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// The kind that S3 chooses for a multipart upload which names none.
+    /// The kind of a multipart upload that names none.
     pub fn default_kind(self) -> ChecksumKind {
         if self == Self::Crc64Nvme { ChecksumKind::FullObject } else { ChecksumKind::Composite }
     }
 
-    /// Whether a multipart upload can have this algorithm in that kind.
+    /// Whether a multipart upload can use this algorithm with the given kind.
     pub fn allows(self, kind: ChecksumKind) -> bool {
         match kind {
             ChecksumKind::FullObject => self.crc().is_some(),
@@ -89,18 +90,18 @@ impl ChecksumAlgorithm {
     }
 }
 
-/// What a checksum was computed over.
+/// What a checksum is computed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ChecksumKind {
     /// The object's bytes.
     FullObject,
-    /// The concatenated checksums of its parts; the value ends in `-n`.
+    /// The concatenated checksums of the object's n parts; the value ends in `-n`.
     Composite,
 }
 
 impl ChecksumKind {
-    /// S3's name, as in `x-amz-checksum-type`.
+    /// The value of `x-amz-checksum-type`.
     pub fn name(self) -> &'static str {
         match self {
             Self::FullObject => "FULL_OBJECT",
@@ -108,7 +109,7 @@ impl ChecksumKind {
         }
     }
 
-    /// The kind of a name such as `COMPOSITE`.
+    /// Parses a name such as `COMPOSITE`.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::FullObject, Self::Composite].into_iter().find(|kind| kind.name() == name)
     }
@@ -117,21 +118,21 @@ impl ChecksumKind {
 /// A verified checksum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checksum {
-    /// The function.
+    /// The algorithm.
     pub algorithm: ChecksumAlgorithm,
-    /// What it was computed over.
+    /// What it is computed over.
     pub kind: ChecksumKind,
-    /// The value in base64, with `-n` after it for a composite of n parts.
+    /// The checksum in base64; for a composite of n parts followed by `-n`.
     pub value: String,
 }
 
-/// Decodes the base64 value of a checksum header.
+/// Decodes the base64 value of a checksum header; `None` if it is not base64 or has the wrong length.
 pub fn decode(algorithm: ChecksumAlgorithm, value: &str) -> Option<Vec<u8>> {
     STANDARD.decode(value).ok().filter(|bytes| bytes.len() == algorithm.bytes())
 }
 
-/// The checksum of a whole object from those of its parts, in order, each with its part's size in bytes.
-/// `None` when a part has no value of the algorithm or the algorithm cannot be combined in that way.
+/// Computes the checksum of an object from the checksums and sizes (in bytes) of its parts, in order.
+/// `None` when a part has no checksum or the algorithm does not support the kind.
 pub fn of_parts<'a>(
     algorithm: ChecksumAlgorithm,
     kind: ChecksumKind,
@@ -161,7 +162,7 @@ pub fn of_parts<'a>(
     Some(Checksum { algorithm, kind, value })
 }
 
-/// A checksum being computed.
+/// Computes a checksum incrementally.
 pub(crate) enum Hasher {
     Crc32(Crc32),
     Crc32c(Crc32c),
@@ -191,7 +192,7 @@ impl Hasher {
         }
     }
 
-    /// The value in base64.
+    /// The checksum in base64.
     pub(crate) fn finish(self) -> String {
         match self {
             Self::Crc32(hasher) => STANDARD.encode(hasher.finalize()),
@@ -209,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    fn whole(algorithm: ChecksumAlgorithm, data: &[u8]) -> String {
+    fn checksum_of(algorithm: ChecksumAlgorithm, data: &[u8]) -> String {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(data);
         hasher.finish()
@@ -218,21 +219,25 @@ mod tests {
     // Check values of the CRC catalogue (https://reveng.sourceforge.io/crc-catalogue/all.htm) over "123456789",
     // and of FIPS 180 over "abc".
     #[test]
-    fn known_values_are_met() {
+    fn published_check_values_are_computed() {
         let hex = |text: &str| STANDARD.encode(data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap());
-        assert_eq!(whole(ChecksumAlgorithm::Crc32, b"123456789"), hex("cbf43926"));
-        assert_eq!(whole(ChecksumAlgorithm::Crc32c, b"123456789"), hex("e3069283"));
-        assert_eq!(whole(ChecksumAlgorithm::Crc64Nvme, b"123456789"), hex("ae8b14860a799888"));
-        assert_eq!(whole(ChecksumAlgorithm::Sha1, b"abc"), hex("a9993e364706816aba3e25717850c26c9cd0d89d"));
+        assert_eq!(checksum_of(ChecksumAlgorithm::Crc32, b"123456789"), hex("cbf43926"));
+        assert_eq!(checksum_of(ChecksumAlgorithm::Crc32c, b"123456789"), hex("e3069283"));
+        assert_eq!(checksum_of(ChecksumAlgorithm::Crc64Nvme, b"123456789"), hex("ae8b14860a799888"));
         assert_eq!(
-            whole(ChecksumAlgorithm::Sha256, b"abc"),
+            checksum_of(ChecksumAlgorithm::Sha1, b"abc"),
+            hex("a9993e364706816aba3e25717850c26c9cd0d89d")
+        );
+        assert_eq!(
+            checksum_of(ChecksumAlgorithm::Sha256, b"abc"),
             hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
         );
     }
 
     #[test]
     fn a_composite_is_the_checksum_of_the_parts_checksums() {
-        let parts = [whole(ChecksumAlgorithm::Sha256, b"one"), whole(ChecksumAlgorithm::Sha256, b"two")];
+        let parts =
+            [checksum_of(ChecksumAlgorithm::Sha256, b"one"), checksum_of(ChecksumAlgorithm::Sha256, b"two")];
         let composite = of_parts(
             ChecksumAlgorithm::Sha256,
             ChecksumKind::Composite,
@@ -240,12 +245,12 @@ mod tests {
         )
         .unwrap();
         let concatenated: Vec<u8> = parts.iter().flat_map(|value| STANDARD.decode(value).unwrap()).collect();
-        assert_eq!(composite.value, format!("{}-2", whole(ChecksumAlgorithm::Sha256, &concatenated)));
+        assert_eq!(composite.value, format!("{}-2", checksum_of(ChecksumAlgorithm::Sha256, &concatenated)));
     }
 
     #[test]
-    fn a_missing_part_checksum_or_an_impossible_kind_gives_none() {
-        let value = whole(ChecksumAlgorithm::Sha256, b"one");
+    fn a_missing_part_checksum_or_an_unsupported_kind_returns_none() {
+        let value = checksum_of(ChecksumAlgorithm::Sha256, b"one");
         let parts = [(Some(value.as_str()), 3), (None, 3)];
         assert_eq!(of_parts(ChecksumAlgorithm::Sha256, ChecksumKind::Composite, parts), None);
         let parts = [(Some(value.as_str()), 3)];
@@ -258,13 +263,13 @@ mod tests {
             parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..6)
         ) {
             for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme] {
-                let values: Vec<String> = parts.iter().map(|part| whole(algorithm, part)).collect();
+                let values: Vec<String> = parts.iter().map(|part| checksum_of(algorithm, part)).collect();
                 let combined = of_parts(
                     algorithm,
                     ChecksumKind::FullObject,
                     values.iter().zip(&parts).map(|(value, part)| (Some(value.as_str()), part.len() as u64)),
                 );
-                prop_assert_eq!(combined.unwrap().value, whole(algorithm, &parts.concat()));
+                prop_assert_eq!(combined.unwrap().value, checksum_of(algorithm, &parts.concat()));
             }
         }
     }

@@ -1,42 +1,42 @@
-//! The store's errors: what the caller did wrong, apart from what went wrong here.
+//! The store's errors: faults of the request, and internal errors.
 
 use std::path::PathBuf;
 
-use super::object::{MAX_KEY_BYTES, MAX_PUT_BYTES};
+use super::limits::{MAX_KEY_BYTES, MAX_PUT_BYTES};
 
-/// Why the store refused or failed. [`StoreError::is_internal`] tells the two apart.
+/// Why the store refused a request or failed. [`StoreError::is_internal`] distinguishes the two.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The bucket does not exist.
     #[error("there is no bucket {bucket:?}; create it first")]
     NoSuchBucket {
-        /// The name asked for.
+        /// The requested name.
         bucket: String,
     },
     /// The bucket's name breaks the naming rules.
     #[error(
-        "{bucket:?} is no bucket name: use 3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit"
+        "{bucket:?} is not a valid bucket name: use 3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit"
     )]
     InvalidBucketName {
-        /// The name asked for.
+        /// The requested name.
         bucket: String,
     },
-    /// A bucket of that name exists already.
-    #[error("the bucket {bucket:?} exists already")]
+    /// A bucket with this name already exists.
+    #[error("the bucket {bucket:?} already exists")]
     BucketExists {
-        /// The name asked for.
+        /// The requested name.
         bucket: String,
     },
-    /// No object has that key.
+    /// No object has this key.
     #[error("there is no object {key:?}")]
     NoSuchKey {
-        /// The key asked for.
+        /// The requested key.
         key: String,
     },
-    /// The key is not one that an object can have.
+    /// The key is not allowed.
     #[error("invalid key: {reason}")]
     InvalidKey {
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         reason: &'static str,
     },
     /// The key is longer than 1,024 bytes of UTF-8.
@@ -45,13 +45,13 @@ pub enum StoreError {
         /// Its length in bytes.
         bytes: usize,
     },
-    /// The multipart upload does not exist: never begun, aborted, or completed.
-    #[error("there is no multipart upload {upload_id:?} of that key; it may have been completed or aborted")]
+    /// The multipart upload does not exist: it was never created, or it was aborted or completed.
+    #[error("there is no multipart upload {upload_id:?} for that key; it may have been completed or aborted")]
     NoSuchUpload {
-        /// The id asked for.
+        /// The requested id.
         upload_id: String,
     },
-    /// `If-Match` or `If-None-Match` did not hold when the write would have become visible.
+    /// `If-Match` or `If-None-Match` did not hold when the write was to be committed.
     #[error("the {header} condition on {key:?} does not hold")]
     PreconditionFailed {
         /// The request header that carried the condition.
@@ -59,7 +59,7 @@ pub enum StoreError {
         /// The key written to.
         key: String,
     },
-    /// The body is larger than one request may carry.
+    /// The body is larger than [`MAX_PUT_BYTES`].
     #[error("the body is larger than {MAX_PUT_BYTES} bytes; send it as a multipart upload")]
     TooLarge,
     /// A part other than the last is too small.
@@ -73,17 +73,17 @@ pub enum StoreError {
         minimum: u64,
     },
     /// A part number outside 1..=10000.
-    #[error("{number} is no part number: use 1 to 10000")]
+    #[error("{number} is not a valid part number: use 1 to 10000")]
     InvalidPartNumber {
-        /// The number given.
+        /// The requested number.
         number: i64,
     },
-    /// A listed part was not uploaded, or with another entity tag or checksum.
+    /// A listed part was not uploaded, or it has another entity tag or checksum.
     #[error("part {number} {reason}")]
     InvalidPart {
         /// The part's number.
         number: u32,
-        /// What does not fit.
+        /// How it differs.
         reason: &'static str,
     },
     /// The listed parts are not in ascending order.
@@ -92,22 +92,22 @@ pub enum StoreError {
     /// The list of parts is empty.
     #[error("list at least one part to complete an upload")]
     NoParts,
-    /// A digest or checksum given for the whole object differs from the computed one.
-    #[error("the {name} given does not match the one computed over the data received")]
+    /// A digest or checksum that the client gave for the whole object differs from the computed one.
+    #[error("the given {name} does not match the one computed over the received data")]
     DigestMismatch {
-        /// Which digest.
+        /// The name of the digest.
         name: &'static str,
     },
-    /// The size that the writer announced for the whole object differs from the sum of its parts.
-    #[error("the upload has {found} bytes, not the announced {announced}")]
+    /// The size that the client gave for the whole object differs from the sum of its parts.
+    #[error("the upload has {found} bytes, not the declared {declared}")]
     SizeMismatch {
-        /// Bytes announced.
-        announced: u64,
-        /// Bytes there are.
+        /// The size that the client gave, in bytes.
+        declared: u64,
+        /// The sum of the parts, in bytes.
         found: u64,
     },
-    /// The body could not be read to its end.
-    #[error("the body broke off")]
+    /// The request body could not be read to its end.
+    #[error("the body could not be read to its end")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Another process has the store open.
     #[error("the object store {} is in use by another process; stop it first", path.display())]
@@ -115,25 +115,25 @@ pub enum StoreError {
         /// The store's directory.
         path: PathBuf,
     },
-    /// The database was written by a version of the software that this one does not know.
+    /// The database was written by a newer version of this software.
     #[error(
-        "the object store has schema version {found}, this software knows up to {known}; use a newer version"
+        "the object store has schema version {found}, but this version supports at most {known}; use a newer version"
     )]
     SchemaTooNew {
-        /// The version found.
+        /// The stored version.
         found: i64,
-        /// The latest version known.
+        /// The latest supported version.
         known: i64,
     },
     /// The database failed.
     #[error("the object store's database failed")]
     Database(#[from] rusqlite::Error),
     /// The file system failed.
-    #[error("the object store's files failed: {doing}")]
+    #[error("a file operation of the object store failed: {operation}")]
     Io {
-        /// What was being done.
-        doing: &'static str,
-        /// The system's error.
+        /// The operation, such as "creating a blob".
+        operation: &'static str,
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
@@ -149,7 +149,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the failure is the store's own and not the caller's: worth a log line and a 5xx.
+    /// Whether the store failed, as opposed to refusing the request. Internal errors are logged and returned as 5xx.
     pub fn is_internal(&self) -> bool {
         matches!(
             self,
@@ -163,14 +163,14 @@ impl StoreError {
     }
 }
 
-/// Names what was being done when an I/O error came up.
-pub(crate) trait Doing<T> {
-    /// Turns the I/O error into a [`StoreError::Io`].
-    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+/// Adds the name of the operation to an I/O error.
+pub(crate) trait IoContext<T> {
+    /// Converts the error to a [`StoreError::Io`] of the given operation.
+    fn io_context(self, operation: &'static str) -> Result<T, StoreError>;
 }
 
-impl<T> Doing<T> for std::io::Result<T> {
-    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Io { doing, source })
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn io_context(self, operation: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Io { operation, source })
     }
 }

@@ -1,4 +1,4 @@
-//! What the store says about an object, and what a writer may demand of the key it writes to.
+//! The metadata of an object, and the preconditions of writes.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,13 @@ use time::OffsetDateTime;
 
 use super::checksum::Checksum;
 use super::error::StoreError;
+use super::limits::MAX_KEY_BYTES;
 
-/// The longest key, in bytes of UTF-8: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>.
-pub const MAX_KEY_BYTES: usize = 1024;
-
-/// The largest body of one `PutObject` or `UploadPart`, in bytes (5 GiB):
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
-pub const MAX_PUT_BYTES: u64 = 5 << 30;
-
-/// The representation headers that a writer gave and that every reader gets back unchanged.
+/// The representation headers and user metadata that a writer sent. Readers get them back unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObjectHeaders {
-    /// `Content-Type`. Absent means that the writer gave none; the S3 server answers `binary/octet-stream` then.
+    /// `Content-Type`. `None` if the writer sent none; the S3 server then returns `binary/octet-stream`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// `Content-Encoding`, without the `aws-chunked` that only describes the upload.
@@ -49,18 +43,18 @@ impl ObjectHeaders {
     }
 }
 
-/// Everything about one visible object but its bytes.
+/// The metadata of a visible object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// The bucket's name.
     pub bucket: String,
-    /// The key, literally as the writer gave it.
+    /// The key as the writer gave it: neither percent- nor form-encoded.
     pub key: String,
-    /// The entity tag without its quotes: the MD5 of the bytes in hex, or `md5(md5s)-n` after a multipart upload.
+    /// The entity tag without quotes: the MD5 of the bytes in hex, or `md5(md5s)-n` after a multipart upload.
     pub etag: String,
     /// Size in bytes.
     pub size: u64,
-    /// When the object became visible; stored in milliseconds.
+    /// When the object became visible, in whole milliseconds.
     pub last_modified: OffsetDateTime,
     /// 16 upper-case hex digits; a later write of the same key has a greater one, also after a delete.
     pub sequencer: String,
@@ -72,36 +66,36 @@ pub struct ObjectMeta {
     pub parts: Option<u32>,
 }
 
-/// What must hold of the key at the moment a write commits. Decided inside the transaction, so of any number of
-/// concurrent writers with [`Precondition::Absent`] exactly one succeeds.
+/// What must hold for the key when a write commits. Checked inside the transaction, so of any number of concurrent
+/// writers with [`Precondition::Absent`] exactly one succeeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing is demanded: the write replaces whatever is there.
+    /// No precondition: the write replaces an existing object.
     #[default]
     None,
     /// `If-None-Match: *`: no object may exist under the key.
     Absent,
-    /// `If-None-Match: "etag"`: an object with this entity tag must not be there.
+    /// `If-None-Match: "etag"`: no object with this entity tag may exist under the key.
     NotEtag(String),
-    /// `If-Match: *`: some object must exist under the key.
+    /// `If-Match: *`: an object must exist under the key.
     Present,
     /// `If-Match: "etag"`: the object under the key must have this entity tag.
     Etag(String),
 }
 
 impl Precondition {
-    /// Judges the entity tag found under the key (`None`: no object there).
+    /// Checks the entity tag of the object under the key (`None`: there is no object).
     ///
     /// # Errors
-    /// [`StoreError::NoSuchKey`] when a match was demanded of a missing object (as S3 answers),
+    /// [`StoreError::NoSuchKey`] for `If-Match` when there is no object (as S3 does),
     /// [`StoreError::PreconditionFailed`] otherwise.
     pub fn check(&self, key: &str, found: Option<&str>) -> Result<(), StoreError> {
         match (self, found) {
             (Self::None | Self::Absent | Self::NotEtag(_), None) | (Self::None | Self::Present, Some(_)) => {
                 Ok(())
             }
-            (Self::NotEtag(unwanted), Some(etag)) if unwanted != etag => Ok(()),
-            (Self::Etag(wanted), Some(etag)) if wanted == etag => Ok(()),
+            (Self::NotEtag(excluded), Some(etag)) if excluded != etag => Ok(()),
+            (Self::Etag(required), Some(etag)) if required == etag => Ok(()),
             (Self::Present | Self::Etag(_), None) => Err(StoreError::NoSuchKey { key: key.to_owned() }),
             (Self::Absent | Self::NotEtag(_), Some(_)) => {
                 Err(StoreError::PreconditionFailed { header: "If-None-Match", key: key.to_owned() })
@@ -113,13 +107,13 @@ impl Precondition {
     }
 }
 
-/// Refuses what S3 refuses as a key: the empty string and more than [`MAX_KEY_BYTES`] bytes.
+/// Checks S3's rules for keys: not empty and at most [`MAX_KEY_BYTES`] bytes.
 ///
 /// # Errors
 /// [`StoreError::InvalidKey`], [`StoreError::KeyTooLong`].
 pub fn check_key(key: &str) -> Result<(), StoreError> {
     if key.is_empty() {
-        return Err(StoreError::InvalidKey { reason: "a key needs at least one character" });
+        return Err(StoreError::InvalidKey { reason: "a key must have at least one character" });
     }
     if key.len() > MAX_KEY_BYTES {
         return Err(StoreError::KeyTooLong { bytes: key.len() });

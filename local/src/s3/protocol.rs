@@ -1,16 +1,17 @@
-//! The operations of the S3 protocol over the store. What is not here, `s3s` answers with `NotImplemented`.
+//! The operations of the S3 protocol over the store. For all others `s3s` returns `NotImplemented`.
 
 mod bucket;
+mod checksum_fields;
 mod condition;
 mod copy;
+mod declared_digests;
 mod delete;
-mod digest;
+mod error_mapper;
 mod get;
 mod list;
 mod multipart;
+mod operations;
 mod put;
-mod refusal;
-mod sums;
 
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
@@ -24,27 +25,15 @@ use s3s::dto::{
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
-use self::refusal::Refusals;
-use super::store::Store;
+use self::error_mapper::{ErrorMapper, refuse_unsupported};
+pub(super) use self::operations::Operations;
 
-/// The operations.
-pub(super) struct Operations {
-    store: Store,
-    region: String,
-}
-
-impl Operations {
-    pub(super) fn new(store: Store, region: String) -> Self {
-        Self { store, region }
-    }
-}
-
-/// Runs an operation of a submodule on the checked request.
-macro_rules! operate {
+/// Refuses unsupported headers, then runs an operation of a submodule.
+macro_rules! run {
     ($self:ident, $request:ident, $operation:path) => {{
-        let refusals = Refusals::of(&$request);
-        refusal::refuse_unsupported(&$request.headers)?;
-        $operation($self, $request, refusals).await.map(S3Response::new)
+        let errors = ErrorMapper::for_request(&$request);
+        refuse_unsupported(&$request.headers)?;
+        $operation($self, $request, errors).await.map(S3Response::new)
     }};
 }
 
@@ -54,104 +43,104 @@ impl S3 for Operations {
         &self,
         req: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
-        operate!(self, req, bucket::create)
+        run!(self, req, bucket::create)
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
-        operate!(self, req, bucket::head)
+        run!(self, req, bucket::head)
     }
 
     async fn get_bucket_location(
         &self,
         req: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        operate!(self, req, bucket::location)
+        run!(self, req, bucket::location)
     }
 
     async fn list_buckets(
         &self,
         req: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
-        operate!(self, req, bucket::list)
+        run!(self, req, bucket::list)
     }
 
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        operate!(self, req, put::object)
+        run!(self, req, put::object)
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        operate!(self, req, get::object)
+        run!(self, req, get::object)
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        operate!(self, req, get::head)
+        run!(self, req, get::head)
     }
 
     async fn delete_object(
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        operate!(self, req, delete::object)
+        run!(self, req, delete::object)
     }
 
     async fn delete_objects(
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        operate!(self, req, delete::objects)
+        run!(self, req, delete::objects)
     }
 
     async fn list_objects_v2(
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        operate!(self, req, list::objects)
+        run!(self, req, list::objects)
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        operate!(self, req, copy::object)
+        run!(self, req, copy::object)
     }
 
     async fn create_multipart_upload(
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        operate!(self, req, multipart::create)
+        run!(self, req, multipart::create)
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        operate!(self, req, put::part)
+        run!(self, req, put::part)
     }
 
     async fn upload_part_copy(
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        operate!(self, req, copy::part)
+        run!(self, req, copy::part)
     }
 
     async fn complete_multipart_upload(
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        operate!(self, req, multipart::complete)
+        run!(self, req, multipart::complete)
     }
 
     async fn abort_multipart_upload(
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        operate!(self, req, multipart::abort)
+        run!(self, req, multipart::abort)
     }
 
     async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
-        operate!(self, req, multipart::parts)
+        run!(self, req, multipart::parts)
     }
 
     async fn list_multipart_uploads(
         &self,
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        operate!(self, req, multipart::uploads)
+        run!(self, req, multipart::uploads)
     }
 }

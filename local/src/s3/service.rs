@@ -1,8 +1,9 @@
-//! The S3 protocol as a service: CORS outside, then the checks and the log, then `s3s` with the operations.
+//! The S3 protocol as a Tower service. Layers, from the outside: CORS, request checks and access log, `s3s` with the
+//! operations.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXUPPER;
@@ -20,54 +21,42 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
-use super::auth::{Credentials, KeyRing};
-use super::body::WatchedBody;
-use super::error::StoreError;
+use super::auth::{AcceptedCredentials, Credentials};
+use super::body::CheckedBody;
 use super::protocol::Operations;
+use super::request_context::RequestContext;
 use super::sigv4;
 use super::store::Store;
 
-/// How much of a refused body is read so that its sender, who is still sending, gets to see the answer.
+/// How many bytes of a refused body are read, so that a client that is still sending can receive the response.
 const DRAIN_BYTES: u64 = 8 << 20;
-/// And for how long.
+/// How long a refused body is read.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// How long a browser may keep the answer to a preflight request.
+/// How long a browser may cache the response to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// Who may sign requests, and for which region.
+/// The settings of the S3 server.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The key pairs accepted. Each may do everything.
+    /// The accepted key pairs. Each has full access.
     pub credentials: Vec<Credentials>,
-    /// The region that signatures must name, such as `us-east-1`.
+    /// The region that signatures must be scoped to, such as `us-east-1`.
     pub region: String,
 }
 
-/// What the parts of one request's handling share.
-#[derive(Clone, Default)]
-pub(super) struct Context(Arc<OnceLock<StoreError>>);
-
-impl Context {
-    /// Keeps an error of our own for the log, which is written outside.
-    pub(super) fn failed(&self, error: StoreError) {
-        // The first one is the cause.
-        drop(self.0.set(error));
-    }
-}
-
-/// The service of one store.
+/// The service over one store.
 pub(super) type S3 = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
 /// Builds the service.
 pub(super) fn service(store: Store, config: Config) -> S3 {
     let mut builder = S3ServiceBuilder::new(Operations::new(store, config.region.clone()));
-    builder.set_auth(KeyRing(config.credentials));
-    let front = Front { s3: builder.build(), region: config.region.into() };
+    builder.set_auth(AcceptedCredentials(config.credentials));
+    let handler = RequestHandler { s3: builder.build(), region: config.region.into() };
     let cors = CorsLayer::new()
-        // Whoever holds a presigned URL may use it from any page; the signature is the protection, not the origin.
+        // A presigned URL may be used from any page: access is controlled by the signature, not by the origin.
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
@@ -90,38 +79,39 @@ pub(super) fn service(store: Store, config: Config) -> S3 {
             .map(HeaderName::from_static),
         )
         .max_age(PREFLIGHT_AGE);
-    let handle = tower::service_fn(move |request| front.clone().handle(request));
-    BoxCloneSyncService::new(tower::ServiceBuilder::new().layer(cors).service(handle))
+    let service = tower::service_fn(move |request| handler.clone().handle(request));
+    BoxCloneSyncService::new(tower::ServiceBuilder::new().layer(cors).service(service))
 }
 
 #[derive(Clone)]
-struct Front {
+struct RequestHandler {
     s3: S3Service,
     region: Arc<str>,
 }
 
-impl Front {
+impl RequestHandler {
+    /// Handles a request, logs it and adds the request id.
     async fn handle(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let request_id = HEXUPPER.encode(&rand::random::<[u8; 8]>());
-        let context = Context::default();
-        let mut response = self.answer(request, context.clone()).await;
+        let context = RequestContext::default();
+        let mut response = self.handle_request(request, context.clone()).await;
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
-        // The path only: the query of a presigned URL is a secret.
-        if let Some(error) = context.0.get() {
+        // Only the path is logged: the query of a presigned URL is a secret.
+        if let Some(error) = context.error() {
             let error = error as &dyn std::error::Error;
             tracing::error!(request.id = request_id, %method, path, status, duration_ms, error, "S3 request failed");
         } else if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(request.id = request_id, %method, path, status, duration_ms, "S3 request broke the server");
+            tracing::error!(request.id = request_id, %method, path, status, duration_ms, "S3 request failed without a recorded error");
         } else if method != Method::HEAD
             && (response.status().is_client_error() || response.status().is_server_error())
         {
-            // A HEAD asks whether something is there, and is answered either way.
+            // A HEAD that returns 404 is an ordinary result, not a refusal.
             tracing::info!(request.id = request_id, %method, path, status, duration_ms, "S3 request refused");
         } else {
             tracing::debug!(request.id = request_id, %method, path, status, duration_ms, "S3 request served");
@@ -129,7 +119,8 @@ impl Front {
         Ok(response)
     }
 
-    async fn answer(self, request: Request<Incoming>, context: Context) -> Response<Body> {
+    /// Checks the request and runs its operation.
+    async fn handle_request(self, request: Request<Incoming>, context: RequestContext) -> Response<Body> {
         let (mut parts, incoming) = request.into_parts();
         let expects = parts.headers.contains_key(EXPECT);
         let signed = match sigv4::check(&mut parts, &self.region) {
@@ -143,32 +134,32 @@ impl Front {
         };
         ignore_malformed_range(&mut parts, &signed);
         join_content_encodings(&mut parts);
-        let (body, watch) = WatchedBody::new(incoming, &parts);
+        let (body, body_status) = CheckedBody::new(incoming, &parts);
         parts.extensions.insert(context.clone());
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
-        // `s3s` logs whole requests and expected signatures at the debug level. Muted altogether, nothing of that can
-        // get into a log, however a subscriber is configured.
-        let answer =
+        // `s3s` logs whole requests and expected signatures at the debug level. Its logs are dropped, so that no
+        // configuration of the subscriber can make them visible.
+        let result =
             AssertUnwindSafe(self.s3.call(request).with_subscriber(Dispatch::none())).catch_unwind().await;
-        let mut response = match answer {
+        let mut response = match result {
             Ok(Ok(response)) => response,
             Ok(Err(_)) | Err(_) => respond(s3_error!(InternalError)),
         };
         let status = response.status();
-        if let Some(fault) = watch.fault()
+        if let Some(fault) = body_status.fault()
             && (status.is_server_error() || status == StatusCode::BAD_REQUEST || fault.is_transport())
             && !status.is_success()
         {
             response = respond(fault.to_error());
         }
-        if let Some(unread) = watch.take_unread() {
+        if let Some(unread) = body_status.take_unread() {
             drain(unread).await;
         }
         response
     }
 }
 
-/// An error as S3 puts it.
+/// The response for an S3 error.
 fn respond(error: S3Error) -> Response<Body> {
     error.to_http_response().unwrap_or_else(|_| {
         let mut response = Response::new(Body::empty());
@@ -177,14 +168,15 @@ fn respond(error: S3Error) -> Response<Body> {
     })
 }
 
-/// Reads on, within limits: closing a connection on a client that is sending can destroy the answer on its way.
+/// Reads the rest of a body, up to [`DRAIN_BYTES`] and [`DRAIN_TIME`]. If the connection were closed while the client
+/// is sending, the client might never receive the response.
 async fn drain(mut body: Incoming) {
     let reading = async {
-        let mut left = DRAIN_BYTES;
+        let mut remaining = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
             let bytes = frame.data_ref().map_or(0, bytes::Bytes::len) as u64;
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
+            match remaining.checked_sub(bytes) {
+                Some(rest) => remaining = rest,
                 None => break,
             }
         }
@@ -192,8 +184,9 @@ async fn drain(mut body: Incoming) {
     drop(tokio::time::timeout(DRAIN_TIME, reading).await);
 }
 
-/// A range that is none, or several, is ignored: <https://www.rfc-editor.org/rfc/rfc9110#section-14.2>. One that is
-/// signed must stay for the signature to be verified, and is then refused.
+/// Removes a `Range` header that is malformed or has several ranges: it is to be ignored
+/// (<https://www.rfc-editor.org/rfc/rfc9110#section-14.2>). A signed header is kept because the signature covers it;
+/// the request is then refused.
 fn ignore_malformed_range(request: &mut Parts, signed: &[String]) {
     if signed.iter().any(|name| name == RANGE.as_str()) {
         return;
@@ -205,8 +198,8 @@ fn ignore_malformed_range(request: &mut Parts, signed: &[String]) {
     }
 }
 
-/// SDKs send `aws-chunked` as a second `Content-Encoding`, which `s3s` takes for a mistake. Joined it is the same, also
-/// to the signature.
+/// Joins several `Content-Encoding` headers into one. SDKs send `aws-chunked` as a second header, which `s3s` refuses.
+/// The signature is the same for the joined header.
 fn join_content_encodings(request: &mut Parts) {
     let values = request.headers.get_all(CONTENT_ENCODING);
     if values.iter().nth(1).is_some() {

@@ -1,7 +1,7 @@
-//! What a signed request must look like before its signature is worth computing.
+//! Checks the form of a signed request before its signature is verified.
 //!
-//! `s3s` verifies signatures; these are the rules of Signature Version 4 that it leaves open, and the other ways of
-//! authentication that it would accept and this server does not (Signature Version 2, browser form posts):
+//! `s3s` verifies signatures. This module enforces the rules of Signature Version 4 that `s3s` does not enforce, and
+//! refuses the other ways of authentication that `s3s` accepts (Signature Version 2, browser form posts):
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use s3s::{S3Error, S3Result, s3_error};
 use url::form_urlencoded;
 
-/// The longest life of a presigned URL: seven days, in seconds.
+/// The longest validity of a presigned URL, in seconds (seven days).
 const MAX_EXPIRES: u32 = 7 * 24 * 60 * 60;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -27,11 +27,11 @@ const AUTHENTICATION: [&str; 7] = [
     "X-Amz-Security-Token",
 ];
 
-/// Refuses a request that is not signed, or signed in a way that leaves open what was signed. On success the headers
-/// that a presigned URL carries in its query are headers of the request. Returns the names of the signed headers.
+/// Refuses a request that is not signed or whose signature does not cover what it must. Copies the headers that a
+/// presigned URL carries in its query to the request's headers. Returns the names of the signed headers.
 ///
 /// # Errors
-/// The S3 error to answer; none of them quotes a signature.
+/// The S3 error to return. It never contains a signature.
 pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<Vec<String>> {
     let query = query_parameters(request);
     let in_query = query.iter().any(|(name, _)| name == "X-Amz-Signature");
@@ -50,8 +50,8 @@ pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<Vec<String>> 
                 "sign in the query or in the Authorization header, not in both"
             ));
         }
-        (true, false) => Signed::of_header(&request.headers)?,
-        (false, true) => Signed::of_query(&query)?,
+        (true, false) => SignatureFields::from_header(&request.headers)?,
+        (false, true) => SignatureFields::from_query(&query)?,
     };
     signed.check_scope(region)?;
     if request.headers.contains_key("x-amz-security-token")
@@ -59,12 +59,12 @@ pub(super) fn check(request: &mut Parts, region: &str) -> S3Result<Vec<String>> 
     {
         return Err(s3_error!(
             InvalidToken,
-            "session tokens are not used here; sign with the plain key pair"
+            "session tokens are not supported; sign with the key pair alone"
         ));
     }
     signed.check_headers(&request.headers)?;
     if in_query {
-        adopt_query_headers(&mut request.headers, &query)?;
+        copy_query_headers(&mut request.headers, &query)?;
     }
     Ok(signed.headers)
 }
@@ -77,7 +77,8 @@ fn unsupported_mechanism() -> S3Error {
     s3_error!(InvalidRequest, "the authorization mechanism is not supported; use {ALGORITHM}")
 }
 
-/// A form's policy is signed instead of the request, and a form without one is not signed at all.
+/// Refuses browser form posts: only the form's policy is signed, not the request, and a form without a policy is not
+/// signed at all.
 fn refuse_form_post(request: &Parts) -> S3Result<()> {
     let is_form = request.headers.get_all(CONTENT_TYPE).iter().any(|value| {
         value.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"multipart/form-data")
@@ -88,8 +89,8 @@ fn refuse_form_post(request: &Parts) -> S3Result<()> {
     Ok(())
 }
 
-/// What a signature says of itself.
-struct Signed {
+/// The unverified fields of a signature.
+struct SignatureFields {
     /// `key id/date/region/service/aws4_request`.
     credential: String,
     /// `YYYYMMDDTHHMMSSZ`.
@@ -97,8 +98,8 @@ struct Signed {
     headers: Vec<String>,
 }
 
-impl Signed {
-    fn of_header(headers: &HeaderMap) -> S3Result<Self> {
+impl SignatureFields {
+    fn from_header(headers: &HeaderMap) -> S3Result<Self> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(s3_error!(InvalidArgument, "send one Authorization header"));
@@ -124,7 +125,7 @@ impl Signed {
         })
     }
 
-    fn of_query(query: &[(String, String)]) -> S3Result<Self> {
+    fn from_query(query: &[(String, String)]) -> S3Result<Self> {
         let parameter = |name: &str| {
             let mut found = query.iter().filter(|(other, _)| other == name);
             match (found.next(), found.next()) {
@@ -161,10 +162,10 @@ impl Signed {
         if found != region {
             return Err(s3_error!(
                 AuthorizationHeaderMalformed,
-                "the signature is for the region {found:?}; this server's is {region:?}"
+                "the signature is for the region {found:?}; this server's region is {region:?}"
             ));
         }
-        // The parser of `s3s` counts on digits.
+        // The parser of `s3s` requires digits.
         if !(matches_digits(date, "00000000") && matches_digits(&self.time, "00000000T000000Z")) {
             return Err(s3_error!(
                 AuthorizationHeaderMalformed,
@@ -180,8 +181,8 @@ impl Signed {
         Ok(())
     }
 
-    /// The host must be signed, what is signed must be there, and what would change the request's meaning must be
-    /// signed: else the holder of a presigned URL could add to what its signer allowed.
+    /// Checks that the host is signed, that every signed header was sent, and that every `x-amz-*` header is signed.
+    /// Otherwise the holder of a presigned URL could add headers that its signer did not allow.
     fn check_headers(&self, headers: &HeaderMap) -> S3Result<()> {
         if !self.headers.iter().any(|name| name == HOST.as_str()) {
             return Err(s3_error!(AccessDenied, "the host header must be signed"));
@@ -205,10 +206,10 @@ impl Signed {
     }
 }
 
-/// Whether a text has digits where the pattern has zeros, and is the pattern otherwise.
+/// Whether the text equals the pattern, where a zero in the pattern stands for any digit.
 fn matches_digits(text: &str, pattern: &str) -> bool {
     let fits =
-        |(found, wanted): (u8, u8)| if wanted == b'0' { found.is_ascii_digit() } else { found == wanted };
+        |(byte, pattern): (u8, u8)| if pattern == b'0' { byte.is_ascii_digit() } else { byte == pattern };
     text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(fits)
 }
 
@@ -216,19 +217,19 @@ fn header_names(list: &str) -> Vec<String> {
     list.split(';').map(str::to_ascii_lowercase).collect()
 }
 
-/// Signers may move `x-amz-*` headers into the query of a presigned URL, where the signature covers them; they mean
-/// the same there.
-fn adopt_query_headers(headers: &mut HeaderMap, query: &[(String, String)]) -> S3Result<()> {
+/// Copies `x-amz-*` parameters of a presigned URL to the headers. Signers may put such headers into the query, where
+/// the signature covers them.
+fn copy_query_headers(headers: &mut HeaderMap, query: &[(String, String)]) -> S3Result<()> {
     for (name, value) in query {
         let lower = name.to_ascii_lowercase();
         if !lower.starts_with("x-amz-") || AUTHENTICATION.contains(&name.as_str()) {
             continue;
         }
-        let invalid = || s3_error!(InvalidArgument, "the query parameter {lower:?} is no valid header");
+        let invalid = || s3_error!(InvalidArgument, "the query parameter {lower:?} is not a valid header");
         let header = HeaderName::from_bytes(lower.as_bytes()).map_err(|_| invalid())?;
         let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
         if headers.insert(header, value).is_some() {
-            return Err(s3_error!(InvalidArgument, "{lower:?} is given twice"));
+            return Err(s3_error!(InvalidArgument, "{lower:?} is sent twice"));
         }
     }
     Ok(())
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_out_of_bounds_is_refused() {
+    fn an_expiry_out_of_range_is_refused() {
         for expires in ["0", "604801", "-1", "99999999999", "", "1e3", "60 "] {
             let query = move |query: &mut Vec<(&str, String)>| {
                 query.retain(|(name, _)| *name != "X-Amz-Expires");
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_none_is_refused() {
+    fn a_malformed_time_is_refused() {
         for time in ["20300101T000000", "2030010aT000000Z", "20300101 000000Z", "\u{e9}0300101T00000Z", ""] {
             let query = move |query: &mut Vec<(&str, String)>| {
                 query.retain(|(name, _)| *name != "X-Amz-Date");
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_in_the_query_become_headers() {
+    fn headers_in_the_query_are_copied_to_the_headers() {
         let parts = presigned(set("x-amz-meta-title", "one"), &[]).unwrap();
         assert_eq!(parts.headers["x-amz-meta-title"], "one");
         assert!(!parts.headers.contains_key("x-amz-signature"));

@@ -4,15 +4,15 @@ use streamio_events::video::{Phase, Policy, Video};
 
 use super::*;
 
-struct FileBed(tempfile::TempDir);
+struct TempViewStore(tempfile::TempDir);
 
-impl FileBed {
+impl TempViewStore {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 }
 
-impl TestBed for FileBed {
+impl TestBed for TempViewStore {
     type Store = SqliteViewStore;
 
     async fn open(&self) -> SqliteViewStore {
@@ -20,11 +20,11 @@ impl TestBed for FileBed {
     }
 }
 
-streamio_core::view_store_contract!(FileBed::new());
+streamio_core::view_store_contract!(TempViewStore::new());
 
 #[tokio::test]
-async fn what_is_on_its_way_is_found() {
-    let store = FileBed::new().open().await;
+async fn uploaded_and_processing_videos_are_found() {
+    let store = TempViewStore::new().open().await;
     let phases = [Phase::Ready, Phase::Uploaded { at: Timestamp::from_unix_seconds(10) }, Phase::Deleted];
     for (name, phase) in ["ready", "uploaded", "deleted"].into_iter().zip(phases) {
         let s3_key: SourceKey = format!("projects/acme/{name}").parse().unwrap();
@@ -39,7 +39,7 @@ async fn what_is_on_its_way_is_found() {
 }
 
 #[tokio::test]
-async fn cursors_survive_and_a_file_that_is_no_view_store_is_begun_anew() {
+async fn cursors_are_kept_and_a_file_that_is_not_a_view_store_is_replaced() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("views.db");
     let store = SqliteViewStore::open(&path).unwrap();
@@ -48,10 +48,7 @@ async fn cursors_survive_and_a_file_that_is_no_view_store_is_begun_anew() {
     store.set_cursor("react", 9).await.unwrap();
     drop(store);
     assert_eq!(SqliteViewStore::open(&path).unwrap().cursor("react").await.unwrap(), 9);
-    std::fs::write(
-        &path,
-        "this is no database, and long enough to be told from one that is empty".repeat(20),
-    )
-    .unwrap();
+    std::fs::write(&path, "this is not a database, and it is longer than the header of one".repeat(20))
+        .unwrap();
     assert_eq!(SqliteViewStore::open(&path).unwrap().cursor("react").await.unwrap(), 0);
 }

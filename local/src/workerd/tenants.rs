@@ -119,4 +119,22 @@ mod tests {
         let then = of_key(&changed);
         assert!(then.revoked && then.version > first.version);
     }
+
+    /// A start that waited for the damaged project would leave all projects without the API.
+    #[tokio::test]
+    async fn a_damaged_commit_leaves_out_the_records_of_its_own_project_only() {
+        let scratch = tempfile::tempdir().unwrap();
+        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        operator.create_project(&"damaged".parse().unwrap(), None).await.unwrap();
+        operator.suspend(&"damaged".parse().unwrap(), None).await.unwrap();
+        let healthy = operator.create_project(&"healthy".parse().unwrap(), None).await.unwrap();
+        let path = DataDir::open(scratch.path()).unwrap().log();
+        let damage = "UPDATE commits SET events = 'not JSON' WHERE stream = 'project/damaged' AND first > 1";
+        assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap(), 1);
+
+        let mut tenants = Tenants::of(&SqliteLog::open(path).unwrap());
+        let records = tokio::time::timeout(Duration::from_secs(10), tenants.present()).await.unwrap();
+        let names: Vec<_> = records.keys().cloned().collect();
+        assert_eq!(names, [Tenant::stored_name(&healthy.api_key.hash())]);
+    }
 }

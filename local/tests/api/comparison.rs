@@ -1,4 +1,4 @@
-//! Holds every scenario with every target and compares what they said.
+//! Runs every scenario with every target and compares the transcripts.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -8,23 +8,23 @@ use http::Method;
 use similar::TextDiff;
 
 use crate::log;
-use crate::scenarios::{OF_ONE_ORIGIN, SCENARIOS, Scenario};
+use crate::scenarios::{ORIGIN_SCENARIOS, SCENARIOS, Scenario};
 use crate::session::Session;
 use crate::target::{self, Target};
 
-/// The lines around a difference that are shown.
+/// The number of context lines around a difference.
 const CONTEXT: usize = 12;
 
 #[tokio::test]
-async fn every_target_gives_the_same_answers_and_logs_no_secret() {
+async fn every_target_returns_the_same_responses_and_logs_no_secret() {
     log::collect();
     let targets = target::all(&[]).await;
-    agree(&targets, SCENARIOS).await;
+    assert_agreement(&targets, SCENARIOS).await;
     let mut secrets = Vec::new();
     for mut target in targets {
         assert!(
             target.secrets.len() > 100,
-            "only {} secrets were seen {}",
+            "only {} secrets were collected {}",
             target.secrets.len(),
             target.name
         );
@@ -41,21 +41,21 @@ async fn every_target_gives_the_same_answers_and_logs_no_secret() {
 }
 
 #[tokio::test]
-async fn every_target_shares_its_answers_with_the_same_origins() {
+async fn every_target_allows_the_same_origins() {
     log::collect();
     let targets = target::all(&["https://app.example", "http://localhost:3000"]).await;
-    agree(&targets, OF_ONE_ORIGIN).await;
+    assert_agreement(&targets, ORIGIN_SCENARIOS).await;
     for target in targets {
         target.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_difference_and_a_failure_are_told_with_the_target_and_the_scenario() {
+async fn differences_and_failures_are_reported_with_the_target_and_the_scenario() {
     log::collect();
     let targets = [target::in_process(&[]).await, target::over_http(&["https://app.example"]).await];
     let scenarios: &[(&str, Scenario)] = &[
-        ("alike", |session| {
+        ("equal", |session| {
             Box::pin(async { drop(session.follow(Method::GET, &session.cdn("/"), &[], b"").await) })
         }),
         ("different", |session| {
@@ -74,22 +74,23 @@ async fn a_difference_and_a_failure_are_told_with_the_target_and_the_scenario() 
     }
 }
 
-/// Panics unless every scenario holds with every target and is told alike.
-async fn agree(targets: &[Target], scenarios: &[(&str, Scenario)]) {
+/// Panics unless every scenario passes with every target and all transcripts are equal.
+async fn assert_agreement(targets: &[Target], scenarios: &[(&str, Scenario)]) {
     let failures = disagreements(targets, scenarios).await;
     assert!(failures.is_empty(), "{} failures:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
-/// All that is wrong: scenarios that fail, and those that are told otherwise than by the first target.
+/// The scenarios that fail, and those whose transcript differs from that of the first target.
 async fn disagreements(targets: &[Target], scenarios: &[(&str, Scenario)]) -> Vec<String> {
     let mut failures = Vec::new();
-    let mut spoken = Vec::new();
+    let mut transcripts_by_target = Vec::new();
     for target in targets {
-        spoken.push(speak(target, scenarios, &mut failures).await);
+        transcripts_by_target.push(run_scenarios(target, scenarios, &mut failures).await);
     }
-    for (target, transcripts) in targets.iter().zip(&spoken).skip(1) {
-        for (((name, _), expected), found) in scenarios.iter().zip(&spoken[0]).zip(transcripts) {
-            // Where one of the two has failed, that is told already.
+    for (target, transcripts) in targets.iter().zip(&transcripts_by_target).skip(1) {
+        for (((name, _), expected), found) in scenarios.iter().zip(&transcripts_by_target[0]).zip(transcripts)
+        {
+            // A failure of either is already reported.
             if let (Some(expected), Some(found)) = (expected, found)
                 && expected != found
             {
@@ -101,8 +102,8 @@ async fn disagreements(targets: &[Target], scenarios: &[(&str, Scenario)]) -> Ve
     failures
 }
 
-/// The transcripts of the scenarios with `target`, in their order; `None` for one that has failed.
-async fn speak(
+/// Runs the scenarios with `target`. Returns their transcripts in order; `None` for a scenario that failed.
+async fn run_scenarios(
     target: &Target,
     scenarios: &[(&str, Scenario)],
     failures: &mut Vec<String>,

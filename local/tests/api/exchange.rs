@@ -1,4 +1,4 @@
-//! One request and its answer, read and written down.
+//! A response and its text form in a transcript.
 
 use std::fmt::Write as _;
 
@@ -6,19 +6,18 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
 
-/// Headers of an answer that belong to its connection and not to the API, and the clock of whoever writes them. In
-/// process there are none of them.
-const CONNECTION: [&str; 5] = ["connection", "date", "keep-alive", "server", "transfer-encoding"];
+/// Response headers of the connection, not of the API. In process there are none of them.
+const CONNECTION_HEADERS: [&str; 5] = ["connection", "date", "keep-alive", "server", "transfer-encoding"];
 
-/// An answer of the API or of a server that an answer led to.
+/// A response of the API, the object store or the CDN.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) fn of(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
         Self { status: parts.status, headers: parts.headers, body }
@@ -40,55 +39,55 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The last part of the problem's `type`.
+    /// The last path segment of the problem's `type`.
     pub(crate) fn problem(&self) -> String {
         self.text("/type").replace("/problems/", "")
     }
 
-    /// Itself, when its status is `status`.
+    /// Returns itself. Panics if the status is not `status`.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", written(&Method::GET, &self));
+        assert_eq!(self.status, status, "{}", to_text(&Method::GET, &self));
         self
     }
 
-    /// Itself, when it is this refusal.
+    /// Returns itself. Panics if it is not this problem.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, problem: &str) -> Self {
-        let answer = self.expect(status);
-        assert_eq!(answer.problem(), problem, "{}", written(&Method::GET, &answer));
-        answer
+        let response = self.expect(status);
+        assert_eq!(response.problem(), problem, "{}", to_text(&Method::GET, &response));
+        response
     }
 }
 
-/// The answer to a request of `method` as text: the status, the headers in the order of their names, an empty line, the
-/// body. A `content-length` is shown where it is an answer's content (HEAD): elsewhere it is framing.
-pub(crate) fn written(method: &Method, answer: &Answer) -> String {
-    let mut headers: Vec<String> = answer
+/// The text of a response to a request of `method`: the status, the headers ordered by name, an empty line, the body. A
+/// `content-length` is printable only for HEAD, where it is content; otherwise it is framing.
+pub(crate) fn to_text(method: &Method, response: &ApiResponse) -> String {
+    let mut headers: Vec<String> = response
         .headers
         .iter()
-        .filter(|(name, _)| !CONNECTION.contains(&name.as_str()))
+        .filter(|(name, _)| !CONNECTION_HEADERS.contains(&name.as_str()))
         .filter(|(name, _)| *name != "content-length" || *method == Method::HEAD)
-        .map(|(name, value)| format!("{name}: {}", shown(value.as_bytes())))
+        .map(|(name, value)| format!("{name}: {}", printable(value.as_bytes())))
         .collect();
     headers.sort();
-    let mut text = format!("{}\n", answer.status.as_u16());
+    let mut text = format!("{}\n", response.status.as_u16());
     for header in headers {
         writeln!(text, "{header}").unwrap();
     }
-    writeln!(text, "\n{}", shown(&answer.body)).unwrap();
+    writeln!(text, "\n{}", printable(&response.body)).unwrap();
     text
 }
 
-/// Text as it is, anything else byte by byte.
-pub(crate) fn shown(bytes: &[u8]) -> String {
+/// UTF-8 as it is, other bytes escaped.
+pub(crate) fn printable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!("(no UTF-8) {}", bytes.escape_ascii()),
+        Err(_) => format!("(not UTF-8) {}", bytes.escape_ascii()),
     }
 }
 
-/// The parameter `name` of `url`, as it stands there.
+/// The query parameter `name` of `url`, not decoded.
 pub(crate) fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
     let query = url.split_once('?').unwrap_or_else(|| panic!("no query: {url}")).1;
     let found = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));

@@ -1,8 +1,8 @@
-//! What has happened before a target starts: videos in every state, at times that are the same for all targets.
+//! The events that exist before a target starts: videos in every state, at times that are the same for all targets.
 //!
-//! A running platform goes on with what it finds, so each video is where nothing is left to do: the grant of the waiting
-//! one and the silence of the one that is processed end in [`FAR`] years. Only a video that has just been uploaded cannot
-//! stay so: the platform dispatches it, and its worker never takes it.
+//! A running platform continues what it finds, so each video is in a state that does not change: the grant of the
+//! waiting video expires, and the processing video counts as having no heartbeat, only at [`FAR`]. Only an uploaded
+//! video cannot stay as it is: the platform dispatches it, and its worker never starts the attempt.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::projects::{ACME, COMMANDS, FEEDS, GLOBEX};
 
-/// When the history begins.
+/// The time of the first event.
 pub(crate) const START: &str = "2020-01-02T03:04:05.250Z";
-/// A time that no test lives to see.
+/// A time in the distant future.
 pub(crate) const FAR: &str = "2099-01-02T03:04:05.678Z";
 
-/// Where a video of the history is.
+/// The state of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum VideoStage {
     Waiting,
     Uploaded,
     Processing,
@@ -38,49 +38,49 @@ pub(crate) enum Stage {
     Deleted,
 }
 
-/// The videos of [`ACME`], the oldest first.
-pub(crate) const VIDEOS: [(&str, Stage); 7] = [
-    ("ready.mp4", Stage::Ready),
-    ("waiting.mp4", Stage::Waiting),
-    ("uploaded.mp4", Stage::Uploaded),
-    ("processing.mp4", Stage::Processing),
-    ("errored.mp4", Stage::Errored),
-    ("deleted.mp4", Stage::Deleted),
-    ("été à la \"mer\" 🎬.mp4", Stage::Ready),
+/// The videos of [`ACME`], oldest first.
+pub(crate) const VIDEOS: [(&str, VideoStage); 7] = [
+    ("ready.mp4", VideoStage::Ready),
+    ("waiting.mp4", VideoStage::Waiting),
+    ("uploaded.mp4", VideoStage::Uploaded),
+    ("processing.mp4", VideoStage::Processing),
+    ("errored.mp4", VideoStage::Errored),
+    ("deleted.mp4", VideoStage::Deleted),
+    ("été à la \"mer\" 🎬.mp4", VideoStage::Ready),
 ];
 
-/// `seconds` after the start.
+/// The time `seconds` after [`START`].
 pub(crate) fn at(seconds: u64) -> Timestamp {
     START.parse::<Timestamp>().unwrap().plus(Duration::from_secs(seconds))
 }
 
-/// The key of the history's video `filename` of `project`.
+/// The source key of the video `filename` of `project`.
 pub(crate) fn source_key(project: &str, filename: &str) -> SourceKey {
     SourceKey::new(&project.parse().unwrap(), "films", filename).unwrap()
 }
 
-/// That video's id.
+/// The id of the video `filename` of `project`.
 pub(crate) fn video_id(project: &str, filename: &str) -> VideoId {
     VideoId::of(&source_key(project, filename))
 }
 
-/// Appends the videos.
-pub(crate) async fn live(log: &SqliteLog, key_id: &KeyId) {
+/// Appends the events of all videos.
+pub(crate) async fn append_videos(log: &SqliteLog, key_id: &KeyId) {
     let videos = VIDEOS.iter().map(|(filename, stage)| (ACME, *filename, *stage));
     let others = [
-        (GLOBEX, "ready.mp4", Stage::Ready),
-        (COMMANDS, "ready.mp4", Stage::Ready),
-        (COMMANDS, "again.mp4", Stage::Ready),
-        (COMMANDS, "errored.mp4", Stage::Errored),
-        (COMMANDS, "waiting.mp4", Stage::Waiting),
-        (COMMANDS, "processing.mp4", Stage::Processing),
-        (COMMANDS, "deleted.mp4", Stage::Deleted),
-        (FEEDS, "ready.mp4", Stage::Ready),
-        (FEEDS, "errored.mp4", Stage::Errored),
+        (GLOBEX, "ready.mp4", VideoStage::Ready),
+        (COMMANDS, "ready.mp4", VideoStage::Ready),
+        (COMMANDS, "again.mp4", VideoStage::Ready),
+        (COMMANDS, "errored.mp4", VideoStage::Errored),
+        (COMMANDS, "waiting.mp4", VideoStage::Waiting),
+        (COMMANDS, "processing.mp4", VideoStage::Processing),
+        (COMMANDS, "deleted.mp4", VideoStage::Deleted),
+        (FEEDS, "ready.mp4", VideoStage::Ready),
+        (FEEDS, "errored.mp4", VideoStage::Errored),
     ];
     for (index, (project, filename, stage)) in (0..).zip(videos.chain(others)) {
         Video { log, project: project.parse().unwrap(), s3_key: source_key(project, filename) }
-            .live(at(1000 + 100 * index), stage, key_id)
+            .append_events(at(1000 + 100 * index), stage, key_id)
             .await;
     }
 }
@@ -92,11 +92,12 @@ struct Video<'a> {
 }
 
 impl Video<'_> {
-    async fn live(&self, start: Timestamp, stage: Stage, key_id: &KeyId) {
+    /// Appends the events that lead to `stage`.
+    async fn append_events(&self, start: Timestamp, stage: VideoStage, key_id: &KeyId) {
         let after = |seconds| start.plus(Duration::from_secs(seconds));
         let far: Timestamp = FAR.parse().unwrap();
         self.append(start, self.granted(start, stage, key_id)).await;
-        if stage == Stage::Waiting {
+        if stage == VideoStage::Waiting {
             return;
         }
         let uploaded = UploadCompleted {
@@ -108,18 +109,18 @@ impl Video<'_> {
             found: false,
         };
         self.append(after(4), uploaded).await;
-        if stage == Stage::Uploaded {
+        if stage == VideoStage::Uploaded {
             return;
         }
         self.append(after(5), ProcessingDispatched { job: self.job() }).await;
         let started = ProcessingStarted { generation: 1, attempt: 1, task: "task-1".to_owned() };
-        self.append(if stage == Stage::Processing { far } else { after(6) }, started).await;
+        self.append(if stage == VideoStage::Processing { far } else { after(6) }, started).await;
         match stage {
-            Stage::Processing => {
+            VideoStage::Processing => {
                 let percent = 42;
                 self.append(far, ProcessingProgressed { generation: 1, attempt: 1, percent }).await;
             }
-            Stage::Errored => {
+            VideoStage::Errored => {
                 let error = VideoError::permanent("not_media", "this is a text; upload a video");
                 self.append(after(8), ProcessingFailed { generation: 1, attempt: 1, error: error.clone() })
                     .await;
@@ -127,17 +128,17 @@ impl Video<'_> {
             }
             _ => {
                 let (source, outputs) = (source(), self.outputs());
-                let made = ProcessingCompleted {
+                let completed = ProcessingCompleted {
                     generation: 1,
                     attempt: 1,
                     source: source.clone(),
                     outputs: outputs.clone(),
                 };
-                self.append(after(9), made).await;
+                self.append(after(9), completed).await;
                 self.append(after(10), VideoReady { generation: 1, attempt: 1, source, outputs }).await;
             }
         }
-        if stage == Stage::Deleted {
+        if stage == VideoStage::Deleted {
             self.append(after(20), VideoDeleted { generation: 1 }).await;
         }
     }
@@ -150,12 +151,12 @@ impl Video<'_> {
         self.log.append(&stream, Expected::Exactly(version), commit).await.unwrap();
     }
 
-    fn granted(&self, at: Timestamp, stage: Stage, key_id: &KeyId) -> UploadGranted {
+    fn granted(&self, at: Timestamp, stage: VideoStage, key_id: &KeyId) -> UploadGranted {
         let quarter = Duration::from_mins(15);
         UploadGranted {
             grant_id: GrantId::derived_from(&[self.s3_key.as_str().as_bytes()]),
             s3_key: self.s3_key.clone(),
-            expires_at: if stage == Stage::Waiting { FAR.parse().unwrap() } else { at.plus(quarter) },
+            expires_at: if stage == VideoStage::Waiting { FAR.parse().unwrap() } else { at.plus(quarter) },
             key_id: key_id.clone(),
             content_type: Some("video/mp4".to_owned()),
             size: Some(1_055_736),
@@ -183,7 +184,7 @@ impl Video<'_> {
 
     fn outputs(&self) -> Outputs {
         let processed = self.s3_key.processed();
-        let rung = |width, height, bandwidth| Rendition {
+        let rendition = |width, height, bandwidth| Rendition {
             width: Some(width),
             height: Some(height),
             bandwidth,
@@ -193,7 +194,7 @@ impl Video<'_> {
             mp4_key: processed.clone(),
             hls_key: processed.hls_master(),
             poster_key: Some(processed.poster()),
-            renditions: vec![rung(1280, 720, 2_811_000), rung(640, 360, 912_000)],
+            renditions: vec![rendition(1280, 720, 2_811_000), rendition(640, 360, 912_000)],
         }
     }
 }

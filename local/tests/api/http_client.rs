@@ -1,4 +1,4 @@
-//! Sends requests to the letter: no client library normalizes a path or a header.
+//! Sends requests as they are: a client library would normalize paths and headers.
 
 use std::convert::Infallible;
 
@@ -11,16 +11,16 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How a request is written on the wire, where there is one: an extension of the request.
+/// How a request is written on the wire, for targets with a network. An extension of the request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Framing {
-    /// The body goes out in chunks, without a `content-length`.
+    /// The body is sent in chunks, without a `content-length`.
     pub(crate) chunked: bool,
-    /// Names of headers are written `Like-This`.
+    /// Header names are written `Like-This`.
     pub(crate) title_case: bool,
 }
 
-/// Sends `request`, of whose target only the path and the query are there, to `authority`.
+/// Sends `request`, whose target is a path and query, to `authority`.
 pub(crate) async fn send(authority: &str, mut request: Request<Bytes>) -> Response<Bytes> {
     let framing = request.extensions().get::<Framing>().copied().unwrap_or_default();
     let stream = TcpStream::connect(authority).await.unwrap();

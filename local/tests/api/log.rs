@@ -1,22 +1,22 @@
-//! Everything that is logged in this process.
+//! Collects the log of this process.
 
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Begins to collect the log, at every level of ours. Called before anything is started: a place in the code that has
-/// logged once without a subscriber might never log again.
+/// Starts to collect the log, with all levels of our crates. Must be called before anything is started: a call site
+/// that was reached without a subscriber may stay disabled.
 pub(crate) fn collect() {
-    static COLLECTING: Once = Once::new();
-    COLLECTING.call_once(|| {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
         let levels =
             "debug,streamio_local=trace,streamio_edge=trace,streamio_events=trace,streamio_lambdas=trace";
         tracing_subscriber::fmt().with_env_filter(levels).with_ansi(false).with_writer(|| Collector).init();
     });
 }
 
-/// What was logged until now.
+/// All lines that were logged so far.
 pub(crate) fn logged() -> String {
     String::from_utf8(LOG.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
 }

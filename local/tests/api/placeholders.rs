@@ -1,10 +1,10 @@
-//! What cannot be the same twice, and what stands for it in a transcript.
+//! Replaces the parts of a transcript that differ in every run by placeholders.
 //!
-//! A random id becomes its kind and a number, given in the order in which ids are first seen in a scenario: equal ids
-//! stay equal and different ones different. Signatures are numbered within one answer only, because ECDSA may give
-//! another one for the same text. A time that is not the history's becomes `{time}`: two of them may or may not fall
-//! into the same millisecond. (What lies between two times is for a scenario to check.) A policy of the CDN is written
-//! out, so that all but its times is compared.
+//! A random id becomes its kind and a number, in the order in which the ids first occur in a scenario, so equal ids
+//! stay equal and different ids stay different. Signatures are numbered within one response only, because ECDSA may
+//! produce different signatures for the same text. A current time becomes `{time}`: two of them may or may not be in
+//! the same millisecond. (Durations are checked by the scenarios.) A CDN policy is decoded, so that everything except
+//! its times is compared.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -18,20 +18,20 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::target::Target;
 
-/// The longest life that a scenario asks for, and a day more.
-const AHEAD: Duration = Duration::from_hours(8 * 24);
+/// The longest lifetime that a scenario requests, plus one day.
+const MAX_AHEAD: Duration = Duration::from_hours(8 * 24);
 
 /// The placeholders of one scenario with one target.
 pub(crate) struct Placeholders {
-    /// Texts of this target, and what stands for each.
+    /// Texts of this target and their placeholders.
     names: Vec<(String, &'static str)>,
-    /// The times that are not the history's.
-    present: RangeInclusive<Timestamp>,
-    /// The numbers of the ids of each kind.
+    /// The range of current times.
+    current: RangeInclusive<Timestamp>,
+    /// The numbers of the ids, by kind.
     numbers: HashMap<&'static str, HashMap<String, usize>>,
 }
 
-/// The kinds of ids: the pattern's first group is the id.
+/// The kinds of ids and their patterns. The first group is the id.
 static IDS: LazyLock<[(&str, Regex); 5]> = LazyLock::new(|| {
     [
         ("request", pattern(r"\b(req_[a-z2-7]{26})")),
@@ -72,20 +72,20 @@ impl Placeholders {
     }
 
     fn with(names: Vec<(String, &'static str)>, since: Timestamp) -> Self {
-        // An expiry is cut to whole seconds.
+        // An expiry is truncated to whole seconds.
         let since = Timestamp::from_unix_seconds(since.unix_seconds());
-        Self { names, present: since..=since.plus(AHEAD), numbers: HashMap::new() }
+        Self { names, current: since..=since.plus(MAX_AHEAD), numbers: HashMap::new() }
     }
 
-    /// One request and its answer, with placeholders.
-    pub(crate) fn put_into(&mut self, exchange: &str) -> String {
-        let mut text = POLICY.replace_all(exchange, written_out).into_owned();
+    /// Replaces the variable parts of one request and its response.
+    pub(crate) fn replace_in(&mut self, exchange: &str) -> String {
+        let mut text = POLICY.replace_all(exchange, decoded_policy).into_owned();
         for (name, placeholder) in &self.names {
             text = text.replace(name, placeholder);
         }
         self.numbers.remove(SIGNATURE);
         for (kind, pattern) in &*IDS {
-            text = self.numbered(kind, pattern, &text);
+            text = self.replace_ids(kind, pattern, &text);
         }
         text = RFC_3339.replace_all(&text, |found: &Captures<'_>| self.time(&found[0])).into_owned();
         text = EPOCH.replace_all(&text, |found: &Captures<'_>| self.seconds(found)).into_owned();
@@ -101,7 +101,7 @@ impl Placeholders {
         text
     }
 
-    fn numbered(&mut self, kind: &'static str, pattern: &Regex, text: &str) -> String {
+    fn replace_ids(&mut self, kind: &'static str, pattern: &Regex, text: &str) -> String {
         let numbers = self.numbers.entry(kind).or_default();
         let replaced = pattern.replace_all(text, |found: &Captures<'_>| {
             let next = numbers.len() + 1;
@@ -112,18 +112,18 @@ impl Placeholders {
     }
 
     fn time(&self, text: &str) -> String {
-        let of_now = text.parse().is_ok_and(|time: Timestamp| self.present.contains(&time));
-        if of_now { "{time}" } else { text }.to_owned()
+        let is_current = text.parse().is_ok_and(|time: Timestamp| self.current.contains(&time));
+        if is_current { "{time}" } else { text }.to_owned()
     }
 
     fn seconds(&self, found: &Captures<'_>) -> String {
         let time = Timestamp::from_unix_seconds(found[2].parse().unwrap());
-        if self.present.contains(&time) { format!("{}{{time}}", &found[1]) } else { found[0].to_owned() }
+        if self.current.contains(&time) { format!("{}{{time}}", &found[1]) } else { found[0].to_owned() }
     }
 }
 
-/// The policy that stands in a URL or a cookie, as the CDN reads it.
-fn written_out(found: &Captures<'_>) -> String {
+/// Decodes the policy in a URL or a cookie.
+fn decoded_policy(found: &Captures<'_>) -> String {
     let base64: String = found[2]
         .chars()
         .map(|character| match character {
@@ -149,35 +149,35 @@ mod tests {
     }
 
     #[test]
-    fn equal_ids_stay_equal_and_different_ones_different() {
+    fn equal_ids_stay_equal_and_different_ids_stay_different() {
         let [one, other] = ["a", "b"].map(|letter| format!("grt_{}", letter.repeat(26)));
         let mut placeholders = placeholders();
-        assert_eq!(placeholders.put_into(&format!("{one} {other} {one}")), "{grant 1} {grant 2} {grant 1}");
-        assert_eq!(placeholders.put_into(&format!("{other} {one}")), "{grant 2} {grant 1}");
+        assert_eq!(placeholders.replace_in(&format!("{one} {other} {one}")), "{grant 1} {grant 2} {grant 1}");
+        assert_eq!(placeholders.replace_in(&format!("{other} {one}")), "{grant 2} {grant 1}");
         let request = format!("req_{}", "a".repeat(26));
-        assert_eq!(placeholders.put_into(&request), "{request 1}");
+        assert_eq!(placeholders.replace_in(&request), "{request 1}");
         let upload = "0123456789abcdef".repeat(3);
-        let said =
+        let original =
             format!(r#"{{"uploadId":"{upload}","url":"http://127.0.0.1:9000/a?uploadId={upload}&x=1"}}"#);
         let expected = r#"{"uploadId":"{upload 1}","url":"{s3}/a?uploadId={upload 1}&x=1"}"#;
-        assert_eq!(placeholders.put_into(&said), expected);
+        assert_eq!(placeholders.replace_in(&original), expected);
     }
 
     #[test]
-    fn signatures_are_numbered_within_an_answer() {
+    fn signatures_are_numbered_within_a_response() {
         let [one, other] = ["a", "b"].map(|letter| letter.repeat(86) + "_");
-        let said = format!(r#"?Signature={one}&x "CloudFront-Signature":"{one}" Signature={other}"#);
+        let original = format!(r#"?Signature={one}&x "CloudFront-Signature":"{one}" Signature={other}"#);
         let expected =
             r#"?Signature={signature 1}&x "CloudFront-Signature":"{signature 1}" Signature={signature 2}"#;
         let mut placeholders = placeholders();
-        assert_eq!(placeholders.put_into(&said), expected);
-        assert_eq!(placeholders.put_into(&format!("Signature={other}")), "Signature={signature 1}");
+        assert_eq!(placeholders.replace_in(&original), expected);
+        assert_eq!(placeholders.replace_in(&format!("Signature={other}")), "Signature={signature 1}");
     }
 
     #[test]
-    fn times_of_the_history_and_all_else_is_kept() {
-        let put = |text: &str| placeholders().put_into(text);
-        assert_eq!(put("2026-01-02T03:04:05.678Z 2026-01-02T03:04:05.000Z"), "{time} {time}");
+    fn times_of_the_history_and_other_text_are_kept() {
+        let replaced = |text: &str| placeholders().replace_in(text);
+        assert_eq!(replaced("2026-01-02T03:04:05.678Z 2026-01-02T03:04:05.000Z"), "{time} {time}");
         for kept in [
             "2026-01-02T03:04:04.999Z",
             "2026-02-02T03:04:05.678Z",
@@ -189,23 +189,23 @@ mod tests {
             r#""nextCursor":"1577934245250.vid_aaaaaaaaaaaaaaaaaaaaaaaaaa""#,
             r#""bytes":1767323045"#,
         ] {
-            assert_eq!(put(kept), kept);
+            assert_eq!(replaced(kept), kept);
         }
         let presigned =
             "X-Amz-Credential=AKIA%2F20260102%2Fus-east-1&X-Amz-Date=20260102T030405Z&X-Amz-Expires=900";
         let expected = "X-Amz-Credential=AKIA%2F{day}%2Fus-east-1&X-Amz-Date={time}&X-Amz-Expires=900";
-        assert_eq!(put(presigned), expected);
-        assert_eq!(put("Expires=1767326645&"), "Expires={time}&");
-        assert_eq!(put(r#"ratelimit: "key";r=399;t=1"#), r#"ratelimit: "key";r={number};t={number}"#);
+        assert_eq!(replaced(presigned), expected);
+        assert_eq!(replaced("Expires=1767326645&"), "Expires={time}&");
+        assert_eq!(replaced(r#"ratelimit: "key";r=399;t=1"#), r#"ratelimit: "key";r={number};t={number}"#);
     }
 
     #[test]
-    fn a_policy_is_written_out() {
+    fn a_policy_is_decoded() {
         let policy = r#"{"Statement":[{"Resource":"http://cdn/a*","Condition":{"DateLessThan":{"AWS:EpochTime":1767326645}}}]}"#;
         let encoded = STANDARD.encode(policy).replace('+', "-").replace('=', "_").replace('/', "~");
         let expected = policy.replace("1767326645", "{time}");
         assert_eq!(
-            placeholders().put_into(&format!("?Policy={encoded}&x")),
+            placeholders().replace_in(&format!("?Policy={encoded}&x")),
             format!("?Policy=({expected})&x")
         );
     }

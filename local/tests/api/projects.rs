@@ -1,4 +1,4 @@
-//! The projects of every target and their API keys, which are the same everywhere.
+//! The projects and API keys of the targets. They are the same for all targets.
 
 use streamio_edge::testing;
 use streamio_events::api_key::ApiKey;
@@ -12,17 +12,17 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::history::at;
 
-/// The project that is only read from. It has videos in all states.
+/// A project that is only read. It has videos in all states.
 pub(crate) const ACME: &str = "acme";
-/// Another project, with a video of the same name as one of [`ACME`]'s.
+/// Another project, with a video of the same name as one of [`ACME`].
 pub(crate) const GLOBEX: &str = "globex";
 /// A suspended project.
 pub(crate) const INITECH: &str = "initech";
-/// The project into which is uploaded.
+/// The project of the upload scenarios.
 pub(crate) const UPLOADS: &str = "uploads";
-/// The project whose videos are deleted and processed again.
+/// The project of the deletion and reprocessing scenarios.
 pub(crate) const COMMANDS: &str = "commands";
-/// The project whose feed is read.
+/// The project of the feed scenario.
 pub(crate) const FEEDS: &str = "feeds";
 
 /// The API keys.
@@ -31,9 +31,9 @@ pub(crate) struct Keys {
     pub(crate) table: testing::Target,
     /// Another key of [`ACME`] with the scope `admin`.
     pub(crate) acme: ApiKey,
-    /// A key of [`ACME`] whose quota is used up.
-    pub(crate) hasty: ApiKey,
-    /// A key of [`GLOBEX`] with all scopes but `admin`.
+    /// A key of [`ACME`] whose quota is exhausted by a scenario.
+    pub(crate) exhausted: ApiKey,
+    /// A key of [`GLOBEX`] with all scopes except `admin`.
     pub(crate) globex: ApiKey,
     /// A key of [`UPLOADS`] with the scope `admin`.
     pub(crate) uploads: ApiKey,
@@ -60,7 +60,7 @@ impl Keys {
         Self {
             table,
             acme: key(8),
-            hasty: key(9),
+            exhausted: key(9),
             globex: key(10),
             uploads: key(11),
             commands: key(12),
@@ -68,7 +68,7 @@ impl Keys {
         }
     }
 
-    /// Every key that is a secret.
+    /// All keys.
     pub(crate) fn all(&self) -> Vec<&ApiKey> {
         let testing::Target { admin, upload, playback, read, expired, revoked, suspended, .. } = &self.table;
         vec![
@@ -80,7 +80,7 @@ impl Keys {
             revoked,
             suspended,
             &self.acme,
-            &self.hasty,
+            &self.exhausted,
             &self.globex,
             &self.uploads,
             &self.commands,
@@ -89,43 +89,44 @@ impl Keys {
     }
 }
 
-/// Appends the projects and their keys.
-pub(crate) async fn found(log: &SqliteLog, keys: &Keys) {
+/// Appends the events that create the projects and their keys.
+pub(crate) async fn append_projects(log: &SqliteLog, keys: &Keys) {
     let admin = &[Scope::Admin][..];
     let all_but_admin = [Scope::Upload, Scope::Playback, Scope::Read];
     let table = &keys.table;
     let of_acme = vec![
-        created(&table.admin, admin, None),
-        created(&table.upload, &[Scope::Upload], None),
-        created(&table.playback, &[Scope::Playback], None),
-        created(&table.read, &[Scope::Read], None),
-        created(&table.expired, admin, Some(at(60))),
-        created(&table.revoked, admin, None),
+        key_created(&table.admin, admin, None),
+        key_created(&table.upload, &[Scope::Upload], None),
+        key_created(&table.playback, &[Scope::Playback], None),
+        key_created(&table.read, &[Scope::Read], None),
+        key_created(&table.expired, admin, Some(at(60))),
+        key_created(&table.revoked, admin, None),
         KeyRevoked { key_id: table.revoked.hash().key_id(), reason: Some("lost".to_owned()) }.into(),
-        created(&keys.acme, admin, None),
-        created(&keys.hasty, &[Scope::Read], None),
+        key_created(&keys.acme, admin, None),
+        key_created(&keys.exhausted, &[Scope::Read], None),
     ];
     let of_initech = vec![
-        created(&table.suspended, admin, None),
+        key_created(&table.suspended, admin, None),
         ProjectSuspended { reason: Some("unpaid".to_owned()) }.into(),
     ];
     for (project, events) in [
         (ACME, of_acme),
-        (GLOBEX, vec![created(&keys.globex, &all_but_admin, None)]),
+        (GLOBEX, vec![key_created(&keys.globex, &all_but_admin, None)]),
         (INITECH, of_initech),
-        (UPLOADS, vec![created(&keys.uploads, admin, None)]),
-        (COMMANDS, vec![created(&keys.commands, admin, None)]),
-        (FEEDS, vec![created(&keys.feeds, admin, None)]),
+        (UPLOADS, vec![key_created(&keys.uploads, admin, None)]),
+        (COMMANDS, vec![key_created(&keys.commands, admin, None)]),
+        (FEEDS, vec![key_created(&keys.feeds, admin, None)]),
     ] {
-        let founded = ProjectCreated { name: Some(format!("The project {project}")) }.into();
+        let project_created = ProjectCreated { name: Some(format!("The project {project}")) }.into();
         let id = CommitId::derived_from(&["found", project]);
-        let commit = NewCommit::new(id, at(0), [founded].into_iter().chain(events));
+        let commit = NewCommit::new(id, at(0), [project_created].into_iter().chain(events));
         let stream = StreamId::Project(project.parse().unwrap());
         log.append(&stream, Expected::Exactly(0), commit).await.unwrap();
     }
 }
 
-fn created(key: &ApiKey, scopes: &[Scope], expires_at: Option<Timestamp>) -> EventBody {
+/// The event that creates a key.
+fn key_created(key: &ApiKey, scopes: &[Scope], expires_at: Option<Timestamp>) -> EventBody {
     let hash = key.hash();
     KeyCreated { key_id: hash.key_id(), key_hash: hash, scopes: scopes.to_vec(), label: None, expires_at }
         .into()

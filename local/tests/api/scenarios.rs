@@ -1,5 +1,5 @@
-//! What is said with every target, by theme. A scenario checks what an answer must be; that it is the same from every
-//! target is checked for all of them together.
+//! The scenarios, by theme. A scenario checks its responses; the comparison of all targets checks that they are the
+//! same for every target.
 
 mod bad_requests;
 mod bodies;
@@ -23,7 +23,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::session::Session;
 
-/// A conversation with one target.
+/// A scenario, to be run with one target.
 pub(crate) type Scenario = for<'a> fn(&'a Session<'a>) -> LocalBoxFuture<'a, ()>;
 
 macro_rules! scenarios {
@@ -32,68 +32,68 @@ macro_rules! scenarios {
     };
 }
 
-/// Those for targets that may be called from the pages of some origins only.
-pub(crate) const OF_ONE_ORIGIN: &[(&str, Scenario)] =
-    scenarios![browsers::origins_that_are_allowed, browsers::origins_that_are_not,];
+/// The scenarios for targets that allow only some origins.
+pub(crate) const ORIGIN_SCENARIOS: &[(&str, Scenario)] =
+    scenarios![browsers::allowed_origins, browsers::refused_origins,];
 
-/// All others, in their order: one that counts what is there comes before those that add to it.
+/// All other scenarios, in the order of their execution: scenarios that count come before scenarios that add.
 pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
-    bad_requests::each_is_refused_as_the_table_says,
-    bodies::what_is_nearly_a_body,
+    bad_requests::every_bad_request_is_refused_as_specified,
+    bodies::empty_and_malformed,
     bodies::sizes_up_to_the_limit_and_beyond,
     bodies::content_types,
     browsers::preflights,
-    browsers::answers_that_a_page_may_read,
+    browsers::readable_responses,
     commands::a_deletion,
-    commands::processing_again,
+    commands::reprocessing,
     commands::refusals,
-    feed::to_its_end_and_on,
+    feed::read_to_the_end_and_continued,
     headers::api_keys,
     headers::request_ids,
     headers::idempotency_keys,
     headers::names_in_capitals,
-    headers::bytes_that_are_no_ascii,
+    headers::non_ascii_bytes,
     headers::sent_twice,
-    headers::of_other_purposes,
+    headers::unused_headers,
     isolation::of_videos,
     isolation::of_keys_and_uploads,
-    paths::nearly_a_call,
+    paths::similar_to_a_call,
     paths::percent_encoded,
     paths::long,
     paths::other_methods,
     playback::of_a_file,
     playback::of_a_stream,
-    playback::for_as_long_as_was_asked,
+    playback::with_the_requested_lifetime,
     playback::with_conditions,
-    playback::of_odd_names,
+    playback::of_unusual_names,
     playback::refused,
-    quota::is_told_and_used_up,
+    quota::reported_and_exhausted,
     repeating::an_upload,
     repeating::an_upload_at_the_same_time,
     repeating::an_upload_in_parts,
     repeating::a_playback,
     repeating::a_command,
     runtime::dots_in_paths,
-    runtime::methods_that_nobody_knows,
+    runtime::unknown_methods,
     service::health_and_description,
     service::problems_explained,
     service::head_is_get_without_its_body,
     service::options,
     upload::plain,
-    upload::for_as_long_as_was_asked,
+    upload::with_the_requested_lifetime,
     upload::with_every_field,
-    upload::to_odd_names,
+    upload::to_unusual_names,
     upload::with_metadata_and_lifetimes,
     upload_in_parts::of_a_large_file,
-    upload_in_parts::goes_on,
+    upload_in_parts::resumed,
     upload_used::a_put,
-    upload_used::a_put_that_was_described,
+    upload_used::a_put_with_declared_properties,
     upload_used::only_if_new,
     upload_used::in_parts,
     upload_used::aborted,
     videos::shown_in_every_state,
-    videos::shown_as_they_were,
+    videos::shown_as_of_a_time,
     videos::listed_page_by_page,
     videos::listed_by_state,
-    videos::their_events,
+    videos::events,
 ];

@@ -1,11 +1,11 @@
-//! Every secret that a target has or has given out, and that no log may show.
+//! Collects the secrets of a target and those in its responses, and checks that no log contains one.
 
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};
 
 use regex::Regex;
 
-/// What gives a signed URL its power. The first group is the secret.
+/// The signatures and policies in signed URLs and cookies. The first group is the secret.
 static SIGNATURES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"(?:X-Amz-Signature=|Signature=|CloudFront-Signature":"|Policy=|CloudFront-Policy":")([0-9A-Za-z~_-]{40,})"#)
         .unwrap()
@@ -16,24 +16,24 @@ static SIGNATURES: LazyLock<Regex> = LazyLock::new(|| {
 pub(crate) struct Secrets(Mutex<BTreeSet<String>>);
 
 impl Secrets {
-    /// Remembers `secret`; of a text with several lines (a key in PEM) each long line.
+    /// Adds a secret. Of a text with several lines (a PEM key) each long line is a secret.
     pub(crate) fn add(&self, secret: &str) {
         let lines = secret.lines().filter(|line| line.len() >= 16 && !line.starts_with("-----"));
         self.0.lock().unwrap().extend(lines.map(str::to_owned));
     }
 
-    /// Remembers the signatures and policies in an answer.
-    pub(crate) fn add_signatures(&self, answer: &str) {
-        let found = SIGNATURES.captures_iter(answer).map(|found| found[1].to_owned());
+    /// Adds the signatures and policies in a response.
+    pub(crate) fn add_signatures(&self, response: &str) {
+        let found = SIGNATURES.captures_iter(response).map(|found| found[1].to_owned());
         self.0.lock().unwrap().extend(found);
     }
 
-    /// How many are known.
+    /// The number of secrets.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
-    /// Panics when a secret is in the log `log_text`, with the line.
+    /// Panics with the line if `log_text` contains a secret.
     pub(crate) fn assert_no_secret_in(&self, log_text: &str) {
         let secrets = self.0.lock().unwrap();
         let words = ["X-Amz-Signature=", "Signature=", "BEGIN PRIVATE KEY"];
@@ -47,7 +47,7 @@ impl Secrets {
 }
 
 #[test]
-fn a_secret_in_a_log_is_found() {
+fn a_secret_in_a_log_is_detected() {
     let secrets = Secrets::default();
     let signature = "0123456789abcdef".repeat(4);
     secrets.add_signatures(&format!(r#"{{"uploadUrl":"http://s3/raw/a?X-Amz-Signature={signature}"}}"#));

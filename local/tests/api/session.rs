@@ -1,4 +1,4 @@
-//! One scenario's conversation with one target: what it sends, and the transcript of it.
+//! One run of a scenario with a target: sends its requests and records the transcript.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -12,19 +12,19 @@ use streamio_events::api_key::ApiKey;
 use streamio_local::workerd::WorkerJournal;
 use tokio::time::Instant;
 
-use crate::exchange::{Answer, shown, written};
+use crate::exchange::{ApiResponse, printable, to_text};
 use crate::http_client::{self, Framing};
 use crate::placeholders::Placeholders;
 use crate::projects::Keys;
 use crate::storage::path_and_query;
 use crate::target::{Target, authority};
 
-/// How long something may take that is not finished with an answer: a grant on its way through a queue, a reaction.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The pauses while it is waited for: a short one at first, then longer ones, because requests have a quota.
+/// How long to wait for something that completes after a response: a grant in a queue, a reaction.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+/// The pauses between polls: short at first, then longer, because requests have a quota.
 const PAUSES: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(500);
 
-/// A conversation.
+/// One run of a scenario.
 pub(crate) struct Session<'a> {
     target: &'a Target,
     transcript: RefCell<Transcript>,
@@ -41,7 +41,7 @@ impl<'a> Session<'a> {
         Self { target, transcript: RefCell::new(Transcript { placeholders, text: String::new() }) }
     }
 
-    /// All that was said, with placeholders.
+    /// The transcript, with placeholders.
     pub(crate) fn transcript(self) -> String {
         self.transcript.into_inner().text
     }
@@ -50,12 +50,13 @@ impl<'a> Session<'a> {
         &self.target.keys
     }
 
-    /// Whether the API is the Worker, for what its runtime does otherwise ([`crate::scenarios`], `runtime`).
+    /// Whether the API is the Worker, whose runtime differs in some cases (`scenarios/runtime.rs`).
     pub(crate) fn is_on_workerd(&self) -> bool {
         self.target.journal.is_some()
     }
 
-    /// Whether a repeated upload in parts is begun again: where the journal is a queue, which cannot be asked what it has.
+    /// Whether a repeated request creates another multipart upload. It does if the journal is a queue, which cannot be
+    /// read.
     pub(crate) fn forgets_uploads(&self) -> bool {
         self.target.journal == Some(WorkerJournal::Queue)
     }
@@ -68,7 +69,7 @@ impl<'a> Session<'a> {
         self.call(Method::POST, path)
     }
 
-    /// A request with the key [`Keys::acme`].
+    /// Builds a request with the key [`Keys::acme`].
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = method;
@@ -76,95 +77,96 @@ impl<'a> Session<'a> {
         Call { session: self, request }.key(&self.keys().acme)
     }
 
-    /// Sends a request as it is.
-    pub(crate) async fn send(&self, request: Request<Bytes>) -> Answer {
-        let asked = line(&request);
-        let answer = self.send_unheard(request.clone()).await;
-        self.note(request.method(), &asked, &answer);
-        answer
+    /// Sends a request and records it.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> ApiResponse {
+        let request_text = line(&request);
+        let response = self.send_unrecorded(request.clone()).await;
+        self.record(request.method(), &request_text, &response);
+        response
     }
 
-    /// Sends a request that is not in the transcript.
-    pub(crate) async fn send_unheard(&self, request: Request<Bytes>) -> Answer {
-        let answer = Answer::of(self.target.send(request).await);
-        self.target.secrets.add_signatures(&shown(&answer.body));
-        answer
+    /// Sends a request without recording it.
+    pub(crate) async fn send_unrecorded(&self, request: Request<Bytes>) -> ApiResponse {
+        let response = ApiResponse::of(self.target.send(request).await);
+        self.target.secrets.add_signatures(&printable(&response.body));
+        response
     }
 
-    /// Uses a URL of an answer: at the object store or the CDN, which are the same for all targets.
+    /// Sends a request to a URL of a response, at the object store or the CDN, and records it.
     pub(crate) async fn follow(
         &self,
         method: Method,
         url: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
+    ) -> ApiResponse {
         let mut request = Request::builder().method(&method).uri(path_and_query(url));
         for (name, value) in headers {
-            // The client states the length itself.
+            // The client adds the length.
             if *name != "content-length" {
                 request = request.header(*name, *value);
             }
         }
         let request = request.body(Bytes::copy_from_slice(body)).unwrap();
-        let answer = Answer::of(http_client::send(authority(url), request).await);
-        self.target.secrets.add_signatures(&shown(&answer.body));
-        // Of a refusal the code is enough: the rest is the affair of those servers' own tests.
-        let body = if answer.status.is_success() { answer.body.clone() } else { error_code(&answer.body) };
-        let told = Answer { headers: HeaderMap::new(), body, ..answer.clone() };
-        self.note(&method, &format!("{method} {url}\n"), &told);
-        answer
+        let response = ApiResponse::of(http_client::send(authority(url), request).await);
+        self.target.secrets.add_signatures(&printable(&response.body));
+        // Of a refusal only the code is recorded: these servers have their own tests.
+        let body =
+            if response.status.is_success() { response.body.clone() } else { error_code(&response.body) };
+        let recorded = ApiResponse { headers: HeaderMap::new(), body, ..response.clone() };
+        self.record(&method, &format!("{method} {url}\n"), &recorded);
+        response
     }
 
-    /// The CDN's URL of `path`, unsigned.
+    /// The unsigned CDN URL of `path`.
     pub(crate) fn cdn(&self, path: &str) -> String {
         format!("{}{path}", self.target.addresses.cdn)
     }
 
-    /// Puts a part of an upload. Answers the part's entity tag.
+    /// Puts a part of an upload. Returns its entity tag.
     pub(crate) async fn store_part(&self, url: &str, content: &[u8]) -> String {
         let request = Request::put(path_and_query(url)).body(Bytes::copy_from_slice(content)).unwrap();
-        let answer = Answer::of(http_client::send(authority(url), request).await).expect(200);
-        answer.header("etag").unwrap().to_owned()
+        let response = ApiResponse::of(http_client::send(authority(url), request).await).expect(200);
+        response.header("etag").unwrap().to_owned()
     }
 
-    /// Puts an object into the bucket of results, as a worker does.
+    /// Puts an object into the processed bucket, as a worker does.
     pub(crate) async fn publish(&self, key: &str, content_type: &str, content: &str) {
         self.target.storage.publish(key, content_type, content).await;
     }
 
-    fn note(&self, method: &Method, asked: &str, answer: &Answer) {
+    fn record(&self, method: &Method, request_text: &str, response: &ApiResponse) {
         let mut transcript = self.transcript.borrow_mut();
         let Transcript { placeholders, text } = &mut *transcript;
-        let said = format!("> {asked}< {}\n", written(method, answer));
-        write!(text, "{}", placeholders.put_into(&said)).unwrap();
+        let exchange = format!("> {request_text}< {}\n", to_text(method, response));
+        write!(text, "{}", placeholders.replace_in(&exchange)).unwrap();
     }
 }
 
-/// What stands in the element `Code` of an error that is written as S3 and CloudFront do.
+/// The element `Code` of an error in the XML format of S3 and CloudFront; the whole body if there is none.
 fn error_code(body: &Bytes) -> Bytes {
     let text = String::from_utf8_lossy(body);
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     code.map_or_else(|| body.clone(), |(code, _)| Bytes::from(code.to_owned()))
 }
 
-/// The request as the transcript shows it: without the API key, and without its body, which no target can change.
+/// The text of a request in the transcript: without the API key, and without the body, which no target changes.
 fn line(request: &Request<Bytes>) -> String {
     let mut text = format!("{} {}\n", request.method(), request.uri());
     for (name, value) in request.headers().iter().filter(|(name, _)| *name != "x-api-key") {
-        writeln!(text, "  {name}: {}", shown(value.as_bytes())).unwrap();
+        writeln!(text, "  {name}: {}", printable(value.as_bytes())).unwrap();
     }
     text
 }
 
-/// A request in the making.
+/// Builds and sends a request.
 pub(crate) struct Call<'a> {
     session: &'a Session<'a>,
     request: Request<Bytes>,
 }
 
 impl Call<'_> {
-    /// With this key in place of the session's.
+    /// Uses this API key.
     pub(crate) fn key(mut self, key: &ApiKey) -> Self {
         let value = HeaderValue::from_str(key.reveal()).unwrap();
         self.request.headers_mut().insert("x-api-key", value);
@@ -176,7 +178,7 @@ impl Call<'_> {
         self
     }
 
-    /// With one more header, whose value may be any bytes.
+    /// Adds a header. Its value may be any bytes.
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name: HeaderName = name.parse().unwrap();
         self.request.headers_mut().append(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
@@ -197,32 +199,32 @@ impl Call<'_> {
         self
     }
 
-    pub(crate) async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> ApiResponse {
         self.session.send(self.request).await
     }
 
-    /// Sends it without a trace in the transcript.
-    pub(crate) async fn send_unheard(self) -> Answer {
-        self.session.send_unheard(self.request).await
+    /// Sends it without recording it.
+    pub(crate) async fn send_unrecorded(self) -> ApiResponse {
+        self.session.send_unrecorded(self.request).await
     }
 
-    /// Sends it until the answer is as wanted; only that one is in the transcript.
-    pub(crate) async fn until(self, wanted: impl Fn(&Answer) -> bool) -> Answer {
+    /// Sends it until the response is accepted. Records only that response.
+    pub(crate) async fn until(self, is_accepted: impl Fn(&ApiResponse) -> bool) -> ApiResponse {
         let (session, request) = (self.session, self.request.clone());
-        let answer = self.until_unheard(wanted).await;
-        session.note(request.method(), &line(&request), &answer);
-        answer
+        let response = self.until_unrecorded(is_accepted).await;
+        session.record(request.method(), &line(&request), &response);
+        response
     }
 
-    /// Sends it until the answer is as wanted, without a trace in the transcript.
-    pub(crate) async fn until_unheard(self, wanted: impl Fn(&Answer) -> bool) -> Answer {
-        let (deadline, mut pause) = (Instant::now() + PATIENCE, *PAUSES.start());
+    /// Sends it until the response is accepted, without recording it.
+    pub(crate) async fn until_unrecorded(self, is_accepted: impl Fn(&ApiResponse) -> bool) -> ApiResponse {
+        let (deadline, mut pause) = (Instant::now() + MAX_WAIT, *PAUSES.start());
         loop {
-            let answer = self.session.send_unheard(self.request.clone()).await;
-            if wanted(&answer) {
-                return answer;
+            let response = self.session.send_unrecorded(self.request.clone()).await;
+            if is_accepted(&response) {
+                return response;
             }
-            assert!(Instant::now() < deadline, "{}is still answered with {answer:?}", line(&self.request));
+            assert!(Instant::now() < deadline, "{}still gets {response:?}", line(&self.request));
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(*PAUSES.end());
         }

@@ -1,4 +1,4 @@
-//! The object store of a target, for what a worker would put there.
+//! The object store of a target, for objects that a worker would write.
 
 use std::time::SystemTime;
 
@@ -10,17 +10,17 @@ use streamio_edge::sign::sigv4::Credentials;
 use crate::http_client;
 use crate::target::authority;
 
-/// Where the objects are, and the platform's own names and keys.
+/// The address and keys of the object store.
 pub(crate) struct Storage {
     pub(crate) endpoint: String,
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: String,
-    /// Names the key pair of the CDN.
+    /// The id of the key pair of the CDN.
     pub(crate) key_pair_id: String,
 }
 
 impl Storage {
-    /// Puts an object into the bucket of results.
+    /// Puts an object into the processed bucket.
     pub(crate) async fn publish(&self, key: &str, content_type: &str, content: &str) {
         let bucket = Bucket::new(&self.endpoint, "us-east-1", "processed", AddressStyle::Path).unwrap();
         let credentials = Credentials::new(&self.access_key_id, &self.secret_access_key).unwrap();
@@ -41,7 +41,7 @@ impl Storage {
     }
 }
 
-/// What follows the authority of `url`.
+/// The path and query of `url`.
 pub(crate) fn path_and_query(url: &str) -> &str {
     let start = "http://".len() + authority(url).len();
     &url[start..]

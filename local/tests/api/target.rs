@@ -1,5 +1,5 @@
-//! The ways to run the API. To add one is one more function for [`all`]: a platform with another [`Config`], and how its
-//! API is reached.
+//! The targets: platforms with different ways to serve the API. To add one, write a function for it and add it to
+//! [`all`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::projects::{self, ACME, Keys};
 use crate::secrets::Secrets;
 use crate::storage::Storage;
 
-/// More than any scenario needs, so little that one can use it up.
+/// More than any scenario needs, but few enough to be exhausted by a scenario.
 pub(crate) const QUOTA: u32 = 400;
 
-/// A running platform, its API, and what the suite knows about it.
+/// A running platform. Every test must stop it: dropping it while it is running fails the test.
 pub(crate) struct Target {
-    /// What it is called in a report.
+    /// The name in failure reports.
     pub(crate) name: &'static str,
     pub(crate) keys: Keys,
     pub(crate) secrets: Secrets,
@@ -36,18 +36,19 @@ pub(crate) struct Target {
     pub(crate) storage: Storage,
     /// When the target was started.
     pub(crate) since: Timestamp,
-    /// The Worker's journal, where the API is the Worker.
+    /// The Worker's journal, if the API is the Worker.
     pub(crate) journal: Option<WorkerJournal>,
     front: Front,
-    platform: Platform,
+    /// `None` after [`Target::stop`].
+    platform: Option<Platform>,
     _directory: TempDir,
 }
 
 /// How the API is reached.
 enum Front {
-    /// The API itself, without a server.
+    /// The API in this process, without a server.
     Edge(Arc<Edge>),
-    /// A server at this authority.
+    /// A server with this authority.
     Http(String),
 }
 
@@ -57,7 +58,7 @@ impl Front {
     }
 }
 
-/// Every target, started; all of them may be called from the pages of these origins only, or of any when there is none.
+/// Starts all targets. They allow only these origins, or all origins if the list is empty.
 pub(crate) async fn all(allowed_origins: &[&str]) -> Vec<Target> {
     vec![
         in_process(allowed_origins).await,
@@ -67,18 +68,19 @@ pub(crate) async fn all(allowed_origins: &[&str]) -> Vec<Target> {
     ]
 }
 
-/// The API in this process, without a server.
+/// Starts a target whose API is called in this process, without a server.
 pub(crate) async fn in_process(allowed_origins: &[&str]) -> Target {
     let front = |platform: &Platform| Front::Edge(platform.edge().unwrap());
     start("in process", |data_dir| config(data_dir, allowed_origins), front).await
 }
 
-/// The platform's own server.
+/// Starts a target with the platform's HTTP server.
 pub(crate) async fn over_http(allowed_origins: &[&str]) -> Target {
     start("over HTTP", |data_dir| config(data_dir, allowed_origins), Front::http).await
 }
 
-/// The built Worker on workerd. By the queue it is as in the cloud; by the home region as on one machine.
+/// Starts a target with the built Worker on workerd. The journal is a queue as in the cloud, or the home region as on
+/// one machine.
 pub(crate) async fn on_workerd(allowed_origins: &[&str], journal: WorkerJournal) -> Target {
     let built = std::env::var_os("STREAMIO_EDGE_WORKER")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/edge/worker"), PathBuf::from);
@@ -87,7 +89,7 @@ pub(crate) async fn on_workerd(allowed_origins: &[&str], journal: WorkerJournal)
         |data_dir: &Path| Config { edge: EdgeFront::Workerd(workerd), ..config(data_dir, allowed_origins) };
     let name = match journal {
         WorkerJournal::Home => "on workerd",
-        WorkerJournal::Queue => "on workerd, by the queue",
+        WorkerJournal::Queue => "on workerd with the queue",
     };
     start(name, with_worker, Front::http).await
 }
@@ -99,7 +101,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         concurrency: Some(1),
         allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
         rate_limit: Some(RateLimit { quota: QUOTA, window_seconds: 60, tracked_keys: 100 }),
-        // It never takes the attempt that it is started for.
+        // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],
         edge: EdgeFront::Native,
         log_format: LogFormat::Text,
@@ -115,8 +117,8 @@ async fn start(
     let data_dir = DataDir::open(directory.path()).unwrap();
     let keys = Keys::new();
     let log = SqliteLog::open(data_dir.log()).unwrap();
-    projects::found(&log, &keys).await;
-    history::live(&log, &keys.acme.hash().key_id()).await;
+    projects::append_projects(&log, &keys).await;
+    history::append_videos(&log, &keys.acme.hash().key_id()).await;
     drop(log);
     let since = now();
     let config = config(directory.path());
@@ -150,11 +152,19 @@ async fn start(
         since,
         journal,
         front,
-        platform,
+        platform: Some(platform),
         _directory: directory,
     };
-    target.settle().await;
+    target.wait_until_idle().await;
     target
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.platform.is_none(), "the platform {} is still running", self.name);
+        }
+    }
 }
 
 impl Target {
@@ -170,23 +180,26 @@ impl Target {
         }
     }
 
-    /// Ends it. What it logs on the way is logged when this is done.
-    pub(crate) async fn stop(self) {
-        self.platform.run_until(async {}).await;
+    /// Stops the platform. It has logged everything when this returns.
+    pub(crate) async fn stop(mut self) {
+        self.platform.take().unwrap().run_until(async {}).await;
     }
 
-    /// Waits until the platform has done what the history leaves to be done.
-    async fn settle(&self) {
+    /// Waits until the platform has dispatched the uploaded video of the history.
+    async fn wait_until_idle(&self) {
         let path = format!("/videos/{}", history::video_id(ACME, "uploaded.mp4"));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         loop {
             let request = Request::get(&path).header("x-api-key", self.keys.table.read.reveal());
-            let answer = self.send(request.body(Bytes::new()).unwrap()).await;
-            let answer: Value = serde_json::from_slice(answer.body()).unwrap();
-            if answer["state"] == "processing" {
+            let response = self.send(request.body(Bytes::new()).unwrap()).await;
+            let response: Value = serde_json::from_slice(response.body()).unwrap();
+            if response["state"] == "processing" {
                 return;
             }
-            assert!(tokio::time::Instant::now() < deadline, "the platform leaves a video: {answer}");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the platform did not dispatch the video: {response}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -197,7 +210,7 @@ pub(crate) fn authority(url: &str) -> &str {
     url.strip_prefix("http://").unwrap().split('/').next().unwrap()
 }
 
-/// The present time.
+/// The current time.
 pub(crate) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap())

@@ -1,4 +1,4 @@
-//! A clock that stands still until a test moves it.
+//! A clock that changes only when a test sets it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +9,7 @@ use streamio_local::cdn;
 /// 2030-01-01T00:00:00Z, in seconds since the Unix epoch.
 pub(crate) const NOW: i64 = 1_893_456_000;
 
-/// Milliseconds since the Unix epoch, shared.
+/// Shared milliseconds since the Unix epoch.
 #[derive(Clone)]
 pub(crate) struct ManualClock(Arc<AtomicI64>);
 

@@ -1,17 +1,17 @@
-//! Every reason to refuse a viewer, and that a refused viewer learns nothing.
+//! Every reason to deny access, and that a denial does not reveal whether an object exists.
 
 use http::{Method, StatusCode};
 
 use crate::clock::NOW;
 use crate::memory_origin::MemoryOrigin;
 use crate::signer::{ANY, cookies, policy, signed, url_safe};
-use crate::viewer::{BASE, Stage};
+use crate::test_cdn::{BASE, TestCdn};
 
-fn stage() -> Stage {
-    Stage::with(MemoryOrigin::default().with("a", "", "bytes"))
+fn test_cdn() -> TestCdn {
+    TestCdn::with(MemoryOrigin::default().with("a", "", "bytes"))
 }
 
-/// Parameters for the URL of `a`, as name and value.
+/// Splits parameters into names and values.
 fn parameters(text: &str) -> Vec<(&str, &str)> {
     text.split('&').map(|pair| pair.split_once('=').unwrap()).collect()
 }
@@ -74,17 +74,17 @@ fn each_fault_is_refused_with_its_code_in_a_url_and_in_cookies() {
         ("AccessDenied", signed_text(&policy(&url, NOW + 60, None, Some("198.51.100.0/24")))),
         ("AccessDenied", signed_text(&policy("*", NOW + 60, None, Some("192.0.2.11/32")))),
     ];
-    let stage = stage();
+    let cdn = test_cdn();
     let mut messages = Vec::new();
     for (code, parameters) in &faults {
-        let by_url = stage.get(&signed(&url, parameters));
+        let by_url = cdn.get(&signed(&url, parameters));
         let cookie = cookies(parameters);
-        let by_cookie = stage.ask(&Method::GET, &url, &[("cookie", &cookie)]);
-        for answer in [&by_url, &by_cookie] {
-            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{parameters}");
-            assert_eq!(answer.code(), *code, "{parameters}");
-            assert_eq!(answer.header("content-type"), "text/xml");
-            assert_eq!(answer.header("cache-control"), "no-store");
+        let by_cookie = cdn.request(&Method::GET, &url, &[("cookie", &cookie)]);
+        for response in [&by_url, &by_cookie] {
+            assert_eq!(response.status, StatusCode::FORBIDDEN, "{parameters}");
+            assert_eq!(response.code(), *code, "{parameters}");
+            assert_eq!(response.header("content-type"), "text/xml");
+            assert_eq!(response.header("cache-control"), "no-store");
         }
         assert_eq!(by_url.text(), by_cookie.text(), "{parameters}");
         messages.push(by_url.message().to_owned());
@@ -94,75 +94,75 @@ fn each_fault_is_refused_with_its_code_in_a_url_and_in_cookies() {
 }
 
 #[test]
-fn a_viewer_without_credentials_is_told_that_the_key_is_missing() {
-    let answer = stage().get(&format!("{BASE}/a"));
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    insta::assert_snapshot!(answer.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>MissingKey</Code><Message>Missing Key-Pair-Id query parameter or cookie value</Message></Error>"#);
+fn a_request_without_credentials_is_refused_with_a_missing_key() {
+    let response = test_cdn().get(&format!("{BASE}/a"));
+    assert_eq!(response.status, StatusCode::FORBIDDEN);
+    insta::assert_snapshot!(response.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>MissingKey</Code><Message>Missing Key-Pair-Id query parameter or cookie value</Message></Error>"#);
 }
 
 #[test]
-fn a_signed_url_wins_over_cookies_even_when_it_is_wrong() {
-    let stage = stage();
+fn a_signed_url_has_precedence_over_cookies_even_if_it_is_wrong() {
+    let cdn = test_cdn();
     let url = format!("{BASE}/a");
     let good = ANY.canned(&url, NOW + 60);
     let cookie = cookies(&good);
     let headers = [("cookie", cookie.as_str())];
-    assert_eq!(stage.ask(&Method::GET, &url, &headers).status, StatusCode::OK);
+    assert_eq!(cdn.request(&Method::GET, &url, &headers).status, StatusCode::OK);
     for parameters in ["Expires=1", "Policy=", "Signature", "Key-Pair-Id=K", "Hash-Algorithm=SHA256"] {
-        let answer = stage.ask(&Method::GET, &signed(&url, parameters), &headers);
-        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{parameters}");
+        let response = cdn.request(&Method::GET, &signed(&url, parameters), &headers);
+        assert_eq!(response.status, StatusCode::FORBIDDEN, "{parameters}");
     }
     let expired = cookies(&ANY.canned(&url, NOW));
-    let answer = stage.ask(&Method::GET, &signed(&url, &good), &[("cookie", &expired)]);
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = cdn.request(&Method::GET, &signed(&url, &good), &[("cookie", &expired)]);
+    assert_eq!(response.status, StatusCode::OK);
 }
 
 #[test]
-fn other_cookies_do_not_matter_and_several_cookie_headers_are_one() {
-    let stage = stage();
+fn other_cookies_are_ignored_and_cookie_headers_are_combined() {
+    let cdn = test_cdn();
     let url = format!("{BASE}/a");
     let cookie = cookies(&ANY.canned(&url, NOW + 60));
-    let among = format!("session=a=b; {cookie}; theme=\"d\u{e4}rk\"; CloudFront-Other=1; Policy=x");
-    assert_eq!(stage.ask(&Method::GET, &url, &[("cookie", &among)]).status, StatusCode::OK);
-    let apart: Vec<_> = cookie.split("; ").map(|cookie| ("cookie", cookie)).collect();
-    assert_eq!(stage.ask(&Method::GET, &url, &apart).status, StatusCode::OK);
-    let tight = cookie.replace("; ", ";");
-    assert_eq!(stage.ask(&Method::GET, &url, &[("cookie", &tight)]).status, StatusCode::OK);
+    let with_others = format!("session=a=b; {cookie}; theme=\"d\u{e4}rk\"; CloudFront-Other=1; Policy=x");
+    assert_eq!(cdn.request(&Method::GET, &url, &[("cookie", &with_others)]).status, StatusCode::OK);
+    let separate: Vec<_> = cookie.split("; ").map(|cookie| ("cookie", cookie)).collect();
+    assert_eq!(cdn.request(&Method::GET, &url, &separate).status, StatusCode::OK);
+    let without_spaces = cookie.replace("; ", ";");
+    assert_eq!(cdn.request(&Method::GET, &url, &[("cookie", &without_spaces)]).status, StatusCode::OK);
     for twice in [format!("{cookie}; {cookie}"), format!("{cookie}; CloudFront-Policy=x")] {
-        assert_eq!(stage.ask(&Method::GET, &url, &[("cookie", &twice)]).status, StatusCode::FORBIDDEN);
+        assert_eq!(cdn.request(&Method::GET, &url, &[("cookie", &twice)]).status, StatusCode::FORBIDDEN);
     }
     let lower = cookie.to_lowercase();
-    assert_eq!(stage.ask(&Method::GET, &url, &[("cookie", &lower)]).code(), "MissingKey");
+    assert_eq!(cdn.request(&Method::GET, &url, &[("cookie", &lower)]).code(), "MissingKey");
 }
 
 #[test]
-fn a_refused_viewer_cannot_tell_whether_an_object_exists() {
-    let stage = stage();
+fn a_denial_does_not_reveal_whether_an_object_exists() {
+    let cdn = test_cdn();
     let expired = ANY.custom(&policy("*", NOW, None, None));
     let elsewhere = ANY.custom(&policy(&format!("{BASE}/other/*"), NOW + 60, None, None));
     for parameters in ["x=1", "Key-Pair-Id=K", &expired, &elsewhere] {
         for method in [Method::GET, Method::HEAD] {
-            let there = stage.ask(&method, &signed(&format!("{BASE}/a"), parameters), &[]);
-            let not = stage.ask(&method, &signed(&format!("{BASE}/b"), parameters), &[]);
-            assert_eq!(there.status, StatusCode::FORBIDDEN);
-            assert_eq!(there.status, not.status);
-            assert_eq!(there.headers, not.headers);
-            assert_eq!(there.body, not.body);
+            let existing = cdn.request(&method, &signed(&format!("{BASE}/a"), parameters), &[]);
+            let missing = cdn.request(&method, &signed(&format!("{BASE}/b"), parameters), &[]);
+            assert_eq!(existing.status, StatusCode::FORBIDDEN);
+            assert_eq!(existing.status, missing.status);
+            assert_eq!(existing.headers, missing.headers);
+            assert_eq!(existing.body, missing.body);
         }
     }
     let allowed = ANY.custom(&policy("*", NOW + 60, None, None));
-    let answer = stage.get(&signed(&format!("{BASE}/b"), &allowed));
-    assert_eq!((answer.status, answer.code()), (StatusCode::NOT_FOUND, "NoSuchKey"));
-    let answer = stage.get(&signed(&format!("{BASE}/"), &allowed));
-    assert_eq!((answer.status, answer.code()), (StatusCode::NOT_FOUND, "NoSuchKey"));
+    let response = cdn.get(&signed(&format!("{BASE}/b"), &allowed));
+    assert_eq!((response.status, response.code()), (StatusCode::NOT_FOUND, "NoSuchKey"));
+    let response = cdn.get(&signed(&format!("{BASE}/"), &allowed));
+    assert_eq!((response.status, response.code()), (StatusCode::NOT_FOUND, "NoSuchKey"));
 }
 
 #[test]
-fn the_viewers_address_is_the_connections_whatever_headers_claim() {
-    let stage = stage();
+fn the_viewers_address_is_that_of_the_connection_regardless_of_headers() {
+    let cdn = test_cdn();
     let url = format!("{BASE}/a");
     let url = signed(&url, &ANY.custom(&policy(&url, NOW + 60, None, Some("192.0.2.0/28"))));
-    let claims = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")];
+    let forged_headers = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")];
     for (address, expected) in [
         ("192.0.2.0", 200),
         ("192.0.2.15", 200),
@@ -171,7 +171,7 @@ fn the_viewers_address_is_the_connections_whatever_headers_claim() {
         ("192.0.1.255", 403),
         ("2001:db8::1", 403),
     ] {
-        let answer = stage.ask_from(address, &Method::GET, &url, &claims);
-        assert_eq!(answer.status.as_u16(), expected, "{address}");
+        let response = cdn.request_from(address, &Method::GET, &url, &forged_headers);
+        assert_eq!(response.status.as_u16(), expected, "{address}");
     }
 }

@@ -1,5 +1,5 @@
-//! The signer of the edge against this verifier, which shares no code with it: what it signs is accepted exactly
-//! under the conditions that it was asked to sign.
+//! The signer of the edge and the verifier of the CDN, which share no code: a signed request is accepted exactly under
+//! the conditions that were signed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use streamio_edge::sign::cloudfront::{self, SignedPolicy};
 use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
 use streamio_edge::sign::policy::{Policy, Resource};
 use streamio_events::timestamp::Timestamp;
-use streamio_local::cdn::authorize::{Carrier, Denied, Viewing, authorize};
+use streamio_local::cdn::authorize::{CredentialSource, Denied, ViewerRequest, authorize};
 use streamio_local::cdn::{BaseUrl, TrustedKeys};
 
 use crate::clock::NOW;
@@ -40,46 +40,55 @@ fn url_of(key: &str) -> String {
     format!("{BASE}/{}", utf8_percent_encode(key, PATH))
 }
 
-fn decide(url: &str, cookies: Option<&SignedPolicy>, now: i64, viewer: Ipv4Addr) -> Result<Carrier, Denied> {
+fn decide(
+    url: &str,
+    cookies: Option<&SignedPolicy>,
+    now: i64,
+    viewer: Ipv4Addr,
+) -> Result<CredentialSource, Denied> {
     let uri: Uri = url.parse().unwrap();
     let mut headers = HeaderMap::new();
     for cookie in cookies.map(SignedPolicy::cookies).unwrap_or_default() {
         headers.append(COOKIE, format!("{}={}", cookie.name, cookie.value).parse().unwrap());
     }
-    let viewing =
-        Viewing { path: uri.path(), query: uri.query(), headers: &headers, address: IpAddr::V4(viewer) };
+    let request = ViewerRequest {
+        path: uri.path(),
+        query: uri.query(),
+        headers: &headers,
+        address: IpAddr::V4(viewer),
+    };
     let base = BaseUrl::parse(BASE).unwrap();
-    authorize(&viewing, &base, &TRUSTED, Timestamp::from_unix_seconds(now)).map(|allowed| allowed.carrier)
+    authorize(&request, &base, &TRUSTED, Timestamp::from_unix_seconds(now)).map(|allowed| allowed.source)
 }
 
-/// A path as projects have them, with every kind of character.
+/// A path with all kinds of characters.
 fn key() -> impl Strategy<Value = String> {
     prop::collection::vec(r#"[a-zA-Z0-9 *?%+&=#"'()\\.~é漢-]{1,8}"#, 1..4).prop_map(|names| names.join("/"))
 }
 
 proptest! {
     #[test]
-    fn a_canned_policy_of_the_edge_opens_its_url_until_it_expires(
+    fn a_canned_policy_of_the_edge_allows_its_url_until_it_expires(
         key in key(),
         pairs in 0..2_usize,
         sha256: bool,
         lifetime in 1..1000_i64,
-        late in -1500..1500_i64,
+        seconds_later in -1500..1500_i64,
     ) {
         let hash = if sha256 { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha1 };
         let url = url_of(&key);
         let signed = sign(&PAIRS[pairs], hash, Policy::canned(&url, NOW + lifetime).unwrap());
-        let expected = |carrier| if late < lifetime { Ok(carrier) } else { Err(Denied::Expired) };
+        let expected = |source| if seconds_later < lifetime { Ok(source) } else { Err(Denied::Expired) };
         let by_url = signed.url_for(&url).unwrap().into_string();
         let viewer = Ipv4Addr::LOCALHOST;
-        prop_assert_eq!(decide(&by_url, None, NOW + late, viewer), expected(Carrier::Url), "{}", &by_url);
-        prop_assert_eq!(decide(&url, Some(&signed), NOW + late, viewer), expected(Carrier::Cookies), "{}", &url);
+        prop_assert_eq!(decide(&by_url, None, NOW + seconds_later, viewer), expected(CredentialSource::Url), "{}", &by_url);
+        prop_assert_eq!(decide(&url, Some(&signed), NOW + seconds_later, viewer), expected(CredentialSource::Cookies), "{}", &url);
         let other = url_of(&format!("{key}x"));
         prop_assert_eq!(decide(&other, Some(&signed), NOW, viewer), Err(Denied::SignatureMismatch));
     }
 
     #[test]
-    fn a_wildcard_policy_of_the_edge_opens_all_below_it_to_its_viewers_in_its_time(
+    fn a_wildcard_policy_of_the_edge_allows_matching_urls_for_its_addresses_and_times(
         folder in key(),
         name in key(),
         pairs in 0..2_usize,
@@ -87,7 +96,7 @@ proptest! {
         start in prop::option::of(-500..500_i64),
         network in prop::option::of(0..=32_u8),
         flipped_bit in 0..32_u32,
-        late in -1000..1000_i64,
+        seconds_later in -1000..1000_i64,
     ) {
         let hash = if sha256 { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha1 };
         let resource = Resource::wildcard(&format!("{}.hls/*", url_of(&folder))).unwrap();
@@ -95,30 +104,30 @@ proptest! {
         if let Some(start) = start {
             policy = policy.starts_at(NOW + start).unwrap();
         }
-        let home = Ipv4Addr::new(192, 0, 2, 77);
+        let allowed_address = Ipv4Addr::new(192, 0, 2, 77);
         if let Some(prefix) = network {
-            policy = policy.source_ip(format!("{home}/{prefix}").parse().unwrap());
+            policy = policy.source_ip(format!("{allowed_address}/{prefix}").parse().unwrap());
         }
-        let viewer = Ipv4Addr::from(u32::from(home) ^ (0x8000_0000 >> flipped_bit));
+        let viewer = Ipv4Addr::from(u32::from(allowed_address) ^ (0x8000_0000 >> flipped_bit));
         let signed = sign(&PAIRS[pairs], hash, policy);
 
-        let expected = |carrier| {
-            if late >= 600 {
+        let expected = |source| {
+            if seconds_later >= 600 {
                 Err(Denied::Expired)
-            } else if start.is_some_and(|start| late < start) {
+            } else if start.is_some_and(|start| seconds_later < start) {
                 Err(Denied::NotYetValid)
             } else if network.is_some_and(|prefix| flipped_bit < u32::from(prefix)) {
                 Err(Denied::OtherAddress)
             } else {
-                Ok(carrier)
+                Ok(source)
             }
         };
         let url = format!("{}.hls/{}", url_of(&folder), utf8_percent_encode(&name, PATH));
         let by_url = signed.url_for(&url).unwrap().into_string();
-        prop_assert_eq!(decide(&by_url, None, NOW + late, viewer), expected(Carrier::Url), "{}", &by_url);
-        prop_assert_eq!(decide(&url, Some(&signed), NOW + late, viewer), expected(Carrier::Cookies), "{}", &url);
+        prop_assert_eq!(decide(&by_url, None, NOW + seconds_later, viewer), expected(CredentialSource::Url), "{}", &by_url);
+        prop_assert_eq!(decide(&url, Some(&signed), NOW + seconds_later, viewer), expected(CredentialSource::Cookies), "{}", &url);
 
         let outside = format!("{}?{}", url_of(&folder), signed.query());
-        prop_assert_eq!(decide(&outside, None, NOW, home), Err(Denied::OtherResource), "{}", outside);
+        prop_assert_eq!(decide(&outside, None, NOW, allowed_address), Err(Denied::OtherResource), "{}", outside);
     }
 }

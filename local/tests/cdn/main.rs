@@ -1,18 +1,18 @@
-//! The CDN from the outside: signed by an oracle of its own, asked as a viewer asks.
+//! Black-box tests of the CDN: requests of viewers, signed by an independent signer.
 
 mod clock;
+mod combinations;
 mod denials;
 mod edge_signer;
-mod logging;
-mod matrix;
+mod log;
 mod memory_origin;
-mod network;
-mod over_store;
+mod node_signer;
+mod object_store;
 mod playlists;
 mod ranges;
+mod server;
 mod serving;
 mod signer;
 mod tampering;
-mod trust;
-mod vectors;
-mod viewer;
+mod test_cdn;
+mod trusted_keys;

@@ -1,4 +1,4 @@
-//! An origin in memory.
+//! An origin that keeps its objects in memory.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +10,7 @@ use streamio_local::cdn::{ObjectFacts, Origin, OriginObject};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-/// When every object in memory was written.
+/// The last-modified time of all objects.
 pub(crate) const WRITTEN: OffsetDateTime = datetime!(2029-12-31 23:00:00 UTC);
 
 #[derive(Clone, Default)]
@@ -44,7 +44,7 @@ impl Origin for MemoryOrigin {
 
     async fn open(&self, key: &str) -> io::Result<Option<MemoryObject>> {
         if key == "broken" {
-            return Err(io::Error::other("the disk is gone"));
+            return Err(io::Error::other("disk failure"));
         }
         Ok(self.objects.get(key).cloned())
     }

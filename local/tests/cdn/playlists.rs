@@ -1,4 +1,4 @@
-//! Playlists that carry their authorisation on.
+//! Playlists whose URIs get the authorisation of the request.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use url::Url;
 use crate::clock::NOW;
 use crate::memory_origin::MemoryOrigin;
 use crate::signer::{ALL, ANY, cookies, policy, signed};
-use crate::viewer::{BASE, Stage};
+use crate::test_cdn::{BASE, TestCdn};
 
 const KEY: &str = "processed/acme/clip.mp4.hls/master.m3u8";
 const TYPE: &str = "application/vnd.apple.mpegurl";
@@ -23,29 +23,29 @@ fn parameters() -> String {
     SIGNED.clone()
 }
 
-fn stage(playlist: &str) -> Stage {
-    Stage::with(MemoryOrigin::default().with(KEY, TYPE, playlist.to_owned()))
+fn test_cdn(playlist: &str) -> TestCdn {
+    TestCdn::with(MemoryOrigin::default().with(KEY, TYPE, playlist.to_owned()))
 }
 
 fn url() -> String {
     format!("{BASE}/{KEY}")
 }
 
-/// The playlist as a viewer with a custom policy in the URL gets it.
-fn carried_on(playlist: &str, parameters: &str) -> String {
-    let answer = stage(playlist).get(&signed(&url(), parameters));
-    assert_eq!(answer.status, StatusCode::OK);
-    answer.text().to_owned()
+/// The playlist as a viewer with a custom policy in the URL receives it.
+fn rewritten(playlist: &str, parameters: &str) -> String {
+    let response = test_cdn(playlist).get(&signed(&url(), parameters));
+    assert_eq!(response.status, StatusCode::OK);
+    response.text().to_owned()
 }
 
-/// With the parameters shortened, for reading.
-fn shown(playlist: &str) -> String {
+/// The rewritten playlist with `SIGNED` in place of the parameters.
+fn rewritten_for_display(playlist: &str) -> String {
     let parameters = parameters();
-    carried_on(playlist, &parameters).replace(&parameters, "SIGNED")
+    rewritten(playlist, &parameters).replace(&parameters, "SIGNED")
 }
 
 #[test]
-fn every_uri_of_a_master_playlist_that_leads_back_gets_the_parameters() {
+fn every_own_uri_of_a_master_playlist_gets_the_parameters() {
     let master = r#"#EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-INDEPENDENT-SEGMENTS
@@ -67,7 +67,7 @@ https://elsewhere.example/240p.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=200000
 http://cdn.test:8082/processed/acme/clip.mp4.hls/90p.m3u8
 "#;
-    insta::assert_snapshot!(shown(master), @r##"
+    insta::assert_snapshot!(rewritten_for_display(master), @r##"
     #EXTM3U
     #EXT-X-VERSION:7
     #EXT-X-INDEPENDENT-SEGMENTS
@@ -92,7 +92,7 @@ http://cdn.test:8082/processed/acme/clip.mp4.hls/90p.m3u8
 }
 
 #[test]
-fn every_uri_of_a_media_playlist_that_leads_back_gets_the_parameters() {
+fn every_own_uri_of_a_media_playlist_gets_the_parameters() {
     let media = r#"#EXTM3U
 #EXT-X-TARGETDURATION:6
 #EXT-X-MAP:URI="init.mp4",BYTERANGE="700@0"
@@ -112,7 +112,7 @@ data:video/mp4;base64,AAAA
 5.m4s?Key-Pair-Id=K
 #EXT-X-ENDLIST"#
         .replace('\n', "\r\n");
-    insta::assert_snapshot!(shown(&media).replace('\r', "␍"), @r##"
+    insta::assert_snapshot!(rewritten_for_display(&media).replace('\r', "␍"), @r##"
     #EXTM3U␍
     #EXT-X-TARGETDURATION:6␍
     #EXT-X-MAP:URI="init.mp4?SIGNED",BYTERANGE="700@0"␍
@@ -135,21 +135,21 @@ data:video/mp4;base64,AAAA
 }
 
 #[test]
-fn the_parameters_are_carried_on_in_the_documented_order_whatever_the_viewers_was() {
+fn parameters_are_added_in_the_documented_order() {
     for signer in ALL {
         let text = policy(&format!("{BASE}/processed/*"), NOW + 60, None, None);
         let parameters = signer.custom(&text);
         let mut reversed: Vec<_> = parameters.split('&').collect();
         reversed.reverse();
-        let carried = carried_on("#EXTM3U\n1.m4s\n", &reversed.join("&"));
-        assert_eq!(carried, format!("#EXTM3U\n1.m4s?{parameters}\n"));
+        let output = rewritten("#EXTM3U\n1.m4s\n", &reversed.join("&"));
+        assert_eq!(output, format!("#EXTM3U\n1.m4s?{parameters}\n"));
     }
 }
 
 #[test]
-fn a_player_that_only_follows_uris_gets_to_the_segments() {
+fn a_player_that_only_follows_uris_can_read_the_segments() {
     let folder = "processed/acme/clip.mp4.hls";
-    let stage = Stage::with(
+    let cdn = TestCdn::with(
         MemoryOrigin::default()
             .with(
                 &format!("{folder}/master.m3u8"),
@@ -169,31 +169,30 @@ fn a_player_that_only_follows_uris_gets_to_the_segments() {
         let at =
             Url::parse(&signed(&format!("{BASE}/{folder}/master.m3u8"), &signer.custom(&policy))).unwrap();
         let Playlist::MasterPlaylist(master) =
-            m3u8_rs::parse_playlist_res(&stage.get(at.as_str()).body).unwrap()
+            m3u8_rs::parse_playlist_res(&cdn.get(at.as_str()).body).unwrap()
         else {
             panic!("not a master playlist")
         };
         let at = at.join(&master.variants[0].uri).unwrap();
-        let Playlist::MediaPlaylist(media) =
-            m3u8_rs::parse_playlist_res(&stage.get(at.as_str()).body).unwrap()
+        let Playlist::MediaPlaylist(media) = m3u8_rs::parse_playlist_res(&cdn.get(at.as_str()).body).unwrap()
         else {
             panic!("not a media playlist")
         };
         let map = media.segments[0].map.as_ref().unwrap();
-        assert_eq!(stage.get(at.join(&map.uri).unwrap().as_str()).text(), "init");
-        assert_eq!(stage.get(at.join(&media.segments[0].uri).unwrap().as_str()).text(), "segment");
+        assert_eq!(cdn.get(at.join(&map.uri).unwrap().as_str()).text(), "init");
+        assert_eq!(cdn.get(at.join(&media.segments[0].uri).unwrap().as_str()).text(), "segment");
     }
 }
 
 #[test]
-fn a_playlist_seen_by_cookies_or_by_a_canned_policy_stays_as_it_is() {
+fn a_playlist_requested_with_cookies_or_a_canned_policy_is_not_changed() {
     let playlist = "#EXTM3U\n1.m4s\n";
-    let stage = stage(playlist);
-    let canned = stage.get(&signed(&url(), &ANY.canned(&url(), NOW + 60)));
-    let by_cookies = stage.ask(&Method::GET, &url(), &[("cookie", &cookies(&parameters()))]);
-    for answer in [canned, by_cookies] {
-        assert_eq!(answer.text(), playlist);
-        assert_eq!(answer.header("etag"), format!("\"etag-of-{}\"", KEY.len()));
+    let cdn = test_cdn(playlist);
+    let canned = cdn.get(&signed(&url(), &ANY.canned(&url(), NOW + 60)));
+    let by_cookies = cdn.request(&Method::GET, &url(), &[("cookie", &cookies(&parameters()))]);
+    for response in [canned, by_cookies] {
+        assert_eq!(response.text(), playlist);
+        assert_eq!(response.header("etag"), format!("\"etag-of-{}\"", KEY.len()));
     }
 }
 
@@ -210,25 +209,25 @@ fn only_playlists_are_rewritten() {
         ("a.m3u8", "video/mp4", false),
         ("a.txt", "text/plain", false),
     ] {
-        let stage = Stage::with(MemoryOrigin::default().with(key, stored, text));
-        let answer = stage.get(&signed(&format!("{BASE}/{key}"), &wildcard));
-        assert_eq!(answer.text() != text, rewritten, "{key} {stored}");
+        let cdn = TestCdn::with(MemoryOrigin::default().with(key, stored, text));
+        let response = cdn.get(&signed(&format!("{BASE}/{key}"), &wildcard));
+        assert_eq!(response.text() != text, rewritten, "{key} {stored}");
         let expected = if rewritten { TYPE } else { stored };
-        assert_eq!(answer.header("content-type"), expected, "{key} {stored}");
+        assert_eq!(response.header("content-type"), expected, "{key} {stored}");
     }
 }
 
 #[test]
-fn what_only_claims_to_be_a_playlist_is_served_as_it_is() {
+fn an_object_that_is_not_a_playlist_is_not_changed() {
     for body in [&b"1.m4s\n"[..], b"", b"#EXTM3U\n\xff\n1.m4s\n", b"\n#EXTM3U\n1.m4s\n"] {
-        let stage = Stage::with(MemoryOrigin::default().with(KEY, TYPE, body.to_vec()));
-        let answer = stage.get(&signed(&url(), &parameters()));
-        assert_eq!((answer.status, answer.body), (StatusCode::OK, body.to_vec()));
+        let cdn = TestCdn::with(MemoryOrigin::default().with(KEY, TYPE, body.to_vec()));
+        let response = cdn.get(&signed(&url(), &parameters()));
+        assert_eq!((response.status, response.body), (StatusCode::OK, body.to_vec()));
     }
 }
 
 #[test]
-fn a_playlist_beyond_the_bounds_is_served_as_it_is() {
+fn a_playlist_that_is_too_large_is_not_changed() {
     let line = "1.m4s\n";
     let lines = |count: usize| format!("#EXTM3U\n{}", line.repeat(count));
     let source = usize::try_from(MAX_SOURCE_BYTES).unwrap();
@@ -236,18 +235,18 @@ fn a_playlist_beyond_the_bounds_is_served_as_it_is() {
     let fitting = (MAX_REWRITTEN_BYTES - 8) / (line.len() + 1 + parameters.len());
     let short = lines(fitting);
     assert!(short.len() < source);
-    assert!(carried_on(&short, &parameters).len() <= MAX_REWRITTEN_BYTES);
-    assert_eq!(carried_on(&lines(fitting + 1), &parameters), lines(fitting + 1));
+    assert!(rewritten(&short, &parameters).len() <= MAX_REWRITTEN_BYTES);
+    assert_eq!(rewritten(&lines(fitting + 1), &parameters), lines(fitting + 1));
 
     let padding = |length: usize| format!("#EXTM3U\n1.m4s\n#{}", "x".repeat(length - 15));
-    assert_ne!(carried_on(&padding(source), &parameters), padding(source));
-    assert_eq!(carried_on(&padding(source + 1), &parameters), padding(source + 1));
+    assert_ne!(rewritten(&padding(source), &parameters), padding(source));
+    assert_eq!(rewritten(&padding(source + 1), &parameters), padding(source + 1));
 }
 
 #[test]
 fn a_rewritten_playlist_has_its_own_tag_length_and_ranges() {
-    let stage = stage("#EXTM3U\n1.m4s\n");
-    let get = |url: &str, headers: &[(&str, &str)]| stage.ask(&Method::GET, url, headers);
+    let cdn = test_cdn("#EXTM3U\n1.m4s\n");
+    let get = |url: &str, headers: &[(&str, &str)]| cdn.request(&Method::GET, url, headers);
     let one = signed(&url(), &parameters());
     let other = signed(&url(), &ANY.custom(&policy("*", NOW + 60, None, None)));
     let whole = get(&one, &[]);
@@ -259,7 +258,7 @@ fn a_rewritten_playlist_has_its_own_tag_length_and_ranges() {
     assert_eq!(whole.header("cache-control"), "private, max-age=5");
     assert_eq!(whole.header("content-type"), TYPE);
 
-    let head = stage.ask(&Method::HEAD, &one, &[]);
+    let head = cdn.request(&Method::HEAD, &one, &[]);
     assert_eq!((&head.headers, head.body.len()), (&whole.headers, 0));
     let part = get(&one, &[("range", "bytes=10-20")]);
     assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
@@ -269,7 +268,7 @@ fn a_rewritten_playlist_has_its_own_tag_length_and_ranges() {
     assert_eq!(get(&one, &[("range", "bytes=0-0"), ("if-range", "\"etag-of-39\"")]).status, StatusCode::OK);
 }
 
-/// URIs that stay with the CDN.
+/// URIs of the CDN.
 fn own_uri() -> impl Strategy<Value = String> {
     let path = r"(\.\./|/)?[a-z0-9%._~-]{1,8}(/[a-z0-9._ -]{0,6}[a-z0-9])?";
     (path, prop::option::of(r"[a-z]=[a-z0-9/:?]{0,4}"), prop::option::of(r"[a-z=?]{1,4}")).prop_map(
@@ -291,7 +290,7 @@ fn uri() -> impl Strategy<Value = (String, bool)> {
     ]
 }
 
-/// A media playlist with the URIs that are to get the parameters, and the others, in order.
+/// A media playlist and its URIs in order, each with whether it must get the parameters.
 fn media_playlist() -> impl Strategy<Value = (String, Vec<(String, bool)>)> {
     let segment = (uri(), prop::option::of(uri()), prop::option::of(uri()), r"[a-z .]{0,6}");
     (prop::collection::vec(segment, 1..6), prop::bool::ANY, prop::bool::ANY).prop_map(
@@ -318,7 +317,7 @@ fn media_playlist() -> impl Strategy<Value = (String, Vec<(String, bool)>)> {
     )
 }
 
-/// The URIs of a media playlist, in order, as an independent parser sees them.
+/// The URIs of a media playlist, in order, as an independent parser reads them.
 fn uris_of(playlist: &str) -> Vec<String> {
     let Playlist::MediaPlaylist(playlist) = m3u8_rs::parse_playlist_res(playlist.as_bytes()).unwrap() else {
         panic!("not a media playlist")
@@ -342,43 +341,43 @@ fn expected(uri: &str, own: bool, parameters: &str) -> String {
 
 proptest! {
     #[test]
-    fn every_own_uri_has_the_parameters_and_without_them_the_playlist_is_the_same((playlist, uris) in media_playlist()) {
+    fn own_uris_get_the_parameters_and_nothing_else_is_changed((playlist, uris) in media_playlist()) {
         let parameters = parameters();
-        let carried = carried_on(&playlist, &parameters);
+        let output = rewritten(&playlist, &parameters);
         let expected: Vec<_> = uris.iter().map(|(uri, own)| expected(uri, *own, &parameters)).collect();
-        prop_assert_eq!(uris_of(&carried), expected);
+        prop_assert_eq!(uris_of(&output), expected);
         let original: Vec<_> = uris.into_iter().map(|(uri, _)| uri).collect();
         prop_assert_eq!(uris_of(&playlist), original);
 
-        let stripped = carried.replace(&format!("?{parameters}"), "").replace(&format!("&{parameters}"), "");
+        let stripped = output.replace(&format!("?{parameters}"), "").replace(&format!("&{parameters}"), "");
         prop_assert_eq!(stripped, playlist);
     }
 
     #[test]
-    fn the_parameters_never_leave_for_another_origin(
+    fn parameters_are_never_added_to_a_uri_of_another_origin(
         uri in r"[ \t]?(http:|https:|HTTP:|ftp:|)[/\\]{0,3}(cdn\.test|elsewhere\.example|user@cdn\.test|)(:8082|:80|)[/\\@:.?#a%{$}\t ]{0,5}[a-z]{0,2}",
         in_attribute: bool,
     ) {
         let parameters = parameters();
         let line = if in_attribute { format!("#EXT-X-MAP:URI=\"{uri}\"") } else { uri.clone() };
         let playlist = format!("#EXTM3U\n{line}\n");
-        let carried = carried_on(&playlist, &parameters);
-        if carried != playlist {
+        let output = rewritten(&playlist, &parameters);
+        if output != playlist {
             let base = Url::parse(&url()).unwrap();
             let target = base.join(&uri);
             prop_assert!(target.as_ref().is_ok_and(|target| target.origin() == base.origin()), "{:?}: {:?}", uri, target);
-            let after = carried.lines().nth(1).unwrap().trim_start_matches("#EXT-X-MAP:URI=\"").trim_end_matches('"');
+            let after = output.lines().nth(1).unwrap().trim_start_matches("#EXT-X-MAP:URI=\"").trim_end_matches('"');
             let target = base.join(after).unwrap();
             prop_assert_eq!(target.origin(), base.origin());
         }
     }
 
     #[test]
-    fn nothing_but_parameters_is_ever_added_to_any_text(text in r#"(#EXT-X-[A-Z]{1,3}:?|URI=|"|,|[a-z/?#&=\r\n \\{$}:.é]){0,40}"#) {
+    fn nothing_but_parameters_is_added_to_any_text(text in r#"(#EXT-X-[A-Z]{1,3}:?|URI=|"|,|[a-z/?#&=\r\n \\{$}:.é]){0,40}"#) {
         let parameters = parameters();
         let playlist = format!("#EXTM3U\n{text}");
-        let carried = carried_on(&playlist, &parameters);
-        let stripped = carried.replace(&format!("?{parameters}"), "").replace(&format!("&{parameters}"), "");
+        let output = rewritten(&playlist, &parameters);
+        let stripped = output.replace(&format!("?{parameters}"), "").replace(&format!("&{parameters}"), "");
         prop_assert_eq!(stripped, playlist);
     }
 }

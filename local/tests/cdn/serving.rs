@@ -1,4 +1,4 @@
-//! What an allowed viewer gets.
+//! Responses to allowed requests.
 
 use http::{Method, StatusCode};
 use proptest::prelude::*;
@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use crate::clock::NOW;
 use crate::memory_origin::MemoryOrigin;
 use crate::signer::{ANY, policy, signed};
-use crate::viewer::{Answer, BASE, Stage};
+use crate::test_cdn::{BASE, TestCdn, ViewerResponse};
 
 const SEGMENT: &str = "processed/acme/clip.MOV.hls/g1-a1/v0/1.m4s";
 
-fn stage() -> Stage {
-    Stage::with(
+fn test_cdn() -> TestCdn {
+    TestCdn::with(
         MemoryOrigin::default()
             .with("processed/acme/clip.MOV", "video/mp4", vec![7; 2500])
             .with(SEGMENT, "video/iso.segment", "segment")
@@ -21,23 +21,23 @@ fn stage() -> Stage {
     )
 }
 
-/// A URL that may be seen for ever.
-fn free(path: &str) -> String {
+/// A signed URL of the path.
+fn signed_url(path: &str) -> String {
     signed(&format!("{BASE}/{path}"), &ANY.custom(&policy("*", NOW + 1000, None, None)))
 }
 
-fn headers(answer: &Answer) -> String {
+fn headers(response: &ViewerResponse) -> String {
     let mut lines: Vec<_> =
-        answer.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        response.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     lines.sort();
-    format!("{}\n{}", answer.status, lines.join("\n"))
+    format!("{}\n{}", response.status, lines.join("\n"))
 }
 
 #[test]
-fn an_object_is_sent_whole_with_everything_a_player_needs() {
-    let answer = stage().get(&free("processed/acme/clip.MOV"));
-    assert_eq!(answer.body, vec![7; 2500]);
-    insta::assert_snapshot!(headers(&answer), @r#"
+fn an_object_is_sent_with_all_headers() {
+    let response = test_cdn().get(&signed_url("processed/acme/clip.MOV"));
+    assert_eq!(response.body, vec![7; 2500]);
+    insta::assert_snapshot!(headers(&response), @r#"
     200 OK
     accept-ranges: bytes
     cache-control: private, max-age=5
@@ -51,24 +51,24 @@ fn an_object_is_sent_whole_with_everything_a_player_needs() {
 
 #[test]
 fn head_is_get_without_a_body_and_ignores_ranges() {
-    let stage = stage();
-    let get = stage.get(&free("processed/acme/clip.MOV"));
-    let head = stage.ask(&Method::HEAD, &free("processed/acme/clip.MOV"), &[("range", "bytes=0-0")]);
+    let cdn = test_cdn();
+    let get = cdn.get(&signed_url("processed/acme/clip.MOV"));
+    let head = cdn.request(&Method::HEAD, &signed_url("processed/acme/clip.MOV"), &[("range", "bytes=0-0")]);
     assert_eq!((head.status, &head.headers, head.body.len()), (StatusCode::OK, &get.headers, 0));
 }
 
 #[test]
-fn what_an_attempt_wrote_may_be_kept_for_ever() {
-    let answer = stage().get(&free(SEGMENT));
-    assert_eq!(answer.header("cache-control"), "private, max-age=31536000, immutable");
-    assert_eq!(answer.header("content-type"), "video/iso.segment");
+fn outputs_of_an_attempt_are_immutable() {
+    let response = test_cdn().get(&signed_url(SEGMENT));
+    assert_eq!(response.header("cache-control"), "private, max-age=31536000, immutable");
+    assert_eq!(response.header("content-type"), "video/iso.segment");
 }
 
 #[test]
-fn a_part_is_sent_with_its_place_in_the_whole() {
-    let answer = stage().ask(&Method::GET, &free(SEGMENT), &[("range", "bytes=2-4")]);
-    assert_eq!(answer.text(), "gme");
-    insta::assert_snapshot!(headers(&answer), @r#"
+fn a_range_is_sent_with_its_content_range() {
+    let response = test_cdn().request(&Method::GET, &signed_url(SEGMENT), &[("range", "bytes=2-4")]);
+    assert_eq!(response.text(), "gme");
+    insta::assert_snapshot!(headers(&response), @r#"
     206 Partial Content
     accept-ranges: bytes
     cache-control: private, max-age=31536000, immutable
@@ -79,19 +79,19 @@ fn a_part_is_sent_with_its_place_in_the_whole() {
     last-modified: Mon, 31 Dec 2029 23:00:00 GMT
     x-content-type-options: nosniff
     "#);
-    let answer = stage().ask(&Method::GET, &free(SEGMENT), &[("range", "bytes=7-")]);
-    assert_eq!((answer.status, answer.code()), (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"));
-    assert_eq!(answer.header("content-range"), "bytes */7");
+    let response = test_cdn().request(&Method::GET, &signed_url(SEGMENT), &[("range", "bytes=7-")]);
+    assert_eq!((response.status, response.code()), (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"));
+    assert_eq!(response.header("content-range"), "bytes */7");
 }
 
 #[test]
-fn a_viewer_that_has_the_object_gets_only_the_news_that_it_is_the_same() {
-    let stage = stage();
-    let url = free(SEGMENT);
-    let answer =
-        stage.ask(&Method::GET, &url, &[("if-none-match", "\"etag-of-42\""), ("range", "bytes=0-1")]);
-    assert!(answer.body.is_empty());
-    insta::assert_snapshot!(headers(&answer), @r#"
+fn a_viewer_that_has_the_object_receives_not_modified() {
+    let cdn = test_cdn();
+    let url = signed_url(SEGMENT);
+    let response =
+        cdn.request(&Method::GET, &url, &[("if-none-match", "\"etag-of-42\""), ("range", "bytes=0-1")]);
+    assert!(response.body.is_empty());
+    insta::assert_snapshot!(headers(&response), @r#"
     304 Not Modified
     accept-ranges: bytes
     cache-control: private, max-age=31536000, immutable
@@ -99,24 +99,27 @@ fn a_viewer_that_has_the_object_gets_only_the_news_that_it_is_the_same() {
     last-modified: Mon, 31 Dec 2029 23:00:00 GMT
     x-content-type-options: nosniff
     "#);
-    let since = |date: &str| stage.ask(&Method::HEAD, &url, &[("if-modified-since", date)]).status;
+    let since = |date: &str| cdn.request(&Method::HEAD, &url, &[("if-modified-since", date)]).status;
     assert_eq!(since("Mon, 31 Dec 2029 23:00:00 GMT"), StatusCode::NOT_MODIFIED);
     assert_eq!(since("Mon, 31 Dec 2029 22:59:59 GMT"), StatusCode::OK);
-    let answer = stage.ask(&Method::GET, &url, &[("if-match", "\"other\"")]);
-    assert_eq!((answer.status, answer.code()), (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"));
+    let response = cdn.request(&Method::GET, &url, &[("if-match", "\"other\"")]);
+    assert_eq!((response.status, response.code()), (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"));
     let unmodified =
-        stage.ask(&Method::GET, &url, &[("if-unmodified-since", "Mon, 31 Dec 2029 22:59:59 GMT")]);
+        cdn.request(&Method::GET, &url, &[("if-unmodified-since", "Mon, 31 Dec 2029 22:59:59 GMT")]);
     assert_eq!(unmodified.status, StatusCode::PRECONDITION_FAILED);
 }
 
 #[test]
-fn a_range_counts_only_for_the_version_that_if_range_names() {
-    let stage = stage();
+fn a_range_applies_only_to_the_version_that_if_range_names() {
+    let cdn = test_cdn();
     let status = |if_range: &str| {
-        let answer =
-            stage.ask(&Method::GET, &free(SEGMENT), &[("range", "bytes=1-1"), ("if-range", if_range)]);
-        assert_eq!(answer.body.len(), if answer.status == StatusCode::OK { 7 } else { 1 });
-        answer.status.as_u16()
+        let response = cdn.request(
+            &Method::GET,
+            &signed_url(SEGMENT),
+            &[("range", "bytes=1-1"), ("if-range", if_range)],
+        );
+        assert_eq!(response.body.len(), if response.status == StatusCode::OK { 7 } else { 1 });
+        response.status.as_u16()
     };
     assert_eq!(status("\"etag-of-42\""), 206);
     assert_eq!(status("Mon, 31 Dec 2029 23:00:00 GMT"), 206);
@@ -126,79 +129,83 @@ fn a_range_counts_only_for_the_version_that_if_range_names() {
 }
 
 #[test]
-fn conditions_and_ranges_are_looked_at_after_the_permission() {
+fn authorisation_is_checked_before_conditions_and_ranges() {
     let url = format!("{BASE}/{SEGMENT}");
     for header in [("if-none-match", "*"), ("if-match", "\"x\""), ("range", "bytes=100-")] {
-        assert_eq!(stage().ask(&Method::GET, &url, &[header]).status, StatusCode::FORBIDDEN, "{header:?}");
+        assert_eq!(
+            test_cdn().request(&Method::GET, &url, &[header]).status,
+            StatusCode::FORBIDDEN,
+            "{header:?}"
+        );
     }
 }
 
 #[test]
 fn an_empty_object_is_sent_and_has_no_ranges() {
-    let stage = stage();
-    let answer = stage.get(&free("empty"));
-    assert_eq!((answer.status, answer.header("content-length")), (StatusCode::OK, "0"));
-    let answer = stage.ask(&Method::GET, &free("empty"), &[("range", "bytes=0-0")]);
+    let cdn = test_cdn();
+    let response = cdn.get(&signed_url("empty"));
+    assert_eq!((response.status, response.header("content-length")), (StatusCode::OK, "0"));
+    let response = cdn.request(&Method::GET, &signed_url("empty"), &[("range", "bytes=0-0")]);
     assert_eq!(
-        (answer.status, answer.header("content-range")),
+        (response.status, response.header("content-range")),
         (StatusCode::RANGE_NOT_SATISFIABLE, "bytes */0")
     );
 }
 
 #[test]
-fn keys_with_every_kind_of_character_are_reached_by_their_encoding() {
+fn keys_with_special_characters_are_served_by_their_encoded_path() {
     let path = "processed/acme/a%20b%2Bc%25%C3%A9.mp4";
     let url = format!("{BASE}/{path}");
-    let answer = stage().get(&signed(&url, &ANY.canned(&url, NOW + 60)));
-    assert_eq!(answer.text(), "strange");
+    let response = test_cdn().get(&signed(&url, &ANY.canned(&url, NOW + 60)));
+    assert_eq!(response.text(), "strange");
 }
 
 #[test]
-fn a_path_that_is_no_encoded_key_is_a_bad_request_for_everyone() {
+fn a_malformed_path_is_a_bad_request_with_and_without_authorisation() {
     for path in ["%", "%4", "%zz", "a%ff", "%c3%28"] {
-        for url in [free(path), format!("{BASE}/{path}")] {
-            let answer = stage().get(&url);
-            assert_eq!((answer.status, answer.code()), (StatusCode::BAD_REQUEST, "InvalidURI"), "{path}");
+        for url in [signed_url(path), format!("{BASE}/{path}")] {
+            let response = test_cdn().get(&url);
+            assert_eq!((response.status, response.code()), (StatusCode::BAD_REQUEST, "InvalidURI"), "{path}");
         }
     }
 }
 
 #[test]
-fn only_reading_is_possible() {
+fn only_read_methods_are_allowed() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::CONNECT, Method::TRACE] {
-        let answer = stage().ask(&method, &free(SEGMENT), &[]);
+        let response = test_cdn().request(&method, &signed_url(SEGMENT), &[]);
         assert_eq!(
-            (answer.status, answer.code()),
+            (response.status, response.code()),
             (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             "{method}"
         );
-        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
+        assert_eq!(response.header("allow"), "GET, HEAD, OPTIONS");
     }
 }
 
 #[test]
 fn requests_for_another_host_are_misdirected() {
-    let url = free(SEGMENT);
-    let status = |host: &str| stage().ask(&Method::GET, &url, &[("host", host)]).status.as_u16();
+    let url = signed_url(SEGMENT);
+    let status = |host: &str| test_cdn().request(&Method::GET, &url, &[("host", host)]).status.as_u16();
     assert_eq!(status("cdn.test:8082"), 200);
     assert_eq!(status("CDN.TEST:8082"), 200);
     for other in ["cdn.test", "cdn.test:80", "localhost:8082", "127.0.0.1:8082", "", "x@cdn.test:8082"] {
         assert_eq!(status(other), 421, "{other}");
     }
-    let twice = stage().ask(&Method::GET, &url, &[("host", "cdn.test:8082"), ("host", "evil.test")]);
+    let twice = test_cdn().request(&Method::GET, &url, &[("host", "cdn.test:8082"), ("host", "evil.test")]);
     assert_eq!(twice.status, StatusCode::BAD_REQUEST);
     let absolute = url.replace("cdn.test", "evil.test");
-    assert_eq!(stage().get(&absolute).status, StatusCode::MISDIRECTED_REQUEST);
-    let answer = stage().ask(&Method::GET, &url, &[("host", "evil.test")]);
-    insta::assert_snapshot!(answer.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>MisdirectedRequest</Code><Message>The CDN is not reached under this host: use the URL as it was signed.</Message></Error>"#);
+    assert_eq!(test_cdn().get(&absolute).status, StatusCode::MISDIRECTED_REQUEST);
+    let response = test_cdn().request(&Method::GET, &url, &[("host", "evil.test")]);
+    insta::assert_snapshot!(response.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>MisdirectedRequest</Code><Message>This host is not the host of the CDN. Use the URL as it was signed.</Message></Error>"#);
 }
 
 #[test]
-fn a_failing_origin_is_an_internal_error_that_tells_nothing() {
-    let answer = stage().get(&free("broken"));
-    assert_eq!((answer.status, answer.code()), (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
-    assert!(!answer.text().contains("disk"));
-    assert_eq!(stage().get(&free("bad-type")).status, StatusCode::INTERNAL_SERVER_ERROR);
+fn a_failing_origin_is_an_internal_error_without_details() {
+    let response = test_cdn().get(&signed_url("broken"));
+    assert_eq!((response.status, response.code()), (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
+    assert!(!response.text().contains("disk"));
+    assert_eq!(test_cdn().get(&signed_url("bad-type")).status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 proptest! {
@@ -211,10 +218,10 @@ proptest! {
         ),
         values in prop::collection::vec(r#"[ -~]{0,30}|bytes=[0-9,\-]{0,12}|("[a-z ]{0,4}",? ?){0,3}"#, 4),
     ) {
-        let url = if path.len() % 2 == 0 { path } else { free(SEGMENT) };
+        let url = if path.len() % 2 == 0 { path } else { signed_url(SEGMENT) };
         prop_assume!(http::Request::builder().uri(url.as_str()).body(()).is_ok());
         let headers: Vec<_> = names.iter().zip(&values).map(|(name, value)| (*name, value.as_str())).collect();
-        let status = stage().ask(&Method::GET, &url, &headers).status.as_u16();
+        let status = test_cdn().request(&Method::GET, &url, &headers).status.as_u16();
         prop_assert!(status < 500, "{} {:?}: {}", url, headers, status);
     }
 }

@@ -1,4 +1,4 @@
-//! The oracle: signs as CloudFront documents it, in a few lines over the `rsa` and `p256` crates.
+//! An independent signer: implements CloudFront's documentation with the `rsa` and `p256` crates.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use streamio_local::cdn::{HashAlgorithm, TrustedKeys};
 pub(crate) const RSA: &str = "KRSA0000000001";
 pub(crate) const P256: &str = "KECDSA00000002";
 
-/// A trusted key pair of the same kind as [`RSA`], with another key.
+/// A second trusted key pair of the same kind as [`P256`].
 pub(crate) const OTHER_P256: &str = "KECDSA00000003";
 
 static RSA_KEY: LazyLock<RsaPrivateKey> =
@@ -30,7 +30,7 @@ fn p256_key(id: &str) -> SigningKey {
     SigningKey::from_slice(&[seed; 32]).unwrap()
 }
 
-/// The public halves of all key pairs, in PEM.
+/// The ids and public keys (PEM) of all key pairs.
 pub(crate) fn public_keys() -> Vec<(&'static str, String)> {
     let p256 = |id| {
         let key = *p256_key(id).verifying_key();
@@ -44,7 +44,7 @@ pub(crate) fn trusted_keys() -> TrustedKeys {
     TrustedKeys::from_pem(public_keys()).unwrap()
 }
 
-/// Signs with one key pair and one hash.
+/// Signs with one key pair and one hash algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signer {
     pub(crate) key_pair_id: &'static str,
@@ -58,14 +58,14 @@ pub(crate) const ALL: [Signer; 4] = [
     Signer { key_pair_id: P256, hash: HashAlgorithm::Sha256 },
 ];
 
-/// The quick one, for tests that are not about signatures.
+/// The fastest, for tests that are not about signatures.
 pub(crate) const ANY: Signer = ALL[3];
 
 pub(crate) fn url_safe(bytes: &[u8]) -> String {
     STANDARD.encode(bytes).replace('+', "-").replace('=', "_").replace('/', "~")
 }
 
-/// The policy with every condition that CloudFront knows.
+/// A custom policy. Without `from` and `cidr` it is also the text of a canned policy.
 pub(crate) fn policy(resource: &str, before: i64, from: Option<i64>, cidr: Option<&str>) -> String {
     let mut text = format!(
         r#"{{"Statement":[{{"Resource":"{resource}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{before}}}"#
@@ -100,14 +100,14 @@ impl Signer {
         }
     }
 
-    /// The parameters with which `url` (and its own query) may be seen until `expires`.
+    /// The parameters that allow `url` (including its query) until `expires`.
     pub(crate) fn canned(self, url: &str, expires: i64) -> String {
         let signature = self.signature(&policy(url, expires, None, None));
         let (id, hash) = (self.key_pair_id, self.hash_parameter());
         format!("Expires={expires}&Signature={signature}&Key-Pair-Id={id}{hash}")
     }
 
-    /// The parameters for a policy.
+    /// The parameters for a custom policy.
     pub(crate) fn custom(self, policy: &str) -> String {
         let signature = self.signature(policy);
         let (id, hash) = (self.key_pair_id, self.hash_parameter());
@@ -120,7 +120,7 @@ pub(crate) fn signed(url: &str, parameters: &str) -> String {
     format!("{url}{}{parameters}", if url.contains('?') { '&' } else { '?' })
 }
 
-/// Parameters as the value of a `Cookie` header.
+/// The value of a `Cookie` header with the parameters.
 pub(crate) fn cookies(parameters: &str) -> String {
     parameters.split('&').map(|parameter| format!("CloudFront-{parameter}")).collect::<Vec<_>>().join("; ")
 }

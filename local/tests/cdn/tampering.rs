@@ -1,4 +1,4 @@
-//! Whoever changes anything of what was signed is refused.
+//! A request that differs from what was signed is refused.
 
 use std::sync::LazyLock;
 
@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use crate::clock::NOW;
 use crate::memory_origin::MemoryOrigin;
 use crate::signer::{ALL, OTHER_P256, P256, cookies, policy, signed};
-use crate::viewer::{BASE, Stage};
+use crate::test_cdn::{BASE, TestCdn};
 
 const KEY: &str = "processed/acme/clip.mp4";
 
-/// A policy for any object and the URL of one: every path exists under it, so that only the signature protects.
+/// Signed URLs of one object, by every signer with a canned and a custom policy.
 fn urls() -> &'static [String] {
     static URLS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let url = format!("{BASE}/{KEY}?v=1");
@@ -25,24 +25,24 @@ fn urls() -> &'static [String] {
     &URLS
 }
 
-fn stage() -> Stage {
-    Stage::with(MemoryOrigin::default().with(KEY, "video/mp4", "bytes"))
+fn test_cdn() -> TestCdn {
+    TestCdn::with(MemoryOrigin::default().with(KEY, "video/mp4", "bytes"))
 }
 
 #[test]
-fn the_unchanged_urls_are_accepted() {
-    let stage = stage();
+fn unchanged_urls_are_accepted() {
+    let cdn = test_cdn();
     for url in urls() {
-        assert!(stage.get(url).status.is_success(), "{url}");
+        assert!(cdn.get(url).status.is_success(), "{url}");
     }
 }
 
-/// Refused: 403, or 400 for what is no URL any more. A 404 would mean that the change was accepted.
-fn refused(stage: &Stage, url: &str, headers: &[(&str, &str)]) -> bool {
+/// Whether a request is refused: 403, or 400 for a malformed URL. A 404 would mean that the change was accepted.
+fn refused(cdn: &TestCdn, url: &str, headers: &[(&str, &str)]) -> bool {
     if Request::builder().uri(url).body(()).is_err() {
         return true;
     }
-    matches!(stage.ask(&Method::GET, url, headers).status.as_u16(), 400 | 403)
+    matches!(cdn.request(&Method::GET, url, headers).status.as_u16(), 400 | 403)
 }
 
 proptest! {
@@ -52,14 +52,14 @@ proptest! {
     fn any_changed_character_of_a_signed_url_is_refused(
         which: prop::sample::Index,
         at: prop::sample::Index,
-        by in prop::char::range('!', '~'),
+        replacement in prop::char::range('!', '~'),
     ) {
         let url = &urls()[which.index(urls().len())];
         let start = BASE.len() + 1;
         let at = start + at.index(url.len() - start);
-        prop_assume!(!url[at..].starts_with(by));
-        let changed = format!("{}{by}{}", &url[..at], &url[at + 1..]);
-        prop_assert!(refused(&stage(), &changed, &[]), "{}", changed);
+        prop_assume!(!url[at..].starts_with(replacement));
+        let changed = format!("{}{replacement}{}", &url[..at], &url[at + 1..]);
+        prop_assert!(refused(&test_cdn(), &changed, &[]), "{}", changed);
     }
 
     #[test]
@@ -68,27 +68,27 @@ proptest! {
         let start = BASE.len() + 1;
         let at = start + at.index(url.len() - start);
         let changed = format!("{}{}", &url[..at], &url[at + 1..]);
-        prop_assert!(refused(&stage(), &changed, &[]), "{}", changed);
+        prop_assert!(refused(&test_cdn(), &changed, &[]), "{}", changed);
     }
 
     #[test]
     fn any_changed_character_of_signed_cookies_is_refused(
         which: prop::sample::Index,
         at: prop::sample::Index,
-        by in prop::char::range('!', '~'),
+        replacement in prop::char::range('!', '~'),
     ) {
         let url = &urls()[which.index(urls().len())];
         let (url, parameters) = url.split_once('&').unwrap();
         let cookie = cookies(parameters);
-        // The blanks between cookies say nothing.
+        // The spaces between cookies are not significant.
         let at = at.index(cookie.len());
-        prop_assume!(!cookie[at..].starts_with(by) && !cookie[at..].starts_with(' '));
-        let changed = format!("{}{by}{}", &cookie[..at], &cookie[at + 1..]);
-        prop_assert!(refused(&stage(), url, &[("cookie", &changed)]), "{}", changed);
+        prop_assume!(!cookie[at..].starts_with(replacement) && !cookie[at..].starts_with(' '));
+        let changed = format!("{}{replacement}{}", &cookie[..at], &cookie[at + 1..]);
+        prop_assert!(refused(&test_cdn(), url, &[("cookie", &changed)]), "{}", changed);
     }
 
     #[test]
-    fn a_policy_with_any_changed_byte_needs_another_signature(which: prop::sample::Index, at: prop::sample::Index, flip in 1..=255_u8) {
+    fn a_policy_with_a_changed_byte_is_refused(which: prop::sample::Index, at: prop::sample::Index, flip in 1..=255_u8) {
         let signer = ALL[which.index(ALL.len())];
         let text = policy(&format!("{BASE}/*"), NOW + 60, None, None);
         let url = signed(&format!("{BASE}/{KEY}"), &signer.custom(&text));
@@ -97,13 +97,13 @@ proptest! {
         bytes[at] ^= flip;
         let changed = url.replace(&crate::signer::url_safe(text.as_bytes()), &crate::signer::url_safe(&bytes));
         prop_assert_ne!(&changed, &url);
-        prop_assert!(refused(&stage(), &changed, &[]), "{}", changed);
+        prop_assert!(refused(&test_cdn(), &changed, &[]), "{}", changed);
     }
 }
 
 #[test]
 fn another_hash_another_key_and_another_expiry_are_refused() {
-    let stage = stage();
+    let cdn = test_cdn();
     for url in urls() {
         let changes = [
             if url.contains("SHA256") {
@@ -127,14 +127,14 @@ fn another_hash_another_key_and_another_expiry_are_refused() {
             url.replace("?v=1&", "?"),
         ];
         for changed in changes.iter().filter(|changed| *changed != url) {
-            assert!(refused(&stage, changed, &[]), "{changed}");
+            assert!(refused(&cdn, changed, &[]), "{changed}");
         }
     }
 }
 
 #[test]
 fn the_path_is_compared_as_sent_and_never_normalised() {
-    let stage = Stage::with(
+    let cdn = TestCdn::with(
         MemoryOrigin::default()
             .with("a b.mp4", "", "bytes")
             .with("x/a b.mp4", "", "bytes")
@@ -142,28 +142,28 @@ fn the_path_is_compared_as_sent_and_never_normalised() {
     );
     let url = format!("{BASE}/a%20b.mp4");
     let parameters = ALL[3].canned(&url, NOW + 60);
-    assert!(stage.get(&signed(&url, &parameters)).status.is_success());
+    assert!(cdn.get(&signed(&url, &parameters)).status.is_success());
     for same_key in
         ["/a%20%62.mp4", "/%61%20b.mp4", "/a%20b%2Emp4", "//a%20b.mp4", "/x/../a%20b.mp4", "/./a%20b.mp4"]
     {
         let url = format!("{BASE}{same_key}");
-        assert!(refused(&stage, &signed(&url, &parameters), &[]), "{url}");
+        assert!(refused(&cdn, &signed(&url, &parameters), &[]), "{url}");
     }
     let lower = format!("{BASE}/%c3%a9");
     let upper = format!("{BASE}/%C3%A9");
-    assert!(refused(&stage, &signed(&lower, &ALL[3].canned(&upper, NOW + 60)), &[]));
+    assert!(refused(&cdn, &signed(&lower, &ALL[3].canned(&upper, NOW + 60)), &[]));
 }
 
 #[test]
-fn a_url_cannot_leave_the_prefix_of_its_policy_by_dots_or_encodings() {
-    let stage = Stage::with(
+fn dots_and_encodings_do_not_reach_objects_outside_the_policy() {
+    let cdn = TestCdn::with(
         MemoryOrigin::default()
             .with("processed/acme/a.hls/x", "", "mine")
             .with("processed/other/b", "", "theirs")
             .with("processed/acme/b", "", "theirs"),
     );
     let parameters = ALL[3].custom(&policy(&format!("{BASE}/processed/acme/a.hls/*"), NOW + 60, None, None));
-    assert_eq!(stage.get(&signed(&format!("{BASE}/processed/acme/a.hls/x"), &parameters)).text(), "mine");
+    assert_eq!(cdn.get(&signed(&format!("{BASE}/processed/acme/a.hls/x"), &parameters)).text(), "mine");
     for path in [
         "/processed/acme/a.hls/../b",
         "/processed/acme/a.hls/../../other/b",
@@ -172,13 +172,13 @@ fn a_url_cannot_leave_the_prefix_of_its_policy_by_dots_or_encodings() {
         "/processed/acme/a.hls/..%5cb",
         "/processed/acme/a.hls//processed/other/b",
     ] {
-        let answer = stage.get(&signed(&format!("{BASE}{path}"), &parameters));
-        assert_eq!(answer.status.as_u16(), 404, "{path}");
+        let response = cdn.get(&signed(&format!("{BASE}{path}"), &parameters));
+        assert_eq!(response.status.as_u16(), 404, "{path}");
     }
     for path in
         ["/processed/other/b", "/processed/acme/b", "/processed/acme/a.hls", "/processed/acme/a%2ehls/x"]
     {
-        let answer = stage.get(&signed(&format!("{BASE}{path}"), &parameters));
-        assert_eq!(answer.status.as_u16(), 403, "{path}");
+        let response = cdn.get(&signed(&format!("{BASE}{path}"), &parameters));
+        assert_eq!(response.status.as_u16(), 403, "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies: what is stored is what was sent, or nothing.
+//! Request bodies: exactly what was sent is stored, or nothing.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,18 +16,18 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::raw::RawRequest;
-use crate::server::{RAW, Server, pattern, refusal};
+use crate::server::{RAW, S3TestServer, pattern, refusal};
 use crate::signer::{Signer, path};
 
-async fn nothing_is_left(server: &Server) {
+async fn assert_nothing_is_stored(server: &S3TestServer) {
     assert!(!server.exists("k").await);
     assert_eq!(server.files(), Vec::<String>::new());
     assert_eq!(server.store.pending(10).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_body_with_another_digest_than_announced_is_refused() {
-    let server = Server::start().await;
+async fn a_body_that_does_not_match_its_digest_is_refused() {
+    let server = S3TestServer::start().await;
     let put = || server.client.put_object().bucket(RAW).key("k").body(ByteStream::from_static(b"body"));
     let md5 = STANDARD.encode(Md5::digest(b"other"));
     let bad = (400, "BadDigest".to_owned());
@@ -41,13 +41,13 @@ async fn a_body_with_another_digest_than_announced_is_refused() {
     assert_eq!(refusal(put().checksum_sha256("AAAA").send().await), (400, "InvalidRequest".into()));
     let two = put().checksum_crc32("AAAAAA==").checksum_sha256(STANDARD.encode([0; 32])).send().await;
     assert_eq!(refusal(two), (400, "InvalidRequest".into()));
-    nothing_is_left(&server).await;
+    assert_nothing_is_stored(&server).await;
     put().content_md5(STANDARD.encode(Md5::digest(b"body"))).send().await.unwrap();
 }
 
 #[tokio::test]
-async fn every_checksum_of_the_sdk_is_verified_stored_and_given_back() {
-    let server = Server::start().await;
+async fn every_checksum_of_the_sdk_is_verified_stored_and_returned() {
+    let server = S3TestServer::start().await;
     for algorithm in [
         ChecksumAlgorithm::Crc32,
         ChecksumAlgorithm::Crc32C,
@@ -59,23 +59,23 @@ async fn every_checksum_of_the_sdk_is_verified_stored_and_given_back() {
         let put = put.body(ByteStream::from_static(b"123456789")).send().await.unwrap();
         let stored = server.store.head(RAW, "k").await.unwrap().unwrap().checksum.unwrap();
         assert_eq!(stored.algorithm.name(), algorithm.as_str());
-        let answered = [
+        let returned = [
             put.checksum_crc32(),
             put.checksum_crc32_c(),
             put.checksum_crc64_nvme(),
             put.checksum_sha1(),
             put.checksum_sha256(),
         ];
-        assert_eq!(answered.into_iter().flatten().collect::<Vec<_>>(), [stored.value]);
-        // Reading, the SDK compares.
+        assert_eq!(returned.into_iter().flatten().collect::<Vec<_>>(), [stored.value]);
+        // The SDK compares the checksum when reading.
         assert_eq!(server.get("k").await, b"123456789");
     }
 }
 
-/// A stream of known length.
-struct Sized<B>(B, u64);
+/// A body with a known length.
+struct SizedBody<B>(B, u64);
 
-impl<B: Body + Unpin> Body for Sized<B> {
+impl<B: Body + Unpin> Body for SizedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -91,17 +91,17 @@ impl<B: Body + Unpin> Body for Sized<B> {
     }
 }
 
-/// A body that the SDK can only stream, so it sends chunks with the checksum in a trailer.
+/// A body that the SDK must stream: it sends chunks, with the checksum in a trailer.
 fn streaming(body: &[u8]) -> ByteStream {
     let pieces: Vec<Bytes> = body.chunks(50_000).map(Bytes::copy_from_slice).collect();
     let frames = pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)));
     let stream = StreamBody::new(futures::stream::iter(frames));
-    ByteStream::new(SdkBody::from_body_1_x(Sized(stream, body.len() as u64)))
+    ByteStream::new(SdkBody::from_body_1_x(SizedBody(stream, body.len() as u64)))
 }
 
 #[tokio::test]
 async fn a_streamed_body_with_its_checksum_in_a_trailer_is_stored() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let body = pattern(3_000_000, 3);
     let put = server.client.put_object().bucket(RAW).key("k").content_encoding("gzip");
     let put =
@@ -113,8 +113,8 @@ async fn a_streamed_body_with_its_checksum_in_a_trailer_is_stored() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_in_chunked_transfer_encoding_needs_no_other_length() {
-    let server = Server::start().await;
+async fn a_chunked_body_in_chunked_transfer_encoding_needs_only_its_decoded_length() {
+    let server = S3TestServer::start().await;
     let chunks = b"4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
     let request = chunked(&server, 9, chunks).header("transfer-encoding", "chunked");
     let (first, second) = chunks.split_at(20);
@@ -129,7 +129,7 @@ async fn a_chunked_body_in_chunked_transfer_encoding_needs_no_other_length() {
 }
 
 /// A request with an unsigned `aws-chunked` body and a checksum in its trailer.
-fn chunked(server: &Server, decoded_length: usize, body: &[u8]) -> RawRequest {
+fn chunked(server: &S3TestServer, decoded_length: usize, body: &[u8]) -> RawRequest {
     let request = RawRequest::new("PUT", path(RAW, "k"))
         .header("content-encoding", "aws-chunked")
         .header("x-amz-decoded-content-length", decoded_length.to_string())
@@ -140,8 +140,8 @@ fn chunked(server: &Server, decoded_length: usize, body: &[u8]) -> RawRequest {
 }
 
 #[tokio::test]
-async fn a_chunked_body_must_be_complete_and_carry_its_trailer() {
-    let server = Server::start().await;
+async fn a_chunked_body_must_be_complete_and_have_its_trailer() {
+    let server = S3TestServer::start().await;
     // The CRC-32 of "123456789".
     let good = b"4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
     let cases: [(&str, &[u8], (u16, &str)); 7] = [
@@ -160,7 +160,7 @@ async fn a_chunked_body_must_be_complete_and_carry_its_trailer() {
         ),
         ("no chunks", b"123456789", (400, "IncompleteBody")),
         (
-            "longer than said",
+            "longer than declared",
             b"4\r\n1234\r\n6\r\n567890\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n",
             (400, "IncompleteBody"),
         ),
@@ -168,7 +168,7 @@ async fn a_chunked_body_must_be_complete_and_carry_its_trailer() {
     for (name, body, (status, code)) in cases {
         let response = chunked(&server, 9, body).send(server.address).await;
         assert_eq!(response.outcome(), (status, code.to_owned()), "{name}");
-        nothing_is_left(&server).await;
+        assert_nothing_is_stored(&server).await;
     }
     let response = chunked(&server, 9, good).send(server.address).await;
     assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
@@ -176,8 +176,8 @@ async fn a_chunked_body_must_be_complete_and_carry_its_trailer() {
 }
 
 #[tokio::test]
-async fn a_whole_object_as_one_unsigned_chunk_is_stored() {
-    let server = Server::start().await;
+async fn an_object_sent_as_one_unsigned_chunk_is_stored() {
+    let server = S3TestServer::start().await;
     let data = pattern(20 << 20, 1);
     let mut checksum = crc32fast::Hasher::new();
     checksum.update(&data);
@@ -191,7 +191,7 @@ async fn a_whole_object_as_one_unsigned_chunk_is_stored() {
 
 #[tokio::test]
 async fn each_signed_chunk_is_verified() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let signer = Signer::default();
     let request = |forge: &dyn Fn(Vec<u8>) -> Vec<u8>| {
         let request = RawRequest::new("PUT", path(RAW, "k")).header("x-amz-decoded-content-length", "200000");
@@ -209,14 +209,14 @@ async fn each_signed_chunk_is_verified() {
     assert_eq!(forged.outcome(), (403, "SignatureDoesNotMatch".into()));
     let large = request(&|_| b"1000001;chunk-signature=00\r\n".to_vec()).send(server.address).await;
     assert_eq!(large.outcome(), (400, "InvalidRequest".into()));
-    nothing_is_left(&server).await;
+    assert_nothing_is_stored(&server).await;
     assert_eq!(request(&|body| body).send(server.address).await.status, 200);
     assert!(server.get("k").await == pattern(200_000, 6));
 }
 
 #[tokio::test]
-async fn an_upload_cut_off_leaves_nothing() {
-    let mut server = Server::start().await;
+async fn an_upload_that_is_cut_off_stores_nothing() {
+    let mut server = S3TestServer::start().await;
     let signed = Signer::default().presign(&server.host(), RawRequest::new("PUT", path(RAW, "k")));
     let head = format!(
         "PUT {} HTTP/1.1\r\nhost: {}\r\ncontent-length: 3000000\r\n\r\n",
@@ -227,15 +227,14 @@ async fn an_upload_cut_off_leaves_nothing() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&pattern(2_500_000, 1)).await.unwrap();
     drop(stream);
-    // Once the server has stopped, whatever it was doing is done.
-    server.shutdown.cancel();
-    (&mut server.task).await.unwrap();
-    nothing_is_left(&server).await;
+    // After the shutdown the server has no request in progress.
+    server.stop().await;
+    assert_nothing_is_stored(&server).await;
 }
 
 #[tokio::test]
-async fn a_put_needs_a_length_and_not_too_large_a_one() {
-    let server = Server::start().await;
+async fn a_put_needs_a_length_within_the_limit() {
+    let server = S3TestServer::start().await;
     let signed = || Signer::default().presign(&server.host(), RawRequest::new("PUT", path(RAW, "k")));
     let unsized_body = signed().header("transfer-encoding", "chunked").body("4\r\nbody\r\n0\r\n\r\n");
     assert_eq!(unsized_body.send(server.address).await.outcome(), (411, "MissingContentLength".into()));
@@ -243,12 +242,12 @@ async fn a_put_needs_a_length_and_not_too_large_a_one() {
     let large =
         signed().header("expect", "100-continue").header("content-length", (five_gib + 1).to_string());
     assert_eq!(large.send(server.address).await.outcome(), (400, "EntityTooLarge".into()));
-    nothing_is_left(&server).await;
+    assert_nothing_is_stored(&server).await;
 }
 
 #[tokio::test]
-async fn a_document_with_another_digest_than_announced_is_refused() {
-    let server = Server::start().await;
+async fn an_xml_body_that_does_not_match_its_digest_is_refused() {
+    let server = S3TestServer::start().await;
     server.put("k", b"x".to_vec()).await;
     let document = "<Delete><Object><Key>k</Key></Object></Delete>";
     let signer = Signer::default();
@@ -266,7 +265,7 @@ async fn a_document_with_another_digest_than_announced_is_refused() {
     let malformed = signer.authorize(&server.host(), post().body("<Delete><Object>"));
     assert_eq!(malformed.send(server.address).await.outcome(), (400, "MalformedXML".into()));
     assert!(server.exists("k").await);
-    // The SDK sends such a checksum itself.
+    // The SDK sends a valid checksum.
     let objects =
         Delete::builder().objects(ObjectIdentifier::builder().key("k").build().unwrap()).build().unwrap();
     server.client.delete_objects().bucket(RAW).delete(objects).send().await.unwrap();
@@ -274,8 +273,8 @@ async fn a_document_with_another_digest_than_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_is_answered_although_its_sender_is_still_sending() {
-    let server = Server::start().await;
+async fn a_refused_upload_gets_a_response_while_the_client_is_sending() {
+    let server = S3TestServer::start().await;
     let response =
         RawRequest::new("PUT", path(RAW, "k")).body(pattern(6 << 20, 1)).send(server.address).await;
     assert_eq!(response.outcome(), (403, "AccessDenied".into()));

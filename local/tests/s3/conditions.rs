@@ -1,17 +1,17 @@
-//! Conditional writes: decided once, whoever else is writing.
+//! Conditional writes by concurrent writers.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures::future::join_all;
 
-use crate::server::{RAW, Server, refusal};
+use crate::server::{RAW, S3TestServer, refusal};
 
 const FAILED: u16 = 412;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_writers_of_an_absent_key_exactly_one_wins() {
-    let server = Server::start().await;
+async fn of_eight_writers_of_an_absent_key_exactly_one_succeeds() {
+    let server = S3TestServer::start().await;
     for round in 0..20 {
         let key = format!("race/{round}");
         let writers = (0..8).map(|writer| {
@@ -39,34 +39,38 @@ async fn of_eight_writers_of_an_absent_key_exactly_one_wins() {
         assert_eq!(winners.len(), 1, "round {round}");
         assert_eq!(server.get(&key).await, format!("writer {}", winners[0]).into_bytes());
     }
-    assert_eq!(server.files().len(), 20, "what the losers sent is gone");
-    assert_eq!(server.store.pending(100).await.unwrap().len(), 20, "only the winners are announced");
+    assert_eq!(server.files().len(), 20, "the bodies of refused writes are removed");
+    assert_eq!(
+        server.store.pending(100).await.unwrap().len(),
+        20,
+        "only successful writes have event notifications"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_writers_that_have_seen_the_same_version_exactly_one_wins() {
-    let server = Server::start().await;
-    let mut seen = server.put("pointer", b"start".to_vec()).await;
+async fn of_eight_writers_with_the_same_if_match_exactly_one_succeeds() {
+    let server = S3TestServer::start().await;
+    let mut etag = server.put("pointer", b"start".to_vec()).await;
     for round in 0..10 {
         let writers = (0..8).map(|writer| {
-            let (client, seen) = (server.client.clone(), seen.clone());
+            let (client, etag) = (server.client.clone(), etag.clone());
             tokio::spawn(async move {
                 let body = format!("round {round} writer {writer}").into_bytes();
-                client.put_object().bucket(RAW).key("pointer").if_match(seen).body(body.into()).send().await
+                client.put_object().bucket(RAW).key("pointer").if_match(etag).body(body.into()).send().await
             })
         });
         let outcomes = join_all(writers).await.into_iter().map(Result::unwrap);
-        let (won, lost): (Vec<_>, Vec<_>) = outcomes.partition(Result::is_ok);
-        assert_eq!(won.len(), 1, "round {round}");
-        let codes: BTreeSet<_> = lost.into_iter().map(refusal).collect();
+        let (succeeded, refused): (Vec<_>, Vec<_>) = outcomes.partition(Result::is_ok);
+        assert_eq!(succeeded.len(), 1, "round {round}");
+        let codes: BTreeSet<_> = refused.into_iter().map(refusal).collect();
         assert_eq!(codes, BTreeSet::from([(FAILED, "PreconditionFailed".to_owned())]));
-        seen = won[0].as_ref().unwrap().e_tag().unwrap().to_owned();
+        etag = succeeded[0].as_ref().unwrap().e_tag().unwrap().to_owned();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_uploads_completed_for_an_absent_key_exactly_one_wins() {
-    let server = Server::start().await;
+async fn of_eight_uploads_completed_for_an_absent_key_exactly_one_succeeds() {
+    let server = S3TestServer::start().await;
     let mut uploads = Vec::new();
     for _ in 0..8 {
         let upload = server.client.create_multipart_upload().bucket(RAW).key("k").send().await.unwrap();
@@ -101,20 +105,20 @@ async fn of_eight_uploads_completed_for_an_absent_key_exactly_one_wins() {
         })
     });
     let outcomes = join_all(completions).await.into_iter().map(Result::unwrap);
-    let (won, lost): (Vec<_>, Vec<_>) = outcomes.partition(|(_, outcome)| outcome.is_ok());
-    assert_eq!(won.len(), 1);
-    for (id, outcome) in lost {
+    let (succeeded, refused): (Vec<_>, Vec<_>) = outcomes.partition(|(_, outcome)| outcome.is_ok());
+    assert_eq!(succeeded.len(), 1);
+    for (id, outcome) in refused {
         assert_eq!(refusal(outcome), (FAILED, "PreconditionFailed".into()));
-        // The loser's upload is still there, to be completed otherwise or aborted.
+        // A refused upload still exists: it can be completed otherwise or aborted.
         server.client.list_parts().bucket(RAW).key("k").upload_id(id).send().await.unwrap();
     }
-    assert_eq!(server.get("k").await, won[0].0.as_bytes());
+    assert_eq!(server.get("k").await, succeeded[0].0.as_bytes());
     assert_eq!(server.store.pending(100).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_write_on_condition_of_what_is_not_there_is_refused() {
-    let server = Server::start().await;
+async fn a_write_whose_condition_does_not_hold_is_refused() {
+    let server = S3TestServer::start().await;
     let put = || server.client.put_object().bucket(RAW).key("k").body(b"new".to_vec().into());
     assert_eq!(refusal(put().if_match("\"any\"").send().await), (404, "NoSuchKey".into()));
     assert_eq!(refusal(put().if_match("*").send().await), (404, "NoSuchKey".into()));

@@ -3,15 +3,15 @@
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::server::{PROCESSED, RAW, Server, pattern, refusal};
+use crate::server::{PROCESSED, RAW, S3TestServer, pattern, refusal};
 
 fn source(key: &str) -> String {
     format!("{RAW}/{}", utf8_percent_encode(key, NON_ALPHANUMERIC))
 }
 
 #[tokio::test]
-async fn a_copy_has_the_bytes_and_headers_and_outlives_its_source() {
-    let server = Server::start().await;
+async fn a_copy_has_the_bytes_and_headers_of_its_source_and_does_not_depend_on_it() {
+    let server = S3TestServer::start().await;
     let body = pattern(600_000, 4);
     server
         .client
@@ -35,7 +35,7 @@ async fn a_copy_has_the_bytes_and_headers_and_outlives_its_source() {
         .unwrap();
     assert_eq!(server.files().len(), 1, "the bytes are shared");
     server.client.delete_object().bucket(RAW).key("from/ü +%.mp4").send().await.unwrap();
-    assert_eq!(server.files().len(), 1, "and kept while one of the two is there");
+    assert_eq!(server.files().len(), 1, "they are kept while one of the objects exists");
     let got = server.client.get_object().bucket(PROCESSED).key("to").send().await.unwrap();
     assert_eq!(got.content_type(), Some("video/mp4"));
     assert_eq!(got.metadata().unwrap()["title"], "t");
@@ -47,7 +47,7 @@ async fn a_copy_has_the_bytes_and_headers_and_outlives_its_source() {
 
 #[tokio::test]
 async fn a_copy_onto_itself_replaces_the_metadata() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     server.put("k", b"body".to_vec()).await;
     let copy = || server.client.copy_object().copy_source(source("k")).bucket(RAW).key("k");
     assert_eq!(refusal(copy().send().await), (400, "InvalidRequest".into()));
@@ -60,17 +60,17 @@ async fn a_copy_onto_itself_replaces_the_metadata() {
 }
 
 #[tokio::test]
-async fn conditions_on_source_and_target_are_kept() {
-    let server = Server::start().await;
+async fn conditions_on_source_and_target_are_enforced() {
+    let server = S3TestServer::start().await;
     let etag = server.put("from", b"body".to_vec()).await;
-    server.put("taken", b"mine".to_vec()).await;
+    server.put("existing", b"mine".to_vec()).await;
     let copy = |key: &str| server.client.copy_object().copy_source(source("from")).bucket(RAW).key(key);
     let failed = (412, "PreconditionFailed".to_owned());
     assert_eq!(refusal(copy("to").copy_source_if_match("\"other\"").send().await), failed);
     assert_eq!(refusal(copy("to").copy_source_if_none_match(&etag).send().await), failed);
-    assert_eq!(refusal(copy("taken").if_none_match("*").send().await), failed);
-    assert_eq!(refusal(copy("taken").if_match("\"other\"").send().await), failed);
-    assert_eq!(server.get("taken").await, b"mine");
+    assert_eq!(refusal(copy("existing").if_none_match("*").send().await), failed);
+    assert_eq!(refusal(copy("existing").if_match("\"other\"").send().await), failed);
+    assert_eq!(server.get("existing").await, b"mine");
     assert!(!server.exists("to").await);
     copy("to").copy_source_if_match(&etag).if_none_match("*").send().await.unwrap();
     assert_eq!(server.get("to").await, b"body");
@@ -80,7 +80,7 @@ async fn conditions_on_source_and_target_are_kept() {
 
 #[tokio::test]
 async fn parts_are_copied_from_ranges_of_objects() {
-    let server = Server::with_small_parts().await;
+    let server = S3TestServer::with_small_parts().await;
     let body = pattern(500_000, 5);
     server.put("from", body.clone()).await;
     let upload = server.client.create_multipart_upload().bucket(RAW).key("to").send().await.unwrap();

@@ -1,11 +1,14 @@
-//! Whatever happens to the process, what it acknowledged is there, and what it did not is not half there.
+//! After a crash every acknowledged write is complete, and no other write is partially visible.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use futures::StreamExt as _;
-use streamio_local::s3::{NewUpload, ObjectHeaders, Precondition, Store, StoreError, StoreOptions, Watch};
+use streamio_local::s3::{
+    CompletedPart, ListRequest, NewUpload, ObjectHeaders, Precondition, Store, StoreError, StoreOptions,
+    Watch,
+};
 
 use crate::server::{RAW, files, pattern};
 
@@ -26,7 +29,7 @@ async fn read(store: &Store, key: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_reopened_store_has_objects_uploads_and_notices_and_no_rubbish() {
+async fn a_reopened_store_has_its_objects_uploads_and_event_notifications_and_no_orphans() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let first = store.put_bytes(RAW, "k", ObjectHeaders::default(), pattern(300_000, 1)).await.unwrap();
@@ -34,8 +37,8 @@ async fn a_reopened_store_has_objects_uploads_and_notices_and_no_rubbish() {
     let staged =
         store.stage(futures::stream::iter([Ok::<_, std::io::Error>("part".into())]), None).await.unwrap();
     store.put_part(RAW, "parts", &upload.id, 1, staged).await.unwrap();
-    let notices = store.pending(10).await.unwrap();
-    // What a crash between writing the bytes and committing leaves, and one while receiving them.
+    let notifications = store.pending(10).await.unwrap();
+    // The files that are left by a crash before the commit, and by a crash while receiving a body.
     let staged =
         store.stage(futures::stream::iter([Ok::<_, std::io::Error>("lost".into())]), None).await.unwrap();
     std::mem::forget(staged);
@@ -44,17 +47,17 @@ async fn a_reopened_store_has_objects_uploads_and_notices_and_no_rubbish() {
     drop(store);
 
     let store = open(directory.path()).await;
-    assert_eq!(files(directory.path()).len(), 2, "the two orphans are swept, object and part are kept");
+    assert_eq!(files(directory.path()).len(), 2, "the two orphans are removed, object and part are kept");
     assert_eq!(store.head(RAW, "k").await.unwrap().unwrap(), first);
     assert!(read(&store, "k").await == pattern(300_000, 1));
     assert_eq!(store.parts(RAW, "parts", &upload.id, 0, 10).await.unwrap().len(), 1);
-    assert_eq!(store.pending(10).await.unwrap(), notices);
+    assert_eq!(store.pending(10).await.unwrap(), notifications);
     let next = store.put_bytes(RAW, "k", ObjectHeaders::default(), "new").await.unwrap();
     assert!(next.sequencer > first.sequencer);
 }
 
 #[tokio::test]
-async fn a_store_is_open_once() {
+async fn a_store_can_be_open_only_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let again = Store::open(directory.path(), StoreOptions::default()).await;
@@ -69,11 +72,11 @@ async fn a_store_is_open_once() {
 
 const DIRECTORY: &str = "STREAMIO_TEST_CRASH_DIRECTORY";
 
-/// What the child does over and over: overwrite, write, complete an upload; each told once it is acknowledged.
+/// Repeatedly writes, overwrites and completes an upload. Prints a line for each acknowledged round.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the child process of `a_killed_process_keeps_what_it_acknowledged`"]
-async fn child_that_writes_until_it_is_killed() {
-    let directory = std::env::var(DIRECTORY).expect("run by the parent test only");
+#[ignore = "the writer process of `acknowledged_writes_survive_a_killed_process`"]
+async fn writer_process_that_runs_until_it_is_killed() {
+    let directory = std::env::var(DIRECTORY).expect("must be run by its parent test");
     let store = open(Path::new(&directory)).await;
     let writer = |name: &'static str| {
         let store = store.clone();
@@ -87,8 +90,7 @@ async fn child_that_writes_until_it_is_killed() {
                 let body = futures::stream::iter([Ok::<_, std::io::Error>(bytes.into())]);
                 let staged = store.stage(body, None).await.unwrap();
                 let part = store.put_part(RAW, &key, &upload.id, 1, staged).await.unwrap();
-                let part =
-                    streamio_local::s3::CompletedPart { number: 1, etag: part.etag, checksums: Vec::new() };
+                let part = CompletedPart { number: 1, etag: part.etag, checksums: Vec::new() };
                 let none = Precondition::None;
                 store.complete_upload(RAW, &key, &upload.id, vec![part], None, None, none).await.unwrap();
                 println!("acknowledged {name} {round}");
@@ -98,30 +100,57 @@ async fn child_that_writes_until_it_is_killed() {
     tokio::join!(writer("one"), writer("two"));
 }
 
+/// The process that runs [`writer_process_that_runs_until_it_is_killed`]. Every test must kill it: dropping it while it
+/// is running fails the test.
+struct WriterProcess(Child);
+
+impl WriterProcess {
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for WriterProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.0.kill());
+            drop(self.0.wait());
+        } else {
+            assert!(self.0.try_wait().unwrap().is_some(), "the writer process is still running");
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_killed_process_keeps_what_it_acknowledged() {
+async fn acknowledged_writes_survive_a_killed_process() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<(String, u64)> = Vec::new();
     for lines in [1, 7, 40] {
         let inner = tempfile::tempdir_in(directory.path()).unwrap();
         acknowledged.clear();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::child_that_writes_until_it_is_killed", "--ignored", "--nocapture"])
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "crash::writer_process_that_runs_until_it_is_killed",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(DIRECTORY, inner.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut writer = WriterProcess(child);
+        let mut output = BufReader::new(writer.0.stdout.take().unwrap()).lines();
         while acknowledged.len() < lines {
-            let line = output.next().expect("the child writes until it is killed").unwrap();
+            let line = output.next().expect("the process writes until it is killed").unwrap();
             // The test harness may print before it on the same line.
             if let Some((_, rest)) = line.split_once("acknowledged ") {
                 let (name, round) = rest.split_once(' ').unwrap();
                 acknowledged.push((name.to_owned(), round.parse().unwrap()));
             }
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        writer.kill();
         for line in output.map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("acknowledged ") {
                 let (name, round) = rest.split_once(' ').unwrap();
@@ -130,15 +159,18 @@ async fn a_killed_process_keeps_what_it_acknowledged() {
         }
 
         let store = open(inner.path()).await;
-        let notices = store.pending(u32::MAX).await.unwrap();
+        let notifications = store.pending(u32::MAX).await.unwrap();
         for (name, round) in &acknowledged {
             let key = format!("{name}/{round}");
             let length = usize::try_from(1000 + (round * 7919) % 60_000).unwrap();
             assert!(read(&store, &key).await == pattern(length, *round), "{key}");
-            assert_eq!(notices.iter().filter(|notice| notice.key == key).count(), 2, "{key}");
+            assert_eq!(
+                notifications.iter().filter(|notification| notification.key == key).count(),
+                2,
+                "{key}"
+            );
         }
-        let mut request = streamio_local::s3::ListRequest { limit: 100_000, ..Default::default() };
-        request.prefix = String::new();
+        let request = ListRequest { limit: 100_000, ..ListRequest::default() };
         let listed = store.list(RAW, request).await.unwrap().objects;
         for meta in &listed {
             use md5::Digest as _;
@@ -156,6 +188,6 @@ async fn a_killed_process_keeps_what_it_acknowledged() {
         for upload in store.uploads(RAW, "", None, 100).await.unwrap() {
             parts += store.parts(RAW, &upload.key, &upload.id, 0, 100).await.unwrap().len();
         }
-        assert_eq!(files(inner.path()).len(), listed.len() + parts, "no file without an owner");
+        assert_eq!(files(inner.path()).len(), listed.len() + parts, "no unreferenced file");
     }
 }

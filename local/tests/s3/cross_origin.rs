@@ -1,12 +1,12 @@
-//! Web pages use presigned URLs from wherever they were served.
+//! CORS: pages of any origin may use presigned URLs.
 
 use crate::raw::RawRequest;
-use crate::server::{RAW, Server};
+use crate::server::{RAW, S3TestServer};
 use crate::signer::{Signer, path};
 
 #[tokio::test]
-async fn a_preflight_request_allows_what_an_upload_needs() {
-    let server = Server::start().await;
+async fn a_preflight_request_allows_the_method_and_headers_of_an_upload() {
+    let server = S3TestServer::start().await;
     let response = RawRequest::new("OPTIONS", path(RAW, "k"))
         .header("origin", "https://tenant.example")
         .header("access-control-request-method", "PUT")
@@ -24,8 +24,8 @@ async fn a_preflight_request_allows_what_an_upload_needs() {
 }
 
 #[tokio::test]
-async fn a_page_can_read_the_entity_tag_and_also_a_refusal() {
-    let server = Server::start().await;
+async fn a_page_can_read_the_entity_tag_and_error_responses() {
+    let server = S3TestServer::start().await;
     let signed =
         Signer::default().presign(&server.host(), RawRequest::new("PUT", path(RAW, "k")).body("body"));
     let response = signed.header("origin", "https://tenant.example").send(server.address).await;

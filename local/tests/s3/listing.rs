@@ -1,4 +1,4 @@
-//! Listing: a page at a time, all keys in byte order, each once.
+//! Listing in pages: every key once, in byte order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use streamio_local::s3::{ListRequest, Listing, ObjectHeaders, Precondition, Store, StoreOptions, Watch};
 
-use crate::server::{RAW, Server, refusal};
+use crate::server::{RAW, S3TestServer, refusal};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -16,9 +16,9 @@ enum Step {
     DeletePrefix(String),
 }
 
-/// Short strings over what is awkward: the delimiter, its neighbours in byte order, the ends of UTF-8's ranges, NUL.
+/// Short strings of edge cases: the delimiter, its neighbours in byte order, the limits of UTF-8's ranges, NUL.
 fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
-    let awkward = select(vec![
+    let edge_case = select(vec![
         "a",
         "b",
         "/",
@@ -32,7 +32,7 @@ fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
         "\u{e000}",
         "\u{10ffff}",
     ]);
-    proptest::collection::vec(awkward, length).prop_map(|pieces| pieces.concat())
+    proptest::collection::vec(edge_case, length).prop_map(|pieces| pieces.concat())
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..25)
 }
 
-/// What a listing is, by definition: the entries after the marker, in order.
+/// A reference implementation: the keys and the common prefixes after the marker, in order.
 fn expected(
     model: &BTreeMap<String, u64>,
     prefix: &str,
@@ -81,7 +81,7 @@ async fn all_pages(store: &Store, bucket: &str, mut request: ListRequest) -> (Ve
 }
 
 #[test]
-fn any_listing_in_pages_of_any_size_is_that_of_a_sorted_map() {
+fn any_listing_in_pages_of_any_size_equals_that_of_a_sorted_map() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let store = runtime.block_on(Store::open(directory.path(), StoreOptions::default())).unwrap();
@@ -137,8 +137,8 @@ fn any_listing_in_pages_of_any_size_is_that_of_a_sorted_map() {
 }
 
 #[tokio::test]
-async fn the_protocol_pages_through_folders() {
-    let server = Server::start().await;
+async fn objects_and_common_prefixes_are_listed_in_pages() {
+    let server = S3TestServer::start().await;
     for key in ["a.txt", "b/1", "b/2", "c.txt", "d/x/1", "d/y", "e.txt", "f g+h%20é/1"] {
         server.put(key, key.as_bytes().to_vec()).await;
     }
@@ -174,8 +174,8 @@ async fn the_protocol_pages_through_folders() {
 }
 
 #[tokio::test]
-async fn a_page_has_at_most_a_thousand_entries() {
-    let server = Server::start().await;
+async fn a_page_has_at_most_1000_entries() {
+    let server = S3TestServer::start().await;
     for index in 0..1001 {
         server.store.put_bytes(RAW, &format!("{index:04}"), ObjectHeaders::default(), "").await.unwrap();
     }
@@ -189,8 +189,8 @@ async fn a_page_has_at_most_a_thousand_entries() {
 }
 
 #[tokio::test]
-async fn senseless_list_requests_are_refused() {
-    let server = Server::start().await;
+async fn invalid_list_requests_are_refused() {
+    let server = S3TestServer::start().await;
     let list = || server.client.list_objects_v2().bucket(RAW);
     assert_eq!(refusal(list().max_keys(-1).send().await), (400, "InvalidArgument".into()));
     assert_eq!(refusal(list().continuation_token("%%%").send().await), (400, "InvalidArgument".into()));

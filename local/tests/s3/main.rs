@@ -1,20 +1,21 @@
-//! The S3 server from the outside: a real listener, the AWS SDK as an independent client, an independent signer for
-//! what a client may hold in its hands, and raw connections for what no client would send.
+//! Black-box tests of the S3 server on a TCP listener: with the AWS SDK as client, with an independent signer for
+//! presigned URLs, and with raw connections for requests that no client library sends.
 
 mod bodies;
+mod concurrent_reads;
 mod conditions;
 mod copies;
 mod crash;
 mod cross_origin;
+mod event_notifications;
+mod header_signatures;
 mod listing;
+mod logged_secrets;
 mod multipart;
-mod notices;
 mod objects;
+mod presigned_urls;
 mod ranges;
 mod raw;
-mod reading;
-mod secrets;
 mod server;
-mod signatures;
+mod shutdown;
 mod signer;
-mod stopping;

@@ -12,17 +12,17 @@ use data_encoding::HEXLOWER;
 use md5::{Digest as _, Md5};
 use time::OffsetDateTime;
 
-use crate::server::{RAW, Server, pattern, refusal};
+use crate::server::{RAW, S3TestServer, pattern, refusal};
 
 const MIB: usize = 1 << 20;
 
-async fn create(server: &Server, key: &str) -> String {
+async fn create(server: &S3TestServer, key: &str) -> String {
     let created =
         server.client.create_multipart_upload().bucket(RAW).key(key).content_type("video/mp4").send().await;
     created.unwrap().upload_id().unwrap().to_owned()
 }
 
-async fn upload(server: &Server, key: &str, id: &str, number: i32, body: Vec<u8>) -> CompletedPart {
+async fn upload(server: &S3TestServer, key: &str, id: &str, number: i32, body: Vec<u8>) -> CompletedPart {
     let part = server
         .client
         .upload_part()
@@ -36,7 +36,7 @@ async fn upload(server: &Server, key: &str, id: &str, number: i32, body: Vec<u8>
 }
 
 fn completing(
-    server: &Server,
+    server: &S3TestServer,
     key: &str,
     id: &str,
     parts: &[CompletedPart],
@@ -46,7 +46,7 @@ fn completing(
 }
 
 async fn complete(
-    server: &Server,
+    server: &S3TestServer,
     key: &str,
     id: &str,
     parts: &[CompletedPart],
@@ -60,8 +60,8 @@ fn multipart_etag(parts: &[&[u8]]) -> String {
 }
 
 #[tokio::test]
-async fn parts_sent_in_any_order_become_one_object_in_the_order_of_their_numbers() {
-    let server = Server::start().await;
+async fn parts_sent_in_any_order_are_joined_in_the_order_of_their_numbers() {
+    let server = S3TestServer::start().await;
     let bytes = [pattern(5 * MIB, 1), pattern(6 * MIB + 1, 2), pattern(3, 3)];
     let id = create(&server, "film.mp4").await;
     let last = upload(&server, "film.mp4", &id, 700, bytes[2].clone()).await;
@@ -69,7 +69,7 @@ async fn parts_sent_in_any_order_become_one_object_in_the_order_of_their_numbers
     upload(&server, "film.mp4", &id, 2, pattern(5 * MIB, 99)).await;
     let second = upload(&server, "film.mp4", &id, 2, bytes[1].clone()).await;
     upload(&server, "film.mp4", &id, 3, pattern(10, 98)).await;
-    assert!(!server.exists("film.mp4").await, "an unfinished upload is no object");
+    assert!(!server.exists("film.mp4").await, "an unfinished upload is not an object");
     let completed = complete(&server, "film.mp4", &id, &[first, second, last]).await;
     let etag = multipart_etag(&[&bytes[0], &bytes[1], &bytes[2]]);
     assert_eq!(completed.e_tag(), Some(etag.as_str()));
@@ -77,14 +77,14 @@ async fn parts_sent_in_any_order_become_one_object_in_the_order_of_their_numbers
     assert_eq!(got.e_tag(), Some(etag.as_str()));
     assert_eq!(got.content_type(), Some("video/mp4"));
     assert!(got.body.collect().await.unwrap().to_vec() == bytes.concat());
-    assert_eq!(server.files().len(), 3, "replaced and unlisted parts are gone");
+    assert_eq!(server.files().len(), 3, "replaced and unlisted parts are removed");
     let gone = server.client.list_parts().bucket(RAW).key("film.mp4").upload_id(id).send().await;
     assert_eq!(refusal(gone), (404, "NoSuchUpload".into()));
 }
 
 #[tokio::test]
-async fn sixty_four_mebibytes_go_through_in_parts_and_come_back_as_a_stream() {
-    let server = Server::start().await;
+async fn sixty_four_mebibytes_can_be_uploaded_in_parts_and_read_as_a_stream() {
+    let server = S3TestServer::start().await;
     let id = create(&server, "long.mp4").await;
     let mut parts = Vec::new();
     for number in 1..=8 {
@@ -106,8 +106,8 @@ async fn sixty_four_mebibytes_go_through_in_parts_and_come_back_as_a_stream() {
 }
 
 #[tokio::test]
-async fn a_wrong_list_of_parts_is_refused_and_the_upload_stays() {
-    let server = Server::start().await;
+async fn a_wrong_list_of_parts_is_refused_and_the_upload_is_kept() {
+    let server = S3TestServer::start().await;
     let id = create(&server, "k").await;
     let one = upload(&server, "k", &id, 1, pattern(5 * MIB, 1)).await;
     let two = upload(&server, "k", &id, 2, pattern(5 * MIB - 1, 2)).await;
@@ -141,7 +141,7 @@ async fn a_wrong_list_of_parts_is_refused_and_the_upload_stays() {
 
 #[tokio::test]
 async fn part_numbers_and_uploads_that_do_not_exist_are_refused() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let id = create(&server, "k").await;
     let part = |key: &'static str, id: String, number: i32| {
         let body = ByteStream::from_static(b"x");
@@ -155,15 +155,15 @@ async fn part_numbers_and_uploads_that_do_not_exist_are_refused() {
     part("k", id.clone(), 10_000).await.unwrap();
     assert_eq!(server.files().len(), 1);
     abort(&id).await.unwrap();
-    assert_eq!(server.files(), Vec::<String>::new(), "aborting frees the parts");
+    assert_eq!(server.files(), Vec::<String>::new(), "aborting removes the parts");
     assert_eq!(refusal(abort(&id).await), (404, "NoSuchUpload".into()));
     let one = CompletedPart::builder().part_number(1).e_tag("\"x\"").build();
     assert_eq!(refusal(completing(&server, "k", &id, &[one]).send().await), (404, "NoSuchUpload".into()));
 }
 
 #[tokio::test]
-async fn completing_again_after_a_lost_answer_succeeds_and_announces_nothing_twice() {
-    let server = Server::start().await;
+async fn completing_again_after_a_lost_response_succeeds_without_a_second_event_notification() {
+    let server = S3TestServer::start().await;
     let id = create(&server, "k").await;
     let part = upload(&server, "k", &id, 1, b"body".to_vec()).await;
     let first = complete(&server, "k", &id, from_ref(&part)).await;
@@ -178,7 +178,7 @@ async fn completing_again_after_a_lost_answer_succeeds_and_announces_nothing_twi
 
 #[tokio::test]
 async fn parts_and_uploads_are_listed_in_pages() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let id = create(&server, "a/1").await;
     for number in [3, 1, 2, 9, 5] {
         upload(&server, "a/1", &id, number, vec![b'x'; usize::try_from(number).unwrap()]).await;
@@ -218,11 +218,11 @@ async fn parts_and_uploads_are_listed_in_pages() {
 
 #[tokio::test]
 async fn uploads_are_aborted_by_age() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let old = create(&server, "old").await;
     upload(&server, "old", &old, 1, b"x".to_vec()).await;
-    let begun = server.store.upload(RAW, "old", &old).await.unwrap().initiated_at;
-    assert_eq!(server.store.abort_uploads_before(begun).await.unwrap(), 0);
+    let initiated_at = server.store.upload(RAW, "old", &old).await.unwrap().initiated_at;
+    assert_eq!(server.store.abort_uploads_before(initiated_at).await.unwrap(), 0);
     let later = OffsetDateTime::now_utc() + time::Duration::seconds(1);
     assert_eq!(server.store.abort_uploads_before(later).await.unwrap(), 1);
     assert_eq!(server.files(), Vec::<String>::new());
@@ -230,9 +230,27 @@ async fn uploads_are_aborted_by_age() {
     assert_eq!(refusal(gone), (404, "NoSuchUpload".into()));
 }
 
+/// A slow client that still sends parts has not abandoned its upload, however long ago that was initiated.
+#[tokio::test]
+async fn an_upload_that_got_a_part_since_is_not_aborted() {
+    let server = S3TestServer::start().await;
+    let slow = create(&server, "slow").await;
+    let idle = create(&server, "idle").await;
+    for (key, id) in [("slow", &slow), ("idle", &idle)] {
+        upload(&server, key, id, 1, b"x".to_vec()).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let limit = OffsetDateTime::now_utc();
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    upload(&server, "slow", &slow, 2, b"y".to_vec()).await;
+    assert_eq!(server.store.abort_uploads_before(limit).await.unwrap(), 1);
+    assert!(server.store.upload(RAW, "slow", &slow).await.is_ok());
+    assert!(server.store.upload(RAW, "idle", &idle).await.is_err());
+}
+
 #[tokio::test]
 async fn the_checksum_of_an_upload_is_computed_from_its_parts() {
-    let server = Server::with_small_parts().await;
+    let server = S3TestServer::with_small_parts().await;
     for (algorithm, kind, expected) in [
         // CRC-32 of "123456789" is cbf43926 (https://reveng.sourceforge.io/crc-catalogue/all.htm).
         (ChecksumAlgorithm::Crc32, ChecksumType::FullObject, Some("y/Q5Jg==")),
@@ -307,7 +325,7 @@ async fn the_checksum_of_an_upload_is_computed_from_its_parts() {
 
 #[tokio::test]
 async fn a_part_with_another_checksum_than_the_upload_is_refused() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let created = server
         .client
         .create_multipart_upload()

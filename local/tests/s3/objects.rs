@@ -1,4 +1,4 @@
-//! Objects and buckets: what is put comes back.
+//! Operations on objects and buckets.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
@@ -6,10 +6,10 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use streamio_local::s3::ObjectHeaders;
 
 use crate::raw::RawRequest;
-use crate::server::{PROCESSED, RAW, Server, metadata, pattern, refusal};
+use crate::server::{PROCESSED, RAW, S3TestServer, metadata, pattern, refusal};
 use crate::signer::{Signer, path};
 
-fn odd_keys() -> Vec<String> {
+fn unusual_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "plain.mp4",
         "with space.mp4",
@@ -40,9 +40,9 @@ fn odd_keys() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn odd_keys_round_trip_literally() {
-    let server = Server::start().await;
-    for (index, key) in odd_keys().iter().enumerate() {
+async fn unusual_keys_are_stored_unchanged() {
+    let server = S3TestServer::start().await;
+    for (index, key) in unusual_keys().iter().enumerate() {
         let body = format!("body {index}").into_bytes();
         server.put(key, body.clone()).await;
         assert_eq!(server.get(key).await, body, "{key:?}");
@@ -50,12 +50,12 @@ async fn odd_keys_round_trip_literally() {
     }
     let listed = server.client.list_objects_v2().bucket(RAW).send().await.unwrap();
     let mut listed: Vec<&str> = listed.contents().iter().map(|object| object.key().unwrap()).collect();
-    let mut keys = odd_keys();
+    let mut keys = unusual_keys();
     keys.sort();
     listed.retain(|key| !key.contains('\n'));
     keys.retain(|key| !key.contains('\n'));
     assert_eq!(listed, keys);
-    for key in odd_keys() {
+    for key in unusual_keys() {
         server.client.delete_object().bucket(RAW).key(&key).send().await.unwrap();
         assert!(!server.exists(&key).await, "{key:?}");
     }
@@ -64,7 +64,7 @@ async fn odd_keys_round_trip_literally() {
 
 #[tokio::test]
 async fn a_key_that_is_too_long_or_not_utf8_is_refused() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let put = server.client.put_object().bucket(RAW).key("k".repeat(1025)).send().await;
     assert_eq!(refusal(put), (400, "KeyTooLongError".into()));
     let request = Signer::default().presign(&server.host(), RawRequest::new("PUT", path(RAW, "x")));
@@ -87,8 +87,8 @@ async fn a_key_that_is_too_long_or_not_utf8_is_refused() {
 }
 
 #[tokio::test]
-async fn headers_and_metadata_come_back() {
-    let server = Server::start().await;
+async fn headers_and_metadata_are_returned() {
+    let server = S3TestServer::start().await;
     let expires = aws_sdk_s3::primitives::DateTime::from_secs(2_000_000_000);
     let mut put = server
         .client
@@ -127,8 +127,8 @@ async fn headers_and_metadata_come_back() {
 }
 
 #[tokio::test]
-async fn an_object_without_a_type_has_the_default_one_and_an_empty_one_is_an_object() {
-    let server = Server::start().await;
+async fn an_object_can_be_empty_and_has_a_default_content_type() {
+    let server = S3TestServer::start().await;
     server.put("empty", ByteStream::from_static(b"")).await;
     let got = server.client.get_object().bucket(RAW).key("empty").send().await.unwrap();
     assert_eq!(got.content_length(), Some(0));
@@ -140,8 +140,8 @@ async fn an_object_without_a_type_has_the_default_one_and_an_empty_one_is_an_obj
 }
 
 #[tokio::test]
-async fn overwriting_replaces_the_object_and_frees_the_old_bytes() {
-    let server = Server::start().await;
+async fn overwriting_replaces_the_object_and_removes_the_old_bytes() {
+    let server = S3TestServer::start().await;
     let first = server.put("k", pattern(100_000, 1)).await;
     let second = server.put("k", pattern(50_000, 2)).await;
     assert_ne!(first, second);
@@ -150,8 +150,8 @@ async fn overwriting_replaces_the_object_and_frees_the_old_bytes() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
-    let server = Server::start().await;
+async fn missing_objects_and_buckets_have_their_error_codes() {
+    let server = S3TestServer::start().await;
     let got = server.client.get_object().bucket(RAW).key("none").send().await;
     assert_eq!(refusal(got), (404, "NoSuchKey".into()));
     let head = server.client.head_object().bucket(RAW).key("none").send().await;
@@ -169,7 +169,7 @@ async fn what_is_missing_is_named() {
 
 #[tokio::test]
 async fn deleting_is_idempotent_and_can_be_conditional() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let etag = server.put("k", b"one".to_vec()).await;
     let refused = server.client.delete_object().bucket(RAW).key("k").if_match("\"other\"").send().await;
     assert_eq!(refusal(refused), (412, "PreconditionFailed".into()));
@@ -181,7 +181,7 @@ async fn deleting_is_idempotent_and_can_be_conditional() {
 
 #[tokio::test]
 async fn many_objects_are_deleted_at_once() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     for key in ["a", "b", "c", "d e+f%20&<>"] {
         server.put(key, b"x".to_vec()).await;
     }
@@ -201,8 +201,8 @@ async fn many_objects_are_deleted_at_once() {
 }
 
 #[tokio::test]
-async fn a_prefix_is_deleted_across_batches_and_nothing_else() {
-    let server = Server::start().await;
+async fn only_a_prefix_is_deleted_even_in_several_batches() {
+    let server = S3TestServer::start().await;
     for index in 0..1005 {
         let key = format!("P.hls/{index}");
         server.store.put_bytes(PROCESSED, &key, ObjectHeaders::default(), "x").await.unwrap();
@@ -220,7 +220,7 @@ async fn a_prefix_is_deleted_across_batches_and_nothing_else() {
 
 #[tokio::test]
 async fn buckets_are_created_headed_and_listed() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     server.client.create_bucket().bucket("another.bucket-1").send().await.unwrap();
     let again = server.client.create_bucket().bucket("another.bucket-1").send().await;
     assert_eq!(refusal(again), (409, "BucketAlreadyOwnedByYou".into()));
@@ -229,7 +229,7 @@ async fn buckets_are_created_headed_and_listed() {
     let head = server.client.head_bucket().bucket("another.bucket-1").send().await.unwrap();
     assert_eq!(head.bucket_region(), Some("us-east-1"));
     let location = server.client.get_bucket_location().bucket(RAW).send().await.unwrap();
-    // S3 leaves the name of this region out.
+    // S3 omits the name of this region.
     assert!(location.location_constraint().is_none_or(|region| region.as_str().is_empty()));
     let listed = server.client.list_buckets().send().await.unwrap();
     let names: Vec<&str> = listed.buckets().iter().map(|bucket| bucket.name().unwrap()).collect();
@@ -237,8 +237,8 @@ async fn buckets_are_created_headed_and_listed() {
 }
 
 #[tokio::test]
-async fn what_the_server_cannot_do_is_refused_rather_than_ignored() {
-    let server = Server::start().await;
+async fn unsupported_features_are_refused_and_not_ignored() {
+    let server = S3TestServer::start().await;
     let put = server.client.put_object().bucket(RAW).key("k").tagging("a=b").send().await;
     assert_eq!(refusal(put), (501, "NotImplemented".into()));
     server.put("k", b"x".to_vec()).await;
@@ -250,7 +250,7 @@ async fn what_the_server_cannot_do_is_refused_rather_than_ignored() {
 
 #[tokio::test]
 async fn user_metadata_is_limited() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     let put = |length: usize| {
         server.client.put_object().bucket(RAW).key("k").metadata("m", "v".repeat(length)).send()
     };

@@ -1,16 +1,16 @@
-//! Reading parts of objects, and reading on condition.
+//! Range reads and conditional reads.
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use proptest::prelude::*;
 use streamio_local::s3::{CompletedPart, NewUpload, Precondition, Store};
 
 use crate::raw::RawRequest;
-use crate::server::{RAW, Server, pattern, refusal};
+use crate::server::{RAW, S3TestServer, pattern, refusal};
 use crate::signer::{Signer, path};
 
 #[tokio::test]
 async fn ranges_follow_rfc_9110() {
-    let server = Server::start().await;
+    let server = S3TestServer::start().await;
     server.put("k", b"0123456789".to_vec()).await;
     for (range, body, content_range) in [
         ("bytes=0-0", "0", "bytes 0-0/10"),
@@ -29,8 +29,8 @@ async fn ranges_follow_rfc_9110() {
 }
 
 #[tokio::test]
-async fn a_range_beyond_the_object_is_unsatisfiable_and_says_how_long_it_is() {
-    let server = Server::start().await;
+async fn a_range_beyond_the_object_is_not_satisfiable_and_the_response_has_its_size() {
+    let server = S3TestServer::start().await;
     server.put("k", b"0123456789".to_vec()).await;
     server.put("empty", Vec::new()).await;
     for (key, range, size) in [
@@ -48,8 +48,8 @@ async fn a_range_beyond_the_object_is_unsatisfiable_and_says_how_long_it_is() {
 }
 
 #[tokio::test]
-async fn a_range_that_is_none_or_several_is_ignored() {
-    let server = Server::start().await;
+async fn malformed_and_multiple_ranges_are_ignored() {
+    let server = S3TestServer::start().await;
     server.put("k", b"0123456789".to_vec()).await;
     for range in ["bytes=5-2", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "bytes=", "5"] {
         let request = Signer::default().presign(&server.host(), RawRequest::new("GET", path(RAW, "k")));
@@ -59,8 +59,8 @@ async fn a_range_that_is_none_or_several_is_ignored() {
 }
 
 #[tokio::test]
-async fn conditional_reads_answer_304_and_412() {
-    let server = Server::start().await;
+async fn conditional_reads_return_304_and_412() {
+    let server = S3TestServer::start().await;
     let etag = server.put("k", b"body".to_vec()).await;
     let head = server.client.head_object().bucket(RAW).key("k").send().await.unwrap();
     let modified = head.last_modified().unwrap().fmt(DateTimeFormat::HttpDate).unwrap();
@@ -90,8 +90,8 @@ async fn conditional_reads_answer_304_and_412() {
 }
 
 #[tokio::test]
-async fn a_presigned_url_can_override_the_headers_of_the_answer() {
-    let server = Server::start().await;
+async fn a_presigned_url_can_override_response_headers() {
+    let server = S3TestServer::start().await;
     server.put("k", b"body".to_vec()).await;
     let target = format!(
         "{}?response-content-disposition=attachment%3B%20filename%3D%22x.mp4%22&response-content-type=video%2Fmp4",
@@ -104,8 +104,8 @@ async fn a_presigned_url_can_override_the_headers_of_the_answer() {
     assert_eq!(response.headers["content-type"], "video/mp4");
 }
 
-/// An object of four parts of uneven sizes, and its bytes.
-async fn of_parts(store: &Store, key: &str) -> Vec<u8> {
+/// Stores an object of four parts of different sizes. Returns its bytes.
+async fn put_in_parts(store: &Store, key: &str) -> Vec<u8> {
     let whole = pattern(700_000, 7);
     let upload = store.create_upload(RAW, key, NewUpload::default()).await.unwrap();
     let mut parts = Vec::new();
@@ -122,8 +122,8 @@ async fn of_parts(store: &Store, key: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_part_can_be_read_by_its_number() {
-    let server = Server::with_small_parts().await;
-    let whole = of_parts(&server.store, "k").await;
+    let server = S3TestServer::with_small_parts().await;
+    let whole = put_in_parts(&server.store, "k").await;
     let part = server.client.get_object().bucket(RAW).key("k").part_number(2).send().await.unwrap();
     assert_eq!(part.parts_count(), Some(4));
     assert_eq!(part.content_range(), Some("bytes 1-299999/700000"));
@@ -133,14 +133,14 @@ async fn a_part_can_be_read_by_its_number() {
 }
 
 #[test]
-fn any_range_of_an_object_of_many_parts_is_the_slice_of_its_bytes() {
+fn any_range_of_an_object_of_several_parts_is_the_slice_of_its_bytes() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (server, whole) = runtime.block_on(async {
-        let server = Server::with_small_parts().await;
-        let whole = of_parts(&server.store, "k").await;
+        let server = S3TestServer::with_small_parts().await;
+        let whole = put_in_parts(&server.store, "k").await;
         (server, whole)
     });
-    // Edges of parts and of the reader's chunks are where errors would be.
+    // The boundaries of parts and of the reader's chunks are the edge cases.
     let edge = prop_oneof![
         0..700_100_u64,
         (proptest::sample::select(vec![0_u64, 1, 262_144, 300_000, 300_007, 562_151, 700_000]), 0..3_u64)
@@ -158,7 +158,7 @@ fn any_range_of_an_object_of_many_parts_is_the_slice_of_its_bytes() {
         });
         match got {
             Ok(got) => prop_assert!(got == whole[expected], "{} bytes", got.len()),
-            // The SDK signs the range, so this one cannot be ignored.
+            // The SDK signs the range, so a malformed one is refused and not ignored.
             Err(refused) if first > last => prop_assert_eq!(refused, (400, "InvalidArgument".to_owned())),
             Err(refused) => {
                 prop_assert!(expected.start >= whole.len());

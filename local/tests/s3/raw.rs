@@ -1,4 +1,4 @@
-//! One request on one connection, byte for byte as the test wants it.
+//! A client that sends one request per connection, byte for byte as the test builds it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// A response.
 pub(crate) struct RawResponse {
     pub(crate) status: u16,
     /// Names in lower case.
@@ -14,18 +15,21 @@ pub(crate) struct RawResponse {
 }
 
 impl RawResponse {
-    /// The S3 error code.
+    /// The S3 error code in the body; empty if there is none.
     pub(crate) fn code(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
         let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
         code.map_or_else(String::new, |(code, _)| code.to_owned())
     }
 
+    /// The status and the S3 error code.
     pub(crate) fn outcome(&self) -> (u16, String) {
         (self.status, self.code())
     }
 }
 
+/// A request.
+#[derive(Clone)]
 pub(crate) struct RawRequest {
     pub(crate) method: String,
     /// Path and query.
@@ -58,7 +62,7 @@ impl RawRequest {
         self.headers.iter().any(|(other, _)| other == name)
     }
 
-    /// Sends it, with a `Host` and a `Content-Length` unless it has its own.
+    /// Sends the request. Adds `Host` and `Content-Length` if it does not have them.
     pub(crate) async fn send(&self, address: SocketAddr) -> RawResponse {
         let mut head =
             vec![format!("{} {} HTTP/1.1", self.method, self.target), "connection: close".to_owned()];
@@ -72,7 +76,7 @@ impl RawRequest {
         let head = head.join("\r\n") + "\r\n\r\n";
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        // The server may answer and close before it has read everything.
+        // The server may respond and close the connection before it has read the whole body.
         drop(stream.write_all(&self.body).await);
         read_response(&mut stream).await
     }
@@ -85,7 +89,8 @@ pub(crate) async fn read_response(stream: &mut TcpStream) -> RawResponse {
 }
 
 pub(crate) fn parse(received: &[u8]) -> RawResponse {
-    let split = received.windows(4).position(|window| window == b"\r\n\r\n").expect("a complete answer");
+    let split =
+        received.windows(4).position(|window| window == b"\r\n\r\n").expect("a complete response head");
     let head = std::str::from_utf8(&received[..split]).unwrap();
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -93,6 +98,6 @@ pub(crate) fn parse(received: &[u8]) -> RawResponse {
         .map(|line| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), "")))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    assert!(!headers.contains_key("transfer-encoding"), "this reader knows no chunked answers");
+    assert!(!headers.contains_key("transfer-encoding"), "chunked responses are not supported");
     RawResponse { status, headers, body: received[split + 4..].to_vec() }
 }

@@ -1,4 +1,4 @@
-//! A server on a free port over a store in a temporary directory.
+//! The S3 server on a free port, with a store in a temporary directory.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,35 +15,45 @@ use streamio_local::s3::{Config, Credentials, Store, StoreOptions, Watch, serve}
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ACCESS_KEY_ID: &str = "AKIDPLATFORM";
 pub(crate) const SECRET_ACCESS_KEY: &str = "a-secret/access+key=of-the-platform";
-/// A second pair that is in force, as during a rotation.
+/// A second accepted key pair, as during a rotation.
 pub(crate) const OTHER_ACCESS_KEY_ID: &str = "AKIDOTHER";
 pub(crate) const OTHER_SECRET_ACCESS_KEY: &str = "another-secret-access-key";
-/// Watched.
+/// A watched bucket.
 pub(crate) const RAW: &str = "raw";
-/// Not watched.
+/// A bucket that is not watched.
 pub(crate) const PROCESSED: &str = "processed";
 
-pub(crate) struct Server {
+/// A running S3 server. Dropping it stops it, and fails the test if an upload is still being received.
+pub(crate) struct S3TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) store: Store,
     pub(crate) client: Client,
-    pub(crate) task: JoinHandle<()>,
-    pub(crate) shutdown: CancellationToken,
-    _stop: DropGuard,
+    task: JoinHandle<()>,
+    shutdown: CancellationToken,
     directory: TempDir,
 }
 
-impl Server {
+impl Drop for S3TestServer {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if !std::thread::panicking() {
+            let incoming = std::fs::read_dir(self.directory().join("incoming")).unwrap().count();
+            assert_eq!(incoming, 0, "an upload is still being received");
+        }
+    }
+}
+
+impl S3TestServer {
     pub(crate) async fn start() -> Self {
         Self::start_with(StoreOptions::default()).await
     }
 
-    /// A server that takes parts of any size.
+    /// Starts a server that accepts parts of any size.
     pub(crate) async fn with_small_parts() -> Self {
         Self::start_with(StoreOptions { minimum_part_size: 1 }).await
     }
@@ -65,15 +75,25 @@ impl Server {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(serve(listener, store.clone(), config, shutdown.clone()));
         let client = client(address, ACCESS_KEY_ID, SECRET_ACCESS_KEY);
-        let stop = shutdown.clone().drop_guard();
-        Self { address, store, client, task, shutdown, _stop: stop, directory }
+        Self { address, store, client, task, shutdown, directory }
+    }
+
+    /// Starts the shutdown.
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Stops the server and waits until its requests in progress have ended.
+    pub(crate) async fn stop(&mut self) {
+        self.begin_shutdown();
+        (&mut self.task).await.unwrap();
     }
 
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// `Host` of a request.
+    /// The `Host` header of requests.
     pub(crate) fn host(&self) -> String {
         self.address.to_string()
     }
@@ -92,7 +112,7 @@ impl Server {
         self.store.head(RAW, key).await.unwrap().is_some()
     }
 
-    /// The names of all files that hold bytes, finished or not.
+    /// The names of all files with bytes of objects, parts and unfinished uploads.
     pub(crate) fn files(&self) -> Vec<String> {
         files(self.directory())
     }
@@ -127,16 +147,16 @@ pub(crate) fn files(store: &Path) -> Vec<String> {
     files
 }
 
-/// Status and code of a refusal.
+/// The status and error code of a refused request.
 pub(crate) fn refusal<T: Debug, E: ProvideErrorMetadata + Debug>(
     result: Result<T, SdkError<E>>,
 ) -> (u16, String) {
     let error = result.expect_err("the request should have been refused");
-    let status = error.raw_response().expect("the server should have answered").status().as_u16();
+    let status = error.raw_response().expect("the server should have responded").status().as_u16();
     (status, error.code().unwrap_or_default().to_owned())
 }
 
-/// Bytes that differ everywhere, so that any shift or swap shows.
+/// Pseudo-random bytes, so that any shift or swap is detected.
 pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -150,7 +170,7 @@ pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// User metadata as the SDK takes it.
+/// User metadata in the type of the SDK.
 pub(crate) fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

@@ -1,4 +1,4 @@
-//! Signatures by the `aws-sigv4` crate: independent of the server's, and free to sign what no client would.
+//! A signer based on the `aws-sigv4` crate: independent of the server, and able to sign requests that no client sends.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,9 +11,9 @@ use aws_sigv4::sign::v4;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::raw::RawRequest;
-use crate::server::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use crate::server::{ACCESS_KEY_ID, RAW, REGION, SECRET_ACCESS_KEY};
 
-/// What S3 wants left as it is in a path.
+/// The characters that are percent-encoded in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// The path of an object.
@@ -21,6 +21,12 @@ pub(crate) fn path(bucket: &str, key: &str) -> String {
     format!("/{bucket}/{}", utf8_percent_encode(key, PATH))
 }
 
+/// A PUT of the four bytes `body` to a key in the bucket [`RAW`].
+pub(crate) fn put_object(key: &str) -> RawRequest {
+    RawRequest::new("PUT", path(RAW, key)).body("body")
+}
+
+/// Signs requests with Signature Version 4.
 #[derive(Clone)]
 pub(crate) struct Signer {
     pub(crate) access_key_id: String,
@@ -54,7 +60,7 @@ impl Signer {
         settings
     }
 
-    /// The request as a presigned URL: the signature in the query, the given headers signed and to be sent.
+    /// Presigns the request: the signature is in the query, and the headers of the request are signed.
     pub(crate) fn presign(&self, host: &str, request: RawRequest) -> RawRequest {
         let mut settings = Self::settings(SignatureLocation::QueryParams);
         settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
@@ -68,13 +74,13 @@ impl Signer {
         RawRequest { target: format!("{}{separator}{}", request.target, query.join("&")), ..request }
     }
 
-    /// The request with its signature in the `Authorization` header, over the SHA-256 of the body.
+    /// Signs the request in the `Authorization` header, with the SHA-256 of the body.
     pub(crate) fn authorize(&self, host: &str, request: RawRequest) -> RawRequest {
         let body = request.body.clone();
         self.authorize_payload(host, request, SignableBody::Bytes(&body)).0
     }
 
-    /// The same, over what the `x-amz-content-sha256` header is to say of the body. Returns the signature too.
+    /// Signs the request in the `Authorization` header, with the given payload hash. Returns the signature, too.
     pub(crate) fn authorize_payload(
         &self,
         host: &str,
@@ -87,7 +93,10 @@ impl Signer {
         (request, signature)
     }
 
-    #[expect(clippy::type_complexity, reason = "what signing adds: headers, parameters, the signature")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the results of signing: headers, query parameters, the signature"
+    )]
     fn sign(
         &self,
         host: &str,
@@ -132,12 +141,12 @@ impl Signer {
             .settings(())
             .build()
             .unwrap();
-        let mut running = seed.to_owned();
+        let mut previous = seed.to_owned();
         let mut body = Vec::new();
         for chunk in chunks.iter().copied().chain([&b""[..]]) {
-            let signed = v4::sign_chunk(&bytes::Bytes::copy_from_slice(chunk), &running, &params).unwrap();
-            signed.signature().clone_into(&mut running);
-            body.extend(format!("{:x};chunk-signature={running}\r\n", chunk.len()).bytes());
+            let signed = v4::sign_chunk(&bytes::Bytes::copy_from_slice(chunk), &previous, &params).unwrap();
+            signed.signature().clone_into(&mut previous);
+            body.extend(format!("{:x};chunk-signature={previous}\r\n", chunk.len()).bytes());
             body.extend(chunk);
             body.extend(b"\r\n");
         }

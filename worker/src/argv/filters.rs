@@ -1,18 +1,18 @@
-//! Filter graphs: from decoded frames and samples to what the encoders take.
+//! FFmpeg filter graphs between the decoders and the encoders.
 
 use crate::ladder::Rung;
 use crate::plan::{AudioPlan, Conversion, VideoPlan};
 
-/// Frames among which the poster is chosen. FFmpeg holds them all: at 1080p 37 MB.
+/// Frames among which the poster is chosen. FFmpeg keeps all of them in memory: 37 MB at 1080p.
 const POSTER_CANDIDATES: u32 = 12;
 
-/// The graph of the picture: input stream to `[v0]`, `[v1]`, … (the rungs).
+/// The video graph: from the input stream to `[v0]`, `[v1]`, … (one per rung).
 ///
-/// Fields become frames, frames get their constant rate, and the largest rung's size is made with its colours; the
-/// smaller rungs are made from it, which costs a fraction of starting from the source each time.
+/// Deinterlaces, makes the frame rate constant, and converts to the size and colours of the largest rung. The smaller rungs
+/// are scaled from that one, which is much cheaper than scaling each from the source.
 pub(super) fn video(plan: &VideoPlan) -> String {
     let mut chain = deinterlaced(plan);
-    // From time zero, by repeating the first picture: all renditions begin together.
+    // Start at time zero by repeating the first frame, so that all renditions begin together.
     chain.push(format!("fps=fps={}:start_time=0", plan.frame_rate));
     chain.push(to_size_and_color(plan));
     let parts = (0..plan.rungs.len()).map(|position| format!("[s{position}]")).collect::<Vec<_>>().concat();
@@ -26,7 +26,7 @@ pub(super) fn video(plan: &VideoPlan) -> String {
 }
 
 fn deinterlaced(plan: &VideoPlan) -> Vec<String> {
-    // One frame for two fields, and only where frames are marked as interlaced.
+    // One frame per two fields, and only for frames marked as interlaced.
     let filter = "bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned();
     if plan.deinterlace { vec![filter] } else { vec![] }
 }
@@ -39,8 +39,8 @@ fn to_size_and_color(plan: &VideoPlan) -> String {
             "scale={width}:{height}:out_range=limited:out_color_matrix=bt709,format=yuv420p,\
              setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=1"
         ),
-        // To linear light, to BT.709's primaries, the highlights compressed, and back to BT.709's own transfer. 100 nits
-        // is the white of a standard display.
+        // Linear light, then BT.709 primaries, then tone mapping, then the BT.709 transfer function. 100 nits is the white
+        // level of a standard display.
         Conversion::ToneMap { transfer, primaries, matrix } => format!(
             "zscale=w={width}:h={height}:tin={transfer}:pin={primaries}:min={matrix}:t=linear:npl=100,format=gbrpf32le,\
              zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv420p,setsar=1"
@@ -48,7 +48,7 @@ fn to_size_and_color(plan: &VideoPlan) -> String {
     }
 }
 
-/// The candidate nearest to the average of all: neither the black before a title nor a flash.
+/// The poster graph. Picks the candidate frame nearest to the average of all, which avoids black frames and flashes.
 pub(super) fn poster(plan: &VideoPlan) -> String {
     let window = plan.poster_window.as_millis().max(1);
     let mut chain = deinterlaced(plan);
@@ -59,7 +59,7 @@ pub(super) fn poster(plan: &VideoPlan) -> String {
     chain.join(",")
 }
 
-/// The graph of a track: from time zero, gaps filled with silence, stereo at 48 kHz.
+/// The graph of an audio track: starts at time zero, fills gaps with silence, outputs stereo at 48 kHz.
 pub(super) fn audio(plan: &AudioPlan) -> String {
     let selection = if plan.first_two_channels { "pan=stereo|c0=c0|c1=c1," } else { "" };
     format!("{selection}aresample=48000:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo")

@@ -28,8 +28,8 @@ fn audio(number: u32) -> AudioPlan {
 
 const SOURCE: &str = "http://127.0.0.1:4000/source";
 
-/// One output a paragraph, so that a change shows where it belongs.
-fn shown(plan: &Plan) -> String {
+/// The arguments with one output per line, so that a snapshot diff shows which output changed.
+fn formatted(plan: &Plan) -> String {
     let mut text = String::new();
     let poster = plan.video.iter().flat_map(|video| poster_argv(video, SOURCE));
     for word in argv(plan, SOURCE).into_iter().chain(poster) {
@@ -47,20 +47,20 @@ fn shown(plan: &Plan) -> String {
 }
 
 #[test]
-fn a_film_with_two_tracks_of_sound() {
+fn a_video_with_two_audio_tracks() {
     let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
-    insta::assert_snapshot!(shown(&plan));
+    insta::assert_snapshot!(formatted(&plan));
 }
 
 #[test]
-fn sound_alone() {
+fn audio_only() {
     let mut many = audio(1);
     many.first_two_channels = true;
-    insta::assert_snapshot!(shown(&Plan { duration: None, video: None, audio: vec![many] }));
+    insta::assert_snapshot!(formatted(&Plan { duration: None, video: None, audio: vec![many] }));
 }
 
 #[test]
-fn an_interlaced_picture_of_high_dynamic_range_without_sound() {
+fn an_interlaced_hdr_video_without_audio() {
     let mut video = video(320, 180);
     video.deinterlace = true;
     video.conversion = Conversion::ToneMap {
@@ -68,7 +68,7 @@ fn an_interlaced_picture_of_high_dynamic_range_without_sound() {
         primaries: "bt2020".into(),
         matrix: "bt2020nc".into(),
     };
-    insta::assert_snapshot!(shown(&Plan { duration: None, video: Some(video), audio: vec![] }));
+    insta::assert_snapshot!(formatted(&Plan { duration: None, video: Some(video), audio: vec![] }));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn every_output_drops_the_metadata_of_the_source() {
     let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
     let args = argv(&plan, SOURCE);
     let count = |word: &str| args.iter().filter(|arg| *arg == word).count();
-    // Four rungs, of which one shares its output with the first track; the second track.
+    // Four rungs, one of which shares its output with the first track, and the second track.
     assert_eq!((count("-map_metadata"), count("-f")), (5, 5));
     let poster = poster_argv(&video(1280, 720), SOURCE);
     assert!(poster.windows(2).any(|words| words == ["-map_metadata", "-1"]));

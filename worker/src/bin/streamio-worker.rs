@@ -1,4 +1,4 @@
-//! The FFmpeg worker as a program. Its environment and its exit status are described in the library.
+//! The FFmpeg worker as a program. The library documents its environment variables and exit status.
 
 fn main() -> std::process::ExitCode {
     streamio_worker::main_from_env()

@@ -1,20 +1,20 @@
-//! From the source's colours to 8-bit 4:2:0 that every player shows alike.
+//! Chooses the conversion from the source's colours to 8-bit 4:2:0, which all players display alike.
 
 use crate::capabilities::Capabilities;
 use crate::probe::Color;
 
-/// What has to happen to the colours.
+/// A colour conversion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conversion {
-    /// 8-bit 4:2:0 in studio range; the matrix stays and is stated in the stream.
+    /// To 8-bit 4:2:0 in limited range. The matrix is kept and signalled in the stream.
     Standard,
-    /// RGB has no matrix: BT.709 is chosen and stated, else players guess by the size.
+    /// From RGB, which has no matrix, to BT.709, signalled in the stream; players would otherwise guess from the size.
     FromRgb,
-    /// High dynamic range is mapped onto what a standard display shows.
+    /// Tone mapping from HDR to SDR.
     ToneMap {
         /// The source's transfer function: `smpte2084` or `arib-std-b67`.
         transfer: String,
-        /// The source's primaries.
+        /// The source's colour primaries.
         primaries: String,
         /// The source's matrix.
         matrix: String,
@@ -22,12 +22,12 @@ pub enum Conversion {
 }
 
 impl Conversion {
-    /// The conversion that a source coded in `color` needs. Ten bits alone are no high dynamic range: only the transfer
-    /// functions of PQ (SMPTE ST 2084) and HLG (ARIB STD-B67) are.
+    /// The conversion for a source coded in `color`. HDR is recognized by the transfer functions PQ (SMPTE ST 2084) and HLG
+    /// (ARIB STD-B67); ten bits alone are not HDR.
     pub fn of(color: &Color, capabilities: &Capabilities) -> Self {
         match color.transfer.as_deref() {
-            Some(transfer @ ("smpte2084" | "arib-std-b67")) if capabilities.maps_tones() => {
-                // zscale refuses to convert from what is not stated; what such files leave out is BT.2020 in practice.
+            Some(transfer @ ("smpte2084" | "arib-std-b67")) if capabilities.can_tone_map() => {
+                // zscale needs explicit values; HDR files that leave them out use BT.2020 in practice.
                 let known = |value: &Option<String>, default: &str| match value.as_deref() {
                     Some(value) if ZSCALE_NAMES.contains(&value) => value.to_owned(),
                     _ => default.to_owned(),
@@ -44,7 +44,7 @@ impl Conversion {
     }
 }
 
-/// Names of primaries and matrices that ffprobe and zscale spell alike.
+/// Primaries and matrices that have the same name in ffprobe and zscale.
 const ZSCALE_NAMES: [&str; 5] = ["bt2020", "bt2020nc", "bt2020c", "bt709", "smpte432"];
 
 fn is_rgb(pixel_format: &str) -> bool {
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_high_dynamic_range_is_tone_mapped() {
+    fn only_hdr_is_tone_mapped() {
         let of =
             |pixel_format, transfer| Conversion::of(&color(pixel_format, transfer), &Capabilities::full());
         assert_eq!(of("yuv420p10le", None), Conversion::Standard);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_filters_high_dynamic_range_is_converted_plainly() {
+    fn hdr_is_converted_without_tone_mapping_if_the_filters_are_missing() {
         let bare = Capabilities::without_filters();
         assert_eq!(Conversion::of(&color("yuv420p10le", Some("arib-std-b67")), &bare), Conversion::Standard);
     }

@@ -1,17 +1,17 @@
-//! Bit rates as measured over the segments.
+//! Bit rates measured over the segments.
 
 /// The bit rates of a rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bandwidth {
-    /// The peak segment bit rate in bits a second: the highest of any run of segments that lasts between half and one and
-    /// a half times the target duration (RFC 8216, section 4.1).
+    /// Peak segment bit rate in bit/s: the highest rate of any run of consecutive segments that lasts between 0.5 and 1.5
+    /// times the target duration (RFC 8216, section 4.1).
     pub peak: u64,
-    /// All bits over all seconds.
+    /// Average bit rate in bit/s.
     pub average: u64,
 }
 
 impl Bandwidth {
-    /// Measures segments given as bytes and seconds.
+    /// Measures `segments`, each given as bytes and seconds.
     pub fn measure(segments: &[(u64, f64)], target_duration: u64) -> Self {
         let average = rate(segments);
         #[allow(clippy::cast_precision_loss, reason = "a few seconds")]
@@ -29,17 +29,17 @@ impl Bandwidth {
                 }
             }
         }
-        // All of it may be shorter than half the target.
+        // The whole rendition may be shorter than half the target duration.
         Self { peak: peak.max(average), average }
     }
 
-    /// Of two renditions played together.
+    /// The sum, for two renditions played together.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self { peak: self.peak + other.peak, average: self.average + other.average }
     }
 
-    /// The higher of each, for a choice among renditions.
+    /// The maximum of each rate, for alternative renditions.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self { peak: self.peak.max(other.peak), average: self.average.max(other.average) }
@@ -58,8 +58,8 @@ fn rate(segments: &[(u64, f64)]) -> u64 {
         clippy::cast_sign_loss,
         reason = "not negative; 2^53 bits are a petabyte"
     )]
-    let bits_a_second = (bytes as f64 * 8.0 / seconds).ceil() as u64;
-    bits_a_second
+    let bits_per_second = (bytes as f64 * 8.0 / seconds).ceil() as u64;
+    bits_per_second
 }
 
 #[cfg(test)]
@@ -68,8 +68,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_short_last_segment_is_no_peak_by_itself() {
-        // 0.1 s with a key frame: 8 Mbit/s alone, which no player ever has to fetch in 0.1 s.
+    fn a_short_last_segment_alone_is_not_the_peak() {
+        // The last 0.1 s alone would be 8 Mbit/s, but no player has to fetch it in 0.1 s.
         let measured = Bandwidth::measure(&[(500_000, 4.0), (500_000, 4.0), (100_000, 0.1)], 4);
         assert_eq!(measured, Bandwidth { peak: 1_170_732, average: 1_086_420 });
     }

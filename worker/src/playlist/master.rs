@@ -7,57 +7,56 @@ use super::Bandwidth;
 use crate::frame_rate::FrameRate;
 use crate::ladder::Rung;
 
-/// A rung as it was made.
+/// An encoded video rendition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoRendition {
     /// Its size.
     pub rung: Rung,
-    /// Its frames a second.
+    /// Its frame rate.
     pub frame_rate: FrameRate,
-    /// RFC 6381, such as `avc1.64001f`.
+    /// RFC 6381 codec, such as `avc1.64001f`.
     pub codec: String,
-    /// As measured, without sound.
+    /// Measured bit rates, without audio.
     pub bandwidth: Bandwidth,
 }
 
-/// A track as it was made.
+/// An encoded audio rendition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AudioRendition {
-    /// Its folder.
+    /// Its folder name.
     pub name: String,
-    /// For people.
+    /// Display name.
     pub title: String,
-    /// A language tag.
+    /// Language tag.
     pub language: Option<String>,
-    /// RFC 6381, such as `mp4a.40.2`.
+    /// RFC 6381 codec, such as `mp4a.40.2`.
     pub codec: String,
-    /// As measured.
+    /// Measured bit rates.
     pub bandwidth: Bandwidth,
 }
 
-/// All that was made of a source: rungs best first, the default track first.
+/// All renditions of a source.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Master {
-    /// The rungs.
+    /// Video renditions, best first.
     pub video: Vec<VideoRendition>,
-    /// The tracks.
+    /// Audio renditions, default track first.
     pub audio: Vec<AudioRendition>,
 }
 
 const AUDIO_GROUP: &str = "audio";
 
 impl Master {
-    /// The playlist's text. `folder` (with a slash at its end) leads from the playlist to the renditions' folders; `playlist`
-    /// is the name of the media playlist in each.
+    /// The text of the master playlist. `folder` is the path from the playlist to the renditions' folders, empty or with a
+    /// trailing slash; `playlist` is the file name of the media playlist in each.
     pub fn to_text(&self, folder: &str, playlist: &str) -> String {
         let uri = |name: &str| format!("{folder}{name}/{playlist}");
         let variants = self.variants();
         let master = MasterPlaylist {
-            // 7: fMP4 (EXT-X-MAP without I-frames only) needs 6, and 7 says that renditions have SERVICE values; FFmpeg
-            // writes 7 too.
+            // fMP4 (EXT-X-MAP) needs at least version 6; FFmpeg's media playlists have 7.
             version: Some(7),
             independent_segments: true,
-            alternatives: if self.grouped() {
+            alternatives: if self.has_audio_group() {
                 let tracks = self.audio.iter().enumerate();
                 tracks.map(|(position, track)| alternative(track, position == 0, uri(&track.name))).collect()
             } else {
@@ -74,11 +73,11 @@ impl Master {
                         width: video.rung.width.into(),
                         height: video.rung.height.into(),
                     }),
-                    // RFC 8216: rounded to three decimals.
+                    // RFC 8216, section 4.3.4.2: rounded to three decimal places.
                     frame_rate: variant
                         .video
                         .map(|video| (video.frame_rate.per_second() * 1000.0).round() / 1000.0),
-                    audio: self.grouped().then(|| AUDIO_GROUP.to_owned()),
+                    audio: self.has_audio_group().then(|| AUDIO_GROUP.to_owned()),
                     ..VariantStream::default()
                 })
                 .collect(),
@@ -86,10 +85,10 @@ impl Master {
         };
         let mut text = Vec::new();
         master.write_to(&mut text).expect("writing to memory does not fail");
-        String::from_utf8(text).expect("a playlist of text is text")
+        String::from_utf8(text).expect("a playlist is UTF-8")
     }
 
-    /// As told in events: one for each variant, best first.
+    /// The renditions as recorded in events: one per variant, best first.
     pub fn renditions(&self) -> Vec<Rendition> {
         let variants = self.variants().into_iter();
         variants
@@ -102,22 +101,22 @@ impl Master {
             .collect()
     }
 
-    /// Whether sound is in a group of its own: beside pictures, or where there is a choice.
-    fn grouped(&self) -> bool {
+    /// Whether audio is in a group of its own: if there is video, or more than one track.
+    fn has_audio_group(&self) -> bool {
         !self.audio.is_empty() && (!self.video.is_empty() || self.audio.len() > 1)
     }
 
     fn variants(&self) -> Vec<Variant<'_>> {
-        // The player may choose any track with any rung: the busiest counts.
-        let sound = self.audio.iter().map(|track| track.bandwidth).reduce(Bandwidth::max);
-        let sound_codec = self.audio.first().map(|track| track.codec.as_str());
+        // A player may combine any track with any rung: count the track with the highest rate.
+        let audio = self.audio.iter().map(|track| track.bandwidth).reduce(Bandwidth::max);
+        let audio_codec = self.audio.first().map(|track| track.codec.as_str());
         if self.video.is_empty() {
             let tracks = self.audio.first().into_iter();
             return tracks
                 .map(|track| Variant {
                     name: track.name.clone(),
                     video: None,
-                    bandwidth: sound.unwrap_or_default(),
+                    bandwidth: audio.unwrap_or_default(),
                     codecs: track.codec.clone(),
                 })
                 .collect();
@@ -127,8 +126,8 @@ impl Master {
             .map(|video| Variant {
                 name: video.rung.name(),
                 video: Some(video),
-                bandwidth: sound.map_or(video.bandwidth, |sound| video.bandwidth.with(sound)),
-                codecs: [Some(video.codec.as_str()), sound_codec]
+                bandwidth: audio.map_or(video.bandwidth, |audio| video.bandwidth.with(audio)),
+                codecs: [Some(video.codec.as_str()), audio_codec]
                     .into_iter()
                     .flatten()
                     .collect::<Vec<_>>()
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_film_with_two_tracks_of_sound() {
+    fn a_video_with_two_audio_tracks() {
         let master = Master {
             video: vec![video(1280, 720, 2_000_000), video(640, 360, 700_000)],
             audio: vec![audio(1, "English", Some("eng")), audio(2, "Audio 2", None)],
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_without_sound_names_no_group() {
+    fn a_video_without_audio_has_no_audio_group() {
         let master = Master { video: vec![video(320, 180, 300_000)], audio: vec![] };
         insta::assert_snapshot!(master.to_text("", "index.m3u8"), @r#"
         #EXTM3U
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_alone_is_a_variant_itself() {
+    fn an_audio_only_source_is_a_variant() {
         let one = Master { video: vec![], audio: vec![audio(1, "Audio 1", None)] };
         insta::assert_snapshot!(one.to_text("g1-a1/", "index.m3u8"), @r#"
         #EXTM3U

@@ -1,32 +1,32 @@
-//! The media playlists that FFmpeg wrote.
+//! Parses the media playlists that FFmpeg wrote.
 
 use crate::argv::INIT;
 
 /// A media playlist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MediaPlaylist {
-    /// Segments in the order of play.
+    /// Segments in playback order.
     pub segments: Vec<Segment>,
-    /// Seconds that no segment exceeds, rounded.
+    /// Upper bound of the segments' durations in seconds, rounded.
     pub target_duration: u64,
 }
 
 /// A segment of a media playlist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
-    /// The file's name.
+    /// The file name.
     pub name: String,
-    /// Seconds.
+    /// Duration in seconds.
     pub duration: f64,
 }
 
-/// A playlist that is not as FFmpeg was asked to write it.
+/// A playlist that differs from what FFmpeg was configured to write.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the encoder's playlist is not as expected: {0}")]
 pub struct InvalidPlaylist(&'static str);
 
 impl MediaPlaylist {
-    /// Reads the playlist of a rendition that is complete.
+    /// Parses the playlist of a complete rendition.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidPlaylist> {
         let playlist =
             m3u8_rs::parse_media_playlist_res(text).map_err(|_| InvalidPlaylist("it cannot be parsed"))?;
@@ -40,7 +40,7 @@ impl MediaPlaylist {
         let segments = playlist
             .segments
             .into_iter()
-            // Through text: the parser's `f32` 4.010667 is not 4.010667 as `f64`.
+            // Via text: converting the parser's `f32` directly would not give 4.010667 as `f64`.
             .map(|segment| Segment {
                 duration: segment.duration.to_string().parse().unwrap_or(0.0),
                 name: segment.uri,
@@ -49,7 +49,7 @@ impl MediaPlaylist {
         Ok(Self { segments, target_duration: playlist.target_duration })
     }
 
-    /// Seconds from the first to the last instant.
+    /// Total duration in seconds.
     pub fn duration(&self) -> f64 {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
@@ -64,7 +64,7 @@ mod tests {
         00000.m4s\n#EXTINF:1.280000,\n00001.m4s\n#EXT-X-ENDLIST\n";
 
     #[test]
-    fn segments_are_read_with_their_durations() {
+    fn segments_are_parsed_with_their_durations() {
         let playlist = MediaPlaylist::parse(PLAYLIST.as_bytes()).unwrap();
         assert_eq!(playlist.segments[0], Segment { name: "00000.m4s".into(), duration: 4.010_667 });
         assert_eq!((playlist.segments.len(), playlist.target_duration), (2, 4));

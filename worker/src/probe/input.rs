@@ -1,20 +1,20 @@
-//! What FFmpeg may open. The same for ffprobe and ffmpeg, so that what was checked is what is read.
+//! Restrictions on what FFmpeg may open. The same for ffprobe and ffmpeg, so that both read the same input.
 
-/// Protocols that the input needs: our own relay on the loopback interface. No `file`, no `https`, no `concat`, no `data`.
+/// Protocols needed to read from the relay on the loopback interface. Excludes `file`, `https`, `concat` and `data`.
 const PROTOCOLS: &str = "http,tcp";
 
-/// Containers that hold their media themselves. Left out are all that name other files or hosts (`hls`, `dash`,
-/// `concat`, `sdp`, `rtsp`, `imf`, `image2`, `webm_dash_manifest`, subtitles) and those without a signature, which FFmpeg
-/// would guess from noise.
+/// Self-contained formats. Excludes those that can name other files or hosts (`hls`, `dash`, `concat`, `sdp`, `rtsp`, `imf`,
+/// `image2`, `webm_dash_manifest`, subtitles) and those without a signature, which FFmpeg could detect in random bytes.
 const FORMATS: &str = "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,dv,eac3,flac,flv,gxf,h264,hevc,ivf,m4v,matroska,mov,mp3,\
                        mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,truehd,tta,w64,wav,webm,wtv,wv";
 
-/// How much FFmpeg reads, and how many microseconds of media, to find all streams. More than FFmpeg's default of 5 MB and
-/// 5 s, because broadcast recordings start streams late.
+/// Bytes that FFmpeg reads to find all streams. More than its default of 5 MB, because streams of broadcast recordings can
+/// start late.
 const PROBE_SIZE: &str = "20000000";
+/// Microseconds of media that FFmpeg reads to find all streams. FFmpeg's default is 5 s.
 const ANALYZE_DURATION: &str = "15000000";
 
-/// Input options that keep a hostile file from making FFmpeg open anything but the file itself. To stand before `-i`.
+/// Input options that prevent a hostile file from making FFmpeg open anything else. They must precede `-i`.
 pub fn guards() -> impl Iterator<Item = String> {
     [
         "-protocol_whitelist",

@@ -1,4 +1,4 @@
-//! ffprobe's JSON. Everything in it comes from the file and is doubted.
+//! Parses and validates ffprobe's JSON. Its contents come from an untrusted file.
 
 use serde::Deserialize;
 
@@ -6,20 +6,20 @@ use super::{AudioStream, Color, Probe, VideoStream};
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
 
-/// What ffprobe is asked for: a file may carry megabytes of tags, so only these.
+/// Value of `-show_entries`. Limited to the fields in use, because a file may contain megabytes of tags.
 pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format_tags=major_brand:\
     stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
     pix_fmt,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
     stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
     stream_side_data=rotation";
 
-/// ffprobe's answer.
+/// ffprobe's output.
 pub(super) enum Report {
-    /// It opened the file.
+    /// ffprobe opened the file.
     Media(Media),
-    /// It did not.
+    /// ffprobe refused the file.
     Refused {
-        /// FFmpeg's error number.
+        /// FFmpeg's error code.
         code: i64,
     },
 }
@@ -101,8 +101,8 @@ struct SideData {
     rotation: Option<f64>,
 }
 
-/// Reads ffprobe's output; `None` when it is no report.
-pub(super) fn report(json: &[u8]) -> Option<Report> {
+/// Parses ffprobe's output; `None` if it is not a report.
+pub(super) fn parse_report(json: &[u8]) -> Option<Report> {
     let raw: Raw = serde_json::from_slice(json).ok()?;
     match (raw.error, raw.format) {
         (Some(error), _) => Some(Report::Refused { code: error.code }),
@@ -111,33 +111,33 @@ pub(super) fn report(json: &[u8]) -> Option<Report> {
     }
 }
 
-/// Brands of the image formats that share MP4's container (HEIF and AVIF; ISO/IEC 23008-12, AVIF 1.1).
+/// Major brands of image formats that use the MP4 container (HEIF and AVIF; ISO/IEC 23008-12, AVIF 1.1).
 const IMAGE_BRANDS: [&str; 10] =
     ["avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"];
 
-/// At or below this score FFmpeg took the first format that did not protest (`AVPROBE_SCORE_RETRY` is 25): noise.
-const LEAST_PROBE_SCORE: i64 = 5;
+/// At or below this score FFmpeg guessed a format without evidence (`AVPROBE_SCORE_RETRY` is 25), so the file is not media.
+const MAX_SCORE_OF_NOISE: i64 = 5;
 
-/// A decoded frame of this many pixels has 100 MB at 12 bits a pixel; a decoder holds more than a dozen.
-const MOST_PIXELS: u64 = 8192 * 8192;
+/// A decoded frame of this many pixels has 100 MB at 12 bits per pixel, and a decoder holds more than a dozen frames.
+const MAX_PIXELS: u64 = 8192 * 8192;
 
-/// Checks what ffprobe saw of a file of `bytes` bytes.
+/// Validates ffprobe's report on a file of `bytes` bytes.
 pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
     let Media { format, streams } = media;
     if format.tags.major_brand.is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
         return Err(Failure::ImageNotSupported);
     }
-    if format.probe_score <= LEAST_PROBE_SCORE {
+    if format.probe_score <= MAX_SCORE_OF_NOISE {
         return Err(Failure::NotMedia);
     }
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
-    let is_picture =
+    let is_still_image =
         |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
     // The default stream, or else the largest; the first among equals.
     let video = streams
         .iter()
         .filter(is("video"))
-        .filter(|stream| !is_picture(stream))
+        .filter(|stream| !is_still_image(stream))
         .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())))
         .map(video_stream)
         .transpose()?;
@@ -148,10 +148,11 @@ pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
     if video.is_none() && audio.is_empty() {
         return Err(Failure::NoStreams);
     }
-    // MP4 states a length for each track, Matroska one for the whole.
-    let of_used = video.iter().map(|video| video.duration).chain(audio.iter().map(|audio| audio.duration));
+    // MP4 states a duration per track, Matroska one for the whole file.
+    let used_durations =
+        video.iter().map(|video| video.duration).chain(audio.iter().map(|audio| audio.duration));
     let stated_duration = match format.name.split(',').next() {
-        Some("mov") => of_used.flatten().reduce(f64::max),
+        Some("mov") => used_durations.flatten().reduce(f64::max),
         Some("matroska") => seconds(format.duration.as_deref()),
         _ => None,
     };
@@ -170,7 +171,7 @@ impl Stream {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// A track may be declared and hold nothing; waiting for its first sample would hold up all else.
+    /// Whether an audio track has samples. FFmpeg would delay all outputs while waiting for the first sample of an empty one.
     fn has_samples(&self) -> bool {
         self.channels > 0
             && self.sample_rate.as_deref().is_some_and(|rate| rate != "0")
@@ -183,10 +184,10 @@ fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
     if width == 0 || height == 0 {
         return Err(match &stream.codec_name {
             None => unknown_codec(),
-            Some(_) => Failure::Corrupt { reason: "no picture of its video can be decoded" },
+            Some(_) => Failure::Corrupt { reason: "no frame of its video can be decoded" },
         });
     }
-    if stream.pixels() > MOST_PIXELS {
+    if stream.pixels() > MAX_PIXELS {
         return Err(Failure::FrameTooLarge { width, height });
     }
     let rotation = rotation(stream);
@@ -229,12 +230,12 @@ fn seconds(text: Option<&str>) -> Option<f64> {
     text?.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0)
 }
 
-/// Degrees clockwise. The display matrix counts them the other way round.
+/// Clockwise rotation in degrees. ffprobe states the display matrix's rotation counterclockwise.
 fn rotation(stream: &Stream) -> u16 {
     let by_matrix =
         stream.side_data_list.iter().find_map(|side_data| side_data.rotation).map(|degrees| -degrees);
     let degrees = by_matrix.or_else(|| stream.tags.rotate.as_deref()?.parse().ok()).unwrap_or(0.0);
-    // FFmpeg turns by quarters what is within a degree of a quarter, and keeps the frame's size otherwise.
+    // FFmpeg rotates by a quarter turn if the angle is within one degree of it; otherwise the frame size stays the same.
     [0u16, 90, 180, 270]
         .into_iter()
         .find(|quarter| {
@@ -244,7 +245,7 @@ fn rotation(stream: &Stream) -> u16 {
         .unwrap_or(0)
 }
 
-/// The width at which `width` pixels of the given shape are square ones. An absurd or unknown shape counts as square.
+/// The width in square pixels of `width` pixels with the given aspect ratio. An implausible or unknown ratio counts as 1:1.
 fn square_width(width: u32, sample_aspect_ratio: Option<&str>) -> u32 {
     let shape = sample_aspect_ratio
         .and_then(|text| text.split_once(':'))
@@ -260,7 +261,7 @@ fn square_width(width: u32, sample_aspect_ratio: Option<&str>) -> u32 {
     square.max(1)
 }
 
-/// A language tag that may stand in a playlist; `und` and what is no tag are `None`.
+/// A language tag that is valid in a playlist. `None` for `und` and anything that is not a tag.
 fn language(text: &str) -> Option<String> {
     let tag = text.to_ascii_lowercase();
     let mut parts = tag.split('-');
@@ -273,7 +274,7 @@ fn language(text: &str) -> Option<String> {
     (is_tag && tag.len() <= 35 && primary != "und").then_some(tag)
 }
 
-/// A name that may stand in a quoted string of a playlist (RFC 8216, section 4.2: no line breaks, no double quote).
+/// A title that is valid in a quoted string of a playlist (RFC 8216, section 4.2: no line breaks, no double quote).
 fn title(text: &str) -> Option<String> {
     let clean: String =
         text.chars().filter(|character| !character.is_control() && *character != '"').take(64).collect();

@@ -1,4 +1,4 @@
-//! How an MP4 that FFmpeg wrote is laid out, and how it is to be sent.
+//! The layout of an MP4 that FFmpeg wrote, and of the object to upload.
 
 use std::fs::File;
 use std::io;
@@ -6,19 +6,19 @@ use std::os::unix::fs::FileExt;
 
 use mp4san::{SeekSkipAdapter, sanitize};
 
-/// The object is `front`, then the file's bytes from `start` to `end`.
+/// The object consists of `front`, followed by the file's bytes from `start` to `end`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// `ftyp` and the index, offsets moved; empty when the index stays at the file's end.
+    /// `ftyp` and the index with adjusted offsets; empty if the index stays at the end of the file.
     pub(super) front: Vec<u8>,
-    /// Where `mdat` begins.
+    /// Where `mdat` begins, or 0 if the index stays at the end.
     pub(super) start: u64,
-    /// Where it ends, and the index begins.
+    /// Where `mdat` ends and the index begins, or the end of the file if the index stays there.
     pub(super) end: u64,
 }
 
 impl Layout {
-    /// The layout that puts the index of the finished `file` in front.
+    /// The layout that moves the index of the finished `file` to the front, if possible.
     pub(super) fn of(file: &File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         match sanitize(SeekSkipAdapter(file)) {
@@ -30,20 +30,20 @@ impl Layout {
                 None => Ok(Self { front: Vec::new(), start: 0, end: length }),
             },
             Err(error) => {
-                tracing::warn!(error = %error, "the index of an MP4 stays at its end");
+                tracing::warn!(error = %error, "cannot move the index of an MP4 to its front; it stays at the end");
                 Ok(Self { front: Vec::new(), start: 0, end: length })
             }
         }
     }
 
-    /// The object's size.
+    /// The object's size in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.front.len() as u64 + (self.end - self.start)
     }
 }
 
-/// Whether `file` is an MP4 whose `mdat` has no length yet: `ftyp`, perhaps the eight bytes of `free` that keep room for a
-/// 64-bit length, and `mdat` of length 0. Anything else is not as expected, and so not known to be growing.
+/// Whether `file` is an MP4 whose `mdat` has no length yet: `ftyp`, optionally `free` (eight bytes reserved for a 64-bit
+/// length), and `mdat` of length 0. Returns `false` for any other structure.
 pub(super) fn is_growing(file: &File) -> io::Result<bool> {
     let mut position = 0;
     loop {

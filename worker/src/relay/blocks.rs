@@ -1,4 +1,4 @@
-//! The source in blocks: a few of them in memory, the next one on its way.
+//! Reads the source in blocks, with a small cache and read-ahead of one block.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::storage::{Location, ObjectInfo, ObjectStore, StorageError};
 
 type Block = Shared<BoxFuture<'static, Result<Bytes, Arc<StorageError>>>>;
 
-/// An object to be read at random, pinned to the entity tag that it had in the beginning.
+/// Random access to an object, pinned to the entity tag that it had at the start.
 pub struct Source {
     store: Arc<dyn ObjectStore>,
     location: Location,
@@ -21,14 +21,14 @@ pub struct Source {
     failure: Mutex<Option<Arc<StorageError>>>,
 }
 
-/// Large enough that a request's delay is small beside its transfer; a file whose sound and picture lie apart needs a block
-/// for each.
+/// Large enough that the latency of a request is small compared to its transfer time. A file whose audio and video are stored
+/// apart needs one block for each.
 const BLOCK_BYTES: u64 = 2 * 1024 * 1024;
-/// 24 MiB in all, whatever the source's size.
-const BLOCKS_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(12).expect("more than none");
+/// 24 MiB in total, independent of the source's size.
+const BLOCKS_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(12).expect("not zero");
 
 impl Source {
-    /// The object at `location`, which `info` was said of.
+    /// Reads the object at `location`, whose size and entity tag are `info`.
     pub fn new(store: Arc<dyn ObjectStore>, location: Location, info: ObjectInfo) -> Self {
         let blocks = Mutex::new(LruCache::new(BLOCKS_IN_MEMORY));
         Self { store, location, info, blocks, failure: Mutex::default() }
@@ -39,18 +39,17 @@ impl Source {
         self.info.bytes
     }
 
-    /// The first failure of storage since the beginning: what FFmpeg made of the source after it is worth nothing.
+    /// The first storage error so far. If there is one, FFmpeg's output is unusable: it did not read the whole source.
     pub fn failure(&self) -> Option<Arc<StorageError>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Some bytes from `position` on, at least one; `position` lies within the object. The following ones are fetched
-    /// ahead.
-    pub async fn piece(&self, position: u64) -> Result<Bytes, Arc<StorageError>> {
+    /// Returns at least one byte starting at `position`, which must lie within the object. Starts to fetch the next block.
+    pub async fn chunk_at(&self, position: u64) -> Result<Bytes, Arc<StorageError>> {
         let number = position / BLOCK_BYTES;
         let block = self.block(number);
         if (number + 1) * BLOCK_BYTES < self.info.bytes {
-            // Polled by nobody else until it is asked for.
+            // Spawned because a shared future makes no progress unless it is polled.
             tokio::spawn(self.block(number + 1));
         }
         let offset = usize::try_from(position % BLOCK_BYTES).unwrap_or(usize::MAX);
@@ -58,7 +57,7 @@ impl Source {
             if offset < block.len() {
                 Ok(block.slice(offset..))
             } else {
-                // Fewer bytes than the object had: another object, whatever its tag says.
+                // Fewer bytes than the object had: it was replaced, even if the entity tag is the same.
                 Err(Arc::new(StorageError::PreconditionFailed { operation: "GetObject" }))
             }
         });
@@ -71,7 +70,7 @@ impl Source {
 
     fn block(&self, number: u64) -> Block {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        // A block that failed is asked for again.
+        // A failed block is fetched again.
         if let Some(block) = blocks.get(&number).filter(|block| !matches!(block.peek(), Some(Err(_)))) {
             return block.clone();
         }

@@ -1,13 +1,13 @@
-//! The `Range` header (RFC 9110, section 14), as far as FFmpeg uses it.
+//! Parses the subset of the `Range` header (RFC 9110, section 14) that FFmpeg uses.
 
 use std::ops::Range;
 
-/// No byte of the object lies in the range: status 416.
+/// The range contains no byte of the object: status 416.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotSatisfiable;
 
-/// The bytes that `header` asks for of an object of `size` bytes. A header in another form than `bytes=first-[last]` is to
-/// be ignored: the whole object.
+/// The byte range that `header` requests of an object of `size` bytes. A header in any form other than `bytes=first-[last]` is
+/// ignored and selects the whole object.
 pub(super) fn parse(header: &str, size: u64) -> Result<Range<u64>, NotSatisfiable> {
     let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
         return Ok(0..size);
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_and_cut_off_at_the_end() {
+    fn ranges_are_parsed_and_limited_to_the_object() {
         assert_eq!(parse("bytes=0-", 10), Ok(0..10));
         assert_eq!(parse("bytes=3-5", 10), Ok(3..6));
         assert_eq!(parse("bytes=3-500", 10), Ok(3..10));

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::storage::{Condition, Content, Location, ObjectInfo, ObjectStore, Presentation};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, ObjectStore};
 
-/// An object of 5 MiB and a bit whose bytes are a function of their position.
-struct Pattern {
+/// Storage with one object of slightly more than 5 MiB, whose bytes are a function of their position.
+struct PatternStore {
     reads: Mutex<Vec<Range<u64>>>,
-    broken_from: u64,
+    fails_from: u64,
 }
 
 const SIZE: u64 = 5 * 1024 * 1024 + 17;
@@ -22,22 +22,28 @@ fn pattern(range: Range<u64>) -> Vec<u8> {
 }
 
 #[async_trait]
-impl ObjectStore for Pattern {
+impl ObjectStore for PatternStore {
     async fn head(&self, _: &Location) -> Result<Option<ObjectInfo>, StorageError> {
         Ok(None)
     }
 
     async fn read(&self, _: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
-        assert_eq!(etag, "\"seen\"");
+        assert_eq!(etag, "\"pinned\"");
         assert!(range.end <= SIZE);
-        if range.start >= self.broken_from {
+        if range.start >= self.fails_from {
             return Err(StorageError::NotFound { operation: "GetObject" });
         }
         self.reads.lock().unwrap().push(range.clone());
         Ok(pattern(range).into())
     }
 
-    async fn put(&self, _: &Location, _: Content, _: Presentation, _: Condition) -> Result<(), StorageError> {
+    async fn put(
+        &self,
+        _: &Location,
+        _: Content,
+        _: ObjectHeaders,
+        _: Condition,
+    ) -> Result<(), StorageError> {
         Ok(())
     }
 
@@ -54,14 +60,14 @@ impl ObjectStore for Pattern {
     }
 }
 
-fn source(broken_from: u64) -> (Arc<Pattern>, Arc<Source>) {
-    let store = Arc::new(Pattern { reads: Mutex::default(), broken_from });
+fn source(fails_from: u64) -> (Arc<PatternStore>, Arc<Source>) {
+    let store = Arc::new(PatternStore { reads: Mutex::default(), fails_from });
     let location = Location { bucket: "raw".into(), key: "key".into() };
-    let info = ObjectInfo { bytes: SIZE, etag: "\"seen\"".into() };
+    let info = ObjectInfo { bytes: SIZE, etag: "\"pinned\"".into() };
     (Arc::clone(&store), Arc::new(Source::new(store, location, info)))
 }
 
-async fn whole(source: Arc<Source>, range: Range<u64>) -> Result<Bytes, Arc<StorageError>> {
+async fn read_all(source: Arc<Source>, range: Range<u64>) -> Result<Bytes, Arc<StorageError>> {
     Ok(BodyExt::collect(StreamBody::new(read(source, range))).await?.to_bytes())
 }
 
@@ -69,17 +75,17 @@ async fn exchange(relay: &Relay, request: &str) -> String {
     let address = relay.url().strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    // A relay that fails within a body breaks the connection.
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    // The relay closes the connection if it fails within a body.
+    let _ = stream.read_to_end(&mut response).await;
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]
-async fn every_block_is_read_once_however_often_it_is_asked_for() {
+async fn every_block_is_fetched_once_even_if_it_is_read_often() {
     let (store, source) = source(u64::MAX);
     for _ in 0..3 {
-        assert_eq!(whole(Arc::clone(&source), 0..SIZE).await.unwrap(), pattern(0..SIZE));
+        assert_eq!(read_all(Arc::clone(&source), 0..SIZE).await.unwrap(), pattern(0..SIZE));
     }
     let mut reads = store.reads.lock().unwrap().clone();
     reads.sort_by_key(|range| range.start);
@@ -87,11 +93,11 @@ async fn every_block_is_read_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_failure_of_storage_is_remembered_and_ends_the_body() {
+async fn a_storage_failure_is_kept_and_ends_the_body() {
     let (_, source) = source(4_194_304);
-    assert!(whole(Arc::clone(&source), 0..1000).await.is_ok());
-    assert!(source.failure().is_none(), "fetching ahead is not yet a failure");
-    assert!(whole(Arc::clone(&source), 0..SIZE).await.is_err());
+    assert!(read_all(Arc::clone(&source), 0..1000).await.is_ok());
+    assert!(source.failure().is_none(), "a failed read-ahead alone is not a failure");
+    assert!(read_all(Arc::clone(&source), 0..SIZE).await.is_err());
     assert!(matches!(&*source.failure().unwrap(), StorageError::NotFound { .. }));
 }
 
@@ -104,14 +110,16 @@ async fn only_the_secret_path_is_served() {
         |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
     assert!(exchange(&relay, &get("/", "")).await.starts_with("HTTP/1.1 404"));
     assert!(exchange(&relay, &get("/source", "")).await.starts_with("HTTP/1.1 404"));
-    let answer = exchange(&relay, &get(&format!("/{path}"), "Range: bytes=1-3\r\n")).await;
-    assert!(answer.starts_with("HTTP/1.1 206"), "{answer}");
+    let response = exchange(&relay, &get(&format!("/{path}"), "Range: bytes=1-3\r\n")).await;
+    assert!(response.starts_with("HTTP/1.1 206"), "{response}");
     assert!(
-        answer.contains(&format!("content-range: bytes 1-3/{SIZE}\r\n")) && answer.ends_with("\x01\x02\x03")
+        response.contains(&format!("content-range: bytes 1-3/{SIZE}\r\n"))
+            && response.ends_with("\x01\x02\x03")
     );
-    let answer = exchange(&relay, &get(&format!("/{path}"), &format!("Range: bytes={SIZE}-\r\n"))).await;
+    let response = exchange(&relay, &get(&format!("/{path}"), &format!("Range: bytes={SIZE}-\r\n"))).await;
     assert!(
-        answer.starts_with("HTTP/1.1 416") && answer.contains(&format!("content-range: bytes */{SIZE}\r\n"))
+        response.starts_with("HTTP/1.1 416")
+            && response.contains(&format!("content-range: bytes */{SIZE}\r\n"))
     );
 }
 
@@ -122,9 +130,9 @@ async fn dropping_the_relay_closes_its_port() {
     let address = relay.url().strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
     assert!(TcpStream::connect(&address).await.is_ok());
     drop(relay);
-    let began = std::time::Instant::now();
+    let started_at = std::time::Instant::now();
     while TcpStream::connect(&address).await.is_ok() {
-        assert!(began.elapsed() < std::time::Duration::from_secs(30), "the port stays open");
+        assert!(started_at.elapsed() < std::time::Duration::from_secs(30), "the port is still open");
         tokio::task::yield_now().await;
     }
 }
@@ -132,11 +140,11 @@ async fn dropping_the_relay_closes_its_port() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn any_range_gives_exactly_its_bytes(start in 0..SIZE, length in 1..SIZE) {
+    fn reading_any_range_returns_exactly_its_bytes(start in 0..SIZE, length in 1..SIZE) {
         let range = start..(start + length).min(SIZE);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (_, source) = source(u64::MAX);
-        let bytes = runtime.block_on(whole(source, range.clone())).unwrap();
+        let bytes = runtime.block_on(read_all(source, range.clone())).unwrap();
         prop_assert_eq!(bytes, pattern(range));
     }
 }

@@ -1,4 +1,4 @@
-//! Tells the log that the worker is alive, and the worker when nobody wants its work any more.
+//! Records heartbeats with the progress, and stops the worker when its attempt is no longer current.
 
 use std::time::Duration;
 
@@ -8,22 +8,21 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::attempt::Attempt;
-use crate::stop::{Stop, Stopper};
+use crate::stop::{StopReason, StopSignal};
 
-/// A report at most this often.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
-/// A report at least this often, whether or not there is progress: a worker that is silent for a minute counts as lost.
-const MOST_PAUSE: Duration = Duration::from_secs(15);
-/// When the log has not heard of a worker that reports for so long, the road to it is congested, and the worker tells the log
-/// itself.
-const UNHEARD: Duration = Duration::from_secs(30);
+/// Minimum time between heartbeats.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum time between heartbeats, with or without progress. A worker without a heartbeat for a minute counts as lost.
+const MAX_INTERVAL: Duration = Duration::from_secs(15);
+/// If no heartbeat was recorded for this long, the intake is delayed, and the worker appends to the log directly.
+const MAX_INTAKE_DELAY: Duration = Duration::from_secs(30);
 
-/// Reports until it is dropped.
+/// A background task that sends heartbeats until it is dropped.
 pub(super) struct Reporter(JoinHandle<()>);
 
 impl Reporter {
-    pub(super) fn start(attempt: Attempt, percent: watch::Receiver<u8>, stopper: Stopper) -> Self {
-        Self(tokio::spawn(report(attempt, percent, stopper)))
+    pub(super) fn start(attempt: Attempt, percent: watch::Receiver<u8>, stop: StopSignal) -> Self {
+        Self(tokio::spawn(report(attempt, percent, stop)))
     }
 }
 
@@ -33,32 +32,32 @@ impl Drop for Reporter {
     }
 }
 
-async fn report(attempt: Attempt, mut percent: watch::Receiver<u8>, stopper: Stopper) {
+async fn report(attempt: Attempt, mut percent: watch::Receiver<u8>, stop: StopSignal) {
     let mut video = Video::new(attempt.job().project_id.clone(), attempt.job().video_id.clone());
     for number in 0.. {
-        let reported = Instant::now();
+        let sent_at = Instant::now();
         tokio::select! {
             changed = percent.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep_until(reported + MOST_PAUSE) => {}
+            () = tokio::time::sleep_until(sent_at + MAX_INTERVAL) => {}
         }
         let now = *percent.borrow_and_update();
-        let told = if attempt.unheard_for(&video).is_some_and(|unheard| unheard >= UNHEARD) {
-            attempt.progressed_aloud(now, number).await
+        let recorded = if attempt.since_last_recorded(&video).is_some_and(|delay| delay >= MAX_INTAKE_DELAY) {
+            attempt.append_progress(now, number).await
         } else {
-            attempt.progressed(now, number).await
+            attempt.report_progress(now, number).await
         };
-        // A fact that is not recorded is made up for by the next one.
-        if let Err(error) = told {
-            tracing::warn!(error = &error as &dyn std::error::Error, "progress was not recorded");
+        // The next heartbeat makes up for a lost one.
+        if let Err(error) = recorded {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the progress");
         }
-        match attempt.is_wanted(&mut video).await {
+        match attempt.is_current(&mut video).await {
             Ok(true) => {}
-            Ok(false) => return stopper.stop(Stop::Superseded),
+            Ok(false) => return stop.trigger(StopReason::Superseded),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be read");
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the event log");
             }
         }
-        tokio::time::sleep_until(reported + LEAST_PAUSE).await;
+        tokio::time::sleep_until(sent_at + MIN_INTERVAL).await;
     }
 }
 
@@ -79,18 +78,20 @@ mod tests {
 
     use super::*;
 
-    /// A road on which everything stays, or which takes nothing.
-    enum Road {
-        Congested,
-        Closed,
+    /// An intake that accepts facts but never delivers them, or that accepts nothing.
+    enum BrokenIntake {
+        DeliversNothing,
+        AcceptsNothing,
     }
 
     #[async_trait]
-    impl Intake for Road {
+    impl Intake for BrokenIntake {
         async fn put(&self, delayed: Vec<Fact>) -> Result<(), IntakeError> {
             match self {
-                Self::Congested => Ok(()),
-                Self::Closed => Err(IntakeError { delayed, refused: Vec::new(), source: "closed".into() }),
+                Self::DeliversNothing => Ok(()),
+                Self::AcceptsNothing => {
+                    Err(IntakeError { delayed, refused: Vec::new(), source: "closed".into() })
+                }
             }
         }
     }
@@ -99,9 +100,9 @@ mod tests {
         Timestamp::from_unix_seconds(1_800_000_000)
     }
 
-    /// When the worker has been silent for too long.
-    fn long_after() -> Timestamp {
-        started_at().plus(UNHEARD)
+    /// The time at which the last heartbeat is too old.
+    fn after_the_intake_delay() -> Timestamp {
+        started_at().plus(MAX_INTAKE_DELAY)
     }
 
     fn job() -> Job {
@@ -112,8 +113,8 @@ mod tests {
         .unwrap()
     }
 
-    /// The first statement of which the log hears.
-    async fn first_heard(road: Road, now: fn() -> Timestamp) -> CommitId {
+    /// The commit id of the first heartbeat in the log.
+    async fn first_recorded(intake: BrokenIntake, now: fn() -> Timestamp) -> CommitId {
         let (log, job) = (Arc::new(MemoryLog::new()), job());
         let uploaded = UploadCompleted {
             generation: 1,
@@ -129,34 +130,37 @@ mod tests {
         let commit = NewCommit::new(CommitId::derived_from(&["start"]), started_at(), events);
         log.append(&job.stream(), Expected::Any, commit).await.unwrap();
 
-        let attempt = Attempt::new(log.clone(), Some(Arc::new(road)), job.clone(), "task".to_owned(), now);
+        let attempt = Attempt::new(log.clone(), Some(Arc::new(intake)), job.clone(), "task".to_owned(), now);
         let (percent, receiver) = watch::channel(0);
-        let _reporter = Reporter::start(attempt, receiver, Stopper::default());
-        let begun = Instant::now();
+        let _reporter = Reporter::start(attempt, receiver, StopSignal::default());
+        let started_at = Instant::now();
         loop {
-            assert!(begun.elapsed() < Duration::from_mins(1), "nobody tells the log");
+            assert!(started_at.elapsed() < Duration::from_mins(1), "no heartbeat was recorded");
             percent.send_modify(|percent| *percent ^= 1);
             tokio::time::sleep(Duration::from_millis(50)).await;
             let commits = log.read_to_end(&job.stream(), 1).await.unwrap();
-            if let [_, heard, ..] = &commits[..] {
-                assert_eq!(heard.events[0].kind, "processing.progressed");
-                return heard.id.clone();
+            if let [_, heartbeat, ..] = &commits[..] {
+                assert_eq!(heartbeat.events[0].kind, "processing.progressed");
+                return heartbeat.id.clone();
             }
         }
     }
 
-    fn statement(number: &str) -> CommitId {
+    fn heartbeat_id(number: &str) -> CommitId {
         CommitId::derived_from(&["progress", "task", "1", "1", number])
     }
 
-    /// The first report goes by the road: only after it does the worker read what the log knows.
+    /// The first heartbeat goes to the intake: the worker reads the log only after it.
     #[tokio::test]
-    async fn a_worker_that_speaks_and_is_not_heard_tells_the_log_itself() {
-        assert_eq!(first_heard(Road::Congested, long_after).await, statement("1"));
+    async fn heartbeats_are_appended_to_the_log_if_the_intake_does_not_deliver_them() {
+        assert_eq!(
+            first_recorded(BrokenIntake::DeliversNothing, after_the_intake_delay).await,
+            heartbeat_id("1")
+        );
     }
 
     #[tokio::test]
-    async fn what_the_road_does_not_take_the_log_is_told_at_once() {
-        assert_eq!(first_heard(Road::Closed, started_at).await, statement("0"));
+    async fn a_heartbeat_that_the_intake_refuses_is_appended_to_the_log_at_once() {
+        assert_eq!(first_recorded(BrokenIntake::AcceptsNothing, started_at).await, heartbeat_id("0"));
     }
 }

@@ -1,4 +1,4 @@
-//! The S3 adapter, on the AWS SDK. It retries by itself; what comes out of it has failed for good.
+//! The S3 adapter, built on the AWS SDK. The SDK retries; errors returned from here are final.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,42 +12,40 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use streamio_events::s3::{self, DeleteError};
 
 use super::{
-    Condition, Content, Location, Multipart, MultipartStore, ObjectInfo, ObjectStore, Part, Presentation,
+    Condition, Content, Location, Multipart, MultipartStore, ObjectHeaders, ObjectInfo, ObjectStore, Part,
     StorageError,
 };
 use crate::settings::S3Settings;
 
-/// Storage behind the S3 protocol.
+/// Object storage with the S3 API.
 #[derive(Debug, Clone)]
 pub struct S3Storage {
     client: Client,
 }
 
-/// Copying a large part and joining thousands of parts take S3 minutes, without a byte on the wire.
-fn patient() -> aws_sdk_s3::config::Builder {
+/// Longer timeout for server-side copies and completions: S3 may take minutes without sending a byte.
+fn with_long_timeout() -> aws_sdk_s3::config::Builder {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_mins(10)).build();
     aws_sdk_s3::Config::builder().timeout_config(timeouts)
 }
 
-/// The most keys in one `DeleteObjects` (Amazon S3 API Reference).
-const KEYS_PER_DELETE: usize = 1000;
-
 impl S3Storage {
-    /// A client for the endpoint of `settings`, with its credentials, or else those that the SDK finds.
+    /// Creates a client for the endpoint of `settings`. Without credentials in `settings`, the SDK's default chain is used.
     pub async fn connect(settings: &S3Settings) -> Self {
         let credentials = if let Some(key) = &settings.credentials {
-            let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
-            let secret = key.secret_access_key.expose();
+            let token = key.session_token.as_ref().map(|token| token.reveal().to_owned());
+            let secret = key.secret_access_key.reveal();
             let key = Credentials::new(&key.access_key_id, secret, token, None, "environment");
             SharedCredentialsProvider::new(key)
         } else {
             let region = Region::new(settings.region.clone());
             let chain = DefaultCredentialsChain::builder().region(region);
-            // The futures of the SDK are large.
+            // Boxed because the SDK's futures are large.
             SharedCredentialsProvider::new(Box::pin(chain.build()).await)
         };
         let mut config = aws_sdk_s3::Config::builder()
@@ -59,7 +57,7 @@ impl S3Storage {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(5))
-                    // A part has 16 MiB: this is 2 Mbit/s.
+                    // Enough for a part of 16 MiB at 2 Mbit/s.
                     .operation_attempt_timeout(Duration::from_secs(64))
                     .build(),
             );
@@ -70,7 +68,7 @@ impl S3Storage {
     }
 }
 
-fn failed<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> StorageError
+fn storage_error<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> StorageError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -81,7 +79,7 @@ where
             (_, "NoSuchKey" | "NoSuchBucket" | "NoSuchUpload" | "NotFound") | (Some(404), _) => {
                 StorageError::NotFound { operation }
             }
-            // S3 answers 409 when another conditional write of the key is under way.
+            // S3 responds 409 if another conditional write of the key is in progress.
             (Some(412), _) | (_, "PreconditionFailed" | "ConditionalRequestConflict") => {
                 StorageError::PreconditionFailed { operation }
             }
@@ -107,8 +105,8 @@ impl Condition {
 #[async_trait]
 impl ObjectStore for S3Storage {
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
-        let answer = self.client.head_object().bucket(&location.bucket).key(&location.key).send().await;
-        match answer.map_err(failed("HeadObject")) {
+        let response = self.client.head_object().bucket(&location.bucket).key(&location.key).send().await;
+        match response.map_err(storage_error("HeadObject")) {
             Ok(head) => Ok(Some(ObjectInfo {
                 bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
                 etag: head.e_tag().unwrap_or_default().to_owned(),
@@ -119,7 +117,7 @@ impl ObjectStore for S3Storage {
     }
 
     async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
-        let answer = self
+        let response = self
             .client
             .get_object()
             .bucket(&location.bucket)
@@ -128,8 +126,8 @@ impl ObjectStore for S3Storage {
             .range(format!("bytes={}-{}", range.start, range.end - 1))
             .send()
             .await
-            .map_err(failed("GetObject"))?;
-        let body = answer.body.collect().await;
+            .map_err(storage_error("GetObject"))?;
+        let body = response.body.collect().await;
         let unavailable = |source| StorageError::Unavailable { operation: "GetObject", source };
         Ok(body.map_err(|error| unavailable(Box::new(error)))?.into_bytes())
     }
@@ -138,7 +136,7 @@ impl ObjectStore for S3Storage {
         &self,
         location: &Location,
         content: Content,
-        presentation: Presentation,
+        headers: ObjectHeaders,
         condition: Condition,
     ) -> Result<(), StorageError> {
         let body = match content {
@@ -152,14 +150,14 @@ impl ObjectStore for S3Storage {
             .put_object()
             .bucket(&location.bucket)
             .key(&location.key)
-            .content_type(presentation.content_type)
-            .cache_control(presentation.cache_control)
+            .content_type(headers.content_type)
+            .cache_control(headers.cache_control)
             .set_if_match(if_match)
             .set_if_none_match(if_none_match)
             .body(body)
             .send()
             .await
-            .map_err(failed("PutObject"))?;
+            .map_err(storage_error("PutObject"))?;
         Ok(())
     }
 
@@ -167,37 +165,25 @@ impl ObjectStore for S3Storage {
         let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(failed("ListObjectsV2"))?;
+            let page = page.map_err(storage_error("ListObjectsV2"))?;
             keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
         }
         Ok(keys)
     }
 
     async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), StorageError> {
-        for keys in keys.chunks(KEYS_PER_DELETE) {
-            let objects = keys
-                .iter()
-                .map(|key| ObjectIdentifier::builder().key(key).build().expect("a key is given"))
-                .collect::<Vec<_>>();
-            let delete =
-                Delete::builder().set_objects(Some(objects)).quiet(true).build().expect("objects are given");
-            let answer = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
-            let answer = answer.map_err(failed("DeleteObjects"))?;
-            // The request succeeds although some of its keys do not.
-            if let Some(error) = answer.errors().first() {
-                return Err(StorageError::Unavailable {
-                    operation: "DeleteObjects",
-                    source: error.code().unwrap_or("an error without a code").into(),
-                });
+        s3::delete_objects(&self.client, bucket, keys).await.map_err(|error| match error {
+            DeleteError::Request(error) => storage_error("DeleteObjects")(*error),
+            error @ DeleteError::Keys { .. } => {
+                StorageError::Unavailable { operation: "DeleteObjects", source: error.into() }
             }
-        }
-        Ok(())
+        })
     }
 
     async fn delete_if(&self, location: &Location, etag: &str) -> Result<(), StorageError> {
         let Location { bucket, key } = location;
-        let answer = self.client.delete_object().bucket(bucket).key(key).if_match(etag).send().await;
-        match answer.map_err(failed("DeleteObject")) {
+        let response = self.client.delete_object().bucket(bucket).key(key).if_match(etag).send().await;
+        match response.map_err(storage_error("DeleteObject")) {
             Ok(_) | Err(StorageError::NotFound { .. } | StorageError::PreconditionFailed { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -206,28 +192,25 @@ impl ObjectStore for S3Storage {
 
 #[async_trait]
 impl MultipartStore for S3Storage {
-    async fn begin(
-        &self,
-        location: &Location,
-        presentation: Presentation,
-    ) -> Result<Multipart, StorageError> {
-        let answer = self
+    async fn begin(&self, location: &Location, headers: ObjectHeaders) -> Result<Multipart, StorageError> {
+        let response = self
             .client
             .create_multipart_upload()
             .bucket(&location.bucket)
             .key(&location.key)
-            .content_type(presentation.content_type)
-            .cache_control(presentation.cache_control)
+            .content_type(headers.content_type)
+            .cache_control(headers.cache_control)
             .send()
             .await
-            .map_err(failed("CreateMultipartUpload"))?;
-        let upload_id =
-            answer.upload_id().ok_or_else(|| no_answer("CreateMultipartUpload", "no UploadId"))?;
+            .map_err(storage_error("CreateMultipartUpload"))?;
+        let upload_id = response
+            .upload_id()
+            .ok_or_else(|| missing_field("CreateMultipartUpload", "the response has no UploadId"))?;
         Ok(Multipart { location: location.clone(), upload_id: upload_id.to_owned() })
     }
 
     async fn upload_part(&self, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part, StorageError> {
-        let answer = self
+        let response = self
             .client
             .upload_part()
             .bucket(&upload.location.bucket)
@@ -237,8 +220,8 @@ impl MultipartStore for S3Storage {
             .body(ByteStream::from(bytes))
             .send()
             .await
-            .map_err(failed("UploadPart"))?;
-        let etag = answer.e_tag().ok_or_else(|| no_answer("UploadPart", "no ETag"))?;
+            .map_err(storage_error("UploadPart"))?;
+        let etag = response.e_tag().ok_or_else(|| missing_field("UploadPart", "the response has no ETag"))?;
         Ok(Part { number, etag: etag.to_owned() })
     }
 
@@ -249,7 +232,7 @@ impl MultipartStore for S3Storage {
         source: &Location,
         range: Range<u64>,
     ) -> Result<Part, StorageError> {
-        let answer = self
+        let response = self
             .client
             .upload_part_copy()
             .bucket(&upload.location.bucket)
@@ -259,12 +242,12 @@ impl MultipartStore for S3Storage {
             .copy_source(copy_source(source))
             .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
             .customize()
-            .config_override(patient())
+            .config_override(with_long_timeout())
             .send()
             .await
-            .map_err(failed("UploadPartCopy"))?;
-        let etag = answer.copy_part_result().and_then(|result| result.e_tag());
-        let etag = etag.ok_or_else(|| no_answer("UploadPartCopy", "no ETag"))?;
+            .map_err(storage_error("UploadPartCopy"))?;
+        let etag = response.copy_part_result().and_then(|result| result.e_tag());
+        let etag = etag.ok_or_else(|| missing_field("UploadPartCopy", "the response has no ETag"))?;
         Ok(Part { number, etag: etag.to_owned() })
     }
 
@@ -288,10 +271,10 @@ impl MultipartStore for S3Storage {
             .set_if_match(if_match)
             .set_if_none_match(if_none_match)
             .customize()
-            .config_override(patient())
+            .config_override(with_long_timeout())
             .send()
             .await
-            .map_err(failed("CompleteMultipartUpload"))?;
+            .map_err(storage_error("CompleteMultipartUpload"))?;
         Ok(())
     }
 
@@ -303,20 +286,20 @@ impl MultipartStore for S3Storage {
             .upload_id(&upload.upload_id)
             .send()
             .await
-            .map_err(failed("AbortMultipartUpload"))?;
+            .map_err(storage_error("AbortMultipartUpload"))?;
         Ok(())
     }
 }
 
-fn no_answer(operation: &'static str, what: &'static str) -> StorageError {
+fn missing_field(operation: &'static str, what: &'static str) -> StorageError {
     StorageError::Unavailable { operation, source: what.into() }
 }
 
-/// `bucket/key`, percent-encoded: the one place where the SDK leaves that to us.
+/// `bucket/key`, percent-encoded. The SDK does not encode this parameter itself.
 fn copy_source(source: &Location) -> String {
-    let mut url = url::Url::parse("s3://x/").expect("a literal URL");
+    let mut url = url::Url::parse("s3://x/").expect("the URL is valid");
     url.path_segments_mut()
-        .expect("it has a path")
+        .expect("the URL has a path")
         .clear()
         .push(&source.bucket)
         .extend(source.key.split('/'));

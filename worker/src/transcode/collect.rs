@@ -1,4 +1,4 @@
-//! What FFmpeg left behind: playlists and initialization segments, checked against what was sent.
+//! Uploads the playlists and initialization segments of a finished encode, checked against the uploaded segments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,13 +12,13 @@ use crate::codecs;
 use crate::failure::{Failure, MachineError};
 use crate::plan::Plan;
 use crate::playlist::{AudioRendition, Bandwidth, Master, MediaPlaylist, VideoRendition};
-use crate::storage::{Condition, Content, Presentation};
+use crate::storage::{Condition, Content, ObjectHeaders};
 use crate::upload::Destination;
 
-/// All renditions.
+/// The renditions of a finished encode.
 pub(super) struct Collected {
     pub(super) master: Master,
-    /// Of the longest rendition.
+    /// Duration of the longest rendition.
     pub(super) duration: Duration,
 }
 
@@ -28,7 +28,8 @@ struct Rendition {
     duration: f64,
 }
 
-/// Sends each rendition's playlist and initialization segment, and measures it. `sizes` holds the segments that were sent.
+/// Uploads each rendition's playlist and initialization segment, and measures its bit rates. `sizes` holds the sizes of the
+/// uploaded segments by name.
 pub(super) async fn renditions(
     plan: &Plan,
     scratch: &Path,
@@ -39,7 +40,7 @@ pub(super) async fn renditions(
     if let Some(video) = &plan.video {
         for rung in &video.rungs {
             let rendition = rendition(&rung.name(), "video/mp4", scratch, destination, sizes).await?;
-            collected.note(&rendition);
+            collected.extend_duration(&rendition);
             collected.master.video.push(VideoRendition {
                 rung: *rung,
                 frame_rate: video.frame_rate,
@@ -50,7 +51,7 @@ pub(super) async fn renditions(
     }
     for track in &plan.audio {
         let rendition = rendition(&track.name, "audio/mp4", scratch, destination, sizes).await?;
-        collected.note(&rendition);
+        collected.extend_duration(&rendition);
         collected.master.audio.push(AudioRendition {
             name: track.name.clone(),
             title: track.title.clone(),
@@ -63,7 +64,7 @@ pub(super) async fn renditions(
 }
 
 impl Collected {
-    fn note(&mut self, rendition: &Rendition) {
+    fn extend_duration(&mut self, rendition: &Rendition) {
         let duration = Duration::try_from_secs_f64(rendition.duration).unwrap_or_default();
         self.duration = self.duration.max(duration);
     }
@@ -71,36 +72,39 @@ impl Collected {
 
 async fn rendition(
     folder: &str,
-    sort: &'static str,
+    content_type: &'static str,
     scratch: &Path,
     destination: &Destination,
     sizes: &BTreeMap<String, u64>,
 ) -> Result<Rendition, Failure> {
-    let unexpected = |what: String| Failure::EncoderFailed { diagnosis: format!("{folder}: {what}") };
+    let unexpected = |problem: String| Failure::EncoderFailed { diagnosis: format!("{folder}: {problem}") };
     let text = read(scratch, &format!("{folder}/{PLAYLIST}")).await?;
     let Some(text) = text else {
         // FFmpeg writes no playlist for a stream without a packet.
-        return Err(Failure::Corrupt { reason: "nothing of one of its streams can be decoded" });
+        return Err(Failure::Corrupt { reason: "one of its streams cannot be decoded" });
     };
     let playlist = MediaPlaylist::parse(&text).map_err(|error| unexpected(error.to_string()))?;
     let mut measured = Vec::new();
     for segment in &playlist.segments {
         let name = format!("{folder}/{}", segment.name);
-        let bytes = sizes.get(&name).ok_or_else(|| unexpected(format!("{name} was never finished")))?;
+        let bytes = sizes.get(&name).ok_or_else(|| unexpected(format!("segment {name} was not uploaded")))?;
         measured.push((*bytes, segment.duration));
     }
     let init = read(scratch, &format!("{folder}/{INIT}")).await?;
     let init = init.ok_or_else(|| unexpected("no initialization segment".to_owned()))?;
-    let codec = codecs::of_init(&init).map_err(|error| unexpected(error.to_string()))?;
+    let codec = codecs::from_init_segment(&init).map_err(|error| unexpected(error.to_string()))?;
 
-    let put = |name: &str, bytes: Vec<u8>, sort| {
+    let put = |name: &str, bytes: Vec<u8>, content_type| {
         let location = destination.location(&format!("{folder}/{name}"));
         let content = Content::Bytes(Bytes::from(bytes));
         async move {
-            destination.storage.put(&location, content, Presentation::immutable(sort), Condition::None).await
+            destination
+                .storage
+                .put(&location, content, ObjectHeaders::immutable(content_type), Condition::None)
+                .await
         }
     };
-    put(INIT, init, sort).await?;
+    put(INIT, init, content_type).await?;
     put(PLAYLIST, text, PLAYLIST_TYPE).await?;
     let bandwidth = Bandwidth::measure(&measured, playlist.target_duration);
     Ok(Rendition { codec, bandwidth, duration: playlist.duration() })
@@ -110,6 +114,6 @@ async fn read(scratch: &Path, name: &str) -> Result<Option<Vec<u8>>, MachineErro
     match tokio::fs::read(scratch.join(name)).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(MachineError::io("reading what FFmpeg wrote")(error)),
+        Err(error) => Err(MachineError::io("reading FFmpeg's output files")(error)),
     }
 }

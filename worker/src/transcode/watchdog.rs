@@ -1,4 +1,4 @@
-//! How long FFmpeg may take, and what it may not do meanwhile: stand still.
+//! Enforces time limits on FFmpeg and detects a stalled encode.
 
 use std::time::{Duration, Instant};
 
@@ -7,21 +7,20 @@ use crate::failure::Failure;
 /// Bounds on an encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The whole.
+    /// Wall-clock time of the whole encode.
     pub wall: Duration,
-    /// Without progress.
+    /// Time without progress.
     pub stall: Duration,
-    /// Of media: a source that did not say how long it is may turn out too long.
+    /// Media duration. A source without a stated duration can exceed it only during the encode.
     pub media: Duration,
-    /// Bytes of finished output on the disk: above, FFmpeg is held until half of it is sent.
+    /// Bytes of finished output on disk. Above this, FFmpeg is paused until half of it is uploaded.
     pub disk: u64,
 }
 
 impl Limits {
-    /// The bounds for a source of `duration` seconds (`None`: unknown) that may have `longest` seconds.
+    /// The limits for a source of `duration` seconds (`None`: unknown) with a duration limit of `longest` seconds.
     ///
-    /// A machine that needs more than twenty times the length of a film is not fit for it; 4K in high dynamic range takes
-    /// about ten times on two cores.
+    /// The encode may take twenty times the duration of the source; 4K HDR takes about ten times on two cores.
     pub fn of(duration: Option<f64>, longest: u64) -> Self {
         let media = Duration::from_secs(longest);
         let expected =
@@ -35,55 +34,56 @@ impl Limits {
     }
 }
 
-/// Watches one encode.
+/// Monitors one encode.
 pub(super) struct Watchdog {
     limits: Limits,
-    started: Instant,
-    moved: Instant,
+    started_at: Instant,
+    last_progress_at: Instant,
     out_time: Option<Duration>,
-    held: bool,
+    paused: bool,
 }
 
 impl Watchdog {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, started: now, moved: now, out_time: None, held: false }
+        Self { limits, started_at: now, last_progress_at: now, out_time: None, paused: false }
     }
 
-    /// FFmpeg reported.
-    pub(super) fn saw(&mut self, out_time: Option<Duration>, now: Instant) -> Result<(), Failure> {
+    /// Handles a progress report. Fails if the media is too long.
+    pub(super) fn on_progress(&mut self, out_time: Option<Duration>, now: Instant) -> Result<(), Failure> {
         if out_time != self.out_time {
             self.out_time = out_time;
-            self.moved = now;
+            self.last_progress_at = now;
         }
-        // Encoders round a film up to whole frames.
+        // Encoders round the duration up to whole frames.
         if out_time.is_some_and(|out_time| out_time > self.limits.media + Duration::from_secs(1)) {
             return Err(Failure::TooLong { limit_seconds: self.limits.media.as_secs() });
         }
         Ok(())
     }
 
+    /// Fails if a time limit is exceeded. A pause counts towards the total, but not as a stall.
     pub(super) fn check(&self, now: Instant) -> Result<(), Failure> {
-        if now.duration_since(self.started) > self.limits.wall {
+        if now.duration_since(self.started_at) > self.limits.wall {
             return Err(Failure::Timeout(self.limits.wall));
         }
-        if !self.held && now.duration_since(self.moved) > self.limits.stall {
+        if !self.paused && now.duration_since(self.last_progress_at) > self.limits.stall {
             return Err(Failure::Stalled(self.limits.stall));
         }
         Ok(())
     }
 
-    /// Whether FFmpeg is held on purpose.
-    pub(super) fn holds(&self) -> bool {
-        self.held
+    /// Whether FFmpeg is paused.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     pub(super) fn pause(&mut self) {
-        self.held = true;
+        self.paused = true;
     }
 
     pub(super) fn resume(&mut self, now: Instant) {
-        self.held = false;
-        self.moved = now;
+        self.paused = false;
+        self.last_progress_at = now;
     }
 }
 
@@ -100,23 +100,23 @@ mod tests {
         }
     }
 
-    struct Test {
+    struct SimulatedEncode {
         watchdog: Watchdog,
         now: Instant,
     }
 
-    impl Test {
+    impl SimulatedEncode {
         fn start() -> Self {
             let now = Instant::now();
             Self { watchdog: Watchdog::new(limits(), now), now }
         }
 
-        fn pass(&mut self, seconds: u64) {
+        fn advance(&mut self, seconds: u64) {
             self.now += Duration::from_secs(seconds);
         }
 
-        fn saw(&mut self, seconds: u64) -> Result<(), Failure> {
-            self.watchdog.saw(Some(Duration::from_secs(seconds)), self.now)
+        fn progress(&mut self, seconds: u64) -> Result<(), Failure> {
+            self.watchdog.on_progress(Some(Duration::from_secs(seconds)), self.now)
         }
 
         fn check(&self) -> Result<(), Failure> {
@@ -125,43 +125,43 @@ mod tests {
     }
 
     #[test]
-    fn only_media_that_moves_counts_as_progress() {
-        let mut test = Test::start();
+    fn only_new_media_time_counts_as_progress() {
+        let mut encode = SimulatedEncode::start();
         for second in 1..=3 {
-            test.pass(9);
-            test.saw(second).unwrap();
-            test.check().unwrap();
+            encode.advance(9);
+            encode.progress(second).unwrap();
+            encode.check().unwrap();
         }
-        test.pass(9);
-        test.saw(3).unwrap();
-        test.check().unwrap();
-        test.pass(2);
-        assert!(matches!(test.check(), Err(Failure::Stalled(_))));
+        encode.advance(9);
+        encode.progress(3).unwrap();
+        encode.check().unwrap();
+        encode.advance(2);
+        assert!(matches!(encode.check(), Err(Failure::Stalled(_))));
     }
 
     #[test]
-    fn an_encoder_that_is_held_does_not_stall_but_runs_out_of_time() {
-        let mut test = Test::start();
-        test.watchdog.pause();
-        test.pass(50);
-        test.check().unwrap();
-        test.watchdog.resume(test.now);
-        test.pass(9);
-        test.check().unwrap();
-        test.watchdog.pause();
-        test.pass(50);
-        assert!(matches!(test.check(), Err(Failure::Timeout(_))));
+    fn a_paused_encoder_does_not_stall_but_can_time_out() {
+        let mut encode = SimulatedEncode::start();
+        encode.watchdog.pause();
+        encode.advance(50);
+        encode.check().unwrap();
+        encode.watchdog.resume(encode.now);
+        encode.advance(9);
+        encode.check().unwrap();
+        encode.watchdog.pause();
+        encode.advance(50);
+        assert!(matches!(encode.check(), Err(Failure::Timeout(_))));
     }
 
     #[test]
     fn a_source_that_turns_out_too_long_is_stopped() {
-        let mut test = Test::start();
-        test.saw(61).unwrap();
-        assert!(matches!(test.saw(62), Err(Failure::TooLong { limit_seconds: 60 })));
+        let mut encode = SimulatedEncode::start();
+        encode.progress(61).unwrap();
+        assert!(matches!(encode.progress(62), Err(Failure::TooLong { limit_seconds: 60 })));
     }
 
     #[test]
-    fn the_limit_grows_with_the_film() {
+    fn the_time_limit_grows_with_the_duration() {
         assert_eq!(Limits::of(Some(60.0), 43_200).wall, Duration::from_mins(30));
         assert_eq!(Limits::of(None, 60).wall, Duration::from_mins(30));
     }

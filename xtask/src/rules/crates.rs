@@ -14,15 +14,15 @@ pub(super) struct Package {
     pub(super) dependencies: Vec<Dependency>,
 }
 
-/// One line of its `Cargo.toml`.
+/// One dependency of its `Cargo.toml`.
 #[derive(Debug)]
 pub(super) struct Dependency {
     pub(super) name: String,
-    /// For tests only: a `[dev-dependencies]` line.
+    /// Whether it is in `[dev-dependencies]`.
     pub(super) dev: bool,
 }
 
-/// Asks cargo. Nothing is resolved or fetched.
+/// Runs `cargo metadata` without resolving or fetching dependencies.
 pub(super) fn read(root: &Path) -> Result<Vec<Package>> {
     let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
     let packages = metadata.workspace_packages().into_iter().map(|package| {

@@ -1,18 +1,18 @@
-//! The shape of crates and files.
+//! Rules about the documentation, size and name of crates and files.
 
 use super::Violation;
 use super::crates::Package;
 use super::sources::Source;
 use super::tokens;
 
-/// A file longer than this has two things living in one room.
+/// The maximum number of lines of a file.
 const LONGEST: usize = 700;
-/// Shorter crate documentation says nothing.
+/// The minimum number of characters of a crate's documentation.
 const SHORTEST_DOCS: usize = 60;
-/// Names that say nothing about what is inside, and so collect everything.
+/// File names that do not state their contents.
 const GRAB_BAGS: [&str; 6] = ["common", "helpers", "misc", "types", "util", "utils"];
 
-/// Each crate root starts by saying what the crate is.
+/// Every crate root has documentation.
 pub(super) fn check_crate(package: &Package, files: &[Source]) -> Vec<Violation> {
     let roots = [format!("{}/src/lib.rs", package.folder), format!("{}/src/main.rs", package.folder)];
     let found: Vec<&Source> = files.iter().filter(|file| roots.contains(&file.path)).collect();
@@ -21,32 +21,30 @@ pub(super) fn check_crate(package: &Package, files: &[Source]) -> Vec<Violation>
     }
     let undocumented = found.into_iter().filter(|file| doc_length(&file.text) < SHORTEST_DOCS);
     undocumented
-        .map(|file| {
-            Violation::new(&file.path, "must begin with `//!` lines that say what the crate is and is not")
-        })
+        .map(|file| Violation::new(&file.path, "must begin with `//!` lines that state what the crate is"))
         .collect()
 }
 
-/// How much the inner documentation at the top of a file says.
+/// Returns the number of characters of the `//!` documentation at the top of a file.
 fn doc_length(text: &str) -> usize {
     let lines = text.lines().skip_while(|line| line.trim().is_empty() || line.starts_with("#!["));
     lines.map_while(|line| line.strip_prefix("//!")).map(|line| line.trim().len()).sum()
 }
 
-/// Size, name, and that it is Rust at all.
+/// Checks the size and name of a file, and that it is valid Rust.
 pub(super) fn check_file(file: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
     let lines = file.text.lines().count();
     if lines > LONGEST {
         violations
-            .push(Violation::new(&file.path, format!("has {lines} lines; at {LONGEST} it must be divided")));
+            .push(Violation::new(&file.path, format!("has {lines} lines; at {LONGEST} it must be split")));
     }
     let name = file.path.rsplit('/').next().unwrap_or_default();
     if name == "mod.rs" {
         violations.push(Violation::new(&file.path, "must be named after its module: `a.rs` beside `a/`"));
     }
     if GRAB_BAGS.contains(&name.trim_end_matches(".rs")) {
-        violations.push(Violation::new(&file.path, "must be named after what is in it, not a grab bag"));
+        violations.push(Violation::new(&file.path, "must be named after its contents"));
     }
     if let Err(message) = tokens::read(&file.text) {
         violations.push(Violation::new(&file.path, message));

@@ -14,19 +14,19 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// The folder of the crate, `edge` in `edge/src/route.rs`.
-    pub(super) fn room(&self) -> &str {
+    /// Returns the folder of the crate, such as `edge` in `edge/src/route.rs`.
+    pub(super) fn crate_folder(&self) -> &str {
         self.path.split('/').next().unwrap_or_default()
     }
 
-    /// Whether the file as a whole is test code: it is in `tests/`, or its name says so.
+    /// Whether the whole file is test code, by its path.
     pub(super) fn is_test(&self) -> bool {
         let mut parts = self.path.trim_end_matches(".rs").split('/');
         parts.any(|part| part == "tests" || part == "testing" || part.ends_with("_tests"))
     }
 }
 
-/// Every `.rs` file below `folder`, in the order of their paths.
+/// Returns every `.rs` file below `folder`, sorted by path.
 pub(super) fn read(root: &Path, folder: &str) -> Result<Vec<Source>> {
     let mut files = Vec::new();
     collect(root, &root.join(folder), &mut files)?;
@@ -43,7 +43,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<()> {
             let skipped = name == "target"
                 || name == "node_modules"
                 || name.as_encoded_bytes().starts_with(b".")
-                // Another package, which is read for itself.
+                // Another package, which is read separately.
                 || path.join("Cargo.toml").is_file();
             if !skipped {
                 collect(root, &path, files)?;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn test_code_is_told_by_its_path() {
+    fn test_code_is_recognised_by_its_path() {
         let is_test = |path: &str| Source { path: path.into(), text: String::new() }.is_test();
         assert!(
             is_test("edge/tests/suite.rs")

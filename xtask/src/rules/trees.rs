@@ -1,6 +1,6 @@
-//! What a room pulls in, transitively: the whole tree of `cargo tree`, with that room's features only.
+//! Crates that a package must not pull in, directly or transitively, by `cargo tree` with that package's features only.
 //!
-//! `cargo metadata` unites the features of all rooms, so it cannot tell what one room alone needs.
+//! `cargo metadata` unifies the features of all packages, so it cannot show what one package alone needs.
 
 use std::env;
 use std::path::Path;
@@ -11,12 +11,12 @@ use anyhow::Result;
 use super::Violation;
 use crate::process::capture_ok;
 
-/// Crates that must not be in a tree.
+/// Crates that must not be in a package's dependency tree.
 struct Purity {
     package: &'static str,
     /// Whether its default features are on.
     default_features: bool,
-    /// None: this machine's.
+    /// `None`: the host's target.
     target: Option<&'static str>,
     /// A name, or a prefix that ends in `*`.
     without: &'static [&'static str],
@@ -102,7 +102,7 @@ const EVENTS_WITHOUT: &[&str] = &[
     "proptest",
 ];
 
-/// Asks cargo for each tree and looks for what must not be in it.
+/// Checks the dependency tree of each package.
 pub(super) fn check(root: &Path) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
     for purity in PURE {

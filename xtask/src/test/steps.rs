@@ -54,7 +54,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "tests",
-        about: "unit and integration tests of every room",
+        about: "unit and integration tests of every crate",
         needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Dynoxide],
         run: tests,
     },
@@ -91,7 +91,7 @@ fn fmt(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
 }
 
 fn rules(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
-    rules::hold(&workspace.root)?;
+    rules::enforce(&workspace.root)?;
     Ok(Outcome::Passed)
 }
 

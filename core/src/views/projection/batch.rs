@@ -1,19 +1,17 @@
-//! Batches of the log's feed, projected by the rule for batches.
+//! Projects batches of the log's change feed.
 
 use async_trait::async_trait;
 use streamio_events::commit::Commit;
+use streamio_events::error_chain::chain;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
 
 use super::{Ports, ProjectionError, project};
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
+use crate::ports::Clock;
 
-/// The time.
-type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
-
-/// Projects the commits of a batch. `clock` is read for each.
+/// Projects the commits of a batch. `clock` is read for each commit.
 pub async fn project_batch(
     batch: Batch<'_>,
     ports: Ports<'_>,
@@ -47,13 +45,13 @@ impl Handler for Commits<'_> {
     }
 
     async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ProjectionError) {
-        // What a project says of its keys must come to the edge, also when nobody tells of it any more. One that cannot be
-        // understood has nothing to bring until it can, and then comes with a rebuild.
+        // The project's keys must still reach the edge, although this commit is given up. A stream that cannot be understood has
+        // nothing to replicate until a rebuild.
         if let StreamId::Project(project_id) = stream
             && error.is_retryable()
             && let Err(error) = self.ports.pending.note(project_id, commit.last()).await
         {
-            tracing::error!(project.id = %project_id, error = quarantine::chain(&error), "a project's keys may never come to the edge");
+            tracing::error!(project.id = %project_id, error = chain(&error), "a project's keys may never reach the edge");
         }
         quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
     }

@@ -1,6 +1,6 @@
 use super::HashAlgorithm;
 
-/// Hashes `message` and hands the digest on. SHA-1 is no choice of ours: it is what CloudFront assumes by default.
+/// The digest of `message`. SHA-1 is supported because it is CloudFront's default.
 pub(super) fn digest(hash: HashAlgorithm, message: &[u8]) -> Vec<u8> {
     match hash {
         HashAlgorithm::Sha1 => <sha1::Sha1 as sha1::Digest>::digest(message).to_vec(),

@@ -1,20 +1,20 @@
-/// Why a PEM text is no key to sign or verify with. The text is never repeated.
+/// Why a PEM text is not a usable key. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// No block that this reads.
+    /// There is no PEM block of a supported type.
     #[error(
         "no PEM block found that begins with BEGIN PRIVATE KEY (PKCS #8), BEGIN RSA PRIVATE KEY (PKCS #1), \
          BEGIN EC PRIVATE KEY (SEC 1) or, for public keys, BEGIN PUBLIC KEY"
     )]
     NoKeyFound,
-    /// There is nobody to ask for a passphrase.
+    /// Encrypted keys are not supported: there is no passphrase.
     #[error("the private key is encrypted: decrypt it first, for example with openssl pkcs8")]
     Encrypted,
-    /// The block is damaged, or holds another algorithm or curve.
-    #[error("the PEM block holds no valid RSA or P-256 key")]
+    /// The block is damaged, or has an unsupported algorithm or curve.
+    #[error("the PEM block does not contain a valid RSA or P-256 key")]
     Malformed,
-    /// CloudFront takes no other size.
-    #[error("an RSA key for CloudFront has 2048 bits, this one has {bits}")]
+    /// CloudFront requires 2,048 bits.
+    #[error("an RSA key for CloudFront must have 2048 bits, not {bits}")]
     RsaSize {
         /// The size of the modulus.
         bits: usize,

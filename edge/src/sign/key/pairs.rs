@@ -4,39 +4,39 @@ use async_trait::async_trait;
 
 use super::{HashAlgorithm, KeySignature, PrivateKey, PublicKey, UrlSigner, UrlSignerError};
 
-/// The key pairs of the CDN by id. One is active and signs; the others are still good for verifying, so that URLs
-/// signed before a rotation live as long as they were promised to.
+/// The CDN's key pairs by id. The active one signs; the others only verify, so that URLs signed before a rotation stay
+/// valid until they expire.
 #[derive(Debug)]
 pub struct KeyPairs {
     active: String,
     pairs: BTreeMap<String, PrivateKey>,
 }
 
-/// Why these are no key pairs to sign with.
+/// Why a set of key pairs is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyPairs {
-    /// The id stands in every URL and cookie as it is.
-    #[error("{id:?} is no key pair id: it takes 1 to 64 characters of A-Z, a-z, 0-9, '-', '_'")]
+    /// The id appears unescaped in every URL and cookie.
+    #[error("{id:?} is not a key pair id: it must be 1 to 64 characters of A-Z, a-z, 0-9, '-', '_'")]
     Id {
-        /// The id as given.
+        /// The id that was passed.
         id: String,
     },
-    /// Which of the two would verify?
+    /// Verification would be ambiguous.
     #[error("two key pairs have the id {id}")]
     Duplicate {
         /// The id that occurs twice.
         id: String,
     },
-    /// Nothing could be signed.
+    /// Signing would be impossible.
     #[error("the active key pair {id:?} is not among the key pairs")]
     ActiveMissing {
-        /// The id as given.
+        /// The id that was passed.
         id: String,
     },
 }
 
 impl KeyPairs {
-    /// Key pairs by id, of which `active` signs.
+    /// Creates the set from key pairs by id; `active` is the id of the one that signs.
     pub fn new(
         active: &str,
         pairs: impl IntoIterator<Item = (String, PrivateKey)>,
@@ -58,12 +58,12 @@ impl KeyPairs {
         Ok(Self { active: active.to_owned(), pairs: by_id })
     }
 
-    /// The key pair that signs: its id and private key.
+    /// The id and private key of the active pair.
     pub fn active(&self) -> (&str, &PrivateKey) {
         (&self.active, &self.pairs[&self.active])
     }
 
-    /// The ids and public keys of all pairs: what a CDN must know to verify.
+    /// The ids and public keys of all pairs, which a verifier needs.
     pub fn public_keys(&self) -> impl Iterator<Item = (&str, PublicKey)> {
         self.pairs.iter().map(|(id, key)| (id.as_str(), key.public_key()))
     }

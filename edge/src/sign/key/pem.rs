@@ -1,5 +1,5 @@
-/// The first PEM block of `text` with this label, from its BEGIN to its END line. There may be other blocks and
-/// text around it: OpenSSL puts "EC PARAMETERS" before a SEC 1 key.
+/// The first PEM block of `text` with this label, from its BEGIN to its END line. Other blocks and text are ignored:
+/// OpenSSL writes "EC PARAMETERS" before a SEC 1 key.
 pub(super) fn block<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     let begin = text.find(&format!("-----BEGIN {label}-----"))?;
     let end_line = format!("-----END {label}-----");

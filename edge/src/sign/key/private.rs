@@ -11,7 +11,7 @@ use super::digest::digest;
 use super::rsa_key::RsaKey;
 use super::{HashAlgorithm, InvalidKey, KeyKind, PublicKey, pem};
 
-/// A private key that signs for the CDN. `Debug` shows its kind only.
+/// A private key that signs for the CDN. `Debug` shows only its kind.
 pub struct PrivateKey(Kind);
 
 enum Kind {
@@ -41,8 +41,8 @@ impl PrivateKey {
         Err(if encrypted { InvalidKey::Encrypted } else { InvalidKey::NoKeyFound })
     }
 
-    /// A new key from `seed`, which must be random: whoever knows it knows the key. The same seed gives the same
-    /// key. RSA takes from a tenth of a second to several.
+    /// Derives a key from `seed`, which must be random and secret. The same seed gives the same key. RSA takes from 0.1
+    /// seconds to several seconds.
     pub fn generate(kind: KeyKind, seed: [u8; 32]) -> Self {
         let mut random = ChaCha20Rng::from_seed(seed);
         match kind {
@@ -52,7 +52,7 @@ impl PrivateKey {
                 Self(Kind::Rsa(Box::new(RsaKey::new(key))))
             }
             KeyKind::P256 => loop {
-                // Fewer than one in 2^32 strings of 32 bytes is no scalar of the curve.
+                // Fewer than one in 2^32 strings of 32 bytes are not a valid scalar of the curve.
                 let mut scalar = [0; 32];
                 random.fill_bytes(&mut scalar);
                 if let Ok(key) = p256::ecdsa::SigningKey::from_slice(&scalar) {
@@ -67,7 +67,7 @@ impl PrivateKey {
         Ok(Self(Kind::Rsa(Box::new(RsaKey::new(key)))))
     }
 
-    /// Which algorithm this signs with.
+    /// The kind of key.
     pub fn kind(&self) -> KeyKind {
         match self.0 {
             Kind::Rsa(_) => KeyKind::Rsa2048,
@@ -75,7 +75,7 @@ impl PrivateKey {
         }
     }
 
-    /// The key that verifies what this one signs.
+    /// The matching public key.
     pub fn public_key(&self) -> PublicKey {
         match &self.0 {
             Kind::Rsa(key) => {
@@ -85,7 +85,7 @@ impl PrivateKey {
         }
     }
 
-    /// PKCS #8 in PEM, to be stored where only this service reads it.
+    /// The key in PEM (PKCS #8), unencrypted: store it where only this service can read it.
     pub fn to_pem(&self) -> String {
         match &self.0 {
             Kind::Rsa(key) => key.to_pem(),
@@ -96,8 +96,8 @@ impl PrivateKey {
         }
     }
 
-    /// The signature of `message`: PKCS #1 v1.5 for RSA, DER for P-256. Both are functions of key, hash and message
-    /// alone (ECDSA takes its nonce from RFC 6979, with HMAC-SHA-256 for either hash).
+    /// The signature of `message`: PKCS #1 v1.5 for RSA, DER for P-256. Both are deterministic (ECDSA with the nonce of
+    /// RFC 6979, using HMAC-SHA-256 for either hash).
     pub fn sign(&self, hash: HashAlgorithm, message: &[u8]) -> Vec<u8> {
         let digest = digest(hash, message);
         match &self.0 {

@@ -36,7 +36,7 @@ impl PublicKey {
         Self(Kind::P256(key))
     }
 
-    /// Which algorithm this verifies.
+    /// The kind of key.
     pub fn kind(&self) -> KeyKind {
         match self.0 {
             Kind::Rsa(_) => KeyKind::Rsa2048,
@@ -44,7 +44,7 @@ impl PublicKey {
         }
     }
 
-    /// The key in PEM (`BEGIN PUBLIC KEY`), as it is uploaded to CloudFront.
+    /// The key in PEM (`BEGIN PUBLIC KEY`), the format that CloudFront accepts.
     pub fn to_pem(&self) -> String {
         match &self.0 {
             Kind::Rsa(key) => key.to_public_key_pem(rsa::pkcs8::LineEnding::LF).ok(),
@@ -53,7 +53,7 @@ impl PublicKey {
         .expect("a valid key has an encoding")
     }
 
-    /// Whether `signature` is this key's for `message`.
+    /// Whether `signature` is valid for `message` and this key.
     pub fn verify(&self, hash: HashAlgorithm, message: &[u8], signature: &[u8]) -> bool {
         let digest = digest(hash, message);
         match &self.0 {

@@ -1,17 +1,15 @@
-//! RSA signatures with the base blinded.
+//! RSA signatures with base blinding.
 //!
-//! The `rsa` crate does not compute in constant time (RUSTSEC-2023-0071): how long a private-key operation takes
-//! depends on the key and on the number that is raised to its power. It matters where someone can make this process
-//! sign texts of their choosing, very often, and can measure each time precisely, which is what a tenant of the
-//! native platform does who asks for playback URLs. Blinding multiplies that number by a random one first and
-//! divides it out afterwards, so that nobody outside knows what was raised, and times of chosen texts say nothing
-//! that statistics could use. The signature is the same. It costs an inversion and a public-key operation.
+//! The `rsa` crate does not compute in constant time (RUSTSEC-2023-0071): the duration of a private-key operation
+//! depends on the key and on the base of the exponentiation. An attacker who can have many chosen texts signed and can
+//! measure the duration precisely could learn the key; a tenant of the native platform who requests playback URLs can
+//! do this. Blinding multiplies the base by a random number and divides it out afterwards, so the base is unknown to the
+//! attacker. The signature stays the same. It costs one modular inversion and one public-key operation.
 //!
-//! The random numbers come from `ChaCha20Rng`, seeded for each signature from the private key, the digest and a
-//! counter: unknown to whoever does not hold the key, never the same twice in a process, and without the operating system,
-//! which wasm32 does not have. What remains (the exponent itself is not blinded; caches shared with other processes)
-//! is met by using P-256, whose implementation is constant-time, or by signing through the host's cryptography,
-//! as a Worker does.
+//! The random numbers come from `ChaCha20Rng`, seeded for each signature from the private key, the digest and a counter:
+//! unpredictable without the key, never repeated within a process, and independent of an operating system, which wasm32
+//! lacks. Remaining side channels (the exponent is not blinded; caches are shared with other processes) are avoided by
+//! using P-256, whose implementation is constant-time, or by signing with the host's cryptography, as the Worker does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,13 +46,13 @@ impl RsaKey {
     }
 
     pub(super) fn sign(&self, hash: HashAlgorithm, digest: &[u8]) -> Vec<u8> {
-        let mut random = self.blinding(digest);
+        let mut random = self.blinding_rng(digest);
         self.key
             .sign_with_rng(&mut random, padding(hash), digest)
             .expect("the digest fits its padding, and the padding fits 2048 bits")
     }
 
-    fn blinding(&self, digest: &[u8]) -> ChaCha20Rng {
+    fn blinding_rng(&self, digest: &[u8]) -> ChaCha20Rng {
         let number = self.signatures.fetch_add(1, Ordering::Relaxed);
         let seed = Sha256::new_with_prefix(self.blinding_secret)
             .chain_update(number.to_be_bytes())
@@ -64,7 +62,7 @@ impl RsaKey {
     }
 }
 
-/// The digest's name, which PKCS #1 v1.5 puts before the digest.
+/// The padding scheme, which names the hash algorithm before the digest.
 pub(super) fn padding(hash: HashAlgorithm) -> Pkcs1v15Sign {
     match hash {
         HashAlgorithm::Sha1 => Pkcs1v15Sign::new::<sha1::Sha1>(),

@@ -8,44 +8,43 @@ use lru::LruCache;
 use super::{HashAlgorithm, KeySignature, UrlSigner, UrlSignerError};
 use crate::bounded;
 
-/// A signer that remembers what it has signed, so that identical policies share one signature: one file's or stream's
-/// until the same second, which [`CdnConfig::expiry_bucket`](crate::config::CdnConfig::expiry_bucket) makes frequent.
+/// A signer with an LRU cache of signatures, so that identical policies (the same files and expiry) are signed once.
+/// [`CdnConfig::expiry_bucket`](crate::config::CdnConfig::expiry_bucket) makes identical policies frequent.
 ///
-/// It keeps the most recently used signatures. Each takes the message (the policy's text, 200 to 400 bytes, at most
-/// 3.5 KiB), the signature (72 or 256 bytes) and about 150 bytes around them: half a megabyte at the default
-/// capacity, four at the very most. Errors are not kept.
+/// An entry takes the message (the policy's text, 200 to 400 bytes, at most 3.5 KiB), the signature (72 or 256 bytes)
+/// and about 150 bytes of overhead: half a megabyte at the default capacity, at most four. Errors are not cached.
 ///
-/// Two requests that want the same signature at the same time, before there is one, both sign: one that waited for the
-/// other's promise would hang on a host that ends a request's work with the request, as Workers do.
+/// Concurrent requests that miss the same signature both sign: waiting for the other's future would hang on hosts that
+/// drop a request's work when the request ends, as Workers do.
 ///
-/// The signatures are those of the key pair that was active when they were made. Whoever activates another one makes
-/// another `SharedSigner` too; until then the old pair must stay trusted, as for every URL that is already out.
+/// Signatures are those of the key pair that was active when they were made. Create a new `SharedSigner` when another
+/// pair becomes active. Until then the CDN must keep trusting the old pair, as it must for URLs already issued.
 ///
-/// `Debug` shows how many signatures there are.
+/// `Debug` shows only the number of cached signatures.
 pub struct SharedSigner<S: ?Sized> {
-    /// By the hash's tag and the message.
+    /// Keyed by the hash algorithm's tag and the message.
     signatures: Mutex<LruCache<Box<[u8]>, KeySignature>>,
     signer: S,
 }
 
 impl<S> SharedSigner<S> {
-    /// How many signatures are kept unless something else is said.
+    /// The default number of cached signatures.
     pub const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
-    /// Remembers what `signer` signs, up to [`SharedSigner::DEFAULT_CAPACITY`] signatures.
+    /// Caches up to [`SharedSigner::DEFAULT_CAPACITY`] signatures of `signer`.
     pub fn new(signer: S) -> Self {
         Self::with_capacity(signer, Self::DEFAULT_CAPACITY)
     }
 
-    /// Remembers what `signer` signs, up to `capacity` signatures.
+    /// Caches up to `capacity` signatures of `signer`.
     pub fn with_capacity(signer: S, capacity: NonZeroUsize) -> Self {
         Self { signatures: Mutex::new(bounded::cache(capacity)), signer }
     }
 }
 
 impl<S: ?Sized> SharedSigner<S> {
-    /// How many signatures are kept now.
-    pub fn kept(&self) -> usize {
+    /// The number of cached signatures.
+    pub fn cached(&self) -> usize {
         self.signatures().len()
     }
 
@@ -58,7 +57,7 @@ impl<S: ?Sized> SharedSigner<S> {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl<S: UrlSigner + ?Sized> UrlSigner for SharedSigner<S> {
     async fn sign(&self, hash: HashAlgorithm, message: &[u8]) -> Result<KeySignature, UrlSignerError> {
-        let key = tagged(hash, message);
+        let key = cache_key(hash, message);
         if let Some(signature) = self.signatures().get(&key) {
             return Ok(signature.clone());
         }
@@ -70,11 +69,11 @@ impl<S: UrlSigner + ?Sized> UrlSigner for SharedSigner<S> {
 
 impl<S: ?Sized> fmt::Debug for SharedSigner<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("SharedSigner").field("kept", &self.kept()).finish_non_exhaustive()
+        formatter.debug_struct("SharedSigner").field("cached", &self.cached()).finish_non_exhaustive()
     }
 }
 
-fn tagged(hash: HashAlgorithm, message: &[u8]) -> Box<[u8]> {
+fn cache_key(hash: HashAlgorithm, message: &[u8]) -> Box<[u8]> {
     let tag = match hash {
         HashAlgorithm::Sha1 => b'1',
         HashAlgorithm::Sha256 => b'2',

@@ -2,68 +2,68 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The query parameters of a signature. CloudFront would take a viewer's own parameter for it.
+/// The query parameters of a signature. CloudFront would read a parameter of the same name in the URL as part of it.
 const RESERVED: [&str; 5] = ["Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"];
 
-/// What RFC 3986 allows in a URL besides letters, digits, `%` and `#`. None of it needs escaping in JSON.
+/// The characters that RFC 3986 allows in a URL besides letters, digits, `%` and `#`. None needs escaping in JSON.
 const PUNCTUATION: &str = "-._~:/?[]@!$&'()*+,;=";
 
-/// The URL of one file, or a pattern for many, that can stand in a policy as it is.
+/// The URL of one file, or a pattern for many, valid as the `Resource` of a policy without escaping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
     text: String,
     is_pattern: bool,
 }
 
-/// Why a URL cannot stand in a policy.
+/// Why a URL cannot be used in a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
-    /// CloudFront compares whole URLs.
-    #[error("a URL to sign begins with http:// or https://, a host, and a path")]
+    /// CloudFront compares absolute URLs.
+    #[error("a URL to sign must have http:// or https://, a host, and a path")]
     NotAbsolute,
-    /// Quotes, backslashes and control characters could end the JSON text of the policy; the rest is no URL. It is
-    /// refused and not escaped, because CloudFront would compare another text than the one in the request.
+    /// Quotes, backslashes and control characters could break the policy's JSON; other such characters are invalid in a
+    /// URL. They are refused rather than escaped, because the escaped text would not match the URL of the request.
     #[error("character {character:?} at byte {position} must be percent-encoded in a URL to sign")]
     Character {
-        /// The character as found.
+        /// The invalid character.
         character: char,
         /// The number of bytes before it.
         position: usize,
     },
-    /// A `%` that two hexadecimal digits do not follow.
+    /// A `%` that is not followed by two hexadecimal digits.
     #[error("the '%' at byte {position} is not followed by two hexadecimal digits")]
     PercentEncoding {
         /// The number of bytes before the `%`.
         position: usize,
     },
-    /// A client keeps the fragment to itself, so that the request would not match.
-    #[error("a URL to sign has no fragment: encode '#' as %23 where it belongs to the path")]
+    /// Clients do not send the fragment, so the request would not match.
+    #[error("a URL to sign must not have a fragment: encode '#' as %23 if it is part of the path")]
     Fragment,
-    /// A user and password never reach CloudFront.
-    #[error("a URL to sign has no user and password before its host")]
+    /// Clients do not send the user and password in the URL.
+    #[error("a URL to sign must not have a user or password")]
     UserInfo,
-    /// It would be read as a part of the signature.
+    /// CloudFront would read the parameter as part of the signature.
     #[error("query parameter {name} belongs to the signature: leave it out of the URL")]
     ReservedParameter {
-        /// The name as CloudFront knows it.
+        /// The name of the parameter.
         name: &'static str,
     },
-    /// In a policy `*` stands for any text, so this "one file" would be many.
-    #[error("the URL of one file holds '*', which a policy reads as a wildcard: encode it as %2A")]
+    /// In a policy `*` matches any text, so the URL would cover other files.
+    #[error("the URL of one file contains '*', which is a wildcard in a policy: encode it as %2A")]
     WildcardInExactUrl,
-    /// Such a pattern would cover other distributions, too.
-    #[error("a wildcard may not stand in the scheme or host of a URL")]
+    /// Such a pattern would cover other distributions.
+    #[error("a URL must not have a wildcard in its scheme or host")]
     WildcardInHost,
-    /// The signature says nothing about this URL.
+    /// The signature would not be valid for this URL.
     #[error("the URL is not covered by the policy")]
     NotCovered,
 }
 
 impl Resource {
-    /// One file. A query is a part of its identity.
+    /// One file. The query is part of its URL.
     ///
-    /// In a custom policy CloudFront reads the `?` before that query as "any one character"; all of AWS's signers
-    /// write it so, and it matches the URL itself.
+    /// In a custom policy CloudFront reads the `?` before the query as a wildcard for one character, which also matches
+    /// the URL itself. AWS's own signers do not escape it either.
     pub fn exact(url: &str) -> Result<Self, InvalidUrl> {
         check(url)?;
         if url.contains('*') {
@@ -72,8 +72,8 @@ impl Resource {
         Ok(Self { text: url.to_owned(), is_pattern: false })
     }
 
-    /// All files whose URLs match: `*` stands for any text and `?` for one character. A `*` at the end also covers
-    /// any query, one before the end keeps within the path or within the query.
+    /// All files whose URLs match: `*` matches any text and `?` one character. A `*` at the end also covers any query;
+    /// elsewhere it does not match the `?` between path and query.
     pub fn wildcard(pattern: &str) -> Result<Self, InvalidUrl> {
         let path_at = check(pattern)?;
         if pattern[..path_at].contains('*') {
@@ -82,18 +82,18 @@ impl Resource {
         Ok(Self { text: pattern.to_owned(), is_pattern: true })
     }
 
-    /// The URL or pattern as it stands in the policy.
+    /// The URL or pattern as written in the policy.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a request for `url` (without the signature's parameters) falls under this.
+    /// Whether this covers `url`, given without the signature's parameters.
     pub fn covers(&self, url: &str) -> bool {
         if self.is_pattern { matches(&self.text, url) } else { self.text == url }
     }
 }
 
-/// The length of scheme and host of a URL that can stand in a policy.
+/// Checks that `url` can be used in a policy; returns the length of its scheme and host.
 pub(in crate::sign) fn check(url: &str) -> Result<usize, InvalidUrl> {
     for (position, character) in url.char_indices() {
         match character {
@@ -130,33 +130,33 @@ pub(in crate::sign) fn check(url: &str) -> Result<usize, InvalidUrl> {
     Ok(path_at)
 }
 
-/// Whether CloudFront takes `url` for one of those that `pattern` stands for, as [`Resource::wildcard`] has it.
+/// Whether `url` matches `pattern`, by the rules of [`Resource::wildcard`].
 pub(in crate::sign) fn matches(pattern: &str, url: &str) -> bool {
     let (pattern, url) = (pattern.as_bytes(), url.as_bytes());
     let plain = pattern.iter().position(|byte| matches!(byte, b'*' | b'?')).unwrap_or(pattern.len());
     match (&pattern[plain..], url.strip_prefix(&pattern[..plain])) {
         (_, None) => false,
-        // A folder with all its files, which is nearly every pattern, is decided here.
+        // Fast path: nearly every pattern is a folder with all its files.
         (b"*", Some(_)) => true,
         (pattern, Some(url)) => matches_bytes(pattern, url),
     }
 }
 
-/// Follows all ways of matching at once, so that the time is pattern times text: `reached[p]` says that the first `p`
-/// bytes of the pattern match the text read so far.
+/// Tracks all partial matches at once, so the time is bounded by pattern length × text length: `reached[p]` is whether
+/// the first `p` bytes of the pattern match the text read so far.
 fn matches_bytes(pattern: &[u8], text: &[u8]) -> bool {
-    let covers_the_rest = pattern.last() == Some(&b'*');
+    let ends_in_star = pattern.last() == Some(&b'*');
     let mut reached = vec![false; pattern.len() + 1];
     reached[0] = true;
     skip_empty_stars(pattern, &mut reached);
     for &byte in text {
-        if covers_the_rest && reached[pattern.len()] {
+        if ends_in_star && reached[pattern.len()] {
             return true;
         }
         let mut next = vec![false; reached.len()];
         for (p, &expected) in pattern.iter().enumerate().filter(|(p, _)| reached[*p]) {
             match expected {
-                // A star takes the byte and stays, but it does not take the one between path and query.
+                // A star matches any byte except the `?` between path and query.
                 b'*' => next[p] |= byte != b'?',
                 b'?' => next[p + 1] = true,
                 _ => next[p + 1] |= expected == byte,
@@ -168,7 +168,7 @@ fn matches_bytes(pattern: &[u8], text: &[u8]) -> bool {
     reached[pattern.len()]
 }
 
-/// A star also stands for no text at all.
+/// A star also matches the empty text.
 fn skip_empty_stars(pattern: &[u8], reached: &mut [bool]) {
     for (p, _) in pattern.iter().enumerate().filter(|(_, byte)| **byte == b'*') {
         reached[p + 1] |= reached[p];
@@ -181,16 +181,18 @@ mod tests {
 
     use super::*;
 
-    /// The rules, one after the other, without a thought to time.
-    fn plainly(pattern: &[u8], text: &[u8]) -> bool {
+    /// A recursive implementation of the same rules, with exponential time.
+    fn reference_matches(pattern: &[u8], text: &[u8]) -> bool {
         match (pattern, text) {
             ([], []) | ([b'*'], _) => true,
             ([b'*', rest @ ..], _) => {
-                plainly(rest, text)
-                    || text.split_first().is_some_and(|(byte, text)| *byte != b'?' && plainly(pattern, text))
+                reference_matches(rest, text)
+                    || text
+                        .split_first()
+                        .is_some_and(|(byte, text)| *byte != b'?' && reference_matches(pattern, text))
             }
-            ([b'?', pattern @ ..], [_, text @ ..]) => plainly(pattern, text),
-            ([a, pattern @ ..], [b, text @ ..]) => a == b && plainly(pattern, text),
+            ([b'?', pattern @ ..], [_, text @ ..]) => reference_matches(pattern, text),
+            ([a, pattern @ ..], [b, text @ ..]) => a == b && reference_matches(pattern, text),
             _ => false,
         }
     }
@@ -199,14 +201,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn matching_follows_the_rules_whatever_stands_beside_what(pattern in "[ab?*]{0,8}", text in "[ab?]{0,10}") {
-            prop_assert_eq!(matches(&pattern, &text), plainly(pattern.as_bytes(), text.as_bytes()));
+        fn matching_equals_the_reference_implementation(pattern in "[ab?*]{0,8}", text in "[ab?]{0,10}") {
+            prop_assert_eq!(matches(&pattern, &text), reference_matches(pattern.as_bytes(), text.as_bytes()));
         }
     }
 
     #[test]
-    fn matching_takes_no_longer_than_pattern_times_text() {
-        // Without the bound this would outlive the tests by far.
+    fn matching_time_is_bounded_by_pattern_length_times_text_length() {
+        // With exponential time this would not finish.
         let (pattern, text) = ("*a".repeat(200) + "b", "a".repeat(4000));
         assert!(!matches(&pattern, &text));
     }

@@ -3,13 +3,13 @@ use crate::base_url::{BaseUrl, Host};
 /// How a URL names its bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressStyle {
-    /// `https://bucket.host/key`: what AWS wants.
+    /// `https://bucket.host/key`: recommended by AWS.
     VirtualHosted,
-    /// `https://host/bucket/key`: what local servers and buckets with dots in their names need.
+    /// `https://host/bucket/key`: needed by local servers and for bucket names with dots.
     Path,
 }
 
-/// Where a bucket is: its name, its region and the URL under which its objects lie.
+/// A bucket's name, region and base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     name: String,
@@ -18,10 +18,10 @@ pub struct Bucket {
     path_prefix: String,
 }
 
-/// Why this is no bucket that one could send requests to.
+/// Why a bucket's address is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBucket {
-    /// Not a URL, or one with parts that an endpoint cannot have.
+    /// The endpoint is not a URL, or has parts that an endpoint cannot have.
     #[error(
         "an S3 endpoint is an http:// or https:// URL without user, query and fragment, such as https://host:9000"
     )]
@@ -32,19 +32,21 @@ pub enum InvalidBucket {
          every dot, and is not an IP address"
     )]
     Name,
-    /// The region is a part of every signature.
+    /// The region is part of the credential scope of every signature.
     #[error("a region is one or more characters of a-z, A-Z, 0-9, '-', '_', such as eu-west-1")]
     Region,
     /// `bucket.127.0.0.1` is not a host.
-    #[error("the endpoint's host is an IP address, which buckets cannot be put before: use path style")]
+    #[error(
+        "the endpoint's host is an IP address, which cannot have a bucket's name as its subdomain: use path style"
+    )]
     VirtualHostOnIpAddress,
-    /// A wildcard certificate covers one label only.
+    /// A wildcard certificate covers only one label.
     #[error("TLS certificates do not cover bucket names with dots as hosts: use path style")]
     VirtualHostWithDots,
 }
 
 impl Bucket {
-    /// The bucket `name` on any S3 server: `endpoint` is its URL, with a base path where it has one.
+    /// The bucket `name` of the S3 server at `endpoint`, a URL that may have a base path.
     pub fn new(endpoint: &str, region: &str, name: &str, style: AddressStyle) -> Result<Self, InvalidBucket> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/%".contains(&byte);
         let endpoint = BaseUrl::parse(endpoint)
@@ -76,7 +78,7 @@ impl Bucket {
         Ok(Self { name: name.to_owned(), region: region.to_owned(), origin, path_prefix })
     }
 
-    /// A bucket on AWS, `https://{name}.s3.{region}.amazonaws.com`, or path style where its name has dots.
+    /// A bucket on AWS: `https://{name}.s3.{region}.amazonaws.com`, or path style if its name has dots.
     pub fn on_aws(region: &str, name: &str) -> Result<Self, InvalidBucket> {
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let style = if name.contains('.') { AddressStyle::Path } else { AddressStyle::VirtualHosted };
@@ -88,7 +90,7 @@ impl Bucket {
         &self.name
     }
 
-    /// The region that signatures name.
+    /// The region in the credential scope.
     pub fn region(&self) -> &str {
         &self.region
     }
@@ -98,7 +100,7 @@ impl Bucket {
         &self.origin
     }
 
-    /// The path before a key, from `/` to `/`.
+    /// The path before a key. It begins and ends with `/`.
     pub(super) fn path_prefix(&self) -> &str {
         &self.path_prefix
     }
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_reason() {
+    fn an_invalid_address_is_refused_with_the_reason() {
         for endpoint in [
             "",
             "host",

@@ -2,10 +2,8 @@ use std::borrow::Cow;
 
 use http::Method;
 
-/// One S3 request for one object: its method, key, parameters and headers.
+/// An S3 request for one object: method, key, query parameters and headers. Checked when it is signed.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
-///
-/// What is given here is checked when the request is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectRequest<'a> {
     method: Method,
@@ -15,7 +13,7 @@ pub struct ObjectRequest<'a> {
 }
 
 impl<'a> ObjectRequest<'a> {
-    /// Any method on the object `key` (not encoded; 1 to 1,024 bytes).
+    /// A request with any method for the object `key` (not encoded; 1 to 1,024 bytes).
     pub fn new(method: Method, key: impl Into<Cow<'a, str>>) -> Self {
         Self { method, key: key.into(), query: Vec::new(), headers: Vec::new() }
     }
@@ -40,8 +38,8 @@ impl<'a> ObjectRequest<'a> {
         Self::new(Method::DELETE, key)
     }
 
-    /// `CreateMultipartUpload`: the object's headers (`content-type`, `x-amz-meta-*`, …) belong to this request,
-    /// not to those of its parts.
+    /// `CreateMultipartUpload`: the object's headers (`content-type`, `x-amz-meta-*`, …) belong to this request, not
+    /// to those of its parts.
     pub fn create_multipart_upload(key: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Method::POST, key).query("uploads", "")
     }
@@ -68,21 +66,21 @@ impl<'a> ObjectRequest<'a> {
         Self::new(Method::DELETE, key).query("uploadId", upload_id)
     }
 
-    /// Adds a parameter; a flag has an empty value.
+    /// Adds a query parameter. A flag such as `uploads` has an empty value.
     #[must_use]
     pub fn query(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
         self.query.push((name.into(), value.into()));
         self
     }
 
-    /// Adds a header, which becomes part of the signature.
+    /// Adds a header, which will be signed.
     #[must_use]
     pub fn header(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The method to use.
+    /// The method.
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -92,7 +90,7 @@ impl<'a> ObjectRequest<'a> {
         &self.key
     }
 
-    /// The headers to send: names and values as they were given.
+    /// The names and values of the headers, as they were passed.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (&**name, &**value))
     }

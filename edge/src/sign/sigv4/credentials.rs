@@ -1,26 +1,28 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// An AWS access key, with the session token where the credentials are temporary. Cloning is cheap.
+use streamio_events::secret::Secret;
+
+/// An AWS access key, with a session token if the credentials are temporary. Cloning is cheap.
 ///
-/// `Debug` shows the access key id only, which AWS does not treat as a secret.
+/// `Debug` shows only the access key id, which AWS does not treat as a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     access_key_id: Arc<str>,
-    secret_access_key: Arc<str>,
-    session_token: Option<Arc<str>>,
+    secret_access_key: Secret,
+    session_token: Option<Secret>,
 }
 
-/// Credentials that no request could carry. The offending text is not repeated here: it may be a secret.
+/// Why credentials are invalid. Never contains the text, which may be secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCredentials {
-    /// The id is a part of the credential scope, whose separator is a slash.
+    /// The id is part of `X-Amz-Credential`, whose separator is a slash.
     #[error("the access key id must be 1 to 128 characters of A-Z, a-z, 0-9, '_', '-', '.'")]
     AccessKeyId,
-    /// Nothing can be signed with an empty secret.
+    /// Signing with an empty secret would protect nothing.
     #[error("the secret access key is empty")]
     SecretAccessKey,
-    /// The token travels as a header value.
+    /// The token is sent as a header value.
     #[error("the session token must be one or more visible ASCII characters")]
     SessionToken,
 }
@@ -37,32 +39,32 @@ impl Credentials {
         }
         Ok(Self {
             access_key_id: access_key_id.into(),
-            secret_access_key: secret_access_key.into(),
+            secret_access_key: Secret::new(secret_access_key),
             session_token: None,
         })
     }
 
-    /// The same credentials with the token that temporary ones come with.
+    /// The same credentials with the session token of temporary credentials.
     pub fn with_session_token(self, session_token: &str) -> Result<Self, InvalidCredentials> {
         if session_token.is_empty() || !session_token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidCredentials::SessionToken);
         }
-        Ok(Self { session_token: Some(session_token.into()), ..self })
+        Ok(Self { session_token: Some(Secret::new(session_token)), ..self })
     }
 
-    /// The public half: it stands in every signed URL.
+    /// The public part: it appears in every signed URL.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
-    /// The secret half. For those who must verify signatures or hand the key to a child process.
+    /// The secret part, for verifying signatures and for passing the key to a child process.
     pub fn secret_access_key(&self) -> &str {
-        &self.secret_access_key
+        self.secret_access_key.reveal()
     }
 
-    /// The token of temporary credentials.
+    /// The session token of temporary credentials.
     pub fn session_token(&self) -> Option<&str> {
-        self.session_token.as_deref()
+        self.session_token.as_ref().map(Secret::reveal)
     }
 }
 
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_could_carry_is_refused() {
+    fn invalid_credentials_are_refused() {
         assert_eq!(Credentials::new("", "s"), Err(InvalidCredentials::AccessKeyId));
         assert_eq!(Credentials::new("a/b", "s"), Err(InvalidCredentials::AccessKeyId));
         assert_eq!(Credentials::new("a", ""), Err(InvalidCredentials::SecretAccessKey));

@@ -3,19 +3,19 @@ use super::MAX_EXPIRES_IN;
 /// Why a request cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// AWS refuses longer lives, and a life of zero is useless.
-    #[error("a presigned URL lives 1 to {MAX_EXPIRES_IN} seconds, not {seconds}")]
+    /// AWS refuses a longer lifetime, and zero would be useless.
+    #[error("a presigned URL must expire in 1 to {MAX_EXPIRES_IN} seconds, not {seconds}")]
     ExpiryOutOfRange {
-        /// What was asked for.
+        /// The lifetime that was passed.
         seconds: u32,
     },
-    /// The signature's date has four digits for the year.
-    #[error("the time of signing lies outside the years 1970 to 9999")]
+    /// The date in a signature has a year of four digits.
+    #[error("the time of signing is outside the years 1970 to 9999")]
     TimeOutOfRange,
-    /// The region stands in the credential scope, whose separator is a slash.
+    /// The region is part of the credential scope, whose separator is a slash.
     #[error("a region is one or more characters of a-z, A-Z, 0-9, '-', '_', such as eu-west-1")]
     InvalidRegion,
-    /// The service stands there too.
+    /// The service is part of the credential scope, whose separator is a slash.
     #[error("a service is one or more characters of a-z, A-Z, 0-9, '-', '_', such as s3")]
     InvalidService,
     /// Not `scheme://host[:port]`.
@@ -23,28 +23,28 @@ pub enum SigningError {
         "an origin is http:// or https:// with a host and, where needed, a port, such as https://host:8443"
     )]
     InvalidOrigin,
-    /// A path is signed as it will be sent, so it must be one that can be sent.
+    /// The path is signed as it will be sent, so it must be encoded already.
     #[error("a path to sign begins with '/' and is percent-encoded")]
     InvalidPath,
-    /// Not a header name of HTTP.
+    /// Not an HTTP header name.
     #[error("{name:?} is not a header name")]
     InvalidHeaderName {
-        /// The name as given.
+        /// The name that was passed.
         name: String,
     },
-    /// Header values are visible ASCII, spaces and tabs; S3 keeps other text only where the client encodes it itself.
-    #[error("the value of header {name} holds characters other than visible ASCII, space and tab")]
+    /// Header values are visible ASCII, spaces and tabs. For other text the client must choose an encoding.
+    #[error("the value of header {name} contains characters other than visible ASCII, space and tab")]
     InvalidHeaderValue {
-        /// The name of the header; its value may be private.
+        /// The name of the header. Its value is not shown, since it may be private.
         name: String,
     },
-    /// The signer sets it, or proxies change it on the way, so that the signature would not hold.
+    /// The signer sets this header itself, or proxies change it, which would invalidate the signature.
     #[error("header {name} cannot be signed: the signer sets it itself or proxies change it; leave it out")]
     ReservedHeader {
         /// The name of the header.
         name: String,
     },
-    /// The signature's own parameters.
+    /// The parameter belongs to the signature.
     #[error("query parameter {name} belongs to the signature; leave it out")]
     ReservedQueryParameter {
         /// The name of the parameter.
@@ -53,7 +53,7 @@ pub enum SigningError {
     /// S3 keys are 1 to 1,024 bytes.
     #[error("an object key is 1 to 1024 bytes of UTF-8, not {bytes}")]
     KeyLength {
-        /// The length of the key as given.
+        /// The length of the key that was passed.
         bytes: usize,
     },
 }

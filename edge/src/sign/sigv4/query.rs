@@ -2,8 +2,8 @@ use std::ops::Range;
 
 use super::{RequestParts, SigningError, encode};
 
-/// Writes a URL with its query, and remembers where each parameter stands, so that the canonical query, which is
-/// the same text in another order, needs no second encoding.
+/// Writes a URL with its query and keeps the position of each parameter. The canonical query has the same parameters in
+/// another order, so nothing is encoded twice.
 pub(super) struct QueryWriter {
     url: String,
     pairs: Vec<Pair>,
@@ -14,7 +14,7 @@ struct Pair {
     value: Range<usize>,
 }
 
-/// The signature's own parameters. Refused in any case of letters: no service tells parameters apart by case alone.
+/// The signature's parameters. Compared without case, since no service distinguishes parameters by case alone.
 const RESERVED: [&str; 7] = [
     "X-Amz-Algorithm",
     "X-Amz-Credential",
@@ -26,12 +26,12 @@ const RESERVED: [&str; 7] = [
 ];
 
 impl QueryWriter {
-    /// Begins with the request's own origin, path and parameters.
+    /// Starts with the request's origin, path and query parameters.
     pub(super) fn new(request: &RequestParts<'_>) -> Result<Self, SigningError> {
         if !encode::is_encoded_path(request.path) {
             return Err(SigningError::InvalidPath);
         }
-        // Room for the signature's own parameters as well: 64 digits, about as much again for names and scope.
+        // 512 bytes leave space for the signature's parameters.
         let capacity = request.origin.len() + request.path.len() + 512;
         let mut writer =
             Self { url: String::with_capacity(capacity), pairs: Vec::with_capacity(request.query.len() + 6) };
@@ -46,18 +46,18 @@ impl QueryWriter {
         Ok(writer)
     }
 
-    /// Appends one parameter. The value of a flag is empty and still gets its `=`.
+    /// Appends a parameter. A flag has an empty value, which is written with its `=`.
     pub(super) fn push(&mut self, name: &str, value: &str) {
         self.url.push(if self.pairs.is_empty() { '?' } else { '&' });
         let name_at = self.url.len();
-        encode::component(&mut self.url, name);
+        encode::percent_encode_query(&mut self.url, name);
         let equals_at = self.url.len();
         self.url.push('=');
-        encode::component(&mut self.url, value);
+        encode::percent_encode_query(&mut self.url, value);
         self.pairs.push(Pair { name: name_at..equals_at, value: equals_at + 1..self.url.len() });
     }
 
-    /// Appends one parameter of which nothing needs encoding, or is encoded already; the value in pieces.
+    /// Appends a parameter that is encoded already. `value` is passed in pieces.
     pub(super) fn push_encoded(&mut self, name: &str, value: &[&str]) {
         self.url.push(if self.pairs.is_empty() { '?' } else { '&' });
         let name_at = self.url.len();
@@ -70,23 +70,23 @@ impl QueryWriter {
         self.pairs.push(Pair { name: name_at..equals_at, value: equals_at + 1..self.url.len() });
     }
 
-    /// The length of the URL so far: where the next parameter would begin.
+    /// The length of the URL so far: the position of the next parameter.
     pub(super) fn len(&self) -> usize {
         self.url.len()
     }
 
-    /// The parameters in the order of their encoded names, then of their encoded values.
+    /// Writes the canonical query: parameters sorted by encoded name, then by encoded value.
     pub(super) fn write_canonical(&self, out: &mut String) {
         let text = |range: &Range<usize>| &self.url[range.clone()];
-        let in_order = |pair: &Pair| (text(&pair.name), text(&pair.value));
-        if self.pairs.is_sorted_by_key(in_order) {
-            // The usual case, an upload of one file: the query stands in the URL as it is signed.
+        let sort_key = |pair: &Pair| (text(&pair.name), text(&pair.value));
+        if self.pairs.is_sorted_by_key(sort_key) {
+            // The common case, a single PUT: the query in the URL is canonical already.
             out.push_str(self.pairs.first().map_or("", |first| &self.url[first.name.start..]));
             return;
         }
         let mut sorted: Vec<&Pair> = Vec::with_capacity(self.pairs.len());
         for pair in &self.pairs {
-            let at = sorted.partition_point(|other| in_order(other) <= in_order(pair));
+            let at = sorted.partition_point(|other| sort_key(other) <= sort_key(pair));
             sorted.insert(at, pair);
         }
         for (index, pair) in sorted.into_iter().enumerate() {

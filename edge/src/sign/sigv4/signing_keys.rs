@@ -5,11 +5,8 @@ use sha2::Sha256;
 
 use super::Credentials;
 
-/// A day's signing keys, so that signing does not derive them again for every request: four of the six HMACs
-/// of a signature depend only on the secret, the day, the region and the service.
-///
-/// Holds the [`SigningKeys::CAPACITY`] most recently used ones. Usable through `&self` from many threads, and
-/// in wasm32, where the lock is never contended.
+/// An LRU cache of up to [`SigningKeys::CAPACITY`] signing keys, so that they are not derived for every request: four of
+/// the six HMACs of a signature depend only on the secret, the date, the region and the service.
 #[derive(Default)]
 pub struct SigningKeys {
     /// Least recently used first.
@@ -24,11 +21,11 @@ struct Entry {
     key: SigningKey,
 }
 
-/// An HMAC that has already absorbed its key.
+/// An HMAC initialized with the signing key.
 pub(super) type SigningKey = Hmac<Sha256>;
 
 impl SigningKeys {
-    /// A few sets of credentials, regions and services, each of today and, around midnight, of the other day.
+    /// Enough for a few sets of credentials, regions and services, with two dates each around midnight.
     pub const CAPACITY: usize = 16;
 
     pub(super) fn get(
@@ -56,25 +53,26 @@ impl SigningKeys {
                 date: date.to_owned(),
                 region: region.to_owned(),
                 service: service.to_owned(),
-                key: derive(credentials.secret_access_key(), date, region, service),
+                key: generate_signing_key(credentials.secret_access_key(), date, region, service),
             });
         }
         entries.last().expect("the entry found or just pushed").key.clone()
     }
 }
 
+/// Derives the signing key of a date, region and service.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#derive-signing-key>
-fn derive(secret_access_key: &str, date: &str, region: &str, service: &str) -> SigningKey {
-    let mut key = keyed(format!("AWS4{secret_access_key}").as_bytes());
+fn generate_signing_key(secret_access_key: &str, date: &str, region: &str, service: &str) -> SigningKey {
+    let mut key = new_hmac(format!("AWS4{secret_access_key}").as_bytes());
     for part in [date, region, service, "aws4_request"] {
         key.update(part.as_bytes());
-        key = keyed(&key.finalize().into_bytes());
+        key = new_hmac(&key.finalize().into_bytes());
     }
     key
 }
 
-fn keyed(key: &[u8]) -> SigningKey {
-    SigningKey::new_from_slice(key).expect("HMAC takes keys of any length")
+fn new_hmac(key: &[u8]) -> SigningKey {
+    SigningKey::new_from_slice(key).expect("HMAC accepts keys of any length")
 }
 
 #[cfg(test)]
@@ -90,7 +88,7 @@ mod tests {
         let keys = SigningKeys::default();
         let credentials: Vec<_> =
             ["one", "two", "three"].map(|secret| Credentials::new("AKID", secret).unwrap()).into();
-        // More scopes than the cache holds, asked for twice, so that hits, misses and evictions all happen.
+        // More scopes than the capacity, each requested twice, so that hits, misses and evictions all happen.
         for _ in 0..2 {
             for credentials in &credentials {
                 for date in ["20260101", "20260102"] {
@@ -98,7 +96,12 @@ mod tests {
                         for service in ["s3", "kinesis"] {
                             for _ in 0..2 {
                                 let cached = keys.get(credentials, date, region, service);
-                                let derived = derive(credentials.secret_access_key(), date, region, service);
+                                let derived = generate_signing_key(
+                                    credentials.secret_access_key(),
+                                    date,
+                                    region,
+                                    service,
+                                );
                                 assert_eq!(fingerprint(cached), fingerprint(derived));
                             }
                         }
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_that_was_not_used_for_longest_makes_room() {
+    fn the_least_recently_used_key_is_evicted() {
         let keys = SigningKeys::default();
         let credentials = Credentials::new("AKID", "secret").unwrap();
         let get = |day: usize| keys.get(&credentials, &day.to_string(), "eu-west-1", "s3");
@@ -119,9 +122,9 @@ mod tests {
         }
         get(0);
         get(100);
-        let kept: Vec<_> = keys.entries.lock().unwrap().iter().map(|entry| entry.date.clone()).collect();
+        let cached: Vec<_> = keys.entries.lock().unwrap().iter().map(|entry| entry.date.clone()).collect();
         let expected: Vec<_> =
             (2..SigningKeys::CAPACITY).chain([0, 100]).map(|day| day.to_string()).collect();
-        assert_eq!(kept, expected);
+        assert_eq!(cached, expected);
     }
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer};
 use super::Unverified;
 use crate::sign::policy;
 
-/// A policy's text, read strictly: what is not documented is refused, and so is a name that stands twice.
+/// A parsed policy. Parsing is strict: undocumented and repeated names are refused.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html>
-pub(super) struct Document {
+pub(super) struct PolicyDocument {
     pub(super) resource: String,
     pub(super) expires_at: i64,
     pub(super) starts_at: Option<i64>,
@@ -17,7 +17,7 @@ pub(super) struct Document {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct Text {
+struct PolicyJson {
     statement: [Statement; 1],
 }
 
@@ -31,39 +31,40 @@ struct Statement {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct Condition {
-    date_less_than: Moment,
+    date_less_than: EpochTime,
     #[serde(default, deserialize_with = "not_null")]
-    date_greater_than: Option<Moment>,
+    date_greater_than: Option<EpochTime>,
     #[serde(default, deserialize_with = "not_null")]
-    ip_address: Option<Source>,
+    ip_address: Option<IpAddress>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Moment {
+struct EpochTime {
     #[serde(rename = "AWS:EpochTime")]
     seconds: u32,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Source {
+struct IpAddress {
     #[serde(rename = "AWS:SourceIp")]
     network: String,
 }
 
-/// What may be left out may still not be null.
+/// Refuses `null` for a member that may be absent.
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-impl Document {
+impl PolicyDocument {
     pub(super) fn canned(url: &str, expires_at: i64) -> Self {
         Self { resource: url.to_owned(), expires_at, starts_at: None, source_ip: None }
     }
 
-    pub(super) fn read(text: &[u8]) -> Option<Self> {
-        let Text { statement: [Statement { resource, condition }] } = serde_json::from_slice(text).ok()?;
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let PolicyJson { statement: [Statement { resource, condition }] } =
+            serde_json::from_slice(text).ok()?;
         let source_ip = match condition.ip_address {
             Some(source) => Some(network(&source.network)?),
             None => None,
@@ -71,13 +72,13 @@ impl Document {
         Some(Self {
             resource,
             expires_at: condition.date_less_than.seconds.into(),
-            starts_at: condition.date_greater_than.map(|moment| moment.seconds.into()),
+            starts_at: condition.date_greater_than.map(|time| time.seconds.into()),
             source_ip,
         })
     }
 
-    /// Whether the conditions hold; the first that does not.
-    pub(super) fn allow(&self, url: &str, now: i64, address: Option<IpAddr>) -> Result<(), Unverified> {
+    /// Checks the conditions; returns the first that does not hold.
+    pub(super) fn check(&self, url: &str, now: i64, address: Option<IpAddr>) -> Result<(), Unverified> {
         if !policy::matches(&self.resource, url) {
             return Err(Unverified::NotCovered);
         }
@@ -96,7 +97,7 @@ impl Document {
     }
 }
 
-/// A network, or the address of one machine.
+/// Parses a network in CIDR notation or a single address.
 fn network(text: &str) -> Option<Ipv4Net> {
     text.parse().ok().or_else(|| text.parse::<Ipv4Addr>().ok().map(Ipv4Net::from))
 }

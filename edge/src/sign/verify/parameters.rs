@@ -2,7 +2,7 @@ use super::Unverified;
 use crate::sign::cloudfront;
 use crate::sign::key::HashAlgorithm;
 
-/// A signed URL taken apart.
+/// The parts of a signed URL.
 pub(super) struct Parameters {
     /// The URL without the signature's parameters.
     pub(super) bare_url: String,
@@ -12,7 +12,7 @@ pub(super) struct Parameters {
     pub(super) hash: HashAlgorithm,
 }
 
-/// What the signature is for, as the URL states it.
+/// The permission stated in the URL.
 pub(super) enum Permission {
     /// The expiry of a canned policy, in Unix seconds.
     Expires(i64),
@@ -21,20 +21,21 @@ pub(super) enum Permission {
 }
 
 impl Parameters {
-    pub(super) fn of(url: &str) -> Result<Self, Unverified> {
+    /// Splits `url`. Fails if a parameter of the signature is missing, repeated or malformed.
+    pub(super) fn parse(url: &str) -> Result<Self, Unverified> {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let mut bare_url = address.to_owned();
         let (mut expires, mut policy, mut signature, mut key_pair_id, mut hash) =
             (None, None, None, None, None);
         for parameter in query.split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let place = match name {
+            let slot = match name {
                 "Expires" => &mut expires,
                 "Policy" => &mut policy,
                 "Signature" => &mut signature,
                 "Key-Pair-Id" => &mut key_pair_id,
                 "Hash-Algorithm" => &mut hash,
-                // The URL's own parameters stay in their order.
+                // The URL's own parameters keep their order.
                 _ => {
                     if url.len() > address.len() {
                         bare_url.push(if bare_url.len() == address.len() { '?' } else { '&' });
@@ -43,8 +44,8 @@ impl Parameters {
                     continue;
                 }
             };
-            if place.replace(value).is_some() {
-                return Err(Unverified::Malformed("a parameter of the signature is there twice"));
+            if slot.replace(value).is_some() {
+                return Err(Unverified::Malformed("a parameter of the signature occurs twice"));
             }
         }
         let permission = match (expires, policy) {
@@ -56,16 +57,16 @@ impl Parameters {
             ),
             (None, Some(policy)) => Permission::Policy(
                 cloudfront::decode(policy)
-                    .ok_or(Unverified::Malformed("Policy is not base64 as CloudFront has it"))?,
+                    .ok_or(Unverified::Malformed("Policy is not CloudFront's base64"))?,
             ),
-            _ => return Err(Unverified::Malformed("one of Expires and Policy is needed, and not both")),
+            _ => return Err(Unverified::Malformed("exactly one of Expires and Policy is required")),
         };
         let signature = signature.ok_or(Unverified::Malformed("Signature is missing"))?;
         let signature = cloudfront::decode(signature)
-            .ok_or(Unverified::Malformed("Signature is not base64 as CloudFront has it"))?;
+            .ok_or(Unverified::Malformed("Signature is not CloudFront's base64"))?;
         let key_pair_id = key_pair_id.ok_or(Unverified::Malformed("Key-Pair-Id is missing"))?.to_owned();
         let hash = match hash {
-            // AWS's signers leave SHA-1 unsaid; CloudFront's documentation names both.
+            // AWS's signers omit SHA-1; CloudFront's documentation allows it explicitly too.
             None | Some("SHA1") => HashAlgorithm::Sha1,
             Some("SHA256") => HashAlgorithm::Sha256,
             Some(_) => return Err(Unverified::Malformed("Hash-Algorithm is neither SHA1 nor SHA256")),
@@ -74,7 +75,7 @@ impl Parameters {
     }
 }
 
-/// Digits without sign and leading zeros, so that a number has one spelling.
+/// Parses digits without sign or leading zeros, so that each number has exactly one spelling.
 fn whole_seconds(text: &str) -> Option<i64> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| is_number)

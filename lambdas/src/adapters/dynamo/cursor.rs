@@ -1,16 +1,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Between a list and a place in it; neither holds this character.
+/// Separates a list from a place in it; neither contains this character.
 const SEPARATOR: char = '|';
 
-/// A cursor of `list` at `place`, as readers get it: opaque, and safe in a URL.
+/// The cursor of `list` at `place`: opaque to clients and URL-safe.
 pub(super) fn write(list: &str, place: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{list}{SEPARATOR}{place}"))
 }
 
-/// The place at which `cursor` is, if it is one of `list`. That the place is one that the list can have is for the caller
-/// to check.
+/// The place of `cursor`, if it is a cursor of `list`. The caller checks that the place is valid for the list.
 pub(super) fn read(list: &str, cursor: &str) -> Option<String> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let place = text.strip_prefix(list)?.strip_prefix(SEPARATOR)?;
@@ -22,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_by_its_own_list_only() {
+    fn a_cursor_is_valid_only_for_its_own_list() {
         let cursor = write("list#acme", "2026#a");
         assert_eq!(read("list#acme", &cursor).as_deref(), Some("2026#a"));
         for other in ["list#acm", "list#acme#ready", "list#acme2", ""] {

@@ -1,20 +1,20 @@
 //! The places of commits in their project's feed.
 //!
-//! A place is the time at which it was given. The item `fed#{stream}` says up to which version a stream's commits have their
-//! places and when the last was given, and is written in one transaction with the place and the usage, on the condition
-//! that it is at the version before: so each commit gets one place, is counted once, and stands behind those of its stream
-//! before it, whatever clock gave them theirs.
+//! A place is the time at which it was assigned. The item `fed#{stream}` holds the version up to which the commits of a stream
+//! have places, and the last place. It is written in one transaction with the place and the usage, on the condition that it
+//! holds the version before: so each commit gets one place, is counted once, and comes after the earlier commits of its
+//! stream, whatever clocks assigned their places.
 //!
-//! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction is two: a project may
-//! have some 500 commits a second. Its playback grants, of which there are most, come many to a commit.
+//! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction counts twice: a project
+//! may have some 500 commits a second. Playback grants, the most frequent events, share commits.
 //!
 //! # When a place is settled
 //!
-//! Who reads on from a place must miss nothing, so a page ends [`SETTLE`] before now. A place is the clock's reading right
-//! before the write that gives it, or later where the stream's last place is later; the write is given up after
-//! [`WRITE_TIMEOUT`], and given another place when it is tried again. So a place that readers may see is either written or
-//! will never be, as long as two clocks differ by no more than the rest, three seconds. Lambda's are held to milliseconds by
-//! the Amazon Time Sync Service; that a request still takes effect after its connection was closed takes about as long.
+//! A reader that continues from a place must miss nothing, so a page ends [`SETTLE`] before now. A place is the time right
+//! before the write that assigns it, or later if the stream's last place is later; the write is cancelled after
+//! [`WRITE_TIMEOUT`], and a retry assigns another place. So a place that readers may see is either written already or never
+//! will be, as long as clocks differ by at most the remaining three seconds. The Amazon Time Sync Service keeps Lambda's
+//! clocks within milliseconds; a request may take effect for about as long after its connection was closed.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::project_feed::{FeedWriteError, FeedWriter};
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::stream::StreamId;
@@ -32,19 +34,17 @@ use super::DynamoViews;
 use super::item::{ALONE, Item, UnfitItem, key, number, number_of, text, text_of};
 use super::rows::pauses;
 use super::usage::counting;
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::project_feed::{FeedWriteError, FeedWriter};
 
-/// How long a place is not shown after it was given.
+/// How long a place is hidden after it was assigned.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
 
-/// How long a write that gives a place may take, tries of the SDK included.
+/// The time limit of a write that assigns a place, retries of the SDK included.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many commits before the one at hand are read at a time.
+/// How many earlier commits are read at a time.
 const PAGE: usize = 64;
 
-/// What stands for the next place of a stream, when it is not the clock's.
+/// The distance to the last place of a stream whose last place is later than the clock.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub(super) fn feed_pk(project_id: &ProjectId) -> String {
@@ -55,7 +55,7 @@ pub(super) fn feed_sk(stamp: Timestamp, stream: &StreamId) -> String {
     format!("{stamp}#{stream}")
 }
 
-/// The time, from one reading on.
+/// The time since one reading of the clock.
 struct Clock {
     at: Timestamp,
     since: Instant,
@@ -67,18 +67,18 @@ impl Clock {
     }
 }
 
-/// What came of giving a commit its place.
+/// The result of assigning a place to a commit.
 #[derive(Debug, PartialEq, Eq)]
 enum Entered {
-    /// It has it by this call.
+    /// This call assigned it.
     Now,
-    /// It had it.
+    /// It was assigned before.
     Before,
-    /// The stream's commits from this version on come first.
+    /// The stream's commits from this version on have no place yet.
     Missing { from: u64 },
 }
 
-/// Up to where a stream is in the feed.
+/// How far a stream is in the feed.
 struct Fed {
     version: u64,
     stamp: Option<Timestamp>,
@@ -92,13 +92,13 @@ impl Fed {
     }
 }
 
-/// Why a transaction did nothing.
+/// Why a transaction was not committed.
 enum Cancelled {
-    /// The stream is elsewhere.
+    /// The stream has another version in the feed.
     At(Fed),
-    /// Others were in its way.
-    Hindered(AdapterError),
-    /// It may have done something.
+    /// It conflicted with another transaction.
+    Conflict(AdapterError),
+    /// It may have been committed.
     Failed(AdapterError),
 }
 
@@ -120,18 +120,18 @@ impl DynamoViews {
                     Entered::Before if last => return Ok(false),
                     Entered::Now | Entered::Before => {}
                     Entered::Missing { from } => {
-                        let lacking = format!("the log has no commit of {} from {from} on", commit.stream);
-                        return Err(FeedWriteError::Unavailable(lacking.into()));
+                        let missing = format!("the log has no commit of {} from {from} on", commit.stream);
+                        return Err(FeedWriteError::Unavailable(missing.into()));
                     }
                 }
             }
             next = page.next;
         }
-        let lacking = format!("the log does not have the commit {} of {} yet", commit.first, commit.stream);
-        Err(FeedWriteError::Unavailable(lacking.into()))
+        let missing = format!("the log does not have the commit {} of {} yet", commit.first, commit.stream);
+        Err(FeedWriteError::Unavailable(missing.into()))
     }
 
-    /// Gives `commit` its place if all before it have theirs.
+    /// Assigns a place to `commit` if all earlier commits of its stream have theirs.
     async fn enter(&self, commit: &Commit, clock: &Clock) -> Result<Entered, FeedWriteError> {
         let mut earliest = Timestamp::default();
         let mut pauses = pauses();
@@ -144,7 +144,7 @@ impl DynamoViews {
                     earliest = last.plus(MILLISECOND);
                 }
                 Err(Cancelled::At(fed)) => return Ok(Entered::Missing { from: fed.version + 1 }),
-                Err(Cancelled::Hindered(error)) => match pauses.next() {
+                Err(Cancelled::Conflict(error)) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(FeedWriteError::Unavailable(error)),
                 },
@@ -161,22 +161,22 @@ impl DynamoViews {
         ];
         let request = self.client.transact_write_items();
         let request = request.set_transact_items(Some(items.into_iter().flatten().collect()));
-        let answer = match tokio::time::timeout(WRITE_TIMEOUT, request.send()).await {
-            Ok(answer) => answer,
+        let response = match tokio::time::timeout(WRITE_TIMEOUT, request.send()).await {
+            Ok(response) => response,
             Err(elapsed) => return Err(Cancelled::Failed(elapsed.into())),
         };
-        let Err(error) = answer else { return Ok(()) };
+        let Err(error) = response else { return Ok(()) };
         let error = error.into_service_error();
         if let Some(fed) = conflicting(&error) {
             return Err(fed.map_or_else(|unfit| Cancelled::Failed(unfit.into()), Cancelled::At));
         }
         if error.is_transaction_canceled_exception() || error.is_transaction_in_progress_exception() {
-            return Err(Cancelled::Hindered(error.into()));
+            return Err(Cancelled::Conflict(error.into()));
         }
         Err(Cancelled::Failed(error.into()))
     }
 
-    /// The stream is in the feed up to `commit`, if it was up to the one before.
+    /// Advances the stream in the feed to `commit`, on the condition that it is at the commit before.
     fn advancing(&self, commit: &Commit, stamp: Timestamp) -> Update {
         let update = Update::builder()
             .table_name(&*self.table)
@@ -194,7 +194,7 @@ impl DynamoViews {
                 .condition_expression("#version = :before AND #stamp < :stamp")
                 .expression_attribute_values(":before", number(commit.first - 1))
         };
-        update.build().expect("table, key and expression are given")
+        update.build().expect("table, key and expression are set")
     }
 
     fn placing(&self, commit: &Commit, stamp: Timestamp) -> Put {
@@ -204,11 +204,11 @@ impl DynamoViews {
         put("first", number(commit.first));
         put("events", number(commit.last() + 1 - commit.first));
         let put = Put::builder().table_name(&*self.table).set_item(Some(item));
-        put.build().expect("table and item are given")
+        put.build().expect("table and item are set")
     }
 }
 
-/// Where the stream is, if that is why the transaction was cancelled.
+/// How far the stream is in the feed, if that is why the transaction was cancelled.
 fn conflicting(error: &TransactWriteItemsError) -> Option<Result<Fed, UnfitItem>> {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return None };
     let advancing = cancelled.cancellation_reasons().first()?;

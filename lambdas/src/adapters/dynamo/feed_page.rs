@@ -1,5 +1,7 @@
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
@@ -10,13 +12,11 @@ use streamio_events::timestamp::Timestamp;
 use super::feed::{SETTLE, feed_pk, feed_sk};
 use super::item::{Item, UnfitItem, number_of, text, text_of};
 use super::{DynamoViews, cursor};
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
 
-/// How many commits are read from the log at a time.
+/// How many commits are read from the log concurrently.
 const CONCURRENT_READS: usize = 16;
 
-/// What all places sort behind.
+/// Sorts before all places.
 const BEFORE_ALL_PLACES: &str = "0";
 
 /// A commit's place in the feed.
@@ -24,7 +24,7 @@ struct Entry {
     sk: String,
     stream: StreamId,
     first: u64,
-    /// How many events it has.
+    /// The number of its events.
     events: usize,
 }
 
@@ -39,7 +39,7 @@ impl Entry {
     }
 }
 
-/// How far a reader is: behind the first `done` events of the commit at `sk`.
+/// The position of a reader: after the first `done` events of the commit at `sk`.
 struct Progress {
     sk: String,
     done: usize,
@@ -65,7 +65,7 @@ impl Progress {
 }
 
 impl DynamoViews {
-    /// Settled entries from `after`'s own on that have at least `limit` events behind it, or all there are.
+    /// Settled entries, beginning with the one of `after`, with at least `limit` events after it; fewer at the end of the feed.
     async fn feed_entries(
         &self,
         project_id: &ProjectId,
@@ -73,7 +73,7 @@ impl DynamoViews {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Entry>, AdapterError> {
-        // The text of the first millisecond that is not settled: what has one before it sorts before.
+        // The first millisecond that is not settled: earlier places sort before its text.
         let settle = i64::try_from(SETTLE.as_millis()).unwrap_or(i64::MAX);
         let end = Timestamp::from_unix_millis(now.unix_millis() - settle + 1).to_string();
         let begin = after.map_or(BEFORE_ALL_PLACES, |progress| progress.sk.as_str());
@@ -88,25 +88,25 @@ impl DynamoViews {
             .expression_attribute_values(":pk", text(feed_pk(project_id)))
             .expression_attribute_values(":begin", text(begin))
             .expression_attribute_values(":end", text(end))
-            // A place that was written must be seen, or a reader would pass it.
+            // A reader that misses a written place would skip it for good.
             .consistent_read(true)
             .limit(i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX))
             .into_paginator()
             .items()
             .send();
-        let (mut entries, mut behind) = (Vec::new(), 0);
-        while behind < limit
+        let (mut entries, mut following) = (Vec::new(), 0);
+        while following < limit
             && let Some(item) = pages.next().await.transpose()?
         {
             let entry = Entry::of(&item)?;
-            behind += entry.events - done_of(&entry, after);
+            following += entry.events - done_of(&entry, after);
             entries.push(entry);
         }
         Ok(entries)
     }
 
-    /// The commit at an entry; `None`, loudly, when what the log has there is no commit: one damaged stream does not end a
-    /// project's feed.
+    /// The commit of an entry. `None`, with an error in the log, if its stream is damaged: one damaged stream must not end the
+    /// feed of a project.
     async fn fed_commit(&self, entry: &Entry) -> Result<Option<Commit>, AdapterError> {
         let page = match self.log.read(&entry.stream, entry.first, 1).await {
             Ok(page) => page,
@@ -123,7 +123,7 @@ impl DynamoViews {
     }
 }
 
-/// How many of an entry's events the reader has.
+/// How many events of `entry` the reader already has.
 fn done_of(entry: &Entry, after: Option<&Progress>) -> usize {
     after.filter(|progress| progress.sk == entry.sk).map_or(0, |progress| progress.done.min(entry.events))
 }

@@ -5,12 +5,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The sort key of what is alone under its partition key.
+/// The sort key of an item that is the only one of its partition key.
 pub(super) const ALONE: &str = "-";
 
-/// An item has another form than what this build writes.
+/// An item does not have the form that this build writes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the item has no proper `{0}`")]
+#[error("the item has no valid `{0}`")]
 pub(super) struct UnfitItem(pub(super) &'static str);
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {

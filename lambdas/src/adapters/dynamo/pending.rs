@@ -2,14 +2,14 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use streamio_events::id::ProjectId;
 
 use super::DynamoViews;
 use super::item::{key, number, text, text_of};
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
 
-/// There are few, and for minutes: one partition has room.
+/// One partition is enough: there are few pending replications, and they last minutes.
 const PK: &str = "pending-replication";
 
 #[async_trait]

@@ -12,9 +12,9 @@ use streamio_core::ports::AdapterError;
 pub const BY_PROJECT: &str = "by_project";
 /// The index of a project's videos in one state, by age.
 pub const BY_STATE: &str = "by_state";
-/// The index of videos that a sweep will look at, by when.
+/// The index of videos that a sweep has to handle, by due time.
 pub const BY_DUE: &str = "by_due";
-/// The attribute after whose time, in seconds since the Unix epoch, DynamoDB removes an item.
+/// The attribute with the time, in seconds since the Unix epoch, after which DynamoDB removes an item.
 pub const TTL_ATTRIBUTE: &str = "ttl";
 
 /// The partition key of [`BY_PROJECT`].
@@ -28,10 +28,10 @@ pub(super) const DUE_SHARD: &str = "due_shard";
 /// The sort key of [`BY_DUE`].
 pub(super) const DUE: &str = "due";
 
-/// How the table is created: `views_table(name).send_with(&client)`. What it is to forget needs [`views_ttl`] as well.
+/// The request that creates the table: `views_table(name).send_with(&client)`. Its expiry is enabled by [`views_ttl`].
 ///
-/// The table is billed by request: its load is that of the tenants' uploads, and an index that is short of provisioned
-/// capacity would hold up writes to the table
+/// The table is billed per request: its load follows the tenants' uploads, and an index without enough provisioned capacity
+/// would throttle writes to the table
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations.Writes>).
 pub fn views_table(name: impl Into<String>) -> CreateTableInputBuilder {
     let builder = CreateTableInputBuilder::default()
@@ -42,7 +42,7 @@ pub fn views_table(name: impl Into<String>) -> CreateTableInputBuilder {
     let names = ["pk", "sk", LISTING, STATE_LISTING, PLACE, DUE_SHARD, DUE];
     let builder = names.into_iter().fold(builder, |builder, name| {
         let text = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
-        builder.attribute_definitions(text.build().expect("name and type are given"))
+        builder.attribute_definitions(text.build().expect("name and type are set"))
     });
     [(BY_PROJECT, LISTING, PLACE), (BY_STATE, STATE_LISTING, PLACE), (BY_DUE, DUE_SHARD, DUE)]
         .into_iter()
@@ -52,23 +52,23 @@ pub fn views_table(name: impl Into<String>) -> CreateTableInputBuilder {
                 .key_schema(key(partition, KeyType::Hash))
                 .key_schema(key(sort, KeyType::Range))
                 .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
-            builder.global_secondary_indexes(index.build().expect("name, keys and projection are given"))
+            builder.global_secondary_indexes(index.build().expect("name, keys and projection are set"))
         })
 }
 
 fn key(name: &str, kind: KeyType) -> KeySchemaElement {
-    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("name and type are given")
+    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("name and type are set")
 }
 
-/// How the table is told to remove what is past its [`TTL_ATTRIBUTE`]: `views_ttl(name).send_with(&client)`.
+/// The request that enables the removal of items by [`TTL_ATTRIBUTE`]: `views_ttl(name).send_with(&client)`.
 pub fn views_ttl(name: impl Into<String>) -> UpdateTimeToLiveInputBuilder {
     let attribute = TimeToLiveSpecification::builder().enabled(true).attribute_name(TTL_ATTRIBUTE);
     UpdateTimeToLiveInputBuilder::default()
         .table_name(name)
-        .time_to_live_specification(attribute.build().expect("both fields are given"))
+        .time_to_live_specification(attribute.build().expect("both fields are set"))
 }
 
-/// Creates the table, waits until it can be used, and has it remove what is past its time.
+/// Creates the table, waits until it is active, and enables the removal of expired items.
 pub async fn create_views_table(client: &Client, name: &str) -> Result<(), AdapterError> {
     views_table(name).send_with(client).await?;
     loop {

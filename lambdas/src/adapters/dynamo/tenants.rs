@@ -1,13 +1,13 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
 
 use super::DynamoViews;
 use super::item::{ALONE, key, number, text, text_of};
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 
 fn pk(hash: &KeyHash) -> String {
     format!("key#{hash}")

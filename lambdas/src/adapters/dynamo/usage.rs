@@ -1,24 +1,20 @@
-use std::collections::BTreeMap;
-
 use aws_sdk_dynamodb::types::Update;
+use streamio_core::views::usage::{UsageDelta, day_of};
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::log::Part;
 
-use super::DynamoViews;
-use super::item::{Item, key, number, number_of, text, text_of};
-use streamio_core::ports::AdapterError;
-use streamio_core::views::usage::{UsageDelta, day_of};
+use super::item::{key, number};
 
-/// Over how many items a project's day is spread. Transactions that meet in one item cancel one another, and one item takes
-/// some hundred of them a second.
+/// How many items a project's day is spread over. Concurrent transactions on one item cancel one another, and one item takes
+/// only some hundred of them a second.
 const SHARDS: u32 = 8;
 
 fn pk(project_id: &ProjectId) -> String {
     format!("usage#{project_id}")
 }
 
-/// Counts what `commit` adds; `None` when that is nothing.
+/// The update that adds the usage of `commit` to its day; `None` if it adds nothing.
 pub(super) fn counting(table: &str, commit: &Commit) -> Option<Update> {
     let delta = UsageDelta::of(commit);
     if delta.is_zero() {
@@ -36,37 +32,5 @@ pub(super) fn counting(table: &str, commit: &Commit) -> Option<Update> {
             .expression_attribute_values(format!(":{name}"), number(count));
     }
     let update = update.update_expression(format!("ADD {}", adding.join(", ")));
-    Some(update.build().expect("table, key and expression are given"))
-}
-
-impl DynamoViews {
-    /// What a project used on each day from `first` to `last`, both `yyyy-mm-dd` in UTC; days without use are left out.
-    pub async fn usage(
-        &self,
-        project_id: &ProjectId,
-        first: &str,
-        last: &str,
-    ) -> Result<BTreeMap<String, UsageDelta>, AdapterError> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", text(pk(project_id)))
-            .expression_attribute_values(":first", text(first))
-            // Behind all shards of the day.
-            .expression_attribute_values(":last", text(format!("{last}$")))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        let mut days = BTreeMap::new();
-        while let Some(item) = pages.next().await.transpose()? {
-            let item: Item = item;
-            let day = text_of(&item, "sk")?.split('#').next().unwrap_or_default().to_owned();
-            let counted = UsageDelta::from_counters(|name| number_of(&item, name).unwrap_or(0));
-            *days.entry(day).or_default() += counted;
-        }
-        Ok(days)
-    }
+    Some(update.build().expect("table, key and expression are set"))
 }

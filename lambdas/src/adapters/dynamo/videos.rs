@@ -4,6 +4,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::Part;
 use streamio_events::retryable::Retryable as _;
@@ -13,26 +15,24 @@ use streamio_events::video::{VideoState, VideoStatus, load};
 use super::item::{ALONE, Item, UnfitItem, key, number, number_of, text, text_of};
 use super::table::{BY_DUE, BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE, STATE_LISTING};
 use super::{DynamoViews, cursor};
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 
-/// Raised when the form of [`VideoRow`] or of its item changes. A row of another form counts as none for whoever goes on
-/// folding from it, and takes the place of one of an older form: after a deployment each row is folded anew when it is next
-/// needed, and functions of the build before cannot undo that.
+/// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
+/// absent, and replaces one of an older form: after a deployment each row is folded anew when it is next needed, and functions
+/// of the previous build cannot undo that.
 const FORM: u32 = 1;
 
-/// The longest row that an item keeps, in bytes of JSON. An item may have 400 KB, and its keys take less than one. What can
-/// make a row this long is only its open grants, some 60 bytes each: six thousand upload URLs for one key, of which none
-/// was used. Such a row is kept without its JSON, and whoever needs that folds the stream.
+/// The longest row that is stored in an item, in bytes of JSON. The limit for an item is 400 KB, and its keys take less than
+/// one. Only open grants, some 60 bytes each, can make a row this long: six thousand unused upload URLs for one key. Such a row
+/// is stored without its JSON; readers fold the stream instead.
 const MAX_ROW_BYTES: usize = 380 * 1024;
 
-/// Over how many partitions what is due is spread: each takes 1,000 writes a second
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>), and a worker's sign
-/// of life is two.
+/// How many partitions due videos are spread over: each takes 1,000 writes a second
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>), and a worker's heartbeat
+/// is two.
 const DUE_SHARDS: u32 = 4;
 
 impl DynamoViews {
-    /// The row in an item, or what the log says where the item has none that this build can read.
+    /// The row of an item. Folded from the log if the item has no row that this build can read.
     async fn row_or_fold(&self, item: &Item) -> Result<Option<VideoRow>, AdapterError> {
         if let Some(row) = row_of(item) {
             return Ok(Some(row));
@@ -42,14 +42,14 @@ impl DynamoViews {
             Ok(video) => video,
             Err(error) if error.is_retryable() => return Err(error.into()),
             Err(error) => {
-                tracing::error!(project.id = %project_id, video.id = %video_id, error = %error, "a video is left out of a list: its events cannot be read");
+                tracing::error!(project.id = %project_id, video.id = %video_id, error = %error, "the video is left out of a list: its events cannot be read");
                 return Ok(None);
             }
         };
         Ok(Some(VideoRow { status: video.status(), due_at: due_of(item), video }))
     }
 
-    /// The keys of at most `limit` entries of an index, and whether there may be more.
+    /// The keys of at most `limit` entries of an index, and whether there may be more entries.
     async fn entries(
         &self,
         index: &str,
@@ -62,7 +62,7 @@ impl DynamoViews {
         let mut from = None;
         loop {
             let left = limit - entries.len();
-            let answer = self
+            let response = self
                 .client
                 .query()
                 .table_name(&*self.table)
@@ -77,15 +77,15 @@ impl DynamoViews {
                 .set_exclusive_start_key(from)
                 .send()
                 .await?;
-            entries.extend(answer.items.unwrap_or_default());
-            from = answer.last_evaluated_key;
+            entries.extend(response.items.unwrap_or_default());
+            from = response.last_evaluated_key;
             if from.is_none() || entries.len() >= limit {
                 return Ok((entries, from.is_some()));
             }
         }
     }
 
-    /// At most `limit` items that are due before `bound`, with when, longest overdue first.
+    /// At most `limit` items that are due before `bound`, the longest overdue first.
     async fn due_items(&self, bound: &str, limit: usize) -> Result<Vec<Item>, AdapterError> {
         let shards = (0..DUE_SHARDS).map(|shard| {
             self.entries(BY_DUE, (DUE_SHARD, due_shard(shard)), (DUE, bound.to_owned()), true, limit)
@@ -96,17 +96,17 @@ impl DynamoViews {
         entries.truncate(limit);
         let mut pks: Vec<String> =
             entries.iter().map(|entry| text_of(entry, "pk").map(str::to_owned)).collect::<Result<_, _>>()?;
-        // An index that is behind may name an item under both of its times, and a batch must not name it twice.
+        // An outdated index may list an item under both of its times, and a batch must not contain a key twice.
         pks.sort_unstable();
         pks.dedup();
         let mut items = self.items(&pks).await?;
-        // The index may be behind: what has been dealt with since is no longer due.
+        // An outdated index may list an item that is no longer due.
         items.retain(|item| due_text(item).is_some_and(|due| due < bound));
         items.sort_by(|a, b| due_text(a).cmp(&due_text(b)));
         Ok(items)
     }
 
-    /// One page of a list, with the place of each video.
+    /// The videos of one page of a list, each with its place.
     async fn listed(
         &self,
         list: &List<'_>,
@@ -140,10 +140,10 @@ impl DynamoViews {
     }
 }
 
-/// Behind the place of every video in a list.
+/// Sorts after the place of every video in a list.
 const PAST_ALL_PLACES: &str = "~";
 
-/// One of a project's lists.
+/// A list of a project's videos: of one state, or of all states except deleted.
 struct List<'a> {
     project_id: &'a ProjectId,
     state: Option<VideoState>,
@@ -161,7 +161,7 @@ impl List<'_> {
         }
     }
 
-    /// Whether the video belongs to the list: the index may be behind.
+    /// Whether the video belongs to the list: the index may be outdated.
     fn holds(&self, status: &VideoStatus) -> bool {
         match self.state {
             Some(state) => status.state == state,
@@ -211,7 +211,7 @@ fn due_shard(shard: u32) -> String {
     format!("due#{shard}")
 }
 
-/// What all that is due at `now` sorts before: the first text of the next millisecond.
+/// Sorts after everything that is due at `now`: the text of the next millisecond.
 fn due_bound(now: Timestamp) -> String {
     now.plus(std::time::Duration::from_millis(1)).to_string()
 }
@@ -308,7 +308,7 @@ impl ViewStore for DynamoViews {
     ) -> Result<VideoPage, ViewStoreError> {
         let list = List { project_id, state };
         let after = after.map(|cursor| list.place(cursor)).transpose()?;
-        // One more, to know whether there is one.
+        // One more, to know whether there is a next page.
         let mut found = self.listed(&list, after, limit.saturating_add(1)).await.map_err(unavailable)?;
         let more = found.len() > limit;
         found.truncate(limit);

@@ -1,4 +1,4 @@
-//! Against a small server that answers as the API does.
+//! Tests against a server that imitates the API.
 
 use std::collections::VecDeque;
 use std::error::Error as _;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-const TOKEN: &str = "a-token-that-nobody-may-see";
+const TOKEN: &str = "a-hidden-token";
 
 /// A status, `Retry-After`, and a body.
 type Planned = (u16, Option<&'static str>, Value);
@@ -25,12 +25,12 @@ type Request = (String, Option<String>, Vec<Value>);
 
 #[derive(Clone, Default)]
 struct Api {
-    /// The next answers; then success.
+    /// The next responses; after them, success.
     planned: Arc<Mutex<VecDeque<Planned>>>,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
-async fn answer(
+async fn respond(
     State(api): State<Api>,
     method: Method,
     uri: Uri,
@@ -60,21 +60,21 @@ fn failure(code: i64, message: &str) -> Value {
     json!({ "success": false, "errors": [{ "code": code, "message": message }], "messages": [], "result": null })
 }
 
-struct World {
+struct TestApi {
     api: Api,
     kv: CloudflareKv,
     server: JoinHandle<()>,
 }
 
-impl World {
-    async fn new(planned: impl IntoIterator<Item = Planned>) -> Self {
+impl TestApi {
+    async fn start(planned: impl IntoIterator<Item = Planned>) -> Self {
         let api = Api::default();
         api.planned.lock().unwrap().extend(planned);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/", listener.local_addr().unwrap());
-        // Bodies may be larger than what servers take by default.
+        // Bodies may be larger than the default limit.
         let router = Router::new()
-            .fallback(answer)
+            .fallback(respond)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(api.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -85,7 +85,7 @@ impl World {
             endpoint,
         })
         .unwrap();
-        kv.shortest_wait = Duration::from_millis(1);
+        kv.min_pause = Duration::from_millis(1);
         Self { api, kv, server }
     }
 
@@ -94,7 +94,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for TestApi {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -104,16 +104,16 @@ fn records(count: usize) -> Vec<(String, String)> {
     (0..count).map(|number| (format!("k:{number}"), format!(r#"{{"version":{number}}}"#))).collect()
 }
 
-fn told(error: &KvNamespaceError) -> String {
+fn cause(error: &KvNamespaceError) -> String {
     let text = error.source().unwrap().to_string();
-    assert!(!format!("{error:?} {text}").contains("nobody"), "{error:?}");
+    assert!(!format!("{error:?} {text}").contains("hidden"), "{error:?}");
     text
 }
 
 #[tokio::test]
 async fn records_are_put_in_one_request_with_the_token() {
-    let world = World::new([]).await;
-    world.kv.put_all(records(2)).await.unwrap();
+    let test = TestApi::start([]).await;
+    test.kv.put_all(records(2)).await.unwrap();
     let expected = (
         "PUT /client/v4/accounts/account/storage/kv/namespaces/namespace/bulk".to_owned(),
         Some(format!("Bearer {TOKEN}")),
@@ -122,99 +122,99 @@ async fn records_are_put_in_one_request_with_the_token() {
             json!({ "key": "k:1", "value": r#"{"version":1}"# }),
         ],
     );
-    assert_eq!(world.requests(), [expected]);
-    assert!(!format!("{:?}", world.kv).contains("nobody"));
+    assert_eq!(test.requests(), [expected]);
+    assert!(!format!("{:?}", test.kv).contains("hidden"));
 }
 
 #[tokio::test]
-async fn nothing_is_asked_for_nothing() {
-    let world = World::new([]).await;
-    world.kv.put_all(Vec::new()).await.unwrap();
-    assert!(world.requests().is_empty());
+async fn without_records_no_request_is_made() {
+    let test = TestApi::start([]).await;
+    test.kv.put_all(Vec::new()).await.unwrap();
+    assert!(test.requests().is_empty());
 }
 
 #[tokio::test]
-async fn many_records_are_put_ten_thousand_at_a_time_and_in_order() {
-    let world = World::new([]).await;
-    world.kv.put_all(records(20_001)).await.unwrap();
-    let counts: Vec<usize> = world.requests().iter().map(|(_, _, records)| records.len()).collect();
+async fn many_records_are_put_in_order_ten_thousand_per_request() {
+    let test = TestApi::start([]).await;
+    test.kv.put_all(records(20_001)).await.unwrap();
+    let counts: Vec<usize> = test.requests().iter().map(|(_, _, records)| records.len()).collect();
     assert_eq!(counts, [10_000, 10_000, 1]);
-    assert_eq!(world.requests()[2].2[0]["key"], "k:20000");
+    assert_eq!(test.requests()[2].2[0]["key"], "k:20000");
 }
 
 #[test]
-fn a_request_stays_below_the_bytes_that_are_taken() {
-    let large = |name: usize| (name.to_string(), "x".repeat(MOST_BYTES / 2));
-    let counts: Vec<usize> = portions((0..3).map(large).collect()).iter().map(Vec::len).collect();
+fn a_request_stays_below_the_limit_of_bytes() {
+    let large = |name: usize| (name.to_string(), "x".repeat(MAX_BYTES / 2));
+    let counts: Vec<usize> = requests((0..3).map(large).collect()).iter().map(Vec::len).collect();
     assert_eq!(counts, [1, 1, 1]);
 }
 
 #[tokio::test]
-async fn of_two_records_under_one_name_the_later_is_put() {
-    let world = World::new([]).await;
+async fn of_two_records_with_one_key_the_later_is_put() {
+    let test = TestApi::start([]).await;
     let record = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    world.kv.put_all(vec![record("a", "1"), record("b", "2"), record("a", "3")]).await.unwrap();
+    test.kv.put_all(vec![record("a", "1"), record("b", "2"), record("a", "3")]).await.unwrap();
     let expected = vec![json!({ "key": "b", "value": "2" }), json!({ "key": "a", "value": "3" })];
-    assert_eq!(world.requests()[0].2, expected);
+    assert_eq!(test.requests()[0].2, expected);
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn a_retryable_failure_is_retried() {
     for planned in [
         (429, Some("0"), failure(10_429, "too many requests")),
         (502, None, json!("Bad Gateway")),
         (200, None, success(&["k:1"])),
     ] {
-        let world = World::new([planned]).await;
-        world.kv.put_all(records(2)).await.unwrap();
-        let [first, second] = &world.requests()[..] else { panic!("two requests") };
-        assert_eq!(first.2, second.2, "all again: that does no harm");
+        let test = TestApi::start([planned]).await;
+        test.kv.put_all(records(2)).await.unwrap();
+        let [first, second] = &test.requests()[..] else { panic!("two requests") };
+        assert_eq!(first.2, second.2, "all records again: harmless");
     }
 }
 
 #[tokio::test]
-async fn who_asks_for_a_long_wait_has_it_from_the_caller() {
-    let world = World::new([(429, Some("60"), failure(10_429, "too many requests"))]).await;
-    let error = world.kv.put_all(records(1)).await.unwrap_err();
-    assert_eq!(told(&error), "Cloudflare's API answered 429 Too Many Requests: too many requests (10429)");
-    assert_eq!(world.requests().len(), 1);
+async fn a_long_retry_after_is_left_to_the_caller() {
+    let test = TestApi::start([(429, Some("60"), failure(10_429, "too many requests"))]).await;
+    let error = test.kv.put_all(records(1)).await.unwrap_err();
+    assert_eq!(cause(&error), "Cloudflare's API responded 429 Too Many Requests: too many requests (10429)");
+    assert_eq!(test.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_told_after_a_few_times() {
-    let world = World::new(vec![(503, None, failure(1, "out of order")); 10]).await;
-    let error = world.kv.put_all(records(1)).await.unwrap_err();
-    assert_eq!(told(&error), "Cloudflare's API answered 503 Service Unavailable: out of order (1)");
-    assert_eq!(world.requests().len(), 1 + RETRIES);
+async fn a_lasting_failure_is_reported_after_the_retries() {
+    let test = TestApi::start(vec![(503, None, failure(1, "out of order")); 10]).await;
+    let error = test.kv.put_all(records(1)).await.unwrap_err();
+    assert_eq!(cause(&error), "Cloudflare's API responded 503 Service Unavailable: out of order (1)");
+    assert_eq!(test.requests().len(), 1 + RETRIES);
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_at_once() {
-    let world = World::new([
+    let test = TestApi::start([
         (403, None, failure(10_000, "Authentication error")),
         (200, None, failure(10_001, "odd")),
         (200, None, json!("<html>")),
     ])
     .await;
-    let mut tell = Vec::new();
+    let mut causes = Vec::new();
     for _ in 0..3 {
-        tell.push(told(&world.kv.put_all(records(1)).await.unwrap_err()));
+        causes.push(cause(&test.kv.put_all(records(1)).await.unwrap_err()));
     }
     assert_eq!(
-        tell,
+        causes,
         [
-            "Cloudflare's API answered 403 Forbidden: Authentication error (10000)",
-            "Cloudflare's API answered 200 OK: odd (10001)",
-            "Cloudflare's API answered 200 OK: not in the API's form",
+            "Cloudflare's API responded 403 Forbidden: Authentication error (10000)",
+            "Cloudflare's API responded 200 OK: odd (10001)",
+            "Cloudflare's API responded 200 OK: not the JSON of the API",
         ]
     );
 }
 
 #[tokio::test]
-async fn nobody_there_is_an_error_that_may_pass() {
-    let world = World::new([]).await;
-    let mut kv = world.kv.clone();
+async fn a_refused_connection_is_an_error() {
+    let test = TestApi::start([]).await;
+    let mut kv = test.kv.clone();
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     kv.url = format!("http://{free}/");
-    assert_eq!(told(&kv.put_all(records(1)).await.unwrap_err()), "Cloudflare's API has not answered");
+    assert_eq!(cause(&kv.put_all(records(1)).await.unwrap_err()), "Cloudflare's API did not respond");
 }

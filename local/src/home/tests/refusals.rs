@@ -10,8 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use streamio_edge::home::Service;
 use streamio_edge::sign::sigv4::{Credentials, Payload, RequestParts, Signer};
-use streamio_edge::views::Views as _;
-use streamio_events::home::{HomeCall, HomeError, HomeReply, MAX_CALL_BYTES};
+use streamio_events::home::{Home as _, HomeCall, HomeReply, MAX_CALL_BYTES, ReplyError};
 
 use super::world::{REGION, SECRET, World, acme, credentials, video};
 use crate::clock;
@@ -46,7 +45,7 @@ async fn outcome(world: &World, request: Request<Bytes>) -> (StatusCode, String)
     let answer = world.send(request).await;
     let text = match serde_json::from_slice(answer.body()).unwrap() {
         HomeReply::Ok(answer) => format!("ok: {}", answer.name()),
-        HomeReply::Error(HomeError::Refused { text }) => text,
+        HomeReply::Error(ReplyError::Refused { text }) => text,
         HomeReply::Error(error) => panic!("{error}"),
     };
     assert!(!text.contains(SECRET));
@@ -236,7 +235,7 @@ async fn a_client_says_why_it_was_refused_and_nothing_secret() {
     for (client, reason) in strangers.iter().zip(["does not match", "check the clock", "must be scoped to"]) {
         let error = client.video(&acme(), &video("waiting")).await.unwrap_err();
         let chain: Vec<String> = anyhow::Chain::new(&error).map(ToString::to_string).collect();
-        assert_eq!(chain[0], "the view is not available");
+        assert_eq!(chain[0], "the home region cannot serve the call");
         assert!(chain[1].starts_with("the home region refused the call with 403 Forbidden: "), "{chain:?}");
         assert!(chain[1].contains(reason), "{chain:?}");
         let shown = format!("{error:?} {client:?}");

@@ -2,23 +2,18 @@
 
 use std::fmt::Debug;
 
-use streamio_edge::commands::{CommandError, Commands as _};
-use streamio_edge::directory::{Directory as _, Tenant, Tolerance};
 use streamio_edge::home::HomeClient;
-use streamio_edge::journal::{Journal as _, Recorded};
-use streamio_edge::views::{Page, VideoFilter, ViewError, Views};
 use streamio_events::commit::NewCommit;
 use streamio_events::event::RecordedEvent;
-use streamio_events::home::{MAX_ANSWER_BYTES, MAX_PAGE_ITEMS};
+use streamio_events::home::{Home, HomeError, MAX_PAGE_ITEMS, MAX_REPLY_BYTES, Page, Recorded, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoState;
 
 use super::world::{World, acme, api_key, granted, stream_of, video};
-use crate::clock;
 
 /// What a view answered, to be compared.
-fn told<T: Debug>(answer: Result<T, ViewError>) -> String {
+fn told<T: Debug>(answer: Result<T, HomeError>) -> String {
     match answer {
         Ok(answer) => format!("{answer:#?}"),
         Err(error) => format!("error: {error}"),
@@ -55,7 +50,7 @@ async fn a_status_is_the_same_now_and_as_of_any_time() {
 
 /// All of a list, page by page, with the cursors.
 async fn walk<T>(
-    mut page: impl AsyncFnMut(Option<&str>) -> Result<Page<T>, ViewError>,
+    mut page: impl AsyncFnMut(Option<&str>) -> Result<Page<T>, HomeError>,
     to_the_last_item: bool,
 ) -> Vec<Page<T>> {
     let mut pages = Vec::new();
@@ -76,23 +71,23 @@ async fn lists_and_histories_are_the_same_page_by_page() {
     let world = World::new().await;
     world.tell_history().await;
     let client = world.client();
-    let direct = &world.direct as &dyn Views;
+    let direct = &*world.direct;
     let states = [None].into_iter().chain(VideoState::ALL.map(Some));
     for (state, limit) in states.flat_map(|state| [1, 2, 100].map(|limit| (state, limit))) {
         let filter = VideoFilter { state };
         for project in &projects() {
-            let of = async |views: &dyn Views| {
-                walk(async |after| views.list(project, &filter, after, limit).await, false).await
+            let of = async |views: &dyn Home| {
+                walk(async |after| views.list_videos(project, &filter, after, limit).await, false).await
             };
             assert_eq!(of(&client).await, of(direct).await);
         }
     }
     for (project, limit) in projects().iter().flat_map(|project| [1, 2, 100].map(|limit| (project, limit))) {
         let feed =
-            async |views: &dyn Views| walk(async |after| views.feed(project, after, limit).await, true).await;
+            async |views: &dyn Home| walk(async |after| views.feed(project, after, limit).await, true).await;
         assert_eq!(feed(&client).await, feed(direct).await);
         for id in &videos()[..3] {
-            let events = async |views: &dyn Views| {
+            let events = async |views: &dyn Home| {
                 let page = async |after: Option<&str>| {
                     let page = views.video_events(project, id, after, limit).await?;
                     Ok(page.unwrap_or(Page { data: Vec::new(), next: None }))
@@ -102,7 +97,7 @@ async fn lists_and_histories_are_the_same_page_by_page() {
             assert_eq!(events(&client).await, events(direct).await);
         }
     }
-    let all = client.list(&acme(), &VideoFilter::default(), None, 100).await.unwrap().data;
+    let all = client.list_videos(&acme(), &VideoFilter::default(), None, 100).await.unwrap().data;
     assert_eq!(all.len(), 3);
     world.end().await;
 }
@@ -112,11 +107,11 @@ async fn a_cursor_that_no_list_gave_is_refused_as_such() {
     let world = World::new().await;
     world.tell_history().await;
     let client = world.client();
-    for views in [&client as &dyn Views, &world.direct] {
+    for views in [&client as &dyn Home, &*world.direct] {
         for cursor in [Some("no-cursor"), Some("-1")] {
             let refused =
                 |answer: String| assert_eq!(answer, "error: not a cursor of this list", "{cursor:?}");
-            refused(told(views.list(&acme(), &VideoFilter::default(), cursor, 5).await));
+            refused(told(views.list_videos(&acme(), &VideoFilter::default(), cursor, 5).await));
             refused(told(views.video_events(&acme(), &video("waiting"), cursor, 5).await));
             refused(told(views.feed(&acme(), cursor, 5).await));
         }
@@ -132,8 +127,7 @@ async fn tenants_are_the_same_and_nobody_knows_an_unknown_key() {
     let mut known = Vec::new();
     for (project, number) in ["acme", "globex"].iter().flat_map(|project| [0, 1, 9].map(|n| (project, n))) {
         let key = api_key(project, number).hash();
-        let direct = world.direct.lookup(&key, clock::now(), Tolerance::Strict).await.unwrap();
-        let direct = direct.map(|known| Tenant::clone(&known.tenant));
+        let direct = world.direct.tenant(&key).await.unwrap();
         assert_eq!(client.tenant(&key).await.unwrap(), direct);
         known.extend(direct);
     }
@@ -152,27 +146,27 @@ async fn commands_are_done_once_and_refused_in_the_same_words() {
     let commit = |cause: &str| CommitId::derived_from(&[cause]);
     for name in ["waiting", "uploaded", "unheard-of"] {
         let told = |answer| match answer {
-            Err(error @ (CommandError::Conflict(_) | CommandError::NotFound)) => format!("{error}"),
+            Err(error @ (HomeError::Conflict { .. } | HomeError::NotFound)) => format!("{error}"),
             other => panic!("{other:?}"),
         };
-        let here = client.reprocess(&acme(), &video(name), &commit("here")).await;
-        let there = world.direct.reprocess(&acme(), &video(name), &commit("there")).await;
+        let here = client.reprocess_video(&acme(), &video(name), &commit("here")).await;
+        let there = world.direct.reprocess_video(&acme(), &video(name), &commit("there")).await;
         assert_eq!(told(here), told(there), "{name}");
     }
 
     let before = world.count(&stream_of("errored")).await;
-    let first = client.reprocess(&acme(), &video("errored"), &commit("again")).await.unwrap();
+    let first = client.reprocess_video(&acme(), &video("errored"), &commit("again")).await.unwrap();
     assert_eq!((first.state, first.generation), (VideoState::Uploaded, 2));
-    let second = client.reprocess(&acme(), &video("errored"), &commit("again")).await.unwrap();
+    let second = client.reprocess_video(&acme(), &video("errored"), &commit("again")).await.unwrap();
     assert_eq!(first, second);
     assert_eq!(world.count(&stream_of("errored")).await, (before.0 + 1, before.1 + 1));
 
-    let deleted = client.delete(&acme(), &video("errored"), &commit("delete")).await.unwrap();
+    let deleted = client.delete_video(&acme(), &video("errored"), &commit("delete")).await.unwrap();
     assert_eq!(deleted.state, VideoState::Deleted);
-    assert_eq!(client.delete(&acme(), &video("errored"), &commit("once more")).await.unwrap(), deleted);
+    assert_eq!(client.delete_video(&acme(), &video("errored"), &commit("once more")).await.unwrap(), deleted);
     assert_eq!(client.video(&acme(), &video("errored")).await.unwrap(), Some(deleted));
-    let unknown = client.delete(&acme(), &video("unheard-of"), &commit("none")).await;
-    assert!(matches!(unknown, Err(CommandError::NotFound)), "{unknown:?}");
+    let unknown = client.delete_video(&acme(), &video("unheard-of"), &commit("none")).await;
+    assert!(matches!(unknown, Err(HomeError::NotFound)), "{unknown:?}");
     world.end().await;
 }
 
@@ -186,9 +180,9 @@ async fn whoever_deletes_a_video_sees_it_deleted_though_statuses_are_remembered(
         async |client: &HomeClient| client.video(&acme(), &video("waiting")).await.unwrap().unwrap().state;
     assert_eq!(state(&client).await, VideoState::Waiting);
     let commit = CommitId::derived_from(&["elsewhere"]);
-    world.direct.delete(&acme(), &video("waiting"), &commit).await.unwrap();
+    world.direct.delete_video(&acme(), &video("waiting"), &commit).await.unwrap();
     assert_eq!(state(&client).await, VideoState::Waiting, "it was remembered");
-    client.delete(&acme(), &video("waiting"), &CommitId::derived_from(&["here"])).await.unwrap();
+    client.delete_video(&acme(), &video("waiting"), &CommitId::derived_from(&["here"])).await.unwrap();
     assert_eq!(state(&client).await, VideoState::Deleted);
     world.end().await;
 }
@@ -216,7 +210,7 @@ async fn a_fact_is_recorded_once_and_recalled() {
     assert_eq!(
         chain,
         [
-            "the journal did not accept the fact",
+            "the home region cannot serve the call",
             "the fact cannot be recorded",
             "the log would refuse it: it has no events"
         ]
@@ -234,9 +228,9 @@ async fn pages_that_would_be_too_large_come_in_parts_and_nothing_is_missing() {
     }
     let client = world.client();
     let filter = VideoFilter::default();
-    let pages = walk(async |after| client.list(&acme(), &filter, after, 100).await, false).await;
-    let whole = world.direct.list(&acme(), &filter, None, 100).await.unwrap();
-    assert!(pages.len() > 1 && format!("{whole:?}").len() > MAX_ANSWER_BYTES);
+    let pages = walk(async |after| client.list_videos(&acme(), &filter, after, 100).await, false).await;
+    let whole = world.direct.list_videos(&acme(), &filter, None, 100).await.unwrap();
+    assert!(pages.len() > 1 && format!("{whole:?}").len() > MAX_REPLY_BYTES);
     assert_eq!(pages.into_iter().flat_map(|page| page.data).collect::<Vec<_>>(), whole.data);
 
     let pages = walk(async |after| client.feed(&acme(), after, 100).await, true).await;

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use streamio_edge::home::{HomeClient, HomeConfig};
 use streamio_edge::kinesis::{Backoff, Feeder, KinesisConfig};
-use streamio_edge::outbound::Outbound as _;
-use streamio_edge::port::{Clock, Pause};
+use streamio_edge::ports::outbound::Outbound as _;
+use streamio_edge::ports::{Clock, Pause};
 use streamio_edge::sign::sigv4::Credentials;
-use streamio_edge::views::Views as _;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
     EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, Scope, UploadGranted, VideoErrored,
 };
+use streamio_events::home::Home;
 use streamio_events::id::{CommitId, GrantId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _, Expected};
 use streamio_events::media::VideoError;
@@ -33,9 +33,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::edge_ports::{AtHome, HttpOutbound};
 use crate::home::{HomeKeys, HomeState, region, serve};
 use crate::intake::{Intake, STREAM_NAME};
+use crate::outbound::HttpOutbound;
 use crate::view_store::SqliteViewStore;
 
 pub(super) const REGION: &str = "eu-west-1";
@@ -68,7 +68,7 @@ impl Pause for Hurry {
 pub(super) struct World {
     pub(super) log: SqliteLog,
     /// The same home region, without anything in between.
-    pub(super) direct: AtHome,
+    pub(super) direct: Arc<dyn Home>,
     pub(super) url: String,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -91,7 +91,7 @@ impl World {
         let region = region(&log, store, policy);
         let mut state = HomeState::new(Arc::clone(&region), &log);
         state.intake = Intake::new(intake(&log), clock::now());
-        let direct = AtHome(region);
+        let direct = region;
         let keys = HomeKeys {
             region: REGION.to_owned(),
             credentials: vec![credentials("OLD"), credentials("EDGE")],

@@ -6,56 +6,50 @@ use std::collections::VecDeque;
 use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 
-use super::Fault;
+use super::fault::BodyFault;
+use super::limits::{MAX_CHUNK_HEADER_BYTES, MAX_SIGNED_CHUNK_BYTES};
 
-/// The largest signed chunk: it must be in memory as a whole before its signature can be checked. Clients send 64 KiB
-/// to 1 MiB.
-pub(super) const MAX_SIGNED_CHUNK: u64 = 16 << 20;
-
-/// No line that introduces a chunk is longer: a size, and a signature of 64 hex digits.
-const MAX_LINE: usize = 256;
-
-/// Follows the framing of a body. Signed chunks pass as they are. Unsigned ones are cut into as many as they arrive
-/// in, since some clients send a whole object as one chunk.
-pub(super) struct Chunked {
+/// Checks the framing of a body. Signed chunks are passed on unchanged. An unsigned chunk is split into one chunk per
+/// received piece, because some clients send a whole object as one chunk.
+pub(super) struct ChunkedFraming {
     signed: bool,
     state: State,
 }
 
 enum State {
-    /// Reading the line that introduces a chunk.
-    Line(Vec<u8>),
-    /// So many bytes of the chunk are to come.
+    /// Reading a chunk's header line; holds the part received so far.
+    Header(Vec<u8>),
+    /// Reading a chunk's data; holds the number of bytes that are missing.
     Data(u64),
-    /// So many bytes of the line end after the data are to come.
+    /// Reading the line end after the data; holds the number of bytes that are missing.
     LineEnd(u8),
-    /// After the last chunk.
+    /// Reading the trailers after the last chunk.
     Trailers,
 }
 
-impl Chunked {
-    /// The framing that the headers announce, if any.
-    pub(super) fn announced(headers: &HeaderMap) -> Option<Self> {
+impl ChunkedFraming {
+    /// The framing that `x-amz-content-sha256` declares; `None` if the body is not chunked.
+    pub(super) fn for_headers(headers: &HeaderMap) -> Option<Self> {
         let payload = headers.get("x-amz-content-sha256")?.as_bytes();
         payload.starts_with(b"STREAMING-").then(|| Self {
             signed: !payload.starts_with(b"STREAMING-UNSIGNED-"),
-            state: State::Line(Vec::new()),
+            state: State::Header(Vec::new()),
         })
     }
 
-    /// Takes bytes of the body and passes on what the next reader gets.
-    pub(super) fn receive(&mut self, mut bytes: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Fault> {
+    /// Checks received bytes and appends the re-encoded ones to `out`.
+    pub(super) fn receive(&mut self, mut bytes: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), BodyFault> {
         while !bytes.is_empty() {
             match &mut self.state {
-                State::Line(line) => {
+                State::Header(line) => {
                     let end = bytes.iter().position(|byte| *byte == b'\n');
                     line.extend_from_slice(&bytes.split_to(end.map_or(bytes.len(), |end| end + 1)));
-                    if line.len() > MAX_LINE {
-                        return Err(Fault::Framing);
+                    if line.len() > MAX_CHUNK_HEADER_BYTES {
+                        return Err(BodyFault::Framing);
                     }
                     if end.is_some() {
                         let line = std::mem::take(line);
-                        self.begin_chunk(line, out)?;
+                        self.start_chunk(line, out)?;
                     }
                 }
                 State::Data(left) => {
@@ -74,7 +68,7 @@ impl Chunked {
                 State::LineEnd(left) => {
                     let expected = if *left == 2 { b'\r' } else { b'\n' };
                     if bytes[0] != expected {
-                        return Err(Fault::Framing);
+                        return Err(BodyFault::Framing);
                     }
                     if self.signed {
                         out.push_back(bytes.slice(..1));
@@ -82,7 +76,7 @@ impl Chunked {
                     bytes.advance(1);
                     *left -= 1;
                     if *left == 0 {
-                        self.state = State::Line(Vec::new());
+                        self.state = State::Header(Vec::new());
                     }
                 }
                 State::Trailers => out.push_back(std::mem::take(&mut bytes)),
@@ -91,13 +85,13 @@ impl Chunked {
         Ok(())
     }
 
-    fn begin_chunk(&mut self, line: Vec<u8>, out: &mut VecDeque<Bytes>) -> Result<(), Fault> {
+    fn start_chunk(&mut self, line: Vec<u8>, out: &mut VecDeque<Bytes>) -> Result<(), BodyFault> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let size =
             std::str::from_utf8(&line[..digits]).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        let size = size.ok_or(Fault::Framing)?;
-        if self.signed && size > MAX_SIGNED_CHUNK {
-            return Err(Fault::ChunkTooLarge);
+        let size = size.ok_or(BodyFault::Framing)?;
+        if self.signed && size > MAX_SIGNED_CHUNK_BYTES {
+            return Err(BodyFault::ChunkTooLarge);
         }
         self.state = if size == 0 { State::Trailers } else { State::Data(size) };
         if self.signed || size == 0 {
@@ -106,9 +100,9 @@ impl Chunked {
         Ok(())
     }
 
-    /// Whether the body may end here.
-    pub(super) fn end(&self) -> Result<(), Fault> {
-        if matches!(self.state, State::Trailers) { Ok(()) } else { Err(Fault::Truncated) }
+    /// Checks that the body is complete.
+    pub(super) fn end(&self) -> Result<(), BodyFault> {
+        if matches!(self.state, State::Trailers) { Ok(()) } else { Err(BodyFault::Truncated) }
     }
 }
 
@@ -118,17 +112,17 @@ mod tests {
 
     use super::*;
 
-    fn pass(signed: bool, pieces: &[&[u8]]) -> Result<Vec<u8>, Fault> {
-        let mut chunked = Chunked { signed, state: State::Line(Vec::new()) };
+    fn receive_all(signed: bool, pieces: &[&[u8]]) -> Result<Vec<u8>, BodyFault> {
+        let mut framing = ChunkedFraming { signed, state: State::Header(Vec::new()) };
         let mut out = VecDeque::new();
         for piece in pieces {
-            chunked.receive(Bytes::copy_from_slice(piece), &mut out)?;
+            framing.receive(Bytes::copy_from_slice(piece), &mut out)?;
         }
-        chunked.end()?;
+        framing.end()?;
         Ok(out.into_iter().flatten().collect())
     }
 
-    /// The data of a well-formed body, and its trailers.
+    /// The data and the trailers of a well-formed body.
     fn decode(mut body: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let mut data = Vec::new();
         loop {
@@ -147,31 +141,31 @@ mod tests {
 
     #[test]
     fn a_body_that_ends_between_chunks_is_truncated() {
-        assert_eq!(pass(false, &[b"3\r\nabc\r\n"]), Err(Fault::Truncated));
-        assert_eq!(pass(true, &[b"3;chunk-signature=00\r\nabc\r\n"]), Err(Fault::Truncated));
-        assert_eq!(pass(false, &[b"3\r\nab"]), Err(Fault::Truncated));
-        assert_eq!(pass(false, &[]), Err(Fault::Truncated));
+        assert_eq!(receive_all(false, &[b"3\r\nabc\r\n"]), Err(BodyFault::Truncated));
+        assert_eq!(receive_all(true, &[b"3;chunk-signature=00\r\nabc\r\n"]), Err(BodyFault::Truncated));
+        assert_eq!(receive_all(false, &[b"3\r\nab"]), Err(BodyFault::Truncated));
+        assert_eq!(receive_all(false, &[]), Err(BodyFault::Truncated));
     }
 
     #[test]
     fn wrong_framing_and_large_signed_chunks_are_refused() {
-        assert_eq!(pass(false, &[b"hello"]), Err(Fault::Truncated));
-        assert_eq!(pass(false, &[b"hello\n"]), Err(Fault::Framing));
-        assert_eq!(pass(false, &[b"3\r\nabcd\r\n0\r\n"]), Err(Fault::Framing));
-        assert_eq!(pass(true, &[b"1000001;chunk-signature=00\r\n"]), Err(Fault::ChunkTooLarge));
-        assert_eq!(pass(false, &[&[b'1'; 300]]), Err(Fault::Framing));
+        assert_eq!(receive_all(false, &[b"hello"]), Err(BodyFault::Truncated));
+        assert_eq!(receive_all(false, &[b"hello\n"]), Err(BodyFault::Framing));
+        assert_eq!(receive_all(false, &[b"3\r\nabcd\r\n0\r\n"]), Err(BodyFault::Framing));
+        assert_eq!(receive_all(true, &[b"1000001;chunk-signature=00\r\n"]), Err(BodyFault::ChunkTooLarge));
+        assert_eq!(receive_all(false, &[&[b'1'; 300]]), Err(BodyFault::Framing));
     }
 
     #[test]
-    fn signed_chunks_pass_unchanged() {
+    fn signed_chunks_are_passed_on_unchanged() {
         let body =
             b"3;chunk-signature=00\r\nabc\r\n0;chunk-signature=11\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
-        assert_eq!(pass(true, &[&body[..5], &body[5..24], &body[24..]]).unwrap(), body);
+        assert_eq!(receive_all(true, &[&body[..5], &body[5..24], &body[24..]]).unwrap(), body);
     }
 
     proptest! {
         #[test]
-        fn however_it_is_cut_the_data_and_trailers_stay(
+        fn data_and_trailers_are_preserved_however_the_body_is_split(
             chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..50), 0..5),
             cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
         ) {
@@ -185,7 +179,7 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len())).chain([0, body.len()]).collect();
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &body[cut[0]..cut[1]]).collect();
-            let (data, trailers) = decode(&pass(false, &pieces).unwrap());
+            let (data, trailers) = decode(&receive_all(false, &pieces).unwrap());
             prop_assert_eq!(data, chunks.concat());
             prop_assert_eq!(trailers, b"x-amz-checksum-crc32:AAAA\r\n\r\n");
         }

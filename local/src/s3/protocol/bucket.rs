@@ -6,39 +6,39 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result};
 
-use super::Operations;
-use super::refusal::Refusals;
+use super::error_mapper::ErrorMapper;
+use super::operations::Operations;
 use crate::s3::error::StoreError;
 use crate::s3::store::Watch;
 
-/// The region whose name S3 leaves out of a bucket's location.
+/// The region that S3 omits from a bucket's location.
 const UNNAMED_REGION: &str = "us-east-1";
 
 pub(super) async fn create(
     operations: &Operations,
     request: S3Request<CreateBucketInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<CreateBucketOutput> {
     let bucket = request.input.bucket;
-    operations.store.create_bucket(&bucket, Watch::Off).await.map_err(|error| refusals.refuse(error))?;
+    operations.store.create_bucket(&bucket, Watch::Off).await.map_err(|error| errors.to_s3(error))?;
     Ok(CreateBucketOutput { location: Some(format!("/{bucket}")) })
 }
 
 pub(super) async fn head(
     operations: &Operations,
     request: S3Request<HeadBucketInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<HeadBucketOutput> {
-    require(operations, &request.input.bucket, &refusals).await?;
+    require_bucket(operations, &request.input.bucket, &errors).await?;
     Ok(HeadBucketOutput { bucket_region: Some(operations.region.clone()), ..Default::default() })
 }
 
 pub(super) async fn location(
     operations: &Operations,
     request: S3Request<GetBucketLocationInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<GetBucketLocationOutput> {
-    require(operations, &request.input.bucket, &refusals).await?;
+    require_bucket(operations, &request.input.bucket, &errors).await?;
     let named = (operations.region != UNNAMED_REGION).then(|| operations.region.clone());
     Ok(GetBucketLocationOutput { location_constraint: named.map(BucketLocationConstraint::from) })
 }
@@ -46,10 +46,10 @@ pub(super) async fn location(
 pub(super) async fn list(
     operations: &Operations,
     request: S3Request<ListBucketsInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<ListBucketsOutput> {
     let prefix = request.input.prefix.unwrap_or_default();
-    let buckets = operations.store.buckets().await.map_err(|error| refusals.refuse(error))?;
+    let buckets = operations.store.buckets().await.map_err(|error| errors.to_s3(error))?;
     let buckets = buckets.into_iter().filter(|bucket| bucket.name.starts_with(&prefix));
     let buckets = buckets.map(|bucket| Bucket {
         name: Some(bucket.name),
@@ -59,10 +59,10 @@ pub(super) async fn list(
     Ok(ListBucketsOutput { buckets: Some(buckets.collect()), ..Default::default() })
 }
 
-async fn require(operations: &Operations, bucket: &str, refusals: &Refusals) -> S3Result<()> {
-    let refuse = |error| refusals.refuse(error);
-    match operations.store.bucket(bucket).await.map_err(refuse)? {
+async fn require_bucket(operations: &Operations, bucket: &str, errors: &ErrorMapper) -> S3Result<()> {
+    let to_s3 = |error| errors.to_s3(error);
+    match operations.store.bucket(bucket).await.map_err(to_s3)? {
         Some(_) => Ok(()),
-        None => Err(refuse(StoreError::NoSuchBucket { bucket: bucket.to_owned() })),
+        None => Err(to_s3(StoreError::NoSuchBucket { bucket: bucket.to_owned() })),
     }
 }

@@ -7,7 +7,10 @@ use time::OffsetDateTime;
 
 use crate::s3::object::{ObjectMeta, Precondition};
 
-/// The condition of a write.
+/// The precondition of a write.
+///
+/// # Errors
+/// `InvalidRequest` for both headers.
 pub(super) fn precondition(
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
@@ -24,7 +27,7 @@ pub(super) fn precondition(
     })
 }
 
-/// An entity tag condition in a header.
+/// Parses the entity tag condition in the header `name`; `None` if it was not sent.
 pub(super) fn condition(headers: &HeaderMap, name: &str) -> S3Result<Option<ETagCondition>> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     ETagCondition::parse_http_header(value.as_bytes())
@@ -42,13 +45,13 @@ pub(super) struct ReadConditions {
     pub(super) unmodified_since: Option<Timestamp>,
 }
 
-/// What conditions say of an object.
+/// The result of evaluating conditions.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ConditionResult {
     Met,
-    /// It is not what the client demands.
+    /// `If-Match` or `If-Unmodified-Since` does not hold.
     Failed,
-    /// It is what the client has already.
+    /// `If-None-Match` or `If-Modified-Since` does not hold: the client has the object already.
     NotModified,
 }
 
@@ -61,8 +64,9 @@ impl ReadConditions {
             && self.unmodified_since.is_none()
     }
 
-    /// Judges in the order of <https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2>: an entity tag outweighs a date.
-    pub(super) fn judge(self, meta: &ObjectMeta) -> Verdict {
+    /// Evaluates the conditions in the order of <https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2>: an entity tag
+    /// has precedence over a date.
+    pub(super) fn evaluate(self, meta: &ObjectMeta) -> ConditionResult {
         let modified = meta.last_modified.unix_timestamp();
         let same = |condition: &ETagCondition| match condition {
             ETagCondition::Any => true,
@@ -75,23 +79,23 @@ impl ReadConditions {
             (None, None) => false,
         };
         if failed {
-            return Verdict::Failed;
+            return ConditionResult::Failed;
         }
         let unchanged = match (self.none_match, self.modified_since) {
             (Some(condition), _) => same(&condition),
             (None, Some(since)) => modified <= seconds(since),
             (None, None) => false,
         };
-        if unchanged { Verdict::NotModified } else { Verdict::Met }
+        if unchanged { ConditionResult::NotModified } else { ConditionResult::Met }
     }
 }
 
-/// The answer to a condition that is not met.
+/// The error for a condition that does not hold.
 pub(super) fn precondition_failed() -> S3Error {
-    s3_error!(PreconditionFailed, "at least one of the conditions given does not hold")
+    s3_error!(PreconditionFailed, "at least one of the given conditions does not hold")
 }
 
-/// The answer to a client that has the object already. It repeats what identifies the object.
+/// The 304 response, with the headers that identify the object.
 pub(super) fn not_modified(meta: &ObjectMeta) -> S3Error {
     let mut headers = HeaderMap::new();
     if let Ok(etag) = ETag::Strong(meta.etag.clone()).to_http_header() {
@@ -118,20 +122,20 @@ mod tests {
     use super::*;
     use crate::s3::object::ObjectHeaders;
 
-    fn judge(conditions: ReadConditions) -> Verdict {
+    fn evaluate(conditions: ReadConditions) -> ConditionResult {
         let meta = ObjectMeta {
             bucket: "raw".into(),
             key: "k".into(),
             etag: "abc".into(),
             size: 1,
-            // The half second must not make it newer than the date that clients are told.
+            // Half a second later than the date that clients receive: must not count as newer.
             last_modified: OffsetDateTime::from_unix_timestamp_nanos(1_000_500_000_000).unwrap(),
             sequencer: String::new(),
             headers: ObjectHeaders::default(),
             checksum: None,
             parts: None,
         };
-        conditions.judge(&meta)
+        conditions.evaluate(&meta)
     }
 
     fn tag(tag: &str) -> ETagCondition {
@@ -143,33 +147,51 @@ mod tests {
     }
 
     #[test]
-    fn entity_tags_and_dates_are_judged_by_the_rules_of_http() {
+    fn entity_tags_and_dates_are_evaluated_as_in_rfc_9110() {
         let none = ReadConditions::default;
-        assert_eq!(judge(none()), Verdict::Met);
-        assert_eq!(judge(ReadConditions { matches: Some(tag("abc")), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { matches: Some(tag("x")), ..none() }), Verdict::Failed);
-        assert_eq!(judge(ReadConditions { matches: Some(ETagCondition::Any), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { none_match: Some(tag("abc")), ..none() }), Verdict::NotModified);
-        assert_eq!(judge(ReadConditions { none_match: Some(tag("x")), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { modified_since: Some(at(1000)), ..none() }), Verdict::NotModified);
-        assert_eq!(judge(ReadConditions { modified_since: Some(at(999)), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { unmodified_since: Some(at(1000)), ..none() }), Verdict::Met);
-        assert_eq!(judge(ReadConditions { unmodified_since: Some(at(999)), ..none() }), Verdict::Failed);
+        assert_eq!(evaluate(none()), ConditionResult::Met);
+        assert_eq!(evaluate(ReadConditions { matches: Some(tag("abc")), ..none() }), ConditionResult::Met);
+        assert_eq!(evaluate(ReadConditions { matches: Some(tag("x")), ..none() }), ConditionResult::Failed);
+        assert_eq!(
+            evaluate(ReadConditions { matches: Some(ETagCondition::Any), ..none() }),
+            ConditionResult::Met
+        );
+        assert_eq!(
+            evaluate(ReadConditions { none_match: Some(tag("abc")), ..none() }),
+            ConditionResult::NotModified
+        );
+        assert_eq!(evaluate(ReadConditions { none_match: Some(tag("x")), ..none() }), ConditionResult::Met);
+        assert_eq!(
+            evaluate(ReadConditions { modified_since: Some(at(1000)), ..none() }),
+            ConditionResult::NotModified
+        );
+        assert_eq!(
+            evaluate(ReadConditions { modified_since: Some(at(999)), ..none() }),
+            ConditionResult::Met
+        );
+        assert_eq!(
+            evaluate(ReadConditions { unmodified_since: Some(at(1000)), ..none() }),
+            ConditionResult::Met
+        );
+        assert_eq!(
+            evaluate(ReadConditions { unmodified_since: Some(at(999)), ..none() }),
+            ConditionResult::Failed
+        );
     }
 
     #[test]
-    fn an_entity_tag_outweighs_a_date() {
+    fn an_entity_tag_has_precedence_over_a_date() {
         let both = ReadConditions {
             matches: Some(tag("abc")),
             unmodified_since: Some(at(1)),
             ..ReadConditions::default()
         };
-        assert_eq!(judge(both), Verdict::Met);
+        assert_eq!(evaluate(both), ConditionResult::Met);
         let both = ReadConditions {
             none_match: Some(tag("x")),
             modified_since: Some(at(2000)),
             ..ReadConditions::default()
         };
-        assert_eq!(judge(both), Verdict::Met);
+        assert_eq!(evaluate(both), ConditionResult::Met);
     }
 }

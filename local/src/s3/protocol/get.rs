@@ -11,21 +11,21 @@ use s3s::dto::{
 use s3s::{S3Error, S3Request, S3Result, s3_error};
 use time::OffsetDateTime;
 
-use super::Operations;
-use super::condition::{ReadConditions, Verdict, not_modified, precondition_failed};
-use super::refusal::{Refusals, refuse_version};
-use super::sums::Sums;
+use super::checksum_fields::ChecksumFields;
+use super::condition::{ConditionResult, ReadConditions, not_modified, precondition_failed};
+use super::error_mapper::{ErrorMapper, refuse_version};
+use super::operations::Operations;
 use crate::s3::error::StoreError;
 use crate::s3::object::ObjectMeta;
 use crate::s3::store::{Object, check_part_number};
 
-/// What S3 answers for an object whose writer gave no type.
+/// The `Content-Type` that S3 returns for an object whose writer gave none.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 
 pub(super) async fn object(
     operations: &Operations,
     request: S3Request<GetObjectInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<GetObjectOutput> {
     let input = request.input;
     refuse_version(input.version_id.as_deref())?;
@@ -35,18 +35,18 @@ pub(super) async fn object(
         modified_since: input.if_modified_since,
         unmodified_since: input.if_unmodified_since,
     };
-    let object = find(operations, &input.bucket, &input.key, conditions, &refusals).await?;
-    let range = select(&object, input.range, input.part_number, &refusals)?;
+    let object = open(operations, &input.bucket, &input.key, conditions, &errors).await?;
+    let range = requested_range(&object, input.range, input.part_number, &errors)?;
     let meta = object.meta();
     let whole = 0..meta.size;
     let bytes = range.clone().unwrap_or(whole);
     let wants_checksum = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
     let checksum = meta.checksum.as_ref().filter(|_| wants_checksum && range.is_none());
-    let sums = Sums::of_object(checksum);
+    let checksums = ChecksumFields::of_object(checksum);
     let key = meta.key.clone();
     let body = object.stream(bytes.clone()).inspect_err(move |error| {
-        // The answer has begun: all that is left is to break it off, and to say so.
-        tracing::error!(object.key = key, %error, "an object's bytes could not be read");
+        // The response has started: it can only be cut off.
+        tracing::error!(object.key = key, %error, "an object could not be read to its end; its response is cut off");
     });
     let headers = &meta.headers;
     Ok(GetObjectOutput {
@@ -65,11 +65,11 @@ pub(super) async fn object(
         metadata: metadata(meta),
         parts_count: parts_count(meta, input.part_number),
         checksum_type: checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
-        checksum_crc32: sums.crc32,
-        checksum_crc32c: sums.crc32c,
-        checksum_crc64nvme: sums.crc64nvme,
-        checksum_sha1: sums.sha1,
-        checksum_sha256: sums.sha256,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
         ..Default::default()
     })
 }
@@ -77,7 +77,7 @@ pub(super) async fn object(
 pub(super) async fn head(
     operations: &Operations,
     request: S3Request<HeadObjectInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<HeadObjectOutput> {
     let input = request.input;
     refuse_version(input.version_id.as_deref())?;
@@ -87,13 +87,13 @@ pub(super) async fn head(
         modified_since: input.if_modified_since,
         unmodified_since: input.if_unmodified_since,
     };
-    let object = find(operations, &input.bucket, &input.key, conditions, &refusals).await?;
-    // A range means nothing to HEAD (https://www.rfc-editor.org/rfc/rfc9110#section-14.2); a part number does.
-    let range = select(&object, None, input.part_number, &refusals)?;
+    let object = open(operations, &input.bucket, &input.key, conditions, &errors).await?;
+    // Range is not defined for HEAD (https://www.rfc-editor.org/rfc/rfc9110#section-14.2); a part number does.
+    let range = requested_range(&object, None, input.part_number, &errors)?;
     let meta = object.meta();
     let wants_checksum = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
     let checksum = meta.checksum.as_ref().filter(|_| wants_checksum && range.is_none());
-    let sums = Sums::of_object(checksum);
+    let checksums = ChecksumFields::of_object(checksum);
     let headers = &meta.headers;
     Ok(HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
@@ -110,39 +110,39 @@ pub(super) async fn head(
         metadata: metadata(meta),
         parts_count: parts_count(meta, input.part_number),
         checksum_type: checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
-        checksum_crc32: sums.crc32,
-        checksum_crc32c: sums.crc32c,
-        checksum_crc64nvme: sums.crc64nvme,
-        checksum_sha1: sums.sha1,
-        checksum_sha256: sums.sha256,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
         ..Default::default()
     })
 }
 
-/// Opens the object if the conditions allow.
-async fn find(
+/// Opens the object if the conditions hold.
+async fn open(
     operations: &Operations,
     bucket: &str,
     key: &str,
     conditions: ReadConditions,
-    refusals: &Refusals,
+    errors: &ErrorMapper,
 ) -> S3Result<Object> {
-    let refuse = |error| refusals.refuse(error);
-    let found = operations.store.get(bucket, key).await.map_err(refuse)?;
-    let object = found.ok_or_else(|| refuse(StoreError::NoSuchKey { key: key.to_owned() }))?;
-    match conditions.judge(object.meta()) {
-        Verdict::Met => Ok(object),
-        Verdict::Failed => Err(precondition_failed()),
-        Verdict::NotModified => Err(not_modified(object.meta())),
+    let to_s3 = |error| errors.to_s3(error);
+    let found = operations.store.get(bucket, key).await.map_err(to_s3)?;
+    let object = found.ok_or_else(|| to_s3(StoreError::NoSuchKey { key: key.to_owned() }))?;
+    match conditions.evaluate(object.meta()) {
+        ConditionResult::Met => Ok(object),
+        ConditionResult::Failed => Err(precondition_failed()),
+        ConditionResult::NotModified => Err(not_modified(object.meta())),
     }
 }
 
-/// The bytes asked for, when not all.
-fn select(
+/// The requested byte range; `None` for the whole object.
+fn requested_range(
     object: &Object,
     range: Option<Range>,
     part: Option<i32>,
-    refusals: &Refusals,
+    errors: &ErrorMapper,
 ) -> S3Result<Option<Bytes<u64>>> {
     let size = object.meta().size;
     match (range, part) {
@@ -152,8 +152,8 @@ fn select(
             bytes.map(Some).ok_or_else(|| unsatisfiable(size))
         }
         (None, Some(number)) => {
-            let number = check_part_number(i64::from(number)).map_err(|error| refusals.refuse(error))?;
-            // The one part of an empty object has no bytes to give a range of.
+            let number = check_part_number(i64::from(number)).map_err(|error| errors.to_s3(error))?;
+            // The only part of an empty object has no bytes, so it has no Content-Range.
             let bytes = object.part(number).ok_or_else(|| unsatisfiable(size))?;
             Ok((!bytes.is_empty()).then_some(bytes))
         }
@@ -162,7 +162,7 @@ fn select(
 }
 
 fn unsatisfiable(size: u64) -> S3Error {
-    let mut error = s3_error!(InvalidRange, "the object has {size} bytes; the range asks for none of them");
+    let mut error = s3_error!(InvalidRange, "the object has {size} bytes; the range selects none of them");
     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
         error.set_headers(HeaderMap::from_iter([(http::header::CONTENT_RANGE, value)]));
     }
@@ -187,6 +187,6 @@ fn metadata(meta: &ObjectMeta) -> Option<std::collections::HashMap<String, Strin
     (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
 }
 
-fn parts_count(meta: &ObjectMeta, asked: Option<i32>) -> Option<i32> {
-    asked.and(meta.parts).and_then(|parts| i32::try_from(parts).ok())
+fn parts_count(meta: &ObjectMeta, part_number: Option<i32>) -> Option<i32> {
+    part_number.and(meta.parts).and_then(|parts| i32::try_from(parts).ok())
 }

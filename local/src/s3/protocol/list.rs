@@ -9,20 +9,20 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::Operations;
-use super::refusal::Refusals;
+use super::error_mapper::ErrorMapper;
+use super::operations::Operations;
 use crate::s3::store::ListRequest;
 
-/// The most entries of one page.
+/// The largest page size.
 pub(super) const MAX_PAGE: i32 = 1000;
 
-/// What `encoding-type=url` leaves as it is.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// The characters that `encoding-type=url` percent-encodes.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 pub(super) async fn objects(
     operations: &Operations,
     request: S3Request<ListObjectsV2Input>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<ListObjectsV2Output> {
     let input = request.input;
     let limit = page_size(input.max_keys)?;
@@ -34,7 +34,7 @@ pub(super) async fn objects(
         after: token.or_else(|| input.start_after.clone()),
         limit: usize::try_from(limit).unwrap_or_default(),
     };
-    let listing = operations.store.list(&input.bucket, list).await.map_err(|error| refusals.refuse(error))?;
+    let listing = operations.store.list(&input.bucket, list).await.map_err(|error| errors.to_s3(error))?;
     let contents: Vec<Object> = listing
         .objects
         .into_iter()
@@ -74,31 +74,30 @@ pub(super) async fn objects(
     })
 }
 
-/// How many entries a page may have: as many as asked for, up to [`MAX_PAGE`].
-pub(super) fn page_size(asked: Option<i32>) -> S3Result<i32> {
-    match asked {
+/// The page size: the requested one, at most [`MAX_PAGE`].
+pub(super) fn page_size(requested: Option<i32>) -> S3Result<i32> {
+    match requested {
         None => Ok(MAX_PAGE),
         Some(negative) if negative < 0 => {
             Err(s3_error!(InvalidArgument, "the page size must not be negative"))
         }
-        Some(asked) => Ok(asked.min(MAX_PAGE)),
+        Some(requested) => Ok(requested.min(MAX_PAGE)),
     }
 }
 
 fn decode_token(token: &str) -> S3Result<String> {
     let decoded = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded
-        .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not one that this server gave"))
+    decoded.ok_or_else(|| s3_error!(InvalidArgument, "the continuation token was not issued by this server"))
 }
 
-/// How keys are written in an answer: XML cannot carry all characters that a key can have.
+/// The encoding of keys in a response: XML cannot represent all characters that a key can have.
 pub(super) struct Encoding {
     url: bool,
 }
 
 impl Encoding {
-    pub(super) fn of(asked: Option<&EncodingType>) -> S3Result<Self> {
-        match asked.map(EncodingType::as_str) {
+    pub(super) fn of(requested: Option<&EncodingType>) -> S3Result<Self> {
+        match requested.map(EncodingType::as_str) {
             None => Ok(Self { url: false }),
             Some(EncodingType::URL) => Ok(Self { url: true }),
             Some(_) => Err(s3_error!(InvalidArgument, "the encoding type must be url")),
@@ -106,6 +105,6 @@ impl Encoding {
     }
 
     pub(super) fn apply(&self, text: &str) -> String {
-        if self.url { utf8_percent_encode(text, KEPT).to_string() } else { text.to_owned() }
+        if self.url { utf8_percent_encode(text, ENCODED).to_string() } else { text.to_owned() }
     }
 }

@@ -1,4 +1,4 @@
-//! The life of a multipart upload, but for its parts' bytes.
+//! The operations on multipart uploads, except `UploadPart` and `UploadPartCopy`.
 
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm as AlgorithmName, ChecksumType,
@@ -9,12 +9,12 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::Operations;
+use super::checksum_fields::ChecksumFields;
 use super::condition::precondition;
+use super::error_mapper::ErrorMapper;
 use super::list::{Encoding, page_size};
-use super::put::{Given, headers};
-use super::refusal::Refusals;
-use super::sums::Sums;
+use super::operations::Operations;
+use super::put::{HeaderFields, object_headers};
 use crate::s3::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::s3::error::StoreError;
 use crate::s3::store::{CompletedPart, NewUpload, check_part_number};
@@ -22,11 +22,11 @@ use crate::s3::store::{CompletedPart, NewUpload, check_part_number};
 pub(super) async fn create(
     operations: &Operations,
     request: S3Request<CreateMultipartUploadInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<CreateMultipartUploadOutput> {
     let input = request.input;
-    let checksum = checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
-    let headers = headers(Given {
+    let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
+    let headers = object_headers(HeaderFields {
         content_type: input.content_type,
         content_encoding: input.content_encoding,
         content_language: input.content_language,
@@ -39,7 +39,7 @@ pub(super) async fn create(
         .store
         .create_upload(&input.bucket, &input.key, NewUpload { headers, checksum })
         .await
-        .map_err(|error| refusals.refuse(error))?;
+        .map_err(|error| errors.to_s3(error))?;
     Ok(CreateMultipartUploadOutput {
         bucket: Some(upload.bucket),
         key: Some(upload.key),
@@ -50,8 +50,8 @@ pub(super) async fn create(
     })
 }
 
-/// The checksum that an upload is begun with.
-fn checksum(
+/// The checksum of a new upload.
+fn upload_checksum(
     algorithm: Option<&AlgorithmName>,
     kind: Option<&ChecksumType>,
 ) -> S3Result<Option<(ChecksumAlgorithm, ChecksumKind)>> {
@@ -77,16 +77,19 @@ fn checksum(
 pub(super) async fn complete(
     operations: &Operations,
     request: S3Request<CompleteMultipartUploadInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let input = request.input;
     let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-    let listed = listed.into_iter().map(|part| completed(part, &refusals)).collect::<S3Result<Vec<_>>>()?;
+    let listed =
+        listed.into_iter().map(|part| completed_part(part, &errors)).collect::<S3Result<Vec<_>>>()?;
     let size = input
         .mpu_object_size
-        .map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidArgument, "a size cannot be negative")))
+        .map(|size| {
+            u64::try_from(size).map_err(|_| s3_error!(InvalidArgument, "the size must not be negative"))
+        })
         .transpose()?;
-    let announced = Sums {
+    let declared = ChecksumFields {
         crc32: input.checksum_crc32,
         crc32c: input.checksum_crc32c,
         crc64nvme: input.checksum_crc64nvme,
@@ -102,33 +105,33 @@ pub(super) async fn complete(
             &input.upload_id,
             listed,
             size,
-            announced.into_list().pop(),
+            declared.into_list().pop(),
             precondition,
         )
         .await
-        .map_err(|error| refusals.refuse(error))?;
-    let sums = Sums::of_object(meta.checksum.as_ref());
+        .map_err(|error| errors.to_s3(error))?;
+    let checksums = ChecksumFields::of_object(meta.checksum.as_ref());
     Ok(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", meta.bucket, meta.key)),
         bucket: Some(meta.bucket),
         key: Some(meta.key),
         e_tag: Some(ETag::Strong(meta.etag)),
         checksum_type: meta.checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
-        checksum_crc32: sums.crc32,
-        checksum_crc32c: sums.crc32c,
-        checksum_crc64nvme: sums.crc64nvme,
-        checksum_sha1: sums.sha1,
-        checksum_sha256: sums.sha256,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
         ..Default::default()
     })
 }
 
-fn completed(part: ListedPart, refusals: &Refusals) -> S3Result<CompletedPart> {
+fn completed_part(part: ListedPart, errors: &ErrorMapper) -> S3Result<CompletedPart> {
     let (Some(number), Some(etag)) = (part.part_number, part.e_tag) else {
         return Err(s3_error!(MalformedXML, "each part needs its PartNumber and its ETag"));
     };
-    let number = check_part_number(i64::from(number)).map_err(|error| refusals.refuse(error))?;
-    let checksums = Sums {
+    let number = check_part_number(i64::from(number)).map_err(|error| errors.to_s3(error))?;
+    let checksums = ChecksumFields {
         crc32: part.checksum_crc32,
         crc32c: part.checksum_crc32c,
         crc64nvme: part.checksum_crc64nvme,
@@ -141,43 +144,45 @@ fn completed(part: ListedPart, refusals: &Refusals) -> S3Result<CompletedPart> {
 pub(super) async fn abort(
     operations: &Operations,
     request: S3Request<AbortMultipartUploadInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<AbortMultipartUploadOutput> {
     let input = request.input;
     let aborted = operations.store.abort_upload(&input.bucket, &input.key, &input.upload_id).await;
-    aborted.map(|()| AbortMultipartUploadOutput::default()).map_err(|error| refusals.refuse(error))
+    aborted.map(|()| AbortMultipartUploadOutput::default()).map_err(|error| errors.to_s3(error))
 }
 
 pub(super) async fn parts(
     operations: &Operations,
     request: S3Request<ListPartsInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<ListPartsOutput> {
     let input = request.input;
-    let refuse = |error: StoreError| refusals.refuse(error);
+    let to_s3 = |error: StoreError| errors.to_s3(error);
     let limit = page_size(input.max_parts)?;
     let after = u32::try_from(input.part_number_marker.unwrap_or(0))
         .map_err(|_| s3_error!(InvalidArgument, "part-number-marker must not be negative"))?;
     let store = &operations.store;
-    let upload = store.upload(&input.bucket, &input.key, &input.upload_id).await.map_err(refuse)?;
-    let wanted = u32::try_from(limit).unwrap_or_default();
-    let mut parts =
-        store.parts(&input.bucket, &input.key, &input.upload_id, after, wanted + 1).await.map_err(refuse)?;
-    let truncated = limit > 0 && parts.len() > wanted as usize;
-    parts.truncate(wanted as usize);
+    let upload = store.upload(&input.bucket, &input.key, &input.upload_id).await.map_err(to_s3)?;
+    let page_limit = u32::try_from(limit).unwrap_or_default();
+    let mut parts = store
+        .parts(&input.bucket, &input.key, &input.upload_id, after, page_limit + 1)
+        .await
+        .map_err(to_s3)?;
+    let truncated = limit > 0 && parts.len() > page_limit as usize;
+    parts.truncate(page_limit as usize);
     let next = parts.last().filter(|_| truncated).and_then(|part| i32::try_from(part.number).ok());
     let entries = parts.into_iter().map(|part| {
-        let sums = Sums::of(part.checksum);
+        let checksums = ChecksumFields::of(part.checksum);
         PartEntry {
             part_number: i32::try_from(part.number).ok(),
             e_tag: Some(ETag::Strong(part.etag)),
             size: i64::try_from(part.size).ok(),
             last_modified: Some(part.last_modified.into()),
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
+            checksum_crc32: checksums.crc32,
+            checksum_crc32c: checksums.crc32c,
+            checksum_crc64nvme: checksums.crc64nvme,
+            checksum_sha1: checksums.sha1,
+            checksum_sha256: checksums.sha256,
         }
     });
     Ok(ListPartsOutput {
@@ -201,24 +206,24 @@ pub(super) async fn parts(
 pub(super) async fn uploads(
     operations: &Operations,
     request: S3Request<ListMultipartUploadsInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<ListMultipartUploadsOutput> {
     let input = request.input;
     if input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()) {
-        return Err(s3_error!(NotImplemented, "uploads are not listed by folders; leave out the delimiter"));
+        return Err(s3_error!(NotImplemented, "a delimiter is not supported when listing uploads; omit it"));
     }
     let encoding = Encoding::of(input.encoding_type.as_ref())?;
     let limit = page_size(input.max_uploads)?;
-    let wanted = u32::try_from(limit).unwrap_or_default();
+    let page_limit = u32::try_from(limit).unwrap_or_default();
     let prefix = input.prefix.clone().unwrap_or_default();
     let after = input.key_marker.as_deref().map(|key| (key, input.upload_id_marker.as_deref()));
     let mut uploads = operations
         .store
-        .uploads(&input.bucket, &prefix, after, wanted + 1)
+        .uploads(&input.bucket, &prefix, after, page_limit + 1)
         .await
-        .map_err(|error| refusals.refuse(error))?;
-    let truncated = limit > 0 && uploads.len() > wanted as usize;
-    uploads.truncate(wanted as usize);
+        .map_err(|error| errors.to_s3(error))?;
+    let truncated = limit > 0 && uploads.len() > page_limit as usize;
+    uploads.truncate(page_limit as usize);
     let last = uploads.last().filter(|_| truncated);
     let (next_key, next_id) =
         (last.map(|upload| encoding.apply(&upload.key)), last.map(|upload| upload.id.clone()));

@@ -9,28 +9,29 @@ use s3s::dto::{
 use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
 use time::OffsetDateTime;
 
-use super::Operations;
+use super::checksum_fields::ChecksumFields;
 use super::condition::precondition;
-use super::digest::Announced;
-use super::refusal::Refusals;
-use super::sums::Sums;
+use super::declared_digests::DeclaredDigests;
+use super::error_mapper::ErrorMapper;
+use super::operations::Operations;
 use crate::s3::checksum::ChecksumAlgorithm;
 use crate::s3::error::StoreError;
-use crate::s3::object::{MAX_PUT_BYTES, ObjectHeaders};
+use crate::s3::limits::MAX_PUT_BYTES;
+use crate::s3::object::ObjectHeaders;
 use crate::s3::store::{Staged, check_part_number};
 
-/// The most user metadata that an object may have, names and values together, in bytes:
+/// The largest user metadata of an object, names and values together, in bytes:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>.
 const MAX_METADATA_BYTES: usize = 2048;
 
 pub(super) async fn object(
     operations: &Operations,
     request: S3Request<PutObjectInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<PutObjectOutput> {
     let input = request.input;
-    let announced = Announced::read(&request.headers, input.content_length)?;
-    let headers = headers(Given {
+    let declared = DeclaredDigests::read(&request.headers, input.content_length)?;
+    let headers = object_headers(HeaderFields {
         content_type: input.content_type,
         content_encoding: input.content_encoding,
         content_language: input.content_language,
@@ -41,32 +42,29 @@ pub(super) async fn object(
     })?;
     let precondition = precondition(input.if_match, input.if_none_match)?;
     let store = &operations.store;
-    store
-        .check_put(&input.bucket, &input.key, &precondition)
-        .await
-        .map_err(|error| refusals.refuse(error))?;
+    store.check_put(&input.bucket, &input.key, &precondition).await.map_err(|error| errors.to_s3(error))?;
     let staged = receive(
         operations,
         input.body,
-        announced.algorithm(),
-        announced,
+        declared.algorithm(),
+        declared,
         request.trailing_headers.as_ref(),
-        &refusals,
+        &errors,
     )
     .await?;
     let meta = store
         .put(&input.bucket, &input.key, headers, precondition, staged)
         .await
-        .map_err(|error| refusals.refuse(error))?;
-    let sums = Sums::of_object(meta.checksum.as_ref());
+        .map_err(|error| errors.to_s3(error))?;
+    let checksums = ChecksumFields::of_object(meta.checksum.as_ref());
     Ok(PutObjectOutput {
         e_tag: Some(ETag::Strong(meta.etag)),
         checksum_type: meta.checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
-        checksum_crc32: sums.crc32,
-        checksum_crc32c: sums.crc32c,
-        checksum_crc64nvme: sums.crc64nvme,
-        checksum_sha1: sums.sha1,
-        checksum_sha256: sums.sha256,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
         ..Default::default()
     })
 }
@@ -74,61 +72,61 @@ pub(super) async fn object(
 pub(super) async fn part(
     operations: &Operations,
     request: S3Request<UploadPartInput>,
-    refusals: Refusals,
+    errors: ErrorMapper,
 ) -> S3Result<UploadPartOutput> {
     let input = request.input;
-    let refuse = |error: StoreError| refusals.refuse(error);
-    let announced = Announced::read(&request.headers, input.content_length)?;
-    let number = check_part_number(i64::from(input.part_number)).map_err(refuse)?;
+    let to_s3 = |error: StoreError| errors.to_s3(error);
+    let declared = DeclaredDigests::read(&request.headers, input.content_length)?;
+    let number = check_part_number(i64::from(input.part_number)).map_err(to_s3)?;
     let store = &operations.store;
-    let upload = store.upload(&input.bucket, &input.key, &input.upload_id).await.map_err(refuse)?;
-    let algorithm = match (announced.algorithm(), upload.checksum) {
-        (Some(sent), Some((wanted, _))) if sent != wanted => {
+    let upload = store.upload(&input.bucket, &input.key, &input.upload_id).await.map_err(to_s3)?;
+    let algorithm = match (declared.algorithm(), upload.checksum) {
+        (Some(sent), Some((required, _))) if sent != required => {
             return Err(s3_error!(
                 InvalidRequest,
-                "the upload was begun with {}; its parts cannot have {}",
-                wanted.name(),
+                "the upload was created with {}; its parts cannot have {}",
+                required.name(),
                 sent.name()
             ));
         }
-        (sent, wanted) => sent.or(wanted.map(|(algorithm, _)| algorithm)),
+        (sent, required) => sent.or(required.map(|(algorithm, _)| algorithm)),
     };
     let trailers = request.trailing_headers.as_ref();
-    let staged = receive(operations, input.body, algorithm, announced, trailers, &refusals).await?;
+    let staged = receive(operations, input.body, algorithm, declared, trailers, &errors).await?;
     let part =
-        store.put_part(&input.bucket, &input.key, &input.upload_id, number, staged).await.map_err(refuse)?;
-    let sums = Sums::of(part.checksum);
+        store.put_part(&input.bucket, &input.key, &input.upload_id, number, staged).await.map_err(to_s3)?;
+    let checksums = ChecksumFields::of(part.checksum);
     Ok(UploadPartOutput {
         e_tag: Some(ETag::Strong(part.etag)),
-        checksum_crc32: sums.crc32,
-        checksum_crc32c: sums.crc32c,
-        checksum_crc64nvme: sums.crc64nvme,
-        checksum_sha1: sums.sha1,
-        checksum_sha256: sums.sha256,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
         ..Default::default()
     })
 }
 
-/// Receives a body and holds it against what was announced. What is refused leaves nothing behind.
+/// Receives a body and verifies the declared size and digests. A refused body is removed.
 async fn receive(
     operations: &Operations,
     body: Option<StreamingBlob>,
     algorithm: Option<ChecksumAlgorithm>,
-    announced: Announced,
+    declared: DeclaredDigests,
     trailers: Option<&TrailingHeaders>,
-    refusals: &Refusals,
+    errors: &ErrorMapper,
 ) -> S3Result<Staged> {
-    if announced.length() > MAX_PUT_BYTES {
-        return Err(refusals.refuse(StoreError::TooLarge));
+    if declared.length() > MAX_PUT_BYTES {
+        return Err(errors.to_s3(StoreError::TooLarge));
     }
     let body = body.ok_or_else(|| s3_error!(IncompleteBody, "the request has no body"))?;
-    let staged = operations.store.stage(body, algorithm).await.map_err(|error| refusals.refuse(error))?;
-    announced.verify(&staged, trailers)?;
+    let staged = operations.store.stage(body, algorithm).await.map_err(|error| errors.to_s3(error))?;
+    declared.verify(&staged, trailers)?;
     Ok(staged)
 }
 
-/// The headers of a request that become the object's.
-pub(super) struct Given {
+/// The headers of a request that are stored with the object.
+pub(super) struct HeaderFields {
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) content_language: Option<String>,
@@ -138,9 +136,12 @@ pub(super) struct Given {
     pub(super) metadata: Option<std::collections::HashMap<String, String>>,
 }
 
-/// Checks the headers that become the object's.
-pub(super) fn headers(given: Given) -> S3Result<ObjectHeaders> {
-    let metadata: BTreeMap<String, String> = given.metadata.unwrap_or_default().into_iter().collect();
+/// Checks and converts the headers that are stored with the object.
+///
+/// # Errors
+/// `MetadataTooLarge`.
+pub(super) fn object_headers(fields: HeaderFields) -> S3Result<ObjectHeaders> {
+    let metadata: BTreeMap<String, String> = fields.metadata.unwrap_or_default().into_iter().collect();
     let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > MAX_METADATA_BYTES {
         return Err(s3_error!(
@@ -149,17 +150,17 @@ pub(super) fn headers(given: Given) -> S3Result<ObjectHeaders> {
         ));
     }
     Ok(ObjectHeaders {
-        content_type: given.content_type,
-        content_encoding: given.content_encoding.and_then(|encoding| without_transfer_encoding(&encoding)),
-        content_language: given.content_language,
-        content_disposition: given.content_disposition,
-        cache_control: given.cache_control,
-        expires: given.expires.map(|expires| OffsetDateTime::from(expires).unix_timestamp()),
+        content_type: fields.content_type,
+        content_encoding: fields.content_encoding.and_then(|encoding| without_transfer_encoding(&encoding)),
+        content_language: fields.content_language,
+        content_disposition: fields.content_disposition,
+        cache_control: fields.cache_control,
+        expires: fields.expires.map(|expires| OffsetDateTime::from(expires).unix_timestamp()),
         metadata,
     })
 }
 
-/// `aws-chunked` describes the upload, not the object.
+/// Removes `aws-chunked`, which describes the upload, not the object.
 fn without_transfer_encoding(encoding: &str) -> Option<String> {
     let kept: Vec<&str> =
         encoding.split(',').map(str::trim).filter(|one| !one.is_empty() && *one != "aws-chunked").collect();
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_encoding_of_the_upload_is_not_the_encoding_of_the_object() {
+    fn the_encoding_of_the_upload_is_not_stored() {
         assert_eq!(without_transfer_encoding("aws-chunked"), None);
         assert_eq!(without_transfer_encoding("aws-chunked,gzip").as_deref(), Some("gzip"));
         assert_eq!(without_transfer_encoding("gzip, br").as_deref(), Some("gzip, br"));

@@ -1,7 +1,7 @@
-//! The files that hold the bytes: one file a blob, named by a random id, never changed once it is referenced.
+//! The files that hold the bytes: one file per blob, named by a random id, never changed once it is referenced.
 //!
-//! Which blobs are alive is known to the database alone. A file without a row is rubbish (a crash came between the
-//! two) and is swept when the store opens; a file whose last row is gone is removed once nobody reads it any more.
+//! The database decides which blobs are needed. A file that no row references was left by a crash and is removed when
+//! the store opens. A file whose last row was deleted is removed when its last reader is done.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use data_encoding::HEXLOWER;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-use crate::s3::error::{Doing as _, StoreError};
+use crate::s3::error::{IoContext as _, StoreError};
 
 /// The name of a blob: 128 random bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub(super) struct BlobId([u8; 16]);
 impl BlobId {
     pub(super) fn random() -> Result<Self, StoreError> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(io::Error::other).doing("drawing a random name")?;
+        getrandom::fill(&mut bytes).map_err(io::Error::other).io_context("generating a random name")?;
         Ok(Self(bytes))
     }
 
@@ -50,27 +50,28 @@ pub(super) struct Blobs(Arc<Inner>);
 struct Inner {
     blobs: PathBuf,
     incoming: PathBuf,
-    /// The blobs being read, and whether they are to go when the last reader is done.
+    /// The blobs that are being read.
     pins: Mutex<HashMap<BlobId, PinCount>>,
-    /// Readers hold it shared from looking up an object until its blobs are pinned; the remover of dead blobs takes
-    /// it alone, so it finds the pin of everybody who can still have seen them.
-    gate: RwLock<()>,
+    /// Readers hold it shared while they query an object's row and pin its blobs. The removal of unreferenced blobs
+    /// holds it exclusively, so it sees the pins of all readers that can have read the deleted rows.
+    pin_lock: RwLock<()>,
 }
 
 #[derive(Default)]
 struct PinCount {
     readers: usize,
-    doomed: bool,
+    /// Remove the file when the last reader is done.
+    remove_when_unread: bool,
 }
 
 impl Blobs {
-    /// Opens (or creates) the directories below the store's.
+    /// Opens the directories of blobs below `root`, creating them if needed.
     pub(super) fn open(root: &Path) -> Result<Self, StoreError> {
         let inner = Inner {
             blobs: root.join("blobs"),
             incoming: root.join("incoming"),
             pins: Mutex::default(),
-            gate: RwLock::default(),
+            pin_lock: RwLock::default(),
         };
         create_dir(&inner.incoming)?;
         create_dir(&inner.blobs)?;
@@ -82,42 +83,42 @@ impl Blobs {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Where a referenced blob is.
+    /// The path of a completely written blob.
     pub(super) fn path(&self, id: BlobId) -> PathBuf {
         self.0.blobs.join(HEXLOWER.encode(&id.0[..1])).join(HEXLOWER.encode(&id.0))
     }
 
-    /// Where a blob is while it is being written.
+    /// The path of a blob that is being written.
     pub(super) fn incoming(&self, id: BlobId) -> PathBuf {
         self.0.incoming.join(HEXLOWER.encode(&id.0))
     }
 
-    /// Moves a completely written and synced blob to its place, durably.
-    pub(super) fn settle(&self, id: BlobId) -> Result<(), StoreError> {
+    /// Moves a completely written and synced blob to its final path, durably.
+    pub(super) fn move_into_place(&self, id: BlobId) -> Result<(), StoreError> {
         let path = self.path(id);
-        fs::rename(self.incoming(id), &path).doing("moving a blob to its place")?;
+        fs::rename(self.incoming(id), &path).io_context("moving a blob to its final path")?;
         sync_dir(path.parent().unwrap_or(&self.0.blobs))
     }
 
-    /// Removes every file that no row references, and counts the referenced blobs that are missing.
-    /// Call it before anything is written.
+    /// Removes every file that is not referenced, and counts the referenced blobs that are missing. Must be called
+    /// before the first write.
     pub(super) fn sweep(&self, referenced: &HashSet<BlobId>) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        for entry in fs::read_dir(&self.0.incoming).doing("listing incoming blobs")? {
-            fs::remove_file(entry.doing("listing incoming blobs")?.path())
-                .doing("removing an unfinished blob")?;
+        for entry in fs::read_dir(&self.0.incoming).io_context("listing incoming blobs")? {
+            fs::remove_file(entry.io_context("listing incoming blobs")?.path())
+                .io_context("removing an unfinished blob")?;
             swept.orphans += 1;
         }
         let mut found = 0;
         for byte in 0..=u8::MAX {
             let directory = self.0.blobs.join(HEXLOWER.encode(&[byte]));
-            for entry in fs::read_dir(&directory).doing("listing blobs")? {
-                let entry = entry.doing("listing blobs")?;
+            for entry in fs::read_dir(&directory).io_context("listing blobs")? {
+                let entry = entry.io_context("listing blobs")?;
                 let id = entry.file_name().to_str().and_then(BlobId::parse);
                 if id.is_some_and(|id| referenced.contains(&id)) {
                     found += 1;
                 } else {
-                    fs::remove_file(entry.path()).doing("removing an orphaned blob")?;
+                    fs::remove_file(entry.path()).io_context("removing an orphaned blob")?;
                     swept.orphans += 1;
                 }
             }
@@ -126,13 +127,13 @@ impl Blobs {
         Ok(swept)
     }
 
-    /// Looks up blobs and pins them against removal, as one step towards [`Blobs::reclaim`].
+    /// Runs a query and pins the blobs that it returns against removal, atomically with respect to [`Blobs::reclaim`].
     pub(super) fn pin<T, E>(
         &self,
-        look_up: impl FnOnce() -> Result<(T, Vec<BlobId>), E>,
+        query: impl FnOnce() -> Result<(T, Vec<BlobId>), E>,
     ) -> Result<(T, PinnedBlobs), E> {
-        let _shared = self.0.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let (found, ids) = look_up()?;
+        let _shared = self.0.pin_lock.read().unwrap_or_else(PoisonError::into_inner);
+        let (found, ids) = query()?;
         let mut pins = self.pins();
         for id in &ids {
             pins.entry(*id).or_default().readers += 1;
@@ -140,16 +141,17 @@ impl Blobs {
         Ok((found, PinnedBlobs { blobs: self.clone(), ids }))
     }
 
-    /// Removes blobs whose last row has gone, at once or when their last reader is done. Call it after the commit.
+    /// Removes unreferenced blobs: at once, or when their last reader is done. Must be called after the commit.
     pub(super) fn reclaim(&self, dead: &[BlobId]) {
         if dead.is_empty() {
             return;
         }
         let unread: Vec<BlobId> = {
-            let _alone = self.0.gate.write().unwrap_or_else(PoisonError::into_inner);
+            let _exclusive = self.0.pin_lock.write().unwrap_or_else(PoisonError::into_inner);
             let mut pins = self.pins();
-            let mut doom = |id: &BlobId| pins.get_mut(id).map(|pinned| pinned.doomed = true).is_none();
-            dead.iter().copied().filter(|id| doom(id)).collect()
+            let mut mark =
+                |id: &BlobId| pins.get_mut(id).map(|pinned| pinned.remove_when_unread = true).is_none();
+            dead.iter().copied().filter(|id| mark(id)).collect()
         };
         for id in unread {
             remove(&self.path(id));
@@ -164,7 +166,7 @@ impl Blobs {
                 if let Some(pinned) = pins.get_mut(id) {
                     pinned.readers -= 1;
                     if pinned.readers == 0 {
-                        if pinned.doomed {
+                        if pinned.remove_when_unread {
                             dead.push(*id);
                         }
                         pins.remove(id);
@@ -182,16 +184,16 @@ impl Blobs {
     }
 }
 
-/// What [`Blobs::sweep`] found.
+/// The result of [`Blobs::sweep`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Swept {
-    /// Files removed.
+    /// The number of removed files.
     pub(super) orphans: usize,
-    /// Blobs that a row names and that have no file: the disk lost data.
+    /// The number of referenced blobs without a file: data was lost.
     pub(super) missing: usize,
 }
 
-/// Keeps blobs readable while it lives.
+/// Keeps blobs readable until it is dropped.
 pub(super) struct PinnedBlobs {
     blobs: Blobs,
     ids: Vec<BlobId>,
@@ -209,22 +211,22 @@ impl Drop for PinnedBlobs {
     }
 }
 
-/// Creates a directory, and those above it, if it is not there.
+/// Creates a directory and its parents if they do not exist.
 pub(super) fn create_dir(path: &Path) -> Result<(), StoreError> {
-    // Other users of the machine have no business with the tenants' videos.
-    DirBuilder::new().recursive(true).mode(0o700).create(path).doing("creating a directory")
+    // Other users of the machine must not read the tenants' videos.
+    DirBuilder::new().recursive(true).mode(0o700).create(path).io_context("creating a directory")
 }
 
-/// Makes the directory's entries durable: a synced file whose name is lost is lost.
+/// Makes the directory's entries durable. Without it a crash can lose the name of a synced file.
 pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|directory| directory.sync_all()).doing("syncing a directory")
+    File::open(path).and_then(|directory| directory.sync_all()).io_context("syncing a directory")
 }
 
-/// Removes a file that nothing references. A failure costs disk space until the next start's sweep, no more.
+/// Removes an unreferenced file. If that fails, the file uses disk space until the next start removes it.
 pub(super) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %path.display(), %error, "a blob that is no longer needed could not be removed");
+        tracing::warn!(path = %path.display(), %error, "an unreferenced blob could not be removed");
     }
 }

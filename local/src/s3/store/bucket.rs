@@ -4,16 +4,16 @@ use rusqlite::{OptionalExtension as _, params};
 use s3s::path::check_bucket_name;
 use time::OffsetDateTime;
 
-use super::Store;
+use super::handle::Store;
 use super::row::{millis, time_of};
 use crate::s3::error::StoreError;
 
-/// What a bucket's writes tell the platform.
+/// Whether writes to a bucket create event notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
-    /// Nothing.
+    /// No event notifications.
     Off,
-    /// A [`Notice`](crate::s3::Notice) for each object that becomes visible.
+    /// An event notification for each object that becomes visible.
     Created,
 }
 
@@ -24,12 +24,12 @@ pub struct Bucket {
     pub name: String,
     /// When it was created.
     pub created_at: OffsetDateTime,
-    /// What its writes tell.
+    /// Whether its writes create event notifications.
     pub watch: Watch,
 }
 
 impl Store {
-    /// Makes sure that a bucket exists and is watched as given: creates or changes it.
+    /// Creates a bucket or changes the `watch` of an existing one.
     ///
     /// # Errors
     /// [`StoreError::InvalidBucketName`], internal errors.
@@ -44,7 +44,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Creates a bucket that must not exist yet.
+    /// Creates a bucket.
     ///
     /// # Errors
     /// [`StoreError::InvalidBucketName`], [`StoreError::BucketExists`], internal errors.
@@ -72,7 +72,7 @@ impl Store {
         .await
     }
 
-    /// A bucket by its name.
+    /// The bucket with this name; `None` if there is none.
     ///
     /// # Errors
     /// Internal errors.

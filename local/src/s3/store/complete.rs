@@ -1,41 +1,41 @@
-//! Completing a multipart upload: the blobs of its parts become the object's segments, uncopied.
+//! Completing a multipart upload: the blobs of its parts become the object's segments, without copying.
 
 use data_encoding::HEXLOWER;
 use md5::{Digest as _, Md5};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::Store;
 use super::blobs::BlobId;
+use super::handle::Store;
 use super::multipart::{Part, end_upload, find_upload, stored_parts};
-use super::read::{META, meta};
+use super::object_rows::{OBJECT_COLUMNS, object_of_row};
 use super::row::require_bucket;
 use super::transaction::NewObject;
 use crate::s3::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, of_parts};
 use crate::s3::error::StoreError;
-use crate::s3::notice::CreatedBy;
+use crate::s3::event_notification::CreatedBy;
 use crate::s3::object::{ObjectMeta, Precondition};
 
-/// A part as the completing client lists it.
+/// A part in the list that a client sends to complete an upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompletedPart {
-    /// Its number.
+    /// The part number.
     pub number: u32,
-    /// The entity tag (without quotes) that uploading it answered.
+    /// The entity tag, without quotes, that uploading the part returned.
     pub etag: String,
-    /// Checksums given for it, each in base64: compared when the part has one of that algorithm.
+    /// Checksums in base64. Each is compared if the part has a checksum of that algorithm.
     pub checksums: Vec<(ChecksumAlgorithm, String)>,
 }
 
 impl Store {
-    /// Makes an object of the listed parts, drops the others and ends the upload. `announced_size` and
-    /// `announced_checksum` are what the client says the object has, if it does. Completing again, after an answer
-    /// was lost, succeeds as long as the object is the one that this upload became.
+    /// Creates an object from the listed parts, removes the other parts and ends the upload. `declared_size` and
+    /// `declared_checksum` are the client's values for the object, if it sent any. A retry after a lost response
+    /// succeeds while the object under the key is the one that this upload created.
     ///
     /// # Errors
     /// [`StoreError::NoParts`], [`StoreError::InvalidPartOrder`], [`StoreError::InvalidPart`],
     /// [`StoreError::PartTooSmall`], [`StoreError::SizeMismatch`], [`StoreError::DigestMismatch`],
-    /// [`StoreError::NoSuchUpload`] and those of [`Precondition::check`]; internal errors. The upload is then as it
-    /// was.
+    /// [`StoreError::NoSuchUpload`] and those of [`Precondition::check`]; internal errors. After an error the
+    /// upload is unchanged.
     #[expect(clippy::too_many_arguments, reason = "the parameters of the protocol's call")]
     pub async fn complete_upload(
         &self,
@@ -43,8 +43,8 @@ impl Store {
         key: &str,
         upload: &str,
         listed: Vec<CompletedPart>,
-        announced_size: Option<u64>,
-        announced_checksum: Option<(ChecksumAlgorithm, String)>,
+        declared_size: Option<u64>,
+        declared_checksum: Option<(ChecksumAlgorithm, String)>,
         precondition: Precondition,
     ) -> Result<ObjectMeta, StoreError> {
         if listed.is_empty() {
@@ -59,18 +59,19 @@ impl Store {
             require_bucket(transaction.db(), &bucket)?;
             let found = match find_upload(transaction.db(), &bucket, &key, &upload) {
                 Err(error @ StoreError::NoSuchUpload { .. }) => {
-                    return completed_before(transaction.db(), &bucket, &key, &upload)?.ok_or(error);
+                    return object_of_upload(transaction.db(), &bucket, &key, &upload)?.ok_or(error);
                 }
                 found => found?,
             };
-            let parts = chosen(stored_parts(transaction.db(), &upload, 0, u32::MAX)?, &listed, minimum)?;
+            let parts =
+                listed_parts(stored_parts(transaction.db(), &upload, 0, u32::MAX)?, &listed, minimum)?;
             let size: u64 = parts.iter().map(|(part, _)| part.size).sum();
-            if let Some(announced) = announced_size.filter(|announced| *announced != size) {
-                return Err(StoreError::SizeMismatch { announced, found: size });
+            if let Some(declared) = declared_size.filter(|declared| *declared != size) {
+                return Err(StoreError::SizeMismatch { declared, found: size });
             }
             let checksum =
                 found.checksum.and_then(|(algorithm, kind)| object_checksum(algorithm, kind, &parts));
-            if let (Some((algorithm, value)), Some(checksum)) = (&announced_checksum, &checksum)
+            if let (Some((algorithm, value)), Some(checksum)) = (&declared_checksum, &checksum)
                 && *algorithm == checksum.algorithm
                 && *value != checksum.value
             {
@@ -95,28 +96,28 @@ impl Store {
     }
 }
 
-/// The stored parts that the client lists, if they are what it says.
-fn chosen(
+/// The stored parts that the client lists, in its order. Checks entity tags, checksums and sizes.
+fn listed_parts(
     stored: Vec<(Part, BlobId)>,
     listed: &[CompletedPart],
     minimum: u64,
 ) -> Result<Vec<(Part, BlobId)>, StoreError> {
     let mut stored = stored.into_iter();
     let mut parts = Vec::with_capacity(listed.len());
-    for (index, wanted) in listed.iter().enumerate() {
-        let invalid = |reason| StoreError::InvalidPart { number: wanted.number, reason };
-        // Both are in ascending order.
+    for (index, listed_part) in listed.iter().enumerate() {
+        let invalid = |reason| StoreError::InvalidPart { number: listed_part.number, reason };
+        // Both lists are in ascending order.
         let (part, blob) = stored
-            .find(|(part, _)| part.number >= wanted.number)
-            .filter(|(part, _)| part.number == wanted.number)
+            .find(|(part, _)| part.number >= listed_part.number)
+            .filter(|(part, _)| part.number == listed_part.number)
             .ok_or_else(|| invalid("was not uploaded"))?;
-        if part.etag != wanted.etag {
+        if part.etag != listed_part.etag {
             return Err(invalid("was uploaded with another entity tag"));
         }
         let differs = |(algorithm, value): &(ChecksumAlgorithm, String)| {
             part.checksum.as_ref().is_some_and(|(stored, found)| stored == algorithm && found != value)
         };
-        if wanted.checksums.iter().any(differs) {
+        if listed_part.checksums.iter().any(differs) {
             return Err(invalid("was uploaded with another checksum"));
         }
         if part.size < minimum && index + 1 < listed.len() {
@@ -131,7 +132,7 @@ fn chosen(
 fn multipart_etag(parts: &[(Part, BlobId)]) -> String {
     let mut md5 = Md5::new();
     for (part, _) in parts {
-        // Entity tags of parts are ours: the MD5 in hex.
+        // The entity tag of a part is always the MD5 in hex.
         md5.update(HEXLOWER.decode(part.etag.as_bytes()).unwrap_or_default());
     }
     format!("{}-{}", HEXLOWER.encode(&md5.finalize()), parts.len())
@@ -149,14 +150,15 @@ fn object_checksum(
     of_parts(algorithm, kind, values)
 }
 
-/// The object that an upload has become, if it is still there.
-fn completed_before(
+/// The object that was created from an upload, if it still exists.
+fn object_of_upload(
     db: &Connection,
     bucket: &str,
     key: &str,
     upload: &str,
 ) -> Result<Option<ObjectMeta>, StoreError> {
-    let sql = format!("SELECT {META} FROM objects WHERE bucket = ?1 AND key = ?2 AND upload = ?3");
-    let found = db.prepare_cached(&sql)?.query_row([bucket, key, upload], |row| Ok(meta(row))).optional()?;
+    let sql = format!("SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2 AND upload = ?3");
+    let found =
+        db.prepare_cached(&sql)?.query_row([bucket, key, upload], |row| Ok(object_of_row(row))).optional()?;
     Ok(found.transpose()?.map(|(_, meta)| meta))
 }

@@ -1,9 +1,9 @@
-//! Listing keys in byte order, in pages, with folders where a delimiter is given.
+//! Listing keys in byte order and in pages, with common prefixes if a delimiter is given.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::Store;
-use super::read::{META, meta};
+use super::handle::Store;
+use super::object_rows::{OBJECT_COLUMNS, object_of_row};
 use super::row::{after_prefix, require_bucket};
 use crate::s3::error::StoreError;
 use crate::s3::object::ObjectMeta;
@@ -13,22 +13,22 @@ use crate::s3::object::ObjectMeta;
 pub struct ListRequest {
     /// Only keys that begin with this.
     pub prefix: String,
-    /// Keys that contain this after the prefix are listed as one common prefix, which ends in it. Not empty.
+    /// Keys that contain this after the prefix are grouped under a common prefix that ends with it. Must not be empty.
     pub delimiter: Option<String>,
-    /// Only entries that come after this one.
+    /// Only entries after this one in byte order.
     pub after: Option<String>,
-    /// At most so many entries.
+    /// The largest number of entries.
     pub limit: usize,
 }
 
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The objects listed by their keys.
+    /// The objects.
     pub objects: Vec<ObjectMeta>,
     /// The common prefixes.
     pub common_prefixes: Vec<String>,
-    /// Where to go on ([`ListRequest::after`]) when there is more.
+    /// The [`ListRequest::after`] of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Store {
     pub async fn list(&self, bucket: &str, request: ListRequest) -> Result<Listing, StoreError> {
         let bucket = bucket.to_owned();
         self.read(move |db| {
-            // One transaction, so that a page shows one moment.
+            // One transaction, so that a page is a consistent snapshot.
             let db = db.unchecked_transaction()?;
             require_bucket(&db, &bucket)?;
             list(&db, &bucket, &request)
@@ -75,27 +75,27 @@ fn list(db: &Connection, bucket: &str, request: &ListRequest) -> Result<Listing,
     Ok(listing)
 }
 
-/// Where the next key may be.
+/// The lower bound of the next key.
 enum Bound {
-    /// At this string or beyond.
+    /// At or after this string.
     From(String),
-    /// Beyond this string.
+    /// After this string.
     After(String),
 }
 
-/// `None`: nowhere.
+/// The lower bound of the first key; `None` if no key can match.
 fn start(request: &ListRequest) -> Option<Bound> {
     let Some(after) = request.after.as_ref().filter(|after| **after >= request.prefix) else {
         return Some(Bound::From(request.prefix.clone()));
     };
-    // A common prefix comes before all keys in it: being past one of these is being past all.
+    // A common prefix is one entry: after one of its keys the next entry is after all of them.
     match common_prefix(after, request) {
         Some(common) => after_prefix(common).map(Bound::From),
         None => Some(Bound::After(after.clone())),
     }
 }
 
-/// The common prefix that stands for a key, if one does.
+/// The common prefix that a key is grouped under, if any.
 fn common_prefix<'a>(key: &'a str, request: &ListRequest) -> Option<&'a str> {
     let delimiter = request.delimiter.as_deref()?;
     let rest = key.strip_prefix(&request.prefix)?;
@@ -103,7 +103,7 @@ fn common_prefix<'a>(key: &'a str, request: &ListRequest) -> Option<&'a str> {
     Some(&key[..end])
 }
 
-/// The first object at a bound that begins with the prefix.
+/// The first object from the bound on whose key begins with the prefix.
 fn first_at(
     db: &Connection,
     bucket: &str,
@@ -114,11 +114,12 @@ fn first_at(
         Bound::From(bound) => (">=", bound),
         Bound::After(bound) => (">", bound),
     };
-    let sql =
-        format!("SELECT {META} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 ORDER BY key LIMIT 1");
+    let sql = format!(
+        "SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 ORDER BY key LIMIT 1"
+    );
     let found = db
         .prepare_cached(&sql)?
-        .query_row(params![bucket, bound], |row| Ok(meta(row)))
+        .query_row(params![bucket, bound], |row| Ok(object_of_row(row)))
         .optional()?
         .transpose()?;
     Ok(found.map(|(_, object)| object).filter(|object| object.key.starts_with(&request.prefix)))

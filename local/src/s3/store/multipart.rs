@@ -1,24 +1,24 @@
-//! Multipart uploads until they are completed: each part is a blob.
+//! Unfinished multipart uploads. Each part is a blob.
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use time::OffsetDateTime;
 
-use super::Store;
 use super::blobs::BlobId;
+use super::handle::Store;
 use super::row::{after_prefix, from_json, millis, require_bucket, time_of, to_i64, to_json, to_u64};
-use super::stage::Staged;
+use super::staged::Staged;
 use super::transaction::WriteTransaction;
 use crate::s3::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::s3::error::StoreError;
 use crate::s3::object::{ObjectHeaders, check_key};
 
-/// How a multipart upload begins.
+/// The settings of a new multipart upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewUpload {
-    /// The headers of the object it becomes.
+    /// The headers of the future object.
     pub headers: ObjectHeaders,
-    /// The checksum that parts and object get, if any.
+    /// The checksum of the parts and the object, if any.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
 }
 
@@ -27,22 +27,22 @@ pub struct NewUpload {
 pub struct Upload {
     /// Its id.
     pub id: String,
-    /// The bucket it goes to.
+    /// The bucket of the future object.
     pub bucket: String,
-    /// The key it goes to.
+    /// The key of the future object.
     pub key: String,
-    /// When it began.
+    /// When it was created.
     pub initiated_at: OffsetDateTime,
-    /// The headers of the object it becomes.
+    /// The headers of the future object.
     pub headers: ObjectHeaders,
-    /// The checksum that parts and object get, if any.
+    /// The checksum of the parts and the object, if any.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
 }
 
 /// An uploaded part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// 1 to 10000.
+    /// The part number, 1 to 10000.
     pub number: u32,
     /// Size in bytes.
     pub size: u64,
@@ -55,7 +55,7 @@ pub struct Part {
 }
 
 impl Store {
-    /// Begins a multipart upload and returns it.
+    /// Creates a multipart upload.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], those of [`check_key`], internal errors.
@@ -64,7 +64,7 @@ impl Store {
         let mut id = [0; 24];
         getrandom::fill(&mut id)
             .map_err(std::io::Error::other)
-            .map_err(|source| StoreError::Io { doing: "drawing an upload id", source })?;
+            .map_err(|source| StoreError::Io { operation: "generating an upload id", source })?;
         let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), HEXLOWER.encode(&id));
         self.write(move |transaction| {
             require_bucket(transaction.db(), &bucket)?;
@@ -94,10 +94,10 @@ impl Store {
         .await
     }
 
-    /// An unfinished upload.
+    /// The unfinished upload with this id.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchUpload`] also when it goes to another bucket or key; internal errors.
+    /// [`StoreError::NoSuchUpload`], also if the upload has another bucket or key; internal errors.
     pub async fn upload(&self, bucket: &str, key: &str, id: &str) -> Result<Upload, StoreError> {
         let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), id.to_owned());
         self.read(move |db| {
@@ -107,7 +107,7 @@ impl Store {
         .await
     }
 
-    /// Makes staged bytes a part of an upload, in place of an earlier part of that number.
+    /// Makes staged bytes a part of an upload. An earlier part with the same number is replaced.
     ///
     /// # Errors
     /// [`StoreError::InvalidPartNumber`], [`StoreError::NoSuchUpload`], internal errors.
@@ -161,7 +161,7 @@ impl Store {
         .await
     }
 
-    /// The parts of an upload by number: at most `limit` of those after `after`.
+    /// The parts of an upload, ordered by number: at most `limit` parts with a number greater than `after`.
     ///
     /// # Errors
     /// [`StoreError::NoSuchUpload`], internal errors.
@@ -183,7 +183,7 @@ impl Store {
         .await
     }
 
-    /// Ends an upload and drops its parts.
+    /// Aborts an upload and removes its parts.
     ///
     /// # Errors
     /// [`StoreError::NoSuchUpload`], internal errors.
@@ -197,16 +197,16 @@ impl Store {
         .await
     }
 
-    /// Aborts every upload that began before a moment; returns how many.
+    /// Aborts every upload that was created before `time`. Returns their number.
     ///
     /// # Errors
     /// Internal errors.
-    pub async fn abort_uploads_before(&self, moment: OffsetDateTime) -> Result<usize, StoreError> {
+    pub async fn abort_uploads_before(&self, time: OffsetDateTime) -> Result<usize, StoreError> {
         self.write(move |transaction| {
             let ids: Vec<String> = transaction
                 .db()
                 .prepare_cached("SELECT id FROM uploads WHERE initiated_at < ?1")?
-                .query_map([millis(moment)], |row| row.get(0))?
+                .query_map([millis(time)], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for id in &ids {
                 end_upload(transaction, id)?;
@@ -216,8 +216,8 @@ impl Store {
         .await
     }
 
-    /// The unfinished uploads of a bucket whose keys begin with the prefix, by key and id: at most `limit` of those
-    /// after the given key and, within it, id (`None`: after all uploads of the key).
+    /// The unfinished uploads of a bucket whose keys begin with the prefix, ordered by key and id: at most `limit`
+    /// uploads after the given key and id (`None`: after all uploads of the key).
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
@@ -234,7 +234,7 @@ impl Store {
         self.read(move |db| {
             require_bucket(db, &bucket)?;
             let mut statement = db.prepare_cached(&format!(
-                "SELECT {UPLOAD} FROM uploads
+                "SELECT {UPLOAD_COLUMNS} FROM uploads
                  WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)
                    AND (key > ?4 OR (key = ?4 AND id > ?5)) ORDER BY key, id LIMIT ?6"
             ))?;
@@ -242,7 +242,7 @@ impl Store {
             let mut rows = statement.query(params![bucket, prefix, bound, after_key, after_id, limit])?;
             let mut uploads = Vec::new();
             while let Some(row) = rows.next()? {
-                uploads.push(upload(row)?);
+                uploads.push(upload_of_row(row)?);
             }
             Ok(uploads)
         })
@@ -250,7 +250,7 @@ impl Store {
     }
 }
 
-/// Refuses a part number outside 1..=10000.
+/// Checks that a part number is in 1..=10000.
 ///
 /// # Errors
 /// [`StoreError::InvalidPartNumber`].
@@ -261,9 +261,10 @@ pub(crate) fn check_part_number(number: i64) -> Result<u32, StoreError> {
         .ok_or(StoreError::InvalidPartNumber { number })
 }
 
-const UPLOAD: &str = "id, bucket, key, initiated_at, headers, algorithm, kind";
+/// The columns that [`upload_of_row`] reads, in its order.
+const UPLOAD_COLUMNS: &str = "id, bucket, key, initiated_at, headers, algorithm, kind";
 
-fn upload(row: &Row<'_>) -> Result<Upload, StoreError> {
+fn upload_of_row(row: &Row<'_>) -> Result<Upload, StoreError> {
     let algorithm = row.get::<_, Option<String>>(5)?.and_then(|name| ChecksumAlgorithm::from_name(&name));
     let kind = row.get::<_, Option<String>>(6)?.and_then(|name| ChecksumKind::from_name(&name));
     Ok(Upload {
@@ -276,14 +277,18 @@ fn upload(row: &Row<'_>) -> Result<Upload, StoreError> {
     })
 }
 
+/// The upload with this id, as in [`Store::upload`].
 pub(super) fn find_upload(db: &Connection, bucket: &str, key: &str, id: &str) -> Result<Upload, StoreError> {
-    db.prepare_cached(&format!("SELECT {UPLOAD} FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3"))?
-        .query_row([id, bucket, key], |row| Ok(upload(row)))
-        .optional()?
-        .transpose()?
-        .ok_or_else(|| StoreError::NoSuchUpload { upload_id: id.to_owned() })
+    db.prepare_cached(&format!(
+        "SELECT {UPLOAD_COLUMNS} FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3"
+    ))?
+    .query_row([id, bucket, key], |row| Ok(upload_of_row(row)))
+    .optional()?
+    .transpose()?
+    .ok_or_else(|| StoreError::NoSuchUpload { upload_id: id.to_owned() })
 }
 
+/// The parts of an upload with their blobs, as in [`Store::parts`].
 pub(super) fn stored_parts(
     db: &Connection,
     id: &str,
@@ -310,6 +315,7 @@ pub(super) fn stored_parts(
     Ok(parts)
 }
 
+/// Deletes the rows of an upload and its parts, and releases the blobs of the parts.
 pub(super) fn end_upload(transaction: &mut WriteTransaction<'_>, upload: &str) -> Result<(), StoreError> {
     for (_, blob) in stored_parts(transaction.db(), upload, 0, u32::MAX)? {
         transaction.release(blob);

@@ -11,20 +11,20 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::Stream;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Store;
 use super::blobs::{BlobId, Blobs, PinnedBlobs};
-use super::row::{from_json, require_bucket, time_of, to_u64};
+use super::handle::Store;
+use super::object_rows::{find_object, segments_of};
+use super::row::require_bucket;
 use crate::s3::error::StoreError;
 use crate::s3::object::ObjectMeta;
 
-/// How many bytes one read of a file takes. A reader holds at most two such buffers.
+/// The size of one read from a file, in bytes. A reader holds at most two such buffers.
 const CHUNK_BYTES: u64 = 256 << 10;
 
-/// An object found, with its bytes pinned: they stay readable as long as this or a reader of it lives, whatever
-/// happens to the key meanwhile.
+/// An opened object. Its bytes stay readable until this and all its readers are dropped, even if the object is
+/// overwritten or deleted.
 pub struct Object {
     meta: ObjectMeta,
     segments: Arc<[(BlobId, u64)]>,
@@ -32,12 +32,13 @@ pub struct Object {
 }
 
 impl Object {
-    /// Its metadata.
+    /// The metadata.
     pub fn meta(&self) -> &ObjectMeta {
         &self.meta
     }
 
-    /// The byte range of a part (from 1), as it was uploaded. An object written in one piece is its own part 1.
+    /// The byte range of the part with this number (from 1), as it was uploaded; `None` if there is no such part. An
+    /// object that was written in one piece has one part.
     pub fn part(&self, number: u32) -> Option<Range<u64>> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
         let start = self.segments.get(..index)?.iter().map(|(_, length)| length).sum();
@@ -45,7 +46,7 @@ impl Object {
         Some(start..start + length)
     }
 
-    /// The bytes of a range (end excluded) as a stream. What lies beyond the object's end is left out.
+    /// The bytes of a range (end excluded) as a stream. A range beyond the object's end is cut at the end.
     pub fn stream(&self, range: Range<u64>) -> ObjectReader {
         let mut pieces = VecDeque::new();
         let mut start = 0;
@@ -57,8 +58,8 @@ impl Object {
             }
             start = end;
         }
-        let left = pieces.iter().map(|piece| piece.length).sum();
-        ObjectReader { pieces, file: None, reading: None, left, pin: Arc::clone(&self.pin) }
+        let remaining = pieces.iter().map(|piece| piece.length).sum();
+        ObjectReader { pieces, file: None, reading: None, remaining, pin: Arc::clone(&self.pin) }
     }
 }
 
@@ -68,36 +69,36 @@ struct Piece {
     length: u64,
 }
 
-/// What one read gives: the file, to be read on, and the bytes.
+/// The result of one read: the open file and the bytes.
 type Chunk = (Arc<File>, Bytes);
 
-/// The bytes of an object's range. Reads one chunk ahead of its consumer; ends after the first error.
+/// A stream of a byte range of an object. Reads one chunk ahead of its consumer; ends after the first error.
 pub struct ObjectReader {
     pieces: VecDeque<Piece>,
     /// The open file of the first piece.
     file: Option<Arc<File>>,
     reading: Option<JoinHandle<io::Result<Chunk>>>,
-    left: u64,
+    remaining: u64,
     pin: Arc<PinnedBlobs>,
 }
 
 impl ObjectReader {
-    /// How many bytes are still to come.
-    pub fn left(&self) -> u64 {
-        self.left
+    /// The number of bytes that are not read yet.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
     }
 
     /// Starts reading the next chunk on a blocking thread, if there is one.
-    fn read_on(&mut self) {
+    fn start_reading(&mut self) {
         let Some(piece) = self.pieces.front() else { return };
         let (blob, offset, length) = (piece.blob, piece.offset, piece.length.min(CHUNK_BYTES));
         let (file, blobs) = (self.file.clone(), self.pin.blobs().clone());
         self.reading = Some(spawn_blocking(move || read_chunk(file, &blobs, blob, offset, length)));
     }
 
-    fn take(&mut self, file: Arc<File>, bytes: &Bytes) {
+    fn advance(&mut self, file: Arc<File>, bytes: &Bytes) {
         let length = bytes.len() as u64;
-        self.left -= length;
+        self.remaining -= length;
         self.file = Some(file);
         if let Some(piece) = self.pieces.front_mut() {
             piece.offset += length;
@@ -132,15 +133,15 @@ impl Stream for ObjectReader {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let reader = self.get_mut();
         if reader.reading.is_none() {
-            reader.read_on();
+            reader.start_reading();
         }
         let Some(reading) = reader.reading.as_mut() else { return Poll::Ready(None) };
         let read = ready!(Pin::new(reading).poll(cx));
         reader.reading = None;
         match read.map_err(io::Error::other).flatten() {
             Ok((file, bytes)) => {
-                reader.take(file, &bytes);
-                reader.read_on();
+                reader.advance(file, &bytes);
+                reader.start_reading();
                 Poll::Ready(Some(Ok(bytes)))
             }
             Err(error) => {
@@ -152,7 +153,7 @@ impl Stream for ObjectReader {
 }
 
 impl Store {
-    /// The metadata of an object; `None` if there is none under the key.
+    /// The metadata of an object; `None` if there is no object under the key.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
@@ -160,12 +161,12 @@ impl Store {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         self.read(move |db| {
             require_bucket(db, &bucket)?;
-            Ok(find(db, &bucket, &key)?.map(|(_, meta)| meta))
+            Ok(find_object(db, &bucket, &key)?.map(|(_, meta)| meta))
         })
         .await
     }
 
-    /// Opens an object for reading: its metadata and bytes as of this moment. `None` if there is none under the key.
+    /// Opens the current version of an object for reading; `None` if there is no object under the key.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
@@ -174,11 +175,13 @@ impl Store {
         let blobs = self.blobs().clone();
         self.read(move |db| {
             let (found, pin) = blobs.pin(|| {
-                // One transaction: the object's row and its segments belong together.
+                // One transaction, so that the object's row and its segments are consistent.
                 let db = db.unchecked_transaction()?;
                 require_bucket(&db, &bucket)?;
-                let Some((id, meta)) = find(&db, &bucket, &key)? else { return Ok((None, Vec::new())) };
-                let segments = segments(&db, id)?;
+                let Some((id, meta)) = find_object(&db, &bucket, &key)? else {
+                    return Ok((None, Vec::new()));
+                };
+                let segments = segments_of(&db, id)?;
                 let ids = segments.iter().map(|(blob, _)| *blob).collect();
                 Ok::<_, StoreError>((Some((meta, segments)), ids))
             })?;
@@ -186,47 +189,4 @@ impl Store {
         })
         .await
     }
-}
-
-/// The columns that [`meta`] reads, in its order.
-pub(super) const META: &str =
-    "id, bucket, key, etag, size, last_modified, sequencer, headers, checksum, parts";
-
-/// Reads a row of [`META`]: the object's row id and metadata.
-pub(super) fn meta(row: &Row<'_>) -> Result<(i64, ObjectMeta), StoreError> {
-    let meta = ObjectMeta {
-        bucket: row.get(1)?,
-        key: row.get(2)?,
-        etag: row.get(3)?,
-        size: to_u64(row.get(4)?)?,
-        last_modified: time_of(row.get(5)?)?,
-        sequencer: row.get(6)?,
-        headers: from_json(&row.get::<_, String>(7)?)?,
-        checksum: row.get::<_, Option<String>>(8)?.map(|json| from_json(&json)).transpose()?,
-        parts: row.get(9)?,
-    };
-    Ok((row.get(0)?, meta))
-}
-
-/// The object under a key, with its row id.
-pub(super) fn find(
-    db: &Connection,
-    bucket: &str,
-    key: &str,
-) -> Result<Option<(i64, ObjectMeta)>, StoreError> {
-    let mut statement =
-        db.prepare_cached(&format!("SELECT {META} FROM objects WHERE bucket = ?1 AND key = ?2"))?;
-    statement.query_row(params![bucket, key], |row| Ok(meta(row))).optional()?.transpose()
-}
-
-/// An object's blobs and their lengths in bytes, in order.
-pub(super) fn segments(db: &Connection, object: i64) -> Result<Vec<(BlobId, u64)>, StoreError> {
-    let mut statement =
-        db.prepare_cached("SELECT blob, length FROM segments WHERE object = ?1 ORDER BY position")?;
-    let mut rows = statement.query([object])?;
-    let mut segments = Vec::new();
-    while let Some(row) = rows.next()? {
-        segments.push((row.get(0)?, to_u64(row.get(1)?)?));
-    }
-    Ok(segments)
 }

@@ -1,4 +1,4 @@
-//! Between Rust values and what the tables hold.
+//! Conversions between Rust values and column values, and queries that several modules need.
 
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::s3::error::StoreError;
 
-/// Sizes and counts are kept as SQLite's signed integers.
+/// Converts a size or count to SQLite's signed integer.
 pub(super) fn to_i64(value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|_| StoreError::TooLarge)
 }
@@ -16,7 +16,7 @@ pub(super) fn to_u64(value: i64) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Damaged { what: format!("a size of {value}") })
 }
 
-/// Times are kept as milliseconds since the Unix epoch.
+/// Converts a time to milliseconds since the Unix epoch, as times are stored.
 pub(super) fn millis(time: OffsetDateTime) -> i64 {
     time.unix_timestamp() * 1000 + i64::from(time.millisecond())
 }
@@ -34,7 +34,7 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, StoreError
     serde_json::from_str(json).map_err(|error| StoreError::Damaged { what: error.to_string() })
 }
 
-/// Whether the bucket's writes leave notices.
+/// Checks that a bucket exists. Returns whether its writes create event notifications.
 ///
 /// # Errors
 /// [`StoreError::NoSuchBucket`].
@@ -45,12 +45,12 @@ pub(super) fn require_bucket(db: &Connection, bucket: &str) -> Result<bool, Stor
         .ok_or_else(|| StoreError::NoSuchBucket { bucket: bucket.to_owned() })
 }
 
-/// The least string greater than every string that begins with `prefix`, in byte order; `None` if there is none.
-/// The order of UTF-8 bytes is the order of code points, so it is the prefix with its last character raised.
+/// The smallest string greater than every string that begins with `prefix`, in byte order; `None` if there is none.
+/// UTF-8 bytes sort like code points, so it is the prefix with its last character replaced by the next one.
 pub(super) fn after_prefix(prefix: &str) -> Option<String> {
     let mut bound = prefix.to_owned();
     while let Some(last) = bound.pop() {
-        // The surrogates between U+D7FF and U+E000 are no characters; the range type knows.
+        // The range type skips the surrogates between U+D7FF and U+E000, which are not characters.
         if let Some(next) = (last..=char::MAX).nth(1) {
             bound.push(next);
             return Some(bound);
@@ -76,7 +76,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_string_is_below_the_bound_exactly_when_it_begins_with_the_prefix_or_is_less(
+        fn a_string_is_below_the_bound_if_and_only_if_it_begins_with_the_prefix_or_is_less(
             prefix in "\\PC{0,3}", text in "\\PC{0,5}"
         ) {
             if let Some(bound) = after_prefix(&prefix) {

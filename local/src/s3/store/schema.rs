@@ -1,4 +1,4 @@
-//! The store's tables and how a connection to them is set up.
+//! The store's tables and the setup of connections to them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::s3::error::StoreError;
 /// `PRAGMA user_version` of [`SCHEMA`].
 const VERSION: i64 = 1;
 
-/// Keys are `TEXT` with the default collation, which compares bytes: the order in which S3 lists keys.
-/// An object is a list of segments, each one whole blob; several objects may share a blob after a copy.
+/// Keys are `TEXT` with the default collation, which compares bytes: S3 lists keys in this order.
+/// An object is a list of segments. Each segment is one complete blob; a copied object shares the blobs of its source.
 const SCHEMA: &str = "
 CREATE TABLE buckets (
     name        TEXT PRIMARY KEY,
-    created_at  INTEGER NOT NULL, -- milliseconds since the Unix epoch, as all times here
-    watched     INTEGER NOT NULL  -- 1: writes leave notices
+    created_at  INTEGER NOT NULL, -- milliseconds since the Unix epoch, as all times below
+    watched     INTEGER NOT NULL  -- 1: writes create event notifications
 ) STRICT;
 
 CREATE TABLE objects (
@@ -67,11 +67,11 @@ CREATE TABLE parts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX parts_by_blob ON parts (blob);
 
--- The source of sequencers: it only rises, also when objects are deleted.
+-- The last sequencer. It never decreases, even when objects are deleted.
 CREATE TABLE sequence (value INTEGER NOT NULL) STRICT;
 INSERT INTO sequence VALUES (0);
 
--- AUTOINCREMENT, so that an acknowledged id never comes back.
+-- AUTOINCREMENT, so that the id of an acknowledged notification is never reused.
 CREATE TABLE notices (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     bucket        TEXT NOT NULL,
@@ -85,12 +85,12 @@ CREATE TABLE notices (
 ) STRICT;
 ";
 
-/// Opens the connection that writes, creating the tables on first use.
+/// Opens the write connection and creates the tables if they do not exist.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // FULL syncs the log on each commit: what a client was told is stored, survives a power cut.
+    // FULL syncs the write-ahead log on each commit, so that an acknowledged write survives a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -106,7 +106,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens a connection that only reads.
+/// Opens a read connection.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         path,

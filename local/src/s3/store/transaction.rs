@@ -1,37 +1,37 @@
-//! One write transaction and what it does to files once it has committed.
+//! Write transactions, and the blobs that they add and release.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use time::OffsetDateTime;
 
 use super::blobs::BlobId;
-use super::read::{find, segments};
+use super::object_rows::{find_object, segments_of};
 use super::row::{millis, require_bucket, time_of, to_i64, to_json};
-use super::stage::{Staged, StagedFile};
+use super::staged::{Staged, StagedFile};
 use crate::s3::checksum::Checksum;
 use crate::s3::error::StoreError;
-use crate::s3::notice::CreatedBy;
+use crate::s3::event_notification::CreatedBy;
 use crate::s3::object::{ObjectHeaders, ObjectMeta, Precondition};
 
 /// A write transaction.
 pub(super) struct WriteTransaction<'a> {
     db: Transaction<'a>,
     now: OffsetDateTime,
-    /// Blobs that lost a reference here; dead if no reference is left at the end.
+    /// Blobs that lost a reference. They are removed after the commit if no other row references them.
     released: Vec<BlobId>,
-    /// Files that gained their first reference here; removed again if the transaction fails.
+    /// Files that got their first reference. They are removed if the transaction fails.
     adopted: Vec<StagedFile>,
-    notice: Option<i64>,
+    latest_notification: Option<i64>,
 }
 
-/// What is left to do after a commit.
-pub(super) struct Effects {
-    /// Blobs that nothing references any more.
-    pub(super) dead: Vec<BlobId>,
-    /// The latest notice written.
-    pub(super) notice: Option<i64>,
+/// What the store has to do after a commit.
+pub(super) struct CommitEffects {
+    /// Blobs that are no longer referenced, to be removed.
+    pub(super) unreferenced: Vec<BlobId>,
+    /// The id of the latest event notification that was written, to be announced.
+    pub(super) latest_notification: Option<i64>,
 }
 
-/// An object about to become visible.
+/// An object to be made visible.
 pub(super) struct NewObject<'a> {
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
@@ -47,9 +47,9 @@ pub(super) struct NewObject<'a> {
 impl<'a> WriteTransaction<'a> {
     pub(super) fn begin(connection: &'a mut Connection, now: OffsetDateTime) -> Result<Self, StoreError> {
         let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Truncated as it is stored, so that what a writer is told equals what readers see.
+        // Truncated to the stored precision, so that the writer gets the same time as readers.
         let now = time_of(millis(now))?;
-        Ok(Self { db, now, released: Vec::new(), adopted: Vec::new(), notice: None })
+        Ok(Self { db, now, released: Vec::new(), adopted: Vec::new(), latest_notification: None })
     }
 
     pub(super) fn db(&self) -> &Connection {
@@ -60,24 +60,24 @@ impl<'a> WriteTransaction<'a> {
         self.now
     }
 
-    /// Takes over a staged file that a row of this transaction references.
+    /// Takes ownership of a staged file that a row of this transaction references.
     pub(super) fn adopt(&mut self, staged: Staged) {
         self.adopted.push(staged.into_file());
     }
 
-    /// Notes that a row referencing the blob is gone.
+    /// Records that a row that referenced the blob was deleted.
     pub(super) fn release(&mut self, blob: BlobId) {
         self.released.push(blob);
     }
 
-    /// Makes an object visible under its key, in place of the one that is there, if the precondition holds.
+    /// Makes an object visible if the precondition holds. An existing object under its key is replaced.
     pub(super) fn replace(
         &mut self,
         object: NewObject<'_>,
         precondition: &Precondition,
     ) -> Result<ObjectMeta, StoreError> {
         let watched = require_bucket(&self.db, object.bucket)?;
-        let current = find(&self.db, object.bucket, object.key)?;
+        let current = find_object(&self.db, object.bucket, object.key)?;
         precondition.check(object.key, current.as_ref().map(|(_, meta)| meta.etag.as_str()))?;
         if let Some((id, _)) = current {
             self.remove(id)?;
@@ -95,14 +95,14 @@ impl<'a> WriteTransaction<'a> {
         };
         self.insert(&meta, object.upload, &object.segments)?;
         if watched {
-            self.leave_notice(&meta, object.created_by)?;
+            self.insert_notification(&meta, object.created_by)?;
         }
         Ok(meta)
     }
 
-    /// Removes an object's rows.
+    /// Deletes an object's rows and releases its blobs.
     pub(super) fn remove(&mut self, object: i64) -> Result<(), StoreError> {
-        self.released.extend(segments(&self.db, object)?.into_iter().map(|(blob, _)| blob));
+        self.released.extend(segments_of(&self.db, object)?.into_iter().map(|(blob, _)| blob));
         self.db.prepare_cached("DELETE FROM segments WHERE object = ?1")?.execute([object])?;
         self.db.prepare_cached("DELETE FROM objects WHERE id = ?1")?.execute([object])?;
         Ok(())
@@ -143,7 +143,7 @@ impl<'a> WriteTransaction<'a> {
         Ok(())
     }
 
-    fn leave_notice(&mut self, meta: &ObjectMeta, created_by: CreatedBy) -> Result<(), StoreError> {
+    fn insert_notification(&mut self, meta: &ObjectMeta, created_by: CreatedBy) -> Result<(), StoreError> {
         self.db
             .prepare_cached(
                 "INSERT INTO notices (bucket, key, size, etag, sequencer, content_type, event_name, event_time)
@@ -159,7 +159,7 @@ impl<'a> WriteTransaction<'a> {
                 created_by.event_name(),
                 millis(meta.last_modified),
             ])?;
-        self.notice = Some(self.db.last_insert_rowid());
+        self.latest_notification = Some(self.db.last_insert_rowid());
         Ok(())
     }
 
@@ -173,26 +173,27 @@ impl<'a> WriteTransaction<'a> {
     }
 
     /// Commits durably.
-    pub(super) fn commit(self) -> Result<Effects, StoreError> {
-        let dead = self.dead()?;
+    pub(super) fn commit(self) -> Result<CommitEffects, StoreError> {
+        let unreferenced = self.unreferenced()?;
         let committed = self.db.commit();
-        // A commit that failed while syncing may still be found on the disk after a restart: then its files must be
-        // there. If it is not found, they are swept.
+        // A commit that failed while syncing may still take effect after a restart, so its files must be kept. If it
+        // does not take effect, the next start removes them.
         self.adopted.into_iter().for_each(StagedFile::keep);
         committed?;
-        Ok(Effects { dead, notice: self.notice })
+        Ok(CommitEffects { unreferenced, latest_notification: self.latest_notification })
     }
 
-    fn dead(&self) -> Result<Vec<BlobId>, StoreError> {
+    /// The released blobs that no row references.
+    fn unreferenced(&self) -> Result<Vec<BlobId>, StoreError> {
         let mut referenced = self.db.prepare_cached(
             "SELECT 1 FROM segments WHERE blob = ?1 UNION ALL SELECT 1 FROM parts WHERE blob = ?1 LIMIT 1",
         )?;
-        let mut dead = Vec::new();
+        let mut unreferenced = Vec::new();
         for blob in &self.released {
             if referenced.query_row([blob], |_| Ok(())).optional()?.is_none() {
-                dead.push(*blob);
+                unreferenced.push(*blob);
             }
         }
-        Ok(dead)
+        Ok(unreferenced)
     }
 }

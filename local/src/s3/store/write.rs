@@ -1,26 +1,26 @@
-//! Writing and deleting whole objects.
+//! Writing, copying and deleting objects.
 
 use bytes::Bytes;
 
-use super::Store;
-use super::read::{find, segments};
+use super::handle::Store;
+use super::object_rows::{find_object, segments_of};
 use super::row::{after_prefix, require_bucket};
-use super::stage::Staged;
+use super::staged::Staged;
 use super::transaction::{NewObject, WriteTransaction};
 use crate::s3::checksum::{Checksum, ChecksumKind};
 use crate::s3::error::StoreError;
-use crate::s3::notice::CreatedBy;
+use crate::s3::event_notification::CreatedBy;
 use crate::s3::object::{ObjectHeaders, ObjectMeta, Precondition, check_key};
 
-/// How many objects one transaction of [`Store::delete_prefix`] removes, so that other writers get their turn.
+/// How many objects one transaction of [`Store::delete_prefix`] deletes. Other writers can run between transactions.
 const DELETE_BATCH: u32 = 1000;
 
 impl Store {
-    /// Makes staged bytes visible as an object, in place of any other under that key.
+    /// Makes staged bytes visible as an object. An existing object under the key is replaced.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], those of [`check_key`] and [`Precondition::check`], internal errors. After an
-    /// error nothing has changed and the staged bytes are gone.
+    /// error the key is unchanged and the staged bytes are removed.
     pub async fn put(
         &self,
         bucket: &str,
@@ -54,10 +54,10 @@ impl Store {
         .await
     }
 
-    /// Stores bytes that are in memory as an object.
+    /// Stores bytes from memory as an object.
     ///
     /// # Errors
-    /// As [`Store::put`].
+    /// Those of [`Store::put`].
     pub async fn put_bytes(
         &self,
         bucket: &str,
@@ -70,11 +70,11 @@ impl Store {
         self.put(bucket, key, headers, Precondition::None, staged).await
     }
 
-    /// Whether a write to the key could succeed as things stand, so that a hopeless body need not be received. The
-    /// answer of the write itself is the one that counts.
+    /// Checks whether a write to the key could succeed now, so that the body of a write that cannot need not be
+    /// received. The result is not binding: the write checks again.
     ///
     /// # Errors
-    /// As [`Store::put`].
+    /// Those of [`Store::put`].
     pub async fn check_put(
         &self,
         bucket: &str,
@@ -86,12 +86,12 @@ impl Store {
         precondition.check(key, found.as_ref().map(|meta| meta.etag.as_str()))
     }
 
-    /// Copies an object by sharing its bytes; entity tag, checksum and, unless `headers` replaces them, headers are
-    /// the source's. `source_etag` demands the source still to be the one the caller looked at.
+    /// Copies an object; the copy shares the bytes of the source. It has the entity tag, the checksum and, unless
+    /// `headers` is given, the headers of the source. If `source_etag` is given, the source must have this entity tag.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchBucket`] and [`StoreError::NoSuchKey`] of either side, [`StoreError::PreconditionFailed`]
-    /// when the source has changed, and those of [`Store::put`].
+    /// [`StoreError::NoSuchBucket`] and [`StoreError::NoSuchKey`] for source or target,
+    /// [`StoreError::PreconditionFailed`] if the source has another entity tag, and those of [`Store::put`].
     pub async fn copy(
         &self,
         source: (&str, &str),
@@ -105,7 +105,7 @@ impl Store {
         let (source, target, source_etag) = (own(source), own(target), source_etag.map(str::to_owned));
         self.write(move |transaction| {
             require_bucket(transaction.db(), &source.0)?;
-            let (id, found) = find(transaction.db(), &source.0, &source.1)?
+            let (id, found) = find_object(transaction.db(), &source.0, &source.1)?
                 .ok_or_else(|| StoreError::NoSuchKey { key: source.1.clone() })?;
             if source_etag.is_some_and(|etag| etag != found.etag) {
                 return Err(StoreError::PreconditionFailed { header: "copy source", key: source.1 });
@@ -118,7 +118,7 @@ impl Store {
                 checksum: found.checksum,
                 parts: found.parts,
                 upload: None,
-                segments: segments(transaction.db(), id)?,
+                segments: segments_of(transaction.db(), id)?,
                 created_by: CreatedBy::Copy,
             };
             transaction.replace(object, &precondition)
@@ -126,7 +126,7 @@ impl Store {
         .await
     }
 
-    /// Deletes an object; deleting what is not there succeeds. Returns whether something was deleted.
+    /// Deletes an object. Returns whether there was one.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], those of [`Precondition::check`], internal errors.
@@ -139,14 +139,14 @@ impl Store {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         self.write(move |transaction| {
             require_bucket(transaction.db(), &bucket)?;
-            let found = find(transaction.db(), &bucket, &key)?;
+            let found = find_object(transaction.db(), &bucket, &key)?;
             precondition.check(&key, found.as_ref().map(|(_, meta)| meta.etag.as_str()))?;
             found.map_or(Ok(false), |(id, _)| transaction.remove(id).map(|()| true))
         })
         .await
     }
 
-    /// Deletes objects in one transaction; keys without an object are passed over.
+    /// Deletes objects in one transaction. Keys without an object are ignored.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
@@ -155,7 +155,7 @@ impl Store {
         self.write(move |transaction| {
             require_bucket(transaction.db(), &bucket)?;
             for key in keys {
-                if let Some((id, _)) = find(transaction.db(), &bucket, &key)? {
+                if let Some((id, _)) = find_object(transaction.db(), &bucket, &key)? {
                     transaction.remove(id)?;
                 }
             }
@@ -164,8 +164,8 @@ impl Store {
         .await
     }
 
-    /// Deletes every object whose key begins with the prefix; returns how many. Not one transaction: what is written
-    /// under the prefix meanwhile may stay.
+    /// Deletes every object whose key begins with the prefix. Returns their number. Runs several transactions: objects
+    /// that are written under the prefix at the same time may remain.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.

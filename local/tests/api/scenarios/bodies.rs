@@ -1,4 +1,4 @@
-//! Bodies at the edges of what a body may be.
+//! Request bodies: edge cases.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use crate::http_client::Framing;
 use crate::session::{Call, Session};
 
 const CHUNKED: Framing = Framing { chunked: true, title_case: false };
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 fn upload<'a>(session: &'a Session<'_>) -> Call<'a> {
     session.post("/upload-url").key(&session.keys().uploads)
 }
 
-pub(crate) async fn what_is_nearly_a_body(session: &Session<'_>) {
+pub(crate) async fn empty_and_malformed(session: &Session<'_>) {
     let send = async |body: &'static [u8]| {
         upload(session).header("content-type", "application/json").body(body).send().await
     };
@@ -26,7 +26,7 @@ pub(crate) async fn what_is_nearly_a_body(session: &Session<'_>) {
     send(b"{\"filename\":\"a.mp4\"}\0").await.expect_problem(400, "malformed-json");
     send(b" \t\r\n{\"filename\" : \"a.mp4\"}\r\n\r\n").await.expect(200);
     send(br#"{"filename":"\u0061\u002emp4"}"#).await.expect(200);
-    // An empty body is an empty object, however it comes.
+    // An empty body is an empty object, regardless of its framing.
     upload(session).framing(CHUNKED).send().await.expect_problem(422, "invalid-body");
     upload(session).header("content-length", "0").send().await.expect_problem(422, "invalid-body");
     session
@@ -40,20 +40,20 @@ pub(crate) async fn what_is_nearly_a_body(session: &Session<'_>) {
 
 pub(crate) async fn sizes_up_to_the_limit_and_beyond(session: &Session<'_>) {
     for framing in [Framing::default(), CHUNKED] {
-        for (bytes, accepted) in [(MOST_BYTES, true), (MOST_BYTES + 1, false), (2 * MOST_BYTES, false)] {
+        for (bytes, accepted) in [(MAX_BYTES, true), (MAX_BYTES + 1, false), (2 * MAX_BYTES, false)] {
             let body = padded(&json!({ "filename": "padded.mp4" }), bytes);
             let call = upload(session).framing(framing).header("content-type", "application/json");
-            let answer = call.body(body).send().await;
+            let response = call.body(body).send().await;
             if accepted {
-                answer.expect(200);
+                response.expect(200);
             } else {
-                answer.expect_problem(413, "body-too-large");
+                response.expect_problem(413, "body-too-large");
             }
         }
     }
 }
 
-/// `body` with spaces at its end, `bytes` in all.
+/// `body` padded with spaces to `bytes` bytes.
 fn padded(body: &Value, bytes: usize) -> String {
     let mut text = body.to_string();
     text.extend(std::iter::repeat_n(' ', bytes - text.len()));
@@ -71,7 +71,7 @@ pub(crate) async fn content_types(session: &Session<'_>) {
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
         "application/json; charset=iso-8859-1",
-        // As good as none.
+        // Treated as absent.
         "",
     ] {
         send(accepted.as_bytes()).await.expect(200);

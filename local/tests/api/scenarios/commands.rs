@@ -1,4 +1,4 @@
-//! Deletion and reprocessing. The feed and the list follow a moment later; the video itself is at once as it was answered.
+//! Deletion and reprocessing. The returned state is that of the video itself; the feed and the list are updated later.
 
 use http::Method;
 use serde_json::json;
@@ -15,7 +15,8 @@ pub(crate) async fn a_deletion(session: &Session<'_>) {
     let path = format!("/videos/{}", video_id(COMMANDS, "ready.mp4"));
     let deleted = call(session, Method::DELETE, &path).send().await.expect(200);
     assert_eq!(deleted.text("/state"), "deleted");
-    let shown = call(session, Method::GET, &path).until(|answer| answer.text("/state") == "deleted").await;
+    let shown =
+        call(session, Method::GET, &path).until(|response| response.text("/state") == "deleted").await;
     assert_eq!(shown.json(), deleted.json());
     let again = call(session, Method::DELETE, &path).send().await.expect(200);
     assert_eq!(again.json(), deleted.json());
@@ -27,13 +28,17 @@ pub(crate) async fn a_deletion(session: &Session<'_>) {
     with_body.send().await.expect(200);
 }
 
-pub(crate) async fn processing_again(session: &Session<'_>) {
+pub(crate) async fn reprocessing(session: &Session<'_>) {
     let path = format!("/videos/{}", video_id(COMMANDS, "errored.mp4"));
-    let asked = call(session, Method::POST, &format!("{path}/reprocess")).json(&json!({})).send().await;
-    let asked = asked.expect(202);
-    assert_eq!((asked.json()["generation"].as_u64(), asked.text("/state").as_str()), (Some(2), "uploaded"));
-    let dispatched = |version| move |answer: &crate::exchange::Answer| answer.json()["version"] == version;
-    let version = asked.json()["version"].as_u64().unwrap() + 1;
+    let requested = call(session, Method::POST, &format!("{path}/reprocess")).json(&json!({})).send().await;
+    let requested = requested.expect(202);
+    assert_eq!(
+        (requested.json()["generation"].as_u64(), requested.text("/state").as_str()),
+        (Some(2), "uploaded")
+    );
+    let dispatched =
+        |version| move |response: &crate::exchange::ApiResponse| response.json()["version"] == version;
+    let version = requested.json()["version"].as_u64().unwrap() + 1;
     let shown = call(session, Method::GET, &path).until(dispatched(version)).await;
     assert_eq!(shown.text("/state"), "processing");
     call(session, Method::POST, &format!("{path}/reprocess"))

@@ -1,3 +1,5 @@
+//! The feed of events.
+
 use serde_json::{Value, json};
 
 use crate::session::{Call, Session};
@@ -11,8 +13,8 @@ fn types(page: &Value) -> Vec<String> {
     data.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
 }
 
-pub(crate) async fn to_its_end_and_on(session: &Session<'_>) {
-    let mut seen = Vec::new();
+pub(crate) async fn read_to_the_end_and_continued(session: &Session<'_>) {
+    let mut received = Vec::new();
     let mut query = "?limit=3".to_owned();
     let end = loop {
         let page = events(session, &query).send().await.expect(200).json();
@@ -20,25 +22,26 @@ pub(crate) async fn to_its_end_and_on(session: &Session<'_>) {
         if types(&page).is_empty() {
             break next;
         }
-        seen.extend(types(&page));
+        received.extend(types(&page));
         query = format!("?limit=3&after={next}");
     };
-    assert_eq!(&seen[..2], ["project.created", "key.created"]);
-    assert_eq!(seen.len(), 2 + 6 + 6, "{seen:?}");
+    assert_eq!(&received[..2], ["project.created", "key.created"]);
+    assert_eq!(received.len(), 2 + 6 + 6, "{received:?}");
     let whole = events(session, "?limit=100").send().await.expect(200).json();
-    assert_eq!(types(&whole), seen);
+    assert_eq!(types(&whole), received);
 
-    // What is granted comes into the feed, by whatever road.
+    // Grants are added to the feed, whichever way they are recorded.
     let keys = session.keys();
     let upload = session.post("/upload-url").key(&keys.feeds).header("idempotency-key", "news-1");
     let upload = upload.json(&json!({ "filename": "news.mp4" })).send().await.expect(200);
     let news = events(session, &format!("?after={end}")).until(|page| types(&page.json()).len() == 1).await;
     assert_eq!(types(&news.json()), ["upload.granted"]);
     assert_eq!(news.text("/data/0/data/grantId"), upload.text("/grantId"));
-    let place = news.text("/nextCursor");
+    let cursor = news.text("/nextCursor");
     let playback = session.post("/playback-url?key=processed/feeds/films/ready.mp4").key(&keys.feeds);
     let playback = playback.header("idempotency-key", "news-2").send().await.expect(200);
-    let news = events(session, &format!("?after={place}")).until(|page| types(&page.json()).len() == 1).await;
+    let news =
+        events(session, &format!("?after={cursor}")).until(|page| types(&page.json()).len() == 1).await;
     assert_eq!(types(&news.json()), ["playback.granted"]);
     assert_eq!(news.text("/data/0/data/grantId"), playback.text("/grantId"));
 

@@ -1,4 +1,4 @@
-//! Headers at the edges of what a header may be.
+//! Request headers: edge cases.
 
 use serde_json::json;
 
@@ -17,14 +17,14 @@ pub(crate) async fn api_keys(session: &Session<'_>) {
         (&table.suspended, 403, "suspended-project"),
     ];
     for (key, status, problem) in keys {
-        let answer = session.get("/videos?limit=1").key(key).send().await;
+        let response = session.get("/videos?limit=1").key(key).send().await;
         if status == 200 {
-            answer.expect(200);
+            response.expect(200);
         } else {
-            answer.expect_problem(status, problem);
+            response.expect_problem(status, problem);
         }
     }
-    // Twice the same key is two keys.
+    // The same key twice is not accepted.
     let twice = session.get("/videos").header("x-api-key", table.admin.reveal()).send().await;
     twice.expect_problem(401, "malformed-api-key");
     let in_one = format!("{0}, {0}", table.admin.reveal());
@@ -33,28 +33,29 @@ pub(crate) async fn api_keys(session: &Session<'_>) {
     let quoted = format!("\"{}\"", table.read.reveal());
     let quoted = session.get("/videos").without_key().header("x-api-key", quoted).send().await;
     quoted.expect_problem(401, "malformed-api-key");
-    // A call that needs no key does not look at one.
+    // A call that needs no key ignores one.
     session.get("/healthz").without_key().header("x-api-key", "letmein").send().await.expect(200);
 }
 
 pub(crate) async fn request_ids(session: &Session<'_>) {
     let longest = "a".repeat(128);
     for kept in ["trace-1.A_b", "0", &longest] {
-        let answer = session.get("/healthz").header("x-request-id", kept).send().await.expect(200);
-        assert_eq!(answer.header("x-request-id"), Some(kept));
+        let response = session.get("/healthz").header("x-request-id", kept).send().await.expect(200);
+        assert_eq!(response.header("x-request-id"), Some(kept));
     }
     let too_long = "a".repeat(129);
     let secret = session.keys().acme.reveal();
     for replaced in ["", "a b", "a/b", "a\"b", "é", &too_long, secret] {
-        let answer = session.get("/videos?limit=1").header("x-request-id", replaced).send().await.expect(200);
-        assert!(answer.header("x-request-id").unwrap().starts_with("req_"));
+        let response =
+            session.get("/videos?limit=1").header("x-request-id", replaced).send().await.expect(200);
+        assert!(response.header("x-request-id").unwrap().starts_with("req_"));
     }
     let latin1 = session.get("/healthz").header("x-request-id", b"caf\xe9").send().await.expect(200);
     assert!(latin1.header("x-request-id").unwrap().starts_with("req_"));
-    let made = session.get("/nothing").send().await.expect_problem(404, "no-such-path");
-    assert_eq!(made.header("x-request-id"), Some(&*made.text("/requestId")));
-    let given = session.get("/nothing").header("x-request-id", "mine-1").send().await;
-    assert_eq!(given.expect_problem(404, "no-such-path").text("/requestId"), "mine-1");
+    let generated = session.get("/nothing").send().await.expect_problem(404, "no-such-path");
+    assert_eq!(generated.header("x-request-id"), Some(&*generated.text("/requestId")));
+    let own = session.get("/nothing").header("x-request-id", "mine-1").send().await;
+    assert_eq!(own.expect_problem(404, "no-such-path").text("/requestId"), "mine-1");
 }
 
 pub(crate) async fn idempotency_keys(session: &Session<'_>) {
@@ -81,11 +82,11 @@ pub(crate) async fn names_in_capitals(session: &Session<'_>) {
     let keys = session.keys();
     let call = session.post("/upload-url").key(&keys.uploads).header("x-request-id", "capitals");
     let call = call.header("idempotency-key", "capitals").json(&json!({ "filename": "capitals.mp4" }));
-    let answer = call.framing(framing).send().await.expect(200);
-    assert_eq!(answer.header("x-request-id"), Some("capitals"));
+    let response = call.framing(framing).send().await.expect(200);
+    assert_eq!(response.header("x-request-id"), Some("capitals"));
 }
 
-pub(crate) async fn bytes_that_are_no_ascii(session: &Session<'_>) {
+pub(crate) async fn non_ascii_bytes(session: &Session<'_>) {
     for bytes in [&b"caf\xe9"[..], b"\xff", "clé".as_bytes()] {
         let call = session.get("/videos").without_key().header("x-api-key", bytes);
         call.send().await.expect_problem(401, "malformed-api-key");
@@ -94,8 +95,8 @@ pub(crate) async fn bytes_that_are_no_ascii(session: &Session<'_>) {
     }
 }
 
-/// A server may join headers of one name with commas (RFC 9110, section 5.3), so that no answer may depend on whether
-/// it has done so.
+/// A server may join headers of one name with commas (RFC 9110, section 5.3), so the response must be the same with and
+/// without joining.
 pub(crate) async fn sent_twice(session: &Session<'_>) {
     let keys = session.keys();
     for (name, one, other) in [
@@ -112,8 +113,8 @@ pub(crate) async fn sent_twice(session: &Session<'_>) {
     }
 }
 
-/// Headers that mean something to servers and caches of other kinds.
-pub(crate) async fn of_other_purposes(session: &Session<'_>) {
+/// Headers that the API does not use.
+pub(crate) async fn unused_headers(session: &Session<'_>) {
     for (name, value) in [
         ("accept", "text/html"),
         ("accept-encoding", "br, gzip"),
@@ -128,7 +129,7 @@ pub(crate) async fn of_other_purposes(session: &Session<'_>) {
         ("x-forwarded-host", "evil.example"),
         ("x-http-method-override", "DELETE"),
     ] {
-        session.get("/openapi.json").without_key().header(name, value).send_unheard().await.expect(200);
+        session.get("/openapi.json").without_key().header(name, value).send_unrecorded().await.expect(200);
         session.get("/videos?limit=1").header(name, value).send().await.expect(200);
         session.get("/videos?limit=0").header(name, value).send().await.expect(400);
     }

@@ -1,4 +1,4 @@
-//! What one project has is not there for another.
+//! A project cannot access the videos and uploads of another.
 
 use http::Method;
 use serde_json::json;
@@ -21,7 +21,7 @@ pub(crate) async fn of_videos(session: &Session<'_>) {
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
     let feed = session.get("/events").key(globex).send().await.expect(200);
     assert!(!String::from_utf8_lossy(&feed.body).contains(ACME));
-    // A cursor of one project's list does not open another's.
+    // A cursor of one project's list is invalid for another's.
     let page = session.get("/videos?limit=1").key(acme).send().await.expect(200);
     let after = format!("/videos?after={}", page.text("/nextCursor"));
     session.get(&after).key(globex).send().await.expect_problem(400, "invalid-parameter");

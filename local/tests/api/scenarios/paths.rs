@@ -1,4 +1,4 @@
-//! Paths that are nearly those of a call.
+//! Request paths: edge cases.
 
 use http::Method;
 
@@ -6,7 +6,7 @@ use crate::history::video_id;
 use crate::projects::ACME;
 use crate::session::Session;
 
-pub(crate) async fn nearly_a_call(session: &Session<'_>) {
+pub(crate) async fn similar_to_a_call(session: &Session<'_>) {
     for path in [
         "/",
         "//",
@@ -44,7 +44,7 @@ pub(crate) async fn nearly_a_call(session: &Session<'_>) {
 }
 
 pub(crate) async fn percent_encoded(session: &Session<'_>) {
-    // Letters that need no encoding are the same word, but only where the path has a parameter.
+    // Encoded unreserved characters are decoded in path parameters, but not in the fixed parts of a path.
     let id = video_id(ACME, "ready.mp4").to_string();
     let encoded = format!("/videos/%76id_{}", &id[4..]);
     session.get(&encoded).send().await.expect(200);
@@ -78,14 +78,14 @@ pub(crate) async fn percent_encoded(session: &Session<'_>) {
 }
 
 pub(crate) async fn long(session: &Session<'_>) {
-    const MOST_BYTES: usize = 8 * 1024;
+    const MAX_BYTES: usize = 8 * 1024;
     let path = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
-    session.get(&path(MOST_BYTES)).send().await.expect_problem(404, "no-such-path");
-    session.get(&path(MOST_BYTES + 1)).send().await.expect_problem(414, "uri-too-long");
-    session.get(&path(2 * MOST_BYTES)).send().await.expect_problem(414, "uri-too-long");
+    session.get(&path(MAX_BYTES)).send().await.expect_problem(404, "no-such-path");
+    session.get(&path(MAX_BYTES + 1)).send().await.expect_problem(414, "uri-too-long");
+    session.get(&path(2 * MAX_BYTES)).send().await.expect_problem(414, "uri-too-long");
     let query = |bytes: usize| format!("/healthz?{}", "&".repeat(bytes - "/healthz?".len()));
-    session.get(&query(MOST_BYTES)).send().await.expect(200);
-    session.get(&query(MOST_BYTES + 1)).send().await.expect_problem(414, "uri-too-long");
+    session.get(&query(MAX_BYTES)).send().await.expect(200);
+    session.get(&query(MAX_BYTES + 1)).send().await.expect_problem(414, "uri-too-long");
     let segments = "/a".repeat(2000);
     session.get(&segments).send().await.expect_problem(404, "no-such-path");
 }
@@ -103,8 +103,8 @@ pub(crate) async fn other_methods(session: &Session<'_>) {
         (Method::PUT, "/openapi.json"),
         (Method::HEAD, "/upload-url"),
     ] {
-        let answer = session.call(method.clone(), path).send().await.expect(405);
-        assert!(answer.header("allow").is_some_and(|allow| !allow.contains(method.as_str())));
+        let response = session.call(method.clone(), path).send().await.expect(405);
+        assert!(response.header("allow").is_some_and(|allow| !allow.contains(method.as_str())));
     }
     session.call(Method::PUT, "/nothing").send().await.expect_problem(404, "no-such-path");
 }

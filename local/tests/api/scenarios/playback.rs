@@ -1,15 +1,15 @@
-//! Playback URLs, and what the CDN says to them.
+//! Playback URLs and the responses of the CDN to them.
 
 use http::Method;
 use serde_json::{Value, json};
 use streamio_events::timestamp::Timestamp;
 
-use crate::exchange::{Answer, parameter};
+use crate::exchange::{ApiResponse, parameter};
 use crate::session::{Call, Session};
 use crate::target::now;
 
-/// How many seconds an answer may take.
-const PATIENCE: i64 = 10;
+/// The longest time for a response, in seconds.
+const MAX_SECONDS: i64 = 10;
 
 const MP4: &str = "/playback-url?key=processed/acme/films/ready.mp4";
 
@@ -17,7 +17,7 @@ fn playback<'a>(session: &'a Session<'_>, body: &Value) -> Call<'a> {
     session.post(MP4).key(&session.keys().table.playback).json(body)
 }
 
-/// Publishes what the history's video has made.
+/// Writes the outputs of the history's video.
 async fn publish(session: &Session<'_>) {
     let master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nv1.m3u8\n";
     session.publish("processed/acme/films/ready.mp4", "video/mp4", "the whole film").await;
@@ -27,26 +27,26 @@ async fn publish(session: &Session<'_>) {
     session.publish("processed/acme/films/other.mp4", "video/mp4", "another film").await;
 }
 
-async fn get(session: &Session<'_>, url: &str) -> Answer {
+async fn get(session: &Session<'_>, url: &str) -> ApiResponse {
     session.follow(Method::GET, url, &[], b"").await
 }
 
 pub(crate) async fn of_a_file(session: &Session<'_>) {
     publish(session).await;
-    let answer = session.post(MP4).key(&session.keys().table.playback).send().await.expect(200);
-    let url = answer.text("/signedUrl");
+    let response = session.post(MP4).key(&session.keys().table.playback).send().await.expect(200);
+    let url = response.text("/signedUrl");
     assert_eq!(get(session, &url).await.expect(200).body, "the whole film");
     get(session, &url.replace("ready.mp4", "other.mp4")).await.expect(403);
     let (before, after) = url.split_once("Expires=").unwrap();
     let longer = format!("{before}Expires=2100000000{}", &after[after.find('&').unwrap()..]);
     get(session, &longer).await.expect(403);
     get(session, url.split_once('?').unwrap().0).await.expect(403);
-    let asked = playback(session, &json!({ "format": "mp4", "ttl": 60 })).send().await.expect(200);
-    get(session, &asked.text("/signedUrl")).await.expect(200);
+    let requested = playback(session, &json!({ "format": "mp4", "ttl": 60 })).send().await.expect(200);
+    get(session, &requested.text("/signedUrl")).await.expect(200);
     for ttl in [1, 604_800] {
         playback(session, &json!({ "ttl": ttl })).send().await.expect(200);
     }
-    // Nobody asks whether there is such an object.
+    // Signing does not check that the object exists.
     let nothing = session.post("/playback-url?key=processed/acme/never.mp4").send().await.expect(200);
     get(session, &nothing.text("/signedUrl")).await.expect(404);
 }
@@ -55,18 +55,18 @@ pub(crate) async fn of_a_stream(session: &Session<'_>) {
     publish(session).await;
     let master = session.post(&format!("{MP4}.hls/master.m3u8")).send().await.expect(200);
     assert_eq!(master.text("/signedUrl"), master.text("/hlsUrl"));
-    let answer = playback(session, &json!({ "format": "hls" })).send().await.expect(200);
-    let url = answer.text("/hlsUrl");
+    let response = playback(session, &json!({ "format": "hls" })).send().await.expect(200);
+    let url = response.text("/hlsUrl");
     let playlist = get(session, &url).await.expect(200);
     assert!(playlist.body.starts_with(b"#EXTM3U"));
-    let query = answer.text("/policyQuery");
+    let query = response.text("/policyQuery");
     let folder = url.split_once("master.m3u8").unwrap().0.to_owned();
     let segment = format!("{folder}g1-a1/0001.m4s");
     get(session, &format!("{segment}?{query}")).await.expect(200);
     get(session, &segment).await.expect(403);
     let outside = folder.replace("ready.mp4.hls/", "other.mp4");
     get(session, &format!("{outside}?{query}")).await.expect(403);
-    let cookies = answer.json()["cookies"].clone();
+    let cookies = response.json()["cookies"].clone();
     let cookies: Vec<String> = cookies
         .as_object()
         .unwrap()
@@ -78,16 +78,16 @@ pub(crate) async fn of_a_stream(session: &Session<'_>) {
     assert_eq!(by_cookie.body, "one segment");
 }
 
-/// The times that a transcript does not show: what is answered is what is signed, and begins now.
-pub(crate) async fn for_as_long_as_was_asked(session: &Session<'_>) {
+/// Checks the times that the transcript does not contain: the returned expiry is the signed one and starts now.
+pub(crate) async fn with_the_requested_lifetime(session: &Session<'_>) {
     for seconds in [1, 3600, 604_800] {
-        let asked = now();
-        let answer = playback(session, &json!({ "ttl": seconds })).send().await.expect(200);
-        let expires_at: Timestamp = answer.text("/expiresAt").parse().unwrap();
-        let signed: i64 = parameter(&answer.text("/signedUrl"), "Expires").parse().unwrap();
+        let requested = now();
+        let response = playback(session, &json!({ "ttl": seconds })).send().await.expect(200);
+        let expires_at: Timestamp = response.text("/expiresAt").parse().unwrap();
+        let signed: i64 = parameter(&response.text("/signedUrl"), "Expires").parse().unwrap();
         assert_eq!(signed, expires_at.unix_seconds());
-        let waited = i64::abs(signed - seconds - asked.unix_seconds());
-        assert!(waited <= PATIENCE, "{waited} seconds away");
+        let difference = i64::abs(signed - seconds - requested.unix_seconds());
+        assert!(difference <= MAX_SECONDS, "{difference} seconds away");
     }
 }
 
@@ -104,11 +104,11 @@ pub(crate) async fn with_conditions(session: &Session<'_>) {
     let all =
         json!({ "startsAt": "2037-01-02T03:04:05Z", "ip": "203.0.113.7", "ttl": 3600, "format": "hls" });
     playback(session, &all).send().await.expect(200);
-    let begun = playback(session, &json!({ "startsAt": "2020-01-02T03:04:05Z" })).send().await.expect(200);
-    get(session, &begun.text("/signedUrl")).await.expect(200);
+    let started = playback(session, &json!({ "startsAt": "2020-01-02T03:04:05Z" })).send().await.expect(200);
+    get(session, &started.text("/signedUrl")).await.expect(200);
 }
 
-pub(crate) async fn of_odd_names(session: &Session<'_>) {
+pub(crate) async fn of_unusual_names(session: &Session<'_>) {
     for (encoded, key) in [
         ("%C3%A9t%C3%A9%20%F0%9F%8E%AC.mp4", "été 🎬.mp4"),
         ("a%2Bb%26c%3Dd%23e.mp4", "a+b&c=d#e.mp4"),
@@ -119,8 +119,8 @@ pub(crate) async fn of_odd_names(session: &Session<'_>) {
     ] {
         session.publish(&format!("processed/acme/{key}"), "video/mp4", key).await;
         let path = format!("/playback-url?key=processed/acme/{encoded}");
-        let answer = session.post(&path).send().await.expect(200);
-        let film = get(session, &answer.text("/signedUrl")).await.expect(200);
+        let response = session.post(&path).send().await.expect(200);
+        let film = get(session, &response.text("/signedUrl")).await.expect(200);
         assert_eq!(film.body, key);
         session.post(&path).json(&json!({ "format": "hls" })).send().await.expect(200);
     }

@@ -1,23 +1,24 @@
-//! The same request with the same Idempotency-Key is the same grant. Its answer's times may be another moment's, where
-//! grants are recorded by a queue.
+//! A repeated request with the same Idempotency-Key returns the same grant. If grants are recorded through a queue, the
+//! times in the response may differ.
 
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::exchange::Answer;
+use crate::exchange::ApiResponse;
 use crate::history::video_id;
 use crate::projects::COMMANDS;
 use crate::session::Session;
 
-async fn upload(session: &Session<'_>, key: &str, body: &Value) -> Answer {
+async fn upload(session: &Session<'_>, key: &str, body: &Value) -> ApiResponse {
     let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", key);
     call.json(body).send().await.expect(200)
 }
 
-async fn events_of(session: &Session<'_>, grant: &Answer) -> Vec<Value> {
+async fn events_of(session: &Session<'_>, grant: &ApiResponse) -> Vec<Value> {
     let path = format!("/videos/{}/events", grant.text("/videoId"));
-    let events = session.get(&path).key(&session.keys().uploads).until(|answer| answer.status == 200).await;
+    let events =
+        session.get(&path).key(&session.keys().uploads).until(|response| response.status == 200).await;
     events.json()["data"].as_array().unwrap().clone()
 }
 
@@ -37,21 +38,21 @@ pub(crate) async fn an_upload(session: &Session<'_>) {
     let other_body = upload(session, "upload-1", &json!({ "filename": "repeated.mp4", "size": 6 })).await;
     assert_ne!(other_body.text("/grantId"), first.text("/grantId"));
     let path = format!("/videos/{}/events", first.text("/videoId"));
-    // In whatever order a queue brings them.
-    let counted = |answer: &Answer| answer.json()["data"].as_array().unwrap().len() == 3;
-    session.get(&path).key(&session.keys().uploads).until_unheard(counted).await;
+    // A queue may deliver them in any order.
+    let counted = |response: &ApiResponse| response.json()["data"].as_array().unwrap().len() == 3;
+    session.get(&path).key(&session.keys().uploads).until_unrecorded(counted).await;
 }
 
 pub(crate) async fn an_upload_at_the_same_time(session: &Session<'_>) {
     let upload = || {
         let call =
             session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "at-once");
-        call.json(&json!({ "filename": "at-once.mp4" })).send_unheard()
+        call.json(&json!({ "filename": "at-once.mp4" })).send_unrecorded()
     };
-    let answers = join_all((0..8).map(|_| upload())).await;
-    let first = answers[0].text("/grantId");
-    for answer in answers {
-        assert_eq!(answer.expect(200).text("/grantId"), first);
+    let responses = join_all((0..8).map(|_| upload())).await;
+    let first = responses[0].text("/grantId");
+    for response in responses {
+        assert_eq!(response.expect(200).text("/grantId"), first);
     }
     let once = upload().await.expect(200);
     assert_eq!(events_of(session, &once).await.len(), 1);
@@ -63,9 +64,9 @@ pub(crate) async fn an_upload_in_parts(session: &Session<'_>) {
     assert_eq!(events_of(session, &first).await.len(), 1);
     let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "parts-1");
     let call = call.json(&body);
-    // In no transcript, because of the one journal that begins an upload of its own, as good as the first.
-    let again = call.send_unheard().await.expect(200);
-    let [first_upload, its_upload] = [&first, &again].map(|answer| answer.text("/multipart/uploadId"));
+    // Not recorded, because with one journal the repeated request creates another multipart upload.
+    let again = call.send_unrecorded().await.expect(200);
+    let [first_upload, its_upload] = [&first, &again].map(|response| response.text("/multipart/uploadId"));
     assert_eq!(its_upload != first_upload, session.forgets_uploads(), "{first_upload} {its_upload}");
     assert_eq!(again.text("/grantId"), first.text("/grantId"));
     assert_eq!(events_of(session, &first).await.len(), 1);
@@ -90,13 +91,13 @@ pub(crate) async fn a_command(session: &Session<'_>) {
     let path = format!("/videos/{}/reprocess", video_id(COMMANDS, "again.mp4"));
     let command = async |key: &str| {
         let call = session.call(Method::POST, &path).key(&session.keys().commands);
-        call.header("idempotency-key", key).send_unheard().await
+        call.header("idempotency-key", key).send_unrecorded().await
     };
     let first = command("command-1").await.expect(202);
     let again = command("command-1").await.expect(202);
     assert_eq!(again.json()["generation"], first.json()["generation"]);
     command("command-2").await.expect_problem(409, "video-conflict");
     let shown = session.get(path.trim_end_matches("/reprocess")).key(&session.keys().commands);
-    let shown = shown.until(|answer| answer.text("/state") == "processing").await;
+    let shown = shown.until(|response| response.text("/state") == "processing").await;
     assert_eq!(shown.json()["generation"], 2);
 }

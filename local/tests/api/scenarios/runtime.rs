@@ -1,19 +1,18 @@
-//! What the Worker's runtime decides before the Worker has a request, and the native API decides itself. Here alone the
-//! targets may differ: nothing of it is in the transcript, and each is checked on its own.
+//! What the Worker's runtime decides before the Worker receives a request, and the native API decides itself. Only here
+//! may the targets differ: these requests are not recorded, and each target is checked separately.
 //!
-//! - The runtime resolves `.` and `..` in a path, as clients do before they send (RFC 3986, section 5.2.4), so that the
-//!   Worker answers for the path that is meant. The native API knows no such path.
-//! - The runtime answers methods that it does not know, and CONNECT, by itself.
+//! - The runtime resolves `.` and `..` in a path, as clients do before they send (RFC 3986, section 5.2.4), so the
+//!   Worker receives the resolved path. The native API has no such path.
+//! - The runtime itself responds to CONNECT and to methods that it does not know.
 //!
-//! What the runtime does and the native API does too needs no mention here: it passes on several headers of one name as
-//! one list, and an empty `content-type` as none.
+//! Both join several headers of one name to one list and treat an empty `content-type` as absent.
 
 use http::Method;
 
 use crate::session::Session;
 
 pub(crate) async fn dots_in_paths(session: &Session<'_>) {
-    for (path, native, meant) in [
+    for (path, native, resolved) in [
         ("/./healthz", 404, 200),
         ("/../healthz", 404, 200),
         ("/videos/../healthz", 404, 200),
@@ -22,17 +21,21 @@ pub(crate) async fn dots_in_paths(session: &Session<'_>) {
         ("/videos/..", 400, 404),
         ("/videos/.", 400, 404),
     ] {
-        let answer = session.get(path).send_unheard().await;
-        assert_eq!(answer.status, if session.is_on_workerd() { meant } else { native }, "{path}: {answer:?}");
+        let response = session.get(path).send_unrecorded().await;
+        assert_eq!(
+            response.status,
+            if session.is_on_workerd() { resolved } else { native },
+            "{path}: {response:?}"
+        );
     }
 }
 
-pub(crate) async fn methods_that_nobody_knows(session: &Session<'_>) {
+pub(crate) async fn unknown_methods(session: &Session<'_>) {
     let brew = Method::from_bytes(b"BREW").unwrap();
-    let answer = session.call(brew, "/healthz").send_unheard().await;
+    let response = session.call(brew, "/healthz").send_unrecorded().await;
     if session.is_on_workerd() {
-        answer.expect(501);
+        response.expect(501);
     } else {
-        answer.expect_problem(405, "method-not-allowed");
+        response.expect_problem(405, "method-not-allowed");
     }
 }

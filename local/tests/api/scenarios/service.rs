@@ -1,4 +1,4 @@
-//! What the API says about itself.
+//! Health, the API description, the problem pages, HEAD and OPTIONS.
 
 use http::Method;
 
@@ -50,9 +50,9 @@ pub(crate) async fn options(session: &Session<'_>) {
     for path in
         ["/upload-url", "/videos", "/videos/any", "/videos/any/events", "/openapi.json", "/problems/x"]
     {
-        let answer = session.call(Method::OPTIONS, path).without_key().send().await.expect(204);
-        assert!(answer.header("allow").unwrap().ends_with("OPTIONS"));
-        assert_eq!(answer.header("access-control-allow-methods"), None);
+        let response = session.call(Method::OPTIONS, path).without_key().send().await.expect(204);
+        assert!(response.header("allow").unwrap().ends_with("OPTIONS"));
+        assert_eq!(response.header("access-control-allow-methods"), None);
     }
     session.call(Method::OPTIONS, "/nothing").send().await.expect_problem(404, "no-such-path");
     session.call(Method::OPTIONS, "/").send().await.expect_problem(404, "no-such-path");

@@ -1,13 +1,13 @@
-//! Uploads in parts, which the API really begins at the object store.
+//! Multipart uploads, which the API creates at the object store.
 
 use serde_json::{Value, json};
 
-use crate::exchange::Answer;
+use crate::exchange::ApiResponse;
 use crate::session::Session;
 
 const GIB: u64 = 1024 * 1024 * 1024;
 
-async fn upload(session: &Session<'_>, body: &Value) -> Answer {
+async fn upload(session: &Session<'_>, body: &Value) -> ApiResponse {
     session.post("/upload-url").key(&session.keys().uploads).json(body).send().await
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn of_a_large_file(session: &Session<'_>) {
     }
 }
 
-pub(crate) async fn goes_on(session: &Session<'_>) {
+pub(crate) async fn resumed(session: &Session<'_>) {
     let first = json!({ "filename": "resumed.mp4", "size": 40_000_000, "multipart": true, "expiresIn": 600 });
     let first = upload(session, &first).await.expect(200);
     let upload_id = first.text("/multipart/uploadId");

@@ -1,19 +1,19 @@
-//! The status of videos, now and then, and their lists.
+//! The status of videos, now and at earlier times, and their lists and events.
 
 use serde_json::{Value, json};
 
-use crate::history::{Stage, VIDEOS, at, video_id};
+use crate::history::{VIDEOS, VideoStage, at, video_id};
 use crate::projects::ACME;
 use crate::session::Session;
 
-/// A video that has just been uploaded does not stay so.
-fn state(stage: Stage) -> &'static str {
+/// The state that a running platform reports. It dispatches an uploaded video immediately.
+fn state(stage: VideoStage) -> &'static str {
     match stage {
-        Stage::Waiting => "waiting",
-        Stage::Uploaded | Stage::Processing => "processing",
-        Stage::Ready => "ready",
-        Stage::Errored => "errored",
-        Stage::Deleted => "deleted",
+        VideoStage::Waiting => "waiting",
+        VideoStage::Uploaded | VideoStage::Processing => "processing",
+        VideoStage::Ready => "ready",
+        VideoStage::Errored => "errored",
+        VideoStage::Deleted => "deleted",
     }
 }
 
@@ -27,14 +27,14 @@ pub(crate) async fn shown_in_every_state(session: &Session<'_>) {
     }
 }
 
-pub(crate) async fn shown_as_they_were(session: &Session<'_>) {
+pub(crate) async fn shown_as_of_a_time(session: &Session<'_>) {
     let id = video_id(ACME, "ready.mp4");
     let shown = async |time: String| session.get(&format!("/videos/{id}?asOf={time}")).send().await;
     for (seconds, expected) in
         [(1000, "waiting"), (1003, "waiting"), (1004, "uploaded"), (1005, "processing"), (1010, "ready")]
     {
-        let answer = shown(at(seconds).to_string()).await.expect(200);
-        assert_eq!(answer.text("/state"), expected, "after {seconds} s");
+        let response = shown(at(seconds).to_string()).await.expect(200);
+        assert_eq!(response.text("/state"), expected, "after {seconds} s");
     }
     shown(at(999).to_string()).await.expect_problem(404, "no-such-video");
     shown("2020-01-02T04:20:49.25%2B01:00".to_owned()).await.expect(200);
@@ -54,19 +54,23 @@ fn names(page: &Value) -> Vec<String> {
 }
 
 pub(crate) async fn listed_page_by_page(session: &Session<'_>) {
-    // The newest first, and none that are deleted.
-    let expected: Vec<&str> =
-        VIDEOS.iter().rev().filter(|(_, stage)| *stage != Stage::Deleted).map(|(name, _)| *name).collect();
+    // Newest first, without deleted videos.
+    let expected: Vec<&str> = VIDEOS
+        .iter()
+        .rev()
+        .filter(|(_, stage)| *stage != VideoStage::Deleted)
+        .map(|(name, _)| *name)
+        .collect();
     for limit in [1, 2, 100] {
-        let mut seen = Vec::new();
+        let mut received = Vec::new();
         let mut path = format!("/videos?limit={limit}");
         loop {
             let page = session.get(&path).send().await.expect(200).json();
-            seen.extend(names(&page));
+            received.extend(names(&page));
             let Some(next) = page["nextCursor"].as_str() else { break };
             path = format!("/videos?limit={limit}&after={next}");
         }
-        assert_eq!(seen, expected, "{limit} at a time");
+        assert_eq!(received, expected, "{limit} at a time");
     }
     let whole = session.get("/videos").send().await.expect(200).json();
     assert_eq!(names(&whole), expected);
@@ -76,11 +80,15 @@ pub(crate) async fn listed_page_by_page(session: &Session<'_>) {
 }
 
 pub(crate) async fn listed_by_state(session: &Session<'_>) {
-    for wanted in ["waiting", "uploaded", "processing", "ready", "errored", "deleted"] {
-        let page = session.get(&format!("/videos?state={wanted}")).send().await.expect(200).json();
-        let expected: Vec<&str> =
-            VIDEOS.iter().rev().filter(|(_, stage)| state(*stage) == wanted).map(|(name, _)| *name).collect();
-        assert_eq!(names(&page), expected, "{wanted}");
+    for requested in ["waiting", "uploaded", "processing", "ready", "errored", "deleted"] {
+        let page = session.get(&format!("/videos?state={requested}")).send().await.expect(200).json();
+        let expected: Vec<&str> = VIDEOS
+            .iter()
+            .rev()
+            .filter(|(_, stage)| state(*stage) == requested)
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(names(&page), expected, "{requested}");
     }
     let first = session.get("/videos?state=ready&limit=1").send().await.expect(200);
     let after = format!("/videos?state=ready&limit=1&after={}", first.text("/nextCursor"));
@@ -88,17 +96,17 @@ pub(crate) async fn listed_by_state(session: &Session<'_>) {
     assert_eq!((names(&second), &second["nextCursor"]), (vec!["ready.mp4".to_owned()], &json!(null)));
 }
 
-pub(crate) async fn their_events(session: &Session<'_>) {
+pub(crate) async fn events(session: &Session<'_>) {
     for (filename, _) in VIDEOS {
         let path = format!("/videos/{}/events", video_id(ACME, filename));
         session.get(&path).send().await.expect(200);
     }
     let path = format!("/videos/{}/events", video_id(ACME, "ready.mp4"));
-    let mut seen = Vec::new();
+    let mut received = Vec::new();
     let mut query = "?limit=4".to_owned();
     loop {
         let page = session.get(&format!("{path}{query}")).send().await.expect(200).json();
-        seen.extend(page["data"].as_array().unwrap().iter().map(|event| event["type"].clone()));
+        received.extend(page["data"].as_array().unwrap().iter().map(|event| event["type"].clone()));
         let Some(next) = page["nextCursor"].as_str() else { break };
         query = format!("?limit=4&after={next}");
     }
@@ -110,7 +118,7 @@ pub(crate) async fn their_events(session: &Session<'_>) {
         "processing.completed",
         "video.ready",
     ];
-    assert_eq!(seen, all);
+    assert_eq!(received, all);
     session.get(&format!("{path}?after=100")).send().await.expect(200);
     session.get(&format!("{path}?after=x")).send().await.expect_problem(400, "invalid-parameter");
 }

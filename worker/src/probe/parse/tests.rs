@@ -9,7 +9,7 @@ fn parsed(streams: &Value) -> Result<Probe, Failure> {
 
 fn parsed_with(format: &Value, streams: &Value) -> Result<Probe, Failure> {
     let json = json!({"streams": streams, "format": format}).to_string();
-    match report(json.as_bytes()) {
+    match parse_report(json.as_bytes()) {
         Some(Report::Media(media)) => probe(media, 1000),
         _ => panic!("a report"),
     }
@@ -47,7 +47,7 @@ fn rotation_is_clockwise_and_swaps_the_sides() {
 }
 
 #[test]
-fn pixels_that_are_not_square_widen_or_narrow_the_picture() {
+fn non_square_pixels_change_the_display_width() {
     assert_eq!(
         display(&json!({"width": 720, "height": 576, "sample_aspect_ratio": "16:15"})),
         ((768, 576), 0)
@@ -63,14 +63,14 @@ fn pixels_that_are_not_square_widen_or_narrow_the_picture() {
 }
 
 #[test]
-fn cover_art_is_no_video() {
+fn cover_art_is_not_a_video() {
     let cover = video(&json!({"codec_name": "mjpeg", "disposition": {"attached_pic": 1}}));
     let probe = parsed(&json!([cover, audio(&json!({}))])).unwrap();
     assert_eq!((probe.video, probe.audio.len()), (None, 1));
 }
 
 #[test]
-fn the_default_video_is_taken_or_else_the_largest() {
+fn the_default_video_is_selected_or_else_the_largest() {
     let index = |streams: &Value| parsed(streams).unwrap().video.unwrap().index;
     let (small, large) = (json!({"index": 3, "width": 320, "height": 240}), json!({"index": 4}));
     assert_eq!(index(&json!([video(&small), video(&large)])), 4);
@@ -98,7 +98,7 @@ fn the_default_audio_is_first_and_a_track_without_samples_is_left_out() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_by_name() {
+fn an_unusable_source_is_refused_with_a_specific_code() {
     let code = |result: Result<Probe, Failure>| result.unwrap_err().code();
     assert_eq!(code(parsed(&json!([]))), "no_streams");
     assert_eq!(
@@ -123,16 +123,16 @@ fn a_missing_duration_is_taken_from_the_streams_or_stays_unknown() {
 }
 
 #[test]
-fn an_error_report_gives_its_number() {
+fn an_error_report_contains_its_code() {
     let json = r#"{"error": {"code": -22, "string": "Invalid argument"}}"#;
-    assert!(matches!(report(json.as_bytes()), Some(Report::Refused { code: -22 })));
-    assert!(report(b"{}").is_none());
-    assert!(report(b"ffprobe: not found").is_none());
+    assert!(matches!(parse_report(json.as_bytes()), Some(Report::Refused { code: -22 })));
+    assert!(parse_report(b"{}").is_none());
+    assert!(parse_report(b"ffprobe: not found").is_none());
 }
 
 proptest! {
     #[test]
-    fn no_report_makes_the_parser_panic(
+    fn the_parser_never_panics(
         width: u32, height: u32, rotation: f64, shape in "[0-9]{0,11}:?[0-9]{0,11}", rate in "[0-9]{0,11}/?[0-9]{0,11}",
         duration in "-?[0-9]{0,20}(\\.[0-9]*)?|N/A|nan|inf", tag in ".{0,80}",
     ) {
@@ -140,8 +140,8 @@ proptest! {
             "width": width, "height": height, "side_data_list": [{"rotation": rotation}], "sample_aspect_ratio": shape,
             "r_frame_rate": rate, "avg_frame_rate": rate, "duration": duration,
         }));
-        let sound = audio(&json!({"tags": {"language": tag, "title": tag}}));
-        if let Ok(probe) = parsed(&json!([stream, sound])) {
+        let track = audio(&json!({"tags": {"language": tag, "title": tag}}));
+        if let Ok(probe) = parsed(&json!([stream, track])) {
             let video = probe.video.unwrap();
             prop_assert!(video.display.0 > 0 && video.display.1 > 0);
             let language = probe.audio[0].language.clone().unwrap_or_default();

@@ -1,0 +1,55 @@
+//! Opens a platform's data directory for the operator's commands, and maps its errors to failures.
+
+use streamio_events::project::ProjectRefusal;
+use streamio_local::operator::{Missing, Operator, OperatorError};
+
+use crate::args::DataDirectory;
+use crate::exit::{Exit, Failure};
+
+/// Opens the data directory named by the arguments.
+pub(super) fn open(data: &DataDirectory, missing: Missing) -> Result<Operator, Failure> {
+    Operator::open(&data.path, missing).map_err(failure)
+}
+
+/// The failure for an operator's error, with its exit code and what to do.
+pub(super) fn failure(error: OperatorError) -> Failure {
+    let message = error_chain(&error);
+    match error {
+        OperatorError::NoData(_) => Failure::new(
+            Exit::NotFound,
+            message,
+            "name the platform's directory with --data; `streamio up` or `streamio project create` creates one",
+        ),
+        OperatorError::Refused(ProjectRefusal::NotFound(_)) => {
+            Failure::new(Exit::NotFound, message, "list the projects with `streamio project list`")
+        }
+        OperatorError::Refused(ProjectRefusal::NoSuchKey { project_id, .. }) => Failure::new(
+            Exit::NotFound,
+            message,
+            format!("list the keys with `streamio key list {project_id}`"),
+        ),
+        OperatorError::Refused(ProjectRefusal::Exists(id)) => Failure::new(
+            Exit::Failed,
+            message,
+            format!("choose another name, or create a key with `streamio key create {id}`"),
+        ),
+        OperatorError::Refused(ProjectRefusal::NoScopes) => {
+            Failure::usage(message, "name at least one with --scope")
+        }
+        OperatorError::Append(_) | OperatorError::Read(_) | OperatorError::Changes(_) => Failure::new(
+            Exit::Unavailable,
+            message,
+            "check the disk and the permissions of the data directory, then try again",
+        ),
+        OperatorError::DataDir(_)
+        | OperatorError::Open(_)
+        | OperatorError::Unreadable(_)
+        | OperatorError::Write(_) => Failure::new(Exit::Failed, message, ""),
+    }
+}
+
+/// An error and its causes, joined by colons.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,311 @@
+//! A region in memory, and the fixtures of its tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use streamio_events::commit::NewCommit;
+use streamio_events::event::{EventBody, ProjectCreated, ProjectSuspended, RecordedEvent, UploadGranted};
+use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
+use streamio_events::job::Job;
+use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
+use streamio_events::media::{MediaSource, Outputs, VideoError};
+use streamio_events::memory::MemoryLog;
+use streamio_events::object_key::SourceKey;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::decide::{self, Decision, Start};
+use streamio_events::video::{Policy, Video, decide_and_append, load};
+
+use super::{MemoryDeadLetters, MemoryObjects, MemoryViews, RecordingLauncher};
+use crate::ports::view_store::VideoRow;
+use crate::reactions::react::{Ports, ReactError, react};
+use crate::reactions::sweep::{Bounds, Swept, sweep};
+use crate::uploads::{ObjectNotice, Received, receive};
+use crate::views::status::refresh;
+
+/// Limits of a sweep that no test reaches.
+pub const BOUNDS: Bounds = Bounds { videos: 100, time: Duration::from_mins(1) };
+
+/// A region in memory: a log, the application's ports, and a clock that tests advance.
+///
+/// Dropping it fails the test if a view row differs from the fold of its stream, if a worker was launched for a job that the log
+/// does not contain, or if there is a dead letter that the test has not read.
+pub struct TestRegion {
+    /// The log.
+    pub log: MemoryLog,
+    /// Records launches.
+    pub launcher: Arc<RecordingLauncher>,
+    /// Objects of both buckets.
+    pub objects: Arc<MemoryObjects>,
+    /// Status views.
+    pub store: Arc<MemoryViews>,
+    /// Dead letters.
+    pub dead_letters: Arc<MemoryDeadLetters>,
+    /// The policy.
+    pub policy: Policy,
+    /// The current time.
+    pub now: Timestamp,
+    tasks: Mutex<u32>,
+}
+
+/// Returns the source key of the file `name` in the project `acme`.
+pub fn key(name: &str) -> SourceKey {
+    format!("projects/acme/{name}").parse().unwrap()
+}
+
+/// Returns the ids of the video of [`key`].
+pub fn ids(name: &str) -> (ProjectId, VideoId) {
+    ("acme".parse().unwrap(), VideoId::of(&key(name)))
+}
+
+/// Returns the stream of the video of [`key`].
+pub fn stream(name: &str) -> StreamId {
+    let (project_id, video_id) = ids(name);
+    StreamId::Video(project_id, video_id)
+}
+
+/// Returns an event notification about the object [`key`], of 10 bytes, with an entity tag derived from `sequencer`.
+pub fn notification(name: &str, sequencer: &str) -> ObjectNotice {
+    ObjectNotice {
+        key: format!("projects/acme/{name}"),
+        bytes: 10,
+        etag: format!("etag-{sequencer}"),
+        sequencer: sequencer.to_owned(),
+        created_at: Timestamp::default(),
+    }
+}
+
+/// Returns the properties of an audio file of 2 seconds.
+pub fn source() -> MediaSource {
+    MediaSource {
+        duration_seconds: 2.0,
+        width: None,
+        height: None,
+        rotation: 0,
+        frame_rate: None,
+        video_codec: None,
+        audio_codec: Some("aac".to_owned()),
+        bytes: 10,
+    }
+}
+
+/// Returns the outputs of the video of [`key`].
+pub fn outputs(name: &str) -> Outputs {
+    let processed = key(name).processed();
+    Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
+}
+
+impl TestRegion {
+    /// An empty region.
+    pub fn new() -> Self {
+        let log = MemoryLog::new();
+        Self {
+            launcher: Arc::new(RecordingLauncher::new(log.clone())),
+            log,
+            objects: Arc::default(),
+            store: Arc::default(),
+            dead_letters: Arc::default(),
+            policy: Policy::new("raw", "processed"),
+            now: Timestamp::from_unix_seconds(1_800_000_000),
+            tasks: Mutex::new(0),
+        }
+    }
+
+    /// A region with the project `acme`.
+    pub async fn with_project() -> Self {
+        let region = Self::new();
+        region.create_project().await;
+        region
+    }
+
+    /// Returns the ports of reactions.
+    pub fn ports(&self) -> Ports<'_> {
+        Ports { log: &self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
+    }
+
+    /// Advances the clock.
+    pub fn wait(&mut self, duration: Duration) {
+        self.now = self.now.plus(duration);
+    }
+
+    /// Creates the project `acme`.
+    pub async fn create_project(&self) {
+        self.append_to_project("created", ProjectCreated { name: None }.into()).await;
+    }
+
+    /// Suspends the project `acme`.
+    pub async fn suspend_project(&self) {
+        self.append_to_project("suspended", ProjectSuspended { reason: None }.into()).await;
+    }
+
+    async fn append_to_project(&self, cause: &str, body: EventBody) {
+        let stream = StreamId::Project("acme".parse().unwrap());
+        let commit = NewCommit::new(CommitId::derived_from(&[cause]), self.now, [body]);
+        self.log.append(&stream, Expected::Any, commit).await.unwrap();
+    }
+
+    /// Appends an event to the stream of `name`.
+    pub async fn append(&self, name: &str, expected: Expected, body: EventBody) {
+        let cause = format!("{body:?}");
+        let commit = NewCommit::new(CommitId::derived_from(&[&cause]), self.now, [body]);
+        self.log.append(&stream(name), expected, commit).await.unwrap();
+    }
+
+    /// Appends an event of a known type whose data cannot be read.
+    pub async fn poison(&self, name: &str) {
+        let data = serde_json::json!({ "generation": "one" });
+        let event = RecordedEvent {
+            kind: "processing.started".to_owned(),
+            version: 1,
+            at: self.now,
+            data,
+            fact: None,
+        };
+        let id = CommitId::derived_from(&["poison"]);
+        let commit = NewCommit { id, events: vec![event], recorded_at: self.now };
+        self.log.append(&stream(name), Expected::Any, commit).await.unwrap();
+    }
+
+    /// Records an upload grant for `name`.
+    pub async fn grant(&self, name: &str, lifetime: Duration) {
+        let granted = UploadGranted {
+            grant_id: GrantId::derived_from(&[name.as_bytes()]),
+            s3_key: key(name),
+            expires_at: self.now.plus(lifetime),
+            key_id: KeyId::of_hash(&[0; 32]),
+            content_type: None,
+            size: None,
+            sha256: None,
+            overwrite: true,
+            multipart: false,
+            metadata: BTreeMap::new(),
+        };
+        self.append(name, Expected::Any, granted.into()).await;
+    }
+
+    /// Records an event notification.
+    pub async fn receive(&self, notification: ObjectNotice) -> Received {
+        receive(self.ports().uploads(), self.now, notification).await.unwrap()
+    }
+
+    /// Reacts to the video `name`.
+    pub async fn react(&self, name: &str) -> Result<Video, ReactError> {
+        let (project_id, video_id) = ids(name);
+        react(self.ports(), self.now, &project_id, &video_id).await
+    }
+
+    /// Updates the row of the video `name`.
+    pub async fn refresh(&self, name: &str) -> VideoRow {
+        let (project_id, video_id) = ids(name);
+        refresh(&self.log, &*self.store, &self.policy, &project_id, &video_id).await.unwrap()
+    }
+
+    /// Runs a sweep.
+    pub async fn sweep(&self) -> Swept {
+        sweep(self.ports(), &*self.store, &|| self.now, BOUNDS).await.unwrap()
+    }
+
+    /// Returns the folded state of the video `name`.
+    pub async fn video(&self, name: &str) -> Video {
+        let (project_id, video_id) = ids(name);
+        load(&self.log, &project_id, &video_id).await.unwrap()
+    }
+
+    /// Returns the events of the video `name`.
+    pub async fn events(&self, name: &str) -> Vec<RecordedEvent> {
+        let commits = self.log.read_to_end(&stream(name), 1).await.unwrap();
+        commits.into_iter().flat_map(|commit| commit.events).collect()
+    }
+
+    /// Uploads `name` unless it has a generation, dispatches it, and records that a worker started. Returns the job.
+    pub async fn start(&self, name: &str) -> Job {
+        if self.video(name).await.generation == 0 {
+            self.receive(notification(name, "01")).await;
+        }
+        let job = self.react(name).await.unwrap().job.unwrap();
+        let task = {
+            let mut tasks = self.tasks.lock().unwrap();
+            *tasks += 1;
+            format!("task-{tasks}")
+        };
+        self.decide(name, |video| match decide::start(video, &job, &task) {
+            Start::Run(decision) => decision,
+            other => panic!("{other:?}"),
+        })
+        .await;
+        job
+    }
+
+    /// Records that the worker of `job` failed.
+    pub async fn fail(&self, job: &Job, error: VideoError) {
+        let name = job.s3_key.rest().to_owned();
+        self.decide(&name, |video| decide::fail(video, job, video.worker().unwrap(), error.clone()).unwrap())
+            .await;
+    }
+
+    /// Records that the worker of `job` completed.
+    pub async fn complete(&self, job: &Job) {
+        let name = job.s3_key.rest().to_owned();
+        self.decide(&name, |video| {
+            decide::complete(video, job, video.worker().unwrap(), source(), outputs(&name)).unwrap()
+        })
+        .await;
+    }
+
+    /// Deletes the video `name`.
+    pub async fn delete(&self, name: &str) {
+        self.decide(name, |video| decide::delete(video).unwrap().unwrap()).await;
+    }
+
+    async fn decide(&self, name: &str, decision: impl Fn(&Video) -> Decision + Send + Sync) {
+        let (project_id, video_id) = ids(name);
+        let decided = decide_and_append(&self.log, &project_id, &video_id, self.now, |video| {
+            Ok::<_, std::convert::Infallible>(Some(decision(video)))
+        });
+        let Ok(decided) = decided.await.unwrap();
+        assert!(decided.appended);
+    }
+}
+
+impl Default for TestRegion {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for TestRegion {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // The log in memory never waits.
+        futures::executor::block_on(async {
+            for row in self.store.rows() {
+                let (stream, version) = (row.video.stream(), row.video.version);
+                let mut commits = self.log.read_to_end(&stream, 1).await.expect("the log is in memory");
+                commits.retain(|commit| commit.last() <= version);
+                let (project_id, video_id) = (row.video.project_id.clone(), row.video.video_id.clone());
+                let folded = Video::fold(project_id, video_id, &commits)
+                    .expect("the row was folded from these commits");
+                assert_eq!(row.video, folded, "a view row differs from the fold of its stream");
+            }
+            for job in self.launcher.launched() {
+                let commits = self.log.read_to_end(&job.stream(), 1).await.expect("the log is in memory");
+                let is_dispatched = commits.iter().flat_map(|commit| &commit.events).any(|event| {
+                    matches!(event.body(), Ok(EventBody::ProcessingDispatched(dispatched))
+                        if (dispatched.job.generation, dispatched.job.attempt) == (job.generation, job.attempt))
+                });
+                assert!(
+                    is_dispatched,
+                    "a worker was launched for a job that the log does not contain: {job:?}"
+                );
+            }
+        });
+        assert!(
+            self.dead_letters.are_read(),
+            "the test left dead letters unread: {:?}",
+            self.dead_letters.kept()
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! The sweep: its limits, and workers that cannot be launched.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use streamio_core::reactions::sweep::{Bounds, Swept, sweep};
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Phase;
+
+use streamio_core::testing::{BOUNDS, TestRegion, notification};
+
+async fn with_uploads(count: usize) -> TestRegion {
+    let mut region = TestRegion::with_project().await;
+    for number in 0..count {
+        let name = format!("{number}.mp4");
+        region.receive(notification(&name, "01")).await;
+        region.refresh(&name).await;
+    }
+    region.wait(Duration::from_secs(1));
+    region
+}
+
+#[tokio::test]
+async fn a_sweep_handles_at_most_its_limit_and_the_next_one_the_rest() {
+    let region = with_uploads(5).await;
+    let bounds = Bounds { videos: 3, ..BOUNDS };
+    for handled in [3, 2, 0] {
+        let swept = sweep(region.ports(), &*region.store, &|| region.now, bounds).await.unwrap();
+        assert_eq!(swept, Swept { handled, ..Swept::default() });
+    }
+    assert_eq!(region.launcher.launched().len(), 5);
+}
+
+#[tokio::test]
+async fn a_sweep_starts_nothing_after_its_time_limit() {
+    let region = with_uploads(20).await;
+    let ticks = AtomicI64::new(region.now.unix_millis());
+    // Each reading of the clock is ten seconds later.
+    let clock = || Timestamp::from_unix_millis(ticks.fetch_add(10_000, Ordering::Relaxed));
+    let swept = sweep(region.ports(), &*region.store, &clock, BOUNDS).await.unwrap();
+    assert_eq!((swept.handled, swept.left), (5, 15), "{swept:?}");
+    let rest = sweep(region.ports(), &*region.store, &|| region.now, BOUNDS).await.unwrap();
+    assert_eq!(rest, Swept { handled: 15, ..Swept::default() });
+}
+
+#[tokio::test]
+async fn without_capacity_an_attempt_stays_dispatched_and_is_launched_later() {
+    let mut region = with_uploads(1).await;
+    region.launcher.fail_next();
+    assert_eq!(region.sweep().await, Swept { failed: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, Swept::default(), "not immediately");
+    region.refresh("0.mp4").await;
+    region.wait(Duration::from_mins(3));
+    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    assert_eq!(region.video("0.mp4").await.attempt, 1);
+    assert_eq!(region.launcher.launched().len(), 1);
+}
+
+#[tokio::test]
+async fn a_launcher_that_rejects_requests_loses_no_video_and_quarantines_none() {
+    let mut region = with_uploads(1).await;
+    for _ in 0..3 {
+        region.launcher.refuse_next();
+        assert_eq!(region.sweep().await, Swept { failed: 1, ..Swept::default() });
+        region.refresh("0.mp4").await;
+        region.wait(Duration::from_mins(3));
+    }
+    let kinds: Vec<_> = region.events("0.mp4").await.into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, ["upload.completed", "processing.dispatched"]);
+    region.sweep().await;
+    assert_eq!(region.launcher.launched().len(), 1, "repaired");
+    assert!(matches!(region.video("0.mp4").await.phase, Phase::Dispatched { .. }));
+}

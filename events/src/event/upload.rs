@@ -1,0 +1,88 @@
+//! Events of uploads.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GrantId, KeyId};
+use crate::media::VideoError;
+use crate::object_key::SourceKey;
+use crate::timestamp::Timestamp;
+
+event_body! {
+    /// An upload URL was issued.
+    UploadGranted {
+        /// The grant.
+        grant_id: GrantId,
+        /// The key that may be written.
+        s3_key: SourceKey,
+        /// When the URL expires; an upload must begin before.
+        expires_at: Timestamp,
+        /// The API key of the request.
+        key_id: KeyId,
+        /// The media type that the upload must have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content_type: Option<String>,
+        /// The size that the upload must have, in bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
+        /// The SHA-256 that the upload must have, in base64 as in S3's headers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// Whether an existing object may be replaced.
+        overwrite: bool,
+        /// Whether the upload is a multipart upload.
+        #[serde(default)]
+        multipart: bool,
+        /// The tenant's metadata about the video.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        metadata: BTreeMap<String, String>,
+    }
+}
+
+event_body! {
+    /// An object was uploaded to RAW: a new generation of the video.
+    UploadCompleted {
+        /// The object's key.
+        s3_key: SourceKey,
+        /// The upload of this video, counted from 1.
+        generation: u32,
+        /// The object's size in bytes.
+        bytes: u64,
+        /// The object's entity tag, without quotes.
+        etag: String,
+        /// S3's order among events of one key; compare with [`crate::video::sequencer_order`]. For a found object, the
+        /// sequencer of the previous upload, or empty.
+        sequencer: String,
+        /// Whether the object was found by a check of the bucket, because S3's event about it had not arrived.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        found: bool,
+    }
+}
+
+event_body! {
+    /// Grants expired without an upload.
+    UploadExpired {
+        /// The grants.
+        grant_ids: Vec<GrantId>,
+    }
+}
+
+event_body! {
+    /// An object that will not be processed was uploaded to RAW.
+    UploadRejected {
+        /// The object's key.
+        s3_key: SourceKey,
+        /// The object's size in bytes.
+        bytes: u64,
+        /// The object's entity tag, without quotes.
+        etag: String,
+        /// S3's order among events of one key, as in [`UploadCompleted`].
+        sequencer: String,
+        /// Why.
+        error: VideoError,
+        /// Whether the object was found by a check of the bucket, because S3's event about it had not arrived.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        found: bool,
+    }
+}

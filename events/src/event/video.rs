@@ -1,0 +1,37 @@
+//! Events of a video's results and its deletion.
+
+use serde::{Deserialize, Serialize};
+
+use crate::media::{MediaSource, Outputs, VideoError};
+
+event_body! {
+    /// The video can be played.
+    VideoReady {
+        /// The upload.
+        generation: u32,
+        /// The attempt.
+        attempt: u32,
+        /// The source as probed.
+        source: MediaSource,
+        /// What can be played.
+        outputs: Outputs,
+    }
+}
+
+event_body! {
+    /// No playable video could be made of this generation.
+    VideoErrored {
+        /// The upload.
+        generation: u32,
+        /// Why.
+        error: VideoError,
+    }
+}
+
+event_body! {
+    /// The tenant deleted the video. Its objects are removed.
+    VideoDeleted {
+        /// The latest generation at that time; later ones are not affected.
+        generation: u32,
+    }
+}

@@ -1,0 +1,148 @@
+//! Decisions about the current attempt: what its worker may do, and what follows from the worker's end.
+
+use super::Decision;
+use crate::event::{
+    ProcessingCompleted, ProcessingFailed, ProcessingInterrupted, ProcessingStarted, VideoReady,
+};
+use crate::job::Job;
+use crate::media::{MediaSource, Outputs, VideoError};
+use crate::video::{Phase, Video};
+
+/// Why a worker must stop: only another worker, or none, may continue with the video.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fence {
+    /// Another attempt is the current one.
+    #[error("attempt {attempt} of generation {generation} is the current one")]
+    NotCurrent {
+        /// The current generation.
+        generation: u32,
+        /// The current attempt.
+        attempt: u32,
+    },
+    /// Another worker holds the attempt.
+    #[error("the worker {0} holds the attempt")]
+    Taken(String),
+    /// The attempt has ended.
+    #[error("the attempt has ended")]
+    Over,
+}
+
+/// What a worker must do after its launch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// Append this decision and, if that succeeds, process the attempt.
+    Run(Decision),
+    /// The attempt is completed: publish it.
+    Publish,
+    /// Do nothing.
+    Stop(Fence),
+}
+
+/// Returns what the worker `task`, launched with `job`, must do.
+pub fn start(video: &Video, job: &Job, task: &str) -> Start {
+    if let Err(fence) = check_current(video, job) {
+        return Start::Stop(fence);
+    }
+    match &video.phase {
+        Phase::Started { task: other, .. } if other != task => Start::Stop(Fence::Taken(other.clone())),
+        Phase::Dispatched { .. } | Phase::Started { .. } => {
+            let event =
+                ProcessingStarted { generation: job.generation, attempt: job.attempt, task: task.to_owned() };
+            let cause = ["start", &job.generation.to_string(), &job.attempt.to_string(), task];
+            Start::Run(Decision::new(video, &cause, event))
+        }
+        Phase::Completed { .. } => Start::Publish,
+        _ => Start::Stop(Fence::Over),
+    }
+}
+
+/// Records that all files of the attempt held by `task` are stored.
+pub fn complete(
+    video: &Video,
+    job: &Job,
+    task: &str,
+    source: MediaSource,
+    outputs: Outputs,
+) -> Result<Decision, Fence> {
+    check_holds(video, job, task)?;
+    let event = ProcessingCompleted { generation: job.generation, attempt: job.attempt, source, outputs };
+    Ok(Decision::of_attempt(video, "complete", event))
+}
+
+/// Records that the attempt held by `task` failed.
+pub fn fail(video: &Video, job: &Job, task: &str, error: VideoError) -> Result<Decision, Fence> {
+    check_holds(video, job, task)?;
+    let event = ProcessingFailed { generation: job.generation, attempt: job.attempt, error };
+    Ok(Decision::of_attempt(video, "fail", event))
+}
+
+/// Records that the attempt held by `task` was stopped from outside.
+pub fn interrupt(video: &Video, job: &Job, task: &str, reason: impl Into<String>) -> Result<Decision, Fence> {
+    check_holds(video, job, task)?;
+    let event =
+        ProcessingInterrupted { generation: job.generation, attempt: job.attempt, reason: reason.into() };
+    Ok(Decision::of_attempt(video, "interrupt", event))
+}
+
+/// Records that the completed attempt is published under all stable keys.
+pub fn ready(video: &Video, job: &Job) -> Result<Decision, Fence> {
+    check_current(video, job)?;
+    match &video.phase {
+        Phase::Completed { source, outputs, .. } => {
+            let event = VideoReady {
+                generation: job.generation,
+                attempt: job.attempt,
+                source: source.clone(),
+                outputs: outputs.clone(),
+            };
+            Ok(Decision::of_attempt(video, "ready", event))
+        }
+        _ => Err(Fence::Over),
+    }
+}
+
+/// How a worker's process ended, as observed by its launcher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// It was stopped from outside, for this reason (for people). The video is not at fault.
+    Stopped(String),
+    /// It ended without reporting the result of its attempt; described for the operator.
+    Crashed(String),
+}
+
+/// Returns the decision that follows from the end of a worker launched with `job`; `None` if the attempt's end is
+/// recorded or another worker holds the attempt. A completed attempt is left for the next worker to publish.
+pub fn worker_ended(video: &Video, job: &Job, task: &str, end: WorkerEnd) -> Option<Decision> {
+    match &video.phase {
+        Phase::Dispatched { .. } => check_current(video, job).ok()?,
+        _ => check_holds(video, job, task).ok()?,
+    }
+    let (generation, attempt) = (job.generation, job.attempt);
+    Some(match end {
+        WorkerEnd::Stopped(reason) => {
+            Decision::of_attempt(video, "interrupt", ProcessingInterrupted { generation, attempt, reason })
+        }
+        WorkerEnd::Crashed(how) => {
+            let error =
+                VideoError::retryable("worker_crashed", format!("the worker ended unexpectedly: {how}"));
+            Decision::of_attempt(video, "fail", ProcessingFailed { generation, attempt, error })
+        }
+    })
+}
+
+fn check_current(video: &Video, job: &Job) -> Result<(), Fence> {
+    if video.is_current(job.generation, job.attempt) {
+        Ok(())
+    } else {
+        Err(Fence::NotCurrent { generation: video.generation, attempt: video.attempt })
+    }
+}
+
+fn check_holds(video: &Video, job: &Job, task: &str) -> Result<(), Fence> {
+    check_current(video, job)?;
+    match &video.phase {
+        Phase::Started { task: holder, .. } if holder == task => Ok(()),
+        Phase::Started { task: holder, .. } => Err(Fence::Taken(holder.clone())),
+        _ => Err(Fence::Over),
+    }
+}

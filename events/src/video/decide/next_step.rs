@@ -1,0 +1,165 @@
+//! The system's next action on a video: dispatch, launch, expire, retry or give up.
+
+use std::time::Duration;
+
+use super::Decision;
+use super::upload::first_grant_ends_at;
+use crate::event::{ProcessingDispatched, ProcessingExpired, VideoErrored};
+use crate::job::Job;
+use crate::media::VideoError;
+use crate::object_key::SourceKey;
+use crate::timestamp::Timestamp;
+use crate::video::{Phase, Policy, Video, backoff};
+
+/// The next action of the system on a video.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Append this decision.
+    Append(Decision),
+    /// Launch a worker with exactly this job. Launching it again is harmless.
+    Launch(Job),
+    /// A grant has ended and no upload is recorded. S3's event may be lost: check whether RAW has an object under this
+    /// key. Append the decision of [`object_found`], or else of [`grants_expired`], at the version that was read
+    /// before the check.
+    ///
+    /// [`object_found`]: super::object_found
+    /// [`grants_expired`]: super::grants_expired
+    Look(SourceKey),
+    /// Nothing until this time.
+    Wait(Timestamp),
+    /// Nothing until the next event.
+    Rest,
+}
+
+/// Returns the next action on `video` at `now`.
+pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    let step = step_of_phase(video, now, policy);
+    // The current generation comes first: its step needs no bucket check.
+    let (Step::Wait(_) | Step::Rest) = step else { return step };
+    match (step, first_grant_ends_at(video, policy), &video.s3_key) {
+        (_, Some(ends_at), Some(s3_key)) if ends_at <= now => Step::Look(s3_key.clone()),
+        (Step::Wait(until), Some(ends_at), _) => Step::Wait(until.min(ends_at)),
+        (_, Some(ends_at), _) => Step::Wait(ends_at),
+        (step, None, _) => step,
+    }
+}
+
+fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    match &video.phase {
+        Phase::Dispatched { at } if at.plus(policy.start_within) <= now => {
+            expire(video, format!("no worker started it within {}", seconds(policy.start_within)))
+        }
+        Phase::Dispatched { .. } => launch(video),
+        Phase::Started { heard_at, .. } => {
+            let times_out_at = heard_at.plus(policy.silence);
+            if times_out_at <= now {
+                expire(video, format!("its worker sent no heartbeat for {}", seconds(policy.silence)))
+            } else {
+                Step::Wait(times_out_at)
+            }
+        }
+        Phase::Completed { at, .. } => {
+            let publish_at = at.plus(policy.publish_within);
+            if at.plus(policy.publish_deadline) <= now {
+                expire(video, format!("it was not published within {}", seconds(policy.publish_deadline)))
+            } else if publish_at <= now {
+                launch_publisher(video, now.since(*at), policy)
+            } else {
+                Step::Wait(publish_at)
+            }
+        }
+        Phase::Failed { at, error } => {
+            if !error.retryable
+                || video.failures >= policy.max_failures
+                || video.attempt >= policy.max_attempts
+            {
+                return give_up(video, error.clone());
+            }
+            dispatch_after(*at, video.failures, video, now, policy)
+        }
+        Phase::Interrupted { .. } if video.attempt >= policy.max_attempts => {
+            let message =
+                format!("processing was interrupted too often: {} attempts were made", video.attempt);
+            give_up(video, VideoError::retryable("interrupted_too_often", message))
+        }
+        Phase::Interrupted { at } => {
+            // The first interruption is retried immediately. After further ones there may be no capacity for a while.
+            match video.attempt.saturating_sub(video.failures) {
+                0 | 1 => dispatch(video, policy),
+                interruptions => dispatch_after(*at, interruptions - 1, video, now, policy),
+            }
+        }
+        Phase::Uploaded { .. } => dispatch(video, policy),
+        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
+    }
+}
+
+/// When [`next_step`] is due even if no event arrives before. Sweeps select videos by it. `None` if only an event can
+/// make a step due.
+pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
+    let of_phase = match &video.phase {
+        Phase::Uploaded { at } => Some(*at),
+        Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
+        Phase::Started { heard_at, .. } => Some(heard_at.plus(policy.silence)),
+        Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
+        Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_phase(video, *at, policy) {
+            Step::Wait(retry_at) => Some(retry_at),
+            _ => Some(*at),
+        },
+        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
+    };
+    of_phase.into_iter().chain(first_grant_ends_at(video, policy)).min()
+}
+
+/// Dispatches the next attempt after a pause that grows with `setbacks`.
+fn dispatch_after(at: Timestamp, setbacks: u32, video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    let pause = backoff::pause(policy, &video.video_id, video.generation, video.attempt, setbacks);
+    let retry_at = at.plus(pause);
+    if retry_at <= now { dispatch(video, policy) } else { Step::Wait(retry_at) }
+}
+
+fn dispatch(video: &Video, policy: &Policy) -> Step {
+    let Some(s3_key) = video.s3_key.clone() else { return Step::Rest };
+    let attempt = video.attempt + 1;
+    let job = Job {
+        project_id: video.project_id.clone(),
+        video_id: video.video_id.clone(),
+        s3_key,
+        generation: video.generation,
+        attempt,
+        client_token: Job::client_token_of(&video.video_id, video.generation, attempt),
+        raw_bucket: policy.raw_bucket.clone(),
+        processed_bucket: policy.processed_bucket.clone(),
+        limits: policy.limits.clone(),
+    };
+    let cause = ["dispatch", &video.generation.to_string(), &attempt.to_string()];
+    Step::Append(Decision::new(video, &cause, ProcessingDispatched { job }))
+}
+
+fn launch(video: &Video) -> Step {
+    video.job.clone().map_or(Step::Rest, Step::Launch)
+}
+
+/// Launches another worker for an attempt that was completed `waited` ago. The job's own client token was used by the
+/// worker that completed it, and a launcher may return that worker for a while after its end. So each doubling of the
+/// waiting time gets a new token. Several workers that publish at the same time do the same and are harmless.
+fn launch_publisher(video: &Video, waited: Duration, policy: &Policy) -> Step {
+    let Some(job) = video.job.clone() else { return Step::Rest };
+    let times = waited.as_millis() / policy.publish_within.as_millis().max(1);
+    let client_token =
+        Job::publisher_token_of(&job.video_id, job.generation, job.attempt, times.max(1).ilog2());
+    Step::Launch(Job { client_token, ..job })
+}
+
+fn expire(video: &Video, reason: String) -> Step {
+    let event = ProcessingExpired { generation: video.generation, attempt: video.attempt, reason };
+    Step::Append(Decision::of_attempt(video, "expire", event))
+}
+
+fn give_up(video: &Video, error: VideoError) -> Step {
+    Step::Append(Decision::of_attempt(video, "give up", VideoErrored { generation: video.generation, error }))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}

@@ -1,0 +1,217 @@
+//! Properties of arbitrary histories: whatever uploads, stale workers, crashes, sweeps and commands happen, in
+//! whatever order, and whatever is lost, the stream that the decisions produce satisfies these invariants.
+
+mod action;
+mod simulation;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use self::action::{Action, action};
+use self::simulation::{Simulation, key};
+use super::decide::{self, Step, next_step};
+use super::{Phase, Video, VideoState};
+use crate::event::EventBody;
+use crate::id::VideoId;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_accepted_upload_ends(actions in prop::collection::vec(action(), 0..120), is_same in any::<bool>()) {
+        let mut simulation = Simulation { is_same, ..Simulation::new() };
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        let state = simulation.video().status().map(|status| status.state);
+        let ended = matches!(state, None | Some(VideoState::Ready | VideoState::Errored | VideoState::Deleted));
+        prop_assert!(ended, "{:?}", state);
+    }
+
+    #[test]
+    fn a_generation_is_published_at_most_once_and_only_by_the_attempt_that_completed_it(
+        actions in prop::collection::vec(action(), 0..200),
+    ) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        let bodies = simulation.bodies();
+        let mut current = (0, 0);
+        let mut completed = None;
+        let mut published = HashSet::new();
+        for body in &bodies {
+            match body {
+                EventBody::UploadCompleted(it) => { current = (it.generation, 0); completed = None; }
+                EventBody::ProcessingRequested(it) => { current = (it.generation, 0); completed = None; }
+                EventBody::ProcessingDispatched(it) => {
+                    prop_assert_eq!(it.job.generation, current.0);
+                    prop_assert_eq!(it.job.attempt, current.1 + 1, "attempts are numbered without gaps");
+                    prop_assert!(completed.is_none());
+                    current.1 = it.job.attempt;
+                }
+                EventBody::ProcessingCompleted(it) => {
+                    prop_assert_eq!((it.generation, it.attempt), current, "a fenced-off worker completed");
+                    completed = Some(current);
+                }
+                EventBody::VideoReady(it) => {
+                    prop_assert_eq!(Some((it.generation, it.attempt)), completed, "published without being completed");
+                    prop_assert!(published.insert(it.generation), "published twice");
+                }
+                EventBody::ProcessingExpired(_) | EventBody::ProcessingFailed(_) | EventBody::VideoDeleted(_) => {
+                    completed = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn each_notification_is_recorded_once_and_older_ones_never(puts in prop::collection::vec(1u8..6, 1..30)) {
+        let mut simulation = Simulation::new();
+        for put in &puts {
+            simulation.act(&Action::Upload { put: *put });
+        }
+        let mut highest = 0;
+        let records = puts.iter().filter(|put| {
+            let rises = **put > highest;
+            highest = highest.max(**put);
+            rises
+        });
+        prop_assert_eq!(simulation.video().generation as usize, records.count());
+    }
+
+    #[test]
+    fn an_object_begins_at_most_one_generation_however_it_is_reported(
+        actions in prop::collection::vec(action(), 0..200),
+    ) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        let mut etags = HashSet::new();
+        for body in simulation.bodies() {
+            if let EventBody::UploadCompleted(completed) = body {
+                prop_assert!(etags.insert(completed.etag), "an object is processed twice");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upload_without_a_notification_is_found_after_its_grant_ends(
+        actions in prop::collection::vec(action(), 0..120),
+    ) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.grant(Duration::ZERO);
+        let put = simulation.put_next();
+        simulation.settle();
+        let found = simulation.bodies().into_iter().any(|body| {
+            matches!(body, EventBody::UploadCompleted(completed) if completed.found && completed.etag == simulation.etag(put))
+        });
+        prop_assert!(found);
+    }
+
+    #[test]
+    fn the_same_bytes_uploaded_again_are_a_new_upload_however_they_are_reported(
+        actions in prop::collection::vec(action(), 0..120),
+        (is_notified, is_deleted, wait) in (any::<bool>(), any::<bool>(), 1u16..120),
+    ) {
+        let mut simulation = Simulation { is_same: true, ..Simulation::new() };
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        // Uploads after a deletion are always new; without one, the allowance for clocks must pass.
+        if is_deleted {
+            simulation.act(&Action::Delete);
+            simulation.settle();
+        }
+        simulation.act(&Action::Wait(if is_deleted { wait } else { wait + 60 }));
+        let before = simulation.video().generation;
+        simulation.grant(Duration::ZERO);
+        let put = simulation.put_next();
+        if is_notified {
+            simulation.act(&Action::Upload { put });
+        }
+        simulation.settle();
+        prop_assert_eq!(simulation.video().generation, before + 1);
+        prop_assert_eq!(simulation.stored(), Some(put), "the uploaded object was removed");
+    }
+
+    #[test]
+    fn deleted_content_is_never_served(actions in prop::collection::vec(action(), 0..200), is_same in any::<bool>()) {
+        let mut simulation = Simulation { is_same, ..Simulation::new() };
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        let video = simulation.video();
+        if let (Some(deletion), Some(generation)) = (&video.deleted, simulation.stable_generation) {
+            prop_assert!(generation > deletion.generation, "the stable keys hold deleted content");
+        }
+        if let Some((published, _)) = video.published {
+            prop_assert!(simulation.stable_generation.is_some_and(|it| it >= published), "the published files were removed");
+        }
+    }
+
+    #[test]
+    fn a_grant_recorded_after_its_upload_does_not_stay_open(age in 1u16..400) {
+        let mut simulation = Simulation::new();
+        simulation.act(&Action::Upload { put: 1 });
+        simulation.act(&Action::Grant { age });
+        prop_assert!(simulation.video().open_grants.is_empty());
+        simulation.settle();
+        prop_assert_eq!(simulation.video().phase, Phase::Ready);
+        prop_assert!(!simulation.bodies().iter().any(|body| matches!(body, EventBody::UploadExpired(_))));
+    }
+
+    #[test]
+    fn a_fold_in_any_pieces_equals_the_fold_of_the_whole(
+        actions in prop::collection::vec(action(), 0..120),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        let whole = simulation.video();
+        let cut = cut.index(simulation.commits.len() + 1);
+        let mut pieces = Video::fold("acme".parse().unwrap(), VideoId::of(&key()), &simulation.commits[..cut]).unwrap();
+        // A view stores its state as JSON between two pieces, and commits are delivered repeatedly.
+        pieces = serde_json::from_slice(&serde_json::to_vec(&pieces).unwrap()).unwrap();
+        for commit in simulation.commits.iter().chain(&simulation.commits[..cut]) {
+            pieces.apply_commit(commit).unwrap();
+        }
+        prop_assert_eq!(
+            serde_json::to_vec(&pieces.status()).unwrap(),
+            serde_json::to_vec(&whole.status()).unwrap()
+        );
+        prop_assert_eq!(pieces, whole);
+    }
+
+    #[test]
+    fn due_at_is_never_after_the_next_step(actions in prop::collection::vec(action(), 0..120)) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+            let video = simulation.video();
+            let due_at = decide::due_at(&video, &simulation.policy);
+            match next_step(&video, simulation.now, &simulation.policy) {
+                Step::Append(_) | Step::Look(_) => {
+                    prop_assert!(due_at.is_some_and(|due_at| due_at <= simulation.now));
+                }
+                Step::Wait(until) => prop_assert!(due_at.is_some_and(|due_at| due_at <= until)),
+                Step::Launch(_) => prop_assert!(due_at.is_some()),
+                Step::Rest => prop_assert!(due_at.is_none()),
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters as _};
+use streamio_events::timestamp::Timestamp;
+
+use crate::stored::dead_letters;
+use crate::test_dynamo::{TABLE, TestDynamo};
+
+fn dead_letter(id: &str, payload: String) -> DeadLetter {
+    DeadLetter {
+        function: "intake",
+        id: id.to_owned(),
+        at: Timestamp::from_unix_seconds(1_767_323_045),
+        reason: "not the JSON of a fact: EOF".to_owned(),
+        payload,
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_kept_whole_and_once() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let letters = [
+        dead_letter("49590338271490256608559692538361571095921575989136588898", "{\"v\":1".to_owned()),
+        dead_letter("a", String::new()),
+        dead_letter("b", "Ä\u{1F3AC}".repeat(200_000)),
+        dead_letter("b#000002", "its id is the sort key of a part of another".to_owned()),
+    ];
+    for letter in letters.iter().chain(&letters) {
+        views.keep(letter.clone()).await.unwrap();
+    }
+    let later = DeadLetter { reason: "another".to_owned(), ..dead_letter("a", "another".to_owned()) };
+    views.keep(later).await.unwrap();
+    views.keep(DeadLetter { function: "react", ..dead_letter("a", String::new()) }).await.unwrap();
+    let long_id = dead_letter(&"x".repeat(5000), String::new());
+    views.keep(long_id.clone()).await.unwrap();
+    let kept = dead_letters(&dynamo, "intake").await;
+    let mut expected = Vec::from(letters);
+    expected.push(long_id);
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    assert!(kept == expected, "{:?}", kept.iter().map(|letter| &letter.id).collect::<Vec<_>>());
+    assert_eq!(dead_letters(&dynamo, "react").await.len(), 1);
+
+    let ttl = dynamo.client().scan().table_name(TABLE).projection_expression("#ttl, #at");
+    let ttl = ttl.expression_attribute_names("#ttl", "ttl").expression_attribute_names("#at", "at");
+    let items = ttl.send().await.unwrap().items.unwrap();
+    assert!(items.len() > 6);
+    let month = dead_letter("", String::new()).at.plus(Duration::from_hours(720)).unix_seconds().to_string();
+    assert!(items.iter().all(|item| item["ttl"].as_n() == Ok(&month)), "each part expires after a month");
+    let described = dynamo.client().describe_time_to_live().table_name(TABLE).send().await.unwrap();
+    let described = described.time_to_live_description.unwrap();
+    assert_eq!(described.attribute_name(), Some("ttl"));
+}

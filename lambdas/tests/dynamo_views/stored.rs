@@ -1,0 +1,66 @@
+//! Reads items of the views' table that the adapter only writes: usage counters and dead letters.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use streamio_core::ports::dead_letters::DeadLetter;
+use streamio_core::views::usage::UsageDelta;
+
+use crate::test_dynamo::{TABLE, TestDynamo};
+
+/// Counters by name; a counter of zero is left out.
+pub(crate) type Counters = BTreeMap<String, u64>;
+
+pub(crate) fn counters(usage: &UsageDelta) -> Counters {
+    usage.counters().filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// The usage of a project by day, `yyyy-mm-dd`: the sum over the items that a day is spread over.
+pub(crate) async fn usage(dynamo: &TestDynamo, project: &str) -> BTreeMap<String, Counters> {
+    let mut days: BTreeMap<String, Counters> = BTreeMap::new();
+    for item in items(dynamo, format!("usage#{project}")).await {
+        let (day, _) = string(&item, "sk").split_once('#').expect("a day and a shard");
+        let day = days.entry(day.to_owned()).or_default();
+        for (name, value) in item.iter().filter(|(name, _)| !matches!(name.as_str(), "pk" | "sk")) {
+            *day.entry(name.clone()).or_default() += value.as_n().unwrap().parse::<u64>().unwrap();
+        }
+    }
+    days
+}
+
+/// The dead letters of a function, by id, with whole payloads.
+pub(crate) async fn dead_letters(dynamo: &TestDynamo, function: &'static str) -> Vec<DeadLetter> {
+    let parts = items(dynamo, format!("dead-part#{function}")).await;
+    let letters = items(dynamo, format!("dead#{function}")).await;
+    let mut letters: Vec<DeadLetter> = letters
+        .iter()
+        .map(|item| {
+            let first = string(item, "payload").to_owned();
+            let count: u32 = item["parts"].as_n().unwrap().parse().unwrap();
+            let payload = (2..=count).fold(first, |payload, part| {
+                let sk = format!("{}#{part:06}", string(item, "sk"));
+                let part = parts.iter().find(|item| string(item, "sk") == sk).expect("all parts are stored");
+                payload + string(part, "payload")
+            });
+            DeadLetter {
+                function,
+                id: string(item, "id").to_owned(),
+                at: string(item, "at").parse().unwrap(),
+                reason: string(item, "reason").to_owned(),
+                payload,
+            }
+        })
+        .collect();
+    letters.sort_by(|a, b| a.id.cmp(&b.id));
+    letters
+}
+
+async fn items(dynamo: &TestDynamo, pk: String) -> Vec<HashMap<String, AttributeValue>> {
+    let query = dynamo.client().query().table_name(TABLE).key_condition_expression("pk = :pk");
+    let query = query.expression_attribute_values(":pk", AttributeValue::S(pk)).consistent_read(true);
+    query.into_paginator().items().send().try_collect().await.unwrap()
+}
+
+fn string<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> &'a str {
+    item[name].as_s().unwrap()
+}

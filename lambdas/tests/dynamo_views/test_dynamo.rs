@@ -1,0 +1,47 @@
+use std::sync::Arc;
+
+use streamio_core::ports::view_store::contract::TestBed;
+use streamio_events::emulators::LocalDynamo;
+use streamio_events::memory::MemoryLog;
+use streamio_lambdas::adapters::dynamo::{DynamoViews, create_views_table};
+use tokio::sync::OnceCell;
+
+pub(crate) const TABLE: &str = "views";
+
+/// A local DynamoDB with the views' table, and a log in memory.
+pub(crate) struct TestDynamo {
+    dynamo: LocalDynamo,
+    created: OnceCell<()>,
+    pub(crate) log: MemoryLog,
+}
+
+impl TestDynamo {
+    pub(crate) fn new() -> Self {
+        Self {
+            dynamo: LocalDynamo::start().expect("dynoxide"),
+            created: OnceCell::new(),
+            log: MemoryLog::new(),
+        }
+    }
+
+    pub(crate) fn client(&self) -> aws_sdk_dynamodb::Client {
+        self.dynamo.client()
+    }
+
+    /// The views, with their own client.
+    pub(crate) async fn views(&self) -> DynamoViews {
+        let client = self.dynamo.client();
+        self.created
+            .get_or_init(|| async { create_views_table(&client, TABLE).await.expect("the table is created") })
+            .await;
+        DynamoViews::new(client, TABLE, Arc::new(self.log.clone()))
+    }
+}
+
+impl TestBed for TestDynamo {
+    type Store = DynamoViews;
+
+    async fn open(&self) -> DynamoViews {
+        self.views().await
+    }
+}

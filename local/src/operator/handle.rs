@@ -1,0 +1,54 @@
+//! Opening a data directory.
+
+use std::path::Path;
+
+use streamio_events::sqlite::SqliteLog;
+
+use super::error::OperatorError;
+use crate::data_dir::DataDir;
+
+/// What to do if the data directory does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Create it: the first project may be created before the platform's first start.
+    Make,
+    /// Return an error: there is nothing to read or change.
+    Refuse,
+}
+
+/// An open data directory.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    pub(super) log: SqliteLog,
+}
+
+impl Operator {
+    /// Opens the data directory at `path`. Must be called within a Tokio runtime.
+    pub fn open(path: &Path, missing: Missing) -> Result<Self, OperatorError> {
+        if missing == Missing::Refuse && !path.join(LOG_FILE).is_file() {
+            return Err(OperatorError::NoData(path.to_owned()));
+        }
+        let data_dir = DataDir::open(path)?;
+        Ok(Self { log: SqliteLog::open(data_dir.log())? })
+    }
+}
+
+/// The file that every data directory has; the name is that of [`DataDir::log`].
+const LOG_FILE: &str = "log.db";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reading_a_directory_without_data_creates_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("mistyped");
+        let error = Operator::open(&path, Missing::Refuse).unwrap_err();
+        assert!(matches!(error, OperatorError::NoData(_)), "{error}");
+        assert!(!path.exists());
+        Operator::open(&path, Missing::Make).unwrap();
+        assert_eq!(DataDir::open(&path).unwrap().log(), path.join(LOG_FILE));
+        Operator::open(&path, Missing::Refuse).unwrap();
+    }
+}

@@ -1,0 +1,45 @@
+//! Faults of a request body and their S3 errors.
+
+use s3s::{S3Error, S3ErrorCode, s3_error};
+
+use super::limits::{IDLE_TIMEOUT, MAX_SIGNED_CHUNK_BYTES};
+
+/// A fault of a request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::s3) enum BodyFault {
+    #[error("the body ended before it was complete")]
+    Truncated,
+    #[error("nothing was received for {} seconds", IDLE_TIMEOUT.as_secs())]
+    Idle,
+    #[error("the body is not in the aws-chunked encoding that x-amz-content-sha256 declares")]
+    Framing,
+    #[error("a signed chunk is larger than {MAX_SIGNED_CHUNK_BYTES} bytes; send smaller chunks")]
+    ChunkTooLarge,
+    #[error("the SHA-256 of the body is not the one in x-amz-content-sha256")]
+    Sha256,
+    #[error("the body does not have the digest that a header of the request gives")]
+    Digest,
+}
+
+impl BodyFault {
+    /// Whether the body was received incompletely or in the wrong encoding, as opposed to with the wrong content.
+    pub(in crate::s3) fn is_transport(self) -> bool {
+        !matches!(self, Self::Sha256 | Self::Digest)
+    }
+
+    pub(in crate::s3) fn to_error(self) -> S3Error {
+        let mut error = match self {
+            Self::Truncated | Self::Framing => s3_error!(IncompleteBody),
+            Self::Idle => s3_error!(RequestTimeout),
+            Self::ChunkTooLarge => s3_error!(InvalidRequest),
+            Self::Sha256 => {
+                let mut error = S3Error::new(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()));
+                error.set_status_code(http::StatusCode::BAD_REQUEST);
+                error
+            }
+            Self::Digest => s3_error!(BadDigest),
+        };
+        error.set_message(self.to_string());
+        error
+    }
+}

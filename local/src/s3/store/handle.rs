@@ -1,0 +1,180 @@
+//! The handle to an open store, and how its queries and transactions are run.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::blobs::{BlobId, Blobs, create_dir};
+use super::schema;
+use super::transaction::WriteTransaction;
+use crate::s3::error::{IoContext as _, StoreError};
+
+/// The largest number of idle read connections that are kept.
+const IDLE_READERS: usize = 8;
+
+/// The settings of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The smallest size in bytes of every part of a multipart upload except the last. The default is 5 MiB, as in S3.
+    pub minimum_part_size: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { minimum_part_size: 5 << 20 }
+    }
+}
+
+/// The object store in one directory. Cheap to clone; clones share the store. The directory is locked against other
+/// processes until the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: PathBuf,
+    writer: Mutex<Connection>,
+    idle_readers: Mutex<Vec<Connection>>,
+    blobs: Blobs,
+    options: StoreOptions,
+    /// The id of the latest event notification.
+    latest_notification: watch::Sender<i64>,
+    _lock: File,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("database", &self.inner.database).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in a directory, creating both if needed, and removes the files that a crash left unreferenced.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] while another process has it open, [`StoreError::SchemaTooNew`], internal errors.
+    pub async fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        let directory = directory.as_ref().to_owned();
+        spawn_blocking(move || Self::open_blocking(&directory, options)).await?
+    }
+
+    fn open_blocking(directory: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        create_dir(directory)?;
+        let lock = lock(directory)?;
+        let blobs = Blobs::open(directory)?;
+        let database = directory.join("objects.db");
+        let writer = schema::open_writer(&database)?;
+        let swept = blobs.sweep(&referenced_blobs(&writer)?)?;
+        if swept.orphans > 0 {
+            tracing::info!(s3.orphans = swept.orphans, "removed unreferenced files of interrupted writes");
+        }
+        if swept.missing > 0 {
+            tracing::error!(
+                s3.missing = swept.missing,
+                "files of stored objects are missing; restore them from a backup"
+            );
+        }
+        let latest: i64 =
+            writer.query_row("SELECT coalesce(max(id), 0) FROM notices", [], |row| row.get(0))?;
+        let inner = Inner {
+            database,
+            writer: Mutex::new(writer),
+            idle_readers: Mutex::default(),
+            blobs,
+            options,
+            latest_notification: watch::Sender::new(latest),
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(super) fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    pub(super) fn options(&self) -> &StoreOptions {
+        &self.inner.options
+    }
+
+    pub(super) fn latest_notification(&self) -> &watch::Sender<i64> {
+        &self.inner.latest_notification
+    }
+
+    /// Runs a query on a read connection, on a blocking thread.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        spawn_blocking(move || {
+            let idle = inner.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reader = match idle {
+                Some(reader) => reader,
+                None => schema::open_reader(&inner.database)?,
+            };
+            let result = query(&reader)?;
+            let mut idle = inner.idle_readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_READERS {
+                idle.push(reader);
+            }
+            Ok(result)
+        })
+        .await?
+    }
+
+    /// Runs a transaction on the write connection, on a blocking thread. It takes effect completely and durably or not
+    /// at all, and it runs to its end even if the returned future is dropped.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        spawn_blocking(move || {
+            let (result, effects) = {
+                let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut transaction = WriteTransaction::begin(&mut writer, OffsetDateTime::now_utc())?;
+                let result = change(&mut transaction)?;
+                (result, transaction.commit()?)
+            };
+            if let Some(id) = effects.latest_notification {
+                inner.latest_notification.send_if_modified(|latest| {
+                    let newer = id > *latest;
+                    *latest = id.max(*latest);
+                    newer
+                });
+            }
+            inner.blobs.reclaim(&effects.unreferenced);
+            Ok(result)
+        })
+        .await?
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join("lock"))
+        .io_context("opening the lock file")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: directory.to_owned() }),
+        Err(std::fs::TryLockError::Error(error)) => Err(error).io_context("locking the store"),
+    }
+}
+
+/// The blobs that a row references.
+fn referenced_blobs(db: &Connection) -> Result<HashSet<BlobId>, StoreError> {
+    let mut statement = db.prepare("SELECT blob FROM segments UNION SELECT blob FROM parts")?;
+    let ids = statement.query_map([], |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,231 @@
+//! Faults: failing storage, changing sources, hanging encoders.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use streamio_events::event::EventBody;
+use streamio_events::job::Job;
+use streamio_events::media::VideoError;
+use streamio_events::retryable::Retryable as _;
+use streamio_worker::capabilities::Capabilities;
+use streamio_worker::failure::Failure;
+use streamio_worker::plan::plan;
+use streamio_worker::probe::probe;
+use streamio_worker::relay::{Relay, Source};
+use streamio_worker::run::RunOutcome;
+use streamio_worker::stop::StopSignal;
+use streamio_worker::storage::{Location, ObjectStore, StorageError};
+use streamio_worker::transcode::{Limits, Tools, Transcode, TranscodeError, Transcoded};
+use streamio_worker::upload::Destination;
+use tokio::sync::watch;
+
+use super::clip::{make, video_input};
+use super::harness::{PROCESSED, RAW, WorkerHarness};
+use super::processes;
+
+/// Runs an attempt and returns its recorded error.
+async fn failed(harness: &WorkerHarness, job: &Job) -> VideoError {
+    let outcome = harness.run(job).await;
+    assert!(matches!(outcome, RunOutcome::Failed(_)), "{outcome:?}");
+    assert_eq!(harness.storage.keys(PROCESSED), Vec::<String>::new(), "the attempt's files are deleted");
+    match harness.bodies(job).await.pop() {
+        Some(EventBody::ProcessingFailed(failed)) => failed.error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A clip of 46 MB, which is 22 blocks. The relay caches only 12, so FFmpeg reads blocks from storage that ffprobe did not.
+fn large_clip(harness: &WorkerHarness) -> Vec<u8> {
+    let args = format!("{} -c:v rawvideo -pix_fmt yuv420p", video_input("640x480", 25, 4));
+    let clip = std::fs::read(make(&harness.clips(), "large.nut", &args)).unwrap();
+    assert!(clip.len() > 45_000_000, "{}", clip.len());
+    clip
+}
+
+/// Number of reads after which only FFmpeg is reading.
+const LATE_READ: u32 = 15;
+
+fn unavailable() -> StorageError {
+    StorageError::Unavailable { operation: "test", source: "no route to host".into() }
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_stored_fails_the_attempt_with_a_retryable_error() {
+    let harness = WorkerHarness::new();
+    let args = format!("{} -c:v libx264 -preset ultrafast", video_input("160x120", 25, 30));
+    let job = harness.upload_file("clip.mp4", &make(&harness.clips(), "clip.mp4", &args)).await;
+    harness.storage.on_each_operation(|operation, key| {
+        (operation == "PutObject" && key.ends_with("00001.m4s")).then(unavailable)
+    });
+    let error = failed(&harness, &job).await;
+    assert_eq!((error.code.as_str(), error.retryable), ("storage_unavailable", true));
+    assert!(!error.message.contains("no route"), "the message has no internal details: {}", error.message);
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_completely_is_not_published_truncated() {
+    let harness = WorkerHarness::new();
+    let job = harness.upload("clip.nut", &large_clip(&harness)).await;
+    let reads = AtomicU32::new(0);
+    harness.storage.on_each_operation(move |operation, key| {
+        let source = operation == "GetObject" && key.starts_with("projects/");
+        (source && reads.fetch_add(1, Ordering::SeqCst) >= LATE_READ).then(unavailable)
+    });
+    assert_eq!(failed(&harness, &job).await.code, "storage_unavailable");
+}
+
+#[tokio::test]
+async fn a_source_that_is_replaced_while_it_is_read_fails_the_attempt() {
+    let harness = Arc::new(WorkerHarness::new());
+    let clip = large_clip(&harness);
+    let job = harness.upload("clip.nut", &clip).await;
+    let (reads, other) = (AtomicU32::new(0), Arc::clone(&harness));
+    harness.storage.on_each_operation(move |operation, key| {
+        if operation == "GetObject"
+            && key.starts_with("projects/")
+            && reads.fetch_add(1, Ordering::SeqCst) == 2
+        {
+            other.storage.upload(RAW, key, &clip);
+        }
+        None
+    });
+    let error = failed(&harness, &job).await;
+    assert_eq!((error.code.as_str(), error.retryable), ("source_changed", true));
+    harness.storage.on_each_operation(|_, _| None);
+}
+
+#[tokio::test]
+async fn a_deleted_source_is_reported_as_missing() {
+    let harness = WorkerHarness::new();
+    let job = harness.upload("clip.mp4", b"x").await;
+    harness.storage.delete(RAW, &[job.s3_key.to_string()]).await.unwrap();
+    let error = failed(&harness, &job).await;
+    assert_eq!((error.code.as_str(), error.retryable), ("source_missing", false));
+}
+
+#[tokio::test]
+async fn a_machine_without_ffmpeg_is_a_retryable_failure() {
+    let harness = WorkerHarness::new();
+    let job = harness.upload("clip.mp4", b"x").await;
+    let mut worker = harness.worker(&job, "task");
+    worker.tools.ffprobe = "no-such-ffprobe".into();
+    let outcome = worker.run(&StopSignal::default()).await;
+    let RunOutcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((failure.code(), failure.is_retryable()), ("worker_unable", true));
+}
+
+/// Encodes `clip` with the program `ffmpeg` within `limits`.
+async fn transcode(
+    harness: &WorkerHarness,
+    clip: &Path,
+    ffmpeg: &str,
+    limits: Limits,
+) -> Result<Transcoded, TranscodeError> {
+    let location = Location { bucket: RAW.into(), key: "projects/acme/clip.mp4".into() };
+    harness.storage.upload(RAW, &location.key, &std::fs::read(clip).unwrap());
+    let info = harness.storage.head(&location).await.unwrap().unwrap();
+    let bytes = info.bytes;
+    let source = Arc::new(Source::new(harness.storage.clone(), location, info));
+    let relay = Relay::start(Arc::clone(&source)).await.unwrap();
+    let probe = probe("ffprobe", relay.url(), bytes, &[]).await.unwrap();
+    let capabilities = Capabilities::detect("ffmpeg").await.unwrap();
+    let plan = plan(&probe, &harness.policy.limits, &capabilities).unwrap();
+    let scratch = tempfile::tempdir_in(harness.scratch()).unwrap();
+    let destination = Destination {
+        storage: harness.storage.clone(),
+        bucket: PROCESSED.into(),
+        prefix: "processed/acme/x.hls/g1-a1/".into(),
+    };
+    let tools = Tools { ffmpeg: ffmpeg.to_owned(), ffprobe: "ffprobe".into() };
+    let transcode = Transcode {
+        tools: &tools,
+        probe: &probe,
+        plan: &plan,
+        source: &source,
+        relay: &relay,
+        scratch: scratch.path(),
+        destination: &destination,
+        limits,
+        percent: &watch::Sender::new(0),
+        stop: &StopSignal::default(),
+    };
+    transcode.run().await
+}
+
+fn clip(harness: &WorkerHarness) -> std::path::PathBuf {
+    make(
+        &harness.clips(),
+        "clip.mp4",
+        &format!("{} -c:v libx264 -preset ultrafast", video_input("160x120", 25, 10)),
+    )
+}
+
+/// Writes a shell script to run instead of FFmpeg and returns its path.
+fn script(harness: &WorkerHarness, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = harness.clips().join("ffmpeg");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn limits() -> Limits {
+    let long = Duration::from_mins(2);
+    Limits { wall: long, stall: long, media: long, disk: u64::MAX }
+}
+
+#[tokio::test]
+async fn an_encoder_that_makes_no_progress_is_stopped() {
+    let harness = WorkerHarness::new();
+    let hanging =
+        script(&harness, "while :; do echo out_time_us=1000; echo progress=continue; sleep 0.1; done");
+    let limits = Limits { stall: Duration::from_millis(600), ..limits() };
+    let result = transcode(&harness, &clip(&harness), &hanging, limits).await;
+    assert!(matches!(result, Err(TranscodeError::Failure(Failure::Stalled(_)))), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_encoder_that_exceeds_the_time_limit_is_stopped() {
+    let harness = WorkerHarness::new();
+    let slow = script(
+        &harness,
+        "n=0; while :; do n=$((n+1)); echo out_time_us=$n; echo progress=continue; sleep 0.1; done",
+    );
+    let limits = Limits { wall: Duration::from_millis(600), ..limits() };
+    let result = transcode(&harness, &clip(&harness), &slow, limits).await;
+    assert!(matches!(result, Err(TranscodeError::Failure(Failure::Timeout(_)))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_failing_encoder_is_distinguished_from_a_damaged_source() {
+    let harness = WorkerHarness::new();
+    let broken = script(&harness, "echo 'Conversion failed!' >&2; exit 1");
+    let result = transcode(&harness, &clip(&harness), &broken, limits()).await;
+    let Err(TranscodeError::Failure(Failure::EncoderFailed { diagnosis })) = result else {
+        panic!("{result:?}")
+    };
+    assert!(diagnosis.contains("Conversion failed!") && !diagnosis.contains("127.0.0.1"), "{diagnosis}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ffmpeg_is_paused_while_uploads_are_behind() {
+    let harness = WorkerHarness::new();
+    harness.storage.on_each_operation(|operation, key| {
+        // The first segment is stored only after FFmpeg is paused.
+        if operation == "PutObject" && key.ends_with("00000.m4s") {
+            let started_at = Instant::now();
+            while !processes::is_a_child_ffmpeg_paused() {
+                assert!(started_at.elapsed() < Duration::from_mins(1), "FFmpeg was not paused");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        None
+    });
+    // Long enough that FFmpeg is still running when its first segment is uploaded.
+    let args = format!("{} -c:v libx264 -preset ultrafast", video_input("640x360", 30, 20));
+    let clip = make(&harness.clips(), "long.mp4", &args);
+    let transcoded = transcode(&harness, &clip, "ffmpeg", Limits { disk: 0, ..limits() }).await;
+    assert!((transcoded.unwrap().duration.as_secs_f64() - 20.0).abs() < 0.1);
+}

@@ -1,0 +1,21 @@
+//! The worker with real FFmpeg. Most tests run it in process, with storage in a directory and a log in memory; `program` and
+//! `ecs` start the program.
+
+mod clip;
+mod directory_storage;
+mod harness;
+mod inspect;
+mod processes;
+mod published;
+mod s3_server;
+
+mod acceptance;
+mod dockerfile;
+mod ecs;
+mod faults;
+mod fencing;
+mod hostile;
+mod program;
+mod progressive;
+mod refusals;
+mod storage_contract;
