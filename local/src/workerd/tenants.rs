@@ -81,11 +81,11 @@ impl Tenants {
             let changes = changes::read(&self.log, Scope::ProjectStreams, self.position, BATCH).await?;
             let Some(last) = changes.last() else { return Ok(records) };
             let end = last.position;
-            let mut changed = BTreeSet::new();
+            let mut updated = BTreeSet::new();
             for change in changes {
-                changed.extend(self.apply(change));
+                updated.extend(self.apply(change));
             }
-            for project in changed.iter().filter_map(|id| self.projects.get(id)) {
+            for project in updated.iter().filter_map(|id| self.projects.get(id)) {
                 let tenants = tenants_of(project);
                 records
                     .extend(tenants.map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored())));
