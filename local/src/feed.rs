@@ -1,162 +1,186 @@
-//! Consumers of the log's feed: each reads all changes in order from where it left off, hands over the videos they are
-//! about, and remembers how far it is. What a crash interrupts is handed over once more.
+//! Consumers of the log's changes. Each reads all changes in order, delivers them in batches by the rules of
+//! [`streamio_core::delivery`], and stores how far it has read.
+//!
+//! A stream whose delivery fails is stored as pending and retried separately, so that it never delays other streams, also not
+//! after a restart. A crash repeats the batch that it interrupted.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use streamio_core::delivery::quarantine;
+use async_trait::async_trait;
+use futures::future::join;
+use streamio_core::delivery::batch::{Batch, Patience, Record, Report};
 use streamio_events::commit::Commit;
-use streamio_events::id::{ProjectId, VideoId};
-use streamio_events::log::ChangesError;
-use streamio_events::retryable::Retryable;
+use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 use tokio_util::sync::CancellationToken;
 
+use crate::changes::{self, Change, Scope};
 use crate::clock;
 use crate::view_store::SqliteViewStore;
 
 /// How many changes are read at a time.
 const BATCH: usize = 512;
 
-/// The pause after a failure that may pass, doubled up to the longest.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause after a failed delivery or read, doubled up to the maximum while it fails.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// One consumer.
+/// Handles a batch by the rules of [`Batch`].
+#[async_trait]
+pub(crate) trait DeliverBatch: Send + Sync {
+    /// Runs `batch` on `records`.
+    async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report;
+}
+
+/// A consumer.
 pub(crate) struct Consumer {
-    /// Under this name the position is remembered.
+    /// The name under which its position and pending streams are stored.
     pub(crate) name: &'static str,
-    /// Whether a commit is worth handing over its video.
+    /// Whether a commit is delivered.
     pub(crate) wants: fn(&Commit) -> bool,
     /// The log.
     pub(crate) log: SqliteLog,
-    /// Remembers positions.
+    /// Stores positions, pending streams and dead letters.
     pub(crate) store: SqliteViewStore,
+    /// Never gives up: a fault of the platform delays a stream and does not end it.
+    pub(crate) retry_policy: Patience,
 }
 
 impl Consumer {
-    /// Hands over the video of every change to `handle`, once for all of a batch's changes of that video, until `stop`.
-    pub(crate) async fn run<E, F>(&self, stop: CancellationToken, handle: impl Fn(ProjectId, VideoId) -> F)
-    where
-        E: Retryable,
-        F: Future<Output = Result<(), E>>,
-    {
+    /// A consumer of the commits of videos that satisfy `wants`.
+    pub(crate) fn new(
+        name: &'static str,
+        wants: fn(&Commit) -> bool,
+        log: SqliteLog,
+        store: SqliteViewStore,
+    ) -> Self {
+        Self { name, wants, log, store, retry_policy: Patience::of_tries(Duration::MAX) }
+    }
+
+    /// Delivers changes to `handler` until `stop`.
+    pub(crate) async fn run(&self, stop: CancellationToken, handler: &dyn DeliverBatch) {
         let mut changed = self.log.watch();
-        let work = async {
+        let reading = async {
             loop {
                 changed.borrow_and_update();
-                if !self.pass(&handle).await && changed.changed().await.is_err() {
+                if !self.pass(handler).await && changed.changed().await.is_err() {
                     return;
                 }
             }
         };
+        let retrying = async {
+            let mut pause = MIN_PAUSE;
+            loop {
+                tokio::time::sleep(pause).await;
+                let has_failed = self.retry_pending(handler).await;
+                pause = if has_failed { (pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE * 10 };
+            }
+        };
         tokio::select! {
-            () = work => {}
+            ((), ()) = join(reading, retrying) => {}
             () = stop.cancelled() => {}
         }
     }
 
-    /// Hands over one batch. Answers whether there was anything to read, so that more may be there.
-    pub(crate) async fn pass<E, F>(&self, handle: &impl Fn(ProjectId, VideoId) -> F) -> bool
-    where
-        E: Retryable,
-        F: Future<Output = Result<(), E>>,
-    {
-        let position = patiently(self.name, || self.store.cursor(self.name)).await;
-        let (changes, end) = self.changes(position).await;
-        if end == position {
-            return false;
-        }
-        // In the order of their first changes.
-        let mut seen: HashSet<StreamId> = HashSet::new();
-        for commit in changes.iter().filter(|commit| (self.wants)(commit)) {
-            if let StreamId::Video(project_id, video_id) = &commit.stream
-                && seen.insert(commit.stream.clone())
-            {
-                self.hand_over(commit, project_id, video_id, handle).await;
-            }
-        }
-        patiently(self.name, || self.store.set_cursor(self.name, end)).await;
+    /// Delivers one batch. Returns whether there were changes, so that there may be more.
+    pub(crate) async fn pass(&self, handler: &dyn DeliverBatch) -> bool {
+        let position = self.until_ok(|| self.store.cursor(self.name)).await;
+        let changes = self.until_ok(|| changes::read(&self.log, Scope::All, position, BATCH)).await;
+        let Some(last) = changes.last() else { return false };
+        let end = last.position;
+        let records: Vec<_> = changes.into_iter().filter_map(|change| self.record(change)).collect();
+        let failed = self.deliver(&records, handler).await;
+        self.until_ok(|| self.store.advance(self.name, end, failed.clone())).await;
         true
     }
 
-    async fn hand_over<E, F>(
-        &self,
-        commit: &Commit,
-        project_id: &ProjectId,
-        video_id: &VideoId,
-        handle: &impl Fn(ProjectId, VideoId) -> F,
-    ) where
-        E: Retryable,
-        F: Future<Output = Result<(), E>>,
-    {
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            match handle(project_id.clone(), video_id.clone()).await {
-                Ok(()) => return,
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(consumer = self.name, video.id = %video_id, error = %error, "a change could not be handled and is tried again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                Err(error) => {
-                    return quarantine::report(&self.log, clock::now(), &commit.stream, commit.first, &error)
-                        .await;
-                }
-            }
+    /// Delivers the latest change of each pending stream again. Returns whether any failed.
+    async fn retry_pending(&self, handler: &dyn DeliverBatch) -> bool {
+        let pending = self.until_ok(|| self.store.pending(self.name)).await;
+        if pending.is_empty() {
+            return false;
         }
+        let mut records = Vec::new();
+        for position in pending.values() {
+            let before = position.saturating_sub(1);
+            let changes = self.until_ok(|| changes::read(&self.log, Scope::All, before, 1)).await;
+            let same = changes.into_iter().filter(|change| change.position == *position);
+            records.extend(same.filter_map(|change| self.record(change)));
+        }
+        let failed = self.deliver(&records, handler).await;
+        let done: BTreeMap<String, u64> =
+            pending.into_iter().filter(|(stream, _)| !failed.contains_key(stream)).collect();
+        self.until_ok(|| self.store.resolve(self.name, done.clone())).await;
+        !failed.is_empty()
     }
 
-    /// The changes after `position`, and the position to go on from. A damaged change is passed over, loudly.
-    async fn changes(&self, position: u64) -> (Vec<Commit>, u64) {
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            match self.log.changes_after(position, BATCH).await {
-                Ok(changes) => {
-                    let end = changes.last().map_or(position, |(position, _)| *position);
-                    return (changes.into_iter().map(|(_, commit)| commit).collect(), end);
+    /// Delivers records. Returns the streams that failed, each with the position of its last record.
+    async fn deliver(&self, records: &[Record<Commit>], handler: &dyn DeliverBatch) -> BTreeMap<String, u64> {
+        if records.is_empty() {
+            return BTreeMap::new();
+        }
+        let batch = Batch { function: self.name, dead_letters: &self.store, patience: &self.retry_policy };
+        let report = handler.deliver(batch, records).await;
+        let failed = records.iter().filter(|record| report.failed.contains(&record.sequence));
+        failed
+            .filter_map(|record| {
+                let stream = match &record.content {
+                    Ok(commit) => commit.stream.to_string(),
+                    Err(_) => record.id.clone(),
+                };
+                Some((stream, record.sequence.parse().ok()?))
+            })
+            .collect()
+    }
+
+    /// Returns the record of a change that is to be delivered.
+    fn record(&self, change: Change) -> Option<Record<Commit>> {
+        let sequence = change.position.to_string();
+        let arrived_at = clock::now();
+        let (id, payload, content) = match change.commit {
+            Ok(commit) => {
+                if !matches!(commit.stream, StreamId::Video(..)) || !(self.wants)(&commit) {
+                    return None;
                 }
-                Err(ChangesError::Damaged { position, stream, reason }) => {
+                let payload = serde_json::to_string(&commit).unwrap_or_default();
+                (sequence.clone(), payload, Ok(commit))
+            }
+            Err(damaged) => {
+                tracing::error!(consumer = self.name, error = %damaged, "a damaged commit is skipped");
+                (damaged.stream.clone(), damaged.to_string(), Err(damaged.into()))
+            }
+        };
+        Some(Record { sequence, id, arrived_at, payload, content })
+    }
+
+    /// Repeats `work` until it succeeds.
+    async fn until_ok<T, E, F>(&self, work: impl Fn() -> F) -> T
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut pause = MIN_PAUSE;
+        loop {
+            match work().await {
+                Ok(value) => return value,
+                Err(error) => {
                     tracing::error!(
                         consumer = self.name,
-                        stream,
-                        position,
-                        reason,
-                        "a damaged commit is passed over"
+                        error = chain(&error),
+                        "the log or the views are not available; retrying"
                     );
-                    return (Vec::new(), position);
-                }
-                Err(error) => {
-                    tracing::error!(consumer = self.name, error = %error, "the log cannot be read and is tried again");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(MAX_PAUSE);
                 }
             }
         }
     }
 }
 
-/// Whether the only news of `commit` is that its stream is quarantined: handing that over would only fail again.
+/// Whether `commit` only states that its stream is quarantined: delivering it would only fail again.
 pub(crate) fn is_quarantine(commit: &Commit) -> bool {
     commit.events.iter().all(|event| event.kind == "stream.quarantined")
-}
-
-async fn patiently<T, E, F>(consumer: &str, work: impl Fn() -> F) -> T
-where
-    E: std::error::Error,
-    F: Future<Output = Result<T, E>>,
-{
-    let mut pause = SHORTEST_PAUSE;
-    loop {
-        match work().await {
-            Ok(value) => return value,
-            Err(error) => {
-                tracing::error!(consumer, error = %error, "the cursor cannot be used and is tried again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
 }

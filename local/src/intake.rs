@@ -9,6 +9,7 @@
 
 mod protocol;
 
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +21,12 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
+use streamio_core::intake as core_intake;
 use streamio_edge::kinesis::TARGET;
 use streamio_events::commit::NewCommit;
 use streamio_events::error_chain::messages;
 use streamio_events::fact::Fact;
-use streamio_events::log::{EventLog, Expected};
+use streamio_events::log::EventLog;
 
 use self::protocol::{PutRecord, PutRecords, Refused, Taken};
 use crate::clock;
@@ -40,7 +42,7 @@ const SHARD_ID: &str = "shardId-000000000000";
 
 /// Appends facts to a log.
 pub(crate) struct Intake {
-    log: Arc<dyn EventLog>,
+    intake: core_intake::Intake,
     sequence: AtomicU64,
 }
 
@@ -48,7 +50,7 @@ impl Intake {
     /// The intake of `log`. `begin`, the time, is where sequence numbers begin: later than those of an earlier run.
     pub(crate) fn new(log: Arc<dyn EventLog>, begin: streamio_events::timestamp::Timestamp) -> Self {
         let begin = u64::try_from(begin.unix_millis()).unwrap_or_default();
-        Self { log, sequence: AtomicU64::new(begin << 20) }
+        Self { intake: core_intake::Intake::new(log), sequence: AtomicU64::new(begin << 20) }
     }
 
     /// Answers a request whose signature was verified.
@@ -66,36 +68,68 @@ impl Intake {
     }
 
     async fn put(&self, records: Vec<PutRecord>) -> Response<Bytes> {
-        // All at once: the log takes what waits for it together.
-        let taken = join_all(records.iter().map(|record| self.take(record))).await;
-        let failed = taken.iter().filter(|it| matches!(it, Taken::Failed { .. })).count();
-        let answer = json!({ "FailedRecordCount": failed, "Records": taken });
-        response(StatusCode::OK, answer.to_string())
-    }
-
-    async fn take(&self, record: &PutRecord) -> Taken {
-        match self.append(record).await {
-            Ok(()) => Taken::Accepted {
-                // As long as those of Kinesis, and like them increasing.
-                sequence_number: format!("49{:054}", self.sequence.fetch_add(1, Ordering::Relaxed)),
-                shard_id: SHARD_ID,
-            },
-            Err(cause) => {
-                let chain = messages(&*cause);
-                tracing::error!(stream.name = record.partition_key, error = ?chain, "a fact was not taken in");
-                Taken::Failed { error_code: "InternalFailure", error_message: cause.to_string() }
+        let facts: Vec<_> = records.iter().map(read_fact).collect();
+        // The positions of each stream's facts, in their order.
+        let mut streams: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, fact) in facts.iter().enumerate() {
+            if let Ok(fact) = fact {
+                streams.entry(fact.stream().to_string()).or_default().push(index);
             }
         }
+        let recording = streams.into_values().map(|indexes| {
+            let of_stream: Vec<&Fact> =
+                indexes.iter().filter_map(|index| facts[*index].as_ref().ok()).collect();
+            async move {
+                let failure = self.record(&of_stream).await;
+                (indexes, failure)
+            }
+        });
+        let mut failures: HashMap<usize, String> = HashMap::new();
+        for (indexes, (recorded, failure)) in join_all(recording).await {
+            if let Some(message) = failure {
+                failures.extend(indexes.into_iter().skip(recorded).map(|index| (index, message.clone())));
+            }
+        }
+        let results: Vec<Taken> = facts
+            .iter()
+            .enumerate()
+            .map(|(index, fact)| match (fact, failures.remove(&index)) {
+                (Ok(_), None) => Taken::Accepted {
+                    // As long as those of Kinesis, and like them increasing.
+                    sequence_number: format!("49{:054}", self.sequence.fetch_add(1, Ordering::Relaxed)),
+                    shard_id: SHARD_ID,
+                },
+                (Ok(_), Some(message)) => failed(message),
+                (Err(error), _) => {
+                    let stream_name = &records[index].partition_key;
+                    tracing::error!(stream.name = stream_name, error = ?messages(&**error), "a record is not a fact");
+                    failed(error.to_string())
+                }
+            })
+            .collect();
+        let count = results.iter().filter(|result| matches!(result, Taken::Failed { .. })).count();
+        response(StatusCode::OK, json!({ "FailedRecordCount": count, "Records": results }).to_string())
     }
 
-    async fn append(&self, record: &PutRecord) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let data = BASE64.decode(record.data.as_bytes())?;
-        let (stream, commit) = Fact::from_json(&data)?.into_parts();
-        // However long it was under way.
-        let commit = NewCommit { recorded_at: clock::now(), ..commit };
-        self.log.append(&stream, Expected::Any, commit).await?;
-        Ok(())
+    /// Records facts of one stream. Returns how many of them, from the first one on, are in the log, and the error of the next.
+    async fn record(&self, facts: &[&Fact]) -> (usize, Option<String>) {
+        let Some(stream) = facts.first().map(|fact| fact.stream()) else { return (0, None) };
+        let commits: Vec<&NewCommit> = facts.iter().map(|fact| fact.commit()).collect();
+        let outcome = self.intake.take_in(stream, &commits, clock::now()).await;
+        let failure = outcome.failure.map(|error| {
+            tracing::error!(stream = %stream, error = ?messages(&error), "facts were not recorded");
+            error.to_string()
+        });
+        (outcome.taken.len(), failure)
     }
+}
+
+fn read_fact(record: &PutRecord) -> Result<Fact, Box<dyn Error + Send + Sync>> {
+    Ok(Fact::from_json(&BASE64.decode(record.data.as_bytes())?)?)
+}
+
+fn failed(error_message: String) -> Taken {
+    Taken::Failed { error_code: "InternalFailure", error_message }
 }
 
 /// An error of AWS's JSON protocol.

@@ -7,6 +7,7 @@
 
 mod api;
 pub mod cdn;
+mod changes;
 mod clock;
 pub mod data_dir;
 mod feed;

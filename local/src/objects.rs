@@ -1,8 +1,10 @@
-//! The object store as the reactions see it.
+//! The `ObjectStore` port on the object store of this process.
 
 use async_trait::async_trait;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::object_store::{ObjectInfo, ObjectStore};
+use streamio_events::timestamp::Timestamp;
+use time::OffsetDateTime;
 
 use crate::clock;
 use crate::s3::{ListRequest, ObjectMeta, Precondition, Store, StoreError};
@@ -10,9 +12,17 @@ use crate::s3::{ListRequest, ObjectMeta, Precondition, Store, StoreError};
 /// How many entries are listed at a time.
 const PAGE: usize = 1_000;
 
-/// Looks at objects and removes them in process, without a detour over the network.
+/// Accesses objects in this process, without HTTP.
 #[derive(Clone)]
 pub(crate) struct StoredObjects(pub(crate) Store);
+
+impl StoredObjects {
+    /// Aborts the multipart uploads that were initiated before `time` and have received no part since. Returns their number.
+    pub(crate) async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, AdapterError> {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.unix_millis()) * 1_000_000)?;
+        Ok(self.0.abort_uploads_before(time).await?)
+    }
+}
 
 #[async_trait]
 impl ObjectStore for StoredObjects {
@@ -27,7 +37,7 @@ impl ObjectStore for StoredObjects {
 
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
         match self.0.delete(bucket, key, Precondition::Etag(etag.to_owned())).await {
-            // Another object than the one that is to go, or none: both are as wanted.
+            // A different object, or none: both are success.
             Ok(_) | Err(StoreError::PreconditionFailed { .. } | StoreError::NoSuchKey { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

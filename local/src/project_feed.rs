@@ -7,6 +7,8 @@ use streamio_events::id::ProjectId;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 
+use crate::changes::{self, Scope};
+
 /// The log itself: what is recorded is settled.
 pub(crate) struct LogFeed(pub(crate) SqliteLog);
 
@@ -20,20 +22,24 @@ impl ProjectFeed for LogFeed {
         _: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError> {
         let start = after.map_or(Ok(FeedPlace::default()), FeedPlace::parse)?;
-        let before = start.position.saturating_sub(1);
-        let changes = self
-            .0
-            .changes_of_project(project_id, before, limit + 1)
-            .await
-            .map_err(|error| ProjectFeedError::Unavailable(error.into()))?;
         let mut events = Vec::new();
         let mut next = None;
-        for (position, commit) in &changes {
-            let done = if *position == start.position { start.done } else { 0 };
-            for (index, event) in CloudEvent::all(commit).enumerate().skip(done) {
-                if events.len() < limit {
-                    events.push(event);
-                    next = Some(FeedPlace { position: *position, done: index + 1 });
+        let mut position = start.position.saturating_sub(1);
+        while events.len() < limit {
+            let changes = changes::read(&self.0, Scope::Project(project_id), position, limit + 1).await;
+            let changes = changes.map_err(|error| ProjectFeedError::Unavailable(error.into()))?;
+            let Some(last) = changes.last() else { break };
+            position = last.position;
+            // Damaged commits have no events to return; the audit of the log finds them.
+            let commits =
+                changes.iter().filter_map(|change| Some((change.position, change.commit.as_ref().ok()?)));
+            for (position, commit) in commits {
+                let done = if position == start.position { start.done } else { 0 };
+                for (index, event) in CloudEvent::all(commit).enumerate().skip(done) {
+                    if events.len() < limit {
+                        events.push(event);
+                        next = Some(FeedPlace { position, done: index + 1 });
+                    }
                 }
             }
         }

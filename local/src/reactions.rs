@@ -1,32 +1,43 @@
-//! Everything that happens by itself: reactions to the log's changes, views, the sweep, and what is done first after a
-//! start.
+//! Runs the application on one machine: reactions to the log's changes, views, the sweep, and the recovery after a start.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use streamio_core::delivery::batch::{Batch, Record, Report};
 use streamio_core::ports::task_launcher::TaskLauncher as _;
-use streamio_core::reactions::react::{Ports, calls_for_action, react};
+use streamio_core::reactions::batch::react_batch;
+use streamio_core::reactions::react::{Ports, calls_for_action};
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::reactions::tasks;
-use streamio_core::views::status::refresh;
+use streamio_core::views::status::batch::{Ports as ViewPorts, refresh_batch};
 use streamio_events::commit::Commit;
+use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
+use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::WorkerEnd;
 use streamio_events::video::{Phase, Policy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::feed::{Consumer, is_quarantine};
+use crate::feed::{Consumer, DeliverBatch, is_quarantine};
 use crate::objects::StoredObjects;
 use crate::runner::{Runner, TASK_PREFIX};
 use crate::view_store::SqliteViewStore;
 
-/// How often is looked for what is due. It is one look into an index.
+/// The pause between two sweeps. A sweep is one query of an index.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 const SWEEP_BOUNDS: Bounds = Bounds { videos: 256, time: Duration::from_mins(1) };
 
-/// What the reactions work with.
+/// How often abandoned multipart uploads are looked up.
+const ABANDONED_UPLOADS_PERIOD: Duration = Duration::from_hours(1);
+
+/// A multipart upload without a new part for this long is abandoned: its parts are removed. The longest lifetime of an upload
+/// URL is seven days, so no part can arrive afterwards.
+const ABANDONED_AFTER: Duration = Duration::from_hours(7 * 24);
+
+/// The adapters of the application.
 pub(crate) struct Reactions {
     pub(crate) log: SqliteLog,
     pub(crate) store: SqliteViewStore,
@@ -36,67 +47,44 @@ pub(crate) struct Reactions {
 }
 
 impl Reactions {
-    /// Brings the views up to date and takes up what an earlier run of the platform left behind; then goes on in the
-    /// background, within `tasks`, until `stop`.
+    /// Updates the views and recovers what an earlier run left in progress; then continues in the background, as tasks of
+    /// `tasks`, until `stop`.
     pub(crate) async fn start(self, stop: &CancellationToken, tasks: &TaskTracker) {
         let this = Arc::new(self);
         let views = this.consumer("views", |commit| !is_quarantine(commit));
-        while views
-            .pass(&|project_id, video_id| {
-                let this = Arc::clone(&this);
-                async move {
-                    refresh(&this.log, &this.store, &this.policy, &project_id, &video_id).await.map(drop)
-                }
-            })
-            .await
-        {}
-        this.take_up().await;
+        let handler = Views(Arc::clone(&this));
+        while views.pass(&handler).await {}
+        this.recover_in_progress().await;
 
-        let (views_of, stopped) = (Arc::clone(&this), stop.clone());
-        tasks.spawn(async move {
-            views
-                .run(stopped, |project_id, video_id| {
-                    let this = Arc::clone(&views_of);
-                    async move {
-                        refresh(&this.log, &this.store, &this.policy, &project_id, &video_id).await.map(drop)
-                    }
-                })
-                .await;
-        });
-        let (reacting, stopped) = (Arc::clone(&this), stop.clone());
-        tasks.spawn(async move {
-            let consumer = reacting.consumer("react", calls_for_action);
-            consumer
-                .run(stopped, |project_id, video_id| {
-                    let this = Arc::clone(&reacting);
-                    async move { react(this.ports(), clock::now(), &project_id, &video_id).await.map(drop) }
-                })
-                .await;
-        });
+        let stopped = stop.clone();
+        tasks.spawn(async move { views.run(stopped, &handler).await });
+        let (consumer, handler) = (this.consumer("react", calls_for_action), React(Arc::clone(&this)));
+        let stopped = stop.clone();
+        tasks.spawn(async move { consumer.run(stopped, &handler).await });
         let stopped = stop.clone();
         tasks.spawn(async move {
             tokio::select! {
-                () = this.sweep() => {}
+                ((), ()) = futures::future::join(this.sweep(), this.remove_abandoned_uploads()) => {}
                 () = stopped.cancelled() => {}
             }
         });
     }
 
     fn consumer(&self, name: &'static str, wants: fn(&Commit) -> bool) -> Consumer {
-        Consumer { name, wants, log: self.log.clone(), store: self.store.clone() }
+        Consumer::new(name, wants, self.log.clone(), self.store.clone())
     }
 
     fn ports(&self) -> Ports<'_> {
         Ports { log: &self.log, launcher: &self.runner, objects: &self.objects, policy: &self.policy }
     }
 
-    /// Workers are children of the platform and end with it, so whatever an earlier run of it left started is over, and
-    /// whatever it left dispatched or completed has no worker.
-    async fn take_up(&self) {
+    /// Records that the workers of an earlier run were interrupted, and launches workers for its dispatched and completed attempts.
+    /// Workers are children of the platform and end with it.
+    async fn recover_in_progress(&self) {
         let rows = match self.store.in_progress().await {
             Ok(rows) => rows,
             Err(error) => {
-                tracing::error!(error = %error, "videos in progress cannot be found; the sweep will find them");
+                tracing::error!(error = %error, "videos in progress cannot be read; the sweep finds them");
                 return;
             }
         };
@@ -120,14 +108,58 @@ impl Reactions {
         }
     }
 
+    async fn remove_abandoned_uploads(&self) {
+        let mut period = tokio::time::interval(ABANDONED_UPLOADS_PERIOD);
+        loop {
+            period.tick().await;
+            match self.objects.abort_uploads_before(abandoned_before()).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "abandoned multipart uploads were removed"),
+                Err(error) => {
+                    tracing::error!(
+                        error = chain(&*error),
+                        "abandoned multipart uploads could not be removed; retrying later"
+                    );
+                }
+            }
+        }
+    }
+
     async fn sweep(&self) {
         let mut period = tokio::time::interval(SWEEP_PERIOD);
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             period.tick().await;
             if let Err(error) = sweep(self.ports(), &self.store, &clock::now, SWEEP_BOUNDS).await {
-                tracing::error!(error = %error, "the sweep could not look for what is due");
+                tracing::error!(error = %error, "the sweep could not read which videos are due");
             }
         }
+    }
+}
+
+/// The time before which an upload without a new part is abandoned.
+fn abandoned_before() -> Timestamp {
+    let age = i64::try_from(ABANDONED_AFTER.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_millis(clock::now().unix_millis().saturating_sub(age))
+}
+
+/// Delivers to the reactions.
+struct React(Arc<Reactions>);
+
+#[async_trait]
+impl DeliverBatch for React {
+    async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report {
+        react_batch(batch, self.0.ports(), records, &clock::now).await
+    }
+}
+
+/// Delivers to the status views.
+struct Views(Arc<Reactions>);
+
+#[async_trait]
+impl DeliverBatch for Views {
+    async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report {
+        let Reactions { log, store, policy, .. } = &*self.0;
+        refresh_batch(batch, ViewPorts { log, store, policy }, records, &clock::now).await
     }
 }

@@ -1,19 +1,26 @@
 //! The directory of tenants on one machine: the projects' streams, folded in memory.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_core::views::directory::{TenantDirectory, tenant_of};
 use streamio_events::api_key::KeyHash;
-use streamio_events::event::UnreadableEvent;
+use streamio_events::error_chain::chain;
+use streamio_events::id::ProjectId;
 use streamio_events::log::ChangesError;
 use streamio_events::sqlite::SqliteLog;
+use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use tokio::sync::Mutex;
 
+use crate::changes::{self, Change, Scope};
+
+/// How many changes are read at a time.
 const BATCH: usize = 1024;
 
-/// The tenants, in memory, brought up to date with the log before each answer: a key works as soon as it is made, by
-/// whichever process, and stops as soon as it is revoked.
+/// The directory of tenants in memory, updated from the log before each lookup: a key works as soon as it is created, by any
+/// process, and stops working as soon as it is revoked.
 pub(crate) struct LogDirectory {
     log: SqliteLog,
     state: Mutex<State>,
@@ -22,15 +29,10 @@ pub(crate) struct LogDirectory {
 #[derive(Default)]
 struct State {
     tenants: TenantDirectory,
+    /// Projects whose streams cannot be read, with the reason. The unreadable commit may have revoked a key or suspended the
+    /// project, so their keys are refused until the log is repaired.
+    damaged: HashMap<ProjectId, String>,
     position: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum CatchUpError {
-    #[error(transparent)]
-    Changes(#[from] ChangesError),
-    #[error(transparent)]
-    Unreadable(#[from] UnreadableEvent),
 }
 
 impl LogDirectory {
@@ -38,15 +40,38 @@ impl LogDirectory {
         Self { log, state: Mutex::default() }
     }
 
-    async fn catch_up(&self, state: &mut State) -> Result<(), CatchUpError> {
+    async fn catch_up(&self, state: &mut State) -> Result<(), ChangesError> {
         loop {
-            let changes = self.log.changes_about_projects(state.position, BATCH).await?;
-            let Some((end, _)) = changes.last() else { return Ok(()) };
-            let end = *end;
-            for (_, commit) in &changes {
-                state.tenants.apply(commit)?;
+            let changes = changes::read(&self.log, Scope::ProjectStreams, state.position, BATCH).await?;
+            let Some(last) = changes.last() else { return Ok(()) };
+            let end = last.position;
+            for change in changes {
+                state.apply(change);
             }
             state.position = end;
+        }
+    }
+}
+
+impl State {
+    fn apply(&mut self, change: Change) {
+        let (stream, reason) = match change.commit {
+            Ok(commit) => {
+                if self.damaged.contains_key(commit.stream.project_id()) {
+                    return;
+                }
+                match self.tenants.apply(&commit) {
+                    Ok(()) => return,
+                    Err(error) => {
+                        (Some(commit.stream.clone()), format!("{}: {}", commit.stream, chain(&error)))
+                    }
+                }
+            }
+            Err(damaged) => (damaged.stream_id(), damaged.to_string()),
+        };
+        tracing::error!(reason, "the API keys of a project cannot be read and are refused");
+        if let Some(StreamId::Project(project_id)) = stream {
+            self.damaged.entry(project_id).or_insert(reason);
         }
     }
 }
@@ -56,8 +81,11 @@ impl TenantStore for LogDirectory {
     async fn get(&self, key: &KeyHash) -> Result<Option<Tenant>, TenantStoreError> {
         let mut state = self.state.lock().await;
         self.catch_up(&mut state).await.map_err(|error| TenantStoreError(error.into()))?;
-        let found = state.tenants.find(key);
-        Ok(found.map(|(project, key_id, key)| tenant_of(project, key_id, key)))
+        let Some((project, key_id, key)) = state.tenants.find(key) else { return Ok(None) };
+        if let Some(reason) = state.damaged.get(&project.project_id) {
+            return Err(TenantStoreError(reason.clone().into()));
+        }
+        Ok(Some(tenant_of(project, key_id, key)))
     }
 
     /// Writes nothing: the record in the log is the same or a later one.

@@ -1,4 +1,4 @@
-//! Reads the object store's notices of finished uploads and hands them to the log, each until the log has it.
+//! Records the object store's event notifications as events. Each stays pending until the log has it.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::s3::{Notice, Store};
 
 const BATCH: u32 = 256;
 
-/// The pause after a notice that could not be received.
+/// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Receives notices until `stop`.
+/// Records event notifications until `stop`.
 pub(crate) async fn run(log: SqliteLog, store: Store, policy: Policy, stop: CancellationToken) {
-    let mut notices = store.notices();
+    let mut notifications = store.notices();
     let objects = StoredObjects(store.clone());
     let work = async {
         loop {
-            notices.borrow_and_update();
+            notifications.borrow_and_update();
             match drain(Ports { log: &log, objects: &objects, policy: &policy }, &store).await {
-                Drained::All if notices.changed().await.is_err() => return,
+                Drained::All if notifications.changed().await.is_err() => return,
                 Drained::All => {}
                 Drained::Failed => tokio::time::sleep(PAUSE).await,
             }
@@ -42,45 +42,51 @@ enum Drained {
     Failed,
 }
 
+/// Records all pending event notifications. One that fails stays pending and does not delay those after it.
 async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
+    let mut drained = Drained::All;
+    let mut after = 0;
     loop {
-        let pending = match store.pending(BATCH).await {
-            Ok(pending) if pending.is_empty() => return Drained::All,
+        let pending = match store.pending_after(after, BATCH).await {
             Ok(pending) => pending,
             Err(error) => {
-                tracing::error!(error = %error, "the notices of finished uploads cannot be read and are tried again");
+                tracing::error!(error = %error, "event notifications cannot be read; retrying");
                 return Drained::Failed;
             }
         };
-        for notice in pending {
-            let id = notice.id;
-            if !hand_over(ports, notice).await {
-                return Drained::Failed;
+        let Some(last) = pending.last() else { return drained };
+        after = last.id;
+        for notification in pending {
+            let id = notification.id;
+            if !record(ports, notification).await {
+                drained = Drained::Failed;
+                continue;
             }
-            // Acknowledged only now: a crash in between brings the notice again, and the log knows it.
+            // Acknowledged after it was recorded: a crash in between repeats it, and a repetition changes nothing.
             if let Err(error) = store.acknowledge(id).await {
-                tracing::error!(error = %error, "a notice cannot be acknowledged and will come again");
-                return Drained::Failed;
+                tracing::error!(error = %error, "an event notification cannot be acknowledged; retrying");
+                drained = Drained::Failed;
             }
         }
     }
 }
 
-/// Answers whether the notice is done with.
-async fn hand_over(ports: Ports<'_>, notice: Notice) -> bool {
-    let Notice { key, size: bytes, etag, sequencer, event_time, .. } = notice;
-    let notice = ObjectNotice { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
-    match receive(ports, clock::now(), notice).await {
+/// Records an event notification. Returns whether it is done and can be acknowledged.
+async fn record(ports: Ports<'_>, notification: Notice) -> bool {
+    let Notice { key, size: bytes, etag, sequencer, event_time, .. } = notification;
+    let notification =
+        ObjectNotice { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
+    match receive(ports, clock::now(), notification).await {
         Ok(Received::Accepted(video_id)) => tracing::info!(video.id = %video_id, "an upload has arrived"),
         Ok(Received::Rejected(video_id, error)) => {
             tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
         }
         Ok(Received::Known(_) | Received::Gone(_)) => {}
         Ok(Received::NotASource(invalid)) => {
-            tracing::warn!(s3.key = key, reason = %invalid, "an object that is no source was put into the bucket of sources");
+            tracing::warn!(s3.key = key, reason = %invalid, "an object whose key is not a source key was stored in the bucket of sources");
         }
         Err(error) if error.is_retryable() => {
-            tracing::error!(s3.key = key, error = %error, "an upload could not be recorded and is tried again");
+            tracing::error!(s3.key = key, error = %error, "an upload could not be recorded; retrying");
             return false;
         }
         Err(error) => {

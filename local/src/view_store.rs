@@ -1,5 +1,7 @@
 //! Views and cursors in SQLite. All of it is derived from the log: the file can be deleted and is then rebuilt.
 
+mod consumers;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +14,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -30,6 +32,20 @@ const SCHEMA: &str = "
     CREATE INDEX videos_in_progress ON videos (state) WHERE state IN ('uploaded', 'processing');
     CREATE INDEX videos_due ON videos (due_at) WHERE due_at IS NOT NULL;
     CREATE TABLE cursors (consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE pending (
+        consumer TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (consumer, stream)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE dead_letters (
+        function TEXT NOT NULL,
+        id TEXT NOT NULL,
+        at TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        PRIMARY KEY (function, id)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The view store of the one-machine platform. Cheap to clone.
@@ -50,33 +66,6 @@ impl SqliteViewStore {
             }
         };
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
-    }
-
-    /// The log position up to which `consumer` has read; 0 initially.
-    pub(crate) async fn cursor(&self, consumer: &'static str) -> Result<u64, ViewStoreError> {
-        self.run(move |connection| {
-            connection
-                .query_row("SELECT position FROM cursors WHERE consumer = ?1", [consumer], |row| row.get(0))
-                .optional()
-                .map(|position: Option<i64>| {
-                    position.and_then(|position| u64::try_from(position).ok()).unwrap_or(0)
-                })
-        })
-        .await
-    }
-
-    /// Stores the log position up to which `consumer` has read.
-    pub(crate) async fn set_cursor(
-        &self,
-        consumer: &'static str,
-        position: u64,
-    ) -> Result<(), ViewStoreError> {
-        self.run(move |connection| {
-            let upsert =
-                "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = excluded.position";
-            connection.prepare_cached(upsert)?.execute(params![consumer, integer(position)]).map(drop)
-        })
-        .await
     }
 
     /// The videos that are uploaded or being processed.

@@ -205,3 +205,22 @@ async fn an_upload_whose_notification_stays_does_not_delay_other_uploads() {
     until("no notification is left", async || waiting() == 0).await;
     test.platform.run_until(async {}).await;
 }
+
+#[tokio::test]
+async fn an_abandoned_multipart_upload_is_removed_and_a_recent_one_is_not() {
+    let test = TestPlatform::start().await;
+    for name in ["abandoned.mp4", "recent.mp4"] {
+        let request = json!({ "filename": name, "multipart": true, "size": 40_000_000 }).to_string();
+        test.call("POST", "/upload-url", &request).await;
+    }
+    let age = "UPDATE uploads SET initiated_at = 0 WHERE key = 'projects/acme/abandoned.mp4'";
+    assert_eq!(test.objects().execute(age, []).unwrap(), 1);
+    let test = test.restart().await;
+    let keys = || -> Vec<String> {
+        let database = test.objects();
+        let mut statement = database.prepare("SELECT key FROM uploads").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    until("the abandoned upload is removed", async || keys() == ["projects/acme/recent.mp4"]).await;
+    test.platform.run_until(async {}).await;
+}

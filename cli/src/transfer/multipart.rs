@@ -272,7 +272,7 @@ impl Upload<'_> {
             headers.insert("content-md5".to_owned(), STANDARD.encode(hasher.finalize()));
         }
         let notify = |error: &ClientError, wait| {
-            self.progress.note(&format!("part {number}: {}", retry_message(error, wait)))
+            self.progress.note(&format!("part {number}: {}", retry_message(error, wait)));
         };
         Ok(with_retries(RetryPolicy::Long, notify, || destination.storage.put(url, &headers, &chunk)).await?)
     }

@@ -57,5 +57,5 @@ fn changes(
         connection.prepare_cached(&sql)?.query_map(parameters, RawCommit::of)?.collect()
     };
     let rows = query().map_err(ChangesError::of)?;
-    rows.into_iter().map(|row| Ok((row.position, row.into_commit()?))).collect()
+    read::until_damage(rows)
 }

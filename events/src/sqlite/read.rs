@@ -172,13 +172,19 @@ pub(super) fn changes_after(
     let sql = format!("SELECT {COLUMNS} FROM commits WHERE position > ?1 ORDER BY position LIMIT ?2");
     let parameters = (integer(position), one_more(limit));
     let rows = rows(connection, &sql, parameters, limit).map_err(ChangesError::of)?;
-    let mut changes = Vec::with_capacity(rows.page.len());
-    for row in rows.page {
+    until_damage(rows.page)
+}
+
+/// Returns the commits before the first damaged row; an error if the first row is damaged. The next read after the returned
+/// commits then begins with the damaged row and reports it.
+pub(super) fn until_damage(
+    rows: impl IntoIterator<Item = RawCommit>,
+) -> Result<Vec<(u64, Commit)>, ChangesError> {
+    let mut changes = Vec::new();
+    for row in rows {
         let position = row.position;
         match row.into_commit() {
             Ok(commit) => changes.push((position, commit)),
-            // Changes before a damaged one are returned first. The next call begins with the damaged one and reports
-            // it.
             Err(_) if !changes.is_empty() => break,
             Err(damaged) => return Err(damaged.into()),
         }

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress};
-use streamio_core::delivery::quarantine;
+use streamio_core::delivery::batch::{Batch, Patience};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::task_launcher::TaskLauncher;
-use streamio_core::reactions::react::{Ports, ReactError, calls_for_action, react};
-use streamio_events::commit::Commit;
+use streamio_core::reactions::batch::react_batch;
+use streamio_core::reactions::react::Ports;
 use streamio_events::log::EventLog;
-use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
@@ -70,37 +68,6 @@ impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let batch =
             Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.retry_policy };
-        Done::of_batch(&batch.run(&read(event)?, self, (self.clock)()).await)
-    }
-}
-
-#[async_trait]
-impl Handler for React {
-    type Item = Commit;
-    type Error = ReactError;
-
-    fn stream(&self, commit: &Commit) -> StreamId {
-        commit.stream.clone()
-    }
-
-    /// Reacts once for all commits of a stream, because a reaction reads the whole stream.
-    async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactError> {
-        let StreamId::Video(project_id, video_id) = stream else { return Progress::all(commits.len()) };
-        let Some(first) = commits.iter().position(|commit| calls_for_action(commit)) else {
-            return Progress::all(commits.len());
-        };
-        match react(self.ports(), (self.clock)(), project_id, video_id).await {
-            Ok(_) => Progress::all(commits.len()),
-            // A lack of capacity must not block the other streams of the shard: the sweep launches the worker later.
-            Err(ReactError::Launch(error)) => {
-                error.report(video_id);
-                Progress::all(commits.len())
-            }
-            Err(error) => Progress::until(first, error),
-        }
-    }
-
-    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ReactError) {
-        quarantine::report(&*self.log, (self.clock)(), stream, commit.first, error).await;
+        Done::of_batch(&react_batch(batch, self.ports(), &read(event)?, &self.clock).await)
     }
 }

@@ -13,6 +13,7 @@ use streamio_events::sqlite::SqliteLog;
 
 use super::error::OperatorError;
 use super::handle::Operator;
+use crate::changes::{self, Scope};
 
 /// How many changes are read at a time.
 const BATCH: usize = 1024;
@@ -108,18 +109,18 @@ impl Operator {
         let mut written = Written::default();
         let mut position = 0;
         while position < end {
-            let changes = self.log.changes_after(position, BATCH).await?;
-            for (at, commit) in changes.iter().take_while(|(at, _)| *at <= end) {
+            let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
+            let Some(last) = changes.last() else { break };
+            let last = last.position;
+            for change in changes.into_iter().take_while(|change| change.position <= end) {
+                let commit = &change.commit.map_err(ChangesError::from)?;
                 serde_json::to_writer(&mut *to, commit)
                     .map_err(|error| OperatorError::Write(error.into()))?;
                 to.write_all(b"\n").map_err(OperatorError::Write)?;
                 written.commits += 1;
                 written.events += commit.events.len() as u64;
-                position = *at;
             }
-            if changes.last().is_none_or(|(at, _)| *at >= end) {
-                break;
-            }
+            position = last;
         }
         to.flush().map_err(OperatorError::Write)?;
         Ok(written)
@@ -133,22 +134,17 @@ async fn next(
     position: &mut u64,
     damaged: &mut impl FnMut(&ChangesError),
 ) -> Result<Option<Vec<Commit>>, OperatorError> {
-    loop {
-        match log.changes_after(*position, BATCH).await {
-            Ok(changes) => {
-                let Some((last, _)) = changes.last() else { return Ok(None) };
-                *position = *last;
-                return Ok(Some(changes.into_iter().map(|(_, commit)| commit).collect()));
-            }
-            Err(error @ ChangesError::Damaged { .. }) => {
-                damaged(&error);
-                if let ChangesError::Damaged { position: at, .. } = error {
-                    *position = at;
-                }
-            }
-            Err(error) => return Err(error.into()),
+    let changes = changes::read(log, Scope::All, *position, BATCH).await?;
+    let Some(last) = changes.last() else { return Ok(None) };
+    *position = last.position;
+    let mut commits = Vec::with_capacity(changes.len());
+    for change in changes {
+        match change.commit {
+            Ok(commit) => commits.push(commit),
+            Err(error) => damaged(&error.into()),
         }
     }
+    Ok(Some(commits))
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{EventBody, Scope};
 use streamio_events::id::{CommitId, KeyId, ProjectId};
-use streamio_events::log::{AppendError, EventLog as _, EventLogExt as _, Expected};
+use streamio_events::log::{AppendError, ChangesError, EventLog as _, EventLogExt as _, Expected};
 use streamio_events::project::{NewKey, Project, ProjectRefusal};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use super::error::OperatorError;
 use super::handle::Operator;
+use crate::changes;
 use crate::clock;
 use crate::secrets::random;
 
@@ -98,13 +99,14 @@ impl Operator {
         let mut projects: BTreeMap<ProjectId, Project> = BTreeMap::new();
         let mut position = 0;
         loop {
-            let changes = self.log.changes_about_projects(position, BATCH).await?;
-            let Some((last, _)) = changes.last() else { break };
-            position = *last;
-            for (_, commit) in &changes {
+            let changes = changes::read(&self.log, changes::Scope::ProjectStreams, position, BATCH).await?;
+            let Some(last) = changes.last() else { break };
+            position = last.position;
+            for change in changes {
+                let commit = change.commit.map_err(ChangesError::from)?;
                 if let StreamId::Project(id) = &commit.stream {
                     let project = projects.entry(id.clone()).or_insert_with(|| Project::new(id.clone()));
-                    project.apply_commit(commit)?;
+                    project.apply_commit(&commit)?;
                 }
             }
         }

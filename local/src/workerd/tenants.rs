@@ -1,16 +1,19 @@
 //! The records of API keys, as they go into the Worker's KV namespace: all of them, and then what changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::error::Error;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use streamio_core::views::directory::tenants_of;
 use streamio_edge::directory::Tenant;
+use streamio_events::error_chain::chain;
 use streamio_events::id::ProjectId;
+use streamio_events::log::ChangesError;
 use streamio_events::project::Project;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 use tokio::sync::watch;
+
+use crate::changes::{self, Change, Scope};
 
 /// How many changes are read at a time.
 const BATCH: usize = 1024;
@@ -25,13 +28,21 @@ pub(super) struct Tenants {
     log: SqliteLog,
     grown: watch::Receiver<u64>,
     projects: HashMap<ProjectId, Project>,
+    /// Projects whose streams cannot be read.
+    damaged: HashSet<ProjectId>,
     position: u64,
 }
 
 impl Tenants {
     /// Before the first change of the log.
     pub(super) fn of(log: &SqliteLog) -> Self {
-        Self { log: log.clone(), grown: log.watch(), projects: HashMap::new(), position: 0 }
+        Self {
+            log: log.clone(),
+            grown: log.watch(),
+            projects: HashMap::new(),
+            damaged: HashSet::new(),
+            position: 0,
+        }
     }
 
     /// The records that are new or have changed since this was asked last; waits until there are any.
@@ -62,27 +73,49 @@ impl Tenants {
         }
     }
 
-    async fn read(&mut self) -> Result<Records, Box<dyn Error + Send + Sync>> {
+    /// Returns the records of the projects that have changed. A project whose stream cannot be read has none: the Worker then
+    /// asks the home region for its keys, which refuses them.
+    async fn read(&mut self) -> Result<Records, ChangesError> {
         let mut records = Records::new();
         loop {
-            let changes = self.log.changes_about_projects(self.position, BATCH).await?;
-            let Some((end, _)) = changes.last() else { return Ok(records) };
-            let end = *end;
-            let mut touched = BTreeSet::new();
-            for (_, commit) in &changes {
-                if let StreamId::Project(id) = &commit.stream {
-                    let project = self.projects.entry(id.clone()).or_insert_with(|| Project::new(id.clone()));
-                    project.apply_commit(commit)?;
-                    touched.insert(id);
-                }
+            let changes = changes::read(&self.log, Scope::ProjectStreams, self.position, BATCH).await?;
+            let Some(last) = changes.last() else { return Ok(records) };
+            let end = last.position;
+            let mut updated = BTreeSet::new();
+            for change in changes {
+                updated.extend(self.apply(change));
             }
-            for project in touched.iter().filter_map(|id| self.projects.get(id)) {
+            for project in updated.iter().filter_map(|id| self.projects.get(id)) {
                 let tenants = tenants_of(project);
                 records
                     .extend(tenants.map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored())));
             }
             self.position = end;
         }
+    }
+
+    /// Applies a change. Returns the project that it changed.
+    fn apply(&mut self, change: Change) -> Option<ProjectId> {
+        let (stream, reason) = match change.commit {
+            Ok(commit) => {
+                let StreamId::Project(id) = &commit.stream else { return None };
+                if self.damaged.contains(id) {
+                    return None;
+                }
+                let project = self.projects.entry(id.clone()).or_insert_with(|| Project::new(id.clone()));
+                match project.apply_commit(&commit) {
+                    Ok(()) => return Some(id.clone()),
+                    Err(error) => (Some(commit.stream.clone()), chain(&error)),
+                }
+            }
+            Err(damaged) => (damaged.stream_id(), damaged.to_string()),
+        };
+        tracing::error!(reason, "the API keys of a project cannot be read and are not replicated");
+        if let Some(StreamId::Project(id)) = stream {
+            self.projects.remove(&id);
+            self.damaged.insert(id);
+        }
+        None
     }
 }
 

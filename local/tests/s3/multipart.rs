@@ -230,6 +230,18 @@ async fn uploads_are_aborted_by_age() {
     assert_eq!(refusal(gone), (404, "NoSuchUpload".into()));
 }
 
+/// Waits until the clock shows a later time, at the store's resolution of a millisecond, and returns it.
+async fn a_later_time() -> OffsetDateTime {
+    let started_at = OffsetDateTime::now_utc();
+    loop {
+        let now = OffsetDateTime::now_utc();
+        if now - started_at > time::Duration::milliseconds(2) {
+            return now;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A slow client that still sends parts has not abandoned its upload, however long ago that was initiated.
 #[tokio::test]
 async fn an_upload_that_got_a_part_since_is_not_aborted() {
@@ -239,9 +251,8 @@ async fn an_upload_that_got_a_part_since_is_not_aborted() {
     for (key, id) in [("slow", &slow), ("idle", &idle)] {
         upload(&server, key, id, 1, b"x".to_vec()).await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    let limit = OffsetDateTime::now_utc();
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let limit = a_later_time().await;
+    a_later_time().await;
     upload(&server, "slow", &slow, 2, b"y".to_vec()).await;
     assert_eq!(server.store.abort_uploads_before(limit).await.unwrap(), 1);
     assert!(server.store.upload(RAW, "slow", &slow).await.is_ok());

@@ -197,7 +197,7 @@ impl Store {
         .await
     }
 
-    /// Aborts every upload that was created before `time`. Returns their number.
+    /// Aborts every upload that was initiated before `time` and has received no part since. Returns their number.
     ///
     /// # Errors
     /// Internal errors.
@@ -205,7 +205,8 @@ impl Store {
         self.write(move |transaction| {
             let ids: Vec<String> = transaction
                 .db()
-                .prepare_cached("SELECT id FROM uploads WHERE initiated_at < ?1")?
+                .prepare_cached("SELECT id FROM uploads WHERE initiated_at < ?1
+                     AND NOT EXISTS (SELECT 1 FROM parts WHERE upload = uploads.id AND parts.last_modified >= ?1)")?
                 .query_map([millis(time)], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for id in &ids {

@@ -13,12 +13,20 @@ impl Store {
     /// # Errors
     /// Internal errors.
     pub async fn pending(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        self.pending_after(0, limit).await
+    }
+
+    /// Like [`Store::pending`], restricted to ids greater than `after`.
+    ///
+    /// # Errors
+    /// Internal errors.
+    pub async fn pending_after(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
         self.read(move |db| {
             let mut statement = db.prepare_cached(
                 "SELECT id, bucket, key, size, etag, sequencer, content_type, event_name, event_time
-                 FROM notices ORDER BY id LIMIT ?1",
+                 FROM notices WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
-            let mut rows = statement.query([limit])?;
+            let mut rows = statement.query((after, limit))?;
             let mut notifications = Vec::new();
             while let Some(row) = rows.next()? {
                 notifications.push(notification_of_row(row)?);
