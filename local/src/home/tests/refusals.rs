@@ -75,8 +75,8 @@ async fn the_other_key_is_accepted_as_well_and_no_third_one() {
     assert_eq!(status, StatusCode::OK);
     for (stranger, reason) in [
         (Credentials::new("EDGE", "another-secret").unwrap(), "the signature does not match"),
-        (credentials("STRANGER"), "the access key id in the signature is not known here"),
-        (credentials("EDGE").with_session_token("token").unwrap(), "session tokens are not used here"),
+        (credentials("STRANGER"), "the access key id in the signature is not known"),
+        (credentials("EDGE").with_session_token("token").unwrap(), "session tokens are not"),
     ] {
         let (status, text) = outcome(&world, signed(&world, &by(stranger), 0)).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
@@ -135,7 +135,7 @@ async fn whatever_is_changed_after_signing_is_noticed() {
         (
             "no content type",
             |it| drop(it.headers_mut().remove(CONTENT_TYPE)),
-            "content-type was signed and not sent",
+            "content-type is signed but not sent",
         ),
         (
             "one more header",
@@ -153,7 +153,7 @@ async fn whatever_is_changed_after_signing_is_noticed() {
         (
             "a query",
             |it| *it.uri_mut() = format!("{}?a=b", it.uri()).parse().unwrap(),
-            "no request here has a query",
+            "requests must not have a query",
         ),
         (
             "another algorithm",
@@ -279,7 +279,7 @@ async fn what_is_no_call_is_refused_with_the_reason() {
     let (status, text) = refused(&" ".repeat(MAX_CALL_BYTES + 1)).await;
     assert_eq!(
         (status, text.as_str()),
-        (StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 163840 bytes")
+        (StatusCode::PAYLOAD_TOO_LARGE, "a request must have at most 163840 bytes")
     );
 
     let at = |method: Method, path: &str| {
@@ -287,10 +287,7 @@ async fn what_is_no_call_is_refused_with_the_reason() {
         request.body(Bytes::from_static(CALL.as_bytes())).unwrap()
     };
     let (status, text) = outcome(&world, at(Method::POST, "/elsewhere")).await;
-    assert_eq!(
-        (status, text.as_str()),
-        (StatusCode::NOT_FOUND, "there is no /elsewhere here, only /home and /")
-    );
+    assert_eq!((status, text.as_str()), (StatusCode::NOT_FOUND, "there is no /elsewhere, only /home and /"));
     let (status, _) = outcome(&world, at(Method::GET, "/home")).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     serde_json::from_str::<HomeCall>(CALL).unwrap();
