@@ -11,7 +11,7 @@ use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{
-    Decision, ObjectCreated, ObjectFound, must_look, object_created, object_found, object_rejected,
+    Decision, ObjectCreated, ObjectFound, needs_bucket_check, object_created, object_found, object_rejected,
 };
 use streamio_events::video::{Policy, Video, VideoStoreError, load};
 
@@ -34,7 +34,7 @@ pub struct Ports<'a> {
 
 /// An S3 event notification about a created object. The key is decoded from S3's form encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectNotice {
+pub struct ObjectNotification {
     /// The object's key.
     pub key: String,
     /// Its size in bytes.
@@ -51,7 +51,7 @@ pub struct ObjectNotice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// All fields are present.
-    Complete(ObjectNotice),
+    Complete(ObjectNotification),
     /// Only the key is known; the object has to be read from the bucket.
     KeyOnly(String),
 }
@@ -109,14 +109,14 @@ impl Retryable for UploadError {
 }
 
 /// Records an event notification, complete or not.
-pub async fn receive_notice(
+pub async fn receive_notification(
     ports: Ports<'_>,
     now: Timestamp,
     notice: &Notice,
 ) -> Result<Received, UploadError> {
     match notice {
         Notice::Complete(notice) => receive(ports, now, notice.clone()).await,
-        Notice::KeyOnly(key) => receive_unnamed(ports, now, key).await,
+        Notice::KeyOnly(key) => receive_key_only(ports, now, key).await,
     }
 }
 
@@ -124,7 +124,7 @@ pub async fn receive_notice(
 pub async fn receive(
     ports: Ports<'_>,
     now: Timestamp,
-    notice: ObjectNotice,
+    notice: ObjectNotification,
 ) -> Result<Received, UploadError> {
     let s3_key: SourceKey = match notice.key.parse() {
         Ok(s3_key) => s3_key,
@@ -132,11 +132,11 @@ pub async fn receive(
     };
     let (project_id, video_id) = (s3_key.project_id().clone(), VideoId::of(&s3_key));
     let refusal = refusal(ports, &project_id, notice.bytes).await?;
-    let ObjectNotice { bytes, etag, sequencer, created_at, .. } = notice;
+    let ObjectNotification { bytes, etag, sequencer, created_at, .. } = notice;
     let object = ObjectCreated { s3_key, bytes, etag, sequencer, created_at };
     for _ in 0..MAX_CONFLICTS {
         let video = load(ports.log, &project_id, &video_id).await?;
-        if must_look(&video, &object) {
+        if needs_bucket_check(&video, &object) {
             let current = head_source(ports, &object.s3_key).await?;
             if current.is_none_or(|current| current.etag != object.etag) {
                 return Ok(Received::Gone(video_id));
@@ -157,7 +157,7 @@ pub async fn receive(
 }
 
 /// Records the object that currently exists under `key`.
-pub async fn receive_unnamed(ports: Ports<'_>, now: Timestamp, key: &str) -> Result<Received, UploadError> {
+pub async fn receive_key_only(ports: Ports<'_>, now: Timestamp, key: &str) -> Result<Received, UploadError> {
     let s3_key: SourceKey = match key.parse() {
         Ok(s3_key) => s3_key,
         Err(invalid) => return Ok(Received::NotASource(invalid)),

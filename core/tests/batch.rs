@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::executor::block_on;
 use proptest::prelude::*;
-use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress, Record, Report};
+use streamio_core::delivery::batch::{Batch, Handler, Progress, Record, Report, RetryPolicy};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
 use streamio_events::retryable::Retryable;
@@ -96,7 +96,7 @@ impl World {
     fn deliver(&mut self, from: usize) -> Report {
         self.handled.lock().unwrap().clear();
         let batch =
-            Batch { function: "test", dead_letters: self, patience: &Patience::of_age(GIVE_UP_AFTER) };
+            Batch { function: "test", dead_letters: self, patience: &RetryPolicy::of_age(GIVE_UP_AFTER) };
         block_on(batch.run(&self.records(from), self, now()))
     }
 }
@@ -298,7 +298,7 @@ fn patience_with_tries_begins_with_the_first_failure_however_old_the_record_is()
         content: Ok(0),
     };
     let plan = vec![planned(1, &[Fate::Passing])];
-    let (world, patience) = (World { plan, ..World::default() }, Patience::of_tries(GIVE_UP_AFTER));
+    let (world, patience) = (World { plan, ..World::default() }, RetryPolicy::of_tries(GIVE_UP_AFTER));
     let batch = Batch { function: "test", dead_letters: &world, patience: &patience };
     for (seconds, given_up) in [(0, 0), (599, 0), (600, 1)] {
         let at = now().plus(Duration::from_secs(seconds));
@@ -324,7 +324,8 @@ fn what_a_handler_leaves_out_comes_again() {
         async fn quarantine(&self, _: &StreamId, (): &(), _: &Failed) {}
     }
     let world = World::default();
-    let batch = Batch { function: "test", dead_letters: &world, patience: &Patience::of_age(GIVE_UP_AFTER) };
+    let batch =
+        Batch { function: "test", dead_letters: &world, patience: &RetryPolicy::of_age(GIVE_UP_AFTER) };
     let record = |place: usize| Record {
         sequence: place.to_string(),
         id: place.to_string(),

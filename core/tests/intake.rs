@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::json;
-use streamio_core::delivery::batch::{Batch, Patience, Record, Report};
+use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::intake::{Intake, TakeInError, Taken, take_in_batch};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
@@ -133,7 +133,7 @@ async fn consume(log: Arc<dyn EventLog>, road: &[Fact], batch_size: usize) -> Ve
     let batch = Batch {
         function: "intake",
         dead_letters: &letters,
-        patience: &Patience::of_tries(Duration::from_mins(10)),
+        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
     let mut intake = Intake::new(Arc::clone(&log));
     let mut reports = Vec::new();
@@ -359,7 +359,7 @@ fn what_was_just_appended_is_not_read_again() {
     let log = Arc::new(FaultyLog::scripted(MemoryLog::new(), []));
     let intake = Intake::new(Arc::<FaultyLog<MemoryLog>>::clone(&log));
     take_in(&intake, &[fact(0, 0, 1, 0)]);
-    log.then_reads([Fault::Before]);
+    log.plan_reads([Fault::Before]);
     assert_eq!(take_in(&intake, &[fact(0, 0, 1, 0), fact(0, 1, 1, 0)]).0, [Taken::Known, Taken::New]);
     assert_eq!(log.injected(), 0, "the read that would have failed was not made");
 }
@@ -371,7 +371,7 @@ fn what_is_no_fact_is_a_dead_letter_and_the_rest_is_taken_in() {
     let batch = Batch {
         function: "intake",
         dead_letters: &letters,
-        patience: &Patience::of_tries(Duration::from_mins(10)),
+        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
     let poison = Record {
         sequence: "1".to_owned(),
@@ -427,7 +427,7 @@ fn a_fact_that_the_log_refuses_is_found_among_the_others_and_given_up_alone() {
     let batch = Batch {
         function: "intake",
         dead_letters: &letters,
-        patience: &Patience::of_tries(Duration::from_mins(10)),
+        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
     let intake = Intake::new(Arc::new(Picky(log.clone())));
     let records: Vec<_> = (0..4).map(|name| record(name, fact(0, name, 1, 0))).collect();

@@ -10,7 +10,7 @@ use streamio_events::id::ProjectId;
 
 pub use bad_request::{BadRequest, bad_requests};
 
-/// The API keys and projects that [`refuses_bad_requests`] needs on the server under test.
+/// The API keys and projects that [`check_bad_requests`] needs on the server under test.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The project of all keys but `suspended`.
@@ -37,7 +37,7 @@ pub struct Target {
 /// contain no secret. Returns the number of requests, or all failures.
 ///
 /// The requests' URIs contain only a path and a query; `send` adds the rest.
-pub async fn refuses_bad_requests(
+pub async fn check_bad_requests(
     target: &Target,
     send: impl AsyncFn(Request<Bytes>) -> Response<Bytes>,
 ) -> Result<usize, Vec<String>> {

@@ -78,12 +78,12 @@ impl<L> FaultyLog<L> {
     }
 
     /// Plans faults for the next appends that have none yet.
-    pub fn then_appends(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub fn plan_appends(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan().appends.extend(faults);
     }
 
     /// Plans faults for the next reads (`head`, `read` or `scan`) that have none yet.
-    pub fn then_reads(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub fn plan_reads(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan().reads.extend(faults);
     }
 

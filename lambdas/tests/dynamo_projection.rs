@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use streamio_core::delivery::batch::{Batch, Patience, Record, Report};
+use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use streamio_core::ports::tenant_store::TenantStore;
@@ -126,7 +126,7 @@ async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() 
     let batch = Batch {
         function: "views",
         dead_letters: &views,
-        patience: &Patience::of_tries(Duration::from_mins(10)),
+        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
 
     edge.down.store(true, Ordering::Relaxed);

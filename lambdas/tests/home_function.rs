@@ -300,7 +300,7 @@ async fn a_command_is_done_once_though_its_answer_was_lost() {
     world.record(&grant("film.mp4", "grant", 0)).await;
     let id = CommitId::derived_from(&["delete"]);
     let delete = with(about("deleteVideo", "film.mp4"), json!({ "commitId": id }));
-    world.log.then_appends([Fault::After]);
+    world.log.plan_appends([Fault::After]);
     assert_eq!(world.error(delete.clone()).await, (503, json!({ "kind": "unavailable" })));
     let status = world.ok("command", delete.clone()).await;
     assert_eq!(status["state"], "deleted");
@@ -320,11 +320,11 @@ async fn a_log_that_does_not_answer_is_told_and_a_fact_is_safe_to_repeat() {
     let world = World::new().await;
     let fact = grant("film.mp4", "grant", 0);
     let record = json!({ "call": "record", "fact": fact });
-    world.log.then_appends([Fault::After]);
+    world.log.plan_appends([Fault::After]);
     assert_eq!(world.error(record).await, (503, json!({ "kind": "unavailable" })));
     assert_eq!(world.record(&fact).await["type"], "upload.granted");
     assert_eq!(world.commits("film.mp4").await, 1);
-    world.log.then_reads([Fault::Before]);
+    world.log.plan_reads([Fault::Before]);
     assert_eq!(world.error(about("video", "film.mp4")).await, (503, json!({ "kind": "unavailable" })));
 }
 

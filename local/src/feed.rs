@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join;
-use streamio_core::delivery::batch::{Batch, Patience, Record, Report};
+use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
@@ -46,7 +46,7 @@ pub(crate) struct Consumer {
     /// Stores positions, pending streams and dead letters.
     pub(crate) store: SqliteViewStore,
     /// Never gives up: a fault of the platform delays a stream and does not end it.
-    pub(crate) retry_policy: Patience,
+    pub(crate) retry_policy: RetryPolicy,
 }
 
 impl Consumer {
@@ -57,7 +57,7 @@ impl Consumer {
         log: SqliteLog,
         store: SqliteViewStore,
     ) -> Self {
-        Self { name, wants, log, store, retry_policy: Patience::of_tries(Duration::MAX) }
+        Self { name, wants, log, store, retry_policy: RetryPolicy::of_tries(Duration::MAX) }
     }
 
     /// Delivers changes to `handler` until `stop`.

@@ -9,4 +9,4 @@ mod projects;
 pub use self::error::OperatorError;
 pub use self::feed::{Filter, Written};
 pub use self::handle::{Missing, Operator};
-pub use self::projects::{KeyWishes, NewApiKey};
+pub use self::projects::{NewApiKey, NewKeyOptions};

@@ -122,7 +122,7 @@ impl Platform {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let lock = data_dir.lock()?;
-        let secrets = Secrets::load_or_make(&data_dir)?;
+        let secrets = Secrets::load_or_generate(&data_dir)?;
         let log = SqliteLog::open(data_dir.log())?;
         let views = SqliteViewStore::open(&data_dir.views())
             .map_err(anyhow::Error::from_boxed)

@@ -39,7 +39,7 @@ impl fmt::Debug for Secrets {
 
 impl Secrets {
     /// Reads the secrets in `directory`. Missing ones are generated and stored.
-    pub(crate) fn load_or_make(directory: &DataDir) -> Result<Self, DataDirError> {
+    pub(crate) fn load_or_generate(directory: &DataDir) -> Result<Self, DataDirError> {
         if let Some(secrets) = directory.read_json::<Self>(FILE)? {
             if !secrets.home_access_key_id.is_empty() {
                 return Ok(secrets);
@@ -85,8 +85,8 @@ mod tests {
     fn secrets_are_generated_once_and_not_shown_by_debug() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path()).unwrap();
-        let generated = Secrets::load_or_make(&directory).unwrap();
-        let loaded = Secrets::load_or_make(&directory).unwrap();
+        let generated = Secrets::load_or_generate(&directory).unwrap();
+        let loaded = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(generated.s3_secret_access_key, loaded.s3_secret_access_key);
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
         assert!(!format!("{generated:?}").contains(&generated.s3_secret_access_key));
@@ -96,15 +96,15 @@ mod tests {
     fn a_file_of_an_older_version_gets_the_missing_key_and_keeps_the_others() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path()).unwrap();
-        let generated = Secrets::load_or_make(&directory).unwrap();
+        let generated = Secrets::load_or_generate(&directory).unwrap();
         let mut file: serde_json::Value = directory.read_json(FILE).unwrap().unwrap();
         let file = file.as_object_mut().unwrap();
         assert!(file.remove("homeAccessKeyId").is_some() && file.remove("homeSecretAccessKey").is_some());
         directory.write_json(FILE, file).unwrap();
-        let loaded = Secrets::load_or_make(&directory).unwrap();
+        let loaded = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
         assert_eq!((loaded.home_access_key_id.len(), loaded.home_secret_access_key.len()), (20, 40));
-        let again = Secrets::load_or_make(&directory).unwrap();
+        let again = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(loaded.home_secret_access_key, again.home_secret_access_key);
     }
 }

@@ -143,7 +143,7 @@ impl Attempt {
     /// Time since the worker's last recorded heartbeat according to `video`; `None` unless the attempt is started.
     pub fn since_last_recorded(&self, video: &Video) -> Option<Duration> {
         match &video.phase {
-            Phase::Started { heard_at, .. } => Some((self.now)().since(*heard_at)),
+            Phase::Started { last_heartbeat_at, .. } => Some((self.now)().since(*last_heartbeat_at)),
             _ => None,
         }
     }

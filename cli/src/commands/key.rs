@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::project::Key;
-use streamio_local::operator::{KeyWishes, Missing};
+use streamio_local::operator::{Missing, NewKeyOptions};
 
 use super::api_keys::{key_table, new_key_json, new_key_text};
 use super::data_directory::{failure, open};
@@ -98,7 +98,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
             let mut scopes = arguments.scopes;
             scopes.sort_unstable();
             scopes.dedup();
-            let wishes = KeyWishes { scopes, label: arguments.label, expires_in: arguments.expires_in };
+            let wishes = NewKeyOptions { scopes, label: arguments.label, expires_in: arguments.expires_in };
             let new = operator.create_key(&arguments.project, &wishes).await.map_err(failure)?;
             output.result(&new_key_json(&new), || new_key_text(&new))
         }

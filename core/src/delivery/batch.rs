@@ -7,7 +7,7 @@
 //! - the records are grouped by stream; each group is handled in its order, and a failure in one never stops another;
 //! - a failure that may pass makes its record, and all of its stream behind it, failures of the batch: they come again;
 //! - what will never succeed (not readable, an error that is not retryable, or a record that has
-//!   failed for longer than the function's [`Patience`]) is kept whole among the dead letters, its stream is quarantined, and the group goes on behind it;
+//!   failed for longer than the function's [`RetryPolicy`]) is kept whole among the dead letters, its stream is quarantined, and the group goes on behind it;
 //! - a letter that cannot be kept leaves its record where it is: a failure, like all of its stream behind it.
 //!
 //! So each record of a delivery is handled, or failed, or a dead letter: exactly one of them. All failed records are
@@ -97,14 +97,14 @@ pub struct Batch<'a> {
     /// Where what cannot be handled is kept.
     pub dead_letters: &'a dyn DeadLetters,
     /// For how long a record is tried whose error may pass.
-    pub patience: &'a Patience,
+    pub patience: &'a RetryPolicy,
 }
 
 /// For how long a record is tried whose error may pass.
 ///
 /// One function instance has one, for all of its batches.
 #[derive(Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     limit: Duration,
     /// When records failed first, by their ids; `None` where their age counts.
     first_failures: Option<Mutex<LruCache<String, Timestamp>>>,
@@ -113,7 +113,7 @@ pub struct Patience {
 /// As many records fail at a time as batches are large, and batches hold hundreds.
 const REMEMBERED_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
-impl Patience {
+impl RetryPolicy {
     /// Until `limit` after a record failed first, however old it was then: a function that comes back from an outage must
     /// not give up the whole backlog at the first error. Another instance, or a new one, begins anew; the source's own
     /// maximum age bounds what that adds up to.

@@ -17,11 +17,11 @@ use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
 /// More steps than this in one call mean that a decision does not change the state that it was made from.
-const MOST_STEPS: u32 = 16;
+const MAX_STEPS: u32 = 16;
 
 /// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
 /// [`tasks`](crate::reactions::tasks) and are followed by attempts with tokens of their own.
-const MOST_ENDED: u32 = 8;
+const MAX_ENDED_WORKERS: u32 = 8;
 
 /// The ports of a reaction.
 #[derive(Clone, Copy)]
@@ -92,7 +92,7 @@ pub async fn react(
     video_id: &VideoId,
 ) -> Result<Video, ReactError> {
     let mut video = load(ports.log, project_id, video_id).await?;
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         match next_step(&video, now, ports.policy) {
             Step::Append(_) => {
                 let decided = decide_and_append(ports.log, project_id, video_id, now, |video| {
@@ -147,7 +147,7 @@ async fn launch(
     wanted: Job,
 ) -> Result<Outcome, ReactError> {
     let mut job = wanted.clone();
-    for _ in 0..MOST_ENDED {
+    for _ in 0..MAX_ENDED_WORKERS {
         let Launched::Ended { task } = ports.launcher.launch(&job).await? else {
             return Ok(Outcome::Present);
         };
@@ -158,7 +158,7 @@ async fn launch(
         job = job.following(&task);
     }
     Err(LaunchError::Unavailable(
-        format!("{MOST_ENDED} workers of this job ended before they started").into(),
+        format!("{MAX_ENDED_WORKERS} workers of this job ended before they started").into(),
     )
     .into())
 }

@@ -36,7 +36,7 @@ pub struct Bounds {
 
 /// The result of a sweep.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// Videos that were due and were handled.
     pub handled: usize,
     /// Videos whose reaction failed; they become due again.
@@ -52,7 +52,7 @@ pub async fn sweep(
     store: &dyn ViewStore,
     clock: Clock<'_>,
     bounds: Bounds,
-) -> Result<Swept, ViewStoreError> {
+) -> Result<SweepReport, ViewStoreError> {
     let began = clock();
     let rows = store.due(began, bounds.videos).await?;
     let outcomes = futures::stream::iter(rows).map(|row| async move {
@@ -64,7 +64,11 @@ pub async fn sweep(
     });
     let outcomes: Vec<Outcome> = outcomes.buffer_unordered(VIDEOS_AT_ONCE).collect().await;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    Ok(Swept { handled: count(Outcome::Handled), failed: count(Outcome::Failed), left: count(Outcome::Left) })
+    Ok(SweepReport {
+        handled: count(Outcome::Handled),
+        failed: count(Outcome::Failed),
+        left: count(Outcome::Left),
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -106,7 +106,7 @@ pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
 
 /// The result of recording a state change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Noted {
+pub enum RecordOutcome {
     /// The end of the worker is recorded.
     Recorded(VideoId),
     /// The worker or an earlier delivery had recorded the end already.
@@ -160,23 +160,23 @@ pub async fn note(
     now: Timestamp,
     place: Place<'_>,
     change: &TaskChange,
-) -> Result<Noted, TaskError> {
+) -> Result<RecordOutcome, TaskError> {
     let Some(job) = change.job.as_deref().filter(|_| place.is_in(&change.cluster)) else {
         tracing::info!(
             task = change.task,
             cluster = change.cluster,
             "a task of another application is ignored"
         );
-        return Ok(Noted::Foreign);
+        return Ok(RecordOutcome::Foreign);
     };
     if !change.stopped {
-        return Ok(Noted::Nothing);
+        return Ok(RecordOutcome::Nothing);
     }
     let job: Job = serde_json::from_str(job).map_err(TaskError::Job)?;
-    let Some(end) = end_of(change, place.container) else { return Ok(Noted::Nothing) };
+    let Some(end) = end_of(change, place.container) else { return Ok(RecordOutcome::Nothing) };
     let decided = ended(log, now, &job, &change.task, &end).await?;
     if !decided.appended {
-        return Ok(Noted::Known(job.video_id));
+        return Ok(RecordOutcome::Known(job.video_id));
     }
     let (code, reason) = (change.stop_code.as_deref(), change.stopped_reason.as_deref());
     let (video, attempt, task) = (&job.video_id, job.attempt, &change.task);
@@ -185,7 +185,7 @@ pub async fn note(
     } else {
         tracing::warn!(video.id = %video, attempt, task, end = ?end, ecs.stop_code = code, ecs.reason = reason, "a worker ended before its attempt did");
     }
-    Ok(Noted::Recorded(job.video_id))
+    Ok(RecordOutcome::Recorded(job.video_id))
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ use streamio_events::video::{Policy, Video, decide_and_append, load};
 use super::{MemoryDeadLetters, MemoryObjects, MemoryViews, RecordingLauncher};
 use crate::ports::view_store::VideoRow;
 use crate::reactions::react::{Ports, ReactError, react};
-use crate::reactions::sweep::{Bounds, Swept, sweep};
-use crate::uploads::{ObjectNotice, Received, receive};
+use crate::reactions::sweep::{Bounds, SweepReport, sweep};
+use crate::uploads::{ObjectNotification, Received, receive};
 use crate::views::status::refresh;
 
 /// Limits of a sweep that no test reaches.
@@ -66,8 +66,8 @@ pub fn stream(name: &str) -> StreamId {
 }
 
 /// Returns an event notification about the object [`key`], of 10 bytes, with an entity tag derived from `sequencer`.
-pub fn notification(name: &str, sequencer: &str) -> ObjectNotice {
-    ObjectNotice {
+pub fn notification(name: &str, sequencer: &str) -> ObjectNotification {
+    ObjectNotification {
         key: format!("projects/acme/{name}"),
         bytes: 10,
         etag: format!("etag-{sequencer}"),
@@ -185,7 +185,7 @@ impl TestRegion {
     }
 
     /// Records an event notification.
-    pub async fn receive(&self, notification: ObjectNotice) -> Received {
+    pub async fn receive(&self, notification: ObjectNotification) -> Received {
         receive(self.ports().uploads(), self.now, notification).await.unwrap()
     }
 
@@ -202,7 +202,7 @@ impl TestRegion {
     }
 
     /// Runs a sweep.
-    pub async fn sweep(&self) -> Swept {
+    pub async fn sweep(&self) -> SweepReport {
         sweep(self.ports(), &*self.store, &|| self.now, BOUNDS).await.unwrap()
     }
 

@@ -1,9 +1,9 @@
 //! Replicates the records of API keys: to the home region's store first, then to the edge's key-value store.
 //!
 //! A revoked key must stop working in whatever order records are processed. A project whose records the edge's store does not
-//! accept is added to the pending replications, so that nothing else waits for it; [`bring_pending`] retries it.
+//! accept is added to the pending replications, so that nothing else waits for it; [`replicate_pending`] retries it.
 //!
-//! Only one sweep may run [`bring_pending`] at a time. If a sweep ends after its write and before it has read the log again, the
+//! Only one sweep may run [`replicate_pending`] at a time. If a sweep ends after its write and before it has read the log again, the
 //! pending entry ensures a retry; a concurrent sweep could have removed that entry.
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::views::directory::tenants_of;
 const CONCURRENT_PUTS: usize = 8;
 
 /// After this many projects in succession whose records the edge's store rejected, the rest is left for later.
-pub const MOST_REFUSALS: u32 = 3;
+pub const MAX_CONSECUTIVE_REJECTIONS: u32 = 3;
 
 /// The ports of replication.
 #[derive(Clone, Copy)]
@@ -96,9 +96,9 @@ pub async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), R
     Ok(())
 }
 
-/// The result of [`bring_pending`].
+/// The result of [`replicate_pending`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Brought {
+pub struct PendingReport {
     /// Projects whose keys were replicated to the edge.
     pub replicated: usize,
     /// Projects that failed, including those whose streams cannot be understood.
@@ -107,19 +107,19 @@ pub struct Brought {
     pub left: usize,
 }
 
-/// Retries at most `limit` pending projects. Starts none after `time`, or after [`MOST_REFUSALS`] rejections in succession,
+/// Retries at most `limit` pending projects. Starts none after `time`, or after [`MAX_CONSECUTIVE_REJECTIONS`] rejections in succession,
 /// because then the store is likely to reject the rest too.
-pub async fn bring_pending(
+pub async fn replicate_pending(
     ports: Ports<'_>,
     clock: Clock<'_>,
     limit: usize,
     time: Duration,
-) -> Result<Brought, PendingReplicationError> {
+) -> Result<PendingReport, PendingReplicationError> {
     let started_at = clock();
-    let mut report = Brought::default();
+    let mut report = PendingReport::default();
     let mut rejections = 0;
     for project_id in ports.pending.pending(limit).await? {
-        if clock().since(started_at) >= time || rejections == MOST_REFUSALS {
+        if clock().since(started_at) >= time || rejections == MAX_CONSECUTIVE_REJECTIONS {
             report.left += 1;
             continue;
         }

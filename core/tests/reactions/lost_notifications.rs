@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use streamio_core::reactions::sweep::Swept;
-use streamio_core::uploads::{Received, receive_unnamed};
+use streamio_core::reactions::sweep::SweepReport;
+use streamio_core::uploads::{Received, receive_key_only};
 use streamio_events::event::EventBody;
 use streamio_events::video::{Phase, VideoState};
 
@@ -22,7 +22,7 @@ async fn with_expired_grant() -> TestRegion {
 async fn an_upload_without_event_notification_is_found_by_the_sweep_and_processed() {
     let region = with_expired_grant().await;
     region.objects.put("clip.mp4", "01");
-    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
     let video = region.video("clip.mp4").await;
     assert_eq!((video.generation, video.attempt), (1, 1));
     assert_eq!(region.launcher.launched().len(), 1);
@@ -52,7 +52,7 @@ async fn an_upload_without_event_notification_is_checked_like_any_other() {
 async fn no_grant_expires_while_the_bucket_cannot_be_read() {
     let mut region = with_expired_grant().await;
     region.objects.fail_next();
-    assert_eq!(region.sweep().await, Swept { failed: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, SweepReport { failed: 1, ..SweepReport::default() });
     assert_eq!(region.video("clip.mp4").await.phase, Phase::Waiting);
     region.wait(Duration::from_secs(6));
     region.sweep().await;
@@ -106,7 +106,7 @@ async fn after_an_object_was_found_older_event_notifications_are_ignored_and_new
 async fn an_event_notification_with_only_a_key_is_about_the_object_stored_there() {
     let region = TestRegion::with_project().await;
     let receive = async |region: &TestRegion| {
-        receive_unnamed(region.ports().uploads(), region.now, key("clip.mp4").as_str()).await.unwrap()
+        receive_key_only(region.ports().uploads(), region.now, key("clip.mp4").as_str()).await.unwrap()
     };
     assert!(matches!(receive(&region).await, Received::Gone(_)));
     region.objects.put("clip.mp4", "01");

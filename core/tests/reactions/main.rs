@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use streamio_core::ports::view_store::{VideoRow, ViewStore as _};
 use streamio_core::reactions::react::ReactError;
-use streamio_core::reactions::sweep::{Swept, sweep as run_sweep};
+use streamio_core::reactions::sweep::{SweepReport, sweep as run_sweep};
 use streamio_core::reactions::tasks;
 use streamio_core::testing::{EndedWorker, TestRegion, notification};
 use streamio_core::uploads::Received;
@@ -121,7 +121,7 @@ async fn a_repeated_or_late_event_notification_changes_nothing() {
 async fn an_object_whose_key_is_not_a_source_key_belongs_to_no_video() {
     let region = TestRegion::with_project().await;
     for key in ["stray.mp4", "projects/acme/../x.mp4", "projects/acme/clip.hls"] {
-        let stray = uploads::ObjectNotice { key: key.to_owned(), ..notification("x", "01") };
+        let stray = uploads::ObjectNotification { key: key.to_owned(), ..notification("x", "01") };
         assert!(matches!(region.receive(stray).await, Received::NotASource(_)), "{key}");
     }
 }
@@ -196,11 +196,11 @@ async fn a_worker_without_heartbeats_is_found_by_the_sweep_and_replaced() {
     let mut region = TestRegion::with_project().await;
     let old = region.start("clip.mp4").await;
     region.refresh("clip.mp4").await;
-    assert_eq!(region.sweep().await, Swept::default(), "nothing is due yet");
+    assert_eq!(region.sweep().await, SweepReport::default(), "nothing is due yet");
     region.wait(Duration::from_secs(61));
-    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
     region.wait(Duration::from_secs(10));
-    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
     let video = region.video("clip.mp4").await;
     assert_eq!(video.attempt, 2);
     let late = decide::complete(&video, &old, "task-1", testing::source(), testing::outputs("clip.mp4"));
@@ -214,13 +214,13 @@ async fn for_a_completed_attempt_that_was_not_published_a_publisher_is_launched(
     region.complete(&job).await;
     region.refresh("clip.mp4").await;
     region.wait(Duration::from_secs(61));
-    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
     // With a token of its own: for the first token ECS would return the task that has ended.
     let client_token = Job::publisher_token_of(&job.video_id, 1, 1, 0);
     let publisher = Job { client_token, ..job.clone() };
     assert_eq!(region.launcher.launched(), [job.clone(), publisher]);
     assert_eq!(decide::start(&region.video("clip.mp4").await, &job, "task-9"), decide::Start::Publish);
-    assert_eq!(region.sweep().await, Swept::default(), "it is launched once");
+    assert_eq!(region.sweep().await, SweepReport::default(), "it is launched once");
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn a_video_that_cannot_be_handled_does_not_delay_the_others() {
     }
     region.poison("poisoned.mp4").await;
     region.wait(Duration::from_secs(1));
-    assert_eq!(region.sweep().await, Swept { handled: 1, failed: 1, left: 0 });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, failed: 1, left: 0 });
     let events = region.events("poisoned.mp4").await;
     assert_eq!(events.last().unwrap().kind, "stream.quarantined");
     region.wait(Duration::from_hours(1));
@@ -247,7 +247,7 @@ async fn an_unused_grant_expires_with_an_error_code() {
     region.grant("clip.mp4", Duration::from_mins(1)).await;
     region.refresh("clip.mp4").await;
     region.wait(Duration::from_secs(60 + 3599));
-    assert_eq!(region.sweep().await, Swept::default(), "an upload may have begun in time");
+    assert_eq!(region.sweep().await, SweepReport::default(), "an upload may have begun in time");
     region.wait(Duration::from_secs(2));
     region.sweep().await;
     let status = region.video("clip.mp4").await.status().unwrap();
@@ -420,7 +420,7 @@ async fn an_unavailable_log_is_a_retryable_error() {
     assert!(load(&log, &project_id, &video_id).await.unwrap_err().is_retryable());
     assert_eq!(
         run_sweep(ports, &*region.store, &|| region.now, testing::BOUNDS).await.unwrap(),
-        Swept::default()
+        SweepReport::default()
     );
 }
 

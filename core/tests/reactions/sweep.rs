@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use streamio_core::reactions::sweep::{Bounds, Swept, sweep};
+use streamio_core::reactions::sweep::{Bounds, SweepReport, sweep};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Phase;
 
@@ -26,7 +26,7 @@ async fn a_sweep_handles_at_most_its_limit_and_the_next_one_the_rest() {
     let bounds = Bounds { videos: 3, ..BOUNDS };
     for handled in [3, 2, 0] {
         let swept = sweep(region.ports(), &*region.store, &|| region.now, bounds).await.unwrap();
-        assert_eq!(swept, Swept { handled, ..Swept::default() });
+        assert_eq!(swept, SweepReport { handled, ..SweepReport::default() });
     }
     assert_eq!(region.launcher.launched().len(), 5);
 }
@@ -40,18 +40,18 @@ async fn a_sweep_starts_nothing_after_its_time_limit() {
     let swept = sweep(region.ports(), &*region.store, &clock, BOUNDS).await.unwrap();
     assert_eq!((swept.handled, swept.left), (5, 15), "{swept:?}");
     let rest = sweep(region.ports(), &*region.store, &|| region.now, BOUNDS).await.unwrap();
-    assert_eq!(rest, Swept { handled: 15, ..Swept::default() });
+    assert_eq!(rest, SweepReport { handled: 15, ..SweepReport::default() });
 }
 
 #[tokio::test]
 async fn without_capacity_an_attempt_stays_dispatched_and_is_launched_later() {
     let mut region = with_uploads(1).await;
     region.launcher.fail_next();
-    assert_eq!(region.sweep().await, Swept { failed: 1, ..Swept::default() });
-    assert_eq!(region.sweep().await, Swept::default(), "not immediately");
+    assert_eq!(region.sweep().await, SweepReport { failed: 1, ..SweepReport::default() });
+    assert_eq!(region.sweep().await, SweepReport::default(), "not immediately");
     region.refresh("0.mp4").await;
     region.wait(Duration::from_mins(3));
-    assert_eq!(region.sweep().await, Swept { handled: 1, ..Swept::default() });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
     assert_eq!(region.video("0.mp4").await.attempt, 1);
     assert_eq!(region.launcher.launched().len(), 1);
 }
@@ -61,7 +61,7 @@ async fn a_launcher_that_rejects_requests_loses_no_video_and_quarantines_none() 
     let mut region = with_uploads(1).await;
     for _ in 0..3 {
         region.launcher.refuse_next();
-        assert_eq!(region.sweep().await, Swept { failed: 1, ..Swept::default() });
+        assert_eq!(region.sweep().await, SweepReport { failed: 1, ..SweepReport::default() });
         region.refresh("0.mp4").await;
         region.wait(Duration::from_mins(3));
     }

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 use super::Refused;
 use super::options::Options;
 use crate::sign::s3::{AddressStyle, Bucket, BucketSigner, InvalidBucket, ObjectRequest};
-use crate::sign::sigv4::{Credentials, InvalidCredentials, SigningError, SigningKeys};
+use crate::sign::sigv4::{Credentials, InvalidCredentials, SigningError, SigningKeyCache};
 
 thread_local! {
     /// The day's signing keys outlive the call that derived them.
-    static SIGNING_KEYS: Arc<SigningKeys> = Arc::default();
+    static SIGNING_KEYS: Arc<SigningKeyCache> = Arc::default();
 }
 
 /// `presignPut`: a URL with which anyone may PUT one object. `{endpoint, region, bucket, key, pathStyle?, accessKeyId,

@@ -9,7 +9,7 @@ use super::Refused;
 use super::lately::Lately;
 use super::options::Options;
 use crate::sign::key::{HashAlgorithm, PublicKey};
-use crate::sign::verify::{Unverified, Verified, verify};
+use crate::sign::verify::{VerificationError, Verified, verify};
 
 thread_local! {
     static PUBLIC_KEYS: RefCell<Lately<PublicKey>> = RefCell::new(Lately::new());
@@ -61,7 +61,7 @@ fn read(option: &str, pem: &str) -> Result<Rc<PublicKey>, Refused> {
     PUBLIC_KEYS.with_borrow_mut(|lately| lately.get(&[pem], read))
 }
 
-fn shown(verdict: Result<Verified, Unverified>) -> Value {
+fn shown(verdict: Result<Verified, VerificationError>) -> Value {
     let verified = match verdict {
         Ok(verified) => verified,
         Err(unverified) => {
@@ -90,17 +90,17 @@ fn shown(verdict: Result<Verified, Unverified>) -> Value {
 }
 
 /// The name by which programs tell refusals apart: `Reason` in `package/index.d.ts`.
-fn reason(unverified: &Unverified) -> &'static str {
+fn reason(unverified: &VerificationError) -> &'static str {
     match unverified {
-        Unverified::NotSigned => "not-signed",
-        Unverified::Malformed(_) | Unverified::Url(_) => "malformed",
-        Unverified::UnknownKeyPair => "unknown-key-pair",
-        Unverified::Signature => "bad-signature",
-        Unverified::NotCovered => "not-covered",
-        Unverified::Expired => "expired",
-        Unverified::NotYetValid => "not-yet-valid",
-        Unverified::OtherAddress => "other-address",
-        Unverified::AddressNeeded => "address-needed",
+        VerificationError::NotSigned => "not-signed",
+        VerificationError::Malformed(_) | VerificationError::Url(_) => "malformed",
+        VerificationError::UnknownKeyPair => "unknown-key-pair",
+        VerificationError::Signature => "bad-signature",
+        VerificationError::NotCovered => "not-covered",
+        VerificationError::Expired => "expired",
+        VerificationError::NotYetValid => "not-yet-valid",
+        VerificationError::OtherAddress => "other-address",
+        VerificationError::AddressNeeded => "address-needed",
     }
 }
 

@@ -10,7 +10,7 @@ pub use request::ObjectRequest;
 
 use super::SignedUrl;
 use super::sigv4::{
-    Credentials, Payload, RequestParts, SignedRequest, Signer, SigningError, SigningKeys, encode,
+    Credentials, Payload, RequestParts, SignedRequest, Signer, SigningError, SigningKeyCache, encode,
 };
 
 /// Signs requests for the objects of one bucket. Cloning is cheap.
@@ -29,7 +29,7 @@ impl BucketSigner {
 
     /// The same signer with a shared cache of signing keys, which can outlive a change of credentials.
     #[must_use]
-    pub fn with_keys(self, keys: Arc<SigningKeys>) -> Self {
+    pub fn with_keys(self, keys: Arc<SigningKeyCache>) -> Self {
         Self { signer: self.signer.with_keys(keys), ..self }
     }
 

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub use credentials::{Credentials, InvalidCredentials};
 pub use error::SigningError;
-pub use signing_keys::SigningKeys;
+pub use signing_keys::SigningKeyCache;
 
 use super::SignedUrl;
 use canonical_request::{CanonicalHeaders, SignatureLocation, canonical_request};
@@ -45,7 +45,7 @@ pub struct Signer {
     scope_suffix: String,
     /// `scope_suffix`, percent-encoded for a query.
     encoded_scope_suffix: String,
-    keys: Arc<SigningKeys>,
+    keys: Arc<SigningKeyCache>,
 }
 
 /// The parts of a request that a signature covers, besides its body.
@@ -105,7 +105,7 @@ impl Signer {
 
     /// The same signer with a shared cache of signing keys, which can outlive a change of credentials.
     #[must_use]
-    pub fn with_keys(self, keys: Arc<SigningKeys>) -> Self {
+    pub fn with_keys(self, keys: Arc<SigningKeyCache>) -> Self {
         Self { keys, ..self }
     }
 

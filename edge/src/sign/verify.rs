@@ -37,7 +37,7 @@ pub struct Verified {
 
 /// Why verification failed. Contains nothing of the signature or the policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unverified {
+pub enum VerificationError {
     /// The URL has no parameters of a signature.
     #[error("the URL is not signed")]
     NotSigned,
@@ -77,26 +77,26 @@ pub fn verify<'k>(
     key_of: impl FnOnce(&str) -> Option<&'k PublicKey>,
     now: i64,
     address: Option<IpAddr>,
-) -> Result<Verified, Unverified> {
+) -> Result<Verified, VerificationError> {
     let Parameters { bare_url, permission, signature, key_pair_id, hash } = Parameters::parse(url)?;
     policy::check(&bare_url)?;
     let (text, canned) = match permission {
         Permission::Expires(expires_at) => {
             let policy = Policy::canned(&bare_url, expires_at).map_err(|_| {
-                Unverified::Malformed("the URL or its expiry is not valid in a canned policy")
+                VerificationError::Malformed("the URL or its expiry is not valid in a canned policy")
             })?;
             (policy.to_json().into_bytes(), Some(PolicyDocument::canned(&bare_url, expires_at)))
         }
         Permission::Policy(text) => (text, None),
     };
-    let key = key_of(&key_pair_id).ok_or(Unverified::UnknownKeyPair)?;
+    let key = key_of(&key_pair_id).ok_or(VerificationError::UnknownKeyPair)?;
     if !key.verify(hash, &text, &signature) {
-        return Err(Unverified::Signature);
+        return Err(VerificationError::Signature);
     }
     let document = match canned {
         Some(document) => document,
         None => PolicyDocument::parse(&text)
-            .ok_or(Unverified::Malformed("the policy does not have the documented form"))?,
+            .ok_or(VerificationError::Malformed("the policy does not have the documented form"))?,
     };
     document.check(&bare_url, now, address)?;
     let PolicyDocument { resource, expires_at, starts_at, source_ip } = document;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use streamio_edge::Context;
-use streamio_edge::testing::{bad_requests, refuses_bad_requests};
+use streamio_edge::testing::{bad_requests, check_bad_requests};
 
 use streamio_events::api_key::ApiKey;
 use streamio_events::timestamp::Timestamp;
@@ -14,7 +14,7 @@ use crate::test_edge::{TestEdge, start};
 #[tokio::test]
 async fn every_bad_request_of_the_table_is_refused_as_expected() {
     let test = TestEdge::new();
-    let sent = refuses_bad_requests(&test.target, async |request| {
+    let sent = check_bad_requests(&test.target, async |request| {
         let answer = test.handle(request).await;
         let mut response = http::Response::new(answer.body);
         *response.status_mut() = answer.status;

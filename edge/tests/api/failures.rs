@@ -43,7 +43,7 @@ async fn a_grant_that_is_not_recorded_gives_no_url_and_can_be_requested_again() 
     for (path, body) in grants() {
         for fault in [Fault::Before, Fault::After] {
             let test = TestEdge::new();
-            test.log.then_appends([fault.clone()]);
+            test.log.plan_appends([fault.clone()]);
             let refused = test.post_once("key-1", path, body.clone()).await;
             assert_unavailable(&refused, "fault was injected");
             assert_eq!(test.log.injected(), 1);
@@ -60,7 +60,7 @@ async fn a_grant_that_is_not_recorded_gives_no_url_and_can_be_requested_again() 
 async fn a_journal_that_cannot_be_read_gives_no_url() {
     for (path, body) in [grants()[1].clone(), grants()[3].clone()] {
         let test = TestEdge::new();
-        test.log.then_reads([Fault::Before]);
+        test.log.plan_reads([Fault::Before]);
         assert_unavailable(&test.post_once("key-1", path, body).await, "fault was injected");
         assert_eq!((test.commits().await, test.store.requests()), (vec![], vec![]));
     }
@@ -78,7 +78,7 @@ proptest! {
         block_on(async {
             let test = TestEdge::new();
             for (grant, key, fault) in steps {
-                test.log.then_appends([fault]);
+                test.log.plan_appends([fault]);
                 let (path, body) = grants()[grant].clone();
                 let answer = test.post_once(&format!("key-{key}"), path, body).await;
                 let text = String::from_utf8(answer.body.to_vec()).unwrap();
@@ -109,7 +109,7 @@ async fn a_damaged_record_gives_no_url() {
         events: damaged.events.clone(),
         recorded_at: damaged.recorded_at,
     };
-    fresh.log.then_appends([Fault::RaceWith(commit)]);
+    fresh.log.plan_appends([Fault::RaceWith(commit)]);
     let refused = fresh.post_once("key-1", "/upload-url", json!({ "filename": "a.mp4" })).await;
     assert_unavailable(&refused, "cannot be read");
 }
@@ -157,7 +157,7 @@ async fn without_a_home_region_views_and_commands_are_unavailable() {
         (Method::DELETE, format!("/videos/{id}")),
         (Method::POST, format!("/videos/{id}/reprocess")),
     ] {
-        test.log.then_reads([Fault::Before]);
+        test.log.plan_reads([Fault::Before]);
         assert_unavailable(&test.send(method, &path, &Value::Null).await, "fault was injected");
     }
 }

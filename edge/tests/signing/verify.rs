@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use streamio_edge::sign::cloudfront;
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, PublicKey};
 use streamio_edge::sign::policy::{Policy, Resource};
-use streamio_edge::sign::verify::{Unverified, Verified, verify};
+use streamio_edge::sign::verify::{VerificationError, Verified, verify};
 
 use crate::cloudfront::{KEYS, PUBLIC_KEYS, PolicyParams, block_on, hashes, policy_params};
 
 const URL: &str = "https://d111111abcdef8.cloudfront.net/processed/acme/clip.mp4";
 
-fn verify_at(url: &str, at: i64, address: Option<IpAddr>) -> Result<Verified, Unverified> {
+fn verify_at(url: &str, at: i64, address: Option<IpAddr>) -> Result<Verified, VerificationError> {
     verify(url, |id| PUBLIC_KEYS.get(id), at, address)
 }
 
@@ -61,19 +61,19 @@ proptest! {
         for at in [start, params.expires_at - 1] {
             prop_assert_eq!(verify_at(&url, at, allowed_address(&params)), Ok(expected.clone()));
         }
-        prop_assert_eq!(verify_at(&url, params.expires_at, allowed_address(&params)), Err(Unverified::Expired));
+        prop_assert_eq!(verify_at(&url, params.expires_at, allowed_address(&params)), Err(VerificationError::Expired));
         if params.starts_at.is_some() {
-            prop_assert_eq!(verify_at(&url, start - 1, allowed_address(&params)), Err(Unverified::NotYetValid));
+            prop_assert_eq!(verify_at(&url, start - 1, allowed_address(&params)), Err(VerificationError::NotYetValid));
         }
         if let Some(network) = params.source_ip {
-            prop_assert_eq!(verify_at(&url, start, None), Err(Unverified::AddressNeeded));
+            prop_assert_eq!(verify_at(&url, start, None), Err(VerificationError::AddressNeeded));
             let v6 = "2001:db8::1".parse().unwrap();
-            prop_assert_eq!(verify_at(&url, start, Some(v6)), Err(Unverified::OtherAddress));
+            prop_assert_eq!(verify_at(&url, start, Some(v6)), Err(VerificationError::OtherAddress));
             let mapped = network.network().to_ipv6_mapped().into();
             prop_assert!(verify_at(&url, start, Some(mapped)).is_ok());
             if network.prefix_len() > 0 {
                 let outside = Ipv4Addr::from(u32::from(network.network()) ^ (1 << 31));
-                prop_assert_eq!(verify_at(&url, start, Some(outside.into())), Err(Unverified::OtherAddress));
+                prop_assert_eq!(verify_at(&url, start, Some(outside.into())), Err(VerificationError::OtherAddress));
             }
         } else {
             prop_assert!(verify_at(&url, start, None).is_ok());
@@ -117,7 +117,7 @@ proptest! {
         let fewer = format!("{bare}{separator}{}", fewer.join("&"));
         prop_assert!(verify_at(&fewer, params.starts_at.unwrap_or(0), allowed_address(&params)).is_err());
         let more = format!("{url}&{}", parameters[at]);
-        prop_assert!(matches!(verify_at(&more, 1, allowed_address(&params)), Err(Unverified::Malformed(_))));
+        prop_assert!(matches!(verify_at(&more, 1, allowed_address(&params)), Err(VerificationError::Malformed(_))));
     }
 
     #[test]
@@ -154,20 +154,20 @@ fn an_empty_query_is_part_of_the_url() {
     let own = format!("{URL}?");
     let url = signed(&KEYS[1], HashAlgorithm::Sha256, Policy::canned(&own, 100).unwrap(), &own);
     assert!(verify_at(&url, 1, None).is_ok(), "{url}");
-    assert_eq!(verify_at(&url.replace("?&", "?"), 1, None), Err(Unverified::Signature));
+    assert_eq!(verify_at(&url.replace("?&", "?"), 1, None), Err(VerificationError::Signature));
 }
 
 #[test]
 fn the_error_states_what_is_wrong_with_a_url() {
     let url = signed(&KEYS[1], HashAlgorithm::Sha256, Policy::canned(URL, 100).unwrap(), URL);
     let verdict = |from: &str, to: &str| verify_at(&url.replace(from, to), 1, None).unwrap_err();
-    assert_eq!(verify_at(URL, 1, None), Err(Unverified::NotSigned));
-    assert_eq!(verify_at("", 1, None), Err(Unverified::NotSigned));
-    assert_eq!(verdict("Key-Pair-Id=KEC", "Key-Pair-Id=K9"), Unverified::UnknownKeyPair);
-    assert_eq!(verdict("Key-Pair-Id=KEC", "Key-Pair-Id=KRSA"), Unverified::Signature);
-    assert_eq!(verdict("SHA256", "SHA1"), Unverified::Signature);
-    assert_eq!(verdict("Expires=100", "Expires=101"), Unverified::Signature);
-    assert_eq!(verdict("clip.mp4", "clop.mp4"), Unverified::Signature);
+    assert_eq!(verify_at(URL, 1, None), Err(VerificationError::NotSigned));
+    assert_eq!(verify_at("", 1, None), Err(VerificationError::NotSigned));
+    assert_eq!(verdict("Key-Pair-Id=KEC", "Key-Pair-Id=K9"), VerificationError::UnknownKeyPair);
+    assert_eq!(verdict("Key-Pair-Id=KEC", "Key-Pair-Id=KRSA"), VerificationError::Signature);
+    assert_eq!(verdict("SHA256", "SHA1"), VerificationError::Signature);
+    assert_eq!(verdict("Expires=100", "Expires=101"), VerificationError::Signature);
+    assert_eq!(verdict("clip.mp4", "clop.mp4"), VerificationError::Signature);
     for (from, to, part) in [
         ("SHA256", "MD5", "Hash-Algorithm"),
         ("Expires=100", "Expires=0100", "Expires"),
@@ -179,12 +179,12 @@ fn the_error_states_what_is_wrong_with_a_url() {
         ("Signature=", "Signatur=", "Signature"),
         ("Key-Pair-Id", "Key-Pair", "Key-Pair-Id"),
     ] {
-        let Unverified::Malformed(reason) = verdict(from, to) else { panic!("{from} {to}") };
+        let VerificationError::Malformed(reason) = verdict(from, to) else { panic!("{from} {to}") };
         assert!(reason.contains(part), "{from} {to}: {reason}");
     }
-    assert!(matches!(verdict("clip.mp4", "clip mp4"), Unverified::Url(_)));
+    assert!(matches!(verdict("clip.mp4", "clip mp4"), VerificationError::Url(_)));
     let keys: BTreeMap<String, PublicKey> = BTreeMap::new();
-    assert_eq!(verify(&url, |id| keys.get(id), 1, None), Err(Unverified::UnknownKeyPair));
+    assert_eq!(verify(&url, |id| keys.get(id), 1, None), Err(VerificationError::UnknownKeyPair));
 }
 
 #[test]
@@ -219,11 +219,11 @@ fn a_policy_without_the_documented_form_is_refused() {
         policy(until) + " x",
     ] {
         let verdict = verify_at(&with_policy(&refused), 1, None);
-        assert!(matches!(verdict, Err(Unverified::Malformed(_))), "{refused}: {verdict:?}");
+        assert!(matches!(verdict, Err(VerificationError::Malformed(_))), "{refused}: {verdict:?}");
     }
     assert_eq!(
         verify_at(&with_policy(&policy(until).replace("clip", "other")), 1, None),
-        Err(Unverified::NotCovered)
+        Err(VerificationError::NotCovered)
     );
 }
 
@@ -236,6 +236,6 @@ fn one_signature_of_a_stream_is_valid_for_its_files_and_no_others() {
     let verify_path =
         |path: &str| verify_at(&format!("https://cdn.example/processed/{path}?{}", signed.query()), 1, None);
     assert!(verify_path("acme/clip.mov.hls/g1-a1/1.m4s").is_ok());
-    assert_eq!(verify_path("acme/clip.mov"), Err(Unverified::NotCovered));
-    assert_eq!(verify_path("other/clip.mov.hls/master.m3u8"), Err(Unverified::NotCovered));
+    assert_eq!(verify_path("acme/clip.mov"), Err(VerificationError::NotCovered));
+    assert_eq!(verify_path("other/clip.mov.hls/master.m3u8"), Err(VerificationError::NotCovered));
 }

@@ -15,7 +15,8 @@ pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, read
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::next_step::{Step, due_at, next_step};
 pub use self::upload::{
-    ObjectCreated, ObjectFound, grants_expired, must_look, object_created, object_found, object_rejected,
+    ObjectCreated, ObjectFound, grants_expired, needs_bucket_check, object_created, object_found,
+    object_rejected,
 };
 use super::Video;
 use crate::event::EventBody;

@@ -96,14 +96,14 @@ impl Video {
                 if self.is_current(started.generation, started.attempt)
                     && matches!(self.phase, Phase::Dispatched { .. })
                 {
-                    self.phase = Phase::Started { task: started.task, heard_at: at };
+                    self.phase = Phase::Started { task: started.task, last_heartbeat_at: at };
                 }
             }
             EventBody::ProcessingProgressed(progressed) => {
                 if self.is_current(progressed.generation, progressed.attempt)
-                    && let Phase::Started { heard_at, .. } = &mut self.phase
+                    && let Phase::Started { last_heartbeat_at, .. } = &mut self.phase
                 {
-                    *heard_at = at.max(*heard_at);
+                    *last_heartbeat_at = at.max(*last_heartbeat_at);
                     self.progress = self.progress.max(progressed.percent.min(100));
                 }
             }

@@ -119,7 +119,7 @@ pub enum Phase {
         task: String,
         /// The time of its last event.
         #[serde(rename = "heardAt")]
-        heard_at: Timestamp,
+        last_heartbeat_at: Timestamp,
     },
     /// All files of the attempt are stored; publication follows.
     Completed {

@@ -86,7 +86,7 @@ async fn a_rival_append_makes_decisions_conflict_but_not_facts() {
 #[tokio::test]
 async fn reads_fail_as_planned_and_then_succeed() {
     let log = FaultyLog::scripted(MemoryLog::new(), []);
-    log.then_reads([Fault::Before, Fault::None, Fault::After]);
+    log.plan_reads([Fault::Before, Fault::None, Fault::After]);
     assert!(log.head(&stream()).await.unwrap_err().is_retryable());
     log.head(&stream()).await.unwrap();
     assert!(log.read_to_end(&stream(), 1).await.unwrap_err().is_retryable());

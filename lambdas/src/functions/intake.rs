@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, Patience};
+use streamio_core::delivery::batch::{Batch, RetryPolicy};
 use streamio_core::intake::{Intake, take_in_batch};
 use streamio_core::ports::AdapterError;
 use streamio_events::dynamo::DynamoLog;
@@ -20,7 +20,7 @@ use crate::triggers::kinesis;
 pub struct IntakeFunction {
     intake: Intake,
     views: DynamoViews,
-    retry_policy: Patience,
+    retry_policy: RetryPolicy,
 }
 
 #[async_trait]
@@ -39,7 +39,7 @@ impl IntakeFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log: Arc<dyn EventLog> = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = DynamoViews::new(dynamo, views.table, Arc::clone(&log));
-        let retry_policy = Patience::of_tries(give_up.after);
+        let retry_policy = RetryPolicy::of_tries(give_up.after);
         Ok(Self { intake: Intake::new(log), views, retry_policy })
     }
 }

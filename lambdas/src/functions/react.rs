@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, Patience};
+use streamio_core::delivery::batch::{Batch, RetryPolicy};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
@@ -34,7 +34,7 @@ pub struct React {
     /// Retry and timeout policy of videos.
     pub policy: Policy,
     /// How long a record with a retryable error is tried.
-    pub retry_policy: Patience,
+    pub retry_policy: RetryPolicy,
     /// The clock.
     pub clock: fn() -> Timestamp,
 }
@@ -53,7 +53,7 @@ impl React {
             dead_letters: super::views(&sdk, &views, &log),
             log,
             policy,
-            retry_policy: Patience::of_tries(give_up.after),
+            retry_policy: RetryPolicy::of_tries(give_up.after),
             clock,
         })
     }

@@ -100,7 +100,7 @@ impl Function for Sweep {
         // Concurrently: slow services of one take no time from the other.
         let (swept, keys) = tokio::join!(
             sweep(ports, &*self.views, &self.clock, BOUNDS),
-            replication::bring_pending(directory, &self.clock, PROJECTS, BOUNDS.time)
+            replication::replicate_pending(directory, &self.clock, PROJECTS, BOUNDS.time)
         );
         if let Ok(swept) = &swept
             && swept.left > 0

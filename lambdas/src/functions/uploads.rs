@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, Handler, Patience, Progress, Record};
+use streamio_core::delivery::batch::{Batch, Handler, Progress, Record, RetryPolicy};
 use streamio_core::delivery::quarantine;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
-use streamio_core::uploads::{Ports, Received, UploadError, receive_notice};
+use streamio_core::uploads::{Ports, Received, UploadError, receive_notification};
 use streamio_events::id::VideoId;
 use streamio_events::log::EventLog;
 use streamio_events::object_key::SourceKey;
@@ -89,7 +89,7 @@ impl Function for Uploads {
         let batch = Batch {
             function: "uploads",
             dead_letters: &*self.dead_letters,
-            patience: &Patience::of_age(ASYNCHRONOUS_EVENT_AGE),
+            patience: &RetryPolicy::of_age(ASYNCHRONOUS_EVENT_AGE),
         };
         let report = batch.run(&records, self, (self.clock)()).await;
         if !report.failed.is_empty() {
@@ -115,7 +115,7 @@ impl Handler for Uploads {
     async fn handle(&self, _: &StreamId, items: &[&Self::Item]) -> Progress<UploadError> {
         let ports = Ports { log: &*self.log, objects: &*self.objects, policy: &self.policy };
         for (index, (_, created)) in items.iter().enumerate() {
-            match receive_notice(ports, (self.clock)(), &created.notification).await {
+            match receive_notification(ports, (self.clock)(), &created.notification).await {
                 Ok(Received::Accepted(video_id)) => {
                     tracing::info!(video.id = %video_id, "an upload has arrived");
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, Patience};
+use streamio_core::delivery::batch::{Batch, RetryPolicy};
 use streamio_core::ports::AdapterError;
 use streamio_core::views::projection::{Ports, project_batch};
 use streamio_events::dynamo::DynamoLog;
@@ -23,7 +23,7 @@ pub struct ViewsFunction {
     views: DynamoViews,
     kv: CloudflareKv,
     policy: Policy,
-    retry_policy: Patience,
+    retry_policy: RetryPolicy,
 }
 
 #[async_trait]
@@ -44,7 +44,7 @@ impl ViewsFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log = DynamoLog::new(dynamo.clone(), ledger.table);
         let views = DynamoViews::new(dynamo, views.table, Arc::new(log.clone()));
-        let retry_policy = Patience::of_tries(give_up.after);
+        let retry_policy = RetryPolicy::of_tries(give_up.after);
         Ok(Self { log, views, kv: CloudflareKv::new(kv)?, policy, retry_policy })
     }
 }

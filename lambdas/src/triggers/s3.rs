@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use streamio_core::delivery::batch::Record;
 use streamio_core::ports::AdapterError;
-use streamio_core::uploads::{Notice, ObjectNotice};
+use streamio_core::uploads::{Notice, ObjectNotification};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::sequencer_order;
 
@@ -147,7 +147,7 @@ impl Created {
         let bytes = size.and_then(|size| u64::try_from(size).ok());
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         let notification = match (bytes, etag) {
-            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Complete(ObjectNotice {
+            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Complete(ObjectNotification {
                 key: key.clone(),
                 bytes,
                 etag,
@@ -185,7 +185,7 @@ mod tests {
             bucket: "streamio-raw".to_owned(),
             key: key.clone(),
             sequencer: sequencer.to_owned(),
-            notification: Notice::Complete(ObjectNotice {
+            notification: Notice::Complete(ObjectNotification {
                 key,
                 bytes,
                 etag: etag.to_owned(),

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use proptest::prelude::*;
-use streamio_core::delivery::batch::{Batch, Patience, Record};
+use streamio_core::delivery::batch::{Batch, Record, RetryPolicy};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_core::ports::project_feed::{FeedWriteError, FeedWriter};
 use streamio_core::views::directory::tenants_of;
 use streamio_core::views::projection::{self, project, project_batch};
-use streamio_core::views::replication::{Brought, Ports, bring_pending, replicate};
+use streamio_core::views::replication::{PendingReport, Ports, replicate, replicate_pending};
 use streamio_events::api_key::{ApiKey, KeyHash};
 use streamio_events::commit::Commit;
 use streamio_events::event::{
@@ -80,15 +80,15 @@ async fn records_that_the_edge_refuses_block_nothing_and_are_put_later() {
     let of_commit = of_commit(&dynamo, &views, &policy, &kv);
     project(of_commit, &commit, start()).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), std::slice::from_ref(&project_id));
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
-    assert_eq!(report, Brought { failed: 1, ..Brought::default() });
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { failed: 1, ..PendingReport::default() });
 
     kv.is_down.store(false, Ordering::Relaxed);
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
-    assert_eq!(report, Brought { replicated: 1, ..Brought::default() });
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { replicated: 1, ..PendingReport::default() });
     assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
-    assert_eq!(report, Brought::default());
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport::default());
 }
 
 /// A feed whose writes are throttled.
@@ -123,7 +123,7 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
         payload: serde_json::to_string(&commit).unwrap(),
         content: Ok(commit),
     };
-    let retry_policy = Patience::of_age(Duration::from_mins(10));
+    let retry_policy = RetryPolicy::of_age(Duration::from_mins(10));
     let batch = Batch { function: "views", dead_letters: &views, patience: &retry_policy };
     let late = || start().plus(Duration::from_mins(11));
     let report = project_batch(batch, of_commit, &[record], &late).await;
@@ -161,12 +161,12 @@ async fn an_unreadable_project_does_not_block_the_others() {
     for project_id in [&broken, &sound] {
         views.note(project_id, 1).await.unwrap();
     }
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
-    assert_eq!(report, Brought { replicated: 1, failed: 1, left: 0 });
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { replicated: 1, failed: 1, left: 0 });
     assert_eq!(views.pending(9).await.unwrap(), [broken]);
     assert_eq!(kv.all(), folded(&dynamo, &sound).await);
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, Duration::ZERO).await.unwrap();
-    assert_eq!(report, Brought { left: 1, ..Brought::default() });
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, Duration::ZERO).await.unwrap();
+    assert_eq!(report, PendingReport { left: 1, ..PendingReport::default() });
 }
 
 #[tokio::test]
@@ -179,11 +179,11 @@ async fn after_a_few_failed_projects_the_rest_waits_for_the_next_sweep() {
         let project_id = append_events(&dynamo, name, "a", events).await;
         replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
     }
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
-    assert_eq!(report, Brought { failed: 3, left: 2, ..Brought::default() });
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { failed: 3, left: 2, ..PendingReport::default() });
     kv.is_down.store(false, Ordering::Relaxed);
-    let report = bring_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
-    assert_eq!(report, Brought { replicated: 5, ..Brought::default() });
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { replicated: 5, ..PendingReport::default() });
 }
 
 #[derive(Debug, Clone)]
@@ -192,7 +192,7 @@ enum Step {
     Revoked(u8),
     Suspended,
     Resumed,
-    Swept,
+    SweepReport,
     /// How the edge's store behaves from now on.
     Store(Mode),
 }
@@ -206,13 +206,13 @@ enum Mode {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    use Step::{Key, Resumed, Revoked, Store, Suspended, Swept};
+    use Step::{Key, Resumed, Revoked, Store, Suspended, SweepReport};
     prop_oneof![
         2 => (0u8..4).prop_map(Key),
         2 => (0u8..4).prop_map(Revoked),
         1 => Just(Suspended),
         1 => Just(Resumed),
-        2 => Just(Swept),
+        2 => Just(SweepReport),
         4 => prop_oneof![Just(Mode::Up), Just(Mode::Down), Just(Mode::ResponseLost)].prop_map(Store),
     ]
 }
@@ -255,8 +255,8 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
                     Step::Revoked(number) => revoked(*number),
                     Step::Suspended => ProjectSuspended { reason: None }.into(),
                     Step::Resumed => ProjectResumed {}.into(),
-                    Step::Swept => {
-                        bring_pending(directory, &start, 9, LONG).await.unwrap();
+                    Step::SweepReport => {
+                        replicate_pending(directory, &start, 9, LONG).await.unwrap();
                         continue;
                     }
                     Step::Store(mode) => {
@@ -268,7 +268,7 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
                 replicate(directory, &project_id).await.unwrap();
             }
             *kv.mode.lock().unwrap() = Mode::Up;
-            let report = bring_pending(directory, &start, 9, LONG).await.unwrap();
+            let report = replicate_pending(directory, &start, 9, LONG).await.unwrap();
             let (has, should) = (kv.kv.all(), folded(&dynamo, &project_id).await);
             // Also after a failure, for the cases with which proptest shrinks it.
             let noted = views.pending(9).await.unwrap();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use streamio_core::delivery::batch::Patience;
+use streamio_core::delivery::batch::RetryPolicy;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
@@ -69,7 +69,7 @@ fn react(region: &TestRegion) -> React {
         objects: Arc::clone(&region.objects) as _,
         dead_letters: Arc::clone(&region.dead_letters) as _,
         policy: region.policy.clone(),
-        retry_policy: Patience::of_tries(Duration::from_mins(10)),
+        retry_policy: RetryPolicy::of_tries(Duration::from_mins(10)),
         clock,
     }
 }

@@ -28,7 +28,7 @@ const BATCH: usize = 1024;
 
 /// The settings of a new API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyWishes {
+pub struct NewKeyOptions {
     /// The allowed uses; at least one.
     pub scopes: Vec<Scope>,
     /// A name for display.
@@ -56,12 +56,16 @@ impl Operator {
         name: Option<String>,
     ) -> Result<NewApiKey, OperatorError> {
         let all = vec![Scope::Upload, Scope::Playback, Scope::Read, Scope::Admin];
-        let options = KeyWishes { scopes: all, label: Some("first key".to_owned()), expires_in: None };
+        let options = NewKeyOptions { scopes: all, label: Some("first key".to_owned()), expires_in: None };
         self.with_new_key(id, &options, |project, key| project.create(name.clone(), key)).await
     }
 
     /// Creates a further key of a project.
-    pub async fn create_key(&self, id: &ProjectId, options: &KeyWishes) -> Result<NewApiKey, OperatorError> {
+    pub async fn create_key(
+        &self,
+        id: &ProjectId,
+        options: &NewKeyOptions,
+    ) -> Result<NewApiKey, OperatorError> {
         self.with_new_key(id, options, Project::create_key).await
     }
 
@@ -116,7 +120,7 @@ impl Operator {
     async fn with_new_key(
         &self,
         id: &ProjectId,
-        options: &KeyWishes,
+        options: &NewKeyOptions,
         decide: impl Fn(&Project, NewKey) -> Result<Vec<EventBody>, ProjectRefusal>,
     ) -> Result<NewApiKey, OperatorError> {
         let api_key =
@@ -209,7 +213,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (one, other) = (open(&directory), open(&directory));
         one.create_project(&acme(), None).await.unwrap();
-        let options = KeyWishes { scopes: vec![Scope::Read], label: None, expires_in: None };
+        let options = NewKeyOptions { scopes: vec![Scope::Read], label: None, expires_in: None };
         let keys = (0..8).map(|index| {
             let operator = if index % 2 == 0 { one.clone() } else { other.clone() };
             let options = options.clone();
@@ -267,12 +271,15 @@ mod tests {
         let operator = open(&directory);
         operator.create_project(&acme(), None).await.unwrap();
         let day = Duration::from_hours(24);
-        let options =
-            KeyWishes { scopes: vec![Scope::Upload], label: Some("ci".to_owned()), expires_in: Some(day) };
+        let options = NewKeyOptions {
+            scopes: vec![Scope::Upload],
+            label: Some("ci".to_owned()),
+            expires_in: Some(day),
+        };
         let created = operator.create_key(&acme(), &options).await.unwrap();
         let key = &created.project.keys[&created.key_id];
         assert_eq!(key.expires_at, Some(key.created_at.plus(day)));
-        let none = KeyWishes { scopes: vec![], ..options };
+        let none = NewKeyOptions { scopes: vec![], ..options };
         let refusal = operator.create_key(&acme(), &none).await.unwrap_err();
         assert!(matches!(refusal, OperatorError::Refused(ProjectRefusal::NoScopes)), "{refusal}");
     }

@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_worker_reads_from_them_what_the_platform_means() {
         let scratch = tempfile::tempdir().unwrap();
-        let secrets = Secrets::load_or_make(&DataDir::open(scratch.path()).unwrap()).unwrap();
+        let secrets = Secrets::load_or_generate(&DataDir::open(scratch.path()).unwrap()).unwrap();
         let s3 = S3Config {
             endpoint: "http://127.0.0.1:1".to_owned(),
             region: "us-east-1".to_owned(),

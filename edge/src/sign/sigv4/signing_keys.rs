@@ -5,10 +5,10 @@ use sha2::Sha256;
 
 use super::Credentials;
 
-/// An LRU cache of up to [`SigningKeys::CAPACITY`] signing keys, so that they are not derived for every request: four of
+/// An LRU cache of up to [`SigningKeyCache::CAPACITY`] signing keys, so that they are not derived for every request: four of
 /// the six HMACs of a signature depend only on the secret, the date, the region and the service.
 #[derive(Default)]
-pub struct SigningKeys {
+pub struct SigningKeyCache {
     /// Least recently used first.
     entries: Mutex<Vec<Entry>>,
 }
@@ -24,7 +24,7 @@ struct Entry {
 /// An HMAC initialized with the signing key.
 pub(super) type SigningKey = Hmac<Sha256>;
 
-impl SigningKeys {
+impl SigningKeyCache {
     /// Enough for a few sets of credentials, regions and services, with two dates each around midnight.
     pub const CAPACITY: usize = 16;
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_cached_key_is_the_derived_key_of_its_own_scope() {
-        let keys = SigningKeys::default();
+        let keys = SigningKeyCache::default();
         let credentials: Vec<_> =
             ["one", "two", "three"].map(|secret| Credentials::new("AKID", secret).unwrap()).into();
         // More scopes than the capacity, each requested twice, so that hits, misses and evictions all happen.
@@ -109,22 +109,22 @@ mod tests {
                 }
             }
         }
-        assert_eq!(keys.entries.lock().unwrap().len(), SigningKeys::CAPACITY);
+        assert_eq!(keys.entries.lock().unwrap().len(), SigningKeyCache::CAPACITY);
     }
 
     #[test]
     fn the_least_recently_used_key_is_evicted() {
-        let keys = SigningKeys::default();
+        let keys = SigningKeyCache::default();
         let credentials = Credentials::new("AKID", "secret").unwrap();
         let get = |day: usize| keys.get(&credentials, &day.to_string(), "eu-west-1", "s3");
-        for day in 0..SigningKeys::CAPACITY {
+        for day in 0..SigningKeyCache::CAPACITY {
             get(day);
         }
         get(0);
         get(100);
         let cached: Vec<_> = keys.entries.lock().unwrap().iter().map(|entry| entry.date.clone()).collect();
         let expected: Vec<_> =
-            (2..SigningKeys::CAPACITY).chain([0, 100]).map(|day| day.to_string()).collect();
+            (2..SigningKeyCache::CAPACITY).chain([0, 100]).map(|day| day.to_string()).collect();
         assert_eq!(cached, expected);
     }
 }

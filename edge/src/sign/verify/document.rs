@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Deserializer};
 
-use super::Unverified;
+use super::VerificationError;
 use crate::sign::policy;
 
 /// A parsed policy. Parsing is strict: undocumented and repeated names are refused.
@@ -78,21 +78,26 @@ impl PolicyDocument {
     }
 
     /// Checks the conditions; returns the first that does not hold.
-    pub(super) fn check(&self, url: &str, now: i64, address: Option<IpAddr>) -> Result<(), Unverified> {
+    pub(super) fn check(
+        &self,
+        url: &str,
+        now: i64,
+        address: Option<IpAddr>,
+    ) -> Result<(), VerificationError> {
         if !policy::matches(&self.resource, url) {
-            return Err(Unverified::NotCovered);
+            return Err(VerificationError::NotCovered);
         }
         if now >= self.expires_at {
-            return Err(Unverified::Expired);
+            return Err(VerificationError::Expired);
         }
         if self.starts_at.is_some_and(|starts_at| now < starts_at) {
-            return Err(Unverified::NotYetValid);
+            return Err(VerificationError::NotYetValid);
         }
         match (&self.source_ip, address.map(|address| address.to_canonical())) {
             (None, _) => Ok(()),
             (Some(network), Some(IpAddr::V4(address))) if network.contains(&address) => Ok(()),
-            (Some(_), Some(_)) => Err(Unverified::OtherAddress),
-            (Some(_), None) => Err(Unverified::AddressNeeded),
+            (Some(_), Some(_)) => Err(VerificationError::OtherAddress),
+            (Some(_), None) => Err(VerificationError::AddressNeeded),
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::Unverified;
+use super::VerificationError;
 use crate::sign::cloudfront;
 use crate::sign::key::HashAlgorithm;
 
@@ -22,7 +22,7 @@ pub(super) enum Permission {
 
 impl Parameters {
     /// Splits `url`. Fails if a parameter of the signature is missing, repeated or malformed.
-    pub(super) fn parse(url: &str) -> Result<Self, Unverified> {
+    pub(super) fn parse(url: &str) -> Result<Self, VerificationError> {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let mut bare_url = address.to_owned();
         let (mut expires, mut policy, mut signature, mut key_pair_id, mut hash) =
@@ -45,31 +45,33 @@ impl Parameters {
                 }
             };
             if slot.replace(value).is_some() {
-                return Err(Unverified::Malformed("a parameter of the signature occurs twice"));
+                return Err(VerificationError::Malformed("a parameter of the signature occurs twice"));
             }
         }
         let permission = match (expires, policy) {
             (None, None) if signature.is_none() && key_pair_id.is_none() => {
-                return Err(Unverified::NotSigned);
+                return Err(VerificationError::NotSigned);
             }
             (Some(expires), None) => Permission::Expires(
-                whole_seconds(expires).ok_or(Unverified::Malformed("Expires is not a number of seconds"))?,
+                whole_seconds(expires)
+                    .ok_or(VerificationError::Malformed("Expires is not a number of seconds"))?,
             ),
             (None, Some(policy)) => Permission::Policy(
                 cloudfront::decode(policy)
-                    .ok_or(Unverified::Malformed("Policy is not CloudFront's base64"))?,
+                    .ok_or(VerificationError::Malformed("Policy is not CloudFront's base64"))?,
             ),
-            _ => return Err(Unverified::Malformed("exactly one of Expires and Policy is required")),
+            _ => return Err(VerificationError::Malformed("exactly one of Expires and Policy is required")),
         };
-        let signature = signature.ok_or(Unverified::Malformed("Signature is missing"))?;
+        let signature = signature.ok_or(VerificationError::Malformed("Signature is missing"))?;
         let signature = cloudfront::decode(signature)
-            .ok_or(Unverified::Malformed("Signature is not CloudFront's base64"))?;
-        let key_pair_id = key_pair_id.ok_or(Unverified::Malformed("Key-Pair-Id is missing"))?.to_owned();
+            .ok_or(VerificationError::Malformed("Signature is not CloudFront's base64"))?;
+        let key_pair_id =
+            key_pair_id.ok_or(VerificationError::Malformed("Key-Pair-Id is missing"))?.to_owned();
         let hash = match hash {
             // AWS's signers omit SHA-1; CloudFront's documentation allows it explicitly too.
             None | Some("SHA1") => HashAlgorithm::Sha1,
             Some("SHA256") => HashAlgorithm::Sha256,
-            Some(_) => return Err(Unverified::Malformed("Hash-Algorithm is neither SHA1 nor SHA256")),
+            Some(_) => return Err(VerificationError::Malformed("Hash-Algorithm is neither SHA1 nor SHA256")),
         };
         Ok(Self { bare_url, permission, signature, key_pair_id, hash })
     }

@@ -50,8 +50,8 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             expire(video, format!("no worker started it within {}", seconds(policy.start_within)))
         }
         Phase::Dispatched { .. } => launch(video),
-        Phase::Started { heard_at, .. } => {
-            let times_out_at = heard_at.plus(policy.silence);
+        Phase::Started { last_heartbeat_at, .. } => {
+            let times_out_at = last_heartbeat_at.plus(policy.silence);
             if times_out_at <= now {
                 expire(video, format!("its worker sent no heartbeat for {}", seconds(policy.silence)))
             } else {
@@ -100,7 +100,7 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
     let of_phase = match &video.phase {
         Phase::Uploaded { at } => Some(*at),
         Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
-        Phase::Started { heard_at, .. } => Some(heard_at.plus(policy.silence)),
+        Phase::Started { last_heartbeat_at, .. } => Some(last_heartbeat_at.plus(policy.silence)),
         Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
         Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_phase(video, *at, policy) {
             Step::Wait(retry_at) => Some(retry_at),

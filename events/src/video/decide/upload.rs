@@ -43,7 +43,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Returns the decision to record `object` as uploaded. `None` if this or a later event of the key is recorded, or if
 /// the object was found by a check of the bucket: notifications arrive at least once and in any order. If
-/// [`must_look`] returns `true`, call this only for an object that still exists in the bucket.
+/// [`needs_bucket_check`] returns `true`, call this only for an object that still exists in the bucket.
 pub fn object_created(video: &Video, object: ObjectCreated) -> Option<Decision> {
     if is_recorded(video, &object) {
         return None;
@@ -81,7 +81,7 @@ pub fn object_rejected(video: &Video, object: ObjectCreated, error: VideoError) 
 /// event, so its position among the key's events is unknown: the notification may be about the object that it
 /// replaced, or about one that replaced it. An object that no longer exists has been replaced, and its successor has
 /// its own notification. Check the bucket after reading the video, and append at the version that was read.
-pub fn must_look(video: &Video, object: &ObjectCreated) -> bool {
+pub fn needs_bucket_check(video: &Video, object: &ObjectCreated) -> bool {
     !is_recorded(video, object) && video.latest.as_ref().is_some_and(|latest| latest.found)
 }
 

@@ -101,7 +101,7 @@ impl Simulation {
             Action::Upload { put } => {
                 self.put(put);
                 let (video, object) = (self.video(), self.notification(put));
-                if !decide::must_look(&video, &object) || self.stored() == Some(put) {
+                if !decide::needs_bucket_check(&video, &object) || self.stored() == Some(put) {
                     self.decide(decide::object_created(&video, object), &video);
                 }
             }

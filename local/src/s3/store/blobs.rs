@@ -102,8 +102,8 @@ impl Blobs {
 
     /// Removes every file that is not referenced, and counts the referenced blobs that are missing. Must be called
     /// before the first write.
-    pub(super) fn sweep(&self, referenced: &HashSet<BlobId>) -> Result<Swept, StoreError> {
-        let mut swept = Swept::default();
+    pub(super) fn sweep(&self, referenced: &HashSet<BlobId>) -> Result<SweepReport, StoreError> {
+        let mut swept = SweepReport::default();
         for entry in fs::read_dir(&self.0.incoming).io_context("listing incoming blobs")? {
             fs::remove_file(entry.io_context("listing incoming blobs")?.path())
                 .io_context("removing an unfinished blob")?;
@@ -186,7 +186,7 @@ impl Blobs {
 
 /// The result of [`Blobs::sweep`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Swept {
+pub(super) struct SweepReport {
     /// The number of removed files.
     pub(super) orphans: usize,
     /// The number of referenced blobs without a file: data was lost.

@@ -7,7 +7,7 @@ use crate::event::EventBody;
 use crate::media::VideoError;
 use crate::video::Phase;
 use crate::video::decide::{
-    ObjectCreated, ObjectFound, Step, delete, due_at, grants_expired, must_look, object_created,
+    ObjectCreated, ObjectFound, Step, delete, due_at, grants_expired, needs_bucket_check, object_created,
     object_found, object_rejected, ready,
 };
 
@@ -65,7 +65,7 @@ fn the_same_bytes_created_again_are_another_upload() {
     let late = notification_of("a", "05");
     assert_eq!(object_created(&video, late.clone()), None);
     let notification = ObjectCreated { created_at: now, ..late };
-    assert!(must_look(&video, &notification));
+    assert!(needs_bucket_check(&video, &notification));
     assert!(object_created(&video, notification).is_some());
 }
 
@@ -77,7 +77,7 @@ fn a_found_object_is_an_upload_and_its_late_notification_is_ignored() {
     assert!(video.open_grants.is_empty());
     assert!(matches!(found.appended(), EventBody::ProcessingDispatched(_)));
     let late = notification_of("a", "05");
-    assert!(!must_look(&video, &late), "it is about the object that was found");
+    assert!(!needs_bucket_check(&video, &late), "it is about the object that was found");
     assert_eq!(object_created(&video, late.clone()), None);
     assert_eq!(object_rejected(&video, late, retryable()), None);
     assert_eq!(object_found(&video, stored("a"), None), None, "an object is found once");
@@ -87,7 +87,7 @@ fn a_found_object_is_an_upload_and_its_late_notification_is_ignored() {
 fn after_an_object_was_found_only_the_bucket_shows_which_notifications_are_newer() {
     let video = History::nothing().granted("1").after_all_grants().found("b").video();
     assert!(
-        must_look(&video, &notification_of("a", "01")),
+        needs_bucket_check(&video, &notification_of("a", "01")),
         "it may be about the replaced object or about the replacement"
     );
     let newer = History::nothing().granted("1").after_all_grants().found("b");
@@ -95,7 +95,7 @@ fn after_an_object_was_found_only_the_bucket_shows_which_notifications_are_newer
     let video = newer.video();
     assert_eq!((video.generation, video.sequencer.as_deref()), (2, Some("03")));
     let late = notification_of("b", "02");
-    assert!(!must_look(&video, &late));
+    assert!(!needs_bucket_check(&video, &late));
     assert_eq!(object_created(&video, late), None, "the sequencers can be compared again");
 }
 
