@@ -17,8 +17,7 @@ use crate::s3::store::ListRequest;
 pub(super) const MAX_PAGE: i32 = 1000;
 
 /// The characters that `encoding-type=url` percent-encodes.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 pub(super) async fn objects(
     operations: &Operations,
