@@ -292,15 +292,15 @@ async fn a_command_s_status_replaces_the_cached_one() {
 #[tokio::test]
 async fn refusals_of_the_home_region_are_returned_as_errors_of_the_port() {
     let test = TestClient::new();
-    let text = "the video is deleted; upload it again".to_owned();
+    let reason = "the video is deleted; upload it again".to_owned();
     test.script([
-        reply(&HomeReply::Error(ReplyError::Conflict { text: text.clone() })),
+        reply(&HomeReply::Error(ReplyError::Conflict { text: reason.clone() })),
         reply(&HomeReply::Error(ReplyError::NotFound)),
         reply(&HomeReply::Error(ReplyError::InvalidCursor)),
         reply(&HomeReply::Error(ReplyError::NotFound)),
     ]);
     let conflict = test.client.reprocess_video(&acme(), &film(), &commit()).await;
-    assert!(matches!(conflict, Err(HomeError::Conflict { text: reported }) if reported == text));
+    assert!(matches!(conflict, Err(HomeError::Conflict { text: reported }) if reported == reason));
     let missing = test.client.delete_video(&acme(), &film(), &commit()).await;
     assert!(matches!(missing, Err(HomeError::NotFound)));
     let cursor = test.client.feed(&acme(), Some("x"), 5).await.unwrap_err();
