@@ -1,21 +1,20 @@
-//! Takes facts off the road and into the log, each once.
+//! Moves facts from a queue or stream into the log, each once.
 //!
-//! The road brings a fact at least once, and after an outage many facts of one stream together. They are put into as few
-//! commits as hold them, because an append costs by the commit: a fact that comes alone is a commit with the fact's own id;
-//! several are one commit whose events each say which fact stated them ([`RecordedEvent::fact`]). The id of a merged commit
-//! follows from its facts, and so do its events.
+//! A fact is delivered at least once, and after an outage many facts of one stream arrive together. Each append costs one write,
+//! so facts are merged into as few commits as possible: a single fact becomes a commit with the fact's own id; several become one
+//! commit whose events name their facts ([`RecordedEvent::fact`]). The id and the events of a merged commit are derived from its
+//! facts.
 //!
-//! A fact is known when its id is that of a commit or of a merged fact of its stream. The log itself knows only the ids of
-//! commits, so what is appended here is a decision: it is made on what the stream holds up to some version, and appended only
-//! if the stream is still at that version. Everybody who records facts does it in this way; somebody who appended with
-//! [`Expected::Any`] could append a fact that has just been merged. A worker that is not heard does so all the same: its
-//! progress may then be told twice, which says nothing new.
+//! A fact is known if its id is the id of a commit, or of a merged fact, of its stream. The log checks only the ids of commits,
+//! so the append is conditional on the version up to which the stream was read. Every process that records facts does it this way:
+//! an append with [`Expected::Any`] could repeat a fact that has just been merged. The one exception is a worker whose intake is
+//! unavailable: its progress may be recorded twice, which changes nothing.
 //!
-//! A fact is recorded when it comes here, however long it was under way: what was known at a time that is past, and a
-//! day's usage, do not change afterwards. When it happened, its events say.
+//! A fact is recorded with the time at which it arrives here, so that past states and past usage never change. The time at which
+//! it happened is in its events.
 //!
-//! What a stream holds is remembered for as many streams as a bounded memory takes. A stream only grows, so what is
-//! remembered is never wrong, only behind, and the log's conflict says so.
+//! The ids of recently used streams are cached. A stream only grows, so cached ids are never wrong, only incomplete, and the
+//! conditional append detects that.
 
 mod memory;
 
@@ -37,45 +36,44 @@ use self::memory::{Known, Memory};
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
 
-/// How many others may come first to a stream before the facts go back. Each time somebody else's append succeeded.
-const MOST_CONFLICTS: u32 = 32;
+/// The maximum number of append conflicts in one call. At each conflict another process has appended successfully.
+const MAX_CONFLICTS: u32 = 32;
 
 /// How many commits are read at a time.
 const PAGE: usize = 256;
 
-/// What a merged event says more than its fact said: `,"fact":"cmt_…"`.
+/// The additional bytes of a merged event: `,"fact":"cmt_…"`.
 const FACT_BYTES: usize = 48;
 
-/// What became of a fact.
+/// The result for one fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// Its events were appended.
     New,
-    /// They were in the log before, or came twice in this delivery.
+    /// Its events were in the log before, or it is repeated in this call.
     Known,
 }
 
-/// What became of some facts of one stream: as many of them as `taken` has items are in the log, and the one after these
-/// met `failure`.
+/// The result for facts of one stream: the first `taken.len()` facts are in the log, and the next one failed with `failure`.
 #[derive(Debug)]
 pub struct TakenIn {
-    /// For each fact from the first one on.
+    /// One result per fact, from the first one on.
     pub taken: Vec<Taken>,
-    /// Why not all are; `None` when they are.
+    /// Why the next fact failed; `None` if all are in the log.
     pub failure: Option<TakeInError>,
 }
 
-/// Why a fact was not taken in. It may be in the log nevertheless; handing it over again does no harm.
+/// Why a fact was not recorded. It may be in the log; recording it again is harmless.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeInError {
-    /// The append.
+    /// The append failed.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What the stream holds.
+    /// The stream cannot be read.
     #[error("the stream's facts cannot be read")]
     Read(#[from] ReadError),
-    /// Others came first, again and again.
-    #[error("stream {0} does not come to rest")]
+    /// Other processes appended on every attempt.
+    #[error("stream {0} changed on every attempt")]
     Contended(StreamId),
 }
 
@@ -89,20 +87,19 @@ impl Retryable for TakeInError {
     }
 }
 
-/// Takes facts into a log.
+/// Records facts in a log.
 pub struct Intake {
     log: Arc<dyn EventLog>,
     memory: Memory,
 }
 
 impl Intake {
-    /// The intake of `log`, which remembers nothing yet.
+    /// Creates the intake of `log`, with an empty cache.
     pub fn new(log: Arc<dyn EventLog>) -> Self {
         Self { log, memory: Memory::default() }
     }
 
-    /// Takes in facts of `stream` at `now`, in their order. Those of one stream that come to one intake at the same time wait
-    /// for each other.
+    /// Records facts of `stream` at `now`, in their order. Concurrent calls for one stream wait for each other.
     pub async fn take_in(&self, stream: &StreamId, facts: &[&NewCommit], now: Timestamp) -> TakenIn {
         let mut taken = Vec::with_capacity(facts.len());
         let known = self.memory.of(stream);
@@ -133,26 +130,26 @@ impl Intake {
                 return Ok(());
             }
             let (new, outcomes) = first_commit(rest, known, room);
-            // What a stream tells is told in the order of its commits, also when clocks are not of one mind.
+            // Times never decrease in a stream, also if clocks differ.
             let commit = NewCommit { recorded_at: now.max(known.recorded_at()), ..merged(stream, &new) };
             match self.log.append(stream, Expected::Exactly(known.version()), commit).await {
                 Ok(appended) if !appended.repeated => {
                     known.learn(&appended.commit);
                     taken.extend(outcomes);
                 }
-                // An answer was lost, here or in an earlier delivery. The same id is the same facts.
+                // A response was lost, here or in an earlier delivery. The same id means the same facts.
                 Ok(_) => {
                     self.catch_up(stream, known).await?;
                     taken.extend(repeat_n(Taken::Known, outcomes.len()));
                 }
-                Err(AppendError::Conflict { .. }) if conflicts == MOST_CONFLICTS => {
+                Err(AppendError::Conflict { .. }) if conflicts == MAX_CONFLICTS => {
                     return Err(TakeInError::Contended(stream.clone()));
                 }
                 Err(AppendError::Conflict { .. }) => {
                     conflicts += 1;
                     self.catch_up(stream, known).await?;
                 }
-                // Together they may be too large where each is not: sizes are estimates, and canonical form may be longer.
+                // Merged facts may be too large although each is not: sizes are estimates, and canonical form may be longer.
                 Err(AppendError::Invalid { .. }) if new.len() > 1 => room /= 2,
                 Err(error) => return Err(error.into()),
             }
@@ -171,8 +168,8 @@ impl Intake {
     }
 }
 
-/// The first of `facts` that make a commit of at most `room` bytes, at least one, without those that are known; and what
-/// becomes of all facts up to the last of these.
+/// Returns the first unknown facts that fit into a commit of `room` bytes, at least one, and the results of all facts up to the
+/// last of these.
 fn first_commit<'a>(facts: &[&'a NewCommit], known: &Known, room: usize) -> (Vec<&'a NewCommit>, Vec<Taken>) {
     let mut new: Vec<&NewCommit> = Vec::new();
     let mut outcomes = Vec::new();
@@ -196,13 +193,13 @@ fn first_commit<'a>(facts: &[&'a NewCommit], known: &Known, room: usize) -> (Vec
     (new, outcomes)
 }
 
-/// About how many bytes events have in a merged commit.
+/// Returns the approximate size of events in a merged commit, in bytes.
 fn size(events: &[RecordedEvent]) -> usize {
     let bytes = |event| serde_json::to_vec(event).map_or(0, |json| json.len());
     events.iter().map(|event| bytes(event) + FACT_BYTES).sum()
 }
 
-/// The commit that states `facts`: one alone as it is.
+/// Returns the commit of `facts`. A single fact is returned unchanged.
 fn merged(stream: &StreamId, facts: &[&NewCommit]) -> NewCommit {
     if let [fact] = facts {
         return (*fact).clone();
@@ -221,7 +218,7 @@ fn merged(stream: &StreamId, facts: &[&NewCommit]) -> NewCommit {
     }
 }
 
-/// Takes in a batch of the road, by the rule for batches.
+/// Records the facts of a batch.
 pub async fn take_in_batch(
     batch: Batch<'_>,
     intake: &Intake,
@@ -255,7 +252,7 @@ impl Handler for Facts<'_> {
         let version = match self.intake.log.head(stream).await {
             Ok(head) => head.version + 1,
             Err(error) => {
-                tracing::error!(stream = %stream, error = %error, "a stream that is left behind cannot be read");
+                tracing::error!(stream = %stream, error = %error, "a stream that is to be quarantined cannot be read");
                 return;
             }
         };

@@ -1,19 +1,17 @@
-//! What is done with a batch of records that a source hands over in order, and what the source is answered.
+//! Handles a batch of ordered records, and reports which of them failed.
 //!
-//! A source (Kinesis, DynamoDB Streams) keeps its records in order and asks one question about a batch: from which record
-//! on is it to be delivered again? The records of one batch belong to many streams, which have nothing to do with one
-//! another, so the rule is:
+//! A source (Kinesis, DynamoDB Streams, the embedded log) delivers records in order. The records of one batch belong to many
+//! independent streams, so:
 //!
-//! - the records are grouped by stream; each group is handled in its order, and a failure in one never stops another;
-//! - a failure that may pass makes its record, and all of its stream behind it, failures of the batch: they come again;
-//! - what will never succeed (not readable, an error that is not retryable, or a record that has
-//!   failed for longer than the function's [`RetryPolicy`]) is kept whole among the dead letters, its stream is quarantined, and the group goes on behind it;
-//! - a letter that cannot be kept leaves its record where it is: a failure, like all of its stream behind it.
+//! - Records are grouped by stream. Each group is handled in its order; a failure in one group never stops another.
+//! - After a retryable error, the record and all later records of its stream are failures of the batch and are delivered again.
+//! - A record that cannot succeed (unreadable, a permanent error, or failing for longer than the [`RetryPolicy`] allows) is stored
+//!   whole as a dead letter, its stream is quarantined, and the group continues after it.
+//! - If a dead letter cannot be stored, its record and all later records of its stream are failures.
 //!
-//! So each record of a delivery is handled, or failed, or a dead letter: exactly one of them. All failed records are
-//! named in the answer; the source begins again at the first of them
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html>), so records of other
-//! streams behind it come again although they were handled, or given up. Handlers must take that.
+//! So each record is exactly one of: handled, failed, dead letter. An AWS source delivers everything again from the first failed
+//! record on (<https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html>), including records of
+//! other streams that were handled or given up. Handlers must be idempotent.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -35,27 +33,27 @@ use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 /// How many streams are handled at the same time.
 const STREAMS_AT_ONCE: usize = 16;
 
-/// One record as its source delivers it.
+/// One record of a source.
 #[derive(Debug)]
 pub struct Record<T> {
-    /// By which the source knows the record in an answer: a sequence number.
+    /// The source's sequence number, by which failures are reported.
     pub sequence: String,
-    /// By which the record is known for ever, over all shards: the id of a dead letter.
+    /// A permanent identifier, unique over all shards: the id of its dead letter.
     pub id: String,
-    /// Since when the source has had it.
+    /// When the source received it.
     pub arrived_at: Timestamp,
-    /// The record as it came, for a dead letter.
+    /// The record as received, for a dead letter.
     pub payload: String,
-    /// What it says, or why it cannot be read.
+    /// The parsed content, or why it cannot be parsed.
     pub content: Result<T, AdapterError>,
 }
 
-/// How far a stream's records were handled: the first `handled` of them were, and the next one met `failure`.
+/// How far a stream's records were handled: the first `handled` succeeded, and the next one failed with `failure`.
 #[derive(Debug)]
 pub struct Progress<E> {
-    /// How many records from the first one on are done with.
+    /// How many records, from the first one on, succeeded.
     pub handled: usize,
-    /// Why the next one is not; `None` when all are.
+    /// Why the next one failed; `None` if all succeeded.
     pub failure: Option<E>,
 }
 
@@ -65,7 +63,7 @@ impl<E> Progress<E> {
         Self { handled: count, failure: None }
     }
 
-    /// The records before the one with this index were handled, and that one met `failure`.
+    /// The records before `index` were handled, and the one at `index` failed with `failure`.
     pub fn until(index: usize, failure: E) -> Self {
         Self { handled: index, failure: Some(failure) }
     }
@@ -74,59 +72,58 @@ impl<E> Progress<E> {
 /// Handles records of one kind.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// What a record says.
+    /// The parsed content of a record.
     type Item: Send + Sync;
-    /// Why one is not handled.
+    /// Why a record failed.
     type Error: Retryable;
 
-    /// The stream that `item` is about. Records about one stream are handled in order.
+    /// Returns the stream of `item`. Records of one stream are handled in order.
     fn stream(&self, item: &Self::Item) -> StreamId;
 
-    /// Handles `items`, which are about `stream`, in order. They may have been handled before.
+    /// Handles `items` of `stream` in order. They may have been handled before.
     async fn handle(&self, stream: &StreamId, items: &[&Self::Item]) -> Progress<Self::Error>;
 
-    /// Tells operators that `stream` was left behind at `item`, which is now a dead letter.
+    /// Records and logs that `stream` is quarantined at `item`, which is now a dead letter.
     async fn quarantine(&self, stream: &StreamId, item: &Self::Item, error: &Self::Error);
 }
 
-/// The rule for batches of one function.
+/// How the batches of one function are handled.
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
     /// The function, such as `intake`.
     pub function: &'static str,
-    /// Where what cannot be handled is kept.
+    /// Stores records that cannot be handled.
     pub dead_letters: &'a dyn DeadLetters,
-    /// For how long a record is tried whose error may pass.
+    /// How long a record with a retryable error is tried.
     pub patience: &'a RetryPolicy,
 }
 
-/// For how long a record is tried whose error may pass.
+/// How long a record with a retryable error is tried.
 ///
-/// One function instance has one, for all of its batches.
+/// A function instance uses one value for all of its batches.
 #[derive(Debug)]
 pub struct RetryPolicy {
     limit: Duration,
-    /// When records failed first, by their ids; `None` where their age counts.
+    /// The time of each record's first failure, by id; `None` if the age of the record counts.
     first_failures: Option<Mutex<LruCache<String, Timestamp>>>,
 }
 
-/// As many records fail at a time as batches are large, and batches hold hundreds.
+/// The maximum number of remembered failures. A batch has hundreds of records.
 const REMEMBERED_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 impl RetryPolicy {
-    /// Until `limit` after a record failed first, however old it was then: a function that comes back from an outage must
-    /// not give up the whole backlog at the first error. Another instance, or a new one, begins anew; the source's own
-    /// maximum age bounds what that adds up to.
+    /// Tries a record until `limit` after its first failure, whatever its age: after an outage the backlog must not be given up at
+    /// the first error. Each instance counts separately; the source's maximum record age bounds the total.
     pub fn of_tries(limit: Duration) -> Self {
         Self { limit, first_failures: Some(Mutex::new(LruCache::new(REMEMBERED_FAILURES))) }
     }
 
-    /// Until the record is as old as `limit`, where the source tries it no longer.
+    /// Tries a record until it is as old as `limit`, when the source stops delivering it.
     pub fn of_age(limit: Duration) -> Self {
         Self { limit, first_failures: None }
     }
 
-    /// Whether a record that has failed at `now` is tried again.
+    /// Whether a record that failed at `now` is tried again.
     fn tries_again<T>(&self, record: &Record<T>, now: Timestamp) -> bool {
         let since = match &self.first_failures {
             None => record.arrived_at,
@@ -139,22 +136,22 @@ impl RetryPolicy {
     }
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// How many records were handled.
     pub handled: usize,
-    /// The sequence numbers of those to be delivered again, in the batch's order.
+    /// The sequence numbers of the records to deliver again, in the batch's order.
     pub failed: Vec<String>,
     /// How many became dead letters.
     pub dead_lettered: usize,
 }
 
-/// The answer to the source, `{"batchItemFailures": [{"itemIdentifier": "…"}]}`. One without failures is success.
+/// The response to an AWS source, `{"batchItemFailures": [{"itemIdentifier": "…"}]}`. An empty list is success.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
-    /// The failed records. The source begins again at the lowest sequence number of them.
+    /// The failed records. The source delivers again from the lowest sequence number.
     pub batch_item_failures: Vec<ItemFailure>,
 }
 
@@ -167,14 +164,14 @@ pub struct ItemFailure {
 }
 
 impl Report {
-    /// The answer to the source.
+    /// Returns the response to an AWS source.
     pub fn answer(&self) -> BatchAnswer {
         let item = |sequence: &String| ItemFailure { item_identifier: sequence.clone() };
         BatchAnswer { batch_item_failures: self.failed.iter().map(item).collect() }
     }
 }
 
-/// What became of one record.
+/// The result of one record.
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
     Handled,
@@ -182,7 +179,7 @@ enum Outcome {
     DeadLettered,
 }
 
-/// A record that can be read, and its place in the batch.
+/// A readable record and its index in the batch.
 struct Entry<'a, T> {
     place: usize,
     record: &'a Record<T>,
@@ -190,7 +187,7 @@ struct Entry<'a, T> {
 }
 
 impl Batch<'_> {
-    /// Hands the records, which are in the source's order, to `handler`.
+    /// Handles `records`, which are in the source's order, with `handler`.
     pub async fn run<H: Handler>(&self, records: &[Record<H::Item>], handler: &H, now: Timestamp) -> Report {
         let mut groups: Vec<(StreamId, Vec<Entry<'_, H::Item>>)> = Vec::new();
         let mut group_of: HashMap<StreamId, usize> = HashMap::new();
@@ -205,7 +202,7 @@ impl Batch<'_> {
                     });
                     groups[group].1.push(Entry { place, record, item });
                 }
-                // Whose stream it would be is not known, so it holds up nobody.
+                // Its stream is unknown, so no other record waits for it.
                 Err(error) => outcomes[place] = self.set_aside(record, &**error, now).await,
             }
         }
@@ -224,7 +221,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Handles one stream's records as far as it gets. Those that the answer does not name have failed.
+    /// Handles one stream's records. Records without a result have failed.
     async fn run_group<H: Handler>(
         &self,
         stream: &StreamId,
@@ -241,7 +238,7 @@ impl Batch<'_> {
             outcomes.extend(done.iter().map(|entry| (entry.place, Outcome::Handled)));
             let (Some(error), Some((failed, behind))) = (failure, undone.split_first()) else { break };
             if error.is_retryable() && self.patience.tries_again(failed.record, now) {
-                tracing::warn!(stream = %stream, error = chain(&error), record.id = failed.record.id, "a record could not be handled and will come again");
+                tracing::warn!(stream = %stream, error = chain(&error), record.id = failed.record.id, "a record could not be handled; it is delivered again");
                 break;
             }
             let outcome = self.set_aside(failed.record, &error, now).await;
@@ -255,7 +252,7 @@ impl Batch<'_> {
         outcomes
     }
 
-    /// Keeps a record as a dead letter; where that fails, it stays where it is.
+    /// Stores a record as a dead letter. If that fails, the record counts as failed.
     async fn set_aside<T>(
         &self,
         record: &Record<T>,
@@ -276,7 +273,7 @@ impl Batch<'_> {
                 tracing::error!(
                     record.id = record.id,
                     error = chain(&*error),
-                    "a dead letter could not be kept; its record will come again"
+                    "a dead letter could not be stored; its record is delivered again"
                 );
                 Outcome::Failed
             }

@@ -1,4 +1,4 @@
-//! A stream whose record cannot be handled waits for an operator, and all others go on.
+//! Quarantine: records that a stream cannot be handled until an operator acts. Other streams are not affected.
 
 use streamio_events::commit::NewCommit;
 use streamio_events::error_chain::chain;
@@ -8,8 +8,8 @@ use streamio_events::log::{EventLog, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-/// Records once for each `version` that `stream` could not be handled from there on, and says so loudly. A stream that ends
-/// with the same words has been told: its quarantine is no reason for another.
+/// Logs that `stream` cannot be handled from `version` on, and records it once per version. Records nothing if the stream
+/// already ends with a quarantine for the same reason.
 pub async fn report(
     log: &dyn EventLog,
     now: Timestamp,
@@ -29,7 +29,7 @@ pub async fn report(
     }
 }
 
-/// Whether the last that `stream` tells is that it is quarantined for `reason`.
+/// Whether the last event of `stream` is a quarantine for `reason`.
 async fn ends_with(log: &dyn EventLog, stream: &StreamId, reason: &str) -> bool {
     let Ok(head) = log.head(stream).await else { return false };
     let Ok(page) = log.read(stream, head.version.max(1), 1).await else { return false };
@@ -37,7 +37,7 @@ async fn ends_with(log: &dyn EventLog, stream: &StreamId, reason: &str) -> bool 
     last.is_some_and(|event| event.kind == StreamQuarantined::KIND && event.data["reason"] == reason)
 }
 
-/// The same where it is not known which version it was: from the stream's end on.
+/// Like [`report`], from the end of the stream on, if the version is unknown.
 pub async fn report_at_head(
     log: &dyn EventLog,
     now: Timestamp,

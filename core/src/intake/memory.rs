@@ -1,4 +1,4 @@
-//! What an intake remembers of streams.
+//! The intake's cache of streams.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -10,10 +10,10 @@ use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-/// The most streams and ids together: at about 100 bytes each some 13 MB.
+/// The maximum number of streams and ids together. At about 100 bytes each, 13 MB.
 const MOST: usize = 1 << 17;
 
-/// What a stream holds up to a version.
+/// The ids of a stream up to a version.
 #[derive(Default)]
 pub(super) struct Known {
     version: u64,
@@ -23,17 +23,17 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// The version of the last event that is known.
+    /// The version of the last known event.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// When the last event that is known was recorded.
+    /// When the last known event was recorded.
     pub(super) fn recorded_at(&self) -> Timestamp {
         self.recorded_at
     }
 
-    /// Whether the stream was ever read to its end.
+    /// Whether the stream has been read to its end.
     pub(super) fn is_read(&self) -> bool {
         self.read
     }
@@ -42,12 +42,12 @@ impl Known {
         self.read = true;
     }
 
-    /// Whether the commit or the fact is there.
+    /// Whether a commit or fact with this id is known.
     pub(super) fn has(&self, id: &CommitId) -> bool {
         self.ids.contains(id)
     }
 
-    /// Adds the commit that follows what is known.
+    /// Adds the next commit.
     pub(super) fn learn(&mut self, commit: &Commit) {
         self.ids.extend(commit.ids().cloned());
         self.version = commit.last();
@@ -59,7 +59,7 @@ impl Known {
     }
 }
 
-/// Streams, those not used for longest being forgotten first.
+/// A cache of streams. The least recently used is evicted first.
 pub(super) struct Memory {
     content: SyncMutex<Content>,
     most: usize,
@@ -86,7 +86,7 @@ impl Memory {
         Self { content: SyncMutex::new(Content { streams: LruCache::unbounded(), weight: 0 }), most }
     }
 
-    /// What is known of `stream`.
+    /// Returns the entry of `stream`.
     pub(super) fn of(&self, stream: &StreamId) -> Arc<Mutex<Known>> {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(remembered) = content.streams.get(stream) {
@@ -99,7 +99,7 @@ impl Memory {
         known
     }
 
-    /// Notes how much is known of `stream` now, and forgets others where that is too much.
+    /// Updates the weight of `stream`, and evicts other streams if the total is too large.
     pub(super) fn weigh(&self, stream: &StreamId, weight: usize) {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(remembered) = content.streams.get_mut(stream) else { return };
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_for_longest_is_forgotten_first() {
+    fn the_least_recently_used_stream_is_evicted_first() {
         let memory = Memory::of_size(10);
         let all: Vec<_> = (0..3)
             .map(|number| {
@@ -134,7 +134,7 @@ mod tests {
         assert!(Arc::ptr_eq(&all[2], &memory.of(&stream(2))));
     }
 
-    /// A stream that is larger than the memory is remembered as long as no other is asked for: it is in use.
+    /// A stream that is larger than the cache stays until another one is used.
     #[test]
     fn the_stream_in_use_is_kept_whatever_its_size() {
         let memory = Memory::of_size(10);
