@@ -11,7 +11,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_test_in_the_table_of_guarantees_exists() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let table = fs::read_to_string(here.join("../../lambdas/README.md")).unwrap();
+    let table = fs::read_to_string(here.join("../lambdas/README.md")).unwrap();
     let sources: String = fs::read_dir(here.join("tests/scenarios"))
         .unwrap()
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
