@@ -52,7 +52,7 @@ static AMZ_DATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"X-Amz-Date=[0-9]{8
 static AMZ_DAY: LazyLock<Regex> = LazyLock::new(|| pattern(r"(X-Amz-Credential=[^&%]+%2F)[0-9]{8}%2F"));
 static GRANTS_HOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(grants/[a-z]+/)[0-9]{10}/"));
 static REMAINING: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(ratelimit: "key");r=[0-9]+;t=[0-9]+"#));
-static WAIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"go on in [0-9]+\.[0-9] seconds"));
+static WAIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"send the next request in [0-9]+\.[0-9] seconds"));
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap()
@@ -94,7 +94,7 @@ impl Placeholders {
             (&AMZ_DAY, "${1}{day}%2F"),
             (&GRANTS_HOUR, "${1}{hour}/"),
             (&REMAINING, "$1;r={number};t={number}"),
-            (&WAIT, "go on in {seconds} seconds"),
+            (&WAIT, "send the next request in {seconds} seconds"),
         ] {
             text = pattern.replace_all(&text, placeholder).into_owned();
         }
