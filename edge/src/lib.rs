@@ -46,6 +46,4 @@ pub mod testing;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod worker;
 
-pub use ports::{self as port, journal, outbound};
-
 pub use edge::{Context, Edge, MAX_BODY_BYTES, REQUEST_HEADERS, Served, misconfigured};

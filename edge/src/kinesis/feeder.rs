@@ -12,7 +12,7 @@ use super::config::{InvalidKinesisConfig, KinesisConfig};
 use super::put::{PutRecords, Record};
 use super::response::{Fault, outcomes};
 use super::{CONTENT_TYPE, TARGET};
-use crate::outbound::Outbound;
+use crate::ports::outbound::Outbound;
 use crate::ports::{Clock, Pause};
 use crate::sign::sigv4::{Payload, RequestParts, Signer};
 

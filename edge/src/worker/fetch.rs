@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::host::{self, Exchanged};
-use crate::outbound::{Outbound, OutboundError};
+use crate::ports::outbound::{Outbound, OutboundError};
 
 /// Twice the largest answer of the home region; those of the others are smaller.
 const MAX_ANSWER_BYTES: u32 = 1024 * 1024;

@@ -17,8 +17,8 @@ use wasm_bindgen_futures::JsFuture;
 use super::invocation::Invocation;
 use super::isolate::Isolate;
 use super::{log, runtime};
-use crate::journal::{Journal, JournalError, Recorded};
 use crate::kinesis::{Delivery, Message};
+use crate::ports::journal::{Journal, JournalError, Recorded};
 use crate::ports::{Background, Cause};
 use crate::settings::InvalidSettings;
 
