@@ -3,12 +3,15 @@ import { keyHash, tenant } from "./tenant.json";
 
 const RECORD = JSON.stringify(tenant);
 
-/** A queue that accepts at once. As the real one, it takes a text as it is and turns everything else into JSON. */
-const queue = () => ({
+/**
+ * A queue that accepts at once. Like the runtime's, it stores a text unchanged and everything else as JSON. The Worker checks the
+ * name of a queue's class: it is the runtime's.
+ */
+class WorkerQueue {
   async send(message, options) {
     this.last = options?.contentType === "text" ? message : JSON.stringify(message);
-  },
-});
+  }
+}
 
 /** A key-value store with the one API key that exists, in whichever form it is asked for. */
 const TENANTS = {
@@ -35,7 +38,7 @@ export function withBindings(worker) {
   let full;
   return {
     fetch(request, env, context) {
-      full ??= { ...env, GRANTS: queue(), DEAD_GRANTS: queue(), TENANTS };
+      full ??= { ...env, GRANTS: new WorkerQueue(), DEAD_GRANTS: new WorkerQueue(), TENANTS };
       return worker.fetch(request, full, context);
     },
   };

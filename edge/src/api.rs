@@ -22,6 +22,7 @@ use streamio_events::id::VideoId;
 use streamio_events::tenant::Tenant;
 
 use crate::edge::{Context, Edge};
+use crate::pending_response::PendingResponse;
 use crate::problem::Problem;
 use crate::request::{Fields, Query, percent_decode};
 use crate::route::{PublicAction, TenantAction};
@@ -68,11 +69,11 @@ pub(crate) fn handle_public(
 
 /// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
+pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<PendingResponse, Problem>> + Send + 'a>>;
 
 /// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(target_arch = "wasm32")]
-pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
+pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<PendingResponse, Problem>> + 'a>>;
 
 /// Handles a call of a tenant whose API key has the call's scope.
 pub(crate) fn handle_tenant<'a>(
@@ -83,11 +84,18 @@ pub(crate) fn handle_tenant<'a>(
     match action {
         TenantAction::GrantUpload => Box::pin(upload::grant(exchange, query)),
         TenantAction::GrantPlayback => Box::pin(playback::grant(exchange, query)),
-        TenantAction::ListVideos => Box::pin(videos::list(exchange, query)),
-        TenantAction::ShowVideo => Box::pin(videos::show(exchange, query)),
-        TenantAction::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
-        TenantAction::DeleteVideo => Box::pin(videos::delete(exchange, query)),
-        TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
-        TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),
+        TenantAction::ListVideos => Box::pin(without_receipt(videos::list(exchange, query))),
+        TenantAction::ShowVideo => Box::pin(without_receipt(videos::show(exchange, query))),
+        TenantAction::ListVideoEvents => Box::pin(without_receipt(events::of_video(exchange, query))),
+        TenantAction::DeleteVideo => Box::pin(without_receipt(videos::delete(exchange, query))),
+        TenantAction::ReprocessVideo => Box::pin(without_receipt(videos::reprocess(exchange, query))),
+        TenantAction::ListEvents => Box::pin(without_receipt(events::feed(exchange, query))),
     }
+}
+
+/// The result of a call that records no grant.
+async fn without_receipt(
+    call: impl Future<Output = Result<Response<Bytes>, Problem>>,
+) -> Result<PendingResponse, Problem> {
+    call.await.map(PendingResponse::from)
 }

@@ -9,7 +9,6 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
@@ -19,6 +18,7 @@ use crate::api::{self, CallFuture, Exchange};
 use crate::authenticate::{authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
+use crate::pending_response::PendingResponse;
 use crate::ports::directory::{Known, Tolerance};
 use crate::ports::journal::JournalError;
 use crate::ports::{Cause, Ports};
@@ -116,11 +116,24 @@ impl Edge {
         Ok(Self { config, ports, raw, cdn_base_url, rate_limiter })
     }
 
-    /// The response to `request`, of whose target only the path and the query matter. Every failure is a problem response.
-    /// The server in front limits the time and the size of the body that it reads ([`MAX_BODY_BYTES`]).
-    pub async fn handle(&self, context: Context, request: Request<Bytes>) -> Response<Bytes> {
-        let (parts, body) = request.into_parts();
-        let request_id = RequestId::new(&parts.headers, context.random);
+    /// Returns the response to `request`, of whose target only the path and the query matter. Every failure is a problem
+    /// response. The server in front limits the time and the size of the body that it reads ([`MAX_BODY_BYTES`]).
+    pub async fn handle(&self, context: Context, request: &Request<Bytes>) -> Response<Bytes> {
+        let PendingResponse { response, receipt } = self.handle_without_waiting(context, request).await;
+        let Some(receipt) = receipt else { return response };
+        match receipt.accepted().await {
+            Ok(()) => response,
+            Err(error) => self.not_recorded(context.random, request, error),
+        }
+    }
+
+    /// Like [`Self::handle`], but leaves it to the host to wait for the journal's receipt before it sends the response.
+    pub async fn handle_without_waiting(
+        &self,
+        context: Context,
+        request: &Request<Bytes>,
+    ) -> PendingResponse {
+        let request_id = RequestId::new(request.headers(), context.random);
         let mut served = Served {
             request_id: request_id.as_str().to_owned(),
             call: None,
@@ -129,24 +142,24 @@ impl Edge {
             cause: None,
         };
         let mut fields = Fields::new();
-        let result = match route(&parts, &body, &mut served) {
-            Ok(Routed::Done(response)) => Ok(response),
+        let result = match route(request, &mut served) {
+            Ok(Routed::Done(response)) => Ok(response.into()),
             Ok(Routed::Tenant(call)) => {
                 // A future of its own, so that a host need not compile it for requests without an API key.
                 let future: CallFuture<'_> =
-                    Box::pin(self.handle_tenant(call, context, &parts, &body, &mut served, &mut fields));
+                    Box::pin(self.handle_tenant(call, context, request, &mut served, &mut fields));
                 future.await
             }
             Err(problem) => Err(problem),
         };
-        let mut response = match result {
-            Ok(response) => response,
+        let PendingResponse { mut response, receipt } = match result {
+            Ok(pending) => pending,
             Err(problem) => {
                 served.cause = problem.cause();
-                problem.into_response(request_id.as_str(), presented_key(&parts.headers))
+                problem.into_response(request_id.as_str(), presented_key(request.headers())).into()
             }
         };
-        if parts.method == Method::HEAD {
+        if request.method() == Method::HEAD {
             let length = HeaderValue::from(response.body().len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
             *response.body_mut() = Bytes::new();
@@ -154,7 +167,7 @@ impl Edge {
         for (name, value) in fields {
             response.headers_mut().insert(name, value);
         }
-        self.complete(&parts.headers, response, served)
+        PendingResponse { response: self.complete(request.headers(), response, served), receipt }
     }
 
     /// The response to a request whose work was cut short by a fault of this program (a panic) or a limit of the host. The
@@ -167,8 +180,7 @@ impl Edge {
         )
     }
 
-    /// The response in place of one whose grant the journal did not accept. For hosts that start recording a grant while the
-    /// response is built and wait for the journal before they send it.
+    /// The response to send when the receipt of a [`PendingResponse`] fails.
     pub fn not_recorded(
         &self,
         random: [u8; 32],
@@ -205,15 +217,14 @@ impl Edge {
         &self,
         TenantCall { action, scope, parameter, query }: TenantCall<'_>,
         context: Context,
-        parts: &Parts,
-        body: &Bytes,
+        request: &Request<Bytes>,
         served: &mut Served,
         fields: &mut Fields,
-    ) -> Result<Response<Bytes>, Problem> {
+    ) -> Result<PendingResponse, Problem> {
         // Playback continues while the key cannot be confirmed; uploads and commands need a confirmed key.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
         let Known { tenant, stale_for } =
-            authenticate(&parts.headers, &*self.ports.directory, context.now, tolerance).await?;
+            authenticate(request.headers(), &*self.ports.directory, context.now, tolerance).await?;
         if let Some(stale_for) = stale_for {
             fields.push((CACHE_STATUS, stale(stale_for)));
         }
@@ -230,13 +241,13 @@ impl Edge {
         }
         authorize(&tenant, scope)?;
 
-        let api_key = presented_key(&parts.headers).unwrap_or_default();
+        let api_key = presented_key(request.headers()).unwrap_or_default();
         query.refuse_secret(api_key)?;
         let exchange = Exchange {
             edge: self,
             context,
-            headers: &parts.headers,
-            body,
+            headers: request.headers(),
+            body: request.body(),
             parameter,
             api_key,
             tenant: &tenant,
@@ -246,23 +257,24 @@ impl Edge {
 }
 
 /// Finds the call, and handles it if it needs no API key.
-fn route<'a>(parts: &'a Parts, body: &Bytes, served: &mut Served) -> Result<Routed<'a>, Problem> {
-    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
+fn route<'a>(request: &'a Request<Bytes>, served: &mut Served) -> Result<Routed<'a>, Problem> {
+    let uri = request.uri();
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
         return Err(Problem::new(ProblemKind::UriTooLong, ProblemKind::UriTooLong.advice()));
     }
-    let (call, parameter) = match route::find(&parts.method, parts.uri.path()) {
+    let (call, parameter) = match route::find(request.method(), uri.path()) {
         Found::Call(call, parameter) => (call, parameter),
-        Found::Options(allow) => return Ok(Routed::Done(options(&parts.headers, allow))),
+        Found::Options(allow) => return Ok(Routed::Done(options(request.headers(), allow))),
         Found::OtherMethods(allow) => return Err(method_not_allowed(allow)),
         Found::Nothing => {
             return Err(Problem::new(ProblemKind::NoSuchPath, ProblemKind::NoSuchPath.advice()));
         }
     };
     served.call = Some(call);
-    if body.len() > MAX_BODY_BYTES {
+    if request.body().len() > MAX_BODY_BYTES {
         return Err(Problem::new(ProblemKind::BodyTooLarge, ProblemKind::BodyTooLarge.advice()));
     }
-    let query = Query::parse(parts.uri.query())?;
+    let query = Query::parse(uri.query())?;
     match call.action {
         Action::Public(action) => api::handle_public(action, parameter, query).map(Routed::Done),
         Action::Tenant(scope, action) => Ok(Routed::Tenant(TenantCall { action, scope, parameter, query })),

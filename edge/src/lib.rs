@@ -33,6 +33,7 @@ pub mod home;
 pub mod kinesis;
 #[cfg(feature = "package")]
 pub mod package;
+mod pending_response;
 pub mod ports;
 pub mod problem;
 mod rate_limit;
@@ -45,5 +46,7 @@ pub mod sign;
 pub mod testing;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod worker;
+
+pub use pending_response::PendingResponse;
 
 pub use edge::{Context, Edge, MAX_BODY_BYTES, REQUEST_HEADERS, Served, misconfigured};

@@ -1,59 +1,66 @@
-// The Worker's entry: hands the runtime's events to the Wasm module (edge/src/worker.rs).
+// The Worker's entry: passes the runtime's events to the Wasm module (edge/src/worker.rs).
+//
+// `fetch` is JavaScript of our own instead of `#[event(fetch)]` because that costs more than 15 % of the requests/s
+// (docs/benchmarks.md). It also creates a new instance of the module after one has ended.
 
 import * as edge from "./edge.js";
 import module from "./edge_bg.wasm";
-import { instanceEnded, readAtMost, takeEnded, whileInstanceLives } from "./host.js";
+import { instanceEnded, takeEnded, whileInstanceLives } from "./recovery.js";
 
 edge.initSync({ module });
+edge.installPanicHook();
 
 const HEADERS = edge.requestHeaders().split(",");
 const MAX_BODY_BYTES = 64 * 1024;
 const EMPTY = new Uint8Array();
-// One byte too many is all that the API needs to refuse a body in its own words.
-const TOO_MANY = new Uint8Array(MAX_BODY_BYTES + 1);
+// One byte more than the limit is enough for the API to refuse a body with its own problem.
+const TOO_LONG = new Uint8Array(MAX_BODY_BYTES + 1);
 
 export default {
-  // The way of most requests, in one function: each `await` and each call of an async function costs as much as a hash.
+  // All in one function: each `await` and each call of an async function costs as much as a hash.
   async fetch(request, env, context) {
     const head = headOf(request);
     let body = EMPTY;
     try {
-      // A stream costs more than the bytes: it is only asked for where their number is not said, or is too large.
+      // Reading a stream is slower than `arrayBuffer`: it is used only when the length is unknown or too large.
       const length = request.headers.get("content-length");
       if (length !== null && length <= MAX_BODY_BYTES) body = new Uint8Array(await request.arrayBuffer());
-      else if (request.body !== null) body = (await readAtMost(request.body, MAX_BODY_BYTES)) ?? TOO_MANY;
+      else if (request.body !== null) body = await readAtMost(request.body, MAX_BODY_BYTES);
     } catch {
-      // The client has gone away in the middle of its request: it hardly reads the answer.
+      // The client closed the connection before the end of its request, so it does not read this response.
       return new Response(null, { status: 400 });
     }
-    let answer;
+    let result;
     try {
-      answer = call(edge.handle, env, context, head, body, Date.now());
-      if (answer instanceof Promise) answer = await whileInstanceLives(answer);
+      result = call(edge.handle, env, context, head, body, Date.now());
+      if (result instanceof Promise) result = await whileInstanceLives(result);
     } catch {
-      // The module has said in the log what happened; this is for the one who waits. Perhaps it was another request's
-      // panic, and others have a new instance by now: that one must not be ended for it.
+      // The module has logged the reason. It may have been a panic in another request, and a new instance may exist already:
+      // that one must not be ended.
       return call(edge.fail, env, head);
     }
-    if (!Array.isArray(answer)) return answer;
+    if (!Array.isArray(result)) return result;
     try {
-      await answer[1];
+      await result[1];
     } catch {
       return call(edge.notRecorded, env, head);
     }
-    return answer[0];
+    return result[0];
   },
 
   queue: (batch, env) => whileInstanceLives(call(edge.queue, batch, env)),
-  scheduled: (_, env) => whileInstanceLives(call(edge.scheduled, env)),
+  scheduled: (event, env, context) => whileInstanceLives(call(edge.scheduled, event, env, context)),
 };
 
 /**
- * Calls into the module, into a new instance of it where the one before has ended. No entry throws but by a trap: a panic has
- * said so already, a stack that was too deep has not.
+ * Calls an export of the module, of a new instance when the previous one has ended. Exports throw only when they trap: after a
+ * panic, which has called `instanceEnded`, or after a stack overflow, which has not.
  */
 function call(entry, ...args) {
-  if (takeEnded()) edge.__wbg_reset_state();
+  if (takeEnded()) {
+    edge.__wbg_reset_state();
+    edge.installPanicHook();
+  }
   try {
     return entry(...args);
   } catch (error) {
@@ -62,7 +69,7 @@ function call(entry, ...args) {
   }
 }
 
-/** What `exchange::request` reads: the method, the path and query, and the headers that the API knows. */
+/** The text that `exchange::request` parses: the method, the path and query, and the headers that the API uses. */
 function headOf(request) {
   const url = request.url;
   let head = `${request.method}\n${url.slice(url.indexOf("/", 8))}`;
@@ -72,4 +79,29 @@ function headOf(request) {
     head += value === null ? "\n" : `\n=${value}`;
   }
   return head;
+}
+
+/** The bytes of a stream, or `TOO_LONG` when there are more than `limit`. */
+async function readAtMost(stream, limit) {
+  const chunks = [];
+  let length = 0;
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > limit) {
+      await reader.cancel();
+      return TOO_LONG;
+    }
+    chunks.push(value);
+  }
+  if (chunks.length === 1) return chunks[0];
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }

@@ -62,7 +62,7 @@ async fn handle_request(edge: &Edge, request: Request<Incoming>) -> Response<Byt
         Err(_) => return without_body(StatusCode::BAD_REQUEST),
     };
     let context = Context { now: clock::now(), random: random() };
-    edge.handle(context, http::Request::from_parts(head, body)).await
+    edge.handle(context, &http::Request::from_parts(head, body)).await
 }
 
 /// The response to a client that did not send its whole request.

@@ -60,19 +60,15 @@ impl Grant {
         Ok(None)
     }
 
-    /// Records the grant. Returns the record of an earlier copy of the same request if there is one: the response is then
-    /// built from that.
+    /// Records the grant. After [`Recorded::Repeated`] the response is built from the record of the earlier request.
     pub(super) async fn record(
         self,
         journal: &dyn Journal,
         stream: &StreamId,
         event: RecordedEvent,
-    ) -> Result<Option<RecordedEvent>, Problem> {
+    ) -> Result<Recorded, Problem> {
         let commit = NewCommit { id: self.commit, recorded_at: event.at, events: vec![event] };
-        match journal.record(stream, commit).await.map_err(not_recorded)? {
-            Recorded::New => Ok(None),
-            Recorded::Repeated(event) => Ok(Some(event)),
-        }
+        journal.record(stream, commit).await.map_err(not_recorded)
     }
 }
 

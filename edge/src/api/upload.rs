@@ -15,6 +15,8 @@ use streamio_events::timestamp::Timestamp;
 use self::request::UploadRequest;
 use super::Exchange;
 use super::grant::{Grant, read};
+use crate::pending_response::PendingResponse;
+use crate::ports::journal::Recorded;
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
@@ -23,7 +25,7 @@ use crate::request::Query;
 /// upload. It is not a credential: every use of it needs a signature.
 const UPLOAD_ID: &str = "uploadId";
 
-pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
+pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<PendingResponse, Problem> {
     query.finish()?;
     let config = &exchange.edge.config;
     let project_id = &exchange.tenant.project_id;
@@ -36,7 +38,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     if request.multipart
         && let Some(event) = grant.recall(journal, &[&stream]).await?
     {
-        return respond_again(exchange, &event);
+        return respond_again(exchange, &event).map(PendingResponse::from);
     }
     let upload_id = match (&request.upload_id, request.multipart) {
         (Some(upload_id), _) => Some(upload_id.clone()),
@@ -61,14 +63,19 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     if let Some(upload_id) = &upload_id {
         event.data[UPLOAD_ID] = upload_id.as_str().into();
     }
-    let first = grant.record(journal, &stream, event).await?;
-    if let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
-        multipart::abort_if_surplus(exchange, &granted.s3_key, created, first.as_ref()).await;
+    let recorded = grant.record(journal, &stream, event).await?;
+    if let Recorded::Repeated(event) = &recorded
+        && let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none())
+    {
+        multipart::abort_if_surplus(exchange, &granted.s3_key, created, event).await;
     }
-    match first {
-        None => respond(exchange, &granted, upload_id.as_deref(), now),
-        Some(event) => respond_again(exchange, &event),
-    }
+    let receipt = match recorded {
+        Recorded::New => None,
+        Recorded::Pending(receipt) => Some(receipt),
+        Recorded::Repeated(event) => return respond_again(exchange, &event).map(PendingResponse::from),
+    };
+    let response = respond(exchange, &granted, upload_id.as_deref(), now)?;
+    Ok(PendingResponse { response, receipt })
 }
 
 /// The response for a grant that was recorded before.

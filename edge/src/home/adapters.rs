@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::RecordedEvent;
-use streamio_events::home::{Home, Recorded};
+use streamio_events::home::Home;
 use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
@@ -14,7 +14,7 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::ports::Cause;
 use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
-use crate::ports::journal::{Journal, JournalError};
+use crate::ports::journal::{Journal, JournalError, Recorded};
 use crate::ports::tenant_source::TenantSource;
 
 /// The home region's tenants: a source for the cached directory and, for an edge in the same process, a directory that
@@ -50,7 +50,7 @@ pub struct HomeJournal(pub Arc<dyn Home>);
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 impl Journal for HomeJournal {
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
-        self.0.record(stream, commit).await.map_err(|error| JournalError(error.into()))
+        self.0.record(stream, commit).await.map(Recorded::from).map_err(|error| JournalError(error.into()))
     }
 
     async fn recall(&self, stream: &StreamId, id: &CommitId) -> Result<Option<RecordedEvent>, JournalError> {

@@ -1,17 +1,17 @@
-//! Which event is being worked on. The ports are made once for the isolate, but work that outlives an answer must be
-//! handed to the context of the event that began it.
+//! The event that is being handled. The ports are created once per isolate, but work that continues after a response must be
+//! attached to the context of the event that started it.
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 
-use js_sys::{Array, Promise};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::future_to_promise;
+use worker::Context;
 
-use super::runtime;
 use crate::ports::{Background, BackgroundTask};
 
 thread_local! {
@@ -20,34 +20,15 @@ thread_local! {
 
 /// One event of the runtime.
 pub(super) struct Invocation {
-    context: runtime::Context,
-    /// What must have come true before the answer leaves.
-    acceptance: RefCell<Option<Promise>>,
+    context: Context,
 }
 
 impl Invocation {
-    pub(super) fn of_request(context: runtime::Context) -> Rc<Self> {
-        Rc::new(Self { context, acceptance: RefCell::new(None) })
+    pub(super) fn new(context: Context) -> Self {
+        Self { context }
     }
 
-    /// Lets the current invocation's answer leave only after `promise`. Where none is current, the promise is given back,
-    /// to be awaited at once.
-    pub(super) fn answer_after(promise: Promise) -> Option<Promise> {
-        let Some(current) = CURRENT.with_borrow(Clone::clone) else { return Some(promise) };
-        let both = match current.acceptance.take() {
-            None => promise,
-            Some(before) => Promise::all(&Array::of2(&before, &promise)),
-        };
-        current.acceptance.replace(Some(both));
-        None
-    }
-
-    /// What must have come true before the answer leaves.
-    pub(super) fn take_acceptance(&self) -> Option<Promise> {
-        self.acceptance.take()
-    }
-
-    /// `future`, during each of whose polls this invocation is the current one.
+    /// Returns a future that runs `future` with this invocation as the current one.
     pub(super) fn run<F: Future>(self: Rc<Self>, future: F) -> impl Future<Output = F::Output> {
         Running { invocation: self, future: Box::pin(future) }
     }
@@ -61,7 +42,7 @@ struct Running<F> {
 impl<F: Future> Future for Running<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
         let before = CURRENT.replace(Some(Rc::clone(&self.invocation)));
         let polled = self.future.as_mut().poll(context);
         CURRENT.replace(before);
@@ -69,7 +50,7 @@ impl<F: Future> Future for Running<F> {
     }
 }
 
-/// `waitUntil` of the current invocation.
+/// Runs tasks with `waitUntil` of the current invocation.
 pub(super) struct WaitUntil;
 
 impl Background for WaitUntil {
@@ -80,8 +61,9 @@ impl Background for WaitUntil {
             Ok(JsValue::UNDEFINED)
         });
         if let Some(invocation) = current {
-            // It fails only where the event has ended: the task then ends with it, and is found undone later.
-            let _ = invocation.context.wait_until(&promise);
+            // It fails only when the event has ended. The task is then dropped, and its work is done again later. The crate's
+            // own `wait_until` would panic.
+            let _ = invocation.context.as_ref().wait_until(&promise);
         }
     }
 }

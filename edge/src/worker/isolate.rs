@@ -3,31 +3,31 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use js_sys::Reflect;
 use streamio_events::api_key::ApiKey;
 use streamio_events::home::Home as _;
 use streamio_events::timestamp::Timestamp;
-use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
+use worker::Env;
 
-use super::fetch::FetchOutbound;
-use super::grants::{Queue, QueueJournal, WaitUntilJournal};
-use super::invocation::{Invocation, WaitUntil};
+use super::invocation::WaitUntil;
+use super::journal::{QueueJournal, QueueReceipt, WaitUntilJournal};
+use super::key_value_store::{LoggedFailures, Namespace};
+use super::outbound::FetchOutbound;
+use super::pause::RuntimePause;
+use super::queue::Queue;
 use super::random::Random;
-use super::signer::HostSigner;
-use super::tenants::{LoggedFailures, Namespace};
-use super::{exchange, grants, host, log};
+use super::signer::NodeSigner;
+use super::{exchange, log};
 use crate::directory::{DirectoryConfig, DirectoryPorts, ReplicatedDirectory, StoredTenants};
 use crate::edge::{Context, Edge, Served};
 use crate::home::{HomeClient, HomeJournal, HomeTenants};
 use crate::kinesis::{Backoff, Feeder, KinesisConfig};
 use crate::ports::journal::Journal;
-use crate::ports::{Background, Clock, Pause, Ports};
+use crate::pending_response::PendingResponse;
+use crate::ports::{Background, Clock, Ports};
 use crate::settings::{InvalidSettings, JournalMode, LogMode, Settings};
 use crate::sign::key::{HashAlgorithm, SharedSigner, UrlSigner};
 
@@ -35,19 +35,12 @@ thread_local! {
     static ISOLATE: RefCell<Option<Rc<Isolate>>> = const { RefCell::new(None) };
 }
 
-/// The objects that an isolate works with, and what is said where one is not there.
-const BINDINGS: [(&str, &str); 3] = [
-    ("TENANTS", "is missing: bind a KV namespace"),
-    ("GRANTS", "is missing: bind a queue to send to"),
-    ("DEAD_GRANTS", "is missing: bind a queue to send to"),
-];
-
-/// What lives as long as the isolate.
+/// The state of an isolate.
 pub(super) struct Isolate {
     edge: Edge,
     feeder: OnceCell<Feeder>,
     kinesis: KinesisConfig,
-    /// Where messages go that will never be facts.
+    /// The queue for messages that are not facts.
     pub(super) dead_grants: Queue,
     tenants_at_home: Arc<HomeClient>,
     url_signer: Arc<dyn UrlSigner>,
@@ -56,8 +49,8 @@ pub(super) struct Isolate {
 }
 
 impl Isolate {
-    /// The isolate's own, made of the settings in `env` when it is asked for the first time.
-    pub(super) fn get(env: &JsValue) -> Result<Rc<Self>, InvalidSettings> {
+    /// Returns the isolate's state, which the first call creates from `env`.
+    pub(super) fn get(env: &Env) -> Result<Rc<Self>, InvalidSettings> {
         if let Some(isolate) = ISOLATE.with_borrow(Clone::clone) {
             return Ok(isolate);
         }
@@ -66,23 +59,12 @@ impl Isolate {
         Ok(isolate)
     }
 
-    fn new(env: &JsValue) -> Result<Self, InvalidSettings> {
-        let settings = Settings::read(|name| Reflect::get(env, &name.into()).ok()?.as_string());
-        let bindings =
-            BINDINGS.map(|(name, _)| Reflect::get(env, &name.into()).ok().filter(JsValue::is_object));
-        let (settings, tenants, grants, dead_grants) = match (settings, bindings) {
-            (Ok(settings), [Some(tenants), Some(grants), Some(dead_grants)]) => (
-                settings,
-                Namespace(tenants.unchecked_into()),
-                Queue::new(grants.unchecked_into()),
-                Queue::new(dead_grants.unchecked_into()),
-            ),
-            (settings, bindings) => return Err(incomplete(settings.err(), &bindings)),
-        };
+    fn new(env: &Env) -> Result<Self, InvalidSettings> {
+        let (settings, Bindings { tenants, grants, dead_grants }) = read(env)?;
         let outbound = Arc::new(FetchOutbound::PATIENT);
         let background: Arc<dyn Background> = Arc::new(WaitUntil);
         let home = |outbound| {
-            HomeClient::new(settings.home.clone(), outbound, Arc::new(HostClock))
+            HomeClient::new(settings.home.clone(), outbound, Arc::new(RuntimeClock))
                 .map(Arc::new)
                 .map_err(|error| InvalidSettings::of("HOME_URL", error))
         };
@@ -103,7 +85,7 @@ impl Isolate {
             JournalMode::WaitUntil => Arc::new(WaitUntilJournal { queue: grants, background }),
             JournalMode::Home => Arc::new(HomeJournal(home.clone())),
         };
-        let signer = HostSigner::new(settings.key_pair.id, settings.key_pair.private_key.reveal().to_owned());
+        let signer = NodeSigner::new(settings.key_pair.id, settings.key_pair.private_key.reveal().to_owned());
         let url_signer: Arc<dyn UrlSigner> = Arc::new(SharedSigner::new(signer));
         let ports =
             Ports { directory: Arc::new(directory), journal, home, outbound, url_signer: url_signer.clone() };
@@ -123,7 +105,7 @@ impl Isolate {
         })
     }
 
-    /// What puts the queue's grants into the stream: made for the first batch, because most isolates never see one.
+    /// Returns what puts the queue's grants into the stream. The first batch creates it, because most isolates never get one.
     pub(super) fn feeder(&self) -> Result<&Feeder, InvalidSettings> {
         if let Some(feeder) = self.feeder.get() {
             return Ok(feeder);
@@ -132,53 +114,53 @@ impl Isolate {
             self.kinesis.clone(),
             Backoff::default(),
             Arc::new(FetchOutbound::PATIENT),
-            Arc::new(HostClock),
-            Arc::new(HostPause),
+            Arc::new(RuntimeClock),
+            Arc::new(RuntimePause),
         )
         .map_err(|error| InvalidSettings::of("KINESIS_ENDPOINT", error))?;
         Ok(self.feeder.get_or_init(|| feeder))
     }
 
-    /// Answers `request`. `now` is in milliseconds of the Unix epoch.
-    pub(super) async fn answer(&self, request: Request<Bytes>, now: f64, invocation: &Invocation) -> JsValue {
+    /// Handles `request`. `now` is in milliseconds of the Unix epoch. Returns what [`exchange::response`] returns.
+    pub(super) async fn handle(&self, request: &Request<Bytes>, now: f64) -> JsValue {
         let context = Context { now: timestamp(now), random: self.random() };
-        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let path = request.uri().path();
         #[cfg(feature = "probes")]
-        super::probes::panic_if_asked(uri.path()).await;
-        let response = self.edge.handle(context, request).await;
-        log::served(self.log, &method, uri.path(), &response, now);
-        exchange::response(&response, invocation.take_acceptance())
+        super::probes::panic_if_requested(path).await;
+        let PendingResponse { response, receipt } = self.edge.handle_without_waiting(context, request).await;
+        log::served(self.log, request.method(), path, &response, now);
+        exchange::response(&response, receipt.and_then(QueueReceipt::into_promise))
     }
 
-    /// The answer to a request that was under way when the instance of this module ended.
+    /// Returns the response to a request that was being handled when the instance of this module ended.
     pub(super) fn failed(&self, request: &Request<Bytes>) -> JsValue {
-        self.told(request, &self.edge.failed(self.random(), request))
+        self.respond(request, &self.edge.failed(self.random(), request))
     }
 
-    /// The answer in place of one whose grant the queue has not accepted.
+    /// Returns the response to a request whose grant the queue did not accept.
     pub(super) fn not_recorded(&self, request: &Request<Bytes>) -> JsValue {
-        self.told(request, &self.edge.not_recorded(self.random(), request, grants::not_accepted()))
+        self.respond(request, &self.edge.not_recorded(self.random(), request, QueueReceipt::rejected()))
     }
 
-    fn told(&self, request: &Request<Bytes>, response: &Response<Bytes>) -> JsValue {
+    fn respond(&self, request: &Request<Bytes>, response: &Response<Bytes>) -> JsValue {
         log::served(self.log, request.method(), request.uri().path(), response, js_sys::Date::now());
         exchange::response(response, None)
     }
 
-    /// 32 random bytes, never handed out before.
+    /// Returns 32 random bytes that were never returned before.
     pub(super) fn random(&self) -> [u8; 32] {
         self.random.borrow_mut().take()
     }
 
-    /// What a viewer and a tenant need all the time, tried once: a signature, and the home region.
-    pub(super) async fn check_roads(&self) {
+    /// Checks what requests depend on, and logs the result: the settings of Kinesis, a signature, and the home region.
+    pub(super) async fn check_health(&self) {
         if let Err(invalid) = self.feeder() {
             log::misconfigured(&invalid.problems, None);
         }
         if let Err(error) = self.url_signer.sign(HashAlgorithm::Sha256, b"a check").await {
             log::failed("URLs of the CDN cannot be signed", &error);
         }
-        // No key has this hash; that there is an answer is all that counts.
+        // No API key has this hash: any answer shows that the home region works.
         match self
             .tenants_at_home
             .tenant(&ApiKey::generate("live", [0; 32]).expect("an environment").hash())
@@ -190,7 +172,7 @@ impl Isolate {
     }
 }
 
-/// The answer of a Worker that has no settings to work with. What is wrong is for its operator, in the log.
+/// Returns the response of a Worker with invalid settings, and logs what is wrong, for its operator only.
 pub(super) fn misconfigured(invalid: InvalidSettings, request: &Request<Bytes>) -> JsValue {
     let problems = invalid.problems.clone();
     let response = crate::misconfigured(Random::new().take(), request, invalid);
@@ -199,16 +181,35 @@ pub(super) fn misconfigured(invalid: InvalidSettings, request: &Request<Bytes>) 
     exchange::response(&response, None)
 }
 
-/// All that is wrong with the settings, and the bindings that are not there.
-#[cold]
-fn incomplete(settings: Option<InvalidSettings>, bindings: &[Option<JsValue>]) -> InvalidSettings {
-    let mut problems = settings.map(|it| it.problems).unwrap_or_default();
-    for ((name, missing), binding) in BINDINGS.into_iter().zip(bindings) {
-        if binding.is_none() {
-            problems.push((name, missing.to_owned()));
+/// The Worker's bindings to a KV namespace and to queues.
+struct Bindings {
+    tenants: Namespace,
+    grants: Queue,
+    dead_grants: Queue,
+}
+
+/// Reads the settings and bindings. The error names everything that is invalid or missing.
+fn read(env: &Env) -> Result<(Settings, Bindings), InvalidSettings> {
+    let settings = Settings::read(|name| Some(env.var(name).ok()?.to_string()));
+    let tenants = env.kv("TENANTS").map(Namespace);
+    let grants = env.queue("GRANTS").map(Queue::new);
+    let dead_grants = env.queue("DEAD_GRANTS").map(Queue::new);
+    match (settings, tenants, grants, dead_grants) {
+        (Ok(settings), Ok(tenants), Ok(grants), Ok(dead_grants)) => {
+            Ok((settings, Bindings { tenants, grants, dead_grants }))
+        }
+        (settings, tenants, grants, dead_grants) => {
+            let mut problems = settings.err().map(|invalid| invalid.problems).unwrap_or_default();
+            let bindings = [
+                ("TENANTS", "is missing: bind a KV namespace", tenants.is_ok()),
+                ("GRANTS", "is missing: bind a queue to send to", grants.is_ok()),
+                ("DEAD_GRANTS", "is missing: bind a queue to send to", dead_grants.is_ok()),
+            ];
+            let missing = bindings.into_iter().filter(|(.., is_bound)| !is_bound);
+            problems.extend(missing.map(|(name, reason, _)| (name, reason.to_owned())));
+            Err(InvalidSettings { problems })
         }
     }
-    InvalidSettings { problems }
 }
 
 fn timestamp(millis: f64) -> Timestamp {
@@ -216,23 +217,11 @@ fn timestamp(millis: f64) -> Timestamp {
     Timestamp::from_unix_millis(millis as i64)
 }
 
-/// The host's clock. In production it stands still while this code computes.
-struct HostClock;
+/// The runtime's clock. In production it does not advance while code computes.
+struct RuntimeClock;
 
-impl Clock for HostClock {
+impl Clock for RuntimeClock {
     fn now(&self) -> Timestamp {
         timestamp(js_sys::Date::now())
-    }
-}
-
-/// The host's timers.
-struct HostPause;
-
-#[async_trait(?Send)]
-impl Pause for HostPause {
-    async fn pause(&self, duration: Duration) {
-        let milliseconds = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
-        // A timer is never refused.
-        let _ = JsFuture::from(host::pause(milliseconds)).await;
     }
 }

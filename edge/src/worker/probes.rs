@@ -1,30 +1,32 @@
-//! What benchmarks and the test of panics call, in a Worker that is never deployed.
+//! Exports for benchmarks and for the test of panics, in a Worker that is never deployed.
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::future_to_promise;
 
-use super::host;
-use super::signer::HostSigner;
+use super::pause::RuntimePause;
+use super::signer::NodeSigner;
+use crate::ports::Pause as _;
 use crate::sign::cloudfront;
 use crate::sign::key::{HashAlgorithm, SharedSigner, UrlSigner};
 use crate::sign::policy::{Policy, Resource};
 use crate::sign::s3::{AddressStyle, Bucket, BucketSigner, ObjectRequest};
 use crate::sign::sigv4::Credentials;
 
-/// A moment of 2026, in Unix seconds.
+/// A time in 2026, in Unix seconds.
 const NOW: i64 = 1_767_323_045;
 
-/// Panics where a probe asks for it: before the request has waited for anything, or after.
-pub(super) async fn panic_if_asked(path: &str) {
+/// Panics when the path is that of a probe: before the request has waited for anything, or after.
+pub(super) async fn panic_if_requested(path: &str) {
     match path {
-        "/probes/panic-sync" => panic!("a probe asked for it"),
+        "/probes/panic-sync" => panic!("a probe requested it"),
         "/probes/panic-async" => {
-            let _ = JsFuture::from(host::pause(1)).await;
-            panic!("a probe asked for it, later");
+            RuntimePause.pause(Duration::from_millis(1)).await;
+            panic!("a probe requested it, later");
         }
         _ => {}
     }
@@ -38,7 +40,7 @@ thread_local! {
     static BUCKET: OnceCell<BucketSigner> = const { OnceCell::new() };
 }
 
-/// Presigns `count` uploads to as many keys. Answers the length of all URLs.
+/// Presigns `count` uploads to as many keys. Returns the length of all URLs.
 #[wasm_bindgen(js_name = benchPresign)]
 pub fn bench_presign(count: u32, env: &JsValue) -> f64 {
     BUCKET.with(|signer| {
@@ -63,11 +65,11 @@ pub fn bench_presign(count: u32, env: &JsValue) -> f64 {
     })
 }
 
-/// Signs `count` policies with the key pair of `kind`, `ecdsa` or `rsa`. Answers a promise of the length of all queries.
+/// Signs `count` policies with the key pair of `kind`, `ecdsa` or `rsa`. Returns a promise of the length of all queries.
 #[wasm_bindgen(js_name = benchSignPolicy)]
 pub fn bench_sign_policy(kind: &str, count: u32, env: &JsValue) -> JsValue {
     let name = if kind == "rsa" { "CDN_RSA_KEY" } else { "CDN_ECDSA_KEY" };
-    let signer = HostSigner::new("K2JCJMDEHXQW5F".to_owned(), text(env, name));
+    let signer = NodeSigner::new("K2JCJMDEHXQW5F".to_owned(), text(env, name));
     future_to_promise(async move {
         let mut sum = 0u32;
         for number in 0..count {
@@ -78,10 +80,10 @@ pub fn bench_sign_policy(kind: &str, count: u32, env: &JsValue) -> JsValue {
     .into()
 }
 
-/// Asks for `count` signatures of policies of which eight are different. Answers as [`bench_sign_policy`].
+/// Requests `count` signatures of eight different policies. Returns what [`bench_sign_policy`] returns.
 #[wasm_bindgen(js_name = benchSharedPolicy)]
 pub fn bench_shared_policy(count: u32, env: &JsValue) -> JsValue {
-    let signer = SharedSigner::new(HostSigner::new("K2JCJMDEHXQW5F".to_owned(), text(env, "CDN_RSA_KEY")));
+    let signer = SharedSigner::new(NodeSigner::new("K2JCJMDEHXQW5F".to_owned(), text(env, "CDN_RSA_KEY")));
     future_to_promise(async move {
         let mut sum = 0u32;
         for number in 0..count {

@@ -1,31 +1,31 @@
-//! Randomness of the host, fetched for many requests at once: each crossing of the boundary costs.
+//! Random bytes of the runtime, fetched for many requests at once, because each call from Wasm to JavaScript is expensive.
 
 use std::fmt;
 
 const SHARE: usize = 32;
-const STOCK: usize = 64 * SHARE;
+const BUFFER_BYTES: usize = 64 * SHARE;
 
-/// Random bytes in stock.
+/// Buffered random bytes.
 pub(super) struct Random {
-    stock: [u8; STOCK],
+    buffer: [u8; BUFFER_BYTES],
     used: usize,
 }
 
 impl Random {
-    /// An empty stock: where an isolate begins, the host gives none yet.
+    /// An empty buffer: the runtime gives no random bytes while an isolate starts.
     pub(super) fn new() -> Self {
-        Self { stock: [0; STOCK], used: STOCK }
+        Self { buffer: [0; BUFFER_BYTES], used: BUFFER_BYTES }
     }
 
-    /// Bytes that were never handed out before.
+    /// Returns bytes that were never returned before.
     pub(super) fn take(&mut self) -> [u8; SHARE] {
-        if self.used == STOCK {
-            getrandom::fill(&mut self.stock).expect("the host has random bytes while it handles an event");
+        if self.used == BUFFER_BYTES {
+            getrandom::fill(&mut self.buffer).expect("the runtime has random bytes while it handles an event");
             self.used = 0;
         }
         let mut share = [0; SHARE];
-        // What was handed out must not be found here later.
-        share.swap_with_slice(&mut self.stock[self.used..self.used + SHARE]);
+        // Returned bytes must not stay in memory.
+        share.swap_with_slice(&mut self.buffer[self.used..self.used + SHARE]);
         self.used += SHARE;
         share
     }

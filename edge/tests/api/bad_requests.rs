@@ -48,7 +48,7 @@ async fn an_expired_key_works_until_its_expiry() {
     let request = |key: &ApiKey| {
         http::Request::get("/videos").header("x-api-key", key.reveal()).body(Bytes::new()).unwrap()
     };
-    let before = test.edge.handle(last, request(&test.target.expired)).await;
+    let before = test.edge.handle(last, &request(&test.target.expired)).await;
     assert_eq!(before.status(), StatusCode::OK);
     let after = test
         .send_with(&[("x-api-key", test.target.expired.reveal())], Method::GET, "/videos", &Value::Null)

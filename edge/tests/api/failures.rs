@@ -57,6 +57,40 @@ async fn a_grant_that_is_not_recorded_gives_no_url_and_can_be_requested_again() 
 }
 
 #[tokio::test]
+async fn a_pending_grant_is_recorded_before_its_url_leaves() {
+    for (path, body) in grants() {
+        let test = TestEdge::new();
+        test.journal.is_slow.store(true, Ordering::Relaxed);
+        let pending = test.edge.handle_without_waiting(test.context(), &test.post_request(path, &body)).await;
+        assert_eq!(pending.response.status(), StatusCode::OK, "{path} {body}");
+        assert!(test.commits().await.is_empty(), "the journal records when its receipt is awaited");
+        pending.receipt.expect("a receipt").accepted().await.unwrap();
+        assert_eq!(test.commits().await.len(), 1);
+
+        let answer = test.post(path, body.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path} {body}");
+        assert_eq!(test.commits().await.len(), 2, "the response waited for the receipt");
+    }
+}
+
+#[tokio::test]
+async fn a_pending_grant_that_is_not_accepted_gives_no_url_and_can_be_requested_again() {
+    for (path, body) in grants() {
+        for fault in [Fault::Before, Fault::After] {
+            let test = TestEdge::new();
+            test.journal.is_slow.store(true, Ordering::Relaxed);
+            test.log.plan_appends([fault.clone()]);
+            let refused = test.post_once("key-1", path, body.clone()).await;
+            assert_unavailable(&refused, "fault was injected");
+            assert_eq!(test.log.injected(), 1);
+            let answer = test.post_once("key-1", path, body.clone()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path} {body}");
+            assert_eq!(test.commits().await.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_journal_that_cannot_be_read_gives_no_url() {
     for (path, body) in [grants()[1].clone(), grants()[3].clone()] {
         let test = TestEdge::new();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use streamio_edge::home::HomeJournal;
 use streamio_edge::ports::directory::{Directory, DirectoryError, Known, Tolerance};
-use streamio_edge::ports::journal::{Journal, JournalError};
+use streamio_edge::ports::journal::{Journal, JournalError, Receipt, Recorded};
 use streamio_edge::ports::outbound::{Outbound, OutboundError};
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner, UrlSignerError};
 use streamio_events::api_key::KeyHash;
@@ -17,7 +17,7 @@ use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::event::{RecordedEvent, UnreadableEvent};
 use streamio_events::fault::FaultyLog;
-use streamio_events::home::{Home, HomeError, Page, Recorded, VideoFilter};
+use streamio_events::home::{self, Home, HomeError, Page, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
@@ -56,16 +56,36 @@ impl Directory for Tenants {
 
 /// The journal that records in the home region, with the limits that other journals have.
 pub(crate) struct TestJournal {
-    pub(crate) home: HomeJournal,
+    pub(crate) home: Arc<HomeJournal>,
     /// Accepts facts without knowing which it accepted before, like a queue.
     pub(crate) forgets: AtomicBool,
     /// [`Journal::recall`] finds nothing, as for two concurrent copies of a request.
     pub(crate) recalls_nothing: AtomicBool,
+    /// Records a fact only when its receipt is awaited.
+    pub(crate) is_slow: AtomicBool,
+}
+
+/// Records the fact that it holds.
+struct TestReceipt {
+    home: Arc<HomeJournal>,
+    stream: StreamId,
+    commit: NewCommit,
+}
+
+#[async_trait]
+impl Receipt for TestReceipt {
+    async fn accepted(self: Box<Self>) -> Result<(), JournalError> {
+        self.home.record(&self.stream, self.commit).await.map(drop)
+    }
 }
 
 #[async_trait]
 impl Journal for TestJournal {
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
+        if self.is_slow.load(Ordering::Relaxed) {
+            let (home, stream) = (Arc::clone(&self.home), stream.clone());
+            return Ok(Recorded::Pending(Box::new(TestReceipt { home, stream, commit })));
+        }
         let recorded = self.home.record(stream, commit).await?;
         Ok(if self.forgets.load(Ordering::Relaxed) { Recorded::New } else { recorded })
     }
@@ -226,12 +246,12 @@ impl Home for LogHome {
         self.command(project_id, video_id, commit_id, |video| decide::reprocess(video).map(Some)).await
     }
 
-    async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {
+    async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<home::Recorded, HomeError> {
         let appended = self.log.append(stream, Expected::Any, commit).await.map_err(HomeError::because_of)?;
         Ok(if appended.repeated {
-            Recorded::Repeated(appended.commit.events[0].clone())
+            home::Recorded::Repeated(appended.commit.events[0].clone())
         } else {
-            Recorded::New
+            home::Recorded::New
         })
     }
 

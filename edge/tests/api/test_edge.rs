@@ -184,9 +184,10 @@ impl TestEdge {
         let now = Arc::new(Mutex::new(start()));
         let home = Arc::new(LogHome { log: log.clone(), now: now.clone() });
         let journal = Arc::new(TestJournal {
-            home: HomeJournal(home.clone()),
+            home: Arc::new(HomeJournal(home.clone())),
             forgets: AtomicBool::new(false),
             recalls_nothing: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
         });
         let store = Arc::new(ObjectStore::default());
         let signer = Arc::new(Signer { pairs: key_pairs(), is_down: AtomicBool::new(false) });
@@ -212,7 +213,7 @@ impl TestEdge {
     }
 
     /// The time, and predictable bytes in place of random ones: the number of the request.
-    fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         let number = self.requests.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut random = [0; 32];
         random[8..16].copy_from_slice(&number);
@@ -223,7 +224,7 @@ impl TestEdge {
     /// The response, after a check against `openapi.yaml`.
     pub(crate) async fn handle(&self, request: Request<Bytes>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let answer = Answer::of(self.edge.handle(self.context(), request).await);
+        let answer = Answer::of(self.edge.handle(self.context(), &request).await);
         assert_described(&method, &path, &answer);
         if method == Method::POST && answer.status == StatusCode::OK {
             let grant = answer.json()["grantId"].as_str().map(str::to_owned);
@@ -235,6 +236,15 @@ impl TestEdge {
     /// Sends a request with the admin key of the first project; `null` is no body.
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
         self.send_with(&[("x-api-key", self.target.admin.reveal())], method, path, body).await
+    }
+
+    /// A `POST` with JSON and the admin key of the first project.
+    pub(crate) fn post_request(&self, path: &str, body: &Value) -> Request<Bytes> {
+        Request::post(path)
+            .header("x-api-key", self.target.admin.reveal())
+            .header("content-type", "application/json")
+            .body(Bytes::from(body.to_string()))
+            .unwrap()
     }
 
     pub(crate) async fn send_with(

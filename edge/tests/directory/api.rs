@@ -69,7 +69,7 @@ impl Api {
             .body(Bytes::from_static(body.as_bytes()))
             .unwrap();
         let context = Context { now: self.harness.now(), random: [9; 32] };
-        finish(self.edge.handle(context, request))
+        finish(self.edge.handle(context, &request))
     }
 }
 

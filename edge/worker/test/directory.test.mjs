@@ -84,8 +84,8 @@ describe("API keys", { concurrency: 4 }, () => {
       assertProblem(answer, 503, "unavailable");
       assert.match(answer.headers.get("retry-after"), /^[1-9]\d*$/);
     }
-    await platform.lineWith("the key-value store did not say whose an API key is");
-    await platform.lineWith("the home region did not say whose an API key is");
+    await platform.lineWith("the key-value store could not be asked for the tenant of an API key");
+    await platform.lineWith("the home region could not be asked for the tenant of an API key");
 
     await platform.faults({});
     platform.home.isDown = false;
@@ -105,7 +105,7 @@ describe("API keys", { concurrency: 4 }, () => {
     platform.home.isDown = true;
     await pause(10_500);
     for (let times = 0; times < 3; times += 1) assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
-    await platform.lineWith("the home region did not say whose an API key is");
+    await platform.lineWith("the home region could not be asked for the tenant of an API key");
     assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
   });
 
@@ -115,7 +115,7 @@ describe("API keys", { concurrency: 4 }, () => {
     const namespace = await platform.miniflare.getKVNamespace("TENANTS", "edge");
     await namespace.put(`k:${made.hash}`, '{"projectId":"acme"');
     assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
-    await platform.lineWith("the key-value store did not say whose an API key is");
+    await platform.lineWith("the key-value store could not be asked for the tenant of an API key");
   });
 
   test("fifty first requests at once are all answered, and the home region is asked at most as its limits say", async (t) => {

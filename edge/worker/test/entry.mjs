@@ -1,6 +1,6 @@
-// The Worker with bindings that a test can make fail. It runs inside of workerd, in front of the Worker's own entry.
+// The Worker with bindings that a test can make fail. It runs in workerd, in front of the Worker's own entry.
 //
-// `POST /-/faults` with a JSON object replaces what is set below; `GET /-/reads` answers the names that were read from KV.
+// `POST /-/faults` with a JSON object sets the faults; `GET /-/reads` returns the names that were read from KV.
 import worker from "./index.js";
 
 let faults = {};
@@ -9,16 +9,20 @@ let bindings;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** A queue that refuses, or takes its time. */
-function queue(binding) {
-  return {
-    async send(message, options) {
-      if (faults.queueDelay) await pause(faults.queueDelay);
-      if (faults.queueRefuses) throw new Error("Queue sends failed with https://queue.example/?Signature=0123456789abcdef");
-      return binding.send(message, options);
-    },
-  };
+/** A queue whose `send` is a test's. The Worker checks the name of a queue's class: it is the runtime's. */
+class WorkerQueue {
+  constructor(send) {
+    this.send = send;
+  }
 }
+
+/** A queue that refuses messages or stores them late. */
+const queue = (binding) =>
+  new WorkerQueue(async (message, options) => {
+    if (faults.queueDelay) await pause(faults.queueDelay);
+    if (faults.queueRefuses) throw new Error("Queue sends failed with https://queue.example/?Signature=0123456789abcdef");
+    return binding.send(message, options);
+  });
 
 function store(binding) {
   const read = (method) => async (name, options) => {
@@ -36,7 +40,7 @@ function withFaults(env) {
   bindings ??= {
     ...env,
     GRANTS: env.GRANTS && queue(env.GRANTS),
-    DEAD_GRANTS: env.DEAD_GRANTS && { send: (message, options) => deadLetter(env.DEAD_GRANTS, message, options) },
+    DEAD_GRANTS: env.DEAD_GRANTS && new WorkerQueue((message, options) => deadLetter(env.DEAD_GRANTS, message, options)),
     TENANTS: env.TENANTS && store(env.TENANTS),
   };
   return bindings;
@@ -47,7 +51,7 @@ async function deadLetter(binding, message, options) {
   return binding.send(message, options);
 }
 
-/** Brings what failed back after at most a few seconds, so that a test need not wait as long as the Worker would. */
+/** A message that is delivered again after at most `longestReturn` seconds, so that tests need not wait as long as the Worker does. */
 const sooner = (message) => ({
   id: message.id,
   timestamp: message.timestamp,

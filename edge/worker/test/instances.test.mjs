@@ -11,10 +11,11 @@ const pretended = { resets: 0, answers: [], host: undefined };
 globalThis.pretended = pretended;
 
 const EDGE = `
-  export { instanceEnded } from "./host.js";
-  import { instanceEnded } from "./host.js";
+  export { instanceEnded } from "./recovery.js";
+  import { instanceEnded } from "./recovery.js";
   globalThis.pretended.host = { instanceEnded };
   export const initSync = () => {};
+  export const installPanicHook = () => {};
   export const requestHeaders = () => "x-api-key";
   export const handle = () => globalThis.pretended.answers.shift()();
   export const fail = () => new Response("failed", { status: 500 });

@@ -174,7 +174,7 @@ impl Target {
             Front::Edge(edge) => {
                 let mut random = [0; 32];
                 getrandom::fill(&mut random).unwrap();
-                edge.handle(Context { now: now(), random }, request).await
+                edge.handle(Context { now: now(), random }, &request).await
             }
             Front::Http(authority) => http_client::send(authority, request).await,
         }

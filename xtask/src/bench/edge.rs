@@ -16,7 +16,7 @@ mod workerd;
 use anyhow::{Context, Result};
 
 use self::call::Call;
-use self::load::Contest;
+use self::load::{Load, Peer};
 use self::operation::Operation;
 use self::packages::Packages;
 use self::worker::{CdnKey, Workers};
@@ -59,7 +59,7 @@ pub(super) fn measure(
 
     operations(&workers, effort, report).context("single operations")?;
     loads(&workers, effort, report)?;
-    report.add(cold_start::compare(&workers, effort, NOTHING, Goal::AtMost(1.4)).context("cold start")?);
+    report.add(cold_start::compare(&workers, effort, NOTHING, Goal::AtMost(1.6)).context("cold start")?);
     Ok(())
 }
 
@@ -81,59 +81,39 @@ fn operations(workers: &Workers, effort: Effort, report: &mut Report) -> Result<
 }
 
 fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
-    let upload = Call::upload();
-    let playback = Call::playback();
-    let same_playback = Call::same_playback();
-    let contests = [
-        Contest {
-            call: &upload,
-            how: "",
-            key: CdnKey::Ecdsa,
-            shared: false,
-            connections: MANY,
-            peer_name: JAVASCRIPT,
-            goal: Some(Goal::AtLeast(1.8)),
-        },
-        Contest {
-            call: &upload,
-            how: "",
-            key: CdnKey::Ecdsa,
-            shared: false,
-            connections: 1,
-            peer_name: JAVASCRIPT,
-            goal: Some(Goal::AtLeast(1.0)),
-        },
-        Contest {
-            call: &playback,
-            how: ", ECDSA",
-            key: CdnKey::Ecdsa,
-            shared: false,
-            connections: MANY,
-            peer_name: CLOUDFRONT_SIGNER,
-            goal: Some(Goal::AtLeast(2.0)),
-        },
-        Contest {
-            call: &playback,
-            how: ", RSA",
-            key: CdnKey::Rsa,
-            shared: false,
-            connections: MANY,
-            peer_name: CLOUDFRONT_SIGNER,
-            goal: Some(Goal::AtLeast(1.15)),
-        },
-        Contest {
-            call: &same_playback,
-            how: ", RSA, shared signature",
-            key: CdnKey::Rsa,
-            shared: true,
-            connections: MANY,
-            peer_name: CLOUDFRONT_SIGNER,
-            goal: Some(Goal::AtLeast(15.0)),
-        },
+    let (upload, playback, same_playback) = (Call::upload(), Call::playback(), Call::same_playback());
+    let aws4fetch = |goal| Peer::JavaScript { name: JAVASCRIPT, goal: Goal::AtLeast(goal) };
+    let cloudfront_signer = |goal| Peer::JavaScript { name: CLOUDFRONT_SIGNER, goal: Goal::AtLeast(goal) };
+    let floor = Peer::Floor { goal: Goal::AtMost(1.5) };
+    let upload = Load {
+        call: &upload,
+        how: "",
+        key: CdnKey::Ecdsa,
+        shared: false,
+        connections: MANY,
+        peer: aws4fetch(1.6),
+    };
+    let playback = Load { call: &playback, how: ", ECDSA", peer: cloudfront_signer(1.2), ..upload };
+    let shared_playback = Load {
+        call: &same_playback,
+        how: ", RSA, shared signature",
+        key: CdnKey::Rsa,
+        shared: true,
+        peer: cloudfront_signer(15.0),
+        ..upload
+    };
+    let loads = [
+        upload,
+        Load { peer: floor, ..upload },
+        Load { connections: 1, peer: aws4fetch(1.0), ..upload },
+        playback,
+        Load { peer: floor, ..playback },
+        Load { how: ", RSA", key: CdnKey::Rsa, peer: cloudfront_signer(1.15), ..playback },
+        shared_playback,
     ];
-    for contest in &contests {
-        progress(&contest.name());
-        for comparison in contest.run(workers, effort).with_context(|| contest.name())? {
+    for load in &loads {
+        progress(&load.name());
+        for comparison in load.run(workers, effort).with_context(|| load.name())? {
             report.add(comparison);
         }
     }

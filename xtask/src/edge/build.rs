@@ -13,7 +13,7 @@ use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
 /// The largest Worker, compressed, in bytes. The platform takes ten times that; what is small starts fast.
-const BUDGET: usize = 300 * 1000;
+const BUDGET: usize = 330 * 1000;
 
 /// Build the Worker into target/edge
 ///
@@ -145,7 +145,7 @@ fn flags(workspace: &Workspace) -> String {
 
 /// One JavaScript module of ours, of the glue and of the snippets that crates bring with them.
 fn bundle(workspace: &Workspace, kind: Kind, made: &Path, folder: &Path) -> Result<()> {
-    for file in ["index.js", "host.js", "probes.js"] {
+    for file in ["index.js", "recovery.js", "response.js", "probes.js"] {
         fs::copy(workspace.root.join("edge/worker").join(file), made.join(file))?;
     }
     // The entry names the module as it will lie beside the bundle.

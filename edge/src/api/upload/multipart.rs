@@ -49,15 +49,15 @@ pub(super) async fn create(exchange: &Exchange<'_>, request: &UploadRequest) -> 
     upload_id(&response).map_err(unavailable)
 }
 
-/// Aborts the upload that was created for this request if the grant was recorded by a concurrent copy of the same request.
-/// Best effort: errors are ignored, and the bucket's lifecycle rule removes the upload.
+/// Aborts the upload that was created for this request if the grant's `first` record, by a concurrent copy of the same request,
+/// has another one. Best effort: errors are ignored, and the bucket's lifecycle rule removes the upload.
 pub(super) async fn abort_if_surplus(
     exchange: &Exchange<'_>,
     s3_key: &SourceKey,
     created: &str,
-    first: Option<&RecordedEvent>,
+    first: &RecordedEvent,
 ) {
-    if first.is_some_and(|event| upload_id_of(event) != Some(created)) {
+    if upload_id_of(first) != Some(created) {
         let _ = send(exchange, &ObjectRequest::abort_multipart_upload(s3_key.as_str(), created)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of both workers.
+//! The calls that both Workers get.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,18 @@ use super::answer;
 /// Where the number of the request goes. It is as long as the eight digits that take its place.
 const NUMBER: &str = "{number}";
 
-/// One call of the API, over and over.
+/// One call of the API, repeated.
 pub(super) struct Call {
-    /// `POST /…`, for people.
+    /// `POST /…`, for the report.
     pub(super) name: &'static str,
     /// Path and query, perhaps with [`NUMBER`] in it.
     pub(super) target: &'static str,
     /// The same for the body.
     pub(super) body: &'static str,
-    /// Says what is wrong with ours and the peer's answer to request number 1.
+    /// Returns what is wrong with ours and the peer's answer to request number 1.
     pub(super) check: fn(&Value, &Value) -> Result<(), String>,
+    /// Whether the runtime signs for each request: for a URL of the CDN.
+    pub(super) is_signed_by_host: bool,
 }
 
 impl Call {
@@ -29,6 +31,7 @@ impl Call {
             target: "/upload-url",
             body: r#"{"filename":"clip-{number}.mp4","path":"films/2026/","contentType":"video/mp4","size":1048576}"#,
             check: answer::check_upload,
+            is_signed_by_host: false,
         }
     }
 
@@ -39,6 +42,7 @@ impl Call {
             target: "/playback-url?key=processed/acme/films/clip-{number}.mp4",
             body: r#"{"ttl":3600}"#,
             check: answer::check_playback,
+            is_signed_by_host: true,
         }
     }
 

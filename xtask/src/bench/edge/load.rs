@@ -1,4 +1,4 @@
-//! Whole requests under load: which side answers more of them.
+//! Whole requests under load: how many of them each side serves, and the processor time of each.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,16 +20,48 @@ const SCRIPT: &str = include_str!("../../../../edge/bench/load.lua");
 /// How long both sides run before anything is measured, so that their code is compiled.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// One call, made by so many clients at once of ours and of the peer.
-pub(super) struct Contest<'a> {
+/// One call, made over a number of connections to our Worker and to a peer.
+#[derive(Clone, Copy)]
+pub(super) struct Load<'a> {
     pub(super) call: &'a Call,
-    /// What distinguishes it from others of the same call.
+    /// What distinguishes it from other loads of the same call; may be empty.
     pub(super) how: &'static str,
     pub(super) key: CdnKey,
     pub(super) shared: bool,
     pub(super) connections: u32,
-    pub(super) peer_name: &'static str,
-    pub(super) goal: Option<Goal>,
+    pub(super) peer: Peer,
+}
+
+/// What our Worker is compared with.
+#[derive(Clone, Copy)]
+pub(super) enum Peer {
+    /// The JavaScript Worker that does the same job, with the package `name`; the goal is about requests/s.
+    JavaScript { name: &'static str, goal: Goal },
+    /// The Worker with the same input and output and no work (`edge/bench/floor.mjs`); the goal is about processor time.
+    Floor { goal: Goal },
+}
+
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::JavaScript { name, .. } => name,
+            Self::Floor { .. } => "floor: the same input and output, no work",
+        }
+    }
+
+    fn speed_goal(self) -> Option<Goal> {
+        match self {
+            Self::JavaScript { goal, .. } => Some(goal),
+            Self::Floor { .. } => None,
+        }
+    }
+
+    fn cost_goal(self) -> Option<Goal> {
+        match self {
+            Self::JavaScript { .. } => None,
+            Self::Floor { goal } => Some(goal),
+        }
+    }
 }
 
 /// What wrk counted in one turn.
@@ -55,17 +87,24 @@ struct Turn {
     cpu: Option<Duration>,
 }
 
-impl Contest<'_> {
-    /// For people.
+impl Load<'_> {
+    /// The name in the report, by which programs find results.
     pub(super) fn name(&self) -> String {
-        format!("{}{}, c={}", self.call.name, self.how, self.connections)
+        let floor = if matches!(self.peer, Peer::Floor { .. }) { ", against the floor" } else { "" };
+        format!("{}{}, c={}{floor}", self.call.name, self.how, self.connections)
     }
 
-    /// Requests a second, and processor time where the system tells it.
+    /// Compares requests/s and, where the system reports it, processor time.
     pub(super) fn run(&self, workers: &Workers, effort: Effort) -> Result<Vec<Comparison>> {
         let mut ours = Server::start(&workers.ours(self.key, self.shared)?)?;
-        let mut peer = Server::start(&workers.peer(self.key)?)?;
-        self.check(&ours, &peer, &workers.api_key)?;
+        let (target, body) = self.call.first();
+        let our_answer = ours.post(&target, &body, &workers.api_key).context("ours")?;
+        let mut peer = Server::start(&match self.peer {
+            Peer::JavaScript { .. } => workers.peer(self.key)?,
+            Peer::Floor { .. } => workers.floor(self.key, self.call.is_signed_by_host, &our_answer)?,
+        })?;
+        let peer_answer = peer.post(&target, &body, &workers.api_key).context("the peer")?;
+        self.check(&our_answer, &peer_answer)?;
         let turn = |server: &mut Server, duration| self.turn(server, duration, &workers.api_key);
         for server in [&mut ours, &mut peer] {
             turn(server, WARM_UP)?;
@@ -78,15 +117,16 @@ impl Contest<'_> {
         Ok(self.comparisons(&our_turns, &peer_turns))
     }
 
-    /// Whether both do what is measured.
-    fn check(&self, ours: &Server, peer: &Server, api_key: &str) -> Result<()> {
-        let (target, body) = self.call.first();
-        let ask = |server: &Server| -> Result<serde_json::Value> {
-            let answer = server.post(&target, &body, api_key)?;
-            serde_json::from_str(&answer).context("an answer is not JSON")
-        };
-        let (ours, peer) = (ask(ours).context("ours")?, ask(peer).context("the peer")?);
-        (self.call.check)(&ours, &peer).map_err(anyhow::Error::msg)
+    /// Checks that both sides do what is measured.
+    fn check(&self, ours: &str, peer: &str) -> Result<()> {
+        match self.peer {
+            Peer::JavaScript { .. } => {
+                let json = |answer| serde_json::from_str(answer).context("an answer is not JSON");
+                (self.call.check)(&json(ours)?, &json(peer)?).map_err(anyhow::Error::msg)
+            }
+            Peer::Floor { .. } if ours == peer => Ok(()),
+            Peer::Floor { .. } => bail!("the floor does not return our answer, but {peer}"),
+        }
     }
 
     fn turn(&self, server: &mut Server, duration: Duration, api_key: &str) -> Result<Turn> {
@@ -123,21 +163,20 @@ impl Contest<'_> {
         };
         let speed = Comparison {
             name: self.name(),
-            peer_name: self.peer_name,
+            peer_name: self.peer.name(),
             ours: of(ours, Turn::requests_per_second),
             peer: of(peer, Turn::requests_per_second),
             unit: Unit::RequestsPerSecond,
-            goal: self.goal,
+            goal: self.peer.speed_goal(),
             latency: Some(Latencies { ours: latency(ours), peer: latency(peer) }),
         };
         let spent = |turns: &[Turn]| median(turns.iter().filter_map(Turn::cpu_micros_per_request));
         let cost = spent(ours).zip(spent(peer)).map(|(ours, peer)| Comparison {
-            // Programs find results by their names.
             name: format!("{}, processor time", self.name()),
             ours,
             peer,
             unit: Unit::CpuMicrosPerRequest,
-            goal: None,
+            goal: self.peer.cost_goal(),
             latency: None,
             ..speed.clone()
         });
@@ -171,7 +210,7 @@ fn read(printed: &str) -> Result<Counted> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Call, CdnKey, Contest, Counted, Turn, read};
+    use super::{Call, CdnKey, Counted, Goal, Load, Peer, Turn, read};
 
     #[test]
     fn the_result_is_the_last_line() {
@@ -182,28 +221,25 @@ mod tests {
     }
 
     #[test]
-    fn a_contest_is_told_in_medians_of_its_turns() {
+    fn a_comparison_has_the_medians_of_the_turns() {
         let turn = |requests, p99| Turn {
             counted: Counted { requests, micros: 2_000_000, p50: 1000, p99, refused: 0, broken: 0 },
             cpu: Some(Duration::from_secs(1)),
         };
         let call = Call::upload();
-        let contest = Contest {
-            call: &call,
-            how: ", a",
-            key: CdnKey::Rsa,
-            shared: false,
-            connections: 32,
-            peer_name: "peer",
-            goal: None,
-        };
-        let all =
-            contest.comparisons(&[turn(20_000, 1), turn(2, 9000), turn(10_000, 3000)], &[turn(5000, 5000)]);
+        let load = |peer| Load { call: &call, how: ", a", key: CdnKey::Rsa, shared: false, connections: 32, peer };
+        let all = load(Peer::JavaScript { name: "peer", goal: Goal::AtLeast(2.0) }).comparisons(&[turn(20_000, 1), turn(2, 9000), turn(10_000, 3000)], &[turn(5000, 5000)]);
         let [speed, cost] = &all[..] else { panic!("{all:?}") };
         assert_eq!(speed.name, "POST /upload-url, a, c=32");
         assert!((speed.ours - 5000.0).abs() < 1e-6 && (speed.peer - 2500.0).abs() < 1e-6);
         assert!((speed.latency.unwrap().ours.p99 - 3.0).abs() < 1e-9);
         assert_ne!(cost.name, speed.name);
         assert!((cost.ours - 100.0).abs() < 1e-6 && (cost.ratio() - 2.0).abs() < 1e-6);
+        assert_eq!((speed.met(), cost.met()), (Some(true), None));
+        let all = load(Peer::Floor { goal: Goal::AtMost(1.5) }).comparisons(&[turn(5000, 1)], &[turn(10_000, 1)]);
+        let [speed, cost] = &all[..] else { panic!("{all:?}") };
+        assert_eq!(speed.name, "POST /upload-url, a, c=32, against the floor");
+        assert!((cost.ratio() - 2.0).abs() < 1e-6);
+        assert_eq!((speed.met(), cost.met()), (None, Some(false)));
     }
 }

@@ -14,8 +14,8 @@ use crate::edge::Kind;
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
-/// What becomes one module each, with all that it imports but the built Worker.
-const ENTRIES: [&str; 5] = ["ours", "peer", "noop", "operations-ours", "operations-peer"];
+/// The entries: each becomes one module with everything that it imports except for the built Worker.
+const ENTRIES: [&str; 6] = ["ours", "peer", "floor", "noop", "operations-ours", "operations-peer"];
 
 const S3_ENDPOINT: &str = "https://s3.eu-west-1.amazonaws.com";
 const S3_REGION: &str = "eu-west-1";
@@ -86,6 +86,17 @@ impl Workers {
         let mut bindings = peer_bindings();
         bindings.push(("CDN_PRIVATE_KEY", self.private_key(key).to_owned()));
         self.service("peer", None, bindings)
+    }
+
+    /// The JavaScript Worker that only does the input and output of ours. It returns `answer`; when it `signs`, the runtime signs a
+    /// message for each request.
+    pub(super) fn floor(&self, key: CdnKey, signs: bool, answer: &str) -> Result<Service> {
+        let bindings = vec![
+            ("CDN_PRIVATE_KEY", self.private_key(key).to_owned()),
+            ("FLOOR_BODY", answer.to_owned()),
+            ("FLOOR_SIGNS", signs.to_string()),
+        ];
+        self.service("floor", None, bindings)
     }
 
     pub(super) fn noop(&self) -> Result<Service> {

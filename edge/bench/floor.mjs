@@ -1,0 +1,38 @@
+// The floor: the same input and output as the edge, and no work in between. It reads the same headers and the body, sends a
+// constant message to the queue and returns a constant response; for a playback URL the runtime also signs a constant message,
+// because the edge cannot avoid that. What the edge needs beyond it is the cost of its own code.
+import { createPrivateKey, sign } from "node:crypto";
+import { withBindings } from "./bindings.mjs";
+
+const REQUEST_HEADERS = ["x-api-key", "content-type", "idempotency-key", "x-request-id", "origin", "access-control-request-method"];
+const RESPONSE_HEADERS = {
+  "content-type": "application/json",
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "x-request-id": "req_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+  "ratelimit-policy": '"default";q=4000000000;w=1',
+  ratelimit: '"default";r=3999999999;t=1',
+};
+/** As long as a grant's message. */
+const MESSAGE = "m".repeat(600);
+/** As long as the policy of one file. */
+const POLICY = Buffer.from("p".repeat(180));
+
+let key;
+
+const worker = {
+  async fetch(request, env) {
+    let read = 0;
+    for (const name of REQUEST_HEADERS) read += request.headers.get(name)?.length ?? 0;
+    read += (await request.arrayBuffer()).byteLength;
+    if (env.FLOOR_SIGNS === "true") {
+      key ??= createPrivateKey(env.CDN_PRIVATE_KEY);
+      read += sign("sha256", POLICY, key).length;
+    }
+    if (read === 0) throw new Error("nothing was read");
+    await env.GRANTS.send(MESSAGE, { contentType: "text" });
+    return new Response(env.FLOOR_BODY, { headers: RESPONSE_HEADERS });
+  },
+};
+
+export default withBindings(worker);
