@@ -13,7 +13,7 @@ use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
 /// The largest Worker, compressed, in bytes. The platform takes ten times that; what is small starts fast.
-const BUDGET: usize = 330 * 1000;
+const BUDGET: usize = 350 * 1000;
 
 /// Build the Worker into target/edge
 ///
