@@ -24,7 +24,7 @@ use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
 pub use self::wire::handle_call;
-use crate::intake::{Intake, Taken};
+use crate::intake::{FactOutcome, Intake};
 use crate::ports::project_feed::{ProjectFeed, ProjectFeedError};
 use crate::ports::tenant_store::TenantStore;
 use crate::ports::view_store::{ViewStore, ViewStoreError};
@@ -180,11 +180,11 @@ impl Home for HomeRegion {
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {
-        let taken = self.intake.take_in(stream, &[&commit], self.ports.clock.now()).await;
-        if let Some(error) = taken.failure {
+        let recorded = self.intake.record_facts(stream, &[&commit], self.ports.clock.now()).await;
+        if let Some(error) = recorded.failure {
             return Err(HomeError::because_of(error));
         }
-        if taken.taken == [Taken::New] {
+        if recorded.outcomes == [FactOutcome::Appended] {
             return Ok(Recorded::New);
         }
         Ok(self.recall(stream, &commit.id).await?.into())

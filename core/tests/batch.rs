@@ -96,7 +96,7 @@ impl World {
     fn deliver(&mut self, from: usize) -> Report {
         self.handled.lock().unwrap().clear();
         let batch =
-            Batch { function: "test", dead_letters: self, patience: &RetryPolicy::of_age(GIVE_UP_AFTER) };
+            Batch { function: "test", dead_letters: self, retry_policy: &RetryPolicy::of_age(GIVE_UP_AFTER) };
         block_on(batch.run(&self.records(from), self, now()))
     }
 }
@@ -298,8 +298,8 @@ fn patience_with_tries_begins_with_the_first_failure_however_old_the_record_is()
         content: Ok(0),
     };
     let plan = vec![planned(1, &[Fate::Passing])];
-    let (world, patience) = (World { plan, ..World::default() }, RetryPolicy::of_tries(GIVE_UP_AFTER));
-    let batch = Batch { function: "test", dead_letters: &world, patience: &patience };
+    let (world, retry_policy) = (World { plan, ..World::default() }, RetryPolicy::of_tries(GIVE_UP_AFTER));
+    let batch = Batch { function: "test", dead_letters: &world, retry_policy: &retry_policy };
     for (seconds, given_up) in [(0, 0), (599, 0), (600, 1)] {
         let at = now().plus(Duration::from_secs(seconds));
         let report = block_on(batch.run(&[record()], &world, at));
@@ -325,7 +325,7 @@ fn what_a_handler_leaves_out_comes_again() {
     }
     let world = World::default();
     let batch =
-        Batch { function: "test", dead_letters: &world, patience: &RetryPolicy::of_age(GIVE_UP_AFTER) };
+        Batch { function: "test", dead_letters: &world, retry_policy: &RetryPolicy::of_age(GIVE_UP_AFTER) };
     let record = |place: usize| Record {
         sequence: place.to_string(),
         id: place.to_string(),

@@ -1,4 +1,4 @@
-//! Facts at the end of their road: each is in the log exactly once, whatever happens to its deliveries.
+//! Tests of the intake: each fact is in the log exactly once, although deliveries repeat, fail and race.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::json;
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
-use streamio_core::intake::{Intake, TakeInError, Taken, take_in_batch};
+use streamio_core::intake::{FactOutcome, Intake, RecordFactsError, record_batch};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
 use streamio_events::audit::Verifier;
@@ -35,7 +35,7 @@ fn stream(number: usize) -> StreamId {
     format!("grants/acme/2026010203/{number}").parse().unwrap()
 }
 
-/// A fact of some events, all together of about so many bytes.
+/// Returns a fact of `events` events with about `bytes` bytes in total.
 fn fact(stream_number: usize, name: usize, events: usize, bytes: usize) -> Fact {
     let event = |number: usize| RecordedEvent {
         kind: "galaxy.collided".to_owned(),
@@ -52,10 +52,10 @@ fn fact(stream_number: usize, name: usize, events: usize, bytes: usize) -> Fact 
     Fact::new(stream(stream_number), commit).unwrap()
 }
 
-fn record(place: usize, fact: Fact) -> Record<Fact> {
+fn record(index: usize, fact: Fact) -> Record<Fact> {
     Record {
-        sequence: place.to_string(),
-        id: format!("shard:{place}"),
+        sequence: index.to_string(),
+        id: format!("shard:{index}"),
         arrived_at: at(0),
         payload: fact.json().to_owned(),
         content: Ok(fact),
@@ -63,24 +63,24 @@ fn record(place: usize, fact: Fact) -> Record<Fact> {
 }
 
 #[derive(Default)]
-struct Letters(Mutex<Vec<DeadLetter>>);
+struct DeadLetterStore(Mutex<Vec<DeadLetter>>);
 
 #[async_trait]
-impl DeadLetters for Letters {
-    async fn keep(&self, letter: DeadLetter) -> Result<(), AdapterError> {
-        self.0.lock().unwrap().push(letter);
+impl DeadLetters for DeadLetterStore {
+    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
+        self.0.lock().unwrap().push(dead_letter);
         Ok(())
     }
 }
 
-/// A log at which other tasks come first, by turns that a seed decides.
-struct TakingTurns<L> {
+/// A log that yields to other tasks before and after its operations, as often as a seed determines.
+struct YieldingLog<L> {
     inner: L,
     seed: AtomicU64,
 }
 
-impl<L> TakingTurns<L> {
-    async fn turn(&self) {
+impl<L> YieldingLog<L> {
+    async fn yield_now(&self) {
         let random =
             self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         for _ in 0..(random >> 62) {
@@ -98,26 +98,26 @@ impl<L> TakingTurns<L> {
 }
 
 #[async_trait]
-impl<L: EventLog> EventLog for TakingTurns<L> {
+impl<L: EventLog> EventLog for YieldingLog<L> {
     async fn append(
         &self,
         stream: &StreamId,
         expected: Expected,
         commit: NewCommit,
     ) -> Result<Appended, AppendError> {
-        self.turn().await;
+        self.yield_now().await;
         let appended = self.inner.append(stream, expected, commit).await;
-        self.turn().await;
+        self.yield_now().await;
         appended
     }
 
     async fn head(&self, stream: &StreamId) -> Result<Head, ReadError> {
-        self.turn().await;
+        self.yield_now().await;
         self.inner.head(stream).await
     }
 
     async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError> {
-        self.turn().await;
+        self.yield_now().await;
         self.inner.read(stream, from, limit.min(3)).await
     }
 
@@ -126,23 +126,23 @@ impl<L: EventLog> EventLog for TakingTurns<L> {
     }
 }
 
-/// What a source does with a function: from the lowest failed record on again, in ever smaller batches, with a new
-/// process (which remembers nothing) now and then.
-async fn consume(log: Arc<dyn EventLog>, road: &[Fact], batch_size: usize) -> Vec<Report> {
-    let letters = Letters::default();
+/// Delivers records as Kinesis does: again from the first failed record on, in batches of half the size. When the size is 1, a
+/// new process with an empty cache replaces the old one.
+async fn consume(log: Arc<dyn EventLog>, deliveries: &[Fact], batch_size: usize) -> Vec<Report> {
+    let dead_letters = DeadLetterStore::default();
     let batch = Batch {
         function: "intake",
-        dead_letters: &letters,
-        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        dead_letters: &dead_letters,
+        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
     let mut intake = Intake::new(Arc::clone(&log));
     let mut reports = Vec::new();
     let (mut from, mut size) = (0, batch_size);
-    while from < road.len() {
+    while from < deliveries.len() {
         assert!(reports.len() < 10_000, "it ends");
-        let to = road.len().min(from + size);
-        let records: Vec<_> = (from..to).map(|place| record(place, road[place].clone())).collect();
-        let report = take_in_batch(batch, &intake, &records, at(1)).await;
+        let to = deliveries.len().min(from + size);
+        let records: Vec<_> = (from..to).map(|index| record(index, deliveries[index].clone())).collect();
+        let report = record_batch(batch, &intake, &records, at(1)).await;
         if let Some(lowest) = report.failed.first() {
             from = lowest.parse().unwrap();
             size = size.div_ceil(2);
@@ -154,7 +154,7 @@ async fn consume(log: Arc<dyn EventLog>, road: &[Fact], batch_size: usize) -> Ve
         }
         reports.push(report);
     }
-    assert!(letters.0.lock().unwrap().is_empty());
+    assert!(dead_letters.0.lock().unwrap().is_empty());
     reports
 }
 
@@ -166,8 +166,9 @@ fn all(log: &impl EventLog) -> HashMap<StreamId, Vec<Commit>> {
     streams
 }
 
-/// Which facts a stream's commits state, in order; each with all of its events next to one another.
-fn stated(commits: &[Commit], facts: &[Fact]) -> Vec<CommitId> {
+/// Returns the ids of the facts in a stream's commits, in order. Checks the hash chain, and that all events of a fact are
+/// adjacent.
+fn recorded_facts(commits: &[Commit], facts: &[Fact]) -> Vec<CommitId> {
     let mut verifier = Verifier::new(commits[0].stream.clone(), None);
     let mut ids: Vec<CommitId> = Vec::new();
     let mut events: Vec<RecordedEvent> = Vec::new();
@@ -182,13 +183,19 @@ fn stated(commits: &[Commit], facts: &[Fact]) -> Vec<CommitId> {
         }
     }
     let expected = ids.iter().flat_map(|id| {
-        facts.iter().find(|fact| &fact.commit().id == id).expect("a fact of ours").commit().events.clone()
+        facts
+            .iter()
+            .find(|fact| &fact.commit().id == id)
+            .expect("a fact of this test")
+            .commit()
+            .events
+            .clone()
     });
     assert_eq!(events, expected.collect::<Vec<_>>());
     ids
 }
 
-fn any_road() -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
+fn any_deliveries() -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
     let size = prop_oneof![24 => 0usize..200, 1 => 100_000usize..120_000];
     prop::collection::vec((0usize..3, 1usize..4, size), 1..14).prop_flat_map(|shapes| {
         let facts: Vec<Fact> = shapes
@@ -199,11 +206,11 @@ fn any_road() -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
         let count = facts.len();
         let repeats = prop::collection::vec((0..count, 0..count * 2), 0..8);
         (Just(facts), repeats).prop_map(|(facts, repeats)| {
-            let mut road = facts.clone();
-            for (which, place) in repeats {
-                road.insert(place.min(road.len()), facts[which].clone());
+            let mut deliveries = facts.clone();
+            for (which, index) in repeats {
+                deliveries.insert(index.min(deliveries.len()), facts[which].clone());
             }
-            (facts, road)
+            (facts, deliveries)
         })
     })
 }
@@ -212,21 +219,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn racing_repeated_and_bisected_deliveries_leave_each_fact_once(
-        (facts, road) in any_road(),
+    fn racing_repeated_and_bisected_deliveries_record_each_fact_once(
+        (facts, deliveries) in any_deliveries(),
         seed in any::<u64>(),
         rate in 0u8..100,
         batch_sizes in prop::collection::vec(1usize..12, 1..4),
     ) {
         let memory = MemoryLog::new();
         let faulty = FaultyLog::seeded(memory.clone(), seed, rate);
-        let log: Arc<dyn EventLog> = Arc::new(TakingTurns { inner: faulty, seed: seed.into() });
-        // Every consumer has the whole road: as if a shard were read by an old and a new process at the same time.
-        block_on(join_all(batch_sizes.iter().map(|size| consume(Arc::clone(&log), &road, *size))));
+        let log: Arc<dyn EventLog> = Arc::new(YieldingLog { inner: faulty, seed: seed.into() });
+        // Every consumer gets all deliveries, as when an old and a new process read a shard at the same time.
+        block_on(join_all(batch_sizes.iter().map(|size| consume(Arc::clone(&log), &deliveries, *size))));
         let streams = all(&memory);
         let mut seen = Vec::new();
         for commits in streams.values() {
-            seen.extend(stated(commits, &facts));
+            seen.extend(recorded_facts(commits, &facts));
         }
         seen.sort();
         let mut expected: Vec<CommitId> = facts.iter().map(|fact| fact.commit().id.clone()).collect();
@@ -235,27 +242,27 @@ proptest! {
     }
 
     #[test]
-    fn one_consumer_keeps_the_order_of_each_stream((facts, road) in any_road(), seed in any::<u64>(), size in 1usize..12) {
+    fn one_consumer_keeps_the_order_of_each_stream((facts, deliveries) in any_deliveries(), seed in any::<u64>(), size in 1usize..12) {
         let memory = MemoryLog::new();
         let log = Arc::new(FaultyLog::seeded(memory.clone(), seed, 60));
-        block_on(consume(log, &road, size));
+        block_on(consume(log, &deliveries, size));
         for (stream, commits) in all(&memory) {
-            // What comes twice counts where it comes first.
+            // Only the first delivery of a fact counts.
             let mut expected: Vec<CommitId> = Vec::new();
-            for fact in road.iter().filter(|fact| fact.stream() == &stream) {
+            for fact in deliveries.iter().filter(|fact| fact.stream() == &stream) {
                 if !expected.contains(&fact.commit().id) {
                     expected.push(fact.commit().id.clone());
                 }
             }
-            prop_assert_eq!(stated(&commits, &facts), expected);
+            prop_assert_eq!(recorded_facts(&commits, &facts), expected);
         }
     }
 }
 
-fn take_in(intake: &Intake, facts: &[Fact]) -> (Vec<Taken>, Option<TakeInError>) {
+fn record_all(intake: &Intake, facts: &[Fact]) -> (Vec<FactOutcome>, Option<RecordFactsError>) {
     let commits: Vec<&NewCommit> = facts.iter().map(Fact::commit).collect();
-    let taken = block_on(intake.take_in(facts[0].stream(), &commits, at(100)));
-    (taken.taken, taken.failure)
+    let recorded = block_on(intake.record_facts(facts[0].stream(), &commits, at(100)));
+    (recorded.outcomes, recorded.failure)
 }
 
 fn commits(log: &MemoryLog) -> Vec<Commit> {
@@ -263,16 +270,19 @@ fn commits(log: &MemoryLog) -> Vec<Commit> {
 }
 
 #[test]
-fn a_fact_alone_is_a_plain_commit_and_several_are_one() {
+fn one_fact_is_a_plain_commit_and_several_are_merged_into_one() {
     let log = MemoryLog::new();
     let intake = Intake::new(Arc::new(log.clone()));
     let facts: Vec<Fact> = (0..4).map(|name| fact(0, name, 1, 0)).collect();
-    assert_eq!(take_in(&intake, &facts[..1]).0, [Taken::New]);
-    assert_eq!(take_in(&intake, &facts).0, [Taken::Known, Taken::New, Taken::New, Taken::New]);
+    assert_eq!(record_all(&intake, &facts[..1]).0, [FactOutcome::Appended]);
+    assert_eq!(
+        record_all(&intake, &facts).0,
+        [FactOutcome::Duplicate, FactOutcome::Appended, FactOutcome::Appended, FactOutcome::Appended]
+    );
     let commits = commits(&log);
     let [plain, merged] = &commits[..] else { panic!("{commits:?}") };
     assert_eq!((&plain.id, &plain.events), (&facts[0].commit().id, &facts[0].commit().events));
-    assert_eq!((plain.recorded_at, merged.recorded_at), (at(100), at(100)), "when they came to the log");
+    assert_eq!((plain.recorded_at, merged.recorded_at), (at(100), at(100)), "the time of recording");
     for (event, fact) in merged.events.iter().zip(&facts[1..]) {
         assert_eq!(event.fact.as_ref(), Some(&fact.commit().id));
     }
@@ -280,32 +290,32 @@ fn a_fact_alone_is_a_plain_commit_and_several_are_one() {
     assert_eq!(found.as_ref(), Some(merged));
 }
 
-/// Whoever asks what was known at a time that is past gets the same answer for ever.
+/// The state at a past time never changes.
 #[test]
-fn a_fact_that_was_long_under_way_is_recorded_when_it_comes_and_after_what_is_there() {
+fn a_late_fact_is_recorded_at_its_arrival_and_not_before_recorded_ones() {
     let log = MemoryLog::new();
     let intake = Intake::new(Arc::new(log.clone()));
     let facts: Vec<Fact> = (0..2).map(|name| fact(0, name, 1, 0)).collect();
     for (fact, now) in [(&facts[0], 200), (&facts[1], 150)] {
-        let taken = block_on(intake.take_in(fact.stream(), &[fact.commit()], at(now)));
-        assert_eq!(taken.taken, [Taken::New]);
+        let recorded = block_on(intake.record_facts(fact.stream(), &[fact.commit()], at(now)));
+        assert_eq!(recorded.outcomes, [FactOutcome::Appended]);
     }
     let recorded: Vec<Timestamp> = commits(&log).iter().map(|commit| commit.recorded_at).collect();
     assert_eq!(recorded, [at(200), at(200)]);
-    assert_eq!(commits(&log)[0].events[0].at, facts[0].commit().events[0].at, "it happened when it happened");
+    assert_eq!(commits(&log)[0].events[0].at, facts[0].commit().events[0].at, "the event keeps its own time");
 }
 
 #[test]
-fn what_is_too_much_for_one_commit_becomes_several() {
+fn facts_too_large_for_one_commit_become_several() {
     let log = MemoryLog::new();
     let intake = Intake::new(Arc::new(log.clone()));
     let facts: Vec<Fact> = (0..9).map(|name| fact(0, name, 2, 100_000)).collect();
-    assert_eq!(take_in(&intake, &facts).0, [Taken::New; 9]);
+    assert_eq!(record_all(&intake, &facts).0, [FactOutcome::Appended; 9]);
     let counts: Vec<usize> = commits(&log).iter().map(|commit| commit.events.len()).collect();
     assert_eq!(counts, [6, 6, 6]);
 }
 
-/// Numbers are longer in the log's form than in ours, so the estimate is too low.
+/// Numbers are longer in canonical form than in the fact's JSON, so the estimate is too low.
 #[test]
 fn facts_whose_canonical_form_is_longer_are_split_further() {
     let log = MemoryLog::new();
@@ -323,77 +333,86 @@ fn facts_whose_canonical_form_is_longer_are_split_further() {
     };
     let facts: Vec<Fact> = (0..4).map(numbers).collect();
     let estimate: usize = facts[..3].iter().map(|fact| fact.json().len()).sum();
-    assert!(estimate < MAX_COMMIT_BYTES, "three of them seem to fit");
-    let (taken, failure) = take_in(&intake, &facts);
+    assert!(estimate < MAX_COMMIT_BYTES, "by estimate, three fit");
+    let (outcomes, failure) = record_all(&intake, &facts);
     assert!(failure.is_none(), "{failure:?}");
-    assert_eq!(taken, [Taken::New; 4]);
+    assert_eq!(outcomes, [FactOutcome::Appended; 4]);
     assert!(commits(&log).len() > 2);
 }
 
 #[test]
-fn a_second_intake_knows_what_the_first_one_merged() {
+fn a_second_intake_detects_facts_that_the_first_one_merged() {
     let log = MemoryLog::new();
     let (one, other) = (Intake::new(Arc::new(log.clone())), Intake::new(Arc::new(log.clone())));
     let facts: Vec<Fact> = (0..3).map(|name| fact(0, name, 1, 0)).collect();
-    assert_eq!(take_in(&other, &facts[2..]).0, [Taken::New]);
-    assert_eq!(take_in(&one, &facts[..2]).0, [Taken::New; 2]);
-    // Its memory is behind by a merged commit.
-    assert_eq!(take_in(&other, &facts[1..2]).0, [Taken::Known]);
+    assert_eq!(record_all(&other, &facts[2..]).0, [FactOutcome::Appended]);
+    assert_eq!(record_all(&one, &facts[..2]).0, [FactOutcome::Appended; 2]);
+    // Its cache lacks a merged commit.
+    assert_eq!(record_all(&other, &facts[1..2]).0, [FactOutcome::Duplicate]);
     assert_eq!(commits(&log).len(), 2);
 }
 
 #[test]
-fn a_lost_answer_is_found_to_be_no_failure_when_the_facts_come_again() {
+fn facts_recorded_before_a_lost_response_are_duplicates_when_delivered_again() {
     let log = Arc::new(FaultyLog::scripted(MemoryLog::new(), [Fault::After]));
     let intake = Intake::new(Arc::<FaultyLog<MemoryLog>>::clone(&log));
     let facts: Vec<Fact> = (0..3).map(|name| fact(0, name, 1, 0)).collect();
-    let (taken, failure) = take_in(&intake, &facts);
-    assert!(taken.is_empty() && matches!(failure, Some(TakeInError::Append(AppendError::Unavailable(_)))));
-    assert_eq!(take_in(&intake, &facts).0, [Taken::Known; 3]);
+    let (outcomes, failure) = record_all(&intake, &facts);
+    assert!(
+        outcomes.is_empty() && matches!(failure, Some(RecordFactsError::Append(AppendError::Unavailable(_))))
+    );
+    assert_eq!(record_all(&intake, &facts).0, [FactOutcome::Duplicate; 3]);
     assert_eq!(commits(log.inner()).len(), 1);
 }
 
 /// In the steady state a batch costs each stream one append and no read.
 #[test]
-fn what_was_just_appended_is_not_read_again() {
+fn appended_commits_are_not_read_again() {
     let log = Arc::new(FaultyLog::scripted(MemoryLog::new(), []));
     let intake = Intake::new(Arc::<FaultyLog<MemoryLog>>::clone(&log));
-    take_in(&intake, &[fact(0, 0, 1, 0)]);
+    record_all(&intake, &[fact(0, 0, 1, 0)]);
     log.plan_reads([Fault::Before]);
-    assert_eq!(take_in(&intake, &[fact(0, 0, 1, 0), fact(0, 1, 1, 0)]).0, [Taken::Known, Taken::New]);
-    assert_eq!(log.injected(), 0, "the read that would have failed was not made");
+    assert_eq!(
+        record_all(&intake, &[fact(0, 0, 1, 0), fact(0, 1, 1, 0)]).0,
+        [FactOutcome::Duplicate, FactOutcome::Appended]
+    );
+    assert_eq!(log.injected(), 0, "no read was made");
 }
 
 #[test]
-fn what_is_no_fact_is_a_dead_letter_and_the_rest_is_taken_in() {
+fn a_record_that_is_not_a_fact_is_a_dead_letter_and_the_others_are_recorded() {
     let log = MemoryLog::new();
-    let letters = Letters::default();
+    let dead_letters = DeadLetterStore::default();
     let batch = Batch {
         function: "intake",
-        dead_letters: &letters,
-        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        dead_letters: &dead_letters,
+        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
-    let poison = Record {
+    let unreadable = Record {
         sequence: "1".to_owned(),
         id: "shard:1".to_owned(),
         arrived_at: at(0),
         payload: "the whole record".to_owned(),
         content: Fact::from_json(b"{").map_err(AdapterError::from),
     };
-    let records = [record(0, fact(0, 0, 1, 0)), poison, record(2, fact(0, 1, 1, 0))];
-    let report = block_on(take_in_batch(batch, &Intake::new(Arc::new(log.clone())), &records, at(1)));
+    let records = [record(0, fact(0, 0, 1, 0)), unreadable, record(2, fact(0, 1, 1, 0))];
+    let report = block_on(record_batch(batch, &Intake::new(Arc::new(log.clone())), &records, at(1)));
     assert_eq!(report, Report { handled: 2, failed: Vec::new(), dead_lettered: 1 });
-    let letters = letters.0.lock().unwrap();
-    assert_eq!(letters[0].payload, "the whole record");
-    assert!(letters[0].reason.starts_with("it is not the JSON of a fact: EOF"), "{}", letters[0].reason);
+    let dead_letters = dead_letters.0.lock().unwrap();
+    assert_eq!(dead_letters[0].payload, "the whole record");
+    assert!(
+        dead_letters[0].reason.starts_with("it is not the JSON of a fact: EOF"),
+        "{}",
+        dead_letters[0].reason
+    );
     assert_eq!(commits(&log).len(), 1);
 }
 
-/// A log that will never take one of the facts, which cannot be told before.
-struct Picky(MemoryLog);
+/// A log that refuses commits with fact 1.
+struct RefusingLog(MemoryLog);
 
 #[async_trait]
-impl EventLog for Picky {
+impl EventLog for RefusingLog {
     async fn append(
         &self,
         stream: &StreamId,
@@ -401,7 +420,7 @@ impl EventLog for Picky {
         commit: NewCommit,
     ) -> Result<Appended, AppendError> {
         if commit.events.iter().any(|event| event.data["fact"] == 1) {
-            let reason = "it is not to my taste".to_owned();
+            let reason = "fact 1 is refused".to_owned();
             return Err(AppendError::Invalid { stream: stream.clone(), reason });
         }
         self.0.append(stream, expected, commit).await
@@ -421,20 +440,20 @@ impl EventLog for Picky {
 }
 
 #[test]
-fn a_fact_that_the_log_refuses_is_found_among_the_others_and_given_up_alone() {
+fn only_the_fact_that_the_log_refuses_becomes_a_dead_letter() {
     let log = MemoryLog::new();
-    let letters = Letters::default();
+    let dead_letters = DeadLetterStore::default();
     let batch = Batch {
         function: "intake",
-        dead_letters: &letters,
-        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        dead_letters: &dead_letters,
+        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
-    let intake = Intake::new(Arc::new(Picky(log.clone())));
+    let intake = Intake::new(Arc::new(RefusingLog(log.clone())));
     let records: Vec<_> = (0..4).map(|name| record(name, fact(0, name, 1, 0))).collect();
-    let report = block_on(take_in_batch(batch, &intake, &records, at(1)));
+    let report = block_on(record_batch(batch, &intake, &records, at(1)));
     assert_eq!(report, Report { handled: 3, failed: Vec::new(), dead_lettered: 1 });
-    let letters = letters.0.lock().unwrap();
-    assert_eq!(letters[0].id, "shard:1");
+    let dead_letters = dead_letters.0.lock().unwrap();
+    assert_eq!(dead_letters[0].id, "shard:1");
     let kinds: Vec<(String, Option<u64>)> = commits(&log)
         .iter()
         .flat_map(|commit| &commit.events)
@@ -444,6 +463,6 @@ fn a_fact_that_the_log_refuses_is_found_among_the_others_and_given_up_alone() {
     assert_eq!(
         kinds,
         [collided(0), ("stream.quarantined".to_owned(), None), collided(2), collided(3)],
-        "operators see in the stream where a fact is missing"
+        "the stream shows where a fact is missing"
     );
 }

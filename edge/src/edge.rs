@@ -19,7 +19,7 @@ use crate::api::{self, CallFuture, Exchange};
 use crate::authenticate::{authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::cors;
-use crate::ports::directory::{Known, Tolerance};
+use crate::ports::directory::{FoundTenant, Tolerance};
 use crate::ports::journal::JournalError;
 use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
@@ -212,7 +212,7 @@ impl Edge {
     ) -> Result<Response<Bytes>, Problem> {
         // Playback continues while the key cannot be confirmed; uploads and commands need a confirmed key.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
-        let Known { tenant, stale_for } =
+        let FoundTenant { tenant, stale_for } =
             authenticate(&parts.headers, &*self.ports.directory, context.now, tolerance).await?;
         if let Some(stale_for) = stale_for {
             fields.push((CACHE_STATUS, stale(stale_for)));

@@ -44,7 +44,7 @@
 //! # Failure
 //!
 //! Throttling, timeouts, 5xx responses, and refusals of the whole request (credentials, a missing table) are
-//! `Unavailable`. The client's own retries are used as configured; see [`patient`].
+//! `Unavailable`. The client's own retries are used as configured; see [`with_retry_policy`].
 
 mod append;
 mod capacity;
@@ -156,7 +156,7 @@ impl EventLog for DynamoLog {
 /// jittered pauses (the first of at most 100 ms), and 12 seconds in total. DynamoDB responds within milliseconds; the
 /// SDK's default is to wait for ever.
 #[must_use]
-pub fn patient(config: Builder) -> Builder {
+pub fn with_retry_policy(config: Builder) -> Builder {
     config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
 }
 

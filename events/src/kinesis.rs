@@ -27,5 +27,5 @@ mod put;
 pub mod put_records;
 
 #[cfg(feature = "aws")]
-pub use self::intake::{DEFAULT_TIMEOUT, KinesisIntake, patient};
+pub use self::intake::{DEFAULT_TIMEOUT, KinesisIntake, with_retry_policy};
 pub use self::put_records::{MAX_RECORDS, MAX_RECORDS_BYTES};

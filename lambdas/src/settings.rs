@@ -206,7 +206,8 @@ pub struct PolicyOverrides {
     longest_retry_pause: Option<Seconds>,
     relaunch_after: Option<Seconds>,
     start_within: Option<Seconds>,
-    silence: Option<Seconds>,
+    #[serde(rename = "silence")]
+    heartbeat_timeout: Option<Seconds>,
     publish_within: Option<Seconds>,
     publish_deadline: Option<Seconds>,
     grant_grace: Option<Seconds>,
@@ -239,7 +240,7 @@ impl PolicyOverrides {
         set(&mut policy.longest_retry_pause, self.longest_retry_pause);
         set(&mut policy.relaunch_after, self.relaunch_after);
         set(&mut policy.start_within, self.start_within);
-        set(&mut policy.silence, self.silence);
+        set(&mut policy.heartbeat_timeout, self.heartbeat_timeout);
         set(&mut policy.publish_within, self.publish_within);
         set(&mut policy.publish_deadline, self.publish_deadline);
         set(&mut policy.grant_grace, self.grant_grace);

@@ -126,7 +126,7 @@ async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() 
     let batch = Batch {
         function: "views",
         dead_letters: &views,
-        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
     };
 
     edge.down.store(true, Ordering::Relaxed);

@@ -280,7 +280,7 @@ async fn a_fact_is_recorded_once_whoever_brought_it_first() {
     // The road brings the other two, merged by another function; the home region's memory is behind.
     let other = Intake::new(Arc::<FaultyLog<DynamoLog>>::clone(&world.log));
     let merged: Vec<&NewCommit> = facts[1..].iter().map(Fact::commit).collect();
-    assert!(other.take_in(&stream_of("film.mp4"), &merged, at(9)).await.failure.is_none());
+    assert!(other.record_facts(&stream_of("film.mp4"), &merged, at(9)).await.failure.is_none());
     for fact in &facts[1..] {
         let event = serde_json::to_value(&fact.commit().events[0]).unwrap();
         assert_eq!(world.record(fact).await, event, "as it was stated, not as it was merged");

@@ -122,7 +122,8 @@ impl Consumer {
         if records.is_empty() {
             return BTreeMap::new();
         }
-        let batch = Batch { function: self.name, dead_letters: &self.store, patience: &self.retry_policy };
+        let batch =
+            Batch { function: self.name, dead_letters: &self.store, retry_policy: &self.retry_policy };
         let report = handler.deliver(batch, records).await;
         let failed = records.iter().filter(|record| report.failed.contains(&record.sequence));
         failed

@@ -115,12 +115,12 @@ impl Intake {
     async fn record(&self, facts: &[&Fact]) -> (usize, Option<String>) {
         let Some(stream) = facts.first().map(|fact| fact.stream()) else { return (0, None) };
         let commits: Vec<&NewCommit> = facts.iter().map(|fact| fact.commit()).collect();
-        let outcome = self.intake.take_in(stream, &commits, clock::now()).await;
-        let failure = outcome.failure.map(|error| {
+        let recorded = self.intake.record_facts(stream, &commits, clock::now()).await;
+        let failure = recorded.failure.map(|error| {
             tracing::error!(stream = %stream, error = ?messages(&error), "facts were not recorded");
             error.to_string()
         });
-        (outcome.taken.len(), failure)
+        (recorded.outcomes.len(), failure)
     }
 }
 

@@ -7,6 +7,6 @@ mod handle;
 mod projects;
 
 pub use self::error::OperatorError;
-pub use self::feed::{Filter, Written};
-pub use self::handle::{Missing, Operator};
+pub use self::feed::{ExportSummary, Filter};
+pub use self::handle::{IfMissing, Operator};
 pub use self::projects::{NewApiKey, NewKeyOptions};

@@ -74,13 +74,13 @@ impl std::fmt::Display for FeedPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::{Missing, Operator};
+    use crate::operator::{IfMissing, Operator};
 
     #[tokio::test]
     async fn a_damaged_commit_is_left_out_and_the_events_after_it_follow() {
         let scratch = tempfile::tempdir().unwrap();
         let acme: ProjectId = "acme".parse().unwrap();
-        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let operator = Operator::open(scratch.path(), IfMissing::Create).unwrap();
         operator.create_project(&acme, None).await.unwrap();
         for _ in 0..3 {
             operator.suspend(&acme, None).await.unwrap();

@@ -25,7 +25,7 @@ pub(crate) async fn open(
         LogPlace::Sqlite(path) => Ok(Arc::new(SqliteLog::open(path)?)),
         LogPlace::Dynamo { table } => {
             let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
-            let config = dynamo::patient(aws_sdk_dynamodb::config::Builder::from(&sdk)).build();
+            let config = dynamo::with_retry_policy(aws_sdk_dynamodb::config::Builder::from(&sdk)).build();
             let client = aws_sdk_dynamodb::Client::from_conf(config);
             Ok(Arc::new(DynamoLog::new(client, table)))
         }
@@ -36,7 +36,7 @@ pub(crate) async fn open(
 pub(crate) async fn open_intake(place: &IntakePlace) -> Arc<dyn Intake> {
     let IntakePlace::Kinesis { stream_name } = place;
     let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let config = kinesis::patient(aws_sdk_kinesis::config::Builder::from(&sdk)).build();
+    let config = kinesis::with_retry_policy(aws_sdk_kinesis::config::Builder::from(&sdk)).build();
     let client = aws_sdk_kinesis::Client::from_conf(config);
-    Arc::new(KinesisIntake::new(client, stream_name).with_patience(INTAKE_TIMEOUT))
+    Arc::new(KinesisIntake::new(client, stream_name).with_timeout(INTAKE_TIMEOUT))
 }

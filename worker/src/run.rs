@@ -102,7 +102,7 @@ impl Worker {
                 let percent = *percent.borrow();
                 attempt.interrupt(&format!("{reason} when it was at {percent} %")).await
             }
-            Err(TranscodeError::Stopped(StopReason::Superseded)) => Ok(Err(Fence::Over)),
+            Err(TranscodeError::Stopped(StopReason::Superseded)) => Ok(Err(Fence::Ended)),
         };
         match (recorded, result) {
             (Err(error), _) => RunOutcome::LogUnavailable(error),
@@ -120,7 +120,7 @@ impl Worker {
                 RunOutcome::Interrupted(reason)
             }
             (Ok(Ok(())), Err(TranscodeError::Stopped(StopReason::Superseded))) => {
-                RunOutcome::Fenced(Fence::Over)
+                RunOutcome::Fenced(Fence::Ended)
             }
         }
     }

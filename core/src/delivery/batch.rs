@@ -95,7 +95,7 @@ pub struct Batch<'a> {
     /// Stores records that cannot be handled.
     pub dead_letters: &'a dyn DeadLetters,
     /// How long a record with a retryable error is tried.
-    pub patience: &'a RetryPolicy,
+    pub retry_policy: &'a RetryPolicy,
 }
 
 /// How long a record with a retryable error is tried.
@@ -237,7 +237,7 @@ impl Batch<'_> {
             let (done, undone) = rest.split_at(handled.min(rest.len()));
             outcomes.extend(done.iter().map(|entry| (entry.place, Outcome::Handled)));
             let (Some(error), Some((failed, behind))) = (failure, undone.split_first()) else { break };
-            if error.is_retryable() && self.patience.tries_again(failed.record, now) {
+            if error.is_retryable() && self.retry_policy.tries_again(failed.record, now) {
                 tracing::warn!(stream = %stream, error = chain(&error), record.id = failed.record.id, "a record could not be handled; it is delivered again");
                 break;
             }

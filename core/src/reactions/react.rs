@@ -111,7 +111,7 @@ pub async fn react(
                     return Ok(video);
                 }
             }
-            Step::Look(s3_key) => {
+            Step::CheckBucket(s3_key) => {
                 let found = uploads::find(ports.uploads(), &video, &s3_key).await?;
                 if let Some(decision) = found.or_else(|| grants_expired(&video, now, ports.policy)) {
                     // On a conflict the next iteration decides from the new state.
@@ -119,7 +119,7 @@ pub async fn react(
                 }
                 catch_up(ports.log, &mut video).await?;
             }
-            Step::Wait(_) | Step::Rest => {
+            Step::Wait(_) | Step::Idle => {
                 cleanup::remove_deleted(ports, &mut video).await?;
                 return Ok(video);
             }

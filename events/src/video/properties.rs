@@ -205,12 +205,12 @@ proptest! {
             let video = simulation.video();
             let due_at = decide::due_at(&video, &simulation.policy);
             match next_step(&video, simulation.now, &simulation.policy) {
-                Step::Append(_) | Step::Look(_) => {
+                Step::Append(_) | Step::CheckBucket(_) => {
                     prop_assert!(due_at.is_some_and(|due_at| due_at <= simulation.now));
                 }
                 Step::Wait(until) => prop_assert!(due_at.is_some_and(|due_at| due_at <= until)),
                 Step::Launch(_) => prop_assert!(due_at.is_some()),
-                Step::Rest => prop_assert!(due_at.is_none()),
+                Step::Idle => prop_assert!(due_at.is_none()),
             }
         }
     }

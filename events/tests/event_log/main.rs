@@ -13,7 +13,6 @@ mod facts;
 mod faults;
 mod fixtures;
 mod home;
-mod intake;
 mod kinesis;
 mod memory;
 mod proxy;

@@ -67,7 +67,7 @@ impl React {
 impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let batch =
-            Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.retry_policy };
+            Batch { function: "react", dead_letters: &*self.dead_letters, retry_policy: &self.retry_policy };
         Done::of_batch(&react_batch(batch, self.ports(), &read(event)?, &self.clock).await)
     }
 }

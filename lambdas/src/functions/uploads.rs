@@ -89,7 +89,7 @@ impl Function for Uploads {
         let batch = Batch {
             function: "uploads",
             dead_letters: &*self.dead_letters,
-            patience: &RetryPolicy::of_age(ASYNCHRONOUS_EVENT_AGE),
+            retry_policy: &RetryPolicy::of_age(ASYNCHRONOUS_EVENT_AGE),
         };
         let report = batch.run(&records, self, (self.clock)()).await;
         if !report.failed.is_empty() {

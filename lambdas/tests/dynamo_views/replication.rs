@@ -124,7 +124,7 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
         content: Ok(commit),
     };
     let retry_policy = RetryPolicy::of_age(Duration::from_mins(10));
-    let batch = Batch { function: "views", dead_letters: &views, patience: &retry_policy };
+    let batch = Batch { function: "views", dead_letters: &views, retry_policy: &retry_policy };
     let late = || start().plus(Duration::from_mins(11));
     let report = project_batch(batch, of_commit, &[record], &late).await;
     assert_eq!((report.handled, report.dead_lettered), (0, 1));

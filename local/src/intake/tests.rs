@@ -51,7 +51,7 @@ async fn a_fact_that_was_merged_with_others_is_not_recorded_again() {
     let log = MemoryLog::new();
     let facts = [fact(0, "a"), fact(0, "b"), fact(0, "c")];
     let merged: Vec<_> = facts[..2].iter().map(Fact::commit).collect();
-    let outcome = LogIntake::new(Arc::new(log.clone())).take_in(&stream(0), &merged, clock::now()).await;
+    let outcome = LogIntake::new(Arc::new(log.clone())).record_facts(&stream(0), &merged, clock::now()).await;
     assert!(outcome.failure.is_none());
     assert_eq!(log.read_to_end(&stream(0), 1).await.unwrap().len(), 1, "one commit for both");
 

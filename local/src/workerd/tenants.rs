@@ -123,12 +123,12 @@ impl Tenants {
 mod tests {
     use super::*;
     use crate::data_dir::DataDir;
-    use crate::operator::{Missing, Operator};
+    use crate::operator::{IfMissing, Operator};
 
     #[tokio::test]
     async fn every_key_has_a_record_and_a_revoked_one_another() {
         let scratch = tempfile::tempdir().unwrap();
-        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let operator = Operator::open(scratch.path(), IfMissing::Create).unwrap();
         let acme = "acme".parse().unwrap();
         let made = operator.create_project(&acme, None).await.unwrap();
         operator.create_project(&"other".parse().unwrap(), None).await.unwrap();
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_commit_leaves_out_the_records_of_its_own_project_only() {
         let scratch = tempfile::tempdir().unwrap();
-        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let operator = Operator::open(scratch.path(), IfMissing::Create).unwrap();
         operator.create_project(&"damaged".parse().unwrap(), None).await.unwrap();
         operator.suspend(&"damaged".parse().unwrap(), None).await.unwrap();
         let healthy = operator.create_project(&"healthy".parse().unwrap(), None).await.unwrap();

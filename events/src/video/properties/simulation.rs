@@ -135,7 +135,7 @@ impl Simulation {
                 }
                 false
             }
-            Step::Look(_) => {
+            Step::CheckBucket(_) => {
                 self.check_bucket(None);
                 let check = self.checks.len() - 1;
                 self.decide_check(check, false)
@@ -144,7 +144,7 @@ impl Simulation {
                 assert!(until > self.now, "waiting until a past time would never end");
                 self.remove_deleted(&video)
             }
-            Step::Rest => self.remove_deleted(&video),
+            Step::Idle => self.remove_deleted(&video),
         }
     }
 

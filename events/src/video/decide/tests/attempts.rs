@@ -31,9 +31,9 @@ fn an_older_attempt_cannot_start_complete_fail_interrupt_or_publish() {
 #[test]
 fn a_second_worker_of_the_same_attempt_stops_and_the_first_may_start_again() {
     let video = History::started().video();
-    assert_eq!(start(&video, &job(&video), "two"), Start::Stop(Fence::Taken("one".to_owned())));
+    assert_eq!(start(&video, &job(&video), "two"), Start::Stop(Fence::HeldByOther("one".to_owned())));
     assert!(matches!(start(&video, &job(&video), "one"), Start::Run(_)));
-    assert_eq!(fail(&video, &job(&video), "two", retryable()), Err(Fence::Taken("one".to_owned())));
+    assert_eq!(fail(&video, &job(&video), "two", retryable()), Err(Fence::HeldByOther("one".to_owned())));
     assert_eq!(worker_ended(&video, &job(&video), "two", WorkerEnd::Stopped("x".to_owned())), None);
 }
 
@@ -45,9 +45,9 @@ fn any_worker_of_a_completed_attempt_may_publish_it_once() {
     let published = completed.and(|video| ready(video, &job(video)).ok());
     let video = published.video();
     assert_eq!((video.phase.clone(), video.published), (Phase::Ready, Some((1, 1))));
-    assert_eq!(ready(&video, &job(&video)), Err(Fence::Over));
-    assert_eq!(start(&video, &job(&video), "four"), Start::Stop(Fence::Over));
-    assert_eq!(published.step(), Step::Rest);
+    assert_eq!(ready(&video, &job(&video)), Err(Fence::Ended));
+    assert_eq!(start(&video, &job(&video), "four"), Start::Stop(Fence::Ended));
+    assert_eq!(published.step(), Step::Idle);
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn an_attempt_of_a_replaced_or_deleted_video_is_fenced_off() {
     let fence = Fence::NotCurrent { generation: 2, attempt: 0 };
     assert_eq!(complete(&replaced.video(), &old, "one", source(), outputs()), Err(fence));
     let deleted = History::started().and(|video| delete(video).unwrap());
-    assert_eq!(complete(&deleted.video(), &old, "one", source(), outputs()), Err(Fence::Over));
-    assert_eq!(deleted.step(), Step::Rest);
+    assert_eq!(complete(&deleted.video(), &old, "one", source(), outputs()), Err(Fence::Ended));
+    assert_eq!(deleted.step(), Step::Idle);
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn an_attempt_without_a_start_a_heartbeat_or_a_publication_expires() {
     waiting.now = waiting.now.plus(policy().start_within);
     assert!(matches!(waiting.appended(), EventBody::ProcessingExpired(_)));
     let mut started = History::started();
-    assert_eq!(started.step(), Step::Wait(started.now.plus(policy().silence)));
-    started.now = started.now.plus(policy().silence);
+    assert_eq!(started.step(), Step::Wait(started.now.plus(policy().heartbeat_timeout)));
+    started.now = started.now.plus(policy().heartbeat_timeout);
     assert!(matches!(started.appended(), EventBody::ProcessingExpired(_)));
     let mut unpublished = History::started().completed_by("one");
     unpublished.now = unpublished.now.plus(policy().publish_within);
