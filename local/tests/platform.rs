@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use streamio_events::api_key::ApiKey;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{IfMissing, Operator};
-use streamio_local::platform::{Config, EdgeFront, LogFormat, Platform};
+use streamio_local::platform::{Config, EdgeRuntime, LogFormat, Platform};
 use tokio::net::TcpStream;
 
 fn config(directory: &std::path::Path) -> Config {
@@ -22,7 +22,7 @@ fn config(directory: &std::path::Path) -> Config {
         rate_limit: None,
         // These tests never need a worker.
         worker_command: vec!["false".into()],
-        edge: EdgeFront::Native,
+        edge: EdgeRuntime::Native,
         log_format: LogFormat::Text,
     }
 }

@@ -13,7 +13,7 @@ use streamio_edge::{Context, Edge};
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_local::data_dir::DataDir;
-use streamio_local::platform::{Addresses, Config, EdgeFront, LogFormat, Platform};
+use streamio_local::platform::{Addresses, Config, EdgeRuntime, LogFormat, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tempfile::TempDir;
 
@@ -86,7 +86,7 @@ pub(crate) async fn on_workerd(allowed_origins: &[&str], journal: WorkerJournal)
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/edge/worker"), PathBuf::from);
     let workerd = WorkerdConfig::find(&built, journal).unwrap_or_else(|error| panic!("{error}"));
     let with_worker =
-        |data_dir: &Path| Config { edge: EdgeFront::Workerd(workerd), ..config(data_dir, allowed_origins) };
+        |data_dir: &Path| Config { edge: EdgeRuntime::Workerd(workerd), ..config(data_dir, allowed_origins) };
     let name = match journal {
         WorkerJournal::Home => "on workerd",
         WorkerJournal::Queue => "on workerd with the queue",
@@ -103,7 +103,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         rate_limit: Some(RateLimit { quota: QUOTA, window_seconds: 60, tracked_keys: 100 }),
         // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],
-        edge: EdgeFront::Native,
+        edge: EdgeRuntime::Native,
         log_format: LogFormat::Text,
     }
 }
@@ -123,8 +123,8 @@ async fn start(
     let since = now();
     let config = config(directory.path());
     let journal = match &config.edge {
-        EdgeFront::Native => None,
-        EdgeFront::Workerd(workerd) => Some(workerd.journal),
+        EdgeRuntime::Native => None,
+        EdgeRuntime::Workerd(workerd) => Some(workerd.journal),
     };
     let platform = Platform::start(config).await.unwrap();
     let secrets = Secrets::default();
