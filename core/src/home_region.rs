@@ -30,7 +30,7 @@ use crate::ports::tenant_store::TenantStore;
 use crate::ports::view_store::{ViewStore, ViewStoreError};
 use crate::views::status;
 
-/// What the home region needs.
+/// The ports of the home region.
 #[derive(Clone)]
 pub struct HomePorts {
     /// The log.
@@ -43,7 +43,7 @@ pub struct HomePorts {
     pub tenants: Arc<dyn TenantStore>,
     /// The deployment's retry and timeout policy.
     pub policy: Policy,
-    /// The time at which facts and decisions are recorded.
+    /// Returns the time at which facts and decisions are recorded.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +57,7 @@ pub struct HomeRegion {
 }
 
 impl HomeRegion {
-    /// The home region on these ports.
+    /// Returns the home region on these ports.
     pub fn new(ports: HomePorts) -> Self {
         let intake = Intake::new(Arc::clone(&ports.log));
         Self { ports, intake }
@@ -197,17 +197,17 @@ impl Home for HomeRegion {
     ) -> Result<Option<RecordedEvent>, HomeError> {
         let commit = self.log().find(stream, commit_id).await.map_err(HomeError::because_of)?;
         let first = commit.as_ref().and_then(|commit| commit.stated_by(commit_id).next());
-        // Without the mark of a merged fact: callers get the event as it was stated.
+        // Without the id of a merged fact: callers get the event as it was put.
         Ok(first.map(|(_, event)| RecordedEvent { fact: None, ..event.clone() }))
     }
 }
 
-/// The stores' errors may all pass.
+/// Returns a retryable error. All errors of the stores are retryable.
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> HomeError {
     HomeError::Unavailable { source: source.into() }
 }
 
-/// An event that this build cannot read stays so.
+/// Returns an error that is not retryable: this build cannot read the event.
 fn failed(source: streamio_events::event::UnreadableEvent) -> HomeError {
     HomeError::Failed { source: source.into() }
 }

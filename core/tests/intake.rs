@@ -133,7 +133,7 @@ async fn consume(log: Arc<dyn EventLog>, deliveries: &[Fact], batch_size: usize)
     let batch = Batch {
         function: "intake",
         dead_letters: &dead_letters,
-        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        retry_policy: &RetryPolicy::since_first_failure(Duration::from_mins(10)),
     };
     let mut intake = Intake::new(Arc::clone(&log));
     let mut reports = Vec::new();
@@ -386,7 +386,7 @@ fn a_record_that_is_not_a_fact_is_a_dead_letter_and_the_others_are_recorded() {
     let batch = Batch {
         function: "intake",
         dead_letters: &dead_letters,
-        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        retry_policy: &RetryPolicy::since_first_failure(Duration::from_mins(10)),
     };
     let unreadable = Record {
         sequence: "1".to_owned(),
@@ -446,7 +446,7 @@ fn only_the_fact_that_the_log_refuses_becomes_a_dead_letter() {
     let batch = Batch {
         function: "intake",
         dead_letters: &dead_letters,
-        retry_policy: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        retry_policy: &RetryPolicy::since_first_failure(Duration::from_mins(10)),
     };
     let intake = Intake::new(Arc::new(RefusingLog(log.clone())));
     let records: Vec<_> = (0..4).map(|name| record(name, fact(0, name, 1, 0))).collect();

@@ -12,32 +12,21 @@
 mod appends;
 mod contents;
 mod fixtures;
+mod harness;
 mod model;
 mod model_races;
 mod races;
 mod reads;
 mod scans;
 
-use std::future::Future;
-
 pub use self::appends::*;
 pub use self::contents::*;
+pub use self::harness::LogHarness;
 pub use self::model::*;
 pub use self::model_races::*;
 pub use self::races::*;
 pub use self::reads::*;
 pub use self::scans::*;
-use crate::log::EventLog;
-
-/// An empty log that can be opened any number of times.
-pub trait LogHarness: Send + Sync {
-    /// The adapter under test.
-    type Log: EventLog + 'static;
-
-    /// Opens the log. Each call returns a handle that shares as little with earlier handles as the adapter allows:
-    /// another client or connection, as in another process.
-    fn open(&self) -> impl Future<Output = Self::Log> + Send;
-}
 
 /// Makes each property of the [contract](crate::contract) a test of the adapter whose [`LogHarness`] the expression
 /// creates.

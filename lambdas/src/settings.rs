@@ -125,14 +125,14 @@ impl Section for Ecs {
 
 /// The part of [`Ecs`] that identifies a worker's task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EcsPlace {
+pub struct EcsWorkers {
     /// The cluster's name or ARN.
     pub cluster: String,
     /// The worker's container.
     pub container: String,
 }
 
-impl Section for EcsPlace {
+impl Section for EcsWorkers {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let container = reader.optional("STREAMIO_ECS_CONTAINER").unwrap_or_else(|| "worker".to_owned());
         Some(Self { cluster: reader.required("STREAMIO_ECS_CLUSTER")?, container })

@@ -57,7 +57,7 @@ impl Consumer {
         log: SqliteLog,
         store: SqliteViewStore,
     ) -> Self {
-        Self { name, wants, log, store, retry_policy: RetryPolicy::of_tries(Duration::MAX) }
+        Self { name, wants, log, store, retry_policy: RetryPolicy::since_first_failure(Duration::MAX) }
     }
 
     /// Delivers changes to `handler` until `stop`.

@@ -81,7 +81,7 @@ async fn record(ports: Ports<'_>, notification: EventNotification) -> bool {
         Ok(Received::Rejected(video_id, error)) => {
             tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
         }
-        Ok(Received::Known(_) | Received::Gone(_)) => {}
+        Ok(Received::Duplicate(_) | Received::Gone(_)) => {}
         Ok(Received::NotASource(invalid)) => {
             tracing::warn!(s3.key = key, reason = %invalid, "an object whose key is not a source key was stored in the bucket of sources");
         }

@@ -84,7 +84,7 @@ pub async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), R
     match write_records(ports, project_id).await? {
         Progress::Edge(_) => {}
         Progress::Home(version, error) => {
-            ports.pending.note(project_id, version).await?;
+            ports.pending.add(project_id, version).await?;
             tracing::error!(
                 project.id = %project_id,
                 version,
@@ -125,7 +125,7 @@ pub async fn replicate_pending(
         }
         match write_records(ports, &project_id).await {
             Ok(Progress::Edge(version)) => {
-                ports.pending.done(&project_id, version).await?;
+                ports.pending.remove(&project_id, version).await?;
                 tracing::info!(project.id = %project_id, version, "a project's keys were replicated to the edge");
                 report.replicated += 1;
                 rejections = 0;

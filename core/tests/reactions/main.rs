@@ -108,7 +108,7 @@ async fn a_repeated_or_late_event_notification_changes_nothing() {
     region.receive(notification("clip.mp4", "02")).await;
     for sequencer in ["02", "01", "0200"] {
         assert!(
-            matches!(region.receive(notification("clip.mp4", sequencer)).await, Received::Known(_)),
+            matches!(region.receive(notification("clip.mp4", sequencer)).await, Received::Duplicate(_)),
             "{sequencer}"
         );
     }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, commit, commit_with, stream};
+use super::harness::LogHarness;
 use crate::commit::{CommitHash, Head, MAX_COMMIT_BYTES};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected};
 use crate::retryable::Retryable as _;

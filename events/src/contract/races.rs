@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, commit, stream};
+use super::harness::LogHarness;
 use crate::audit::Verifier;
 use crate::log::{AppendError, Appended, EventLog, Expected};
 

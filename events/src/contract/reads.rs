@@ -1,7 +1,7 @@
 //! Properties of reading one stream.
 
-use super::LogHarness;
 use super::fixtures::{all_of, commit, pages, stream};
+use super::harness::LogHarness;
 use crate::commit::{Commit, Head};
 use crate::event::RecordedEvent;
 use crate::id::CommitId;

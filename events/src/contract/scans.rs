@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinSet;
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, commit, stream};
+use super::harness::LogHarness;
 use crate::commit::Commit;
 use crate::log::{EventLog, Expected, Part, ReadError};
 use crate::stream::StreamId;

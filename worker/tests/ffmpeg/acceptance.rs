@@ -204,7 +204,7 @@ async fn hdr_is_tone_mapped_to_sdr() {
     let brightness = inspect::brightness(&poster);
     assert!(
         (150.0..250.0).contains(&brightness),
-        "without audio_input mapping it would be 130: {brightness}"
+        "without tone mapping it would be 130: {brightness}"
     );
 }
 
