@@ -16,7 +16,7 @@
 //! | 400, 403, 404, 405, 413 | `{"error": {"kind": "refused", "text": …}}` | not a call, or not signed correctly: the same call will be refused again |
 //! | 503 | `{"error": {"kind": "unavailable"}}` | the log or a view is unavailable; the same call may be made again |
 //!
-//! A call with an unknown name or field is refused: to ignore a field would answer another question. Unknown fields in
+//! A call with an unknown name or field is refused, because ignoring a field could change the call's meaning. Unknown fields in
 //! responses are ignored, so the home region is deployed before the edge.
 
 mod call;
@@ -74,7 +74,7 @@ pub const MAX_CURSOR_BYTES: usize = 512;
 /// than one it returned before and still holds. Lists and the feed follow their stores.
 ///
 /// **Pages.** `limit` is at least 1; more than [`MAX_PAGE_ITEMS`] may count as that. A page may be shorter than its limit
-/// although more follows; only [`Page::next`] tells. Cursors are opaque: up to [`MAX_CURSOR_BYTES`] letters, digits and
+/// although more follows; only [`Page::next`] states that. Cursors are opaque: up to [`MAX_CURSOR_BYTES`] letters, digits and
 /// `-._~`. One that the list did not return is [`HomeError::InvalidCursor`].
 ///
 /// **Time.** What is recorded is recorded at the home region's clock. Events carry the time at which they happened.
@@ -148,7 +148,7 @@ pub trait Home: ThreadSafe {
         commit_id: &CommitId,
     ) -> Result<VideoStatus, HomeError>;
 
-    /// Appends a fact to `stream`, whatever the stream's version. After `Ok` it is in the log.
+    /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;
 
     /// The first event that the commit or fact `commit_id` stated, as it was stated; `None` when `stream` has no such

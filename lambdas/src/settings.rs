@@ -1,5 +1,5 @@
 //! The functions' settings, read from their environment. Each function reads only the sections that it needs, and reports all
-//! missing or malformed variables at once.
+//! missing or malformed variables together.
 //!
 //! | variable | value |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The worker's settings, read from its environment. All problems are reported at once.
+//! The worker's settings, read from its environment. All problems are reported together.
 
 use std::path::PathBuf;
 

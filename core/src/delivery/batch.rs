@@ -112,8 +112,8 @@ pub struct RetryPolicy {
 const MAX_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 impl RetryPolicy {
-    /// Tries a record until `limit` after its first failure, whatever its age: after an outage the backlog must not be given up at
-    /// the first error. Each instance counts separately; the source's maximum record age bounds the total.
+    /// Tries a record until `limit` after its first failure, independent of its age: after an outage, the first error must not make
+    /// the records of the backlog dead letters. Each instance counts separately; the source's maximum record age bounds the total.
     pub fn since_first_failure(limit: Duration) -> Self {
         Self { limit, first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))) }
     }

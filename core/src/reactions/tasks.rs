@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn a_cluster_matches_by_name_and_by_arn() {
         let arn = "arn:aws:ecs:eu-central-1:111122223333:cluster/streamio";
-        for (cluster, ours) in [("streamio", true), (arn, true), ("stream", false), ("io", false)] {
-            assert_eq!(WorkerDeployment { cluster, container: "worker" }.is_in(arn), ours, "{cluster}");
+        for (cluster, matches) in [("streamio", true), (arn, true), ("stream", false), ("io", false)] {
+            assert_eq!(WorkerDeployment { cluster, container: "worker" }.is_in(arn), matches, "{cluster}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Replicates the records of API keys: to the home region's store first, then to the edge's key-value store.
 //!
-//! A revoked key must stop working in whatever order records are processed. A project whose records the edge's store does not
+//! A revoked key must stop working, in any order in which records are processed. A project whose records the edge's store does not
 //! accept is added to the pending replications, so that nothing else waits for it; [`replicate_pending`] retries it.
 //!
 //! Only one sweep may run [`replicate_pending`] at a time. If a sweep ends after its write and before it has read the log again, the

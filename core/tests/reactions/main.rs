@@ -165,7 +165,7 @@ async fn a_retryable_failure_is_retried_after_a_pause_and_at_most_three_times() 
     for attempt in 1..=3 {
         let job = region.start("clip.mp4").await;
         assert_eq!(job.attempt, attempt);
-        region.fail(&job, VideoError::retryable("storage_unavailable", "no answer")).await;
+        region.fail(&job, VideoError::retryable("storage_unavailable", "no response")).await;
         if attempt < 3 {
             let video = region.react("clip.mp4").await.unwrap();
             assert!(matches!(video.phase, Phase::Failed { .. }), "the pause is kept");
@@ -215,7 +215,7 @@ async fn for_a_completed_attempt_that_was_not_published_a_publisher_is_launched(
     region.refresh("clip.mp4").await;
     region.wait(Duration::from_secs(61));
     assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
-    // With a token of its own: for the first token ECS would return the task that has ended.
+    // With another token: for the first one ECS would return the task that has ended.
     let client_token = Job::publisher_token_of(&job.video_id, 1, 1, 0);
     let publisher = Job { client_token, ..job.clone() };
     assert_eq!(region.launcher.launched(), [job.clone(), publisher]);

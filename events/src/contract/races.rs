@@ -102,7 +102,7 @@ pub async fn racing_retries_append_once<B: LogHarness>(harness: &B) {
     }
 }
 
-/// A reader beside writers sees a state that the stream once had: whole commits, chained, without gaps, and never less
+/// A reader that is concurrent with writers sees a state that the stream once had: whole commits, chained, without gaps, and never less
 /// than it saw before.
 pub async fn readers_beside_writers_see_whole_commits_in_order<B: LogHarness>(harness: &B) {
     let stream = stream("a");

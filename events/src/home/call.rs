@@ -86,7 +86,7 @@ pub enum HomeCall {
         /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
     },
-    /// Appends a fact to the log, whatever its stream's version. Result: `recorded`.
+    /// Appends a fact to the log, at any version of its stream. Result: `recorded`.
     Record {
         /// The commit and its stream.
         fact: Fact,

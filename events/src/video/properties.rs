@@ -1,5 +1,5 @@
-//! Properties of arbitrary histories: whatever uploads, stale workers, crashes, sweeps and commands happen, in
-//! whatever order, and whatever is lost, the stream that the decisions produce satisfies these invariants.
+//! Properties of arbitrary histories: for any uploads, stale workers, crashes, sweeps, commands and losses, in any order,
+//! the stream that the decisions produce satisfies these invariants.
 
 mod action;
 mod simulation;

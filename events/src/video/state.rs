@@ -9,7 +9,7 @@ use crate::object_key::{ProcessedKey, SourceKey};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// A video's state, folded from its stream. It is serialized only for storage beside a view; the serialized form is no
+/// A video's state, folded from its stream. It is serialized only for storage with a view; the serialized form is no
 /// contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -49,7 +49,7 @@ pub struct EventNotification {
     pub id: i64,
     /// The bucket.
     pub bucket: String,
-    /// The key as the writer gave it: neither percent- nor form-encoded.
+    /// The key, neither percent- nor form-encoded.
     pub key: String,
     /// Size in bytes.
     pub size: u64,

@@ -242,7 +242,7 @@ async fn a_later_time() -> OffsetDateTime {
     }
 }
 
-/// A slow client that still sends parts has not abandoned its upload, however long ago that was initiated.
+/// A slow client that still sends parts has not abandoned its upload, even if that was initiated long ago.
 #[tokio::test]
 async fn an_upload_that_got_a_part_since_is_not_aborted() {
     let server = S3TestServer::start().await;

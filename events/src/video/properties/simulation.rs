@@ -169,7 +169,7 @@ impl Simulation {
         self.checks.push(BucketCheck { video: self.video(), stored: self.stored(), notification });
     }
 
-    /// Decides after a bucket check, however long ago it was.
+    /// Decides after a bucket check, which may be long ago.
     pub(super) fn decide_check(&mut self, check: usize, refused: bool) -> bool {
         let Some(BucketCheck { video, stored, notification }) = self.checks.get(check) else { return false };
         let video = video.clone();

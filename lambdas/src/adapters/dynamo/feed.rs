@@ -2,8 +2,8 @@
 //!
 //! A position is the time at which it was assigned. The item `fed#{stream}` holds the version up to which the commits of a stream
 //! have positions, and the last position. It is written in one transaction with the position and the usage, on the condition that it
-//! holds the version before: so each commit gets one position, is counted once, and comes after the earlier commits of its
-//! stream, whatever clocks assigned their positions.
+//! holds the version before: so each commit gets one position, is counted once, and follows the earlier commits of its
+//! stream, even if clocks differ.
 //!
 //! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction counts twice: a project
 //! may have some 500 commits a second. Playback grants, the most frequent events, share commits.

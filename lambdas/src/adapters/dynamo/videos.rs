@@ -17,7 +17,7 @@ use super::table::{BY_DUE, BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE,
 use super::{DynamoViews, cursor};
 
 /// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
-/// absent, and replaces one of an older form: after a deployment each row is folded anew when it is next needed, and functions
+/// absent, and replaces one of an older form: after a deployment each row is folded again when it is next needed, and functions
 /// of the previous build cannot undo that.
 const FORM: u32 = 1;
 
