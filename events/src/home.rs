@@ -44,19 +44,19 @@ use crate::video::{VideoState, VideoStatus};
 /// The path of every call, appended to the path of the home region's base URL.
 pub const PATH: &str = "/home";
 
-/// The most bytes of a call. The largest holds a [`Fact`](crate::fact::Fact).
+/// The maximum size of a call in bytes. The largest holds a [`Fact`](crate::fact::Fact).
 pub const MAX_CALL_BYTES: usize = 160 * 1024;
 
-/// The most bytes of a response body. A page that would be larger is shortened and gets a cursor to the rest.
+/// The maximum size of a response body in bytes. A page that would be larger is shortened and gets a cursor to the rest.
 pub const MAX_REPLY_BYTES: usize = 512 * 1024;
 
-/// The most items of a page that a call may ask for.
+/// The maximum number of items of a page that a call may request.
 pub const MAX_PAGE_ITEMS: u16 = 100;
 
 /// The longest cursor, in bytes.
 pub const MAX_CURSOR_BYTES: usize = 512;
 
-/// What the edge needs of the home region: tenants, statuses, events, commands and the record of grants.
+/// The operations of the home region that the edge uses: tenants, statuses, events, commands and the record of grants.
 ///
 /// # Contract
 ///
@@ -151,7 +151,7 @@ pub trait Home: ThreadSafe {
     /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;
 
-    /// The first event that the commit or fact `commit_id` stated, as it was stated; `None` when `stream` has no such
+    /// The first event that the commit or fact `commit_id` stated, as it was put; `None` when `stream` has no such
     /// commit.
     async fn recall(
         &self,

@@ -78,7 +78,7 @@ async fn run(settings: Settings) -> Exit {
         }
     };
     let intake = match &settings.intake {
-        Some(place) => Some(event_log::open_intake(place).await),
+        Some(location) => Some(event_log::open_intake(location).await),
         None => None,
     };
     let worker = Worker {

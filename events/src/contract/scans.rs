@@ -79,7 +79,7 @@ pub async fn parts_are_disjoint_and_complete(harness: &impl LogHarness) {
 }
 
 /// Commits that were stored when the scan began are returned exactly once, independent of concurrent appends.
-pub async fn a_scan_beside_writers_returns_earlier_commits_exactly_once<B: LogHarness>(harness: &B) {
+pub async fn a_scan_during_appends_returns_earlier_commits_exactly_once<B: LogHarness>(harness: &B) {
     let log = harness.open().await;
     let before = given_streams(&log).await;
     let mut writers = JoinSet::new();

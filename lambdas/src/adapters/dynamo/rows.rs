@@ -10,7 +10,7 @@ use streamio_core::ports::AdapterError;
 use super::DynamoViews;
 use super::item::{Item, ONLY_ITEM, key, text_of};
 
-/// The most keys of one request
+/// The maximum number of keys of one request
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
 const MAX_KEYS: usize = 100;
 
