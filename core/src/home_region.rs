@@ -196,7 +196,7 @@ impl Home for HomeRegion {
         commit_id: &CommitId,
     ) -> Result<Option<RecordedEvent>, HomeError> {
         let commit = self.log().find(stream, commit_id).await.map_err(HomeError::because_of)?;
-        let first = commit.as_ref().and_then(|commit| commit.stated_by(commit_id).next());
+        let first = commit.as_ref().and_then(|commit| commit.events_of(commit_id).next());
         // Without the id of a merged fact: callers get the event as it was put.
         Ok(first.map(|(_, event)| RecordedEvent { fact: None, ..event.clone() }))
     }

@@ -135,7 +135,7 @@ impl Handler for PlannedHandler {
 
 #[async_trait]
 impl DeadLetters for PlannedHandler {
-    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
+    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
         let index: usize = dead_letter.id.strip_prefix("shard:").unwrap().parse().unwrap();
         if self.delivery < self.plan[index].failed_stores {
             return Err("the store is unavailable".into());

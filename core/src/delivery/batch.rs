@@ -272,7 +272,7 @@ impl Batch<'_> {
             error = dead_letter.reason,
             "a record becomes a dead letter"
         );
-        match self.dead_letters.keep(dead_letter).await {
+        match self.dead_letters.store(dead_letter).await {
             Ok(()) => Outcome::DeadLettered,
             Err(error) => {
                 tracing::error!(

@@ -14,6 +14,7 @@ mod faults;
 mod fixtures;
 mod home;
 mod kinesis;
+mod kinesis_harness;
 mod memory;
 mod proxy;
 mod samples;

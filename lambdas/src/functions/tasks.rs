@@ -67,7 +67,7 @@ impl Function for Tasks {
         tracing::error!(record.id = record.id, error = reason, "a task state change becomes a dead letter");
         let dead_letter =
             DeadLetter { function: "tasks", id: record.id, at: now, reason, payload: record.payload };
-        self.dead_letters.keep(dead_letter).await?;
+        self.dead_letters.store(dead_letter).await?;
         Done::new(&Value::Null, Counts { dead_lettered: 1, ..Counts::default() })
     }
 }

@@ -67,7 +67,7 @@ fn parts(payload: &str) -> Vec<&str> {
 #[async_trait]
 impl DeadLetters for DynamoViews {
     /// The dead letter's own item is written last: if it exists, all parts of its payload do.
-    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
+    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
         let (pk, sk) = (pk(dead_letter.function), sk(&dead_letter.id));
         let ttl = number(u64::try_from(dead_letter.at.plus(KEPT_FOR).unix_seconds())?);
         let parts = parts(&dead_letter.payload);
