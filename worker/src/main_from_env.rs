@@ -57,7 +57,7 @@ pub fn main_from_env() -> ExitCode {
     }
 }
 
-/// Returns the filter of log lines that the variable RUST_LOG describes, or the default if it is blank or invalid.
+/// Returns the filter of log lines that the variable `RUST_LOG` describes, or the default if it is blank or invalid.
 fn log_filter(variable: Option<String>) -> EnvFilter {
     let filter = variable.and_then(present).and_then(|directives| EnvFilter::try_new(directives).ok());
     filter.unwrap_or_else(|| EnvFilter::new("warn,streamio_worker=info"))

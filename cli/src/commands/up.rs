@@ -226,7 +226,7 @@ fn init_logging(format: LogFormat) -> Result<(), Failure> {
     outcome.map_err(|error| Failure::new(Exit::Failed, format!("cannot start logging: {error}"), ""))
 }
 
-/// Returns the filter of log lines that the variable RUST_LOG describes.
+/// Returns the filter of log lines that the variable `RUST_LOG` describes.
 fn log_filter(variable: Option<String>) -> Result<EnvFilter, Failure> {
     let directives = variable.and_then(present);
     EnvFilter::try_new(directives.as_deref().unwrap_or("info,s3s=warn,aws_config=warn"))
