@@ -1,6 +1,6 @@
 //! The ports of `streamio_core` on AWS and Workers KV, and the SDK configuration that they share.
 //!
-//! Types of the SDKs stay below this module.
+//! Types of the SDKs are used only in this module.
 
 pub mod dynamo;
 pub mod ecs;

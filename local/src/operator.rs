@@ -1,5 +1,5 @@
 //! The operator's actions on a data directory: projects, API keys, events. They work with and without a platform running
-//! on the directory: several processes may open the log, and a running platform sees what is appended here.
+//! on the directory: several processes may open the log, and a running platform sees the appended events.
 
 mod error;
 mod feed;

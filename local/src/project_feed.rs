@@ -9,7 +9,7 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::changes::{self, Scope};
 
-/// The log itself: what is recorded is settled.
+/// Reads the log itself. A recorded event is visible immediately.
 pub(crate) struct LogFeed(pub(crate) SqliteLog);
 
 #[async_trait]

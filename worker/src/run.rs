@@ -66,7 +66,7 @@ pub enum RunOutcome {
 }
 
 impl Worker {
-    /// Runs the job, or what is left of it.
+    /// Runs the job, or its remaining steps.
     pub async fn run(&self, stop: &StopSignal) -> RunOutcome {
         let (log, intake) = (Arc::clone(&self.log), self.intake.clone());
         let attempt = Attempt::new(log, intake, self.job.clone(), self.task.clone(), self.now);

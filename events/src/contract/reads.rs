@@ -20,7 +20,7 @@ async fn append_commits(log: &impl EventLog) -> Vec<Commit> {
     commits
 }
 
-/// A stream without events has a head at version 0 and one empty page. An unknown stream is no error.
+/// A stream without events has a head at version 0 and one empty page. An unknown stream is not an error.
 pub async fn a_stream_without_events_reads_as_empty(harness: &impl LogHarness) {
     let log = harness.open().await;
     log.append(&stream("b"), Expected::Any, commit("cause", 1)).await.unwrap();

@@ -42,7 +42,7 @@ pub fn requests<T>(records: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
     requests
 }
 
-/// Why a record is not known to be in the stream, though Kinesis responded.
+/// Why a record is not known to be in the stream although Kinesis responded.
 ///
 /// Messages of Kinesis are left out, because they may repeat what was signed; its codes are enough for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ pub enum ChangesError {
     /// The log is unavailable. Retry.
     #[error("the event log is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The first change after the position is no commit. One damaged stream must not stop all others: raise an alarm, and
+    /// The first change after the position is not a commit. One damaged stream must not stop all others: raise an alarm, and
     /// read on after `position`.
     #[error("the change at position {position}, of stream {stream}, is damaged: {reason}")]
     Damaged {

@@ -224,7 +224,7 @@ fn due_of(item: &Item) -> Option<Timestamp> {
     due_text(item)?.split_once('#')?.0.parse().ok()
 }
 
-/// The keys of the index of what is due.
+/// The keys of the index of due videos.
 fn due_keys(row: &VideoRow, at: Timestamp) -> [(&'static str, AttributeValue); 2] {
     let video = &row.video;
     let shard = Part::slot(&video.stream()) % DUE_SHARDS;

@@ -27,9 +27,9 @@ fn signed(harness: &HomeHarness, signer: &Signer, skew: i64) -> Request<Bytes> {
         headers: &[("content-type".into(), "application/json".into())],
     };
     let now = clock::now().unix_seconds() + skew;
-    let parts = signer.sign(&parts, Payload::Bytes(CALL.as_bytes()), now).unwrap();
-    let mut request = Request::post(parts.url).body(Bytes::from(CALL)).unwrap();
-    *request.headers_mut() = parts.headers;
+    let authorized = signer.sign(&parts, Payload::Bytes(CALL.as_bytes()), now).unwrap();
+    let mut request = Request::post(authorized.url).body(Bytes::from(CALL)).unwrap();
+    *request.headers_mut() = authorized.headers;
     request
 }
 
