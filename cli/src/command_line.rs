@@ -1,6 +1,8 @@
 //! The top level of the command line: global options, the commands, and their help.
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
 use crate::exit::EXIT_CODES;
@@ -36,10 +38,33 @@ pub(crate) struct CommandLine {
     pub(crate) command: Command,
 }
 
+impl CommandLine {
+    /// Parses the arguments and the environment of this process. A blank environment variable counts as absent.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        match ignore_blank_variables(Self::command()).try_get_matches() {
+            Ok(matches) => Self::from_arg_matches(&matches),
+            // The help names all variables, also blank ones.
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => Self::try_parse(),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns `command` without the environment variables of its arguments that are blank. Clap would use them as values.
+fn ignore_blank_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let value = argument.get_env().and_then(std::env::var_os);
+            let is_blank =
+                value.is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()));
+            if is_blank { argument.env(Resettable::Reset) } else { argument }
+        })
+        .mut_subcommands(ignore_blank_variables)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -19,7 +19,7 @@ Exit codes:
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Exit {
-    /// Any failure without a code of its own.
+    /// Any other failure.
     Failed,
     /// Invalid command line.
     Usage,

@@ -20,15 +20,13 @@ mod wait;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::command_line::CommandLine;
 use crate::commands::Command;
 use crate::exit::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let command_line = match CommandLine::try_parse() {
+    let command_line = match CommandLine::from_process() {
         Ok(command_line) => command_line,
         Err(error) => return report_usage(&error),
     };

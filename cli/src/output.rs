@@ -48,7 +48,7 @@ pub(crate) fn write_note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Writes a line to standard output and flushes it, so that a reader of a pipe gets it at once. A closed pipe is not an error.
+/// Writes a line to standard output and flushes it, so that a reader of a pipe gets it immediately. A closed pipe is not an error.
 fn write_line(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush()) {

@@ -24,13 +24,13 @@ use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
 pub use self::wire::handle_call;
-use crate::intake::{Intake, Taken};
+use crate::intake::{FactOutcome, Intake};
 use crate::ports::project_feed::{ProjectFeed, ProjectFeedError};
 use crate::ports::tenant_store::TenantStore;
 use crate::ports::view_store::{ViewStore, ViewStoreError};
 use crate::views::status;
 
-/// What the home region needs.
+/// The ports of the home region.
 #[derive(Clone)]
 pub struct HomePorts {
     /// The log.
@@ -43,7 +43,7 @@ pub struct HomePorts {
     pub tenants: Arc<dyn TenantStore>,
     /// The deployment's retry and timeout policy.
     pub policy: Policy,
-    /// The time at which facts and decisions are recorded.
+    /// Returns the time at which facts and decisions are recorded.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +57,7 @@ pub struct HomeRegion {
 }
 
 impl HomeRegion {
-    /// The home region on these ports.
+    /// Returns the home region on these ports.
     pub fn new(ports: HomePorts) -> Self {
         let intake = Intake::new(Arc::clone(&ports.log));
         Self { ports, intake }
@@ -180,11 +180,11 @@ impl Home for HomeRegion {
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {
-        let taken = self.intake.take_in(stream, &[&commit], self.ports.clock.now()).await;
-        if let Some(error) = taken.failure {
+        let recorded = self.intake.record_facts(stream, &[&commit], self.ports.clock.now()).await;
+        if let Some(error) = recorded.failure {
             return Err(HomeError::because_of(error));
         }
-        if taken.taken == [Taken::New] {
+        if recorded.outcomes == [FactOutcome::Appended] {
             return Ok(Recorded::New);
         }
         Ok(self.recall(stream, &commit.id).await?.into())
@@ -196,18 +196,18 @@ impl Home for HomeRegion {
         commit_id: &CommitId,
     ) -> Result<Option<RecordedEvent>, HomeError> {
         let commit = self.log().find(stream, commit_id).await.map_err(HomeError::because_of)?;
-        let first = commit.as_ref().and_then(|commit| commit.stated_by(commit_id).next());
-        // Without the mark of a merged fact: callers get the event as it was stated.
+        let first = commit.as_ref().and_then(|commit| commit.events_of(commit_id).next());
+        // Without the id of a merged fact: callers get the event as it was put.
         Ok(first.map(|(_, event)| RecordedEvent { fact: None, ..event.clone() }))
     }
 }
 
-/// The stores' errors may all pass.
+/// Returns a retryable error. All errors of the stores are retryable.
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> HomeError {
     HomeError::Unavailable { source: source.into() }
 }
 
-/// An event that this build cannot read stays so.
+/// Returns an error that is not retryable: this build cannot read the event.
 fn failed(source: streamio_events::event::UnreadableEvent) -> HomeError {
     HomeError::Failed { source: source.into() }
 }

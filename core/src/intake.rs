@@ -5,7 +5,7 @@
 //! commit whose events name their facts ([`RecordedEvent::fact`]). The id and the events of a merged commit are derived from its
 //! facts.
 //!
-//! A fact is known if its id is the id of a commit, or of a merged fact, of its stream. The log checks only the ids of commits,
+//! A fact is in the log if its id is the id of a commit, or of a merged fact, of its stream. The log checks only the ids of commits,
 //! so the append is conditional on the version up to which the stream was read. Every process that records facts does it this way:
 //! an append with [`Expected::Any`] could repeat a fact that has just been merged. The one exception is a worker whose intake is
 //! unavailable: its progress may be recorded twice, which changes nothing.
@@ -16,7 +16,7 @@
 //! The ids of recently used streams are cached. A stream only grows, so cached ids are never wrong, only incomplete, and the
 //! conditional append detects that.
 
-mod memory;
+mod stream_cache;
 
 use std::collections::HashSet;
 use std::iter::repeat_n;
@@ -32,7 +32,7 @@ use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-use self::memory::{Known, Memory};
+use self::stream_cache::{CachedStream, StreamCache};
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
 
@@ -47,25 +47,25 @@ const FACT_BYTES: usize = 48;
 
 /// The result for one fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum FactOutcome {
     /// Its events were appended.
-    New,
+    Appended,
     /// Its events were in the log before, or it is repeated in this call.
-    Known,
+    Duplicate,
 }
 
-/// The result for facts of one stream: the first `taken.len()` facts are in the log, and the next one failed with `failure`.
+/// The result for facts of one stream: the first `outcomes.len()` facts are in the log, and the next one failed with `failure`.
 #[derive(Debug)]
-pub struct TakenIn {
+pub struct RecordedFacts {
     /// One result per fact, from the first one on.
-    pub taken: Vec<Taken>,
+    pub outcomes: Vec<FactOutcome>,
     /// Why the next fact failed; `None` if all are in the log.
-    pub failure: Option<TakeInError>,
+    pub failure: Option<RecordFactsError>,
 }
 
 /// Why a fact was not recorded. It may be in the log; recording it again is harmless.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeInError {
+pub enum RecordFactsError {
     /// The append failed.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -77,7 +77,7 @@ pub enum TakeInError {
     Contended(StreamId),
 }
 
-impl Retryable for TakeInError {
+impl Retryable for RecordFactsError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Append(error) => error.is_retryable(),
@@ -90,105 +90,116 @@ impl Retryable for TakeInError {
 /// Records facts in a log.
 pub struct Intake {
     log: Arc<dyn EventLog>,
-    memory: Memory,
+    streams: StreamCache,
 }
 
 impl Intake {
-    /// Creates the intake of `log`, with an empty cache.
+    /// Returns the intake of `log`, with an empty cache.
     pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, memory: Memory::default() }
+        Self { log, streams: StreamCache::default() }
     }
 
     /// Records facts of `stream` at `now`, in their order. Concurrent calls for one stream wait for each other.
-    pub async fn take_in(&self, stream: &StreamId, facts: &[&NewCommit], now: Timestamp) -> TakenIn {
-        let mut taken = Vec::with_capacity(facts.len());
-        let known = self.memory.of(stream);
-        let mut known = known.lock().await;
-        let failure = self.take_in_order(stream, facts, now, &mut known, &mut taken).await.err();
-        self.memory.weigh(stream, known.weight());
-        TakenIn { taken, failure }
-    }
-
-    async fn take_in_order(
+    pub async fn record_facts(
         &self,
         stream: &StreamId,
         facts: &[&NewCommit],
         now: Timestamp,
-        known: &mut Known,
-        taken: &mut Vec<Taken>,
-    ) -> Result<(), TakeInError> {
-        if !known.is_read() {
-            self.catch_up(stream, known).await?;
+    ) -> RecordedFacts {
+        let mut outcomes = Vec::with_capacity(facts.len());
+        let cached = self.streams.get(stream);
+        let mut cached = cached.lock().await;
+        let failure = self.append_all(stream, facts, now, &mut cached, &mut outcomes).await.err();
+        self.streams.set_weight(stream, cached.weight());
+        RecordedFacts { outcomes, failure }
+    }
+
+    /// Appends `facts` and adds the outcome of each fact that is in the log to `outcomes`.
+    async fn append_all(
+        &self,
+        stream: &StreamId,
+        facts: &[&NewCommit],
+        now: Timestamp,
+        cached: &mut CachedStream,
+        outcomes: &mut Vec<FactOutcome>,
+    ) -> Result<(), RecordFactsError> {
+        if !cached.is_complete() {
+            self.read_new_commits(stream, cached).await?;
         }
-        let (mut room, mut conflicts) = (MAX_COMMIT_BYTES, 0);
+        let (mut max_bytes, mut conflicts) = (MAX_COMMIT_BYTES, 0);
         loop {
-            let rest = &facts[taken.len()..];
-            let repeated = rest.iter().take_while(|fact| known.has(&fact.id)).count();
-            taken.extend(repeat_n(Taken::Known, repeated));
-            let rest = &rest[repeated..];
-            if rest.is_empty() {
+            let remaining = &facts[outcomes.len()..];
+            let duplicates = remaining.iter().take_while(|fact| cached.contains(&fact.id)).count();
+            outcomes.extend(repeat_n(FactOutcome::Duplicate, duplicates));
+            let remaining = &remaining[duplicates..];
+            if remaining.is_empty() {
                 return Ok(());
             }
-            let (new, outcomes) = first_commit(rest, known, room);
-            // Times never decrease in a stream, also if clocks differ.
-            let commit = NewCommit { recorded_at: now.max(known.recorded_at()), ..merged(stream, &new) };
-            match self.log.append(stream, Expected::Exactly(known.version()), commit).await {
+            let (new, merged_outcomes) = select_facts(remaining, cached, max_bytes);
+            // Times never decrease in a stream, even if clocks differ.
+            let commit = NewCommit { recorded_at: now.max(cached.recorded_at()), ..merge(stream, &new) };
+            match self.log.append(stream, Expected::Exactly(cached.version()), commit).await {
                 Ok(appended) if !appended.repeated => {
-                    known.learn(&appended.commit);
-                    taken.extend(outcomes);
+                    cached.add(&appended.commit);
+                    outcomes.extend(merged_outcomes);
                 }
                 // A response was lost, here or in an earlier delivery. The same id means the same facts.
                 Ok(_) => {
-                    self.catch_up(stream, known).await?;
-                    taken.extend(repeat_n(Taken::Known, outcomes.len()));
+                    self.read_new_commits(stream, cached).await?;
+                    outcomes.extend(repeat_n(FactOutcome::Duplicate, merged_outcomes.len()));
                 }
                 Err(AppendError::Conflict { .. }) if conflicts == MAX_CONFLICTS => {
-                    return Err(TakeInError::Contended(stream.clone()));
+                    return Err(RecordFactsError::Contended(stream.clone()));
                 }
                 Err(AppendError::Conflict { .. }) => {
                     conflicts += 1;
-                    self.catch_up(stream, known).await?;
+                    self.read_new_commits(stream, cached).await?;
                 }
                 // Merged facts may be too large although each is not: sizes are estimates, and canonical form may be longer.
-                Err(AppendError::Invalid { .. }) if new.len() > 1 => room /= 2,
+                Err(AppendError::Invalid { .. }) if new.len() > 1 => max_bytes /= 2,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    async fn catch_up(&self, stream: &StreamId, known: &mut Known) -> Result<(), ReadError> {
-        let mut next = Some(known.version() + 1);
+    /// Adds the commits after the cached version to the cached stream.
+    async fn read_new_commits(&self, stream: &StreamId, cached: &mut CachedStream) -> Result<(), ReadError> {
+        let mut next = Some(cached.version() + 1);
         while let Some(version) = next {
             let page = self.log.read(stream, version, PAGE).await?;
-            page.commits.iter().for_each(|commit| known.learn(commit));
+            page.commits.iter().for_each(|commit| cached.add(commit));
             next = page.next;
         }
-        known.set_read();
+        cached.set_complete();
         Ok(())
     }
 }
 
-/// Returns the first unknown facts that fit into a commit of `room` bytes, at least one, and the results of all facts up to the
-/// last of these.
-fn first_commit<'a>(facts: &[&'a NewCommit], known: &Known, room: usize) -> (Vec<&'a NewCommit>, Vec<Taken>) {
+/// Returns the first new facts that fit into a commit of `max_bytes`, at least one, and the outcomes of all facts up to the last
+/// of these.
+fn select_facts<'a>(
+    facts: &[&'a NewCommit],
+    cached: &CachedStream,
+    max_bytes: usize,
+) -> (Vec<&'a NewCommit>, Vec<FactOutcome>) {
     let mut new: Vec<&NewCommit> = Vec::new();
     let mut outcomes = Vec::new();
     let mut ids: HashSet<&CommitId> = HashSet::new();
     let mut bytes = 0;
     for fact in facts {
-        if known.has(&fact.id) || ids.contains(&fact.id) {
-            outcomes.push(Taken::Known);
+        if cached.contains(&fact.id) || ids.contains(&fact.id) {
+            outcomes.push(FactOutcome::Duplicate);
             continue;
         }
         if facts.len() > 1 {
             bytes += size(&fact.events);
         }
-        if bytes > room && !new.is_empty() {
+        if bytes > max_bytes && !new.is_empty() {
             break;
         }
         ids.insert(&fact.id);
         new.push(fact);
-        outcomes.push(Taken::New);
+        outcomes.push(FactOutcome::Appended);
     }
     (new, outcomes)
 }
@@ -200,7 +211,7 @@ fn size(events: &[RecordedEvent]) -> usize {
 }
 
 /// Returns the commit of `facts`. A single fact is returned unchanged.
-fn merged(stream: &StreamId, facts: &[&NewCommit]) -> NewCommit {
+fn merge(stream: &StreamId, facts: &[&NewCommit]) -> NewCommit {
     if let [fact] = facts {
         return (*fact).clone();
     }
@@ -219,7 +230,7 @@ fn merged(stream: &StreamId, facts: &[&NewCommit]) -> NewCommit {
 }
 
 /// Records the facts of a batch.
-pub async fn take_in_batch(
+pub async fn record_batch(
     batch: Batch<'_>,
     intake: &Intake,
     records: &[Record<Fact>],
@@ -236,19 +247,19 @@ struct Facts<'a> {
 #[async_trait]
 impl Handler for Facts<'_> {
     type Item = Fact;
-    type Error = TakeInError;
+    type Error = RecordFactsError;
 
     fn stream(&self, fact: &Fact) -> StreamId {
         fact.stream().clone()
     }
 
-    async fn handle(&self, stream: &StreamId, facts: &[&Fact]) -> Progress<TakeInError> {
+    async fn handle(&self, stream: &StreamId, facts: &[&Fact]) -> Progress<RecordFactsError> {
         let commits: Vec<&NewCommit> = facts.iter().map(|fact| fact.commit()).collect();
-        let TakenIn { taken, failure } = self.intake.take_in(stream, &commits, self.now).await;
-        Progress { handled: taken.len(), failure }
+        let RecordedFacts { outcomes, failure } = self.intake.record_facts(stream, &commits, self.now).await;
+        Progress { handled: outcomes.len(), failure }
     }
 
-    async fn quarantine(&self, stream: &StreamId, _: &Fact, error: &TakeInError) {
+    async fn quarantine(&self, stream: &StreamId, _: &Fact, error: &RecordFactsError) {
         let version = match self.intake.log.head(stream).await {
             Ok(head) => head.version + 1,
             Err(error) => {

@@ -1,6 +1,7 @@
 //! A region in memory whose ports record their calls, for tests of the application and of its adapters.
 
 mod dead_letters;
+mod fixtures;
 mod object_store;
 mod region;
 mod task_launcher;
@@ -8,8 +9,9 @@ mod unavailable_log;
 mod view_store;
 
 pub use self::dead_letters::MemoryDeadLetters;
+pub use self::fixtures::{ids, key, notification, outputs, source, stream};
 pub use self::object_store::MemoryObjects;
-pub use self::region::{BOUNDS, TestRegion, ids, key, notification, outputs, source, stream};
+pub use self::region::{BOUNDS, TestRegion};
 pub use self::task_launcher::{EndedWorker, RecordingLauncher};
 pub use self::unavailable_log::UnavailableLog;
 pub use self::view_store::MemoryViews;

@@ -49,7 +49,7 @@ pub struct ObjectNotification {
 
 /// An event notification, complete or reduced to the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum EventNotification {
     /// All fields are present.
     Complete(ObjectNotification),
     /// Only the key is known; the object has to be read from the bucket.
@@ -64,8 +64,8 @@ pub enum Received {
     /// The upload is rejected; the video's stream contains the reason.
     Rejected(VideoId, VideoError),
     /// This event notification, or a later one of the same key, was recorded before, or the object was found without one.
-    Known(VideoId),
-    /// The object no longer exists under its key. An object that replaced it has an event notification of its own.
+    Duplicate(VideoId),
+    /// The object no longer exists under its key. If another object replaced it, that one has its own event notification.
     Gone(VideoId),
     /// The key is not a source key: the object was not uploaded through a grant. It belongs to no video, so no event is recorded.
     NotASource(InvalidKey),
@@ -80,7 +80,7 @@ impl Received {
     }
 }
 
-/// Why an event notification was not recorded. If the error is retryable, it has to be delivered again.
+/// Why an event notification was not recorded. A retryable one must be delivered again.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     /// The video's stream cannot be read, understood or appended to.
@@ -112,11 +112,11 @@ impl Retryable for UploadError {
 pub async fn receive_notification(
     ports: Ports<'_>,
     now: Timestamp,
-    notice: &Notice,
+    notification: &EventNotification,
 ) -> Result<Received, UploadError> {
-    match notice {
-        Notice::Complete(notice) => receive(ports, now, notice.clone()).await,
-        Notice::KeyOnly(key) => receive_key_only(ports, now, key).await,
+    match notification {
+        EventNotification::Complete(notification) => receive(ports, now, notification.clone()).await,
+        EventNotification::KeyOnly(key) => receive_key_only(ports, now, key).await,
     }
 }
 
@@ -124,15 +124,15 @@ pub async fn receive_notification(
 pub async fn receive(
     ports: Ports<'_>,
     now: Timestamp,
-    notice: ObjectNotification,
+    notification: ObjectNotification,
 ) -> Result<Received, UploadError> {
-    let s3_key: SourceKey = match notice.key.parse() {
+    let s3_key: SourceKey = match notification.key.parse() {
         Ok(s3_key) => s3_key,
         Err(invalid) => return Ok(Received::NotASource(invalid)),
     };
     let (project_id, video_id) = (s3_key.project_id().clone(), VideoId::of(&s3_key));
-    let refusal = refusal(ports, &project_id, notice.bytes).await?;
-    let ObjectNotification { bytes, etag, sequencer, created_at, .. } = notice;
+    let refusal = refusal(ports, &project_id, notification.bytes).await?;
+    let ObjectNotification { bytes, etag, sequencer, created_at, .. } = notification;
     let object = ObjectCreated { s3_key, bytes, etag, sequencer, created_at };
     for _ in 0..MAX_CONFLICTS {
         let video = load(ports.log, &project_id, &video_id).await?;
@@ -146,10 +146,10 @@ pub async fn receive(
             None => object_created(&video, object.clone()),
             Some(error) => object_rejected(&video, object.clone(), error.clone()),
         };
-        let Some(decision) = decision else { return Ok(Received::Known(video_id)) };
+        let Some(decision) = decision else { return Ok(Received::Duplicate(video_id)) };
         match append(ports.log, now, &video, decision).await? {
             AppendOutcome::Conflict => {}
-            AppendOutcome::Repeated => return Ok(Received::Known(video_id)),
+            AppendOutcome::Repeated => return Ok(Received::Duplicate(video_id)),
             AppendOutcome::Appended => return Ok(Received::new(video_id, refusal)),
         }
     }
@@ -168,18 +168,19 @@ pub async fn receive_key_only(ports: Ports<'_>, now: Timestamp, key: &str) -> Re
         let Some(object) = head_source(ports, &s3_key).await? else { return Ok(Received::Gone(video_id)) };
         let refusal = refusal(ports, &project_id, object.bytes).await?;
         let Some(decision) = object_found(&video, object, refusal.clone()) else {
-            return Ok(Received::Known(video_id));
+            return Ok(Received::Duplicate(video_id));
         };
         match append(ports.log, now, &video, decision).await? {
             AppendOutcome::Conflict => {}
-            AppendOutcome::Repeated => return Ok(Received::Known(video_id)),
+            AppendOutcome::Repeated => return Ok(Received::Duplicate(video_id)),
             AppendOutcome::Appended => return Ok(Received::new(video_id, refusal)),
         }
     }
     Err(conflicts(&project_id, &video_id))
 }
 
-/// Heads `s3_key`; returns the decision to append at `video.version`, or `None` if absent or already recorded.
+/// Reads the metadata of the object `s3_key`. Returns the decision to append at `video.version`; `None` if there is no object or it
+/// is already recorded.
 pub(crate) async fn find(
     ports: Ports<'_>,
     video: &Video,

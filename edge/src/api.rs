@@ -21,15 +21,16 @@ use http::{HeaderMap, Response};
 use streamio_events::id::VideoId;
 use streamio_events::tenant::Tenant;
 
-use crate::edge::{Context, Edge};
+use crate::context::Context;
 use crate::pending_response::PendingResponse;
 use crate::problem::Problem;
 use crate::request::{Fields, Query, percent_decode};
 use crate::route::{PublicAction, TenantAction};
+use crate::services::Services;
 
 /// One request of an authenticated tenant.
 pub(crate) struct Exchange<'a> {
-    pub(crate) edge: &'a Edge,
+    pub(crate) services: &'a Services,
     pub(crate) context: Context,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],

@@ -8,7 +8,7 @@ use streamio_events::api_key::{ApiKey, InvalidApiKey};
 use streamio_events::event::Scope;
 use streamio_events::timestamp::Timestamp;
 
-use crate::directory::{Directory, Known, Tenant, Tolerance};
+use crate::directory::{Directory, FoundTenant, Tenant, Tolerance};
 use crate::problem::{Problem, ProblemKind};
 use crate::request::API_KEY_HEADER;
 
@@ -19,7 +19,7 @@ pub(crate) async fn authenticate(
     directory: &dyn Directory,
     now: Timestamp,
     tolerance: Tolerance,
-) -> Result<Known, Problem> {
+) -> Result<FoundTenant, Problem> {
     let key = api_key(headers)?;
     let found = directory
         .lookup(&key.hash(), now, tolerance)

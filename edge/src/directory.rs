@@ -63,6 +63,6 @@ pub use replicated::{DirectoryPorts, ReplicatedDirectory};
 pub use store::StoredTenants;
 pub use streamio_events::tenant::Tenant;
 
-pub use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+pub use crate::ports::directory::{Directory, DirectoryError, FoundTenant, Tolerance};
 pub use crate::ports::key_value_store::KeyValueStore;
 pub use crate::ports::tenant_source::{SourceFailures, SourceName, TenantSource};

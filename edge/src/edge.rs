@@ -12,14 +12,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
-use streamio_events::timestamp::Timestamp;
 
 use crate::api::{self, CallFuture, Exchange};
 use crate::authenticate::{authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
+use crate::context::Context;
 use crate::cors;
 use crate::pending_response::PendingResponse;
-use crate::ports::directory::{Known, Tolerance};
+use crate::ports::directory::{FoundTenant, Tolerance};
 use crate::ports::journal::JournalError;
 use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
@@ -27,7 +27,7 @@ use crate::rate_limit::RateLimiter;
 use crate::reply;
 use crate::request::{API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
 use crate::route::{self, Action, Call, Found, TenantAction};
-use crate::sign::s3::BucketSigner;
+use crate::services::Services;
 
 /// The largest request body, in bytes. A server need not read more than one byte beyond it: that is enough to refuse the
 /// request.
@@ -49,22 +49,8 @@ const MAX_URI_BYTES: usize = 8 * 1024;
 
 /// The API.
 pub struct Edge {
-    pub(crate) config: EdgeConfig,
-    pub(crate) ports: Ports,
-    /// Signs requests for RAW.
-    pub(crate) raw: BucketSigner,
-    /// The CDN's URL without a slash at its end.
-    pub(crate) cdn_base_url: String,
+    services: Services,
     rate_limiter: RateLimiter<KeyId>,
-}
-
-/// The time and randomness of a request.
-#[derive(Debug, Clone, Copy)]
-pub struct Context {
-    /// The time of the request.
-    pub now: Timestamp,
-    /// 32 fresh bytes of cryptographic randomness, never used before.
-    pub random: [u8; 32],
 }
 
 /// Facts about an exchange for the operator's log: an extension of the response
@@ -110,10 +96,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 impl Edge {
     /// The API with this configuration.
     pub fn new(config: EdgeConfig, ports: Ports) -> Result<Self, InvalidConfig> {
-        let (bucket, cdn_base_url) = config.validate()?;
-        let raw = BucketSigner::new(bucket, config.s3.credentials.clone());
         let rate_limiter = RateLimiter::new(config.rate_limit);
-        Ok(Self { config, ports, raw, cdn_base_url, rate_limiter })
+        Ok(Self { services: Services::new(config, ports)?, rate_limiter })
     }
 
     /// Returns the response to `request`, of whose target only the path and the query matter. Every failure is a problem
@@ -197,7 +181,7 @@ impl Edge {
         problem: Problem,
     ) -> Response<Bytes> {
         let mut response = problem_response(random, request, problem);
-        cors::share(response.headers_mut(), &self.config.allowed_origins, request.headers());
+        cors::share(response.headers_mut(), &self.services.config.allowed_origins, request.headers());
         response
     }
 
@@ -208,7 +192,7 @@ impl Edge {
         mut response: Response<Bytes>,
         served: Served,
     ) -> Response<Bytes> {
-        cors::share(response.headers_mut(), &self.config.allowed_origins, request);
+        cors::share(response.headers_mut(), &self.services.config.allowed_origins, request);
         with_served(response, served)
     }
 
@@ -223,8 +207,8 @@ impl Edge {
     ) -> Result<PendingResponse, Problem> {
         // Playback continues while the key cannot be confirmed; uploads and commands need a confirmed key.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
-        let Known { tenant, stale_for } =
-            authenticate(request.headers(), &*self.ports.directory, context.now, tolerance).await?;
+        let FoundTenant { tenant, stale_for } =
+            authenticate(request.headers(), &*self.services.ports.directory, context.now, tolerance).await?;
         if let Some(stale_for) = stale_for {
             fields.push((CACHE_STATUS, stale(stale_for)));
         }
@@ -244,7 +228,7 @@ impl Edge {
         let api_key = presented_key(request.headers()).unwrap_or_default();
         query.refuse_secret(api_key)?;
         let exchange = Exchange {
-            edge: self,
+            services: &self.services,
             context,
             headers: request.headers(),
             body: request.body(),

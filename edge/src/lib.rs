@@ -26,6 +26,7 @@ mod base_url;
 mod bounded;
 pub mod cdn_url;
 pub mod config;
+mod context;
 mod cors;
 pub mod directory;
 mod edge;
@@ -40,6 +41,7 @@ mod rate_limit;
 mod reply;
 mod request;
 pub mod route;
+mod services;
 pub mod settings;
 pub mod sign;
 #[cfg(feature = "testing")]
@@ -47,6 +49,6 @@ pub mod testing;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod worker;
 
+pub use context::Context;
+pub use edge::{Edge, MAX_BODY_BYTES, REQUEST_HEADERS, Served, misconfigured};
 pub use pending_response::PendingResponse;
-
-pub use edge::{Context, Edge, MAX_BODY_BYTES, REQUEST_HEADERS, Served, misconfigured};

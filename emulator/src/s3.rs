@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use streamio_local::s3::{
-    Config, CreatedBy, Credentials, Notice, Store, StoreError, StoreOptions, Watch, serve,
+    Config, CreatedBy, Credentials, EventNotification, Store, StoreError, StoreOptions, Watch, serve,
 };
 use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
@@ -112,10 +112,10 @@ impl S3 {
 
 /// Tells of new objects.
 async fn tell(store: Store, events: EventRoad) {
-    let mut notices = store.notices();
+    let mut notices = store.watch_notifications();
     loop {
         notices.borrow_and_update();
-        while let Ok(pending) = store.pending(BATCH).await
+        while let Ok(pending) = store.pending_notifications(BATCH).await
             && !pending.is_empty()
         {
             for notice in pending {
@@ -133,7 +133,7 @@ async fn tell(store: Store, events: EventRoad) {
 
 /// The event of a new object:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>.
-pub fn object_created(notice: &Notice) -> Value {
+pub fn object_created(notice: &EventNotification) -> Value {
     let reason = match notice.created_by {
         CreatedBy::Put => "PutObject",
         CreatedBy::CompleteMultipartUpload => "CompleteMultipartUpload",
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_object_is_told_of_in_the_form_of_the_real_one() {
-        let mut event = object_created(&Notice {
+        let mut event = object_created(&EventNotification {
             id: 1,
             bucket: "raw".to_owned(),
             key: "projects/acme/red flower+1.mp4".to_owned(),

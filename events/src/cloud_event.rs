@@ -31,7 +31,7 @@ pub enum SpecVersion {
     V1,
 }
 
-/// One event with its context. `source` and `id` together identify the event for ever; receivers can deduplicate by
+/// One event with its context. `source` and `id` together identify the event permanently; receivers can deduplicate by
 /// the pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CloudEvent {

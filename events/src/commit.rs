@@ -100,7 +100,7 @@ impl Commit {
 
     /// The events recorded for the cause with this id, with their versions: all events for the commit's own id, one
     /// fact's events for a merged fact's id, none for any other id.
-    pub fn stated_by(&self, id: &CommitId) -> impl Iterator<Item = (u64, &RecordedEvent)> {
+    pub fn events_of(&self, id: &CommitId) -> impl Iterator<Item = (u64, &RecordedEvent)> {
         self.numbered().filter(move |(_, event)| *id == self.id || event.fact.as_ref() == Some(id))
     }
 

@@ -12,32 +12,21 @@
 mod appends;
 mod contents;
 mod fixtures;
+mod harness;
 mod model;
 mod model_races;
 mod races;
 mod reads;
 mod scans;
 
-use std::future::Future;
-
 pub use self::appends::*;
 pub use self::contents::*;
+pub use self::harness::LogHarness;
 pub use self::model::*;
 pub use self::model_races::*;
 pub use self::races::*;
 pub use self::reads::*;
 pub use self::scans::*;
-use crate::log::EventLog;
-
-/// An empty log that can be opened any number of times.
-pub trait LogHarness: Send + Sync {
-    /// The adapter under test.
-    type Log: EventLog + 'static;
-
-    /// Opens the log. Each call returns a handle that shares as little with earlier handles as the adapter allows:
-    /// another client or connection, as in another process.
-    fn open(&self) -> impl Future<Output = Self::Log> + Send;
-}
 
 /// Makes each property of the [contract](crate::contract) a test of the adapter whose [`LogHarness`] the expression
 /// creates.
@@ -58,14 +47,14 @@ macro_rules! event_log_contract {
             exactly_one_of_racing_decisions_succeeds
             racing_facts_are_all_kept
             racing_retries_append_once
-            readers_beside_writers_see_whole_commits_in_order
+            readers_during_writes_see_whole_commits_in_order
             a_stream_without_events_reads_as_empty
             every_page_limit_reads_the_same_commits
             reading_begins_with_the_commit_that_holds_the_version
             a_commit_is_found_by_its_id_and_by_those_of_its_facts
             every_page_limit_scans_the_same_commits
             parts_are_disjoint_and_complete
-            a_scan_beside_writers_returns_earlier_commits_exactly_once
+            a_scan_during_appends_returns_earlier_commits_exactly_once
             an_invalid_cursor_is_refused
             unknown_events_are_kept_unchanged
             numbers_are_kept_in_canonical_form

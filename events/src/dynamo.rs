@@ -31,7 +31,7 @@
 //!
 //! # Reading
 //!
-//! All reads are strongly consistent. A page of DynamoDB ends at 1 MB, whatever its limit; every read continues until
+//! All reads are strongly consistent. A page of DynamoDB ends at 1 MB, below any limit; every read continues until
 //! it has what the contract promises.
 //!
 //! A [`Part`] of a scan is a DynamoDB segment. The adapter relies on two properties of `Scan`: all items of one
@@ -44,7 +44,7 @@
 //! # Failure
 //!
 //! Throttling, timeouts, 5xx responses, and refusals of the whole request (credentials, a missing table) are
-//! `Unavailable`. The client's own retries are used as configured; see [`patient`].
+//! `Unavailable`. The client's own retries are used as configured; see [`with_retry_policy`].
 
 mod append;
 mod capacity;
@@ -154,9 +154,9 @@ impl EventLog for DynamoLog {
 
 /// Returns `config` with the retries and timeouts for the ledger: 3 seconds per attempt, four attempts with growing,
 /// jittered pauses (the first of at most 100 ms), and 12 seconds in total. DynamoDB responds within milliseconds; the
-/// SDK's default is to wait for ever.
+/// SDK's default has no limit.
 #[must_use]
-pub fn patient(config: Builder) -> Builder {
+pub fn with_retry_policy(config: Builder) -> Builder {
     config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
 }
 
@@ -165,7 +165,7 @@ pub fn patient(config: Builder) -> Builder {
 #[error("DynamoDB did not respond within {} seconds", REQUEST_TIMEOUT.as_secs())]
 struct NoResponse;
 
-/// Awaits `request` for at most [`REQUEST_TIMEOUT`]: a client without timeouts must not block its caller for ever.
+/// Awaits `request` for at most [`REQUEST_TIMEOUT`]: a client without timeouts must not block its caller without limit.
 async fn with_timeout<T, E>(
     request: impl Future<Output = Result<T, SdkError<E>>>,
 ) -> Result<Result<T, SdkError<E>>, ReadError> {

@@ -1,7 +1,7 @@
 //! Local DynamoDB and Kinesis emulators for the tests of their adapters: third-party programs as child processes. Each
 //! starts empty, on a port of the loopback interface that the system chooses.
 //!
-//! An emulator ends when its value is dropped, and also when this process is killed: a shell beside it waits for the
+//! An emulator ends when its value is dropped, and also when this process is killed: a shell waits for the
 //! end of a pipe that only this process holds.
 //!
 //! `STREAMIO_DYNOXIDE` names the program `dynoxide`, `STREAMIO_KINESIS` the script that runs kinesalite; `cargo xtask
@@ -140,7 +140,7 @@ impl Server {
 
     fn start_on(port: u16, command: &[String]) -> io::Result<Self> {
         let shell = Command::new("sh")
-            // A background job of a shell has no standard input of its own, so it is passed as descriptor 3.
+            // A background job of a shell has no standard input, so it is passed as descriptor 3.
             .args(["-c", &format!("exec 3<&0; {GUARD}"), "sh"])
             .args(command)
             .stdin(Stdio::piped())

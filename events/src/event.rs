@@ -1,4 +1,4 @@
-//! Events: facts in the past tense. Every type has a version and a frozen example that decodes for ever.
+//! Events: facts in the past tense. Every type has a version and a frozen example that must always decode.
 
 /// Defines the data of one event type.
 macro_rules! event_body {

@@ -35,7 +35,7 @@ pub struct Fact {
     json: String,
 }
 
-/// Why a value is no valid fact. Handing over the same value again does not help.
+/// Why a value is not a valid fact. Retrying with the same value does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidFact {
     /// Not the JSON of a fact.

@@ -16,7 +16,7 @@ use crate::stream::StreamId;
 /// What happens to one call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// The call goes through.
+    /// The call succeeds.
     None,
     /// The call returns `Unavailable` and does not reach the log.
     Before,

@@ -16,7 +16,7 @@
 //! | 400, 403, 404, 405, 413 | `{"error": {"kind": "refused", "text": …}}` | not a call, or not signed correctly: the same call will be refused again |
 //! | 503 | `{"error": {"kind": "unavailable"}}` | the log or a view is unavailable; the same call may be made again |
 //!
-//! A call with an unknown name or field is refused: to ignore a field would answer another question. Unknown fields in
+//! A call with an unknown name or field is refused, because ignoring a field could change the call's meaning. Unknown fields in
 //! responses are ignored, so the home region is deployed before the edge.
 
 mod call;
@@ -44,19 +44,19 @@ use crate::video::{VideoState, VideoStatus};
 /// The path of every call, appended to the path of the home region's base URL.
 pub const PATH: &str = "/home";
 
-/// The most bytes of a call. The largest holds a [`Fact`](crate::fact::Fact).
+/// The maximum size of a call in bytes. The largest holds a [`Fact`](crate::fact::Fact).
 pub const MAX_CALL_BYTES: usize = 160 * 1024;
 
-/// The most bytes of a response body. A page that would be larger is shortened and gets a cursor to the rest.
+/// The maximum size of a response body in bytes. A page that would be larger is shortened and gets a cursor to the rest.
 pub const MAX_REPLY_BYTES: usize = 512 * 1024;
 
-/// The most items of a page that a call may ask for.
+/// The maximum number of items of a page that a call may request.
 pub const MAX_PAGE_ITEMS: u16 = 100;
 
 /// The longest cursor, in bytes.
 pub const MAX_CURSOR_BYTES: usize = 512;
 
-/// What the edge needs of the home region: tenants, statuses, events, commands and the record of grants.
+/// The operations of the home region that the edge uses: tenants, statuses, events, commands and the record of grants.
 ///
 /// # Contract
 ///
@@ -74,7 +74,7 @@ pub const MAX_CURSOR_BYTES: usize = 512;
 /// than one it returned before and still holds. Lists and the feed follow their stores.
 ///
 /// **Pages.** `limit` is at least 1; more than [`MAX_PAGE_ITEMS`] may count as that. A page may be shorter than its limit
-/// although more follows; only [`Page::next`] tells. Cursors are opaque: up to [`MAX_CURSOR_BYTES`] letters, digits and
+/// although more follows; only [`Page::next`] states that. Cursors are opaque: up to [`MAX_CURSOR_BYTES`] letters, digits and
 /// `-._~`. One that the list did not return is [`HomeError::InvalidCursor`].
 ///
 /// **Time.** What is recorded is recorded at the home region's clock. Events carry the time at which they happened.
@@ -148,10 +148,10 @@ pub trait Home: ThreadSafe {
         commit_id: &CommitId,
     ) -> Result<VideoStatus, HomeError>;
 
-    /// Appends a fact to `stream`, whatever the stream's version. After `Ok` it is in the log.
+    /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;
 
-    /// The first event that the commit or fact `commit_id` stated, as it was stated; `None` when `stream` has no such
+    /// The first event that the commit or fact `commit_id` stated, as it was put; `None` when `stream` has no such
     /// commit.
     async fn recall(
         &self,

@@ -17,7 +17,7 @@
 //! # Failure
 //!
 //! Only refused records are sent again, after jittered pauses that grow to two seconds, until all are accepted or the time
-//! limit is reached. An error of the whole request that does not pass (credentials, a missing stream) ends the call at once. A
+//! limit is reached. An error of the whole request that does not pass (credentials, a missing stream) ends the call immediately. A
 //! request whose response was lost is sent again: its records are then in the stream twice, which the contract allows.
 
 #[cfg(feature = "aws")]
@@ -27,5 +27,5 @@ mod put;
 pub mod put_records;
 
 #[cfg(feature = "aws")]
-pub use self::intake::{DEFAULT_TIMEOUT, KinesisIntake, patient};
+pub use self::intake::{DEFAULT_TIMEOUT, KinesisIntake, with_retry_policy};
 pub use self::put_records::{MAX_RECORDS, MAX_RECORDS_BYTES};

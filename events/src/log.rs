@@ -147,7 +147,7 @@ impl Part {
         slot % self.of == self.index
     }
 
-    /// The number that assigns `stream` to a part, in adapters whose medium has no partitions of its own: CRC-32 of
+    /// The number that assigns `stream` to a part, in adapters whose storage has no partitions: CRC-32 of
     /// the stream's name. It is stored, so it never changes.
     pub fn slot(stream: &StreamId) -> u32 {
         static CRC_32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
@@ -170,7 +170,7 @@ pub struct LogPage {
 ///
 /// # Validation
 ///
-/// A commit that [`admit`] refuses is [`AppendError::Invalid`], whatever the log contains; this check precedes all
+/// A commit that [`admit`] refuses is [`AppendError::Invalid`], independent of the log's contents; this check precedes all
 /// others. An admitted commit is stored, hashed and returned in canonical form (RFC 8785, in which `30.0` is `30`): an
 /// append returns exactly what later reads return.
 ///
@@ -194,8 +194,8 @@ pub struct LogPage {
 /// # Idempotence
 ///
 /// A commit id is used at most once in a stream; other streams may use it too. Appending an id that the stream already
-/// has changes nothing and returns the stored commit, marked [`Appended::repeated`], whatever version is expected and
-/// whatever events the new commit has. This check precedes that of the expected version, so that a retry after a lost
+/// has changes nothing and returns the stored commit, marked [`Appended::repeated`], for any expected version and any
+/// events of the new commit. This check precedes that of the expected version, so that a retry after a lost
 /// response succeeds even if the stream has grown since.
 ///
 /// # Conflicts

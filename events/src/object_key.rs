@@ -50,7 +50,7 @@ pub enum InvalidKey {
     /// A slash within a file name.
     #[error("contains a slash; give folders in `path`")]
     SlashInFilename,
-    /// A segment that would collide with the files that Streamio writes beside a processed key.
+    /// A segment that would collide with the files that Streamio writes next to a processed key.
     #[error("has a segment that ends in `.hls` or `.images`; these names are reserved")]
     ReservedSuffix,
     /// Not under the prefix of this kind of key.
@@ -218,7 +218,7 @@ pub enum InvalidKeyPart {
     Filename(#[source] InvalidKey),
 }
 
-/// A key in PROCESSED: `processed/{project_id}/…`. Either a video's progressive MP4, or a file beside it such as
+/// A key in PROCESSED: `processed/{project_id}/…`. Either a video's progressive MP4, or a file next to it such as
 /// `….hls/master.m3u8` or `….images/poster.jpg`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessedKey {
@@ -239,13 +239,13 @@ impl ProcessedKey {
     /// The master playlist of the video whose MP4 is at this key.
     #[must_use]
     pub fn hls_master(&self) -> Self {
-        self.beside(".hls/master.m3u8")
+        self.with_suffix(".hls/master.m3u8")
     }
 
     /// The poster image of the video whose MP4 is at this key.
     #[must_use]
     pub fn poster(&self) -> Self {
-        self.beside(".images/poster.jpg")
+        self.with_suffix(".images/poster.jpg")
     }
 
     /// The folder that one attempt writes into, with a slash at its end. It is inside [`Self::hls_prefix`], so that
@@ -261,7 +261,7 @@ impl ProcessedKey {
         Some((generation.parse().ok()?, attempt.parse().ok()?))
     }
 
-    fn beside(&self, suffix: &str) -> Self {
+    fn with_suffix(&self, suffix: &str) -> Self {
         Self { project_id: self.project_id.clone(), key: format!("{}{suffix}", self.key) }
     }
 }

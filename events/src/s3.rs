@@ -5,7 +5,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::delete_objects::DeleteObjectsError;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
-/// The most keys of one `DeleteObjects`
+/// The maximum number of keys of one `DeleteObjects`
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 pub const MAX_KEYS_PER_DELETE: usize = 1000;
 

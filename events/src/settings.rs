@@ -1,4 +1,4 @@
-//! Reads the settings of a program from named variables, and reports every mistake at once.
+//! Reads the settings of a program from named variables, and reports all mistakes together.
 //!
 //! Each program declares its variables with a [`Reader`] and passes the source of their values: the environment of the
 //! process, or the bindings of a Cloudflare Worker. Rules that hold for all of them:

@@ -21,7 +21,7 @@
 //!
 //! Each commit has a position, which increases in the order of appends over the whole log. **When a position is
 //! visible, all lower positions are visible too, and no commit will ever appear between them.** A position is assigned
-//! within a write transaction (`AUTOINCREMENT` never assigns one twice), and the next write transaction, of whichever
+//! within a write transaction (`AUTOINCREMENT` never assigns one twice), and the next write transaction, of any
 //! process, begins after the previous one has ended. So transactions end in the order of their positions, and a
 //! reader's snapshot contains all transactions that ended before it began. A consumer that stores only the last
 //! position it has handled misses no commit.

@@ -1,6 +1,6 @@
 //! The ports of `streamio_core` on AWS and Workers KV, and the SDK configuration that they share.
 //!
-//! Types of the SDKs stay below this module.
+//! Types of the SDKs are used only in this module.
 
 pub mod dynamo;
 pub mod ecs;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::Builder;
-use streamio_events::dynamo::patient;
+use streamio_events::dynamo::with_retry_policy;
 
 /// The time limit of one attempt of a call, shorter than the timeouts of the functions' callers.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,5 +27,5 @@ pub async fn sdk_config() -> SdkConfig {
 
 /// The DynamoDB client of the ledger and the views.
 pub fn dynamo_client(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::from_conf(patient(Builder::from(config)).build())
+    aws_sdk_dynamodb::Client::from_conf(with_retry_policy(Builder::from(config)).build())
 }

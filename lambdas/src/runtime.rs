@@ -42,7 +42,7 @@ impl Done {
     pub fn of_batch(report: &Report) -> Result<Self, AdapterError> {
         let Report { handled, failed, dead_lettered } = report;
         let counts = Counts { handled: *handled, failed: failed.len(), dead_lettered: *dead_lettered };
-        Self::new(&report.answer(), counts)
+        Self::new(&report.response(), counts)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The functions' settings, read from their environment. Each function reads only the sections that it needs, and reports all
-//! missing or malformed variables at once.
+//! missing or malformed variables together.
 //!
 //! | variable | value |
 //! |---|---|
@@ -125,14 +125,14 @@ impl Section for Ecs {
 
 /// The part of [`Ecs`] that identifies a worker's task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EcsPlace {
+pub struct EcsWorkers {
     /// The cluster's name or ARN.
     pub cluster: String,
     /// The worker's container.
     pub container: String,
 }
 
-impl Section for EcsPlace {
+impl Section for EcsWorkers {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let container = reader.optional("STREAMIO_ECS_CONTAINER").unwrap_or_else(|| "worker".to_owned());
         Some(Self { cluster: reader.required("STREAMIO_ECS_CLUSTER")?, container })
@@ -206,7 +206,8 @@ pub struct PolicyOverrides {
     longest_retry_pause: Option<Seconds>,
     relaunch_after: Option<Seconds>,
     start_within: Option<Seconds>,
-    silence: Option<Seconds>,
+    #[serde(rename = "silence")]
+    heartbeat_timeout: Option<Seconds>,
     publish_within: Option<Seconds>,
     publish_deadline: Option<Seconds>,
     grant_grace: Option<Seconds>,
@@ -239,7 +240,7 @@ impl PolicyOverrides {
         set(&mut policy.longest_retry_pause, self.longest_retry_pause);
         set(&mut policy.relaunch_after, self.relaunch_after);
         set(&mut policy.start_within, self.start_within);
-        set(&mut policy.silence, self.silence);
+        set(&mut policy.heartbeat_timeout, self.heartbeat_timeout);
         set(&mut policy.publish_within, self.publish_within);
         set(&mut policy.publish_deadline, self.publish_deadline);
         set(&mut policy.grant_grace, self.grant_grace);

@@ -65,7 +65,7 @@ impl KvNamespace for Edge {
 
 #[async_trait]
 impl PendingReplications for Edge {
-    async fn note(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+    async fn add(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
         Err(PendingReplicationError("unavailable".into()))
     }
 
@@ -73,7 +73,7 @@ impl PendingReplications for Edge {
         Ok(Vec::new())
     }
 
-    async fn done(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+    async fn remove(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
         Ok(())
     }
 }
@@ -126,7 +126,7 @@ async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() 
     let batch = Batch {
         function: "views",
         dead_letters: &views,
-        patience: &RetryPolicy::of_tries(Duration::from_mins(10)),
+        retry_policy: &RetryPolicy::since_first_failure(Duration::from_mins(10)),
     };
 
     edge.down.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The home region on DynamoDB, as the function behind its URL answers: the request whole, with each call as its body.
+//! Tests of the home region on DynamoDB, called with the events of a function URL.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ fn api_key() -> ApiKey {
     ApiKey::generate("test", [7; 32]).unwrap()
 }
 
-/// The grant of an upload as a fact.
+/// Returns an upload grant as a fact.
 fn grant(name: &str, cause: &str, seconds: u64) -> Fact {
     let body = UploadGranted {
         grant_id: GrantId::derived_from(&[cause.as_bytes()]),
@@ -64,27 +64,29 @@ fn grant(name: &str, cause: &str, seconds: u64) -> Fact {
     Fact::new(stream_of(name), commit).unwrap()
 }
 
-struct NoEdge;
+/// A key-value store that discards its records.
+struct DiscardingKv;
 
 #[async_trait]
-impl KvNamespace for NoEdge {
+impl KvNamespace for DiscardingKv {
     async fn put_all(&self, _: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
         Ok(())
     }
 }
 
-struct World {
+/// A home region on a local DynamoDB, with a clock that tests set.
+struct HomeHarness {
     log: Arc<FaultyLog<DynamoLog>>,
     views: Arc<DynamoViews>,
     region: HomeRegion,
-    /// The present time of the region.
+    /// The region's clock.
     now: Arc<Mutex<Timestamp>>,
     _dynamo: LocalDynamo,
 }
 
-impl World {
+impl HomeHarness {
     async fn new() -> Self {
-        let dynamo = LocalDynamo::start().expect("dynoxide");
+        let dynamo = LocalDynamo::start().expect("dynoxide starts");
         let client = dynamo.client();
         ledger_table("ledger").send_with(&client).await.expect("the ledger's table is created");
         create_views_table(&client, "views").await.expect("the views' table is created");
@@ -111,7 +113,7 @@ impl World {
         self.log.append(stream, Expected::Any, commit).await.unwrap();
     }
 
-    /// What the views' function does with all that was recorded.
+    /// Projects all commits of the log, as the function `views` does.
     async fn project_all(&self) {
         let policy = Policy::new("raw", "processed");
         let views = &*self.views;
@@ -121,7 +123,7 @@ impl World {
             store: views,
             feed: views,
             tenants: views,
-            kv: &NoEdge,
+            kv: &DiscardingKv,
             pending: views,
         };
         for commit in self.log.scan_to_end().await.unwrap() {
@@ -129,7 +131,7 @@ impl World {
         }
     }
 
-    /// Answers a call in the request that the function is invoked with.
+    /// Sends `call` in an event of the function URL. Returns the HTTP status and the reply.
     async fn call(&self, call: Value) -> (u16, Value) {
         self.call_at(call, at(1000)).await
     }
@@ -142,7 +144,7 @@ impl World {
         (reply.status, serde_json::from_str(&reply.json).unwrap())
     }
 
-    /// The answer to a call that is done, by its name on the wire.
+    /// Returns the result of a call that succeeds. `name` is the result's name in the reply.
     async fn ok(&self, name: &str, call: Value) -> Value {
         self.ok_at(name, call, at(1000)).await
     }
@@ -150,9 +152,9 @@ impl World {
     async fn ok_at(&self, name: &str, call: Value, now: Timestamp) -> Value {
         let (status, mut reply) = self.call_at(call, now).await;
         assert_eq!(status, 200, "{reply}");
-        let answer = reply["ok"].as_object_mut().unwrap_or_else(|| panic!("{name} failed"));
-        assert_eq!(answer.len(), 1);
-        answer.remove(name).unwrap_or_else(|| panic!("{answer:?} is no {name}"))
+        let result = reply["ok"].as_object_mut().unwrap_or_else(|| panic!("{name} failed"));
+        assert_eq!(result.len(), 1);
+        result.remove(name).unwrap_or_else(|| panic!("{result:?} has no {name}"))
     }
 
     async fn error(&self, call: Value) -> (u16, Value) {
@@ -161,7 +163,7 @@ impl World {
     }
 
     async fn record(&self, fact: &Fact) -> Value {
-        // It comes at once.
+        // Recorded at the time of the fact.
         let now = fact.commit().recorded_at;
         self.ok_at("recorded", json!({ "call": "record", "fact": fact }), now).await
     }
@@ -171,10 +173,12 @@ impl World {
     }
 }
 
-fn about(call: &str, name: &str) -> Value {
+/// Returns a call about the video `name`.
+fn video_call(call: &str, name: &str) -> Value {
     json!({ "call": call, "projectId": "acme", "videoId": video_id(name) })
 }
 
+/// Adds `fields` to a call.
 fn with(mut call: Value, fields: Value) -> Value {
     let Value::Object(fields) = fields else { panic!("{fields}") };
     call.as_object_mut().unwrap().extend(fields);
@@ -182,38 +186,38 @@ fn with(mut call: Value, fields: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_edge_reads_what_it_recorded() {
-    let world = World::new().await;
+async fn a_recorded_fact_is_visible_immediately() {
+    let home = HomeHarness::new().await;
     let fact = grant("film.mp4", "grant", 0);
-    assert_eq!(world.record(&fact).await, Value::Null);
-    // Seen at once, before any view was computed.
-    let video = world.ok("video", about("video", "film.mp4")).await;
+    assert_eq!(home.record(&fact).await, Value::Null);
+    // Before any view is computed.
+    let video = home.ok("video", video_call("video", "film.mp4")).await;
     assert_eq!((&video["state"], &video["s3Key"]), (&json!("waiting"), &json!("projects/acme/film.mp4")));
-    world.record(&grant("film.mp4", "another grant", 10)).await;
+    home.record(&grant("film.mp4", "another grant", 10)).await;
 
-    let as_of = |seconds| with(about("videoAsOf", "film.mp4"), json!({ "at": at(seconds) }));
-    assert_eq!(world.ok("video", as_of(5)).await["version"], 1);
-    assert_eq!(world.ok("video", as_of(10)).await["version"], 2);
+    let as_of = |seconds| with(video_call("videoAsOf", "film.mp4"), json!({ "at": at(seconds) }));
+    assert_eq!(home.ok("video", as_of(5)).await["version"], 1);
+    assert_eq!(home.ok("video", as_of(10)).await["version"], 2);
     let before = Timestamp::from_unix_seconds(0);
     assert_eq!(
-        world.ok("video", with(about("videoAsOf", "film.mp4"), json!({ "at": before }))).await,
+        home.ok("video", with(video_call("videoAsOf", "film.mp4"), json!({ "at": before }))).await,
         Value::Null
     );
-    assert_eq!(world.ok("video", about("video", "unheard-of")).await, Value::Null);
+    assert_eq!(home.ok("video", video_call("video", "unknown")).await, Value::Null);
 }
 
 #[tokio::test]
-async fn lists_and_histories_come_in_pages() {
-    let world = World::new().await;
+async fn lists_and_histories_are_paginated() {
+    let home = HomeHarness::new().await;
     for (number, name) in ["a", "b", "c"].iter().enumerate() {
-        world.record(&grant(name, name, number as u64)).await;
-        world.record(&grant(name, &format!("{name} again"), 10 + number as u64)).await;
+        home.record(&grant(name, name, number as u64)).await;
+        home.record(&grant(name, &format!("{name} again"), 10 + number as u64)).await;
     }
-    world.project_all().await;
-    let mut walked: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    home.project_all().await;
+    let mut listed: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for (name, call, limit) in [
         ("videos", json!({ "call": "listVideos", "projectId": "acme", "state": "waiting" }), 2),
-        ("videoEvents", about("videoEvents", "b"), 1),
+        ("videoEvents", video_call("videoEvents", "b"), 1),
         ("feed", json!({ "call": "feed", "projectId": "acme" }), 4),
     ] {
         let mut after = Value::Null;
@@ -222,38 +226,38 @@ async fn lists_and_histories_come_in_pages() {
             if !after.is_null() {
                 call["after"] = after.clone();
             }
-            let page = world.ok(name, call).await;
+            let page = home.ok(name, call).await;
             let data = page["data"].as_array().unwrap();
             assert!(data.len() <= limit);
-            walked.entry(name).or_default().extend(data.iter().cloned());
+            listed.entry(name).or_default().extend(data.iter().cloned());
             after = page["next"].clone();
             if after.is_null() || data.is_empty() {
                 break;
             }
         }
     }
-    let keys: Vec<&str> = walked["videos"].iter().map(|video| video["s3Key"].as_str().unwrap()).collect();
+    let keys: Vec<&str> = listed["videos"].iter().map(|video| video["s3Key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["projects/acme/c", "projects/acme/b", "projects/acme/a"]);
-    assert_eq!(walked["videoEvents"].len(), 2);
-    assert_eq!(walked["feed"].len(), 6);
-    let none = with(about("videoEvents", "unheard-of"), json!({ "limit": 5 }));
-    assert_eq!(world.ok("videoEvents", none).await, Value::Null);
+    assert_eq!(listed["videoEvents"].len(), 2);
+    assert_eq!(listed["feed"].len(), 6);
+    let none = with(video_call("videoEvents", "unknown"), json!({ "limit": 5 }));
+    assert_eq!(home.ok("videoEvents", none).await, Value::Null);
     for call in [
         json!({ "call": "listVideos", "projectId": "acme", "limit": 5 }),
-        with(about("videoEvents", "b"), json!({ "limit": 5 })),
+        with(video_call("videoEvents", "b"), json!({ "limit": 5 })),
         json!({ "call": "feed", "projectId": "acme", "limit": 5 }),
     ] {
-        let refused = world.error(with(call, json!({ "after": "of another list" }))).await;
+        let refused = home.error(with(call, json!({ "after": "another list" }))).await;
         assert_eq!(refused, (200, json!({ "kind": "invalidCursor" })));
     }
 }
 
 #[tokio::test]
-async fn a_key_is_known_when_it_was_projected() {
-    let world = World::new().await;
+async fn a_key_is_found_after_its_projection() {
+    let home = HomeHarness::new().await;
     let stream = StreamId::Project("acme".parse().unwrap());
     let hash = api_key().hash();
-    world.append(&stream, "project", ProjectCreated { name: None }).await;
+    home.append(&stream, "project", ProjectCreated { name: None }).await;
     let created = KeyCreated {
         key_id: hash.key_id(),
         key_hash: hash,
@@ -261,79 +265,79 @@ async fn a_key_is_known_when_it_was_projected() {
         label: None,
         expires_at: None,
     };
-    world.append(&stream, "key", created).await;
+    home.append(&stream, "key", created).await;
     let call = json!({ "call": "tenant", "key": hash });
-    assert_eq!(world.ok("tenant", call.clone()).await, Value::Null);
-    world.project_all().await;
-    let tenant = world.ok("tenant", call).await;
+    assert_eq!(home.ok("tenant", call.clone()).await, Value::Null);
+    home.project_all().await;
+    let tenant = home.ok("tenant", call).await;
     assert_eq!((&tenant["projectId"], &tenant["revoked"]), (&json!("acme"), &json!(false)));
 }
 
 #[tokio::test]
-async fn a_fact_is_recorded_once_whoever_brought_it_first() {
-    let world = World::new().await;
+async fn a_fact_is_recorded_once_by_calls_and_by_the_intake() {
+    let home = HomeHarness::new().await;
     let facts: Vec<Fact> = (0..3).map(|it| grant("film.mp4", &format!("grant {it}"), it)).collect();
-    assert_eq!(world.record(&facts[0]).await, Value::Null);
-    let first = world.record(&facts[0]).await;
+    assert_eq!(home.record(&facts[0]).await, Value::Null);
+    let first = home.record(&facts[0]).await;
     assert_eq!(first["data"]["grantId"], facts[0].commit().events[0].data["grantId"]);
 
-    // The road brings the other two, merged by another function; the home region's memory is behind.
-    let other = Intake::new(Arc::<FaultyLog<DynamoLog>>::clone(&world.log));
+    // Another intake records the other two, merged. The home region's cache does not contain them.
+    let other = Intake::new(Arc::<FaultyLog<DynamoLog>>::clone(&home.log));
     let merged: Vec<&NewCommit> = facts[1..].iter().map(Fact::commit).collect();
-    assert!(other.take_in(&stream_of("film.mp4"), &merged, at(9)).await.failure.is_none());
+    assert!(other.record_facts(&stream_of("film.mp4"), &merged, at(9)).await.failure.is_none());
     for fact in &facts[1..] {
         let event = serde_json::to_value(&fact.commit().events[0]).unwrap();
-        assert_eq!(world.record(fact).await, event, "as it was stated, not as it was merged");
+        assert_eq!(home.record(fact).await, event, "without the id of the merged fact");
         let id = &fact.commit().id;
         let recall = json!({ "call": "recall", "stream": stream_of("film.mp4"), "commitId": id });
-        assert_eq!(world.ok("recalled", recall).await, event);
+        assert_eq!(home.ok("recalled", recall).await, event);
     }
-    assert_eq!(world.commits("film.mp4").await, 2);
-    let unknown = CommitId::derived_from(&["nobody's"]);
+    assert_eq!(home.commits("film.mp4").await, 2);
+    let unknown = CommitId::derived_from(&["unknown"]);
     let recall = json!({ "call": "recall", "stream": stream_of("film.mp4"), "commitId": unknown });
-    assert_eq!(world.ok("recalled", recall).await, Value::Null);
+    assert_eq!(home.ok("recalled", recall).await, Value::Null);
 }
 
 #[tokio::test]
-async fn a_command_is_done_once_though_its_answer_was_lost() {
-    let world = World::new().await;
-    world.record(&grant("film.mp4", "grant", 0)).await;
+async fn a_command_takes_effect_once_after_a_lost_response() {
+    let home = HomeHarness::new().await;
+    home.record(&grant("film.mp4", "grant", 0)).await;
     let id = CommitId::derived_from(&["delete"]);
-    let delete = with(about("deleteVideo", "film.mp4"), json!({ "commitId": id }));
-    world.log.plan_appends([Fault::After]);
-    assert_eq!(world.error(delete.clone()).await, (503, json!({ "kind": "unavailable" })));
-    let status = world.ok("command", delete.clone()).await;
+    let delete = with(video_call("deleteVideo", "film.mp4"), json!({ "commitId": id }));
+    home.log.plan_appends([Fault::After]);
+    assert_eq!(home.error(delete.clone()).await, (503, json!({ "kind": "unavailable" })));
+    let status = home.ok("command", delete.clone()).await;
     assert_eq!(status["state"], "deleted");
-    assert_eq!(world.ok("command", delete).await, status);
-    assert_eq!(world.commits("film.mp4").await, 2);
+    assert_eq!(home.ok("command", delete).await, status);
+    assert_eq!(home.commits("film.mp4").await, 2);
 
     let other = json!({ "commitId": CommitId::derived_from(&["reprocess"]) });
-    let (status, error) = world.error(with(about("reprocessVideo", "film.mp4"), other.clone())).await;
+    let (status, error) = home.error(with(video_call("reprocessVideo", "film.mp4"), other.clone())).await;
     assert_eq!((status, &error["kind"]), (200, &json!("conflict")));
     assert!(error["text"].as_str().unwrap().contains("deleted"), "{error}");
-    let unknown = with(about("deleteVideo", "unheard-of"), other);
-    assert_eq!(world.error(unknown).await, (200, json!({ "kind": "notFound" })));
+    let unknown = with(video_call("deleteVideo", "unknown"), other);
+    assert_eq!(home.error(unknown).await, (200, json!({ "kind": "notFound" })));
 }
 
 #[tokio::test]
-async fn a_log_that_does_not_answer_is_told_and_a_fact_is_safe_to_repeat() {
-    let world = World::new().await;
+async fn an_unavailable_log_is_an_error_and_a_fact_can_be_put_again() {
+    let home = HomeHarness::new().await;
     let fact = grant("film.mp4", "grant", 0);
     let record = json!({ "call": "record", "fact": fact });
-    world.log.plan_appends([Fault::After]);
-    assert_eq!(world.error(record).await, (503, json!({ "kind": "unavailable" })));
-    assert_eq!(world.record(&fact).await["type"], "upload.granted");
-    assert_eq!(world.commits("film.mp4").await, 1);
-    world.log.plan_reads([Fault::Before]);
-    assert_eq!(world.error(about("video", "film.mp4")).await, (503, json!({ "kind": "unavailable" })));
+    home.log.plan_appends([Fault::After]);
+    assert_eq!(home.error(record).await, (503, json!({ "kind": "unavailable" })));
+    assert_eq!(home.record(&fact).await["type"], "upload.granted");
+    assert_eq!(home.commits("film.mp4").await, 1);
+    home.log.plan_reads([Fault::Before]);
+    assert_eq!(home.error(video_call("video", "film.mp4")).await, (503, json!({ "kind": "unavailable" })));
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused() {
-    let world = World::new().await;
-    let (status, error) = world.error(json!({ "call": "formatDisk" })).await;
+async fn an_invalid_call_is_refused() {
+    let home = HomeHarness::new().await;
+    let (status, error) = home.error(json!({ "call": "formatDisk" })).await;
     assert_eq!((status, &error["kind"]), (400, &json!("refused")));
-    let (status, error) = world.error(json!({ "call": "feed", "projectId": "acme", "limit": 101 })).await;
+    let (status, error) = home.error(json!({ "call": "feed", "projectId": "acme", "limit": 101 })).await;
     assert_eq!(status, 400);
     assert_eq!(error["text"], "`limit` must be 1 to 100, not 101");
 }

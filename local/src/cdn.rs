@@ -42,7 +42,7 @@ pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use config::{CdnConfig, Clock};
 pub use credentials::PolicyQuery;
 pub use handler::Cdn;
-pub use origin::{ObjectFacts, Origin, OriginObject, StoreOrigin};
+pub use origin::{ObjectMetadata, Origin, OriginObject, StoreOrigin};
 pub use serve::serve;
 pub use signature::HashAlgorithm;
 pub use trusted_keys::{InvalidKeyPair, TrustedKeys};

@@ -1,7 +1,7 @@
-//! Reads what was appended to the log after a position.
+//! Reads the changes of the log after a position.
 //!
-//! A damaged commit is returned as such, with its stream, and reading continues after it: it fails its own stream and no
-//! other. Every reader of the log's changes on one machine uses this module.
+//! A damaged commit is returned as such, with its stream, and reading continues after it: it affects only its own
+//! stream. Every reader of the log's changes on one machine uses this module.
 
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;

@@ -45,19 +45,19 @@ pub(crate) struct Consumer {
     pub(crate) log: SqliteLog,
     /// Stores positions, pending streams and dead letters.
     pub(crate) store: SqliteViewStore,
-    /// Never gives up: a fault of the platform delays a stream and does not end it.
+    /// Without a limit: an outage of the platform delays a stream and makes no dead letter.
     pub(crate) retry_policy: RetryPolicy,
 }
 
 impl Consumer {
-    /// A consumer of the commits of videos that satisfy `wants`.
+    /// Returns a consumer of the commits of videos for which `wants` returns `true`.
     pub(crate) fn new(
         name: &'static str,
         wants: fn(&Commit) -> bool,
         log: SqliteLog,
         store: SqliteViewStore,
     ) -> Self {
-        Self { name, wants, log, store, retry_policy: RetryPolicy::of_tries(Duration::MAX) }
+        Self { name, wants, log, store, retry_policy: RetryPolicy::since_first_failure(Duration::MAX) }
     }
 
     /// Delivers changes to `handler` until `stop`.
@@ -66,7 +66,7 @@ impl Consumer {
         let reading = async {
             loop {
                 changed.borrow_and_update();
-                if !self.pass(handler).await && changed.changed().await.is_err() {
+                if !self.deliver_next(handler).await && changed.changed().await.is_err() {
                     return;
                 }
             }
@@ -85,35 +85,35 @@ impl Consumer {
         }
     }
 
-    /// Delivers one batch. Returns whether there were changes, so that there may be more.
-    pub(crate) async fn pass(&self, handler: &dyn DeliverBatch) -> bool {
-        let position = self.until_ok(|| self.store.cursor(self.name)).await;
-        let changes = self.until_ok(|| changes::read(&self.log, Scope::All, position, BATCH)).await;
+    /// Delivers the next batch of changes. Returns `false` if there were none.
+    pub(crate) async fn deliver_next(&self, handler: &dyn DeliverBatch) -> bool {
+        let position = self.retry_until_ok(|| self.store.cursor(self.name)).await;
+        let changes = self.retry_until_ok(|| changes::read(&self.log, Scope::All, position, BATCH)).await;
         let Some(last) = changes.last() else { return false };
         let end = last.position;
         let records: Vec<_> = changes.into_iter().filter_map(|change| self.record(change)).collect();
         let failed = self.deliver(&records, handler).await;
-        self.until_ok(|| self.store.advance(self.name, end, failed.clone())).await;
+        self.retry_until_ok(|| self.store.advance(self.name, end, failed.clone())).await;
         true
     }
 
     /// Delivers the latest change of each pending stream again. Returns whether any failed.
     async fn retry_pending(&self, handler: &dyn DeliverBatch) -> bool {
-        let pending = self.until_ok(|| self.store.pending(self.name)).await;
+        let pending = self.retry_until_ok(|| self.store.pending(self.name)).await;
         if pending.is_empty() {
             return false;
         }
         let mut records = Vec::new();
         for position in pending.values() {
             let before = position.saturating_sub(1);
-            let changes = self.until_ok(|| changes::read(&self.log, Scope::All, before, 1)).await;
+            let changes = self.retry_until_ok(|| changes::read(&self.log, Scope::All, before, 1)).await;
             let same = changes.into_iter().filter(|change| change.position == *position);
             records.extend(same.filter_map(|change| self.record(change)));
         }
         let failed = self.deliver(&records, handler).await;
         let done: BTreeMap<String, u64> =
             pending.into_iter().filter(|(stream, _)| !failed.contains_key(stream)).collect();
-        self.until_ok(|| self.store.resolve(self.name, done.clone())).await;
+        self.retry_until_ok(|| self.store.resolve(self.name, done.clone())).await;
         !failed.is_empty()
     }
 
@@ -122,7 +122,8 @@ impl Consumer {
         if records.is_empty() {
             return BTreeMap::new();
         }
-        let batch = Batch { function: self.name, dead_letters: &self.store, patience: &self.retry_policy };
+        let batch =
+            Batch { function: self.name, dead_letters: &self.store, retry_policy: &self.retry_policy };
         let report = handler.deliver(batch, records).await;
         let failed = records.iter().filter(|record| report.failed.contains(&record.sequence));
         failed
@@ -156,8 +157,8 @@ impl Consumer {
         Some(Record { sequence, id, arrived_at, payload, content })
     }
 
-    /// Repeats `work` until it succeeds.
-    async fn until_ok<T, E, F>(&self, work: impl Fn() -> F) -> T
+    /// Repeats `work` until it succeeds, with growing pauses.
+    async fn retry_until_ok<T, E, F>(&self, work: impl Fn() -> F) -> T
     where
         E: std::error::Error + Send + Sync + 'static,
         F: Future<Output = Result<T, E>>,

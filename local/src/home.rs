@@ -44,7 +44,7 @@ use crate::view_store::SqliteViewStore;
 /// The time limit of a request, including its body.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the listener serves.
+/// The parts behind the listener.
 pub(crate) struct HomeState {
     /// Handles calls.
     pub(crate) home: Arc<dyn Home>,
@@ -53,13 +53,13 @@ pub(crate) struct HomeState {
 }
 
 impl HomeState {
-    /// Calls to `home`, and facts for `log`.
+    /// Handles calls with `home` and appends facts to `log`.
     pub(crate) fn new(home: Arc<dyn Home>, log: &SqliteLog) -> Self {
         Self { home, intake: Intake::new(Arc::new(log.clone()), clock::now()) }
     }
 }
 
-/// The home region on a log and its views.
+/// Returns the home region on a log and its views.
 pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Arc<dyn Home> {
     let log = log.clone();
     Arc::new(HomeRegion::new(HomePorts {
@@ -152,7 +152,7 @@ async fn handle_request(server: &HomeServer, request: Request<Incoming>) -> Resp
         let (status, json) = handle_call(&*server.state.home, &body).await;
         json_response(StatusCode::from_u16(status).expect("a valid HTTP status"), json)
     } else {
-        server.state.intake.answer(&head, &body).await
+        server.state.intake.handle(&head, &body).await
     }
 }
 

@@ -1,10 +1,9 @@
-//! The end of the road to the log on one machine: what speaks `PutRecords` of Kinesis and appends each record's fact to
-//! the log at once.
+//! The intake on one machine: implements `PutRecords` of Kinesis and appends each record's fact to the log.
 //!
-//! In the cloud a stream of Kinesis keeps the facts until a function moves them into the log. Here there is no stream:
-//! a record is answered with a sequence number when the log has its commit, durably. A fact that comes a second time is a
-//! repetition and succeeds. What differs from Kinesis: a record that is no fact is refused (`InternalFailure`) instead of
-//! kept for its reader to find; records are never throttled, because the log lets its appenders wait.
+//! In the cloud Kinesis stores the facts until a function moves them into the log. Here a record gets its sequence number when its
+//! commit is durable in the log. A fact that is already in the log succeeds. Differences from Kinesis: a record that is not a fact
+//! fails with `InternalFailure` instead of being stored, and records are never throttled, because appends to the log wait for each
+//! other.
 //! <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 
 mod protocol;
@@ -27,14 +26,15 @@ use streamio_events::commit::NewCommit;
 use streamio_events::error_chain::messages;
 use streamio_events::fact::Fact;
 use streamio_events::log::EventLog;
+use streamio_events::timestamp::Timestamp;
 
-use self::protocol::{PutRecord, PutRecords, Refused, Taken};
+use self::protocol::{PutRecord, PutRecords, RecordResult, RequestError};
 use crate::clock;
 
-/// The stream that there is.
+/// The name of the only stream.
 pub(crate) const STREAM_NAME: &str = "streamio-facts";
 
-/// The most bytes of a request: 5 MiB of records in base64, and what is around them.
+/// The maximum size of a request in bytes: 5 MiB of records in base64, and the JSON around them.
 pub(crate) const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 
 /// The only shard.
@@ -47,23 +47,23 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// The intake of `log`. `begin`, the time, is where sequence numbers begin: later than those of an earlier run.
-    pub(crate) fn new(log: Arc<dyn EventLog>, begin: streamio_events::timestamp::Timestamp) -> Self {
-        let begin = u64::try_from(begin.unix_millis()).unwrap_or_default();
-        Self { intake: core_intake::Intake::new(log), sequence: AtomicU64::new(begin << 20) }
+    /// Returns the intake of `log`. Sequence numbers begin at the time `now`, so that they are greater than those of earlier runs.
+    pub(crate) fn new(log: Arc<dyn EventLog>, now: Timestamp) -> Self {
+        let first = u64::try_from(now.unix_millis()).unwrap_or_default() << 20;
+        Self { intake: core_intake::Intake::new(log), sequence: AtomicU64::new(first) }
     }
 
-    /// Answers a request whose signature was verified.
-    pub(crate) async fn answer(&self, head: &Parts, body: &[u8]) -> Response<Bytes> {
+    /// Handles a request whose signature was verified.
+    pub(crate) async fn handle(&self, head: &Parts, body: &[u8]) -> Response<Bytes> {
         let target =
             head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         if target != TARGET {
-            let message = format!("x-amz-target must be {TARGET}: nothing else is taken in here");
+            let message = format!("x-amz-target must be {TARGET}, the only operation");
             return error(StatusCode::BAD_REQUEST, "UnknownOperationException", &message);
         }
         match PutRecords::read(body, STREAM_NAME) {
             Ok(put) => self.put(put.records).await,
-            Err(Refused { code, message }) => error(StatusCode::BAD_REQUEST, code, &message),
+            Err(RequestError { code, message }) => error(StatusCode::BAD_REQUEST, code, &message),
         }
     }
 
@@ -90,12 +90,12 @@ impl Intake {
                 failures.extend(indexes.into_iter().skip(recorded).map(|index| (index, message.clone())));
             }
         }
-        let results: Vec<Taken> = facts
+        let results: Vec<RecordResult> = facts
             .iter()
             .enumerate()
             .map(|(index, fact)| match (fact, failures.remove(&index)) {
-                (Ok(_), None) => Taken::Accepted {
-                    // As long as those of Kinesis, and like them increasing.
+                (Ok(_), None) => RecordResult::Accepted {
+                    // Increasing, with as many digits as those of Kinesis.
                     sequence_number: format!("49{:054}", self.sequence.fetch_add(1, Ordering::Relaxed)),
                     shard_id: SHARD_ID,
                 },
@@ -107,7 +107,7 @@ impl Intake {
                 }
             })
             .collect();
-        let count = results.iter().filter(|result| matches!(result, Taken::Failed { .. })).count();
+        let count = results.iter().filter(|result| matches!(result, RecordResult::Failed { .. })).count();
         response(StatusCode::OK, json!({ "FailedRecordCount": count, "Records": results }).to_string())
     }
 
@@ -115,12 +115,12 @@ impl Intake {
     async fn record(&self, facts: &[&Fact]) -> (usize, Option<String>) {
         let Some(stream) = facts.first().map(|fact| fact.stream()) else { return (0, None) };
         let commits: Vec<&NewCommit> = facts.iter().map(|fact| fact.commit()).collect();
-        let outcome = self.intake.take_in(stream, &commits, clock::now()).await;
-        let failure = outcome.failure.map(|error| {
+        let recorded = self.intake.record_facts(stream, &commits, clock::now()).await;
+        let failure = recorded.failure.map(|error| {
             tracing::error!(stream = %stream, error = ?messages(&error), "facts were not recorded");
             error.to_string()
         });
-        (outcome.taken.len(), failure)
+        (recorded.outcomes.len(), failure)
     }
 }
 
@@ -128,8 +128,8 @@ fn read_fact(record: &PutRecord) -> Result<Fact, Box<dyn Error + Send + Sync>> {
     Ok(Fact::from_json(&BASE64.decode(record.data.as_bytes())?)?)
 }
 
-fn failed(error_message: String) -> Taken {
-    Taken::Failed { error_code: "InternalFailure", error_message }
+fn failed(error_message: String) -> RecordResult {
+    RecordResult::Failed { error_code: "InternalFailure", error_message }
 }
 
 /// An error of AWS's JSON protocol.

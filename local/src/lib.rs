@@ -1,9 +1,18 @@
 //! The whole platform in one process.
 //!
-//! It runs the API of the edge (natively, or as the Worker of the cloud: [`workerd`]), an object store that speaks the S3 protocol and checks its signatures ([`s3`]), a CDN
-//! that enforces CloudFront's ([`cdn`]), the event log in one file, the reactions and views of the cloud, and FFmpeg
-//! workers as child processes, all on one directory. The same code paths as in the cloud, with other adapters:
-//! [`platform`] puts them together, [`operator`] works on the same directory from another process.
+//! All state is in one directory. The code is the same as in the cloud, with other adapters:
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`platform`] | starts and stops everything below |
+//! | [`s3`] | the object store: the S3 protocol, with its signatures |
+//! | [`cdn`] | the CDN, which checks CloudFront's signatures |
+//! | [`workerd`] | the API as the Cloudflare Worker, instead of natively |
+//! | [`home`] | the home region, for the Worker |
+//! | [`data_dir`] | the directory: the event log, the views, the objects, the secrets |
+//! | [`operator`] | an operator's commands on the directory, also from another process |
+//!
+//! Workers are child processes.
 
 mod api;
 pub mod cdn;
@@ -28,6 +37,6 @@ mod uploads;
 mod view_store;
 pub mod workerd;
 
-/// The whole life of one FFmpeg worker, as its environment describes it. A program that runs the platform calls this
-/// when it is started as [`platform::Config::worker_command`].
+/// Runs one FFmpeg worker, configured by its environment. A program that runs the platform calls this when it is started by
+/// [`platform::Config::worker_command`].
 pub use streamio_worker::main_from_env as worker_main;

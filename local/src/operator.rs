@@ -1,5 +1,5 @@
 //! The operator's actions on a data directory: projects, API keys, events. They work with and without a platform running
-//! on the directory: several processes may open the log, and a running platform sees what is appended here.
+//! on the directory: several processes may open the log, and a running platform sees the appended events.
 
 mod error;
 mod feed;
@@ -7,6 +7,6 @@ mod handle;
 mod projects;
 
 pub use self::error::OperatorError;
-pub use self::feed::{Filter, Written};
-pub use self::handle::{Missing, Operator};
+pub use self::feed::{ExportSummary, Filter};
+pub use self::handle::{IfMissing, Operator};
 pub use self::projects::{NewApiKey, NewKeyOptions};

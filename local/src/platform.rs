@@ -1,16 +1,15 @@
-//! The whole platform in one process: starts everything, tells where it listens, and stops it in order.
+//! The whole platform in one process: starts and stops its parts in order.
 
-use std::ffi::OsString;
+mod config;
+mod listeners;
+
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
 use streamio_edge::Edge;
-use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, RateLimit, S3Config};
+use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, S3Config};
 use streamio_edge::home::{HomeJournal, HomeTenants};
 use streamio_edge::ports::Ports;
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, PrivateKey};
@@ -18,11 +17,13 @@ use streamio_edge::sign::s3::AddressStyle;
 use streamio_edge::sign::sigv4::Credentials;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::Policy;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::config::{Config, EdgeRuntime, LogFormat};
+pub use self::listeners::Addresses;
+use self::listeners::{Listeners, bind};
 use crate::api::Api;
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::home::{self, HomeKeys, HomeState};
@@ -33,82 +34,22 @@ use crate::runner::{Runner, WorkerCommand};
 use crate::s3::{Store, StoreOptions, Watch};
 use crate::secrets::{Secrets, random};
 use crate::view_store::SqliteViewStore;
-use crate::workerd::{Surroundings, Workerd, WorkerdConfig};
+use crate::workerd::{WorkerEnvironment, Workerd};
 use crate::{cdn, clock, s3, uploads};
 
 /// The bucket of sources.
 pub const RAW_BUCKET: &str = "raw";
-/// The bucket of results.
+/// The bucket of outputs.
 pub const PROCESSED_BUCKET: &str = "processed";
 const REGION: &str = "us-east-1";
-const ADDRESSES_FILE: &str = "platform.json";
-
-/// How a platform is to run.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// All state.
-    pub data_dir: PathBuf,
-    /// Where the API listens on the loopback interface; 0: the port of the last run if it is free, otherwise any.
-    pub port: u16,
-    /// How many videos are processed at the same time; `None`: as the machine's cores allow.
-    pub concurrency: Option<usize>,
-    /// Origins whose web pages may call the API; none: all.
-    pub allowed_origins: Vec<String>,
-    /// How many requests an API key may make; `None`: as many as everywhere.
-    pub rate_limit: Option<RateLimit>,
-    /// The program, with its arguments, that works as [`worker_main`](crate::worker_main).
-    pub worker_command: Vec<OsString>,
-    /// What answers the API.
-    pub edge: EdgeFront,
-    /// The form of what workers log on standard error, which they share with this process.
-    pub log_format: LogFormat,
-}
-
-/// What answers the API.
-#[derive(Debug, Clone)]
-pub enum EdgeFront {
-    /// This process.
-    Native,
-    /// The Worker of the cloud, on its runtime.
-    Workerd(WorkerdConfig),
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object in a line.
-    Json,
-}
-
-/// Where a platform listens. Its ports stay the same over restarts as long as they are free, so that signed URLs do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Addresses {
-    /// The API's base URL.
-    pub api: String,
-    /// The object store's.
-    pub s3: String,
-    /// The CDN's.
-    pub cdn: String,
-}
-
-/// Ports of the last run.
-#[derive(Default, Serialize, Deserialize)]
-struct LastPorts {
-    api: u16,
-    s3: u16,
-    cdn: u16,
-}
-
-/// A running platform. Dropping it without [`Platform::run_until`] leaves workers to notice that it is gone.
+/// A running platform. If it is dropped without [`Platform::run_until`], its workers stop when they see that their parent process has
+/// ended.
 pub struct Platform {
     addresses: Addresses,
     edge: Option<Arc<Edge>>,
     data_dir: DataDir,
     runner: Runner,
-    /// Stops the API alone.
+    /// Stops the API only.
     stop_api: CancellationToken,
     api: JoinHandle<()>,
     stop: CancellationToken,
@@ -117,8 +58,10 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Starts everything. When it answers, the API, the object store and the CDN accept requests, and what an earlier run
-    /// left unfinished has been taken up.
+    /// Starts the platform. Returns when the API, the object store and the CDN accept requests and the unfinished work of an earlier
+    /// run has been resumed.
+    ///
+    /// Fails if the data directory is in use or damaged, a port is in use, or the Worker does not start.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let lock = data_dir.lock()?;
@@ -130,7 +73,7 @@ impl Platform {
         let store = Store::open(data_dir.objects(), StoreOptions::default()).await?;
         store.ensure_bucket(RAW_BUCKET, Watch::Created).await?;
         store.ensure_bucket(PROCESSED_BUCKET, Watch::Off).await?;
-        begin_scratch(&data_dir)?;
+        empty_scratch(&data_dir)?;
 
         let listeners = Listeners::bind(&data_dir, config.port).await?;
         let addresses = listeners.addresses()?;
@@ -146,7 +89,7 @@ impl Platform {
         let run = HEXLOWER.encode(&random::<8>());
         let runner = Runner::new(Arc::new(log.clone()), worker, concurrency, run);
 
-        // The object store first: workers that are launched at once need it.
+        // Started first, because workers that are launched below need it.
         let credentials = s3::Credentials::new(&secrets.s3_access_key_id, &secrets.s3_secret_access_key);
         let s3_config = s3::Config { region: REGION.to_owned(), credentials: vec![credentials] };
         tasks.spawn(s3::serve(listeners.s3, store.clone(), s3_config, stop.clone()));
@@ -172,14 +115,14 @@ impl Platform {
         );
         tasks.spawn(async move {
             if let Err(error) = cdn.await {
-                tracing::error!(error = %error, "the CDN's server has ended");
+                tracing::error!(error = %error, "the CDN's server ended with an error");
             }
         });
         let edge_config = edge_config(&config, &addresses, &secrets)?;
         let stop_api = CancellationToken::new();
         let region = home::region(&log, views, policy);
         let (edge, api) = match config.edge {
-            EdgeFront::Native => {
+            EdgeRuntime::Native => {
                 let ports = Ports {
                     directory: Arc::new(HomeTenants(Arc::clone(&region))),
                     journal: Arc::new(HomeJournal(Arc::clone(&region))),
@@ -191,7 +134,7 @@ impl Platform {
                 let api = Api::new(listeners.api, Arc::clone(&edge)).serve(stop_api.clone());
                 (Some(edge), tokio::spawn(api))
             }
-            EdgeFront::Workerd(workerd) => {
+            EdgeRuntime::Workerd(workerd) => {
                 let home = bind(0).await.context("cannot listen for the Worker's calls")?;
                 let home_url = format!("http://{}", home.local_addr()?);
                 let keys = home_keys(&secrets)?;
@@ -199,10 +142,10 @@ impl Platform {
                 let served = home::serve(home, state, keys, stop.clone());
                 tasks.spawn(async move {
                     if let Err(error) = served.await {
-                        tracing::error!(error = %error, "the home region's server has ended");
+                        tracing::error!(error = %error, "the home region's server ended with an error");
                     }
                 });
-                let surroundings = Surroundings {
+                let environment = WorkerEnvironment {
                     edge: edge_config,
                     home: home_url,
                     region: REGION,
@@ -210,91 +153,49 @@ impl Platform {
                     scratch: data_dir.scratch(),
                 };
                 let address = listeners.api.local_addr()?;
-                // Until here nobody else could take the port.
+                // Kept open until now, so that no other program could use the port.
                 drop(listeners.api);
-                let workerd = Workerd::start(workerd, address, surroundings, log).await?;
+                let workerd = Workerd::start(workerd, address, environment, log).await?;
                 (None, tokio::spawn(workerd.run(stop_api.clone())))
             }
         };
         Ok(Self { addresses, edge, data_dir, runner, stop_api, api, stop, tasks, _lock: lock })
     }
 
-    /// Where it listens.
+    /// Returns the base URLs of the API, the object store and the CDN.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// The API without its server, where it is in this process: for tests that compare the two.
+    /// Returns the API without its server; `None` if workerd serves it. For tests that compare both.
     #[doc(hidden)]
     pub fn edge(&self) -> Option<Arc<Edge>> {
         self.edge.clone()
     }
 
-    /// Its data directory.
+    /// Returns the data directory.
     pub fn data_dir(&self) -> &DataDir {
         &self.data_dir
     }
 
-    /// Runs until `shutdown`, then lets requests finish, interrupts the workers, records that, and ends.
+    /// Runs until `shutdown` completes. Then lets requests in flight finish, interrupts the workers, records the interruptions, and
+    /// stops.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop_api.cancel();
         let (api, ()) = tokio::join!(self.api, self.runner.stop());
         if let Err(error) = api {
-            tracing::error!(error = %error, "the API has not ended in order");
+            tracing::error!(error = %error, "the API's task ended abnormally");
         }
-        // What the API's last requests needed.
+        // After the API, whose last requests need them.
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 }
 
-struct Listeners {
-    api: TcpListener,
-    s3: TcpListener,
-    cdn: TcpListener,
-}
-
-impl Listeners {
-    async fn bind(data_dir: &DataDir, api_port: u16) -> anyhow::Result<Self> {
-        let last: LastPorts = data_dir.read_json(ADDRESSES_FILE)?.unwrap_or_default();
-        let api = match api_port {
-            0 => bind_preferably(last.api).await?,
-            port => bind(port).await.with_context(|| {
-                format!("cannot listen on port {port}; choose another with --port, or 0 for any free one")
-            })?,
-        };
-        let listeners =
-            Self { api, s3: bind_preferably(last.s3).await?, cdn: bind_preferably(last.cdn).await? };
-        let ports = LastPorts {
-            api: listeners.api.local_addr()?.port(),
-            s3: listeners.s3.local_addr()?.port(),
-            cdn: listeners.cdn.local_addr()?.port(),
-        };
-        data_dir.write_json(ADDRESSES_FILE, &ports)?;
-        Ok(listeners)
-    }
-
-    fn addresses(&self) -> std::io::Result<Addresses> {
-        let url = |listener: &TcpListener| listener.local_addr().map(|address| format!("http://{address}"));
-        Ok(Addresses { api: url(&self.api)?, s3: url(&self.s3)?, cdn: url(&self.cdn)? })
-    }
-}
-
-async fn bind(port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
-}
-
-async fn bind_preferably(port: u16) -> std::io::Result<TcpListener> {
-    match bind(port).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => bind(0).await,
-    }
-}
-
-/// What workers of earlier runs left behind is of no use: each attempt begins anew.
-fn begin_scratch(data_dir: &DataDir) -> anyhow::Result<()> {
+/// Deletes the temporary files of workers of earlier runs. Each attempt starts from the beginning.
+fn empty_scratch(data_dir: &DataDir) -> anyhow::Result<()> {
     let scratch = data_dir.scratch();
     match std::fs::remove_dir_all(&scratch) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -302,14 +203,15 @@ fn begin_scratch(data_dir: &DataDir) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))
+    std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))
 }
 
-/// FFmpeg uses several cores for one video, so fewer videos than cores keep all of them busy.
+/// One worker per four cores, because FFmpeg uses several cores for one video.
 fn default_concurrency() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4))
 }
 
+/// Returns the environment variables of all workers.
 fn worker_environment(
     config: &Config,
     data_dir: &DataDir,
@@ -335,8 +237,8 @@ fn worker_environment(
 }
 
 fn key_pairs(secrets: &Secrets) -> anyhow::Result<KeyPairs> {
-    let private_key =
-        PrivateKey::from_pem(&secrets.cdn_private_key).context("the CDN's key in secrets.json")?;
+    let private_key = PrivateKey::from_pem(&secrets.cdn_private_key)
+        .context("the CDN's private key in secrets.json is invalid")?;
     let id = secrets.cdn_key_pair_id.clone();
     Ok(KeyPairs::new(&id.clone(), [(id, private_key)])?)
 }

@@ -9,7 +9,7 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::changes::{self, Scope};
 
-/// The log itself: what is recorded is settled.
+/// Reads the log itself. A recorded event is visible immediately.
 pub(crate) struct LogFeed(pub(crate) SqliteLog);
 
 #[async_trait]
@@ -21,7 +21,7 @@ impl ProjectFeed for LogFeed {
         limit: usize,
         _: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError> {
-        let start = after.map_or(Ok(FeedPlace::default()), FeedPlace::parse)?;
+        let start = after.map_or(Ok(FeedPosition::default()), FeedPosition::parse)?;
         let mut events = Vec::new();
         let mut next = None;
         let mut position = start.position.saturating_sub(1);
@@ -38,7 +38,7 @@ impl ProjectFeed for LogFeed {
                 for (index, event) in CloudEvent::all(commit).enumerate().skip(done) {
                     if events.len() < limit {
                         events.push(event);
-                        next = Some(FeedPlace { position, done: index + 1 });
+                        next = Some(FeedPosition { position, done: index + 1 });
                     }
                 }
             }
@@ -48,14 +48,14 @@ impl ProjectFeed for LogFeed {
     }
 }
 
-/// A place in a project's feed, `{position}.{done}`: after the first `done` events of the commit at `position`.
+/// A position in a project's feed, `{position}.{done}`: after the first `done` events of the commit at `position`.
 #[derive(Default)]
-struct FeedPlace {
+struct FeedPosition {
     position: u64,
     done: usize,
 }
 
-impl FeedPlace {
+impl FeedPosition {
     fn parse(text: &str) -> Result<Self, ProjectFeedError> {
         let parse = || {
             let (position, done) = text.split_once('.')?;
@@ -65,7 +65,7 @@ impl FeedPlace {
     }
 }
 
-impl std::fmt::Display for FeedPlace {
+impl std::fmt::Display for FeedPosition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}", self.position, self.done)
     }
@@ -74,13 +74,13 @@ impl std::fmt::Display for FeedPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::{Missing, Operator};
+    use crate::operator::{IfMissing, Operator};
 
     #[tokio::test]
     async fn a_damaged_commit_is_left_out_and_the_events_after_it_follow() {
         let scratch = tempfile::tempdir().unwrap();
         let acme: ProjectId = "acme".parse().unwrap();
-        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let operator = Operator::open(scratch.path(), IfMissing::Create).unwrap();
         operator.create_project(&acme, None).await.unwrap();
         for _ in 0..3 {
             operator.suspend(&acme, None).await.unwrap();

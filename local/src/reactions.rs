@@ -53,7 +53,7 @@ impl Reactions {
         let this = Arc::new(self);
         let views = this.consumer("views", |commit| !is_quarantine(commit));
         let handler = Views(Arc::clone(&this));
-        while views.pass(&handler).await {}
+        while views.deliver_next(&handler).await {}
         this.recover_in_progress().await;
 
         let stopped = stop.clone();

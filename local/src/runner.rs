@@ -1,4 +1,4 @@
-//! The task runner: workers as child processes, as many at a time as the machine has room for.
+//! The task runner: runs workers as child processes, a limited number at a time.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -20,10 +20,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 
-/// How long a worker may take to say that it was interrupted before it is killed.
+/// How long a worker may take to record its interruption before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// All tasks of runners on one machine have names that begin with this.
+/// The prefix of the task names of all runners on one machine.
 pub(crate) const TASK_PREFIX: &str = "local/";
 
 /// How a worker is started.
@@ -31,11 +31,11 @@ pub(crate) const TASK_PREFIX: &str = "local/";
 pub(crate) struct WorkerCommand {
     /// The program and its arguments.
     pub(crate) command: Vec<OsString>,
-    /// What is set in its environment for every job.
+    /// Environment variables for every job.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
-/// Runs workers. Cloning is cheap.
+/// Runs workers. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Runner {
     inner: Arc<Inner>,
@@ -44,38 +44,38 @@ pub(crate) struct Runner {
 struct Inner {
     log: Arc<dyn EventLog>,
     worker: WorkerCommand,
-    /// Tells this run of the platform from earlier ones.
-    run: String,
+    /// A unique id of this run of the platform.
+    run_id: String,
     next_task: AtomicU64,
     slots: Semaphore,
     /// Client tokens of jobs that are queued or running.
-    present: Mutex<HashSet<String>>,
+    active: Mutex<HashSet<String>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Runner {
-    /// A runner of at most `concurrency` workers at a time. `run` tells this run of the platform from earlier ones.
+    /// Returns a runner of at most `concurrency` workers at a time. `run_id` identifies this run of the platform in task names.
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
         worker: WorkerCommand,
         concurrency: usize,
-        run: String,
+        run_id: String,
     ) -> Self {
         let inner = Inner {
             log,
             worker,
-            run,
+            run_id,
             next_task: AtomicU64::new(1),
             slots: Semaphore::new(concurrency.max(1)),
-            present: Mutex::default(),
+            active: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Interrupts all workers and waits until they have ended and that is recorded.
+    /// Interrupts all workers. Returns when they have ended and their ends are recorded.
     pub(crate) async fn stop(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
@@ -86,22 +86,22 @@ impl Runner {
 #[async_trait]
 impl TaskLauncher for Runner {
     async fn launch(&self, job: &Job) -> Result<Launched, LaunchError> {
-        if self.inner.stop.is_cancelled() || !self.inner.present().insert(job.client_token.clone()) {
+        if self.inner.stop.is_cancelled() || !self.inner.active().insert(job.client_token.clone()) {
             return Ok(Launched::Present);
         }
         let inner = Arc::clone(&self.inner);
         let job = job.clone();
         self.inner.tasks.spawn(async move {
             inner.run(&job).await;
-            inner.present().remove(&job.client_token);
+            inner.active().remove(&job.client_token);
         });
         Ok(Launched::Present)
     }
 }
 
 impl Inner {
-    fn present(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    fn active(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run(&self, job: &Job) {
@@ -109,7 +109,7 @@ impl Inner {
             slot = self.slots.acquire() => slot,
             () = self.stop.cancelled() => return,
         };
-        let task = format!("{TASK_PREFIX}{}/{}", self.run, self.next_task.fetch_add(1, Ordering::Relaxed));
+        let task = format!("{TASK_PREFIX}{}/{}", self.run_id, self.next_task.fetch_add(1, Ordering::Relaxed));
         let end = match self.spawn(job, &task) {
             Ok(mut child) => {
                 tracing::info!(video.id = %job.video_id, attempt = job.attempt, task, "a worker starts");
@@ -120,13 +120,13 @@ impl Inner {
         if let WorkerEnd::Crashed(how) = &end {
             tracing::debug!(video.id = %job.video_id, attempt = job.attempt, task, how, "a worker's process has ended");
         }
-        // Whatever the worker said itself comes first; this only speaks for one that could not.
+        // Has no effect if the worker recorded the end of its attempt itself.
         match tasks::ended(&*self.log, clock::now(), job, &task, &end).await {
             Ok(decided) if decided.appended => {
-                tracing::warn!(video.id = %job.video_id, attempt = job.attempt, task, end = ?end, "a worker ended before its attempt did");
+                tracing::warn!(video.id = %job.video_id, attempt = job.attempt, task, end = ?end, "a worker ended without recording the end of its attempt");
             }
             Ok(_) => {}
-            // The sweep finds the silent attempt.
+            // The sweep expires an attempt without heartbeats.
             Err(error) => {
                 tracing::error!(video.id = %job.video_id, task, error = %error, "the end of a worker could not be recorded");
             }
@@ -142,7 +142,7 @@ impl Inner {
             .envs(self.worker.environment.iter().map(|(name, value)| (name, value)))
             .env("STREAMIO_JOB", serde_json::to_string(job).map_err(std::io::Error::other)?)
             .env("STREAMIO_TASK", task)
-            // The worker reads its standard input: when it ends, this process is gone, however it went.
+            // The worker stops at the end of its standard input, so also when this process is killed.
             .env("STREAMIO_PARENT_PIPE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -151,7 +151,7 @@ impl Inner {
     }
 
     async fn wait(&self, child: &mut Child) -> WorkerEnd {
-        // Taken out, because waiting closes what is left in the child.
+        // `Child::wait` would close it.
         let parent_pipe = child.stdin.take();
         let end = tokio::select! {
             status = child.wait() => crashed(status),
@@ -175,7 +175,7 @@ fn crashed(status: std::io::Result<ExitStatus>) -> WorkerEnd {
 async fn interrupt(child: &mut Child) {
     let process = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
     if let Some(process) = process {
-        // It fails only when the process has just ended.
+        // Fails only if the process has just ended.
         let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
     }
     if tokio::time::timeout(STOP_GRACE, child.wait()).await.is_err() {

@@ -1,7 +1,7 @@
 //! The S3 server of the one-machine platform, and the object store beneath it.
 //!
 //! - [`Store`] keeps objects durably in one directory: metadata in SQLite, bytes in files. It is cheap to clone. The
-//!   CDN and the reader of event notifications ([`Notice`]) use it in process.
+//!   CDN and the reader of event notifications ([`EventNotification`]) use it in process.
 //! - [`serve`] serves the S3 protocol over it on a listener: AWS Signature Version 4 on every request, CORS for
 //!   browsers with presigned URLs, streaming in both directions with bounded memory.
 //!
@@ -29,7 +29,7 @@ mod store;
 
 pub use auth::Credentials;
 pub use error::StoreError;
-pub use event_notification::{CreatedBy, Notice};
+pub use event_notification::{CreatedBy, EventNotification};
 pub use limits::{MAX_KEY_BYTES, MAX_PUT_BYTES};
 pub use object::{ObjectHeaders, ObjectMeta, Precondition, check_key};
 pub use serve::serve;

@@ -99,12 +99,12 @@ mod tests {
     use streamio_events::api_key::ApiKey;
 
     use super::*;
-    use crate::operator::{Missing, Operator};
+    use crate::operator::{IfMissing, Operator};
 
     /// Two projects with one key each, the damaged one first; then `change` is applied to the log's file.
     async fn after(change: &str) -> (tempfile::TempDir, LogDirectory, [KeyHash; 2]) {
         let scratch = tempfile::tempdir().unwrap();
-        let operator = Operator::open(scratch.path(), Missing::Make).unwrap();
+        let operator = Operator::open(scratch.path(), IfMissing::Create).unwrap();
         let damaged = operator.create_project(&"damaged".parse().unwrap(), None).await.unwrap();
         operator.suspend(&damaged.project.project_id, Some("unpaid")).await.unwrap();
         let healthy = operator.create_project(&"healthy".parse().unwrap(), None).await.unwrap();

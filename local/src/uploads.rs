@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::objects::StoredObjects;
-use crate::s3::{Notice, Store};
+use crate::s3::{EventNotification, Store};
 
 const BATCH: u32 = 256;
 
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Records event notifications until `stop`.
 pub(crate) async fn run(log: SqliteLog, store: Store, policy: Policy, stop: CancellationToken) {
-    let mut notifications = store.notices();
+    let mut notifications = store.watch_notifications();
     let objects = StoredObjects(store.clone());
     let work = async {
         loop {
@@ -47,7 +47,7 @@ async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
     let mut drained = Drained::All;
     let mut after = 0;
     loop {
-        let pending = match store.pending_after(after, BATCH).await {
+        let pending = match store.pending_notifications_after(after, BATCH).await {
             Ok(pending) => pending,
             Err(error) => {
                 tracing::error!(error = %error, "event notifications cannot be read; retrying");
@@ -72,8 +72,8 @@ async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
 }
 
 /// Records an event notification. Returns whether it is done and can be acknowledged.
-async fn record(ports: Ports<'_>, notification: Notice) -> bool {
-    let Notice { key, size: bytes, etag, sequencer, event_time, .. } = notification;
+async fn record(ports: Ports<'_>, notification: EventNotification) -> bool {
+    let EventNotification { key, size: bytes, etag, sequencer, event_time, .. } = notification;
     let notification =
         ObjectNotification { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
     match receive(ports, clock::now(), notification).await {
@@ -81,7 +81,7 @@ async fn record(ports: Ports<'_>, notification: Notice) -> bool {
         Ok(Received::Rejected(video_id, error)) => {
             tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
         }
-        Ok(Received::Known(_) | Received::Gone(_)) => {}
+        Ok(Received::Duplicate(_) | Received::Gone(_)) => {}
         Ok(Received::NotASource(invalid)) => {
             tracing::warn!(s3.key = key, reason = %invalid, "an object whose key is not a source key was stored in the bucket of sources");
         }

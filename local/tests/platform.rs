@@ -9,8 +9,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use streamio_events::api_key::ApiKey;
 use streamio_local::data_dir::DataDirError;
-use streamio_local::operator::{Missing, Operator};
-use streamio_local::platform::{Config, EdgeFront, LogFormat, Platform};
+use streamio_local::operator::{IfMissing, Operator};
+use streamio_local::platform::{Config, EdgeRuntime, LogFormat, Platform};
 use tokio::net::TcpStream;
 
 fn config(directory: &std::path::Path) -> Config {
@@ -22,7 +22,7 @@ fn config(directory: &std::path::Path) -> Config {
         rate_limit: None,
         // These tests never need a worker.
         worker_command: vec!["false".into()],
-        edge: EdgeFront::Native,
+        edge: EdgeRuntime::Native,
         log_format: LogFormat::Text,
     }
 }
@@ -57,7 +57,7 @@ async fn a_second_platform_on_the_same_directory_is_refused_and_a_restart_keeps_
 async fn deleted_views_are_rebuilt_from_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let platform = Platform::start(config(directory.path())).await.unwrap();
-    let operator = Operator::open(directory.path(), Missing::Refuse).unwrap();
+    let operator = Operator::open(directory.path(), IfMissing::Fail).unwrap();
     let key = operator.create_project(&"acme".parse().unwrap(), None).await.unwrap().api_key;
     let authority = platform.addresses().api.strip_prefix("http://").unwrap().to_owned();
     let call = async |method: &str, path: &str, body: &'static [u8]| {
@@ -92,7 +92,7 @@ impl TestPlatform {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let platform = Platform::start(config(directory.path())).await.unwrap();
-        let operator = Operator::open(directory.path(), Missing::Refuse).unwrap();
+        let operator = Operator::open(directory.path(), IfMissing::Fail).unwrap();
         let key = operator.create_project(&"acme".parse().unwrap(), None).await.unwrap().api_key;
         Self { directory, platform, key }
     }

@@ -101,7 +101,7 @@ impl Attempt {
         let video = self.video().await?;
         Ok(match (decide::ready(&video, &self.job), video.phase) {
             (Ok(_), Phase::Completed { outputs, .. }) => Ok(outputs),
-            (Ok(_), _) => Err(Fence::Over),
+            (Ok(_), _) => Err(Fence::Ended),
             (Err(fence), _) => Err(fence),
         })
     }

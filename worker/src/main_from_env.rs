@@ -4,9 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use streamio_events::settings::present;
 use streamio_events::timestamp::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 use crate::event_log;
 use crate::exit_code::Exit;
@@ -25,9 +27,9 @@ use crate::transcode::Tools;
 ///
 /// Logs go to standard error, one JSON object per line, or as text with `STREAMIO_LOG_FORMAT=text`.
 pub fn main_from_env() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,streamio_worker=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(log_filter(std::env::var("RUST_LOG").ok()))
+        .with_writer(std::io::stderr);
     // Fails if the embedding program has already installed a subscriber; that one is used.
     let _ = match std::env::var("STREAMIO_LOG_FORMAT").as_deref() {
         Ok("text") => log.with_ansi(false).try_init(),
@@ -55,6 +57,12 @@ pub fn main_from_env() -> ExitCode {
     }
 }
 
+/// Returns the filter of log lines that the variable `RUST_LOG` describes, or the default if it is blank or invalid.
+fn log_filter(variable: Option<String>) -> EnvFilter {
+    let filter = variable.and_then(present).and_then(|directives| EnvFilter::try_new(directives).ok());
+    filter.unwrap_or_else(|| EnvFilter::new("warn,streamio_worker=info"))
+}
+
 async fn run(settings: Settings) -> Exit {
     // Before anything else, so that no signal is missed.
     let stop = StopSignal::default();
@@ -70,7 +78,7 @@ async fn run(settings: Settings) -> Exit {
         }
     };
     let intake = match &settings.intake {
-        Some(place) => Some(event_log::open_intake(place).await),
+        Some(location) => Some(event_log::open_intake(location).await),
         None => None,
     };
     let worker = Worker {
@@ -142,4 +150,18 @@ fn watch_for_stop(stop: &StopSignal, parent_pipe: bool) -> std::io::Result<()> {
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_log_filter_selects_the_default() {
+        let filter = |variable: Option<&str>| log_filter(variable.map(str::to_owned)).to_string();
+        for blank in ["", " \t"] {
+            assert_eq!(filter(Some(blank)), filter(None));
+        }
+        assert_eq!(filter(Some("debug")), "debug");
+    }
 }

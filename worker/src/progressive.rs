@@ -3,7 +3,7 @@
 //! FFmpeg writes an MP4 from front to back: `ftyp`, then one growing `mdat`, and at the end the index (`moov`), after it has
 //! written the length of `mdat` into its header. Players need the index at the front. FFmpeg's own options for that read the
 //! whole file again (`faststart`) or need the size of the index in advance (`moov_size`, which fails if it is too small). But
-//! storage joins the parts of a multipart upload by number, in whatever order they were uploaded:
+//! storage joins the parts of a multipart upload by number, independent of the order in which they were uploaded:
 //!
 //! ```text
 //! file      │ ftyp mdat… first 16 MiB │ 16 MiB │ 16 MiB │ … rest │ moov │

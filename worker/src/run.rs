@@ -66,7 +66,7 @@ pub enum RunOutcome {
 }
 
 impl Worker {
-    /// Runs the job, or what is left of it.
+    /// Runs the job, or its remaining steps.
     pub async fn run(&self, stop: &StopSignal) -> RunOutcome {
         let (log, intake) = (Arc::clone(&self.log), self.intake.clone());
         let attempt = Attempt::new(log, intake, self.job.clone(), self.task.clone(), self.now);
@@ -102,7 +102,7 @@ impl Worker {
                 let percent = *percent.borrow();
                 attempt.interrupt(&format!("{reason} when it was at {percent} %")).await
             }
-            Err(TranscodeError::Stopped(StopReason::Superseded)) => Ok(Err(Fence::Over)),
+            Err(TranscodeError::Stopped(StopReason::Superseded)) => Ok(Err(Fence::Ended)),
         };
         match (recorded, result) {
             (Err(error), _) => RunOutcome::LogUnavailable(error),
@@ -120,7 +120,7 @@ impl Worker {
                 RunOutcome::Interrupted(reason)
             }
             (Ok(Ok(())), Err(TranscodeError::Stopped(StopReason::Superseded))) => {
-                RunOutcome::Fenced(Fence::Over)
+                RunOutcome::Fenced(Fence::Ended)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The worker's settings, read from its environment. All problems are reported at once.
+//! The worker's settings, read from its environment. All problems are reported together.
 
 use std::path::PathBuf;
 
@@ -13,9 +13,9 @@ pub struct Settings {
     /// The attempt to make. `STREAMIO_JOB`, JSON.
     pub job: Job,
     /// The event log. `STREAMIO_LOG`: `sqlite:/path/to/log.db` or `dynamodb:table`.
-    pub log: LogPlace,
+    pub log: LogLocation,
     /// The intake for progress events. `STREAMIO_INTAKE`: `kinesis:stream`; without it, they are appended to the event log.
-    pub intake: Option<IntakePlace>,
+    pub intake: Option<IntakeLocation>,
     /// Object storage.
     pub s3: S3Settings,
     /// The directory for temporary files. `STREAMIO_SCRATCH`.
@@ -30,9 +30,9 @@ pub struct Settings {
     pub parent_pipe: bool,
 }
 
-/// Where the event log is.
+/// The location of the event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogPlace {
+pub enum LogLocation {
     /// A file on this machine.
     Sqlite(PathBuf),
     /// A table of DynamoDB. The AWS SDK finds region and credentials in its own environment.
@@ -42,9 +42,9 @@ pub enum LogPlace {
     },
 }
 
-/// Where facts are put.
+/// The location of the intake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IntakePlace {
+pub enum IntakeLocation {
     /// A stream of Kinesis, with the region and credentials of the AWS SDK.
     Kinesis {
         /// The stream's name.
@@ -98,13 +98,13 @@ impl Settings {
 
 fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let job = reader.required_parsed("STREAMIO_JOB", |json| serde_json::from_str(json));
-    let log = reader.required_parsed("STREAMIO_LOG", LogPlace::parse);
+    let log = reader.required_parsed("STREAMIO_LOG", LogLocation::parse);
     let scratch = reader.required("STREAMIO_SCRATCH").map(PathBuf::from);
     let region = reader.optional("STREAMIO_S3_REGION").or_else(|| reader.optional("AWS_REGION"));
     if region.is_none() {
         reader.refuse("STREAMIO_S3_REGION", "is missing, and AWS_REGION too");
     }
-    let intake = reader.parsed("STREAMIO_INTAKE", IntakePlace::parse);
+    let intake = reader.parsed("STREAMIO_INTAKE", IntakeLocation::parse);
     let credentials = credentials(reader);
     let endpoint = reader.parsed("STREAMIO_S3_ENDPOINT", Url::parse);
     let path_style = reader.flag("STREAMIO_S3_PATH_STYLE");
@@ -150,7 +150,7 @@ fn credentials(reader: &mut Reader<'_>) -> Option<AccessKey> {
     }
 }
 
-impl LogPlace {
+impl LogLocation {
     fn parse(text: &str) -> Result<Self, &'static str> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
@@ -160,7 +160,7 @@ impl LogPlace {
     }
 }
 
-impl IntakePlace {
+impl IntakeLocation {
     fn parse(text: &str) -> Result<Self, &'static str> {
         match text.split_once(':') {
             Some(("kinesis", name)) if !name.is_empty() => Ok(Self::Kinesis { stream_name: name.to_owned() }),
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_complete_environment_is_read_and_its_secrets_are_not_printed() {
         let settings = Settings::read(complete).unwrap();
-        assert_eq!(settings.log, LogPlace::Sqlite(PathBuf::from("/data/log.db")));
+        assert_eq!(settings.log, LogLocation::Sqlite(PathBuf::from("/data/log.db")));
         assert_eq!(settings.intake, None);
         assert_eq!(settings.task, TaskName::MadeUp);
         assert!(settings.s3.path_style && !settings.parent_pipe && settings.s3.credentials.is_some());
@@ -223,8 +223,11 @@ mod tests {
     #[test]
     fn an_ecs_task_needs_few_variables() {
         let settings = Settings::read(on_ecs).unwrap();
-        assert_eq!(settings.log, LogPlace::Dynamo { table: "streamio-ledger".to_owned() });
-        assert_eq!(settings.intake, Some(IntakePlace::Kinesis { stream_name: "streamio-facts".to_owned() }));
+        assert_eq!(settings.log, LogLocation::Dynamo { table: "streamio-ledger".to_owned() });
+        assert_eq!(
+            settings.intake,
+            Some(IntakeLocation::Kinesis { stream_name: "streamio-facts".to_owned() })
+        );
         assert_eq!(settings.s3.region, "eu-central-1");
         assert!(settings.s3.credentials.is_none() && settings.s3.endpoint.is_none());
         let TaskName::OfEcs(metadata) = settings.task else { panic!("{:?}", settings.task) };

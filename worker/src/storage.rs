@@ -119,7 +119,7 @@ pub enum StorageError {
 
 /// Operations on whole objects.
 #[async_trait]
-pub trait ObjectStore: Send + Sync {
+pub trait WholeObjectStore: Send + Sync {
     /// Returns an object's metadata; `None` if it does not exist.
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError>;
 
@@ -194,6 +194,6 @@ pub trait MultipartStore: Send + Sync {
 }
 
 /// Whole objects and multipart uploads.
-pub trait Storage: ObjectStore + MultipartStore {}
+pub trait Storage: WholeObjectStore + MultipartStore {}
 
-impl<S: ObjectStore + MultipartStore> Storage for S {}
+impl<S: WholeObjectStore + MultipartStore> Storage for S {}

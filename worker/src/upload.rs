@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::argv::SEGMENT_SUFFIX;
 use crate::failure::{Failure, MachineError};
-use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectStore, Storage};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, Storage, WholeObjectStore};
 
 /// Concurrent requests, enough to hide the latency of each.
 const MAX_CONCURRENT: usize = 4;
@@ -151,6 +151,6 @@ pub async fn upload_file(
     path: PathBuf,
     headers: ObjectHeaders,
 ) -> Result<(), Failure> {
-    let store: &dyn ObjectStore = &*destination.storage;
+    let store: &dyn WholeObjectStore = &*destination.storage;
     Ok(store.put(&destination.location(name), Content::File(path), headers, Condition::None).await?)
 }

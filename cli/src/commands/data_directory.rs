@@ -1,14 +1,14 @@
 //! Opens a platform's data directory for the operator's commands, and maps its errors to failures.
 
 use streamio_events::project::ProjectRefusal;
-use streamio_local::operator::{Missing, Operator, OperatorError};
+use streamio_local::operator::{IfMissing, Operator, OperatorError};
 
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
 
 /// Opens the data directory named by the arguments.
-pub(super) fn open(data: &DataDirectory, missing: Missing) -> Result<Operator, Failure> {
-    Operator::open(&data.path, missing).map_err(failure)
+pub(super) fn open(data: &DataDirectory, if_missing: IfMissing) -> Result<Operator, Failure> {
+    Operator::open(&data.path, if_missing).map_err(failure)
 }
 
 /// The failure for an operator's error, with its exit code and what to do.

@@ -8,7 +8,7 @@ use serde_json::json;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::event::EVENT_TYPES;
 use streamio_events::id::ProjectId;
-use streamio_local::operator::{Filter, Missing, Operator, OperatorError, Written};
+use streamio_local::operator::{ExportSummary, Filter, IfMissing, Operator, OperatorError};
 
 use super::data_directory::{failure, open};
 use crate::args::DataDirectory;
@@ -81,7 +81,7 @@ async fn tail(arguments: Tail, output: Output) -> Result<(), Failure> {
             format!("use a prefix such as video, or one of {}", known.join(", ")),
         ));
     }
-    let operator = open(&arguments.data, Missing::Refuse)?;
+    let operator = open(&arguments.data, IfMissing::Fail)?;
     let print = |event: &CloudEvent| {
         let mut stdout = io::stdout().lock();
         serde_json::to_writer(&mut stdout, event)?;
@@ -101,14 +101,14 @@ async fn tail(arguments: Tail, output: Output) -> Result<(), Failure> {
 }
 
 async fn export(arguments: Export, output: Output) -> Result<(), Failure> {
-    let operator = open(&arguments.data, Missing::Refuse)?;
+    let operator = open(&arguments.data, IfMissing::Fail)?;
     match &arguments.output {
         None => {
             let mut stdout = BufWriter::new(io::stdout());
             print_outcome(operator.export(&mut stdout).await.map(|_| ()))
         }
         Some(path) => {
-            let Written { commits, events } = export_to_file(&operator, path).await?;
+            let ExportSummary { commits, events } = export_to_file(&operator, path).await?;
             output.result(&json!({"file": path, "commits": commits, "events": events}), || {
                 format!("Wrote {events} events in {commits} commits to {}", path.display())
             })
@@ -117,7 +117,7 @@ async fn export(arguments: Export, output: Output) -> Result<(), Failure> {
 }
 
 /// Writes to a temporary file first, so that `path` always is a complete export.
-async fn export_to_file(operator: &Operator, path: &Path) -> Result<Written, Failure> {
+async fn export_to_file(operator: &Operator, path: &Path) -> Result<ExportSummary, Failure> {
     let failed = |error: &io::Error| {
         Failure::new(
             Exit::Failed,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
 use streamio_events::project::Key;
-use streamio_local::operator::{Missing, NewKeyOptions};
+use streamio_local::operator::{IfMissing, NewKeyOptions};
 
 use super::api_keys::{key_table, new_key_json, new_key_text};
 use super::data_directory::{failure, open};
@@ -94,7 +94,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Create(arguments) => {
-            let operator = open(&arguments.data, Missing::Refuse)?;
+            let operator = open(&arguments.data, IfMissing::Fail)?;
             let mut scopes = arguments.scopes;
             scopes.sort_unstable();
             scopes.dedup();
@@ -103,13 +103,13 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
             output.result(&new_key_json(&new), || new_key_text(&new))
         }
         Command::List(arguments) => {
-            let operator = open(&arguments.data, Missing::Refuse)?;
+            let operator = open(&arguments.data, IfMissing::Fail)?;
             let project = operator.project(&arguments.project).await.map_err(failure)?;
             let keys: Vec<Value> = project.keys.iter().map(|(id, key)| to_json(id, key)).collect();
             output.result(&json!({"data": keys}), || key_table(&project))
         }
         Command::Revoke(arguments) => {
-            let operator = open(&arguments.data, Missing::Refuse)?;
+            let operator = open(&arguments.data, IfMissing::Fail)?;
             let reason = arguments.reason.as_deref();
             let project =
                 operator.revoke_key(&arguments.project, &arguments.key, reason).await.map_err(failure)?;

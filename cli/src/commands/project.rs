@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use streamio_events::id::ProjectId;
 use streamio_events::project::Project;
-use streamio_local::operator::Missing;
+use streamio_local::operator::IfMissing;
 
 use super::api_keys::{key_table, new_key_json, new_key_text};
 use super::data_directory::{failure, open};
@@ -81,19 +81,19 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
         Command::Create(arguments) => create(arguments, output).await,
         Command::List(arguments) => list(arguments, output).await,
         Command::Show(arguments) => {
-            let operator = open(&arguments.data, Missing::Refuse)?;
+            let operator = open(&arguments.data, IfMissing::Fail)?;
             let project = operator.project(&arguments.id).await.map_err(failure)?;
             output.result(&project, || describe(&project))
         }
         Command::Suspend(arguments) => {
-            let operator = open(&arguments.data, Missing::Refuse)?;
+            let operator = open(&arguments.data, IfMissing::Fail)?;
             let reason = arguments.reason.as_deref();
             let project = operator.suspend(&arguments.id, reason).await.map_err(failure)?;
             output
                 .result(&project, || format!("{} is suspended: the API refuses its keys", project.project_id))
         }
         Command::Resume(arguments) => {
-            let operator = open(&arguments.data, Missing::Refuse)?;
+            let operator = open(&arguments.data, IfMissing::Fail)?;
             let project = operator.resume(&arguments.id).await.map_err(failure)?;
             output.result(&project, || {
                 format!("{} is resumed: the API accepts its keys again", project.project_id)
@@ -104,7 +104,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
 
 async fn create(arguments: Create, output: Output) -> Result<(), Failure> {
     let is_new = !arguments.data.path.exists();
-    let operator = open(&arguments.data, Missing::Make)?;
+    let operator = open(&arguments.data, IfMissing::Create)?;
     if is_new {
         output.note(&format!("Created the data directory {}", arguments.data.path.display()));
     }
@@ -120,7 +120,7 @@ async fn create(arguments: Create, output: Output) -> Result<(), Failure> {
 }
 
 async fn list(arguments: List, output: Output) -> Result<(), Failure> {
-    let operator = open(&arguments.data, Missing::Refuse)?;
+    let operator = open(&arguments.data, IfMissing::Fail)?;
     let projects = operator.projects().await.map_err(failure)?;
     output.result(&json!({"data": projects}), || {
         if projects.is_empty() {

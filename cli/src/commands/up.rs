@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use streamio_events::settings::present;
 use streamio_local::data_dir::DataDirError;
-use streamio_local::platform::{self, Addresses, Config, EdgeFront, Platform};
+use streamio_local::platform::{self, Addresses, Config, EdgeRuntime, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tracing_subscriber::EnvFilter;
 
@@ -101,16 +101,16 @@ enum EdgeJournal {
 }
 
 impl EdgeArguments {
-    fn front(&self) -> Result<EdgeFront, Failure> {
+    fn runtime(&self) -> Result<EdgeRuntime, Failure> {
         if self.edge == Edge::Native {
-            return Ok(EdgeFront::Native);
+            return Ok(EdgeRuntime::Native);
         }
         let journal = match self.edge_journal {
             EdgeJournal::Home => WorkerJournal::Home,
             EdgeJournal::Queue => WorkerJournal::Queue,
         };
         let config = WorkerdConfig::find(&self.edge_worker, journal);
-        config.map(EdgeFront::Workerd).map_err(|error| Failure::new(Exit::Failed, error.to_string(), ""))
+        config.map(EdgeRuntime::Workerd).map_err(|error| Failure::new(Exit::Failed, error.to_string(), ""))
     }
 }
 
@@ -135,7 +135,7 @@ struct Ready<'a> {
 /// Runs the platform until it receives a stop signal.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     init_logging(arguments.log_format)?;
-    let edge = arguments.edge.front()?;
+    let edge = arguments.edge.runtime()?;
     for (variable, program) in [("STREAMIO_FFMPEG", "ffmpeg"), ("STREAMIO_FFPROBE", "ffprobe")] {
         check_program(variable, program).await?;
     }
@@ -217,17 +217,20 @@ async fn stdin_closed() {
 }
 
 fn init_logging(format: LogFormat) -> Result<(), Failure> {
-    let filter =
-        EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("info,s3s=warn,aws_config=warn"));
-    let filter = filter.map_err(|error| {
-        Failure::usage(format!("RUST_LOG is invalid: {error}"), "see `streamio up --help`")
-    })?;
+    let filter = log_filter(std::env::var("RUST_LOG").ok())?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let outcome = match format {
         LogFormat::Text => builder.with_ansi(is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     outcome.map_err(|error| Failure::new(Exit::Failed, format!("cannot start logging: {error}"), ""))
+}
+
+/// Returns the filter of log lines that the variable `RUST_LOG` describes.
+fn log_filter(variable: Option<String>) -> Result<EnvFilter, Failure> {
+    let directives = variable.and_then(present);
+    EnvFilter::try_new(directives.as_deref().unwrap_or("info,s3s=warn,aws_config=warn"))
+        .map_err(|error| Failure::usage(format!("RUST_LOG is invalid: {error}"), "see `streamio up --help`"))
 }
 
 fn start_failure(error: &anyhow::Error) -> Failure {
@@ -264,6 +267,18 @@ Press Ctrl-C to stop."
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blank_log_filter_selects_the_default() {
+        let filter =
+            |variable: Option<&str>| log_filter(variable.map(str::to_owned)).map(|it| it.to_string());
+        let default = filter(None).unwrap();
+        for blank in ["", " \t"] {
+            assert_eq!(filter(Some(blank)).unwrap(), default);
+        }
+        assert_ne!(filter(Some("debug")).unwrap(), default);
+        assert!(filter(Some("streamio=loud")).is_err());
+    }
 
     #[test]
     fn the_ready_message_has_the_addresses_and_the_next_steps() {

@@ -60,7 +60,7 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
     let (grant, outcome) = outcome;
     let etag = match outcome {
         Ok(etag) => Some(etag.trim_matches('"').to_owned()),
-        // With --no-overwrite, a retry after a lost response fails because of its own object.
+        // With --no-overwrite, a retry after a lost response fails because of the object that the first try stored.
         Err(PutError { error, ambiguous: true })
             if is_precondition(&error) && transfer.has_arrived(&grant.video_id, baseline).await =>
         {

@@ -11,7 +11,7 @@
 //!
 //! So each record is exactly one of: handled, failed, dead letter. An AWS source delivers everything again from the first failed
 //! record on (<https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html>), including records of
-//! other streams that were handled or given up. Handlers must be idempotent.
+//! other streams that were handled or became dead letters. Handlers must be idempotent.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -31,7 +31,7 @@ use crate::ports::AdapterError;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 
 /// How many streams are handled at the same time.
-const STREAMS_AT_ONCE: usize = 16;
+const MAX_CONCURRENT_STREAMS: usize = 16;
 
 /// One record of a source.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ pub struct Batch<'a> {
     /// Stores records that cannot be handled.
     pub dead_letters: &'a dyn DeadLetters,
     /// How long a record with a retryable error is tried.
-    pub patience: &'a RetryPolicy,
+    pub retry_policy: &'a RetryPolicy,
 }
 
 /// How long a record with a retryable error is tried.
@@ -109,22 +109,22 @@ pub struct RetryPolicy {
 }
 
 /// The maximum number of remembered failures. A batch has hundreds of records.
-const REMEMBERED_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+const MAX_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 impl RetryPolicy {
-    /// Tries a record until `limit` after its first failure, whatever its age: after an outage the backlog must not be given up at
-    /// the first error. Each instance counts separately; the source's maximum record age bounds the total.
-    pub fn of_tries(limit: Duration) -> Self {
-        Self { limit, first_failures: Some(Mutex::new(LruCache::new(REMEMBERED_FAILURES))) }
+    /// Tries a record until `limit` after its first failure, independent of its age: after an outage, the first error must not make
+    /// the records of the backlog dead letters. Each instance counts separately; the source's maximum record age bounds the total.
+    pub fn since_first_failure(limit: Duration) -> Self {
+        Self { limit, first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))) }
     }
 
     /// Tries a record until it is as old as `limit`, when the source stops delivering it.
-    pub fn of_age(limit: Duration) -> Self {
+    pub fn since_arrival(limit: Duration) -> Self {
         Self { limit, first_failures: None }
     }
 
     /// Whether a record that failed at `now` is tried again.
-    fn tries_again<T>(&self, record: &Record<T>, now: Timestamp) -> bool {
+    fn allows_retry<T>(&self, record: &Record<T>, now: Timestamp) -> bool {
         let since = match &self.first_failures {
             None => record.arrived_at,
             Some(failures) => {
@@ -150,7 +150,7 @@ pub struct Report {
 /// The response to an AWS source, `{"batchItemFailures": [{"itemIdentifier": "…"}]}`. An empty list is success.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BatchAnswer {
+pub struct BatchResponse {
     /// The failed records. The source delivers again from the lowest sequence number.
     pub batch_item_failures: Vec<ItemFailure>,
 }
@@ -165,9 +165,9 @@ pub struct ItemFailure {
 
 impl Report {
     /// Returns the response to an AWS source.
-    pub fn answer(&self) -> BatchAnswer {
+    pub fn response(&self) -> BatchResponse {
         let item = |sequence: &String| ItemFailure { item_identifier: sequence.clone() };
-        BatchAnswer { batch_item_failures: self.failed.iter().map(item).collect() }
+        BatchResponse { batch_item_failures: self.failed.iter().map(item).collect() }
     }
 }
 
@@ -181,7 +181,7 @@ enum Outcome {
 
 /// A readable record and its index in the batch.
 struct Entry<'a, T> {
-    place: usize,
+    index: usize,
     record: &'a Record<T>,
     item: &'a T,
 }
@@ -192,7 +192,7 @@ impl Batch<'_> {
         let mut groups: Vec<(StreamId, Vec<Entry<'_, H::Item>>)> = Vec::new();
         let mut group_of: HashMap<StreamId, usize> = HashMap::new();
         let mut outcomes = vec![Outcome::Failed; records.len()];
-        for (place, record) in records.iter().enumerate() {
+        for (index, record) in records.iter().enumerate() {
             match &record.content {
                 Ok(item) => {
                     let stream = handler.stream(item);
@@ -200,17 +200,18 @@ impl Batch<'_> {
                         groups.push((stream, Vec::new()));
                         groups.len() - 1
                     });
-                    groups[group].1.push(Entry { place, record, item });
+                    groups[group].1.push(Entry { index, record, item });
                 }
                 // Its stream is unknown, so no other record waits for it.
-                Err(error) => outcomes[place] = self.set_aside(record, &**error, now).await,
+                Err(error) => outcomes[index] = self.store_dead_letter(record, &**error, now).await,
             }
         }
         let running: Vec<_> =
             groups.iter().map(|(stream, entries)| self.run_group(stream, entries, handler, now)).collect();
-        let ended: Vec<_> = futures::stream::iter(running).buffer_unordered(STREAMS_AT_ONCE).collect().await;
-        for (place, outcome) in ended.into_iter().flatten() {
-            outcomes[place] = outcome;
+        let ended: Vec<_> =
+            futures::stream::iter(running).buffer_unordered(MAX_CONCURRENT_STREAMS).collect().await;
+        for (index, outcome) in ended.into_iter().flatten() {
+            outcomes[index] = outcome;
         }
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
         let failed = records.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Failed);
@@ -235,39 +236,43 @@ impl Batch<'_> {
             let items: Vec<&H::Item> = rest.iter().map(|entry| entry.item).collect();
             let Progress { handled, failure } = handler.handle(stream, &items).await;
             let (done, undone) = rest.split_at(handled.min(rest.len()));
-            outcomes.extend(done.iter().map(|entry| (entry.place, Outcome::Handled)));
+            outcomes.extend(done.iter().map(|entry| (entry.index, Outcome::Handled)));
             let (Some(error), Some((failed, behind))) = (failure, undone.split_first()) else { break };
-            if error.is_retryable() && self.patience.tries_again(failed.record, now) {
+            if error.is_retryable() && self.retry_policy.allows_retry(failed.record, now) {
                 tracing::warn!(stream = %stream, error = chain(&error), record.id = failed.record.id, "a record could not be handled; it is delivered again");
                 break;
             }
-            let outcome = self.set_aside(failed.record, &error, now).await;
+            let outcome = self.store_dead_letter(failed.record, &error, now).await;
             if outcome == Outcome::Failed {
                 break;
             }
             handler.quarantine(stream, failed.item, &error).await;
-            outcomes.push((failed.place, outcome));
+            outcomes.push((failed.index, outcome));
             rest = behind;
         }
         outcomes
     }
 
     /// Stores a record as a dead letter. If that fails, the record counts as failed.
-    async fn set_aside<T>(
+    async fn store_dead_letter<T>(
         &self,
         record: &Record<T>,
         error: &(dyn std::error::Error + Sync),
         now: Timestamp,
     ) -> Outcome {
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             function: self.function,
             id: record.id.clone(),
             at: now,
             reason: chain(error),
             payload: record.payload.clone(),
         };
-        tracing::error!(record.id = letter.id, error = letter.reason, "a record is given up");
-        match self.dead_letters.keep(letter).await {
+        tracing::error!(
+            record.id = dead_letter.id,
+            error = dead_letter.reason,
+            "a record becomes a dead letter"
+        );
+        match self.dead_letters.store(dead_letter).await {
             Ok(()) => Outcome::DeadLettered,
             Err(error) => {
                 tracing::error!(

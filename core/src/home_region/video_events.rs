@@ -5,7 +5,7 @@ use streamio_events::home::{HomeError, Page};
 use streamio_events::log::EventLog;
 use streamio_events::stream::StreamId;
 
-/// At most `limit` events after the cursor `after`; `None` when the stream has no events.
+/// Returns at most `limit` events after the cursor `after`; `None` if the stream has no events.
 pub(super) async fn page(
     log: &dyn EventLog,
     stream: &StreamId,

@@ -1,4 +1,4 @@
-//! Calls over the wire: the JSON of a call in, an HTTP status and the JSON of a reply out.
+//! Serves calls in JSON: returns the HTTP status and the JSON of the reply.
 
 use streamio_events::error_chain::chain;
 use streamio_events::home::{
@@ -12,7 +12,7 @@ struct TooLarge {
     bytes: usize,
 }
 
-/// Does the call in `body` and returns the HTTP status and the JSON of a [`HomeReply`].
+/// Executes the call in `body` and returns the HTTP status and the JSON of a [`HomeReply`].
 ///
 /// A page that is larger than [`MAX_REPLY_BYTES`] is requested again with half as many items: its cursor leads to the rest.
 /// Failures are logged here with their causes; the reply does not contain them.
@@ -96,7 +96,7 @@ fn failed(call: &HomeCall, error: &HomeError) -> (u16, String) {
     (status, HomeReply::Error(error.to_reply()).to_json())
 }
 
-/// Halves the requested page; `false` when there is nothing to halve.
+/// Halves the limit of a call. Returns `false` if it has none or it is 1.
 fn halve_limit(call: &mut HomeCall) -> bool {
     match call {
         HomeCall::ListVideos { limit, .. }

@@ -12,8 +12,8 @@ use crate::ports::AdapterError;
 pub struct DeadLetter {
     /// The function that gave up, such as `intake`.
     pub function: &'static str,
-    /// The source's identifier of the payload, such as a sequence number or an event id. Storing a second dead letter with
-    /// the same function and id replaces the first.
+    /// The source's identifier of the payload, such as a sequence number or an event id. A second dead letter with
+    /// the same function and id replaces the first or is ignored.
     pub id: String,
     /// When the function gave up.
     pub at: Timestamp,
@@ -27,5 +27,5 @@ pub struct DeadLetter {
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Stores `dead_letter` durably.
-    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError>;
+    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError>;
 }

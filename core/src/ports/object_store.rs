@@ -18,10 +18,9 @@ pub struct ObjectInfo {
 
 /// Reads the metadata of objects, lists their folders and deletes them.
 ///
-/// The worker has a port of its own (`streamio_worker::storage`), and the two are not one: this one never reads or writes the
-/// content of an object, is implemented in process by the one-machine platform, and needs only whether a call failed. The
-/// worker's port moves content (ranges, conditional writes, parts) and classifies errors, because they decide about its
-/// attempt. Both S3 adapters delete in batches with `streamio_events::s3`.
+/// The worker has another port (`streamio_worker::storage`). This one never reads or writes the content of an object, is
+/// implemented in process by the one-machine platform, and needs only to know whether a call failed. The worker's port moves
+/// content (ranges, conditional writes, parts) and classifies errors, because they determine the result of its attempt. Both S3 adapters delete in batches with `streamio_events::s3`.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// Returns the metadata of the object `key`; `None` if there is no object. The result is not older than the call.

@@ -13,13 +13,13 @@ pub struct PendingReplicationError(#[source] pub AdapterError);
 /// Stores the list of pending projects.
 #[async_trait]
 pub trait PendingReplications: Send + Sync {
-    /// Adds `project_id`: the edge lacks its keys as of `version` of its stream. Keeps a higher version that is already
+    /// Adds `project_id`: the edge does not have its keys as of `version` of its stream. Keeps a higher version that is already
     /// stored.
-    async fn note(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
+    async fn add(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
 
     /// Returns at most `limit` pending projects, in any order.
     async fn pending(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError>;
 
     /// Removes `project_id`: the edge has its keys as of `version`. Keeps the entry if a higher version is stored.
-    async fn done(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
+    async fn remove(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
 }

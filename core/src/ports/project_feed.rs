@@ -71,8 +71,8 @@ impl Retryable for FeedWriteError {
 /// Adds commits to feeds, and counts their [usage](crate::views::usage) in the same write.
 #[async_trait]
 pub trait FeedWriter: Send + Sync {
-    /// Adds `commit`, which is in the log, to its project's feed and counts its usage. Both happen once, however often and in
-    /// whatever order the commits of a stream are passed. Earlier commits of the stream that are not in the feed yet are read
+    /// Adds `commit`, which is in the log, to its project's feed and counts its usage. Both happen once, even if the commits of a
+    /// stream are passed repeatedly and in any order. Earlier commits of the stream that are not in the feed yet are read
     /// from the log and added first. Returns whether this call added the commit.
     ///
     /// `now` must be read at the call, because the position is derived from it: with an earlier time, such as that of a

@@ -16,11 +16,11 @@ use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
-/// More steps than this in one call mean that a decision does not change the state that it was made from.
+/// The maximum number of steps in one call. More mean that a decision does not change the state from which it was made.
 const MAX_STEPS: u32 = 16;
 
 /// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
-/// [`tasks`](crate::reactions::tasks) and are followed by attempts with tokens of their own.
+/// [`tasks`](crate::reactions::tasks) and are followed by attempts with other tokens.
 const MAX_ENDED_WORKERS: u32 = 8;
 
 /// The ports of a reaction.
@@ -43,7 +43,7 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// Whether a reaction to `commit` may have something to do. False for progress and quarantine.
+/// Whether a reaction to `commit` may have something to do. `false` for progress, starts and quarantine.
 pub fn calls_for_action(commit: &Commit) -> bool {
     !commit.events.iter().all(|event| {
         matches!(event.kind.as_str(), "processing.progressed" | "processing.started" | "stream.quarantined")
@@ -64,9 +64,9 @@ pub enum ReactError {
     Cleanup(#[from] CleanupError),
     /// The bucket cannot be checked for an upload without an event notification.
     #[error(transparent)]
-    Look(#[from] UploadError),
+    BucketCheck(#[from] UploadError),
     /// A decision changes nothing: a fault in the decisions.
-    #[error("decisions about video {0} do not come to an end")]
+    #[error("the decisions about video {0} do not end")]
     Endless(VideoId),
 }
 
@@ -75,7 +75,7 @@ impl Retryable for ReactError {
         match self {
             Self::Video(error) => error.is_retryable(),
             Self::Launch(error) => error.is_retryable(),
-            Self::Look(error) => error.is_retryable(),
+            Self::BucketCheck(error) => error.is_retryable(),
             Self::Cleanup(error) => error.is_retryable(),
             Self::Endless(_) => false,
         }
@@ -111,7 +111,7 @@ pub async fn react(
                     return Ok(video);
                 }
             }
-            Step::Look(s3_key) => {
+            Step::CheckBucket(s3_key) => {
                 let found = uploads::find(ports.uploads(), &video, &s3_key).await?;
                 if let Some(decision) = found.or_else(|| grants_expired(&video, now, ports.policy)) {
                     // On a conflict the next iteration decides from the new state.
@@ -119,7 +119,7 @@ pub async fn react(
                 }
                 catch_up(ports.log, &mut video).await?;
             }
-            Step::Wait(_) | Step::Rest => {
+            Step::Wait(_) | Step::Idle => {
                 cleanup::remove_deleted(ports, &mut video).await?;
                 return Ok(video);
             }

@@ -23,7 +23,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 const CAPACITY_PAUSE: Duration = Duration::from_secs(30);
 
 /// How many videos are handled at the same time.
-const VIDEOS_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_VIDEOS: usize = 8;
 
 /// The limits of one sweep. Videos that remain are the longest overdue in the next sweep, which handles them first.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub async fn sweep(
         }
         handle_row(ports, store, now, &row).await
     });
-    let outcomes: Vec<Outcome> = outcomes.buffer_unordered(VIDEOS_AT_ONCE).collect().await;
+    let outcomes: Vec<Outcome> = outcomes.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect().await;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     Ok(SweepReport {
         handled: count(Outcome::Handled),

@@ -93,7 +93,7 @@ pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
         .is_some_and(|reason| reason.starts_with("OutOfMemory"));
     Some(match exit_code {
         Some(code) if INTERRUPTION_STATUSES.contains(&code) => {
-            WorkerEnd::Stopped(format!("it could not go on (exit status {code})"))
+            WorkerEnd::Stopped(format!("it could not continue (exit status {code})"))
         }
         Some(code) if out_of_memory => {
             WorkerEnd::Crashed(format!("it ran out of memory (exit status {code})"))
@@ -110,9 +110,9 @@ pub enum RecordOutcome {
     /// The end of the worker is recorded.
     Recorded(VideoId),
     /// The worker or an earlier delivery had recorded the end already.
-    Known(VideoId),
+    Duplicate(VideoId),
     /// There is nothing to record.
-    Nothing,
+    NothingToRecord,
     /// The task does not belong to this deployment.
     Foreign,
 }
@@ -139,15 +139,15 @@ impl Retryable for TaskError {
 
 /// Where workers run.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct WorkerDeployment<'a> {
     /// The cluster's name or ARN.
     pub cluster: &'a str,
     /// The worker's container.
     pub container: &'a str,
 }
 
-impl Place<'_> {
-    /// Whether `arn` is the ARN of the cluster.
+impl WorkerDeployment<'_> {
+    /// Whether `arn` is the ARN of the workers' cluster.
     fn is_in(self, arn: &str) -> bool {
         arn == self.cluster || arn.rsplit_once(":cluster/").is_some_and(|(_, name)| name == self.cluster)
     }
@@ -155,13 +155,13 @@ impl Place<'_> {
 
 /// Records a state change. State changes are delivered at least once and in any order: only the stopped state is recorded, and a
 /// second delivery of it finds the event of the first.
-pub async fn note(
+pub async fn record_change(
     log: &dyn EventLog,
     now: Timestamp,
-    place: Place<'_>,
+    deployment: WorkerDeployment<'_>,
     change: &TaskChange,
 ) -> Result<RecordOutcome, TaskError> {
-    let Some(job) = change.job.as_deref().filter(|_| place.is_in(&change.cluster)) else {
+    let Some(job) = change.job.as_deref().filter(|_| deployment.is_in(&change.cluster)) else {
         tracing::info!(
             task = change.task,
             cluster = change.cluster,
@@ -170,20 +170,20 @@ pub async fn note(
         return Ok(RecordOutcome::Foreign);
     };
     if !change.stopped {
-        return Ok(RecordOutcome::Nothing);
+        return Ok(RecordOutcome::NothingToRecord);
     }
     let job: Job = serde_json::from_str(job).map_err(TaskError::Job)?;
-    let Some(end) = end_of(change, place.container) else { return Ok(RecordOutcome::Nothing) };
+    let Some(end) = end_of(change, deployment.container) else { return Ok(RecordOutcome::NothingToRecord) };
     let decided = ended(log, now, &job, &change.task, &end).await?;
     if !decided.appended {
-        return Ok(RecordOutcome::Known(job.video_id));
+        return Ok(RecordOutcome::Duplicate(job.video_id));
     }
     let (code, reason) = (change.stop_code.as_deref(), change.stopped_reason.as_deref());
     let (video, attempt, task) = (&job.video_id, job.attempt, &change.task);
     if code == Some("TaskFailedToStart") {
         tracing::error!(video.id = %video, attempt, task, ecs.reason = reason, "a worker could not be started");
     } else {
-        tracing::warn!(video.id = %video, attempt, task, end = ?end, ecs.stop_code = code, ecs.reason = reason, "a worker ended before its attempt did");
+        tracing::warn!(video.id = %video, attempt, task, end = ?end, ecs.stop_code = code, ecs.reason = reason, "a worker ended without recording the end of its attempt");
     }
     Ok(RecordOutcome::Recorded(job.video_id))
 }
@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn a_cluster_matches_by_name_and_by_arn() {
         let arn = "arn:aws:ecs:eu-central-1:111122223333:cluster/streamio";
-        for (cluster, ours) in [("streamio", true), (arn, true), ("stream", false), ("io", false)] {
-            assert_eq!(Place { cluster, container: "worker" }.is_in(arn), ours, "{cluster}");
+        for (cluster, matches) in [("streamio", true), (arn, true), ("stream", false), ("io", false)] {
+            assert_eq!(WorkerDeployment { cluster, container: "worker" }.is_in(arn), matches, "{cluster}");
         }
     }
 }

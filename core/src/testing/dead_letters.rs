@@ -31,7 +31,7 @@ impl MemoryDeadLetters {
 
 #[async_trait]
 impl DeadLetters for MemoryDeadLetters {
-    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
+    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
         self.kept.lock().unwrap().push(dead_letter);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use streamio_events::timestamp::Timestamp;
 
-use super::{key, notification};
+use super::fixtures::{key, notification};
 use crate::ports::AdapterError;
 use crate::ports::object_store::{ObjectInfo, ObjectStore};
 use crate::uploads::ObjectNotification;

@@ -1,4 +1,4 @@
-//! A region in memory, and the fixtures of its tests.
+//! A region in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{EventBody, ProjectCreated, ProjectSuspended, RecordedEvent, UploadGranted};
-use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
+use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
-use streamio_events::media::{MediaSource, Outputs, VideoError};
+use streamio_events::media::VideoError;
 use streamio_events::memory::MemoryLog;
-use streamio_events::object_key::SourceKey;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Start};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
 
-use super::{MemoryDeadLetters, MemoryObjects, MemoryViews, RecordingLauncher};
+use super::dead_letters::MemoryDeadLetters;
+use super::fixtures::{ids, key, notification, outputs, source, stream};
+use super::object_store::MemoryObjects;
+use super::task_launcher::RecordingLauncher;
+use super::view_store::MemoryViews;
 use crate::ports::view_store::VideoRow;
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::reactions::sweep::{Bounds, SweepReport, sweep};
@@ -47,53 +50,6 @@ pub struct TestRegion {
     /// The current time.
     pub now: Timestamp,
     tasks: Mutex<u32>,
-}
-
-/// Returns the source key of the file `name` in the project `acme`.
-pub fn key(name: &str) -> SourceKey {
-    format!("projects/acme/{name}").parse().unwrap()
-}
-
-/// Returns the ids of the video of [`key`].
-pub fn ids(name: &str) -> (ProjectId, VideoId) {
-    ("acme".parse().unwrap(), VideoId::of(&key(name)))
-}
-
-/// Returns the stream of the video of [`key`].
-pub fn stream(name: &str) -> StreamId {
-    let (project_id, video_id) = ids(name);
-    StreamId::Video(project_id, video_id)
-}
-
-/// Returns an event notification about the object [`key`], of 10 bytes, with an entity tag derived from `sequencer`.
-pub fn notification(name: &str, sequencer: &str) -> ObjectNotification {
-    ObjectNotification {
-        key: format!("projects/acme/{name}"),
-        bytes: 10,
-        etag: format!("etag-{sequencer}"),
-        sequencer: sequencer.to_owned(),
-        created_at: Timestamp::default(),
-    }
-}
-
-/// Returns the properties of an audio file of 2 seconds.
-pub fn source() -> MediaSource {
-    MediaSource {
-        duration_seconds: 2.0,
-        width: None,
-        height: None,
-        rotation: 0,
-        frame_rate: None,
-        video_codec: None,
-        audio_codec: Some("aac".to_owned()),
-        bytes: 10,
-    }
-}
-
-/// Returns the outputs of the video of [`key`].
-pub fn outputs(name: &str) -> Outputs {
-    let processed = key(name).processed();
-    Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
 }
 
 impl TestRegion {

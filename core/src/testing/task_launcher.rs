@@ -10,7 +10,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Start};
 use streamio_events::video::decide_and_append;
 
-use super::{outputs, source};
+use super::fixtures::{outputs, source};
 use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 
 /// Records launches, and fails or reports ended workers on request.
@@ -86,7 +86,7 @@ impl TaskLauncher for RecordingLauncher {
             Some(Fails::Once) => return Err(LaunchError::Unavailable("no capacity".into())),
             Some(Fails::UntilRepaired) => {
                 let source = "AccessDeniedException".into();
-                return Err(LaunchError::Refused { fix: "give the function its right", source });
+                return Err(LaunchError::Refused { fix: "grant the function the permission", source });
             }
             None => {}
         }

@@ -1,7 +1,7 @@
-//! Views computed anew from the whole log, for an operator: into a table that was lost, or beside one that is doubted.
+//! Rebuilds views from the whole log, for an operator: into an empty table after a loss, or into another one for comparison.
 //!
-//! The log is scanned in parts that run side by side. A rebuild may run beside the projection of new commits, be broken off
-//! and be begun again: what is there in the same or a higher version stays.
+//! The log is scanned in parts, concurrently. A rebuild may run during the projection of new commits, and may be stopped and started
+//! again: a stored row with the same or a higher version is kept.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,46 +25,46 @@ use crate::views::directory::tenants_of;
 /// How many commits of a part are read at a time.
 const PAGE: usize = 1024;
 
-/// How many videos of a part are held in memory, a few kilobytes each. A log that keeps the commits of a stream together
-/// makes each of them be written about once, and one that does not as often as it is left and come back to.
-const MOST_HELD: usize = 2048;
+/// How many videos of a part are folded in memory before they are written, a few kilobytes each. A video is written again if later
+/// commits of its stream follow after a write. Logs that scan stream by stream rarely need that.
+const MAX_BUFFERED: usize = 2048;
 
 /// How many rows of a part are written at a time.
 const CONCURRENT_PUTS: usize = 16;
 
-/// What a rebuild did.
+/// The result of a rebuild.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// Commits read.
+pub struct RebuildReport {
+    /// How many commits were read.
     pub commits: u64,
-    /// Streams that can be read only in part, and whose views are of that part.
+    /// Streams that could be read only up to some version. Their views are of that version.
     pub unreadable: BTreeSet<StreamId>,
 }
 
-impl Rebuilt {
-    fn and(mut self, other: Self) -> Self {
+impl RebuildReport {
+    fn merge(mut self, other: Self) -> Self {
         self.commits += other.commits;
         self.unreadable.extend(other.unreadable);
         self
     }
 }
 
-/// Why a rebuild broke off.
+/// Why a rebuild failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// The log.
+    /// The log cannot be read.
     #[error("the log cannot be read")]
     Read(#[from] ReadError),
-    /// The store of status views.
+    /// The view store failed.
     #[error(transparent)]
     Store(#[from] ViewStoreError),
-    /// The directory.
+    /// The directory of tenants failed.
     #[error(transparent)]
     Tenants(#[from] TenantStoreError),
-    /// The list of what the edge lacks.
+    /// The list of pending replications failed.
     #[error(transparent)]
     Pending(#[from] PendingReplicationError),
-    /// The feed.
+    /// The project feed failed.
     #[error(transparent)]
     Feed(#[from] FeedWriteError),
 }
@@ -79,44 +79,45 @@ impl Retryable for RebuildError {
     }
 }
 
-/// Folds all videos of the log into `store`, in `parts` (at least 1) parts.
+/// Rebuilds the status views of all videos into `store`, in `parts` (at least 1) concurrent parts.
 pub async fn videos(
     log: &dyn EventLog,
     store: &dyn ViewStore,
     policy: &Policy,
     parts: u32,
-) -> Result<Rebuilt, RebuildError> {
+) -> Result<RebuildReport, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
-        let mut folding = Folding { log, store, policy, held: HashMap::new(), rebuilt: Rebuilt::default() };
+        let mut rows =
+            VideoRows { log, store, policy, buffered: HashMap::new(), report: RebuildReport::default() };
         let mut pages = Pages::new(log, part);
         while let Some(commits) = pages.next().await? {
             for commit in &commits {
-                folding.apply(commit).await?;
+                rows.apply(commit).await?;
             }
-            if folding.held.len() >= MOST_HELD {
-                folding.put_all().await?;
+            if rows.buffered.len() >= MAX_BUFFERED {
+                rows.write_all().await?;
             }
         }
-        folding.put_all().await?;
-        Ok(folding.rebuilt)
+        rows.write_all().await?;
+        Ok(rows.report)
     });
-    together(parts).await
+    run_all(parts).await
 }
 
-/// Puts the records of all API keys of the log into `store`, in `parts` (at least 1) parts, and has the sweep bring all of
-/// them to the edge: what it lacked was noted in the table that was lost.
+/// Rebuilds the records of all API keys into `store`, in `parts` (at least 1) concurrent parts. Adds every project to `pending`, so
+/// that the sweep replicates its keys to the edge: the table that was lost contained the list of pending replications.
 pub async fn tenants(
     log: &dyn EventLog,
     store: &dyn TenantStore,
     pending: &dyn PendingReplications,
     parts: u32,
-) -> Result<Rebuilt, RebuildError> {
+) -> Result<RebuildReport, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
-        let mut rebuilt = Rebuilt::default();
+        let mut report = RebuildReport::default();
         let mut projects = BTreeSet::new();
         let mut pages = Pages::new(log, part);
         while let Some(commits) = pages.next().await? {
-            rebuilt.commits += commits.len() as u64;
+            report.commits += commits.len() as u64;
             projects.extend(commits.into_iter().filter_map(|commit| match commit.stream {
                 StreamId::Project(project_id) => Some(project_id),
                 StreamId::Video(..) | StreamId::Grants { .. } => None,
@@ -127,42 +128,43 @@ pub async fn tenants(
             let mut project = Project::new(project_id.clone());
             for commit in log.read_to_end(&stream, 1).await? {
                 if let Err(error) = project.apply_commit(&commit) {
-                    tracing::error!(stream = %stream, error = %error, "a project's keys are rebuilt in part only");
-                    rebuilt.unreadable.insert(stream.clone());
+                    tracing::error!(stream = %stream, error = %error, "a project's keys are rebuilt only up to an unreadable event");
+                    report.unreadable.insert(stream.clone());
                     break;
                 }
             }
             for (hash, tenant) in tenants_of(&project) {
                 store.put(&hash, &tenant).await?;
             }
-            pending.note(&project_id, project.version).await?;
+            pending.add(&project_id, project.version).await?;
         }
-        Ok(rebuilt)
+        Ok(report)
     });
-    together(parts).await
+    run_all(parts).await
 }
 
-/// Gives all commits of the log that have no place in their project's feed one, and counts their usage, in `parts` (at
-/// least 1) parts. Places that were lost are given anew: in the order of the scan, which is each stream's own and among
-/// streams none, so that cursors into the feed from before have no meaning any more.
+/// Adds all commits that are not in their project's feed to it, and counts their usage, in `parts` (at least 1) concurrent parts.
+///
+/// Commits get new positions in the order of the scan, which is the order of each stream but not an order among streams. Cursors
+/// from before a loss of the feed are therefore meaningless.
 pub async fn feeds(
     log: &dyn EventLog,
     feed: &dyn FeedWriter,
     parts: u32,
     clock: &(dyn Fn() -> Timestamp + Sync),
-) -> Result<Rebuilt, RebuildError> {
+) -> Result<RebuildReport, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
-        let mut rebuilt = Rebuilt::default();
+        let mut report = RebuildReport::default();
         let mut pages = Pages::new(log, part);
         while let Some(commits) = pages.next().await? {
             for commit in &commits {
                 feed.project(commit, clock()).await?;
-                rebuilt.commits += 1;
+                report.commits += 1;
             }
         }
-        Ok(rebuilt)
+        Ok(report)
     });
-    together(parts).await
+    run_all(parts).await
 }
 
 fn parts_of(parts: u32) -> impl Iterator<Item = Part> {
@@ -170,60 +172,61 @@ fn parts_of(parts: u32) -> impl Iterator<Item = Part> {
     (0..parts).filter_map(move |index| Part::new(index, parts))
 }
 
-async fn together(
-    parts: impl Iterator<Item = impl Future<Output = Result<Rebuilt, RebuildError>>>,
-) -> Result<Rebuilt, RebuildError> {
-    Ok(try_join_all(parts).await?.into_iter().fold(Rebuilt::default(), Rebuilt::and))
+/// Runs all parts concurrently and adds up their reports.
+async fn run_all(
+    parts: impl Iterator<Item = impl Future<Output = Result<RebuildReport, RebuildError>>>,
+) -> Result<RebuildReport, RebuildError> {
+    Ok(try_join_all(parts).await?.into_iter().fold(RebuildReport::default(), RebuildReport::merge))
 }
 
-/// The pages of one part.
+/// The pages of one part of the log.
 struct Pages<'a> {
     log: &'a dyn EventLog,
     part: Part,
     cursor: Option<String>,
-    over: bool,
+    ended: bool,
 }
 
 impl<'a> Pages<'a> {
     fn new(log: &'a dyn EventLog, part: Part) -> Self {
-        Self { log, part, cursor: None, over: false }
+        Self { log, part, cursor: None, ended: false }
     }
 
     async fn next(&mut self) -> Result<Option<Vec<Commit>>, ReadError> {
-        if self.over {
+        if self.ended {
             return Ok(None);
         }
         let page = self.log.scan(self.part, self.cursor.as_deref(), PAGE).await?;
-        self.over = page.next.is_none();
+        self.ended = page.next.is_none();
         self.cursor = page.next;
         Ok(Some(page.commits))
     }
 }
 
-/// Videos of one part on their way into the store.
-struct Folding<'a> {
+/// Folds the videos of one part and writes them to the store.
+struct VideoRows<'a> {
     log: &'a dyn EventLog,
     store: &'a dyn ViewStore,
     policy: &'a Policy,
-    held: HashMap<(ProjectId, VideoId), Video>,
-    rebuilt: Rebuilt,
+    buffered: HashMap<(ProjectId, VideoId), Video>,
+    report: RebuildReport,
 }
 
-impl Folding<'_> {
+impl VideoRows<'_> {
     async fn apply(&mut self, commit: &Commit) -> Result<(), RebuildError> {
-        self.rebuilt.commits += 1;
+        self.report.commits += 1;
         let StreamId::Video(project_id, video_id) = &commit.stream else { return Ok(()) };
-        if self.rebuilt.unreadable.contains(&commit.stream) {
+        if self.report.unreadable.contains(&commit.stream) {
             return Ok(());
         }
         let ids = (project_id.clone(), video_id.clone());
-        if !self.held.contains_key(&ids) {
-            let video = self.begin(project_id, video_id, commit.first).await?;
-            self.held.insert(ids.clone(), video);
+        if !self.buffered.contains_key(&ids) {
+            let video = self.load(project_id, video_id, commit.first).await?;
+            self.buffered.insert(ids.clone(), video);
         }
-        let Some(video) = self.held.get_mut(&ids) else { return Ok(()) };
+        let Some(video) = self.buffered.get_mut(&ids) else { return Ok(()) };
         let applied = if commit.first > video.version + 1 {
-            // The scan may have missed what was appended beside it.
+            // The scan may have missed commits that were appended during it.
             catch_up(self.log, video).await
         } else {
             video.apply_commit(commit).map_err(VideoStoreError::from)
@@ -232,15 +235,15 @@ impl Folding<'_> {
             Ok(()) => Ok(()),
             Err(VideoStoreError::Read(error)) => Err(error.into()),
             Err(error) => {
-                tracing::error!(stream = %commit.stream, error = %error, "a video is rebuilt in part only");
-                self.rebuilt.unreadable.insert(commit.stream.clone());
+                tracing::error!(stream = %commit.stream, error = %error, "a video is rebuilt only up to an unreadable event");
+                self.report.unreadable.insert(commit.stream.clone());
                 Ok(())
             }
         }
     }
 
-    /// The video as it was left when it was last written, for one that comes with version `first`.
-    async fn begin(
+    /// Returns the stored state of a video whose next commit has the version `first`.
+    async fn load(
         &self,
         project_id: &ProjectId,
         video_id: &VideoId,
@@ -250,10 +253,10 @@ impl Folding<'_> {
         Ok(stored.map_or_else(|| Video::new(project_id.clone(), video_id.clone()), |row| row.video))
     }
 
-    async fn put_all(&mut self) -> Result<(), ViewStoreError> {
+    async fn write_all(&mut self) -> Result<(), ViewStoreError> {
         let (store, policy) = (self.store, self.policy);
-        let held = std::mem::take(&mut self.held);
-        let puts = held
+        let buffered = std::mem::take(&mut self.buffered);
+        let puts = buffered
             .into_values()
             .filter(|video| video.version > 0)
             .map(|video| async move { store.put(&VideoRow::of(video, policy)).await });

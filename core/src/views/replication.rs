@@ -1,6 +1,6 @@
 //! Replicates the records of API keys: to the home region's store first, then to the edge's key-value store.
 //!
-//! A revoked key must stop working in whatever order records are processed. A project whose records the edge's store does not
+//! A revoked key must stop working, in any order in which records are processed. A project whose records the edge's store does not
 //! accept is added to the pending replications, so that nothing else waits for it; [`replicate_pending`] retries it.
 //!
 //! Only one sweep may run [`replicate_pending`] at a time. If a sweep ends after its write and before it has read the log again, the
@@ -84,7 +84,7 @@ pub async fn replicate(ports: Ports<'_>, project_id: &ProjectId) -> Result<(), R
     match write_records(ports, project_id).await? {
         Progress::Edge(_) => {}
         Progress::Home(version, error) => {
-            ports.pending.note(project_id, version).await?;
+            ports.pending.add(project_id, version).await?;
             tracing::error!(
                 project.id = %project_id,
                 version,
@@ -125,7 +125,7 @@ pub async fn replicate_pending(
         }
         match write_records(ports, &project_id).await {
             Ok(Progress::Edge(version)) => {
-                ports.pending.done(&project_id, version).await?;
+                ports.pending.remove(&project_id, version).await?;
                 tracing::info!(project.id = %project_id, version, "a project's keys were replicated to the edge");
                 report.replicated += 1;
                 rejections = 0;

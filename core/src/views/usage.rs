@@ -111,7 +111,7 @@ impl Sum for UsageDelta {
 }
 
 /// Returns the UTC day on which `commit` is counted, `yyyy-mm-dd`: the day on which the log recorded it, so that a day's usage is
-/// complete soon after its end, whatever the clocks of producers are.
+/// complete soon after its end, independent of the clocks of producers.
 pub fn day_of(commit: &Commit) -> String {
     let mut day = commit.recorded_at.to_string();
     day.truncate("yyyy-mm-dd".len());

@@ -30,7 +30,7 @@ async fn an_upload_without_event_notification_is_found_by_the_sweep_and_processe
     assert!(
         matches!(events[1].body().unwrap(), EventBody::UploadCompleted(it) if it.found && it.bytes == 10)
     );
-    assert!(matches!(region.receive(notification("clip.mp4", "01")).await, Received::Known(_)), "late");
+    assert!(matches!(region.receive(notification("clip.mp4", "01")).await, Received::Duplicate(_)), "late");
     assert_eq!(region.video("clip.mp4").await.generation, 1);
 }
 
@@ -95,7 +95,7 @@ async fn after_an_object_was_found_older_event_notifications_are_ignored_and_new
     assert_eq!(region.objects.head_calls(), head_calls + 2);
     for sequencer in ["01", "02", "03"] {
         assert!(
-            matches!(region.receive(notification("clip.mp4", sequencer)).await, Received::Known(_)),
+            matches!(region.receive(notification("clip.mp4", sequencer)).await, Received::Duplicate(_)),
             "{sequencer}"
         );
     }
@@ -111,7 +111,7 @@ async fn an_event_notification_with_only_a_key_is_about_the_object_stored_there(
     assert!(matches!(receive(&region).await, Received::Gone(_)));
     region.objects.put("clip.mp4", "01");
     assert!(matches!(receive(&region).await, Received::Accepted(_)));
-    assert!(matches!(receive(&region).await, Received::Known(_)));
-    assert!(matches!(region.receive(notification("clip.mp4", "01")).await, Received::Known(_)));
+    assert!(matches!(receive(&region).await, Received::Duplicate(_)));
+    assert!(matches!(region.receive(notification("clip.mp4", "01")).await, Received::Duplicate(_)));
     assert_eq!(region.video("clip.mp4").await.generation, 1);
 }

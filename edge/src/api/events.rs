@@ -15,7 +15,7 @@ pub(super) async fn of_video(exchange: &Exchange<'_>, mut query: Query) -> Resul
     let Paging { limit, after } = Paging::take(&mut query)?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
-    let page = exchange.edge.ports.home.video_events(project, &id, after.as_deref(), limit).await;
+    let page = exchange.services.ports.home.video_events(project, &id, after.as_deref(), limit).await;
     let page = page.map_err(home_problem::of_read)?.ok_or_else(home_problem::no_such_video)?;
     reply::json(StatusCode::OK, &PageBody::from(page))
 }
@@ -26,7 +26,7 @@ pub(super) async fn feed(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
     let Paging { limit, after } = Paging::take(&mut query)?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
-    let page = exchange.edge.ports.home.feed(project, after.as_deref(), limit).await;
+    let page = exchange.services.ports.home.feed(project, after.as_deref(), limit).await;
     let mut page = page.map_err(home_problem::of_read)?;
     page.next = page.next.or(after);
     reply::json(StatusCode::OK, &PageBody::from(page))

@@ -27,7 +27,7 @@ const SHARDS: u8 = 16;
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<PendingResponse, Problem> {
     let now = exchange.context.now;
-    let bounds = exchange.edge.config.playback;
+    let bounds = exchange.services.config.playback;
     let project_id = &exchange.tenant.project_id;
     let request = PlaybackRequest::read(query, exchange.fields()?, project_id, bounds, now)?;
     let grant = Grant::new(exchange, "playback", &request)?;
@@ -35,12 +35,12 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Pendi
         grant_id: grant.id.clone(),
         resource: request.target.resource(),
         key: request.key.clone(),
-        expires_at: request.expires_at(now, exchange.edge.config.cdn.expiry_bucket),
+        expires_at: request.expires_at(now, exchange.services.config.cdn.expiry_bucket),
         starts_at: request.starts_at,
         ip: request.ip.clone(),
         key_id: exchange.tenant.key_id.clone(),
     };
-    let journal = &*exchange.edge.ports.journal;
+    let journal = &*exchange.services.ports.journal;
     let stream_at = |at| StreamId::grants(project_id.clone(), at, shard(&grant.id));
     let stream = stream_at(now);
 
@@ -67,7 +67,7 @@ async fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result
 
 /// The response, which depends on the grant's record and the CDN's key only.
 async fn respond(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
-    reply::json(StatusCode::OK, &response::body(exchange.edge, granted).await?)
+    reply::json(StatusCode::OK, &response::body(exchange.services, granted).await?)
 }
 
 /// The grant's stream of the hour: the same one for the same grant.

@@ -27,13 +27,13 @@ const UPLOAD_ID: &str = "uploadId";
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<PendingResponse, Problem> {
     query.finish()?;
-    let config = &exchange.edge.config;
+    let config = &exchange.services.config;
     let project_id = &exchange.tenant.project_id;
     let request =
         UploadRequest::read(exchange.fields()?, project_id, config.upload, config.multipart_upload)?;
     let grant = Grant::new(exchange, "upload", &request)?;
     let stream = StreamId::Video(project_id.clone(), VideoId::of(&request.s3_key));
-    let journal = &*exchange.edge.ports.journal;
+    let journal = &*exchange.services.ports.journal;
 
     if request.multipart
         && let Some(event) = grant.recall(journal, &[&stream]).await?
@@ -91,8 +91,8 @@ fn respond(
     at: Timestamp,
 ) -> Result<Response<Bytes>, Problem> {
     let body = match upload_id {
-        None => response::single(&exchange.edge.raw, granted, at),
-        Some(upload_id) => response::multipart(&exchange.edge.raw, granted, upload_id, at),
+        None => response::single(&exchange.services.raw, granted, at),
+        Some(upload_id) => response::multipart(&exchange.services.raw, granted, upload_id, at),
     };
     reply::json(StatusCode::OK, &body.map_err(Problem::internal)?)
 }

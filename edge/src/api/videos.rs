@@ -19,7 +19,7 @@ pub(super) async fn list(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
     let state = query.take("state").map(|text| state_named(&text)).transpose()?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
-    let home = &exchange.edge.ports.home;
+    let home = &exchange.services.ports.home;
     let page = home.list_videos(project, &VideoFilter { state }, paging.after.as_deref(), paging.limit).await;
     reply::json(StatusCode::OK, &PageBody::from(page.map_err(home_problem::of_read)?))
 }
@@ -40,7 +40,7 @@ pub(super) async fn show(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
         .transpose()?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
-    let home = &exchange.edge.ports.home;
+    let home = &exchange.services.ports.home;
     let status = match as_of {
         None => home.video(project, &id).await,
         Some(at) => home.video_as_of(project, &id, at).await,
@@ -58,7 +58,7 @@ pub(super) async fn delete(exchange: &Exchange<'_>, query: Query) -> Result<Resp
     exchange.fields()?.finish()?;
     let id = exchange.video_id()?;
     let commit = commit_id(exchange, "delete", id.as_str())?;
-    let home = &exchange.edge.ports.home;
+    let home = &exchange.services.ports.home;
     command_response(StatusCode::OK, home.delete_video(&exchange.tenant.project_id, &id, &commit).await)
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn reprocess(exchange: &Exchange<'_>, query: Query) -> Result<R
     exchange.fields()?.finish()?;
     let id = exchange.video_id()?;
     let commit = commit_id(exchange, "reprocess", id.as_str())?;
-    let home = &exchange.edge.ports.home;
+    let home = &exchange.services.ports.home;
     command_response(
         StatusCode::ACCEPTED,
         home.reprocess_video(&exchange.tenant.project_id, &id, &commit).await,

@@ -13,7 +13,7 @@ use streamio_events::timestamp::Timestamp;
 use self::entry::{Ages, Entry, age};
 use super::config::DirectoryConfig;
 use crate::bounded;
-use crate::ports::directory::{Known, Tolerance};
+use crate::ports::directory::{FoundTenant, Tolerance};
 
 pub(super) use entry::{CacheLookup, Outdated};
 
@@ -98,7 +98,12 @@ impl TenantCache {
 
     /// The cached tenant, if no source confirmed the key: one that a concurrent lookup found in the meantime, or an older
     /// one if `tolerance` allows its age.
-    pub(super) fn unconfirmed(&self, key: &KeyHash, now: Timestamp, tolerance: Tolerance) -> Option<Known> {
+    pub(super) fn unconfirmed(
+        &self,
+        key: &KeyHash,
+        now: Timestamp,
+        tolerance: Tolerance,
+    ) -> Option<FoundTenant> {
         self.entries().tenants.peek(key)?.unconfirmed(now, tolerance, &self.ages)
     }
 }

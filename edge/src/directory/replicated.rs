@@ -12,7 +12,7 @@ use super::cache::{CacheLookup, TenantCache};
 use super::config::DirectoryConfig;
 use super::source_error::{Reason, RecentlyFailed, SourceError, Unconfirmed};
 use crate::config::InvalidConfig;
-use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+use crate::ports::directory::{Directory, DirectoryError, FoundTenant, Tolerance};
 use crate::ports::tenant_source::{SourceFailures, SourceName, TenantSource};
 use crate::ports::{Background, Cause};
 
@@ -70,18 +70,18 @@ impl Directory for ReplicatedDirectory {
         key: &KeyHash,
         now: Timestamp,
         tolerance: Tolerance,
-    ) -> Result<Option<Known>, DirectoryError> {
+    ) -> Result<Option<FoundTenant>, DirectoryError> {
         let cache = &self.shared.cache;
         let error: Cause = match cache.lookup(key, now) {
-            CacheLookup::Fresh(tenant) => return Ok(Some(Known { tenant, stale_for: None })),
+            CacheLookup::Fresh(tenant) => return Ok(Some(FoundTenant { tenant, stale_for: None })),
             CacheLookup::RefreshDue(tenant) => {
                 self.refresh_in_background(*key, now);
-                return Ok(Some(Known { tenant, stale_for: None }));
+                return Ok(Some(FoundTenant { tenant, stale_for: None }));
             }
             CacheLookup::Unknown => return Ok(None),
             CacheLookup::RecentlyFailed => RecentlyFailed.into(),
             CacheLookup::Expired | CacheLookup::Missing => match self.shared.confirm(key, now).await {
-                Ok(found) => return Ok(found.map(|tenant| Known { tenant, stale_for: None })),
+                Ok(found) => return Ok(found.map(|tenant| FoundTenant { tenant, stale_for: None })),
                 Err(error) => error.into(),
             },
         };

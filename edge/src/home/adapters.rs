@@ -13,7 +13,7 @@ use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
 use crate::ports::Cause;
-use crate::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+use crate::ports::directory::{Directory, DirectoryError, FoundTenant, Tolerance};
 use crate::ports::journal::{Journal, JournalError, Recorded};
 use crate::ports::tenant_source::TenantSource;
 
@@ -37,9 +37,9 @@ impl Directory for HomeTenants {
         key: &KeyHash,
         _: Timestamp,
         _: Tolerance,
-    ) -> Result<Option<Known>, DirectoryError> {
+    ) -> Result<Option<FoundTenant>, DirectoryError> {
         let tenant = self.0.tenant(key).await.map_err(|error| DirectoryError(error.into()))?;
-        Ok(tenant.map(Known::from))
+        Ok(tenant.map(FoundTenant::from))
     }
 }
 

@@ -18,13 +18,13 @@ pub trait Directory: ThreadSafe {
     /// with [`Tenant::revoked`], for as long as any cache may still hold it.
     ///
     /// Called only for keys with a valid checksum. The result may be as old as the platform states for revocations, and
-    /// older only where `tolerance` allows it, in which case [`Known::stale_for`] is set.
+    /// older only where `tolerance` allows it, in which case [`FoundTenant::stale_for`] is set.
     async fn lookup(
         &self,
         key: &KeyHash,
         now: Timestamp,
         tolerance: Tolerance,
-    ) -> Result<Option<Known>, DirectoryError>;
+    ) -> Result<Option<FoundTenant>, DirectoryError>;
 }
 
 /// Whether a result may be older than the directory's hard age when no newer one is available.
@@ -38,14 +38,14 @@ pub enum Tolerance {
 
 /// A directory's result and its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct FoundTenant {
     /// The key and its project, shared with the cache: a cached result copies nothing.
     pub tenant: Arc<Tenant>,
     /// How far the result is past the hard age; `None` when it is within.
     pub stale_for: Option<Duration>,
 }
 
-impl From<Tenant> for Known {
+impl From<Tenant> for FoundTenant {
     fn from(tenant: Tenant) -> Self {
         Self { tenant: Arc::new(tenant), stale_for: None }
     }

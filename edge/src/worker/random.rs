@@ -20,7 +20,8 @@ impl Random {
     /// Returns bytes that were never returned before.
     pub(super) fn take(&mut self) -> [u8; SHARE] {
         if self.used == BUFFER_BYTES {
-            getrandom::fill(&mut self.buffer).expect("the runtime has random bytes while it handles an event");
+            getrandom::fill(&mut self.buffer)
+                .expect("the runtime has random bytes while it handles an event");
             self.used = 0;
         }
         let mut share = [0; SHARE];

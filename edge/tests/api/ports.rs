@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use streamio_edge::home::HomeJournal;
-use streamio_edge::ports::directory::{Directory, DirectoryError, Known, Tolerance};
+use streamio_edge::ports::directory::{Directory, DirectoryError, FoundTenant, Tolerance};
 use streamio_edge::ports::journal::{Journal, JournalError, Receipt, Recorded};
 use streamio_edge::ports::outbound::{Outbound, OutboundError};
 use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner, UrlSignerError};
@@ -45,12 +45,12 @@ impl Directory for Tenants {
         key: &KeyHash,
         _: Timestamp,
         _: Tolerance,
-    ) -> Result<Option<Known>, DirectoryError> {
+    ) -> Result<Option<FoundTenant>, DirectoryError> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
         if self.is_down.load(Ordering::Relaxed) {
             return Err(DirectoryError("the directory's password is hunter2".into()));
         }
-        Ok(self.keys.get(key).cloned().map(Known::from))
+        Ok(self.keys.get(key).cloned().map(FoundTenant::from))
     }
 }
 

@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use streamio_edge::directory::{
-    Directory as _, DirectoryConfig, DirectoryError, Known, ReplicatedDirectory, Tolerance,
+    Directory as _, DirectoryConfig, DirectoryError, FoundTenant, ReplicatedDirectory, Tolerance,
 };
 use streamio_events::api_key::KeyHash;
 use streamio_events::timestamp::Timestamp;
 
 use crate::test_directory::{STORE_DELAY, TestDirectory, hash};
 
-pub(crate) type LookupResult = Result<Option<Known>, DirectoryError>;
+pub(crate) type LookupResult = Result<Option<FoundTenant>, DirectoryError>;
 
 struct Lookup {
     isolate: usize,
@@ -160,7 +160,7 @@ impl Simulation {
         let ever_rolled_back = state.rolled_back.contains(&true);
         let caches_all_keys = self.caches_all_keys();
         match result {
-            Ok(Some(Known { tenant, stale_for })) => {
+            Ok(Some(FoundTenant { tenant, stale_for })) => {
                 let late = stale_for.unwrap_or_default();
                 assert!(
                     stale_for.is_none() || tolerance == Tolerance::Stale,

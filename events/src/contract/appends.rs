@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, commit, commit_with, stream};
+use super::harness::LogHarness;
 use crate::commit::{CommitHash, Head, MAX_COMMIT_BYTES};
 use crate::log::{AppendError, EventLog, EventLogExt, Expected};
 use crate::retryable::Retryable as _;
@@ -78,7 +78,7 @@ pub async fn expecting_any_version_never_conflicts(harness: &impl LogHarness) {
     }
 }
 
-/// A retry returns the stored commit, whatever events it has, and changes nothing.
+/// A retry returns the stored commit, even if its own events differ, and changes nothing.
 pub async fn a_repeated_id_returns_the_existing_commit(harness: &impl LogHarness) {
     let (log, other) = (harness.open().await, harness.open().await);
     let stream = stream("a");
@@ -120,7 +120,7 @@ pub async fn an_id_may_be_used_in_several_streams(harness: &impl LogHarness) {
     }
 }
 
-/// A commit without events or with too many bytes is `Invalid`, whatever the stream's version and the commit's id.
+/// A commit without events or with too many bytes is `Invalid`, for every version of the stream and every commit id.
 pub async fn an_inadmissible_commit_is_refused_and_changes_nothing(harness: &impl LogHarness) {
     let log = harness.open().await;
     let stream = stream("a");

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, at, commit, commit_with, pages, stream};
+use super::harness::LogHarness;
 use crate::commit::{Commit, MAX_COMMIT_BYTES, NewCommit, canonical_json};
 use crate::event::{EventBody, RecordedEvent};
 use crate::id::CommitId;

@@ -48,7 +48,7 @@ pub(super) async fn pages(log: &impl EventLog, stream: &StreamId, from: u64, lim
         assert!(page.commits.len() <= limit.max(1), "a page of {} for limit {limit}", page.commits.len());
         if let Some(version) = page.next {
             let last = page.commits.last().expect("a page that is not the last has commits").last();
-            assert_eq!(version, last + 1, "reading goes on after the page");
+            assert_eq!(version, last + 1, "the next page follows");
         }
         commits.extend(page.commits);
         next = page.next;

@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::LogHarness;
 use super::fixtures::{commit, stream_of};
+use super::harness::LogHarness;
 use crate::commit::{Commit, CommitHash, Head, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, EventLogExt, Expected};
 use crate::stream::StreamId;

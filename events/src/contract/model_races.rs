@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 
-use super::LogHarness;
 use super::fixtures::{assert_chained, commit, stream_of};
+use super::harness::LogHarness;
 use super::model::{Expect, expect, fresh_project, runner, runtime};
 use crate::commit::{Commit, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, EventLogExt, Expected};

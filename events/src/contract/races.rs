@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, commit, stream};
+use super::harness::LogHarness;
 use crate::audit::Verifier;
 use crate::log::{AppendError, Appended, EventLog, Expected};
 
@@ -102,9 +102,9 @@ pub async fn racing_retries_append_once<B: LogHarness>(harness: &B) {
     }
 }
 
-/// A reader beside writers sees a state that the stream once had: whole commits, chained, without gaps, and never less
-/// than it saw before.
-pub async fn readers_beside_writers_see_whole_commits_in_order<B: LogHarness>(harness: &B) {
+/// A reader that is concurrent with writers sees a state that the stream once had: whole commits, chained, without gaps, and
+/// never fewer than it saw before.
+pub async fn readers_during_writes_see_whole_commits_in_order<B: LogHarness>(harness: &B) {
     let stream = stream("a");
     let mut writers = JoinSet::new();
     for writer in 0..4 {

@@ -1,7 +1,7 @@
 //! Properties of reading one stream.
 
-use super::LogHarness;
 use super::fixtures::{all_of, commit, pages, stream};
+use super::harness::LogHarness;
 use crate::commit::{Commit, Head};
 use crate::event::RecordedEvent;
 use crate::id::CommitId;
@@ -10,7 +10,7 @@ use crate::log::{EventLog, Expected};
 /// The number of events of each commit of the stream.
 const SIZES: [usize; 9] = [1, 3, 1, 1, 5, 2, 1, 4, 1];
 
-async fn given_commits(log: &impl EventLog) -> Vec<Commit> {
+async fn append_commits(log: &impl EventLog) -> Vec<Commit> {
     let mut commits = Vec::new();
     for (n, size) in SIZES.into_iter().enumerate() {
         let commit = commit(&n.to_string(), size);
@@ -20,7 +20,7 @@ async fn given_commits(log: &impl EventLog) -> Vec<Commit> {
     commits
 }
 
-/// A stream without events has a head at version 0 and one empty page. An unknown stream is no error.
+/// A stream without events has a head at version 0 and one empty page. An unknown stream is not an error.
 pub async fn a_stream_without_events_reads_as_empty(harness: &impl LogHarness) {
     let log = harness.open().await;
     log.append(&stream("b"), Expected::Any, commit("cause", 1)).await.unwrap();
@@ -34,7 +34,7 @@ pub async fn a_stream_without_events_reads_as_empty(harness: &impl LogHarness) {
 /// Pages of every size return the same commits, each once, and a correct `next`.
 pub async fn every_page_limit_reads_the_same_commits(harness: &impl LogHarness) {
     let log = harness.open().await;
-    let commits = given_commits(&log).await;
+    let commits = append_commits(&log).await;
     for limit in (0..=SIZES.len() + 1).chain([1000, usize::MAX]) {
         assert_eq!(pages(&log, &stream("a"), 1, limit).await, commits, "limit {limit}");
     }
@@ -44,7 +44,7 @@ pub async fn every_page_limit_reads_the_same_commits(harness: &impl LogHarness) 
 /// Reading from a version within a commit returns the whole commit; reading beyond the end returns nothing.
 pub async fn reading_begins_with_the_commit_that_holds_the_version(harness: &impl LogHarness) {
     let log = harness.open().await;
-    let commits = given_commits(&log).await;
+    let commits = append_commits(&log).await;
     let end = commits.last().unwrap().last();
     for from in (0..=end + 2).chain([1 << 40, u64::MAX]) {
         let expected: Vec<Commit> = commits.iter().filter(|commit| commit.last() >= from).cloned().collect();
@@ -58,7 +58,7 @@ pub async fn reading_begins_with_the_commit_that_holds_the_version(harness: &imp
 /// cause.
 pub async fn a_commit_is_found_by_its_id_and_by_those_of_its_facts(harness: &impl LogHarness) {
     let (log, other) = (harness.open().await, harness.open().await);
-    let commits = given_commits(&log).await;
+    let commits = append_commits(&log).await;
     let mut merged = commit("merged", 3);
     for (event, fact) in merged.events.iter_mut().zip(["one", "one", "two"]) {
         event.fact = Some(CommitId::derived_from(&[fact]));
@@ -72,13 +72,13 @@ pub async fn a_commit_is_found_by_its_id_and_by_those_of_its_facts(harness: &imp
     for log in [&log, &other] {
         for commit in &commits {
             assert_eq!(log.find(&stream("a"), &commit.id).await.unwrap().as_ref(), Some(commit));
-            assert!(commit.stated_by(&commit.id).map(|(_, event)| event).eq(&commit.events));
+            assert!(commit.events_of(&commit.id).map(|(_, event)| event).eq(&commit.events));
         }
         for (cause, stated) in [("merged", 0..3), ("one", 0..2), ("two", 2..3)] {
             let id = CommitId::derived_from(&[cause]);
             assert_eq!(log.find(&stream("a"), &id).await.unwrap().as_ref(), Some(&merged), "{cause}");
             let expected: Vec<(u64, &RecordedEvent)> = merged.numbered().collect();
-            assert_eq!(merged.stated_by(&id).collect::<Vec<_>>(), expected[stated]);
+            assert_eq!(merged.events_of(&id).collect::<Vec<_>>(), expected[stated]);
         }
         for (name, id) in [("a", &third), ("b", &merged.id), ("c", &merged.id)] {
             assert_eq!(log.find(&stream(name), id).await.unwrap(), None);

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinSet;
 
-use super::LogHarness;
 use super::fixtures::{all_of, assert_chained, commit, stream};
+use super::harness::LogHarness;
 use crate::commit::Commit;
 use crate::log::{EventLog, Expected, Part, ReadError};
 use crate::stream::StreamId;
 
 const STREAMS: usize = 24;
 
-async fn given_streams(log: &impl EventLog) -> BTreeMap<StreamId, Vec<Commit>> {
+async fn append_streams(log: &impl EventLog) -> BTreeMap<StreamId, Vec<Commit>> {
     let mut streams: BTreeMap<StreamId, Vec<Commit>> = BTreeMap::new();
     for n in 0..STREAMS * 3 {
         let stream = stream(&format!("s{}", n % STREAMS));
@@ -48,7 +48,7 @@ fn by_stream(commits: Vec<Commit>) -> BTreeMap<StreamId, Vec<Commit>> {
 pub async fn every_page_limit_scans_the_same_commits(harness: &impl LogHarness) {
     let log = harness.open().await;
     assert_eq!(scanned(&log, Part::WHOLE, 10).await, vec![]);
-    let streams = given_streams(&log).await;
+    let streams = append_streams(&log).await;
     for limit in [0, 1, 2, 5, 7, STREAMS * 3 - 1, STREAMS * 3, STREAMS * 3 + 1, usize::MAX] {
         assert_eq!(by_stream(scanned(&log, Part::WHOLE, limit).await), streams, "limit {limit}");
     }
@@ -57,7 +57,7 @@ pub async fn every_page_limit_scans_the_same_commits(harness: &impl LogHarness) 
 /// Each stream is in exactly one part, completely.
 pub async fn parts_are_disjoint_and_complete(harness: &impl LogHarness) {
     let log = harness.open().await;
-    let streams = given_streams(&log).await;
+    let streams = append_streams(&log).await;
     for of in [1, 2, 3, 7, 16, 100, u32::MAX] {
         let mut seen = BTreeSet::new();
         let mut together = BTreeMap::new();
@@ -78,10 +78,10 @@ pub async fn parts_are_disjoint_and_complete(harness: &impl LogHarness) {
     }
 }
 
-/// Commits that were stored when the scan began are returned exactly once, whatever is appended meanwhile.
-pub async fn a_scan_beside_writers_returns_earlier_commits_exactly_once<B: LogHarness>(harness: &B) {
+/// Commits that were stored when the scan began are returned exactly once, independent of concurrent appends.
+pub async fn a_scan_during_appends_returns_earlier_commits_exactly_once<B: LogHarness>(harness: &B) {
     let log = harness.open().await;
-    let before = given_streams(&log).await;
+    let before = append_streams(&log).await;
     let mut writers = JoinSet::new();
     for writer in 0..3 {
         let other = harness.open().await;

@@ -19,8 +19,8 @@ const MAX_RACES: u32 = 64;
 /// The result of a conditional write.
 enum Put {
     Done,
-    /// The key is taken, by this item if DynamoDB returned it.
-    Taken(Option<Item>),
+    /// The key exists; with the existing item if DynamoDB returned it.
+    Exists(Option<Item>),
 }
 
 /// Another client was faster in every race.
@@ -66,7 +66,7 @@ impl Inner {
                     self.cache().extend(stream, commit.first, [&CommitSummary::from(&commit)]);
                     return Ok(Appended { commit, repeated: false });
                 }
-                Put::Taken(item) => {
+                Put::Exists(item) => {
                     // An unreadable item is reported when the stream is read again.
                     if let Some(Ok(there)) = item.as_ref().map(commit_from_item) {
                         self.cache().extend(stream, there.first, [&CommitSummary::from(&there)]);
@@ -98,7 +98,7 @@ impl Inner {
                 Ok(Put::Done)
             }
             Err(SdkError::ServiceError(error)) => match error.into_err() {
-                PutItemError::ConditionalCheckFailedException(taken) => Ok(Put::Taken(taken.item)),
+                PutItemError::ConditionalCheckFailedException(failed) => Ok(Put::Exists(failed.item)),
                 error => Err(ReadError::Unavailable(error.into())),
             },
             Err(error) => Err(unavailable(error)),

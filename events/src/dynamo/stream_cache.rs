@@ -152,7 +152,7 @@ mod tests {
         cache.extend(&stream(3), 1, &summaries(1..=5));
         let known: Vec<u64> = (0..4).map(|n| cache.head(&stream(n)).version).collect();
         assert_eq!(known, [5, 0, 5, 5]);
-        // The stream in use is kept, however long it is.
+        // The stream in use is kept, even if it is too long.
         cache.extend(&stream(1), 1, &summaries(1..=90));
         let known: Vec<u64> = (0..4).map(|n| cache.head(&stream(n)).version).collect();
         assert_eq!(known, [0, 90, 0, 0]);

@@ -17,7 +17,7 @@ event_body! {
         key: ProcessedKey,
         /// When the URL expires.
         expires_at: Timestamp,
-        /// When the URL becomes valid; at once if absent.
+        /// When the URL becomes valid; immediately if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         starts_at: Option<Timestamp>,
         /// The IPv4 network that may use the URL, in CIDR form; any if absent.

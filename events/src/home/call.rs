@@ -43,7 +43,7 @@ pub enum HomeCall {
         /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
-        /// The most items, 1 to [`MAX_PAGE_ITEMS`].
+        /// The maximum number of items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
     /// A video's events, the first one first. Result: `videoEvents`.
@@ -55,7 +55,7 @@ pub enum HomeCall {
         /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
-        /// The most items, 1 to [`MAX_PAGE_ITEMS`].
+        /// The maximum number of items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
     /// A project's events. Result: `feed`.
@@ -65,7 +65,7 @@ pub enum HomeCall {
         /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
-        /// The most items, 1 to [`MAX_PAGE_ITEMS`].
+        /// The maximum number of items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
     /// Deletes a video. Result: `command`.
@@ -86,7 +86,7 @@ pub enum HomeCall {
         /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
     },
-    /// Appends a fact to the log, whatever its stream's version. Result: `recorded`.
+    /// Appends a fact to the log, at any version of its stream. Result: `recorded`.
     Record {
         /// The commit and its stream.
         fact: Fact,

@@ -29,7 +29,7 @@ impl KinesisIntake {
 
     /// The same intake with the time limit `timeout` for each call of [`Intake::put`], all retries included.
     #[must_use]
-    pub fn with_patience(self, timeout: Duration) -> Self {
+    pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 }
@@ -57,6 +57,6 @@ impl fmt::Debug for KinesisIntake {
 /// `config` with the retry and timeout policy of the intake: 3 seconds per attempt, four attempts with exponential, jittered
 /// backoff, 12 seconds for all of them.
 #[must_use]
-pub fn patient(config: Builder) -> Builder {
+pub fn with_retry_policy(config: Builder) -> Builder {
     config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
 }

@@ -15,7 +15,7 @@ use super::put_records::{
     RecordFault, RecordResult, Response, is_retryable, partition_key, record_bytes, requests,
 };
 use crate::fact::Fact;
-use crate::intake::{IntakeError, is_ordered};
+use crate::intake::IntakeError;
 use crate::stream::StreamId;
 
 /// Pauses between rounds. They start again after a round in which everything was accepted.
@@ -109,7 +109,7 @@ impl PendingFacts {
             (None, Some(cause)) => cause,
             (timeout, cause) => Fault::OutOfTime(timeout.unwrap_or_default(), cause).into(),
         };
-        Err(IntakeError { delayed: self.waiting.into_values().collect(), refused: Vec::new(), source })
+        Err(IntakeError { delayed: self.waiting.into_values().collect(), source })
     }
 
     /// Sends once all facts that may be sent now. Returns the last fault if some were not accepted. If a request fails as a
@@ -146,6 +146,11 @@ fn ready<'a>(waiting: impl IntoIterator<Item = (usize, &'a Fact)>) -> Vec<usize>
         }
     }
     ready
+}
+
+/// Whether the facts of `stream` must be accepted in order. Grants need no order.
+fn is_ordered(stream: &StreamId) -> bool {
+    !matches!(stream, StreamId::Grants { .. })
 }
 
 fn record(fact: &Fact) -> Result<PutRecordsRequestEntry, BuildError> {

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use crate::fact::Fact;
 
-/// The most records of one request.
+/// The maximum number of records of one request.
 pub const MAX_RECORDS: usize = 500;
 
-/// The most bytes of one request's records, partition keys included.
+/// The maximum size of one request's records in bytes, partition keys included.
 pub const MAX_RECORDS_BYTES: usize = 5 * 1024 * 1024;
 
 /// The partition key of a fact: the name of its stream, at most 77 of the 256 characters that Kinesis allows.
@@ -42,7 +42,7 @@ pub fn requests<T>(records: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
     requests
 }
 
-/// Why a record is not known to be in the stream, though Kinesis responded.
+/// Why a record is not known to be in the stream although Kinesis responded.
 ///
 /// Messages of Kinesis are left out, because they may repeat what was signed; its codes are enough for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,7 +146,7 @@ mod tests {
             for (at, request) in requests.iter().enumerate() {
                 let bytes: usize = request.iter().sum();
                 prop_assert!((1..=MAX_RECORDS).contains(&request.len()) && bytes <= MAX_RECORDS_BYTES);
-                // No request could have taken the next record too.
+                // No request has space for the record that follows it.
                 if let Some(next) = requests.get(at + 1) {
                     prop_assert!(request.len() == MAX_RECORDS || bytes + next[0] > MAX_RECORDS_BYTES);
                 }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_says_what_to_do() {
+    fn each_refusal_states_what_to_do() {
         assert_eq!(
             admitted(json!({"n": 1u64 << 53})),
             Err("the data of its galaxy.collided has the number 9007199254740992, beyond ±(2^53 - 1); write it as text"

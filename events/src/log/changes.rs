@@ -1,12 +1,12 @@
 use crate::retryable::Retryable;
 
-/// Why the changes after a position were not read. The feed of changes is what embedded logs offer beside the port.
+/// Why the changes after a position were not read. Embedded logs offer the feed of changes in addition to the port.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangesError {
-    /// The log did not answer. Retry.
+    /// The log is unavailable. Retry.
     #[error("the event log is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The first change after the position is no commit. One damaged stream must not stop all others: raise an alarm, and
+    /// The first change after the position is not a commit. One damaged stream must not stop all others: raise an alarm, and
     /// read on after `position`.
     #[error("the change at position {position}, of stream {stream}, is damaged: {reason}")]
     Damaged {

@@ -1,4 +1,4 @@
-//! Queries beside the port that the embedded log's indexes make cheap.
+//! Queries in addition to the port, which the embedded log's indexes make cheap.
 
 use rusqlite::{Connection, Params};
 

@@ -165,7 +165,7 @@ fn has_schema(path: &Path, transaction: &Transaction<'_>) -> Result<bool, OpenEr
     }
 }
 
-/// The mode is stored in the file. SQLite does not call the busy handler when two processes set it at once.
+/// The mode is stored in the file. SQLite does not call the busy handler when two processes set it concurrently.
 fn enter_wal_mode(connection: &Connection) -> rusqlite::Result<()> {
     for attempt in 0.. {
         let mode =

@@ -43,7 +43,7 @@ impl RawCommit {
         })
     }
 
-    /// The bytes that the row takes in memory, without its fixed part.
+    /// The size of the row in memory in bytes, without its fixed part.
     pub(super) fn weight(&self) -> usize {
         self.events.len()
     }

@@ -1,7 +1,7 @@
 //! Decisions about a video: pure functions from its state to the events that follow.
 //!
 //! Every decision is appended with [`Expected::Exactly`](crate::log::Expected) the version that it was made at. After
-//! a conflict the stream is read again and the decision is made anew. A decision's commit id is derived from its
+//! a conflict the stream is read again and the decision is made again. A decision's commit id is derived from its
 //! cause, so that two processes that make the same decision append it once.
 
 mod attempt;

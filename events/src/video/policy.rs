@@ -24,7 +24,7 @@ pub struct Policy {
     /// How long an attempt may wait for its worker, including waiting for capacity.
     pub start_within: Duration,
     /// How long a worker may go without a heartbeat.
-    pub silence: Duration,
+    pub heartbeat_timeout: Duration,
     /// How long after an attempt's completion another worker is launched to publish it.
     pub publish_within: Duration,
     /// How long publication may take in total.
@@ -46,7 +46,7 @@ impl Policy {
             longest_retry_pause: Duration::from_mins(5),
             relaunch_after: Duration::from_mins(2),
             start_within: Duration::from_hours(24),
-            silence: Duration::from_mins(1),
+            heartbeat_timeout: Duration::from_mins(1),
             publish_within: Duration::from_mins(1),
             publish_deadline: Duration::from_hours(1),
             grant_grace: Duration::from_hours(1),

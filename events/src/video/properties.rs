@@ -1,5 +1,5 @@
-//! Properties of arbitrary histories: whatever uploads, stale workers, crashes, sweeps and commands happen, in
-//! whatever order, and whatever is lost, the stream that the decisions produce satisfies these invariants.
+//! Properties of arbitrary histories: for any uploads, stale workers, crashes, sweeps, commands and losses, in any order,
+//! the stream that the decisions produce satisfies these invariants.
 
 mod action;
 mod simulation;
@@ -205,12 +205,12 @@ proptest! {
             let video = simulation.video();
             let due_at = decide::due_at(&video, &simulation.policy);
             match next_step(&video, simulation.now, &simulation.policy) {
-                Step::Append(_) | Step::Look(_) => {
+                Step::Append(_) | Step::CheckBucket(_) => {
                     prop_assert!(due_at.is_some_and(|due_at| due_at <= simulation.now));
                 }
                 Step::Wait(until) => prop_assert!(due_at.is_some_and(|due_at| due_at <= until)),
                 Step::Launch(_) => prop_assert!(due_at.is_some()),
-                Step::Rest => prop_assert!(due_at.is_none()),
+                Step::Idle => prop_assert!(due_at.is_none()),
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::retryable::Retryable;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// How often a decision is made anew after a conflict. Appends to one video are rare, so that more conflicts than this
+/// How often a decision is made again after a conflict. Appends to one video are rare, so that more conflicts than this
 /// indicate a defect.
 const MAX_CONFLICTS: u32 = 32;
 

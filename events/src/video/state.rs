@@ -9,8 +9,8 @@ use crate::object_key::{ProcessedKey, SourceKey};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
-/// A video's state, folded from its stream. It is serialized only for storage beside a view; the serialized form is no
-/// contract.
+/// A video's state, folded from its stream. It is serialized only for storage with a view; the serialized form is
+/// not a contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Video {

@@ -121,7 +121,7 @@ proptest! {
         *value = another(value, by);
         // A change that makes the commit unreadable is found by its reader.
         let read: Result<Vec<Commit>, _> = json.into_iter().map(serde_json::from_value).collect();
-        // Another form of the same commit, such as an instant written in another way, is no change.
+        // Another form of the same commit, such as an instant written in another way, is not a change.
         if let Ok(read) = read
             && read != chain
         {

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamio_events::audit::Verifier;
 use streamio_events::contract::LogHarness;
-use streamio_events::dynamo::{DynamoLog, commit_from_item, ledger_table, patient};
+use streamio_events::dynamo::{DynamoLog, commit_from_item, ledger_table, with_retry_policy};
 use streamio_events::emulators::LocalDynamo;
 use streamio_events::log::{AppendError, EventLog, Expected, Part, ReadError};
 use tokio::sync::OnceCell;
@@ -71,8 +71,9 @@ pub(crate) fn client_at(endpoint: &str) -> Client {
 
 #[test]
 fn the_ledgers_client_makes_four_attempts_within_a_time_limit() {
-    let config =
-        patient(aws_sdk_dynamodb::Config::builder()).behavior_version(BehaviorVersion::latest()).build();
+    let config = with_retry_policy(aws_sdk_dynamodb::Config::builder())
+        .behavior_version(BehaviorVersion::latest())
+        .build();
     let (retries, timeouts) = (config.retry_config().unwrap(), config.timeout_config().unwrap());
     assert_eq!(retries.max_attempts(), 4);
     assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(3)));

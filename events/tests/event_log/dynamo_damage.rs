@@ -56,7 +56,7 @@ async fn put(harness: &DynamoHarness, attributes: Vec<(&str, AttributeValue)>) {
 }
 
 /// Three streams with a commit of two events each.
-async fn given_commits(log: &DynamoLog) {
+async fn append_commits(log: &DynamoLog) {
     for (n, cause) in [(0, "before"), (1, "damaged"), (2, "after")] {
         log.append(&stream(n), Expected::Any, commit(cause, 2)).await.unwrap();
     }
@@ -82,7 +82,7 @@ async fn an_invalid_item_is_an_error_that_states_the_reason() {
         ("id", Some(text("cmt_")), "its commit at 1 has no valid id"),
     ] {
         let harness = DynamoHarness::new();
-        given_commits(&harness.open().await).await;
+        append_commits(&harness.open().await).await;
         damage(&harness, &stream(1), 1, attribute, value).await;
         let log = harness.open().await;
         let assert_damaged = |error: ReadError| match error {
@@ -119,7 +119,7 @@ async fn an_invalid_item_is_an_error_that_states_the_reason() {
 async fn an_item_without_a_valid_stream_is_found_by_scans() {
     let harness = DynamoHarness::new();
     let log = harness.open().await;
-    given_commits(&log).await;
+    append_commits(&log).await;
     put(&harness, vec![("pk", text("nonsense")), ("sk", number("1"))]).await;
     let error = log.scan(Part::WHOLE, None, 10).await.unwrap_err();
     assert!(matches!(&error, ReadError::Damaged { stream, .. } if stream == "nonsense"), "{error:?}");
@@ -145,7 +145,7 @@ async fn an_item_without_a_valid_version_is_damaged() {
 async fn a_repeated_id_whose_commit_is_damaged_is_neither_appended_nor_retried() {
     let harness = DynamoHarness::new();
     let writer = harness.open().await;
-    given_commits(&writer).await;
+    append_commits(&writer).await;
     damage(&harness, &stream(1), 1, "events", Some(text("not JSON"))).await;
     // One handle that has the commit in its cache, and one that has not read it.
     for log in [writer, harness.open().await] {

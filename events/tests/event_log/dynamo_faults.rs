@@ -130,20 +130,18 @@ async fn a_throttled_request_is_retried_and_then_unavailable() {
 }
 
 /// The condition fails without the item that has the key.
-const TAKEN: &str = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+const KEY_EXISTS: &str = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
 
 #[tokio::test]
-async fn a_key_that_is_always_taken_is_not_retried_for_ever() {
+async fn a_key_that_always_exists_is_retried_a_limited_number_of_times() {
     for expected in [Expected::Any, Expected::Exactly(0)] {
         let (_harness, proxy, log) = setup().await;
-        proxy.script([Fate::Refused(400, TAKEN)]);
+        proxy.script([Fate::Refused(400, KEY_EXISTS)]);
         let appended = log.append(&stream(0), Expected::Exactly(0), commit("first", 1)).await.unwrap();
         assert!(!appended.repeated);
-        proxy.plan(
-            |request| {
-                if request.operation == "PutItem" { Fate::Refused(400, TAKEN) } else { Fate::Forwarded }
-            },
-        );
+        proxy.plan(|request| {
+            if request.operation == "PutItem" { Fate::Refused(400, KEY_EXISTS) } else { Fate::Forwarded }
+        });
         let error = log.append(&stream(1), expected, commit("first", 1)).await.unwrap_err();
         assert!(error.is_retryable());
         assert_eq!(
@@ -172,7 +170,7 @@ async fn a_refused_scan_is_not_an_invalid_cursor() {
 }
 
 #[tokio::test]
-async fn a_missing_response_is_not_awaited_for_ever() {
+async fn a_missing_response_is_awaited_for_a_limited_time() {
     let (harness, proxy, _) = setup().await;
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(500)).build();
     let config = client_at(&proxy.endpoint()).config().to_builder().timeout_config(timeouts);
@@ -285,7 +283,7 @@ fn any_interleaving_with_lost_responses_leaves_a_log_that_agrees_with_its_result
         runtime.block_on(async {
             let (harness, proxy, retrying) = setup().await;
             let mut fates = fates.into_iter().cycle();
-            // One request in four goes through, so that every case ends.
+            // One request in four succeeds, so that every case ends.
             let mut count = 0u32;
             proxy.plan(move |_| {
                 count += 1;

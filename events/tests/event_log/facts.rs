@@ -1,4 +1,4 @@
-//! The frozen example of a fact, which can be parsed for ever.
+//! The frozen example of a fact, which must always be parsed.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ const FIXTURE: &str = include_str!("../../fixtures/facts/fact.v1.json");
 
 /// Queues and streams hold facts for days: facts of older builds must still be parsed.
 #[test]
-fn a_fact_of_the_first_version_can_be_parsed_for_ever() {
+fn a_fact_of_the_first_version_can_be_parsed() {
     let digest = base16ct::lower::encode_string(&Sha256::digest(FIXTURE));
     assert_eq!(
         digest, "92fcb4fb405d434f0058be76d4959b446b6428cc81fabdc78ff1db9727f5a7f8",

@@ -1,4 +1,4 @@
-//! The frozen examples of every event type, which decode for ever.
+//! The frozen examples of every event type, which must always decode.
 //!
 //! `fixtures/{type}.v{version}.json` has all optional fields, `….min.json` none. A fixture is never edited: a changed shape
 //! is a new version with new files, and `fixtures/SHA256SUMS` (as `sha256sum` writes it) gets their lines.

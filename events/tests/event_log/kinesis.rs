@@ -1,179 +1,34 @@
 //! The Kinesis intake against an emulator. The emulator never refuses a record; a proxy injects the refusals of an
 //! overloaded shard.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::BehaviorVersion;
-use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use streamio_events::emulators::LocalKinesis;
-use streamio_events::fact::{Fact, MAX_FACT_BYTES};
-use streamio_events::id::VideoId;
+use streamio_events::fact::Fact;
 use streamio_events::intake::Intake;
-use streamio_events::kinesis::{KinesisIntake, MAX_RECORDS, MAX_RECORDS_BYTES, patient};
+use streamio_events::kinesis::{KinesisIntake, MAX_RECORDS, MAX_RECORDS_BYTES, with_retry_policy};
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 
-use super::proxy::{Fate, Proxy, ReceivedRequest};
-use super::samples::commit;
-
-const THROTTLED: &str = "ProvisionedThroughputExceededException";
-
-/// One emulator for all tests of this process; it ends with the process.
-fn kinesis() -> &'static LocalKinesis {
-    static KINESIS: LazyLock<LocalKinesis> = LazyLock::new(|| LocalKinesis::start().unwrap());
-    &KINESIS
-}
-
-/// A stream of four shards behind a proxy.
-struct KinesisHarness {
-    name: String,
-    proxy: Proxy,
-}
-
-impl KinesisHarness {
-    async fn new() -> Self {
-        static HARNESS: AtomicU32 = AtomicU32::new(0);
-        let name = format!("facts-{}", HARNESS.fetch_add(1, Ordering::Relaxed));
-        let client = kinesis().client();
-        client.create_stream().stream_name(&name).shard_count(4).send().await.unwrap();
-        while client.list_shards().stream_name(&name).send().await.unwrap().shards().len() < 4 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Self { name, proxy: Proxy::of(&kinesis().endpoint()).await }
-    }
-
-    fn intake(&self, attempts: u32) -> KinesisIntake {
-        let retries = RetryConfig::standard()
-            .with_max_attempts(attempts)
-            .with_initial_backoff(Duration::from_millis(2));
-        // Without timeouts: on a busy machine they would add requests, and some tests count requests.
-        let config = kinesis()
-            .client()
-            .config()
-            .to_builder()
-            .endpoint_url(self.proxy.endpoint())
-            .retry_config(retries);
-        KinesisIntake::new(Client::from_conf(config.build()), &self.name)
-            .with_patience(Duration::from_mins(1))
-    }
-
-    /// All records, those of one shard in order.
-    async fn records(&self) -> Vec<Record> {
-        let client = kinesis().client();
-        let mut records = Vec::new();
-        for shard in client.list_shards().stream_name(&self.name).send().await.unwrap().shards() {
-            let begin = client
-                .get_shard_iterator()
-                .stream_name(&self.name)
-                .shard_id(shard.shard_id())
-                .shard_iterator_type(ShardIteratorType::TrimHorizon);
-            let mut iterator = begin.send().await.unwrap().shard_iterator;
-            loop {
-                let page = client.get_records().set_shard_iterator(iterator).send().await.unwrap();
-                if page.records().is_empty() {
-                    break;
-                }
-                iterator = page.next_shard_iterator;
-                records.extend(page.records);
-            }
-        }
-        records
-    }
-
-    /// All recorded facts, those of one stream in order.
-    async fn facts(&self) -> Vec<Fact> {
-        let records = self.records().await;
-        records.iter().map(|record| Fact::from_json(record.data().as_ref()).unwrap()).collect()
-    }
-}
+use super::kinesis_harness::{
+    KinesisHarness, THROTTLED, by_stream, fact, grants, ids, keys, kinesis, large, partly, video,
+};
+use super::proxy::Fate;
 
 #[test]
 fn the_intakes_client_makes_four_attempts_within_a_time_limit() {
-    let config =
-        patient(aws_sdk_kinesis::Config::builder()).behavior_version(BehaviorVersion::latest()).build();
+    let config = with_retry_policy(aws_sdk_kinesis::Config::builder())
+        .behavior_version(BehaviorVersion::latest())
+        .build();
     assert_eq!(config.retry_config().unwrap().max_attempts(), 4);
     assert_eq!(config.timeout_config().unwrap().operation_timeout(), Some(Duration::from_secs(12)));
-}
-
-fn video(name: &str) -> StreamId {
-    let key = format!("projects/acme/{name}").parse().unwrap();
-    StreamId::Video("acme".parse().unwrap(), VideoId::of(&key))
-}
-
-fn grants(shard: usize) -> StreamId {
-    format!("grants/acme/2026010203/{shard}").parse().unwrap()
-}
-
-fn fact(stream: StreamId, cause: usize) -> Fact {
-    Fact::new(stream, commit(&cause.to_string(), 1)).unwrap()
-}
-
-fn large(stream: StreamId, cause: usize) -> Fact {
-    let mut new = commit(&cause.to_string(), 1);
-    new.events[0].data = json!("x".repeat(MAX_FACT_BYTES - 400));
-    Fact::new(stream, new).unwrap()
-}
-
-/// The facts of each stream in the order of their first occurrence.
-fn by_stream(facts: &[Fact]) -> BTreeMap<StreamId, Vec<&Fact>> {
-    let mut streams: BTreeMap<StreamId, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        let of_stream = streams.entry(fact.stream().clone()).or_default();
-        if !of_stream.contains(&fact) {
-            of_stream.push(fact);
-        }
-    }
-    streams
-}
-
-fn ids(facts: &[Fact]) -> Vec<(String, String)> {
-    let mut ids: Vec<_> =
-        facts.iter().map(|fact| (fact.stream().to_string(), fact.commit().id.to_string())).collect();
-    ids.sort();
-    ids
-}
-
-fn keys(request: &ReceivedRequest) -> Vec<String> {
-    let records = request.body["Records"].as_array().unwrap();
-    records.iter().map(|record| record["PartitionKey"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Refuses the records at the positions for which `refused` returns `true`; the others are forwarded.
-fn partly(request: &ReceivedRequest, refused: impl Fn(usize) -> bool) -> Fate {
-    let records = request.body["Records"].as_array().unwrap();
-    let refused: Vec<bool> = (0..records.len()).map(refused).collect();
-    let kept: Vec<&Value> =
-        records.iter().zip(&refused).filter(|(_, refused)| !**refused).map(|(record, _)| record).collect();
-    let change = move |response: Value| {
-        let mut accepted = response["Records"].as_array().cloned().unwrap_or_default().into_iter();
-        let results: Vec<Value> = refused
-            .iter()
-            .map(|refused| {
-                if *refused {
-                    json!({ "ErrorCode": THROTTLED, "ErrorMessage": "Rate exceeded for shard shardId-000000000000" })
-                } else {
-                    accepted.next().unwrap()
-                }
-            })
-            .collect();
-        let count = refused.iter().filter(|refused| **refused).count();
-        json!({ "FailedRecordCount": count, "Records": results })
-    };
-    if kept.is_empty() {
-        return Fate::Response(change(json!({})));
-    }
-    let body = json!({ "StreamName": request.body["StreamName"], "Records": kept });
-    Fate::ChangedResponse(body, Box::new(change))
 }
 
 #[tokio::test]
@@ -253,13 +108,12 @@ async fn a_refused_fact_delays_only_the_facts_of_its_stream() {
             partly(request, |n| requests > 1 && Some(n) == place)
         }
     });
-    let intake = harness.intake(1).with_patience(Duration::from_millis(2500));
+    let intake = harness.intake(1).with_timeout(Duration::from_millis(2500));
     let started_at = Instant::now();
     let error = intake.put(facts.clone()).await.unwrap_err();
     assert!((Duration::from_millis(2500)..Duration::from_secs(10)).contains(&started_at.elapsed()));
     assert!(error.is_retryable());
     assert_eq!(error.delayed, [facts[2].clone(), facts[4].clone()]);
-    assert_eq!(error.refused, []);
     let mut chain = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {
@@ -316,7 +170,7 @@ async fn a_missing_response_ends_with_the_time_limit() {
     harness.proxy.plan(|_| Fate::NoResponse);
     let started_at = Instant::now();
     let facts = vec![fact(video("a"), 0), fact(video("b"), 1)];
-    let intake = harness.intake(1).with_patience(Duration::from_millis(150));
+    let intake = harness.intake(1).with_timeout(Duration::from_millis(150));
     let error = intake.put(facts.clone()).await.unwrap_err();
     assert!(started_at.elapsed() < Duration::from_secs(10));
     assert_eq!(error.delayed, facts);
@@ -397,7 +251,7 @@ fn after_any_faults_the_accepted_facts_are_in_the_order_of_each_stream() {
             let shared: StreamId = format!("grants/case-{number}/2026010203/0").parse().unwrap();
             let of = |n: usize| if n == 0 { shared.clone() } else { video(&format!("{number}/{n}")) };
             let facts: Vec<Fact> = streams.iter().enumerate().map(|(cause, n)| fact(of(*n), cause)).collect();
-            let intake = harness.intake(1).with_patience(Duration::from_millis(300));
+            let intake = harness.intake(1).with_timeout(Duration::from_millis(300));
             let delayed =
                 intake.put(facts.clone()).await.err().map(|error| error.delayed).unwrap_or_default();
             let there = harness.facts().await;

@@ -153,7 +153,7 @@ impl Shared {
             Fate::RequestLost => Err("the request was lost".into()),
             Fate::NoResponse => {
                 tokio::time::sleep(Duration::from_hours(1)).await;
-                Err("the request was not answered".into())
+                Err("no response was sent".into())
             }
             Fate::Refused(status, kind) => {
                 let body = json!({ "__type": kind, "message": "planned" }).to_string();

@@ -18,10 +18,10 @@ use streamio_events::secret::Secret;
 
 use crate::settings::Kv;
 
-/// The most records of a request.
+/// The maximum number of records of a request.
 const MAX_RECORDS: usize = 10_000;
 
-/// The most bytes of keys and values in a request. The limit of the API, including the JSON around them, is 100 MB.
+/// The maximum size of keys and values in a request in bytes. The limit of the API, including the JSON around them, is 100 MB.
 const MAX_BYTES: usize = 50_000_000;
 
 /// The time limit of one request. It leaves the function time to mark the project as pending.

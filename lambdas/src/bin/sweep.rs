@@ -1,4 +1,4 @@
-//! Handles what is due without an event: invoked by a schedule every minute.
+//! Handles due videos and pending replications: invoked by a schedule every minute.
 
 use streamio_core::ports::AdapterError;
 use streamio_lambdas::functions::sweep::Sweep;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use streamio_core::delivery::batch::{Batch, RetryPolicy};
-use streamio_core::intake::{Intake, take_in_batch};
+use streamio_core::intake::{Intake, record_batch};
 use streamio_core::ports::AdapterError;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::log::EventLog;
@@ -27,8 +27,8 @@ pub struct IntakeFunction {
 impl Function for IntakeFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let records = kinesis::read(event)?;
-        let batch = Batch { function: "intake", dead_letters: &self.views, patience: &self.retry_policy };
-        Done::of_batch(&take_in_batch(batch, &self.intake, &records, clock()).await)
+        let batch = Batch { function: "intake", dead_letters: &self.views, retry_policy: &self.retry_policy };
+        Done::of_batch(&record_batch(batch, &self.intake, &records, clock()).await)
     }
 }
 
@@ -39,7 +39,7 @@ impl IntakeFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log: Arc<dyn EventLog> = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = DynamoViews::new(dynamo, views.table, Arc::clone(&log));
-        let retry_policy = RetryPolicy::of_tries(give_up.after);
+        let retry_policy = RetryPolicy::since_first_failure(give_up.after);
         Ok(Self { intake: Intake::new(log), views, retry_policy })
     }
 }

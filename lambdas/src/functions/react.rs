@@ -53,7 +53,7 @@ impl React {
             dead_letters: super::views(&sdk, &views, &log),
             log,
             policy,
-            retry_policy: RetryPolicy::of_tries(give_up.after),
+            retry_policy: RetryPolicy::since_first_failure(give_up.after),
             clock,
         })
     }
@@ -67,7 +67,7 @@ impl React {
 impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let batch =
-            Batch { function: "react", dead_letters: &*self.dead_letters, patience: &self.retry_policy };
+            Batch { function: "react", dead_letters: &*self.dead_letters, retry_policy: &self.retry_policy };
         Done::of_batch(&react_batch(batch, self.ports(), &read(event)?, &self.clock).await)
     }
 }

@@ -28,7 +28,7 @@ use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::schedule::read;
 
-/// The limits of a sweep. The function's timeout must leave time to finish what was started last: one minute does.
+/// The limits of a sweep. The function's timeout must leave time to finish the last video: one minute is enough.
 const BOUNDS: Bounds = Bounds { videos: 1000, time: Duration::from_secs(40) };
 
 /// How many projects' keys a sweep puts into the edge's store.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
-use streamio_core::reactions::tasks::{Place, note};
+use streamio_core::reactions::tasks::{WorkerDeployment, record_change};
 use streamio_events::error_chain::chain;
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable as _;
@@ -34,15 +34,15 @@ pub struct Tasks {
 impl Tasks {
     /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        let (ledger, views, place) =
-            from_environment::<(settings::Ledger, settings::Views, settings::EcsPlace)>()?;
+        let (ledger, views, workers) =
+            from_environment::<(settings::Ledger, settings::Views, settings::EcsWorkers)>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
         Ok(Self {
             dead_letters: super::views(&sdk, &views, &log),
             log,
-            cluster: place.cluster,
-            container: place.container,
+            cluster: workers.cluster,
+            container: workers.container,
             clock,
         })
     }
@@ -52,11 +52,11 @@ impl Tasks {
 impl Function for Tasks {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let record = read(event)?;
-        let place = Place { cluster: &self.cluster, container: &self.container };
+        let deployment = WorkerDeployment { cluster: &self.cluster, container: &self.container };
         let now = (self.clock)();
         let error: AdapterError = match record.content {
             Err(unreadable) => unreadable,
-            Ok(change) => match note(&*self.log, now, place, &change).await {
+            Ok(change) => match record_change(&*self.log, now, deployment, &change).await {
                 Ok(_) => return Done::new(&Value::Null, Counts { handled: 1, ..Counts::default() }),
                 // Lambda retries the event. If it gives up, the sweep finds the worker by its missing heartbeat.
                 Err(error) if error.is_retryable() => return Err(error.into()),
@@ -64,10 +64,10 @@ impl Function for Tasks {
             },
         };
         let reason = chain(&*error);
-        tracing::error!(record.id = record.id, error = reason, "a task state change is given up");
-        let letter =
+        tracing::error!(record.id = record.id, error = reason, "a task state change becomes a dead letter");
+        let dead_letter =
             DeadLetter { function: "tasks", id: record.id, at: now, reason, payload: record.payload };
-        self.dead_letters.keep(letter).await?;
+        self.dead_letters.store(dead_letter).await?;
         Done::new(&Value::Null, Counts { dead_lettered: 1, ..Counts::default() })
     }
 }

@@ -89,7 +89,7 @@ impl Function for Uploads {
         let batch = Batch {
             function: "uploads",
             dead_letters: &*self.dead_letters,
-            patience: &RetryPolicy::of_age(ASYNCHRONOUS_EVENT_AGE),
+            retry_policy: &RetryPolicy::since_arrival(ASYNCHRONOUS_EVENT_AGE),
         };
         let report = batch.run(&records, self, (self.clock)()).await;
         if !report.failed.is_empty() {
@@ -125,7 +125,7 @@ impl Handler for Uploads {
                 Ok(Received::Gone(video_id)) => {
                     tracing::info!(video.id = %video_id, "an upload was replaced before it was recorded");
                 }
-                Ok(Received::Known(_) | Received::NotASource(_)) => {}
+                Ok(Received::Duplicate(_) | Received::NotASource(_)) => {}
                 Err(error) => return Progress::until(index, error),
             }
         }

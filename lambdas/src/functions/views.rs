@@ -31,7 +31,7 @@ impl Function for ViewsFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let Self { log, views, kv, policy, retry_policy } = self;
         let ports = Ports { log, policy, store: views, feed: views, tenants: views, kv, pending: views };
-        let batch = Batch { function: "views", dead_letters: views, patience: retry_policy };
+        let batch = Batch { function: "views", dead_letters: views, retry_policy };
         Done::of_batch(&project_batch(batch, ports, &ledger_stream::read(event)?, &clock).await)
     }
 }
@@ -44,7 +44,7 @@ impl ViewsFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log = DynamoLog::new(dynamo.clone(), ledger.table);
         let views = DynamoViews::new(dynamo, views.table, Arc::new(log.clone()));
-        let retry_policy = RetryPolicy::of_tries(give_up.after);
+        let retry_policy = RetryPolicy::since_first_failure(give_up.after);
         Ok(Self { log, views, kv: CloudflareKv::new(kv)?, policy, retry_policy })
     }
 }

@@ -17,7 +17,7 @@ pub struct Counts {
     pub handled: usize,
     /// Failed; the event source retries them.
     pub failed: usize,
-    /// Given up and kept as dead letters.
+    /// Stored as dead letters.
     pub dead_lettered: usize,
 }
 

@@ -75,7 +75,7 @@ fn a_policy_has_the_defaults_except_for_the_named_fields() {
     let json = r#"{"silence": 0.5, "maxAttempts": 7, "grantGrace": 0}"#;
     let policy: Policy = read_from(&[&buckets[..], &[("STREAMIO_POLICY", json)]].concat()).unwrap();
     let expected = Policy {
-        silence: Duration::from_millis(500),
+        heartbeat_timeout: Duration::from_millis(500),
         max_attempts: 7,
         grant_grace: Duration::ZERO,
         ..Policy::new("raw", "processed")

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use streamio_core::delivery::batch::Record;
 use streamio_core::ports::AdapterError;
-use streamio_core::uploads::{Notice, ObjectNotification};
+use streamio_core::uploads::{EventNotification, ObjectNotification};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::sequencer_order;
 
@@ -33,7 +33,7 @@ pub struct Created {
     /// S3's order of the events of one key; empty if the event has none.
     pub sequencer: String,
     /// The object as the event describes it.
-    pub notification: Notice,
+    pub notification: EventNotification,
 }
 
 /// The created objects. Events of other kinds, and the test event of a new notification configuration, have none.
@@ -147,14 +147,16 @@ impl Created {
         let bytes = size.and_then(|size| u64::try_from(size).ok());
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         let notification = match (bytes, etag) {
-            (Some(bytes), Some(etag)) if !sequencer.is_empty() => Notice::Complete(ObjectNotification {
-                key: key.clone(),
-                bytes,
-                etag,
-                sequencer: sequencer.clone(),
-                created_at,
-            }),
-            _ => Notice::KeyOnly(key.clone()),
+            (Some(bytes), Some(etag)) if !sequencer.is_empty() => {
+                EventNotification::Complete(ObjectNotification {
+                    key: key.clone(),
+                    bytes,
+                    etag,
+                    sequencer: sequencer.clone(),
+                    created_at,
+                })
+            }
+            _ => EventNotification::KeyOnly(key.clone()),
         };
         Self { bucket, key, sequencer, notification }
     }
@@ -185,7 +187,7 @@ mod tests {
             bucket: "streamio-raw".to_owned(),
             key: key.clone(),
             sequencer: sequencer.to_owned(),
-            notification: Notice::Complete(ObjectNotification {
+            notification: EventNotification::Complete(ObjectNotification {
                 key,
                 bytes,
                 etag: etag.to_owned(),
@@ -199,7 +201,7 @@ mod tests {
     fn a_notification_is_read_in_the_order_of_s3_with_its_keys_decoded() {
         let read = created(notification());
         let [copied, first, second] = &read[..] else { panic!("{read:?}") };
-        assert_eq!(copied.notification, Notice::KeyOnly("projects/acme/copied.mp4".to_owned()));
+        assert_eq!(copied.notification, EventNotification::KeyOnly("projects/acme/copied.mp4".to_owned()));
         assert_eq!(
             *first,
             cafe(
@@ -241,7 +243,7 @@ mod tests {
         for missing in ["size", "etag", "sequencer"] {
             let mut event = eventbridge();
             event["detail"]["object"].as_object_mut().unwrap().remove(missing);
-            assert!(matches!(created(event)[0].notification, Notice::KeyOnly(_)), "{missing}");
+            assert!(matches!(created(event)[0].notification, EventNotification::KeyOnly(_)), "{missing}");
         }
     }
 

@@ -17,28 +17,28 @@ fn dead_letter(id: &str, payload: String) -> DeadLetter {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_kept_whole_and_once() {
+async fn a_dead_letter_is_stored_whole_and_once() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
-    let letters = [
+    let all = [
         dead_letter("49590338271490256608559692538361571095921575989136588898", "{\"v\":1".to_owned()),
         dead_letter("a", String::new()),
         dead_letter("b", "Ä\u{1F3AC}".repeat(200_000)),
         dead_letter("b#000002", "its id is the sort key of a part of another".to_owned()),
     ];
-    for letter in letters.iter().chain(&letters) {
-        views.keep(letter.clone()).await.unwrap();
+    for each in all.iter().chain(&all) {
+        views.store(each.clone()).await.unwrap();
     }
     let later = DeadLetter { reason: "another".to_owned(), ..dead_letter("a", "another".to_owned()) };
-    views.keep(later).await.unwrap();
-    views.keep(DeadLetter { function: "react", ..dead_letter("a", String::new()) }).await.unwrap();
+    views.store(later).await.unwrap();
+    views.store(DeadLetter { function: "react", ..dead_letter("a", String::new()) }).await.unwrap();
     let long_id = dead_letter(&"x".repeat(5000), String::new());
-    views.keep(long_id.clone()).await.unwrap();
-    let kept = dead_letters(&dynamo, "intake").await;
-    let mut expected = Vec::from(letters);
+    views.store(long_id.clone()).await.unwrap();
+    let stored = dead_letters(&dynamo, "intake").await;
+    let mut expected = Vec::from(all);
     expected.push(long_id);
     expected.sort_by(|a, b| a.id.cmp(&b.id));
-    assert!(kept == expected, "{:?}", kept.iter().map(|letter| &letter.id).collect::<Vec<_>>());
+    assert!(stored == expected, "{:?}", stored.iter().map(|each| &each.id).collect::<Vec<_>>());
     assert_eq!(dead_letters(&dynamo, "react").await.len(), 1);
 
     let ttl = dynamo.client().scan().table_name(TABLE).projection_expression("#ttl, #at");

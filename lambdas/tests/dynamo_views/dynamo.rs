@@ -41,9 +41,9 @@ async fn a_row_that_is_too_long_for_an_item_is_folded_when_needed() {
     assert!(!views.put(&row).await.unwrap(), "its version is stored");
 }
 
-/// Rows of a build with another form must neither be misread nor replace rows of this one.
+/// Rows in another format version are neither read nor replace rows in this one.
 #[tokio::test]
-async fn a_row_of_another_form_is_folded_anew() {
+async fn a_row_in_another_format_is_folded_again() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
     let s3_key = key_of("acme", "a");
@@ -69,7 +69,11 @@ async fn a_row_of_another_form_is_folded_anew() {
     assert_eq!(views.list(&owner, None, None, 10).await.unwrap().videos, [row.status.clone().unwrap()]);
     assert_eq!(views.get(&owner, &video_id).await.unwrap(), None);
     assert_eq!(refresh(&dynamo.log, &views, &policy(), &owner, &video_id).await.unwrap(), row);
-    assert_eq!(views.get(&owner, &video_id).await.unwrap(), Some(row.clone()), "the older form is replaced");
+    assert_eq!(
+        views.get(&owner, &video_id).await.unwrap(),
+        Some(row.clone()),
+        "the older format is replaced"
+    );
     rewrite("9").await;
     assert!(!views.put(&VideoRow::of(Video { version: 9, ..row.video }, &policy())).await.unwrap());
 }

@@ -17,23 +17,23 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{Numbers, append, key_of, life, playback, poison, project, start, video};
+use crate::fixtures::{Numbers, append, key_of, lifecycle, playback, poison, project, start, video};
 use crate::stored::{self, Counters, counters};
 use crate::test_dynamo::{TABLE, TestDynamo};
 
-/// A time at which everything that was projected is settled.
+/// Returns a time at which all positions are settled.
 fn settled() -> Timestamp {
     start().plus(Duration::from_hours(24))
 }
 
-/// Streams of several videos of two projects, of one project itself and of its grants: 44 commits.
+/// Appends 44 commits to streams of videos, of a project and of its grants, in two projects.
 async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
     let mut commits = Vec::new();
     let created = ProjectCreated { name: None }.into();
     commits.push(append(&dynamo.log, &StreamId::Project(project("acme")), "c", start(), vec![created]).await);
     for seed in 0..4 {
         let (owner, name) = (if seed == 3 { "acme-2" } else { "acme" }, format!("v{seed}"));
-        let bodies = life(&project(owner), &key_of(owner, &name), 14, seed);
+        let bodies = lifecycle(&project(owner), &key_of(owner, &name), 14, seed);
         // Of one, two and three events, over two days.
         let mut rest = &bodies[..];
         let mut size = 1;
@@ -71,8 +71,8 @@ async fn whole_feed(views: &DynamoViews, owner: &str, limit: usize) -> Vec<Cloud
     }
 }
 
-/// Asserts that the feed holds every event of the project once, those of a stream in its order, and that the usage is the fold
-/// of the log.
+/// Asserts that the feed contains every event of the project once, those of a stream in order, and that the usage is the fold of
+/// the log.
 async fn assert_complete(dynamo: &TestDynamo, views: &DynamoViews) {
     let log = dynamo.log.scan_to_end().await.unwrap();
     for owner in ["acme", "acme-2"] {
@@ -103,7 +103,7 @@ async fn assert_complete(dynamo: &TestDynamo, views: &DynamoViews) {
 }
 
 #[tokio::test]
-async fn commits_in_order_get_their_places_and_are_counted_once() {
+async fn commits_get_positions_in_order_and_are_counted_once() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
     for commit in history(&dynamo).await {
@@ -115,7 +115,7 @@ async fn commits_in_order_get_their_places_and_are_counted_once() {
 }
 
 #[tokio::test]
-async fn any_order_and_any_number_of_deliveries_give_the_same_feed() {
+async fn deliveries_in_any_order_and_number_give_the_same_feed() {
     for seed in 1..4 {
         let dynamo = TestDynamo::new();
         let views = dynamo.views().await;
@@ -132,7 +132,7 @@ async fn any_order_and_any_number_of_deliveries_give_the_same_feed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_projectors_give_each_commit_one_place() {
+async fn concurrent_projectors_assign_one_position_per_commit() {
     let dynamo = Arc::new(TestDynamo::new());
     let commits = history(&dynamo).await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -155,7 +155,7 @@ async fn concurrent_projectors_give_each_commit_one_place() {
 }
 
 #[tokio::test]
-async fn a_place_is_returned_once_it_is_settled_and_readers_miss_nothing() {
+async fn a_position_is_returned_when_it_is_settled_and_readers_miss_nothing() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
     let commits = history(&dynamo).await;
@@ -224,7 +224,10 @@ impl EventLog for DamagedLog {
 
     async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError> {
         if *stream == self.damaged {
-            return Err(ReadError::Damaged { stream: stream.to_string(), reason: "a bit fell".to_owned() });
+            return Err(ReadError::Damaged {
+                stream: stream.to_string(),
+                reason: "a bit has flipped".to_owned(),
+            });
         }
         self.log.read(stream, from, limit).await
     }

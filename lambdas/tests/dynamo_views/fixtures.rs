@@ -88,8 +88,13 @@ pub(crate) fn playback(s3_key: &SourceKey, number: u64, at: Timestamp) -> EventB
     .into()
 }
 
-/// The events of a video from its grant to its end: `events` in all (at least 6), the rest of them progress.
-pub(crate) fn life(project_id: &ProjectId, s3_key: &SourceKey, events: usize, seed: u64) -> Vec<EventBody> {
+/// Returns `events` (at least 6) events of a video from its grant to its end, most of them progress.
+pub(crate) fn lifecycle(
+    project_id: &ProjectId,
+    s3_key: &SourceKey,
+    events: usize,
+    seed: u64,
+) -> Vec<EventBody> {
     let video_id = VideoId::of(s3_key);
     let policy = policy();
     let job = Job {

@@ -11,7 +11,7 @@ use crate::fixtures::{key_of, policy, project, start};
 use crate::test_dynamo::{TABLE, TestDynamo};
 
 const VIDEOS: u64 = 100_000;
-/// The most items of one `BatchWriteItem`.
+/// The maximum number of items of one `BatchWriteItem`.
 const BATCH: u64 = 25;
 
 fn name(number: u64) -> String {

@@ -16,7 +16,7 @@ use streamio_events::stream::StreamId;
 use streamio_events::video::Video;
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{append, key_of, life, policy, project, start, video};
+use crate::fixtures::{append, key_of, lifecycle, policy, project, start, video};
 use crate::stored;
 use crate::test_dynamo::{TABLE, TestDynamo};
 
@@ -101,7 +101,7 @@ async fn a_transaction_whose_response_is_lost_or_that_conflicts_is_repeated() {
     for response in [LOST, CONFLICT, THROTTLED] {
         let dynamo = TestDynamo::new();
         let (views, replaced) = views(&dynamo, "TransactWriteItems", response).await;
-        let bodies = life(&project("acme"), &key_of("acme", "v"), 12, 1);
+        let bodies = lifecycle(&project("acme"), &key_of("acme", "v"), 12, 1);
         for (n, bodies) in bodies.chunks(3).enumerate() {
             let commit =
                 append(&dynamo.log, &video("acme", "v"), &n.to_string(), start(), bodies.to_vec()).await;
@@ -123,7 +123,7 @@ async fn a_row_whose_response_is_lost_is_stored_and_not_reverted() {
     for response in [LOST, THROTTLED] {
         let dynamo = TestDynamo::new();
         let (views, replaced) = views(&dynamo, "PutItem", response).await;
-        let bodies: Vec<EventBody> = life(&project("acme"), &key_of("acme", "v"), 12, 1);
+        let bodies: Vec<EventBody> = lifecycle(&project("acme"), &key_of("acme", "v"), 12, 1);
         let stream = video("acme", "v");
         for (n, bodies) in bodies.chunks(3).enumerate() {
             let commit = append(&dynamo.log, &stream, &n.to_string(), start(), bodies.to_vec()).await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
-use streamio_core::ports::view_store::contract::TestBed;
+use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
@@ -108,7 +108,7 @@ impl ViewStore for MemoryViews {
     }
 }
 
-impl TestBed for MemoryViews {
+impl ViewStoreHarness for MemoryViews {
     type Store = Self;
 
     async fn open(&self) -> Self {

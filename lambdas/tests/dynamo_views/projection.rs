@@ -22,7 +22,7 @@ use streamio_events::tenant::Tenant;
 use streamio_events::video::load;
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{self, Numbers, append, key_of, life, playback, poison, policy, start, video};
+use crate::fixtures::{self, Numbers, append, key_of, lifecycle, playback, poison, policy, start, video};
 use crate::memory::MemoryKv;
 use crate::stored;
 use crate::test_dynamo::TestDynamo;
@@ -54,7 +54,7 @@ async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
     }
     for seed in 2..5 {
         let name = format!("v{seed}");
-        let bodies = life(&fixtures::project("acme"), &key_of("acme", &name), 10, seed);
+        let bodies = lifecycle(&fixtures::project("acme"), &key_of("acme", &name), 10, seed);
         for (n, bodies) in bodies.chunks(2).enumerate() {
             let cause = format!("{name}/{n}");
             commits.push(append(&dynamo.log, &video("acme", &name), &cause, start(), bodies.to_vec()).await);
@@ -116,8 +116,8 @@ async fn after_deliveries_in_any_order_and_number_the_views_are_the_fold_of_the_
     }
 }
 
-/// A key-value store to which another projector, which has read more of the log, writes first once.
-struct Overtaken<'a> {
+/// A key-value store. Before its first write, a projector that has read more of the log writes to it.
+struct OvertakenKv<'a> {
     kv: MemoryKv,
     first: Mutex<bool>,
     dynamo: &'a TestDynamo,
@@ -125,7 +125,7 @@ struct Overtaken<'a> {
 }
 
 #[async_trait]
-impl KvNamespace for Overtaken<'_> {
+impl KvNamespace for OvertakenKv<'_> {
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
         if std::mem::take(&mut *self.first.lock().unwrap()) {
             let revoked = KeyRevoked { key_id: hash(2).key_id(), reason: None }.into();
@@ -142,7 +142,7 @@ async fn a_slower_projector_does_not_restore_a_revoked_key_at_the_edge() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
     let commits = history(&dynamo).await;
-    let kv = Overtaken { kv: MemoryKv::default(), first: Mutex::new(true), dynamo: &dynamo, views: &views };
+    let kv = OvertakenKv { kv: MemoryKv::default(), first: Mutex::new(true), dynamo: &dynamo, views: &views };
     project(ports(&dynamo, &views, &policy(), &kv), &commits[0], start()).await.unwrap();
     let stored = kv.kv.records.lock().unwrap()[&Tenant::stored_name(&hash(2))].clone();
     let tenant = Tenant::from_stored(&hash(2), stored.as_bytes()).unwrap();

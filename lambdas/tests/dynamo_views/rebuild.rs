@@ -10,7 +10,7 @@ use streamio_events::id::CommitId;
 use streamio_events::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage};
 use streamio_events::stream::StreamId;
 
-use crate::fixtures::{Numbers, key_of, life, policy, project, start, video};
+use crate::fixtures::{Numbers, key_of, lifecycle, policy, project, start, video};
 use crate::memory::MemoryViews;
 
 const EVENTS: usize = 100_000;
@@ -91,7 +91,7 @@ fn history(videos: usize, events: usize) -> Vec<(StreamId, Vec<RecordedEvent>)> 
     let mut lives: Vec<_> = (0..videos)
         .map(|n| {
             let (owner, name) = (format!("project-{}", n % 7), format!("v{n}"));
-            let bodies = life(&project(&owner), &key_of(&owner, &name), events / videos, n as u64);
+            let bodies = lifecycle(&project(&owner), &key_of(&owner, &name), events / videos, n as u64);
             (video(&owner, &name), bodies.into_iter())
         })
         .collect();
@@ -118,7 +118,7 @@ async fn a_hundred_thousand_events_are_rebuilt_to_the_same_hash_in_any_parts_and
     let incremental = MemoryViews::default();
     for commit in &log.commits {
         let StreamId::Video(project_id, video_id) = &commit.stream else { unreachable!() };
-        let upto = Upto { log: &log, last: commit.last() };
+        let upto = TruncatedLog { log: &log, last: commit.last() };
         refresh(&upto, &incremental, &policy(), project_id, video_id).await.unwrap();
     }
     assert_eq!(incremental.len(), VIDEOS);
@@ -132,13 +132,13 @@ async fn a_hundred_thousand_events_are_rebuilt_to_the_same_hash_in_any_parts_and
 }
 
 /// A log whose streams end at the version `last`.
-struct Upto<'a> {
+struct TruncatedLog<'a> {
     log: &'a ListedLog,
     last: u64,
 }
 
 #[async_trait]
-impl EventLog for Upto<'_> {
+impl EventLog for TruncatedLog<'_> {
     async fn append(&self, _: &StreamId, _: Expected, _: NewCommit) -> Result<Appended, AppendError> {
         Err(AppendError::Unavailable("a projection appends nothing".into()))
     }
@@ -165,7 +165,7 @@ async fn an_unreadable_video_is_reported_and_the_others_are_rebuilt() {
     let poisoned = video("project-3", "v3");
     let data = serde_json::json!({ "generation": "one" });
     let poison = EventBody::Unknown { kind: "processing.started".to_owned(), version: 1, data };
-    let bodies = life(&project("last"), &key_of("last", "v"), 10, 1);
+    let bodies = lifecycle(&project("last"), &key_of("last", "v"), 10, 1);
     commits.push((poisoned.clone(), vec![RecordedEvent::new(start(), &poison)]));
     commits.push((video("last", "v"), bodies.iter().map(|it| RecordedEvent::new(start(), it)).collect()));
     let log = ListedLog::new(commits);

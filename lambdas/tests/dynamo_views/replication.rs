@@ -58,7 +58,7 @@ async fn append_events(dynamo: &TestDynamo, name: &str, cause: &str, bodies: Vec
     project_id
 }
 
-/// The records that the edge should have of a project.
+/// Returns the expected records of a project.
 async fn folded(dynamo: &TestDynamo, project_id: &ProjectId) -> BTreeMap<String, String> {
     let commits = dynamo.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await.unwrap();
     let project = Project::fold(project_id.clone(), &commits).unwrap();
@@ -66,7 +66,7 @@ async fn folded(dynamo: &TestDynamo, project_id: &ProjectId) -> BTreeMap<String,
 }
 
 #[tokio::test]
-async fn records_that_the_edge_refuses_block_nothing_and_are_put_later() {
+async fn records_that_the_edge_rejects_block_nothing_and_are_put_later() {
     let dynamo = TestDynamo::new();
     let (views, kv, policy) = (dynamo.views().await, MemoryKv::default(), policy());
     let project_id =
@@ -123,8 +123,8 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
         payload: serde_json::to_string(&commit).unwrap(),
         content: Ok(commit),
     };
-    let retry_policy = RetryPolicy::of_age(Duration::from_mins(10));
-    let batch = Batch { function: "views", dead_letters: &views, patience: &retry_policy };
+    let retry_policy = RetryPolicy::since_arrival(Duration::from_mins(10));
+    let batch = Batch { function: "views", dead_letters: &views, retry_policy: &retry_policy };
     let late = || start().plus(Duration::from_mins(11));
     let report = project_batch(batch, of_commit, &[record], &late).await;
     assert_eq!((report.handled, report.dead_lettered), (0, 1));
@@ -137,15 +137,15 @@ async fn a_project_is_done_only_up_to_the_replicated_version() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
     let (acme, globex) = (fixtures::project("acme"), fixtures::project("globex"));
-    views.done(&acme, 3).await.unwrap();
-    views.note(&acme, 5).await.unwrap();
-    views.note(&acme, 4).await.unwrap();
-    views.note(&globex, 1).await.unwrap();
+    views.remove(&acme, 3).await.unwrap();
+    views.add(&acme, 5).await.unwrap();
+    views.add(&acme, 4).await.unwrap();
+    views.add(&globex, 1).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), [acme.clone(), globex.clone()]);
     assert_eq!(views.pending(1).await.unwrap(), std::slice::from_ref(&acme));
-    views.done(&acme, 4).await.unwrap();
+    views.remove(&acme, 4).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), [acme.clone(), globex.clone()]);
-    views.done(&acme, 5).await.unwrap();
+    views.remove(&acme, 5).await.unwrap();
     assert_eq!(views.pending(9).await.unwrap(), [globex]);
 }
 
@@ -159,7 +159,7 @@ async fn an_unreadable_project_does_not_block_the_others() {
         append_events(&dynamo, "globex", "a", vec![ProjectCreated { name: None }.into(), created(2)]).await;
     poison(&dynamo.log, &StreamId::Project(broken.clone()), start()).await;
     for project_id in [&broken, &sound] {
-        views.note(project_id, 1).await.unwrap();
+        views.add(project_id, 1).await.unwrap();
     }
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, PendingReport { replicated: 1, failed: 1, left: 0 });
@@ -193,7 +193,7 @@ enum Step {
     Suspended,
     Resumed,
     SweepReport,
-    /// How the edge's store behaves from now on.
+    /// Changes the behaviour of the edge's store.
     Store(Mode),
 }
 
@@ -273,7 +273,7 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
             // Also after a failure, for the cases with which proptest shrinks it.
             let noted = views.pending(9).await.unwrap();
             for project_id in &noted {
-                views.done(project_id, u64::MAX).await.unwrap();
+                views.remove(project_id, u64::MAX).await.unwrap();
             }
             prop_assert_eq!(has, should, "{:?}", report);
             prop_assert!(noted.is_empty(), "{:?}", noted);

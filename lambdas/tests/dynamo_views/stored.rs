@@ -31,8 +31,8 @@ pub(crate) async fn usage(dynamo: &TestDynamo, project: &str) -> BTreeMap<String
 /// The dead letters of a function, by id, with whole payloads.
 pub(crate) async fn dead_letters(dynamo: &TestDynamo, function: &'static str) -> Vec<DeadLetter> {
     let parts = items(dynamo, format!("dead-part#{function}")).await;
-    let letters = items(dynamo, format!("dead#{function}")).await;
-    let mut letters: Vec<DeadLetter> = letters
+    let items = items(dynamo, format!("dead#{function}")).await;
+    let mut dead_letters: Vec<DeadLetter> = items
         .iter()
         .map(|item| {
             let first = string(item, "payload").to_owned();
@@ -51,8 +51,8 @@ pub(crate) async fn dead_letters(dynamo: &TestDynamo, function: &'static str) ->
             }
         })
         .collect();
-    letters.sort_by(|a, b| a.id.cmp(&b.id));
-    letters
+    dead_letters.sort_by(|a, b| a.id.cmp(&b.id));
+    dead_letters
 }
 
 async fn items(dynamo: &TestDynamo, pk: String) -> Vec<HashMap<String, AttributeValue>> {

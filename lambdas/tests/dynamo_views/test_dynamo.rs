@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use streamio_core::ports::view_store::contract::TestBed;
+use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_events::emulators::LocalDynamo;
 use streamio_events::memory::MemoryLog;
 use streamio_lambdas::adapters::dynamo::{DynamoViews, create_views_table};
@@ -38,7 +38,7 @@ impl TestDynamo {
     }
 }
 
-impl TestBed for TestDynamo {
+impl ViewStoreHarness for TestDynamo {
     type Store = DynamoViews;
 
     async fn open(&self) -> DynamoViews {

@@ -69,7 +69,7 @@ fn react(region: &TestRegion) -> React {
         objects: Arc::clone(&region.objects) as _,
         dead_letters: Arc::clone(&region.dead_letters) as _,
         policy: region.policy.clone(),
-        retry_policy: RetryPolicy::of_tries(Duration::from_mins(10)),
+        retry_policy: RetryPolicy::since_first_failure(Duration::from_mins(10)),
         clock,
     }
 }
@@ -91,7 +91,7 @@ fn handled(handled: usize) -> Counts {
 }
 
 #[tokio::test]
-async fn an_upload_is_recorded_once_from_either_form_of_notification_however_often_it_is_delivered() {
+async fn an_upload_is_recorded_once_from_repeated_notifications_of_both_formats() {
     let region = test_region().await;
     let function = uploads(&region);
     for event in [notification(), notification(), eventbridge()] {
@@ -134,8 +134,8 @@ async fn an_upload_is_retried_while_the_log_is_unavailable_and_an_unreadable_one
     poison["Records"][0]["s3"]["object"]["key"] = json!("projects/acme/%FF.mp4");
     let done = uploads(&region).handle(poison).await.unwrap();
     assert_eq!((done.counts.handled, done.counts.dead_lettered), (2, 1));
-    let [letter] = &region.dead_letters.kept()[..] else { panic!("one dead letter") };
-    assert!(letter.payload.contains("%FF") && letter.function == "uploads");
+    let [dead_letter] = &region.dead_letters.kept()[..] else { panic!("one dead letter") };
+    assert!(dead_letter.payload.contains("%FF") && dead_letter.function == "uploads");
     assert_eq!(region.video(CAFE).await.generation, 1, "the other records are handled");
 }
 
@@ -164,7 +164,7 @@ fn stream_of(commits: &[Commit]) -> Value {
 }
 
 #[tokio::test]
-async fn a_commit_has_one_reaction_however_often_it_is_delivered() {
+async fn repeated_deliveries_of_a_commit_have_one_reaction() {
     let region = test_region().await;
     region.receive(object_notification("clip.mp4", "01")).await;
     let event = stream_of(&region.log.scan_to_end().await.unwrap());
@@ -252,7 +252,7 @@ async fn a_killed_worker_has_failed_once_for_events_in_any_number_and_order() {
 }
 
 #[tokio::test]
-async fn a_task_that_ecs_stops_is_interrupted_and_counts_as_no_failure() {
+async fn a_task_that_ecs_stops_is_an_interruption_and_not_a_failure() {
     for code in ["SpotInterruption", "UserInitiated", "TerminationNotice", "ServiceSchedulerInitiated"] {
         let region = test_region().await;
         let (job, task) = started(&region).await;
@@ -317,7 +317,7 @@ async fn other_tasks_are_ignored_and_an_unreadable_job_becomes_a_dead_letter() {
     assert!(unavailable.handle(stopped(&job, &task)).await.is_err(), "the event is retried");
 }
 
-/// A store at the edge that accepts everything, and the list of pending projects.
+/// A key-value store that accepts everything, and the list of pending projects.
 #[derive(Default)]
 struct Edge(Mutex<Vec<ProjectId>>);
 
@@ -341,7 +341,7 @@ impl KvNamespace for Edge {
 
 #[async_trait]
 impl PendingReplications for Edge {
-    async fn note(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+    async fn add(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
         self.0.lock().unwrap().push(project_id.clone());
         Ok(())
     }
@@ -350,7 +350,7 @@ impl PendingReplications for Edge {
         Ok(self.0.lock().unwrap().clone())
     }
 
-    async fn done(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+    async fn remove(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
         self.0.lock().unwrap().retain(|noted| noted != project_id);
         Ok(())
     }
@@ -380,7 +380,7 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     assert_eq!(region.launcher.launched().len(), 1);
     let again = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(again.response, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
-    edge.note(&"acme".parse().unwrap(), 1).await.unwrap();
+    edge.add(&"acme".parse().unwrap(), 1).await.unwrap();
     let replicated = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(replicated.response["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));
     assert_eq!(replicated.counts, handled(1));

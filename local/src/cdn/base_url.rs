@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn a_host_is_compared_case_insensitively_and_with_the_default_port() {
         let cdn = BaseUrl::parse("https://cdn.example.com").unwrap();
-        for ours in ["cdn.example.com", "CDN.Example.com", "cdn.example.com:443", "cdn.example.com:"] {
-            assert!(cdn.matches_authority(ours), "{ours}");
+        for authority in ["cdn.example.com", "CDN.Example.com", "cdn.example.com:443", "cdn.example.com:"] {
+            assert!(cdn.matches_authority(authority), "{authority}");
         }
         for other in [
             "",

@@ -1,6 +1,6 @@
 //! The `Content-Type` and `Cache-Control` of an object.
 
-use super::origin::ObjectFacts;
+use super::origin::ObjectMetadata;
 
 /// The media type of HLS playlists: <https://www.rfc-editor.org/rfc/rfc8216#section-4>.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
@@ -14,8 +14,8 @@ const SHORT_LIVED: &str = "private, max-age=5";
 
 /// The `Content-Type` of an object: the stored type, or the type of the key's extension if none was stored (which S3
 /// shows as `binary/octet-stream`).
-pub(super) fn content_type(key: &str, facts: &ObjectFacts) -> String {
-    let stored = facts.content_type.as_deref().unwrap_or_default();
+pub(super) fn content_type(key: &str, metadata: &ObjectMetadata) -> String {
+    let stored = metadata.content_type.as_deref().unwrap_or_default();
     let essence = stored.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "" | "binary/octet-stream" | "application/octet-stream" => type_of_extension(key).to_owned(),
@@ -73,7 +73,10 @@ mod tests {
     use super::*;
 
     fn type_of(key: &str, stored: Option<&str>) -> String {
-        content_type(key, &ObjectFacts { content_type: stored.map(str::to_owned), ..ObjectFacts::default() })
+        content_type(
+            key,
+            &ObjectMetadata { content_type: stored.map(str::to_owned), ..ObjectMetadata::default() },
+        )
     }
 
     #[test]

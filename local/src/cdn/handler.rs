@@ -19,7 +19,7 @@ use super::config::{CdnConfig, Clock};
 use super::content_headers::{PLAYLIST, cache_control, content_type};
 use super::credentials::PolicyQuery;
 use super::object_path::key_of;
-use super::origin::{ObjectFacts, Origin, OriginObject};
+use super::origin::{ObjectMetadata, Origin, OriginObject};
 use super::playlist::{self, MAX_REWRITTEN_BYTES, MAX_SOURCE_BYTES};
 use super::refusal::Refusal;
 use super::representation::{Representation, Source};
@@ -93,26 +93,26 @@ impl<O: Origin> Cdn<O> {
         key: &str,
         allowed: &Allowed,
     ) -> io::Result<Representation<O::Object>> {
-        let facts = object.facts();
-        let content_type = content_type(key, &facts);
+        let metadata = object.metadata();
+        let content_type = content_type(key, &metadata);
         if let Some(parameters) = &allowed.policy_query
             && content_type == PLAYLIST
-            && facts.content_encoding.is_none()
+            && metadata.content_encoding.is_none()
         {
-            if facts.size <= MAX_SOURCE_BYTES {
-                return self.represent_playlist(object, &facts, key, parameters).await;
+            if metadata.size <= MAX_SOURCE_BYTES {
+                return self.represent_playlist(object, &metadata, key, parameters).await;
             }
             tracing::warn!(
                 object.key = key,
-                bytes = facts.size,
+                bytes = metadata.size,
                 "a playlist is too large to add the authorisation to its URIs; it is served unchanged"
             );
         }
         Ok(Representation {
-            size: facts.size,
-            validators: Validators::new(&facts.etag, facts.last_modified.into()),
+            size: metadata.size,
+            validators: Validators::new(&metadata.etag, metadata.last_modified.into()),
             content_type,
-            content_encoding: facts.content_encoding,
+            content_encoding: metadata.content_encoding,
             cache_control: cache_control(key),
             source: Source::Object(object),
         })
@@ -121,11 +121,11 @@ impl<O: Origin> Cdn<O> {
     async fn represent_playlist(
         &self,
         object: O::Object,
-        facts: &ObjectFacts,
+        metadata: &ObjectMetadata,
         key: &str,
         parameters: &PolicyQuery,
     ) -> io::Result<Representation<O::Object>> {
-        let stored = read_all(object, facts.size).await?;
+        let stored = read_all(object, metadata.size).await?;
         let rewritten = str::from_utf8(&stored).ok().and_then(|text| {
             playlist::add_parameters(text, &self.config.base_url, parameters, MAX_REWRITTEN_BYTES)
         });
@@ -138,11 +138,11 @@ impl<O: Origin> Cdn<O> {
         let (etag, bytes) = match rewritten {
             // Not the stored representation, so it needs its own entity tag: a digest of its content.
             Some(text) => (digest(text.as_bytes()), Bytes::from(text)),
-            None => (facts.etag.clone(), stored),
+            None => (metadata.etag.clone(), stored),
         };
         Ok(Representation {
             size: bytes.len() as u64,
-            validators: Validators::new(&etag, facts.last_modified.into()),
+            validators: Validators::new(&etag, metadata.last_modified.into()),
             content_type: PLAYLIST.to_owned(),
             content_encoding: None,
             cache_control: cache_control(key),

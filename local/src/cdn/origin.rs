@@ -12,7 +12,7 @@ use crate::s3::{Object, Store};
 
 /// The metadata of an object that the CDN needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectFacts {
+pub struct ObjectMetadata {
     /// Size in bytes.
     pub size: u64,
     /// The entity tag, without quotation marks. Different bytes have a different tag.
@@ -25,7 +25,7 @@ pub struct ObjectFacts {
     pub content_encoding: Option<String>,
 }
 
-impl Default for ObjectFacts {
+impl Default for ObjectMetadata {
     fn default() -> Self {
         Self {
             size: 0,
@@ -52,7 +52,7 @@ pub trait Origin: Send + Sync + 'static {
 /// One version of an object: metadata and bytes are consistent, even if the key is overwritten in between.
 pub trait OriginObject: Send + 'static {
     /// The metadata.
-    fn facts(&self) -> ObjectFacts;
+    fn metadata(&self) -> ObjectMetadata;
 
     /// The bytes of a range within the object, in pieces of bounded size. An error ends the stream.
     fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static;
@@ -81,9 +81,9 @@ impl Origin for StoreOrigin {
 }
 
 impl OriginObject for Object {
-    fn facts(&self) -> ObjectFacts {
+    fn metadata(&self) -> ObjectMetadata {
         let meta = self.meta();
-        ObjectFacts {
+        ObjectMetadata {
             size: meta.size,
             etag: meta.etag.clone(),
             last_modified: meta.last_modified,

@@ -2,7 +2,7 @@
 //!
 //! A player that requested a playlist by a signed URL requests the URIs in it without the parameters of that URL, and
 //! is refused. Players in a browser page can add them; `<video src>` in Safari, ffplay and most television sets cannot.
-//! So the CDN adds the parameters to every URI of its own. The rest of the playlist is not changed.
+//! So the CDN adds the parameters to every URI that points to itself. The rest of the playlist is not changed.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc8216>, and for the newer tags
 //! <https://datatracker.ietf.org/doc/html/draft-pantos-hls-rfc8216bis>.

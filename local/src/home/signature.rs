@@ -235,7 +235,7 @@ mod tests {
         Verifier::new("eu-west-1", "lambda", &[Credentials::new("EDGE", "secret").unwrap()]).unwrap()
     }
 
-    /// A request as the edge signs it.
+    /// Returns a request signed as the edge does.
     fn signed(note: &str, body: &[u8]) -> Parts {
         let edge = Signer::new(Credentials::new("EDGE", "secret").unwrap(), "eu-west-1", "lambda").unwrap();
         let parts = RequestParts {

@@ -1,6 +1,6 @@
-//! The home region alone on a listener, and what an edge that has nothing else sees of it.
+//! Tests of the home region's listener with the clients of an edge in another process.
 
+mod comparison;
 mod facts;
+mod harness;
 mod refusals;
-mod sameness;
-mod world;

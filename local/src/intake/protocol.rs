@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use streamio_edge::kinesis::{MAX_RECORDS, MAX_RECORDS_BYTES};
 
-/// The longest partition key, in characters.
+/// The maximum length of a partition key in characters.
 const MAX_KEY_CHARACTERS: usize = 256;
 
 /// The body of `PutRecords`.
@@ -14,7 +14,7 @@ pub(super) struct PutRecords {
     pub(super) records: Vec<PutRecord>,
 }
 
-/// One record of it.
+/// One record of the request.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PutRecord {
@@ -23,35 +23,35 @@ pub(super) struct PutRecord {
     pub(super) partition_key: String,
 }
 
-/// Why a whole request was refused, in the words of AWS.
-pub(super) struct Refused {
+/// An error of the whole request, with AWS's code.
+pub(super) struct RequestError {
     pub(super) code: &'static str,
     pub(super) message: String,
 }
 
-/// What became of a record.
+/// The result of one record.
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "PascalCase")]
-pub(super) enum Taken {
+pub(super) enum RecordResult {
     Accepted { sequence_number: String, shard_id: &'static str },
     Failed { error_code: &'static str, error_message: String },
 }
 
 impl PutRecords {
-    /// Reads the body and checks it as Kinesis does.
-    pub(super) fn read(body: &[u8], stream: &str) -> Result<Self, Refused> {
-        let put: Self = serde_json::from_slice(body).map_err(|error| Refused {
+    /// Parses the body of a request to `stream`, with the checks of Kinesis.
+    pub(super) fn read(body: &[u8], stream: &str) -> Result<Self, RequestError> {
+        let put: Self = serde_json::from_slice(body).map_err(|error| RequestError {
             code: "SerializationException",
             message: format!("the body is not that of PutRecords: {error}"),
         })?;
-        let invalid = |message: String| Err(Refused { code: "ValidationException", message });
+        let invalid = |message: String| Err(RequestError { code: "ValidationException", message });
         let named = put
             .stream_name
             .as_deref()
             .or_else(|| put.stream_arn.as_deref()?.split_once(":stream/").map(|it| it.1));
         if named != Some(stream) {
             let message = format!("StreamName or StreamARN must name the only stream here, {stream}");
-            return Err(Refused { code: "ResourceNotFoundException", message });
+            return Err(RequestError { code: "ResourceNotFoundException", message });
         }
         if !(1..=MAX_RECORDS).contains(&put.records.len()) {
             return invalid(format!(
@@ -66,7 +66,7 @@ impl PutRecords {
                 ));
             }
         }
-        // Three bytes become four digits.
+        // Base64 encodes three bytes as four characters.
         let bytes: usize = put.records.iter().map(|it| it.data.len() / 4 * 3 + it.partition_key.len()).sum();
         if bytes > MAX_RECORDS_BYTES {
             return invalid(format!("Records have {bytes} bytes, more than {MAX_RECORDS_BYTES}"));

@@ -34,7 +34,7 @@ async fn put(intake: &Intake, facts: &[Fact]) -> Value {
         .collect();
     let body = json!({ "StreamName": STREAM_NAME, "Records": records }).to_string();
     let (head, ()) = Request::post("/").header("x-amz-target", TARGET).body(()).unwrap().into_parts();
-    let response = intake.answer(&head, body.as_bytes()).await;
+    let response = intake.handle(&head, body.as_bytes()).await;
     assert_eq!(response.status(), StatusCode::OK);
     serde_json::from_slice(response.body()).unwrap()
 }
@@ -45,13 +45,13 @@ async fn names(log: &MemoryLog, of: usize) -> Vec<String> {
     events.map(|event| event.data["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The home region's calls merge facts too: what they recorded must be recognized here.
+/// Facts are also merged by calls of the home region. The intake must detect them.
 #[tokio::test]
 async fn a_fact_that_was_merged_with_others_is_not_recorded_again() {
     let log = MemoryLog::new();
     let facts = [fact(0, "a"), fact(0, "b"), fact(0, "c")];
     let merged: Vec<_> = facts[..2].iter().map(Fact::commit).collect();
-    let outcome = LogIntake::new(Arc::new(log.clone())).take_in(&stream(0), &merged, clock::now()).await;
+    let outcome = LogIntake::new(Arc::new(log.clone())).record_facts(&stream(0), &merged, clock::now()).await;
     assert!(outcome.failure.is_none());
     assert_eq!(log.read_to_end(&stream(0), 1).await.unwrap().len(), 1, "one commit for both");
 

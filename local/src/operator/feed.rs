@@ -30,7 +30,7 @@ pub struct Filter {
 /// The size of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Written {
+pub struct ExportSummary {
     /// The number of commits, one per line.
     pub commits: u64,
     /// The number of events in these commits.
@@ -104,9 +104,9 @@ impl Operator {
 
     /// Writes all current commits of the log, in the order in which they were recorded, as one JSON object per line.
     /// They include the hashes of their streams' chains. Fails at a damaged commit.
-    pub async fn export(&self, to: &mut impl Write) -> Result<Written, OperatorError> {
+    pub async fn export(&self, to: &mut impl Write) -> Result<ExportSummary, OperatorError> {
         let end = self.log.last_position().await?;
-        let mut written = Written::default();
+        let mut written = ExportSummary::default();
         let mut position = 0;
         while position < end {
             let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
@@ -150,11 +150,11 @@ async fn next(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::Missing;
+    use crate::operator::IfMissing;
     use streamio_events::audit;
 
     async fn operator(directory: &tempfile::TempDir) -> Operator {
-        let operator = Operator::open(directory.path(), Missing::Make).unwrap();
+        let operator = Operator::open(directory.path(), IfMissing::Create).unwrap();
         for name in ["acme", "zebra"] {
             operator.create_project(&name.parse().unwrap(), None).await.unwrap();
         }
@@ -207,7 +207,7 @@ mod tests {
     async fn a_follower_receives_events_that_another_process_records() {
         let directory = tempfile::tempdir().unwrap();
         let follower = operator(&directory).await;
-        let other = Operator::open(directory.path(), Missing::Refuse).unwrap();
+        let other = Operator::open(directory.path(), IfMissing::Fail).unwrap();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let following = tokio::spawn(async move {
             let each = |event: &CloudEvent| sender.send(event.kind.clone()).map_err(io::Error::other);
@@ -228,7 +228,7 @@ mod tests {
         let operator = operator(&directory).await;
         let mut bytes = Vec::new();
         let written = operator.export(&mut bytes).await.unwrap();
-        assert_eq!(written, Written { commits: 3, events: 5 });
+        assert_eq!(written, ExportSummary { commits: 3, events: 5 });
         let text = String::from_utf8(bytes).unwrap();
         let commits: Vec<Commit> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for project in ["acme", "zebra"] {

@@ -9,11 +9,11 @@ use crate::data_dir::DataDir;
 
 /// What to do if the data directory does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum IfMissing {
     /// Create it: the first project may be created before the platform's first start.
-    Make,
+    Create,
     /// Return an error: there is nothing to read or change.
-    Refuse,
+    Fail,
 }
 
 /// An open data directory.
@@ -24,8 +24,8 @@ pub struct Operator {
 
 impl Operator {
     /// Opens the data directory at `path`. Must be called within a Tokio runtime.
-    pub fn open(path: &Path, missing: Missing) -> Result<Self, OperatorError> {
-        if missing == Missing::Refuse && !path.join(LOG_FILE).is_file() {
+    pub fn open(path: &Path, if_missing: IfMissing) -> Result<Self, OperatorError> {
+        if if_missing == IfMissing::Fail && !path.join(LOG_FILE).is_file() {
             return Err(OperatorError::NoData(path.to_owned()));
         }
         let data_dir = DataDir::open(path)?;
@@ -44,11 +44,11 @@ mod tests {
     async fn reading_a_directory_without_data_creates_nothing() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("mistyped");
-        let error = Operator::open(&path, Missing::Refuse).unwrap_err();
+        let error = Operator::open(&path, IfMissing::Fail).unwrap_err();
         assert!(matches!(error, OperatorError::NoData(_)), "{error}");
         assert!(!path.exists());
-        Operator::open(&path, Missing::Make).unwrap();
+        Operator::open(&path, IfMissing::Create).unwrap();
         assert_eq!(DataDir::open(&path).unwrap().log(), path.join(LOG_FILE));
-        Operator::open(&path, Missing::Refuse).unwrap();
+        Operator::open(&path, IfMissing::Fail).unwrap();
     }
 }

@@ -181,10 +181,10 @@ impl Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::Missing;
+    use crate::operator::IfMissing;
 
     fn open(directory: &tempfile::TempDir) -> Operator {
-        Operator::open(directory.path(), Missing::Make).unwrap()
+        Operator::open(directory.path(), IfMissing::Create).unwrap()
     }
 
     fn acme() -> ProjectId {

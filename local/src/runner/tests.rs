@@ -25,7 +25,7 @@ async fn append(log: &MemoryLog, body: EventBody) {
     log.append(&stream, Expected::Any, commit).await.unwrap();
 }
 
-/// A log with one attempt dispatched, and its job.
+/// Returns a log with one dispatched attempt, and the attempt's job.
 async fn dispatched() -> (MemoryLog, Job) {
     let log = MemoryLog::new();
     let object = ObjectCreated {
@@ -55,6 +55,7 @@ fn runner(log: &MemoryLog, script: &str, environment: Vec<(&'static str, String)
     Runner::new(Arc::new(log.clone()), WorkerCommand { command, environment }, 1, "run".to_owned())
 }
 
+/// Waits until the attempt has ended.
 async fn ended(log: &MemoryLog) -> Video {
     loop {
         let video = video(log).await;
@@ -66,7 +67,7 @@ async fn ended(log: &MemoryLog) -> Video {
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_without_a_word_is_recorded_with_its_status() {
+async fn a_worker_that_exits_without_recording_it_has_failed_with_its_exit_status() {
     let (log, job) = dispatched().await;
     runner(&log, "exit 3", vec![]).launch(&job).await.unwrap();
     let video = ended(&log).await;
@@ -77,7 +78,7 @@ async fn a_worker_that_dies_without_a_word_is_recorded_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started_is_a_failure_too() {
+async fn a_program_that_cannot_be_started_is_a_failed_attempt() {
     let (log, job) = dispatched().await;
     let worker = WorkerCommand { command: vec!["/no/such/program".into()], environment: vec![] };
     let runner = Runner::new(Arc::new(log.clone()), worker, 1, "run".to_owned());
@@ -86,7 +87,7 @@ async fn a_program_that_cannot_be_started_is_a_failure_too() {
 }
 
 #[tokio::test]
-async fn a_worker_gets_its_job_and_a_job_is_launched_once_at_a_time() {
+async fn a_worker_gets_its_job_and_a_job_has_one_worker_at_a_time() {
     let (log, job) = dispatched().await;
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("job").display().to_string();
@@ -100,7 +101,7 @@ async fn a_worker_gets_its_job_and_a_job_is_launched_once_at_a_time() {
 }
 
 #[tokio::test]
-async fn stopping_interrupts_workers_and_counts_as_no_failure() {
+async fn stopping_interrupts_workers_and_is_not_a_failure() {
     let (log, job) = dispatched().await;
     let scratch = tempfile::tempdir().unwrap();
     let ready = scratch.path().join("ready");

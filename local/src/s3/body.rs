@@ -2,7 +2,7 @@
 //! signed.
 //!
 //! `s3s` verifies chunk signatures and payload digests, but it accepts a body that ends between two `aws-chunked`
-//! chunks as complete, holds each chunk in memory whatever its size, and reports a wrong digest of an XML body as an
+//! chunks as complete, holds each chunk in memory at any size, and reports a wrong digest of an XML body as an
 //! internal error. So the bytes pass through this check first, and the fault it finds decides the response.
 
 mod chunked;

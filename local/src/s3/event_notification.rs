@@ -44,12 +44,12 @@ impl fmt::Display for CreatedBy {
 /// It is written in the transaction that made the object visible and kept until acknowledged, so delivery is at least
 /// once: a reader that crashes between acting and acknowledging reads it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct EventNotification {
     /// Ascending in the order of the commits; pass it to [`Store::acknowledge`](super::Store::acknowledge).
     pub id: i64,
     /// The bucket.
     pub bucket: String,
-    /// The key as the writer gave it: neither percent- nor form-encoded.
+    /// The key, neither percent- nor form-encoded.
     pub key: String,
     /// Size in bytes.
     pub size: u64,

@@ -48,7 +48,7 @@ impl ObjectHeaders {
 pub struct ObjectMeta {
     /// The bucket's name.
     pub bucket: String,
-    /// The key as the writer gave it: neither percent- nor form-encoded.
+    /// The key, neither percent- nor form-encoded.
     pub key: String,
     /// The entity tag without quotes: the MD5 of the bytes in hex, or `md5(md5s)-n` after a multipart upload.
     pub etag: String,

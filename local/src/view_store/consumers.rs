@@ -81,7 +81,7 @@ impl SqliteViewStore {
 /// The payload of a dead letter is a change of the log, so a rebuild of the views finds it again.
 #[async_trait]
 impl DeadLetters for SqliteViewStore {
-    async fn keep(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
+    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
         self.run(move |connection| {
             let DeadLetter { function, id, at, reason, payload } = dead_letter;
             let replace = "INSERT OR REPLACE INTO dead_letters VALUES (?1, ?2, ?3, ?4, ?5)";

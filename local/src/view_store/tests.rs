@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use streamio_core::ports::view_store::contract::TestBed;
+use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_events::object_key::SourceKey;
 use streamio_events::video::{Phase, Policy, Video};
 
@@ -14,7 +14,7 @@ impl TempViewStore {
     }
 }
 
-impl TestBed for TempViewStore {
+impl ViewStoreHarness for TempViewStore {
     type Store = SqliteViewStore;
 
     async fn open(&self) -> SqliteViewStore {

@@ -1,9 +1,9 @@
-//! The Worker's log lines as lines of the platform's log, with the same fields that a native edge writes.
+//! Forwards the Worker's log lines to the platform's log, with the fields that the native edge uses.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A line of the Worker (edge/src/worker/log.rs), or of `run.mjs`, which adds the level.
+/// A log line of the Worker (edge/src/worker/log.rs), to which `run.mjs` adds the level, or of `run.mjs` itself.
 #[derive(Deserialize)]
 struct Line {
     level: String,
@@ -24,7 +24,7 @@ struct Line {
     others: Map<String, Value>,
 }
 
-macro_rules! tell {
+macro_rules! log_at {
     ($level:ident, $line:expr) => {{
         let line = $line;
         let others = (!line.others.is_empty()).then(|| Value::Object(line.others.clone()));
@@ -43,21 +43,21 @@ macro_rules! tell {
     }};
 }
 
-/// Logs the line. Answers its message when it is an error.
-pub(super) fn relay(line: &str) -> Option<String> {
+/// Logs `line` at its level. Returns its message if it is an error.
+pub(super) fn forward(line: &str) -> Option<String> {
     let Ok(line) = serde_json::from_str::<Line>(line) else {
-        // Node's own words, such as of an exception.
+        // Text of Node.js, such as an exception.
         tracing::warn!("workerd: {line}");
         return None;
     };
     match line.level.as_str() {
-        "debug" => tell!(debug, &line),
-        "warn" => tell!(warn, &line),
+        "debug" => log_at!(debug, &line),
+        "warn" => log_at!(warn, &line),
         "error" => {
-            tell!(error, &line);
+            log_at!(error, &line);
             return Some(line.message);
         }
-        _ => tell!(info, &line),
+        _ => log_at!(info, &line),
     }
     None
 }

@@ -1,4 +1,4 @@
-//! The child process that runs the Worker: `node run.mjs`, which speaks in lines of JSON.
+//! The child process that runs the Worker: `node run.mjs`. It reads and writes lines of JSON.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,31 +12,33 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use super::tenants::Tenants;
-use super::{WorkerdConfig, WorkerdError, log};
+use super::config::{WorkerdConfig, WorkerdError};
+use super::log;
+use super::tenants::TenantFeed;
 use crate::http_server::DRAIN;
 
-/// How long a start may take. It takes a second.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// What the process may take beyond the time of requests in flight.
-const ENDING: Duration = Duration::from_secs(5);
+/// The time limit of a start, which usually takes a second.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// The time that the process has to end after the time limit of requests in flight.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A running `run.mjs`.
 pub(super) struct Process {
     child: Child,
-    /// The process stops when this is closed, as it is when this program has gone.
+    /// The process stops at its end, so also when this program is killed.
     stdin: ChildStdin,
-    /// Ends with the process. Answers the last error that it told.
+    /// Forwards the process's log until the process ends. Returns the last error in it.
     log: JoinHandle<Option<String>>,
 }
 
-/// What it says when it answers requests.
+/// The line that the process writes when it accepts requests.
 #[derive(Deserialize)]
 struct Ready {
     url: String,
 }
 
 impl Process {
-    /// Starts it with `input`, its configuration, and waits until it answers requests. Temporary files are in `scratch`.
+    /// Starts the process with the configuration `input`. Returns when it accepts requests. Its temporary files are in `scratch`.
     pub(super) async fn start(
         config: &WorkerdConfig,
         scratch: &Path,
@@ -49,7 +51,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C is for the platform, which stops things in order.
+            // Ctrl-C must reach only the platform, which stops its parts in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -59,65 +61,66 @@ impl Process {
         else {
             return Err(WorkerdError::NotStarted("it has no pipes".to_owned()));
         };
-        let mut process = Self { child, stdin, log: tokio::spawn(relay(stderr)) };
-        match tokio::time::timeout(PATIENCE, process.introduce(stdout, input)).await {
+        let mut process = Self { child, stdin, log: tokio::spawn(forward_log(stderr)) };
+        match tokio::time::timeout(START_TIMEOUT, process.configure(stdout, input)).await {
             Ok(Ok(Ready { url })) => {
                 tracing::info!(url, process.id = process.child.id(), "the API runs on workerd");
                 Ok(process)
             }
             Ok(Err(error)) => {
                 let _ = process.child.kill().await;
-                let told = process.log.await.ok().flatten();
-                Err(WorkerdError::NotStarted(told.unwrap_or_else(|| error.to_string())))
+                let last_error = process.log.await.ok().flatten();
+                Err(WorkerdError::NotStarted(last_error.unwrap_or_else(|| error.to_string())))
             }
             Err(_) => {
                 let _ = process.child.kill().await;
                 Err(WorkerdError::NotStarted(format!(
                     "it was not ready within {} seconds",
-                    PATIENCE.as_secs()
+                    START_TIMEOUT.as_secs()
                 )))
             }
         }
     }
 
-    async fn introduce(&mut self, stdout: ChildStdout, input: &Value) -> io::Result<Ready> {
+    /// Sends the configuration and waits until the process accepts requests.
+    async fn configure(&mut self, stdout: ChildStdout, input: &Value) -> io::Result<Ready> {
         send(&mut self.stdin, input).await?;
         let line = BufReader::new(stdout).lines().next_line().await?;
-        let line = line.ok_or_else(|| io::Error::other("it ended without a word"))?;
+        let line = line.ok_or_else(|| io::Error::other("the process ended without output"))?;
         serde_json::from_str(&line).map_err(io::Error::other)
     }
 
-    /// Tells it what changes of `tenants`, until it has ended by itself. Answers how it has.
-    pub(super) async fn serve(&mut self, tenants: &mut Tenants) -> String {
+    /// Sends changed records of `tenants` to the process until it exits. Returns its exit status.
+    pub(super) async fn run_until_exit(&mut self, tenants: &mut TenantFeed) -> String {
         let Self { child, stdin, .. } = self;
-        let tell = async {
+        let replicate = async {
             loop {
-                let records = tenants.changed().await;
+                let records = tenants.next_changes().await;
                 if send(stdin, &json!({ "tenants": records })).await.is_err() {
-                    // It is ending.
+                    // The process is ending.
                     return std::future::pending::<Infallible>().await;
                 }
             }
         };
         tokio::select! {
-            end = child.wait() => match end {
+            status = child.wait() => match status {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             },
-            never = tell => match never {},
+            never = replicate => match never {},
         }
     }
 
-    /// Lets requests in flight finish, then ends it.
+    /// Stops the process after requests in flight have finished. Kills it if that takes too long.
     pub(super) async fn stop(self) {
         let Self { mut child, stdin, log } = self;
         drop(stdin);
-        if tokio::time::timeout(DRAIN + ENDING, child.wait()).await.is_err() {
-            tracing::warn!("workerd is killed: its shutdown takes too long");
+        if tokio::time::timeout(DRAIN + EXIT_TIMEOUT, child.wait()).await.is_err() {
+            tracing::warn!("workerd did not stop in time and is killed");
             let _ = child.kill().await;
         }
-        // All that it has said is then in the log.
-        let _ = tokio::time::timeout(ENDING, log).await;
+        // The rest of its log.
+        let _ = tokio::time::timeout(EXIT_TIMEOUT, log).await;
     }
 }
 
@@ -126,13 +129,13 @@ async fn send(stdin: &mut ChildStdin, line: &Value) -> io::Result<()> {
     stdin.flush().await
 }
 
-/// Writes what is said on `stderr` into the log, to its end. Answers the last error.
-async fn relay(stderr: impl AsyncRead + Unpin) -> Option<String> {
+/// Forwards the lines of `stderr` to the log, to its end. Returns the last error among them.
+async fn forward_log(stderr: impl AsyncRead + Unpin) -> Option<String> {
     let mut lines = BufReader::new(stderr).lines();
     let mut last_error = None;
     loop {
         match lines.next_line().await {
-            Ok(Some(line)) => last_error = log::relay(&line).or(last_error),
+            Ok(Some(line)) => last_error = log::forward(&line).or(last_error),
             Ok(None) => return last_error,
             Err(error) => tracing::warn!(error = %error, "a line of workerd's log could not be read"),
         }

@@ -13,7 +13,7 @@ use streamio_edge::{Context, Edge};
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_local::data_dir::DataDir;
-use streamio_local::platform::{Addresses, Config, EdgeFront, LogFormat, Platform};
+use streamio_local::platform::{Addresses, Config, EdgeRuntime, LogFormat, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tempfile::TempDir;
 
@@ -38,21 +38,21 @@ pub(crate) struct Target {
     pub(crate) since: Timestamp,
     /// The Worker's journal, if the API is the Worker.
     pub(crate) journal: Option<WorkerJournal>,
-    front: Front,
+    endpoint: ApiEndpoint,
     /// `None` after [`Target::stop`].
     platform: Option<Platform>,
     _directory: TempDir,
 }
 
 /// How the API is reached.
-enum Front {
+enum ApiEndpoint {
     /// The API in this process, without a server.
     Edge(Arc<Edge>),
     /// A server with this authority.
     Http(String),
 }
 
-impl Front {
+impl ApiEndpoint {
     fn http(platform: &Platform) -> Self {
         Self::Http(authority(&platform.addresses().api).to_owned())
     }
@@ -70,13 +70,13 @@ pub(crate) async fn all(allowed_origins: &[&str]) -> Vec<Target> {
 
 /// Starts a target whose API is called in this process, without a server.
 pub(crate) async fn in_process(allowed_origins: &[&str]) -> Target {
-    let front = |platform: &Platform| Front::Edge(platform.edge().unwrap());
-    start("in process", |data_dir| config(data_dir, allowed_origins), front).await
+    let endpoint = |platform: &Platform| ApiEndpoint::Edge(platform.edge().unwrap());
+    start("in process", |data_dir| config(data_dir, allowed_origins), endpoint).await
 }
 
 /// Starts a target with the platform's HTTP server.
 pub(crate) async fn over_http(allowed_origins: &[&str]) -> Target {
-    start("over HTTP", |data_dir| config(data_dir, allowed_origins), Front::http).await
+    start("over HTTP", |data_dir| config(data_dir, allowed_origins), ApiEndpoint::http).await
 }
 
 /// Starts a target with the built Worker on workerd. The journal is a queue as in the cloud, or the home region as on
@@ -86,12 +86,12 @@ pub(crate) async fn on_workerd(allowed_origins: &[&str], journal: WorkerJournal)
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/edge/worker"), PathBuf::from);
     let workerd = WorkerdConfig::find(&built, journal).unwrap_or_else(|error| panic!("{error}"));
     let with_worker =
-        |data_dir: &Path| Config { edge: EdgeFront::Workerd(workerd), ..config(data_dir, allowed_origins) };
+        |data_dir: &Path| Config { edge: EdgeRuntime::Workerd(workerd), ..config(data_dir, allowed_origins) };
     let name = match journal {
         WorkerJournal::Home => "on workerd",
         WorkerJournal::Queue => "on workerd with the queue",
     };
-    start(name, with_worker, Front::http).await
+    start(name, with_worker, ApiEndpoint::http).await
 }
 
 fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
@@ -103,7 +103,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         rate_limit: Some(RateLimit { quota: QUOTA, window_seconds: 60, tracked_keys: 100 }),
         // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],
-        edge: EdgeFront::Native,
+        edge: EdgeRuntime::Native,
         log_format: LogFormat::Text,
     }
 }
@@ -111,7 +111,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
 async fn start(
     name: &'static str,
     config: impl FnOnce(&Path) -> Config,
-    front: impl FnOnce(&Platform) -> Front,
+    endpoint: impl FnOnce(&Platform) -> ApiEndpoint,
 ) -> Target {
     let directory = tempfile::tempdir().unwrap();
     let data_dir = DataDir::open(directory.path()).unwrap();
@@ -123,8 +123,8 @@ async fn start(
     let since = now();
     let config = config(directory.path());
     let journal = match &config.edge {
-        EdgeFront::Native => None,
-        EdgeFront::Workerd(workerd) => Some(workerd.journal),
+        EdgeRuntime::Native => None,
+        EdgeRuntime::Workerd(workerd) => Some(workerd.journal),
     };
     let platform = Platform::start(config).await.unwrap();
     let secrets = Secrets::default();
@@ -142,7 +142,7 @@ async fn start(
         secret_access_key: text("s3SecretAccessKey"),
         key_pair_id: text("cdnKeyPairId"),
     };
-    let front = front(&platform);
+    let endpoint = endpoint(&platform);
     let target = Target {
         name,
         keys,
@@ -151,7 +151,7 @@ async fn start(
         storage,
         since,
         journal,
-        front,
+        endpoint,
         platform: Some(platform),
         _directory: directory,
     };
@@ -170,13 +170,13 @@ impl Drop for Target {
 impl Target {
     /// Sends `request`, whose target is a path and a query, to the API.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
-        match &self.front {
-            Front::Edge(edge) => {
+        match &self.endpoint {
+            ApiEndpoint::Edge(edge) => {
                 let mut random = [0; 32];
                 getrandom::fill(&mut random).unwrap();
                 edge.handle(Context { now: now(), random }, &request).await
             }
-            Front::Http(authority) => http_client::send(authority, request).await,
+            ApiEndpoint::Http(authority) => http_client::send(authority, request).await,
         }
     }
 

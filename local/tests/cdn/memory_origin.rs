@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream};
-use streamio_local::cdn::{ObjectFacts, Origin, OriginObject};
+use streamio_local::cdn::{ObjectMetadata, Origin, OriginObject};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -20,21 +20,21 @@ pub(crate) struct MemoryOrigin {
 
 #[derive(Clone)]
 pub(crate) struct MemoryObject {
-    facts: ObjectFacts,
+    metadata: ObjectMetadata,
     bytes: Bytes,
 }
 
 impl MemoryOrigin {
     pub(crate) fn with(mut self, key: &str, content_type: &str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let facts = ObjectFacts {
+        let metadata = ObjectMetadata {
             size: bytes.len() as u64,
             etag: format!("etag-of-{}", key.len()),
             last_modified: WRITTEN,
             content_type: Some(content_type.to_owned()).filter(|text| !text.is_empty()),
             content_encoding: None,
         };
-        self.objects.insert(key.to_owned(), MemoryObject { facts, bytes });
+        self.objects.insert(key.to_owned(), MemoryObject { metadata, bytes });
         self
     }
 }
@@ -51,8 +51,8 @@ impl Origin for MemoryOrigin {
 }
 
 impl OriginObject for MemoryObject {
-    fn facts(&self) -> ObjectFacts {
-        self.facts.clone()
+    fn metadata(&self) -> ObjectMetadata {
+        self.metadata.clone()
     }
 
     fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _};
 use http::{HeaderValue, StatusCode};
-use streamio_local::cdn::{self, BaseUrl, CdnConfig, ObjectFacts, Origin, OriginObject};
+use streamio_local::cdn::{self, BaseUrl, CdnConfig, ObjectMetadata, Origin, OriginObject};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -199,8 +199,8 @@ impl Origin for ObservedObject {
 }
 
 impl OriginObject for ObservedObject {
-    fn facts(&self) -> ObjectFacts {
-        ObjectFacts { size: self.size, etag: "observed".into(), ..ObjectFacts::default() }
+    fn metadata(&self) -> ObjectMetadata {
+        ObjectMetadata { size: self.size, etag: "observed".into(), ..ObjectMetadata::default() }
     }
 
     fn into_stream(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
@@ -288,8 +288,8 @@ impl Origin for FailingObject {
 }
 
 impl OriginObject for FailingObject {
-    fn facts(&self) -> ObjectFacts {
-        ObjectFacts { size: 100, ..ObjectFacts::default() }
+    fn metadata(&self) -> ObjectMetadata {
+        ObjectMetadata { size: 100, ..ObjectMetadata::default() }
     }
 
     fn into_stream(self, _: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {

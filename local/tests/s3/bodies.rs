@@ -22,7 +22,7 @@ use crate::signer::{Signer, path};
 async fn assert_nothing_is_stored(server: &S3TestServer) {
     assert!(!server.exists("k").await);
     assert_eq!(server.files(), Vec::<String>::new());
-    assert_eq!(server.store.pending(10).await.unwrap(), []);
+    assert_eq!(server.store.pending_notifications(10).await.unwrap(), []);
 }
 
 #[tokio::test]

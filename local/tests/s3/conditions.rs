@@ -41,7 +41,7 @@ async fn of_eight_writers_of_an_absent_key_exactly_one_succeeds() {
     }
     assert_eq!(server.files().len(), 20, "the bodies of refused writes are removed");
     assert_eq!(
-        server.store.pending(100).await.unwrap().len(),
+        server.store.pending_notifications(100).await.unwrap().len(),
         20,
         "only successful writes have event notifications"
     );
@@ -113,7 +113,7 @@ async fn of_eight_uploads_completed_for_an_absent_key_exactly_one_succeeds() {
         server.client.list_parts().bucket(RAW).key("k").upload_id(id).send().await.unwrap();
     }
     assert_eq!(server.get("k").await, succeeded[0].0.as_bytes());
-    assert_eq!(server.store.pending(100).await.unwrap().len(), 1);
+    assert_eq!(server.store.pending_notifications(100).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

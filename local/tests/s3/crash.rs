@@ -37,7 +37,7 @@ async fn a_reopened_store_has_its_objects_uploads_and_event_notifications_and_no
     let staged =
         store.stage(futures::stream::iter([Ok::<_, std::io::Error>("part".into())]), None).await.unwrap();
     store.put_part(RAW, "parts", &upload.id, 1, staged).await.unwrap();
-    let notifications = store.pending(10).await.unwrap();
+    let notifications = store.pending_notifications(10).await.unwrap();
     // The files that are left by a crash before the commit, and by a crash while receiving a body.
     let staged =
         store.stage(futures::stream::iter([Ok::<_, std::io::Error>("lost".into())]), None).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_reopened_store_has_its_objects_uploads_and_event_notifications_and_no
     assert_eq!(store.head(RAW, "k").await.unwrap().unwrap(), first);
     assert!(read(&store, "k").await == pattern(300_000, 1));
     assert_eq!(store.parts(RAW, "parts", &upload.id, 0, 10).await.unwrap().len(), 1);
-    assert_eq!(store.pending(10).await.unwrap(), notifications);
+    assert_eq!(store.pending_notifications(10).await.unwrap(), notifications);
     let next = store.put_bytes(RAW, "k", ObjectHeaders::default(), "new").await.unwrap();
     assert!(next.sequencer > first.sequencer);
 }
@@ -159,7 +159,7 @@ async fn acknowledged_writes_survive_a_killed_process() {
         }
 
         let store = open(inner.path()).await;
-        let notifications = store.pending(u32::MAX).await.unwrap();
+        let notifications = store.pending_notifications(u32::MAX).await.unwrap();
         for (name, round) in &acknowledged {
             let key = format!("{name}/{round}");
             let length = usize::try_from(1000 + (round * 7919) % 60_000).unwrap();

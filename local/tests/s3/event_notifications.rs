@@ -21,7 +21,7 @@ async fn every_way_to_create_an_object_writes_an_event_notification() {
     let complete = server.client.complete_multipart_upload().bucket(RAW).key("parts").upload_id(id);
     complete.multipart_upload(parts).send().await.unwrap();
 
-    let notifications = server.store.pending(10).await.unwrap();
+    let notifications = server.store.pending_notifications(10).await.unwrap();
     let summaries: Vec<_> = notifications
         .iter()
         .map(|event| (event.key.as_str(), event.size, event.created_by, event.content_type.as_deref()))
@@ -47,15 +47,15 @@ async fn every_way_to_create_an_object_writes_an_event_notification() {
 async fn only_successful_writes_to_watched_buckets_write_event_notifications() {
     let server = S3TestServer::start().await;
     server.store.put_bytes(PROCESSED, "k", ObjectHeaders::default(), "x").await.unwrap();
-    assert_eq!(server.store.pending(10).await.unwrap(), []);
+    assert_eq!(server.store.pending_notifications(10).await.unwrap(), []);
     server.put("k", b"x".to_vec()).await;
     let refused = server.client.put_object().bucket(RAW).key("k").if_none_match("*").send().await;
     assert_eq!(refusal(refused).0, 412);
     server.client.delete_object().bucket(RAW).key("k").send().await.unwrap();
-    assert_eq!(server.store.pending(10).await.unwrap().len(), 1);
+    assert_eq!(server.store.pending_notifications(10).await.unwrap().len(), 1);
     server.store.ensure_bucket(RAW, Watch::Off).await.unwrap();
     server.put("k", b"x".to_vec()).await;
-    assert_eq!(server.store.pending(10).await.unwrap().len(), 1);
+    assert_eq!(server.store.pending_notifications(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn event_notifications_are_kept_in_order_until_acknowledged_and_ids_are_no
         server.put(key, b"x".to_vec()).await;
     }
     let keys = async |limit| {
-        let pending = server.store.pending(limit).await.unwrap();
+        let pending = server.store.pending_notifications(limit).await.unwrap();
         pending.into_iter().map(|event| (event.id, event.key)).collect::<Vec<_>>()
     };
     let all = keys(10).await;
@@ -90,8 +90,14 @@ async fn the_sequencer_of_a_key_increases_with_overwrites_and_deletes() {
             server.client.delete_object().bucket(RAW).key("k").send().await.unwrap();
         }
     }
-    let sequencers: Vec<String> =
-        server.store.pending(100).await.unwrap().into_iter().map(|event| event.sequencer).collect();
+    let sequencers: Vec<String> = server
+        .store
+        .pending_notifications(100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.sequencer)
+        .collect();
     assert!(sequencers.iter().all(|sequencer| sequencer.len() == 16));
     assert!(sequencers.is_sorted_by(|one, other| one < other), "{sequencers:?}");
 }
@@ -99,11 +105,11 @@ async fn the_sequencer_of_a_key_increases_with_overwrites_and_deletes() {
 #[tokio::test]
 async fn a_waiting_reader_is_notified() {
     let server = S3TestServer::start().await;
-    let mut changes = server.store.notices();
+    let mut changes = server.store.watch_notifications();
     let waiting = tokio::spawn(async move {
         changes.changed().await.unwrap();
         *changes.borrow()
     });
     server.put("k", b"x".to_vec()).await;
-    assert_eq!(waiting.await.unwrap(), server.store.pending(1).await.unwrap()[0].id);
+    assert_eq!(waiting.await.unwrap(), server.store.pending_notifications(1).await.unwrap()[0].id);
 }

@@ -133,7 +133,7 @@ async fn a_wrong_list_of_parts_is_refused_and_the_upload_is_kept() {
     let sized = completing(&server, "k", &id, from_ref(&one)).mpu_object_size(1).send().await;
     assert_eq!(refusal(sized), (400, "InvalidRequest".into()));
     assert!(!server.exists("k").await);
-    assert_eq!(server.store.pending(10).await.unwrap(), []);
+    assert_eq!(server.store.pending_notifications(10).await.unwrap(), []);
     let sized =
         completing(&server, "k", &id, &[one, two]).mpu_object_size(i64::try_from(10 * MIB - 1).unwrap());
     sized.send().await.unwrap();
@@ -169,7 +169,7 @@ async fn completing_again_after_a_lost_response_succeeds_without_a_second_event_
     let first = complete(&server, "k", &id, from_ref(&part)).await;
     let again = completing(&server, "k", &id, from_ref(&part)).if_none_match("*").send().await.unwrap();
     assert_eq!(first.e_tag(), again.e_tag());
-    assert_eq!(server.store.pending(10).await.unwrap().len(), 1);
+    assert_eq!(server.store.pending_notifications(10).await.unwrap().len(), 1);
     server.put("k", b"something newer".to_vec()).await;
     let late = completing(&server, "k", &id, &[part]).send().await;
     assert_eq!(refusal(late), (404, "NoSuchUpload".into()));
@@ -242,7 +242,7 @@ async fn a_later_time() -> OffsetDateTime {
     }
 }
 
-/// A slow client that still sends parts has not abandoned its upload, however long ago that was initiated.
+/// A slow client that still sends parts has not abandoned its upload, even if that was initiated long ago.
 #[tokio::test]
 async fn an_upload_that_got_a_part_since_is_not_aborted() {
     let server = S3TestServer::start().await;

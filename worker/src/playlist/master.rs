@@ -101,7 +101,7 @@ impl Master {
             .collect()
     }
 
-    /// Whether audio is in a group of its own: if there is video, or more than one track.
+    /// Whether audio is in a separate group: if there is video, or more than one track.
     fn has_audio_group(&self) -> bool {
         !self.audio.is_empty() && (!self.video.is_empty() || self.audio.len() > 1)
     }

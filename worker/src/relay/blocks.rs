@@ -8,13 +8,13 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 
-use crate::storage::{Location, ObjectInfo, ObjectStore, StorageError};
+use crate::storage::{Location, ObjectInfo, StorageError, WholeObjectStore};
 
 type Block = Shared<BoxFuture<'static, Result<Bytes, Arc<StorageError>>>>;
 
 /// Random access to an object, pinned to the entity tag that it had at the start.
 pub struct Source {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn WholeObjectStore>,
     location: Location,
     info: ObjectInfo,
     blocks: Mutex<LruCache<u64, Block>>,
@@ -29,7 +29,7 @@ const BLOCKS_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(12).expect("not zero");
 
 impl Source {
     /// Reads the object at `location`, whose size and entity tag are `info`.
-    pub fn new(store: Arc<dyn ObjectStore>, location: Location, info: ObjectInfo) -> Self {
+    pub fn new(store: Arc<dyn WholeObjectStore>, location: Location, info: ObjectInfo) -> Self {
         let blocks = Mutex::new(LruCache::new(BLOCKS_IN_MEMORY));
         Self { store, location, info, blocks, failure: Mutex::default() }
     }

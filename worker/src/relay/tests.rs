@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, ObjectStore};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, WholeObjectStore};
 
 /// Storage with one object of slightly more than 5 MiB, whose bytes are a function of their position.
 struct PatternStore {
@@ -22,7 +22,7 @@ fn pattern(range: Range<u64>) -> Vec<u8> {
 }
 
 #[async_trait]
-impl ObjectStore for PatternStore {
+impl WholeObjectStore for PatternStore {
     async fn head(&self, _: &Location) -> Result<Option<ObjectInfo>, StorageError> {
         Ok(None)
     }

@@ -89,9 +89,7 @@ mod tests {
         async fn put(&self, delayed: Vec<Fact>) -> Result<(), IntakeError> {
             match self {
                 Self::DeliversNothing => Ok(()),
-                Self::AcceptsNothing => {
-                    Err(IntakeError { delayed, refused: Vec::new(), source: "closed".into() })
-                }
+                Self::AcceptsNothing => Err(IntakeError { delayed, source: "closed".into() }),
             }
         }
     }

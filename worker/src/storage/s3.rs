@@ -17,8 +17,8 @@ use bytes::Bytes;
 use streamio_events::s3::{self, DeleteError};
 
 use super::{
-    Condition, Content, Location, Multipart, MultipartStore, ObjectHeaders, ObjectInfo, ObjectStore, Part,
-    StorageError,
+    Condition, Content, Location, Multipart, MultipartStore, ObjectHeaders, ObjectInfo, Part, StorageError,
+    WholeObjectStore,
 };
 use crate::settings::S3Settings;
 
@@ -103,7 +103,7 @@ impl Condition {
 }
 
 #[async_trait]
-impl ObjectStore for S3Storage {
+impl WholeObjectStore for S3Storage {
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
         let response = self.client.head_object().bucket(&location.bucket).key(&location.key).send().await;
         match response.map_err(storage_error("HeadObject")) {

@@ -202,10 +202,7 @@ async fn hdr_is_tone_mapped_to_sdr() {
     );
     let poster = video.path(video.outputs.poster_key.as_ref().unwrap().as_str());
     let brightness = inspect::brightness(&poster);
-    assert!(
-        (150.0..250.0).contains(&brightness),
-        "without audio_input mapping it would be 130: {brightness}"
-    );
+    assert!((150.0..250.0).contains(&brightness), "without tone mapping it would be 130: {brightness}");
 }
 
 #[tokio::test]

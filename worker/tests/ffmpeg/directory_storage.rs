@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use streamio_worker::storage::{
-    Condition, Content, Location, Multipart, MultipartStore, ObjectHeaders, ObjectInfo, ObjectStore, Part,
-    StorageError,
+    Condition, Content, Location, Multipart, MultipartStore, ObjectHeaders, ObjectInfo, Part, StorageError,
+    WholeObjectStore,
 };
 
 /// Called before each operation with its name and key. If it returns an error, the operation fails with it.
@@ -136,7 +136,7 @@ impl DirectoryStorage {
 }
 
 #[async_trait]
-impl ObjectStore for DirectoryStorage {
+impl WholeObjectStore for DirectoryStorage {
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
         self.before_operation("HeadObject", &location.key)?;
         let state = self.state.lock().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use streamio_worker::settings::{LogPlace, Settings};
+use streamio_worker::settings::{LogLocation, Settings};
 
 fn read(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -59,7 +59,7 @@ fn the_images_environment_is_complete_with_the_variables_of_ecs_and_the_task_def
         }
     })
     .unwrap();
-    assert_eq!(settings.log, LogPlace::Dynamo { table: "ledger".to_owned() });
+    assert_eq!(settings.log, LogLocation::Dynamo { table: "ledger".to_owned() });
     assert_eq!(
         (settings.ffmpeg.as_str(), settings.ffprobe.as_str()),
         ("/usr/bin/ffmpeg", "/usr/bin/ffprobe")

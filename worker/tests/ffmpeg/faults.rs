@@ -16,7 +16,7 @@ use streamio_worker::probe::probe;
 use streamio_worker::relay::{Relay, Source};
 use streamio_worker::run::RunOutcome;
 use streamio_worker::stop::StopSignal;
-use streamio_worker::storage::{Location, ObjectStore, StorageError};
+use streamio_worker::storage::{Location, StorageError, WholeObjectStore};
 use streamio_worker::transcode::{Limits, Tools, Transcode, TranscodeError, Transcoded};
 use streamio_worker::upload::Destination;
 use tokio::sync::watch;

@@ -38,7 +38,7 @@ async fn a_second_worker_for_the_same_attempt_does_nothing() {
     assert_eq!(attempt(&harness, &job, "first").start().await.unwrap(), StartOutcome::Process);
     let before = harness.storage.operations();
     let outcome = harness.worker(&job, "second").run(&StopSignal::default()).await;
-    assert!(matches!(&outcome, RunOutcome::Fenced(Fence::Taken(by)) if by == "first"), "{outcome:?}");
+    assert!(matches!(&outcome, RunOutcome::Fenced(Fence::HeldByOther(by)) if by == "first"), "{outcome:?}");
     assert_eq!(harness.storage.operations(), before, "storage was not touched");
     // The first worker can start again, for example after a lost response.
     assert_eq!(attempt(&harness, &job, "first").start().await.unwrap(), StartOutcome::Process);
@@ -79,7 +79,7 @@ async fn a_completed_attempt_is_published_without_processing_it_again() {
     );
     // A third worker has nothing to do.
     let outcome = harness.worker(&job, "third").run(&StopSignal::default()).await;
-    assert!(matches!(outcome, RunOutcome::Fenced(Fence::Over)), "{outcome:?}");
+    assert!(matches!(outcome, RunOutcome::Fenced(Fence::Ended)), "{outcome:?}");
     let kinds = harness.kinds(&job).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "video.ready").count(), 1);
 }
@@ -144,9 +144,9 @@ async fn two_workers_can_publish_the_same_attempt_concurrently() {
         None
     });
     let outcome = harness.run(&job).await;
-    assert!(matches!(outcome, RunOutcome::Published | RunOutcome::Fenced(Fence::Over)), "{outcome:?}");
+    assert!(matches!(outcome, RunOutcome::Published | RunOutcome::Fenced(Fence::Ended)), "{outcome:?}");
     let second = second.lock().unwrap().take().expect("the second worker was started").join().unwrap();
-    assert!(matches!(second, RunOutcome::Published | RunOutcome::Fenced(Fence::Over)), "{second:?}");
+    assert!(matches!(second, RunOutcome::Published | RunOutcome::Fenced(Fence::Ended)), "{second:?}");
     let kinds = harness.kinds(&job).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "video.ready").count(), 1);
     assert!(super::inspect::decode(&harness.storage.path(PROCESSED, "processed/acme/clip.mp4")) > 0);
@@ -215,7 +215,7 @@ async fn a_deleted_video_is_not_published() {
         None
     });
     let outcome = harness.run(&job).await;
-    assert!(matches!(outcome, RunOutcome::Fenced(Fence::Over)), "{outcome:?}");
+    assert!(matches!(outcome, RunOutcome::Fenced(Fence::Ended)), "{outcome:?}");
     assert_eq!(harness.storage.keys(PROCESSED), Vec::<String>::new());
     harness.storage.on_each_operation(|_, _| None);
 }

@@ -12,7 +12,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
 use streamio_events::video::{Phase, Policy, Video, decide_and_append, load};
-use streamio_worker::storage::{Condition, Content, Location, ObjectHeaders, ObjectStore};
+use streamio_worker::storage::{Condition, Content, Location, ObjectHeaders, WholeObjectStore};
 use tokio::process::{Child, Command};
 
 use super::clip::{audio_input, make, video_input};

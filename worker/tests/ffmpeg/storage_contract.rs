@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use streamio_worker::storage::{
-    Condition, Content, Location, ObjectHeaders, ObjectStore, Storage, StorageError,
+    Condition, Content, Location, ObjectHeaders, Storage, StorageError, WholeObjectStore,
 };
 
 use super::directory_storage::DirectoryStorage;

@@ -10,8 +10,8 @@ use streamio_events::timestamp::Timestamp;
 use super::target::Target;
 use crate::api::grant::unreadable;
 use crate::cdn_url;
-use crate::edge::Edge;
 use crate::problem::Problem;
+use crate::services::Services;
 use crate::sign::cloudfront;
 use crate::sign::policy::{Policy, Resource};
 
@@ -39,12 +39,12 @@ struct Stream {
 }
 
 /// Signs the granted resource.
-pub(super) async fn body(edge: &Edge, granted: &PlaybackGranted) -> Result<Body, Problem> {
+pub(super) async fn body(services: &Services, granted: &PlaybackGranted) -> Result<Body, Problem> {
     let target = Target::recorded(&granted.key, &granted.resource)
         .ok_or_else(|| unreadable("the record of a playback grant names another project or no resource"))?;
-    let url = |key: &ProcessedKey| cdn_url::of_key(&edge.cdn_base_url, key.as_str());
-    let policy = policy(edge, granted, &target).map_err(Problem::internal)?;
-    let signed = cloudfront::sign(&*edge.ports.url_signer, edge.config.cdn.hash, policy)
+    let url = |key: &ProcessedKey| cdn_url::of_key(&services.cdn_base_url, key.as_str());
+    let policy = policy(services, granted, &target).map_err(Problem::internal)?;
+    let signed = cloudfront::sign(&*services.ports.url_signer, services.config.cdn.hash, policy)
         .await
         .map_err(|error| Problem::unavailable("The URL could not be signed.", error))?;
     let sign = |key: &ProcessedKey| signed.url_for(&url(key)).map_err(Problem::internal);
@@ -64,15 +64,17 @@ pub(super) async fn body(edge: &Edge, granted: &PlaybackGranted) -> Result<Body,
 
 /// The policy: canned (shorter) for a file without further conditions, otherwise custom.
 fn policy(
-    edge: &Edge,
+    services: &Services,
     granted: &PlaybackGranted,
     target: &Target,
 ) -> Result<Policy, Box<dyn Error + Send + Sync>> {
     let expires_at = granted.expires_at.unix_seconds();
     let mut policy = match target {
-        Target::File(key) => Policy::canned(&cdn_url::of_key(&edge.cdn_base_url, key.as_str()), expires_at)?,
+        Target::File(key) => {
+            Policy::canned(&cdn_url::of_key(&services.cdn_base_url, key.as_str()), expires_at)?
+        }
         Target::Stream(video) => {
-            let folder = cdn_url::of_key(&edge.cdn_base_url, &video.hls_prefix());
+            let folder = cdn_url::of_key(&services.cdn_base_url, &video.hls_prefix());
             Policy::custom(Resource::wildcard(&format!("{folder}*"))?, expires_at)?
         }
     };

@@ -67,10 +67,10 @@ async fn send(
     request: &ObjectRequest<'_>,
 ) -> Result<Response<Bytes>, Box<dyn Error + Send + Sync>> {
     let now = exchange.context.now.unix_seconds();
-    let signed = exchange.edge.raw.sign(request, Payload::Bytes(&[]), now)?;
+    let signed = exchange.services.raw.sign(request, Payload::Bytes(&[]), now)?;
     let mut outbound = Request::builder().method(signed.method).uri(signed.url).body(Bytes::new())?;
     *outbound.headers_mut() = signed.headers;
-    Ok(exchange.edge.ports.outbound.send(outbound).await?)
+    Ok(exchange.services.ports.outbound.send(outbound).await?)
 }
 
 fn upload_id(response: &Response<Bytes>) -> Result<String, Box<dyn Error + Send + Sync>> {

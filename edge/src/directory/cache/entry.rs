@@ -5,7 +5,7 @@ use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
 use crate::directory::config::DirectoryConfig;
-use crate::directory::{Known, Tolerance};
+use crate::directory::{FoundTenant, Tolerance};
 
 /// The ages of [`DirectoryConfig`].
 pub(super) struct Ages {
@@ -125,14 +125,19 @@ impl Entry {
     }
 
     /// See [`TenantCache::unconfirmed`](super::TenantCache::unconfirmed).
-    pub(super) fn unconfirmed(&self, now: Timestamp, tolerance: Tolerance, ages: &Ages) -> Option<Known> {
+    pub(super) fn unconfirmed(
+        &self,
+        now: Timestamp,
+        tolerance: Tolerance,
+        ages: &Ages,
+    ) -> Option<FoundTenant> {
         let overdue = age(now, self.confirmed_at).saturating_sub(ages.hard);
         let stale_for = (!overdue.is_zero()).then_some(overdue);
         let allowed = match tolerance {
             Tolerance::Strict => Duration::ZERO,
             Tolerance::Stale => ages.stale,
         };
-        (overdue <= allowed).then(|| Known { tenant: self.tenant.clone(), stale_for })
+        (overdue <= allowed).then(|| FoundTenant { tenant: self.tenant.clone(), stale_for })
     }
 }
 

@@ -21,10 +21,10 @@ pub enum Fence {
     },
     /// Another worker holds the attempt.
     #[error("the worker {0} holds the attempt")]
-    Taken(String),
+    HeldByOther(String),
     /// The attempt has ended.
     #[error("the attempt has ended")]
-    Over,
+    Ended,
 }
 
 /// What a worker must do after its launch.
@@ -44,7 +44,7 @@ pub fn start(video: &Video, job: &Job, task: &str) -> Start {
         return Start::Stop(fence);
     }
     match &video.phase {
-        Phase::Started { task: other, .. } if other != task => Start::Stop(Fence::Taken(other.clone())),
+        Phase::Started { task: other, .. } if other != task => Start::Stop(Fence::HeldByOther(other.clone())),
         Phase::Dispatched { .. } | Phase::Started { .. } => {
             let event =
                 ProcessingStarted { generation: job.generation, attempt: job.attempt, task: task.to_owned() };
@@ -52,7 +52,7 @@ pub fn start(video: &Video, job: &Job, task: &str) -> Start {
             Start::Run(Decision::new(video, &cause, event))
         }
         Phase::Completed { .. } => Start::Publish,
-        _ => Start::Stop(Fence::Over),
+        _ => Start::Stop(Fence::Ended),
     }
 }
 
@@ -97,7 +97,7 @@ pub fn ready(video: &Video, job: &Job) -> Result<Decision, Fence> {
             };
             Ok(Decision::of_attempt(video, "ready", event))
         }
-        _ => Err(Fence::Over),
+        _ => Err(Fence::Ended),
     }
 }
 
@@ -142,7 +142,7 @@ fn check_holds(video: &Video, job: &Job, task: &str) -> Result<(), Fence> {
     check_current(video, job)?;
     match &video.phase {
         Phase::Started { task: holder, .. } if holder == task => Ok(()),
-        Phase::Started { task: holder, .. } => Err(Fence::Taken(holder.clone())),
-        _ => Err(Fence::Over),
+        Phase::Started { task: holder, .. } => Err(Fence::HeldByOther(holder.clone())),
+        _ => Err(Fence::Ended),
     }
 }

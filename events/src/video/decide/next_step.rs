@@ -24,20 +24,20 @@ pub enum Step {
     ///
     /// [`object_found`]: super::object_found
     /// [`grants_expired`]: super::grants_expired
-    Look(SourceKey),
+    CheckBucket(SourceKey),
     /// Nothing until this time.
     Wait(Timestamp),
     /// Nothing until the next event.
-    Rest,
+    Idle,
 }
 
 /// Returns the next action on `video` at `now`.
 pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     let step = step_of_phase(video, now, policy);
     // The current generation comes first: its step needs no bucket check.
-    let (Step::Wait(_) | Step::Rest) = step else { return step };
+    let (Step::Wait(_) | Step::Idle) = step else { return step };
     match (step, first_grant_ends_at(video, policy), &video.s3_key) {
-        (_, Some(ends_at), Some(s3_key)) if ends_at <= now => Step::Look(s3_key.clone()),
+        (_, Some(ends_at), Some(s3_key)) if ends_at <= now => Step::CheckBucket(s3_key.clone()),
         (Step::Wait(until), Some(ends_at), _) => Step::Wait(until.min(ends_at)),
         (_, Some(ends_at), _) => Step::Wait(ends_at),
         (step, None, _) => step,
@@ -51,9 +51,12 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
         }
         Phase::Dispatched { .. } => launch(video),
         Phase::Started { last_heartbeat_at, .. } => {
-            let times_out_at = last_heartbeat_at.plus(policy.silence);
+            let times_out_at = last_heartbeat_at.plus(policy.heartbeat_timeout);
             if times_out_at <= now {
-                expire(video, format!("its worker sent no heartbeat for {}", seconds(policy.silence)))
+                expire(
+                    video,
+                    format!("its worker sent no heartbeat for {}", seconds(policy.heartbeat_timeout)),
+                )
             } else {
                 Step::Wait(times_out_at)
             }
@@ -90,7 +93,7 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             }
         }
         Phase::Uploaded { .. } => dispatch(video, policy),
-        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Rest,
+        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Idle,
     }
 }
 
@@ -100,7 +103,7 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
     let of_phase = match &video.phase {
         Phase::Uploaded { at } => Some(*at),
         Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
-        Phase::Started { last_heartbeat_at, .. } => Some(last_heartbeat_at.plus(policy.silence)),
+        Phase::Started { last_heartbeat_at, .. } => Some(last_heartbeat_at.plus(policy.heartbeat_timeout)),
         Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
         Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_phase(video, *at, policy) {
             Step::Wait(retry_at) => Some(retry_at),
@@ -119,7 +122,7 @@ fn dispatch_after(at: Timestamp, setbacks: u32, video: &Video, now: Timestamp, p
 }
 
 fn dispatch(video: &Video, policy: &Policy) -> Step {
-    let Some(s3_key) = video.s3_key.clone() else { return Step::Rest };
+    let Some(s3_key) = video.s3_key.clone() else { return Step::Idle };
     let attempt = video.attempt + 1;
     let job = Job {
         project_id: video.project_id.clone(),
@@ -137,14 +140,14 @@ fn dispatch(video: &Video, policy: &Policy) -> Step {
 }
 
 fn launch(video: &Video) -> Step {
-    video.job.clone().map_or(Step::Rest, Step::Launch)
+    video.job.clone().map_or(Step::Idle, Step::Launch)
 }
 
 /// Launches another worker for an attempt that was completed `waited` ago. The job's own client token was used by the
 /// worker that completed it, and a launcher may return that worker for a while after its end. So each doubling of the
 /// waiting time gets a new token. Several workers that publish at the same time do the same and are harmless.
 fn launch_publisher(video: &Video, waited: Duration, policy: &Policy) -> Step {
-    let Some(job) = video.job.clone() else { return Step::Rest };
+    let Some(job) = video.job.clone() else { return Step::Idle };
     let times = waited.as_millis() / policy.publish_within.as_millis().max(1);
     let client_token =
         Job::publisher_token_of(&job.video_id, job.generation, job.attempt, times.max(1).ilog2());

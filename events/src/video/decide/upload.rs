@@ -38,7 +38,7 @@ pub struct ObjectFound {
     pub created_at: Timestamp,
 }
 
-/// Allowance for the difference between S3's clock and ours and for the duration of a bucket check.
+/// Allowance for the difference between S3's clock and this machine's and for the duration of a bucket check.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Returns the decision to record `object` as uploaded. `None` if this or a later event of the key is recorded, or if

@@ -135,7 +135,7 @@ impl Simulation {
                 }
                 false
             }
-            Step::Look(_) => {
+            Step::CheckBucket(_) => {
                 self.check_bucket(None);
                 let check = self.checks.len() - 1;
                 self.decide_check(check, false)
@@ -144,7 +144,7 @@ impl Simulation {
                 assert!(until > self.now, "waiting until a past time would never end");
                 self.remove_deleted(&video)
             }
-            Step::Rest => self.remove_deleted(&video),
+            Step::Idle => self.remove_deleted(&video),
         }
     }
 
@@ -169,7 +169,7 @@ impl Simulation {
         self.checks.push(BucketCheck { video: self.video(), stored: self.stored(), notification });
     }
 
-    /// Decides after a bucket check, however long ago it was.
+    /// Decides after a bucket check, which may be long ago.
     pub(super) fn decide_check(&mut self, check: usize, refused: bool) -> bool {
         let Some(BucketCheck { video, stored, notification }) = self.checks.get(check) else { return false };
         let video = video.clone();

@@ -67,20 +67,20 @@ fn parts(payload: &str) -> Vec<&str> {
 #[async_trait]
 impl DeadLetters for DynamoViews {
     /// The dead letter's own item is written last: if it exists, all parts of its payload do.
-    async fn keep(&self, letter: DeadLetter) -> Result<(), AdapterError> {
-        let (pk, sk) = (pk(letter.function), sk(&letter.id));
-        let ttl = number(u64::try_from(letter.at.plus(KEPT_FOR).unix_seconds())?);
-        let parts = parts(&letter.payload);
+    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
+        let (pk, sk) = (pk(dead_letter.function), sk(&dead_letter.id));
+        let ttl = number(u64::try_from(dead_letter.at.plus(KEPT_FOR).unix_seconds())?);
+        let parts = parts(&dead_letter.payload);
         for (part, payload) in (1u32..).zip(&parts).skip(1) {
-            let mut item = key(parts_pk(letter.function), part_sk(&sk, part));
+            let mut item = key(parts_pk(dead_letter.function), part_sk(&sk, part));
             item.insert("payload".to_owned(), text(*payload));
             item.insert(TTL_ATTRIBUTE.to_owned(), ttl.clone());
             self.put_new(item).await?;
         }
         let mut item = key(pk, sk);
-        item.insert("id".to_owned(), text(&letter.id));
-        item.insert("at".to_owned(), text(letter.at.to_string()));
-        item.insert("reason".to_owned(), text(split(&letter.reason, MAX_REASON_BYTES).0));
+        item.insert("id".to_owned(), text(&dead_letter.id));
+        item.insert("at".to_owned(), text(dead_letter.at.to_string()));
+        item.insert("reason".to_owned(), text(split(&dead_letter.reason, MAX_REASON_BYTES).0));
         item.insert("payload".to_owned(), text(parts[0]));
         item.insert("parts".to_owned(), number(u32::try_from(parts.len())?));
         item.insert(TTL_ATTRIBUTE.to_owned(), ttl);

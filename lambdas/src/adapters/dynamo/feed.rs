@@ -1,18 +1,18 @@
-//! The places of commits in their project's feed.
+//! The positions of commits in their project's feed.
 //!
-//! A place is the time at which it was assigned. The item `fed#{stream}` holds the version up to which the commits of a stream
-//! have places, and the last place. It is written in one transaction with the place and the usage, on the condition that it
-//! holds the version before: so each commit gets one place, is counted once, and comes after the earlier commits of its
-//! stream, whatever clocks assigned their places.
+//! A position is the time at which it was assigned. The item `fed#{stream}` holds the version up to which the commits of a stream
+//! have positions, and the last position. It is written in one transaction with the position and the usage, on the condition that it
+//! holds the version before: so each commit gets one position, is counted once, and follows the earlier commits of its
+//! stream, even if clocks differ.
 //!
 //! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction counts twice: a project
 //! may have some 500 commits a second. Playback grants, the most frequent events, share commits.
 //!
-//! # When a place is settled
+//! # When a position is settled
 //!
-//! A reader that continues from a place must miss nothing, so a page ends [`SETTLE`] before now. A place is the time right
-//! before the write that assigns it, or later if the stream's last place is later; the write is cancelled after
-//! [`WRITE_TIMEOUT`], and a retry assigns another place. So a place that readers may see is either written already or never
+//! A reader that continues from a position must miss nothing, so a page ends [`SETTLE`] before now. A position is the time right
+//! before the write that assigns it, or later if the stream's last position is later; the write is cancelled after
+//! [`WRITE_TIMEOUT`], and a retry assigns another position. So a position that readers may see is either written already or never
 //! will be, as long as clocks differ by at most the remaining three seconds. The Amazon Time Sync Service keeps Lambda's
 //! clocks within milliseconds; a request may take effect for about as long after its connection was closed.
 
@@ -31,20 +31,20 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use super::DynamoViews;
-use super::item::{ALONE, Item, UnfitItem, key, number, number_of, text, text_of};
+use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
 use super::rows::pauses;
-use super::usage::counting;
+use super::usage::usage_update;
 
-/// How long a place is hidden after it was assigned.
+/// How long a position is hidden after it was assigned.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
 
-/// The time limit of a write that assigns a place, retries of the SDK included.
+/// The time limit of a write that assigns a position, retries of the SDK included.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many earlier commits are read at a time.
 const PAGE: usize = 64;
 
-/// The distance to the last place of a stream whose last place is later than the clock.
+/// The distance to the last position of a stream whose last position is later than the clock.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub(super) fn feed_pk(project_id: &ProjectId) -> String {
@@ -67,27 +67,27 @@ impl Clock {
     }
 }
 
-/// The result of assigning a place to a commit.
+/// The result of assigning a position to a commit.
 #[derive(Debug, PartialEq, Eq)]
-enum Entered {
+enum Assignment {
     /// This call assigned it.
-    Now,
+    New,
     /// It was assigned before.
-    Before,
-    /// The stream's commits from this version on have no place yet.
+    Existing,
+    /// The stream's commits from this version on have no position yet.
     Missing { from: u64 },
 }
 
-/// How far a stream is in the feed.
-struct Fed {
+/// The version up to which a stream is in the feed, and its last position.
+struct StreamProgress {
     version: u64,
     stamp: Option<Timestamp>,
 }
 
-impl Fed {
-    fn of(item: Option<&Item>) -> Result<Self, UnfitItem> {
+impl StreamProgress {
+    fn of(item: Option<&Item>) -> Result<Self, InvalidItem> {
         let Some(item) = item else { return Ok(Self { version: 0, stamp: None }) };
-        let stamp = text_of(item, "stamp")?.parse().map_err(|_| UnfitItem("stamp"))?;
+        let stamp = text_of(item, "stamp")?.parse().map_err(|_| InvalidItem("stamp"))?;
         Ok(Self { version: number_of(item, "version")?, stamp: Some(stamp) })
     }
 }
@@ -95,7 +95,7 @@ impl Fed {
 /// Why a transaction was not committed.
 enum Cancelled {
     /// The stream has another version in the feed.
-    At(Fed),
+    At(StreamProgress),
     /// It conflicted with another transaction.
     Conflict(AdapterError),
     /// It may have been committed.
@@ -106,20 +106,20 @@ impl DynamoViews {
     /// See [`FeedWriter::project`].
     pub async fn project(&self, commit: &Commit, now: Timestamp) -> Result<bool, FeedWriteError> {
         let clock = Clock { at: now, since: Instant::now() };
-        let mut next = match self.enter(commit, &clock).await? {
-            Entered::Now => return Ok(true),
-            Entered::Before => return Ok(false),
-            Entered::Missing { from } => Some(from),
+        let mut next = match self.assign_position(commit, &clock).await? {
+            Assignment::New => return Ok(true),
+            Assignment::Existing => return Ok(false),
+            Assignment::Missing { from } => Some(from),
         };
         while let Some(version) = next {
             let page = self.log.read(&commit.stream, version, PAGE).await?;
             for missing in page.commits {
                 let last = missing.first >= commit.first;
-                match self.enter(&missing, &clock).await? {
-                    Entered::Now if last => return Ok(true),
-                    Entered::Before if last => return Ok(false),
-                    Entered::Now | Entered::Before => {}
-                    Entered::Missing { from } => {
+                match self.assign_position(&missing, &clock).await? {
+                    Assignment::New if last => return Ok(true),
+                    Assignment::Existing if last => return Ok(false),
+                    Assignment::New | Assignment::Existing => {}
+                    Assignment::Missing { from } => {
                         let missing = format!("the log has no commit of {} from {from} on", commit.stream);
                         return Err(FeedWriteError::Unavailable(missing.into()));
                     }
@@ -131,19 +131,21 @@ impl DynamoViews {
         Err(FeedWriteError::Unavailable(missing.into()))
     }
 
-    /// Assigns a place to `commit` if all earlier commits of its stream have theirs.
-    async fn enter(&self, commit: &Commit, clock: &Clock) -> Result<Entered, FeedWriteError> {
+    /// Assigns a position to `commit` if all earlier commits of its stream have theirs.
+    async fn assign_position(&self, commit: &Commit, clock: &Clock) -> Result<Assignment, FeedWriteError> {
         let mut earliest = Timestamp::default();
         let mut pauses = pauses();
         loop {
             let stamp = clock.now().max(earliest);
             match self.write(commit, stamp).await {
-                Ok(()) => return Ok(Entered::Now),
-                Err(Cancelled::At(fed)) if fed.version >= commit.last() => return Ok(Entered::Before),
-                Err(Cancelled::At(Fed { version, stamp: Some(last) })) if version + 1 == commit.first => {
+                Ok(()) => return Ok(Assignment::New),
+                Err(Cancelled::At(fed)) if fed.version >= commit.last() => return Ok(Assignment::Existing),
+                Err(Cancelled::At(StreamProgress { version, stamp: Some(last) }))
+                    if version + 1 == commit.first =>
+                {
                     earliest = last.plus(MILLISECOND);
                 }
-                Err(Cancelled::At(fed)) => return Ok(Entered::Missing { from: fed.version + 1 }),
+                Err(Cancelled::At(fed)) => return Ok(Assignment::Missing { from: fed.version + 1 }),
                 Err(Cancelled::Conflict(error)) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(FeedWriteError::Unavailable(error)),
@@ -155,9 +157,10 @@ impl DynamoViews {
 
     async fn write(&self, commit: &Commit, stamp: Timestamp) -> Result<(), Cancelled> {
         let items = [
-            Some(TransactWriteItem::builder().update(self.advancing(commit, stamp)).build()),
-            Some(TransactWriteItem::builder().put(self.placing(commit, stamp)).build()),
-            counting(&self.table, commit).map(|update| TransactWriteItem::builder().update(update).build()),
+            Some(TransactWriteItem::builder().update(self.progress_update(commit, stamp)).build()),
+            Some(TransactWriteItem::builder().put(self.position_put(commit, stamp)).build()),
+            usage_update(&self.table, commit)
+                .map(|update| TransactWriteItem::builder().update(update).build()),
         ];
         let request = self.client.transact_write_items();
         let request = request.set_transact_items(Some(items.into_iter().flatten().collect()));
@@ -167,7 +170,7 @@ impl DynamoViews {
         };
         let Err(error) = response else { return Ok(()) };
         let error = error.into_service_error();
-        if let Some(fed) = conflicting(&error) {
+        if let Some(fed) = stored_progress(&error) {
             return Err(fed.map_or_else(|unfit| Cancelled::Failed(unfit.into()), Cancelled::At));
         }
         if error.is_transaction_canceled_exception() || error.is_transaction_in_progress_exception() {
@@ -177,10 +180,10 @@ impl DynamoViews {
     }
 
     /// Advances the stream in the feed to `commit`, on the condition that it is at the commit before.
-    fn advancing(&self, commit: &Commit, stamp: Timestamp) -> Update {
+    fn progress_update(&self, commit: &Commit, stamp: Timestamp) -> Update {
         let update = Update::builder()
             .table_name(&*self.table)
-            .set_key(Some(key(format!("fed#{}", commit.stream), ALONE)))
+            .set_key(Some(key(format!("fed#{}", commit.stream), ONLY_ITEM)))
             .update_expression("SET #version = :version, #stamp = :stamp")
             .expression_attribute_names("#version", "version")
             .expression_attribute_names("#stamp", "stamp")
@@ -197,7 +200,7 @@ impl DynamoViews {
         update.build().expect("table, key and expression are set")
     }
 
-    fn placing(&self, commit: &Commit, stamp: Timestamp) -> Put {
+    fn position_put(&self, commit: &Commit, stamp: Timestamp) -> Put {
         let mut item = key(feed_pk(commit.stream.project_id()), feed_sk(stamp, &commit.stream));
         let mut put = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
         put("stream", text(commit.stream.to_string()));
@@ -208,11 +211,11 @@ impl DynamoViews {
     }
 }
 
-/// How far the stream is in the feed, if that is why the transaction was cancelled.
-fn conflicting(error: &TransactWriteItemsError) -> Option<Result<Fed, UnfitItem>> {
+/// Returns the stored progress of the stream if it caused the cancellation of the transaction.
+fn stored_progress(error: &TransactWriteItemsError) -> Option<Result<StreamProgress, InvalidItem>> {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return None };
     let advancing = cancelled.cancellation_reasons().first()?;
-    (advancing.code() == Some("ConditionalCheckFailed")).then(|| Fed::of(advancing.item()))
+    (advancing.code() == Some("ConditionalCheckFailed")).then(|| StreamProgress::of(advancing.item()))
 }
 
 #[async_trait]

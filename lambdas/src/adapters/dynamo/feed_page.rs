@@ -10,7 +10,7 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use super::feed::{SETTLE, feed_pk, feed_sk};
-use super::item::{Item, UnfitItem, number_of, text, text_of};
+use super::item::{InvalidItem, Item, number_of, text, text_of};
 use super::{DynamoViews, cursor};
 
 /// How many commits are read from the log concurrently.
@@ -29,10 +29,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(item: &Item) -> Result<Self, UnfitItem> {
+    fn of(item: &Item) -> Result<Self, InvalidItem> {
         Ok(Self {
             sk: text_of(item, "sk")?.to_owned(),
-            stream: text_of(item, "stream")?.parse().map_err(|_| UnfitItem("stream"))?,
+            stream: text_of(item, "stream")?.parse().map_err(|_| InvalidItem("stream"))?,
             first: number_of(item, "first")?,
             events: number_of(item, "events")?,
         })

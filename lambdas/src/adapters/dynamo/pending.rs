@@ -14,7 +14,7 @@ const PK: &str = "pending-replication";
 
 #[async_trait]
 impl PendingReplications for DynamoViews {
-    async fn note(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError> {
+    async fn add(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError> {
         let mut item = key(PK, project_id.as_str());
         item.insert("version".to_owned(), number(version));
         let written = self
@@ -51,7 +51,7 @@ impl PendingReplications for DynamoViews {
         read.await.map_err(PendingReplicationError)
     }
 
-    async fn done(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError> {
+    async fn remove(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError> {
         let deleted = self
             .client
             .delete_item()

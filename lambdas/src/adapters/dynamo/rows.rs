@@ -8,11 +8,11 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use streamio_core::ports::AdapterError;
 
 use super::DynamoViews;
-use super::item::{ALONE, Item, key, text_of};
+use super::item::{Item, ONLY_ITEM, key, text_of};
 
-/// The most keys of one request
+/// The maximum number of keys of one request
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 
 /// The pauses between retries of requests that the SDK does not retry: those that were only partly processed, and transactions
 /// that conflicted with another.
@@ -28,15 +28,15 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 impl DynamoViews {
     /// The only item of `pk`, with a consistent read.
     pub(super) async fn item(&self, pk: String) -> Result<Option<Item>, AdapterError> {
-        let request = self.client.get_item().table_name(&*self.table).set_key(Some(key(pk, ALONE)));
+        let request = self.client.get_item().table_name(&*self.table).set_key(Some(key(pk, ONLY_ITEM)));
         Ok(request.consistent_read(true).send().await?.item)
     }
 
     /// The only items of `pks`, with consistent reads, in the order of `pks`. Missing items are left out.
     pub(super) async fn items(&self, pks: &[String]) -> Result<Vec<Item>, AdapterError> {
         let mut found = HashMap::new();
-        for some in pks.chunks(MOST_KEYS) {
-            let keys = some.iter().map(|pk| key(pk, ALONE)).collect();
+        for some in pks.chunks(MAX_KEYS) {
+            let keys = some.iter().map(|pk| key(pk, ONLY_ITEM)).collect();
             let request = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys)).build()?;
             let mut left = HashMap::from([(self.table.to_string(), request)]);
             let mut pauses = pauses();

@@ -7,7 +7,7 @@ use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
 
 use super::DynamoViews;
-use super::item::{ALONE, key, number, text, text_of};
+use super::item::{ONLY_ITEM, key, number, text, text_of};
 
 fn pk(hash: &KeyHash) -> String {
     format!("key#{hash}")
@@ -24,7 +24,7 @@ impl TenantStore for DynamoViews {
     }
 
     async fn put(&self, hash: &KeyHash, tenant: &Tenant) -> Result<bool, TenantStoreError> {
-        let mut item = key(pk(hash), ALONE);
+        let mut item = key(pk(hash), ONLY_ITEM);
         item.insert("tenant".to_owned(), text(tenant.to_stored()));
         item.insert("version".to_owned(), number(tenant.version));
         let written = self

@@ -14,8 +14,8 @@ fn pk(project_id: &ProjectId) -> String {
     format!("usage#{project_id}")
 }
 
-/// The update that adds the usage of `commit` to its day; `None` if it adds nothing.
-pub(super) fn counting(table: &str, commit: &Commit) -> Option<Update> {
+/// Returns the update that adds the usage of `commit` to its day; `None` if it adds nothing.
+pub(super) fn usage_update(table: &str, commit: &Commit) -> Option<Update> {
     let delta = UsageDelta::of(commit);
     if delta.is_zero() {
         return None;

@@ -12,12 +12,12 @@ use streamio_events::retryable::Retryable as _;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus, load};
 
-use super::item::{ALONE, Item, UnfitItem, key, number, number_of, text, text_of};
+use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
 use super::table::{BY_DUE, BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE, STATE_LISTING};
 use super::{DynamoViews, cursor};
 
 /// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
-/// absent, and replaces one of an older form: after a deployment each row is folded anew when it is next needed, and functions
+/// absent, and replaces one of an older form: after a deployment each row is folded again when it is next needed, and functions
 /// of the previous build cannot undo that.
 const FORM: u32 = 1;
 
@@ -187,12 +187,12 @@ fn video_pk(project_id: &ProjectId, video_id: &VideoId) -> String {
     format!("video#{project_id}#{video_id}")
 }
 
-fn ids_of(item: &Item) -> Result<(ProjectId, VideoId), UnfitItem> {
+fn ids_of(item: &Item) -> Result<(ProjectId, VideoId), InvalidItem> {
     let parse = |pk: &str| {
         let (project_id, video_id) = pk.strip_prefix("video#")?.split_once('#')?;
         Some((project_id.parse().ok()?, video_id.parse().ok()?))
     };
-    parse(text_of(item, "pk")?).ok_or(UnfitItem("pk"))
+    parse(text_of(item, "pk")?).ok_or(InvalidItem("pk"))
 }
 
 fn listing(project_id: &ProjectId) -> String {
@@ -224,7 +224,7 @@ fn due_of(item: &Item) -> Option<Timestamp> {
     due_text(item)?.split_once('#')?.0.parse().ok()
 }
 
-/// The keys of the index of what is due.
+/// The keys of the index of due videos.
 fn due_keys(row: &VideoRow, at: Timestamp) -> [(&'static str, AttributeValue); 2] {
     let video = &row.video;
     let shard = Part::slot(&video.stream()) % DUE_SHARDS;
@@ -241,7 +241,7 @@ fn row_of(item: &Item) -> Option<VideoRow> {
 
 fn item_of(row: &VideoRow) -> Result<Item, serde_json::Error> {
     let video = &row.video;
-    let mut item = key(video_pk(&video.project_id, &video.video_id), ALONE);
+    let mut item = key(video_pk(&video.project_id, &video.video_id), ONLY_ITEM);
     let mut put = |name: &str, value| item.insert(name.to_owned(), value);
     put("form", number(FORM));
     put("version", number(video.version));
@@ -331,7 +331,7 @@ impl ViewStore for DynamoViews {
             .client
             .update_item()
             .table_name(&*self.table)
-            .set_key(Some(key(video_pk(&row.video.project_id, &row.video.video_id), ALONE)))
+            .set_key(Some(key(video_pk(&row.video.project_id, &row.video.video_id), ONLY_ITEM)))
             .condition_expression("#version = :version")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":version", number(row.video.version))

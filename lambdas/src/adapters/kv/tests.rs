@@ -181,7 +181,7 @@ async fn a_long_retry_after_is_left_to_the_caller() {
 }
 
 #[tokio::test]
-async fn a_lasting_failure_is_reported_after_the_retries() {
+async fn a_persistent_failure_is_returned_after_the_retries() {
     let test = TestApi::start(vec![(503, None, failure(1, "out of order")); 10]).await;
     let error = test.kv.put_all(records(1)).await.unwrap_err();
     assert_eq!(cause(&error), "Cloudflare's API responded 503 Service Unavailable: out of order (1)");
@@ -189,7 +189,7 @@ async fn a_lasting_failure_is_reported_after_the_retries() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_at_once() {
+async fn a_refusal_is_returned_without_retry() {
     let test = TestApi::start([
         (403, None, failure(10_000, "Authentication error")),
         (200, None, failure(10_001, "odd")),

@@ -1,4 +1,4 @@
-//! Facts at the end of their road.
+//! Tests of the intake of facts, with the edge's client and with raw requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use streamio_events::log::{AppendError, Appended, EventLog, Expected, LogPage, P
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 
-use super::world::{REGION, World, credentials, granted, stream_of};
+use super::harness::{HomeHarness, REGION, credentials, granted, stream_of};
 use crate::clock;
 use crate::intake::STREAM_NAME;
 
@@ -34,11 +34,11 @@ fn messages(bodies: &[String]) -> Vec<Message<'_>> {
     bodies.iter().map(|body| Message { body: body.as_bytes(), attempts: 1 }).collect()
 }
 
-/// A request to the intake, signed as it must be.
-async fn put(world: &World, target: &str, body: String) -> (StatusCode, Value) {
+/// Sends a correctly signed request to the intake.
+async fn put(harness: &HomeHarness, target: &str, body: String) -> (StatusCode, Value) {
     let parts = RequestParts {
         method: &Method::POST,
-        origin: &world.url,
+        origin: &harness.url,
         path: "/",
         query: &[],
         headers: &[("content-type".into(), CONTENT_TYPE.into()), ("x-amz-target".into(), target.into())],
@@ -47,9 +47,9 @@ async fn put(world: &World, target: &str, body: String) -> (StatusCode, Value) {
     let signed = edge.sign(&parts, Payload::Bytes(body.as_bytes()), clock::now().unix_seconds()).unwrap();
     let mut request = Request::post(signed.url).body(Bytes::from(body)).unwrap();
     *request.headers_mut() = signed.headers;
-    let answer = world.send(request).await;
-    assert_eq!(answer.headers()["content-type"], CONTENT_TYPE);
-    (answer.status(), serde_json::from_slice(answer.body()).unwrap())
+    let response = harness.send(request).await;
+    assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
+    (response.status(), serde_json::from_slice(response.body()).unwrap())
 }
 
 fn record(data: &str) -> Value {
@@ -57,24 +57,24 @@ fn record(data: &str) -> Value {
 }
 
 #[tokio::test]
-async fn facts_are_in_the_log_once_however_often_they_are_delivered() {
-    let world = World::new().await;
+async fn repeatedly_delivered_facts_are_recorded_once() {
+    let harness = HomeHarness::new().await;
     let bodies: Vec<String> = names(100).iter().map(|name| fact(name).into_json()).collect();
     for _ in 0..2 {
-        let deliveries = world.feeder().feed(&messages(&bodies), [7; 32]).await;
+        let deliveries = harness.feeder().feed(&messages(&bodies), [7; 32]).await;
         assert_eq!(deliveries, vec![Delivery::Accepted; 100]);
     }
     for name in names(100) {
-        assert_eq!(world.count(&stream_of(&name)).await, (1, 1));
+        assert_eq!(harness.count(&stream_of(&name)).await, (1, 1));
     }
-    world.end().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn a_message_that_is_no_fact_is_poison_and_disturbs_no_other() {
-    let world = World::new().await;
+async fn a_message_that_is_not_a_fact_is_poison_and_the_others_are_accepted() {
+    let harness = HomeHarness::new().await;
     let bodies = ["{".to_owned(), fact("good").into_json(), r#"{"v":2}"#.to_owned()];
-    let deliveries = world.feeder().feed(&messages(&bodies), [7; 32]).await;
+    let deliveries = harness.feeder().feed(&messages(&bodies), [7; 32]).await;
     let [Delivery::Poison { why: malformed }, Delivery::Accepted, Delivery::Poison { why: newer }] =
         &deliveries[..]
     else {
@@ -82,48 +82,48 @@ async fn a_message_that_is_no_fact_is_poison_and_disturbs_no_other() {
     };
     assert!(malformed.starts_with("it is not the JSON of a fact: EOF"), "{malformed}");
     assert!(newer.starts_with("it has version 2"), "{newer}");
-    assert_eq!(world.count(&stream_of("good")).await, (1, 1));
-    world.end().await;
+    assert_eq!(harness.count(&stream_of("good")).await, (1, 1));
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn a_record_that_is_no_fact_fails_alone_and_tells_why() {
-    let world = World::new().await;
+async fn only_a_record_that_is_not_a_fact_fails_with_the_reason() {
+    let harness = HomeHarness::new().await;
     let records = [
         record(fact("good").json()),
-        record("no fact"),
+        record("not a fact"),
         json!({ "Data": "*", "PartitionKey": "p" }),
         record(fact("good").json()),
     ];
-    let (status, answer) =
-        put(&world, TARGET, json!({ "StreamName": STREAM_NAME, "Records": records }).to_string()).await;
+    let (status, response) =
+        put(&harness, TARGET, json!({ "StreamName": STREAM_NAME, "Records": records }).to_string()).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(answer["FailedRecordCount"], 2);
+    assert_eq!(response["FailedRecordCount"], 2);
     for index in [1, 2] {
-        assert_eq!(answer["Records"][index]["ErrorCode"], "InternalFailure");
+        assert_eq!(response["Records"][index]["ErrorCode"], "InternalFailure");
         assert!(
-            answer["Records"][index]["ErrorMessage"].is_string()
-                && answer["Records"][index]["SequenceNumber"].is_null()
+            response["Records"][index]["ErrorMessage"].is_string()
+                && response["Records"][index]["SequenceNumber"].is_null()
         );
     }
     let sequences =
-        [0, 3].map(|index| answer["Records"][index]["SequenceNumber"].as_str().unwrap().to_owned());
+        [0, 3].map(|index| response["Records"][index]["SequenceNumber"].as_str().unwrap().to_owned());
     assert!(sequences.iter().all(|it| it.len() == 56 && it.bytes().all(|byte| byte.is_ascii_digit())));
     assert_ne!(sequences[0], sequences[1]);
-    assert_eq!(answer["Records"][0]["ShardId"], "shardId-000000000000");
-    assert_eq!(world.count(&stream_of("good")).await, (1, 1));
-    world.end().await;
+    assert_eq!(response["Records"][0]["ShardId"], "shardId-000000000000");
+    assert_eq!(harness.count(&stream_of("good")).await, (1, 1));
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_is_refused_as_kinesis_would() {
-    let world = World::new().await;
+async fn invalid_requests_get_the_errors_of_kinesis() {
+    let harness = HomeHarness::new().await;
     let body = |records: Vec<Value>| json!({ "StreamName": STREAM_NAME, "Records": records }).to_string();
     let refused = async |target: &str, body: String| {
-        let (status, answer) = put(&world, target, body).await;
+        let (status, response) = put(&harness, target, body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert!(answer["message"].is_string());
-        answer["__type"].as_str().unwrap().to_owned()
+        assert!(response["message"].is_string());
+        response["__type"].as_str().unwrap().to_owned()
     };
     assert_eq!(
         refused("Kinesis_20131202.PutRecord", body(vec![record("a")])).await,
@@ -147,24 +147,24 @@ async fn a_request_is_refused_as_kinesis_would() {
 
     let arn = format!("arn:aws:kinesis:eu-west-1:123456789012:stream/{STREAM_NAME}");
     let by_arn = json!({ "StreamARN": arn, "Records": [record(fact("by-arn").json())] });
-    assert_eq!(put(&world, TARGET, by_arn.to_string()).await.1["FailedRecordCount"], 0);
+    assert_eq!(put(&harness, TARGET, by_arn.to_string()).await.1["FailedRecordCount"], 0);
 
-    let unsigned = Request::post(format!("{}/", world.url)).body(Bytes::new()).unwrap();
-    let answer = world.send(unsigned).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    let answer: Value = serde_json::from_slice(answer.body()).unwrap();
-    assert_eq!(answer["__type"], "MissingAuthenticationTokenException");
-    world.end().await;
+    let unsigned = Request::post(format!("{}/", harness.url)).body(Bytes::new()).unwrap();
+    let response = harness.send(unsigned).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let response: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(response["__type"], "MissingAuthenticationTokenException");
+    harness.stop().await;
 }
 
-/// A log that answers nothing while it is down.
-struct Interrupted {
+/// A log whose appends fail while it is down.
+struct UnavailableLog {
     log: SqliteLog,
     is_down: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl EventLog for Interrupted {
+impl EventLog for UnavailableLog {
     async fn append(
         &self,
         stream: &StreamId,
@@ -191,19 +191,21 @@ impl EventLog for Interrupted {
 }
 
 #[tokio::test]
-async fn while_the_log_is_down_facts_wait_in_the_queue_and_then_none_is_missing() {
+async fn facts_are_retried_while_the_log_is_unavailable_and_none_is_lost() {
     let is_down = Arc::new(AtomicBool::new(true));
-    let world =
-        World::with_intake(|log| Arc::new(Interrupted { log: log.clone(), is_down: is_down.clone() })).await;
+    let harness = HomeHarness::with_intake(|log| {
+        Arc::new(UnavailableLog { log: log.clone(), is_down: is_down.clone() })
+    })
+    .await;
     let bodies: Vec<String> = names(20).iter().map(|name| fact(name).into_json()).collect();
-    for delivery in world.feeder().feed(&messages(&bodies), [7; 32]).await {
+    for delivery in harness.feeder().feed(&messages(&bodies), [7; 32]).await {
         let Delivery::Retry { why, .. } = delivery else { panic!("{delivery:?}") };
         assert_eq!(why, "Kinesis refused the record with InternalFailure");
     }
     is_down.store(false, Ordering::Relaxed);
-    assert_eq!(world.feeder().feed(&messages(&bodies), [7; 32]).await, vec![Delivery::Accepted; 20]);
+    assert_eq!(harness.feeder().feed(&messages(&bodies), [7; 32]).await, vec![Delivery::Accepted; 20]);
     for name in names(20) {
-        assert_eq!(world.count(&stream_of(&name)).await, (1, 1));
+        assert_eq!(harness.count(&stream_of(&name)).await, (1, 1));
     }
-    world.end().await;
+    harness.stop().await;
 }

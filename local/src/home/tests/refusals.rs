@@ -1,4 +1,4 @@
-//! What is not signed as it must be gets no answer but why.
+//! Tests of refused requests: signatures, and calls that are malformed or unknown.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,90 +12,90 @@ use streamio_edge::home::Service;
 use streamio_edge::sign::sigv4::{Credentials, Payload, RequestParts, Signer};
 use streamio_events::home::{Home as _, HomeCall, HomeReply, MAX_CALL_BYTES, ReplyError};
 
-use super::world::{REGION, SECRET, World, acme, credentials, video};
+use super::harness::{HomeHarness, REGION, SECRET, acme, credentials, video};
 use crate::clock;
 
 const CALL: &str = r#"{"call":"video","projectId":"acme","videoId":"vid_tbkj5m62dvafwldlqbvftya3f3"}"#;
 
-/// A call as the edge would send it, before something happens to it.
-fn signed(world: &World, by: &Signer, skew: i64) -> Request<Bytes> {
+/// Returns a call as the edge sends it, signed by `signer` at the current time plus `skew` seconds.
+fn signed(harness: &HomeHarness, signer: &Signer, skew: i64) -> Request<Bytes> {
     let parts = RequestParts {
         method: &Method::POST,
-        origin: &world.url,
+        origin: &harness.url,
         path: "/home",
         query: &[],
         headers: &[("content-type".into(), "application/json".into())],
     };
     let now = clock::now().unix_seconds() + skew;
-    let signed = by.sign(&parts, Payload::Bytes(CALL.as_bytes()), now).unwrap();
-    let mut request = Request::post(signed.url).body(Bytes::from(CALL)).unwrap();
-    *request.headers_mut() = signed.headers;
+    let authorized = signer.sign(&parts, Payload::Bytes(CALL.as_bytes()), now).unwrap();
+    let mut request = Request::post(authorized.url).body(Bytes::from(CALL)).unwrap();
+    *request.headers_mut() = authorized.headers;
     request
 }
 
-fn signer(credentials: Credentials, region: &str, service: &str) -> Signer {
+fn signer_of(credentials: Credentials, region: &str, service: &str) -> Signer {
     Signer::new(credentials, region, service).unwrap()
 }
 
-fn usual() -> Signer {
-    signer(credentials("EDGE"), REGION, "lambda")
+fn edge_signer() -> Signer {
+    signer_of(credentials("EDGE"), REGION, "lambda")
 }
 
-async fn outcome(world: &World, request: Request<Bytes>) -> (StatusCode, String) {
-    let answer = world.send(request).await;
-    let text = match serde_json::from_slice(answer.body()).unwrap() {
+async fn outcome(harness: &HomeHarness, request: Request<Bytes>) -> (StatusCode, String) {
+    let response = harness.send(request).await;
+    let text = match serde_json::from_slice(response.body()).unwrap() {
         HomeReply::Ok(answer) => format!("ok: {}", answer.name()),
         HomeReply::Error(ReplyError::Refused { text }) => text,
         HomeReply::Error(error) => panic!("{error}"),
     };
     assert!(!text.contains(SECRET));
-    (answer.status(), text)
+    (response.status(), text)
 }
 
 #[tokio::test]
-async fn a_signature_is_good_for_five_minutes_around_now() {
-    let world = World::new().await;
+async fn a_signature_is_valid_for_five_minutes_around_now() {
+    let harness = HomeHarness::new().await;
     for skew in [-290, 0, 290] {
-        let accepted = outcome(&world, signed(&world, &usual(), skew)).await;
+        let accepted = outcome(&harness, signed(&harness, &edge_signer(), skew)).await;
         assert_eq!(accepted, (StatusCode::OK, "ok: video".to_owned()), "{skew}");
     }
     for skew in [-310, 310, -1_000_000, 1_000_000] {
-        let (status, text) = outcome(&world, signed(&world, &usual(), skew)).await;
+        let (status, text) = outcome(&harness, signed(&harness, &edge_signer(), skew)).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert!(text.contains("more than 300 seconds from now"), "{text}");
     }
-    world.end().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn the_other_key_is_accepted_as_well_and_no_third_one() {
-    let world = World::new().await;
-    let by = |credentials| signer(credentials, REGION, "lambda");
-    let (status, _) = outcome(&world, signed(&world, &by(credentials("OLD")), 0)).await;
+async fn each_configured_key_is_accepted_and_no_other() {
+    let harness = HomeHarness::new().await;
+    let with = |credentials| signer_of(credentials, REGION, "lambda");
+    let (status, _) = outcome(&harness, signed(&harness, &with(credentials("OLD")), 0)).await;
     assert_eq!(status, StatusCode::OK);
-    for (stranger, reason) in [
+    for (unknown, reason) in [
         (Credentials::new("EDGE", "another-secret").unwrap(), "the signature does not match"),
-        (credentials("STRANGER"), "the access key id in the signature is not known"),
+        (credentials("UNKNOWN"), "the access key id in the signature is not known"),
         (credentials("EDGE").with_session_token("token").unwrap(), "session tokens are not"),
     ] {
-        let (status, text) = outcome(&world, signed(&world, &by(stranger), 0)).await;
+        let (status, text) = outcome(&harness, signed(&harness, &with(unknown), 0)).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert!(text.contains(reason), "{text}");
     }
     for (region, service) in
         [("us-east-1", "lambda"), (REGION, "execute-api"), (REGION, "kinesis"), (REGION, "s3")]
     {
-        let elsewhere = signer(credentials("EDGE"), region, service);
-        let (status, text) = outcome(&world, signed(&world, &elsewhere, 0)).await;
+        let other_scope = signer_of(credentials("EDGE"), region, service);
+        let (status, text) = outcome(&harness, signed(&harness, &other_scope, 0)).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert!(text.contains("/eu-west-1/lambda/aws4_request"), "{text}");
     }
-    world.end().await;
+    harness.stop().await;
 }
 
-/// One thing after another is changed in a request that was rightly signed.
+/// Makes one change at a time to a correctly signed request.
 #[tokio::test]
-async fn whatever_is_changed_after_signing_is_noticed() {
+async fn every_change_after_signing_is_detected() {
     type Change = fn(&mut Request<Bytes>);
     fn authorization(request: &mut Request<Bytes>, change: impl Fn(&str) -> String) {
         let value = request.headers()[AUTHORIZATION].to_str().unwrap();
@@ -128,7 +128,7 @@ async fn whatever_is_changed_after_signing_is_noticed() {
         ("no signature", |it| drop(it.headers_mut().remove(AUTHORIZATION)), "the request is not signed"),
         ("no date", |it| drop(it.headers_mut().remove("x-amz-date")), "needs one header x-amz-date"),
         (
-            "a date that is none",
+            "an invalid date",
             |it| drop(it.headers_mut().insert("x-amz-date", HeaderValue::from_static("2026-01-02"))),
             "x-amz-date must be YYYYMMDDTHHMMSSZ",
         ),
@@ -171,21 +171,21 @@ async fn whatever_is_changed_after_signing_is_noticed() {
             "does not match",
         ),
     ];
-    let world = World::new().await;
+    let harness = HomeHarness::new().await;
     for (name, change, reason) in changes {
-        let mut request = signed(&world, &usual(), 0);
+        let mut request = signed(&harness, &edge_signer(), 0);
         change(&mut request);
-        let (status, text) = outcome(&world, request).await;
+        let (status, text) = outcome(&harness, request).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{name}: {text}");
         assert!(text.contains(reason), "{name}: {text}");
     }
-    world.end().await;
+    harness.stop().await;
 }
 
-/// A signature by the `aws-sigv4` crate, which shares no line with ours.
+/// The `aws-sigv4` crate is an independent implementation.
 #[tokio::test]
-async fn a_signature_of_aws_s_own_signer_is_accepted() {
-    let world = World::new().await;
+async fn a_signature_of_the_aws_sdk_is_accepted() {
+    let harness = HomeHarness::new().await;
     let identity = AwsCredentials::new("EDGE", SECRET, None, None, "test").into();
     let signed = |body: &'static str, time| {
         let params = v4::SigningParams::builder()
@@ -197,7 +197,7 @@ async fn a_signature_of_aws_s_own_signer_is_accepted() {
             .build()
             .unwrap()
             .into();
-        let url = format!("{}/home", world.url);
+        let url = format!("{}/home", harness.url);
         let headers = [("content-type", "application/json"), ("x-amz-meta-a", "two  spaces")].into_iter();
         let signable =
             SignableRequest::new("POST", &url, headers.clone(), SignableBody::Bytes(body.as_bytes()))
@@ -211,28 +211,30 @@ async fn a_signature_of_aws_s_own_signer_is_accepted() {
         instructions.apply_to_request_http1x(&mut request);
         request
     };
-    let (status, text) = outcome(&world, signed(CALL, SystemTime::now())).await;
+    let (status, text) = outcome(&harness, signed(CALL, SystemTime::now())).await;
     assert_eq!(status, StatusCode::OK, "{text}");
-    let (status, text) = outcome(&world, signed(CALL, SystemTime::now() - Duration::from_mins(6))).await;
+    let (status, text) = outcome(&harness, signed(CALL, SystemTime::now() - Duration::from_mins(6))).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
     let mut tampered = signed(CALL, SystemTime::now());
     tampered.headers_mut().insert("x-amz-meta-a", HeaderValue::from_static("another"));
-    let (status, text) = outcome(&world, tampered).await;
+    let (status, text) = outcome(&harness, tampered).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
-    world.end().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_says_why_it_was_refused_and_nothing_secret() {
-    let world = World::new().await;
-    world.tell_history().await;
-    let wrong = Credentials::new("EDGE", "wrong-and-hidden").unwrap();
-    let strangers = [
-        world.client_with(|config| config.credentials = wrong, 0),
-        world.client_with(|_| {}, -1000),
-        world.client_with(|config| config.service = Service::ExecuteApi, 0),
+async fn the_clients_error_has_the_reason_and_no_secret() {
+    let harness = HomeHarness::new().await;
+    harness.append_history().await;
+    let wrong = Credentials::new("EDGE", "the-wrong-secret").unwrap();
+    let refused_clients = [
+        harness.client_with(|config| config.credentials = wrong, 0),
+        harness.client_with(|_| {}, -1000),
+        harness.client_with(|config| config.service = Service::ExecuteApi, 0),
     ];
-    for (client, reason) in strangers.iter().zip(["does not match", "check the clock", "must be scoped to"]) {
+    for (client, reason) in
+        refused_clients.iter().zip(["does not match", "check the clock", "must be scoped to"])
+    {
         let error = client.video(&acme(), &video("waiting")).await.unwrap_err();
         let chain: Vec<String> = anyhow::Chain::new(&error).map(ToString::to_string).collect();
         assert_eq!(chain[0], "the home region cannot serve the call");
@@ -240,29 +242,29 @@ async fn a_client_says_why_it_was_refused_and_nothing_secret() {
         assert!(chain[1].contains(reason), "{chain:?}");
         let shown = format!("{error:?} {client:?}");
         assert!(
-            !shown.contains("hidden") && !shown.contains(SECRET) && !shown.contains("Signature="),
+            !shown.contains("the-wrong-secret") && !shown.contains(SECRET) && !shown.contains("Signature="),
             "{shown}"
         );
     }
-    world.end().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused_with_the_reason() {
-    let world = World::new().await;
+async fn an_invalid_call_is_refused_with_the_reason() {
+    let harness = HomeHarness::new().await;
     let refused = async |body: &str| {
         let parts = RequestParts {
             method: &Method::POST,
-            origin: &world.url,
+            origin: &harness.url,
             path: "/home",
             query: &[],
             headers: &[],
         };
         let now = clock::now().unix_seconds();
-        let signed = usual().sign(&parts, Payload::Bytes(body.as_bytes()), now).unwrap();
+        let signed = edge_signer().sign(&parts, Payload::Bytes(body.as_bytes()), now).unwrap();
         let mut request = Request::post(signed.url).body(Bytes::from(body.to_owned())).unwrap();
         *request.headers_mut() = signed.headers;
-        outcome(&world, request).await
+        outcome(&harness, request).await
     };
     for (body, reason) in [
         ("", "no call that this build knows"),
@@ -283,13 +285,13 @@ async fn what_is_no_call_is_refused_with_the_reason() {
     );
 
     let at = |method: Method, path: &str| {
-        let request = Request::builder().method(method).uri(format!("{}{path}", world.url));
+        let request = Request::builder().method(method).uri(format!("{}{path}", harness.url));
         request.body(Bytes::from_static(CALL.as_bytes())).unwrap()
     };
-    let (status, text) = outcome(&world, at(Method::POST, "/elsewhere")).await;
+    let (status, text) = outcome(&harness, at(Method::POST, "/elsewhere")).await;
     assert_eq!((status, text.as_str()), (StatusCode::NOT_FOUND, "there is no /elsewhere, only /home and /"));
-    let (status, _) = outcome(&world, at(Method::GET, "/home")).await;
+    let (status, _) = outcome(&harness, at(Method::GET, "/home")).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     serde_json::from_str::<HomeCall>(CALL).unwrap();
-    world.end().await;
+    harness.stop().await;
 }

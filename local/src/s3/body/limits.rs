@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A body of which no byte arrives for this long is given up.
+/// The reading of a body ends with an error if no byte arrives for this long.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The largest signed chunk in bytes. A chunk is held in memory until its signature is checked. Clients send 64 KiB to

@@ -141,7 +141,7 @@ impl Blobs {
         Ok((found, PinnedBlobs { blobs: self.clone(), ids }))
     }
 
-    /// Removes unreferenced blobs: at once, or when their last reader is done. Must be called after the commit.
+    /// Removes unreferenced blobs: immediately, or when their last reader is done. Must be called after the commit.
     pub(super) fn reclaim(&self, dead: &[BlobId]) {
         if dead.is_empty() {
             return;

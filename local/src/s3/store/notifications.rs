@@ -5,22 +5,26 @@ use tokio::sync::watch;
 use super::handle::Store;
 use super::row::{time_of, to_u64};
 use crate::s3::error::StoreError;
-use crate::s3::event_notification::{CreatedBy, Notice};
+use crate::s3::event_notification::{CreatedBy, EventNotification};
 
 impl Store {
     /// The oldest unacknowledged event notifications, at most `limit`, in commit order.
     ///
     /// # Errors
     /// Internal errors.
-    pub async fn pending(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        self.pending_after(0, limit).await
+    pub async fn pending_notifications(&self, limit: u32) -> Result<Vec<EventNotification>, StoreError> {
+        self.pending_notifications_after(0, limit).await
     }
 
     /// Like [`Store::pending`], restricted to ids greater than `after`.
     ///
     /// # Errors
     /// Internal errors.
-    pub async fn pending_after(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
+    pub async fn pending_notifications_after(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<EventNotification>, StoreError> {
         self.read(move |db| {
             let mut statement = db.prepare_cached(
                 "SELECT id, bucket, key, size, etag, sequencer, content_type, event_name, event_time
@@ -50,14 +54,14 @@ impl Store {
 
     /// A receiver that changes when event notifications are written; its value is the id of the latest. To miss none:
     /// subscribe, handle all of [`Store::pending`], wait for a change, and repeat.
-    pub fn notices(&self) -> watch::Receiver<i64> {
+    pub fn watch_notifications(&self) -> watch::Receiver<i64> {
         self.latest_notification().subscribe()
     }
 }
 
-fn notification_of_row(row: &rusqlite::Row<'_>) -> Result<Notice, StoreError> {
+fn notification_of_row(row: &rusqlite::Row<'_>) -> Result<EventNotification, StoreError> {
     let event_name: String = row.get(7)?;
-    Ok(Notice {
+    Ok(EventNotification {
         id: row.get(0)?,
         bucket: row.get(1)?,
         key: row.get(2)?,

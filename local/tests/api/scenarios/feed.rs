@@ -30,7 +30,7 @@ pub(crate) async fn read_to_the_end_and_continued(session: &Session<'_>) {
     let whole = events(session, "?limit=100").send().await.expect(200).json();
     assert_eq!(types(&whole), received);
 
-    // Grants are added to the feed, whichever way they are recorded.
+    // Grants are added to the feed with every journal.
     let keys = session.keys();
     let upload = session.post("/upload-url").key(&keys.feeds).header("idempotency-key", "news-1");
     let upload = upload.json(&json!({ "filename": "news.mp4" })).send().await.expect(200);

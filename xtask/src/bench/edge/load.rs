@@ -227,8 +227,10 @@ mod tests {
             cpu: Some(Duration::from_secs(1)),
         };
         let call = Call::upload();
-        let load = |peer| Load { call: &call, how: ", a", key: CdnKey::Rsa, shared: false, connections: 32, peer };
-        let all = load(Peer::JavaScript { name: "peer", goal: Goal::AtLeast(2.0) }).comparisons(&[turn(20_000, 1), turn(2, 9000), turn(10_000, 3000)], &[turn(5000, 5000)]);
+        let load =
+            |peer| Load { call: &call, how: ", a", key: CdnKey::Rsa, shared: false, connections: 32, peer };
+        let all = load(Peer::JavaScript { name: "peer", goal: Goal::AtLeast(2.0) })
+            .comparisons(&[turn(20_000, 1), turn(2, 9000), turn(10_000, 3000)], &[turn(5000, 5000)]);
         let [speed, cost] = &all[..] else { panic!("{all:?}") };
         assert_eq!(speed.name, "POST /upload-url, a, c=32");
         assert!((speed.ours - 5000.0).abs() < 1e-6 && (speed.peer - 2500.0).abs() < 1e-6);
@@ -236,7 +238,8 @@ mod tests {
         assert_ne!(cost.name, speed.name);
         assert!((cost.ours - 100.0).abs() < 1e-6 && (cost.ratio() - 2.0).abs() < 1e-6);
         assert_eq!((speed.met(), cost.met()), (Some(true), None));
-        let all = load(Peer::Floor { goal: Goal::AtMost(1.5) }).comparisons(&[turn(5000, 1)], &[turn(10_000, 1)]);
+        let all =
+            load(Peer::Floor { goal: Goal::AtMost(1.5) }).comparisons(&[turn(5000, 1)], &[turn(10_000, 1)]);
         let [speed, cost] = &all[..] else { panic!("{all:?}") };
         assert_eq!(speed.name, "POST /upload-url, a, c=32, against the floor");
         assert!((cost.ratio() - 2.0).abs() < 1e-6);

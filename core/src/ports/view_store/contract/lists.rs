@@ -1,29 +1,31 @@
+//! Properties of lists.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamio_events::id::ProjectId;
 use streamio_events::video::{Phase, Policy, VideoState, VideoStatus};
 
-use super::TestBed;
-use super::given::{Numbers, all_pages, phase, row};
+use super::fixtures::{Numbers, all_pages, phase, row};
+use super::harness::ViewStoreHarness;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 
-/// Any writes leave lists of what is highest, by project and by state, whatever the size of a page.
-pub async fn lists_are_newest_first_in_pages_of_any_size(bed: &impl TestBed) {
-    let store = bed.open().await;
+/// After any writes, the lists by project and by state have the highest version of each video, with every page size.
+pub async fn lists_are_newest_first_in_pages_of_any_size(harness: &impl ViewStoreHarness) {
+    let store = harness.open().await;
     let mut numbers = Numbers::new(1);
     let mut model: BTreeMap<u64, VideoRow> = BTreeMap::new();
     for _ in 0..80 {
         let (name, version, kind) = (numbers.below(20), 1 + numbers.below(6), numbers.below(4));
-        // Several were created in the same millisecond.
+        // Several videos have the same creation time.
         let created = i64::try_from(name / 3).expect("a small number");
         let row = |project| row(project, &format!("v{name}"), version, created, phase(kind));
         let newer = model.get(&name).is_none_or(|known| known.video.version < version);
-        assert_eq!(store.put(&row("acme")).await.expect("an answer"), newer);
+        assert_eq!(store.put(&row("acme")).await.unwrap(), newer);
         if newer {
             model.insert(name, row("acme"));
         }
-        // One whose name begins as the other's does.
-        store.put(&row("acme2")).await.expect("an answer");
+        // A project whose name begins with the name of the other one.
+        store.put(&row("acme2")).await.unwrap();
     }
     for state in std::iter::once(None).chain(VideoState::ALL.map(Some)) {
         let holds = |status: &VideoStatus| match state {
@@ -40,18 +42,18 @@ pub async fn lists_are_newest_first_in_pages_of_any_size(bed: &impl TestBed) {
         assert!(other.iter().all(|status| status.project_id.as_str() == "acme2"));
         assert_eq!(other.len(), expected.len());
     }
-    assert!(all_pages(&store, "nobody", None, 10).await.is_empty());
-    let nothing = store.list(&project(), None, None, 0).await.expect("an answer");
+    assert!(all_pages(&store, "unknown", None, 10).await.is_empty());
+    let nothing = store.list(&project(), None, None, 0).await.unwrap();
     assert!(nothing.videos.is_empty());
 }
 
-/// What changes while a list is read neither repeats nor hides what stays in it.
-pub async fn a_list_read_beside_writers_shows_each_video_once_and_leaves_none_out(bed: &impl TestBed) {
+/// Writes during the reading of a list repeat no video and omit none that stays in the list.
+pub async fn a_list_read_during_writes_returns_each_video_once(harness: &impl ViewStoreHarness) {
     const VIDEOS: i64 = 30;
-    let (store, writer) = (bed.open().await, bed.open().await);
+    let (store, writer) = (harness.open().await, harness.open().await);
     let put = |name: String, version, created, kind| {
         let (row, writer) = (row("acme", &name, version, created, phase(kind)), &writer);
-        async move { writer.put(&row).await.expect("an answer") }
+        async move { writer.put(&row).await.unwrap() }
     };
     for n in 0..VIDEOS {
         put(format!("v{n}"), 1, n, n.unsigned_abs() % 2).await;
@@ -60,7 +62,7 @@ pub async fn a_list_read_beside_writers_shows_each_video_once_and_leaves_none_ou
         let (mut seen, mut after): (Vec<VideoStatus>, Option<String>) = (Vec::new(), None);
         let mut round = 0;
         loop {
-            let page = store.list(&project(), state, after.as_deref(), 4).await.expect("an answer");
+            let page = store.list(&project(), state, after.as_deref(), 4).await.unwrap();
             seen.extend(page.videos);
             after = page.next;
             if after.is_none() {
@@ -68,7 +70,7 @@ pub async fn a_list_read_beside_writers_shows_each_video_once_and_leaves_none_ou
             }
             round += 1;
             for n in 0..VIDEOS {
-                // Each sixth stays ready, each odd one uploaded; the others are ready and errored in turns.
+                // Every sixth video stays ready, every odd one uploaded; the others alternate between ready and errored.
                 let kind = match n {
                     _ if n % 6 == 0 => 0,
                     _ if n % 2 == 1 => 1,
@@ -79,40 +81,40 @@ pub async fn a_list_read_beside_writers_shows_each_video_once_and_leaves_none_ou
             put(format!("late{round}{state:?}"), 1, 1000, 0).await;
         }
         let ids: BTreeSet<_> = seen.iter().map(|status| status.video_id.clone()).collect();
-        assert_eq!(ids.len(), seen.len(), "no video is shown twice");
+        assert_eq!(ids.len(), seen.len(), "no video is returned twice");
         for n in (0..VIDEOS).filter(|n| state.is_none() || n % 6 == 0) {
             let kept = row("acme", &format!("v{n}"), 1, n, phase(0)).video.video_id;
-            assert!(ids.contains(&kept), "v{n} was there all the time");
+            assert!(ids.contains(&kept), "v{n} was in the list all the time");
         }
     }
 }
 
-/// Before a grant or an upload said which key it is about, there is nothing to show.
-pub async fn videos_without_a_status_are_not_listed(bed: &impl TestBed) {
-    let store = bed.open().await;
+/// A video has no status before an event states its object key.
+pub async fn videos_without_a_status_are_not_listed(harness: &impl ViewStoreHarness) {
+    let store = harness.open().await;
     let mut video = row("acme", "a", 1, 0, Phase::Waiting).video;
     video.s3_key = None;
     let unknown = VideoRow::of(video, &Policy::new("raw", "processed"));
-    assert!(store.put(&unknown).await.expect("an answer"));
+    assert!(store.put(&unknown).await.unwrap());
     assert!(all_pages(&store, "acme", None, 10).await.is_empty());
     assert!(all_pages(&store, "acme", Some(VideoState::Waiting), 10).await.is_empty());
-    let got = store.get(&unknown.video.project_id, &unknown.video.video_id).await.expect("an answer");
+    let got = store.get(&unknown.video.project_id, &unknown.video.video_id).await.unwrap();
     assert_eq!(got, Some(unknown));
 }
 
-/// A cursor goes on in its own list, and is refused by every other.
-pub async fn a_cursor_of_another_list_is_refused(bed: &impl TestBed) {
-    let store = bed.open().await;
+/// A cursor is valid only for its own list.
+pub async fn a_cursor_of_another_list_is_refused(harness: &impl ViewStoreHarness) {
+    let store = harness.open().await;
     for project in ["acme", "acme2"] {
         for n in 0..3 {
-            store.put(&row(project, &format!("v{n}"), 1, n, phase(0))).await.expect("an answer");
+            store.put(&row(project, &format!("v{n}"), 1, n, phase(0))).await.unwrap();
         }
     }
     let first = |project: &'static str, state| {
         let store = &store;
         async move {
             let page = store.list(&project.parse().expect("a project id"), state, None, 1).await;
-            page.expect("an answer").next.expect("two more follow")
+            page.unwrap().next.expect("two more follow")
         }
     };
     let ready = Some(VideoState::Ready);
@@ -133,7 +135,7 @@ pub async fn a_cursor_of_another_list_is_refused(bed: &impl TestBed) {
         let listed = store.list(&project(), None, Some(cursor), 10).await;
         assert!(matches!(listed, Err(ViewStoreError::InvalidCursor)), "{cursor}: {listed:?}");
     }
-    assert_eq!(store.list(&project(), None, Some(&own), 10).await.expect("an answer").videos.len(), 2);
+    assert_eq!(store.list(&project(), None, Some(&own), 10).await.unwrap().videos.len(), 2);
     for cursor in [&own, &first("acme2", ready).await] {
         let listed = store.list(&project(), ready, Some(cursor), 10).await;
         assert!(matches!(listed, Err(ViewStoreError::InvalidCursor)), "{cursor}: {listed:?}");

@@ -16,7 +16,7 @@ use crate::video::decide::{
 fn an_older_attempt_cannot_start_complete_fail_interrupt_or_publish() {
     let first = History::started();
     let old = job(&first.video());
-    let second = first.failed_by("one", &retryable()).dispatched().taken_by("two").completed_by("two");
+    let second = first.failed_by("one", &retryable()).dispatched().started_by("two").completed_by("two");
     let video = second.video();
     let not_current = Fence::NotCurrent { generation: 1, attempt: 2 };
     assert_eq!(start(&video, &old, "one"), Start::Stop(not_current.clone()));
@@ -31,9 +31,9 @@ fn an_older_attempt_cannot_start_complete_fail_interrupt_or_publish() {
 #[test]
 fn a_second_worker_of_the_same_attempt_stops_and_the_first_may_start_again() {
     let video = History::started().video();
-    assert_eq!(start(&video, &job(&video), "two"), Start::Stop(Fence::Taken("one".to_owned())));
+    assert_eq!(start(&video, &job(&video), "two"), Start::Stop(Fence::HeldByOther("one".to_owned())));
     assert!(matches!(start(&video, &job(&video), "one"), Start::Run(_)));
-    assert_eq!(fail(&video, &job(&video), "two", retryable()), Err(Fence::Taken("one".to_owned())));
+    assert_eq!(fail(&video, &job(&video), "two", retryable()), Err(Fence::HeldByOther("one".to_owned())));
     assert_eq!(worker_ended(&video, &job(&video), "two", WorkerEnd::Stopped("x".to_owned())), None);
 }
 
@@ -45,9 +45,9 @@ fn any_worker_of_a_completed_attempt_may_publish_it_once() {
     let published = completed.and(|video| ready(video, &job(video)).ok());
     let video = published.video();
     assert_eq!((video.phase.clone(), video.published), (Phase::Ready, Some((1, 1))));
-    assert_eq!(ready(&video, &job(&video)), Err(Fence::Over));
-    assert_eq!(start(&video, &job(&video), "four"), Start::Stop(Fence::Over));
-    assert_eq!(published.step(), Step::Rest);
+    assert_eq!(ready(&video, &job(&video)), Err(Fence::Ended));
+    assert_eq!(start(&video, &job(&video), "four"), Start::Stop(Fence::Ended));
+    assert_eq!(published.step(), Step::Idle);
 }
 
 #[test]
@@ -57,20 +57,20 @@ fn an_attempt_of_a_replaced_or_deleted_video_is_fenced_off() {
     let fence = Fence::NotCurrent { generation: 2, attempt: 0 };
     assert_eq!(complete(&replaced.video(), &old, "one", source(), outputs()), Err(fence));
     let deleted = History::started().and(|video| delete(video).unwrap());
-    assert_eq!(complete(&deleted.video(), &old, "one", source(), outputs()), Err(Fence::Over));
-    assert_eq!(deleted.step(), Step::Rest);
+    assert_eq!(complete(&deleted.video(), &old, "one", source(), outputs()), Err(Fence::Ended));
+    assert_eq!(deleted.step(), Step::Idle);
 }
 
 #[test]
 fn progress_of_an_older_attempt_is_ignored_and_is_no_heartbeat() {
-    let second = History::started().failed_by("one", &retryable()).dispatched().taken_by("two");
+    let second = History::started().failed_by("one", &retryable()).dispatched().started_by("two");
     let late = ProcessingProgressed { generation: 1, attempt: 1, percent: 90 };
     let video = second.fact(late).video();
     assert_eq!(video.progress, 0);
     let own = ProcessingProgressed { generation: 1, attempt: 2, percent: 40 };
     let less = ProcessingProgressed { generation: 1, attempt: 2, percent: 30 };
     let second =
-        History::started().failed_by("one", &retryable()).dispatched().taken_by("two").fact(own).fact(less);
+        History::started().failed_by("one", &retryable()).dispatched().started_by("two").fact(own).fact(less);
     assert_eq!(second.video().progress, 40, "progress never decreases");
 }
 
@@ -82,7 +82,7 @@ fn a_permanent_error_ends_the_video_and_a_retryable_one_the_third_time() {
     let mut history = History::started().failed_by("one", &retryable());
     assert!(matches!(history.step(), Step::Wait(_)));
     for _ in 0..2 {
-        history = history.dispatched().taken_by("more").failed_by("more", &retryable());
+        history = history.dispatched().started_by("more").failed_by("more", &retryable());
     }
     assert_eq!(history.appended(), VideoErrored { generation: 1, error: retryable() }.into());
 }
@@ -91,7 +91,7 @@ fn a_permanent_error_ends_the_video_and_a_retryable_one_the_third_time() {
 fn interruptions_are_no_failures_but_their_number_is_limited() {
     let mut history = History::uploaded();
     for attempt in 1..=20 {
-        history = history.dispatched().taken_by("spot");
+        history = history.dispatched().started_by("spot");
         assert_eq!(history.video().attempt, attempt);
         history = history.and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok());
         assert_eq!(history.video().failures, 0);
@@ -106,7 +106,7 @@ fn the_first_interruption_is_retried_immediately_and_further_ones_after_growing_
     let interrupted = |history: History| {
         history
             .dispatched()
-            .taken_by("spot")
+            .started_by("spot")
             .and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok())
     };
     let mut history = interrupted(History::uploaded());
@@ -129,8 +129,8 @@ fn an_attempt_without_a_start_a_heartbeat_or_a_publication_expires() {
     waiting.now = waiting.now.plus(policy().start_within);
     assert!(matches!(waiting.appended(), EventBody::ProcessingExpired(_)));
     let mut started = History::started();
-    assert_eq!(started.step(), Step::Wait(started.now.plus(policy().silence)));
-    started.now = started.now.plus(policy().silence);
+    assert_eq!(started.step(), Step::Wait(started.now.plus(policy().heartbeat_timeout)));
+    started.now = started.now.plus(policy().heartbeat_timeout);
     assert!(matches!(started.appended(), EventBody::ProcessingExpired(_)));
     let mut unpublished = History::started().completed_by("one");
     unpublished.now = unpublished.now.plus(policy().publish_within);

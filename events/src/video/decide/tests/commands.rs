@@ -51,12 +51,13 @@ fn a_deletion_continues_until_newer_content_exists() {
     assert!(granted.video().deletion_of_source().is_none(), "the same bytes may be uploaded at any time");
     let again = granted.and(|video| object_created(video, object("02")));
     assert!(again.video().deletion_of_source().is_none() && deleted_keys(&again).len() == 3);
-    let errored = again.dispatched().taken_by("two").failed_by("two", &VideoError::permanent("corrupt", ""));
+    let errored =
+        again.dispatched().started_by("two").failed_by("two", &VideoError::permanent("corrupt", ""));
     let errored = errored.dispatched();
     assert!(matches!(errored.video().phase, Phase::Errored { .. }));
     assert_eq!(deleted_keys(&errored).len(), 3, "deleted content must not be served");
     let published =
-        errored.and(|video| reprocess(video).ok()).dispatched().taken_by("three").completed_by("three");
+        errored.and(|video| reprocess(video).ok()).dispatched().started_by("three").completed_by("three");
     assert_eq!(deleted_keys(&published), [], "a worker may have written the new files");
     let published = published.and(|video| decide::ready(video, &job(video)).ok());
     assert_eq!(deleted_keys(&published), [key().processed().poster()], "audio has no poster");

@@ -56,7 +56,7 @@ impl History {
 
     /// The first attempt, started by the worker `one`.
     pub(super) fn started() -> Self {
-        Self::uploaded().dispatched().taken_by("one")
+        Self::uploaded().dispatched().started_by("one")
     }
 
     pub(super) fn video(&self) -> Video {
@@ -106,7 +106,7 @@ impl History {
         })
     }
 
-    pub(super) fn taken_by(self, task: &str) -> Self {
+    pub(super) fn started_by(self, task: &str) -> Self {
         self.and(|video| match start(video, &job(video), task) {
             Start::Run(decision) => Some(decision),
             other => panic!("{other:?}"),

@@ -19,11 +19,11 @@ fn the_bucket_is_checked_before_ended_grants_expire() {
     assert_eq!(due_at(&granted.video(), &policy()), Some(ends_at));
     assert_eq!(grants_expired(&granted.video(), granted.now, &policy()), None, "an upload may have begun");
     let ended = granted.after_all_grants();
-    assert_eq!(ended.step(), Step::Look(key()));
+    assert_eq!(ended.step(), Step::CheckBucket(key()));
     let now = ended.now;
     let expired = ended.and(|video| grants_expired(video, now, &policy()));
     assert!(matches!(expired.video().phase, Phase::Errored { error } if error.code == "upload_expired"));
-    assert_eq!(expired.step(), Step::Rest);
+    assert_eq!(expired.step(), Step::Idle);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn grants_end_one_by_one() {
     let (first, second) = (*expiries.iter().min().unwrap(), *expiries.iter().max().unwrap());
     assert_eq!((history.step(), due_at(&history.video(), &policy())), (Step::Wait(first), Some(first)));
     history.now = first;
-    assert_eq!(history.step(), Step::Look(key()), "an upload may be lost while another grant is open");
+    assert_eq!(history.step(), Step::CheckBucket(key()), "an upload may be lost while another grant is open");
     let mut expired = history.and(|video| grants_expired(video, first, &policy()));
     assert_eq!((expired.video().open_grants.len(), expired.video().phase), (1, Phase::Waiting));
     expired.now = first;
@@ -106,7 +106,7 @@ fn a_lost_upload_that_replaces_a_ready_video_is_found() {
     assert!(matches!(again.step(), Step::Wait(_)));
     assert!(due_at(&again.video(), &policy()).is_some());
     let ended = again.after_all_grants();
-    assert_eq!(ended.step(), Step::Look(key()));
+    assert_eq!(ended.step(), Step::CheckBucket(key()));
     assert_eq!(object_found(&ended.video(), stored("e"), None), None, "this object is processed already");
     let found = ended.found("new");
     let video = found.video();
@@ -125,7 +125,7 @@ fn an_unused_grant_leaves_a_ready_video_unchanged() {
     let now = ended.now;
     let expired = ended.and(|video| grants_expired(video, now, &policy()));
     assert_eq!(expired.video().phase, Phase::Ready);
-    assert_eq!((expired.step(), due_at(&expired.video(), &policy())), (Step::Rest, None));
+    assert_eq!((expired.step(), due_at(&expired.video(), &policy())), (Step::Idle, None));
 }
 
 #[test]
@@ -137,13 +137,13 @@ fn a_found_object_is_rejected_once() {
     assert!(matches!(&video.phase, Phase::Errored { error } if error.code == "too_large"));
     assert_eq!(object_created(&video, notification_of("a", "05")), None);
     assert_eq!(object_found(&video, stored("a"), None), None);
-    assert_eq!(rejected.step(), Step::Rest);
+    assert_eq!(rejected.step(), Step::Idle);
 }
 
 #[test]
 fn the_current_attempt_takes_precedence_over_a_bucket_check() {
     let mut started = History::started().granted("again");
-    started.now = started.now.plus(policy().silence);
+    started.now = started.now.plus(policy().heartbeat_timeout);
     assert!(matches!(started.after_all_grants().appended(), EventBody::ProcessingExpired(_)));
     let dispatched = History::uploaded().dispatched().granted("again").after_all_grants();
     assert!(matches!(dispatched.step(), Step::Launch(_)));

@@ -6,14 +6,14 @@ use streamio_events::video::{Phase, Policy, Upload, Video, VideoState, VideoStat
 
 use crate::ports::view_store::{VideoRow, ViewStore};
 
-/// From when on rows in the phase of [`uploaded`] are due.
+/// The due time of rows in the phase [`uploaded`], in milliseconds.
 pub(super) const DUE_MILLIS: i64 = 10_000;
 
 pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis)
 }
 
-/// A row of the video `name`, created at `created` milliseconds.
+/// Returns a row of the video `name`, created at `created` milliseconds.
 pub(super) fn row(project: &str, name: &str, version: u64, created: i64, phase: Phase) -> VideoRow {
     let s3_key: SourceKey = format!("projects/{project}/{name}").parse().expect("test names are object keys");
     let mut video = Video::new(project.parse().expect("test names are project ids"), VideoId::of(&s3_key));
@@ -25,14 +25,14 @@ pub(super) fn row(project: &str, name: &str, version: u64, created: i64, phase: 
     VideoRow::of(video, &Policy::new("raw", "processed"))
 }
 
-/// A row with something in every field that a store could lose or bend.
+/// Returns a row with a value in every field, including numbers and characters that a store could change.
 pub(super) fn full_row() -> VideoRow {
     let mut video = row("acme", "Ünï\u{1F3AC} 'clip'; --.mp4", 7, 1_767_323_045_678, Phase::Ready).video;
     video.generation = 2;
     video.attempt = 3;
     video.upload = Some(Upload { bytes: (1 << 53) - 1, etag: "9b2cf535f27731c974343645a3985328".to_owned() });
     video.source = Some(MediaSource {
-        // Neither is a sum of few powers of two.
+        // Neither number has a short binary representation.
         duration_seconds: 0.1 + 0.2,
         frame_rate: Some(30_000.0 / 1001.0),
         width: Some(1920),
@@ -50,7 +50,7 @@ pub(super) fn uploaded() -> Phase {
     Phase::Uploaded { at: at(DUE_MILLIS) }
 }
 
-/// One of several phases: ready, uploaded, errored, deleted.
+/// Returns one of the phases ready, uploaded, errored and deleted.
 pub(super) fn phase(number: u64) -> Phase {
     match number % 4 {
         0 => Phase::Ready,
@@ -60,7 +60,7 @@ pub(super) fn phase(number: u64) -> Phase {
     }
 }
 
-/// The whole of a list, read in pages of `limit`.
+/// Returns a whole list, read in pages of `limit`.
 pub(super) async fn all_pages(
     store: &impl ViewStore,
     project: &str,
@@ -80,7 +80,7 @@ pub(super) async fn all_pages(
     }
 }
 
-/// Numbers that look random and are the same each time (xorshift, <https://doi.org/10.18637/jss.v008.i14>).
+/// Reproducible pseudo-random numbers (xorshift, <https://doi.org/10.18637/jss.v008.i14>).
 pub(super) struct Numbers(u64);
 
 impl Numbers {

@@ -1,4 +1,4 @@
-//! A log with some history, the home region over it, and everything that reaches it over HTTP.
+//! A home region on a temporary log, with its listener and the clients that call it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,13 +39,13 @@ use crate::outbound::HttpOutbound;
 use crate::view_store::SqliteViewStore;
 
 pub(super) const REGION: &str = "eu-west-1";
-pub(super) const SECRET: &str = "a-secret-that-nobody-may-see";
+pub(super) const SECRET: &str = "the-secret-access-key";
 
 pub(super) fn credentials(id: &str) -> Credentials {
     Credentials::new(id, SECRET).unwrap()
 }
 
-/// A client's clock, so many seconds off.
+/// The clock of a client, with a skew in seconds.
 #[derive(Default)]
 pub(super) struct SkewedClock(pub(super) i64);
 
@@ -55,19 +55,19 @@ impl Clock for SkewedClock {
     }
 }
 
-/// Short pauses.
-pub(super) struct Hurry;
+/// Pauses for a hundredth of the time.
+pub(super) struct ShortPauses;
 
 #[async_trait]
-impl Pause for Hurry {
+impl Pause for ShortPauses {
     async fn pause(&self, duration: Duration) {
         tokio::time::sleep(duration / 100).await;
     }
 }
 
-pub(super) struct World {
+pub(super) struct HomeHarness {
     pub(super) log: SqliteLog,
-    /// The same home region, without anything in between.
+    /// The same home region, called without HTTP.
     pub(super) direct: Arc<dyn Home>,
     pub(super) url: String,
     stop: CancellationToken,
@@ -75,12 +75,12 @@ pub(super) struct World {
     _scratch: TempDir,
 }
 
-impl World {
+impl HomeHarness {
     pub(super) async fn new() -> Self {
         Self::with_intake(|log| Arc::new(log.clone())).await
     }
 
-    /// A world whose intake appends to another log than the calls' one.
+    /// Returns a harness whose intake appends to the log that `intake` returns.
     pub(super) async fn with_intake(intake: impl FnOnce(&SqliteLog) -> Arc<dyn EventLog>) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let log = SqliteLog::open(scratch.path().join("log.db")).unwrap();
@@ -104,12 +104,12 @@ impl World {
         Self { direct, log, url, stop, server, _scratch: scratch }
     }
 
-    pub(super) async fn end(self) {
+    pub(super) async fn stop(self) {
         self.stop.cancel();
         self.server.await.unwrap();
     }
 
-    /// A client that remembers nothing.
+    /// Returns a client without a cache.
     pub(super) fn client(&self) -> HomeClient {
         self.client_with(|config| config.statuses_for = Duration::ZERO, 0)
     }
@@ -126,7 +126,8 @@ impl World {
             ..KinesisConfig::new(REGION, STREAM_NAME, credentials("OLD"))
         };
         let outbound = Arc::new(HttpOutbound::new().unwrap());
-        Feeder::new(config, Backoff::default(), outbound, Arc::new(SkewedClock(0)), Arc::new(Hurry)).unwrap()
+        Feeder::new(config, Backoff::default(), outbound, Arc::new(SkewedClock(0)), Arc::new(ShortPauses))
+            .unwrap()
     }
 
     pub(super) async fn append(&self, stream: &StreamId, body: impl Into<EventBody>) {
@@ -137,9 +138,9 @@ impl World {
         self.log.append(stream, Expected::Exactly(version), commit).await.unwrap();
     }
 
-    /// Two projects, one of them suspended, with keys of all kinds; and three videos of the first one: waiting, uploaded,
-    /// errored.
-    pub(super) async fn tell_history(&self) {
+    /// Appends two projects, one of them suspended, each with a valid and a revoked key; and three videos of the first project:
+    /// waiting, uploaded, errored.
+    pub(super) async fn append_history(&self) {
         for name in ["acme", "globex"] {
             let stream = StreamId::Project(name.parse().unwrap());
             self.append(&stream, ProjectCreated { name: None }).await;
@@ -174,25 +175,25 @@ impl World {
                 self.append(&stream_of(name), body).await;
             }
         }
-        let error = VideoError::permanent("not_media", "This is no film.");
+        let error = VideoError::permanent("not_media", "This is not a video.");
         self.append(&stream_of("errored"), VideoErrored { generation: 1, error }).await;
         for name in ["waiting", "uploaded", "errored"] {
-            // The list shows what the view has been brought up to.
+            // Reading a video updates its view, which lists read.
             self.direct.video(&acme(), &video(name)).await.unwrap().unwrap();
         }
     }
 
-    /// An upload's grant whose record has some more bytes.
+    /// Appends an upload grant with `bytes` bytes of metadata.
     pub(super) async fn grant(&self, name: &str, bytes: usize) {
         self.append(&stream_of(name), granted(name, bytes)).await;
     }
 
-    /// Sends a request that need not be right in any way.
+    /// Sends `request` unchanged.
     pub(super) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         HttpOutbound::new().unwrap().send(request).await.unwrap()
     }
 
-    /// How many events the log has in `stream`, and how many commits.
+    /// Returns the numbers of events and commits in `stream`.
     pub(super) async fn count(&self, stream: &StreamId) -> (usize, usize) {
         let commits = self.log.read_to_end(stream, 1).await.unwrap();
         (commits.iter().map(|commit| commit.events.len()).sum(), commits.len())

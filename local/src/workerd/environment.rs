@@ -1,4 +1,4 @@
-//! The Worker's variables and secrets on one machine. `wrangler.toml` explains each.
+//! The Worker's variables and secrets on one machine. `wrangler.toml` describes each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,28 +7,29 @@ use streamio_edge::config::{AllowedOrigins, EdgeConfig};
 use streamio_edge::sign::key::HashAlgorithm;
 use streamio_edge::sign::s3::AddressStyle;
 
-use super::WorkerJournal;
+use super::config::WorkerJournal;
 use crate::intake;
 use crate::secrets::Secrets;
 
-/// What the Worker is told about the platform around it.
-pub(crate) struct Surroundings {
-    /// What the native edge would be given.
+/// The platform's addresses and keys, for the Worker.
+pub(crate) struct WorkerEnvironment {
+    /// The configuration that the native edge would use.
     pub(crate) edge: EdgeConfig,
     /// The URL of [`crate::home`].
     pub(crate) home: String,
-    /// The region that signatures name.
+    /// The AWS region in signatures.
     pub(crate) region: &'static str,
-    /// Keys, also those that the edge's configuration does not show.
+    /// All keys. The edge's configuration does not reveal its own.
     pub(crate) secrets: Secrets,
-    /// For temporary files.
+    /// The folder for temporary files.
     pub(crate) scratch: PathBuf,
 }
 
-impl Surroundings {
-    pub(super) fn texts(&self, journal: WorkerJournal) -> BTreeMap<&'static str, String> {
+impl WorkerEnvironment {
+    /// Returns the Worker's variables and secrets by name.
+    pub(super) fn variables(&self, journal: WorkerJournal) -> BTreeMap<&'static str, String> {
         let Self { edge, home, region, secrets, .. } = self;
-        let mut texts = BTreeMap::from([
+        let mut variables = BTreeMap::from([
             ("AWS_REGION", (*region).to_owned()),
             ("AWS_ACCESS_KEY_ID", secrets.home_access_key_id.clone()),
             ("AWS_SECRET_ACCESS_KEY", secrets.home_secret_access_key.clone()),
@@ -61,12 +62,12 @@ impl Surroundings {
             WorkerJournal::Queue => "queue",
         };
         for (name, word) in [("S3_ADDRESS_STYLE", style), ("CDN_HASH", hash), ("JOURNAL", journal)] {
-            texts.insert(name, word.to_owned());
+            variables.insert(name, word.to_owned());
         }
         if let AllowedOrigins::Only(origins) = &edge.allowed_origins {
-            texts.insert("ALLOWED_ORIGINS", origins.join(","));
+            variables.insert("ALLOWED_ORIGINS", origins.join(","));
         }
-        texts
+        variables
     }
 }
 
@@ -80,7 +81,7 @@ mod tests {
     use crate::data_dir::DataDir;
 
     #[test]
-    fn the_worker_reads_from_them_what_the_platform_means() {
+    fn the_worker_reads_the_configuration_of_the_native_edge() {
         let scratch = tempfile::tempdir().unwrap();
         let secrets = Secrets::load_or_generate(&DataDir::open(scratch.path()).unwrap()).unwrap();
         let s3 = S3Config {
@@ -96,7 +97,7 @@ mod tests {
         edge.rate_limit = RateLimit { quota: 400, window_seconds: 60, ..edge.rate_limit };
         edge.allowed_origins =
             AllowedOrigins::Only(vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()]);
-        let surroundings = Surroundings {
+        let environment = WorkerEnvironment {
             edge: edge.clone(),
             home: "http://127.0.0.1:3".to_owned(),
             region: "us-east-1",
@@ -106,13 +107,13 @@ mod tests {
         for (journal, read) in
             [(WorkerJournal::Home, JournalMode::Home), (WorkerJournal::Queue, JournalMode::Queue)]
         {
-            let texts = surroundings.texts(journal);
-            let settings = Settings::read(|name| texts.get(name).cloned()).unwrap();
+            let variables = environment.variables(journal);
+            let settings = Settings::read(|name| variables.get(name).cloned()).unwrap();
             assert_eq!(settings.journal, read);
             assert_eq!(settings.kinesis.endpoint, "http://127.0.0.1:3");
             assert_eq!(settings.home.base_url, "http://127.0.0.1:3");
             assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
-            // The secrets are hidden there; that they are the right ones shows when they are used.
+            // Debug output hides the secrets; tests that use them show that they are right.
             let shown = |edge: &EdgeConfig| {
                 let EdgeConfig { s3, cdn, rate_limit, allowed_origins, .. } = edge;
                 let RateLimit { quota, window_seconds, .. } = rate_limit;

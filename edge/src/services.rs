@@ -1,0 +1,24 @@
+//! The configuration, the ports and the signer that all calls share.
+
+use crate::config::{EdgeConfig, InvalidConfig};
+use crate::ports::Ports;
+use crate::sign::s3::BucketSigner;
+
+/// The configuration, the ports and the signer that all calls share.
+pub(crate) struct Services {
+    pub(crate) config: EdgeConfig,
+    pub(crate) ports: Ports,
+    /// Signs requests for RAW.
+    pub(crate) raw: BucketSigner,
+    /// The CDN's URL without a slash at its end.
+    pub(crate) cdn_base_url: String,
+}
+
+impl Services {
+    /// Validates `config`.
+    pub(crate) fn new(config: EdgeConfig, ports: Ports) -> Result<Self, InvalidConfig> {
+        let (bucket, cdn_base_url) = config.validate()?;
+        let raw = BucketSigner::new(bucket, config.s3.credentials.clone());
+        Ok(Self { config, ports, raw, cdn_base_url })
+    }
+}

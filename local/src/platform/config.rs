@@ -1,0 +1,47 @@
+//! How a platform is configured.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use streamio_edge::config::RateLimit;
+
+use crate::workerd::WorkerdConfig;
+
+/// The configuration of a platform.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory of all state.
+    pub data_dir: PathBuf,
+    /// The API's port on the loopback interface. 0 selects the port of the last run if it is free, otherwise any free one.
+    pub port: u16,
+    /// The maximum number of videos processed at the same time; `None`: one per four cores.
+    pub concurrency: Option<usize>,
+    /// Origins whose web pages may call the API; empty: all.
+    pub allowed_origins: Vec<String>,
+    /// The rate limit per API key; `None`: the default of the edge.
+    pub rate_limit: Option<RateLimit>,
+    /// The program and arguments that run [`worker_main`](crate::worker_main).
+    pub worker_command: Vec<OsString>,
+    /// What serves the API.
+    pub edge: EdgeRuntime,
+    /// The format of the lines that workers log on standard error, which they share with this process.
+    pub log_format: LogFormat,
+}
+
+/// What serves the API.
+#[derive(Debug, Clone)]
+pub enum EdgeRuntime {
+    /// This process.
+    Native,
+    /// The Cloudflare Worker, on workerd.
+    Workerd(WorkerdConfig),
+}
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Plain text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
