@@ -1,8 +1,8 @@
-//! Durations as people read them.
+//! Formats durations.
 
 use std::time::Duration;
 
-/// `0.42 s`, `41.2 s` or `3 min 05 s`.
+/// Formats a duration as `0.42 s`, `41.2 s` or `3 min 05 s`.
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 9.995 {
@@ -21,7 +21,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_duration_is_shown_in_the_unit_a_reader_thinks_in() {
+    fn durations_are_shown_in_seconds_or_minutes() {
         let shown =
             [420, 9_994, 41_234, 59_949, 59_950, 185_400, 3_599_600].map(Duration::from_millis).map(human);
         assert_eq!(
