@@ -1,3 +1,7 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use aws_sdk_ecs::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
 use aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder;
 use aws_sdk_ecs::types::{
@@ -8,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
+use crate::event_channel::EventChannel;
 
 /// A cluster with one task definition, and a client of it.
 struct TestCluster {
