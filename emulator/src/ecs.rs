@@ -18,7 +18,7 @@
 //! credentials of a task role (they are in the environment), signatures and permissions. A task starts immediately and not
 //! after about 30 seconds, unless [`EcsConfig::start_delay`] is set.
 //!
-//! No task outrunning this process: a worker exits when its standard input ends, and a watchdog process kills a worker that
+//! No task outlives this process: a worker exits when its standard input ends, and a watchdog process kills a worker that
 //! does not.
 
 mod call;
@@ -129,13 +129,13 @@ impl Ecs {
     }
 
     /// Suspends all processes of a task with SIGSTOP, as when its host hangs. The task's status stays RUNNING.
-    pub fn freeze(&self, task: &str) -> Result<(), EcsError> {
-        self.signal(task, container::freeze)
+    pub fn suspend(&self, task: &str) -> Result<(), EcsError> {
+        self.signal(task, container::suspend)
     }
 
     /// Resumes a suspended task.
-    pub fn thaw(&self, task: &str) -> Result<(), EcsError> {
-        self.signal(task, container::thaw)
+    pub fn resume(&self, task: &str) -> Result<(), EcsError> {
+        self.signal(task, container::resume)
     }
 
     /// Stops all tasks, waits until they have ended, and stops the endpoint.

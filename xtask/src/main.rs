@@ -4,9 +4,9 @@
 //! runs in a separate process group, which ends with this process.
 
 mod bench;
-mod clock;
 mod cloud;
 mod demo;
+mod duration;
 mod edge;
 mod process;
 mod rules;

@@ -103,7 +103,7 @@ impl Running {
         // The lock is held during the start, so that the signal handler never misses a started child.
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         check_interrupted()?;
-        let child = command.spawn().map_err(|error| explain(&name, error))?;
+        let child = command.spawn().map_err(|error| start_error(&name, error))?;
         let group = Pid::from_child(&child);
         groups.push(group);
         Ok(Self { child, group, name })
@@ -162,7 +162,7 @@ impl Drop for Running {
     }
 }
 
-fn explain(name: &str, error: io::Error) -> anyhow::Error {
+fn start_error(name: &str, error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::NotFound {
         anyhow::anyhow!("`{name}` is not on PATH: install it and run this again")
     } else {
@@ -173,7 +173,7 @@ fn explain(name: &str, error: io::Error) -> anyhow::Error {
 /// Runs a command that prints to the terminal. Fails unless the exit status is 0.
 pub(crate) fn run(command: impl Into<Command>) -> Result<()> {
     let command = command.into();
-    let line = shown(&command);
+    let line = command_line(&command);
     let status = Running::start(command)?.wait()?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
@@ -197,7 +197,7 @@ pub(crate) fn capture(command: impl Into<Command>) -> Result<Output> {
 /// output.
 pub(crate) fn capture_ok(command: impl Into<Command>) -> Result<String> {
     let command = command.into();
-    let line = shown(&command);
+    let line = command_line(&command);
     let output = capture(command)?;
     if !output.status.success() {
         let printed = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
@@ -214,7 +214,7 @@ pub(crate) fn capture_ok(command: impl Into<Command>) -> Result<String> {
 /// status is 0.
 pub(crate) fn stdout_of(command: impl Into<Command>) -> Result<String> {
     let mut command = command.into();
-    let line = shown(&command);
+    let line = command_line(&command);
     command.stdout(Stdio::piped());
     let mut running = Running::start(command)?;
     let stdout = drain(running.child().stdout.take());
@@ -247,7 +247,7 @@ pub(crate) fn last_lines(text: &str, count: usize) -> String {
 }
 
 /// Returns the program and its arguments, for messages. Omits the program's folder, and URLs, which have signatures.
-fn shown(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     words
@@ -259,7 +259,7 @@ fn shown(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Running, capture, capture_ok, last_lines, run, shown};
+    use super::{Running, capture, capture_ok, command_line, last_lines, run};
     use rustix::process::Signal;
     use std::io::{BufRead, BufReader, Read};
     use std::os::unix::process::ExitStatusExt;
@@ -352,7 +352,7 @@ mod tests {
     fn urls_are_omitted_from_messages_because_they_have_signatures() {
         let mut command = Command::new("/usr/bin/ffprobe");
         command.args(["-i", "http://127.0.0.1/a?Signature=secret"]);
-        assert_eq!(shown(&command), "ffprobe -i <url>");
+        assert_eq!(command_line(&command), "ffprobe -i <url>");
     }
 
     #[test]

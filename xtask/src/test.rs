@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
-use crate::clock::human;
+use crate::duration::format_duration;
 use crate::process::Interrupted;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
@@ -82,7 +82,7 @@ fn run_step(workspace: &Workspace, tools: &Tools, step: &Step) -> Result<Finishe
     let outcome = match tools.ensure(step.needs).and_then(|()| (step.run)(workspace, tools)) {
         Ok(outcome) => outcome,
         Err(error) if error.is::<Interrupted>() => {
-            eprintln!("interrupted during `{}` after {}", step.name, human(started.elapsed()));
+            eprintln!("interrupted during `{}` after {}", step.name, format_duration(started.elapsed()));
             return Err(error);
         }
         Err(error) => Outcome::Failed(format!("{error:#}")),

@@ -16,22 +16,22 @@ extern "C" {
 /// [`super::presign_put`].
 #[wasm_bindgen(js_name = presignPut)]
 pub fn presign_put(options: &str) -> Result<String, JsValue> {
-    thrown(super::presign_put(options))
+    map_error(super::presign_put(options))
 }
 
 /// [`super::sign_playback`].
 #[wasm_bindgen(js_name = signPlayback)]
 pub fn sign_playback(options: &str) -> Result<String, JsValue> {
-    thrown(super::sign_playback(options))
+    map_error(super::sign_playback(options))
 }
 
 /// [`super::verify_playback`].
 #[wasm_bindgen(js_name = verifyPlayback)]
 pub fn verify_playback(options: &str) -> Result<String, JsValue> {
-    thrown(super::verify_playback(options))
+    map_error(super::verify_playback(options))
 }
 
 /// Converts an error to a `TypeError`.
-fn thrown(result: Result<String, InvalidOptions>) -> Result<String, JsValue> {
+fn map_error(result: Result<String, InvalidOptions>) -> Result<String, JsValue> {
     result.map_err(|error| TypeError::new(&error.to_string()).into())
 }

@@ -29,14 +29,14 @@ pub fn sign_playback(options: &str) -> Result<String, InvalidOptions> {
     )?;
     let (url, resource) = (options.optional_text("url")?, options.optional_text("resource")?);
     let expires_at = options.moment("expiresAt")?;
-    let of_url = |error| of_policy(error, "url");
-    let of_resource = |error| of_policy(error, "resource");
+    let url_error = |error| policy_error(error, "url");
+    let resource_error = |error| policy_error(error, "resource");
     let mut policy = match (&url, resource) {
         (_, Some(pattern)) => Resource::wildcard(&pattern)
             .map_err(InvalidPolicy::Url)
             .and_then(|files| Policy::custom(files, expires_at))
-            .map_err(of_resource)?,
-        (Some(url), None) => Policy::canned(url, expires_at).map_err(of_url)?,
+            .map_err(resource_error)?,
+        (Some(url), None) => Policy::canned(url, expires_at).map_err(url_error)?,
         (None, None) => {
             return Err(InvalidOptions(
                 "option `url` (one file) or `resource` (a pattern for many) is required".to_owned(),
@@ -93,7 +93,7 @@ fn key_pairs(id: &str, pem: &str) -> Result<Rc<KeyPairs>, InvalidOptions> {
 }
 
 /// Returns the error for an invalid policy. `option` is the option that the URL was read from.
-fn of_policy(error: InvalidPolicy, option: &str) -> InvalidOptions {
+fn policy_error(error: InvalidPolicy, option: &str) -> InvalidOptions {
     match error {
         InvalidPolicy::Url(error) => InvalidOptions::option(option, error),
         error => InvalidOptions::option("expiresAt", error),

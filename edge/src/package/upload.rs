@@ -36,11 +36,11 @@ pub fn presign_put(options: &str) -> Result<String, InvalidOptions> {
     let style = if options.flag("pathStyle")? { AddressStyle::Path } else { AddressStyle::VirtualHosted };
     let (endpoint, region, name) =
         (options.text("endpoint")?, options.text("region")?, options.text("bucket")?);
-    let bucket = Bucket::new(&endpoint, &region, &name, style).map_err(of_bucket)?;
+    let bucket = Bucket::new(&endpoint, &region, &name, style).map_err(bucket_error)?;
     let credentials = Credentials::new(&options.text("accessKeyId")?, &options.text("secretAccessKey")?);
-    let mut credentials = credentials.map_err(of_credentials)?;
+    let mut credentials = credentials.map_err(credentials_error)?;
     if let Some(token) = options.optional_text("sessionToken")? {
-        credentials = credentials.with_session_token(&token).map_err(of_credentials)?;
+        credentials = credentials.with_session_token(&token).map_err(credentials_error)?;
     }
     let key = options.text("key")?;
     let expires_in = options.duration("expiresIn")?;
@@ -52,12 +52,12 @@ pub fn presign_put(options: &str) -> Result<String, InvalidOptions> {
         request = request.header(name, value);
     }
     let signer = BucketSigner::new(bucket, credentials).with_keys(SIGNING_KEYS.with(Arc::clone));
-    let url = signer.presign(&request, expires_in, now).map_err(of_signing)?;
+    let url = signer.presign(&request, expires_in, now).map_err(signing_error)?;
     let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
     Ok(json!({"url": url.as_str(), "headers": headers}).to_string())
 }
 
-fn of_bucket(error: InvalidBucket) -> InvalidOptions {
+fn bucket_error(error: InvalidBucket) -> InvalidOptions {
     let option = match error {
         InvalidBucket::Endpoint => "endpoint",
         InvalidBucket::Name => "bucket",
@@ -67,7 +67,7 @@ fn of_bucket(error: InvalidBucket) -> InvalidOptions {
     InvalidOptions::option(option, error)
 }
 
-fn of_credentials(error: InvalidCredentials) -> InvalidOptions {
+fn credentials_error(error: InvalidCredentials) -> InvalidOptions {
     let option = match error {
         InvalidCredentials::AccessKeyId => "accessKeyId",
         InvalidCredentials::SecretAccessKey => "secretAccessKey",
@@ -76,7 +76,7 @@ fn of_credentials(error: InvalidCredentials) -> InvalidOptions {
     InvalidOptions::option(option, error)
 }
 
-fn of_signing(error: SigningError) -> InvalidOptions {
+fn signing_error(error: SigningError) -> InvalidOptions {
     let option = match error {
         SigningError::ExpiryOutOfRange { .. } => "expiresIn",
         SigningError::TimeOutOfRange => "now",

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The folder with all files of a cloud.
 pub(super) enum Folder {
-    /// Removed when the cloud is dropped.
+    /// A folder that is removed when the cloud is dropped.
     Temporary(tempfile::TempDir),
-    /// Kept.
+    /// A folder that is kept.
     Persistent(PathBuf),
 }
 

@@ -27,7 +27,7 @@ const MAX_TOKEN: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// A refusal: the exception's name, its message, and what else is in the body.
+/// An error response: the exception's name, its message, and `resourceIds`.
 struct ApiError {
     kind: &'static str,
     message: String,

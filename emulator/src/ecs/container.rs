@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::shared::Shared;
 use super::task::{Status, StopCode};
@@ -140,22 +140,17 @@ async fn wait_for_exit(
     if let Some(process) = process {
         if shared.stop.is_cancelled() {
             // A suspended process would not handle SIGTERM.
-            let _ = thaw(process);
+            let _ = resume(process);
         }
         let _ = signal(process, Signal::TERM);
     }
-    let timeout = shared.config.definition.stop_timeout;
-    if let Ok(end) = within(timeout, container.child.wait()).await {
+    if let Ok(end) = timeout(shared.config.definition.stop_timeout, container.child.wait()).await {
         return end;
     }
     if let Some(process) = process {
         let _ = kill(process);
     }
     container.child.wait().await
-}
-
-async fn within<F: Future>(time: Duration, work: F) -> Result<F::Output, tokio::time::error::Elapsed> {
-    tokio::time::timeout(time, work).await
 }
 
 /// Returns the exit code as Docker reports it: 128 and the number of the signal for a process that a signal ended.
@@ -166,18 +161,18 @@ fn exit_code(status: ExitStatus) -> i32 {
 /// Kills the process and its descendants.
 pub(super) fn kill(process: u32) -> io::Result<()> {
     // Suspended first, so that none of them starts another process in the meantime.
-    freeze(process)?;
+    suspend(process)?;
     signal_all(process_tree::of(process), Signal::KILL)
 }
 
 /// Suspends the process and its descendants.
-pub(super) fn freeze(process: u32) -> io::Result<()> {
+pub(super) fn suspend(process: u32) -> io::Result<()> {
     signal(process, Signal::STOP)?;
     signal_all(process_tree::of(process), Signal::STOP)
 }
 
 /// Resumes the process and its descendants.
-pub(super) fn thaw(process: u32) -> io::Result<()> {
+pub(super) fn resume(process: u32) -> io::Result<()> {
     let mut tree = process_tree::of(process);
     tree.reverse();
     signal_all(tree, Signal::CONT)

@@ -260,17 +260,17 @@ async fn a_killed_task_has_the_exit_code_of_sigkill() {
 }
 
 #[tokio::test]
-async fn a_frozen_task_does_nothing_until_it_is_resumed() {
+async fn a_suspended_task_does_nothing_until_it_is_resumed() {
     let script = r#"echo >> "$FOLDER/ready"; while [ ! -e "$FOLDER/go" ]; do sleep 0.01; done; touch "$FOLDER/gone"; exit 0"#;
     let cluster = TestCluster::start(script).await;
     let arn = cluster.run_task("token", "job").await;
     cluster.wait_until_running().await;
-    cluster.ecs.freeze(&arn).unwrap();
+    cluster.ecs.suspend(&arn).unwrap();
     std::fs::write(cluster.file("go"), "").unwrap();
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(!cluster.file("gone").exists());
     assert_eq!(cluster.ecs.tasks()[0].status, Status::Running, "the status does not change");
-    cluster.ecs.thaw(&arn).unwrap();
+    cluster.ecs.resume(&arn).unwrap();
     assert_eq!(cluster.wait_until_stopped().await[0].exit_code, Some(0));
 }
 

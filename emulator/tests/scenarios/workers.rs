@@ -94,7 +94,7 @@ async fn a_worker_that_resumes_after_its_attempt_expired_publishes_nothing() {
     cloud.gate.close();
     let video_id = cloud.upload("clip.mp4", clip()).await;
     let suspended = wait_for_worker(&cloud, &video_id).await;
-    cloud.ecs().freeze(&suspended).unwrap();
+    cloud.ecs().suspend(&suspended).unwrap();
     cloud
         .wait_until("the attempt has expired", async || {
             count(&cloud.event_types(&video_id).await, "processing.expired") > 0
@@ -105,7 +105,7 @@ async fn a_worker_that_resumes_after_its_attempt_expired_publishes_nothing() {
     let published = status["attempt"].as_u64().unwrap();
     assert!(published > 1, "{status}");
     let master = status["outputs"].clone();
-    cloud.ecs().thaw(&suspended).unwrap();
+    cloud.ecs().resume(&suspended).unwrap();
     let tasks = cloud.ecs().wait_for_tasks(|tasks| tasks.iter().all(|it| it.status == Status::Stopped)).await;
     assert_eq!(tasks[0].exit_code, Some(0), "a worker without its attempt exits with status 0: {tasks:?}");
     let after = cloud.wait_for_status(&video_id, |_| true).await;

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::media::{Kind, Media, Track};
 use super::platform::{Api, Ready};
 use super::playback::Played;
-use crate::clock::human;
+use crate::duration::format_duration;
 
 /// All characters except the unreserved ones of RFC 3986 and the slash.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -77,7 +77,7 @@ fn table(source: &Media, took: Duration, played: &Played) -> String {
     let times = took.as_secs_f64() / source.seconds.max(0.001);
     let mut text = format!(
         "\n  ready {} after the upload began ({times:.1} x its length); every frame was decoded:\n\n",
-        human(took)
+        format_duration(took)
     );
     let _ = writeln!(text, "  {:<10} {:>10}  {:>9}  {:>7}  {:>7}", "", "size", "kbit/s", "fps", "frames");
     for variant in &played.hls.variants {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::clock::human;
+use crate::duration::format_duration;
 
 /// The outcome of a step.
 pub(super) enum Outcome {
@@ -35,10 +35,10 @@ impl Finished {
     /// Returns the line that is printed when the step has ended.
     pub(super) fn line(&self) -> String {
         match &self.outcome {
-            Outcome::Passed => format!("<== {}: ok, {}", self.name, human(self.took)),
+            Outcome::Passed => format!("<== {}: ok, {}", self.name, format_duration(self.took)),
             Outcome::NotRun(reason) => format!("<== {}: NOT RUN: {reason}", self.name),
             Outcome::Failed(reason) => {
-                format!("<== {}: FAILED after {}: {reason}", self.name, human(self.took))
+                format!("<== {}: FAILED after {}: {reason}", self.name, format_duration(self.took))
             }
         }
     }
@@ -53,9 +53,9 @@ pub(super) fn summary(finished: &[Finished], selected: usize, took: Duration) ->
             Outcome::NotRun(_) => "NOT RUN",
             Outcome::Failed(_) => "FAILED",
         };
-        let _ = writeln!(text, "  {:<11} {:>12}   {word}", step.name, human(step.took));
+        let _ = writeln!(text, "  {:<11} {:>12}   {word}", step.name, format_duration(step.took));
     }
-    let _ = writeln!(text, "  {:<11} {:>12}", "total", human(took));
+    let _ = writeln!(text, "  {:<11} {:>12}", "total", format_duration(took));
     let unreached = selected - finished.len();
     if unreached > 0 {
         let steps = if unreached == 1 { "step was" } else { "steps were" };

@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 const VERSION: &str = "3.2.0";
 
-/// The program in the cache, built when missing.
+/// Returns the program in the cache, which is built if it is missing.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.cache.join(format!("tools/dynoxide-{VERSION}"));
     let program = folder.join("bin/dynoxide");
