@@ -147,7 +147,7 @@ mod tests {
             "option `a`: must be an object whose values are strings"
         );
         assert_eq!(given.text("b").unwrap_err().to_string(), "option `b`: must be a string");
-        assert_eq!(given.text("b").unwrap_err().to_string(), "option `b`: is missing; it is a string");
+        assert_eq!(given.text("b").unwrap_err().to_string(), "option `b`: is missing; it must be a string");
         assert_eq!(
             options(r#"{"a":1.5}"#).duration("a").unwrap_err().to_string(),
             "option `a`: must be a whole number of seconds"
