@@ -11,7 +11,7 @@ async fn check_that_one_worker_publishes(cloud: TestCloud, video_id: &str) {
     play(&cloud, &status).await;
     let tasks = cloud.ecs().tasks();
     assert_eq!(tasks.len(), 1, "{tasks:?}");
-    let kinds = cloud.event_types(&video_id).await;
+    let kinds = cloud.event_types(video_id).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "processing.dispatched").count(), 1, "{kinds:?}");
     cloud.finish().await;
 }

@@ -61,7 +61,7 @@ async fn an_upload_whose_event_is_lost_is_found_by_the_sweep() {
     let event: Value = cloud.s3_events().sent()[0].clone();
     cloud.bus().put_envelope(event);
     cloud.bus().wait_until_idle().await;
-    let kinds = cloud.event_types(&video_id).await;
+    let kinds = cloud.event_types(video_id).await;
     assert_eq!((count(&kinds, "upload.completed"), count(&kinds, "upload.expired")), (1, 0), "{kinds:?}");
     cloud.finish().await;
 }
@@ -96,7 +96,7 @@ async fn an_unused_grant_expires() {
     cloud.wait_for_status(video_id, |status| status["state"] == "waiting").await;
     cloud
         .wait_until("the grant has expired", async || {
-            count(&cloud.event_types(&video_id).await, "upload.expired") == 1
+            count(&cloud.event_types(video_id).await, "upload.expired") == 1
         })
         .await;
     cloud.finish().await;
