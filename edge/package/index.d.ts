@@ -1,121 +1,121 @@
-/** A moment: a `Date`, or a number of Unix seconds. Signatures know whole seconds; fractions are dropped. */
+/** A time: a `Date`, or a number of Unix seconds. Fractions of a second are truncated. */
 export type Moment = Date | number;
 
 /** The options of {@link presignPut}. */
 export interface PresignPutOptions {
-  /** The URL of the S3 service, with a base path where it has one: `https://s3.eu-west-1.amazonaws.com`. */
+  /** The URL of the S3 service, such as `https://s3.eu-west-1.amazonaws.com`. It may have a base path. */
   endpoint: string;
-  /** The region that the signature names. */
+  /** The region in the scope of the signature. */
   region: string;
-  /** The bucket's name. */
+  /** The name of the bucket. */
   bucket: string;
-  /** The object's key, not encoded, 1 to 1,024 bytes of UTF-8. */
+  /** The key of the object, not encoded, 1 to 1,024 bytes of UTF-8. */
   key: string;
-  /** `https://host/bucket/key` instead of `https://bucket.host/key`: for local servers and names with dots. */
+  /** Use `https://host/bucket/key` instead of `https://bucket.host/key`, for local servers and names with dots. */
   pathStyle?: boolean;
-  /** The public half of the access key. */
+  /** The access key ID. */
   accessKeyId: string;
-  /** The secret half of the access key. It needs `s3:PutObject` on the object. */
+  /** The secret access key. It needs the permission `s3:PutObject` on the object. */
   secretAccessKey: string;
-  /** What temporary credentials come with. */
+  /** The session token of temporary credentials. */
   sessionToken?: string;
-  /** How many seconds the URL lives, 1 to 604,800. The upload must begin within them. */
+  /** The lifetime of the URL in seconds, 1 to 604,800. The upload must begin within it. */
   expiresIn: number;
-  /** Headers that the upload must carry exactly so, such as `content-type` or `if-none-match: *`. */
+  /** Headers that the upload must have with exactly these values, such as `content-type` or `if-none-match: *`. */
   headers?: Record<string, string>;
-  /** When the URL's life begins. Now, unless given. */
+  /** The start of the lifetime. The default is the current time. */
   now?: Moment;
 }
 
 /** A presigned upload. */
 export interface PresignedPut {
-  /** The URL to PUT to. Whoever has it may use it: treat it as a secret. */
+  /** The URL for the PUT request. Anyone who has it can upload: treat it as a secret. */
   url: string;
-  /** The headers to send with it: those of the options. */
+  /** The headers to send: those of the options. */
   headers: Record<string, string>;
 }
 
 /**
- * Signs a URL with which anyone may PUT one object (AWS Signature Version 4, in the query).
- * @throws {TypeError} naming the option that is missing, unknown or wrong, and never its value.
+ * Presigns the PUT of one object (AWS Signature Version 4, in the query).
+ * @throws {TypeError} if an option is missing, unknown or invalid. The message names the option and not its value.
  */
 export function presignPut(options: PresignPutOptions): PresignedPut;
 
-/** What is common to both forms of {@link SignPlaybackOptions}. */
+/** The options that both forms of {@link SignPlaybackOptions} have. */
 export interface PlaybackConditions {
-  /** The id under which CloudFront knows the public key. */
+  /** CloudFront's id of the public key. */
   keyPairId: string;
-  /** The private key in PEM, not encrypted: RSA of 2,048 bits, or ECDSA on P-256, which is many times faster. */
+  /** The private key in PEM, not encrypted: RSA with 2,048 bits, or ECDSA with P-256, which is many times faster. */
   privateKey: string;
-  /** When the permission ends: before 2038-01-19T03:14:08Z, where CloudFront's time ends. */
+  /** When the permission ends. CloudFront supports times before 2038-01-19T03:14:08Z. */
   expiresAt: Moment;
-  /** When the permission begins. At once, unless given. */
+  /** When the permission begins. The default is immediately. */
   startsAt?: Moment;
-  /** The only IPv4 address, or network in CIDR form, that it is for. */
+  /** The IPv4 address, or the network in CIDR notation, that the permission is limited to. */
   ip?: string;
-  /** The hash that is signed. `SHA1` unless given, which is what CloudFront assumes. */
+  /** The hash algorithm of the signature. The default is `SHA1`, as in CloudFront. */
   hash?: "SHA1" | "SHA256";
 }
 
-/** One file. */
+/** Options to sign the URL of one file. */
 export interface SignFileOptions extends PlaybackConditions {
-  /** The file's URL, percent-encoded. */
+  /** The percent-encoded URL of the file. */
   url: string;
   resource?: undefined;
 }
 
-/** Many files. */
+/** Options to sign a policy for many files. */
 export interface SignFilesOptions extends PlaybackConditions {
-  /** A pattern for the files' URLs, in which `*` stands for any text and `?` for one character. */
+  /** A pattern of the URLs, in which `*` matches any text and `?` any single character. */
   resource: string;
-  /** One of the files, whose signed URL is wanted: an HLS stream's master playlist. */
+  /** The URL of one of the files, to be returned signed, such as the master playlist of an HLS stream. */
   url?: string;
 }
 
-/** The options of {@link signPlayback}: `url` for one file, `resource` for many, with `url` for one of them. */
+/** The options of {@link signPlayback}: `url` for one file, or `resource` for many, optionally with the `url` of one. */
 export type SignPlaybackOptions = SignFileOptions | SignFilesOptions;
 
-/** A signed permission, in the forms in which it travels. All of them are secrets. */
+/** A signed permission, as query parameters and as cookies. Treat both as secrets. */
 export interface SignedPlayback {
-  /** The parameters alone, without `?`, to be appended to the URL of any file that the permission covers. */
+  /** The query parameters without `?`, to be appended to the URL of any file that the permission covers. */
   query: string;
-  /** Cookies by name; their domain, path and flags are yours to choose. */
+  /** The values of the cookies, by name. The caller chooses their domain, path and flags. */
   cookies: Record<string, string>;
 }
 
 /**
- * Signs a permission for CloudFront: a canned policy for one file without conditions, a custom policy for all else.
- * The answer has `url` where the options have it.
- * @throws {TypeError} naming the option that is missing, unknown or wrong, and never its value.
+  * Signs a permission for CloudFront: a canned policy for one file without conditions, otherwise a custom policy.
+  * The result has `url` if the options have it.
+  * @throws {TypeError} if an option is missing, unknown or invalid. The message names the option and not its value.
  */
 export function signPlayback(options: (SignFileOptions | SignFilesOptions) & { url: string }): SignedPlayback & {
-  /** The URL of the options, signed. */
+  /** The signed URL. */
   url: string;
 };
 export function signPlayback(options: SignPlaybackOptions): SignedPlayback & { url?: string };
 
-/** The options of {@link verifyPlayback}: one public key for any id, or several by the ids of their pairs. */
+/** The options of {@link verifyPlayback}: one public key for any key pair id, or several keys by key pair id. */
 export type VerifyPlaybackOptions = {
-  /** The signed URL, as a viewer would request it. */
+  /** The signed URL, as a viewer requests it. */
   url: string;
-  /** The moment to verify for. Now, unless given. */
+  /** The time to verify for. The default is the current time. */
   now?: Moment;
-  /** The viewer's address. Without it a permission for one network is `address-needed`. */
+  /** The IP address of the viewer. Without it, a permission that is limited to a network is invalid: `address-needed`. */
   ip?: string;
 } & (
   | {
-      /** The public key in PEM, whatever the URL's key pair id. */
+      /** The public key in PEM, for any key pair id. */
       publicKey: string;
       keys?: undefined;
     }
   | {
-      /** Public keys in PEM by key pair id. */
+      /** Public keys in PEM, by key pair id. */
       keys: Record<string, string>;
       publicKey?: undefined;
     }
 );
 
-/** Why a URL does not open its file. */
+/** Why a URL is invalid. */
 export type Reason =
   | "not-signed"
   | "malformed"
@@ -127,34 +127,34 @@ export type Reason =
   | "other-address"
   | "address-needed";
 
-/** The URL opens its file. */
+/** The result for a valid URL. */
 export interface ValidPlayback {
   valid: true;
-  /** Whose signature it is. */
+  /** The key pair id of the signature. */
   keyPairId: string;
-  /** The hash under the signature. */
+  /** The hash algorithm of the signature. */
   hash: "SHA1" | "SHA256";
   /** The URL or pattern that was signed. */
   resource: string;
   /** When the permission ends, in Unix seconds. */
   expiresAt: number;
-  /** When it began, in Unix seconds, where the policy says so. */
+  /** When the permission begins, in Unix seconds, if the policy has a start. */
   startsAt?: number;
-  /** The only network that it is for, where the policy says so. */
+  /** The network that the permission is limited to, if the policy has one. */
   ip?: string;
 }
 
-/** The URL does not open its file. */
+/** The result for an invalid URL. */
 export interface InvalidPlayback {
   valid: false;
-  /** For programs. */
+  /** The reason, for programs. */
   reason: Reason;
-  /** For people. Nothing of the signature is in it. */
+  /** The reason, for people. It does not contain the signature. */
   message: string;
 }
 
 /**
  * Verifies a signed URL as CloudFront does: signature, policy, time and address.
- * @throws {TypeError} naming the option that is missing, unknown or wrong; what is wrong with the URL is an answer.
+  * @throws {TypeError} if an option is missing, unknown or invalid. An invalid URL is a result and not an error.
  */
 export function verifyPlayback(options: VerifyPlaybackOptions): ValidPlayback | InvalidPlayback;

@@ -1,13 +1,12 @@
-//! The signer as an npm package, `@streamio/signer`: what `package/` calls. Feature `package`.
+//! The signer as an npm package, `@streamio/signer`: the functions that `package/` calls. Feature `package`.
 //!
-//! A call takes one JSON object, its options, and answers another one, so that the boundary to JavaScript is one text
-//! each way. Everything but `exports` is plain Rust, and is tested natively. Options are read strictly: one that is
-//! missing, unknown or of another type is refused by its name, and no value is ever repeated in a refusal, since people
-//! put secrets into the wrong place.
+//! Each function takes its options as one JSON object and returns another, so that only strings cross the boundary to
+//! JavaScript. All modules except `exports` are plain Rust and tested natively. Options are validated strictly: a missing,
+//! unknown or wrongly typed option is an error that names it. Errors never contain values, which may be secrets.
 
 #[cfg(target_arch = "wasm32")]
 pub mod exports;
-mod lately;
+mod key_cache;
 mod options;
 mod playback;
 mod upload;
@@ -19,21 +18,21 @@ pub use playback::sign_playback;
 pub use upload::presign_put;
 pub use verification::verify_playback;
 
-/// Why a call got no answer, for whoever wrote the call: it becomes the message of a `TypeError`.
+/// An error for the developer of the caller. It becomes the message of a `TypeError`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused(String);
+pub struct InvalidOptions(String);
 
-impl Refused {
-    /// Something is wrong with this option.
+impl InvalidOptions {
+    /// Returns an error about an option.
     fn option(name: &str, reason: impl fmt::Display) -> Self {
         Self(format!("option `{name}`: {reason}"))
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for InvalidOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for InvalidOptions {}

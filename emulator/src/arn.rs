@@ -1,12 +1,12 @@
-//! Names of things in the emulated account.
+//! Amazon Resource Names (ARNs) of the emulated account.
 
-/// The account that everything belongs to: the one of AWS's documentation.
+/// The id of the emulated account: the example account of AWS's documentation.
 pub const ACCOUNT: &str = "111122223333";
 
-/// The region that everything is in.
+/// The region of all emulated services.
 pub const REGION: &str = streamio_events::emulators::REGION;
 
-/// `arn:aws:{service}:{region}:{account}:{resource}`.
+/// Returns `arn:aws:{service}:{region}:{account}:{resource}`.
 pub fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
 }
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_the_forms_of_aws() {
+    fn an_arn_names_service_region_account_and_resource() {
         assert_eq!(arn("ecs", "cluster/streamio"), "arn:aws:ecs:us-east-1:111122223333:cluster/streamio");
     }
 }

@@ -1,9 +1,10 @@
-//! Measures functions as their service runs them: `streamio-emulator bench-lambda`, which `cargo xtask bench lambda` starts.
+//! Benchmark of the Lambda functions: `streamio-emulator bench-lambda`, which `cargo xtask bench lambda` starts.
 //!
-//! Each function is given one real event again and again, on tables in an emulated DynamoDB: after the first time, what it
-//! asks for has happened, and it finds that out as it does in production. A cold start is from the start of the process to
-//! its answer's arrival; a warm time is from handing over the event to it. The emulation answers on the loopback interface
-//! without TLS, so a real cloud adds its network's time, and the handshake of a cold start.
+//! The emulated Lambda service invokes each function repeatedly with one event, on tables in an emulated DynamoDB. The first
+//! invocation does the work; the later ones find it done, as a repeated event does in production. A cold start is measured
+//! from the start of the process to its response, a warm invocation from sending the event to the response. The emulated
+//! services respond on the loopback interface without TLS, so a real cloud adds network time, and TLS handshakes to a cold
+//! start.
 
 pub mod dispatch;
 mod events;
@@ -23,58 +24,58 @@ use streamio_lambdas::adapters::dynamo::create_views_table;
 use crate::cloud::config::FUNCTIONS;
 use crate::lambda::{FunctionConfig, Service, ServiceConfig};
 
-/// What the peer is called in the results.
+/// The name of the executable to compare with, in the results.
 pub const PEER: &str = "peer";
 
 const LEDGER: &str = "ledger";
 const VIEWS: &str = "views";
 
-/// Nobody listens there: these events make no function call it.
-const NOBODY: &str = "http://127.0.0.1:9";
+/// An endpoint without a listener, for services that no function calls in this benchmark.
+const UNUSED_ENDPOINT: &str = "http://127.0.0.1:9";
 
-/// Measure the functions: their size, their cold starts and their warm answers, as one line of JSON
+/// Measure the size, the cold starts and the warm invocations of the functions; print one line of JSON
 ///
-/// `STREAMIO_DYNOXIDE` names the emulation of DynamoDB.
+/// `STREAMIO_DYNOXIDE` is the path of the emulated DynamoDB.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder of the functions' executables
+    /// The folder with the executables of the functions
     #[arg(long, value_name = "DIR")]
     programs: PathBuf,
     /// An executable that does nothing, to compare with
     #[arg(long, value_name = "FILE")]
     peer: PathBuf,
-    /// How many cold starts of each
+    /// The number of cold starts of each function
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many warm invocations after each of them
+    /// The number of warm invocations after each cold start
     #[arg(long, value_name = "N", default_value_t = 10)]
     warm: u32,
 }
 
-/// What was measured of one function.
+/// The measurements of one function.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
     /// The function, or [`PEER`].
     pub name: String,
-    /// The size of its executable.
+    /// The size of its executable, in bytes.
     pub bytes: u64,
-    /// From the start of the process to its first answer, in milliseconds.
+    /// Times from the start of the process to its first response, in milliseconds.
     pub cold_millis: Vec<f64>,
-    /// From handing over an event to its answer, in milliseconds.
+    /// Times from sending an event to the response, in milliseconds.
     pub warm_millis: Vec<f64>,
 }
 
-/// Measures and prints `{"functions": […]}`, the peer last.
+/// Runs the benchmark and prints `{"functions": […]}`, with the peer last.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let dynamo = LocalDynamo::start()?;
     let client = dynamo.client();
-    ledger_table(LEDGER).send_with(&client).await.context("the ledger cannot be made")?;
+    ledger_table(LEDGER).send_with(&client).await.context("could not create the ledger table")?;
     create_views_table(&client, VIEWS)
         .await
         .map_err(anyhow::Error::from_boxed)
-        .context("the views cannot be made")?;
-    let events = events::all(&dynamo, LEDGER).await?;
+        .context("could not create the views table")?;
+    let events = events::by_function(&dynamo, LEDGER).await?;
 
     let service = Service::new(ServiceConfig::default());
     let variables = variables(&dynamo.endpoint());
@@ -87,13 +88,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     register();
-    // The first start of each reads its program from the disk, and its first event does what later ones find done.
+    // Warm-up: the first start reads the executable from disk, and the first event does the work that later ones find done.
     for (name, _) in &programs {
         invoke(&service, name, &events).await?;
     }
-    // Counted from here on.
+    // Registering again resets the counters.
     register();
-    // They take turns, so that what disturbs the machine disturbs all of them.
+    // The functions are measured alternately, so that other load on the machine affects all of them alike.
     for _ in 0..args.rounds {
         for (name, _) in &programs {
             service.end_idle(name)?;
@@ -117,19 +118,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Invokes a function with its event. What is answered must be what it answers when all is well.
+/// Invokes a function with its event. Fails unless the response reports success.
 async fn invoke(service: &Service, name: &str, events: &HashMap<&str, Bytes>) -> anyhow::Result<()> {
     let event = events.get(name).cloned().unwrap_or_else(|| Bytes::from_static(b"{}"));
-    let answer = service.invoke(name, event).await;
-    let answer = answer.with_context(|| {
+    let response = service.invoke(name, event).await;
+    let response = response.with_context(|| {
         let lines = service.log_lines(name).unwrap_or_default();
-        format!("{name} failed; it has said: {}", lines.join("\n"))
+        format!("{name} failed; its log: {}", lines.join("\n"))
     })?;
-    let answer: Value = serde_json::from_slice(&answer).with_context(|| format!("{name} answers no JSON"))?;
-    let failures = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
-    ensure!(failures == 0, "{name} hands {failures} records back");
-    if let Some(status) = answer.get("statusCode") {
-        ensure!(*status == 200, "{name} answers with status {status}");
+    let response: Value =
+        serde_json::from_slice(&response).with_context(|| format!("the response of {name} is not JSON"))?;
+    let failures = response["batchItemFailures"].as_array().map_or(0, Vec::len);
+    ensure!(failures == 0, "{name} reports {failures} failed records");
+    if let Some(status) = response.get("statusCode") {
+        ensure!(*status == 200, "{name} responds with status {status}");
     }
     Ok(())
 }
@@ -138,7 +140,7 @@ fn millis(time: &Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// All that any of the functions is told; each reads only what it needs.
+/// Returns the environment variables of all functions. Each function reads only those that it needs.
 fn variables(dynamo: &str) -> Vec<(String, String)> {
     let variables = [
         ("STREAMIO_LEDGER_TABLE", LEDGER),
@@ -152,11 +154,11 @@ fn variables(dynamo: &str) -> Vec<(String, String)> {
         ("STREAMIO_KV_ACCOUNT_ID", "account"),
         ("STREAMIO_KV_NAMESPACE_ID", "namespace"),
         ("STREAMIO_KV_API_TOKEN", "token"),
-        ("STREAMIO_KV_ENDPOINT", NOBODY),
+        ("STREAMIO_KV_ENDPOINT", UNUSED_ENDPOINT),
         ("STREAMIO_S3_PATH_STYLE", "1"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamo),
-        ("AWS_ENDPOINT_URL_ECS", NOBODY),
-        ("AWS_ENDPOINT_URL_S3", NOBODY),
+        ("AWS_ENDPOINT_URL_ECS", UNUSED_ENDPOINT),
+        ("AWS_ENDPOINT_URL_S3", UNUSED_ENDPOINT),
     ];
     variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }

@@ -1,5 +1,7 @@
-//! Amazon CloudFront: the CDN of the one-machine platform, which serves the bucket of results to viewers whose URL or
-//! cookies carry a valid signature, and to nobody else. It has one place in the world and keeps nothing.
+//! Amazon CloudFront: the CDN of the one-machine platform. It serves the bucket of results to requests whose URL or cookies
+//! have a valid signature.
+//!
+//! Not emulated: edge locations and caching.
 
 use std::io;
 use std::sync::Arc;
@@ -14,16 +16,16 @@ use crate::http_listener;
 use crate::request_id::random_hex;
 use crate::wall_clock;
 
-/// The key pair with which playback URLs are signed.
+/// The key pair that signs playback URLs.
 pub struct PlaybackKey {
-    /// What CloudFront calls it.
+    /// CloudFront's id of the key pair.
     pub id: String,
     /// The private key, PKCS #8 in PEM.
     pub private_pem: String,
 }
 
 impl PlaybackKey {
-    /// A new key, ECDSA P-256.
+    /// Generates an ECDSA P-256 key.
     pub fn generate() -> Self {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system has random bytes");
@@ -49,7 +51,7 @@ pub struct Cdn {
 }
 
 impl Cdn {
-    /// Starts it in front of `bucket`. It trusts signatures of `key`.
+    /// Starts a CDN for the objects of `bucket`, which accepts signatures of `key`.
     pub async fn start(store: &Store, bucket: &str, key: &PlaybackKey) -> anyhow::Result<Self> {
         let listener = http_listener::bind().await?;
         let url = http_listener::url(&listener)?;
@@ -61,24 +63,24 @@ impl Cdn {
         let stop = CancellationToken::new();
         let serving =
             serve(listener, origin, config, Arc::new(wall_clock::now), stop.clone().cancelled_owned());
-        let served = tokio::spawn(async move { told(serving.await) });
+        let served = tokio::spawn(async move { log_error(&serving.await) });
         Ok(Self { url, stop, served })
     }
 
-    /// Its URL.
+    /// Returns the CDN's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Lets requests finish, and ends it.
+    /// Stops the CDN after the pending requests.
     pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.served.await;
     }
 }
 
-fn told(end: io::Result<()>) {
-    if let Err(error) = end {
-        tracing::error!(error = %error, "the CDN has ended");
+fn log_error(result: &io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(error = %error, "the CDN failed");
     }
 }

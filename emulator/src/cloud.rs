@@ -1,4 +1,4 @@
-//! Everything together: the product's own programs on emulated services, started, watched and stopped as one.
+//! The emulated cloud: the product's programs on emulated services, started and stopped together.
 //!
 //! ```text
 //! client ── workerd ──┬── function URL ── api ─────────┐
@@ -10,16 +10,21 @@
 //! worker ──────────────────────────────────────────────┘      player ── CDN ── S3
 //! ```
 //!
-//! Between the programs and DynamoDB, Kinesis and ECS stand fault proxies; S3's and ECS' events go over roads that lose,
-//! hold and repeat; functions crash when they are told to. Event source mappings read their streams directly.
+//! Tests inject faults: proxies in front of DynamoDB, Kinesis and ECS fail calls, event channels between S3 or ECS and
+//! EventBridge drop, hold and duplicate events, and the Lambda service crashes functions. Event source mappings read their
+//! streams directly.
 
 pub(crate) mod config;
-mod edge_texts;
+mod folder;
 mod functions;
+mod keys;
+mod mappings;
+mod names;
 mod operator;
 pub(crate) mod tables;
+mod worker_variables;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,63 +39,40 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 pub use self::config::{CloudConfig, Journal};
+use self::folder::Folder;
+use self::keys::Keys;
+pub use self::mappings::Mappings;
+pub use self::names::{FACTS_STREAM, LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
 pub use self::operator::NewKey;
 use crate::arn::{ACCOUNT, REGION};
-use crate::cdn::{Cdn, PlaybackKey};
+use crate::cdn::Cdn;
 use crate::ecs::{Ecs, EcsConfig};
 use crate::event_bus::{EventBus, Rule};
-use crate::event_road::EventRoad;
+use crate::event_channel::EventChannel;
 use crate::fault_proxy::{FaultProxy, Service};
 use crate::function_url::{FunctionUrl, FunctionUrlConfig};
 use crate::kv::{Kv, KvConfig};
 use crate::lambda::{self, AsyncConfig, Invoke, ServiceConfig};
 use crate::request_id::random_hex;
-use crate::s3::{AccessKey, S3, S3Config};
-use crate::sources::{DynamoSource, KinesisSource, Mapping, MappingConfig};
+use crate::s3::{S3, S3Config};
 use crate::worker_edge::{WorkerEdge, WorkerEdgeConfig};
 
-/// The table of the log.
-pub const LEDGER_TABLE: &str = "streamio-ledger";
-/// The table of the views.
-pub const VIEWS_TABLE: &str = "streamio-views";
-/// The stream of facts.
-pub const FACTS_STREAM: &str = "streamio-facts";
-/// The bucket of sources.
-pub const RAW_BUCKET: &str = "streamio-raw";
-/// The bucket of results.
-pub const PROCESSED_BUCKET: &str = "streamio-processed";
-
-/// Records of one shard of the ledger's stream that are worked on at once. Its lanes keep the order of items, not that of
-/// streams, so that commits of one stream come in any order, as they may in the real service.
-const LANES: usize = 4;
-
-/// The three event source mappings.
-#[derive(Debug)]
-pub struct Mappings {
-    /// Kinesis to `intake`.
-    pub intake: Mapping,
-    /// The ledger's stream to `react`.
-    pub react: Mapping,
-    /// The ledger's stream to `views`.
-    pub views: Mapping,
-}
-
-/// A running cloud. [`Cloud::stop`] ends it in order. When it is dropped, and when this process is killed, all of its
-/// processes end, within some seconds.
+/// A running cloud. [`Cloud::stop`] stops it in order. When it is dropped or this process is killed, all of its processes
+/// end within seconds.
 pub struct Cloud {
     folder: Folder,
     edge: WorkerEdge,
     home: FunctionUrl,
     kv: Kv,
     bus: EventBus,
-    roads: [JoinHandle<()>; 2],
+    forwarders: [JoinHandle<()>; 2],
     mappings: Mappings,
     functions: lambda::Service,
     ecs: Ecs,
-    ecs_events: EventRoad,
+    ecs_events: EventChannel,
     ecs_proxy: FaultProxy,
     s3: S3,
-    s3_events: EventRoad,
+    s3_events: EventChannel,
     cdn: Cdn,
     dynamo_proxy: FaultProxy,
     kinesis_proxy: FaultProxy,
@@ -100,45 +82,23 @@ pub struct Cloud {
     kinesis: LocalKinesis,
 }
 
-/// All files of a cloud.
-enum Folder {
-    /// Removed with the cloud.
-    Temporary(tempfile::TempDir),
-    Kept(PathBuf),
-}
-
-impl Folder {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(folder) => folder.path(),
-            Self::Kept(folder) => folder,
-        }
-    }
-}
-
 impl Cloud {
-    /// Starts everything. When it answers, the API answers.
+    /// Starts all services and programs. Returns when the API responds.
     pub async fn start(config: CloudConfig) -> anyhow::Result<Self> {
-        let folder = match &config.folder {
-            Some(folder) => {
-                std::fs::create_dir_all(folder)?;
-                Folder::Kept(folder.clone())
-            }
-            None => Folder::Temporary(tempfile::Builder::new().prefix("streamio-emulator-").tempdir()?),
-        };
+        let folder = Folder::create(config.folder.as_deref())?;
         let scratch = folder.path().join("scratch");
         std::fs::create_dir_all(&scratch)?;
 
         let (dynamo, kinesis) = tokio::try_join!(
-            async { spawn_blocking(LocalDynamo::start).await?.context("DynamoDB does not start") },
-            async { spawn_blocking(LocalKinesis::start).await?.context("Kinesis does not start") },
+            async { spawn_blocking(LocalDynamo::start).await?.context("could not start DynamoDB") },
+            async { spawn_blocking(LocalKinesis::start).await?.context("could not start Kinesis") },
         )?;
         let ledger_stream = tables::create(&dynamo, &kinesis).await?;
         let dynamo_proxy = FaultProxy::start(Service::DynamoDb, &dynamo.endpoint()).await?;
         let kinesis_proxy = FaultProxy::start(Service::Kinesis, &kinesis.endpoint()).await?;
 
         let keys = Keys::generate();
-        let (s3_events, s3_end) = EventRoad::new();
+        let (s3_events, s3_receiver) = EventChannel::new();
         let s3 = S3::start(S3Config {
             folder: folder.path().join("s3"),
             raw_bucket: RAW_BUCKET.to_owned(),
@@ -157,7 +117,7 @@ impl Cloud {
         };
         let kv = Kv::start(kv_config.clone(), tenants).await?;
 
-        let (ecs_events, ecs_end) = EventRoad::new();
+        let (ecs_events, ecs_receiver) = EventChannel::new();
         let endpoints = functions::Endpoints {
             dynamo: dynamo_proxy.endpoint(),
             kinesis: kinesis_proxy.endpoint(),
@@ -187,12 +147,12 @@ impl Cloud {
         }
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
 
-        let bus = EventBus::new(REGION, ACCOUNT, Arc::clone(&invoke), AsyncConfig::quick());
+        let bus = EventBus::new(REGION, ACCOUNT, Arc::clone(&invoke), AsyncConfig::scaled_down());
         bus.add_rule(Rule::new("uploads", "aws.s3", &["Object Created"], "uploads"));
         bus.add_rule(Rule::new("tasks", "aws.ecs", &["ECS Task State Change"], "tasks"));
         bus.schedule("sweep", config.sweep_every, "sweep");
-        let roads = [carry(s3_end, bus.clone()), carry(ecs_end, bus.clone())];
-        let mappings = mappings(&dynamo, &kinesis, &ledger_stream, &invoke).await?;
+        let forwarders = [forward(s3_receiver, bus.clone()), forward(ecs_receiver, bus.clone())];
+        let mappings = Mappings::start(&dynamo, &kinesis, &ledger_stream, &invoke).await?;
 
         let home = FunctionUrl::start(
             FunctionUrlConfig {
@@ -204,7 +164,7 @@ impl Cloud {
             Arc::clone(&invoke),
         )
         .await?;
-        let surroundings = edge_texts::Surroundings {
+        let surroundings = worker_variables::Environment {
             keys: &keys,
             home: &home.url(),
             kinesis: kinesis_proxy.endpoint(),
@@ -218,12 +178,12 @@ impl Cloud {
         let edge = WorkerEdgeConfig {
             program: WorkerdConfig::find(&config.edge_worker, journal)?,
             port: config.port,
-            texts: surroundings.texts(config.journal),
+            variables: surroundings.variables(config.journal),
             scratch,
             log: folder.path().join("edge.log"),
         };
         let edge = WorkerEdge::start(edge, replicated).await?;
-        // Past the proxies: what tests and operators do must not meet the faults that are meant for the programs.
+        // Not through the proxies: injected faults are for the programs, not for tests and operators.
         let log = DynamoLog::new(dynamo.client(), LEDGER_TABLE);
         let views = DynamoViews::new(dynamo.client(), VIEWS_TABLE, Arc::new(log.clone()));
         Ok(Self {
@@ -232,7 +192,7 @@ impl Cloud {
             home,
             kv,
             bus,
-            roads,
+            forwarders,
             mappings,
             functions,
             ecs,
@@ -250,109 +210,109 @@ impl Cloud {
         })
     }
 
-    /// The API's URL.
+    /// Returns the URL of the API.
     pub fn api(&self) -> &str {
         self.edge.url()
     }
 
-    /// The URL of the home region, which answers signed calls.
+    /// Returns the URL of the home region's API, which accepts signed calls.
     pub fn home(&self) -> String {
         self.home.url()
     }
 
-    /// Where all files are.
+    /// Returns the folder with all files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The log, not through a proxy.
+    /// Returns the log, without the fault proxy.
     pub fn log(&self) -> &DynamoLog {
         &self.log
     }
 
-    /// The views, not through a proxy.
+    /// Returns the views, without the fault proxy.
     pub fn views(&self) -> &DynamoViews {
         &self.views
     }
 
-    /// DynamoDB itself, not its proxy.
+    /// Returns DynamoDB, without the fault proxy.
     pub fn dynamo(&self) -> &LocalDynamo {
         &self.dynamo
     }
 
-    /// Kinesis itself, not its proxy.
+    /// Returns Kinesis, without the fault proxy.
     pub fn kinesis(&self) -> &LocalKinesis {
         &self.kinesis
     }
 
-    /// The proxy between the programs and DynamoDB.
+    /// Returns the fault proxy between the programs and DynamoDB.
     pub fn dynamo_proxy(&self) -> &FaultProxy {
         &self.dynamo_proxy
     }
 
-    /// The proxy between the edge and Kinesis.
+    /// Returns the fault proxy between the programs and Kinesis.
     pub fn kinesis_proxy(&self) -> &FaultProxy {
         &self.kinesis_proxy
     }
 
-    /// The proxy between the functions and ECS.
+    /// Returns the fault proxy between the functions and ECS.
     pub fn ecs_proxy(&self) -> &FaultProxy {
         &self.ecs_proxy
     }
 
-    /// ECS itself.
+    /// Returns ECS.
     pub fn ecs(&self) -> &Ecs {
         &self.ecs
     }
 
-    /// The road of ECS' events.
-    pub fn ecs_events(&self) -> &EventRoad {
+    /// Returns the channel of ECS's events.
+    pub fn ecs_events(&self) -> &EventChannel {
         &self.ecs_events
     }
 
-    /// The object store.
+    /// Returns the object store.
     pub fn s3(&self) -> &S3 {
         &self.s3
     }
 
-    /// The road of S3's events.
-    pub fn s3_events(&self) -> &EventRoad {
+    /// Returns the channel of S3's events.
+    pub fn s3_events(&self) -> &EventChannel {
         &self.s3_events
     }
 
-    /// The CDN.
+    /// Returns the CDN.
     pub fn cdn(&self) -> &Cdn {
         &self.cdn
     }
 
-    /// The edge's key-value store.
+    /// Returns Workers KV.
     pub fn kv(&self) -> &Kv {
         &self.kv
     }
 
-    /// The functions: `uploads`, `intake`, `react`, `views`, `tasks`, `sweep`, `api`.
+    /// Returns the Lambda service, with the functions `uploads`, `intake`, `react`, `views`, `tasks`, `sweep` and `api`.
     pub fn functions(&self) -> &lambda::Service {
         &self.functions
     }
 
-    /// The bus.
+    /// Returns the event bus.
     pub fn bus(&self) -> &EventBus {
         &self.bus
     }
 
-    /// The event source mappings.
+    /// Returns the event source mappings.
     pub fn mappings(&self) -> &Mappings {
         &self.mappings
     }
 
-    /// Ends everything, the one that asks before the one that answers. An error says what had ended by itself.
+    /// Stops everything, each client before its server. Fails if the edge had already ended.
     pub async fn stop(self) -> anyhow::Result<()> {
         let edge = self.edge.stop().await;
         self.bus.stop();
-        for road in self.roads {
-            road.abort();
+        for forwarder in self.forwarders {
+            forwarder.abort();
         }
-        // Workers tell the log of their interruption.
+        // Before the log: workers record their interruption there.
         self.ecs.stop().await;
         tokio::join!(self.mappings.intake.stop(), self.mappings.react.stop(), self.mappings.views.stop());
         self.functions.stop().await;
@@ -366,55 +326,11 @@ impl Cloud {
     }
 }
 
-/// Keys of this cloud alone.
-struct Keys {
-    /// What functions and workers sign with.
-    role: AccessKey,
-    /// What the edge calls the home region and Kinesis with.
-    edge: AccessKey,
-    /// What upload URLs are signed with.
-    edge_s3: AccessKey,
-    playback: PlaybackKey,
-}
-
-impl Keys {
-    fn generate() -> Self {
-        let key = || AccessKey {
-            id: format!("AKIA{}", random_hex::<8>().to_uppercase()),
-            secret: random_hex::<20>(),
-        };
-        Self { role: key(), edge: key(), edge_s3: key(), playback: PlaybackKey::generate() }
-    }
-}
-
-/// Brings what comes at the end of a road to the bus.
-fn carry(mut end: mpsc::UnboundedReceiver<Value>, bus: EventBus) -> JoinHandle<()> {
+/// Forwards the events of a channel to the bus.
+fn forward(mut events: mpsc::UnboundedReceiver<Value>, bus: EventBus) -> JoinHandle<()> {
     tokio::spawn(async move {
-        while let Some(event) = end.recv().await {
+        while let Some(event) = events.recv().await {
             bus.put_envelope(event);
         }
-    })
-}
-
-async fn mappings(
-    dynamo: &LocalDynamo,
-    kinesis: &LocalKinesis,
-    ledger_stream: &str,
-    invoke: &Arc<dyn Invoke>,
-) -> anyhow::Result<Mappings> {
-    let reporting = |function: &str, lanes: usize| MappingConfig {
-        parallelization_factor: lanes,
-        bisect_batch_on_function_error: true,
-        report_batch_item_failures: true,
-        // The functions give up by themselves, and keep what they give up.
-        maximum_retry_attempts: None,
-        ..MappingConfig::new(function)
-    };
-    let facts = KinesisSource::open(kinesis.client(), FACTS_STREAM).await?;
-    let ledger = || DynamoSource::new(tables::streams_client(dynamo), ledger_stream);
-    Ok(Mappings {
-        intake: Mapping::start(reporting("intake", 1), facts, Arc::clone(invoke)),
-        react: Mapping::start(reporting("react", LANES), ledger(), Arc::clone(invoke)),
-        views: Mapping::start(reporting("views", LANES), ledger(), Arc::clone(invoke)),
     })
 }

@@ -1,13 +1,13 @@
-//! The event bus: rules that send events to functions, and schedules.
+//! Amazon EventBridge: an event bus with rules whose targets are functions, and schedules.
 //!
-//! [`EventBus::put`] takes an event. Each target of each [`Rule`] whose pattern matches is invoked asynchronously, at least
-//! once, in no order, with the retries of [`AsyncInvoker`]; what is given up is among [`EventBus::dead_letters`].
-//! [`EventBus::schedule`] invokes a function every so often with a `Scheduled Event`. Tests disturb the bus:
-//! [`Disturbance`].
+//! [`EventBus::put`] accepts an event and invokes each target of each matching [`Rule`] asynchronously, at least once, in no
+//! defined order, with the retries of [`AsyncInvoker`]. Events whose retries are exhausted are in
+//! [`EventBus::dead_letters`]. [`EventBus::schedule`] invokes a function periodically with a `Scheduled Event`. Tests inject
+//! delivery faults: [`EventFault`].
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html>
 //!
-//! What is not shown: input transformers, archives, replays, cross-account delivery, cron expressions, the bus's own
-//! retries before an event comes to the function's queue, the limit of an event's size; no permission is checked.
+//! Not emulated: input transformers, archives, replays, cross-account delivery, cron expressions, the retries between the
+//! bus and the function's queue, the size limit of events, permissions.
 
 mod pattern;
 #[cfg(test)]
@@ -22,26 +22,26 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use self::pattern::{EventPattern, PatternError};
-use crate::lambda::{AsyncConfig, AsyncInvoker, DeadEvent, Invoke};
+use crate::lambda::{AsyncConfig, AsyncInvoker, DeadLetter, Invoke};
 use crate::request_id::request_id;
 use crate::wall_clock;
 
-/// How many of the latest events are kept for assertions.
+/// The number of latest events that are kept for assertions.
 const KEPT: usize = 10_000;
 
-/// Which events go to which functions.
+/// A pattern of events, and the functions that they are sent to.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Unique on the bus; a rule put again replaces the one before.
+    /// The name, unique on the bus.
     pub name: String,
-    /// What matches.
+    /// The pattern of matching events.
     pub pattern: EventPattern,
-    /// Names of functions.
+    /// The names of the functions.
     pub targets: Vec<String>,
 }
 
 impl Rule {
-    /// Events of one source with any of these detail types.
+    /// Returns a rule that matches events of one source with any of these detail types.
     pub fn new(name: &str, source: &str, detail_types: &[&str], target: &str) -> Self {
         let pattern = json!({ "source": [source], "detail-type": detail_types });
         Self {
@@ -52,39 +52,40 @@ impl Rule {
     }
 }
 
-/// What producers state of an event; the bus adds the rest.
+/// The members of an event that its producer sets. The bus adds the others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// `aws.s3`, `aws.ecs`, …
     pub source: String,
     /// `Object Created`, `ECS Task State Change`, …
     pub detail_type: String,
-    /// ARNs.
+    /// The ARNs of the resources that the event is about.
     pub resources: Vec<String>,
-    /// What happened.
+    /// The content, whose form depends on the detail type.
     pub detail: Value,
 }
 
-/// What goes wrong with an event between its producer and the functions.
+/// A fault in the delivery of an event to the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disturbance {
-    /// It is lost.
+pub enum EventFault {
+    /// The event is not delivered.
     Drop,
-    /// It comes later than others after it may come.
+    /// The event is delivered after this time; later events may overtake it.
     Delay(Duration),
-    /// It comes once and this many times more, with the same id.
+    /// The event is delivered this many additional times, with the same id.
     Duplicate(u32),
 }
 
 type Predicate = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
-struct Disturbed {
-    disturbance: Disturbance,
+struct FaultRule {
+    fault: EventFault,
     left: u32,
     predicate: Option<Predicate>,
 }
 
-/// The bus. Clones are handles of the same one; schedules end with the last of them or with [`EventBus::stop`].
+/// An event bus. Clones are handles of the same bus. Schedules end when the last handle is dropped or with
+/// [`EventBus::stop`].
 #[derive(Clone)]
 pub struct EventBus {
     shared: Arc<Shared>,
@@ -95,7 +96,7 @@ struct Shared {
     account_id: String,
     queue: AsyncInvoker,
     rules: Mutex<Vec<Rule>>,
-    disturbed: Mutex<Vec<Disturbed>>,
+    faults: Mutex<Vec<FaultRule>>,
     events: Mutex<VecDeque<Value>>,
     stop: CancellationToken,
 }
@@ -107,7 +108,7 @@ impl Drop for Shared {
 }
 
 impl EventBus {
-    /// A bus without rules before the functions of `invoke`.
+    /// Returns a bus without rules that invokes functions through `invoke`.
     pub fn new(region: &str, account_id: &str, invoke: Arc<dyn Invoke>, config: AsyncConfig) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -115,7 +116,7 @@ impl EventBus {
                 account_id: account_id.to_owned(),
                 queue: AsyncInvoker::new(invoke, config),
                 rules: Mutex::default(),
-                disturbed: Mutex::default(),
+                faults: Mutex::default(),
                 events: Mutex::default(),
                 stop: CancellationToken::new(),
             }),
@@ -129,7 +130,7 @@ impl EventBus {
         rules.push(rule);
     }
 
-    /// Takes an event of now and returns its id.
+    /// Accepts an event with the current time, and returns its id.
     pub fn put(&self, event: Event) -> String {
         let Event { source, detail_type, resources, detail } = event;
         let id = request_id();
@@ -137,12 +138,12 @@ impl EventBus {
         id
     }
 
-    /// Takes an event as it comes to functions, all of its members stated: for events of another time and with other ids.
+    /// Accepts a complete event, as functions receive it, with its id and time.
     pub fn put_envelope(&self, envelope: Value) {
-        let (copies, delay) = match self.disturbance(&envelope) {
-            Some(Disturbance::Drop) => (0, Duration::ZERO),
-            Some(Disturbance::Delay(delay)) => (1, delay),
-            Some(Disturbance::Duplicate(more)) => (1 + more, Duration::ZERO),
+        let (copies, delay) = match self.take_fault(&envelope) {
+            Some(EventFault::Drop) => (0, Duration::ZERO),
+            Some(EventFault::Delay(delay)) => (1, delay),
+            Some(EventFault::Duplicate(more)) => (1 + more, Duration::ZERO),
             None => (1, Duration::ZERO),
         };
         let targets: Vec<String> = {
@@ -162,7 +163,7 @@ impl EventBus {
         events.push_back(envelope);
     }
 
-    /// Invokes `function` every `period`, first after one. It ends with the bus.
+    /// Invokes `function` every `period`, for the first time after one period, until the bus stops.
     pub fn schedule(&self, name: &str, period: Duration, function: &str) {
         let weak = Arc::downgrade(&self.shared);
         let (name, function) = (name.to_owned(), function.to_owned());
@@ -176,7 +177,7 @@ impl EventBus {
         }));
     }
 
-    /// Invokes `function` once as the schedule `name` does.
+    /// Invokes `function` once, with the event of the schedule `name`.
     pub fn run_schedule(&self, name: &str, function: &str) {
         let Shared { region, account_id, queue, .. } = &*self.shared;
         let rule = format!("arn:aws:events:{region}:{account_id}:rule/{name}");
@@ -199,7 +200,7 @@ impl EventBus {
             "detail-type": detail_type,
             "source": source,
             "account": self.shared.account_id,
-            // Without the fraction of a second, which the service does not state.
+            // Without fractions of a second, as in the real service.
             "time": format!("{}Z", &now[..19]),
             "region": self.shared.region,
             "resources": resources,
@@ -207,62 +208,62 @@ impl EventBus {
         })
     }
 
-    /// Lets the next event meet `disturbance`.
-    pub fn disturb_next(&self, disturbance: Disturbance) {
-        self.add_disturbed(Disturbed { disturbance, left: 1, predicate: None });
+    /// Injects a fault into the delivery of the next event.
+    pub fn inject_next(&self, fault: EventFault) {
+        self.add_fault(FaultRule { fault, left: 1, predicate: None });
     }
 
-    /// Lets the next `times` events that fulfil `predicate` meet `disturbance`.
-    pub fn disturb_when(
+    /// Injects a fault into the delivery of the next `times` events that match `predicate`.
+    pub fn inject_when(
         &self,
-        disturbance: Disturbance,
+        fault: EventFault,
         times: u32,
         predicate: impl Fn(&Value) -> bool + Send + Sync + 'static,
     ) {
-        self.add_disturbed(Disturbed { disturbance, left: times, predicate: Some(Arc::new(predicate)) });
+        self.add_fault(FaultRule { fault, left: times, predicate: Some(Arc::new(predicate)) });
     }
 
-    /// How many events are still to meet a disturbance: 0 says that a test's disturbances have happened.
-    pub fn disturbances_left(&self) -> u32 {
-        lock(&self.shared.disturbed).iter().map(|disturbed| disturbed.left).sum()
+    /// Returns the number of faults that have not happened yet.
+    pub fn faults_left(&self) -> u32 {
+        lock(&self.shared.faults).iter().map(|rule| rule.left).sum()
     }
 
-    fn add_disturbed(&self, disturbed: Disturbed) {
-        if disturbed.left > 0 {
-            lock(&self.shared.disturbed).push(disturbed);
+    fn add_fault(&self, rule: FaultRule) {
+        if rule.left > 0 {
+            lock(&self.shared.faults).push(rule);
         }
     }
 
-    /// What this event meets, which is then used up.
-    fn disturbance(&self, envelope: &Value) -> Option<Disturbance> {
-        let mut all = lock(&self.shared.disturbed);
-        let meets = |it: &Disturbed| it.predicate.as_ref().is_none_or(|predicate| predicate(envelope));
+    /// Takes the fault of this event, if there is one.
+    fn take_fault(&self, envelope: &Value) -> Option<EventFault> {
+        let mut all = lock(&self.shared.faults);
+        let meets = |it: &FaultRule| it.predicate.as_ref().is_none_or(|predicate| predicate(envelope));
         let at = all.iter().position(meets)?;
-        let disturbed = &mut all[at];
-        let disturbance = disturbed.disturbance;
-        disturbed.left -= 1;
-        if disturbed.left == 0 {
+        let rule = &mut all[at];
+        let fault = rule.fault;
+        rule.left -= 1;
+        if rule.left == 0 {
             all.remove(at);
         }
-        Some(disturbance)
+        Some(fault)
     }
 
-    /// The latest events that came to the bus, also those that it lost, the oldest first; 10,000 at most.
+    /// Returns the latest events, including dropped ones, oldest first; at most 10,000.
     pub fn events(&self) -> Vec<Value> {
         lock(&self.shared.events).iter().cloned().collect()
     }
 
-    /// The events that functions did not take.
-    pub fn dead_letters(&self) -> Vec<DeadEvent> {
+    /// Returns the events whose retries are exhausted.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.shared.queue.dead_letters()
     }
 
-    /// Waits until no event is on its way to a function.
-    pub async fn quiet(&self) {
-        self.shared.queue.quiet().await;
+    /// Waits until no event is queued or being handled.
+    pub async fn wait_until_idle(&self) {
+        self.shared.queue.wait_until_idle().await;
     }
 
-    /// Ends the schedules and forgets the events on their way.
+    /// Stops the schedules and discards queued events.
     pub fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.queue.stop();

@@ -1,11 +1,11 @@
-//! A reverse proxy in front of an emulated service, which misbehaves as the real one does: it throttles, loses answers,
-//! takes only some of the records of a batch, takes a request twice, or takes its time.
+//! A reverse proxy in front of an emulated service that injects faults: throttling, lost responses, partial failures of
+//! batches, duplicated requests, delays.
 //!
-//! Tests say which operation, how often and how ([`FaultProxy::fault`]), and see afterwards that it came to that
-//! ([`Injected::times`]). All calls are recorded with their times ([`FaultProxy::calls`]).
+//! Tests choose the operation, the fault and the number of requests ([`FaultProxy::inject`]), and assert afterwards that the
+//! fault happened ([`InjectedFault::hits`]). The proxy records all calls with their times ([`FaultProxy::calls`]).
 //!
-//! What it does not do: it limits nothing by itself. Real limits (1,000 write units a second and partition, 1 MB a second
-//! and shard, 20 `RunTask` a second) are reached by no test here; that they are answered rightly is what is tested.
+//! It does not enforce the limits of the real services (1,000 write units per second and partition, 1 MB per second and
+//! shard, 20 `RunTask` per second).
 
 mod call;
 mod partial;
@@ -25,25 +25,25 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use self::call::Call;
 use self::call::Calls;
 pub use self::throttled::Service;
-use crate::http_listener::{self, Cut};
+use crate::http_listener::{self, CloseConnection};
 
-/// An idle connection is given up before Node.js does it from the other side.
+/// How long idle connections are kept: shorter than Node.js keeps them, so that no request meets a closing connection.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// How a request goes wrong.
+/// A fault of a request.
 #[derive(Clone)]
 pub enum Fault {
-    /// It is refused for its rate, in the words of the service, and not forwarded.
+    /// The request is not forwarded; the response is the service's throttling error.
     Throttle,
-    /// It is done, and the connection is cut before the answer.
-    LoseAnswer,
-    /// The connection is cut, and nothing was done.
+    /// The request is forwarded, and the connection is closed without a response.
+    LoseResponse,
+    /// The request is not forwarded, and the connection is closed.
     Refuse,
-    /// `PutRecords` only: the records whose index this accepts are refused for their rate, the others forwarded.
+    /// Only for `PutRecords`: records for whose index the function returns true are throttled, the others forwarded.
     Partial(fn(usize) -> bool),
-    /// It is done twice; the second answer is given.
-    Twice,
-    /// It is done after this time.
+    /// The request is forwarded twice; the response is the second one.
+    Duplicate,
+    /// The request is forwarded after this time.
     Delay(Duration),
 }
 
@@ -54,38 +54,38 @@ impl fmt::Debug for Fault {
 }
 
 impl Fault {
-    /// What [`Call::fault`] names it.
+    /// Returns the name, as in [`Call::fault`].
     pub fn name(&self) -> &'static str {
         match self {
             Self::Throttle => "throttle",
-            Self::LoseAnswer => "lose-answer",
+            Self::LoseResponse => "lose-response",
             Self::Refuse => "refuse",
             Self::Partial(_) => "partial",
-            Self::Twice => "twice",
+            Self::Duplicate => "duplicate",
             Self::Delay(_) => "delay",
         }
     }
 }
 
-/// A fault that is on its way, or was.
+/// A handle of an injected fault.
 #[derive(Debug, Clone)]
-pub struct Injected(Arc<Rule>);
+pub struct InjectedFault(Arc<Rule>);
 
-impl Injected {
-    /// How many requests it has hit.
-    pub fn times(&self) -> usize {
+impl InjectedFault {
+    /// Returns the number of requests that the fault has affected.
+    pub fn hits(&self) -> usize {
         self.0.hit.load(Ordering::SeqCst)
     }
 
-    /// Lets all further requests pass.
-    pub fn end(&self) {
+    /// Cancels the fault for further requests.
+    pub fn cancel(&self) {
         self.0.left.store(0, Ordering::SeqCst);
     }
 }
 
 struct Rule {
     operation: String,
-    /// What the body must contain; nothing: any body.
+    /// The text that the body must contain; empty: any body.
     containing: String,
     fault: Fault,
     left: AtomicUsize,
@@ -99,7 +99,7 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A running proxy; it ends when it is dropped.
+/// A running proxy. It stops when it is dropped.
 #[derive(Debug)]
 pub struct FaultProxy {
     endpoint: String,
@@ -122,7 +122,7 @@ impl fmt::Debug for Proxy {
 }
 
 impl FaultProxy {
-    /// A proxy in front of `service` at the URL `upstream`.
+    /// Starts a proxy in front of `service` at the URL `upstream`.
     pub async fn start(service: Service, upstream: &str) -> io::Result<Self> {
         let listener = http_listener::bind().await?;
         let endpoint = http_listener::url(&listener)?;
@@ -135,22 +135,22 @@ impl FaultProxy {
             calls: Mutex::default(),
         });
         let stop = CancellationToken::new();
-        let answering = Arc::clone(&proxy);
+        let responding = Arc::clone(&proxy);
         tokio::spawn(http_listener::serve(listener, stop.clone(), move |request| {
-            let proxy = Arc::clone(&answering);
-            async move { proxy.answer(request).await }
+            let proxy = Arc::clone(&responding);
+            async move { proxy.respond(request).await }
         }));
         Ok(Self { endpoint, proxy, _stop: stop.drop_guard() })
     }
 
-    /// Its URL.
+    /// Returns the proxy's URL.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The next `times` requests of `operation` (such as `PutItem`) whose body contains `containing` go wrong by `fault`.
-    /// Where several faults fit a request, the first one that is not used up hits.
-    pub fn fault(&self, operation: &str, containing: &str, times: usize, fault: Fault) -> Injected {
+    /// Injects `fault` into the next `times` requests of `operation` (such as `PutItem`) whose body contains `containing`. If
+    /// several injected faults match a request, the first that has not happened `times` times applies.
+    pub fn inject(&self, operation: &str, containing: &str, times: usize, fault: Fault) -> InjectedFault {
         let rule = Arc::new(Rule {
             operation: operation.to_owned(),
             containing: containing.to_owned(),
@@ -159,51 +159,51 @@ impl FaultProxy {
             hit: AtomicUsize::new(0),
         });
         lock(&self.proxy.rules).push(Arc::clone(&rule));
-        Injected(rule)
+        InjectedFault(rule)
     }
 
-    /// The latest calls, oldest first.
+    /// Returns the latest calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.proxy.calls).latest()
     }
 
-    /// How many calls of `operation` there were.
+    /// Returns the number of calls of `operation`.
     pub fn count(&self, operation: &str) -> usize {
         lock(&self.proxy.calls).count(operation)
     }
 }
 
 impl Proxy {
-    async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Cut> {
+    async fn respond(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CloseConnection> {
         let begun = Instant::now();
         let operation = operation(request.headers());
         let fault = self.fault_of(&operation, request.body());
         let name = fault.as_ref().map(Fault::name);
-        let answer = self.answer_with(fault, request).await;
-        let status = answer.as_ref().map_or(0, |response| response.status().as_u16());
+        let result = self.respond_with(fault, request).await;
+        let status = result.as_ref().map_or(0, |response| response.status().as_u16());
         let call = Call { operation, begun, took: begun.elapsed(), status, fault: name };
         lock(&self.calls).record(call);
-        answer
+        result
     }
 
-    async fn answer_with(
+    async fn respond_with(
         &self,
         fault: Option<Fault>,
         request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, Cut> {
+    ) -> Result<Response<Bytes>, CloseConnection> {
         match fault {
             None => Ok(self.forward(request).await),
             Some(Fault::Throttle) => Ok(self.service.throttled()),
-            Some(Fault::Refuse) => Err(Cut),
-            Some(Fault::LoseAnswer) => {
+            Some(Fault::Refuse) => Err(CloseConnection),
+            Some(Fault::LoseResponse) => {
                 self.forward(request).await;
-                Err(Cut)
+                Err(CloseConnection)
             }
             Some(Fault::Delay(time)) => {
                 tokio::time::sleep(time).await;
                 Ok(self.forward(request).await)
             }
-            Some(Fault::Twice) => {
+            Some(Fault::Duplicate) => {
                 self.forward(request.clone()).await;
                 Ok(self.forward(request).await)
             }
@@ -221,7 +221,7 @@ impl Proxy {
         let rule = rules.iter().find(|rule| {
             rule.operation == operation && rule.left.load(Ordering::SeqCst) > 0 && contains(&rule.containing)
         })?;
-        // Only under the lock is it taken from; `Injected::end` may have been faster.
+        // Fails if `InjectedFault::cancel` has just set the count to 0.
         rule.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).ok()?;
         rule.hit.fetch_add(1, Ordering::SeqCst);
         Some(rule.fault.clone())
@@ -239,32 +239,32 @@ impl Proxy {
             .headers(head.headers)
             .body(body)
             .send();
-        match async { whole(sent.await?).await }.await {
+        match async { read_response(sent.await?).await }.await {
             Ok(response) => response,
             Err(error) => {
-                tracing::warn!(error = %error, "an emulated service does not answer");
+                tracing::warn!(error = %error, "an emulated service does not respond");
                 self.service.error(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "ServiceUnavailable",
-                    "It does not answer.",
+                    "The service does not respond.",
                 )
             }
         }
     }
 }
 
-async fn whole(answer: reqwest::Response) -> reqwest::Result<Response<Bytes>> {
-    let (status, mut headers) = (answer.status(), answer.headers().clone());
+async fn read_response(received: reqwest::Response) -> reqwest::Result<Response<Bytes>> {
+    let (status, mut headers) = (received.status(), received.headers().clone());
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }
-    let mut response = Response::new(answer.bytes().await?);
+    let mut response = Response::new(received.bytes().await?);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
 }
 
-/// What comes after the point in `x-amz-target: DynamoDB_20120810.PutItem`.
+/// Returns the operation that the headers name: `PutItem` for `x-amz-target: DynamoDB_20120810.PutItem`.
 pub(crate) fn operation(headers: &HeaderMap) -> String {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default().to_owned()

@@ -1,11 +1,11 @@
-//! Function URLs: an HTTP listener before a function, with the authorization `AWS_IAM`.
+//! Lambda function URLs with the authorization `AWS_IAM`.
 //!
-//! A request must be signed with AWS Signature Version 4 for the service `lambda`, checked by the verifier of the
-//! one-machine platform; it comes to the function in payload format 2.0, and the function's answer becomes the response.
+//! A request must be signed with AWS Signature Version 4 for the service `lambda`. The verifier of the one-machine platform
+//! checks the signature. The function receives the request in payload format 2.0, and its result becomes the response.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 //!
-//! What is not shown: the authorization `NONE`, CORS, session tokens, streamed answers, signed requests with a query
-//! string (all refused), and TLS.
+//! Not emulated: the authorization `NONE`, CORS, session tokens, streamed responses, signed requests with a query string
+//! (all refused), TLS.
 
 mod payload;
 #[cfg(test)]
@@ -30,20 +30,20 @@ use tokio::task::JoinHandle;
 use crate::lambda::{Invoke, InvokeError, MAX_PAYLOAD_BYTES};
 use crate::wall_clock;
 
-/// One function URL.
+/// The configuration of a function URL.
 #[derive(Debug, Clone)]
 pub struct FunctionUrlConfig {
     /// The function's name.
     pub function: String,
-    /// The region that signatures must name.
+    /// The region in the scope of signatures.
     pub region: String,
-    /// Twelve digits.
+    /// The id of the account, 12 digits.
     pub account_id: String,
-    /// Any of these may sign. The secrets are never shown.
+    /// The accepted credentials. `Debug` does not show the secrets.
     pub credentials: Vec<Credentials>,
 }
 
-/// A running listener on the loopback interface. It ends when this is dropped.
+/// A running listener on the loopback interface. It stops when this is dropped.
 #[derive(Debug)]
 pub struct FunctionUrl {
     address: SocketAddr,
@@ -58,29 +58,29 @@ struct Shared {
 }
 
 impl FunctionUrl {
-    /// Starts to listen on a port that the system chooses.
+    /// Starts a listener on a free port.
     pub async fn start(config: FunctionUrlConfig, invoke: Arc<dyn Invoke>) -> io::Result<Self> {
         let invalid = |error: SigningError| io::Error::new(io::ErrorKind::InvalidInput, error);
         let verifier = Verifier::new(&config.region, "lambda", &config.credentials).map_err(invalid)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let router = Router::new()
-            .fallback(answer)
+            .fallback(respond)
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::new(Shared { config, verifier, invoke, address }))
             .into_make_service_with_connect_info::<SocketAddr>();
-        // Small answers would wait for the acknowledgement of the one before.
+        // Without Nagle's algorithm, which delays small responses.
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });
         let server = tokio::spawn(async move {
-            // It serves until it is aborted, and has no error of its own.
+            // It runs until it is aborted and returns no error.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { address, server })
     }
 
-    /// `http://127.0.0.1:{port}`.
+    /// Returns the URL, `http://127.0.0.1:{port}`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -92,7 +92,7 @@ impl Drop for FunctionUrl {
     }
 }
 
-async fn answer(
+async fn respond(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
@@ -101,29 +101,31 @@ async fn answer(
     let body = match Limited::new(body, MAX_PAYLOAD_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return payload::refused(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+            return payload::error_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
-        Err(_) => return payload::refused(StatusCode::BAD_REQUEST, "Bad Request"),
+        Err(_) => return payload::error_response(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let now = wall_clock::now();
     if let Err(refusal) = shared.verifier.verify(&head, &body, now) {
         let function = &shared.config.function;
         tracing::warn!(function.name = function, reason = %refusal, "a request to a function URL was refused");
-        return payload::refused(StatusCode::FORBIDDEN, "Forbidden");
+        return payload::error_response(StatusCode::FORBIDDEN, "Forbidden");
     }
-    let place = payload::Place { config: &shared.config, address: shared.address, peer, now };
-    let event = payload::event(&head, &body, &place);
+    let received = payload::Received { config: &shared.config, address: shared.address, peer, now };
+    let event = payload::event(&head, &body, &received);
     match shared.invoke.invoke(&shared.config.function, Bytes::from(event.to_string())).await {
-        Ok(answer) => payload::response(&answer),
+        Ok(result) => payload::response(&result),
         Err(InvokeError::Throttled { .. }) => {
-            payload::refused(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded.")
+            payload::error_response(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded.")
         }
         Err(InvokeError::TooLarge { .. }) => {
-            payload::refused(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+            payload::error_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
         }
-        Err(InvokeError::Function(_)) => payload::refused(StatusCode::BAD_GATEWAY, "Internal Server Error"),
+        Err(InvokeError::Function(_)) => {
+            payload::error_response(StatusCode::BAD_GATEWAY, "Internal Server Error")
+        }
         Err(InvokeError::Unknown { .. } | InvokeError::Stopped) => {
-            payload::refused(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+            payload::error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One way to serve HTTP/1.1 on the loopback interface, for all emulated services: a whole request in, a whole answer out,
-//! or no answer at all.
+//! An HTTP/1.1 server on the loopback interface for the emulated services. The handler receives the whole request, and
+//! returns the whole response or closes the connection.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,35 +17,35 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// The pause after a connection could not be accepted, most likely for want of file descriptors.
+/// The pause after a connection could not be accepted, most likely because file descriptors are exhausted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// In place of an answer: the connection ends, as when the network fails.
+/// Returned instead of a response to close the connection, as when the network fails.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection is cut on purpose")]
-pub(crate) struct Cut;
+#[error("the connection is closed without a response")]
+pub(crate) struct CloseConnection;
 
-impl From<Infallible> for Cut {
+impl From<Infallible> for CloseConnection {
     fn from(never: Infallible) -> Self {
         match never {}
     }
 }
 
-/// A listener on a free port.
+/// Returns a listener on a free port.
 pub(crate) async fn bind() -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
-/// `http://127.0.0.1:{port}` of a listener.
+/// Returns the URL of a listener, `http://127.0.0.1:{port}`.
 pub(crate) fn url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// Answers requests until `stop`; then everything is cut off.
-pub(crate) async fn serve<A, F>(listener: TcpListener, stop: CancellationToken, answer: A)
+/// Handles requests with `handler` until `stop`, then closes all connections.
+pub(crate) async fn serve<A, F>(listener: TcpListener, stop: CancellationToken, handler: A)
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Result<Response<Bytes>, Cut>> + Send + 'static,
+    F: Future<Output = Result<Response<Bytes>, CloseConnection>> + Send + 'static,
 {
     loop {
         let accepted = tokio::select! {
@@ -54,7 +54,7 @@ where
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, answer.clone());
+                let connection = connection(stream, handler.clone());
                 tokio::spawn(stop.clone().run_until_cancelled_owned(connection));
             }
             Err(error) => {
@@ -65,22 +65,22 @@ where
     }
 }
 
-async fn connection<A, F>(stream: TcpStream, answer: A)
+async fn connection<A, F>(stream: TcpStream, handler: A)
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Result<Response<Bytes>, Cut>> + Send + 'static,
+    F: Future<Output = Result<Response<Bytes>, CloseConnection>> + Send + 'static,
 {
-    // A small answer would wait for the acknowledgement of the one before.
+    // Without Nagle's algorithm, which delays small responses.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer.clone();
+        let handler = handler.clone();
         async move {
             let (head, body) = request.into_parts();
-            // Half a request is none.
-            let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-            answer(Request::from_parts(head, body)).await.map(|response| response.map(Full::new))
+            // A request whose body is incomplete is not handled.
+            let body = body.collect().await.map_err(|_| CloseConnection)?.to_bytes();
+            handler(Request::from_parts(head, body)).await.map(|response| response.map(Full::new))
         }
     });
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {

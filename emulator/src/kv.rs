@@ -1,9 +1,9 @@
-//! Cloudflare's API for Workers KV, as far as the replication of tenants uses it: writing many values at once
-//! (<https://developers.cloudflare.com/api/resources/kv/subresources/namespaces/methods/bulk_update/>). What is written
-//! comes to the running Worker's namespace within moments.
+//! Cloudflare's API for Workers KV: the bulk write, which the replication of tenants uses
+//! (<https://developers.cloudflare.com/api/resources/kv/subresources/namespaces/methods/bulk_update/>). Written values are
+//! sent to the namespace of the running Worker.
 //!
-//! What is not shown: the minute that a value may take around the world, one write a second for each key, expirations and
-//! metadata (they are refused, because nothing here uses them), and every other call.
+//! Not emulated: the delay of up to a minute until a value is visible worldwide, the limit of one write per second and key,
+//! expirations and metadata (requests with them are refused), all other calls.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,19 +20,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::http_listener;
 
-/// The most values in one call.
-const MOST: usize = 10_000;
-/// The longest name, in bytes.
-const LONGEST_NAME: usize = 512;
+/// The maximum number of values of one call.
+const MAX_PAIRS: usize = 10_000;
+/// The maximum length of a key, in bytes.
+const MAX_KEY_BYTES: usize = 512;
 
-/// The one namespace that there is.
+/// The account, the namespace and the API token. Others do not exist.
 #[derive(Clone)]
 pub struct KvConfig {
-    /// The account's id.
+    /// The id of the account.
     pub account_id: String,
-    /// The namespace's id.
+    /// The id of the namespace.
     pub namespace_id: String,
-    /// The token that may write to it.
+    /// The token that may write to the namespace.
     pub api_token: String,
 }
 
@@ -43,10 +43,10 @@ impl std::fmt::Debug for KvConfig {
     }
 }
 
-/// Values by their names.
+/// Values by key.
 pub type Records = BTreeMap<String, String>;
 
-/// A running API; it ends when it is dropped.
+/// A running API. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Kv {
     endpoint: String,
@@ -59,10 +59,10 @@ struct Shared {
     config: KvConfig,
     values: Mutex<Records>,
     to: mpsc::UnboundedSender<Records>,
-    /// How many calls are to be refused.
-    refuse: AtomicUsize,
-    /// How many were.
-    refused: AtomicUsize,
+    /// The number of calls that will be throttled.
+    throttle: AtomicUsize,
+    /// The number of calls that were throttled.
+    throttled: AtomicUsize,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +73,7 @@ struct Pair {
 }
 
 impl Kv {
-    /// Starts it. What is written goes to `to`.
+    /// Starts the API. Written values are also sent to `to`.
     pub async fn start(config: KvConfig, to: mpsc::UnboundedSender<Records>) -> io::Result<Self> {
         let listener = http_listener::bind().await?;
         let endpoint = http_listener::url(&listener)?;
@@ -81,41 +81,41 @@ impl Kv {
             config,
             values: Mutex::default(),
             to,
-            refuse: AtomicUsize::new(0),
-            refused: AtomicUsize::new(0),
+            throttle: AtomicUsize::new(0),
+            throttled: AtomicUsize::new(0),
         });
         let stop = CancellationToken::new();
-        let answering = Arc::clone(&shared);
+        let handler = Arc::clone(&shared);
         tokio::spawn(http_listener::serve(listener, stop.clone(), move |request| {
-            let shared = Arc::clone(&answering);
-            async move { Ok(shared.answer(&request)) }
+            let shared = Arc::clone(&handler);
+            async move { Ok(shared.handle(&request)) }
         }));
         Ok(Self { endpoint, shared, _stop: stop.drop_guard() })
     }
 
-    /// Its URL, in place of `https://api.cloudflare.com`.
+    /// Returns the API's URL, which replaces `https://api.cloudflare.com`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// All that was written.
+    /// Returns all values.
     pub fn values(&self) -> Records {
         self.shared.values.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The next `times` calls are answered as when too many come.
-    pub fn refuse(&self, times: usize) {
-        self.shared.refuse.store(times, Ordering::SeqCst);
+    /// Throttles the next `times` calls with status 429.
+    pub fn throttle(&self, times: usize) {
+        self.shared.throttle.store(times, Ordering::SeqCst);
     }
 
-    /// How many calls were answered so.
-    pub fn refused(&self) -> usize {
-        self.shared.refused.load(Ordering::SeqCst)
+    /// Returns the number of throttled calls.
+    pub fn throttled(&self) -> usize {
+        self.shared.throttled.load(Ordering::SeqCst)
     }
 }
 
 impl Shared {
-    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+    fn handle(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let KvConfig { account_id, namespace_id, api_token } = &self.config;
         let path = format!("/client/v4/accounts/{account_id}/storage/kv/namespaces/{namespace_id}/bulk");
         let authorized = request
@@ -123,18 +123,18 @@ impl Shared {
             .get(AUTHORIZATION)
             .is_some_and(|value| value.as_bytes() == format!("Bearer {api_token}").as_bytes());
         if !authorized {
-            return refused(StatusCode::FORBIDDEN, 10000, "Authentication error");
+            return error_response(StatusCode::FORBIDDEN, 10000, "Authentication error");
         }
         if request.uri().path() != path {
-            return refused(StatusCode::NOT_FOUND, 7003, "Could not route to that path");
+            return error_response(StatusCode::NOT_FOUND, 7003, "Could not route to that path");
         }
         if request.method() != Method::PUT {
-            return refused(StatusCode::METHOD_NOT_ALLOWED, 10001, "Method not allowed");
+            return error_response(StatusCode::METHOD_NOT_ALLOWED, 10001, "Method not allowed");
         }
         let one_less = |left: usize| left.checked_sub(1);
-        if self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
-            self.refused.fetch_add(1, Ordering::SeqCst);
-            return refused(
+        if self.throttle.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            self.throttled.fetch_add(1, Ordering::SeqCst);
+            return error_response(
                 StatusCode::TOO_MANY_REQUESTS,
                 971,
                 "Please wait and consider throttling your request speed",
@@ -143,24 +143,25 @@ impl Shared {
         let pairs: Vec<Pair> = match serde_json::from_slice(request.body()) {
             Ok(pairs) => pairs,
             Err(error) => {
-                return refused(StatusCode::BAD_REQUEST, 10012, &format!("could not parse: {error}"));
+                return error_response(StatusCode::BAD_REQUEST, 10012, &format!("could not parse: {error}"));
             }
         };
-        if pairs.len() > MOST || pairs.iter().any(|pair| pair.key.is_empty() || pair.key.len() > LONGEST_NAME)
+        if pairs.len() > MAX_PAIRS
+            || pairs.iter().any(|pair| pair.key.is_empty() || pair.key.len() > MAX_KEY_BYTES)
         {
-            return refused(StatusCode::BAD_REQUEST, 10147, "too many pairs, or a key that is none");
+            return error_response(StatusCode::BAD_REQUEST, 10147, "too many pairs, or an invalid key");
         }
         let records: Records = pairs.into_iter().map(|Pair { key, value }| (key, value)).collect();
         let count = records.len();
         self.values.lock().unwrap_or_else(PoisonError::into_inner).extend(records.clone());
-        // Nobody takes it any more when everything is ending.
+        // The receiver is dropped first when the cloud stops.
         let _ = self.to.send(records);
         let result = json!({ "successful_key_count": count, "unsuccessful_keys": [] });
         respond(StatusCode::OK, &json!({ "success": true, "errors": [], "messages": [], "result": result }))
     }
 }
 
-fn refused(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
+fn error_response(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
     let errors = json!([{ "code": code, "message": message }]);
     respond(status, &json!({ "success": false, "errors": errors, "messages": [], "result": null }))
 }
@@ -179,12 +180,12 @@ mod tests {
     async fn put(kv: &Kv, token: &str, namespace: &str, body: &Value) -> (u16, Value) {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/client/v4/accounts/a/storage/kv/namespaces/{namespace}/bulk", kv.endpoint());
-        let answer = http.put(url).bearer_auth(token).json(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        let response = http.put(url).bearer_auth(token).json(body).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
     }
 
     #[tokio::test]
-    async fn what_is_written_with_the_token_goes_on_and_nothing_else() {
+    async fn writes_with_the_token_are_forwarded_and_others_are_refused() {
         let (to, mut records) = mpsc::unbounded_channel();
         let config = KvConfig {
             account_id: "a".to_owned(),
@@ -197,11 +198,11 @@ mod tests {
         assert_eq!((status, &refusal["success"]), (403, &json!(false)), "{refusal}");
         assert_eq!(put(&kv, "token", "other", &body).await.0, 404);
         assert_eq!(put(&kv, "token", "n", &json!({ "key": "k:1" })).await.0, 400);
-        kv.refuse(1);
+        kv.throttle(1);
         assert_eq!(put(&kv, "token", "n", &body).await.0, 429);
         assert!(kv.values().is_empty());
-        let (status, answer) = put(&kv, "token", "n", &body).await;
-        assert_eq!((status, &answer["result"]["successful_key_count"]), (200, &json!(2)), "{answer}");
+        let (status, response) = put(&kv, "token", "n", &body).await;
+        assert_eq!((status, &response["result"]["successful_key_count"]), (200, &json!(2)), "{response}");
         assert_eq!(records.recv().await.unwrap(), kv.values());
         assert_eq!(kv.values()["k:2"], "two");
     }

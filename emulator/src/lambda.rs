@@ -1,20 +1,18 @@
-//! The Lambda service: functions as real executables, each concurrent execution environment a process of its own that
-//! speaks the Runtime API.
+//! AWS Lambda: functions are real executables. Each execution environment is a process that uses the Runtime API.
 //!
-//! [`Service::register`] takes a [`FunctionConfig`], [`Service::invoke`] invokes it and waits for the answer.
-//! Environments start on demand, are reused (the latest used first), and end when they idle, when the service stops, when
-//! its last handle is dropped, and when this process is gone without a word.
+//! [`Service::register`] adds a function, [`Service::invoke`] invokes it and waits for the response. Environments start on
+//! demand and are reused, most recently used first. They end when they have been idle for [`ServiceConfig::idle`], when the
+//! service stops, when its last handle is dropped, and when this process is killed.
 //!
-//! As in the real service: an environment takes one event at a time; its time begins when it takes the event, and it is
-//! killed at the deadline; a process that ends fails the invocation that it had; more invocations at once than
-//! [`FunctionConfig::concurrency`] are refused, not queued; payloads have at most 6 MB; a program sees its configured
-//! environment and what the service states about itself, and nothing of this process's.
+//! Emulated behaviour: an environment handles one event at a time. The timeout of an invocation starts when the environment
+//! receives the event; at the deadline the environment is killed. If the process ends, its invocation fails. Concurrent
+//! invocations above [`FunctionConfig::concurrency`] are throttled, not queued. Payloads have at most 6 MB. The environment
+//! variables are those of the configuration and of the service; nothing is inherited from this process.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 //!
-//! What is not shown: memory is stated and not limited; the file system and the network are this machine's; processes are
-//! not frozen between invocations; there are no extensions, layers, versions, snapshots or streamed answers (they are
-//! collected and answered whole); no permission is checked.
+//! Not emulated: the memory limit, isolation of files and network, freezing of idle environments, extensions, layers,
+//! versions, snapshots, streamed responses (they are collected and returned as a whole), permissions.
 
 mod asynchronous;
 mod configuration;
@@ -37,7 +35,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::asynchronous::{AsyncConfig, AsyncInvoker, DeadEvent, EndCondition};
+pub use self::asynchronous::{AsyncConfig, AsyncInvoker, DeadLetter, FailureCondition};
 pub use self::configuration::{FunctionConfig, ServiceConfig};
 pub use self::counters::Counters;
 pub use self::fault::Fault;
@@ -46,10 +44,10 @@ pub use self::invoke::{FunctionError, Invoke, InvokeError, MAX_PAYLOAD_BYTES};
 use self::fault::FaultRule;
 use self::function::Function;
 
-/// How often environments that idle are looked for.
+/// The interval of checks for idle environments.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
-/// The Lambda service. Clones are handles of the same service; when the last is dropped, every environment ends.
+/// The Lambda service. Clones are handles of the same service. Environments end when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Service {
     shared: Arc<Shared>,
@@ -70,11 +68,11 @@ impl Drop for Shared {
 }
 
 impl Service {
-    /// A service without functions.
+    /// Returns a service without functions.
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Panics outside of a Tokio runtime.
     pub fn new(config: ServiceConfig) -> Self {
         let shared = Arc::new(Shared {
             config: Arc::new(config),
@@ -95,14 +93,14 @@ impl Service {
         Self { shared }
     }
 
-    /// Adds a function, or puts new code in the place of the one with this name: invocations under way end in the old one.
+    /// Adds a function, or replaces the one with this name. Pending invocations of a replaced function are completed.
     pub fn register(&self, config: FunctionConfig) {
         let name = config.name.clone();
         let function = Arc::new(Function::new(config, Arc::clone(&self.shared.config)));
         self.shared.functions.write().unwrap_or_else(PoisonError::into_inner).insert(name, function);
     }
 
-    /// Invokes a function with an event and waits for its answer. The invocation goes on when the caller does not wait.
+    /// Invokes a function with an event and waits for the response. If the future is dropped, the invocation continues.
     pub async fn invoke(&self, function: &str, payload: impl Into<Bytes>) -> Result<Bytes, InvokeError> {
         let payload = payload.into();
         let function = self.function(function)?;
@@ -116,47 +114,46 @@ impl Service {
         let invocation = async move { function.invoke(payload).await };
         let task = self.shared.invocations.spawn(stop.run_until_cancelled_owned(invocation));
         match task.await {
-            Ok(Some(answer)) => answer,
-            // Cancelled by the stop, or the runtime itself is going down.
+            Ok(Some(result)) => result,
+            // Cancelled, because the service stops or the Tokio runtime shuts down.
             Ok(None) | Err(_) => Err(InvokeError::Stopped),
         }
     }
 
-    /// [`Service::invoke`] with JSON. An answer that is no JSON is a JSON string.
+    /// [`Service::invoke`] with JSON. A response that is not JSON is returned as a JSON string.
     pub async fn invoke_json(&self, function: &str, event: &Value) -> Result<Value, InvokeError> {
-        let answer = self.invoke(function, event.to_string()).await?;
-        Ok(serde_json::from_slice(&answer)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer).into_owned())))
+        let response = self.invoke(function, event.to_string()).await?;
+        Ok(serde_json::from_slice(&response)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&response).into_owned())))
     }
 
-    /// The ARN of a function of this name.
+    /// Returns the ARN of a function.
     pub fn arn(&self, function: &str) -> String {
         self.shared.config.function_arn(function)
     }
 
-    /// What has happened to a function since it was registered.
+    /// Returns the counters of a function since it was registered.
     pub fn counters(&self, function: &str) -> Result<Counters, InvokeError> {
         Ok(self.function(function)?.counters())
     }
 
-    /// The latest lines that a function has written, the oldest first; 1,000 at most.
+    /// Returns the latest lines of a function's output, oldest first; at most 1,000.
     pub fn log_lines(&self, function: &str) -> Result<Vec<String>, InvokeError> {
         Ok(self.function(function)?.log_lines())
     }
 
-    /// Lets the next invocation of a function meet `fault`.
+    /// Injects a fault into the next invocation of a function.
     pub fn fail_next(&self, function: &str, fault: Fault) -> Result<(), InvokeError> {
         self.fail_next_times(function, fault, 1)
     }
 
-    /// Lets the next `times` invocations of a function meet `fault`. Faults are met in the order in which they were asked
-    /// for.
+    /// Injects a fault into the next `times` invocations of a function. Faults happen in the order of the calls.
     pub fn fail_next_times(&self, function: &str, fault: Fault, times: u32) -> Result<(), InvokeError> {
         self.function(function)?.add_fault(FaultRule::any(fault, times));
         Ok(())
     }
 
-    /// Lets the next `times` invocations whose event fulfils `predicate` meet `fault`.
+    /// Injects a fault into the next `times` invocations whose event matches `predicate`.
     pub fn fail_when(
         &self,
         function: &str,
@@ -168,24 +165,24 @@ impl Service {
         Ok(())
     }
 
-    /// How many invocations of a function are still to meet a fault: 0 says that a test's faults have happened.
+    /// Returns the number of injected faults that have not happened yet.
     pub fn faults_left(&self, function: &str) -> Result<u32, InvokeError> {
         Ok(self.function(function)?.faults_left())
     }
 
-    /// Takes back the faults that have not happened.
+    /// Removes the injected faults that have not happened yet.
     pub fn clear_faults(&self, function: &str) -> Result<(), InvokeError> {
         self.function(function)?.clear_faults();
         Ok(())
     }
 
-    /// Ends the environments that wait for an event, so that the next invocation is a cold start.
+    /// Ends the idle environments, so that the next invocation is a cold start.
     pub fn end_idle(&self, function: &str) -> Result<(), InvokeError> {
         self.function(function)?.end_idle(Duration::ZERO);
         Ok(())
     }
 
-    /// Ends every environment, also those at work: their invocations fail with [`InvokeError::Stopped`].
+    /// Ends all environments. Pending invocations fail with [`InvokeError::Stopped`].
     pub async fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.invocations.close();

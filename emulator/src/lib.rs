@@ -1,10 +1,10 @@
-//! The emulated cloud: the whole product with its real programs on one machine, for development and for tests. It is not a
-//! cloud: what it does not show is named where it is left out.
+//! The emulated cloud: the product's real programs on emulated services on one machine, for development and tests.
 //!
-//! [`Cloud`] starts all of it: the seven functions, the worker and the edge's Worker are the programs that are deployed;
-//! DynamoDB is dynoxide, Kinesis is kinesalite, S3 and the CDN are those of the one-machine platform; the rest is emulated
-//! here, each with its rules and its gaps in its module's documentation. `streamio-emulator up` runs one until Ctrl-C, and the
-//! tests in `tests/` send videos through it while everything that may fail does.
+//! [`Cloud`] starts the seven functions, the worker and the edge's Worker, which are the deployed programs. DynamoDB is
+//! emulated by dynoxide, Kinesis by kinesalite, S3 and the CDN by the servers of the one-machine platform, and the other
+//! services by modules of this crate. The documentation of each module states the emulated behaviour and what is not
+//! emulated. `streamio-emulator up` runs a cloud until Ctrl-C; the scenarios in `tests/` process videos on one while they
+//! inject faults.
 
 pub mod arn;
 pub mod bench;
@@ -12,7 +12,7 @@ pub mod cdn;
 pub mod cloud;
 pub mod ecs;
 pub mod event_bus;
-pub mod event_road;
+pub mod event_channel;
 pub mod fault_proxy;
 pub mod function_url;
 mod http_listener;

@@ -1,4 +1,4 @@
-//! `streamio-emulator up`: an emulated cloud to look at and to try things on. `cargo xtask cloud up` builds what it runs.
+//! `streamio-emulator up`: runs an emulated cloud for development. `cargo xtask cloud up` builds the programs and starts it.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::json;
 use streamio_emulator::{Cloud, CloudConfig, Journal, bench};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The product's real programs on an emulated cloud.
+/// Run the product's real programs on an emulated cloud.
 #[derive(Parser)]
 #[command(name = "streamio-emulator", max_term_width = 100)]
 struct Cli {
@@ -20,10 +20,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start it with a project, print its addresses and the project's key, and run it until Ctrl-C
+    /// Start the cloud with a project, print its addresses and the project's key, and run it until Ctrl-C
     ///
-    /// All state is gone when it ends. The programs are those in the folder `STREAMIO_LAMBDAS`, the edge's Worker is that
-    /// in `STREAMIO_EDGE_WORKER`.
+    /// The state is lost when it ends. `STREAMIO_LAMBDAS` is the folder of the functions and of the worker,
+    /// `STREAMIO_EDGE_WORKER` the folder of the built Worker.
     Up(Up),
     BenchLambda(bench::Args),
     BenchDispatch(bench::dispatch::Args),
@@ -31,22 +31,22 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Up {
-    /// Port of the API on 127.0.0.1; 0: any that is free
+    /// Port of the API on 127.0.0.1; 0: any free port
     #[arg(long, value_name = "PORT", default_value_t = 8788)]
     port: u16,
-    /// Keep objects and logs in this folder, instead of a temporary one
+    /// Store objects and logs in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Name of the project
     #[arg(long, value_name = "ID", default_value = "demo")]
     project: String,
-    /// Write grants to the ledger before they are answered, instead of to the queue
+    /// Append grants to the ledger before responding, instead of sending them to the queue
     #[arg(long)]
     home: bool,
-    /// Be as impatient as the tests are: what takes minutes in production takes seconds
-    #[arg(long)]
-    hasty: bool,
-    /// Print one line of JSON, for programs
+    /// Use the short timeouts of the tests: seconds instead of minutes
+    #[arg(long = "hasty")]
+    short_timeouts: bool,
+    /// Print the addresses and the key as one line of JSON
     #[arg(long)]
     json: bool,
 }
@@ -57,8 +57,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let command = Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(command)));
-    match done {
+    let result = runtime
+        .context("could not start the Tokio runtime")
+        .and_then(|runtime| runtime.block_on(run(command)));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("streamio-emulator: error: {error:#}");
@@ -77,8 +79,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn run_cloud(up: Up) -> anyhow::Result<()> {
     let mut config = CloudConfig::from_environment()?;
-    if up.hasty {
-        config = config.hasty();
+    if up.short_timeouts {
+        config = config.with_short_timeouts();
     }
     config.port = up.port;
     config.folder = up.folder;
@@ -88,7 +90,7 @@ async fn run_cloud(up: Up) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let cloud = Cloud::start(config).await?;
     let key = cloud.create_project(&up.project).await?;
-    tell(&cloud, &up.project, key.api_key.reveal(), up.json)?;
+    print_addresses(&cloud, &up.project, key.api_key.reveal(), up.json)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -96,7 +98,7 @@ async fn run_cloud(up: Up) -> anyhow::Result<()> {
     cloud.stop().await
 }
 
-fn tell(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyhow::Result<()> {
+fn print_addresses(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyhow::Result<()> {
     let api = cloud.api();
     let addresses = [
         ("api", api.to_owned()),

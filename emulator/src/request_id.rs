@@ -1,6 +1,6 @@
-//! Random names, as services give them to requests.
+//! Random ids of requests and other resources.
 
-/// A UUID of version 4.
+/// Returns a UUID of version 4.
 pub(crate) fn request_id() -> String {
     let mut bytes = random::<16>();
     bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -9,7 +9,7 @@ pub(crate) fn request_id() -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// `N` random bytes in lower-case hexadecimal digits.
+/// Returns `N` random bytes as lower-case hexadecimal digits.
 pub(crate) fn random_hex<const N: usize>() -> String {
     hex(&random::<N>())
 }

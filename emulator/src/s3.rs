@@ -1,12 +1,11 @@
-//! Amazon S3: the object store of the one-machine platform, which checks signatures, and its notices as EventBridge gets
-//! them from the real one.
+//! Amazon S3: the object store of the one-machine platform, which checks signatures, and its events for EventBridge.
 //!
-//! "Object Created" comes for the bucket of sources only, at least once and in any order: see [`crate::event_road`] for the
-//! faults. Keys stand in it as they are, unlike those of S3's own notifications, which are form-encoded
+//! The event "Object Created" is published for the bucket of sources only, at least once and in any order: see
+//! [`crate::event_channel`] for the faults. Keys in it are not encoded, unlike in S3's event notifications
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>).
 //!
-//! What is not shown: versions of objects, storage classes, encryption, policies and life-cycle rules; the access keys given
-//! here may do everything; there are no temporary credentials.
+//! Not emulated: object versions, storage classes, encryption, policies, lifecycle rules, temporary credentials. Every
+//! access key has all permissions.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,14 +19,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::arn::{ACCOUNT, REGION};
-use crate::event_road::EventRoad;
+use crate::event_channel::EventChannel;
 use crate::http_listener;
 use crate::request_id::{random_hex, request_id};
 
-/// How many notices are read at a time.
+/// The maximum number of notices read at once.
 const BATCH: u32 = 256;
 
-/// An id and a secret with which requests are signed.
+/// An access key, which signs requests.
 #[derive(Clone)]
 pub struct AccessKey {
     /// The id.
@@ -42,29 +41,29 @@ impl std::fmt::Debug for AccessKey {
     }
 }
 
-/// What a store is to be.
+/// The configuration of a store.
 #[derive(Debug, Clone)]
 pub struct S3Config {
-    /// Where objects are kept.
+    /// The folder for objects.
     pub folder: PathBuf,
-    /// The bucket of sources, whose new objects are told of.
+    /// The bucket of sources. An event is published for each of its new objects.
     pub raw_bucket: String,
     /// The bucket of results.
     pub processed_bucket: String,
-    /// Whose signatures are accepted.
+    /// The accepted access keys.
     pub keys: Vec<AccessKey>,
-    /// Where events go.
-    pub events: EventRoad,
+    /// The channel to which events are published.
+    pub events: EventChannel,
 }
 
-/// Why it cannot be started.
+/// Why a store could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum S3Error {
-    /// The store's folder.
-    #[error("the object store cannot be opened")]
+    /// The store could not be opened.
+    #[error("could not open the object store")]
     Store(#[from] StoreError),
-    /// Its listener.
-    #[error("the object store cannot listen")]
+    /// The listener could not be started.
+    #[error("could not start the listener of the object store")]
     Listen(#[from] io::Error),
 }
 
@@ -78,7 +77,7 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Starts it.
+    /// Starts a store.
     pub async fn start(config: S3Config) -> Result<Self, S3Error> {
         let store = Store::open(config.folder, StoreOptions::default()).await?;
         store.ensure_bucket(&config.raw_bucket, Watch::Created).await?;
@@ -89,49 +88,49 @@ impl S3 {
         let protocol = Config { credentials, region: REGION.to_owned() };
         let stop = CancellationToken::new();
         let served = tokio::spawn(serve(listener, store.clone(), protocol, stop.clone()));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(tell(store.clone(), config.events)));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(publish_events(store.clone(), config.events)));
         Ok(Self { endpoint, store, stop, served })
     }
 
-    /// Its URL; buckets stand in the path.
+    /// Returns the store's URL. Buckets are in the path.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The objects themselves.
+    /// Returns the store of the objects.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Lets requests finish, and ends it.
+    /// Stops the store after the pending requests.
     pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.served.await;
     }
 }
 
-/// Tells of new objects.
-async fn tell(store: Store, events: EventRoad) {
-    let mut notices = store.watch_notifications();
+/// Publishes an event for each new object.
+async fn publish_events(store: Store, events: EventChannel) {
+    let mut changes = store.watch_notifications();
     loop {
-        notices.borrow_and_update();
+        changes.borrow_and_update();
         while let Ok(pending) = store.pending_notifications(BATCH).await
             && !pending.is_empty()
         {
             for notice in pending {
                 events.send(object_created(&notice));
                 if let Err(error) = store.acknowledge(notice.id).await {
-                    tracing::warn!(error = %error, "a notice of S3 will come again");
+                    tracing::warn!(error = %error, "could not acknowledge a notice of S3; it will be repeated");
                 }
             }
         }
-        if notices.changed().await.is_err() {
+        if changes.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// The event of a new object:
+/// Returns the event for a new object:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>.
 pub fn object_created(notice: &EventNotification) -> Value {
     let reason = match notice.created_by {
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_told_of_in_the_form_of_the_real_one() {
+    fn an_object_created_event_has_the_form_of_the_real_service() {
         let mut event = object_created(&EventNotification {
             id: 1,
             bucket: "raw".to_owned(),
@@ -191,16 +190,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn new_sources_are_told_of_and_results_are_not() {
+    async fn events_are_published_for_new_sources_and_not_for_results() {
         let folder = tempfile::tempdir().unwrap();
-        let (road, mut events) = EventRoad::new();
+        let (channel, mut events) = EventChannel::new();
         let key = AccessKey { id: "AKIDEXAMPLE".to_owned(), secret: "secret".to_owned() };
         let config = S3Config {
             folder: folder.path().join("s3"),
             raw_bucket: "raw".to_owned(),
             processed_bucket: "processed".to_owned(),
             keys: vec![key.clone()],
-            events: road,
+            events: channel,
         };
         let s3 = S3::start(config).await.unwrap();
         let config = aws_sdk_s3::Config::builder()
@@ -224,6 +223,6 @@ mod tests {
         );
         assert_eq!((&object["size"], &event["source"]), (&json!(4), &json!("aws.s3")));
         s3.stop().await;
-        assert!(events.recv().await.is_none(), "nothing else was told of");
+        assert!(events.recv().await.is_none(), "no other event was published");
     }
 }

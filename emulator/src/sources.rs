@@ -1,33 +1,35 @@
-//! Event source mappings: they read the shards of a stream and invoke a function with batches, as the Lambda service does
-//! for Kinesis and for DynamoDB Streams.
+//! Lambda event source mappings for Kinesis and DynamoDB Streams: they read the shards of a stream and invoke a function with
+//! batches of records.
 //!
-//! [`Mapping::start`] reads a [`KinesisSource`] or a [`DynamoSource`] for one function. The rules, from
+//! [`Mapping::start`] reads a [`KinesisSource`] or a [`DynamoSource`] for one function. The emulated behaviour, from
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html> and
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>:
 //!
-//! - A shard is read from its beginning, and only when its parents are done to their last record.
-//! - A shard has as many lanes as the parallelization factor says. Records of one key (Kinesis' partition key, DynamoDB's
-//!   whole primary key) go through one lane in their order, and a lane has one batch at a time.
-//! - A batch is complete with its batch size, when its window is over, or before its event would exceed 6 MB.
-//! - A failed batch is tried again, after growing waits, until it succeeds, has used up its retries or is too old; then it
-//!   is discarded, which leaves its metadata ([`Discarded`]), and the lane goes on. What did not come to the function
-//!   (throttling) does not count as a try.
-//! - With partial answers the lowest reported record is the checkpoint: those before it are done, it and those after it
-//!   are tried again. No failures, `null`, or an empty answer are a success; an identifier that is `null`, empty, of the
-//!   wrong name or not in the batch makes the whole batch fail.
-//! - With bisection a batch whose function failed is split in two, which uses up no retry. A partial answer splits at its
-//!   checkpoint.
+//! - A shard is read from its oldest record, after all records of its parent shards have been processed.
+//! - The parallelization factor is the number of batches of a shard that are processed concurrently. In this module each of
+//!   the concurrent processors of a shard is a *lane*. Records with the same key (the partition key of Kinesis, the primary
+//!   key of DynamoDB) are processed by the same lane, in order.
+//! - A batch is complete when it has reached the batch size, when the batching window has ended, or when the next record
+//!   would make the event larger than 6 MB.
+//! - A failed batch is retried after growing pauses until it succeeds, its retries are exhausted, or it is too old. Then it
+//!   is discarded, its metadata is kept ([`Discarded`]), and the next batch follows. Throttled invocations are not counted
+//!   as retries.
+//! - With partial batch responses (`ReportBatchItemFailures`) the lowest reported sequence number is the checkpoint: the
+//!   records before it are done, the others are retried. A response without failures, `null` and an empty response are a
+//!   success. An identifier that is `null`, empty, misspelt or not in the batch fails the whole batch.
+//! - With bisection a batch whose function failed is split in two. The split is not counted as a retry. A partial batch
+//!   response splits the batch at its checkpoint.
 //!
-//! Where the documentation says nothing: retries are counted from anew when a partial answer moves the checkpoint without
-//! bisection, and a partial answer whose checkpoint is the first record does not split the batch.
+//! The documentation does not state the following: here the count of retries restarts when a partial batch response moves the
+//! checkpoint without bisection, and a partial batch response whose checkpoint is the first record does not split the batch.
 //!
-//! What is not shown: enhanced fan-out, tumbling windows, event filters, start at a time, consolidated destination
-//! documents, a checkpoint that outlives the mapping (a new one starts where its configuration says); polls are many times
-//! more frequent and waits shorter, for tests.
+//! Not emulated: enhanced fan-out, tumbling windows, event filters, a start at a timestamp, consolidated destination
+//! documents, checkpoints that outlive the mapping. Polls are more frequent and pauses shorter than in the real service.
 
-mod answer;
+mod batch_result;
 mod configuration;
+mod context;
 mod delivery;
 mod discarded;
 mod dynamo;
@@ -54,10 +56,11 @@ pub use self::kinesis::KinesisSource;
 pub use self::progress::MappingCounters;
 pub use self::stream::{Kind, Page, Position, Record, Shard, SourceError, StreamSource};
 
+use self::context::Context;
 use self::progress::Progress;
 use crate::lambda::Invoke;
 
-/// One event source mapping. It ends when this is dropped; [`Mapping::stop`] waits for its end.
+/// An event source mapping. It stops when it is dropped; [`Mapping::stop`] waits until it has stopped.
 #[derive(Debug)]
 pub struct Mapping {
     progress: Arc<Progress>,
@@ -65,18 +68,8 @@ pub struct Mapping {
     stop: CancellationToken,
 }
 
-/// What the tasks of a mapping share.
-struct Context {
-    config: MappingConfig,
-    source: Arc<dyn StreamSource>,
-    invoke: Arc<dyn Invoke>,
-    progress: Arc<Progress>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
 impl Mapping {
-    /// Starts to read.
+    /// Starts a mapping.
     pub fn start(config: MappingConfig, source: impl StreamSource, invoke: Arc<dyn Invoke>) -> Self {
         let mapping = Self {
             progress: Arc::new(Progress::new()),
@@ -95,38 +88,38 @@ impl Mapping {
         mapping
     }
 
-    /// What has happened so far.
+    /// Returns the counters.
     pub fn counters(&self) -> MappingCounters {
         self.progress.counters()
     }
 
-    /// What was given up, the first first: the documents that an on-failure destination would have.
+    /// Returns the discarded records, oldest first, with the documents for an on-failure destination.
     pub fn discarded(&self) -> Vec<Discarded> {
         self.progress.discarded()
     }
 
-    /// Waits until every record that was in the stream at the time of the call is delivered or discarded. It does not
-    /// return while the mapping is paused or a batch fails without end.
-    pub async fn caught_up(&self) {
-        self.progress.caught_up(Instant::now()).await;
+    /// Waits until every record that was in the stream at the time of the call is processed or discarded. Does not return while
+    /// the mapping is paused, or while a batch fails with unlimited retries.
+    pub async fn wait_until_caught_up(&self) {
+        self.progress.wait_until_caught_up(Instant::now()).await;
     }
 
-    /// Delivers each of the next `times` batches that succeed once more, as the service may when it loses a checkpoint.
+    /// Delivers each of the next `times` successful batches once more, as the service may when it loses a checkpoint.
     pub fn redeliver_next(&self, times: u32) {
         self.progress.redeliver_next(times);
     }
 
-    /// Begins no invocation until [`Mapping::resume`]; those under way end.
+    /// Starts no invocation until [`Mapping::resume`]. Pending invocations are completed.
     pub fn pause(&self) {
         self.progress.set_enabled(false);
     }
 
-    /// Goes on where it was paused.
+    /// Resumes a paused mapping.
     pub fn resume(&self) {
         self.progress.set_enabled(true);
     }
 
-    /// Ends the mapping. A batch under way is abandoned; the function may still be at work on it.
+    /// Stops the mapping. A pending batch is abandoned, although the function may still process it.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -140,14 +133,7 @@ impl Drop for Mapping {
     }
 }
 
-impl Context {
-    /// Runs a task until it ends or the mapping does.
-    fn spawn(context: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        context.tasks.spawn(context.stop.clone().run_until_cancelled_owned(task));
-    }
-}
-
-/// Looks for shards, and starts to read each when its parents are done.
+/// Lists the shards periodically, and starts to read each when its parents are done.
 async fn discover(context: Arc<Context>) {
     let mut started = HashSet::new();
     let mut is_first = true;
@@ -157,7 +143,7 @@ async fn discover(context: Arc<Context>) {
             Ok(shards) => {
                 let known: HashSet<&str> = shards.iter().map(|shard| shard.id.as_str()).collect();
                 for shard in &shards {
-                    // A parent that the stream has forgotten has no record left.
+                    // A parent that the stream does not list any more has no records.
                     let mut parents = shard.parents.iter().filter(|parent| known.contains(parent.as_str()));
                     if started.contains(&shard.id) {
                         continue;
@@ -165,7 +151,7 @@ async fn discover(context: Arc<Context>) {
                     context.progress.add_shard(&shard.id);
                     if parents.all(|parent| context.progress.is_done(parent)) {
                         started.insert(shard.id.clone());
-                        // What comes into being later is read from its beginning, whatever was asked for.
+                        // The starting position applies only to the shards that exist at the start.
                         let position = if is_first {
                             context.config.starting_position.into()
                         } else {
@@ -181,9 +167,9 @@ async fn discover(context: Arc<Context>) {
                 context.progress.discovered(begun);
             }
             Err(error) => {
-                tracing::warn!(stream.arn = context.source.arn(), error = %chain(&error), "shards could not be listed");
+                tracing::warn!(stream.arn = context.source.arn(), error = %chain(&error), "could not list the shards");
             }
         }
-        context.progress.discovery_due(context.config.discovery).await;
+        context.progress.wait_for_next_discovery(context.config.discovery).await;
     }
 }

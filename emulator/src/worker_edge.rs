@@ -1,7 +1,7 @@
-//! Cloudflare's edge: the built Worker on workerd, with a KV namespace and queues in workerd's memory.
+//! Cloudflare Workers: the built Worker on workerd, with a KV namespace and queues in workerd's memory.
 //!
-//! One place in the world, one isolate after another. A workerd that ends by itself is not started again: what waits in its
-//! queues would be gone, which it is not in the cloud, so that a test must see it ([`WorkerEdge::stop`] says so).
+//! Not emulated: several locations and concurrent isolates. If workerd ends, it is not restarted, because the messages in its
+//! queues are lost, which does not happen at Cloudflare; [`WorkerEdge::stop`] then fails, so that a test notices.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,43 +20,43 @@ use tokio::task::JoinHandle;
 
 use crate::kv::Records;
 
-/// How long a start may take. It takes a second or two.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How long an end may take: requests in flight have ten seconds.
-const ENDING: Duration = Duration::from_secs(15);
+/// The timeout of the start, which usually takes one or two seconds.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// The timeout of the stop. Pending requests have ten seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How the Worker is run.
+/// The configuration of the Worker.
 #[derive(Debug)]
 pub struct WorkerEdgeConfig {
-    /// Where the built Worker is, and what runs it.
+    /// The paths of the built Worker and of the script that runs it.
     pub program: WorkerdConfig,
-    /// Where it listens on the loopback interface; 0: any free port.
+    /// The port on the loopback interface; 0: any free port.
     pub port: u16,
-    /// Its variables and secrets; `wrangler.toml` explains them.
-    pub texts: BTreeMap<&'static str, String>,
-    /// A folder for temporary files.
+    /// The variables and secrets, by name. `wrangler.toml` documents them.
+    pub variables: BTreeMap<&'static str, String>,
+    /// The folder for temporary files.
     pub scratch: PathBuf,
-    /// The file for what it logs.
+    /// The log file.
     pub log: PathBuf,
 }
 
-/// A running edge.
+/// A running Worker.
 #[derive(Debug)]
 pub struct WorkerEdge {
     url: String,
     child: Child,
-    /// Closes the child's standard input when it ends, which ends the child.
+    /// Writes records of tenants to the child's standard input. The child exits when this task ends and closes it.
     tenants: JoinHandle<()>,
 }
 
-/// What it says when it answers requests.
+/// The line that the child prints when it is ready.
 #[derive(Deserialize)]
 struct Ready {
     url: String,
 }
 
 impl WorkerEdge {
-    /// Starts it and waits until it answers requests. Records of tenants come to its namespace as `tenants` brings them.
+    /// Starts the Worker and waits until it responds to requests. Records that `tenants` receives are written to its namespace.
     pub async fn start(
         config: WorkerEdgeConfig,
         tenants: mpsc::UnboundedReceiver<Records>,
@@ -68,11 +68,11 @@ impl WorkerEdge {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&config.log)?)
-            // Ctrl-C is for this program, which stops things in order.
+            // Ctrl-C must not reach the child directly: this program stops its processes in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .context("Node.js cannot be started")?;
+            .context("could not start Node.js")?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("the edge's process has no pipes");
         };
@@ -80,45 +80,46 @@ impl WorkerEdge {
             "folder": config.program.folder,
             "host": "127.0.0.1",
             "port": config.port,
-            "texts": config.texts,
+            "texts": config.variables,
             "queue": { "batchSeconds": 0, "retries": 100 },
             "tenants": {},
         });
         let mut lines = BufReader::new(stdout).lines();
-        let introduced = async {
+        let ready_line = async {
             send(&mut stdin, &input).await?;
             lines.next_line().await
         };
-        let line = tokio::time::timeout(PATIENCE, introduced).await.context("the edge does not start")??;
+        let line = tokio::time::timeout(START_TIMEOUT, ready_line)
+            .await
+            .context("the edge did not start in time")??;
         let Some(line) = line else {
             let log = std::fs::read_to_string(&config.log).unwrap_or_default();
             bail!("the edge did not start: {log}");
         };
-        let Ready { url } =
-            serde_json::from_str(&line).context("the edge says something else than its URL")?;
+        let Ready { url } = serde_json::from_str(&line).context("the edge did not print its URL")?;
         let tenants = tokio::spawn(replicate(stdin, tenants));
         Ok(Self { url, child, tenants })
     }
 
-    /// The API's URL.
+    /// Returns the URL of the API.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Lets requests finish, and ends it. An error says that it had ended by itself before.
+    /// Stops the Worker after the pending requests. Fails if it had already ended.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("the edge has ended by itself: {status}");
+            bail!("the edge had already ended: {status}");
         }
         self.tenants.abort();
         let _ = (&mut self.tenants).await;
-        let Ok(status) = tokio::time::timeout(ENDING, self.child.wait()).await else {
+        let Ok(status) = tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await else {
             self.child.kill().await?;
-            bail!("the edge did not end when it was asked to");
+            bail!("the edge did not stop in time");
         };
         let status = status?;
         if !status.success() {
-            bail!("the edge has ended with {status}");
+            bail!("the edge ended with {status}");
         }
         Ok(())
     }
@@ -127,11 +128,11 @@ impl WorkerEdge {
 async fn replicate(mut stdin: ChildStdin, mut tenants: mpsc::UnboundedReceiver<Records>) {
     while let Some(records) = tenants.recv().await {
         if let Err(error) = send(&mut stdin, &json!({ "tenants": records })).await {
-            tracing::warn!(error = %error, "the edge takes no more records of tenants");
+            tracing::warn!(error = %error, "could not send records of tenants to the edge");
             return;
         }
     }
-    // Until it is aborted the standard input stays open.
+    // Keeps the standard input open until this task is aborted.
     std::future::pending::<()>().await;
 }
 
@@ -156,9 +157,9 @@ mod tests {
     use crate::cdn::PlaybackKey;
     use crate::fault_proxy::{Fault, FaultProxy, Service};
 
-    /// A tenant that is replicated is known, and its grant goes over the queue to Kinesis, also when that refuses at first.
+    /// The edge accepts a replicated tenant, and sends its grant through the queue to Kinesis, although Kinesis throttles first.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_tenant_comes_to_the_edge_and_its_grant_to_the_stream() {
+    async fn a_replicated_tenant_is_accepted_and_its_grant_is_put_into_kinesis() {
         let folder = tempfile::tempdir().unwrap();
         let built =
             PathBuf::from(env::var_os("STREAMIO_EDGE_WORKER").expect("STREAMIO_EDGE_WORKER is not set"));
@@ -166,13 +167,13 @@ mod tests {
         let client = kinesis.client();
         client.create_stream().stream_name("facts").shard_count(1).send().await.unwrap();
         let proxy = FaultProxy::start(Service::Kinesis, &kinesis.endpoint()).await.unwrap();
-        let throttled = proxy.fault("PutRecords", "", 1, Fault::Throttle);
+        let throttled = proxy.inject("PutRecords", "", 1, Fault::Throttle);
         let playback = PlaybackKey::generate();
-        let texts = [
+        let variables = [
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
-            // Nobody is there.
+            // No server listens at this address.
             ("HOME_URL", "http://127.0.0.1:9"),
             ("KINESIS_ENDPOINT", proxy.endpoint()),
             ("KINESIS_STREAM", "facts"),
@@ -189,7 +190,7 @@ mod tests {
         let config = WorkerEdgeConfig {
             program: WorkerdConfig::find(&built, WorkerJournal::Queue).unwrap(),
             port: 0,
-            texts: texts.map(|(name, text)| (name, text.to_owned())).into(),
+            variables: variables.map(|(name, value)| (name, value.to_owned())).into(),
             scratch: folder.path().join("scratch"),
             log: folder.path().join("edge.log"),
         };
@@ -212,12 +213,12 @@ mod tests {
         let grant: Value = loop {
             let request =
                 http.post(format!("{}/upload-url", edge.url())).header("x-api-key", api_key.reveal());
-            let answer = request.json(&json!({ "filename": "clip.mp4" })).send().await.unwrap();
-            if answer.status().is_success() {
-                break answer.json().await.unwrap();
+            let response = request.json(&json!({ "filename": "clip.mp4" })).send().await.unwrap();
+            if response.status().is_success() {
+                break response.json().await.unwrap();
             }
-            // Until it has come, the edge asks a home region that does not answer.
-            assert!(begun.elapsed() < PATIENCE, "{}", answer.status());
+            // Until the record arrives, the edge calls the home region, which does not respond.
+            assert!(begun.elapsed() < START_TIMEOUT, "{}", response.status());
             sleep(Duration::from_millis(50)).await;
         };
         let iterator = client.get_shard_iterator().stream_name("facts").shard_id("shardId-000000000000");
@@ -228,11 +229,11 @@ mod tests {
             if let Some(record) = records.unwrap().records().first() {
                 break String::from_utf8(record.data().as_ref().to_vec()).unwrap();
             }
-            assert!(begun.elapsed() < PATIENCE, "no record comes");
+            assert!(begun.elapsed() < START_TIMEOUT, "no record was put");
             sleep(Duration::from_millis(50)).await;
         };
         assert!(record.contains(grant["grantId"].as_str().unwrap()), "{record}");
-        assert_eq!(throttled.times(), 1);
+        assert_eq!(throttled.hits(), 1);
         edge.stop().await.unwrap();
     }
 }

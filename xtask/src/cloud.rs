@@ -1,4 +1,4 @@
-//! `cargo xtask cloud`: the emulated cloud, with everything built that it runs.
+//! `cargo xtask cloud`: builds the programs of the emulated cloud and runs it.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,24 +12,23 @@ use crate::process::run as run_child;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
-/// Run the whole product on an emulated cloud: its real programs, with DynamoDB, Kinesis, S3, ECS, Lambda and workerd
-/// on this machine.
+/// Run the product's real programs on an emulated cloud: DynamoDB, Kinesis, S3, ECS, Lambda and workerd on this machine.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Start it with a project, print its addresses and the project's key, and run it until Ctrl-C
+    /// Start the cloud with a project, print its addresses and the project's key, and run it until Ctrl-C
     Up(Up),
-    /// Send videos through it while everything that may fail does
+    /// Run the scenarios: process videos while faults are injected
     Test(Test),
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Up {
-    /// Port of the API on 127.0.0.1; 0: any that is free
+    /// Port of the API on 127.0.0.1; 0: any free port
     #[arg(long, value_name = "PORT", default_value_t = 8788)]
     port: u16,
-    /// Be as impatient as the tests are: what takes minutes in production takes seconds
-    #[arg(long)]
-    hasty: bool,
+    /// Use the short timeouts of the tests: seconds instead of minutes
+    #[arg(long = "hasty")]
+    short_timeouts: bool,
 }
 
 #[derive(clap::Args)]
@@ -38,7 +37,7 @@ pub(crate) struct Test {
     filter: Option<String>,
 }
 
-/// Runs one of them.
+/// Runs a command.
 pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
     let tools = Tools::new(workspace);
     tools.ensure(&[Tool::Ffmpeg, Tool::NpmPackages, Tool::Dynoxide])?;
@@ -49,10 +48,10 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
         "{cargo} build -p streamio-lambdas -p streamio-worker -p streamio-emulator --all-features --bins"
     ))?;
     let child = match command {
-        Command::Up(Up { port, hasty }) => {
+        Command::Up(Up { port, short_timeouts }) => {
             let program = programs(workspace).join("streamio-emulator");
             let port = port.to_string();
-            cmd!(shell, "{program} up --port {port}").args(hasty.then_some("--hasty"))
+            cmd!(shell, "{program} up --port {port}").args(short_timeouts.then_some("--hasty"))
         }
         Command::Test(Test { filter }) => {
             cmd!(shell, "{cargo} test -p streamio-emulator --all-features --test scenarios").args(filter)
@@ -66,7 +65,7 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
     )
 }
 
-/// The folder of the programs that are built for tests.
+/// Returns the folder of the built programs.
 pub(crate) fn programs(workspace: &Workspace) -> PathBuf {
     workspace.target().join("debug")
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: the whole product, once, as a customer sees it.
+//! `cargo xtask demo`: uploads, processes and plays one video through the public command line and API.
 //!
-//! Everything goes through the public command line and API. The demo then checks what it claims: that every rendition
-//! plays to its last frame through its signed URL, and that nothing plays without one.
+//! The demo checks that every rendition decodes to its last frame through its signed URL, and that URLs without a valid
+//! signature are refused.
 
 mod clip;
 mod media;
@@ -21,39 +21,39 @@ use crate::workspace::Workspace;
 
 use platform::{Api, Platform};
 
-/// Show the whole product once: start it, upload a film, watch it being processed, play it.
+/// Start the platform, upload a video, wait until it is processed, and play it.
 ///
-/// Gets FFmpeg when it is missing, builds the `streamio` command, starts the platform on a new temporary directory,
-/// creates a project, uploads the file through the public API, and waits until it is ready. Then it checks
-/// that every frame of every rendition decodes through the signed URLs and that unsigned and altered URLs are refused,
-/// prints the URLs, and exits 0.
+/// Installs FFmpeg if it is missing, builds the `streamio` command, starts the platform on a new temporary directory,
+/// creates a project, uploads the file through the public API, and waits until it is ready. Then it checks that every
+/// frame of every rendition decodes through the signed URLs and that unsigned and altered URLs are refused, prints the
+/// URLs, and exits with status 0.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo holiday.mov --keep\n  \
     cargo xtask demo --data ./streamio-data")]
 pub(crate) struct Args {
-    /// A video file; without it a short film clip is fetched (or a test pattern is drawn, without network)
+    /// A video file [default: a sample clip, which is downloaded, or a generated test pattern without network access]
     file: Option<PathBuf>,
-    /// Leave the platform running until Ctrl-C, and print requests to try
+    /// Keep the platform running until Ctrl-C, and print example requests
     #[arg(long)]
     keep: bool,
-    /// Keep the platform's state in this directory rather than in a temporary one
+    /// Store the platform's state in this directory instead of a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-/// Runs the demo; an error means that something it claims is not so.
+/// Runs the demo. Fails if a check fails.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let tools = Tools::new(workspace);
     tools.ensure(&[Tool::Ffmpeg])?;
     let work = tempfile::Builder::new().prefix("streamio-demo-").tempdir()?;
     let file = match &args.file {
         Some(file) => file.canonicalize().with_context(|| format!("no such file: {}", file.display()))?,
-        None => clip::any(&tools, work.path())?,
+        None => clip::get(&tools, work.path())?,
     };
     let cli = build(workspace)?;
 
-    let source =
-        media::probe(&file.to_string_lossy()).with_context(|| format!("ffprobe of {}", file.display()))?;
+    let source = media::probe(&file.to_string_lossy())
+        .with_context(|| format!("could not read {} with ffprobe", file.display()))?;
     show::source(&file, &source)?;
 
     let data = args.data.clone().unwrap_or_else(|| work.path().join("data"));
@@ -81,7 +81,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     platform.stop()
 }
 
-/// The `streamio` program, built with the features of the whole workspace: the artefacts that the tests use.
+/// Builds the `streamio` program with the features of the whole workspace, as the tests do, and returns its path.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     let (shell, cargo) = (&workspace.shell, std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     process::run(cmd!(shell, "{cargo} build --workspace --all-features --bin streamio"))?;
@@ -93,7 +93,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Waits for Ctrl-C, which is the way to end it, or for the platform to end, which is not.
+/// Waits for Ctrl-C. Fails if the platform ends before.
 fn keep(platform: &mut Platform, api: &Api, hls_key: &str) -> Result<()> {
     show::requests(api, hls_key);
     match platform.wait() {
@@ -102,6 +102,6 @@ fn keep(platform: &mut Platform, api: &Api, hls_key: &str) -> Result<()> {
             Ok(())
         }
         Err(error) => Err(error),
-        Ok(status) => bail!("the platform ended by itself with {status}\n{}", platform.log_end()),
+        Ok(status) => bail!("the platform ended unexpectedly with {status}\n{}", platform.log_end()),
     }
 }

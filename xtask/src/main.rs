@@ -1,12 +1,12 @@
-//! `cargo xtask <command>`: everything that builds, tests and shows Streamio, without product code.
+//! `cargo xtask <command>`: build and test automation. It contains no product code.
 //!
-//! A tool that is missing is fetched with one line that says so, or is an error that names it; nothing is
-//! skipped silently. Every child runs in a process group of its own that ends with this process.
+//! A missing tool is installed, with one line of output, or it is an error. Nothing is skipped silently. Every child process
+//! runs in a separate process group, which ends with this process.
 
 mod bench;
-mod clock;
 mod cloud;
 mod demo;
+mod duration;
 mod edge;
 mod process;
 mod rules;
@@ -24,9 +24,9 @@ use crate::workspace::Workspace;
 
 /// Build and test automation of Streamio.
 ///
-/// On a new machine, `cargo xtask demo` shows the whole product and `cargo xtask test` checks all of it. Both get
-/// what they need first: FFmpeg by the system's package manager, everything else into the user's cache
-/// folder (`$XDG_CACHE_HOME/streamio`, or `~/.cache/streamio`) under a name that carries its version.
+/// On a new machine, run `cargo xtask demo` to upload, process and play a video, and `cargo xtask test` to run all checks.
+/// Both install the tools that they need: FFmpeg with the system's package manager, all others in the user's cache folder
+/// (`$XDG_CACHE_HOME/streamio`, or `~/.cache/streamio`), in one folder per version.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {

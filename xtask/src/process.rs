@@ -1,8 +1,8 @@
-//! Children, each in a process group of its own that never outlives this process.
+//! Child processes, each in a separate process group that does not outlive this process.
 //!
-//! A group of its own lets a whole tree (cargo, rustc, a test binary, its servers) be ended at once. The price is
-//! that a terminal's Ctrl-C no longer reaches the children by itself, so signals are caught here and passed on:
-//! SIGTERM first, SIGKILL after a grace period or at the second signal.
+//! The process group allows a whole tree (cargo, rustc, a test binary, its servers) to be stopped together. A terminal's
+//! Ctrl-C does not reach the groups, so this process handles signals and sends SIGTERM to the groups, then SIGKILL after a
+//! grace period or at the second signal.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -18,20 +18,20 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How long a child may take to end by itself after SIGTERM.
-const GRACE: Duration = Duration::from_secs(10);
+/// The time between SIGTERM and SIGKILL.
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
 
-/// The run was ended by a signal, not by a failure.
+/// The error of a command that a signal interrupted.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     signal: i32,
 }
 
 impl Interrupted {
-    /// 128 + the signal's number, as shells report it.
+    /// Returns 128 plus the signal's number, as shells do.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::try_from(128 + self.signal).unwrap_or(u8::MAX))
     }
@@ -39,24 +39,25 @@ impl Interrupted {
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ended by signal {}; its children were ended too", self.signal)
+        write!(f, "interrupted by signal {}; the child processes were stopped", self.signal)
     }
 }
 
 impl std::error::Error for Interrupted {}
 
-/// From here on SIGINT, SIGTERM and SIGHUP end all children, and the call that waits for one returns [`Interrupted`].
+/// Installs handlers of SIGINT, SIGTERM and SIGHUP that stop all children. A pending wait then returns [`Interrupted`].
 pub(crate) fn end_children_on_signals() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("could not catch signals")?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("could not install the signal handlers")?;
     thread::spawn(move || {
         for signal in signals.forever() {
             if CAUGHT.swap(signal, Ordering::SeqCst) == 0 {
                 signal_all_groups(Signal::TERM);
                 thread::spawn(move || {
-                    thread::sleep(GRACE);
+                    thread::sleep(GRACE_PERIOD);
                     signal_all_groups(Signal::KILL);
-                    // The main thread now returns from its wait. Should it be stuck elsewhere, end anyway.
-                    thread::sleep(GRACE);
+                    // Usually the main thread has exited by now. Exit anyway if it is blocked elsewhere.
+                    thread::sleep(GRACE_PERIOD);
                     std::process::exit(128 + signal);
                 });
             } else {
@@ -67,7 +68,7 @@ pub(crate) fn end_children_on_signals() -> Result<()> {
     Ok(())
 }
 
-/// The error to return when a signal was caught.
+/// Fails with [`Interrupted`] if a signal was received.
 pub(crate) fn check_interrupted() -> Result<()> {
     match CAUGHT.load(Ordering::SeqCst) {
         0 => Ok(()),
@@ -77,12 +78,12 @@ pub(crate) fn check_interrupted() -> Result<()> {
 
 fn signal_all_groups(signal: Signal) {
     for group in GROUPS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        // A group that has just ended is not an error.
+        // Fails if the group has already ended, which is not an error.
         let _ = kill_process_group(*group, signal);
     }
 }
 
-/// A running child, leader of its group. Dropping it ends the group, on every way out including a panic.
+/// A running child, the leader of its process group. Dropping it stops the group.
 pub(crate) struct Running {
     child: Child,
     group: Pid,
@@ -90,44 +91,44 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `command` with an empty stdin: nothing here ever asks a question.
+    /// Starts `command` with an empty standard input.
     pub(crate) fn start(command: Command) -> Result<Self> {
         Self::start_with(command, Stdio::null())
     }
 
-    /// Starts `command` with this stdin.
+    /// Starts `command` with this standard input.
     pub(crate) fn start_with(mut command: Command, stdin: Stdio) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(stdin).process_group(0);
-        // The lock is held over the start, so that a signal finds either no child or a registered one.
+        // The lock is held during the start, so that the signal handler never misses a started child.
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         check_interrupted()?;
-        let child = command.spawn().map_err(|error| explain(&name, error))?;
+        let child = command.spawn().map_err(|error| start_error(&name, error))?;
         let group = Pid::from_child(&child);
         groups.push(group);
         Ok(Self { child, group, name })
     }
 
-    /// The child itself, for its pipes.
+    /// Returns the child, to access its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// Waits for the end. An end that a caught signal brought about is [`Interrupted`].
+    /// Waits until the child ends. Fails with [`Interrupted`] if a signal was received.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
-        let status = self.child.wait().with_context(|| format!("waiting for `{}`", self.name))?;
+        let status = self.child.wait().with_context(|| format!("could not wait for `{}`", self.name))?;
         self.forget_group();
         check_interrupted()?;
         Ok(status)
     }
 
-    /// Ends the group: SIGTERM, then SIGKILL when the child has not ended within the grace period.
+    /// Stops the group with SIGTERM, and with SIGKILL if the child has not ended after the grace period.
     pub(crate) fn stop(&mut self) -> io::Result<ExitStatus> {
-        // A caught signal was passed on already; a second one would mean "at once" to some.
+        // After a received signal, SIGTERM has already been sent. Some programs abort at the second one.
         if check_interrupted().is_ok() {
             let _ = kill_process_group(self.group, Signal::TERM);
         }
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + GRACE_PERIOD;
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
                 break status;
@@ -142,7 +143,7 @@ impl Running {
         Ok(status)
     }
 
-    /// Kills what the child may have left behind in its group, and takes the group off the list.
+    /// Kills the remaining processes of the group, and removes the group from the list.
     fn forget_group(&mut self) {
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = groups.iter().position(|group| *group == self.group) {
@@ -161,7 +162,7 @@ impl Drop for Running {
     }
 }
 
-fn explain(name: &str, error: io::Error) -> anyhow::Error {
+fn start_error(name: &str, error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::NotFound {
         anyhow::anyhow!("`{name}` is not on PATH: install it and run this again")
     } else {
@@ -169,10 +170,10 @@ fn explain(name: &str, error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Runs a command whose output goes straight to the terminal; anything but exit code 0 is an error.
+/// Runs a command that prints to the terminal. Fails unless the exit status is 0.
 pub(crate) fn run(command: impl Into<Command>) -> Result<()> {
     let command = command.into();
-    let line = shown(&command);
+    let line = command_line(&command);
     let status = Running::start(command)?.wait()?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
@@ -180,7 +181,7 @@ pub(crate) fn run(command: impl Into<Command>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command and captures its output, whatever its exit code.
+/// Runs a command and returns its output. The exit status may be any.
 pub(crate) fn capture(command: impl Into<Command>) -> Result<Output> {
     let mut command = command.into();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -192,22 +193,28 @@ pub(crate) fn capture(command: impl Into<Command>) -> Result<Output> {
     Ok(Output { status, stdout: collect(stdout), stderr: collect(stderr) })
 }
 
-/// As [`capture`], and anything but exit code 0 is an error that carries the end of what the command said.
+/// Runs a command and returns its standard output. Fails unless the exit status is 0; the error contains the end of the
+/// output.
 pub(crate) fn capture_ok(command: impl Into<Command>) -> Result<String> {
     let command = command.into();
-    let line = shown(&command);
+    let line = command_line(&command);
     let output = capture(command)?;
     if !output.status.success() {
-        let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-        bail!("`{line}` ended with {}:\n{}", output.status, last_lines(&String::from_utf8_lossy(said), 20));
+        let printed = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        bail!(
+            "`{line}` ended with {}:\n{}",
+            output.status,
+            last_lines(&String::from_utf8_lossy(printed), 20)
+        );
     }
     text(output.stdout, &line)
 }
 
-/// Runs a command whose stderr (progress, errors) goes to the terminal, and returns what it printed on stdout.
-pub(crate) fn answer(command: impl Into<Command>) -> Result<String> {
+/// Runs a command that prints progress and errors to the terminal, and returns its standard output. Fails unless the exit
+/// status is 0.
+pub(crate) fn stdout_of(command: impl Into<Command>) -> Result<String> {
     let mut command = command.into();
-    let line = shown(&command);
+    let line = command_line(&command);
     command.stdout(Stdio::piped());
     let mut running = Running::start(command)?;
     let stdout = drain(running.child().stdout.take());
@@ -226,21 +233,21 @@ fn drain(pipe: Option<impl io::Read + Send + 'static>) -> thread::JoinHandle<Vec
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // A read error means the pipe is gone: what arrived is what there is.
+            // After a read error the bytes read so far are returned.
             let _ = pipe.read_to_end(&mut bytes);
         }
         bytes
     })
 }
 
-/// The last `count` lines of a text.
+/// Returns the last `count` lines of a text.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Program and arguments, for messages. Folders of programs are noise, and URLs carry signatures.
-fn shown(command: &Command) -> String {
+/// Returns the program and its arguments, for messages. Omits the program's folder, and URLs, which have signatures.
+fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     words
@@ -252,7 +259,7 @@ fn shown(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Running, capture, capture_ok, last_lines, run, shown};
+    use super::{Running, capture, capture_ok, command_line, last_lines, run};
     use rustix::process::Signal;
     use std::io::{BufRead, BufReader, Read};
     use std::os::unix::process::ExitStatusExt;
@@ -264,7 +271,7 @@ mod tests {
         command
     }
 
-    /// A running script and its output, after it has printed its first line: from then on its traps are set.
+    /// Starts a script and waits for the line `ready`, after which its signal handlers are set. Returns the script and its output.
     fn started(script: &str) -> (Running, BufReader<ChildStdout>) {
         let mut command = sh(script);
         command.stdout(Stdio::piped());
@@ -276,13 +283,13 @@ mod tests {
         (running, output)
     }
 
-    /// Every process of the tree holds the pipe, so its end is the end of the last of them.
+    /// Every process of the tree has the pipe open, so it is closed when the last process has ended.
     fn assert_whole_tree_ends(mut output: BufReader<ChildStdout>) {
         assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);
     }
 
     #[test]
-    fn a_failing_command_is_an_error_that_names_the_command_and_what_it_said() {
+    fn a_failing_command_is_an_error_with_the_command_and_its_output() {
         let error = capture_ok(sh("echo broken pipe dreams >&2; exit 3")).unwrap_err().to_string();
         assert!(
             error.contains("sh -c") && error.contains("exit status: 3") && error.contains("pipe dreams"),
@@ -292,19 +299,19 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_missing_is_named() {
+    fn the_error_names_a_missing_program() {
         let error = run(Command::new("no-such-program-here")).unwrap_err().to_string();
         assert!(error.contains("`no-such-program-here` is not on PATH"), "{error}");
     }
 
     #[test]
-    fn a_child_that_fills_both_pipes_is_captured_whole() {
+    fn a_child_that_fills_both_pipes_is_captured_completely() {
         let output = capture(sh("head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2")).unwrap();
         assert_eq!((output.stdout.len(), output.stderr.len()), (300_000, 300_000));
     }
 
     #[test]
-    fn stopping_a_child_ends_the_whole_tree_gently() {
+    fn stopping_a_child_ends_the_whole_tree_with_sigterm() {
         let (mut running, output) = started("trap 'exit 7' TERM; sleep 1000 & echo ready; wait");
         assert_eq!(running.stop().unwrap().code(), Some(7));
         assert_whole_tree_ends(output);
@@ -318,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_leaves_behind_in_its_group_ends_with_it() {
+    fn remaining_processes_of_the_group_end_with_the_child() {
         let (mut running, output) = started("sleep 1000 & echo ready");
         assert!(running.wait().unwrap().success());
         assert_whole_tree_ends(output);
@@ -336,20 +343,20 @@ mod tests {
     }
 
     #[test]
-    fn a_child_ended_by_sigterm_says_so() {
+    fn the_status_of_a_stopped_child_is_sigterm() {
         let (mut running, _output) = started("echo ready; exec sleep 1000");
         assert_eq!(running.stop().unwrap().signal(), Some(Signal::TERM.as_raw()));
     }
 
     #[test]
-    fn urls_are_left_out_of_messages_because_they_carry_signatures() {
+    fn urls_are_omitted_from_messages_because_they_have_signatures() {
         let mut command = Command::new("/usr/bin/ffprobe");
         command.args(["-i", "http://127.0.0.1/a?Signature=secret"]);
-        assert_eq!(shown(&command), "ffprobe -i <url>");
+        assert_eq!(command_line(&command), "ffprobe -i <url>");
     }
 
     #[test]
-    fn the_last_lines_of_a_short_text_are_all_of_it() {
+    fn the_last_lines_of_a_short_text_are_all_lines() {
         assert_eq!(last_lines("a\nb\n", 20), "a\nb");
         assert_eq!(last_lines("a\nb\nc\n\n", 2), "b\nc");
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check, in one order, each with its time, and a summary.
+//! `cargo xtask test`: runs all checks in a fixed order, and prints their times and a summary.
 
 mod advisories;
 mod report;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
-use crate::clock::human;
+use crate::duration::format_duration;
 use crate::process::Interrupted;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
@@ -17,24 +17,24 @@ use crate::workspace::Workspace;
 use report::{Finished, Outcome};
 use steps::{STEPS, Step};
 
-/// Check everything: formatting, rules, lints, docs, licences, the wasm32 build, all tests.
+/// Run all checks: formatting, rules, lints, docs, licences, the wasm32 build, tests.
 ///
-/// Runs every step in order and stops at the first that fails. Tools that are missing are fetched first.
-/// The same command runs locally, in `.ci/run` and in the GitHub workflow.
+/// Runs the steps in order and stops at the first failure. Missing tools are installed first. The same command runs in
+/// `.ci/run` and in the GitHub workflow.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --only fmt --only clippy\n  \
     cargo xtask test --keep-going")]
 pub(crate) struct Args {
-    /// Run only this step (repeatable); `--list` names them all
+    /// Run only this step (repeatable); `--list` prints all names
     #[arg(long, value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
     only: Vec<String>,
-    /// Print the steps in their order, and run nothing
+    /// Print the steps in order, without running them
     #[arg(long)]
     list: bool,
-    /// Go on after a failure, to see all of them
+    /// Continue after a failure
     #[arg(long)]
     keep_going: bool,
-    /// Treat a step that could not be run (no network for `advisories`) as failed
+    /// Fail if a step could not be run (no network for `advisories`)
     #[arg(long)]
     deny_not_run: bool,
 }
@@ -70,19 +70,19 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The named steps, or all, always in the one order.
+/// Returns the steps with these names, or all steps if there are none, in the fixed order.
 fn select(only: &[String]) -> Vec<&'static Step> {
     STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect()
 }
 
-/// Runs one step. Only a signal ends the whole run; everything else is the step's own outcome.
+/// Runs one step. Fails only if it is interrupted by a signal; other errors are the outcome of the step.
 fn run_step(workspace: &Workspace, tools: &Tools, step: &Step) -> Result<Finished> {
     eprintln!("==> {}: {}", step.name, step.about);
     let started = Instant::now();
     let outcome = match tools.ensure(step.needs).and_then(|()| (step.run)(workspace, tools)) {
         Ok(outcome) => outcome,
         Err(error) if error.is::<Interrupted>() => {
-            eprintln!("interrupted during `{}` after {}", step.name, human(started.elapsed()));
+            eprintln!("interrupted during `{}` after {}", step.name, format_duration(started.elapsed()));
             return Err(error);
         }
         Err(error) => Outcome::Failed(format!("{error:#}")),
@@ -95,7 +95,7 @@ mod tests {
     use super::{STEPS, select};
 
     #[test]
-    fn steps_run_in_the_one_order_however_they_were_named() {
+    fn selected_steps_run_in_the_fixed_order() {
         let names: Vec<&str> = select(&["tests".into(), "fmt".into()]).iter().map(|step| step.name).collect();
         assert_eq!(names, ["fmt", "tests"]);
     }

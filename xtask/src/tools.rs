@@ -1,8 +1,9 @@
-//! What the other commands need and this machine may not have.
+//! The tools that the other commands need.
 //!
-//! Each tool is looked for first; when it is missing it is fetched with one line that says so, and the next run finds
-//! it. What cannot be fetched is an error that names it and what to install.
+//! A missing tool is installed, with one line of output. If that is not possible, the error names the tool and what to
+//! install.
 
+mod announce;
 mod cargo_deny;
 pub(crate) mod clips;
 mod dynoxide;
@@ -21,43 +22,43 @@ use anyhow::Result;
 
 use crate::workspace::Workspace;
 
-/// Fetch what the other commands need, and say what is there.
+/// Install the tools that the other commands need.
 ///
-/// FFmpeg and wrk come by the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with `sudo -n`),
-/// the wasm32 target by rustup, npm packages by their lockfiles, cargo-deny, dynoxide and wasm-bindgen by `cargo install`,
-/// the film clips by pip.
+/// FFmpeg and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
+/// `sudo -n`), the wasm32 target with rustup, npm packages from their lockfiles, cargo-deny, dynoxide and wasm-bindgen with
+/// `cargo install`, and the sample clips with pip.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Print what tests need in their environment, for `eval "$(cargo xtask tools --print-env)"`
+    /// Print the environment variables of tests, for `eval "$(cargo xtask tools --print-env)"`
     #[arg(long)]
     print_env: bool,
 }
 
-/// Something a step may need.
+/// A tool that a step may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     /// `rustc`'s standard library for wasm32-unknown-unknown.
     WasmTarget,
     /// `ffmpeg` and `ffprobe`, with the encoders that the worker uses.
     Ffmpeg,
-    /// The npm packages that builds use and tests compare with.
+    /// The npm packages of builds and tests.
     NpmPackages,
     /// `cargo-deny` at the pinned version.
     CargoDeny,
     /// `dynoxide` at the pinned version.
     Dynoxide,
-    /// `wasm-bindgen` at the version of the crate.
+    /// `wasm-bindgen` at the version of the library.
     WasmBindgen,
-    /// Two short clips of real film.
+    /// Two short sample clips.
     Clips,
-    /// `wrk`, which the benches load servers with.
+    /// `wrk`, the load generator of the benchmarks.
     Wrk,
-    /// The npm packages that benches compare with.
+    /// The npm packages of the benchmarks.
     BenchPackages,
 }
 
 impl Tool {
-    /// All that tests and the demo need, quick ones first.
+    /// The tools of tests and of the demo, in order of increasing installation time.
     pub(crate) const ALL: &[Self] = &[
         Self::WasmTarget,
         Self::Ffmpeg,
@@ -69,7 +70,7 @@ impl Tool {
     ];
 }
 
-/// Finds or fetches tools for one workspace.
+/// Finds and installs tools.
 pub(crate) struct Tools<'a> {
     workspace: &'a Workspace,
 }
@@ -79,7 +80,7 @@ impl<'a> Tools<'a> {
         Self { workspace }
     }
 
-    /// Makes sure that each of `needs` is there.
+    /// Installs each of `needs` that is missing.
     pub(crate) fn ensure(&self, needs: &[Tool]) -> Result<()> {
         for need in needs {
             match need {
@@ -105,22 +106,22 @@ impl<'a> Tools<'a> {
         Ok(())
     }
 
-    /// The cargo-deny program.
+    /// Returns the path of cargo-deny, after installing it if it is missing.
     pub(crate) fn cargo_deny(&self) -> Result<PathBuf> {
         cargo_deny::ensure(self.workspace)
     }
 
-    /// The wasm-bindgen program.
+    /// Returns the path of wasm-bindgen, after installing it if it is missing.
     pub(crate) fn wasm_bindgen(&self) -> Result<PathBuf> {
         wasm_bindgen::ensure(self.workspace)
     }
 
-    /// The folder of the film clips.
+    /// Returns the folder of the sample clips, after downloading them if they are missing.
     pub(crate) fn clips(&self) -> Result<PathBuf> {
         clips::ensure(self.workspace)
     }
 
-    /// What tests find in their environment of what was fetched: names and values.
+    /// Returns the environment variables of tests: names and values.
     pub(crate) fn environment(&self) -> Result<[(&'static str, PathBuf); 3]> {
         Ok([
             ("STREAMIO_CLIPS", clips::ensure(self.workspace)?),
@@ -141,11 +142,6 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         return Ok(());
     }
     tools.ensure(&[Tool::Wrk, Tool::BenchPackages])?;
-    println!("every tool is there; fetched ones live in {}", workspace.cache.display());
+    println!("all tools are installed; the cache folder is {}", workspace.cache.display());
     Ok(())
-}
-
-/// The one line that a fetch prints.
-fn announce(line: &str) {
-    eprintln!("tools: {line}");
 }

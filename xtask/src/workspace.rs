@@ -1,4 +1,4 @@
-//! Where things are: the checkout, its build directory, and the user's cache folder.
+//! The paths of the checkout, of its build directory and of the user's cache folder.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,24 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
-/// The checkout this xtask was built in, and a shell whose current directory is its root.
+/// The checkout in which this xtask was built.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
-    /// Where fetched things live: a folder of this user, shared by all checkouts, one folder per version.
+    /// The cache folder of the user, which all checkouts share. Each version of a tool has a separate folder in it.
     pub(crate) cache: PathBuf,
+    /// A shell whose current directory is the root.
     pub(crate) shell: Shell,
 }
 
 impl Workspace {
-    /// The workspace is the parent of xtask's own folder, wherever the command was typed.
+    /// Returns the workspace: the parent of xtask's folder, independent of the current directory.
     pub(crate) fn find() -> Result<Self> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?.to_owned();
         if !root.join("Cargo.toml").is_file() {
-            bail!(
-                "{} holds no Cargo.toml: was the checkout moved? Run `cargo clean -p xtask`",
-                root.display()
-            );
+            bail!("{} has no Cargo.toml: was the checkout moved? Run `cargo clean -p xtask`", root.display());
         }
         let shell = Shell::new()?;
         shell.change_dir(&root);
@@ -34,18 +32,18 @@ impl Workspace {
         Ok(Self { root, cache, shell })
     }
 
-    /// Where cargo builds to.
+    /// Returns the build directory of cargo.
     pub(crate) fn target(&self) -> PathBuf {
         env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| self.root.join("target"), |folder| self.root.join(folder))
     }
 }
 
-/// The XDG base directory rule: a relative `XDG_CACHE_HOME` is to be ignored.
+/// Returns the cache folder. A relative `XDG_CACHE_HOME` is ignored, as the XDG base directory specification requires.
 fn cache_under(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Result<PathBuf> {
     let base = xdg.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".cache")));
     Ok(base
-        .context("neither XDG_CACHE_HOME nor HOME is set: no place to keep fetched tools")?
+        .context("neither XDG_CACHE_HOME nor HOME is set, so there is no cache folder for tools")?
         .join("streamio"))
 }
 
@@ -55,7 +53,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn the_cache_is_where_the_xdg_rule_puts_it() {
+    fn the_cache_folder_follows_the_xdg_specification() {
         let under = |xdg: Option<&str>| cache_under(xdg.map(PathBuf::from), Some("/home/a".into())).unwrap();
         assert_eq!(under(Some("/x")), PathBuf::from("/x/streamio"));
         assert_eq!(under(Some("x")), PathBuf::from("/home/a/.cache/streamio"));

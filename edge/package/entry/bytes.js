@@ -1,4 +1,4 @@
-// Node and Deno: the module is a file beside this one.
+// Entry point for Node.js and Deno: reads the WebAssembly module from the package's folder.
 import { readFileSync } from "node:fs";
 import { initSync } from "../dist/signer.js";
 

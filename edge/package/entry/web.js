@@ -1,4 +1,5 @@
-// Browsers and what bundles for them: the module is fetched from beside the glue, compiled while it arrives.
+// Entry point for browsers and bundlers: fetches the WebAssembly module from the URL beside the script, and compiles it while
+// it is downloaded.
 import init from "../dist/signer.js";
 
 await init();

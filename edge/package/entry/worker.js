@@ -1,4 +1,4 @@
-// Workers: code is compiled before it is deployed, so that the import is a WebAssembly.Module already.
+// Entry point for Workers: the import is a WebAssembly.Module, because Workers compile modules at deployment.
 import module from "../dist/signer_bg.wasm";
 import { initSync } from "../dist/signer.js";
 

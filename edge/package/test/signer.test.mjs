@@ -1,4 +1,4 @@
-// The package as its users get it, against AWS's signer for CloudFront, aws4fetch for S3, and Node's own crypto.
+// Tests of the package: compares it with AWS's signer for CloudFront, aws4fetch for S3, and the crypto module of Node.js.
 import assert from "node:assert/strict";
 import { createHash, createHmac, createVerify, generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
@@ -31,7 +31,7 @@ const upload = {
   now: START,
 };
 
-/** The same upload by aws4fetch: the parameters of the query, by name. */
+/** Presigns the same upload with aws4fetch, and returns the query parameters by name. */
 async function byAws4fetch({ url, headers, sessionToken }) {
   const { accessKeyId, secretAccessKey, region } = upload;
   const client = new AwsClient({ accessKeyId, secretAccessKey, sessionToken, region, service: "s3" });
@@ -49,7 +49,7 @@ for (const [name, changes] of Object.entries({
   "an upload with temporary credentials": { sessionToken: "IQoJb3JpZ2luX2VjEXAMPLE//////////wEaCXVzLWVhc3QtMSJHMEUCIQD+=" },
   "an upload to a local server": { endpoint: "http://127.0.0.1:9000/base", pathStyle: true },
 })) {
-  test(`${name} is presigned as aws4fetch does it`, async () => {
+  test(`${name} has the same presigned parameters as with aws4fetch`, async () => {
     const { url, headers } = presignPut({ ...upload, ...changes });
     assert.deepEqual(headers, changes.headers ?? {});
     const ours = Object.fromEntries(new URL(url).searchParams);
@@ -75,22 +75,22 @@ test("a presigned upload's signature is the HMAC that AWS documents", () => {
 
 for (const [name, { url = FILE, resource, theirs = {}, ours = {} }] of Object.entries({
   "one file": {},
-  "one file with a query of its own": { url: `${FILE}?size=large&a=b` },
-  "a file from a moment on for one network": {
+  "one file with a query": { url: `${FILE}?size=large&a=b` },
+  "a file with a start time and a network": {
     theirs: { dateGreaterThan: at(START), ipAddress: "203.0.113.0/24" },
     ours: { startsAt: new Date(START * 1000), ip: "203.0.113.0/24" },
   },
   "a stream": { url: `${FILE}.hls/master.m3u8`, resource: FOLDER },
 })) {
   for (const hash of ["SHA1", "SHA256"]) {
-    const wish = { url, keyPairId: ID, expiresAt: new Date(END * 1000), hash, ...ours, ...(resource && { resource }) };
+    const options = { url, keyPairId: ID, expiresAt: new Date(END * 1000), hash, ...ours, ...(resource && { resource }) };
     const policy = JSON.stringify({ Statement: [{ Resource: resource, Condition: { DateLessThan: { "AWS:EpochTime": END } } }] });
-    const words = resource ? { policy } : { dateLessThan: at(END), ...theirs };
-    const byAws = { url, keyPairId: ID, algorithm: hash, ...words };
-    const moment = { now: START + 1, ip: "203.0.113.7" };
+    const conditions = resource ? { policy } : { dateLessThan: at(END), ...theirs };
+    const byAws = { url, keyPairId: ID, algorithm: hash, ...conditions };
+    const viewer = { now: START + 1, ip: "203.0.113.7" };
 
-    test(`${name} signed with RSA and ${hash} has the bytes of AWS's signer`, () => {
-      const signed = signPlayback({ ...wish, privateKey: rsa.privateKey });
+    test(`${name} signed with RSA and ${hash} equals the result of AWS's signer`, () => {
+      const signed = signPlayback({ ...options, privateKey: rsa.privateKey });
       const theirs = new URL(getSignedUrl({ ...byAws, privateKey: rsa.privateKey }));
       // AWS's signer for Node writes the id before the signature; AWS's documentation and its other signers after it.
       assert.deepEqual(Object.fromEntries(new URL(signed.url).searchParams), Object.fromEntries(theirs.searchParams));
@@ -99,8 +99,8 @@ for (const [name, { url = FILE, resource, theirs = {}, ours = {} }] of Object.en
       assert.deepEqual(signed.cookies, Object.fromEntries(Object.entries(cookies).map(([key, value]) => [key, String(value)])));
     });
 
-    test(`${name} signed with ECDSA and ${hash} is verified by OpenSSL, and AWS's by us`, () => {
-      const signed = signPlayback({ ...wish, privateKey: ec.privateKey });
+    test(`${name} signed with ECDSA and ${hash} is verified by OpenSSL, and AWS's signature by the package`, () => {
+      const signed = signPlayback({ ...options, privateKey: ec.privateKey });
       const parameters = new URL(signed.url).searchParams;
       const canned = `{"Statement":[{"Resource":"${url}","Condition":{"DateLessThan":{"AWS:EpochTime":${END}}}}]}`;
       const text = parameters.has("Policy") ? decoded(parameters.get("Policy")) : canned;
@@ -110,16 +110,16 @@ for (const [name, { url = FILE, resource, theirs = {}, ours = {} }] of Object.en
 
       const theirs = getSignedUrl({ ...byAws, privateKey: ec.privateKey });
       for (const url of [signed.url, theirs]) {
-        const verdict = verifyPlayback({ url, publicKey: ec.publicKey, ...moment });
-        assert.equal(verdict.valid, true, JSON.stringify(verdict));
-        assert.deepEqual([verdict.keyPairId, verdict.hash, verdict.expiresAt], [ID, hash, END]);
+        const result = verifyPlayback({ url, publicKey: ec.publicKey, ...viewer });
+        assert.equal(result.valid, true, JSON.stringify(result));
+        assert.deepEqual([result.keyPairId, result.hash, result.expiresAt], [ID, hash, END]);
       }
     });
 
     test(`${name} signed with RSA and ${hash} is valid for its key, time and network only`, () => {
-      const { url } = signPlayback({ ...wish, privateKey: rsa.privateKey });
+      const { url } = signPlayback({ ...options, privateKey: rsa.privateKey });
       const keys = { other: ec.publicKey, [ID]: rsa.publicKey };
-      const reason = (changes) => verifyPlayback({ url, keys, ...moment, ...changes }).reason;
+      const reason = (changes) => verifyPlayback({ url, keys, ...viewer, ...changes }).reason;
       assert.equal(reason({}), undefined);
       assert.equal(reason({ now: new Date(END * 1000) }), "expired");
       assert.equal(reason({ url: url.replace(ID, "other") }), "bad-signature");
@@ -134,16 +134,16 @@ for (const [name, { url = FILE, resource, theirs = {}, ours = {} }] of Object.en
   }
 }
 
-test("one signature opens all files of a stream, and no other", () => {
-  const wish = { resource: FOLDER, keyPairId: ID, privateKey: ec.privateKey, expiresAt: END };
-  const signed = signPlayback(wish);
+test("one signature is valid for all files of a stream, and for no other", () => {
+  const options = { resource: FOLDER, keyPairId: ID, privateKey: ec.privateKey, expiresAt: END };
+  const signed = signPlayback(options);
   assert.equal(signed.url, undefined);
-  const verdict = (url) => verifyPlayback({ url: `${url}?${signed.query}`, publicKey: ec.publicKey, now: START });
-  assert.equal(verdict(`${FILE}.hls/g1-a1/0001.m4s`).valid, true);
-  assert.equal(verdict(FILE).reason, "not-covered");
+  const result = (url) => verifyPlayback({ url: `${url}?${signed.query}`, publicKey: ec.publicKey, now: START });
+  assert.equal(result(`${FILE}.hls/g1-a1/0001.m4s`).valid, true);
+  assert.equal(result(FILE).reason, "not-covered");
 });
 
-test("the time is now unless it is given", () => {
+test("the default time is the current time", () => {
   const { now, ...rest } = upload;
   const written = new URL(presignPut(rest).url).searchParams.get("X-Amz-Date");
   const moment = Date.parse(written.replace(/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/, "$1-$2-$3T$4:$5:$6Z"));
@@ -156,7 +156,7 @@ test("the time is now unless it is given", () => {
   assert.equal(until(new Date(Date.now() - 60_000)).reason, "expired");
 });
 
-test("what is wrong with the options is a TypeError that names one of them and no value", () => {
+test("invalid options are a TypeError that names an option and no value", () => {
   const file = { url: FILE, keyPairId: ID, privateKey: ec.privateKey, expiresAt: END };
   const link = { url: FILE, publicKey: ec.publicKey };
   const secret = "a-secret-in-the-wrong-place";

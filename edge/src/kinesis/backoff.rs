@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// How often failed records are sent again, and after which pauses. The seed places every pause between half of its stated
-/// length and all of it, so that consumers that failed together do not retry together.
+/// Exponential backoff of failed records and messages. Jitter from a seed shortens every pause by up to half, so that
+/// concurrent failures are not retried at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// How often a record is sent within one batch, at least 1.
+    /// The maximum number of attempts to send a record within one batch, at least 1.
     pub tries: u32,
-    /// The pause before the second try; each further pause is twice as long.
+    /// The pause before the second attempt; each further pause is twice as long.
     pub first_pause: Duration,
-    /// The longest pause between tries.
+    /// The longest pause between attempts.
     pub longest_pause: Duration,
-    /// The delay in the queue after the first failed delivery; after each further one it is twice as long.
+    /// The delay of a message in the queue after its first failed delivery; it doubles after each further one.
     pub first_return: Duration,
-    /// The longest delay in the queue.
+    /// The longest delay of a message in the queue.
     pub longest_return: Duration,
 }
 
 impl Default for Backoff {
-    /// 3 tries with pauses of about 200 and 400 ms; then back to the queue for about 5, 10, 20, … seconds, at most 5
-    /// minutes. An outage of a minute costs a message about four deliveries.
+    /// 3 attempts with pauses of about 200 and 400 ms, and delays in the queue of about 5, 10, 20, … seconds, at most 5 minutes.
+    /// A message is delivered about four times during an outage of one minute.
     fn default() -> Self {
         Self {
             tries: 3,
@@ -33,14 +33,14 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause after `failed` tries, at least 1.
+    /// Returns the pause after `failed` attempts, at least 1.
     pub(super) fn pause(&self, failed: u32, seed: [u8; 32]) -> Duration {
-        spread(doubled(self.first_pause, failed, self.longest_pause), seed, "pause", u64::from(failed))
+        with_jitter(doubled(self.first_pause, failed, self.longest_pause), seed, "pause", u64::from(failed))
     }
 
-    /// The delay in the queue for the message at `index` of the batch after `attempts` deliveries, at least 1.
-    pub(super) fn back_in_queue(&self, attempts: u32, index: usize, seed: [u8; 32]) -> Duration {
-        spread(doubled(self.first_return, attempts, self.longest_return), seed, "return", index as u64)
+    /// Returns the delay in the queue of the message at `index` of the batch, after `attempts` deliveries, at least 1.
+    pub(super) fn queue_delay(&self, attempts: u32, index: usize, seed: [u8; 32]) -> Duration {
+        with_jitter(doubled(self.first_return, attempts, self.longest_return), seed, "return", index as u64)
     }
 }
 
@@ -49,8 +49,8 @@ fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
     first.saturating_mul(factor).min(longest)
 }
 
-/// Between half of `duration` and all of it.
-fn spread(duration: Duration, seed: [u8; 32], of: &str, number: u64) -> Duration {
+/// Returns a time between half of `duration` and `duration`, derived from the seed, `of` and `number`.
+fn with_jitter(duration: Duration, seed: [u8; 32], of: &str, number: u64) -> Duration {
     let digest =
         Sha256::new().chain_update(seed).chain_update(of).chain_update(number.to_be_bytes()).finalize();
     let part = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
@@ -65,23 +65,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pauses_grow_to_their_limit_and_lie_in_the_upper_half(seed: [u8; 32], failed in 1u32.., index: usize) {
+        fn pauses_grow_to_their_limit_and_jitter_is_at_most_half(seed: [u8; 32], failed in 1u32.., index: usize) {
             let backoff = Backoff::default();
             let pause = backoff.pause(failed, seed);
             let stated = Duration::from_millis(200 << (failed - 1).min(4)).min(backoff.longest_pause);
             prop_assert!(pause >= stated / 2 && pause <= stated, "{pause:?} of {stated:?}");
             let stated = Duration::from_secs(5 << (failed - 1).min(6)).min(backoff.longest_return);
-            let back = backoff.back_in_queue(failed, index, seed);
+            let back = backoff.queue_delay(failed, index, seed);
             prop_assert!(back >= stated / 2 && back <= stated, "{back:?} of {stated:?}");
             prop_assert_eq!(pause, backoff.pause(failed, seed));
         }
     }
 
     #[test]
-    fn messages_that_failed_together_are_not_delivered_together() {
+    fn messages_that_failed_together_have_different_delays() {
         let backoff = Backoff::default();
         let returns: std::collections::BTreeSet<Duration> =
-            (0..100).map(|index| backoff.back_in_queue(1, index, [7; 32])).collect();
+            (0..100).map(|index| backoff.queue_delay(1, index, [7; 32])).collect();
         assert_eq!(returns.len(), 100);
     }
 }

@@ -1,21 +1,21 @@
 use crate::base_url::BaseUrl;
 use crate::sign::sigv4::{Credentials, SigningError};
 
-/// Which stream is fed, and how requests to it are signed.
+/// The stream, and the credentials for it.
 #[derive(Debug, Clone)]
 pub struct KinesisConfig {
     /// The service's URL, `scheme://host` or `scheme://host:port`.
     pub endpoint: String,
-    /// The region that signatures name.
+    /// The region in the scope of signatures.
     pub region: String,
-    /// The stream's name.
+    /// The name of the stream.
     pub stream_name: String,
-    /// These need `kinesis:PutRecords` on the stream.
+    /// The credentials. They need the permission `kinesis:PutRecords` on the stream.
     pub credentials: Credentials,
 }
 
 impl KinesisConfig {
-    /// A stream of AWS.
+    /// Returns the configuration of a stream on AWS.
     pub fn new(region: &str, stream_name: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             endpoint: ["https://kinesis.", region, ".amazonaws.com"].concat(),
@@ -25,7 +25,7 @@ impl KinesisConfig {
         }
     }
 
-    /// The endpoint as signatures take it.
+    /// Validates the configuration, and returns the endpoint's origin.
     pub(super) fn origin(&self) -> Result<String, InvalidKinesisConfig> {
         let name = self.stream_name.as_bytes();
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
@@ -37,22 +37,22 @@ impl KinesisConfig {
     }
 }
 
-/// A configuration with which no request could be made.
+/// Why a configuration is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKinesisConfig {
-    /// Not an origin.
+    /// The endpoint is not an origin.
     #[error(
-        "the endpoint of Kinesis must be http:// or https:// with a host and nothing behind it, such as https://kinesis.eu-west-1.amazonaws.com"
+        "the endpoint of Kinesis must be http:// or https:// with a host and without a path, such as https://kinesis.eu-west-1.amazonaws.com"
     )]
     Endpoint,
-    /// Kinesis allows no other names.
-    #[error("a stream's name is 1 to 128 of a-z, A-Z, 0-9, '_', '.', '-'")]
+    /// The name of the stream is invalid.
+    #[error("the name of a stream must have 1 to 128 characters of a-z, A-Z, 0-9, '_', '.', '-'")]
     StreamName,
-    /// Nothing can be signed for this region.
+    /// Requests cannot be signed with the region.
     #[error("requests to Kinesis cannot be signed")]
     Signing(#[from] SigningError),
-    /// Without a try nothing is sent.
-    #[error("there must be at least 1 try")]
+    /// The number of attempts is 0.
+    #[error("the number of attempts must be at least 1")]
     Tries,
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_an_origin_and_a_name_is_one_of_kinesis() {
+    fn the_endpoint_must_be_an_origin_and_the_name_valid() {
         let credentials = Credentials::new("AKIDEXAMPLE", "secret").unwrap();
         let of = |endpoint: &str, stream_name: &str| {
             let config = KinesisConfig::new("eu-west-1", stream_name, credentials.clone());

@@ -16,7 +16,7 @@ use crate::ports::outbound::Outbound;
 use crate::ports::{Clock, Pause};
 use crate::sign::sigv4::{Payload, RequestParts, Signer};
 
-/// Puts facts into a stream of Kinesis. See the [module](super).
+/// Puts facts into a Kinesis stream. See the [module](super).
 pub struct Feeder {
     outbound: Arc<dyn Outbound>,
     clock: Arc<dyn Clock>,
@@ -32,30 +32,30 @@ pub struct Feeder {
 pub struct Message<'a> {
     /// The JSON of a fact.
     pub body: &'a [u8],
-    /// How often it was delivered, including this time.
+    /// The number of deliveries of the message, including this one.
     pub attempts: u32,
 }
 
-/// What to do with a message.
+/// What the consumer of the queue must do with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// The fact is in the stream: acknowledge the message.
+    /// Acknowledge the message: the fact is in the stream.
     Accepted,
-    /// The fact is not known to be in the stream: leave the message in the queue.
+    /// Return the message to the queue: the fact may not be in the stream.
     Retry {
         /// The delay before the next delivery.
         after: Duration,
-        /// Why, for the operator.
+        /// The reason, for the operator.
         why: String,
     },
-    /// The message is not a valid fact: move it to the dead-letter queue.
+    /// Move the message to the dead-letter queue: it is not a valid fact.
     Poison {
-        /// What is wrong with it, for the operator.
+        /// The reason, for the operator.
         why: String,
     },
 }
 
-/// A record that is not known to be in the stream.
+/// A record that Kinesis has not confirmed.
 struct Pending {
     message: usize,
     record: Record,
@@ -63,7 +63,7 @@ struct Pending {
 }
 
 impl Feeder {
-    /// A feeder of the stream in `config`. Fails if no request could be made with it.
+    /// Returns a feeder for the stream in `config`. Fails if the configuration is invalid.
     pub fn new(
         config: KinesisConfig,
         backoff: Backoff,
@@ -79,18 +79,18 @@ impl Feeder {
         Ok(Self { outbound, clock, pause, signer, origin, stream_name: config.stream_name, backoff })
     }
 
-    /// Puts the facts of one batch into the stream. Returns what to do with each message, in their order. `seed` is 32 random
-    /// bytes for the jitter of the pauses.
+    /// Puts the facts of one batch into the stream. Returns what to do with each message, in the order of the messages. `seed` is
+    /// 32 random bytes for the jitter of the pauses.
     ///
-    /// Takes as long as all tries of all requests (a batch of 100 messages makes at most three) and the pauses between them.
-    /// After a request without a response, the rest of the round is not sent.
+    /// Takes as long as all attempts of all requests (at most three for a batch of 100 messages) and the pauses between them.
+    /// After a request without a response, the remaining requests of the attempt are not sent.
     pub async fn feed(&self, messages: &[Message<'_>], seed: [u8; 32]) -> Vec<Delivery> {
         let mut deliveries = vec![Delivery::Accepted; messages.len()];
         let mut pending = Vec::new();
         for (message, (delivery, Message { body, .. })) in deliveries.iter_mut().zip(messages).enumerate() {
             match Fact::from_json(body) {
                 Ok(fact) => pending.push(Pending { message, record: Record::of(&fact), fault: None }),
-                Err(error) => *delivery = Delivery::Poison { why: described(&error) },
+                Err(error) => *delivery = Delivery::Poison { why: description(&error) },
             }
         }
         for failed in 0..self.backoff.tries {
@@ -104,14 +104,14 @@ impl Feeder {
         }
         for Pending { message, fault, .. } in pending {
             deliveries[message] = Delivery::Retry {
-                after: self.backoff.back_in_queue(messages[message].attempts.max(1), message, seed),
+                after: self.backoff.queue_delay(messages[message].attempts.max(1), message, seed),
                 why: fault.map_or_else(|| "it was not sent".to_owned(), |fault| fault.to_string()),
             };
         }
         deliveries
     }
 
-    /// Sends all of `pending` once. Returns those that are not known to be in the stream afterwards.
+    /// Sends all of `pending` once. Returns those that Kinesis has not confirmed.
     async fn round(&self, mut pending: Vec<Pending>) -> Vec<Pending> {
         let mut results = Vec::with_capacity(pending.len());
         for request in requests(&pending, |it| it.record.bytes) {
@@ -179,7 +179,7 @@ impl fmt::Debug for Feeder {
     }
 }
 
-fn described(error: &InvalidFact) -> String {
+fn description(error: &InvalidFact) -> String {
     match error {
         InvalidFact::Malformed(source) => format!("{error}: {source}"),
         error => error.to_string(),

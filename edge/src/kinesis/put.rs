@@ -10,10 +10,10 @@ use streamio_events::kinesis::put_records::{partition_key, record_bytes};
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Record {
-    /// In base64, as the request has it.
+    /// The fact, in base64.
     data: String,
     partition_key: String,
-    /// What the record counts against the limit of a request.
+    /// The size that counts towards the limit of a request.
     #[serde(skip)]
     pub(super) bytes: usize,
 }

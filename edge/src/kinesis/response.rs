@@ -1,21 +1,21 @@
-//! Reads the response to `PutRecords`, record by record.
+//! Interprets the response to `PutRecords`, per record.
 
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
 use streamio_events::kinesis::put_records::{self, RecordFault, error_code, is_retryable};
 
-/// Why a record is not known to be in the stream, for the operator. Holds no secret, and of the response only codes, because
-/// messages of Kinesis may repeat what was signed.
+/// Why a record is not confirmed, for the operator. Contains only the codes of the response, because messages of Kinesis may
+/// contain parts of the signed request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// The record may be in the stream or not.
+    /// The record may or may not be in the stream.
     #[error("Kinesis did not respond")]
     NoResponse,
     /// The whole request was refused.
     #[error("Kinesis responded {status} {code}")]
     Request { status: u16, code: String },
-    /// Kinesis responded, and the record is not accepted.
+    /// The record was not accepted.
     #[error(transparent)]
     Record(#[from] RecordFault),
     /// The request was not sent.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether the same request may succeed in a moment. If not, an operator has to act first.
+    /// Whether a retry may succeed. Otherwise an operator must correct the cause.
     pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::NoResponse | Self::Record(_) => true,
@@ -34,7 +34,7 @@ impl Fault {
     }
 }
 
-/// Whether each of the `sent` records was accepted, in their order.
+/// Returns for each of the `sent` records, in order, whether it was accepted.
 pub(super) fn outcomes(response: &Response<Bytes>, sent: usize) -> Vec<Result<(), Fault>> {
     if !response.status().is_success() {
         let fault = Fault::Request { status: response.status().as_u16(), code: code_of(response.body()) };
@@ -47,7 +47,7 @@ pub(super) fn outcomes(response: &Response<Bytes>, sent: usize) -> Vec<Result<()
     body.outcomes(sent).into_iter().map(|outcome| outcome.map_err(Fault::from)).collect()
 }
 
-/// The code in an error of AWS's JSON protocol, `{"__type": "namespace#Code"}`.
+/// Returns the code of an error in AWS's JSON protocol, `{"__type": "namespace#Code"}`.
 fn code_of(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct AwsError {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_request_is_reported_by_its_code_alone() {
+    fn a_refused_request_is_reported_with_its_code_only() {
         let fault = |status, body: &str| outcomes(&response(status, body), 1).remove(0).unwrap_err();
         let denied = fault(
             400,

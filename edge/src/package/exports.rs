@@ -1,9 +1,9 @@
-//! What JavaScript sees. `package/entry/calls.js` is the only caller.
+//! The functions exported to JavaScript. Only `package/entry/calls.js` calls them.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::Refused;
+use super::InvalidOptions;
 
 #[wasm_bindgen]
 extern "C" {
@@ -16,21 +16,22 @@ extern "C" {
 /// [`super::presign_put`].
 #[wasm_bindgen(js_name = presignPut)]
 pub fn presign_put(options: &str) -> Result<String, JsValue> {
-    thrown(super::presign_put(options))
+    map_error(super::presign_put(options))
 }
 
 /// [`super::sign_playback`].
 #[wasm_bindgen(js_name = signPlayback)]
 pub fn sign_playback(options: &str) -> Result<String, JsValue> {
-    thrown(super::sign_playback(options))
+    map_error(super::sign_playback(options))
 }
 
 /// [`super::verify_playback`].
 #[wasm_bindgen(js_name = verifyPlayback)]
 pub fn verify_playback(options: &str) -> Result<String, JsValue> {
-    thrown(super::verify_playback(options))
+    map_error(super::verify_playback(options))
 }
 
-fn thrown(answer: Result<String, Refused>) -> Result<String, JsValue> {
-    answer.map_err(|refused| TypeError::new(&refused.to_string()).into())
+/// Converts an error to a `TypeError`.
+fn map_error(result: Result<String, InvalidOptions>) -> Result<String, JsValue> {
+    result.map_err(|error| TypeError::new(&error.to_string()).into())
 }

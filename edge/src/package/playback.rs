@@ -7,89 +7,96 @@ use std::task::{Context, Poll, Waker};
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value, json};
 
-use super::Refused;
-use super::lately::Lately;
+use super::InvalidOptions;
+use super::key_cache::KeyCache;
 use super::options::Options;
 use crate::sign::cloudfront;
 use crate::sign::key::{HashAlgorithm, InvalidKeyPairs, KeyPairs, PrivateKey};
 use crate::sign::policy::{InvalidPolicy, Policy, Resource};
 
 thread_local! {
-    static KEY_PAIRS: RefCell<Lately<KeyPairs>> = RefCell::new(Lately::new());
+    static KEY_PAIRS: RefCell<KeyCache<KeyPairs>> = RefCell::new(KeyCache::new());
 }
 
-/// `signPlayback`: a signature for one file or for many. `{url?, resource?, keyPairId, privateKey, expiresAt, startsAt?,
-/// ip?, hash?}`, of `url` and `resource` at least one, becomes `{url?, query, cookies}`.
-pub fn sign_playback(options: &str) -> Result<String, Refused> {
+/// `signPlayback`: signs a CloudFront policy for one file or for many.
+///
+/// Takes `{url?, resource?, keyPairId, privateKey, expiresAt, startsAt?, ip?, hash?}` with at least one of `url` and
+/// `resource`. Returns `{url?, query, cookies}`.
+pub fn sign_playback(options: &str) -> Result<String, InvalidOptions> {
     let mut options = Options::read(
         options,
         &["url", "resource", "keyPairId", "privateKey", "expiresAt", "startsAt", "ip", "hash"],
     )?;
     let (url, resource) = (options.optional_text("url")?, options.optional_text("resource")?);
     let expires_at = options.moment("expiresAt")?;
-    let of_url = |error| of_policy(error, "url");
-    let of_resource = |error| of_policy(error, "resource");
+    let url_error = |error| policy_error(error, "url");
+    let resource_error = |error| policy_error(error, "resource");
     let mut policy = match (&url, resource) {
         (_, Some(pattern)) => Resource::wildcard(&pattern)
             .map_err(InvalidPolicy::Url)
             .and_then(|files| Policy::custom(files, expires_at))
-            .map_err(of_resource)?,
-        (Some(url), None) => Policy::canned(url, expires_at).map_err(of_url)?,
+            .map_err(resource_error)?,
+        (Some(url), None) => Policy::canned(url, expires_at).map_err(url_error)?,
         (None, None) => {
-            return Err(Refused(
-                "option `url` (one file) or `resource` (a pattern for many) is needed".to_owned(),
+            return Err(InvalidOptions(
+                "option `url` (one file) or `resource` (a pattern for many) is required".to_owned(),
             ));
         }
     };
     if let Some(starts_at) = options.optional_moment("startsAt")? {
-        policy = policy.starts_at(starts_at).map_err(|error| Refused::option("startsAt", error))?;
+        policy = policy.starts_at(starts_at).map_err(|error| InvalidOptions::option("startsAt", error))?;
     }
     if let Some(text) = options.optional_text("ip")? {
         policy = policy.source_ip(network(&text).ok_or_else(|| {
-            Refused::option("ip", "must be an IPv4 address or network, such as 203.0.113.7 or 203.0.113.0/24")
+            InvalidOptions::option(
+                "ip",
+                "must be an IPv4 address or network, such as 203.0.113.7 or 203.0.113.0/24",
+            )
         })?);
     }
     let hash = match options.optional_text("hash")?.as_deref() {
         None | Some("SHA1") => HashAlgorithm::Sha1,
         Some("SHA256") => HashAlgorithm::Sha256,
-        Some(_) => return Err(Refused::option("hash", "must be 'SHA1' or 'SHA256'")),
+        Some(_) => return Err(InvalidOptions::option("hash", "must be 'SHA1' or 'SHA256'")),
     };
     let keys = key_pairs(&options.text("keyPairId")?, &options.text("privateKey")?)?;
 
-    let signed = at_once(cloudfront::sign(&*keys, hash, policy))
-        .ok_or_else(|| Refused("the signature was not made".to_owned()))?
-        .map_err(|error| Refused(error.to_string()))?;
+    let signed = poll_once(cloudfront::sign(&*keys, hash, policy))
+        .ok_or_else(|| InvalidOptions("the signature is not available".to_owned()))?
+        .map_err(|error| InvalidOptions(error.to_string()))?;
     let cookies: Map<String, Value> =
         signed.cookies().into_iter().map(|cookie| (cookie.name.to_owned(), cookie.value.into())).collect();
-    let mut answer = json!({"query": signed.query(), "cookies": cookies});
+    let mut response = json!({"query": signed.query(), "cookies": cookies});
     if let Some(url) = url {
-        let url = signed.url_for(&url).map_err(|error| Refused::option("url", error))?;
-        answer["url"] = url.as_str().into();
+        let url = signed.url_for(&url).map_err(|error| InvalidOptions::option("url", error))?;
+        response["url"] = url.as_str().into();
     }
-    Ok(answer.to_string())
+    Ok(response.to_string())
 }
 
-fn key_pairs(id: &str, pem: &str) -> Result<Rc<KeyPairs>, Refused> {
-    KEY_PAIRS.with_borrow_mut(|lately| {
-        lately.get(&[id, pem], || {
-            let key = PrivateKey::from_pem(pem).map_err(|error| Refused::option("privateKey", error))?;
+fn key_pairs(id: &str, pem: &str) -> Result<Rc<KeyPairs>, InvalidOptions> {
+    KEY_PAIRS.with_borrow_mut(|cache| {
+        cache.get(&[id, pem], || {
+            let key =
+                PrivateKey::from_pem(pem).map_err(|error| InvalidOptions::option("privateKey", error))?;
             KeyPairs::new(id, [(id.to_owned(), key)]).map_err(|error| match error {
-                // Said without the id: it may be the key, in the wrong place.
+                // Without the id, because it may be a private key that was passed as the id.
                 InvalidKeyPairs::Id { .. }
                 | InvalidKeyPairs::Duplicate { .. }
-                | InvalidKeyPairs::ActiveMissing { .. } => {
-                    Refused::option("keyPairId", "must be 1 to 64 characters of A-Z, a-z, 0-9, '-', '_'")
-                }
+                | InvalidKeyPairs::ActiveMissing { .. } => InvalidOptions::option(
+                    "keyPairId",
+                    "must be 1 to 64 characters of A-Z, a-z, 0-9, '-', '_'",
+                ),
             })
         })
     })
 }
 
-/// `place` is the option that the URL came from.
-fn of_policy(error: InvalidPolicy, place: &str) -> Refused {
+/// Returns the error for an invalid policy. `option` is the option that the URL was read from.
+fn policy_error(error: InvalidPolicy, option: &str) -> InvalidOptions {
     match error {
-        InvalidPolicy::Url(error) => Refused::option(place, error),
-        error => Refused::option("expiresAt", error),
+        InvalidPolicy::Url(error) => InvalidOptions::option(option, error),
+        error => InvalidOptions::option("expiresAt", error),
     }
 }
 
@@ -98,8 +105,8 @@ fn network(text: &str) -> Option<Ipv4Net> {
     network.filter(|network| network.trunc() == *network)
 }
 
-/// The result of a future that waits for nothing.
-fn at_once<F: Future>(future: F) -> Option<F::Output> {
+/// Returns the output of a future that is ready when it is first polled, otherwise `None`.
+fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
@@ -124,35 +131,35 @@ mod tests {
             options[name] = value.clone();
         }
         sign_playback(&options.to_string())
-            .map(|answer| serde_json::from_str(&answer).unwrap())
-            .map_err(|refused| refused.to_string())
+            .map(|response| serde_json::from_str(&response).unwrap())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
-    fn one_file_gets_a_canned_policy_and_many_or_conditions_a_custom_one() {
-        let answer = sign(&json!({})).unwrap();
-        assert_eq!(answer["url"], format!("{URL}?{}", answer["query"].as_str().unwrap()));
-        assert!(answer["query"].as_str().unwrap().starts_with("Expires=1767323045&Signature="));
-        assert_eq!(answer["cookies"].as_object().unwrap().len(), 3);
+    fn one_file_has_a_canned_policy_and_many_files_or_conditions_have_a_custom_one() {
+        let response = sign(&json!({})).unwrap();
+        assert_eq!(response["url"], format!("{URL}?{}", response["query"].as_str().unwrap()));
+        assert!(response["query"].as_str().unwrap().starts_with("Expires=1767323045&Signature="));
+        assert_eq!(response["cookies"].as_object().unwrap().len(), 3);
 
         for changes in [
             json!({"startsAt": 1, "hash": "SHA256"}),
             json!({"ip": "203.0.113.7", "hash": "SHA256"}),
             json!({"resource": "https://cdn.example/processed/*", "hash": "SHA256"}),
         ] {
-            let answer = sign(&changes).unwrap();
-            assert!(answer["url"].as_str().unwrap().starts_with(&format!("{URL}?Policy=")));
-            assert_eq!(answer["cookies"]["CloudFront-Hash-Algorithm"], "SHA256");
+            let response = sign(&changes).unwrap();
+            assert!(response["url"].as_str().unwrap().starts_with(&format!("{URL}?Policy=")));
+            assert_eq!(response["cookies"]["CloudFront-Hash-Algorithm"], "SHA256");
         }
         let mut many = options();
         many.as_object_mut().unwrap().remove("url");
         many["resource"] = json!("https://cdn.example/processed/*");
-        let answer: Value = serde_json::from_str(&sign_playback(&many.to_string()).unwrap()).unwrap();
-        assert!(answer.get("url").is_none() && answer["query"].as_str().unwrap().starts_with("Policy="));
+        let response: Value = serde_json::from_str(&sign_playback(&many.to_string()).unwrap()).unwrap();
+        assert!(response.get("url").is_none() && response["query"].as_str().unwrap().starts_with("Policy="));
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_the_options_name_without_its_value() {
+    fn errors_name_the_option_and_not_its_value() {
         for (name, value) in [
             ("url", json!("hidden")),
             ("resource", json!("https://hidden*/a")),

@@ -2,19 +2,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::Refused;
+use super::InvalidOptions;
 use super::options::Options;
 use crate::sign::s3::{AddressStyle, Bucket, BucketSigner, InvalidBucket, ObjectRequest};
 use crate::sign::sigv4::{Credentials, InvalidCredentials, SigningError, SigningKeyCache};
 
 thread_local! {
-    /// The day's signing keys outlive the call that derived them.
+    /// Caches the derived signing keys, which are valid for one day.
     static SIGNING_KEYS: Arc<SigningKeyCache> = Arc::default();
 }
 
-/// `presignPut`: a URL with which anyone may PUT one object. `{endpoint, region, bucket, key, pathStyle?, accessKeyId,
-/// secretAccessKey, sessionToken?, expiresIn, headers?, now}` becomes `{url, headers}`.
-pub fn presign_put(options: &str) -> Result<String, Refused> {
+/// `presignPut`: presigns the PUT of one object.
+///
+/// Takes `{endpoint, region, bucket, key, pathStyle?, accessKeyId, secretAccessKey, sessionToken?, expiresIn, headers?, now}`.
+/// Returns `{url, headers}`.
+pub fn presign_put(options: &str) -> Result<String, InvalidOptions> {
     let mut options = Options::read(
         options,
         &[
@@ -34,11 +36,11 @@ pub fn presign_put(options: &str) -> Result<String, Refused> {
     let style = if options.flag("pathStyle")? { AddressStyle::Path } else { AddressStyle::VirtualHosted };
     let (endpoint, region, name) =
         (options.text("endpoint")?, options.text("region")?, options.text("bucket")?);
-    let bucket = Bucket::new(&endpoint, &region, &name, style).map_err(of_bucket)?;
+    let bucket = Bucket::new(&endpoint, &region, &name, style).map_err(bucket_error)?;
     let credentials = Credentials::new(&options.text("accessKeyId")?, &options.text("secretAccessKey")?);
-    let mut credentials = credentials.map_err(of_credentials)?;
+    let mut credentials = credentials.map_err(credentials_error)?;
     if let Some(token) = options.optional_text("sessionToken")? {
-        credentials = credentials.with_session_token(&token).map_err(of_credentials)?;
+        credentials = credentials.with_session_token(&token).map_err(credentials_error)?;
     }
     let key = options.text("key")?;
     let expires_in = options.duration("expiresIn")?;
@@ -50,38 +52,38 @@ pub fn presign_put(options: &str) -> Result<String, Refused> {
         request = request.header(name, value);
     }
     let signer = BucketSigner::new(bucket, credentials).with_keys(SIGNING_KEYS.with(Arc::clone));
-    let url = signer.presign(&request, expires_in, now).map_err(of_signing)?;
+    let url = signer.presign(&request, expires_in, now).map_err(signing_error)?;
     let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
     Ok(json!({"url": url.as_str(), "headers": headers}).to_string())
 }
 
-fn of_bucket(error: InvalidBucket) -> Refused {
+fn bucket_error(error: InvalidBucket) -> InvalidOptions {
     let option = match error {
         InvalidBucket::Endpoint => "endpoint",
         InvalidBucket::Name => "bucket",
         InvalidBucket::Region => "region",
         InvalidBucket::VirtualHostOnIpAddress | InvalidBucket::VirtualHostWithDots => "pathStyle",
     };
-    Refused::option(option, error)
+    InvalidOptions::option(option, error)
 }
 
-fn of_credentials(error: InvalidCredentials) -> Refused {
+fn credentials_error(error: InvalidCredentials) -> InvalidOptions {
     let option = match error {
         InvalidCredentials::AccessKeyId => "accessKeyId",
         InvalidCredentials::SecretAccessKey => "secretAccessKey",
         InvalidCredentials::SessionToken => "sessionToken",
     };
-    Refused::option(option, error)
+    InvalidOptions::option(option, error)
 }
 
-fn of_signing(error: SigningError) -> Refused {
+fn signing_error(error: SigningError) -> InvalidOptions {
     let option = match error {
         SigningError::ExpiryOutOfRange { .. } => "expiresIn",
         SigningError::TimeOutOfRange => "now",
         SigningError::KeyLength { .. } => "key",
         SigningError::InvalidRegion => "region",
         SigningError::InvalidHeaderName { .. } => {
-            return Refused::option("headers", "a name is no header's name");
+            return InvalidOptions::option("headers", "a name is not a valid header name");
         }
         SigningError::InvalidHeaderValue { .. } | SigningError::ReservedHeader { .. } => "headers",
         SigningError::InvalidService
@@ -89,7 +91,7 @@ fn of_signing(error: SigningError) -> Refused {
         | SigningError::InvalidPath
         | SigningError::ReservedQueryParameter { .. } => "endpoint",
     };
-    Refused::option(option, error)
+    InvalidOptions::option(option, error)
 }
 
 #[cfg(test)]
@@ -109,29 +111,29 @@ mod tests {
         })
     }
 
-    fn refused(name: &str, value: Value) -> String {
+    fn error_for(name: &str, value: Value) -> String {
         let mut options = options();
         options[name] = value;
         presign_put(&options.to_string()).unwrap_err().to_string()
     }
 
     #[test]
-    fn the_url_is_the_signers_and_the_headers_are_those_to_send() {
+    fn the_url_is_that_of_the_signer_and_the_headers_are_returned() {
         let mut options = options();
         options["headers"] = json!({"Content-Type": "video/quicktime"});
         options["sessionToken"] = json!("token");
-        let answer: Value = serde_json::from_str(&presign_put(&options.to_string()).unwrap()).unwrap();
+        let response: Value = serde_json::from_str(&presign_put(&options.to_string()).unwrap()).unwrap();
 
         let bucket = Bucket::on_aws("eu-west-1", "streamio-raw").unwrap();
         let credentials =
             Credentials::new("AKIDEXAMPLE", "hidden").unwrap().with_session_token("token").unwrap();
         let request = ObjectRequest::put("projects/acme/a b.mov").header("content-type", "video/quicktime");
         let url = BucketSigner::new(bucket, credentials).presign(&request, 900, 1_767_323_045).unwrap();
-        assert_eq!(answer, json!({"url": url.as_str(), "headers": {"Content-Type": "video/quicktime"}}));
+        assert_eq!(response, json!({"url": url.as_str(), "headers": {"Content-Type": "video/quicktime"}}));
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_the_options_name_without_its_value() {
+    fn errors_name_the_option_and_not_its_value() {
         for (name, value) in [
             ("endpoint", json!("hidden")),
             ("region", json!("hid/den")),
@@ -149,7 +151,7 @@ mod tests {
             ("headers", json!(["hidden"])),
             ("now", json!("hidden")),
         ] {
-            let message = refused(name, value.clone());
+            let message = error_for(name, value.clone());
             assert!(message.starts_with(&format!("option `{name}`: ")), "{value} {message}");
             assert!(!message.contains("hidden"), "{value} {message}");
         }
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_that_must_be_there_is_asked_for_by_name() {
+    fn the_error_for_a_missing_option_names_it() {
         for name in
             ["endpoint", "region", "bucket", "key", "accessKeyId", "secretAccessKey", "expiresIn", "now"]
         {

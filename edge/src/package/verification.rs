@@ -5,43 +5,44 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::Refused;
-use super::lately::Lately;
+use super::InvalidOptions;
+use super::key_cache::KeyCache;
 use super::options::Options;
 use crate::sign::key::{HashAlgorithm, PublicKey};
 use crate::sign::verify::{VerificationError, Verified, verify};
 
 thread_local! {
-    static PUBLIC_KEYS: RefCell<Lately<PublicKey>> = RefCell::new(Lately::new());
+    static PUBLIC_KEYS: RefCell<KeyCache<PublicKey>> = RefCell::new(KeyCache::new());
 }
 
-/// `verifyPlayback`: whether a signed URL opens its file. `{url, publicKey?, keys?, now, ip?}`, of `publicKey` (for any key
-/// pair id) and `keys` (by id) exactly one, becomes `{valid: true, keyPairId, hash, resource, expiresAt, startsAt?, ip?}`
-/// or `{valid: false, reason, message}`.
-pub fn verify_playback(options: &str) -> Result<String, Refused> {
+/// `verifyPlayback`: verifies a signed URL as CloudFront does.
+///
+/// Takes `{url, publicKey?, keys?, now, ip?}` with exactly one of `publicKey` (for any key pair id) and `keys` (by id).
+/// Returns `{valid: true, keyPairId, hash, resource, expiresAt, startsAt?, ip?}` or `{valid: false, reason, message}`.
+pub fn verify_playback(options: &str) -> Result<String, InvalidOptions> {
     let mut options = Options::read(options, &["url", "publicKey", "keys", "now", "ip"])?;
     let url = options.text("url")?;
     let now = options.moment("now")?;
-    let refused = || Refused::option("ip", "must be the viewer's IPv4 or IPv6 address");
+    let invalid = || InvalidOptions::option("ip", "must be the viewer's IPv4 or IPv6 address");
     let address: Option<IpAddr> =
-        options.optional_text("ip")?.map(|text| text.parse().map_err(|_| refused())).transpose()?;
+        options.optional_text("ip")?.map(|text| text.parse().map_err(|_| invalid())).transpose()?;
     let keys = match (options.has("publicKey"), options.has("keys")) {
-        (true, false) => Keys::One(read("publicKey", &options.text("publicKey")?)?),
+        (true, false) => Keys::One(parse_key("publicKey", &options.text("publicKey")?)?),
         (false, true) => {
-            let read = |(id, pem): (String, String)| Ok((id, read("keys", &pem)?));
-            Keys::ById(options.texts("keys")?.into_iter().map(read).collect::<Result<_, Refused>>()?)
+            let parse = |(id, pem): (String, String)| Ok((id, parse_key("keys", &pem)?));
+            Keys::ById(options.texts("keys")?.into_iter().map(parse).collect::<Result<_, InvalidOptions>>()?)
         }
         _ => {
-            return Err(Refused(
-                "one of the options `publicKey` and `keys` is needed, and not both".to_owned(),
+            return Err(InvalidOptions(
+                "exactly one of the options `publicKey` and `keys` is required, not both".to_owned(),
             ));
         }
     };
-    let verdict = verify(&url, |id| keys.get(id), now, address);
-    Ok(shown(verdict).to_string())
+    let result = verify(&url, |id| keys.get(id), now, address);
+    Ok(to_json(result).to_string())
 }
 
-/// The keys whose signatures count.
+/// The trusted public keys.
 enum Keys {
     One(Rc<PublicKey>),
     ById(BTreeMap<String, Rc<PublicKey>>),
@@ -56,13 +57,13 @@ impl Keys {
     }
 }
 
-fn read(option: &str, pem: &str) -> Result<Rc<PublicKey>, Refused> {
-    let read = || PublicKey::from_pem(pem).map_err(|error| Refused::option(option, error));
-    PUBLIC_KEYS.with_borrow_mut(|lately| lately.get(&[pem], read))
+fn parse_key(option: &str, pem: &str) -> Result<Rc<PublicKey>, InvalidOptions> {
+    let parse = || PublicKey::from_pem(pem).map_err(|error| InvalidOptions::option(option, error));
+    PUBLIC_KEYS.with_borrow_mut(|cache| cache.get(&[pem], parse))
 }
 
-fn shown(verdict: Result<Verified, VerificationError>) -> Value {
-    let verified = match verdict {
+fn to_json(result: Result<Verified, VerificationError>) -> Value {
+    let verified = match result {
         Ok(verified) => verified,
         Err(unverified) => {
             return json!({"valid": false, "reason": reason(&unverified), "message": unverified.to_string()});
@@ -73,7 +74,7 @@ fn shown(verdict: Result<Verified, VerificationError>) -> Value {
         HashAlgorithm::Sha1 => "SHA1",
         HashAlgorithm::Sha256 => "SHA256",
     };
-    let mut answer = json!({
+    let mut response = json!({
         "valid": true,
         "keyPairId": key_pair_id,
         "hash": hash,
@@ -81,15 +82,15 @@ fn shown(verdict: Result<Verified, VerificationError>) -> Value {
         "expiresAt": expires_at,
     });
     if let Some(starts_at) = starts_at {
-        answer["startsAt"] = starts_at.into();
+        response["startsAt"] = starts_at.into();
     }
     if let Some(network) = source_ip {
-        answer["ip"] = network.to_string().into();
+        response["ip"] = network.to_string().into();
     }
-    answer
+    response
 }
 
-/// The name by which programs tell refusals apart: `Reason` in `package/index.d.ts`.
+/// Returns the machine-readable reason, which is `Reason` in `package/index.d.ts`.
 fn reason(unverified: &VerificationError) -> &'static str {
     match unverified {
         VerificationError::NotSigned => "not-signed",
@@ -122,16 +123,16 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             options[name] = value.clone();
         }
-        let answer: Value = serde_json::from_str(&sign_playback(&options.to_string()).unwrap()).unwrap();
-        answer["url"].as_str().unwrap().to_owned()
+        let response: Value = serde_json::from_str(&sign_playback(&options.to_string()).unwrap()).unwrap();
+        response["url"].as_str().unwrap().to_owned()
     }
 
-    fn ask(options: &Value) -> Value {
+    fn verified(options: &Value) -> Value {
         serde_json::from_str(&verify_playback(&options.to_string()).unwrap()).unwrap()
     }
 
     #[test]
-    fn what_was_signed_is_valid_with_one_key_or_the_right_one_of_several() {
+    fn a_signed_url_is_valid_with_one_key_and_with_several() {
         let url = signed(&json!({"startsAt": 50, "ip": "203.0.113.0/24", "hash": "SHA256"}));
         let expected = json!({
             "valid": true,
@@ -143,14 +144,14 @@ mod tests {
             "ip": "203.0.113.0/24",
         });
         let mut options = json!({"url": url, "publicKey": public_key(1), "now": 60, "ip": "203.0.113.7"});
-        assert_eq!(ask(&options), expected);
+        assert_eq!(verified(&options), expected);
         options.as_object_mut().unwrap().remove("publicKey");
         options["keys"] = json!({"K0": public_key(2), "K1": public_key(1)});
-        assert_eq!(ask(&options), expected);
+        assert_eq!(verified(&options), expected);
     }
 
     #[test]
-    fn every_refusal_has_its_reason() {
+    fn every_invalid_url_has_a_reason() {
         let url = signed(&json!({"startsAt": 50, "ip": "203.0.113.0/24"}));
         let reason = |changes: Value| {
             let keys = json!({"K1": public_key(1), "K2": public_key(2)});
@@ -158,10 +159,10 @@ mod tests {
             for (name, value) in changes.as_object().unwrap() {
                 options[name] = value.clone();
             }
-            let answer = ask(&options);
-            assert_eq!(answer["valid"], false);
-            assert!(!answer["message"].as_str().unwrap().is_empty());
-            answer["reason"].as_str().unwrap().to_owned()
+            let response = verified(&options);
+            assert_eq!(response["valid"], false);
+            assert!(!response["message"].as_str().unwrap().is_empty());
+            response["reason"].as_str().unwrap().to_owned()
         };
         assert_eq!(reason(json!({"url": URL})), "not-signed");
         assert_eq!(reason(json!({"url": format!("{URL}?Expires=1")})), "malformed");
@@ -172,21 +173,24 @@ mod tests {
         assert_eq!(reason(json!({"now": 49})), "not-yet-valid");
         assert_eq!(reason(json!({"ip": "198.51.100.1"})), "other-address");
         let options = json!({"url": url, "publicKey": public_key(1), "now": 60});
-        assert_eq!(ask(&options)["reason"], "address-needed");
+        assert_eq!(verified(&options)["reason"], "address-needed");
     }
 
     #[test]
-    fn options_that_are_wrong_are_told_by_name() {
-        let refused = |options: Value| verify_playback(&options.to_string()).unwrap_err().to_string();
+    fn errors_name_the_invalid_option() {
+        let error_for = |options: Value| verify_playback(&options.to_string()).unwrap_err().to_string();
         let key = public_key(1);
-        assert!(refused(json!({"publicKey": key, "now": 1})).starts_with("option `url`: "));
-        assert!(refused(json!({"url": URL, "publicKey": key})).starts_with("option `now`: "));
+        assert!(error_for(json!({"publicKey": key, "now": 1})).starts_with("option `url`: "));
+        assert!(error_for(json!({"url": URL, "publicKey": key})).starts_with("option `now`: "));
         assert!(
-            refused(json!({"url": URL, "publicKey": key, "now": 1, "ip": "x"})).starts_with("option `ip`: ")
+            error_for(json!({"url": URL, "publicKey": key, "now": 1, "ip": "x"}))
+                .starts_with("option `ip`: ")
         );
-        assert!(refused(json!({"url": URL, "publicKey": "x", "now": 1})).starts_with("option `publicKey`: "));
-        assert!(refused(json!({"url": URL, "keys": {"K1": "x"}, "now": 1})).starts_with("option `keys`: "));
+        assert!(
+            error_for(json!({"url": URL, "publicKey": "x", "now": 1})).starts_with("option `publicKey`: ")
+        );
+        assert!(error_for(json!({"url": URL, "keys": {"K1": "x"}, "now": 1})).starts_with("option `keys`: "));
         let both = json!({"url": URL, "keys": {}, "publicKey": key, "now": 1});
-        assert!(refused(both).contains("not both"));
+        assert!(error_for(both).contains("not both"));
     }
 }

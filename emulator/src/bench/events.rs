@@ -1,4 +1,4 @@
-//! One event for each function, as real as the emulations make it.
+//! One event for each function, in the form of the real service.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -26,28 +26,31 @@ use crate::cloud::tables::streams_client;
 use crate::sources::{DynamoSource, Position, StreamSource as _};
 use crate::wall_clock;
 
-/// Where uploads go.
+/// The bucket of sources.
 pub(super) const RAW_BUCKET: &str = "raw";
-/// Longer than any measurement.
+/// The lifetime of the grants, longer than any measurement.
 const LIFETIME: Duration = Duration::from_hours(12);
 
-/// The events by the names of the functions.
-pub(super) async fn all(dynamo: &LocalDynamo, ledger: &str) -> anyhow::Result<HashMap<&'static str, Bytes>> {
+/// Returns the event of each function, by the function's name.
+pub(super) async fn by_function(
+    dynamo: &LocalDynamo,
+    ledger: &str,
+) -> anyhow::Result<HashMap<&'static str, Bytes>> {
     let project: ProjectId = "acme".parse()?;
-    let granted = recorded(dynamo, ledger, &project).await?;
+    let granted = granted_upload(dynamo, ledger, &project).await?;
     let events = [
         ("uploads", object_created(&project)?),
-        ("intake", fact(&project)?),
+        ("intake", kinesis_record(&project)?),
         ("react", granted.clone()),
         ("views", granted),
         ("tasks", task_stopped(&project)?),
         ("sweep", envelope("aws.events", "Scheduled Event", &json!({}))),
-        ("api", call(&project)?),
+        ("api", function_url_request(&project)?),
     ];
     Ok(events.into_iter().map(|(name, event)| (name, Bytes::from(event.to_string()))).collect())
 }
 
-/// A video and its upload's grant.
+/// Returns the stream of a video, and a commit that grants an upload of it.
 fn grant(project: &ProjectId, name: &str) -> anyhow::Result<(StreamId, NewCommit)> {
     let s3_key = SourceKey::new(project, "", name)?;
     let stream = StreamId::Video(project.clone(), VideoId::of(&s3_key));
@@ -67,8 +70,8 @@ fn grant(project: &ProjectId, name: &str) -> anyhow::Result<(StreamId, NewCommit
     Ok((stream, NewCommit::new(CommitId::derived_from(&["bench", name]), now, vec![granted.into()])))
 }
 
-/// What the ledger's stream states of a grant that was appended.
-async fn recorded(dynamo: &LocalDynamo, ledger: &str, project: &ProjectId) -> anyhow::Result<Value> {
+/// Appends a grant and its project, and returns the event of the ledger's stream for the grant.
+async fn granted_upload(dynamo: &LocalDynamo, ledger: &str, project: &ProjectId) -> anyhow::Result<Value> {
     let client = dynamo.client();
     let table = client.describe_table().table_name(ledger).send().await?;
     let arn =
@@ -76,7 +79,7 @@ async fn recorded(dynamo: &LocalDynamo, ledger: &str, project: &ProjectId) -> an
     let (stream, commit) = grant(project, "granted.mp4")?;
     let log = DynamoLog::new(client.clone(), ledger);
     log.append(&stream, Expected::Any, commit).await?;
-    // Without its project an upload is nobody's. It comes second: what is read below is the grant.
+    // Uploads are handled only for existing projects. The grant is appended first, because the first record is read below.
     let key = project::NewKey {
         hash: ApiKey::generate("test", [7; 32])?.hash(),
         scopes: vec![Scope::Upload],
@@ -130,7 +133,7 @@ fn object_created(project: &ProjectId) -> anyhow::Result<Value> {
     Ok(envelope("aws.s3", "Object Created", &detail))
 }
 
-fn fact(project: &ProjectId) -> anyhow::Result<Value> {
+fn kinesis_record(project: &ProjectId) -> anyhow::Result<Value> {
     let (stream, commit) = grant(project, "stated.mp4")?;
     let fact = Fact::new(stream.clone(), commit)?;
     let sequence = "49590338271490256608559692538361571095921575989136588898";
@@ -153,7 +156,7 @@ fn fact(project: &ProjectId) -> anyhow::Result<Value> {
     Ok(json!({ "Records": [record] }))
 }
 
-/// The end of a worker whose attempt nobody has dispatched.
+/// Returns the event for the end of a worker whose attempt was not dispatched.
 fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
     let s3_key = SourceKey::new(project, "", "granted.mp4")?;
     let video_id = VideoId::of(&s3_key);
@@ -187,7 +190,7 @@ fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
     Ok(envelope("aws.ecs", "ECS Task State Change", &detail))
 }
 
-fn call(project: &ProjectId) -> anyhow::Result<Value> {
+fn function_url_request(project: &ProjectId) -> anyhow::Result<Value> {
     let call = HomeCall::ListVideos { project_id: project.clone(), state: None, after: None, limit: 20 };
     Ok(json!({
         "version": "2.0",

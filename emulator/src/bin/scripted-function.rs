@@ -1,5 +1,5 @@
-//! A Lambda function that does what its event says, for the tests of the emulated Lambda service. It stands on the real
-//! runtime crate, as the product's functions do.
+//! A Lambda function that does what its event requests, for tests of the emulated Lambda service. It uses the real runtime
+//! crate, as the product's functions do.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -12,24 +12,25 @@ use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Deed {
-    /// Answers with this.
+/// What an event requests.
+enum Action {
+    /// Responds with this value.
     Echo(Value),
-    /// Answers with what it was told about itself.
+    /// Responds with the invocation's context and the environment.
     Context,
-    /// Answers with an error.
+    /// Responds with an error.
     Fail(String),
-    /// Ends its process.
+    /// Exits with this status.
     Exit(i32),
-    /// Takes so many milliseconds.
+    /// Sleeps for this many milliseconds.
     Sleep(u64),
-    /// Appends a line to a file: an effect that outlives the process. Answers with the process's number.
+    /// Appends a line to a file: an effect that outlives the process. Responds with the process id.
     Append { file: String, line: String },
-    /// Writes a line.
+    /// Prints a line to standard output.
     Print(String),
-    /// Answers with so many bytes.
+    /// Responds with this many bytes.
     Large(usize),
-    /// Starts a process that would outlive this one. Answers with its number.
+    /// Starts a child process that would outlive this one. Responds with its process id.
     Spawn,
 }
 
@@ -41,14 +42,14 @@ async fn main() -> Result<(), Error> {
     if std::env::var_os("IDLE_AT_START").is_some() {
         std::future::pending::<()>().await;
     }
-    lambda_runtime::run(service_fn(act)).await
+    lambda_runtime::run(service_fn(handle)).await
 }
 
-async fn act(event: LambdaEvent<Deed>) -> Result<Value, Error> {
-    let (deed, context) = event.into_parts();
-    match deed {
-        Deed::Echo(value) => Ok(value),
-        Deed::Context => {
+async fn handle(event: LambdaEvent<Action>) -> Result<Value, Error> {
+    let (action, context) = event.into_parts();
+    match action {
+        Action::Echo(value) => Ok(value),
+        Action::Context => {
             let environment: BTreeMap<String, String> = std::env::vars().collect();
             Ok(json!({
                 "requestId": context.request_id,
@@ -58,21 +59,21 @@ async fn act(event: LambdaEvent<Deed>) -> Result<Value, Error> {
                 "environment": environment,
             }))
         }
-        Deed::Fail(message) => Err(message.into()),
-        Deed::Exit(code) => std::process::exit(code),
-        Deed::Sleep(millis) => {
+        Action::Fail(message) => Err(message.into()),
+        Action::Exit(code) => std::process::exit(code),
+        Action::Sleep(millis) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;
             Ok(Value::Null)
         }
-        Deed::Append { file, line } => {
+        Action::Append { file, line } => {
             writeln!(OpenOptions::new().create(true).append(true).open(file)?, "{line}")?;
             Ok(std::process::id().into())
         }
-        Deed::Print(line) => {
+        Action::Print(line) => {
             println!("{line}");
             Ok(Value::Null)
         }
-        Deed::Large(bytes) => Ok("a".repeat(bytes).into()),
-        Deed::Spawn => Ok(std::process::Command::new("sleep").arg("1000").spawn()?.id().into()),
+        Action::Large(bytes) => Ok("a".repeat(bytes).into()),
+        Action::Spawn => Ok(std::process::Command::new("sleep").arg("1000").spawn()?.id().into()),
     }
 }

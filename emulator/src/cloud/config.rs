@@ -1,4 +1,4 @@
-//! How a cloud is to be.
+//! The configuration of an emulated cloud.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,57 +9,58 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use streamio_events::settings::{InvalidSettings, Reader};
 
-/// The functions' executables, and the worker's, as cargo names them.
+/// The names of the functions, which are also the names of their executables.
 pub(crate) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
+/// The name of the worker's executable.
 pub(crate) const WORKER: &str = "streamio-worker";
 
-/// When a grant counts as accepted.
+/// When the edge treats a grant as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Journal {
-    /// When the queue has it, which feeds Kinesis.
+    /// When the queue has stored it. The queue's consumer writes to Kinesis.
     Queue,
-    /// When the ledger has it.
+    /// When the home region has appended it to the ledger.
     Home,
 }
 
-/// How a cloud is to be.
+/// The configuration of an emulated cloud.
 #[derive(Debug, Clone)]
 pub struct CloudConfig {
-    /// Where all files are; `None`: in a folder that is removed with the cloud.
+    /// The folder for all files; `None`: a temporary folder.
     pub folder: Option<PathBuf>,
     /// The folder with the executables of the functions and of the worker.
     pub programs: PathBuf,
     /// The folder of the built Worker.
     pub edge_worker: PathBuf,
-    /// When a grant counts as accepted.
+    /// When the edge treats a grant as stored.
     pub journal: Journal,
-    /// Where the API listens; 0: any free port.
+    /// The port of the API; 0: any free port.
     pub port: u16,
-    /// What of the policy differs, as `STREAMIO_POLICY` takes it.
+    /// Fields of the policy that differ from the default, in the form of `STREAMIO_POLICY`.
     pub policy: Value,
-    /// For how long functions try a record.
+    /// How long functions retry a record.
     pub give_up_after: Duration,
-    /// How often `sweep` runs. In the real cloud a schedule has minutes.
+    /// The interval of the `sweep` function. A real schedule has at least one minute.
     pub sweep_every: Duration,
-    /// The worker's FFmpeg; `None`: the one on `PATH`.
+    /// The FFmpeg executable of the worker; `None`: the one on `PATH`.
     pub ffmpeg: Option<OsString>,
-    /// How long a worker may take between SIGTERM and SIGKILL.
+    /// The time between SIGTERM and SIGKILL when a worker is stopped.
     pub stop_timeout: Duration,
 }
 
 impl CloudConfig {
-    /// A cloud with the programs that `STREAMIO_LAMBDAS` (a folder, such as cargo's `target/debug`) and
-    /// `STREAMIO_EDGE_WORKER` (the built Worker's) name, as `cargo xtask` sets them, and with the FFmpeg that
-    /// `STREAMIO_FFMPEG` may name; patient as in production.
+    /// Reads a configuration from the environment: the folder of the executables from `STREAMIO_LAMBDAS` (such as
+    /// `target/debug`), the folder of the built Worker from `STREAMIO_EDGE_WORKER`, and optionally the FFmpeg executable from
+    /// `STREAMIO_FFMPEG`. `cargo xtask` sets them. Timeouts are those of production.
     pub fn from_environment() -> anyhow::Result<Self> {
         let (programs, edge_worker, ffmpeg) = Self::read(&|name| env::var(name).ok())
             .context("`cargo xtask test` and `cargo xtask cloud` set these variables")?;
-        let mut config = Self::of(programs, edge_worker)?;
+        let mut config = Self::new(programs, edge_worker)?;
         config.ffmpeg = ffmpeg;
         Ok(config)
     }
 
-    /// The folder of the programs, the folder of the Worker, and the FFmpeg.
+    /// Returns the folder of the executables, the folder of the Worker, and the FFmpeg executable.
     fn read(
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(PathBuf, PathBuf, Option<OsString>), InvalidSettings> {
@@ -71,8 +72,9 @@ impl CloudConfig {
             .finish(programs.zip(edge_worker).map(|(programs, edge_worker)| (programs, edge_worker, ffmpeg)))
     }
 
-    /// A cloud with the executables in the folder `programs` and the Worker in `edge_worker`, patient as in production.
-    pub fn of(programs: PathBuf, edge_worker: PathBuf) -> anyhow::Result<Self> {
+    /// Returns the configuration of a cloud with the executables in the folder `programs`, the Worker in `edge_worker`, and the
+    /// timeouts of production. Fails if an executable is missing.
+    pub fn new(programs: PathBuf, edge_worker: PathBuf) -> anyhow::Result<Self> {
         for name in FUNCTIONS.into_iter().chain([WORKER]) {
             if !programs.join(name).is_file() {
                 bail!(
@@ -95,10 +97,10 @@ impl CloudConfig {
         })
     }
 
-    /// The same with little patience: what takes minutes in production takes seconds.
+    /// Replaces timeouts and retry pauses of minutes with seconds, for tests.
     #[must_use]
-    pub fn hasty(mut self) -> Self {
-        // A worker reports at least every 15 seconds.
+    pub fn with_short_timeouts(mut self) -> Self {
+        // `silence` must be longer than the interval of a worker's progress reports, 15 seconds.
         self.policy = json!({
             "retryPause": 0.5,
             "relaunchAfter": 2,
@@ -111,7 +113,7 @@ impl CloudConfig {
         self
     }
 
-    /// The same with another value of one field of the policy.
+    /// Sets one field of the policy.
     #[must_use]
     pub fn with_policy(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.policy[field] = value.into();

@@ -1,10 +1,10 @@
-//! What each program is told: exactly what its part of the infrastructure would tell it, and nothing more.
+//! The environment variables of each program: those that its infrastructure sets, and no others.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::config::{CloudConfig, FUNCTIONS, WORKER};
-use super::{FACTS_STREAM, LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
+use super::names::{FACTS_STREAM, LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
 use crate::arn::REGION;
 use crate::ecs::TaskDefinition;
 use crate::kv::KvConfig;
@@ -15,7 +15,7 @@ pub(super) const CLUSTER: &str = "streamio";
 const FAMILY: &str = "streamio-worker";
 const CONTAINER: &str = "worker";
 
-/// Where the emulated services are.
+/// The URLs of the emulated services.
 pub(super) struct Endpoints<'a> {
     pub(super) dynamo: &'a str,
     pub(super) kinesis: &'a str,
@@ -23,23 +23,23 @@ pub(super) struct Endpoints<'a> {
     pub(super) kv: &'a str,
 }
 
-/// What a function needs to know.
+/// A group of settings that a function reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
+enum Settings {
     Ledger,
     Views,
     Policy,
     GiveUp,
-    /// Which tasks are workers.
+    /// Names of the cluster and of the worker's container, to recognise tasks that are workers.
     Cluster,
-    /// How a worker is run in the cluster.
+    /// How to run a worker.
     Ecs,
     S3,
     Kv,
 }
 
-fn needs(function: &str) -> &'static [Needs] {
-    use Needs::{Cluster, Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
+fn settings_of(function: &str) -> &'static [Settings] {
+    use Settings::{Cluster, Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
     match function {
         "uploads" => &[Ledger, Views, Policy, S3],
         "intake" => &[Ledger, Views, GiveUp],
@@ -51,7 +51,7 @@ fn needs(function: &str) -> &'static [Needs] {
     }
 }
 
-/// All seven.
+/// Returns the configurations of all functions.
 pub(super) fn all(
     config: &CloudConfig,
     endpoints: &Endpoints<'_>,
@@ -59,33 +59,33 @@ pub(super) fn all(
     kv: &KvConfig,
     scratch: &Path,
 ) -> Vec<FunctionConfig> {
-    let variables = |need: Needs| -> Vec<(&'static str, String)> {
+    let variables = |settings: Settings| -> Vec<(&'static str, String)> {
         let text = |text: &str| text.to_owned();
-        match need {
-            Needs::Ledger => vec![
+        match settings {
+            Settings::Ledger => vec![
                 ("STREAMIO_LEDGER_TABLE", text(LEDGER_TABLE)),
                 ("AWS_ENDPOINT_URL_DYNAMODB", text(endpoints.dynamo)),
             ],
-            Needs::Views => vec![("STREAMIO_VIEWS_TABLE", text(VIEWS_TABLE))],
-            Needs::Policy => vec![
+            Settings::Views => vec![("STREAMIO_VIEWS_TABLE", text(VIEWS_TABLE))],
+            Settings::Policy => vec![
                 ("STREAMIO_RAW_BUCKET", text(RAW_BUCKET)),
                 ("STREAMIO_PROCESSED_BUCKET", text(PROCESSED_BUCKET)),
                 ("STREAMIO_POLICY", config.policy.to_string()),
             ],
-            Needs::GiveUp => vec![("STREAMIO_GIVE_UP_AFTER", config.give_up_after.as_secs().to_string())],
-            Needs::Cluster => {
+            Settings::GiveUp => vec![("STREAMIO_GIVE_UP_AFTER", config.give_up_after.as_secs().to_string())],
+            Settings::Cluster => {
                 vec![("STREAMIO_ECS_CLUSTER", text(CLUSTER)), ("STREAMIO_ECS_CONTAINER", text(CONTAINER))]
             }
-            Needs::Ecs => vec![
+            Settings::Ecs => vec![
                 ("AWS_ENDPOINT_URL_ECS", text(ecs)),
                 ("STREAMIO_ECS_TASK_DEFINITION", text(FAMILY)),
                 ("STREAMIO_ECS_SUBNETS", text("subnet-0a,subnet-0b")),
                 ("STREAMIO_ECS_SECURITY_GROUPS", text("sg-0a")),
             ],
-            Needs::S3 => {
+            Settings::S3 => {
                 vec![("AWS_ENDPOINT_URL_S3", text(endpoints.s3)), ("STREAMIO_S3_PATH_STYLE", text("1"))]
             }
-            Needs::Kv => vec![
+            Settings::Kv => vec![
                 ("STREAMIO_KV_ACCOUNT_ID", kv.account_id.clone()),
                 ("STREAMIO_KV_NAMESPACE_ID", kv.namespace_id.clone()),
                 ("STREAMIO_KV_API_TOKEN", kv.api_token.clone()),
@@ -96,12 +96,12 @@ pub(super) fn all(
     FUNCTIONS
         .into_iter()
         .map(|name| {
-            let environment = needs(name).iter().copied().flat_map(variables);
+            let environment = settings_of(name).iter().copied().flat_map(variables);
             let environment = environment.chain([("TMPDIR", scratch.display().to_string())]);
             FunctionConfig {
                 environment: environment.map(|(name, value)| (name.to_owned(), value)).collect(),
                 timeout: Duration::from_secs(30),
-                // One sweep at a time: two could put an older key after a newer one.
+                // One sweep at a time: of two concurrent ones, one could write an older record of a key after a newer one.
                 concurrency: if name == "sweep" { 1 } else { 10 },
                 ..FunctionConfig::new(name, config.programs.join(name))
             }
@@ -109,7 +109,7 @@ pub(super) fn all(
         .collect()
 }
 
-/// The worker's.
+/// Returns the task definition of the worker.
 pub(super) fn worker_definition(
     config: &CloudConfig,
     endpoints: &Endpoints<'_>,

@@ -1,4 +1,4 @@
-//! What an operator does: projects and their keys.
+//! Operations of an operator: creating projects and revoking keys.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use super::Cloud;
 use crate::request_id::request_id;
 use crate::wall_clock;
 
-/// How long a key may take to the edge.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout for the replication of a key to the edge.
+const REPLICATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A project's new key. The log has only its hash.
+/// A new API key of a project. The log contains only its hash.
 #[derive(Clone)]
 pub struct NewKey {
     /// The project.
@@ -29,7 +29,7 @@ pub struct NewKey {
 }
 
 impl Cloud {
-    /// Creates a project with a key for everything, and waits until the key has come to the edge.
+    /// Creates a project with a key that has all scopes, and waits until the key is replicated to the edge.
     pub async fn create_project(&self, id: &str) -> anyhow::Result<NewKey> {
         let project_id: ProjectId = id.parse()?;
         let stream = StreamId::Project(project_id.clone());
@@ -47,11 +47,11 @@ impl Cloud {
         let cause = CommitId::derived_from(&["operator", "create project", &request_id()]);
         let commit = NewCommit::new(cause, wall_clock::now(), events);
         self.log.append(&stream, Expected::Exactly(project.version), commit).await?;
-        self.replicated(&api_key).await.context("the new key does not come to the edge")?;
+        self.wait_until_replicated(&api_key).await.context("the new key was not replicated to the edge")?;
         Ok(NewKey { project_id, api_key })
     }
 
-    /// Revokes the key. The edge hears of it a while later.
+    /// Revokes the key. The replication to the edge follows asynchronously.
     pub async fn revoke_key(&self, key: &NewKey) -> anyhow::Result<()> {
         let stream = StreamId::Project(key.project_id.clone());
         let project = Project::fold(key.project_id.clone(), &self.log.read_to_end(&stream, 1).await?)?;
@@ -62,16 +62,16 @@ impl Cloud {
         Ok(())
     }
 
-    async fn replicated(&self, api_key: &ApiKey) -> anyhow::Result<()> {
+    async fn wait_until_replicated(&self, api_key: &ApiKey) -> anyhow::Result<()> {
         let name = Tenant::stored_name(&api_key.hash());
         let begun = tokio::time::Instant::now();
         while !self.kv.values().contains_key(&name) {
-            if begun.elapsed() > PATIENCE {
-                let said = ["views", "sweep"].map(|name| {
+            if begun.elapsed() > REPLICATION_TIMEOUT {
+                let logs = ["views", "sweep"].map(|name| {
                     let lines = self.functions.log_lines(name).unwrap_or_default();
-                    format!("the function `{name}` has said: {}", lines.join("\n"))
+                    format!("the log of the function `{name}`: {}", lines.join("\n"))
                 });
-                bail!("{}", said.join("\n"));
+                bail!("{}", logs.join("\n"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -1,4 +1,4 @@
-//! Tables and streams.
+//! The tables in DynamoDB and the stream in Kinesis.
 
 use anyhow::{Context as _, ensure};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -6,19 +6,20 @@ use streamio_events::dynamo::ledger_table;
 use streamio_events::emulators::{ACCESS_KEY_ID, LocalDynamo, LocalKinesis, REGION, SECRET_ACCESS_KEY};
 use streamio_lambdas::adapters::dynamo::create_views_table;
 
-use super::{FACTS_STREAM, LEDGER_TABLE, VIEWS_TABLE};
+use super::names::{FACTS_STREAM, LEDGER_TABLE, VIEWS_TABLE};
 
-/// More than one, so that nothing can rely on an order among partition keys.
+/// The number of shards of the facts stream. More than one, so that no program can depend on the order of partition keys.
 const SHARDS: i32 = 2;
 
-/// Creates all of them. Answers the ARN of the ledger's stream.
+/// Creates the tables and the stream of facts. Returns the ARN of the ledger's stream.
 pub(super) async fn create(dynamo: &LocalDynamo, kinesis: &LocalKinesis) -> anyhow::Result<String> {
     let client = dynamo.client();
-    let ledger = ledger_table(LEDGER_TABLE).send_with(&client).await.context("the ledger cannot be made")?;
+    let ledger =
+        ledger_table(LEDGER_TABLE).send_with(&client).await.context("could not create the ledger table")?;
     create_views_table(&client, VIEWS_TABLE)
         .await
         .map_err(anyhow::Error::from_boxed)
-        .context("the views cannot be made")?;
+        .context("could not create the views table")?;
     kinesis
         .client()
         .create_stream()
@@ -26,14 +27,14 @@ pub(super) async fn create(dynamo: &LocalDynamo, kinesis: &LocalKinesis) -> anyh
         .shard_count(SHARDS)
         .send()
         .await
-        .context("the stream of facts cannot be made")?;
+        .context("could not create the stream of facts")?;
     let stream = ledger.table_description().and_then(|table| table.latest_stream_arn());
     let stream = stream.context("the ledger has no stream")?.to_owned();
     ensure!(!stream.is_empty(), "the ledger's stream has no ARN");
     Ok(stream)
 }
 
-/// A client of the streams of `dynamo`.
+/// Returns a client for the streams of `dynamo`.
 pub(crate) fn streams_client(dynamo: &LocalDynamo) -> aws_sdk_dynamodbstreams::Client {
     let config = aws_sdk_dynamodbstreams::Config::builder()
         .behavior_version(BehaviorVersion::latest())

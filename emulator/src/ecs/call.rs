@@ -1,4 +1,4 @@
-//! Calls of the API: AWS JSON 1.1.
+//! The calls of the API, in the protocol AWS JSON 1.1.
 
 use std::sync::Arc;
 
@@ -8,54 +8,49 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::container;
 use super::inputs::{DescribeTasks, ListTasks, RunTask, StopTask};
-use super::task::{State, Status, StopCode, Wishes, epoch};
-use super::{EcsError, Shared, container};
+use super::shared::{EcsError, Run, Shared};
+use super::task::{RunParameters, State, Status, StopCode, epoch};
 use crate::arn::arn;
 use crate::fault_proxy::operation;
 use crate::request_id::request_id;
 
-/// The most characters of `overrides`.
+/// The maximum length of `overrides`, in characters.
 const MAX_OVERRIDES: usize = 8192;
-/// The most tasks in one `RunTask`.
+/// The maximum number of tasks of one `RunTask`.
 const MAX_COUNT: usize = 10;
-/// The most tasks in one `DescribeTasks`, and in a page of `ListTasks`.
+/// The maximum number of tasks of one `DescribeTasks`, and of a page of `ListTasks`.
 const MAX_TASKS: usize = 100;
-/// The longest client token.
+/// The maximum length of a client token.
 const MAX_TOKEN: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// What was run under a client token.
-#[derive(Debug)]
-pub(super) struct Run {
-    parameters: Value,
-    tasks: Vec<String>,
-}
-
-/// A refusal: the exception's name, its message, and what else is in the body.
-struct Refused {
+/// An error response: the exception's name, its message, and `resourceIds`.
+struct ApiError {
     kind: &'static str,
     message: String,
     resource_ids: Vec<String>,
 }
 
-fn refused<T>(kind: &'static str, message: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused { kind, message: message.into(), resource_ids: Vec::new() })
+fn api_error<T>(kind: &'static str, message: impl Into<String>) -> Result<T, ApiError> {
+    Err(ApiError { kind, message: message.into(), resource_ids: Vec::new() })
 }
 
-pub(super) fn answer(shared: &Arc<Shared>, request: &Request<Bytes>) -> Response<Bytes> {
+/// Returns the response to a call.
+pub(super) fn respond(shared: &Arc<Shared>, request: &Request<Bytes>) -> Response<Bytes> {
     let body = request.body();
-    let done = match operation(request.headers()).as_str() {
+    let result = match operation(request.headers()).as_str() {
         "RunTask" => parse(body).and_then(|(input, value)| run_task(shared, input, value)),
         "DescribeTasks" => parse(body).and_then(|(input, _)| describe_tasks(shared, input)),
         "ListTasks" => parse(body).and_then(|(input, _)| list_tasks(shared, &input)),
         "StopTask" => parse(body).and_then(|(input, _)| stop_task(shared, input)),
-        other => refused("UnknownOperationException", format!("{other} is not emulated")),
+        other => api_error("UnknownOperationException", format!("{other} is not emulated")),
     };
-    let (status, body) = match done {
+    let (status, body) = match result {
         Ok(body) => (StatusCode::OK, body),
-        Err(Refused { kind, message, resource_ids }) => {
+        Err(ApiError { kind, message, resource_ids }) => {
             let mut body = json!({ "__type": kind, "message": message });
             if !resource_ids.is_empty() {
                 body["resourceIds"] = json!(resource_ids);
@@ -73,39 +68,39 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request<Bytes>) -> Response
     response
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Value), Refused> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Value), ApiError> {
     let value: Value = match serde_json::from_slice(body) {
         Ok(value) => value,
-        Err(error) => return refused("SerializationException", error.to_string()),
+        Err(error) => return api_error("SerializationException", error.to_string()),
     };
     match serde_json::from_value(value.clone()) {
         Ok(input) => Ok((input, value)),
-        Err(error) => refused("InvalidParameterException", error.to_string()),
+        Err(error) => api_error("InvalidParameterException", error.to_string()),
     }
 }
 
 impl Shared {
-    fn check_cluster(&self, cluster: Option<&str>) -> Result<(), Refused> {
+    fn check_cluster(&self, cluster: Option<&str>) -> Result<(), ApiError> {
         let named = cluster.unwrap_or("default");
         if named == self.config.cluster || named == self.cluster_arn() {
             Ok(())
         } else {
-            refused("ClusterNotFoundException", "Cluster not found.")
+            api_error("ClusterNotFoundException", "Cluster not found.")
         }
     }
 
-    fn check_run(&self, input: &RunTask, parameters: &Value) -> Result<(), Refused> {
+    fn check_run(&self, input: &RunTask, parameters: &Value) -> Result<(), ApiError> {
         self.check_cluster(input.cluster.as_deref())?;
         let definition = &self.config.definition;
         let names = [definition.family.clone(), format!("{}:1", definition.family), definition.arn()];
         if !names.contains(&input.task_definition) {
-            return refused("ClientException", "Unable to describe task definition.");
+            return api_error("ClientException", "Unable to describe task definition.");
         }
         if !(1..=MAX_COUNT).contains(&input.count.unwrap_or(1)) {
-            return refused("InvalidParameterException", "count should be between 1 and 10.");
+            return api_error("InvalidParameterException", "count should be between 1 and 10.");
         }
         if input.launch_type.is_some() && !input.capacity_provider_strategy.is_empty() {
-            return refused(
+            return api_error(
                 "InvalidParameterException",
                 "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
             );
@@ -113,13 +108,13 @@ impl Shared {
         let subnets = input.network_configuration.as_ref();
         let subnets = subnets.and_then(|it| it["awsvpcConfiguration"]["subnets"].as_array());
         if subnets.is_none_or(Vec::is_empty) {
-            return refused(
+            return api_error(
                 "InvalidParameterException",
                 "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
             );
         }
         if parameters["overrides"].to_string().chars().count() > MAX_OVERRIDES {
-            return refused("InvalidParameterException", "Container Overrides length must be at most 8192");
+            return api_error("InvalidParameterException", "Container Overrides length must be at most 8192");
         }
         for container in &input.overrides.container_overrides {
             if container.name != definition.container {
@@ -127,13 +122,13 @@ impl Shared {
                     "Override for container named {} is not a container in the TaskDefinition.",
                     container.name
                 );
-                return refused("InvalidParameterException", message);
+                return api_error("InvalidParameterException", message);
             }
         }
         let token = input.client_token.as_deref().unwrap_or_default();
         let printable = token.bytes().all(|byte| (33..=126).contains(&byte));
         if token.len() > MAX_TOKEN || !printable {
-            return refused(
+            return api_error(
                 "InvalidParameterException",
                 "clientToken must have at most 64 characters, ASCII 33 to 126.",
             );
@@ -142,12 +137,12 @@ impl Shared {
     }
 }
 
-fn run_task(shared: &Arc<Shared>, input: RunTask, parameters: Value) -> Result<Value, Refused> {
+fn run_task(shared: &Arc<Shared>, input: RunTask, parameters: Value) -> Result<Value, ApiError> {
     shared.check_run(&input, &parameters)?;
     if shared.stop.is_cancelled() {
-        return refused("ServerException", "The service is ending.");
+        return api_error("ServerException", "The service is stopping.");
     }
-    let wishes = Wishes {
+    let run_parameters = RunParameters {
         capacity_provider: input.capacity_provider_strategy.first().map(|it| it.capacity_provider.clone()),
         environment: input
             .overrides
@@ -162,11 +157,11 @@ fn run_task(shared: &Arc<Shared>, input: RunTask, parameters: Value) -> Result<V
     };
     let (mut arns, mut failures) = (Vec::new(), Vec::new());
     {
-        // One lock from the look at the token to its use: of two at the same time one runs the task.
+        // The lock is held from the lookup of the token to its insertion, so that only one of two concurrent calls runs the task.
         let mut tasks = shared.tasks();
         if let Some(run) = input.client_token.as_ref().and_then(|token| tasks.runs.get(token)) {
             if run.parameters != parameters {
-                return Err(Refused {
+                return Err(ApiError {
                     kind: "ConflictException",
                     message: "The request with this clientToken had other parameters.".to_owned(),
                     resource_ids: run.tasks.clone(),
@@ -177,12 +172,12 @@ fn run_task(shared: &Arc<Shared>, input: RunTask, parameters: Value) -> Result<V
             return Ok(json!({ "tasks": same, "failures": [] }));
         }
         for _ in 0..input.count.unwrap_or(1) {
-            if tasks.refusals.is_empty() {
-                let state = State::new(&shared.config, shared.cluster_arn(), wishes.clone());
+            if tasks.placement_failures.is_empty() {
+                let state = State::new(&shared.config, shared.cluster_arn(), run_parameters.clone());
                 arns.push(state.arn.clone());
                 tasks.all.push(state);
             } else {
-                let reason = tasks.refusals.remove(0);
+                let reason = tasks.placement_failures.remove(0);
                 failures.push(json!({ "arn": arn("ecs", "container-instance/none"), "reason": reason }));
             }
         }
@@ -194,15 +189,15 @@ fn run_task(shared: &Arc<Shared>, input: RunTask, parameters: Value) -> Result<V
     for arn in arns {
         shared.change(&arn, |_| {});
         started.extend(shared.tasks().find(&arn).map(|state| state.json(epoch)));
-        shared.lives.spawn(container::live(Arc::clone(shared), arn));
+        shared.running.spawn(container::run_task(Arc::clone(shared), arn));
     }
     Ok(json!({ "tasks": started, "failures": failures }))
 }
 
-fn describe_tasks(shared: &Shared, input: DescribeTasks) -> Result<Value, Refused> {
+fn describe_tasks(shared: &Shared, input: DescribeTasks) -> Result<Value, ApiError> {
     shared.check_cluster(input.cluster.as_deref())?;
     if !(1..=MAX_TASKS).contains(&input.tasks.len()) {
-        return refused("InvalidParameterException", "Tasks must have 1 to 100 items.");
+        return api_error("InvalidParameterException", "Tasks must have 1 to 100 items.");
     }
     let tasks = shared.tasks();
     let (mut found, mut failures) = (Vec::new(), Vec::new());
@@ -215,15 +210,15 @@ fn describe_tasks(shared: &Shared, input: DescribeTasks) -> Result<Value, Refuse
     Ok(json!({ "tasks": found, "failures": failures }))
 }
 
-fn list_tasks(shared: &Shared, input: &ListTasks) -> Result<Value, Refused> {
+fn list_tasks(shared: &Shared, input: &ListTasks) -> Result<Value, ApiError> {
     shared.check_cluster(input.cluster.as_deref())?;
     let after: usize = match input.next_token.as_deref().unwrap_or("0").parse() {
         Ok(after) => after,
-        Err(_) => return refused("InvalidParameterException", "Invalid token."),
+        Err(_) => return api_error("InvalidParameterException", "Invalid token."),
     };
     let limit = input.max_results.unwrap_or(MAX_TASKS);
     if !(1..=MAX_TASKS).contains(&limit) {
-        return refused("InvalidParameterException", "maxResults should be between 1 and 100.");
+        return api_error("InvalidParameterException", "maxResults should be between 1 and 100.");
     }
     let stopped = input.desired_status.as_deref() == Some("STOPPED");
     let family = &shared.config.definition.family;
@@ -231,23 +226,23 @@ fn list_tasks(shared: &Shared, input: &ListTasks) -> Result<Value, Refused> {
     let mut wanted = tasks.all.iter().filter(|state| {
         (state.desired == Status::Stopped) == stopped
             && input.family.as_ref().is_none_or(|wanted| wanted == family)
-            && input.started_by.as_ref().is_none_or(|by| state.wishes.started_by.as_ref() == Some(by))
+            && input.started_by.as_ref().is_none_or(|by| state.parameters.started_by.as_ref() == Some(by))
     });
     let page: Vec<&str> = wanted.by_ref().skip(after).take(limit).map(|state| state.arn.as_str()).collect();
-    let mut answer = json!({ "taskArns": page });
+    let mut response = json!({ "taskArns": page });
     if wanted.next().is_some() {
-        answer["nextToken"] = json!((after + limit).to_string());
+        response["nextToken"] = json!((after + limit).to_string());
     }
-    Ok(answer)
+    Ok(response)
 }
 
-fn stop_task(shared: &Shared, input: StopTask) -> Result<Value, Refused> {
+fn stop_task(shared: &Shared, input: StopTask) -> Result<Value, ApiError> {
     shared.check_cluster(input.cluster.as_deref())?;
     let reason = input.reason.unwrap_or_else(|| "Task stopped by user".to_owned());
     match shared.stop_task(&input.task, StopCode::UserInitiated, reason) {
         Ok(state) => Ok(json!({ "task": state.json(epoch) })),
         Err(EcsError::NoTask(_) | EcsError::NoProcess(_) | EcsError::Signal { .. }) => {
-            refused("InvalidParameterException", "The referenced task was not found.")
+            api_error("InvalidParameterException", "The referenced task was not found.")
         }
     }
 }

@@ -1,39 +1,41 @@
-//! The life of a task: a process that is started, watched and stopped.
+//! Runs a task: starts its process, waits for the process or for a stop request, and stops the process.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
+use super::shared::Shared;
 use super::task::{Status, StopCode};
-use super::{Shared, metadata, process_tree};
+use super::{metadata, process_tree};
 
-/// Waits for the word that its process has ended. Without it this program is gone: the process, which notices that by
-/// itself, gets a moment for its end, also when it is frozen, and is then killed.
+/// The watchdog's script. It waits for the line `ended`, which reports that the task's process has ended. If its standard
+/// input ends without that line, this program has died: the script resumes the process in case it is suspended, waits 3
+/// seconds for it to exit, and kills it.
 const WATCHDOG: &str =
-    r#"read -r word; [ "$word" = ended ] || { kill -CONT "$1"; sleep 3; kill -KILL "$1"; } 2>/dev/null"#;
+    r#"read -r line; [ "$line" = ended ] || { kill -CONT "$1"; sleep 3; kill -KILL "$1"; } 2>/dev/null"#;
 
-/// From PENDING to STOPPED.
-pub(super) async fn live(shared: Arc<Shared>, arn: String) {
+/// Runs the task from PENDING to STOPPED.
+pub(super) async fn run_task(shared: Arc<Shared>, arn: String) {
     let Some(stop) = shared.tasks().find(&arn).map(|state| state.stop.clone()) else { return };
     shared.change(&arn, |state| state.status = Status::Pending);
-    let begun = async {
+    let activate = async {
         tokio::time::sleep(shared.config.start_delay).await;
         shared.change(&arn, |state| state.status = Status::Activating);
     };
-    let go_on = tokio::select! {
-        () = begun => true,
+    let is_activated = tokio::select! {
+        () = activate => true,
         () = stop.cancelled() => false,
         () = shared.stop.cancelled() => return,
     };
-    if go_on && !stop.is_cancelled() {
+    if is_activated && !stop.is_cancelled() {
         match start(&shared, &arn) {
             Ok(mut container) => {
                 let process = container.child.id();
@@ -42,12 +44,12 @@ pub(super) async fn live(shared: Arc<Shared>, arn: String) {
                     state.started = Some(OffsetDateTime::now_utc());
                     state.process = process;
                 });
-                let end = run(&shared, &mut container, &stop).await;
-                container.said_to_have_ended().await;
+                let end = wait_for_exit(&shared, &mut container, &stop).await;
+                container.disarm_watchdog().await;
                 shared.change(&arn, |state| {
                     state.process = None;
                     state.status = Status::Deprovisioning;
-                    state.wish_stop(
+                    state.request_stop(
                         StopCode::EssentialContainerExited,
                         "Essential container in task exited".to_owned(),
                     );
@@ -57,7 +59,7 @@ pub(super) async fn live(shared: Arc<Shared>, arn: String) {
             Err(error) => shared.change(&arn, |state| {
                 state.status = Status::Deprovisioning;
                 state.container_reason = Some(format!("CannotStartContainerError: {error}"));
-                state.wish_stop(StopCode::TaskFailedToStart, "Task failed to start".to_owned());
+                state.request_stop(StopCode::TaskFailedToStart, "Task failed to start".to_owned());
             }),
         }
     }
@@ -75,10 +77,10 @@ struct Container {
 }
 
 impl Container {
-    /// From here on its number may be another process's.
-    async fn said_to_have_ended(&mut self) {
-        if let Some(mut word) = self.watchdog.stdin.take() {
-            let _ = word.write_all(b"ended\n").await;
+    /// Reports the end of the process to the watchdog, because another process may reuse the process id.
+    async fn disarm_watchdog(&mut self) {
+        if let Some(mut stdin) = self.watchdog.stdin.take() {
+            let _ = stdin.write_all(b"ended\n").await;
         }
         let _ = self.watchdog.wait().await;
     }
@@ -88,8 +90,8 @@ fn start(shared: &Shared, arn: &str) -> io::Result<Container> {
     let definition = &shared.config.definition;
     let (id, overrides) = {
         let tasks = shared.tasks();
-        let state = tasks.find(arn).ok_or_else(|| io::Error::other("the task is gone"))?;
-        (state.id().to_owned(), state.wishes.environment.clone())
+        let state = tasks.find(arn).ok_or_else(|| io::Error::other("the task does not exist"))?;
+        (state.id().to_owned(), state.parameters.environment.clone())
     };
     let [program, arguments @ ..] = &definition.command[..] else {
         return Err(io::Error::other("the task definition has no command"));
@@ -106,12 +108,12 @@ fn start(shared: &Shared, arn: &str) -> io::Result<Container> {
         .envs(overrides)
         .env("ECS_CONTAINER_METADATA_URI_V4", metadata::uri(&shared.endpoint, &id))
         .env("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE")
-        // Not of ECS: the worker ends when its standard input does, so that none outlives this program.
+        // Not a variable of ECS: it makes the worker exit when its standard input ends, so that it does not outlive this program.
         .env("STREAMIO_PARENT_PIPE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(File::create(shared.config.logs.join(format!("{id}.log")))?)
-        // Ctrl-C is for this program, which stops things in order.
+        // Ctrl-C must not reach the task directly: this program stops tasks in order.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
@@ -124,7 +126,7 @@ fn start(shared: &Shared, arn: &str) -> io::Result<Container> {
     Ok(Container { _stdin: child.stdin.take(), child, watchdog })
 }
 
-async fn run(
+async fn wait_for_exit(
     shared: &Shared,
     container: &mut Container,
     stop: &tokio_util::sync::CancellationToken,
@@ -137,13 +139,12 @@ async fn run(
     }
     if let Some(process) = process {
         if shared.stop.is_cancelled() {
-            // One that is frozen could not even end.
-            let _ = thaw(process);
+            // A suspended process would not handle SIGTERM.
+            let _ = resume(process);
         }
         let _ = signal(process, Signal::TERM);
     }
-    let timeout = shared.config.definition.stop_timeout;
-    if let Ok(end) = within(timeout, container.child.wait()).await {
+    if let Ok(end) = timeout(shared.config.definition.stop_timeout, container.child.wait()).await {
         return end;
     }
     if let Some(process) = process {
@@ -152,37 +153,35 @@ async fn run(
     container.child.wait().await
 }
 
-async fn within<F: Future>(time: Duration, work: F) -> Result<F::Output, tokio::time::error::Elapsed> {
-    tokio::time::timeout(time, work).await
-}
-
-/// As Docker states it.
+/// Returns the exit code as Docker reports it: 128 and the number of the signal for a process that a signal ended.
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(255)
 }
 
-/// Ends the process and all that it has started.
+/// Kills the process and its descendants.
 pub(super) fn kill(process: u32) -> io::Result<()> {
-    // Frozen first, so that none of them can start another one meanwhile.
-    freeze(process)?;
-    each(process_tree::of(process), Signal::KILL)
+    // Suspended first, so that none of them starts another process in the meantime.
+    suspend(process)?;
+    signal_all(process_tree::of(process), Signal::KILL)
 }
 
-pub(super) fn freeze(process: u32) -> io::Result<()> {
+/// Suspends the process and its descendants.
+pub(super) fn suspend(process: u32) -> io::Result<()> {
     signal(process, Signal::STOP)?;
-    each(process_tree::of(process), Signal::STOP)
+    signal_all(process_tree::of(process), Signal::STOP)
 }
 
-pub(super) fn thaw(process: u32) -> io::Result<()> {
+/// Resumes the process and its descendants.
+pub(super) fn resume(process: u32) -> io::Result<()> {
     let mut tree = process_tree::of(process);
     tree.reverse();
-    each(tree, Signal::CONT)
+    signal_all(tree, Signal::CONT)
 }
 
-/// One that has just ended is as good as reached.
-fn each(processes: Vec<u32>, what: Signal) -> io::Result<()> {
+/// Sends a signal to each process. A process that has already ended is not an error.
+fn signal_all(processes: Vec<u32>, sent: Signal) -> io::Result<()> {
     for process in processes {
-        match signal(process, what) {
+        match signal(process, sent) {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => {
                 return Err(error);
             }
@@ -194,6 +193,6 @@ fn each(processes: Vec<u32>, what: Signal) -> io::Result<()> {
 
 fn signal(process: u32, signal: Signal) -> io::Result<()> {
     let process = i32::try_from(process).ok().and_then(Pid::from_raw);
-    let process = process.ok_or_else(|| io::Error::other("not the number of a process"))?;
+    let process = process.ok_or_else(|| io::Error::other("not a process id"))?;
     Ok(kill_process(process, signal)?)
 }

@@ -1,4 +1,4 @@
-//! "ECS Task State Change", as EventBridge gets it:
+//! The event "ECS Task State Change":
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use super::task::{State, rfc3339};
 use crate::arn::{ACCOUNT, REGION};
 use crate::request_id::request_id;
 
+/// Returns the event for the current state of a task.
 pub(super) fn state_change(state: &State) -> Value {
     let now = OffsetDateTime::now_utc();
     let mut detail = state.json(rfc3339);

@@ -1,4 +1,4 @@
-//! The bodies of calls, as far as they are read:
+//! Request bodies, with the members that the emulation reads:
 //! <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Operations.html>.
 
 use serde::Deserialize;

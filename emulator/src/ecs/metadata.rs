@@ -1,4 +1,4 @@
-//! What a container learns about itself at `ECS_CONTAINER_METADATA_URI_V4`:
+//! The task metadata endpoint, at `ECS_CONTAINER_METADATA_URI_V4`:
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-response.html>.
 
 use bytes::Bytes;
@@ -6,15 +6,16 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::shared::Shared;
 use super::task::{State, rfc3339};
 
-/// The URI of a task's container, below which `/task` is.
+/// Returns the URI of a task's container. The task is at `/task` below it.
 pub(super) fn uri(endpoint: &str, id: &str) -> String {
     format!("{endpoint}/v4/{id}")
 }
 
-pub(super) fn answer(shared: &Shared, path: &str) -> Response<Bytes> {
+/// Returns the response to a GET request of `path`.
+pub(super) fn respond(shared: &Shared, path: &str) -> Response<Bytes> {
     let (id, of_task) = match path.strip_prefix("/v4/").map(|rest| rest.split_once('/')) {
         Some(Some((id, "task"))) => (id, true),
         Some(None) => (path.trim_start_matches("/v4/"), false),
@@ -23,7 +24,7 @@ pub(super) fn answer(shared: &Shared, path: &str) -> Response<Bytes> {
     let (status, body) = match shared.tasks().find(id) {
         Some(state) if of_task => (StatusCode::OK, task(shared, state)),
         Some(state) => (StatusCode::OK, container(shared, state)),
-        None => (StatusCode::NOT_FOUND, json!({ "error": "there is no such task" })),
+        None => (StatusCode::NOT_FOUND, json!({ "error": "the task does not exist" })),
     };
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;

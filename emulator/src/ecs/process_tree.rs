@@ -1,9 +1,9 @@
-//! A process and all that it has started, as the system lists them: what a container is in the cloud.
+//! A process and its descendants, which emulate the processes of a container.
 
 use std::collections::HashMap;
 use std::fs;
 
-/// `root` and its descendants, parents before children; without `/proc` only `root`.
+/// Returns `root` and its descendants, parents before children. Without `/proc` it returns only `root`.
 pub(super) fn of(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -23,7 +23,8 @@ pub(super) fn of(root: u32) -> Vec<u32> {
     tree
 }
 
-/// The fourth field of `/proc/{process}/stat`; the second one is a name in brackets, which may hold anything.
+/// Returns the parent's process id: the fourth field of `/proc/{process}/stat`. The second field is a name in parentheses,
+/// which may contain any character.
 fn parent(stat: &str) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
@@ -33,13 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parent_is_found_whatever_the_name_is() {
+    fn the_parent_is_read_for_any_process_name() {
         assert_eq!(parent("12 (a) b) S 7 12 12 0"), Some(7));
         assert_eq!(parent("12"), None);
     }
 
     #[test]
-    fn children_of_children_belong_to_it() {
+    fn the_tree_contains_grandchildren() {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", "sh -c 'sleep 100; true' & wait"]);
         let mut child = command.spawn().unwrap();

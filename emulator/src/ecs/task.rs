@@ -1,4 +1,4 @@
-//! A task: its states, and its JSON forms.
+//! The state of a task, and its JSON.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
-use super::EcsConfig;
+use super::configuration::EcsConfig;
 use crate::arn::arn;
 use crate::request_id::{random_hex, request_id};
 
-/// Where a task is in its life.
+/// The status of a task, in the order in which a task passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// Its network is being made.
+    /// Its network interface is being created.
     Provisioning,
-    /// It waits for its container.
+    /// It waits for its container to be created.
     Pending,
-    /// It is about to run.
+    /// Its container is about to start.
     Activating,
-    /// It runs.
+    /// Its container runs.
     Running,
-    /// Its network is being removed.
+    /// Its network interface is being removed.
     Deprovisioning,
-    /// It is over.
+    /// It has ended.
     Stopped,
 }
 
@@ -41,17 +41,17 @@ impl fmt::Display for Status {
     }
 }
 
-/// Why a task ends:
+/// Why a task stopped:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopCode {
     /// Its process has ended.
     EssentialContainerExited,
-    /// Its process could not be started.
+    /// Its process could not start.
     TaskFailedToStart,
-    /// `StopTask`.
+    /// `StopTask` was called.
     UserInitiated,
-    /// Its capacity was taken back.
+    /// Fargate Spot reclaimed its capacity.
     SpotInterruption,
 }
 
@@ -61,39 +61,39 @@ impl fmt::Display for StopCode {
     }
 }
 
-/// A task as tests see it.
+/// The properties of a task that tests read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     /// Its ARN.
     pub arn: String,
-    /// Where it is.
+    /// Its status.
     pub status: Status,
-    /// Grows with each change.
+    /// Incremented with each change.
     pub version: u64,
-    /// The variables that the overrides set, by their names.
+    /// The names and values of the variables that the overrides set.
     pub environment: Vec<(String, String)>,
-    /// Why it ends.
+    /// Why it stopped.
     pub stop_code: Option<StopCode>,
-    /// What its process ended with; 128 and the number of the signal that ended it.
+    /// The exit code of its process: 128 and the number of the signal if a signal ended it.
     pub exit_code: Option<i32>,
 }
 
-/// What the caller of `RunTask` asks for.
+/// The parameters of `RunTask`.
 #[derive(Debug, Clone)]
-pub(super) struct Wishes {
+pub(super) struct RunParameters {
     pub(super) capacity_provider: Option<String>,
     pub(super) environment: Vec<(String, String)>,
-    /// As they came.
+    /// The overrides as received.
     pub(super) overrides: Value,
     pub(super) started_by: Option<String>,
     pub(super) group: Option<String>,
 }
 
-/// All that is known of a task.
+/// The whole state of a task.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) arn: String,
-    pub(super) wishes: Wishes,
+    pub(super) parameters: RunParameters,
     cluster: String,
     definition: String,
     group: String,
@@ -110,18 +110,19 @@ pub(super) struct State {
     stop_code: Option<StopCode>,
     stop_reason: Option<String>,
     pub(super) exit_code: Option<i32>,
-    /// What ECS says of the container's end.
+    /// Why the container ended, as ECS reports it.
     pub(super) container_reason: Option<String>,
-    /// The process, while there is one.
+    /// The process id, while the process runs.
     pub(super) process: Option<u32>,
-    /// Cancelled when it must end.
+    /// Cancelled when the task must stop.
     pub(super) stop: CancellationToken,
 }
 
 impl State {
-    pub(super) fn new(config: &EcsConfig, cluster: String, wishes: Wishes) -> Self {
+    pub(super) fn new(config: &EcsConfig, cluster: String, parameters: RunParameters) -> Self {
         let id = random_hex::<16>();
-        let group = wishes.group.clone().unwrap_or_else(|| format!("family:{}", config.definition.family));
+        let group =
+            parameters.group.clone().unwrap_or_else(|| format!("family:{}", config.definition.family));
         Self {
             arn: arn("ecs", &format!("task/{}/{id}", config.cluster)),
             container_arn: arn("ecs", &format!("container/{}/{id}/{}", config.cluster, request_id())),
@@ -130,7 +131,7 @@ impl State {
             definition: config.definition.arn(),
             group,
             container: config.definition.container.clone(),
-            wishes,
+            parameters,
             status: Status::Provisioning,
             desired: Status::Running,
             version: 0,
@@ -152,17 +153,18 @@ impl State {
             arn: self.arn.clone(),
             status: self.status,
             version: self.version,
-            environment: self.wishes.environment.clone(),
+            environment: self.parameters.environment.clone(),
             stop_code: self.stop_code,
             exit_code: self.exit_code,
         }
     }
 
-    /// The last part of its ARN.
+    /// Returns the task's id: the last part of its ARN.
     pub(super) fn id(&self) -> &str {
         self.arn.rsplit('/').next().unwrap_or_default()
     }
 
+    /// Whether `name` is the task's ARN or id.
     pub(super) fn is_named(&self, name: &str) -> bool {
         name == self.arn || name == self.id()
     }
@@ -171,8 +173,8 @@ impl State {
         self.desired == Status::Stopped
     }
 
-    /// From here on it is to end. The first reason stays.
-    pub(super) fn wish_stop(&mut self, code: StopCode, reason: String) {
+    /// Records that the task must stop, and why. Later calls do not change the reason.
+    pub(super) fn request_stop(&mut self, code: StopCode, reason: String) {
         if !self.is_stopping() {
             self.desired = Status::Stopped;
             self.stopping = Some(OffsetDateTime::now_utc());
@@ -181,7 +183,7 @@ impl State {
         }
     }
 
-    /// As the API and events show it; `time` says in which form the two have times.
+    /// Returns the JSON of the API and of events. `time` formats times: [`epoch`] for the API, [`rfc3339`] for events.
     pub(super) fn json(&self, time: fn(OffsetDateTime) -> Value) -> Value {
         let container_status = match self.status {
             Status::Running => "RUNNING",
@@ -204,7 +206,7 @@ impl State {
         if let Some(reason) = &self.container_reason {
             container["reason"] = json!(reason);
         }
-        let mut overrides = self.wishes.overrides.clone();
+        let mut overrides = self.parameters.overrides.clone();
         if overrides.get("containerOverrides").is_none() {
             overrides["containerOverrides"] = json!([{ "name": self.container }]);
         }
@@ -230,8 +232,8 @@ impl State {
             "version": self.version,
         });
         let optional = [
-            ("capacityProviderName", self.wishes.capacity_provider.as_ref().map(|name| json!(name))),
-            ("startedBy", self.wishes.started_by.as_ref().map(|by| json!(by))),
+            ("capacityProviderName", self.parameters.capacity_provider.as_ref().map(|name| json!(name))),
+            ("startedBy", self.parameters.started_by.as_ref().map(|by| json!(by))),
             ("connectivity", self.started.map(|_| json!("CONNECTED"))),
             ("connectivityAt", self.started.map(time)),
             ("startedAt", self.started.map(time)),
@@ -241,12 +243,12 @@ impl State {
             ("stoppedReason", self.stop_reason.as_ref().map(|reason| json!(reason))),
         ];
         let object = task.as_object_mut().map_or_else(Map::new, std::mem::take);
-        let there = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Value::Object(object.into_iter().chain(there).collect())
+        let present = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(object.into_iter().chain(present).collect())
     }
 }
 
-/// Times in answers: seconds.
+/// Returns a time as responses of the API contain it: a number of seconds.
 pub(super) fn epoch(at: OffsetDateTime) -> Value {
     let milliseconds = at.unix_timestamp_nanos() / 1_000_000;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this millennium are exact")]
@@ -254,7 +256,7 @@ pub(super) fn epoch(at: OffsetDateTime) -> Value {
     json!(seconds)
 }
 
-/// Times in events: text.
+/// Returns a time as events contain it: RFC 3339 with milliseconds.
 pub(super) fn rfc3339(at: OffsetDateTime) -> Value {
     let at = at.replace_millisecond(at.millisecond()).unwrap_or(at);
     json!(at.format(&Rfc3339).unwrap_or_default())

@@ -1,12 +1,12 @@
-//! Event patterns.
+//! Event patterns of EventBridge.
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html>
 
 use serde_json::{Map, Value};
 
-/// What an event must be like: members with lists of alternatives, nested as the event is.
+/// An event pattern: members with lists of alternatives, nested as in the event.
 ///
 /// An alternative is a literal, `{"prefix": …}`, `{"suffix": …}`, `{"equals-ignore-case": …}`, `{"exists": …}` or
-/// `{"anything-but": …}` with literals. Another comparison is refused when the pattern is made, not ignored.
+/// `{"anything-but": …}` with literals. [`EventPattern::new`] fails for other comparisons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPattern(Vec<(String, Member)>);
 
@@ -26,7 +26,7 @@ enum Alternative {
     AnythingBut(Vec<Value>),
 }
 
-/// A pattern that the service would refuse, or that this emulation does not know.
+/// A pattern that is invalid or uses a comparison that is not emulated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct PatternError {
@@ -38,11 +38,11 @@ fn error(text: impl Into<String>) -> PatternError {
 }
 
 impl EventPattern {
-    /// Reads a pattern's JSON.
+    /// Parses the JSON of a pattern.
     pub fn new(pattern: &Value) -> Result<Self, PatternError> {
-        let members = pattern.as_object().ok_or_else(|| error("a pattern is an object"))?;
+        let members = pattern.as_object().ok_or_else(|| error("a pattern must be an object"))?;
         if members.is_empty() {
-            return Err(error("a pattern names at least one member"));
+            return Err(error("a pattern must have at least one member"));
         }
         let members = members.iter().map(|(name, value)| {
             let member = match value {
@@ -58,7 +58,7 @@ impl EventPattern {
         members.collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// Whether an event is like this.
+    /// Whether the event matches.
     pub fn matches(&self, event: &Value) -> bool {
         self.0.iter().all(|(name, member)| {
             let value = event.get(name);
@@ -74,32 +74,40 @@ impl Alternative {
     fn new(value: &Value) -> Result<Self, PatternError> {
         let Value::Object(comparison) = value else {
             return if value.is_array() {
-                Err(error("an alternative is no list"))
+                Err(error("an alternative must not be a list"))
             } else {
                 Ok(Self::Literal(value.clone()))
             };
         };
         let (name, operand) = only(comparison)?;
         let text = || {
-            operand.as_str().map(str::to_owned).ok_or_else(|| error(format!("{name} compares with a text")))
+            operand
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| error(format!("the operand of {name} must be a string")))
         };
         match name {
             "prefix" => text().map(Self::Prefix),
             "suffix" => text().map(Self::Suffix),
             "equals-ignore-case" => text().map(Self::IgnoringCase),
-            "exists" => operand.as_bool().map(Self::Exists).ok_or_else(|| error("exists is true or false")),
+            "exists" => operand
+                .as_bool()
+                .map(Self::Exists)
+                .ok_or_else(|| error("the operand of exists must be true or false")),
             "anything-but" => match operand {
                 Value::Array(values) if !values.iter().any(|it| it.is_object() || it.is_array()) => {
                     Ok(Self::AnythingBut(values.clone()))
                 }
-                Value::Array(_) | Value::Object(_) => Err(error("anything-but knows only literals here")),
+                Value::Array(_) | Value::Object(_) => {
+                    Err(error("the operand of anything-but must be a literal or a list of literals"))
+                }
                 literal => Ok(Self::AnythingBut(vec![literal.clone()])),
             },
-            other => Err(error(format!("the comparison {other} is not known here"))),
+            other => Err(error(format!("the comparison {other} is not emulated"))),
         }
     }
 
-    /// A list in an event fulfils what one of its elements fulfils.
+    /// Whether a value matches. A list matches if one of its elements does.
     fn matches(&self, value: Option<&Value>) -> bool {
         match (self, value) {
             (Self::Exists(exists), value) => value.is_some() == *exists,
@@ -110,7 +118,7 @@ impl Alternative {
     }
 
     fn matches_one(&self, value: &Value) -> bool {
-        let text = |holds: &dyn Fn(&str) -> bool| value.as_str().is_some_and(holds);
+        let text = |matches: &dyn Fn(&str) -> bool| value.as_str().is_some_and(matches);
         match self {
             Self::Literal(literal) => literal == value,
             Self::Prefix(prefix) => text(&|it| it.starts_with(prefix)),
@@ -126,7 +134,7 @@ fn only(comparison: &Map<String, Value>) -> Result<(&str, &Value), PatternError>
     let mut members = comparison.iter();
     match (members.next(), members.next()) {
         (Some((name, operand)), None) => Ok((name, operand)),
-        _ => Err(error("a comparison has one name")),
+        _ => Err(error("a comparison must have exactly one member")),
     }
 }
 
@@ -171,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused_and_not_ignored() {
+    fn unknown_comparisons_are_refused() {
         for pattern in [
             json!({}),
             json!([]),

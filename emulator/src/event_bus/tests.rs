@@ -1,4 +1,4 @@
-//! The bus with a function that remembers its events.
+//! Tests of the bus with functions that record their events.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Disturbance, Event, EventBus, Rule};
+use super::{Event, EventBus, EventFault, Rule};
 use crate::lambda::{AsyncConfig, FunctionError, Invoke, InvokeError};
 
 #[derive(Default)]
-struct Remembering(Mutex<Vec<(String, Value)>>);
+struct RecordingFunctions(Mutex<Vec<(String, Value)>>);
 
 #[async_trait]
-impl Invoke for Remembering {
+impl Invoke for RecordingFunctions {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
         self.0.lock().unwrap().push((function.to_owned(), serde_json::from_slice(&payload).unwrap()));
         match function {
@@ -24,8 +24,8 @@ impl Invoke for Remembering {
     }
 }
 
-impl Remembering {
-    /// The keys of the objects that came to `function`, in the order in which they came.
+impl RecordingFunctions {
+    /// Returns the object keys of the events that `function` received, in order.
     fn keys(&self, function: &str) -> Vec<String> {
         let all = self.0.lock().unwrap();
         let events = all.iter().filter(|(to, _)| to == function);
@@ -33,10 +33,10 @@ impl Remembering {
     }
 }
 
-fn bus() -> (EventBus, Arc<Remembering>) {
-    let functions = Arc::new(Remembering::default());
+fn bus() -> (EventBus, Arc<RecordingFunctions>) {
+    let functions = Arc::new(RecordingFunctions::default());
     let invoke = Arc::clone(&functions) as Arc<dyn Invoke>;
-    let bus = EventBus::new("us-east-1", "123456789012", invoke, AsyncConfig::quick());
+    let bus = EventBus::new("us-east-1", "123456789012", invoke, AsyncConfig::scaled_down());
     bus.add_rule(Rule::new("uploads", "aws.s3", &["Object Created"], "uploads"));
     (bus, functions)
 }
@@ -51,12 +51,12 @@ fn created(key: &str) -> Event {
 }
 
 #[tokio::test]
-async fn an_event_comes_to_the_targets_of_the_rules_that_match_in_the_documented_shape() {
+async fn an_event_is_sent_to_the_targets_of_matching_rules_in_the_documented_form() {
     let (bus, functions) = bus();
     bus.add_rule(Rule::new("tasks", "aws.ecs", &["ECS Task State Change"], "tasks"));
     let id = bus.put(created("a"));
     bus.put(Event { detail_type: "Object Deleted".into(), ..created("b") });
-    bus.quiet().await;
+    bus.wait_until_idle().await;
     let all = functions.0.lock().unwrap();
     let [(to, event)] = &all[..] else { panic!("{all:?}") };
     let mut event = event.clone();
@@ -95,22 +95,22 @@ async fn a_schedule_invokes_its_function_with_a_scheduled_event() {
     assert_eq!(event["resources"], json!(["arn:aws:events:us-east-1:123456789012:rule/often"]));
     assert_eq!(event["detail"], json!({}));
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(functions.0.lock().unwrap().len(), all.len(), "a stopped bus has no schedule");
+    assert_eq!(functions.0.lock().unwrap().len(), all.len(), "schedules end with the bus");
 }
 
 #[tokio::test]
-async fn events_are_lost_late_and_repeated_when_a_test_says_so() {
+async fn injected_faults_drop_delay_and_duplicate_events() {
     let (bus, functions) = bus();
-    bus.disturb_next(Disturbance::Drop);
-    bus.disturb_when(Disturbance::Delay(Duration::from_millis(300)), 1, |event| {
+    bus.inject_next(EventFault::Drop);
+    bus.inject_when(EventFault::Delay(Duration::from_millis(300)), 1, |event| {
         event["detail"]["key"] == "late"
     });
-    bus.disturb_when(Disturbance::Duplicate(2), 1, |event| event["detail"]["key"] == "often");
+    bus.inject_when(EventFault::Duplicate(2), 1, |event| event["detail"]["key"] == "often");
     for key in ["lost", "late", "often", "usual"] {
         bus.put(created(key));
     }
-    assert_eq!(bus.disturbances_left(), 0);
-    bus.quiet().await;
+    assert_eq!(bus.faults_left(), 0);
+    bus.wait_until_idle().await;
     let keys = functions.keys("uploads");
     assert_eq!(keys.last().map(String::as_str), Some("late"));
     let count = |key: &str| keys.iter().filter(|it| *it == key).count();
@@ -120,11 +120,11 @@ async fn events_are_lost_late_and_repeated_when_a_test_says_so() {
 }
 
 #[tokio::test]
-async fn what_a_function_does_not_take_is_a_dead_letter_and_holds_up_nobody() {
+async fn an_event_that_a_function_does_not_handle_is_a_dead_letter_and_does_not_delay_others() {
     let (bus, functions) = bus();
     bus.add_rule(Rule::new("second", "aws.s3", &["Object Created"], "broken"));
     bus.put(created("a"));
-    bus.quiet().await;
+    bus.wait_until_idle().await;
     assert_eq!(functions.keys("uploads"), ["a"]);
     assert_eq!(functions.keys("broken"), ["a", "a", "a"]);
     let dead = bus.dead_letters();

@@ -1,23 +1,23 @@
-//! What went through a proxy.
+//! The recorded calls of a proxy.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Older ones are forgotten, so that a cloud that runs for days does not grow.
-const MOST: usize = 20_000;
+/// The number of latest calls that are kept, so that memory is bounded.
+const KEPT: usize = 20_000;
 
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Such as `PutItem`; empty where the request names none.
+    /// The operation, such as `PutItem`; empty if the request names none.
     pub operation: String,
-    /// When it came.
+    /// When the request arrived.
     pub begun: Instant,
-    /// How long it took, the service and the fault included.
+    /// The time until the response, including the fault.
     pub took: Duration,
-    /// The status of the answer; 0 where there was none.
+    /// The status of the response; 0 if there was none.
     pub status: u16,
-    /// The fault that hit it, if any.
+    /// The name of the injected fault, if any.
     pub fault: Option<&'static str>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Calls {
 impl Calls {
     pub(super) fn record(&mut self, call: Call) {
         *self.counts.entry(call.operation.clone()).or_default() += 1;
-        if self.latest.len() == MOST {
+        if self.latest.len() == KEPT {
             self.latest.pop_front();
         }
         self.latest.push_back(call);

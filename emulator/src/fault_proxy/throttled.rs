@@ -1,4 +1,4 @@
-//! Errors in the words of the services.
+//! The error responses of the services.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -9,7 +9,7 @@ use crate::request_id::request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// A service that speaks JSON over one path.
+/// A service with an AWS JSON protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// Amazon DynamoDB, with its streams.
@@ -21,7 +21,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The answer to a request over the limit. An SDK tries again by itself, as it does in the real cloud.
+    /// Returns the response to a throttled request. SDKs retry after it.
     pub(super) fn throttled(self) -> Response<Bytes> {
         let (kind, message) = match self {
             // <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
@@ -37,7 +37,7 @@ impl Service {
         self.error(StatusCode::BAD_REQUEST, kind, message)
     }
 
-    /// An error of the service.
+    /// Returns an error response of the service.
     pub(super) fn error(self, status: StatusCode, kind: &str, message: &str) -> Response<Bytes> {
         let body = json!({ "__type": kind, "message": message });
         let mut response = Response::new(Bytes::from(body.to_string()));

@@ -1,4 +1,4 @@
-//! Payload format 2.0: requests as events, answers as responses.
+//! Payload format 2.0: converts requests to events, and results of functions to responses.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
 
 use std::net::SocketAddr;
@@ -18,17 +18,17 @@ use time::macros::format_description;
 use super::FunctionUrlConfig;
 use crate::request_id::request_id;
 
-/// Where and when a request came in.
-pub(super) struct Place<'a> {
+/// Where and when a request was received.
+pub(super) struct Received<'a> {
     pub(super) config: &'a FunctionUrlConfig,
     pub(super) address: SocketAddr,
     pub(super) peer: SocketAddr,
     pub(super) now: Timestamp,
 }
 
-/// The event of a request whose signature is right.
-pub(super) fn event(head: &Parts, body: &[u8], place: &Place<'_>) -> Value {
-    let Place { config, address, peer, now } = place;
+/// Returns the event of a request whose signature is valid.
+pub(super) fn event(head: &Parts, body: &[u8], received: &Received<'_>) -> Value {
+    let Received { config, address, peer, now } = received;
     let path = head.uri.path();
     let query = head.uri.query().unwrap_or_default();
     let user_agent = head.headers.get(USER_AGENT).map(text).unwrap_or_default();
@@ -92,7 +92,7 @@ pub(super) fn event(head: &Parts, body: &[u8], place: &Place<'_>) -> Value {
     event
 }
 
-/// Lower-case names, several values of one joined by commas, cookies apart.
+/// Returns the headers without cookies: names in lower case, several values of one name joined by commas.
 fn headers(head: &Parts) -> Value {
     let mut headers = Map::new();
     for name in head.headers.keys().filter(|name| **name != COOKIE) {
@@ -118,7 +118,7 @@ fn query_parameters(query: &str) -> Value {
     Value::Object(parameters)
 }
 
-/// Bodies of other types come to functions in base64.
+/// Whether a body of this type is text in the event. Other bodies are in base64.
 fn is_text(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type.starts_with("text/")
@@ -137,7 +137,7 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// `12/Mar/2020:19:03:58 +0000`
+/// Formats a time as in `12/Mar/2020:19:03:58 +0000`.
 fn common_log_time(now: Timestamp) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     OffsetDateTime::from_unix_timestamp(now.unix_seconds())
@@ -146,20 +146,21 @@ fn common_log_time(now: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-/// The response that a function's answer means: what it says when it states a `statusCode`, else 200 with the answer as
-/// JSON. An answer that cannot be a response is an error of the function's, 502.
-pub(super) fn response(answer: &[u8]) -> Response {
-    let broken = || refused(StatusCode::BAD_GATEWAY, "Internal Server Error");
-    let Ok(value) = serde_json::from_slice::<Value>(answer) else { return broken() };
+/// Returns the response for a function's result: the response that it describes if it has a `statusCode`, otherwise status
+/// 200 with the result as JSON. The status is 502 if the result is invalid.
+pub(super) fn response(result: &[u8]) -> Response {
+    let invalid = || error_response(StatusCode::BAD_GATEWAY, "Internal Server Error");
+    let Ok(value) = serde_json::from_slice::<Value>(result) else { return invalid() };
     let Some(status) = value.get("statusCode") else {
-        // A string is the body itself, anything else its JSON.
+        // A string is the body itself; the body of any other value is its JSON.
         let body = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         return with_body(StatusCode::OK, "application/json", body.into_bytes());
     };
-    stated(&value, status).unwrap_or_else(broken)
+    described_response(&value, status).unwrap_or_else(invalid)
 }
 
-fn stated(value: &Value, status: &Value) -> Option<Response> {
+/// Returns the response that a result with a `statusCode` describes, or `None` if it is invalid.
+fn described_response(value: &Value, status: &Value) -> Option<Response> {
     let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
     let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
     let body = match value.get("body") {
@@ -182,8 +183,8 @@ fn stated(value: &Value, status: &Value) -> Option<Response> {
     Some(response)
 }
 
-/// The service's own answer, not the function's.
-pub(super) fn refused(status: StatusCode, message: &str) -> Response {
+/// Returns an error response of the service.
+pub(super) fn error_response(status: StatusCode, message: &str) -> Response {
     with_body(status, "application/json", json!({ "Message": message }).to_string().into_bytes())
 }
 

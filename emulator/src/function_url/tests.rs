@@ -1,4 +1,4 @@
-//! The listener with a scripted function, called by the signer that the edge uses.
+//! Tests of the listener with a scripted function, called with the edge's signer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,33 +13,36 @@ use super::{FunctionUrl, FunctionUrlConfig};
 use crate::lambda::{FunctionError, Invoke, InvokeError};
 use crate::wall_clock;
 
-/// Answers as it was told, and remembers its events.
+/// Returns scripted results, and records its events.
 #[derive(Default)]
-struct Script {
-    answers: Mutex<VecDeque<Result<Bytes, InvokeError>>>,
+struct ScriptedFunction {
+    results: Mutex<VecDeque<Result<Bytes, InvokeError>>>,
     events: Mutex<Vec<Value>>,
 }
 
 #[async_trait]
-impl Invoke for Script {
+impl Invoke for ScriptedFunction {
     async fn invoke(&self, _function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
         self.events.lock().unwrap().push(serde_json::from_slice(&payload).unwrap());
-        self.answers.lock().unwrap().pop_front().expect("an answer for each call")
+        self.results.lock().unwrap().pop_front().expect("there is a result for each call")
     }
 }
 
-struct World {
+/// A function URL with a scripted function.
+struct TestFunctionUrl {
     url: FunctionUrl,
-    function: Arc<Script>,
+    function: Arc<ScriptedFunction>,
 }
 
 fn credentials() -> Credentials {
     Credentials::new("EDGE", "secret").unwrap()
 }
 
-async fn world(answers: impl IntoIterator<Item = Result<Bytes, InvokeError>>) -> World {
-    let function =
-        Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
+async fn start(results: impl IntoIterator<Item = Result<Bytes, InvokeError>>) -> TestFunctionUrl {
+    let function = Arc::new(ScriptedFunction {
+        results: Mutex::new(results.into_iter().collect()),
+        ..ScriptedFunction::default()
+    });
     let config = FunctionUrlConfig {
         function: "api".into(),
         region: "us-east-1".into(),
@@ -47,10 +50,10 @@ async fn world(answers: impl IntoIterator<Item = Result<Bytes, InvokeError>>) ->
         credentials: vec![credentials()],
     };
     let url = FunctionUrl::start(config, Arc::clone(&function) as Arc<dyn Invoke>).await.unwrap();
-    World { url, function }
+    TestFunctionUrl { url, function }
 }
 
-/// A request to `/home` signed for `service`.
+/// Returns a request to `/home` that is signed for `service`.
 fn signed(url: &str, service: &str, content_type: &str, body: &[u8]) -> reqwest::RequestBuilder {
     let edge = Signer::new(credentials(), "us-east-1", service).unwrap();
     let parts = RequestParts {
@@ -65,8 +68,8 @@ fn signed(url: &str, service: &str, content_type: &str, body: &[u8]) -> reqwest:
     request.header("content-type", content_type).header("cookie", "a=1; b=2").headers(signed.headers)
 }
 
-impl World {
-    /// The status, the content type and the body that a signed call is answered with.
+impl TestFunctionUrl {
+    /// Sends a signed call, and returns the status, the content type and the body of the response.
     async fn call(&self) -> (u16, String, String) {
         let request = signed(&self.url.url(), "lambda", "application/json", b"{}");
         let response = request.send().await.unwrap();
@@ -76,9 +79,9 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_request_comes_to_the_function_in_payload_format_2_0() {
-    let world = world([Ok("{}".into()), Ok("{}".into())]).await;
-    let url = world.url.url();
+async fn the_function_receives_a_request_in_payload_format_2_0() {
+    let test = start([Ok("{}".into()), Ok("{}".into())]).await;
+    let url = test.url.url();
     for (content_type, body) in
         [("application/json; charset=utf-8", &b"{\"a\": 1}"[..]), ("application/octet-stream", &b"\xff"[..])]
     {
@@ -86,7 +89,7 @@ async fn a_request_comes_to_the_function_in_payload_format_2_0() {
         assert_eq!(response.status(), 200);
         assert!(response.headers().contains_key("x-amzn-requestid"));
     }
-    let events = world.function.events.lock().unwrap().clone();
+    let events = test.function.events.lock().unwrap().clone();
     assert_eq!((&events[0]["body"], &events[0]["isBase64Encoded"]), (&json!("{\"a\": 1}"), &json!(false)));
     assert_eq!((&events[1]["body"], &events[1]["isBase64Encoded"]), (&json!("/w=="), &json!(true)));
 
@@ -165,7 +168,7 @@ async fn a_request_comes_to_the_function_in_payload_format_2_0() {
 }
 
 #[tokio::test]
-async fn the_answer_is_the_response_that_it_states() {
+async fn a_result_with_a_status_code_describes_the_response() {
     let stated = json!({
         "statusCode": 201,
         "headers": { "content-type": "text/plain", "x-note": "a" },
@@ -173,8 +176,8 @@ async fn the_answer_is_the_response_that_it_states() {
         "body": "aGVsbG8=",
         "isBase64Encoded": true,
     });
-    let world = world([Ok(stated.to_string().into())]).await;
-    let request = signed(&world.url.url(), "lambda", "application/json", b"{}");
+    let test = start([Ok(stated.to_string().into())]).await;
+    let request = signed(&test.url.url(), "lambda", "application/json", b"{}");
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 201);
     assert_eq!(
@@ -186,15 +189,15 @@ async fn the_answer_is_the_response_that_it_states() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_status_is_the_json_body_of_a_200() {
-    let world = world([Ok(r#"{"ok": {"a": 1}}"#.into()), Ok(r#""text""#.into())]).await;
-    assert_eq!(world.call().await, (200, "application/json".into(), r#"{"ok":{"a":1}}"#.into()));
-    assert_eq!(world.call().await, (200, "application/json".into(), "text".into()));
+async fn a_result_without_a_status_code_is_the_json_body_of_a_200() {
+    let test = start([Ok(r#"{"ok": {"a": 1}}"#.into()), Ok(r#""text""#.into())]).await;
+    assert_eq!(test.call().await, (200, "application/json".into(), r#"{"ok":{"a":1}}"#.into()));
+    assert_eq!(test.call().await, (200, "application/json".into(), "text".into()));
 }
 
 #[tokio::test]
-async fn what_went_wrong_has_the_documented_status() {
-    let world = world([
+async fn failures_have_the_documented_status() {
+    let test = start([
         Err(InvokeError::Function(FunctionError::new("a", "secret detail"))),
         Err(InvokeError::Throttled { function: "api".into() }),
         Err(InvokeError::TooLarge { bytes: 1 }),
@@ -205,16 +208,16 @@ async fn what_went_wrong_has_the_documented_status() {
     ])
     .await;
     for status in [502, 429, 413, 503, 502, 502, 502] {
-        let (answered, _, body) = world.call().await;
+        let (answered, _, body) = test.call().await;
         assert_eq!(answered, status, "{body}");
         assert!(!body.contains("secret"), "{body}");
     }
 }
 
 #[tokio::test]
-async fn only_what_is_signed_for_the_service_lambda_comes_to_the_function() {
-    let world = world([]).await;
-    let url = world.url.url();
+async fn requests_that_are_not_signed_for_the_service_lambda_are_refused() {
+    let test = start([]).await;
+    let url = test.url.url();
     let unsigned = reqwest::Client::new().post(format!("{url}/home")).body("{}");
     let other_service = signed(&url, "kinesis", "application/json", b"{}");
     let other_body = signed(&url, "lambda", "application/json", b"{}").body("{\"a\":1}");
@@ -223,5 +226,5 @@ async fn only_what_is_signed_for_the_service_lambda_comes_to_the_function() {
         assert_eq!(response.status(), 403);
         assert_eq!(response.text().await.unwrap(), r#"{"Message":"Forbidden"}"#);
     }
-    assert_eq!(world.function.events.lock().unwrap().len(), 0);
+    assert_eq!(test.function.events.lock().unwrap().len(), 0);
 }

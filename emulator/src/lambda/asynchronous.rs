@@ -1,4 +1,4 @@
-//! Asynchronous invocations: a queue before the function, retries after errors, an end for what never succeeds.
+//! Asynchronous invocations: a queue per function, retries after errors, dead letters.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,104 +12,105 @@ use tokio_util::sync::CancellationToken;
 
 use super::invoke::{Invoke, InvokeError};
 
-/// How often and how long an event is tried.
+/// The retries of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AsyncConfig {
-    /// How often an event is tried again after the function failed.
+    /// The maximum number of retries after the function failed.
     pub maximum_retry_attempts: u32,
-    /// How long an event may wait in all.
+    /// The maximum time from the arrival of an event to its last attempt.
     pub maximum_event_age: Duration,
-    /// The wait after the function's first failure. It doubles with each further one.
+    /// The pause after the function's first failure. It doubles with each further failure.
     pub error_delay: Duration,
-    /// The first wait after the service could not invoke the function. It doubles up to [`AsyncConfig::most_throttle_delay`].
+    /// The pause after an invocation was throttled. It doubles up to [`AsyncConfig::max_throttle_delay`].
     pub throttle_delay: Duration,
-    /// The longest of these.
-    pub most_throttle_delay: Duration,
+    /// The longest pause after throttling.
+    pub max_throttle_delay: Duration,
 }
 
 impl Default for AsyncConfig {
-    /// As the real service: two retries after one and two minutes, six hours.
+    /// The values of the real service: two retries, after one and two minutes, and a maximum age of six hours.
     fn default() -> Self {
         Self {
             maximum_retry_attempts: 2,
             maximum_event_age: Duration::from_hours(6),
             error_delay: Duration::from_mins(1),
             throttle_delay: Duration::from_secs(1),
-            most_throttle_delay: Duration::from_mins(5),
+            max_throttle_delay: Duration::from_mins(5),
         }
     }
 }
 
 impl AsyncConfig {
-    /// The same with all waits a thousandth: 60 and 120 ms after errors, an age of 21.6 seconds. For tests.
-    pub fn quick() -> Self {
+    /// Returns the values of the real service with all times divided by 1,000, for tests: pauses of 60 and 120 ms after errors,
+    /// a maximum age of 21.6 seconds.
+    pub fn scaled_down() -> Self {
         let real = Self::default();
         Self {
             maximum_retry_attempts: real.maximum_retry_attempts,
             maximum_event_age: real.maximum_event_age / 1000,
             error_delay: real.error_delay / 1000,
             throttle_delay: real.throttle_delay / 1000,
-            most_throttle_delay: real.most_throttle_delay / 1000,
+            max_throttle_delay: real.max_throttle_delay / 1000,
         }
     }
 }
 
-/// Why an event was given up, as the service names it.
+/// Why the retries of an event ended, with the name of the real service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndCondition {
-    /// The function failed as often as it may.
+pub enum FailureCondition {
+    /// The function failed and no retry is left.
     RetriesExhausted,
-    /// It waited too long.
+    /// The event has reached the maximum age.
     EventAgeExceeded,
 }
 
-/// An event that was given up: what a dead-letter queue would hold.
+/// An event that no retry could deliver, as in a dead-letter queue.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DeadEvent {
-    /// The function that did not take it.
+pub struct DeadLetter {
+    /// The function that did not handle it.
     pub function: String,
-    /// The whole event.
+    /// The event.
     pub event: Value,
-    /// Why it was given up.
-    pub condition: EndCondition,
-    /// How often the function was invoked with it.
+    /// Why the retries ended.
+    pub condition: FailureCondition,
+    /// The number of invocations with the event.
     pub attempts: u32,
-    /// The last error's words.
+    /// The message of the last error.
     pub error: String,
 }
 
-/// Invokes functions without waiting for them. Clones are handles of the same queue.
+/// Invokes functions asynchronously. Clones are handles of the same queue.
 #[derive(Clone)]
 pub struct AsyncInvoker {
     invoke: Arc<dyn Invoke>,
     config: Arc<AsyncConfig>,
-    dead: Arc<Mutex<Vec<DeadEvent>>>,
-    /// How many events are neither answered nor given up.
-    waiting: watch::Sender<usize>,
+    dead_letters: Arc<Mutex<Vec<DeadLetter>>>,
+    /// The number of events that are neither handled nor dead letters.
+    pending: watch::Sender<usize>,
     stop: CancellationToken,
 }
 
 impl AsyncInvoker {
-    /// A queue before the functions of `invoke`.
+    /// Returns a queue that invokes functions through `invoke`.
     pub fn new(invoke: Arc<dyn Invoke>, config: AsyncConfig) -> Self {
         Self {
             invoke,
             config: Arc::new(config),
-            dead: Arc::default(),
-            waiting: watch::Sender::new(0),
+            dead_letters: Arc::default(),
+            pending: watch::Sender::new(0),
             stop: CancellationToken::new(),
         }
     }
 
-    /// Takes an event for a function, after `delay`.
+    /// Queues an event for a function, to be delivered after `delay`.
     pub fn send(&self, function: &str, event: Value, delay: Duration) {
         let (queue, function) = (self.clone(), function.to_owned());
-        let counted = Counted::new(&self.waiting);
+        let pending = PendingEvent::new(&self.pending);
         let stop = self.stop.clone();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             tokio::time::sleep(delay).await;
             queue.deliver(function, event).await;
-            drop(counted);
+            drop(pending);
         }));
     }
 
@@ -121,52 +122,52 @@ impl AsyncInvoker {
             let Err(error) = self.invoke.invoke(&function, payload.clone()).await else { return };
             let (delay, condition) = if error.has_reached_function() {
                 attempts += 1;
-                let is_over = attempts > self.config.maximum_retry_attempts;
+                let is_exhausted = attempts > self.config.maximum_retry_attempts;
                 let delay = self.config.error_delay.saturating_mul(2_u32.saturating_pow(attempts - 1));
-                (delay, is_over.then_some(EndCondition::RetriesExhausted))
+                (delay, is_exhausted.then_some(FailureCondition::RetriesExhausted))
             } else {
                 throttles += 1;
                 let delay = self.config.throttle_delay.saturating_mul(2_u32.saturating_pow(throttles - 1));
-                let condition = (!error.is_retryable()).then_some(EndCondition::RetriesExhausted);
-                (delay.min(self.config.most_throttle_delay), condition)
+                let condition = (!error.is_retryable()).then_some(FailureCondition::RetriesExhausted);
+                (delay.min(self.config.max_throttle_delay), condition)
             };
             let is_too_old = begun.elapsed() + delay > self.config.maximum_event_age;
-            let condition = condition.or(is_too_old.then_some(EndCondition::EventAgeExceeded));
+            let condition = condition.or(is_too_old.then_some(FailureCondition::EventAgeExceeded));
             if let Some(condition) = condition {
-                let error = words(&error);
+                let error = error_text(&error);
                 tracing::error!(
                     function.name = function,
                     ?condition,
                     attempts,
                     error,
-                    "an event was given up"
+                    "the retries of an event are exhausted"
                 );
-                let dead = DeadEvent { function, event, condition, attempts, error };
-                self.dead.lock().unwrap_or_else(PoisonError::into_inner).push(dead);
+                let dead_letter = DeadLetter { function, event, condition, attempts, error };
+                self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).push(dead_letter);
                 return;
             }
             tokio::time::sleep(delay).await;
         }
     }
 
-    /// The events that were given up, the first first.
-    pub fn dead_letters(&self) -> Vec<DeadEvent> {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the dead letters, oldest first.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many events are neither answered nor given up.
-    pub fn waiting(&self) -> usize {
-        *self.waiting.borrow()
+    /// Returns the number of events that are neither handled nor dead letters.
+    pub fn pending(&self) -> usize {
+        *self.pending.borrow()
     }
 
-    /// Waits until no event waits.
-    pub async fn quiet(&self) {
-        let mut waiting = self.waiting.subscribe();
-        // The sender lives as long as this handle.
-        let _ = waiting.wait_for(|waiting| *waiting == 0).await;
+    /// Waits until no event is pending.
+    pub async fn wait_until_idle(&self) {
+        let mut pending = self.pending.subscribe();
+        // Cannot fail: this handle owns a sender.
+        let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 
-    /// Forgets the events that wait, and takes no more.
+    /// Discards the pending events and all later ones.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -177,29 +178,29 @@ impl std::fmt::Debug for AsyncInvoker {
         formatter
             .debug_struct("AsyncInvoker")
             .field("config", &self.config)
-            .field("waiting", &self.waiting())
+            .field("pending", &self.pending())
             .finish_non_exhaustive()
     }
 }
 
-/// One event that waits, as long as this lives.
-struct Counted(watch::Sender<usize>);
+/// Counts one pending event until it is dropped.
+struct PendingEvent(watch::Sender<usize>);
 
-impl Counted {
-    fn new(waiting: &watch::Sender<usize>) -> Self {
-        waiting.send_modify(|waiting| *waiting += 1);
-        Self(waiting.clone())
+impl PendingEvent {
+    fn new(pending: &watch::Sender<usize>) -> Self {
+        pending.send_modify(|pending| *pending += 1);
+        Self(pending.clone())
     }
 }
 
-impl Drop for Counted {
+impl Drop for PendingEvent {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting -= 1);
+        self.0.send_modify(|pending| *pending -= 1);
     }
 }
 
-/// An error with its cause.
-fn words(error: &InvokeError) -> String {
+/// Returns the message of an error and of its cause.
+fn error_text(error: &InvokeError) -> String {
     match error {
         InvokeError::Function(cause) => format!("{error}: {cause}"),
         _ => error.to_string(),

@@ -1,4 +1,4 @@
-//! What a function is, and what its environments are told about the cloud they are in.
+//! The configuration of functions and of the service.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use streamio_events::emulators;
 
-/// One function.
+/// The configuration of a function.
 #[derive(Clone)]
 pub struct FunctionConfig {
-    /// Its name, unique in the service.
+    /// The name, unique in the service.
     pub name: String,
-    /// The executable: what would be `bootstrap` in a package.
+    /// The executable, which is `bootstrap` in a deployment package.
     pub program: PathBuf,
-    /// Variables of its environment. The service's own ([`ServiceConfig`]) and the runtime's come before them, so these
-    /// may override credentials and region, as they cannot in the real service.
+    /// Environment variables. Unlike in the real service, they may override the service's variables, such as credentials and
+    /// region.
     pub environment: Vec<(String, String)>,
-    /// How long one invocation may take. The real service allows 15 minutes at most.
+    /// The timeout of an invocation. The real service allows at most 15 minutes.
     pub timeout: Duration,
-    /// How many invocations may run at once: the reserved concurrency. More are throttled.
+    /// The reserved concurrency: the maximum number of concurrent invocations. Further ones are throttled.
     pub concurrency: usize,
-    /// Stated to the program and not enforced.
+    /// The memory size in the environment variables. It is not enforced.
     pub memory_mb: u32,
 }
 
 impl FunctionConfig {
-    /// A function with nothing in its environment, 30 seconds, 10 environments and 128 MB.
+    /// Returns a configuration without environment variables, with a timeout of 30 seconds, a concurrency of 10 and 128 MB.
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -38,7 +38,7 @@ impl FunctionConfig {
     }
 }
 
-/// Without the values of the environment: they hold secrets.
+/// Omits the values of the environment variables, which contain secrets.
 impl fmt::Debug for FunctionConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
@@ -54,21 +54,20 @@ impl fmt::Debug for FunctionConfig {
     }
 }
 
-/// What is the same for all functions.
+/// The configuration that all functions share.
 #[derive(Clone)]
 pub struct ServiceConfig {
-    /// The region that environments are told.
+    /// The region in the environment variables.
     pub region: String,
-    /// Twelve digits.
+    /// The id of the account, 12 digits.
     pub account_id: String,
-    /// The key pair that environments are given, as the real service gives them their role's.
+    /// The access key in the environment variables. The real service sets the key of the function's role.
     pub access_key_id: String,
-    /// Belongs to it.
+    /// The secret access key.
     pub secret_access_key: String,
-    /// How long an environment waits for its next event before it is ended.
+    /// How long an environment may be idle before it is ended.
     pub idle: Duration,
-    /// How long the start of an environment may take, up to its first request for an event. The real service gives 10
-    /// seconds.
+    /// The timeout of the start of an environment, up to its first request for an event. It is 10 seconds in the real service.
     pub init_timeout: Duration,
 }
 
@@ -86,13 +85,13 @@ impl Default for ServiceConfig {
 }
 
 impl ServiceConfig {
-    /// The ARN of a function of this name.
+    /// Returns the ARN of a function.
     pub fn function_arn(&self, function: &str) -> String {
         format!("arn:aws:lambda:{}:{}:function:{function}", self.region, self.account_id)
     }
 }
 
-/// Without the secret.
+/// Omits the secret access key.
 impl fmt::Debug for ServiceConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,49 +1,49 @@
-//! What has happened to a function, for assertions and measurements.
+//! Counters and times of a function, for assertions and benchmarks.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many of the latest invocations' times are kept.
+/// The number of latest invocations whose times are kept.
 const KEPT: usize = 10_000;
 
-/// Counts of one function since it was registered.
+/// Counters and times of a function since it was registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Invocations that came to the function or its start, however they went.
+    /// Invocations that were not throttled.
     pub invocations: u64,
-    /// Those that were answered.
-    pub answered: u64,
-    /// Those that the function answered with an error, and those that were told to fail.
+    /// Invocations with a successful response.
+    pub succeeded: u64,
+    /// Invocations with an error response, including injected errors.
     pub errors: u64,
-    /// Those whose environment ended.
+    /// Invocations whose environment ended.
     pub crashes: u64,
-    /// Those that took too long.
+    /// Invocations that timed out.
     pub timeouts: u64,
-    /// Those that were refused for want of concurrency; not among [`Counters::invocations`].
+    /// Invocations that were throttled. [`Counters::invocations`] does not include them.
     pub throttled: u64,
-    /// Environments started.
+    /// Started environments.
     pub starts: u64,
-    /// From the start of an environment to its first answer.
+    /// Times from the start of an environment to its first response.
     pub cold: VecDeque<Duration>,
-    /// From handing an event to a waiting environment to its answer.
+    /// Times from sending an event to an idle environment to its response.
     pub warm: VecDeque<Duration>,
-    /// When the latest events were handed over, and how long their answers took.
+    /// For the latest events, when they were sent and how long the response took.
     pub latest: VecDeque<(Instant, Duration)>,
 }
 
 impl Counters {
-    /// Invocations that came to the function and were not answered.
+    /// Returns the number of failed invocations, without throttled ones.
     pub fn failures(&self) -> u64 {
         self.errors + self.crashes + self.timeouts
     }
 
-    /// An answer, to an event that was handed over `at` to an environment that had started at `started`, if it is new.
-    pub(super) fn add_answer(&mut self, at: Instant, started: Option<Instant>) {
-        match started {
+    /// Records the response to an event that was sent at `sent`. `cold_start` is the start of the environment if it is new.
+    pub(super) fn add_response(&mut self, sent: Instant, cold_start: Option<Instant>) {
+        match cold_start {
             Some(started) => add(&mut self.cold, started.elapsed()),
-            None => add(&mut self.warm, at.elapsed()),
+            None => add(&mut self.warm, sent.elapsed()),
         }
-        add(&mut self.latest, (at, at.elapsed()));
+        add(&mut self.latest, (sent, sent.elapsed()));
     }
 }
 

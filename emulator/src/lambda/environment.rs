@@ -1,4 +1,4 @@
-//! One execution environment: a process of a function and the Runtime API that it talks to.
+//! An execution environment: a process of a function, and the Runtime API that it calls.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,41 +11,41 @@ use super::fault::Fault;
 use super::invoke::FunctionError;
 use super::logs::Logs;
 use super::program::Program;
-use super::runtime_api::{Handover, RuntimeApi, Said};
+use super::runtime_api::{Invocation, RuntimeApi, RuntimeEvent};
 use crate::request_id::{random_hex, request_id};
 
-/// A process that has asked for its first event. It ends when this is dropped.
+/// A process that has requested its first event. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Environment {
     program: Program,
     api: RuntimeApi,
-    /// When its process was started.
+    /// When the process was started.
     pub(super) started: Instant,
-    /// When its latest invocation ended.
+    /// When the latest invocation ended.
     pub(super) used: Option<Instant>,
 }
 
-/// How an invocation ended.
+/// The result of an invocation.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The function said how; the environment may be used again.
-    Said(Result<Bytes, FunctionError>),
+    /// The function responded. The environment may be reused.
+    Responded(Result<Bytes, FunctionError>),
     /// The environment has ended.
     Crashed(FunctionError),
-    /// It was ended, because it took too long.
+    /// The invocation timed out, and the environment was killed.
     TimedOut(FunctionError),
-    /// The environment ended before it took the event.
-    NotTaken,
+    /// The environment ended before it received the event.
+    NotReceived,
 }
 
 impl Environment {
-    /// Starts the process and waits until it asks for an event.
+    /// Starts the process and waits until it requests an event.
     pub(super) async fn start(
         function: &FunctionConfig,
         service: &ServiceConfig,
         logs: &Logs,
     ) -> Result<Self, FunctionError> {
-        let cannot = |error: std::io::Error| {
+        let start_error = |error: std::io::Error| {
             let program = function.program.display();
             FunctionError::new(
                 "Runtime.InvalidEntrypoint",
@@ -53,17 +53,17 @@ impl Environment {
             )
         };
         if !function.program.is_file() {
-            return Err(cannot(std::io::ErrorKind::NotFound.into()));
+            return Err(start_error(std::io::ErrorKind::NotFound.into()));
         }
-        let api = RuntimeApi::start().await.map_err(cannot)?;
+        let api = RuntimeApi::start().await.map_err(start_error)?;
         let variables = variables(function, service, &api.address.to_string());
         let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let started = Instant::now();
-        let (program, stdout, stderr) = Program::start(&function.program, variables).map_err(cannot)?;
+        let (program, stdout, stderr) = Program::start(&function.program, variables).map_err(start_error)?;
         logs.relay(stdout);
         logs.relay(stderr);
         let mut environment = Self { program, api, started, used: None };
-        match timeout(service.init_timeout, environment.ready()).await {
+        match timeout(service.init_timeout, environment.wait_until_ready()).await {
             Ok(Ok(())) => Ok(environment),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(FunctionError::new(
@@ -73,26 +73,26 @@ impl Environment {
         }
     }
 
-    async fn ready(&mut self) -> Result<(), FunctionError> {
+    async fn wait_until_ready(&mut self) -> Result<(), FunctionError> {
         loop {
             tokio::select! {
                 biased;
-                said = self.api.heard() => match said {
-                    Said::Polled => return Ok(()),
-                    Said::InitFailed(error) => return Err(error),
-                    Said::Took(_) | Said::Ended(..) => {}
+                event = self.api.next_event() => match event {
+                    RuntimeEvent::Polled => return Ok(()),
+                    RuntimeEvent::InitFailed(error) => return Err(error),
+                    RuntimeEvent::Received(_) | RuntimeEvent::Completed(..) => {}
                 },
                 ended = self.program.ended() => return Err(exit_error(&ended)),
             }
         }
     }
 
-    /// Whether its process is gone.
+    /// Whether its process has ended.
     pub(super) fn has_ended(&mut self) -> bool {
         self.program.has_ended()
     }
 
-    /// Lets the function work on one event.
+    /// Sends an event to the function and waits for the result.
     pub(super) async fn invoke(
         &mut self,
         function: &FunctionConfig,
@@ -105,7 +105,7 @@ impl Environment {
         }
         let request = request_id();
         let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.api.hand_over(Handover {
+        self.api.send(Invocation {
             request_id: request.clone(),
             payload,
             function_arn: service.function_arn(&function.name),
@@ -116,29 +116,29 @@ impl Environment {
                 random_hex::<8>()
             ),
             timeout: function.timeout,
-            keeps_silent: fault == Some(Fault::CrashBeforeAnswer),
+            withhold_response: fault == Some(Fault::CrashBeforeResponse),
         });
         let mut deadline = tokio::time::Instant::now() + function.timeout;
-        let mut is_taken = false;
+        let mut is_received = false;
         loop {
             tokio::select! {
                 biased;
-                said = self.api.heard() => match said {
-                    Said::Took(id) if id == request => {
-                        is_taken = true;
+                event = self.api.next_event() => match event {
+                    RuntimeEvent::Received(id) if id == request => {
+                        is_received = true;
                         deadline = tokio::time::Instant::now() + function.timeout;
                     }
-                    Said::Ended(id, outcome) if id == request => {
-                        if fault == Some(Fault::CrashBeforeAnswer) {
+                    RuntimeEvent::Completed(id, outcome) if id == request => {
+                        if fault == Some(Fault::CrashBeforeResponse) {
                             return self.crash().await;
                         }
                         self.used = Some(Instant::now());
-                        return Outcome::Said(outcome);
+                        return Outcome::Responded(outcome);
                     }
-                    Said::Polled | Said::Took(_) | Said::Ended(..) | Said::InitFailed(_) => {}
+                    RuntimeEvent::Polled | RuntimeEvent::Received(_) | RuntimeEvent::Completed(..) | RuntimeEvent::InitFailed(_) => {}
                 },
                 ended = self.program.ended() => {
-                    return if is_taken { Outcome::Crashed(exit_error(&ended)) } else { Outcome::NotTaken };
+                    return if is_received { Outcome::Crashed(exit_error(&ended)) } else { Outcome::NotReceived };
                 }
                 () = sleep_until(deadline) => {
                     self.program.kill();
@@ -154,21 +154,21 @@ impl Environment {
         Outcome::Crashed(exit_error(&self.program.ended().await))
     }
 
-    /// How long it has waited for an event.
+    /// Returns the time since its last invocation ended.
     pub(super) fn idle_time(&self) -> Duration {
         self.used.map_or(Duration::ZERO, |used| used.elapsed())
     }
 }
 
 fn exit_error(ended: &std::io::Result<std::process::ExitStatus>) -> FunctionError {
-    let how = match ended {
-        Ok(status) => status.to_string(),
+    let status = match ended {
+        Ok(exit) => exit.to_string(),
         Err(error) => error.to_string(),
     };
-    FunctionError::new("Runtime.ExitError", format!("Runtime exited with error: {how}"))
+    FunctionError::new("Runtime.ExitError", format!("Runtime exited with error: {status}"))
 }
 
-/// What a process is told, the function's own last.
+/// Returns the environment variables of a process. The function's variables are last, so that they override the others.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 fn variables(function: &FunctionConfig, service: &ServiceConfig, api: &str) -> Vec<(String, String)> {
     let day = crate::wall_clock::now().to_string()[..10].replace('-', "/");
@@ -186,7 +186,7 @@ fn variables(function: &FunctionConfig, service: &ServiceConfig, api: &str) -> V
         ("AWS_DEFAULT_REGION", service.region.clone()),
         ("AWS_ACCESS_KEY_ID", service.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", service.secret_access_key.clone()),
-        // A program must not look for credentials on the network of a machine that is no cloud.
+        // The SDK must not request credentials from the metadata service of the machine that runs the emulator.
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023".to_owned()),
         ("LAMBDA_TASK_ROOT", root.clone()),

@@ -1,25 +1,25 @@
-//! Faults that a test asks for, and which invocation meets which.
+//! Injected faults of invocations.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-/// What happens to an invocation.
+/// A fault of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The environment asks for the event and is killed before it can do anything with it.
+    /// The environment is killed before it receives the event.
     CrashBeforeWork,
-    /// The function does its work; its answer is received, thrown away, and the environment killed. The effect has
-    /// happened, and nobody knows.
-    CrashBeforeAnswer,
-    /// The function answers with an error and does nothing.
+    /// The function handles the event; its response is discarded and the environment killed. So the effect has happened, but
+    /// the caller does not know.
+    CrashBeforeResponse,
+    /// The invocation fails with an error, without an effect.
     Error,
-    /// The service refuses the invocation: the function is not invoked.
+    /// The invocation is throttled: the function is not invoked.
     Throttled,
 }
 
-/// A fault for some invocations to come.
+/// A fault of the next matching invocations.
 #[derive(Clone)]
 pub(super) struct FaultRule {
     fault: Fault,
@@ -42,7 +42,7 @@ impl FaultRule {
         Self { fault, left: times, predicate: Some(Arc::new(predicate)) }
     }
 
-    fn meets(&self, event: &[u8]) -> bool {
+    fn matches(&self, event: &[u8]) -> bool {
         self.predicate.as_ref().is_none_or(|predicate| {
             serde_json::from_slice::<Value>(event).is_ok_and(|event| predicate(&event))
         })
@@ -60,7 +60,7 @@ impl fmt::Debug for FaultRule {
     }
 }
 
-/// The faults to come, the first asked for first.
+/// The faults that have not happened yet, in the order in which they were injected.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<FaultRule>);
 
@@ -71,9 +71,9 @@ impl Faults {
         }
     }
 
-    /// The fault that an invocation with this event meets, which is then used up.
+    /// Takes the fault of an invocation with this event, if there is one.
     pub(super) fn take(&mut self, event: &[u8]) -> Option<Fault> {
-        let at = self.0.iter().position(|rule| rule.meets(event))?;
+        let at = self.0.iter().position(|rule| rule.matches(event))?;
         let rule = &mut self.0[at];
         let fault = rule.fault;
         rule.left -= 1;
@@ -97,18 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_met_in_order_and_used_up() {
+    fn faults_happen_in_order_and_as_often_as_injected() {
         let mut faults = Faults::default();
         faults.add(FaultRule::any(Fault::Error, 2));
         faults.add(FaultRule::any(Fault::Throttled, 1));
         faults.add(FaultRule::any(Fault::CrashBeforeWork, 0));
         assert_eq!(faults.left(), 3);
-        let met: Vec<Option<Fault>> = (0..4).map(|_| faults.take(b"{}")).collect();
-        assert_eq!(met, [Some(Fault::Error), Some(Fault::Error), Some(Fault::Throttled), None]);
+        let taken: Vec<Option<Fault>> = (0..4).map(|_| faults.take(b"{}")).collect();
+        assert_eq!(taken, [Some(Fault::Error), Some(Fault::Error), Some(Fault::Throttled), None]);
     }
 
     #[test]
-    fn a_fault_with_a_predicate_waits_for_its_event() {
+    fn a_fault_with_a_predicate_affects_only_matching_events() {
         let mut faults = Faults::default();
         faults.add(FaultRule::when(Fault::Error, 1, |event| event["a"] == 1));
         assert_eq!(faults.take(br#"{"a": 2}"#), None);

@@ -1,4 +1,4 @@
-//! One function: its environments, its concurrency, and what happened to it.
+//! A function: its environments, concurrency, faults and counters.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use super::fault::{Fault, FaultRule, Faults};
 use super::invoke::{FunctionError, InvokeError};
 use super::logs::Logs;
 
-/// How many environments may end before they take an event that was to be theirs.
-const STARTS: u32 = 3;
+/// How many environments may end before one receives the event.
+const MAX_ENVIRONMENTS: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Function {
     config: FunctionConfig,
     service: Arc<ServiceConfig>,
     permits: Semaphore,
-    /// Those that wait for an event, the latest used last.
-    waiting: Mutex<Vec<Environment>>,
+    /// Idle environments, most recently used last.
+    idle: Mutex<Vec<Environment>>,
     faults: Mutex<Faults>,
     counters: Mutex<Counters>,
     logs: Logs,
@@ -35,7 +35,7 @@ impl Function {
             logs: Logs::new(&config.name),
             config,
             service,
-            waiting: Mutex::default(),
+            idle: Mutex::default(),
             faults: Mutex::default(),
             counters: Mutex::default(),
         }
@@ -50,37 +50,37 @@ impl Function {
         lock(&self.counters).invocations += 1;
         if fault == Some(Fault::Error) {
             lock(&self.counters).errors += 1;
-            return Err(FunctionError::new("Test.Fault", "the invocation was told to fail").into());
+            return Err(FunctionError::new("Test.Fault", "the failure was injected").into());
         }
         let begun = Instant::now();
-        let answer = self.run(payload, fault).await;
+        let result = self.run(payload, fault).await;
         let duration_ms = begun.elapsed().as_millis();
-        match &answer {
+        match &result {
             Ok(_) => {
-                tracing::debug!(function.name = self.config.name, duration_ms, "a function has answered");
+                tracing::debug!(function.name = self.config.name, duration_ms, "a function succeeded");
             }
             Err(error) => {
                 tracing::warn!(function.name = self.config.name, duration_ms, error = %error, "a function failed");
             }
         }
-        answer.map_err(InvokeError::from)
+        result.map_err(InvokeError::from)
     }
 
     async fn run(&self, payload: Bytes, fault: Option<Fault>) -> Result<Bytes, FunctionError> {
-        for _ in 0..STARTS {
+        for _ in 0..MAX_ENVIRONMENTS {
             let mut environment = self.environment().await?;
-            let handed_over = Instant::now();
+            let sent = Instant::now();
             let is_new = environment.used.is_none();
             match environment.invoke(&self.config, &self.service, payload.clone(), fault).await {
-                Outcome::Said(outcome) => {
+                Outcome::Responded(outcome) => {
                     let mut counters = lock(&self.counters);
                     match &outcome {
-                        Ok(_) => counters.add_answer(handed_over, is_new.then_some(environment.started)),
+                        Ok(_) => counters.add_response(sent, is_new.then_some(environment.started)),
                         Err(_) => counters.errors += 1,
                     }
-                    counters.answered += u64::from(outcome.is_ok());
+                    counters.succeeded += u64::from(outcome.is_ok());
                     drop(counters);
-                    lock(&self.waiting).push(environment);
+                    lock(&self.idle).push(environment);
                     return outcome;
                 }
                 Outcome::Crashed(error) => {
@@ -91,16 +91,16 @@ impl Function {
                     lock(&self.counters).timeouts += 1;
                     return Err(error);
                 }
-                Outcome::NotTaken => {}
+                Outcome::NotReceived => {}
             }
         }
         lock(&self.counters).crashes += 1;
-        Err(FunctionError::new("Runtime.ExitError", "environments end before they take an event"))
+        Err(FunctionError::new("Runtime.ExitError", "environments end before they receive the event"))
     }
 
-    /// One that waits, or a new one.
+    /// Returns an idle environment or a new one.
     async fn environment(&self) -> Result<Environment, FunctionError> {
-        while let Some(mut environment) = { lock(&self.waiting).pop() } {
+        while let Some(mut environment) = { lock(&self.idle).pop() } {
             if !environment.has_ended() {
                 return Ok(environment);
             }
@@ -115,9 +115,9 @@ impl Function {
         InvokeError::Throttled { function: self.config.name.clone() }
     }
 
-    /// Ends environments that have waited for at least `idle`.
+    /// Ends environments that have been idle for at least `idle`.
     pub(super) fn end_idle(&self, idle: Duration) {
-        lock(&self.waiting).retain(|environment| environment.idle_time() < idle);
+        lock(&self.idle).retain(|environment| environment.idle_time() < idle);
     }
 
     pub(super) fn counters(&self) -> Counters {

@@ -1,46 +1,48 @@
-//! What everything that triggers functions needs: to invoke one and to hear how it went.
+//! The invocation of functions, for triggers.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// The most bytes of an event or an answer of a synchronous invocation.
+use super::configuration::ServiceConfig;
+
+/// The maximum size of the event and of the response of a synchronous invocation, in bytes.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
-/// Invokes functions by name. [`Service`](super::Service) runs executables; tests script their answers.
+/// Invokes functions by name. [`Service`](crate::lambda::Service) runs executables; tests use scripted responses.
 #[async_trait]
 pub trait Invoke: Send + Sync + 'static {
-    /// Invokes a function with a JSON event and waits for its answer.
+    /// Invokes a function with a JSON event and waits for its response.
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError>;
 
-    /// The function's ARN.
+    /// Returns the ARN of a function.
     fn function_arn(&self, function: &str) -> String {
-        super::ServiceConfig::default().function_arn(function)
+        ServiceConfig::default().function_arn(function)
     }
 }
 
-/// Why there is no answer.
+/// Why an invocation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvokeError {
-    /// No such function.
-    #[error("no function is called {function}")]
+    /// The function does not exist.
+    #[error("there is no function {function}")]
     Unknown {
-        /// The name.
+        /// The name of the function.
         function: String,
     },
-    /// All of the function's concurrency is in use, or a test said so. The function was not invoked.
-    #[error("rate exceeded: all of the concurrency of {function} is in use")]
+    /// The function's concurrency is exhausted, or throttling was injected. The function was not invoked.
+    #[error("rate exceeded: the concurrency of {function} is exhausted")]
     Throttled {
-        /// The name.
+        /// The name of the function.
         function: String,
     },
-    /// The event is over the limit. The function was not invoked.
+    /// The event is larger than [`MAX_PAYLOAD_BYTES`]. The function was not invoked.
     #[error("an event has at most {MAX_PAYLOAD_BYTES} bytes, this one has {bytes}")]
     TooLarge {
-        /// The event's size.
+        /// The size of the event.
         bytes: usize,
     },
-    /// The function was invoked, or its environment started, and it failed.
+    /// The function or the start of its environment failed.
     #[error("the function failed")]
     Function(#[source] FunctionError),
     /// The service has stopped.
@@ -54,25 +56,25 @@ impl InvokeError {
         matches!(self, Self::Throttled { .. } | Self::Function(_))
     }
 
-    /// Whether the event came to the function, so that its effect may have happened and a retry counts.
+    /// Whether the function may have received the event, so that its effect may have happened and a retry is counted.
     pub fn has_reached_function(&self) -> bool {
         matches!(self, Self::Function(_))
     }
 }
 
-/// How a function failed, as the service words it.
+/// The error of a function, in the form of the service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error_type}: {message}")]
 pub struct FunctionError {
-    /// What the function's runtime stated, or `Runtime.ExitError`, `Sandbox.Timedout`, `Runtime.InvalidEntrypoint`,
-    /// `Function.ResponseSizeTooLarge`.
+    /// The type that the function's runtime reported, or `Runtime.ExitError`, `Sandbox.Timedout`, `Runtime.InvalidEntrypoint`
+    /// or `Function.ResponseSizeTooLarge`.
     pub error_type: String,
-    /// For people.
+    /// The message.
     pub message: String,
 }
 
 impl FunctionError {
-    /// An error of this type.
+    /// Returns an error of this type.
     pub fn new(error_type: &str, message: impl Into<String>) -> Self {
         Self { error_type: error_type.to_owned(), message: message.into() }
     }

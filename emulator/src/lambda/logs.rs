@@ -1,4 +1,4 @@
-//! What functions write, relayed into this process's log.
+//! The output of functions, copied to this process's log.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-/// How many of the latest lines are kept.
+/// The number of latest lines that are kept.
 const KEPT: usize = 1_000;
 
-/// The lines of one function, from all of its environments.
+/// The output lines of all environments of a function.
 #[derive(Debug, Clone)]
 pub(super) struct Logs {
     function: Arc<str>,
@@ -25,13 +25,13 @@ impl Logs {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Relays a pipe until it ends.
+    /// Reads a pipe to its end, in a background task.
     pub(super) fn relay(&self, pipe: impl AsyncRead + Unpin + Send + 'static) {
         let logs = self.clone();
         tokio::spawn(async move {
             let mut reader = BufReader::new(pipe);
             let mut line = Vec::new();
-            // A read error means that the pipe is gone, as its end does.
+            // A read error is handled as the end of the pipe.
             while reader.read_until(b'\n', &mut line).await.is_ok_and(|bytes| bytes > 0) {
                 logs.add(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
                 line.clear();
@@ -55,7 +55,7 @@ impl Logs {
     }
 }
 
-/// The level that a line of JSON states.
+/// Returns the log level of a line of JSON.
 fn level(line: &str) -> Option<String> {
     let record: Value = serde_json::from_str(line).ok()?;
     record.get("level")?.as_str().map(str::to_ascii_uppercase)
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_states_its_level_and_other_lines_have_none() {
+    fn the_level_is_read_from_json_and_other_lines_have_none() {
         assert_eq!(level(r#"{"level":"warn","message":"a"}"#).as_deref(), Some("WARN"));
         assert_eq!(level(r#"{"message":"a"}"#), None);
         assert_eq!(level("warn: a"), None);

@@ -1,4 +1,4 @@
-//! The Runtime API of one environment: the side of it that functions call.
+//! The server of the Runtime API for one environment.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::io;
@@ -22,62 +22,65 @@ use tokio::task::JoinHandle;
 
 use super::invoke::{FunctionError, MAX_PAYLOAD_BYTES};
 
-/// An event on its way to a function.
+/// An invocation to be sent to the function.
 #[derive(Debug)]
-pub(super) struct Handover {
+pub(super) struct Invocation {
     pub(super) request_id: String,
     pub(super) payload: Bytes,
     pub(super) function_arn: String,
     pub(super) trace_id: String,
-    /// From the moment that the event is taken.
+    /// The timeout, counted from when the function receives the event.
     pub(super) timeout: Duration,
-    /// The answer is received, but the function never hears that it was.
-    pub(super) keeps_silent: bool,
+    /// Whether the function's request with its result gets no response.
+    pub(super) withhold_response: bool,
 }
 
-/// What a function has said.
+/// A call of the function to the Runtime API.
 #[derive(Debug)]
-pub(super) enum Said {
-    /// It asks for an event.
+pub(super) enum RuntimeEvent {
+    /// It requests an event.
     Polled,
-    /// It has the event of this request.
-    Took(String),
-    /// It is done with it.
-    Ended(String, Result<Bytes, FunctionError>),
-    /// It could not start.
+    /// It has received the event of the request with this id.
+    Received(String),
+    /// It reported the result of the request with this id.
+    Completed(String, Result<Bytes, FunctionError>),
+    /// It reported that it could not initialise.
     InitFailed(FunctionError),
 }
 
-/// A listener that one environment talks to.
+/// The server for one environment.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
-    handovers: mpsc::Sender<Handover>,
-    said: mpsc::UnboundedReceiver<Said>,
+    invocations: mpsc::Sender<Invocation>,
+    events: mpsc::UnboundedReceiver<RuntimeEvent>,
     server: JoinHandle<()>,
 }
 
 #[derive(Clone)]
 struct Shared {
-    handovers: Arc<AsyncMutex<mpsc::Receiver<Handover>>>,
-    said: mpsc::UnboundedSender<Said>,
+    invocations: Arc<AsyncMutex<mpsc::Receiver<Invocation>>>,
+    events: mpsc::UnboundedSender<RuntimeEvent>,
     current: Arc<Mutex<Option<Current>>>,
 }
 
-/// The request that the function works on.
+/// The request that the function is handling.
 struct Current {
     request_id: String,
-    keeps_silent: bool,
+    withhold_response: bool,
 }
 
 impl RuntimeApi {
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (handovers, waiting) = mpsc::channel(1);
-        let (speaker, said) = mpsc::unbounded_channel();
-        let shared =
-            Shared { handovers: Arc::new(AsyncMutex::new(waiting)), said: speaker, current: Arc::default() };
+        let (invocations, receiver) = mpsc::channel(1);
+        let (sender, events) = mpsc::unbounded_channel();
+        let shared = Shared {
+            invocations: Arc::new(AsyncMutex::new(receiver)),
+            events: sender,
+            current: Arc::default(),
+        };
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
@@ -85,28 +88,28 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .layer(DefaultBodyLimit::max(MAX_PAYLOAD_BYTES))
             .with_state(shared);
-        // Small answers would wait for the acknowledgement of the one before.
+        // Without Nagle's algorithm, which delays small responses.
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });
         let server = tokio::spawn(async move {
-            // It serves until it is aborted, and has no error of its own.
+            // It runs until it is aborted and returns no error.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { address, handovers, said, server })
+        Ok(Self { address, invocations, events, server })
     }
 
-    /// Lets the function have an event when it asks for one.
-    pub(super) fn hand_over(&self, event: Handover) {
-        // One place, and one event at a time: it is free.
-        let _ = self.handovers.try_send(event);
+    /// Sends an invocation to the function when it requests an event.
+    pub(super) fn send(&self, invocation: Invocation) {
+        // The channel has capacity: an environment handles one invocation at a time.
+        let _ = self.invocations.try_send(invocation);
     }
 
-    /// The next thing that the function says. May be dropped and called again.
-    pub(super) async fn heard(&mut self) -> Said {
-        match self.said.recv().await {
-            Some(said) => said,
-            // The server holds the other end until it is aborted.
+    /// Waits for the next call of the function. Cancel safe.
+    pub(super) async fn next_event(&mut self) -> RuntimeEvent {
+        match self.events.recv().await {
+            Some(event) => event,
+            // Not reached: the server owns a sender until it is aborted.
             None => std::future::pending().await,
         }
     }
@@ -119,15 +122,20 @@ impl Drop for RuntimeApi {
 }
 
 async fn next(State(shared): State<Shared>) -> Response {
-    let _ = shared.said.send(Said::Polled);
-    let Some(event) = shared.handovers.lock().await.recv().await else {
-        return refused(StatusCode::INTERNAL_SERVER_ERROR, "Container error", "the environment has ended");
+    let _ = shared.events.send(RuntimeEvent::Polled);
+    let Some(event) = shared.invocations.lock().await.recv().await else {
+        return error_response(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Container error",
+            "the environment has ended",
+        );
     };
     let deadline = SystemTime::now() + event.timeout;
     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let current = Current { request_id: event.request_id.clone(), keeps_silent: event.keeps_silent };
+    let current =
+        Current { request_id: event.request_id.clone(), withhold_response: event.withhold_response };
     *shared.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(current);
-    let _ = shared.said.send(Said::Took(event.request_id.clone()));
+    let _ = shared.events.send(RuntimeEvent::Received(event.request_id.clone()));
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", event.request_id),
@@ -146,10 +154,10 @@ async fn response(
     let (outcome, status) = if let Ok(body) = body {
         (Ok(body), StatusCode::ACCEPTED)
     } else {
-        let text = format!("the answer is larger than {MAX_PAYLOAD_BYTES} bytes, or was cut off");
+        let text = format!("the response is larger than {MAX_PAYLOAD_BYTES} bytes, or incomplete");
         (Err(FunctionError::new("Function.ResponseSizeTooLarge", text)), StatusCode::PAYLOAD_TOO_LARGE)
     };
-    end(&shared, request_id, outcome, status).await
+    complete(&shared, request_id, outcome, status).await
 }
 
 async fn error(
@@ -158,38 +166,42 @@ async fn error(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let error = stated(&headers, &body);
-    end(&shared, request_id, Err(error), StatusCode::ACCEPTED).await
+    let error = reported_error(&headers, &body);
+    complete(&shared, request_id, Err(error), StatusCode::ACCEPTED).await
 }
 
 async fn init_error(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let _ = shared.said.send(Said::InitFailed(stated(&headers, &body)));
+    let _ = shared.events.send(RuntimeEvent::InitFailed(reported_error(&headers, &body)));
     accepted(StatusCode::ACCEPTED)
 }
 
-async fn end(
+async fn complete(
     shared: &Shared,
     request_id: String,
     outcome: Result<Bytes, FunctionError>,
     status: StatusCode,
 ) -> Response {
-    let ended = {
+    let current = {
         let mut current = shared.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.take_if(|current| current.request_id == request_id)
     };
-    let Some(current) = ended else {
-        return refused(StatusCode::BAD_REQUEST, "InvalidRequestID", "no such request is being worked on");
+    let Some(current) = current else {
+        return error_response(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestID",
+            "the function is not handling this request",
+        );
     };
-    let _ = shared.said.send(Said::Ended(request_id, outcome));
-    if current.keeps_silent {
-        // The environment is killed while its process waits for this.
+    let _ = shared.events.send(RuntimeEvent::Completed(request_id, outcome));
+    if current.withhold_response {
+        // The environment is killed while its process waits for this response.
         return std::future::pending().await;
     }
     accepted(status)
 }
 
-/// The error that a runtime states, by its body or else its header.
-fn stated(headers: &HeaderMap, body: &[u8]) -> FunctionError {
+/// Returns the error that a runtime reports: from the body, or from the header if the body has no type.
+fn reported_error(headers: &HeaderMap, body: &[u8]) -> FunctionError {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let member = |name: &str| body.get(name).and_then(Value::as_str);
     let header = || headers.get("lambda-runtime-function-error-type").and_then(|value| value.to_str().ok());
@@ -203,7 +215,7 @@ fn accepted(status: StatusCode) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], r#"{"status":"OK"}"#).into_response()
 }
 
-fn refused(status: StatusCode, error_type: &str, text: &str) -> Response {
+fn error_response(status: StatusCode, error_type: &str, text: &str) -> Response {
     let body = serde_json::json!({ "errorMessage": text, "errorType": error_type });
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
@@ -214,14 +226,14 @@ mod tests {
 
     use super::*;
 
-    fn handover(keeps_silent: bool) -> Handover {
-        Handover {
+    fn invocation(withhold_response: bool) -> Invocation {
+        Invocation {
             request_id: "id".into(),
             payload: Bytes::from_static(b"{\"a\":1}"),
             function_arn: "arn".into(),
             trace_id: "Root=1-0-0".into(),
             timeout: Duration::from_secs(3),
-            keeps_silent,
+            withhold_response,
         }
     }
 
@@ -252,9 +264,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runtime_takes_an_event_with_the_documented_headers_and_answers_it_once() {
+    async fn a_runtime_receives_an_event_with_the_documented_headers_and_completes_it_once() {
         let mut runtime = Runtime::start().await;
-        runtime.api.hand_over(handover(false));
+        runtime.api.send(invocation(false));
         let event = runtime.next().await;
         let header = |name: &str| event.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(header("lambda-runtime-aws-request-id"), "id");
@@ -264,45 +276,49 @@ mod tests {
         let now = UNIX_EPOCH.elapsed().unwrap().as_millis();
         assert!((now..=now + 3_000).contains(&deadline), "{deadline} at {now}");
         assert_eq!(event.text().await.unwrap(), "{\"a\":1}");
-        assert!(matches!(runtime.api.heard().await, Said::Polled));
-        assert!(matches!(runtime.api.heard().await, Said::Took(id) if id == "id"));
+        assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Polled));
+        assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Received(id) if id == "id"));
 
         let (status, refusal) = runtime.post("invocation/other/response", "1").await;
         assert_eq!((status, &refusal["errorType"]), (400, &json!("InvalidRequestID")));
         assert_eq!(runtime.post("invocation/id/response", "1").await, (202, json!({ "status": "OK" })));
-        assert!(matches!(runtime.api.heard().await, Said::Ended(_, Ok(answer)) if answer == "1"));
+        assert!(
+            matches!(runtime.api.next_event().await, RuntimeEvent::Completed(_, Ok(response)) if response == "1")
+        );
         assert_eq!(runtime.post("invocation/id/response", "2").await.0, 400);
     }
 
     #[tokio::test]
-    async fn an_error_is_what_the_body_says_or_else_the_header() {
+    async fn an_error_is_read_from_the_body_or_else_from_the_header() {
         let mut runtime = Runtime::start().await;
         for (body, error_type, message) in
             [(r#"{"errorType": "A", "errorMessage": "b"}"#, "A", "b"), ("no json", "Runtime.Header", "")]
         {
-            runtime.api.hand_over(handover(false));
+            runtime.api.send(invocation(false));
             runtime.next().await;
             assert_eq!(runtime.post("invocation/id/error", body).await.0, 202);
-            assert!(matches!(runtime.api.heard().await, Said::Polled));
-            assert!(matches!(runtime.api.heard().await, Said::Took(_)));
-            let Said::Ended(_, Err(error)) = runtime.api.heard().await else { panic!("no error") };
+            assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Polled));
+            assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Received(_)));
+            let RuntimeEvent::Completed(_, Err(error)) = runtime.api.next_event().await else {
+                panic!("no error")
+            };
             assert_eq!((error.error_type.as_str(), error.message.as_str()), (error_type, message));
         }
         let failed = r#"{"errorType": "NoSettings", "errorMessage": "x"}"#;
         assert_eq!(runtime.post("init/error", failed).await.0, 202);
-        let Said::InitFailed(error) = runtime.api.heard().await else { panic!("no error") };
+        let RuntimeEvent::InitFailed(error) = runtime.api.next_event().await else { panic!("no error") };
         assert_eq!(error.to_string(), "NoSettings: x");
     }
 
     #[tokio::test]
-    async fn a_silent_api_takes_the_answer_and_does_not_say_so() {
+    async fn a_withheld_response_is_not_sent_although_the_result_is_received() {
         let mut runtime = Runtime::start().await;
-        runtime.api.hand_over(handover(true));
+        runtime.api.send(invocation(true));
         runtime.next().await;
-        let answer = runtime.post("invocation/id/response", "1");
-        assert!(tokio::time::timeout(Duration::from_millis(200), answer).await.is_err());
-        assert!(matches!(runtime.api.heard().await, Said::Polled));
-        assert!(matches!(runtime.api.heard().await, Said::Took(_)));
-        assert!(matches!(runtime.api.heard().await, Said::Ended(_, Ok(_))));
+        let response = runtime.post("invocation/id/response", "1");
+        assert!(tokio::time::timeout(Duration::from_millis(200), response).await.is_err());
+        assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Polled));
+        assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Received(_)));
+        assert!(matches!(runtime.api.next_event().await, RuntimeEvent::Completed(_, Ok(_))));
     }
 }

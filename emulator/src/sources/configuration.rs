@@ -1,15 +1,15 @@
-//! What a mapping is told.
+//! The configuration of a mapping.
 
 use std::time::Duration;
 
 use super::stream::Position;
 
-/// Where the shards that exist at the start are read from.
+/// The position from which the shards that exist at the start are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartingPosition {
-    /// From their oldest record.
+    /// Before the oldest record.
     TrimHorizon,
-    /// From what comes after the start.
+    /// After the newest record.
     Latest,
 }
 
@@ -22,41 +22,42 @@ impl From<StartingPosition> for Position {
     }
 }
 
-/// One mapping. Names and defaults are the service's, where its documentation states a default.
+/// The configuration of a mapping. Names and documented defaults are those of the service.
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>
 #[derive(Debug, Clone)]
 pub struct MappingConfig {
-    /// The name of the function that is invoked.
+    /// The name of the function.
     pub function: String,
-    /// The most records of a batch: 1 to 10,000.
+    /// The maximum number of records of a batch: 1 to 10,000.
     pub batch_size: usize,
-    /// How long a batch that is not full waits for more records.
+    /// How long an incomplete batch waits for more records.
     pub maximum_batching_window: Duration,
-    /// How many batches of one shard are worked on at once: 1 to 10.
+    /// The number of batches of one shard that are processed concurrently: 1 to 10.
     pub parallelization_factor: usize,
-    /// How often a batch is tried again; `None` without end.
+    /// The maximum number of retries of a batch; `None`: unlimited.
     pub maximum_retry_attempts: Option<u32>,
-    /// The age at which a record is given up; `None` never.
+    /// The age at which a record is discarded; `None`: unlimited.
     pub maximum_record_age: Option<Duration>,
     /// Whether a batch is split when the function fails.
     pub bisect_batch_on_function_error: bool,
-    /// Whether answers are read for the records that failed (`ReportBatchItemFailures`).
+    /// Whether responses report the records that failed (`ReportBatchItemFailures`).
     pub report_batch_item_failures: bool,
-    /// Where to begin.
+    /// The starting position.
     pub starting_position: StartingPosition,
-    /// The wait before a shard without new records is read again; it grows to four times this when none come for long. The
-    /// service waits 250 ms (DynamoDB) or a second (Kinesis).
+    /// The pause between reads of a shard without new records. It grows up to four times this when the shard stays empty. It is
+    /// 250 ms (DynamoDB) or 1 second (Kinesis) in the real service.
     pub poll: Duration,
-    /// The wait before new shards are looked for.
+    /// The interval at which the shards are listed.
     pub discovery: Duration,
-    /// The wait after a first failure. It doubles with each further one of the same batch.
+    /// The pause after the first failure of a batch. It doubles with each further failure.
     pub retry_delay: Duration,
-    /// The longest of these.
-    pub most_retry_delay: Duration,
+    /// The longest pause after a failure.
+    pub max_retry_delay: Duration,
 }
 
 impl MappingConfig {
-    /// The service's defaults: 100 records, no window, one lane, retries without end, no bisection, no partial answers.
+    /// Returns the defaults of the service: batches of 100 records, no batching window, a parallelization factor of 1, unlimited
+    /// retries, no bisection, no partial batch responses.
     pub fn new(function: &str) -> Self {
         Self {
             function: function.to_owned(),
@@ -71,7 +72,7 @@ impl MappingConfig {
             poll: Duration::from_millis(15),
             discovery: Duration::from_millis(500),
             retry_delay: Duration::from_millis(20),
-            most_retry_delay: Duration::from_secs(1),
+            max_retry_delay: Duration::from_secs(1),
         }
     }
 }

@@ -1,17 +1,16 @@
-//! What becomes of one batch: tries, splits, checkpoints, ends. Time is a parameter, so all of it is decided without a
-//! clock.
+//! The state machine of one batch: attempts, splits, checkpoints, discards. It has no clock; the time is a parameter.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use streamio_events::timestamp::Timestamp;
 
-use super::answer::Verdict;
+use super::batch_result::BatchResult;
 use super::configuration::MappingConfig;
 use super::discarded::DiscardCondition;
 use super::stream::Record;
 
-/// The rules of a mapping that decide it.
+/// The settings of a mapping that determine retries and splits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     pub(super) maximum_retry_attempts: Option<u32>,
@@ -29,51 +28,52 @@ impl From<&MappingConfig> for Rules {
     }
 }
 
-/// A batch and what is left of it.
+/// A batch, with the records that are not done.
 #[derive(Debug)]
 pub(super) struct Delivery {
     rules: Rules,
-    /// In the shard's order. Each is delivered as a batch of its own, and the next only after it.
+    /// The parts of the batch in the order of the shard. Each is delivered separately, after the previous one.
     parts: VecDeque<Part>,
 }
 
 #[derive(Debug)]
 struct Part {
     records: Vec<Record>,
-    /// How often just these records failed.
+    /// How often the batch of exactly these records failed.
     failures: u32,
-    /// How often the function was invoked with them, also as parts of larger batches.
+    /// How often the function was invoked with these records, including as part of larger batches.
     invocations: u32,
-    /// Whether the function itself failed the last time, rather than answering that records did.
+    /// Whether the last failure was an error of the function, and not a partial batch response.
     has_function_error: bool,
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing is left.
+    /// No record is left.
     End,
     /// Invoke the function with [`Delivery::records`].
     Invoke,
-    /// These records are given up; the rest goes on.
-    Discard(GivenUp),
+    /// Discard these records, and continue.
+    Discard(DiscardedRecords),
 }
 
-/// Records that are given up.
+/// Records to discard.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct GivenUp {
+pub(super) struct DiscardedRecords {
     pub(super) records: Vec<Record>,
     pub(super) condition: DiscardCondition,
     pub(super) invocations: u32,
     pub(super) has_function_error: bool,
 }
 
-/// What a verdict did.
+/// The effect of a result on the batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settled {
-    /// How many records are done.
+pub(super) struct BatchProgress {
+    /// The number of records that are done.
     pub(super) done: usize,
-    /// Whether the function is to be left alone for a while, and how often the same batch failed: 0 after a split.
+    /// `None`: continue without a pause. Otherwise how often the same batch failed, from which the pause is calculated; 0 after
+    /// a split.
     pub(super) failures: Option<u32>,
 }
 
@@ -83,8 +83,7 @@ impl Delivery {
         Self { rules, parts: VecDeque::from([first]) }
     }
 
-    /// What to do now. It is the same until it is done and, if it was an invocation, [`Delivery::settle`] was told how it
-    /// went.
+    /// Returns the next step. After [`Step::Invoke`] the caller passes the result to [`Delivery::record_result`].
     pub(super) fn step(&mut self, now: Timestamp) -> Step {
         let Some(part) = self.parts.front_mut() else { return Step::End };
         if part.records.is_empty() {
@@ -92,17 +91,17 @@ impl Delivery {
             return self.step(now);
         }
         let is_old = |record: &Record| {
-            self.rules.maximum_record_age.is_some_and(|most| now.since(record.arrived) > most)
+            self.rules.maximum_record_age.is_some_and(|max| now.since(record.arrived) > max)
         };
         let old = part.records.iter().take_while(|record| is_old(record)).count();
         let (count, condition) = if old > 0 {
             (old, DiscardCondition::RecordAgeExceeded)
-        } else if self.rules.maximum_retry_attempts.is_some_and(|most| part.failures > most) {
+        } else if self.rules.maximum_retry_attempts.is_some_and(|max| part.failures > max) {
             (part.records.len(), DiscardCondition::RetryAttemptsExhausted)
         } else {
             return Step::Invoke;
         };
-        Step::Discard(GivenUp {
+        Step::Discard(DiscardedRecords {
             records: part.records.drain(..count).collect(),
             condition,
             invocations: part.invocations,
@@ -110,40 +109,40 @@ impl Delivery {
         })
     }
 
-    /// The records of the invocation that [`Step::Invoke`] asks for.
+    /// Returns the records for the invocation of [`Step::Invoke`].
     pub(super) fn records(&self) -> &[Record] {
         self.parts.front().map_or(&[], |part| &part.records)
     }
 
-    /// Takes the verdict on that invocation.
-    pub(super) fn settle(&mut self, verdict: Verdict) -> Settled {
-        let Some(part) = self.parts.front_mut() else { return Settled { done: 0, failures: None } };
-        if verdict != Verdict::NotReached {
+    /// Records the result of the invocation.
+    pub(super) fn record_result(&mut self, result: BatchResult) -> BatchProgress {
+        let Some(part) = self.parts.front_mut() else { return BatchProgress { done: 0, failures: None } };
+        if result != BatchResult::NotReached {
             part.invocations += 1;
         }
-        match verdict {
-            Verdict::Done => {
+        match result {
+            BatchResult::Done => {
                 let done = part.records.len();
                 self.parts.pop_front();
-                Settled { done, failures: None }
+                BatchProgress { done, failures: None }
             }
-            Verdict::NotReached => Settled { done: 0, failures: Some(part.failures) },
-            Verdict::FailedFrom(checkpoint) => {
+            BatchResult::NotReached => BatchProgress { done: 0, failures: Some(part.failures) },
+            BatchResult::FailedFrom(checkpoint) => {
                 part.has_function_error = false;
                 part.records.drain(..checkpoint);
                 if checkpoint == 0 {
                     part.failures += 1;
                 } else if !self.rules.bisects {
-                    // These records failed once as the batch that they are now.
+                    // The remaining records are a new batch that has failed once.
                     part.failures = 1;
                 }
-                Settled { done: checkpoint, failures: Some(part.failures) }
+                BatchProgress { done: checkpoint, failures: Some(part.failures) }
             }
-            Verdict::Failed => {
+            BatchResult::Failed => {
                 part.has_function_error = true;
                 if !self.rules.bisects || part.records.len() < 2 {
                     part.failures += 1;
-                    return Settled { done: 0, failures: Some(part.failures) };
+                    return BatchProgress { done: 0, failures: Some(part.failures) };
                 }
                 let second = Part {
                     records: part.records.split_off(part.records.len().div_ceil(2)),
@@ -153,7 +152,7 @@ impl Delivery {
                 };
                 let failures = Some(part.failures);
                 self.parts.insert(1, second);
-                Settled { done: 0, failures }
+                BatchProgress { done: 0, failures }
             }
         }
     }

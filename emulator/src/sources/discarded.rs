@@ -1,19 +1,19 @@
-//! What an on-failure destination receives: metadata, not records.
+//! The document that an on-failure destination receives. It contains metadata, not the records.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>
 
 use serde_json::{Value, json};
 use streamio_events::timestamp::Timestamp;
 
-use super::delivery::GivenUp;
+use super::delivery::DiscardedRecords;
 use super::stream::{Kind, Record, StreamSource};
 use crate::request_id::request_id;
 
-/// Why records were given up.
+/// Why records were discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscardCondition {
-    /// They failed as often as they may.
+    /// Their retries were exhausted.
     RetryAttemptsExhausted,
-    /// They are older than they may be.
+    /// They had reached the maximum age.
     RecordAgeExceeded,
 }
 
@@ -26,43 +26,43 @@ impl DiscardCondition {
     }
 }
 
-/// Records of one shard that were given up together.
+/// Records of one shard that were discarded together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Discarded {
-    /// Why.
+    /// Why they were discarded.
     pub condition: DiscardCondition,
-    /// Where they are, as long as the stream keeps them.
+    /// The id of the shard.
     pub shard: String,
-    /// The sequence numbers, in the shard's order.
+    /// The sequence numbers, in the order of the shard.
     pub sequences: Vec<String>,
-    /// The document that the destination receives. It has the first and the last sequence number only.
+    /// The document for the destination. It contains only the first and the last sequence number.
     pub document: Value,
 }
 
 impl Discarded {
     pub(super) fn new(
-        given_up: &GivenUp,
+        discarded: &DiscardedRecords,
         source: &dyn StreamSource,
         shard: &str,
         function_arn: &str,
         now: Timestamp,
     ) -> Self {
-        let sequences: Vec<String> = given_up.records.iter().map(|record| record.sequence.clone()).collect();
+        let sequences: Vec<String> = discarded.records.iter().map(|record| record.sequence.clone()).collect();
         let arrived = |record: Option<&Record>| record.map(|record| record.arrived.to_string());
-        let (first, last) = (arrived(given_up.records.first()), arrived(given_up.records.last()));
+        let (first, last) = (arrived(discarded.records.first()), arrived(discarded.records.last()));
         let mut document = json!({
             "requestContext": {
                 "requestId": request_id(),
                 "functionArn": function_arn,
-                "condition": given_up.condition.name(),
-                "approximateInvokeCount": given_up.invocations,
+                "condition": discarded.condition.name(),
+                "approximateInvokeCount": discarded.invocations,
             },
             "version": "1.0",
             "timestamp": now.to_string(),
         });
-        if given_up.invocations > 0 {
+        if discarded.invocations > 0 {
             document["responseContext"] = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
-            if given_up.has_function_error {
+            if discarded.has_function_error {
                 document["responseContext"]["functionError"] = "Unhandled".into();
             }
         }
@@ -79,6 +79,6 @@ impl Discarded {
             "batchSize": sequences.len(),
             "streamArn": source.arn(),
         });
-        Self { condition: given_up.condition, shard: shard.to_owned(), sequences, document }
+        Self { condition: discarded.condition, shard: shard.to_owned(), sequences, document }
     }
 }

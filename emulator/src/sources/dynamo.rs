@@ -1,4 +1,4 @@
-//! DynamoDB Streams.
+//! The reader of DynamoDB Streams.
 
 use std::collections::HashMap;
 
@@ -18,10 +18,10 @@ use streamio_events::timestamp::Timestamp;
 use super::stream::{Kind, Page, Position, Record, Shard, SourceError, StreamSource, region};
 use crate::request_id::random_hex;
 
-/// The most records that one read may ask for.
-const MOST_RECORDS: usize = 1_000;
+/// The maximum number of records of one read.
+const MAX_RECORDS: usize = 1_000;
 
-/// The stream of a table at the endpoint of a client.
+/// The stream of a table.
 #[derive(Debug, Clone)]
 pub struct DynamoSource {
     client: Client,
@@ -29,7 +29,7 @@ pub struct DynamoSource {
 }
 
 impl DynamoSource {
-    /// The stream with this ARN: the table's `LatestStreamArn`.
+    /// Returns the stream with this ARN, which is the table's `LatestStreamArn`.
     pub fn new(client: Client, stream_arn: &str) -> Self {
         Self { client, arn: stream_arn.to_owned() }
     }
@@ -62,7 +62,7 @@ impl DynamoSource {
             "dynamodb": dynamodb,
             "eventSourceARN": self.arn,
         });
-        // What the table's time to live has removed, and nobody else, names who did it.
+        // Present only for items that the table's time to live has removed.
         if let Some(identity) = record.user_identity {
             json["userIdentity"] = json!({ "type": identity.r#type, "principalId": identity.principal_id });
         }
@@ -117,7 +117,7 @@ impl StreamSource for DynamoSource {
                 request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(sequence)
             }
         };
-        let answer = request.send().await.map_err(|error| match &error {
+        let response = request.send().await.map_err(|error| match &error {
             SdkError::ServiceError(service)
                 if matches!(service.err(), GetShardIteratorError::TrimmedDataAccessException(_)) =>
             {
@@ -125,16 +125,16 @@ impl StreamSource for DynamoSource {
             }
             _ => SourceError::call("GetShardIterator")(error),
         })?;
-        answer.shard_iterator.ok_or_else(|| SourceError::Call {
+        response.shard_iterator.ok_or_else(|| SourceError::Call {
             doing: "GetShardIterator",
-            source: "the answer has no iterator".into(),
+            source: "the response has no iterator".into(),
         })
     }
 
     async fn records(&self, _shard: &str, iterator: String, limit: usize) -> Result<Page, SourceError> {
-        let limit = i32::try_from(limit.clamp(1, MOST_RECORDS)).unwrap_or(i32::MAX);
-        let answer = self.client.get_records().shard_iterator(iterator).limit(limit).send().await;
-        let answer = answer.map_err(|error| match &error {
+        let limit = i32::try_from(limit.clamp(1, MAX_RECORDS)).unwrap_or(i32::MAX);
+        let response = self.client.get_records().shard_iterator(iterator).limit(limit).send().await;
+        let response = response.map_err(|error| match &error {
             SdkError::ServiceError(service) => match service.err() {
                 GetRecordsError::ExpiredIteratorException(_) => SourceError::ExpiredIterator,
                 GetRecordsError::TrimmedDataAccessException(_) => SourceError::Trimmed,
@@ -142,12 +142,12 @@ impl StreamSource for DynamoSource {
             },
             _ => SourceError::call("GetRecords")(error),
         })?;
-        let records = answer.records.unwrap_or_default().into_iter().map(|record| self.record(record));
-        Ok(Page { records: records.collect(), next: answer.next_shard_iterator, is_behind: false })
+        let records = response.records.unwrap_or_default().into_iter().map(|record| self.record(record));
+        Ok(Page { records: records.collect(), next: response.next_shard_iterator, is_behind: false })
     }
 }
 
-/// An item in DynamoDB's JSON.
+/// Returns an item as DynamoDB JSON.
 fn item(item: &HashMap<String, AttributeValue>) -> Value {
     Value::Object(item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
 }
@@ -166,7 +166,7 @@ fn attribute(value: &AttributeValue) -> Value {
         AttributeValue::Null(value) => json!({ "NULL": value }),
         AttributeValue::S(text) => json!({ "S": text }),
         AttributeValue::Ss(set) => json!({ "SS": set }),
-        // A type of attribute that this build's SDK does not know.
+        // An attribute type that the SDK does not know.
         _ => Value::Null,
     }
 }

@@ -1,4 +1,4 @@
-//! Kinesis Data Streams.
+//! The reader of Kinesis Data Streams.
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
@@ -12,10 +12,10 @@ use streamio_events::timestamp::Timestamp;
 
 use super::stream::{Kind, Page, Position, Record, Shard, SourceError, StreamSource, region};
 
-/// The most records that one read may ask for.
-const MOST_RECORDS: usize = 10_000;
+/// The maximum number of records of one read.
+const MAX_RECORDS: usize = 10_000;
 
-/// A Kinesis stream at the endpoint of a client.
+/// A Kinesis stream.
 #[derive(Debug, Clone)]
 pub struct KinesisSource {
     client: Client,
@@ -24,7 +24,7 @@ pub struct KinesisSource {
 }
 
 impl KinesisSource {
-    /// Finds the stream.
+    /// Opens the stream, and looks up its ARN.
     pub async fn open(client: Client, name: &str) -> Result<Self, SourceError> {
         let summary = client.describe_stream_summary().stream_name(name).send().await;
         let summary = summary.map_err(SourceError::call("DescribeStreamSummary"))?;
@@ -78,7 +78,7 @@ impl StreamSource for KinesisSource {
         let mut shards = Vec::new();
         let mut token = None;
         loop {
-            // A following page is asked for by its token alone.
+            // A request with a token must not contain the name of the stream.
             let name = token.is_none().then(|| self.name.clone());
             let page = self.client.list_shards().set_stream_name(name).set_next_token(token.take());
             let page = page.send().await.map_err(SourceError::call("ListShards"))?;
@@ -108,14 +108,14 @@ impl StreamSource for KinesisSource {
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(sequence),
         };
-        let answer = request.send().await.map_err(SourceError::call("GetShardIterator"))?;
-        answer.shard_iterator.ok_or_else(|| missing("GetShardIterator", "the answer has no iterator"))
+        let response = request.send().await.map_err(SourceError::call("GetShardIterator"))?;
+        response.shard_iterator.ok_or_else(|| missing("GetShardIterator", "the response has no iterator"))
     }
 
     async fn records(&self, shard: &str, iterator: String, limit: usize) -> Result<Page, SourceError> {
-        let limit = i32::try_from(limit.clamp(1, MOST_RECORDS)).unwrap_or(i32::MAX);
-        let answer = self.client.get_records().shard_iterator(iterator).limit(limit).send().await;
-        let answer = answer.map_err(|error| match &error {
+        let limit = i32::try_from(limit.clamp(1, MAX_RECORDS)).unwrap_or(i32::MAX);
+        let response = self.client.get_records().shard_iterator(iterator).limit(limit).send().await;
+        let response = response.map_err(|error| match &error {
             SdkError::ServiceError(service)
                 if matches!(service.err(), GetRecordsError::ExpiredIteratorException(_)) =>
             {
@@ -124,9 +124,9 @@ impl StreamSource for KinesisSource {
             _ => SourceError::call("GetRecords")(error),
         })?;
         Ok(Page {
-            is_behind: answer.millis_behind_latest.is_some_and(|millis| millis > 0),
-            next: answer.next_shard_iterator,
-            records: answer.records.into_iter().map(|record| self.record(shard, record)).collect(),
+            is_behind: response.millis_behind_latest.is_some_and(|millis| millis > 0),
+            next: response.next_shard_iterator,
+            records: response.records.into_iter().map(|record| self.record(shard, record)).collect(),
         })
     }
 }

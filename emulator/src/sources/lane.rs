@@ -1,4 +1,4 @@
-//! One lane of a shard: batches, one after the other.
+//! A lane of a shard: collects records into batches, and delivers one batch after the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::Context;
-use super::answer::{Verdict, verdict};
+use super::batch_result::{BatchResult, batch_result};
 use super::configuration::MappingConfig;
+use super::context::Context;
 use super::delivery::{Delivery, Rules, Step};
 use super::discarded::Discarded;
 use super::stream::Record;
 use crate::lambda::MAX_PAYLOAD_BYTES;
 use crate::wall_clock;
 
-/// What is around the records of an event.
+/// The JSON before and after the records of an event.
 const BEGIN: &str = r#"{"Records":["#;
 const END: &str = "]}";
 
-/// Delivers what comes until nothing can come any more.
+/// Delivers records until the channel is closed.
 pub(super) async fn run(context: Arc<Context>, shard: String, records: mpsc::Receiver<Vec<Record>>) {
     let mut batches = Batches { records, ready: VecDeque::new() };
     while let Some(batch) = batches.next(&context.config).await {
@@ -29,26 +29,26 @@ pub(super) async fn run(context: Arc<Context>, shard: String, records: mpsc::Rec
     }
 }
 
-/// Puts records together.
+/// Collects records into batches.
 struct Batches {
     records: mpsc::Receiver<Vec<Record>>,
-    /// Read, and in no batch.
+    /// Records that are not in a batch yet.
     ready: VecDeque<Record>,
 }
 
 impl Batches {
-    /// The next batch, in the order of its records; `None` when there will be none.
+    /// Returns the next batch, or `None` when the channel is closed.
     async fn next(&mut self, config: &MappingConfig) -> Option<Vec<Record>> {
         while self.ready.is_empty() {
             self.ready.extend(self.records.recv().await?);
         }
-        let over = Instant::now() + config.maximum_batching_window;
+        let window_end = Instant::now() + config.maximum_batching_window;
         let mut bytes = BEGIN.len() + END.len();
         let mut batch = Vec::new();
         loop {
             while let Some(record) = self.ready.front() {
                 bytes += 1 + record.json.len();
-                // One alone is tried, whatever its size.
+                // A single record is delivered whatever its size.
                 if !batch.is_empty() && (batch.len() >= config.batch_size || bytes > MAX_PAYLOAD_BYTES) {
                     return Some(batch);
                 }
@@ -57,10 +57,10 @@ impl Batches {
             if batch.len() >= config.batch_size {
                 return Some(batch);
             }
-            // What is there already is taken even when the window is over.
+            // Records that have already been read are included even if the window has ended.
             let more = match self.records.try_recv() {
                 Ok(records) => records,
-                Err(_) => match timeout_at(over, self.records.recv()).await {
+                Err(_) => match timeout_at(window_end, self.records.recv()).await {
                     Ok(Some(records)) => records,
                     Ok(None) | Err(_) => return Some(batch),
                 },
@@ -74,15 +74,15 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
     let config = &context.config;
     let mut delivery = Delivery::new(Rules::from(config), batch);
     let mut not_reached = 0;
-    // The records were done, and are being delivered once more.
-    let mut is_repeated = false;
+    // Whether the batch succeeded and is being delivered again.
+    let mut is_redelivered = false;
     loop {
-        context.progress.enabled().await;
+        context.progress.wait_until_enabled().await;
         match delivery.step(wall_clock::now()) {
             Step::End => return,
-            Step::Discard(given_up) => {
+            Step::Discard(discarded) => {
                 let arn = context.invoke.function_arn(&config.function);
-                let discarded = Discarded::new(&given_up, &*context.source, shard, &arn, wall_clock::now());
+                let discarded = Discarded::new(&discarded, &*context.source, shard, &arn, wall_clock::now());
                 tracing::error!(
                     function.name = config.function,
                     shard.id = shard,
@@ -90,35 +90,35 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
                     condition = ?discarded.condition,
                     "records were discarded"
                 );
-                context.progress.gave_up(shard, discarded);
+                context.progress.discard(shard, discarded);
             }
             Step::Invoke => {
                 let records = delivery.records();
-                let answer = context.invoke.invoke(&config.function, event(records)).await;
-                let mut how = verdict(&answer, records, config.report_batch_item_failures);
-                if let (Verdict::NotReached, Err(error)) = (how, &answer) {
+                let response = context.invoke.invoke(&config.function, event(records)).await;
+                let mut result = batch_result(&response, records, config.report_batch_item_failures);
+                if let (BatchResult::NotReached, Err(error)) = (result, &response) {
                     let function = &config.function;
-                    tracing::warn!(function.name = function, shard.id = shard, error = %error, "a batch waits");
+                    tracing::warn!(function.name = function, shard.id = shard, error = %error, "the function could not be invoked with a batch");
                 }
-                context.progress.count(|counters| match how {
-                    Verdict::NotReached => counters.throttled += 1,
-                    Verdict::Done => counters.invocations += 1,
-                    Verdict::Failed | Verdict::FailedFrom(_) => {
+                context.progress.count(|counters| match result {
+                    BatchResult::NotReached => counters.throttled += 1,
+                    BatchResult::Done => counters.invocations += 1,
+                    BatchResult::Failed | BatchResult::FailedFrom(_) => {
                         counters.invocations += 1;
                         counters.failures += 1;
                     }
                 });
-                if how == Verdict::Done {
-                    is_repeated = !is_repeated && context.progress.takes_redelivery();
-                    if is_repeated {
-                        how = Verdict::NotReached;
+                if result == BatchResult::Done {
+                    is_redelivered = !is_redelivered && context.progress.take_redelivery();
+                    if is_redelivered {
+                        result = BatchResult::NotReached;
                     }
                 }
-                let settled = delivery.settle(how);
-                context.progress.delivered(shard, settled.done);
-                not_reached = if how == Verdict::NotReached { not_reached + 1 } else { 0 };
-                if let Some(failures) = settled.failures {
-                    let delay = delay(config.retry_delay, config.most_retry_delay, failures.max(not_reached));
+                let recorded = delivery.record_result(result);
+                context.progress.delivered(shard, recorded.done);
+                not_reached = if result == BatchResult::NotReached { not_reached + 1 } else { 0 };
+                if let Some(failures) = recorded.failures {
+                    let delay = delay(config.retry_delay, config.max_retry_delay, failures.max(not_reached));
                     tokio::time::sleep(delay).await;
                 }
             }
@@ -126,13 +126,13 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
     }
 }
 
-/// The event of a batch.
+/// Returns the event of a batch.
 fn event(records: &[Record]) -> Bytes {
     let records: Vec<&str> = records.iter().map(|record| record.json.as_str()).collect();
     Bytes::from([BEGIN, &records.join(","), END].concat())
 }
 
-/// The wait after so many failures of the same batch.
-fn delay(first: Duration, most: Duration, failures: u32) -> Duration {
-    first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(most)
+/// Returns the pause after this number of failures of the same batch.
+fn delay(first: Duration, max: Duration, failures: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(max)
 }

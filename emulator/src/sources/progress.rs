@@ -1,4 +1,4 @@
-//! How far a mapping is, and what a test asks of it.
+//! The progress of a mapping, and its control by tests.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,28 +8,29 @@ use tokio::sync::{Notify, watch};
 
 use super::discarded::Discarded;
 
-/// Counts of one mapping.
+/// Counters of a mapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MappingCounters {
-    /// Invocations that came to the function.
+    /// Invocations of the function.
     pub invocations: u64,
-    /// Those that did not.
+    /// Invocations that were throttled. [`MappingCounters::invocations`] does not include them.
     pub throttled: u64,
-    /// Invocations after which at least one record was to be tried again.
+    /// Invocations after which at least one record was not done.
     pub failures: u64,
     /// Records that are done.
     pub delivered: u64,
-    /// Records that were given up.
+    /// Records that were discarded.
     pub discarded: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<State>,
-    /// Something in the state has changed.
+    /// Notified when the state changes.
     changed: watch::Sender<()>,
     enabled: watch::Sender<bool>,
-    look_for_shards: Notify,
+    /// Notified when shards should be listed without waiting.
+    discover_now: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -38,17 +39,17 @@ struct State {
     discarded: Vec<Discarded>,
     redeliveries: u32,
     shards: HashMap<String, ShardState>,
-    /// When the latest look for shards began that came to an end.
-    looked: Option<Instant>,
+    /// The start of the latest complete listing of the shards.
+    discovered: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct ShardState {
-    /// Records that were read and are neither done nor given up.
+    /// Records that were read and are neither done nor discarded.
     pending: usize,
-    /// When the latest read began that found nothing.
+    /// The start of the latest read that returned no record.
     empty: Option<Instant>,
-    /// It is closed, and every record of it is done or given up.
+    /// Whether the shard is closed and every record is done or discarded.
     is_done: bool,
 }
 
@@ -58,7 +59,7 @@ impl Progress {
             state: Mutex::default(),
             changed: watch::Sender::new(()),
             enabled: watch::Sender::new(true),
-            look_for_shards: Notify::new(),
+            discover_now: Notify::new(),
         }
     }
 
@@ -95,62 +96,62 @@ impl Progress {
     }
 
     pub(super) fn discovered(&self, begun: Instant) {
-        self.change(|state| state.looked = Some(begun));
+        self.change(|state| state.discovered = Some(begun));
     }
 
-    /// Waits for the time of the next look for shards, or until it is wanted at once.
-    pub(super) async fn discovery_due(&self, period: Duration) {
+    /// Waits until the shards should be listed again.
+    pub(super) async fn wait_for_next_discovery(&self, period: Duration) {
         tokio::select! {
             () = tokio::time::sleep(period) => {}
-            () = self.look_for_shards.notified() => {}
+            () = self.discover_now.notified() => {}
         }
     }
 
     pub(super) fn read(&self, shard: &str, records: usize) {
-        self.of(shard, |shard| shard.pending += records);
+        self.change_shard(shard, |shard| shard.pending += records);
     }
 
-    pub(super) fn found_nothing(&self, shard: &str, begun: Instant) {
-        self.of(shard, |shard| shard.empty = Some(begun));
+    pub(super) fn read_nothing(&self, shard: &str, begun: Instant) {
+        self.change_shard(shard, |shard| shard.empty = Some(begun));
     }
 
     pub(super) fn done(&self, shard: &str) {
-        self.of(shard, |shard| shard.is_done = true);
-        self.look_for_shards.notify_one();
+        self.change_shard(shard, |shard| shard.is_done = true);
+        self.discover_now.notify_one();
     }
 
     pub(super) fn delivered(&self, shard: &str, records: usize) {
-        self.of(shard, |shard| shard.pending -= records);
+        self.change_shard(shard, |shard| shard.pending -= records);
         self.count(|counters| counters.delivered += records as u64);
     }
 
-    pub(super) fn gave_up(&self, shard: &str, discarded: Discarded) {
+    pub(super) fn discard(&self, shard: &str, discarded: Discarded) {
         let records = discarded.sequences.len();
         self.change(|state| {
             state.counters.discarded += records as u64;
             state.discarded.push(discarded);
         });
-        self.of(shard, |shard| shard.pending -= records);
+        self.change_shard(shard, |shard| shard.pending -= records);
     }
 
-    fn of(&self, shard: &str, change: impl FnOnce(&mut ShardState)) {
+    fn change_shard(&self, shard: &str, change: impl FnOnce(&mut ShardState)) {
         self.change(|state| change(state.shards.entry(shard.to_owned()).or_default()));
     }
 
-    pub(super) async fn caught_up(&self, since: Instant) {
-        self.look_for_shards.notify_one();
+    pub(super) async fn wait_until_caught_up(&self, since: Instant) {
+        self.discover_now.notify_one();
         let mut changed = self.changed.subscribe();
         loop {
             let is_caught_up = {
                 let state = self.state();
                 let is_after = |time: Option<Instant>| time.is_some_and(|time| time >= since);
-                is_after(state.looked)
+                is_after(state.discovered)
                     && state
                         .shards
                         .values()
                         .all(|shard| shard.is_done || (shard.pending == 0 && is_after(shard.empty)))
             };
-            // The sender lives as long as this.
+            // Cannot fail: `self` owns the sender.
             if is_caught_up || changed.changed().await.is_err() {
                 return;
             }
@@ -161,12 +162,12 @@ impl Progress {
         self.state().redeliveries += times;
     }
 
-    /// Whether a batch that has just succeeded is to be delivered once more, which is then used up.
-    pub(super) fn takes_redelivery(&self) -> bool {
+    /// Whether a batch that has just succeeded must be delivered again. Decrements the number of redeliveries.
+    pub(super) fn take_redelivery(&self) -> bool {
         let mut state = self.state();
-        let takes = state.redeliveries > 0;
-        state.redeliveries -= u32::from(takes);
-        takes
+        let is_taken = state.redeliveries > 0;
+        state.redeliveries -= u32::from(is_taken);
+        is_taken
     }
 
     pub(super) fn set_enabled(&self, enabled: bool) {
@@ -174,8 +175,8 @@ impl Progress {
     }
 
     /// Waits while the mapping is paused.
-    pub(super) async fn enabled(&self) {
-        // The sender lives as long as this.
+    pub(super) async fn wait_until_enabled(&self) {
+        // Cannot fail: `self` owns the sender.
         let _ = self.enabled.subscribe().wait_for(|enabled| *enabled).await;
     }
 }

@@ -7,23 +7,24 @@ use std::time::Instant;
 use streamio_events::error_chain::chain;
 use tokio::sync::mpsc;
 
+use super::context::Context;
+use super::lane;
 use super::stream::{Position, Record, SourceError};
-use super::{Context, lane};
 
-/// How many times the usual pause follows a read that failed.
+/// The pause after a failed read, in multiples of the usual pause.
 const FAILURE_PAUSES: u32 = 5;
-/// After so many reads that found nothing, the pause grows.
+/// The number of empty reads after which the pause grows.
 const EMPTY_READS: u32 = 50;
-/// It grows to at most this many times the usual pause.
-const MOST_PAUSES: u32 = 4;
-/// How many reads a lane may be behind before the reader waits for it.
+/// The longest pause after empty reads, in multiples of the usual pause.
+const MAX_PAUSES: u32 = 4;
+/// The number of reads that a lane may be behind before the reader waits for it.
 const PAGES: usize = 2;
 
-/// Reads a shard to its end and hands every record to the lane of its key; done when all lanes are.
+/// Reads a shard to its end, and sends each record to the lane of its key. Returns when all lanes have ended.
 pub(super) async fn read(context: Arc<Context>, shard: String, position: Position) {
     let (senders, lanes): (Vec<_>, Vec<_>) = (0..context.config.parallelization_factor.max(1))
         .map(|_| {
-            // A lane that fails for long holds the reader, not the memory.
+            // The channel is bounded, so a failing lane blocks the reader instead of using memory.
             let (sender, records) = mpsc::channel(PAGES);
             let lane = lane::run(Arc::clone(&context), shard.clone(), records);
             (sender, context.tasks.spawn(context.stop.clone().run_until_cancelled_owned(lane)))
@@ -32,7 +33,7 @@ pub(super) async fn read(context: Arc<Context>, shard: String, position: Positio
     read_to_end(&context, &shard, position, &senders).await;
     drop(senders);
     for lane in lanes {
-        // A lane that panicked has said so, and has records that are not done.
+        // A lane that panicked has records that are not done.
         if lane.await.is_err() {
             return;
         }
@@ -65,7 +66,7 @@ async fn read_to_end(
             Ok(page) => page,
             Err(SourceError::ExpiredIterator) => continue,
             Err(error) => {
-                tracing::warn!(shard.id = shard, error = %chain(&error), "a shard could not be read");
+                tracing::warn!(shard.id = shard, error = %chain(&error), "could not read a shard");
                 if matches!(error, SourceError::Trimmed) {
                     position = Position::TrimHorizon;
                 }
@@ -84,16 +85,16 @@ async fn read_to_end(
         }
         for (lane, records) in lanes.iter().zip(of_lane).filter(|(_, records)| !records.is_empty()) {
             if lane.send(records).await.is_err() {
-                // The mapping is ending: its lanes are gone.
+                // The lanes have ended, because the mapping stops.
                 return;
             }
         }
         let Some(next) = page.next else { return };
         iterator = Some(next);
         if is_empty && !page.is_behind {
-            context.progress.found_nothing(shard, begun);
+            context.progress.read_nothing(shard, begun);
             empty_reads += 1;
-            let pauses = (1 + empty_reads / EMPTY_READS).min(MOST_PAUSES);
+            let pauses = (1 + empty_reads / EMPTY_READS).min(MAX_PAUSES);
             tokio::time::sleep(context.config.poll * pauses).await;
         } else {
             empty_reads = 0;
@@ -101,7 +102,7 @@ async fn read_to_end(
     }
 }
 
-/// The lane of a key among so many, always the same.
+/// Returns the index of the lane for a key.
 fn lane_of(key: &str, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

@@ -1,28 +1,29 @@
-//! What a mapping needs of a stream.
+//! The port of a stream that a mapping reads.
 
 use async_trait::async_trait;
 use streamio_events::timestamp::Timestamp;
 
-/// A stream of shards. [`KinesisSource`](super::KinesisSource) and [`DynamoSource`](super::DynamoSource) read real ones.
+/// A stream with shards. [`KinesisSource`](super::KinesisSource) and [`DynamoSource`](super::DynamoSource) implement it with
+/// the SDK.
 #[async_trait]
 pub trait StreamSource: Send + Sync + 'static {
-    /// The stream's ARN.
+    /// Returns the ARN of the stream.
     fn arn(&self) -> &str;
 
-    /// Which kind of stream it is.
+    /// Returns the kind of the stream.
     fn kind(&self) -> Kind;
 
-    /// All shards that the stream still knows.
+    /// Lists the shards.
     async fn shards(&self) -> Result<Vec<Shard>, SourceError>;
 
-    /// An iterator at a position of a shard.
+    /// Returns an iterator at a position of a shard.
     async fn iterator(&self, shard: &str, position: &Position) -> Result<String, SourceError>;
 
-    /// The records at an iterator of this shard, at most `limit`.
+    /// Reads at most `limit` records of this shard.
     async fn records(&self, shard: &str, iterator: String, limit: usize) -> Result<Page, SourceError>;
 }
 
-/// The kinds of streams.
+/// The kind of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Kinesis Data Streams.
@@ -31,65 +32,65 @@ pub enum Kind {
     DynamoDb,
 }
 
-/// One shard.
+/// A shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
-    /// Its name.
+    /// The id.
     pub id: String,
-    /// Those whose records come before its own: one after a split, two after a merge.
+    /// The ids of the parent shards: one after a split, two after a merge.
     pub parents: Vec<String>,
 }
 
-/// Where reading begins.
+/// A position in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
-    /// At the oldest record.
+    /// Before the oldest record.
     TrimHorizon,
-    /// After the newest.
+    /// After the newest record.
     Latest,
     /// After the record with this sequence number.
     After(String),
 }
 
-/// One record as an element of an event's `Records`.
+/// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its sequence number, by which functions report it.
+    /// The sequence number, by which functions report failures.
     pub sequence: String,
-    /// Records of one key stay in their order.
+    /// The key. The order of records with the same key is kept.
     pub key: String,
-    /// When the stream took it.
+    /// When the record arrived in the stream.
     pub arrived: Timestamp,
-    /// The element.
+    /// The record as an element of the event's `Records`.
     pub json: String,
 }
 
-/// What one read found.
+/// The result of one read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// In the shard's order.
+    /// The records, in the order of the shard.
     pub records: Vec<Record>,
-    /// The iterator of what follows; `None` at the end of a closed shard.
+    /// The next iterator; `None` at the end of a closed shard.
     pub next: Option<String>,
-    /// Whether the stream states that there is more.
+    /// Whether the stream reports more records.
     pub is_behind: bool,
 }
 
-/// Why a stream could not be read.
+/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The iterator is too old: ask for a new one.
+    /// The iterator has expired. The caller requests a new one.
     #[error("the iterator has expired")]
     ExpiredIterator,
-    /// What it points to is no longer in the stream.
+    /// The records at the position have been removed from the stream.
     #[error("the records at this position are no longer in the stream")]
     Trimmed,
-    /// Anything else. The same call may succeed later.
+    /// Another error. The call may be retried.
     #[error("{doing} failed")]
     Call {
-        /// The call.
+        /// The name of the call.
         doing: &'static str,
-        /// What the client said.
+        /// The error of the client.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -102,7 +103,7 @@ impl SourceError {
     }
 }
 
-/// The region that an ARN names.
+/// Returns the region in an ARN.
 pub(super) fn region(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }

@@ -1,16 +1,16 @@
-//! Tests of the rules, with scripted functions on streams in memory, and of the readers on the emulations.
+//! Tests of mappings with streams in memory, and of the readers with the emulated DynamoDB and Kinesis.
 
-mod delivering;
-mod emulations;
-mod laws;
+mod delivery;
+mod emulated_streams;
 mod mapping;
 mod memory;
+mod properties;
 
 use streamio_events::timestamp::Timestamp;
 
 use super::stream::Record;
 
-/// Records `0`, `1`, …, that arrived a second apart from time 0.
+/// Returns records with the sequence numbers `0`, `1`, …, which arrived at the times 0, 1, … seconds.
 pub(super) fn records(count: usize) -> Vec<Record> {
     let record = |number: usize| Record {
         sequence: number.to_string(),

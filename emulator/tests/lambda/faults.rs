@@ -1,17 +1,17 @@
-//! The faults that tests ask for.
+//! Injected faults.
 
 use serde_json::json;
 
 use super::{NAME, echo, service};
 use streamio_emulator::lambda::{Fault, InvokeError};
 
-/// Lines of the file that the function appends to.
+/// Returns the number of lines of the file that the function appends to.
 fn effects(file: &std::path::Path) -> usize {
     std::fs::read_to_string(file).map_or(0, |text| text.lines().count())
 }
 
 #[tokio::test]
-async fn a_crash_before_the_work_has_no_effect_and_one_before_the_answer_has() {
+async fn a_crash_before_the_work_has_no_effect_and_one_before_the_response_has() {
     let (service, folder) = (service(), tempfile::tempdir().unwrap());
     let file = folder.path().join("effects");
     let event = json!({ "append": { "file": file, "line": "a" } });
@@ -22,14 +22,14 @@ async fn a_crash_before_the_work_has_no_effect_and_one_before_the_answer_has() {
         service.invoke_json(NAME, &event).await.unwrap_err();
         assert_eq!(effects(&file), before, "warm: {warm}");
 
-        service.fail_next(NAME, Fault::CrashBeforeAnswer).unwrap();
+        service.fail_next(NAME, Fault::CrashBeforeResponse).unwrap();
         let error = service.invoke_json(NAME, &event).await.unwrap_err();
         assert!(error.has_reached_function());
         let InvokeError::Function(cause) = &error else { panic!("{error}") };
         assert!(cause.message.contains("signal: 9"), "{cause}");
         assert_eq!(effects(&file), before + 1, "warm: {warm}");
 
-        // A new process does it again.
+        // A new process handles the retry.
         let first = service.invoke_json(NAME, &event).await.unwrap();
         assert_eq!(service.invoke_json(NAME, &event).await.unwrap(), first, "the same process");
         assert_eq!(effects(&file), before + 3, "warm: {warm}");
@@ -39,7 +39,7 @@ async fn a_crash_before_the_work_has_no_effect_and_one_before_the_answer_has() {
 }
 
 #[tokio::test]
-async fn an_error_and_a_refusal_do_not_come_to_the_function() {
+async fn an_injected_error_or_throttling_does_not_invoke_the_function() {
     let (service, folder) = (service(), tempfile::tempdir().unwrap());
     let file = folder.path().join("effects");
     let event = json!({ "append": { "file": file, "line": "a" } });
@@ -55,9 +55,9 @@ async fn an_error_and_a_refusal_do_not_come_to_the_function() {
 }
 
 #[tokio::test]
-async fn a_fault_with_a_predicate_meets_only_its_events() {
+async fn a_fault_with_a_predicate_affects_only_matching_events() {
     let service = service();
-    service.fail_when(NAME, Fault::CrashBeforeAnswer, 1, |event| event["echo"] == "b").unwrap();
+    service.fail_when(NAME, Fault::CrashBeforeResponse, 1, |event| event["echo"] == "b").unwrap();
     service.invoke_json(NAME, &echo("a")).await.unwrap();
     service.invoke_json(NAME, &echo("b")).await.unwrap_err();
     service.invoke_json(NAME, &echo("b")).await.unwrap();

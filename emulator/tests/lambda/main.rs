@@ -1,4 +1,4 @@
-//! The service with a function that stands on the real runtime crate (`src/bin/scripted-function.rs`).
+//! Tests of the Lambda service with a function that uses the real runtime crate (`src/bin/scripted-function.rs`).
 
 mod asynchronous;
 mod faults;
@@ -19,7 +19,7 @@ fn function() -> FunctionConfig {
     }
 }
 
-/// A service with the function.
+/// Returns a service with the function.
 fn service() -> Service {
     service_with(function())
 }
@@ -30,7 +30,7 @@ fn service_with(function: FunctionConfig) -> Service {
     service
 }
 
-/// An event that lets the function answer with `value`.
+/// Returns an event for which the function responds with `value`.
 fn echo(value: impl Into<Value>) -> Value {
     json!({ "echo": value.into() })
 }

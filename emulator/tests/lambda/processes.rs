@@ -1,4 +1,4 @@
-//! No process outlives what it belongs to.
+//! Processes end with their environment, their service and the emulator.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn pid(value: &serde_json::Value) -> Pid {
     Pid::from_raw(i32::try_from(value.as_i64().unwrap()).unwrap()).unwrap()
 }
 
-/// Whether a process runs. One that has ended and that nobody has waited for does not.
+/// Whether a process runs. A zombie does not.
 fn runs(pid: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     let is_zombie = status.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
@@ -26,11 +26,11 @@ async fn assert_ends(pid: Pid) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("process {pid:?} is still there");
+    panic!("process {pid:?} still runs");
 }
 
 #[tokio::test]
-async fn an_environment_ends_with_all_that_it_started_when_the_service_is_dropped() {
+async fn an_environment_ends_with_its_child_processes_when_the_service_is_dropped() {
     let service = service();
     let child = pid(&service.invoke_json(NAME, &json!("spawn")).await.unwrap());
     assert!(runs(child));
@@ -39,7 +39,7 @@ async fn an_environment_ends_with_all_that_it_started_when_the_service_is_droppe
 }
 
 #[tokio::test]
-async fn stopping_ends_invocations_under_way() {
+async fn stopping_ends_pending_invocations() {
     let service = service();
     let child = pid(&service.invoke_json(NAME, &json!("spawn")).await.unwrap());
     let sleeping = tokio::spawn({
@@ -55,7 +55,7 @@ async fn stopping_ends_invocations_under_way() {
 }
 
 #[tokio::test]
-async fn an_environment_ends_when_it_idles_and_the_next_event_starts_another() {
+async fn an_idle_environment_is_ended_and_the_next_event_starts_another() {
     let service = service();
     let child = pid(&service.invoke_json(NAME, &json!("spawn")).await.unwrap());
     service.end_idle(NAME).unwrap();
@@ -65,12 +65,12 @@ async fn an_environment_ends_when_it_idles_and_the_next_event_starts_another() {
 }
 
 #[tokio::test]
-async fn an_environment_whose_process_ends_between_invocations_costs_no_invocation() {
+async fn an_environment_whose_process_ends_between_invocations_fails_no_invocation() {
     let (service, folder) = (service(), tempfile::tempdir().unwrap());
     let event = json!({ "append": { "file": folder.path().join("effects"), "line": "a" } });
     let process = pid(&service.invoke_json(NAME, &event).await.unwrap());
     rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
-    // Until it is gone it may still take an event.
+    // It may receive an event until it has ended.
     assert_ends(process).await;
     assert_ne!(pid(&service.invoke_json(NAME, &event).await.unwrap()), process);
     let counters = service.counters(NAME).unwrap();
@@ -78,20 +78,20 @@ async fn an_environment_whose_process_ends_between_invocations_costs_no_invocati
 }
 
 #[tokio::test]
-async fn new_code_takes_the_place_of_the_old() {
+async fn registering_a_function_again_replaces_its_environments() {
     let service = service();
     let child = pid(&service.invoke_json(NAME, &json!("spawn")).await.unwrap());
     let mut config = super::function();
     config.environment = vec![("VERSION".into(), "2".into())];
     service.register(config);
     assert_ends(child).await;
-    let told = service.invoke_json(NAME, &json!("context")).await.unwrap();
-    assert_eq!(told["environment"]["VERSION"], "2");
+    let response = service.invoke_json(NAME, &json!("context")).await.unwrap();
+    assert_eq!(response["environment"]["VERSION"], "2");
 }
 
-/// The service in a process of its own, killed without a word: this test runs itself again as that process.
+/// The service runs in a separate process, which is killed with SIGKILL. This test executes itself again as that process.
 #[tokio::test]
-async fn nothing_outlives_a_service_whose_process_is_killed() {
+async fn no_process_outlives_a_service_whose_process_is_killed() {
     const ROLE: &str = "STREAMIO_TEST_SERVICE_PROCESS";
     if std::env::var_os(ROLE).is_some() {
         let service = super::service_with(FunctionConfig { concurrency: 1, ..super::function() });
@@ -99,7 +99,7 @@ async fn nothing_outlives_a_service_whose_process_is_killed() {
         println!("child {child} of a service");
         std::future::pending::<()>().await;
     }
-    let name = "processes::nothing_outlives_a_service_whose_process_is_killed";
+    let name = "processes::no_process_outlives_a_service_whose_process_is_killed";
     let mut process = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(ROLE, "1")
@@ -110,7 +110,7 @@ async fn nothing_outlives_a_service_whose_process_is_killed() {
     let mut lines =
         tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(process.stdout.take().unwrap()));
     let child = loop {
-        let line = lines.next_line().await.unwrap().expect("the process says what it has started");
+        let line = lines.next_line().await.unwrap().expect("the process prints its child's id");
         if let Some(child) = line.split("child ").nth(1).and_then(|rest| rest.split(' ').next()) {
             break pid(&serde_json::from_str(child).unwrap());
         }

@@ -1,37 +1,36 @@
-//! DynamoDB throttles, and loses the answer to what it has done.
+//! DynamoDB throttles requests, and loses responses.
 
-use streamio_emulator::fault_proxy::{Fault, Injected};
+use streamio_emulator::fault_proxy::{Fault, InjectedFault};
 
-use crate::clip::film;
+use crate::clips::clip;
 use crate::play::play;
-use crate::verdict::verdict;
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_table_delays_processing_and_loses_nothing() {
-    let world = World::start().await;
-    let proxy = world.cloud.dynamo_proxy();
-    // `uploads` uses the first two. Lambda invokes it three times for an event and each call has four attempts, so twelve
-    // throttled calls could make it give up, whatever other functions take of them.
+    let cloud = TestCloud::start().await;
+    let proxy = cloud.dynamo_proxy();
+    // `uploads` uses the first two operations. Lambda invokes it three times for an event, and each call has four attempts, so
+    // twelve throttled calls could exhaust its retries.
     let operations = [("PutItem", 5), ("Query", 5), ("GetItem", 12), ("TransactWriteItems", 12)];
-    let faults: Vec<Injected> = operations
+    let faults: Vec<InjectedFault> = operations
         .iter()
-        .map(|(operation, count)| proxy.fault(operation, "", *count, Fault::Throttle))
+        .map(|(operation, count)| proxy.inject(operation, "", *count, Fault::Throttle))
         .collect();
-    let video_id = world.upload("clip.mp4", film()).await;
-    let status = world.ready(&video_id, 1).await;
-    play(&world, &status).await;
+    let video_id = cloud.upload("clip.mp4", clip()).await;
+    let status = cloud.wait_until_ready(&video_id, 1).await;
+    play(&cloud, &status).await;
     for (fault, (operation, _)) in faults.iter().zip(operations) {
-        assert!(fault.times() > 0, "{operation} was never throttled");
-        fault.end();
+        assert!(fault.hits() > 0, "{operation} was never throttled");
+        fault.cancel();
     }
-    verdict(world).await;
+    cloud.finish().await;
 }
 
-/// The commit is there, and its author does not know.
+/// The commit is appended, but the program that appended it gets no response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_response_is_lost_is_appended_once() {
-    let world = World::start().await;
+    let cloud = TestCloud::start().await;
     let kinds = [
         "upload.granted",
         "upload.completed",
@@ -40,19 +39,19 @@ async fn a_commit_whose_response_is_lost_is_appended_once() {
         "processing.completed",
         "video.ready",
     ];
-    let proxy = world.cloud.dynamo_proxy();
-    let faults: Vec<Injected> = kinds
+    let proxy = cloud.dynamo_proxy();
+    let faults: Vec<InjectedFault> = kinds
         .iter()
-        .map(|kind| proxy.fault("PutItem", &format!("{kind}\\\""), 1, Fault::LoseAnswer))
+        .map(|kind| proxy.inject("PutItem", &format!("{kind}\\\""), 1, Fault::LoseResponse))
         .collect();
-    let projection = proxy.fault("TransactWriteItems", "", 3, Fault::LoseAnswer);
-    let video_id = world.upload("clip.mp4", film()).await;
-    let status = world.ready(&video_id, 1).await;
-    play(&world, &status).await;
+    let projection = proxy.inject("TransactWriteItems", "", 3, Fault::LoseResponse);
+    let video_id = cloud.upload("clip.mp4", clip()).await;
+    let status = cloud.wait_until_ready(&video_id, 1).await;
+    play(&cloud, &status).await;
     for (fault, kind) in faults.iter().zip(kinds) {
-        assert_eq!(fault.times(), 1, "the answer to {kind} was not lost");
+        assert_eq!(fault.hits(), 1, "the response to {kind} was not lost");
     }
-    assert_eq!(projection.times(), 3);
-    assert_eq!(world.cloud.ecs().tasks().len(), 1, "one worker");
-    verdict(world).await;
+    assert_eq!(projection.hits(), 3);
+    assert_eq!(cloud.ecs().tasks().len(), 1, "one worker");
+    cloud.finish().await;
 }

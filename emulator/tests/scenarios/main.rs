@@ -1,21 +1,23 @@
-//! Videos go through the emulated cloud, from the grant at the edge to the last frame from the CDN, while everything that
-//! may fail does. Whatever happens, [`verdict`] holds at the end.
+//! Scenarios on the emulated cloud: videos are processed from the grant at the edge to the last frame from the CDN, while
+//! faults are injected. Every scenario ends with [`test_cloud::TestCloud::finish`], which checks the [`final_state`].
 //!
-//! What AWS guarantees, what is done about the rest, and which test shows it stands in `lambdas/README.md`.
+//! `lambdas/README.md` lists what AWS guarantees, how Streamio handles the rest, and the scenario for each guarantee.
 
-mod clip;
+mod clips;
+mod dead_letters;
+mod ffmpeg_gate;
+mod final_state;
 mod functions;
 mod grants;
+mod guarantees_table;
 mod keys;
 mod launches;
 mod ledger;
-mod life;
+mod lifecycle;
 mod play;
 mod poison;
 mod processes;
 mod program;
-mod table;
+mod test_cloud;
 mod uploads;
-mod verdict;
 mod workers;
-mod world;

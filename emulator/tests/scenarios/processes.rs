@@ -1,28 +1,29 @@
-//! Processes of this machine, as far as the system lists them.
+//! Processes of this machine, as listed in `/proc`.
 
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Only a fault makes a process stay this long.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The timeout for processes to end.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Waits until no process is left whose command line, environment or working directory speaks of `folder`.
-pub(crate) async fn none_about(folder: &Path) {
+/// Waits until no process refers to `folder` in its command line, environment or working directory.
+pub(crate) async fn wait_until_none_uses(folder: &Path) {
     let folder = folder.display().to_string();
     let begun = Instant::now();
     loop {
-        let left = about(&folder);
+        let left = using(&folder);
         if left.is_empty() {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "left over: {left:?}");
+        assert!(begun.elapsed() < TIMEOUT, "these processes did not end: {left:?}");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-fn about(folder: &str) -> Vec<String> {
+/// Returns the command lines of other processes that refer to `folder`.
+fn using(folder: &str) -> Vec<String> {
     let own = std::process::id().to_string();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
@@ -31,13 +32,13 @@ fn about(folder: &str) -> Vec<String> {
         .filter_map(|name| {
             let read = |file: &str| std::fs::read(format!("/proc/{name}/{file}")).unwrap_or_default();
             let text = |file: &str| String::from_utf8_lossy(&read(file)).replace('\0', " ");
-            let (words, environment) = (text("cmdline"), text("environ"));
-            let place = std::fs::read_link(format!("/proc/{name}/cwd")).unwrap_or_default();
-            let speaks = words.contains(folder)
+            let (command, environment) = (text("cmdline"), text("environ"));
+            let directory = std::fs::read_link(format!("/proc/{name}/cwd")).unwrap_or_default();
+            let uses = command.contains(folder)
                 || environment.contains(folder)
-                || place.to_string_lossy().contains(folder);
-            speaks.then_some(words)
+                || directory.to_string_lossy().contains(folder);
+            uses.then_some(command)
         })
-        .filter(|words| !words.trim().is_empty())
+        .filter(|command| !command.trim().is_empty())
         .collect()
 }

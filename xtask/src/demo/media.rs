@@ -1,4 +1,4 @@
-//! What ffprobe and ffmpeg say about a file or a URL, every frame decoded.
+//! Decodes a file or a URL with ffprobe and ffmpeg.
 
 use std::process::Command;
 
@@ -7,16 +7,16 @@ use serde::Deserialize;
 
 use crate::process::{capture, last_lines};
 
-/// A file or a stream: its tracks and its length.
+/// The tracks and the duration of a file or a stream.
 #[derive(Debug)]
 pub(super) struct Media {
     pub(super) seconds: f64,
     pub(super) tracks: Vec<Track>,
-    /// The variants of a master playlist, in its order. Empty for a file.
+    /// The variants of a master playlist, in order. Empty for a file.
     pub(super) variants: Vec<Variant>,
 }
 
-/// One track, decoded to its end.
+/// A completely decoded track.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Track {
     pub(super) kind: Kind,
@@ -24,9 +24,9 @@ pub(super) struct Track {
     /// 0 for audio.
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Frames per second on average; 0 for audio.
+    /// The average frame rate, in frames per second; 0 for audio.
     pub(super) rate: f64,
-    /// Frames that were decoded, not those that are announced.
+    /// The number of decoded frames.
     pub(super) frames: u64,
 }
 
@@ -36,10 +36,10 @@ pub(super) enum Kind {
     Audio,
 }
 
-/// What a player may choose from a master playlist.
+/// A variant of a master playlist.
 #[derive(Clone, Debug)]
 pub(super) struct Variant {
-    /// Bits per second, as the playlist states.
+    /// The bandwidth in the playlist, in bits per second.
     pub(super) bandwidth: u64,
     pub(super) tracks: Vec<Track>,
 }
@@ -54,33 +54,34 @@ impl Media {
     }
 }
 
-/// Decodes everything with ffprobe, counting frames. Any complaint of a decoder is an error.
-pub(super) fn probe(place: &str) -> Result<Media> {
+/// Decodes a file or URL with ffprobe, and counts frames. Fails if ffprobe prints an error.
+pub(super) fn probe(input: &str) -> Result<Media> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-count_frames", "-show_format", "-show_streams", "-show_programs"]);
-    command.args(["-of", "json", "-i", place]);
-    let said = without_complaint(command, "ffprobe")?;
-    parse(&said)
+    command.args(["-of", "json", "-i", input]);
+    let output = run_without_errors(command, "ffprobe")?;
+    parse(&output)
 }
 
-/// Plays everything with ffmpeg, to nowhere. Any complaint is an error.
-pub(super) fn play(place: &str) -> Result<()> {
+/// Decodes a file or URL with ffmpeg. Fails if ffmpeg prints an error.
+pub(super) fn play(input: &str) -> Result<()> {
     let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-xerror", "-i", place, "-map", "0:v?", "-map", "0:a?"]);
+    command.args(["-nostdin", "-v", "error", "-xerror", "-i", input, "-map", "0:v?", "-map", "0:a?"]);
     command.args(["-f", "null", "-"]);
-    without_complaint(command, "ffmpeg").map(drop)
+    run_without_errors(command, "ffmpeg").map(drop)
 }
 
-fn without_complaint(command: Command, name: &str) -> Result<String> {
+/// Runs a command and returns its output. Fails if it prints anything to standard error.
+fn run_without_errors(command: Command, name: &str) -> Result<String> {
     let output = capture(command)?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() || !complaint.trim().is_empty() {
-        bail!("{name} ended with {} and said: {}", output.status, last_lines(&complaint, 10));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || !errors.trim().is_empty() {
+        bail!("{name} ended with {} and printed: {}", output.status, last_lines(&errors, 10));
     }
     String::from_utf8(output.stdout).with_context(|| format!("{name} printed something that is not UTF-8"))
 }
 
-/// ffprobe's JSON, as far as it is read here.
+/// The members of ffprobe's JSON that are read.
 #[derive(Deserialize)]
 struct Probed {
     format: Format,
@@ -126,7 +127,7 @@ struct Stream {
 
 #[derive(Default, Deserialize)]
 struct Disposition {
-    /// 1 for a cover image inside an audio file, which is no video.
+    /// 1 for the cover image of an audio file, which does not count as video.
     #[serde(default)]
     attached_pic: u8,
 }
@@ -150,7 +151,7 @@ impl Stream {
 }
 
 fn parse(json: &str) -> Result<Media> {
-    let probed: Probed = serde_json::from_str(json).context("ffprobe's answer")?;
+    let probed: Probed = serde_json::from_str(json).context("could not parse the output of ffprobe")?;
     let video_seconds = probed
         .streams
         .iter()
@@ -170,7 +171,7 @@ fn parse(json: &str) -> Result<Media> {
     })
 }
 
-/// `30000/1001` as a number; ffprobe writes `0/0` for what has no rate.
+/// Parses a rate such as `30000/1001`. ffprobe writes `0/0` for tracks without a rate.
 fn ratio(text: &str) -> Option<f64> {
     let (over, under) = text.split_once('/')?;
     let (over, under): (f64, f64) = (over.parse().ok()?, under.parse().ok()?);
@@ -218,25 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_the_video_track_counts_where_it_is_known() {
+    fn the_duration_is_that_of_the_video_track_if_it_is_known() {
         let json = r#"{"streams": [{"index": 0, "codec_type": "video", "duration": "5.28"}], "format": {"duration": "5.3"}}"#;
         assert!((parse(json).unwrap().seconds - 5.28).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn a_cover_image_is_no_video() {
+    fn a_cover_image_is_not_a_video() {
         let json = r#"{"streams": [{"index": 0, "codec_type": "video", "disposition": {"attached_pic": 1}}], "format": {}}"#;
         assert!(parse(json).unwrap().video().is_none());
     }
 
     #[test]
-    fn a_rate_without_a_meaning_is_none() {
+    fn an_undefined_rate_is_none() {
         assert_eq!(ratio("25/1"), Some(25.0));
         assert_eq!((ratio("0/0"), ratio("x")), (None, None));
     }
 
     #[test]
-    fn what_is_not_media_is_an_error_that_says_so() {
+    fn a_file_that_is_not_media_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.mp4");
         fs::write(&file, "not a film").unwrap();

@@ -1,4 +1,4 @@
-//! The platform as a child process, and the public commands that talk to it.
+//! The platform as a child process, and the public commands that call it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,12 +12,12 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::process::{Running, answer, check_interrupted, last_lines};
+use crate::process::{Running, check_interrupted, last_lines, stdout_of};
 
-/// How long `streamio up` may take until it answers requests.
-const START: Duration = Duration::from_mins(1);
+/// The timeout until `streamio up` is ready.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The line that `streamio up --json` prints when it is ready.
+/// The line that `streamio up --json` prints when the platform is ready.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Ready {
@@ -27,21 +27,21 @@ pub(super) struct Ready {
     pub(super) data_dir: PathBuf,
 }
 
-/// A running platform, stopped when it is dropped.
+/// A running platform. It is stopped when this is dropped.
 pub(super) struct Platform {
     running: Running,
-    /// Our end of its standard input closes with us, however we end, and then it stops: none is left behind.
+    /// Kept open: the platform stops when its standard input is closed, also if this process is killed.
     _stdin: Option<ChildStdin>,
     pub(super) ready: Ready,
     cli: PathBuf,
     data: PathBuf,
     log: PathBuf,
-    /// Whether the directory was there before: it may then hold a project called `demo`.
+    /// Whether the data directory is new. An existing one may contain a project called `demo`.
     fresh: bool,
 }
 
 impl Platform {
-    /// Starts it on `data` and waits until it is ready. Its log goes to a file in `work`.
+    /// Starts the platform on the directory `data`, with a log file in `work`, and waits until it is ready.
     pub(super) fn start(cli: &Path, data: &Path, work: &Path) -> Result<Self> {
         let fresh = !data.exists();
         let log = work.join("platform.log");
@@ -49,7 +49,7 @@ impl Platform {
         command.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
         command.arg("--stop-at-stdin-end").stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
         let mut running = Running::start_with(command, Stdio::piped())?;
-        // Taken out, because waiting for a child closes what is left in it.
+        // Taken from the child, because waiting for the child closes its standard input.
         let stdin = running.child().stdin.take();
         let stdout = running.child().stdout.take().context("the platform has no stdout")?;
         let line = first_line(stdout);
@@ -57,7 +57,7 @@ impl Platform {
         Ok(Self { running, _stdin: stdin, ready, cli: cli.to_owned(), data: data.to_owned(), log, fresh })
     }
 
-    /// Creates a project through the operator's command, as one does while the platform runs.
+    /// Creates a project with the operator's command.
     pub(super) fn new_project(&self) -> Result<Api> {
         let name = if self.fresh {
             "demo".to_owned()
@@ -70,12 +70,12 @@ impl Platform {
         Ok(Api { cli: self.cli.clone(), url: self.ready.api.clone(), project })
     }
 
-    /// Waits until it ends.
+    /// Waits until the platform ends.
     pub(super) fn wait(&mut self) -> Result<ExitStatus> {
         self.running.wait()
     }
 
-    /// Ends it, and insists that it ends well when it is asked to.
+    /// Stops the platform. Fails if its exit status is not 0.
     pub(super) fn stop(mut self) -> Result<()> {
         let status = self.running.stop()?;
         if !status.success() {
@@ -84,13 +84,13 @@ impl Platform {
         Ok(())
     }
 
-    /// The end of its log, for messages.
+    /// Returns the end of its log, for messages.
     pub(super) fn log_end(&self) -> String {
         log_end(&self.log)
     }
 }
 
-/// What `streamio project create --json` prints.
+/// The output of `streamio project create --json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Project {
@@ -98,20 +98,20 @@ struct Project {
     api_key: String,
 }
 
-/// The public API as one project sees it, through the `streamio` command.
+/// The public API with the key of one project, called through the `streamio` command.
 pub(super) struct Api {
     cli: PathBuf,
     pub(super) url: String,
     project: Project,
 }
 
-/// The answer of `GET /videos`.
+/// The response to `GET /videos`.
 #[derive(Deserialize)]
 struct List {
     data: Vec<Video>,
 }
 
-/// A video's status view, as far as it is read here.
+/// The members of a video's status view that are read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Video {
@@ -134,7 +134,7 @@ pub(super) struct Outputs {
     pub(super) renditions: Vec<serde_json::Value>,
 }
 
-/// The answer of `POST /playback-url`, as far as it is read here.
+/// The members of the response to `POST /playback-url` that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Playback {
@@ -143,22 +143,22 @@ pub(super) struct Playback {
 }
 
 impl Video {
-    /// Why it is not ready.
+    /// Returns why the video is not ready.
     pub(super) fn error_text(&self) -> String {
         match &self.error {
             Some(error) => format!("{} ({})", error.message, error.code),
-            None => "its view states no error".into(),
+            None => "its view has no error".into(),
         }
     }
 }
 
 impl Api {
-    /// Uploads and waits until the video is ready, with progress on stderr: a bar on a terminal, lines elsewhere.
+    /// Uploads a file and waits until the video is ready. Prints progress to stderr. Returns the status view.
     pub(super) fn upload(&self, file: &Path) -> Result<Video> {
         let mut command = self.command();
-        // Without --json, which is silent where nobody watches. The view is asked for afterwards.
+        // Without `--json`, which prints no progress. The view is requested afterwards.
         command.arg("upload").arg(file).arg("--wait");
-        answer(command)?;
+        stdout_of(command)?;
         let mut command = self.command();
         command.args(["video", "list", "--json"]);
         let list: List = json(command)?;
@@ -190,19 +190,20 @@ impl Api {
     }
 }
 
-/// Runs a command that prints one JSON value.
+/// Runs a command that prints one JSON value, and returns the value.
 fn json<T: DeserializeOwned>(command: Command) -> Result<T> {
     let name = command.get_args().next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let said = answer(command)?;
-    serde_json::from_str(&said).with_context(|| format!("the answer of `streamio {name} --json`"))
+    let output = stdout_of(command)?;
+    serde_json::from_str(&output)
+        .with_context(|| format!("could not parse the output of `streamio {name} --json`"))
 }
 
-/// The first line of a pipe, when it comes. The rest is read too, so that the child never blocks on it.
+/// Returns a channel that receives the first line of a pipe. The rest is read too, so that the child does not block.
 fn first_line(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            // Only the first is waited for: later ones find the receiver gone.
+            // Fails for later lines, because the receiver is dropped after the first.
             let _ = sender.send(line);
         }
     });
@@ -210,7 +211,7 @@ fn first_line(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<Strin
 }
 
 fn wait_until_ready(running: &mut Running, line: &mpsc::Receiver<String>) -> Result<Ready> {
-    match line.recv_timeout(START) {
+    match line.recv_timeout(START_TIMEOUT) {
         Ok(line) => {
             serde_json::from_str(&line).with_context(|| format!("`streamio up --json` printed {line:?}"))
         }
@@ -220,7 +221,7 @@ fn wait_until_ready(running: &mut Running, line: &mpsc::Receiver<String>) -> Res
         }
         Err(RecvTimeoutError::Timeout) => {
             check_interrupted()?;
-            bail!("`streamio up` was not ready after {} s", START.as_secs())
+            bail!("`streamio up` was not ready after {} s", START_TIMEOUT.as_secs())
         }
     }
 }
@@ -236,11 +237,11 @@ mod tests {
     use std::path::PathBuf;
     use std::process::Command;
 
-    /// A program that behaves as `script` says, in place of `streamio`.
+    /// Creates a shell script that replaces `streamio`, and returns its path.
     fn program(folder: &std::path::Path, script: &str) -> PathBuf {
         let file = folder.join("streamio");
-        // Another process writes it: what this one had open for writing, a child that another test starts at that moment would
-        // hold open for a while, and until then nobody could run it.
+        // The file is written by another process. If this one wrote it, a child process of a concurrent test could inherit the
+        // open file, and executing the script would fail with ETXTBSY.
         let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
         let status = Command::new("sh").args(["-c", write]).arg(&file).arg(script).status().unwrap();
         assert!(status.success(), "{status}");
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_without_outputs_says_why() {
+    fn the_error_of_a_video_has_its_message_and_code() {
         let json = r#"{"state": "errored", "error": {"code": "not_media", "message": "This is text.", "retryable": false}}"#;
         let video: Video = serde_json::from_str(json).unwrap();
         assert_eq!(video.error_text(), "This is text. (not_media)");

@@ -1,55 +1,55 @@
-//! Whether it really plays: every frame of every rendition, through signed URLs, and not without them.
+//! Checks that every frame of every rendition decodes through signed URLs, and that other URLs are refused.
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::media::{self, Kind, Media, Track};
 
-/// The platform is on this machine: an answer that takes longer never comes.
+/// The timeout of a request.
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// What was played.
+/// The decoded outputs.
 #[derive(Debug)]
 pub(super) struct Played {
     pub(super) hls: Media,
     pub(super) mp4: Media,
 }
 
-/// The fastest rate that is made, in frames per second; faster sources are slowed to it.
-const FASTEST: f64 = 60.0;
+/// The maximum frame rate of renditions, in frames per second.
+const MAX_FRAME_RATE: f64 = 60.0;
 
-/// Plays the master playlist and the MP4 in full, and tries what must be refused.
+/// Decodes the HLS stream and the MP4 completely, and requests URLs that must be refused.
 pub(super) fn check(source: &Media, renditions: usize, hls: &str, mp4: &str) -> Result<Played> {
     let master = fetch(hls)?;
-    ensure!(master.starts_with("#EXTM3U"), "the HLS URL answers no playlist: {master:.40}");
+    ensure!(master.starts_with("#EXTM3U"), "the response of the HLS URL is not a playlist: {master:.40}");
     let listed = master.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).count();
     ensure!(
         listed == renditions && listed > 0,
-        "the master playlist lists {listed} renditions, the video's view {renditions}"
+        "the master playlist has {listed} renditions, the video's view has {renditions}"
     );
-    media::play(hls).context("playing the HLS stream")?;
-    let hls_media = media::probe(hls).context("decoding the HLS stream")?;
+    media::play(hls).context("could not play the HLS stream")?;
+    let hls_media = media::probe(hls).context("could not decode the HLS stream")?;
     ensure!(
         hls_media.variants.len() == listed,
-        "the master playlist lists {listed} renditions, ffprobe sees {}",
+        "the master playlist has {listed} renditions, ffprobe reads {}",
         hls_media.variants.len()
     );
     for variant in &hls_media.variants {
         check_tracks(source, &variant.tracks).context("an HLS rendition")?;
     }
-    media::play(mp4).context("playing the MP4")?;
-    let mp4_media = media::probe(mp4).context("decoding the MP4")?;
+    media::play(mp4).context("could not play the MP4")?;
+    let mp4_media = media::probe(mp4).context("could not decode the MP4")?;
     check_tracks(source, &mp4_media.tracks).context("the MP4")?;
     check_refusals(hls, mp4)?;
     Ok(Played { hls: hls_media, mp4: mp4_media })
 }
 
-/// Video and audio are there when the source has them, and the video is there to its last frame.
+/// Checks that the tracks of the source exist, and that the video is complete.
 fn check_tracks(source: &Media, tracks: &[Track]) -> Result<()> {
     if source.video().is_some() {
         let video = tracks.iter().find(|track| track.kind == Kind::Video).context("it has no video")?;
-        ensure!(video.rate <= FASTEST + 0.5, "{} frames per second are too many", video.rate);
+        ensure!(video.rate <= MAX_FRAME_RATE + 0.5, "{} frames per second are too many", video.rate);
         let expected = source.seconds * video.rate;
-        // A frame may be lost or doubled where rates are converted; a segment must not be.
+        // Converting the frame rate may drop or duplicate single frames. A missing segment exceeds the tolerance.
         let tolerance = (expected * 0.02).max(3.0);
         #[expect(clippy::cast_precision_loss, reason = "a count of frames is far below 2^52")]
         let difference = (video.frames as f64 - expected).abs();
@@ -70,29 +70,32 @@ fn check_tracks(source: &Media, tracks: &[Track]) -> Result<()> {
     Ok(())
 }
 
-/// Unsigned, altered and borrowed signatures are refused.
+/// Checks that a URL is refused without its signature, with an altered signature, and with the signature of another URL.
 fn check_refusals(hls: &str, mp4: &str) -> Result<()> {
     for (name, url) in [("HLS", hls), ("MP4", mp4)] {
         ensure!(status(url)? == 200, "the signed {name} URL is refused");
         let (unsigned, query) =
-            url.split_once('?').with_context(|| format!("the {name} URL carries no signature"))?;
-        refused(unsigned, &format!("the {name} URL without its signature"))?;
+            url.split_once('?').with_context(|| format!("the {name} URL has no signature"))?;
+        check_refused(unsigned, &format!("the {name} URL without its signature"))?;
         let altered = alter_signature(query).with_context(|| format!("the {name} URL has no Signature"))?;
-        refused(&format!("{unsigned}?{altered}"), &format!("the {name} URL with an altered signature"))?;
+        check_refused(
+            &format!("{unsigned}?{altered}"),
+            &format!("the {name} URL with an altered signature"),
+        )?;
     }
     let (hls_path, _) = hls.split_once('?').context("checked above")?;
     let (_, mp4_query) = mp4.split_once('?').context("checked above")?;
-    refused(&format!("{hls_path}?{mp4_query}"), "the HLS path with the MP4's signature")
+    check_refused(&format!("{hls_path}?{mp4_query}"), "the HLS path with the MP4's signature")
 }
 
-fn refused(url: &str, what: &str) -> Result<()> {
+fn check_refused(url: &str, what: &str) -> Result<()> {
     match status(url)? {
         403 => Ok(()),
-        other => bail!("{what} answers {other}, not 403"),
+        other => bail!("{what} has the status {other}, not 403"),
     }
 }
 
-/// The query with one character in the middle of its signature changed.
+/// Returns the query with one changed character in the middle of its signature.
 fn alter_signature(query: &str) -> Option<String> {
     let start = query.split('&').scan(0, |at, part| {
         let here = *at;
@@ -107,12 +110,12 @@ fn alter_signature(query: &str) -> Option<String> {
     Some(altered)
 }
 
-/// The URL itself is left out of errors: it carries a signature.
+/// Sends a GET request. Errors do not contain the URL, because it has a signature.
 fn get(url: &str) -> Result<minreq::Response> {
     minreq::get(url)
         .with_timeout(TIMEOUT_SECONDS)
         .send()
-        .map_err(|error| anyhow::anyhow!("the CDN did not answer: {error}"))
+        .map_err(|error| anyhow::anyhow!("the CDN did not respond: {error}"))
 }
 
 fn status(url: &str) -> Result<u16> {
@@ -121,7 +124,7 @@ fn status(url: &str) -> Result<u16> {
 
 fn fetch(url: &str) -> Result<String> {
     let response = get(url)?;
-    ensure!(response.status_code == 200, "the signed HLS URL answers {}", response.status_code);
+    ensure!(response.status_code == 200, "the signed HLS URL has the status {}", response.status_code);
     Ok(response.as_str()?.to_owned())
 }
 
@@ -145,39 +148,39 @@ mod tests {
         Media { seconds: 10.0, tracks, variants: vec![] }
     }
 
-    fn says(source: &Media, tracks: &[Track]) -> String {
+    fn result_of(source: &Media, tracks: &[Track]) -> String {
         check_tracks(source, tracks).map_or_else(|error| error.to_string(), |()| "plays".into())
     }
 
     #[test]
-    fn a_missing_segment_is_noticed_and_a_rounded_frame_is_not() {
+    fn a_missing_segment_is_an_error_and_a_missing_frame_is_not() {
         let source = source(vec![video(25.0, 250), audio(430)]);
-        assert_eq!(says(&source, &[video(25.0, 250), audio(430)]), "plays");
-        assert_eq!(says(&source, &[video(25.0, 247), audio(430)]), "plays");
-        let cut = says(&source, &[video(25.0, 150), audio(430)]);
+        assert_eq!(result_of(&source, &[video(25.0, 250), audio(430)]), "plays");
+        assert_eq!(result_of(&source, &[video(25.0, 247), audio(430)]), "plays");
+        let cut = result_of(&source, &[video(25.0, 150), audio(430)]);
         assert_eq!(cut, "1280x720: 150 frames decoded, 250 expected (10.00 s at 25.00 frames per second)");
-        assert!(says(&source, &[video(25.0, 0), audio(430)]).contains("0 frames decoded"));
+        assert!(result_of(&source, &[video(25.0, 0), audio(430)]).contains("0 frames decoded"));
     }
 
     #[test]
     fn tracks_that_the_source_has_must_be_there() {
         let source = source(vec![video(25.0, 250), audio(430)]);
-        assert_eq!(says(&source, &[audio(430)]), "it has no video");
-        assert_eq!(says(&source, &[video(25.0, 250)]), "it has no audio");
-        assert_eq!(says(&source, &[video(25.0, 250), audio(0)]), "its audio is empty");
+        assert_eq!(result_of(&source, &[audio(430)]), "it has no video");
+        assert_eq!(result_of(&source, &[video(25.0, 250)]), "it has no audio");
+        assert_eq!(result_of(&source, &[video(25.0, 250), audio(0)]), "its audio is empty");
     }
 
     #[test]
     fn a_source_without_audio_or_without_video_plays_as_it_is() {
-        assert_eq!(says(&source(vec![video(25.0, 250)]), &[video(25.0, 250)]), "plays");
-        assert_eq!(says(&source(vec![audio(430)]), &[audio(430)]), "plays");
+        assert_eq!(result_of(&source(vec![video(25.0, 250)]), &[video(25.0, 250)]), "plays");
+        assert_eq!(result_of(&source(vec![audio(430)]), &[audio(430)]), "plays");
     }
 
     #[test]
     fn more_than_sixty_frames_per_second_are_too_many() {
         let source = source(vec![video(120.0, 1200)]);
-        assert_eq!(says(&source, &[video(60.0, 600)]), "plays");
-        assert_eq!(says(&source, &[video(120.0, 1200)]), "120 frames per second are too many");
+        assert_eq!(result_of(&source, &[video(60.0, 600)]), "plays");
+        assert_eq!(result_of(&source, &[video(120.0, 1200)]), "120 frames per second are too many");
     }
 
     #[test]
@@ -190,11 +193,11 @@ mod tests {
         assert_eq!(alter_signature("Expires=1"), None);
     }
 
-    /// What the check says about a server that answers each path and query as `status` decides.
+    /// Returns the result of the check with a server that responds to each path and query with the status `status`.
     fn refusals(status: fn(&str) -> u16) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        // Ends with the test process: it waits for a connection that never comes.
+        // The thread ends with the test process.
         thread::spawn(move || {
             for connection in listener.incoming() {
                 let mut connection = connection.unwrap();
@@ -202,11 +205,11 @@ mod tests {
                 let request: Vec<String> =
                     lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
                 let target = request[0].split(' ').nth(1).unwrap();
-                let answer = format!(
+                let response = format!(
                     "HTTP/1.1 {} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
                     status(target)
                 );
-                connection.write_all(answer.as_bytes()).unwrap();
+                connection.write_all(response.as_bytes()).unwrap();
             }
         });
         let hls = format!("http://{address}/a.hls/master.m3u8?Policy=p&Signature=hhhh");
@@ -215,20 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_serves_without_a_valid_signature_is_found_out() {
+    fn a_server_that_accepts_invalid_signatures_is_detected() {
         let strict = |target: &str| match target {
             "/a.hls/master.m3u8?Policy=p&Signature=hhhh" | "/a?Expires=1&Signature=mmmm" => 200,
             _ => 403,
         };
         assert_eq!(refusals(strict), "refuses");
-        assert_eq!(refusals(|_| 200), "the HLS URL without its signature answers 200, not 403");
+        assert_eq!(refusals(|_| 200), "the HLS URL without its signature has the status 200, not 403");
         assert_eq!(refusals(|_| 403), "the signed HLS URL is refused");
         let any_signature = |target: &str| if target.contains("Signature=") { 200 } else { 403 };
-        assert_eq!(refusals(any_signature), "the HLS URL with an altered signature answers 200, not 403");
+        assert_eq!(
+            refusals(any_signature),
+            "the HLS URL with an altered signature has the status 200, not 403"
+        );
         let any_path = |target: &str| {
             let valid = target.contains("Signature=hhhh") || target.contains("Signature=mmmm");
             if valid { 200 } else { 403 }
         };
-        assert_eq!(refusals(any_path), "the HLS path with the MP4's signature answers 200, not 403");
+        assert_eq!(refusals(any_path), "the HLS path with the MP4's signature has the status 200, not 403");
     }
 }

@@ -1,4 +1,4 @@
-//! What the demo prints: results on stdout, in the order of events.
+//! The output of the demo, on stdout.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,12 +10,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::media::{Kind, Media, Track};
 use super::platform::{Api, Ready};
 use super::playback::Played;
-use crate::clock::human;
+use crate::duration::format_duration;
 
-/// Everything but RFC 3986's unreserved characters and the slash, which a query may hold.
+/// All characters except the unreserved ones of RFC 3986 and the slash.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// The film that is about to be uploaded.
+/// Prints the properties of the source.
 pub(super) fn source(file: &Path, media: &Media) -> Result<()> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let bytes = file.metadata()?.len();
@@ -23,18 +23,18 @@ pub(super) fn source(file: &Path, media: &Media) -> Result<()> {
     Ok(())
 }
 
-/// Where the platform listens.
+/// Prints the addresses of the platform.
 pub(super) fn platform(ready: &Ready) {
     println!("  platform   API {}, S3 {}, CDN {}", ready.api, ready.s3, ready.cdn);
     println!("  data       {}\n", ready.data_dir.display());
 }
 
-/// What came out.
+/// Prints the renditions.
 pub(super) fn result(source: &Media, took: Duration, played: &Played) {
     print!("{}", table(source, took, played));
 }
 
-/// How to play it.
+/// Prints the signed URLs and how to play them.
 pub(super) fn urls(ready: &Ready, hls: &str, mp4: &str, kept: bool) {
     println!("  HLS   {hls}\n  MP4   {mp4}\n  API   {}\n", ready.api);
     println!("  play  ffplay -autoexit \"{hls}\"");
@@ -45,7 +45,7 @@ pub(super) fn urls(ready: &Ready, hls: &str, mp4: &str, kept: bool) {
     }
 }
 
-/// Requests to try while it runs.
+/// Prints example requests.
 pub(super) fn requests(api: &Api, hls_key: &str) {
     let (url, key, project) = (&api.url, api.key(), api.project_id());
     let encoded = utf8_percent_encode(hls_key, QUERY);
@@ -56,7 +56,7 @@ pub(super) fn requests(api: &Api, hls_key: &str) {
     export STREAMIO_URL={url} STREAMIO_API_KEY={key}
     curl -H \"x-api-key: $STREAMIO_API_KEY\" $STREAMIO_URL/videos
     curl -H \"x-api-key: $STREAMIO_API_KEY\" --json '{{\"filename\":\"clip.mp4\"}}' $STREAMIO_URL/upload-url
-    curl -T clip.mp4 \"$uploadUrl\"    # uploadUrl: from that answer
+    curl -T clip.mp4 \"$uploadUrl\"    # uploadUrl: from that response
     curl -H \"x-api-key: $STREAMIO_API_KEY\" --json '{{}}' \"$STREAMIO_URL/playback-url?key={encoded}\"
 "
     );
@@ -77,7 +77,7 @@ fn table(source: &Media, took: Duration, played: &Played) -> String {
     let times = took.as_secs_f64() / source.seconds.max(0.001);
     let mut text = format!(
         "\n  ready {} after the upload began ({times:.1} x its length); every frame was decoded:\n\n",
-        human(took)
+        format_duration(took)
     );
     let _ = writeln!(text, "  {:<10} {:>10}  {:>9}  {:>7}  {:>7}", "", "size", "kbit/s", "fps", "frames");
     for variant in &played.hls.variants {
@@ -98,7 +98,7 @@ fn row(text: &mut String, name: &str, tracks: &[Track], bandwidth: Option<u64>) 
     let _ = writeln!(text, "  {name:<10} {:>10}  {rate:>9}  {:>7}  {:>7}", shown.0, shown.1, shown.2);
 }
 
-/// `25` or `29.97`.
+/// Formats a rate as `25` or `29.97`.
 fn rounded(rate: f64) -> String {
     let text = format!("{rate:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_film_is_described_by_what_it_has() {
+    fn a_source_is_described_by_its_tracks() {
         let both = media(vec![video(1280, 720), audio()], vec![]);
         assert_eq!(described(&both, 1_055_736), "h264 1280x720, 29.97 fps, aac, 6.0 s, 1.1 MB");
         assert_eq!(described(&media(vec![audio()], vec![]), 90_000), "aac, 6.0 s, 90 kB");

@@ -1,21 +1,21 @@
-//! What a run of the steps says: a line per step and a summary.
+//! The report of a run: one line per step, and a summary.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::clock::human;
+use crate::duration::format_duration;
 
-/// How one step ended.
+/// The outcome of a step.
 pub(super) enum Outcome {
-    /// Everything it checks holds.
+    /// The check succeeded.
     Passed,
-    /// It could not be carried out on this machine; the reason is shown, loudly.
+    /// The check could not be run on this machine, for this reason.
     NotRun(String),
-    /// Something it checks does not hold.
+    /// The check failed, for this reason.
     Failed(String),
 }
 
-/// One step that was run.
+/// The result of a step.
 pub(super) struct Finished {
     pub(super) name: &'static str,
     pub(super) outcome: Outcome,
@@ -23,7 +23,7 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// Whether this ends the run, or fails it.
+    /// Whether the step counts as failed.
     pub(super) fn failed(&self, deny_not_run: bool) -> bool {
         match self.outcome {
             Outcome::Passed => false,
@@ -32,19 +32,19 @@ impl Finished {
         }
     }
 
-    /// The line printed when the step has ended.
+    /// Returns the line that is printed when the step has ended.
     pub(super) fn line(&self) -> String {
         match &self.outcome {
-            Outcome::Passed => format!("<== {}: ok, {}", self.name, human(self.took)),
+            Outcome::Passed => format!("<== {}: ok, {}", self.name, format_duration(self.took)),
             Outcome::NotRun(reason) => format!("<== {}: NOT RUN: {reason}", self.name),
             Outcome::Failed(reason) => {
-                format!("<== {}: FAILED after {}: {reason}", self.name, human(self.took))
+                format!("<== {}: FAILED after {}: {reason}", self.name, format_duration(self.took))
             }
         }
     }
 }
 
-/// The closing table: one row per step that was run, and what was not reached.
+/// Returns the table at the end: one row per step that was run, and the number of steps that were not reached.
 pub(super) fn summary(finished: &[Finished], selected: usize, took: Duration) -> String {
     let mut text = String::from("\n");
     for step in finished {
@@ -53,14 +53,14 @@ pub(super) fn summary(finished: &[Finished], selected: usize, took: Duration) ->
             Outcome::NotRun(_) => "NOT RUN",
             Outcome::Failed(_) => "FAILED",
         };
-        let _ = writeln!(text, "  {:<11} {:>12}   {word}", step.name, human(step.took));
+        let _ = writeln!(text, "  {:<11} {:>12}   {word}", step.name, format_duration(step.took));
     }
-    let _ = writeln!(text, "  {:<11} {:>12}", "total", human(took));
+    let _ = writeln!(text, "  {:<11} {:>12}", "total", format_duration(took));
     let unreached = selected - finished.len();
     if unreached > 0 {
         let steps = if unreached == 1 { "step was" } else { "steps were" };
         let _ =
-            writeln!(text, "  {unreached} more {steps} not reached (--keep-going goes on after a failure)");
+            writeln!(text, "  {unreached} more {steps} not reached (--keep-going continues after a failure)");
     }
     text
 }
@@ -86,20 +86,20 @@ mod tests {
   advisories        2.00 s   NOT RUN
   tests         3 min 05 s   FAILED
   total         3 min 08 s
-  1 more step was not reached (--keep-going goes on after a failure)
+  1 more step was not reached (--keep-going continues after a failure)
 ";
         assert_eq!(summary(&steps, 4, Duration::from_secs(188)), expected);
     }
 
     #[test]
-    fn a_step_that_could_not_run_fails_only_where_that_is_denied() {
+    fn a_step_that_could_not_run_fails_only_with_deny_not_run() {
         let step = finished("advisories", Outcome::NotRun("no network".into()), 2);
         assert!(!step.failed(false) && step.failed(true));
         assert_eq!(step.line(), "<== advisories: NOT RUN: no network");
     }
 
     #[test]
-    fn a_failed_step_says_why() {
+    fn the_line_of_a_failed_step_has_the_reason() {
         let step = finished("tests", Outcome::Failed("exit code 101".into()), 3);
         assert!(step.failed(false));
         assert_eq!(step.line(), "<== tests: FAILED after 3.00 s: exit code 101");

@@ -1,7 +1,6 @@
-//! The steps, in their order: what is cheap and fails often comes first.
+//! The steps in order. Fast steps and steps that fail often come first.
 //!
-//! Every cargo step works on the whole workspace with all features and one profile, so that one step's artefacts
-//! serve the next.
+//! Every cargo step builds the whole workspace with all features and one profile, so that later steps reuse the artefacts.
 
 use std::env;
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ use crate::rules;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
-/// One check of `cargo xtask test`.
+/// A step of `cargo xtask test`.
 pub(super) struct Step {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
@@ -27,12 +26,12 @@ pub(super) struct Step {
     pub(super) run: fn(&Workspace, &Tools) -> Result<Outcome>,
 }
 
-/// All of them.
+/// All steps.
 pub(super) const STEPS: &[Step] = &[
-    Step { name: "tools", about: "every tool is there, or is fetched", needs: Tool::ALL, run: tools },
+    Step { name: "tools", about: "all tools are installed", needs: Tool::ALL, run: tools },
     Step { name: "fmt", about: "sources are formatted", needs: &[], run: fmt },
-    Step { name: "rules", about: "dependency directions and source rules hold", needs: &[], run: rules },
-    Step { name: "clippy", about: "no lint warns, in any target", needs: &[], run: clippy },
+    Step { name: "rules", about: "dependency directions and source rules", needs: &[], run: rules },
+    Step { name: "clippy", about: "lints of all targets", needs: &[], run: clippy },
     Step { name: "doc", about: "documentation builds without a warning", needs: &[], run: doc },
     Step {
         name: "deny",
@@ -48,7 +47,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "worker",
-        about: "the Worker and the npm package build, within their size",
+        about: "the Worker and the npm package build, within their size limits",
         needs: &[Tool::WasmTarget, Tool::NpmPackages, Tool::WasmBindgen],
         run: worker,
     },
@@ -64,10 +63,10 @@ pub(super) const STEPS: &[Step] = &[
         needs: &[Tool::NpmPackages],
         run: node,
     },
-    Step { name: "doctests", about: "the examples in the documentation run", needs: &[], run: doctests },
+    Step { name: "doctests", about: "examples in the documentation", needs: &[], run: doctests },
 ];
 
-/// The cargo that runs this xtask, so that all steps use one toolchain.
+/// Returns the cargo that runs this xtask, so that all steps use one toolchain.
 fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
@@ -77,7 +76,7 @@ fn passed(command: impl Into<Command>) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// What it does has happened when it runs: its needs are all tools.
+/// Does nothing: the tools are installed before the step runs, because the step needs all of them.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of every step")]
 fn tools(_: &Workspace, _: &Tools) -> Result<Outcome> {
     Ok(Outcome::Passed)
@@ -98,7 +97,7 @@ fn rules(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
 fn clippy(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
     run(cmd!(shell, "{cargo} clippy --workspace --all-targets --all-features -- -D warnings"))?;
-    // What only exists in Wasm.
+    // Code that is compiled only for Wasm.
     tools.ensure(&[Tool::WasmTarget])?;
     let wasm = cmd!(shell, "{cargo} clippy --package streamio-edge --target wasm32-unknown-unknown");
     passed(wasm.args(["--no-default-features", "--features", "probes,package", "--", "-D", "warnings"]))
@@ -109,19 +108,19 @@ fn doc(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
     passed(cmd!(shell, "{cargo} doc --no-deps --workspace --all-features").env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Its warnings (crates that are there in two versions, mostly) fill pages and wait for others: they are counted.
+/// Runs cargo-deny. Prints only the number of warnings, most of which are about crates in two versions.
 fn deny(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, deny) = (&workspace.shell, tools.cargo_deny()?);
     let output = capture(cmd!(shell, "{deny} check --hide-inclusion-graph bans licenses sources"))?;
-    let said =
+    let printed =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     if !output.status.success() {
-        eprint!("{said}");
+        eprint!("{printed}");
         bail!("cargo-deny ended with {}", output.status);
     }
-    let warnings = said.lines().filter(|line| line.starts_with("warning")).count();
-    let verdict = said.lines().rfind(|line| line.contains(" ok")).unwrap_or_default();
-    eprintln!("{verdict} ({warnings} warnings; `cargo deny check bans` shows them)");
+    let warnings = printed.lines().filter(|line| line.starts_with("warning")).count();
+    let result = printed.lines().rfind(|line| line.contains(" ok")).unwrap_or_default();
+    eprintln!("{result} ({warnings} warnings; `cargo deny check bans` shows them)");
     Ok(Outcome::Passed)
 }
 
@@ -130,21 +129,21 @@ fn worker(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
         edge::build(workspace, tools, kind)?;
     }
     edge::build_package(workspace, tools)?;
-    // wrangler's own checks of its file, and of what it would send.
+    // wrangler checks its configuration and the upload.
     edge::check_deployment(workspace)?;
     Ok(Outcome::Passed)
 }
 
 fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
-    // The emulated cloud runs the programs themselves.
+    // The emulated cloud executes the programs.
     run(cmd!(shell, "{cargo} build --workspace --all-features --bins"))?;
     passed(
         cmd!(shell, "{cargo} test --workspace --all-features --lib --bins --tests --no-fail-fast")
             .envs(tools.environment()?)
             .env("STREAMIO_EDGE_WORKER", built_worker(workspace)?)
             .env("STREAMIO_LAMBDAS", cloud::programs(workspace))
-            // A snapshot that differs is a failure here, not a file to look at later.
+            // A differing snapshot fails the test, without writing a new snapshot file.
             .env("INSTA_UPDATE", "no"),
     )
 }
@@ -160,7 +159,7 @@ fn node(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
     passed(cmd!(shell, "npm test --silent"))
 }
 
-/// The folder of the Worker that an earlier step has built.
+/// Returns the folder of the Worker, which the step `worker` builds.
 fn built_worker(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.root.join(edge::Kind::Worker.folder());
     if !folder.join("index.wasm").is_file() {

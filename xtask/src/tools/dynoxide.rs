@@ -1,4 +1,5 @@
-//! dynoxide, an emulation of DynamoDB with streams, at a pinned version.
+//! dynoxide, an emulation of DynamoDB with streams, at a pinned version. It is built from source, because neither npm nor PyPI
+//! has the program.
 
 use std::env;
 use std::fs;
@@ -7,20 +8,19 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use xshell::cmd;
 
-use super::announce;
+use super::announce::announce;
 use crate::workspace::Workspace;
 
-/// Neither npm nor PyPI has the program.
 const VERSION: &str = "3.2.0";
 
-/// The program in the cache, built when missing.
+/// Returns the program in the cache, which is built if it is missing.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.cache.join(format!("tools/dynoxide-{VERSION}"));
     let program = folder.join("bin/dynoxide");
     if program.is_file() {
         return Ok(program);
     }
-    announce(&format!("building dynoxide {VERSION} (once; two minutes or three)"));
+    announce(&format!("building dynoxide {VERSION} (once; about three minutes)"));
     let build = folder.join("build");
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     crate::process::capture_ok(

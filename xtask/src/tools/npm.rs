@@ -1,4 +1,4 @@
-//! npm packages of the folders of tests and benches, exactly as their lockfiles say.
+//! The npm packages of builds, tests and benchmarks, as in their lockfiles.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,41 +7,42 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
-use super::{announce, path, sha256};
+use super::announce::announce;
+use super::{path, sha256};
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
-/// Folders with a committed `package-lock.json` that builds and tests use.
+/// The folders of builds and tests that have a `package-lock.json`.
 const FOLDERS: &[&str] = &["edge/package", "edge/tests/oracle", "edge/worker", "emulator"];
-/// The folder of the benches.
+/// The folder of the benchmarks.
 const BENCH: &str = "edge/bench";
 
-/// Installs the packages of each folder that builds and tests use.
+/// Installs the packages of builds and tests.
 pub(super) fn ensure(workspace: &Workspace) -> Result<()> {
     FOLDERS.iter().try_for_each(|folder| ensure_folder(workspace, folder))
 }
 
-/// Installs the packages of the benches.
+/// Installs the packages of the benchmarks.
 pub(super) fn ensure_bench(workspace: &Workspace) -> Result<()> {
     ensure_folder(workspace, BENCH)
 }
 
-/// Makes `node_modules` of the folder a link to packages in the cache that are exactly those of its lockfile: hundreds of
-/// megabytes, which all checkouts share.
+/// Makes `node_modules` of the folder a link to the cache, where the packages of its lockfile are installed. All checkouts
+/// share them, because they have hundreds of megabytes.
 fn ensure_folder(workspace: &Workspace, folder: &str) -> Result<()> {
-    let place = workspace.root.join(folder);
-    let lockfile = place.join("package-lock.json");
+    let project = workspace.root.join(folder);
+    let lockfile = project.join("package-lock.json");
     let lock = fs::read(&lockfile).with_context(|| format!("no lockfile {}", lockfile.display()))?;
     let name = format!("npm/{}-{}", folder.replace('/', "-"), &sha256::hex(&lock)[..16]);
     let installed = workspace.cache.join(name);
     if !installed.is_dir() {
-        install(workspace, folder, &place, &installed)?;
+        install(workspace, folder, &project, &installed)?;
     }
-    link(&place.join("node_modules"), &installed.join("node_modules"))
+    link(&project.join("node_modules"), &installed.join("node_modules"))
 }
 
-/// In a folder beside, which gets its name when it is complete.
-fn install(workspace: &Workspace, folder: &str, place: &Path, installed: &Path) -> Result<()> {
+/// Installs the packages in a temporary folder, and renames it to `installed` when it is complete.
+fn install(workspace: &Workspace, folder: &str, project: &Path, installed: &Path) -> Result<()> {
     for program in ["node", "npm"] {
         if path::find(program).is_none() {
             bail!("`{program}` is not on PATH: install Node.js 20 or later, with npm ({folder} needs it)");
@@ -50,21 +51,23 @@ fn install(workspace: &Workspace, folder: &str, place: &Path, installed: &Path) 
     announce(&format!("installing the npm packages of {folder}"));
     let parent = workspace.cache.join("npm");
     fs::create_dir_all(&parent)?;
-    let begun = tempfile::Builder::new().prefix(".begun-").tempdir_in(&parent)?;
+    let incomplete = tempfile::Builder::new().prefix(".incomplete-").tempdir_in(&parent)?;
     for file in ["package.json", "package-lock.json"] {
-        fs::copy(place.join(file), begun.path().join(file))?;
+        fs::copy(project.join(file), incomplete.path().join(file))?;
     }
-    let (shell, prefix) = (&workspace.shell, begun.path());
+    let (shell, prefix) = (&workspace.shell, incomplete.path());
     capture_ok(cmd!(shell, "npm ci --no-audit --no-fund --ignore-scripts --prefix {prefix}"))
         .with_context(|| format!("could not install the npm packages of {folder}"))?;
-    match fs::rename(begun.path(), installed) {
-        // Another checkout was faster, with the same packages.
+    match fs::rename(incomplete.path(), installed) {
+        // Another process has installed the same packages in the meantime.
         Err(_) if installed.is_dir() => Ok(()),
-        renamed => renamed.with_context(|| format!("could not keep the npm packages of {folder}")),
+        renamed => {
+            renamed.with_context(|| format!("could not move the npm packages of {folder} to the cache"))
+        }
     }
 }
 
-/// Makes `link` a link to `target`, in place of a folder or of a link to somewhere else.
+/// Makes `link` a symbolic link to `target`. Replaces an existing folder or link.
 fn link(link: &Path, target: &Path) -> Result<()> {
     if fs::read_link(link).is_ok_and(|found| found == target) {
         return Ok(());
@@ -83,7 +86,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_link_takes_the_place_of_whatever_was_there() {
+    fn a_link_replaces_a_folder_and_another_link() {
         let place = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| place.path().join(name));
         fs::create_dir(&first).unwrap();

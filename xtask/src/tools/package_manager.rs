@@ -1,26 +1,27 @@
-//! The system's package manager: which one, with which rights, by which commands.
+//! Installs packages with the system's package manager.
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::{announce, path};
+use super::announce::announce;
+use super::path;
 use crate::process::{capture, last_lines};
 
-/// How one package manager is called. `{}` stands for the package.
+/// The commands of a package manager. `{}` is replaced by the package.
 struct Manager {
     program: &'static str,
-    /// Refreshes the list of packages; may fail where a stale list is good enough.
+    /// Updates the list of packages. A failure is ignored if the installation succeeds.
     refresh: Option<&'static [&'static str]>,
     install: &'static [&'static str],
-    /// Whether it insists on root.
+    /// Whether it needs root.
     root: bool,
 }
 
 const MANAGERS: &[Manager] = &[
     Manager {
         program: "apt-get",
-        // Without the mode, an unreachable archive is a warning and exit code 0.
+        // Without this mode, apt-get exits with status 0 if an archive is unreachable.
         refresh: Some(&[
             "apt-get",
             "-o",
@@ -51,7 +52,7 @@ const MANAGERS: &[Manager] = &[
     Manager { program: "brew", refresh: None, install: &["brew", "install", "{}"], root: false },
 ];
 
-/// What to run to install one package.
+/// The commands to install one package.
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
     manager: &'static str,
@@ -59,20 +60,20 @@ struct Plan {
     install: Vec<String>,
 }
 
-/// Installs `package`, or says what stands in the way.
+/// Installs `package`.
 pub(super) fn install(package: &str) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     let plan = plan(package, root, |program| path::find(program).is_some())?;
     announce(&format!("installing {package} with {} (once; this may take a minute)", plan.manager));
     let mut stale = None;
     if let Some(refresh) = &plan.refresh
-        && let Err(said) = quietly(refresh)?
+        && let Err(output) = run_quietly(refresh)?
     {
-        stale = Some(format!("`{}` failed before that: {said}\n", refresh.join(" ")));
+        stale = Some(format!("`{}` failed before: {output}\n", refresh.join(" ")));
     }
-    if let Err(said) = quietly(&plan.install)? {
+    if let Err(output) = run_quietly(&plan.install)? {
         bail!(
-            "could not install {package}: `{}` failed: {said}\n{}Install {package} yourself and run this again.",
+            "could not install {package}: `{}` failed: {output}\n{}Install {package} yourself and run this again.",
             plan.install.join(" "),
             stale.unwrap_or_default(),
         );
@@ -80,12 +81,12 @@ pub(super) fn install(package: &str) -> Result<()> {
     Ok(())
 }
 
-/// Chooses the first manager that is there, and the way to root where it wants that.
+/// Returns the commands for the first package manager that is installed, with `sudo` if it needs root.
 fn plan(package: &str, root: bool, has: impl Fn(&str) -> bool) -> Result<Plan> {
     let Some(manager) = MANAGERS.iter().find(|manager| has(manager.program)) else {
         let known: Vec<&str> = MANAGERS.iter().map(|manager| manager.program).collect();
         bail!(
-            "{package} is missing and none of {} is here to get it: install {package} yourself",
+            "{package} is missing and none of {} is installed: install {package} yourself",
             known.join(", ")
         );
     };
@@ -97,7 +98,7 @@ fn plan(package: &str, root: bool, has: impl Fn(&str) -> bool) -> Result<Plan> {
                 manager.program
             );
         }
-        // -n: fail rather than ask for a password, since nobody may be there to type one.
+        // -n: fail instead of prompting for a password.
         prefix.extend(["sudo", "-n"]);
     }
     prefix.extend(["env", "DEBIAN_FRONTEND=noninteractive"]);
@@ -107,17 +108,17 @@ fn plan(package: &str, root: bool, has: impl Fn(&str) -> bool) -> Result<Plan> {
     Ok(Plan { manager: manager.program, refresh: manager.refresh.map(fill), install: fill(manager.install) })
 }
 
-/// Runs without showing the output; a failure carries its end.
-fn quietly(words: &[String]) -> Result<Result<(), String>> {
+/// Runs a command without printing its output. Returns the end of the output if the command fails.
+fn run_quietly(words: &[String]) -> Result<Result<(), String>> {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     let output = capture(command)?;
     if output.status.success() {
         return Ok(Ok(()));
     }
-    let said =
+    let printed =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    Ok(Err(last_lines(&said, 8)))
+    Ok(Err(last_lines(&printed, 8)))
 }
 
 #[cfg(test)]
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn another_user_goes_through_a_sudo_that_never_asks() {
+    fn other_users_run_sudo_without_a_prompt() {
         let plan = plan("ffmpeg", false, machine(&["apt-get", "sudo"])).unwrap();
         assert_eq!(plan.install[..3], ["sudo", "-n", "env"]);
     }
@@ -149,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn without_rights_or_without_a_manager_the_error_names_what_to_install() {
+    fn the_error_without_root_or_a_package_manager_names_the_package() {
         let no_sudo = plan("ffmpeg", false, machine(&["dnf"])).unwrap_err().to_string();
         assert_eq!(no_sudo, "ffmpeg is missing; dnf needs root and there is no sudo: install ffmpeg as root");
         let nothing = plan("ffmpeg", true, machine(&[])).unwrap_err().to_string();
-        assert!(nothing.contains("none of apt-get, dnf, pacman, apk, brew is here"), "{nothing}");
+        assert!(nothing.contains("none of apt-get, dnf, pacman, apk, brew is installed"), "{nothing}");
     }
 }

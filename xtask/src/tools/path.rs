@@ -1,16 +1,16 @@
-//! Looking for programs on PATH.
+//! Looks up programs on PATH.
 
 use std::env;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The program of this name on this process's PATH.
+/// Returns the program with this name on PATH.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     find_on(&env::var_os("PATH")?, name)
 }
 
-/// The first executable file of this name on `path`.
+/// Returns the first executable file with this name on `path`.
 fn find_on(path: &OsStr, name: &str) -> Option<PathBuf> {
     env::split_paths(path).map(|folder| folder.join(name)).find(|candidate| is_executable(candidate))
 }

@@ -1,4 +1,4 @@
-//! The wasm-bindgen program, at the version of the library: the two speak a format that changes with each.
+//! The wasm-bindgen program, at the version of the library, because their interface changes with each version.
 
 use std::env;
 use std::fs;
@@ -8,11 +8,13 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use xshell::cmd;
 
-use super::{announce, path};
+use super::announce::announce;
+use super::path;
 use crate::process::capture;
 use crate::workspace::Workspace;
 
-/// The program: the one on PATH when it is of the library's version, or else the one in the cache, built when missing.
+/// Returns the program on PATH if it has the library's version, otherwise the one in the cache, which is built if it is
+/// missing.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let lockfile = workspace.root.join("Cargo.lock");
     let lock =
@@ -30,14 +32,14 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     announce(&format!("building wasm-bindgen {version} (once; a minute or two)"));
     let build = folder.join("build");
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    // Not locked: its lockfile is older than this compiler, and names versions that do not build with it.
+    // Without `--locked`: its lockfile has versions that do not build with this compiler.
     crate::process::capture_ok(
         cmd!(
             shell,
             "{cargo} install wasm-bindgen-cli --version ={version} --bin wasm-bindgen --debug --force"
         )
         .args(["--root".as_ref(), folder.as_os_str(), "--target-dir".as_ref(), build.as_os_str()])
-        // Optimized a little: it then takes seconds for a large module, and is built in a third of the time.
+        // Optimisation level 1: it processes a large module in seconds, and is built in a third of the time of a release.
         .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
         .env("CARGO_INCREMENTAL", "0"),
@@ -47,7 +49,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The version that Cargo.lock has of the library.
+/// Returns the version of the library in Cargo.lock.
 fn locked_version(lock: &str) -> Option<&str> {
     let (_, entry) = lock.split_once("\nname = \"wasm-bindgen\"\n")?;
     entry.lines().next()?.strip_prefix("version = \"")?.strip_suffix('"')
@@ -66,7 +68,7 @@ mod tests {
     use super::locked_version;
 
     #[test]
-    fn the_version_is_the_librarys_and_not_that_of_one_of_its_parts() {
+    fn the_version_is_that_of_the_library_and_not_of_its_subcrates() {
         let lock = "version = 4\n\n[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"1\"\n\n[[package]]\n\
                     name = \"wasm-bindgen\"\nversion = \"0.2.130\"\nsource = \"registry\"\n";
         assert_eq!(locked_version(lock), Some("0.2.130"));

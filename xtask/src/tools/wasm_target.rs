@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
-use super::{announce, path};
+use super::announce::announce;
+use super::path;
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Adds the target with rustup when the toolchain lacks it.
+/// Adds the target with rustup if it is missing.
 pub(super) fn ensure(workspace: &Workspace) -> Result<()> {
     if is_installed(workspace)? {
         return Ok(());
@@ -25,7 +26,9 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<()> {
     let shell = &workspace.shell;
     capture_ok(cmd!(shell, "rustup target add {TARGET}")).context("could not add the wasm32 target")?;
     if !is_installed(workspace)? {
-        bail!("rustup added {TARGET}, but `rustc` does not find it: is `rustc` another toolchain's?");
+        bail!(
+            "rustup added {TARGET}, but `rustc` does not find it: does `rustc` belong to another toolchain?"
+        );
     }
     Ok(())
 }

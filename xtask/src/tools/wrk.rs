@@ -1,4 +1,4 @@
-//! wrk, which loads HTTP servers and counts.
+//! wrk, a load generator for HTTP servers.
 
 use anyhow::{Result, bail};
 
@@ -6,7 +6,7 @@ use super::{package_manager, path};
 
 const PROGRAM: &str = "wrk";
 
-/// Finds it, or installs it.
+/// Installs it if it is missing.
 pub(super) fn ensure() -> Result<()> {
     if path::find(PROGRAM).is_none() {
         package_manager::install(PROGRAM)?;

@@ -1,4 +1,4 @@
-//! Whole mappings on a stream in memory.
+//! Tests of mappings with a stream in memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::stream::SourceError;
 use super::super::{DiscardCondition, Mapping, MappingConfig, StartingPosition};
-use super::memory::{Function, MemoryStream};
+use super::memory::{MemoryStream, RecordingFunction};
 use crate::lambda::{FunctionError, Invoke, InvokeError, MAX_PAYLOAD_BYTES};
 
 fn config() -> MappingConfig {
@@ -20,24 +20,24 @@ fn config() -> MappingConfig {
         poll: Duration::from_millis(2),
         discovery: Duration::from_millis(10),
         retry_delay: Duration::from_millis(1),
-        most_retry_delay: Duration::from_millis(4),
+        max_retry_delay: Duration::from_millis(4),
         ..MappingConfig::new("f")
     }
 }
 
-fn start(config: MappingConfig, stream: &MemoryStream, function: &Arc<Function>) -> Mapping {
+fn start(config: MappingConfig, stream: &MemoryStream, function: &Arc<RecordingFunction>) -> Mapping {
     Mapping::start(config, stream.clone(), Arc::clone(function) as Arc<dyn Invoke>)
 }
 
-async fn caught_up(mapping: &Mapping) {
-    timeout(Duration::from_secs(20), mapping.caught_up()).await.expect("the mapping catches up");
+async fn wait_until_caught_up(mapping: &Mapping) {
+    timeout(Duration::from_secs(20), mapping.wait_until_caught_up()).await.expect("the mapping catches up");
 }
 
 fn failed() -> Result<Bytes, InvokeError> {
     Err(FunctionError::new("a", "b").into())
 }
 
-/// An answer that reports these records.
+/// Returns a partial batch response that reports these records.
 fn report(sequences: &[&str]) -> Bytes {
     let failures: Vec<Value> = sequences.iter().map(|it| json!({ "itemIdentifier": it })).collect();
     json!({ "batchItemFailures": failures }).to_string().into()
@@ -48,28 +48,28 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn records_come_in_their_order_in_batches_of_at_most_the_batch_size() {
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+async fn records_are_delivered_in_order_in_batches_of_at_most_the_batch_size() {
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     for number in numbers(0..25) {
         stream.put("s", "k", &number);
     }
     let mapping = start(config(), &stream, &function);
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert_eq!(function.all("data"), numbers(0..25));
     assert!(function.batches().iter().all(|batch| batch.len() <= 10));
     for number in numbers(25..30) {
         stream.put("s", "k", &number);
     }
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert_eq!(function.all("data"), numbers(0..30));
     assert_eq!((mapping.counters().delivered, mapping.counters().discarded), (30, 0));
     mapping.stop().await;
 }
 
 #[tokio::test]
-async fn a_window_gathers_records_into_one_batch() {
-    // A window whose end no test waits for: what ends it is a full batch.
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+async fn a_batching_window_collects_records_into_one_batch() {
+    // A window that ends only because the batch is full.
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     let window = Duration::from_hours(1);
     let mapping = start(MappingConfig { maximum_batching_window: window, ..config() }, &stream, &function);
     for number in numbers(0..9) {
@@ -78,19 +78,19 @@ async fn a_window_gathers_records_into_one_batch() {
     }
     assert_eq!(function.batches().len(), 0, "the window is open");
     stream.put("s", "k", "9");
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert_eq!((function.batches().len(), function.all("data")), (1, numbers(0..10)));
     mapping.stop().await;
 
-    // One that ends by itself.
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+    // A window that ends by time.
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     for number in numbers(0..4) {
         stream.put("s", "k", &number);
     }
     let window = Duration::from_millis(300);
     let begun = std::time::Instant::now();
     let mapping = start(MappingConfig { maximum_batching_window: window, ..config() }, &stream, &function);
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert!(begun.elapsed() >= window, "{:?}", begun.elapsed());
     assert_eq!(function.batches().len(), 1);
     mapping.stop().await;
@@ -98,13 +98,13 @@ async fn a_window_gathers_records_into_one_batch() {
 
 #[tokio::test]
 async fn an_event_has_at_most_six_megabytes() {
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     let data = "a".repeat(MAX_PAYLOAD_BYTES / 4);
     for _ in 0..7 {
         stream.put("s", "k", &data);
     }
     let mapping = start(config(), &stream, &function);
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     let mut sequences = function.all("sequence");
     sequences.dedup();
     assert_eq!(sequences, (0..7).map(|number| format!("s-{number}")).collect::<Vec<_>>());
@@ -113,15 +113,15 @@ async fn an_event_has_at_most_six_megabytes() {
 }
 
 #[tokio::test]
-async fn lanes_work_at_once_and_keep_the_order_of_each_key() {
+async fn lanes_are_concurrent_and_keep_the_order_of_each_key() {
     let stream = MemoryStream::with_shard("s");
-    let function = Function::slow(Duration::from_millis(5), |_| Ok(Bytes::new()));
+    let function = RecordingFunction::slow(Duration::from_millis(5), |_| Ok(Bytes::new()));
     for number in 0..120 {
         stream.put("s", &format!("k{}", number % 12), &number.to_string());
     }
     let config = MappingConfig { parallelization_factor: 4, batch_size: 5, ..config() };
     let mapping = start(config, &stream, &function);
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     let mut of_key: HashMap<String, Vec<usize>> = HashMap::new();
     for record in function.batches().iter().flatten() {
         let key = record["key"].as_str().unwrap().to_owned();
@@ -129,27 +129,27 @@ async fn lanes_work_at_once_and_keep_the_order_of_each_key() {
     }
     assert_eq!(of_key.values().map(Vec::len).sum::<usize>(), 120);
     assert!(of_key.values().all(|numbers| numbers.is_sorted()), "{of_key:?}");
-    assert!((2..=4).contains(&function.most_at_once()), "{}", function.most_at_once());
+    assert!((2..=4).contains(&function.max_concurrency()), "{}", function.max_concurrency());
     mapping.stop().await;
 }
 
 #[tokio::test]
 async fn one_lane_has_one_batch_at_a_time() {
     let stream = MemoryStream::with_shard("s");
-    let function = Function::slow(Duration::from_millis(3), |_| Ok(Bytes::new()));
+    let function = RecordingFunction::slow(Duration::from_millis(3), |_| Ok(Bytes::new()));
     for number in 0..50 {
         stream.put("s", &format!("k{number}"), "a");
     }
     let mapping = start(config(), &stream, &function);
-    caught_up(&mapping).await;
-    assert_eq!(function.most_at_once(), 1);
+    wait_until_caught_up(&mapping).await;
+    assert_eq!(function.max_concurrency(), 1);
     mapping.stop().await;
 }
 
 #[tokio::test]
-async fn a_lane_whose_batch_fails_does_not_hold_up_the_others() {
+async fn a_failing_lane_does_not_delay_the_others() {
     let stream = MemoryStream::with_shard("s");
-    let function = Function::new(|batch| {
+    let function = RecordingFunction::new(|batch| {
         if batch.iter().any(|record| record["key"] == "bad") { failed() } else { Ok(Bytes::new()) }
     });
     stream.put("s", "bad", "a");
@@ -157,11 +157,11 @@ async fn a_lane_whose_batch_fails_does_not_hold_up_the_others() {
         stream.put("s", &format!("k{key}"), "a");
     }
     let mapping = start(MappingConfig { parallelization_factor: 10, ..config() }, &stream, &function);
-    // Those of the lane that the bad one is in wait behind it.
+    // Records in the lane of the failing one wait.
     while mapping.counters().delivered < 25 {
         sleep(Duration::from_millis(5)).await;
     }
-    assert!(timeout(Duration::from_millis(50), mapping.caught_up()).await.is_err());
+    assert!(timeout(Duration::from_millis(50), mapping.wait_until_caught_up()).await.is_err());
     mapping.stop().await;
 }
 
@@ -169,14 +169,14 @@ async fn a_lane_whose_batch_fails_does_not_hold_up_the_others() {
 async fn children_are_read_after_their_parents_are_done() {
     let stream = MemoryStream::with_shard("p");
     stream.open("q", &[]);
-    // Parents that the stream has forgotten are waited for by nobody.
+    // Parents that the stream does not list are ignored.
     stream.open("child", &["p", "q", "forgotten"]);
     for number in numbers(0..5) {
         stream.put("p", "k", &format!("p{number}"));
         stream.put("child", "k", &format!("c{number}"));
     }
     let failures = AtomicU32::new(5);
-    let function = Function::new(move |_| {
+    let function = RecordingFunction::new(move |_| {
         if failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             return failed();
         }
@@ -188,7 +188,7 @@ async fn children_are_read_after_their_parents_are_done() {
     assert!(function.all("data").iter().all(|data| data.starts_with('p')), "one parent is open");
     stream.close("q");
     stream.close("child");
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     let all = function.all("data");
     let first_of_child = all.iter().position(|data| data == "c0").unwrap();
     assert!(all[first_of_child..].iter().all(|data| data.starts_with('c')), "{all:?}");
@@ -198,35 +198,35 @@ async fn children_are_read_after_their_parents_are_done() {
 
 #[tokio::test]
 async fn a_mapping_from_the_latest_record_on_reads_later_shards_from_their_beginning() {
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     stream.put("s", "k", "before");
     let config = MappingConfig { starting_position: StartingPosition::Latest, ..config() };
     let mapping = start(config, &stream, &function);
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     stream.put("s", "k", "after");
     stream.open("t", &["s"]);
     stream.put("t", "k", "in a later shard");
     stream.close("s");
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert_eq!(function.all("data"), ["after", "in a later shard"]);
     mapping.stop().await;
 }
 
 #[tokio::test]
-async fn partial_answers_are_read_where_they_are_switched_on() {
+async fn partial_batch_responses_are_read_if_enabled() {
     for is_on in [false, true] {
         let stream = MemoryStream::with_shard("s");
         for number in numbers(0..4) {
             stream.put("s", "k", &number);
         }
         let times = AtomicU32::new(0);
-        let function = Function::new(move |_| {
+        let function = RecordingFunction::new(move |_| {
             let is_first = times.fetch_add(1, Ordering::Relaxed) == 0;
             Ok(if is_first { report(&["s-3", "s-2"]) } else { Bytes::from("null") })
         });
         let config = MappingConfig { report_batch_item_failures: is_on, ..config() };
         let mapping = start(config, &stream, &function);
-        caught_up(&mapping).await;
+        wait_until_caught_up(&mapping).await;
         let expected: &[&str] = if is_on { &["0", "1", "2", "3", "2", "3"] } else { &["0", "1", "2", "3"] };
         assert_eq!(function.all("data"), expected);
         assert_eq!(mapping.counters().failures, u64::from(is_on));
@@ -235,9 +235,9 @@ async fn partial_answers_are_read_where_they_are_switched_on() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_leaves_its_metadata_and_the_lane_goes_on() {
+async fn discarded_records_leave_metadata_and_the_next_batch_follows() {
     let stream = MemoryStream::with_shard("s");
-    let function = Function::new(|batch| {
+    let function = RecordingFunction::new(|batch| {
         if batch.iter().any(|record| record["data"] == "bad") { failed() } else { Ok(Bytes::new()) }
     });
     for data in ["a", "bad", "b", "c"] {
@@ -246,7 +246,7 @@ async fn what_is_given_up_leaves_its_metadata_and_the_lane_goes_on() {
     let config =
         MappingConfig { maximum_retry_attempts: Some(2), bisect_batch_on_function_error: true, ..config() };
     let mapping = start(config, &stream, &function);
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     let discarded = mapping.discarded();
     let [one] = &discarded[..] else { panic!("{discarded:?}") };
     assert_eq!(one.condition, DiscardCondition::RetryAttemptsExhausted);
@@ -290,16 +290,16 @@ async fn what_is_given_up_leaves_its_metadata_and_the_lane_goes_on() {
 }
 
 #[tokio::test]
-async fn records_that_are_too_old_are_given_up_without_an_invocation() {
+async fn records_that_are_too_old_are_discarded_without_an_invocation() {
     let stream = MemoryStream::with_shard("s");
-    let function = Function::new(|_| Err(InvokeError::Throttled { function: "f".into() }));
-    // Long enough for a second try on any machine.
+    let function = RecordingFunction::new(|_| Err(InvokeError::Throttled { function: "f".into() }));
+    // Long enough for a second attempt on a slow machine.
     let config = MappingConfig { maximum_record_age: Some(Duration::from_secs(2)), ..config() };
     let mapping = start(config, &stream, &function);
-    // A record's age begins when it is put.
-    caught_up(&mapping).await;
+    // The shard is being read before the record is put, so that the record's age is small at first.
+    wait_until_caught_up(&mapping).await;
     stream.put("s", "k", "a");
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     let discarded = mapping.discarded();
     assert_eq!(discarded[0].condition, DiscardCondition::RecordAgeExceeded);
     assert_eq!(discarded[0].document["requestContext"]["condition"], "RecordAgeExceeded");
@@ -310,8 +310,8 @@ async fn records_that_are_too_old_are_given_up_without_an_invocation() {
 }
 
 #[tokio::test]
-async fn reads_that_fail_and_iterators_that_expire_lose_and_repeat_nothing() {
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+async fn failed_reads_and_expired_iterators_lose_and_repeat_no_record() {
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     let lost = || SourceError::Call { doing: "GetRecords", source: "connection reset".into() };
     let mapping = start(config(), &stream, &function);
     for number in numbers(0..12) {
@@ -320,27 +320,31 @@ async fn reads_that_fail_and_iterators_that_expire_lose_and_repeat_nothing() {
         stream.errors.lock().unwrap().push(error);
         sleep(Duration::from_millis(3)).await;
     }
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert_eq!(function.all("data"), numbers(0..12));
     mapping.stop().await;
 }
 
 #[tokio::test]
-async fn a_test_may_have_batches_delivered_twice_and_the_mapping_paused() {
-    let (stream, function) = (MemoryStream::with_shard("s"), Function::succeeding());
+async fn batches_are_redelivered_and_the_mapping_is_paused_on_request() {
+    let (stream, function) = (MemoryStream::with_shard("s"), RecordingFunction::succeeding());
     let mapping = start(config(), &stream, &function);
     mapping.redeliver_next(2);
     for data in ["a", "b", "c"] {
         stream.put("s", "k", data);
-        caught_up(&mapping).await;
+        wait_until_caught_up(&mapping).await;
     }
-    assert_eq!(function.all("data"), ["a", "a", "b", "b", "c"], "each batch once more, none for ever");
+    assert_eq!(
+        function.all("data"),
+        ["a", "a", "b", "b", "c"],
+        "each of the two batches is delivered once more"
+    );
     mapping.pause();
     stream.put("s", "k", "d");
-    assert!(timeout(Duration::from_millis(100), mapping.caught_up()).await.is_err());
+    assert!(timeout(Duration::from_millis(100), mapping.wait_until_caught_up()).await.is_err());
     assert_eq!(function.all("data").len(), 5);
     mapping.resume();
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     assert_eq!(function.all("data").last().map(String::as_str), Some("d"));
     mapping.stop().await;
 }

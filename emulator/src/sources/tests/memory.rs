@@ -1,4 +1,4 @@
-//! A stream in memory, and functions that are closures.
+//! A stream in memory, and a function that is a closure and records its batches.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,11 +10,11 @@ use super::super::stream::{Kind, Page, Position, Record, Shard, SourceError, Str
 use crate::lambda::{Invoke, InvokeError};
 use crate::wall_clock;
 
-/// A stream that tests write to. Clones are the same stream.
+/// A stream in memory. Clones are handles of the same stream.
 #[derive(Clone, Default)]
 pub(super) struct MemoryStream {
     shards: Arc<Mutex<Vec<MemoryShard>>>,
-    /// What the next reads answer instead.
+    /// Errors of the next reads.
     pub(super) errors: Arc<Mutex<Vec<SourceError>>>,
 }
 
@@ -41,7 +41,7 @@ impl MemoryStream {
         shards.iter_mut().find(|it| it.shard.id == id).unwrap().is_closed = true;
     }
 
-    /// Appends a record, whose number in the shard is the end of its sequence number.
+    /// Appends a record with the sequence number `{shard}-{index}`.
     pub(super) fn put(&self, shard: &str, key: &str, data: &str) {
         let mut shards = self.shards.lock().unwrap();
         let MemoryShard { records, .. } = shards.iter_mut().find(|it| it.shard.id == shard).unwrap();
@@ -93,69 +93,70 @@ impl StreamSource for MemoryStream {
     }
 }
 
-type Answers = Box<dyn Fn(&[Value]) -> Result<Bytes, InvokeError> + Send + Sync>;
+type Handler = Box<dyn Fn(&[Value]) -> Result<Bytes, InvokeError> + Send + Sync>;
 
-/// A function that remembers its batches.
-pub(super) struct Function {
-    answers: Answers,
+/// A function that records its batches.
+pub(super) struct RecordingFunction {
+    handler: Handler,
     batches: Mutex<Vec<Vec<Value>>>,
-    /// Takes this long.
+    /// The duration of each invocation.
     pause: std::time::Duration,
-    at_work: Mutex<(usize, usize)>,
+    /// The current and the maximum number of concurrent invocations.
+    concurrency: Mutex<(usize, usize)>,
 }
 
-impl Function {
-    /// Answers a batch's records as this does.
+impl RecordingFunction {
+    /// Returns a function that responds to a batch with the result of `handler`.
     pub(super) fn new(
-        answers: impl Fn(&[Value]) -> Result<Bytes, InvokeError> + Send + Sync + 'static,
+        handler: impl Fn(&[Value]) -> Result<Bytes, InvokeError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Self::slow(std::time::Duration::ZERO, answers)
+        Self::slow(std::time::Duration::ZERO, handler)
     }
 
     pub(super) fn slow(
         pause: std::time::Duration,
-        answers: impl Fn(&[Value]) -> Result<Bytes, InvokeError> + Send + Sync + 'static,
+        handler: impl Fn(&[Value]) -> Result<Bytes, InvokeError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let (batches, at_work) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { answers: Box::new(answers), batches, pause, at_work })
+        let (batches, concurrency) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { handler: Box::new(handler), batches, pause, concurrency })
     }
 
     pub(super) fn succeeding() -> Arc<Self> {
         Self::new(|_| Ok(Bytes::new()))
     }
 
-    /// The batches that it was invoked with, failed ones too.
+    /// Returns the batches of all invocations, including failed ones.
     pub(super) fn batches(&self) -> Vec<Vec<Value>> {
         self.batches.lock().unwrap().clone()
     }
 
-    /// A member of all records, in the order in which they came.
+    /// Returns a member of all records, in the order of their delivery.
     pub(super) fn all(&self, member: &str) -> Vec<String> {
         let batches = self.batches();
         batches.iter().flatten().map(|record| record[member].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The most invocations that were under way at once.
-    pub(super) fn most_at_once(&self) -> usize {
-        self.at_work.lock().unwrap().1
+    /// Returns the maximum number of concurrent invocations.
+    pub(super) fn max_concurrency(&self) -> usize {
+        self.concurrency.lock().unwrap().1
     }
 }
 
 #[async_trait]
-impl Invoke for Function {
+impl Invoke for RecordingFunction {
     async fn invoke(&self, _function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
         assert!(payload.len() <= crate::lambda::MAX_PAYLOAD_BYTES);
         {
-            let mut at_work = self.at_work.lock().unwrap();
-            at_work.0 += 1;
-            at_work.1 = at_work.1.max(at_work.0);
+            let mut concurrency = self.concurrency.lock().unwrap();
+            concurrency.0 += 1;
+            concurrency.1 = concurrency.1.max(concurrency.0);
         }
         tokio::time::sleep(self.pause).await;
         let event: Value = serde_json::from_slice(&payload).unwrap();
         let records = event["Records"].as_array().unwrap().clone();
-        let answer = (self.answers)(&records);
+        let result = (self.handler)(&records);
         self.batches.lock().unwrap().push(records);
-        self.at_work.lock().unwrap().0 -= 1;
-        answer
+        self.concurrency.lock().unwrap().0 -= 1;
+        result
     }
 }

@@ -1,4 +1,4 @@
-//! The readers on kinesalite and dynoxide: the shapes of events, as Lambda's own crate for them reads them.
+//! Tests of the readers with kinesalite and dynoxide: the form of events, also as the crate `aws_lambda_events` parses them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use streamio_events::emulators::{LocalDynamo, LocalKinesis};
 use tokio::time::{sleep, timeout};
 
 use super::super::{DynamoSource, KinesisSource, Mapping, MappingConfig};
-use super::memory::Function;
+use super::memory::RecordingFunction;
 use crate::cloud::tables::streams_client;
 use crate::lambda::Invoke;
 
-async fn caught_up(mapping: &Mapping) {
-    timeout(Duration::from_secs(30), mapping.caught_up()).await.expect("the mapping catches up");
+async fn wait_until_caught_up(mapping: &Mapping) {
+    timeout(Duration::from_secs(30), mapping.wait_until_caught_up()).await.expect("the mapping catches up");
 }
 
 async fn put(client: &aws_sdk_kinesis::Client, key: &str, data: &str) {
@@ -30,23 +30,23 @@ async fn put(client: &aws_sdk_kinesis::Client, key: &str, data: &str) {
 }
 
 #[tokio::test]
-async fn a_kinesis_stream_is_read_with_the_shards_that_come_of_splitting() {
+async fn a_kinesis_stream_is_read_with_the_shards_of_a_split() {
     let kinesis = LocalKinesis::start().unwrap();
     let client = kinesis.client();
     client.create_stream().stream_name("facts").shard_count(1).send().await.unwrap();
-    // It is there a moment after the answer.
+    // The stream becomes active shortly after the response.
     while client.describe_stream_summary().stream_name("facts").send().await.is_ok_and(|it| {
         it.stream_description_summary().is_some_and(|it| it.stream_status().as_str() != "ACTIVE")
     }) {
         sleep(Duration::from_millis(5)).await;
     }
     let source = KinesisSource::open(client.clone(), "facts").await.unwrap();
-    let function = Function::succeeding();
+    let function = RecordingFunction::succeeding();
     let mapping = Mapping::start(MappingConfig::new("f"), source, Arc::clone(&function) as Arc<dyn Invoke>);
     for number in 0..5 {
         put(&client, "a", &number.to_string()).await;
     }
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     let split = client.split_shard().stream_name("facts").shard_to_split("shardId-000000000000");
     split.new_starting_hash_key((1_u128 << 127).to_string()).send().await.unwrap();
     for number in 5..25 {
@@ -62,7 +62,7 @@ async fn a_kinesis_stream_is_read_with_the_shards_that_come_of_splitting() {
             sleep(Duration::from_millis(10)).await;
         }
     }
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     mapping.stop().await;
 
     let batches = function.batches();
@@ -130,7 +130,7 @@ async fn a_dynamodb_stream_is_read_with_images_of_typed_attributes() {
         .unwrap();
     let arn = table.table_description().unwrap().latest_stream_arn().unwrap().to_owned();
     let source = DynamoSource::new(streams_client(&dynamo), &arn);
-    let function = Function::succeeding();
+    let function = RecordingFunction::succeeding();
     let mapping = Mapping::start(MappingConfig::new("f"), source, Arc::clone(&function) as Arc<dyn Invoke>);
 
     let values = HashMap::from([
@@ -153,7 +153,7 @@ async fn a_dynamodb_stream_is_read_with_images_of_typed_attributes() {
     change.send().await.unwrap();
     let removal = client.delete_item().table_name("ledger").key("pk", AttributeValue::S("a".into()));
     removal.send().await.unwrap();
-    caught_up(&mapping).await;
+    wait_until_caught_up(&mapping).await;
     mapping.stop().await;
 
     let records: Vec<Value> = function.batches().concat();

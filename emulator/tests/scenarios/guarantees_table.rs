@@ -1,9 +1,9 @@
-//! The table of guarantees names tests that there are.
+//! Checks that the tests in the table of guarantees of `lambdas/README.md` exist.
 
 use std::fs;
 use std::path::Path;
 
-/// Everything between backticks in `text`.
+/// Returns everything between backticks in `text`.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -16,7 +16,7 @@ fn every_test_in_the_table_of_guarantees_exists() {
         .unwrap()
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
         .collect();
-    // Tests are sentences: no other name here has so many words.
+    // Names of tests are sentences: other names in the table have fewer words.
     let named: Vec<&str> = quoted(&table).filter(|name| name.matches('_').count() > 4).collect();
     assert!(named.len() > 15, "{named:?}");
     for name in named {

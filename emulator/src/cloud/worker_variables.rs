@@ -1,12 +1,14 @@
-//! The Worker's variables and secrets; `wrangler.toml` explains each.
+//! The variables and secrets of the edge's Worker. `wrangler.toml` documents each.
 
 use std::collections::BTreeMap;
 
-use super::{FACTS_STREAM, Journal, Keys, RAW_BUCKET};
+use super::config::Journal;
+use super::keys::Keys;
+use super::names::{FACTS_STREAM, RAW_BUCKET};
 use crate::arn::REGION;
 
-/// What is around the Worker.
-pub(super) struct Surroundings<'a> {
+/// The keys of the Worker and the endpoints that it calls.
+pub(super) struct Environment<'a> {
     pub(super) keys: &'a Keys,
     pub(super) home: &'a str,
     pub(super) kinesis: &'a str,
@@ -14,14 +16,15 @@ pub(super) struct Surroundings<'a> {
     pub(super) cdn: &'a str,
 }
 
-impl Surroundings<'_> {
-    pub(super) fn texts(&self, journal: Journal) -> BTreeMap<&'static str, String> {
+impl Environment<'_> {
+    /// Returns the values of the variables and secrets, by name.
+    pub(super) fn variables(&self, journal: Journal) -> BTreeMap<&'static str, String> {
         let Self { keys, home, kinesis, s3, cdn } = *self;
         let journal = match journal {
             Journal::Queue => "queue",
             Journal::Home => "home",
         };
-        let texts = [
+        let variables = [
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", &keys.edge.id),
             ("AWS_SECRET_ACCESS_KEY", &keys.edge.secret),
@@ -39,7 +42,7 @@ impl Surroundings<'_> {
             ("JOURNAL", journal),
             ("LOG", "requests"),
         ];
-        texts.into_iter().map(|(name, text)| (name, text.to_owned())).collect()
+        variables.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
     }
 }
 
@@ -50,9 +53,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worker_reads_from_them_what_is_meant() {
+    fn the_worker_reads_its_settings_from_the_variables() {
         let keys = Keys::generate();
-        let surroundings = Surroundings {
+        let environment = Environment {
             keys: &keys,
             home: "http://127.0.0.1:1",
             kinesis: "http://127.0.0.1:2",
@@ -60,8 +63,8 @@ mod tests {
             cdn: "http://127.0.0.1:4",
         };
         for (journal, read) in [(Journal::Queue, JournalMode::Queue), (Journal::Home, JournalMode::Home)] {
-            let texts = surroundings.texts(journal);
-            let settings = Settings::read(|name| texts.get(name).cloned()).unwrap();
+            let variables = environment.variables(journal);
+            let settings = Settings::read(|name| variables.get(name).cloned()).unwrap();
             assert_eq!(settings.journal, read);
             assert_eq!(settings.home.base_url, "http://127.0.0.1:1");
             assert_eq!(settings.kinesis.endpoint, "http://127.0.0.1:2");
