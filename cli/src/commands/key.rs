@@ -98,8 +98,8 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
             let mut scopes = arguments.scopes;
             scopes.sort_unstable();
             scopes.dedup();
-            let wishes = NewKeyOptions { scopes, label: arguments.label, expires_in: arguments.expires_in };
-            let new = operator.create_key(&arguments.project, &wishes).await.map_err(failure)?;
+            let options = NewKeyOptions { scopes, label: arguments.label, expires_in: arguments.expires_in };
+            let new = operator.create_key(&arguments.project, &options).await.map_err(failure)?;
             output.result(&new_key_json(&new), || new_key_text(&new))
         }
         Command::List(arguments) => {

@@ -1,12 +1,12 @@
 //! `POST /upload-url`: a URL, or one per part, with which a client uploads one file directly to the object store.
 
 mod multipart;
+mod parts;
 mod request;
 mod response;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::Value;
 use streamio_events::event::{RecordedEvent, UploadGranted};
 use streamio_events::id::VideoId;
 use streamio_events::stream::StreamId;
@@ -20,10 +20,6 @@ use crate::ports::journal::Recorded;
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
-
-/// The field of a multipart grant's record with S3's id of the upload, so that a repeated request gets URLs for the same
-/// upload. It is not a credential: every use of it needs a signature.
-const UPLOAD_ID: &str = "uploadId";
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<PendingResponse, Problem> {
     query.finish()?;
@@ -61,7 +57,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Pendi
     };
     let mut event = RecordedEvent::of(now, &granted);
     if let Some(upload_id) = &upload_id {
-        event.data[UPLOAD_ID] = upload_id.as_str().into();
+        multipart::set_upload_id(&mut event, upload_id);
     }
     let recorded = grant.record(journal, &stream, event).await?;
     if let Recorded::Repeated(event) = &recorded
@@ -80,7 +76,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Pendi
 
 /// The response for a grant that was recorded before.
 fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    respond(exchange, &read(event)?, upload_id_of(event), event.at)
+    respond(exchange, &read(event)?, multipart::upload_id_of(event), event.at)
 }
 
 /// The response, which depends on the grant's record only, so that the same record gives the same bytes.
@@ -95,8 +91,4 @@ fn respond(
         Some(upload_id) => response::multipart(&exchange.services.raw, granted, upload_id, at),
     };
     reply::json(StatusCode::OK, &body.map_err(Problem::internal)?)
-}
-
-fn upload_id_of(event: &RecordedEvent) -> Option<&str> {
-    event.data.get(UPLOAD_ID).and_then(Value::as_str)
 }

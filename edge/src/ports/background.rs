@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::ThreadSafe;
+use streamio_events::thread_safe::ThreadSafe;
 
 /// Work that continues after the response. Threads may take it over from one another.
 #[cfg(not(target_arch = "wasm32"))]

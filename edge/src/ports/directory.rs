@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
+use streamio_events::thread_safe::ThreadSafe;
 use streamio_events::timestamp::Timestamp;
 
-use super::{Cause, ThreadSafe};
+use super::cause::Cause;
 
 /// Looks up the tenant of an API key.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

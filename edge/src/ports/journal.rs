@@ -8,8 +8,9 @@ use streamio_events::event::RecordedEvent;
 use streamio_events::home;
 use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
+use streamio_events::thread_safe::ThreadSafe;
 
-use super::{Cause, ThreadSafe};
+use super::cause::Cause;
 
 /// Records facts durably.
 ///

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use streamio_events::thread_safe::ThreadSafe;
 
-use super::{Cause, ThreadSafe};
+use super::cause::Cause;
 
 /// A key-value store of the host.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

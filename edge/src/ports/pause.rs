@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
-use super::ThreadSafe;
+use streamio_events::thread_safe::ThreadSafe;
 
 /// Waits.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

@@ -6,8 +6,9 @@ use std::fmt;
 use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
 use streamio_events::tenant::Tenant;
+use streamio_events::thread_safe::ThreadSafe;
 
-use crate::ports::{Cause, ThreadSafe};
+use super::cause::Cause;
 
 /// Stores tenants by API key.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

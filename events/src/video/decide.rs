@@ -6,6 +6,7 @@
 
 mod attempt;
 mod command;
+mod decision;
 mod next_step;
 #[cfg(test)]
 mod tests;
@@ -13,32 +14,9 @@ mod upload;
 
 pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended};
 pub use self::command::{Refusal, delete, reprocess};
+pub use self::decision::Decision;
 pub use self::next_step::{Step, due_at, next_step};
 pub use self::upload::{
     ObjectCreated, ObjectFound, grants_expired, needs_bucket_check, object_created, object_found,
     object_rejected,
 };
-use super::Video;
-use crate::event::EventBody;
-use crate::id::CommitId;
-
-/// Events to append at the version that they were decided at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
-    /// Derived from the cause.
-    pub commit_id: CommitId,
-    /// One or more events.
-    pub events: Vec<EventBody>,
-}
-
-impl Decision {
-    fn new(video: &Video, cause: &[&str], event: impl Into<EventBody>) -> Self {
-        let stream = video.stream().to_string();
-        let cause: Vec<&str> = cause.iter().copied().chain([stream.as_str()]).collect();
-        Self { commit_id: CommitId::derived_from(&cause), events: vec![event.into()] }
-    }
-
-    fn of_attempt(video: &Video, what: &str, event: impl Into<EventBody>) -> Self {
-        Self::new(video, &[what, &video.generation.to_string(), &video.attempt.to_string()], event)
-    }
-}

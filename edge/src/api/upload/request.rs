@@ -7,7 +7,7 @@ use serde::Serialize;
 use streamio_events::id::ProjectId;
 use streamio_events::object_key::{InvalidKeyPart, SourceKey};
 
-use super::multipart::{MAX_OBJECT_BYTES, MAX_PUT_BYTES};
+use super::parts::{MAX_OBJECT_BYTES, MAX_PUT_BYTES};
 use crate::config::Lifetime;
 use crate::problem::Problem;
 use crate::request::Fields;

@@ -8,7 +8,7 @@ use streamio_events::id::{GrantId, VideoId};
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
 
-use super::multipart::{part_size, parts};
+use super::parts::{part_size, parts};
 use crate::sign::s3::{BucketSigner, ObjectRequest};
 use crate::sign::sigv4::SigningError;
 

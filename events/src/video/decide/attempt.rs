@@ -1,6 +1,6 @@
 //! Decisions about the current attempt: what its worker may do, and what follows from the worker's end.
 
-use super::Decision;
+use super::decision::Decision;
 use crate::event::{
     ProcessingCompleted, ProcessingFailed, ProcessingInterrupted, ProcessingStarted, VideoReady,
 };

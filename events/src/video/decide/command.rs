@@ -1,6 +1,6 @@
 //! Decisions about a tenant's commands.
 
-use super::Decision;
+use super::decision::Decision;
 use crate::event::{ProcessingRequested, VideoDeleted};
 use crate::video::{Phase, Video};
 

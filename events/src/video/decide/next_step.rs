@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Decision;
+use super::decision::Decision;
 use super::upload::first_grant_ends_at;
 use crate::event::{ProcessingDispatched, ProcessingExpired, VideoErrored};
 use crate::job::Job;

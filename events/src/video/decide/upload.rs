@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::Decision;
+use super::decision::Decision;
 use crate::event::{EventBody, UploadCompleted, UploadExpired, UploadRejected};
 use crate::media::VideoError;
 use crate::object_key::SourceKey;

@@ -16,7 +16,7 @@ impl Store {
         self.pending_notifications_after(0, limit).await
     }
 
-    /// Like [`Store::pending`], restricted to ids greater than `after`.
+    /// Like [`Store::pending_notifications`], restricted to ids greater than `after`.
     ///
     /// # Errors
     /// Internal errors.
@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// A receiver that changes when event notifications are written; its value is the id of the latest. To miss none:
-    /// subscribe, handle all of [`Store::pending`], wait for a change, and repeat.
+    /// subscribe, handle all of [`Store::pending_notifications`], wait for a change, and repeat.
     pub fn watch_notifications(&self) -> watch::Receiver<i64> {
         self.latest_notification().subscribe()
     }
