@@ -130,7 +130,7 @@ impl Isolate {
         super::probes::panic_if_requested(path).await;
         let PendingResponse { response, receipt } = self.edge.handle_without_waiting(context, request).await;
         log::served(self.log, request.method(), path, &response, now);
-        exchange::response(&response, receipt.and_then(QueueReceipt::into_promise))
+        exchange::response(&response, receipt.map(QueueReceipt::into_promise))
     }
 
     /// Returns the response to a request that was being handled when the instance of this module ended.
