@@ -1,4 +1,5 @@
-//! Handles records that a source delivers at least once and in order: per-item failures, retries, dead letters, quarantine.
+//! Handles batches of records that a source delivers at least once. For each record it decides: handled, deliver again, or a dead letter
+//! with its stream in quarantine. The source delivers again: Lambda, or `local/src/feed.rs`.
 
 pub mod batch;
 pub mod quarantine;

@@ -1,4 +1,5 @@
-//! The home region: the [`Home`] that has the log and the views.
+//! The home region: the service that the edge calls for statuses, histories, the feed, API keys and commands. Implements [`Home`] on the
+//! log and the views.
 //!
 //! An edge in the same process calls [`HomeRegion`] directly; edges elsewhere send [`HomeCall`](streamio_events::home::HomeCall)s,
 //! which [`handle_call`] serves for any [`Home`].

@@ -1,4 +1,4 @@
-//! The application: everything that happens automatically after a request, behind ports.
+//! The application behind ports: what happens after an upload or a change of the log, and the service that the edge calls.
 //!
 //! | module | contents |
 //! |---|---|

@@ -1,4 +1,7 @@
 //! Upload ingestion: turns S3 event notifications into events, and records objects whose event notification was lost.
+//!
+//! Entries: [`receive_notification`] on AWS, [`receive`] on one machine, where an event notification is always complete, and [`find`]
+//! for the sweep, when the event notification was lost.
 
 use streamio_events::commit::NewCommit;
 use streamio_events::event::UnreadableEvent;
@@ -34,7 +37,7 @@ pub struct Ports<'a> {
 
 /// An S3 event notification about a created object. The key is decoded from S3's form encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectNotification {
+pub struct CreatedObject {
     /// The object's key.
     pub key: String,
     /// Its size in bytes.
@@ -51,7 +54,7 @@ pub struct ObjectNotification {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventNotification {
     /// All fields are present.
-    Complete(ObjectNotification),
+    Complete(CreatedObject),
     /// Only the key is known; the object has to be read from the bucket.
     KeyOnly(String),
 }
@@ -124,7 +127,7 @@ pub async fn receive_notification(
 pub async fn receive(
     ports: Ports<'_>,
     now: Timestamp,
-    notification: ObjectNotification,
+    notification: CreatedObject,
 ) -> Result<Received, UploadError> {
     let s3_key: SourceKey = match notification.key.parse() {
         Ok(s3_key) => s3_key,
@@ -132,7 +135,7 @@ pub async fn receive(
     };
     let (project_id, video_id) = (s3_key.project_id().clone(), VideoId::of(&s3_key));
     let refusal = refusal(ports, &project_id, notification.bytes).await?;
-    let ObjectNotification { bytes, etag, sequencer, created_at, .. } = notification;
+    let CreatedObject { bytes, etag, sequencer, created_at, .. } = notification;
     let object = ObjectCreated { s3_key, bytes, etag, sequencer, created_at };
     for _ in 0..MAX_CONFLICTS {
         let video = load(ports.log, &project_id, &video_id).await?;

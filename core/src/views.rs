@@ -1,4 +1,13 @@
-//! Computes views from the log. A view can be deleted and rebuilt from the log at any time.
+//! Views: state computed from the log. A view can be deleted and rebuilt from the log at any time.
+//!
+//! | module | contents | runs |
+//! |---|---|---|
+//! | [`status`] | keeps the stored status of videos up to date; `streamio_events::video` computes it | AWS, one machine |
+//! | [`directory`] | API keys and their projects | AWS, one machine |
+//! | [`usage`] | counters per project and day | AWS |
+//! | [`projection`] | updates all views for one commit | AWS |
+//! | [`replication`] | brings API keys to the store of the edge | AWS |
+//! | [`rebuild`] | computes views from the whole log | tests; no command calls it yet |
 
 pub mod directory;
 pub mod projection;

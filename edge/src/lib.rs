@@ -1,10 +1,11 @@
-//! The API of Streamio: request, decision, response; and the signing of S3 and CloudFront URLs.
+//! The HTTP API of Streamio, and the signing of S3 and CloudFront URLs.
 //!
-//! [`Edge::handle`] is a pure function of the request, the time, random bytes and the results of the [ports]: the same code
+//! A response of [`Edge::handle`] depends only on the request, the time, random bytes and the results of the [ports]: the same code
 //! runs in a Wasm isolate and in a native server, and a test can reproduce every response.
 //!
 //! | module | contents |
 //! |---|---|
+//! | `edge`, `api` | what all calls share ([`Edge::handle`]); one module per call |
 //! | [`config`], [`settings`] | the operator's configuration, and how it is read from the Worker's variables |
 //! | [`ports`] | the traits that adapters implement: directory, journal, outbound requests, background work, timers |
 //! | [`directory`] | the cached directory of API keys |

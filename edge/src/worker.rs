@@ -1,5 +1,5 @@
-//! The edge as a Cloudflare Worker, on the [`worker`] crate: everything that depends on the runtime, and nothing that depends
-//! on the API.
+//! The edge as a Cloudflare Worker, on the crate [`worker`](https://docs.rs/worker) (not the FFmpeg worker of this workspace): everything
+//! that depends on the runtime, and nothing that depends on the API.
 //!
 //! `edge/worker/index.js` receives the runtime's events and calls the exports of this module. [`handle`] takes a request as
 //! plain text and bytes instead of `#[event(fetch)]`: reading a web `Request` from Rust costs more than the rest of the work

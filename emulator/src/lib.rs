@@ -2,9 +2,16 @@
 //!
 //! [`Cloud`] starts the seven functions, the worker and the edge's Worker, which are the deployed programs. DynamoDB is
 //! emulated by dynoxide, Kinesis by kinesalite, S3 and the CDN by the servers of the one-machine platform, and the other
-//! services by modules of this crate. The documentation of each module states the emulated behaviour and what is not
-//! emulated. `streamio-emulator up` runs a cloud until Ctrl-C; the scenarios in `tests/` process videos on one while they
+//! services by modules of this crate. The documentation of each module that stands for a service states the emulated behaviour and
+//! what is not emulated. `streamio-emulator up` runs a cloud until Ctrl-C; the scenarios in `tests/` process videos on one while they
 //! inject faults.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`cloud`] | starts and stops everything |
+//! | [`lambda`], [`function_url`], [`sources`] | Lambda, its function URLs and its event source mappings |
+//! | [`event_bus`], [`ecs`], [`kv`], [`s3`], [`cdn`], [`worker_edge`] | EventBridge, ECS, Workers KV, S3, CloudFront, Workers |
+//! | [`event_channel`], [`fault_proxy`] | faults: of events, and of requests |
 
 pub mod arn;
 pub mod bench;

@@ -68,9 +68,9 @@ pub use self::capacity::Capacity;
 pub use self::item::{DamagedItem, commit_from_item};
 use self::stream_cache::StreamCache;
 pub use self::table::ledger_table;
+use crate::aws_client_config;
 use crate::commit::{Head, NewCommit};
 use crate::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage, admit};
-use crate::retry_policy;
 use crate::stream::StreamId;
 
 /// Maximum duration of one request, including the client's retries. A Lambda that waited longer would have too little
@@ -157,7 +157,7 @@ impl EventLog for DynamoLog {
 /// SDK's default has no limit.
 #[must_use]
 pub fn with_retry_policy(config: Builder) -> Builder {
-    config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
+    config.retry_config(aws_client_config::retries()).timeout_config(aws_client_config::timeouts())
 }
 
 /// DynamoDB did not respond in time.

@@ -6,8 +6,8 @@
 //! {"v":1,"stream":"video/acme/vid_…","commitId":"cmt_…","events":[{"type":"upload.granted","v":1,"at":"…","data":{}}],"recordedAt":"…"}
 //! ```
 //!
-//! Queues and Kinesis deliver a fact at least once and in any order. The consumer appends it with
-//! [`Expected::Any`](crate::log::Expected::Any); the commit's id makes a repeated delivery a no-op.
+//! Queues and Kinesis deliver a fact at least once and in any order. The consumer (`streamio_core::intake`) merges facts into
+//! commits at the version that it read; the ids of the facts make a repeated delivery change nothing.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

@@ -4,11 +4,21 @@
 //! parameters. Feature `embedded` adds the SQLite log of the one-machine platform, feature `aws` the DynamoDB log and
 //! the Kinesis intake, feature `testing` the contract suite that every log adapter must pass.
 //!
-//! Start with [`log`] for the contract of the log, [`event`] for the event types, and [`video`] for the decisions that
-//! follow from events.
+//! | module | contents |
+//! |---|---|
+//! | [`log`] | the port `EventLog` with its contract; adapters: `memory`, `sqlite`, `dynamo` |
+//! | [`event`], [`commit`], [`stream`], [`fact`] | what is stored |
+//! | [`video`] | a video: fold, decisions, policy, status |
+//! | [`project`], [`tenant`], [`api_key`] | projects and their API keys |
+//! | [`home`] | the calls of the edge to the home region |
+//! | [`intake`], [`kinesis`] | facts on their way to the log |
+//! | [`settings`] | reading environment variables |
+//! | `contract` | the test suite of log adapters (feature `testing`) |
 
 pub mod api_key;
 pub mod audit;
+#[cfg(feature = "aws")]
+mod aws_client_config;
 pub mod clock;
 pub mod cloud_event;
 pub mod commit;
@@ -34,8 +44,6 @@ pub mod memory;
 mod nfc;
 pub mod object_key;
 pub mod project;
-#[cfg(feature = "aws")]
-mod retry_policy;
 pub mod retryable;
 #[cfg(feature = "s3")]
 pub mod s3;

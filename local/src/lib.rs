@@ -1,4 +1,4 @@
-//! The whole platform in one process.
+//! The platform on one machine: one process, with a child process for each video that is processed.
 //!
 //! All state is in one directory. The code is the same as in the cloud, with other adapters:
 //!
@@ -9,10 +9,14 @@
 //! | [`cdn`] | the CDN, which checks CloudFront's signatures |
 //! | [`workerd`] | the API as the Cloudflare Worker, instead of natively |
 //! | [`home`] | the home region, for the Worker |
-//! | [`data_dir`] | the directory: the event log, the views, the objects, the secrets |
-//! | [`operator`] | an operator's commands on the directory, also from another process |
-//!
-//! Workers are child processes.
+//! | [`data_dir`] | the data directory: the event log, the views, the objects, the secrets |
+//! | [`operator`] | an operator's commands on the data directory, also from another process |
+//! | `uploads` | records the event notifications of the object store |
+//! | `changes`, `feed` | what changed in the log, and the delivery to consumers |
+//! | `reactions` | the consumers: status views, reactions; the sweep |
+//! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
+//! | `intake` | records facts that the Worker sends |
+//! | `runner` | workers as child processes |
 
 mod api;
 pub mod cdn;

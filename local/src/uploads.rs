@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use streamio_core::uploads::{ObjectNotification, Ports, Received, receive};
+use streamio_core::uploads::{CreatedObject, Ports, Received, receive};
 use streamio_events::retryable::Retryable as _;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::Policy;
@@ -75,7 +75,7 @@ async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
 async fn record(ports: Ports<'_>, notification: EventNotification) -> bool {
     let EventNotification { key, size: bytes, etag, sequencer, event_time, .. } = notification;
     let notification =
-        ObjectNotification { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
+        CreatedObject { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
     match receive(ports, clock::now(), notification).await {
         Ok(Received::Accepted(video_id)) => tracing::info!(video.id = %video_id, "an upload has arrived"),
         Ok(Received::Rejected(video_id, error)) => {

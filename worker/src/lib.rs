@@ -6,6 +6,9 @@
 //!                       relay  ladder    argv ─▶ FFmpeg ─▶ segments, MP4 ─▶ upload, progressive ─▶ storage
 //! ```
 //!
+//! A fence is an append that fails when another worker has taken the attempt; this worker then stops. `relay` serves the source to
+//! FFmpeg over loopback, `ladder` lists the output sizes.
+//!
 //! [`argv`], [`ladder`], [`plan`] and [`playlist`] are pure functions: no I/O, no processes. [`storage`] holds the ports to
 //! object storage and their S3 adapter. FFmpeg is reached only through [`process`] (its process) and [`relay`] (its input).
 

@@ -6,7 +6,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-use crate::uploads::ObjectNotification;
+use crate::uploads::CreatedObject;
 
 /// Returns the source key of the file `name` in the project `acme`.
 pub fn key(name: &str) -> SourceKey {
@@ -25,8 +25,8 @@ pub fn stream(name: &str) -> StreamId {
 }
 
 /// Returns an event notification about the object [`key`], of 10 bytes, with an entity tag derived from `sequencer`.
-pub fn notification(name: &str, sequencer: &str) -> ObjectNotification {
-    ObjectNotification {
+pub fn notification(name: &str, sequencer: &str) -> CreatedObject {
+    CreatedObject {
         key: format!("projects/acme/{name}"),
         bytes: 10,
         etag: format!("etag-{sequencer}"),

@@ -9,7 +9,7 @@ use streamio_events::timestamp::Timestamp;
 use super::fixtures::{key, notification};
 use crate::ports::AdapterError;
 use crate::ports::object_store::{ObjectInfo, ObjectStore};
-use crate::uploads::ObjectNotification;
+use crate::uploads::CreatedObject;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -36,14 +36,13 @@ impl MemoryObjects {
 
     /// Stores the object of `notification(name, sequencer)`.
     pub fn put(&self, name: &str, sequencer: &str) {
-        let ObjectNotification { key, bytes, etag, created_at: last_modified, .. } =
-            notification(name, sequencer);
+        let CreatedObject { key, bytes, etag, created_at: last_modified, .. } = notification(name, sequencer);
         self.put_path(&format!("raw/{key}"), ObjectInfo { bytes, etag, last_modified });
     }
 
     /// Stores the same bytes again, created at `last_modified`.
     pub fn put_again(&self, name: &str, sequencer: &str, last_modified: Timestamp) {
-        let ObjectNotification { key, bytes, etag, .. } = notification(name, sequencer);
+        let CreatedObject { key, bytes, etag, .. } = notification(name, sequencer);
         self.put_path(&format!("raw/{key}"), ObjectInfo { bytes, etag, last_modified });
     }
 

@@ -24,7 +24,7 @@ use super::view_store::MemoryViews;
 use crate::ports::view_store::VideoRow;
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::reactions::sweep::{Bounds, SweepReport, sweep};
-use crate::uploads::{ObjectNotification, Received, receive};
+use crate::uploads::{CreatedObject, Received, receive};
 use crate::views::status::refresh;
 
 /// Limits of a sweep that no test reaches.
@@ -141,7 +141,7 @@ impl TestRegion {
     }
 
     /// Records an event notification.
-    pub async fn receive(&self, notification: ObjectNotification) -> Received {
+    pub async fn receive(&self, notification: CreatedObject) -> Received {
         receive(self.ports().uploads(), self.now, notification).await.unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! Projects commits into views: the status view of a video, the API keys of a project, the project's feed and its usage.
+//! Projects commits into views, on AWS: the status view of a video, the API keys of a project, the project's feed and its usage.
 //!
 //! A record of the log's change feed is a hint; the log is the truth. Each view reads the commits that it lacks from the log, so a
 //! commit may be delivered any number of times and in any order with the same result.

@@ -1,4 +1,5 @@
-//! A project's usage per day, counted from its events. Bills and quotas are computed from it.
+//! A project's usage per day, counted from its events. Stored on AWS, in the transaction of the project's feed; the API does not return
+//! it yet.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};

@@ -121,7 +121,7 @@ async fn a_repeated_or_late_event_notification_changes_nothing() {
 async fn an_object_whose_key_is_not_a_source_key_belongs_to_no_video() {
     let region = TestRegion::with_project().await;
     for key in ["stray.mp4", "projects/acme/../x.mp4", "projects/acme/clip.hls"] {
-        let stray = uploads::ObjectNotification { key: key.to_owned(), ..notification("x", "01") };
+        let stray = uploads::CreatedObject { key: key.to_owned(), ..notification("x", "01") };
         assert!(matches!(region.receive(stray).await, Received::NotASource(_)), "{key}");
     }
 }

@@ -6,9 +6,9 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::Builder;
 
 use super::put::PendingFacts;
+use crate::aws_client_config;
 use crate::fact::Fact;
 use crate::intake::{Intake, IntakeError};
-use crate::retry_policy;
 
 /// The default time limit of [`Intake::put`].
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,5 +58,5 @@ impl fmt::Debug for KinesisIntake {
 /// backoff, 12 seconds for all of them.
 #[must_use]
 pub fn with_retry_policy(config: Builder) -> Builder {
-    config.retry_config(retry_policy::retries()).timeout_config(retry_policy::timeouts())
+    config.retry_config(aws_client_config::retries()).timeout_config(aws_client_config::timeouts())
 }

@@ -1,3 +1,5 @@
+//! The pause before the next attempt.
+
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};

@@ -3,6 +3,13 @@
 //! Every decision is appended with [`Expected::Exactly`](crate::log::Expected) the version that it was made at. After
 //! a conflict the stream is read again and the decision is made again. A decision's commit id is derived from its
 //! cause, so that two processes that make the same decision append it once.
+//!
+//! | module | decisions |
+//! |---|---|
+//! | `next_step` | what the system does next: dispatch, launch, retry, expire, give up |
+//! | `attempt` | what a worker records about its attempt |
+//! | `upload` | what an event notification, or its absence, causes |
+//! | `command` | delete and reprocess |
 
 mod attempt;
 mod command;

@@ -1,3 +1,5 @@
+//! Folds events into a video's state.
+
 use super::{Arrival, Deletion, Phase, Upload, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};

@@ -1,3 +1,5 @@
+//! Retry limits and timeouts of a deployment.
+
 use std::time::Duration;
 
 use crate::job::MediaLimits;

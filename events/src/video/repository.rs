@@ -1,3 +1,5 @@
+//! Loads a video from its stream, and appends decisions.
+
 use super::Video;
 use super::decide::Decision;
 use crate::commit::NewCommit;

@@ -1,3 +1,5 @@
+//! S3's order of the event notifications of one key.
+
 use std::cmp::Ordering;
 
 /// The order of two S3 sequencers of the same key: hexadecimal digits, the shorter padded on the right with zeros

@@ -1,3 +1,5 @@
+//! The state of a video, folded from its events.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

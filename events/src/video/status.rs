@@ -1,3 +1,5 @@
+//! The status that a tenant sees, computed from a video's state.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use streamio_core::delivery::batch::Record;
 use streamio_core::ports::AdapterError;
-use streamio_core::uploads::{EventNotification, ObjectNotification};
+use streamio_core::uploads::{CreatedObject, EventNotification};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::sequencer_order;
 
@@ -148,7 +148,7 @@ impl Created {
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         let notification = match (bytes, etag) {
             (Some(bytes), Some(etag)) if !sequencer.is_empty() => {
-                EventNotification::Complete(ObjectNotification {
+                EventNotification::Complete(CreatedObject {
                     key: key.clone(),
                     bytes,
                     etag,
@@ -187,7 +187,7 @@ mod tests {
             bucket: "streamio-raw".to_owned(),
             key: key.clone(),
             sequencer: sequencer.to_owned(),
-            notification: EventNotification::Complete(ObjectNotification {
+            notification: EventNotification::Complete(CreatedObject {
                 key,
                 bytes,
                 etag: etag.to_owned(),

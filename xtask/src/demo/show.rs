@@ -19,7 +19,7 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 pub(super) fn source(file: &Path, media: &Media) -> Result<()> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let bytes = file.metadata()?.len();
-    println!("\n  film       {name}: {}", described(media, bytes));
+    println!("\n  source     {name}: {}", described(media, bytes));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Retry and timeout policy of the AWS clients.
+//! Retries and timeouts of the AWS clients.
 
 use std::time::Duration;
 
