@@ -15,6 +15,7 @@ pub(crate) use grant::not_recorded;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -22,7 +23,7 @@ use streamio_events::id::VideoId;
 use streamio_events::tenant::Tenant;
 
 use crate::context::Context;
-use crate::pending_response::PendingResponse;
+use crate::ports::journal::Receipt;
 use crate::problem::Problem;
 use crate::request::{Fields, Query, percent_decode};
 use crate::route::{PublicAction, TenantAction};
@@ -39,6 +40,9 @@ pub(crate) struct Exchange<'a> {
     /// The API key as it was sent: a secret.
     pub(crate) api_key: &'a str,
     pub(crate) tenant: &'a Tenant,
+    /// The receipt of the grant that this request records. Kept here, not in the response, because the host has to wait for it also
+    /// when the request fails after the grant was recorded.
+    pub(crate) receipt: OnceLock<Box<dyn Receipt>>,
 }
 
 impl Exchange<'_> {
@@ -70,11 +74,11 @@ pub(crate) fn handle_public(
 
 /// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<PendingResponse, Problem>> + Send + 'a>>;
+pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send + 'a>>;
 
 /// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(target_arch = "wasm32")]
-pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<PendingResponse, Problem>> + 'a>>;
+pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
 
 /// Handles a call of a tenant whose API key has the call's scope.
 pub(crate) fn handle_tenant<'a>(
@@ -85,18 +89,11 @@ pub(crate) fn handle_tenant<'a>(
     match action {
         TenantAction::GrantUpload => Box::pin(upload::grant(exchange, query)),
         TenantAction::GrantPlayback => Box::pin(playback::grant(exchange, query)),
-        TenantAction::ListVideos => Box::pin(without_receipt(videos::list(exchange, query))),
-        TenantAction::ShowVideo => Box::pin(without_receipt(videos::show(exchange, query))),
-        TenantAction::ListVideoEvents => Box::pin(without_receipt(events::of_video(exchange, query))),
-        TenantAction::DeleteVideo => Box::pin(without_receipt(videos::delete(exchange, query))),
-        TenantAction::ReprocessVideo => Box::pin(without_receipt(videos::reprocess(exchange, query))),
-        TenantAction::ListEvents => Box::pin(without_receipt(events::feed(exchange, query))),
+        TenantAction::ListVideos => Box::pin(videos::list(exchange, query)),
+        TenantAction::ShowVideo => Box::pin(videos::show(exchange, query)),
+        TenantAction::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
+        TenantAction::DeleteVideo => Box::pin(videos::delete(exchange, query)),
+        TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
+        TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),
     }
-}
-
-/// The result of a call that records no grant.
-async fn without_receipt(
-    call: impl Future<Output = Result<Response<Bytes>, Problem>>,
-) -> Result<PendingResponse, Problem> {
-    call.await.map(PendingResponse::from)
 }

@@ -1,7 +1,7 @@
 //! From request to response: what all calls have in common.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::cors;
 use crate::pending_response::PendingResponse;
 use crate::ports::directory::{FoundTenant, Tolerance};
-use crate::ports::journal::JournalError;
+use crate::ports::journal::{JournalError, Receipt};
 use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
@@ -126,21 +126,28 @@ impl Edge {
             cause: None,
         };
         let mut fields = Fields::new();
+        let mut receipt = None;
         let result = match route(request, &mut served) {
-            Ok(Routed::Done(response)) => Ok(response.into()),
+            Ok(Routed::Done(response)) => Ok(response),
             Ok(Routed::Tenant(call)) => {
                 // A future of its own, so that a host need not compile it for requests without an API key.
-                let future: CallFuture<'_> =
-                    Box::pin(self.handle_tenant(call, context, request, &mut served, &mut fields));
+                let future: CallFuture<'_> = Box::pin(self.handle_tenant(
+                    call,
+                    context,
+                    request,
+                    &mut served,
+                    &mut fields,
+                    &mut receipt,
+                ));
                 future.await
             }
             Err(problem) => Err(problem),
         };
-        let PendingResponse { mut response, receipt } = match result {
-            Ok(pending) => pending,
+        let mut response = match result {
+            Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
-                problem.into_response(request_id.as_str(), presented_key(request.headers())).into()
+                problem.into_response(request_id.as_str(), presented_key(request.headers()))
             }
         };
         if request.method() == Method::HEAD {
@@ -196,7 +203,8 @@ impl Edge {
         with_served(response, served)
     }
 
-    /// Authenticates, authorizes and handles a call. `fields` receives headers for the response, also for a problem.
+    /// Authenticates, authorizes and handles a call. `fields` receives headers for the response, also for a problem;
+    /// `receipt` receives that of a recorded grant.
     async fn handle_tenant(
         &self,
         TenantCall { action, scope, parameter, query }: TenantCall<'_>,
@@ -204,7 +212,8 @@ impl Edge {
         request: &Request<Bytes>,
         served: &mut Served,
         fields: &mut Fields,
-    ) -> Result<PendingResponse, Problem> {
+        receipt: &mut Option<Box<dyn Receipt>>,
+    ) -> Result<Response<Bytes>, Problem> {
         // Playback continues while the key cannot be confirmed; uploads and commands need a confirmed key.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
         let FoundTenant { tenant, stale_for } =
@@ -235,8 +244,11 @@ impl Edge {
             parameter,
             api_key,
             tenant: &tenant,
+            receipt: OnceLock::new(),
         };
-        api::handle_tenant(action, &exchange, query).await
+        let result = api::handle_tenant(action, &exchange, query).await;
+        *receipt = exchange.receipt.into_inner();
+        result
     }
 }
 

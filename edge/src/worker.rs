@@ -112,12 +112,12 @@ fn now_or_later(future: impl Future<Output = JsValue> + 'static) -> JsValue {
 
 /// Consumes a batch of the queue `GRANTS`. Messages that are neither acknowledged nor retried are delivered again.
 ///
-/// Not `#[event(queue)]`: the crate's messages do not have the number of deliveries, which the delay until the next one
-/// depends on, and its export panics on an error, which would end the requests of the whole isolate.
+/// Not `#[event(queue)]`: the crate's messages do not have the number of deliveries, which the delay until the next one depends on, and
+/// they and the export panic on an error, which would end the requests of the whole isolate.
 #[wasm_bindgen]
 pub async fn queue(batch: MessageBatch, env: Env) -> Result<(), JsValue> {
     let consumed = match Isolate::get(&env) {
-        Ok(isolate) => consumer::consume(&isolate, batch).await,
+        Ok(isolate) => consumer::consume(&isolate, &batch).await,
         Err(invalid) => Err(BatchError::Misconfigured(invalid)),
     };
     consumed.map_err(|error| match error {

@@ -1,11 +1,11 @@
 // The Worker's entry: passes the runtime's events to the Wasm module (edge/src/worker.rs).
 //
-// `fetch` is JavaScript of our own instead of `#[event(fetch)]` because that costs more than 15 % of the requests/s
+// `fetch` is JavaScript of our own instead of `#[event(fetch)]` because that costs a third of the requests/s
 // (docs/benchmarks.md). It also creates a new instance of the module after one has ended.
 
 import * as edge from "./edge.js";
 import module from "./edge_bg.wasm";
-import { instanceEnded, takeEnded, whileInstanceLives } from "./recovery.js";
+import { hasEnded, instanceEnded, takeEnded, whileInstanceLives } from "./recovery.js";
 
 edge.initSync({ module });
 edge.installPanicHook();
@@ -35,8 +35,8 @@ export default {
       result = call(edge.handle, env, context, head, body, Date.now());
       if (result instanceof Promise) result = await whileInstanceLives(result);
     } catch {
-      // The module has logged the reason. It may have been a panic in another request, and a new instance may exist already:
-      // that one must not be ended.
+      // The reason has been logged. It may have been a panic in another request, and a new instance may exist already: that one must
+      // not be ended.
       return call(edge.fail, env, head);
     }
     if (!Array.isArray(result)) return result;
@@ -53,8 +53,8 @@ export default {
 };
 
 /**
- * Calls an export of the module, of a new instance when the previous one has ended. Exports throw only when they trap: after a
- * panic, which has called `instanceEnded`, or after a stack overflow, which has not.
+ * Calls an export of the module, of a new instance when the previous one has ended. Exports throw after a panic, which has logged
+ * itself and called `instanceEnded`, or by another trap, such as a stack overflow, which has done neither.
  */
 function call(entry, ...args) {
   if (takeEnded()) {
@@ -64,7 +64,11 @@ function call(entry, ...args) {
   try {
     return entry(...args);
   } catch (error) {
-    instanceEnded();
+    if (!hasEnded()) {
+      // Only the kind of the error: its message may contain a tenant's data.
+      console.error(JSON.stringify({ message: "the Wasm instance has ended; the next request gets a new one", error: error?.name ?? typeof error }));
+      instanceEnded();
+    }
     throw error;
   }
 }

@@ -14,6 +14,9 @@ export function instanceEnded() {
   for (const end of ends) end(new Error("the instance has ended"));
 }
 
+/** Whether the present instance has ended. */
+export const hasEnded = () => ended;
+
 /** Whether the instance has ended since the last call. */
 export function takeEnded() {
   const before = ended;

@@ -60,15 +60,24 @@ impl Grant {
         Ok(None)
     }
 
-    /// Records the grant. After [`Recorded::Repeated`] the response is built from the record of the earlier request.
+    /// Records the grant. Returns the record of an earlier copy of the same request if there is one: the response is then
+    /// built from that.
     pub(super) async fn record(
         self,
-        journal: &dyn Journal,
+        exchange: &Exchange<'_>,
         stream: &StreamId,
         event: RecordedEvent,
-    ) -> Result<Recorded, Problem> {
+    ) -> Result<Option<RecordedEvent>, Problem> {
         let commit = NewCommit { id: self.commit, recorded_at: event.at, events: vec![event] };
-        journal.record(stream, commit).await.map_err(not_recorded)
+        match exchange.services.ports.journal.record(stream, commit).await.map_err(not_recorded)? {
+            Recorded::New => Ok(None),
+            Recorded::Pending(receipt) => {
+                // A request records one grant.
+                let _ = exchange.receipt.set(receipt);
+                Ok(None)
+            }
+            Recorded::Repeated(event) => Ok(Some(event)),
+        }
     }
 }
 

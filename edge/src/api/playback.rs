@@ -16,8 +16,6 @@ use streamio_events::timestamp::Timestamp;
 use self::request::PlaybackRequest;
 use super::Exchange;
 use super::grant::{Grant, read};
-use crate::pending_response::PendingResponse;
-use crate::ports::journal::Recorded;
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
@@ -25,7 +23,7 @@ use crate::request::Query;
 /// The streams among which an hour's grants of a project are distributed.
 const SHARDS: u8 = 16;
 
-pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<PendingResponse, Problem> {
+pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     let now = exchange.context.now;
     let bounds = exchange.services.config.playback;
     let project_id = &exchange.tenant.project_id;
@@ -47,17 +45,13 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Pendi
     // A request that is repeated after the end of the hour finds its record in the stream of the previous hour.
     let an_hour_ago = stream_at(earlier(now, Duration::from_hours(1)));
     if let Some(event) = grant.recall(journal, &[&an_hour_ago]).await? {
-        return respond_again(exchange, &event).await.map(PendingResponse::from);
+        return respond_again(exchange, &event).await;
     }
     let event = RecordedEvent::of(now, &granted);
-    let receipt = match grant.record(journal, &stream, event).await? {
-        Recorded::New => None,
-        Recorded::Pending(receipt) => Some(receipt),
-        Recorded::Repeated(event) => {
-            return respond_again(exchange, &event).await.map(PendingResponse::from);
-        }
-    };
-    Ok(PendingResponse { response: respond(exchange, &granted).await?, receipt })
+    match grant.record(exchange, &stream, event).await? {
+        None => respond(exchange, &granted).await,
+        Some(first) => respond_again(exchange, &first).await,
+    }
 }
 
 /// The response for a grant that was recorded before.

@@ -15,13 +15,11 @@ use streamio_events::timestamp::Timestamp;
 use self::request::UploadRequest;
 use super::Exchange;
 use super::grant::{Grant, read};
-use crate::pending_response::PendingResponse;
-use crate::ports::journal::Recorded;
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
 
-pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<PendingResponse, Problem> {
+pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     query.finish()?;
     let config = &exchange.services.config;
     let project_id = &exchange.tenant.project_id;
@@ -34,7 +32,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Pendi
     if request.multipart
         && let Some(event) = grant.recall(journal, &[&stream]).await?
     {
-        return respond_again(exchange, &event).map(PendingResponse::from);
+        return respond_again(exchange, &event);
     }
     let upload_id = match (&request.upload_id, request.multipart) {
         (Some(upload_id), _) => Some(upload_id.clone()),
@@ -59,19 +57,13 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Pendi
     if let Some(upload_id) = &upload_id {
         multipart::set_upload_id(&mut event, upload_id);
     }
-    let recorded = grant.record(journal, &stream, event).await?;
-    if let Recorded::Repeated(event) = &recorded
-        && let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none())
-    {
-        multipart::abort_if_surplus(exchange, &granted.s3_key, created, event).await;
-    }
-    let receipt = match recorded {
-        Recorded::New => None,
-        Recorded::Pending(receipt) => Some(receipt),
-        Recorded::Repeated(event) => return respond_again(exchange, &event).map(PendingResponse::from),
+    let Some(first) = grant.record(exchange, &stream, event).await? else {
+        return respond(exchange, &granted, upload_id.as_deref(), now);
     };
-    let response = respond(exchange, &granted, upload_id.as_deref(), now)?;
-    Ok(PendingResponse { response, receipt })
+    if let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
+        multipart::abort_if_surplus(exchange, &granted.s3_key, created, &first).await;
+    }
+    respond_again(exchange, &first)
 }
 
 /// The response for a grant that was recorded before.

@@ -107,6 +107,8 @@ pub(super) fn response(response: &Response<Bytes>, receipt: Option<Promise>) -> 
             let body_at = rate_limit_at + rate_limit.len();
             respond(template(head), &[request_id, rate_limit, body].concat(), rate_limit_at, body_at, receipt)
         }
-        Err(_) => respond(template("500\n".to_owned()), request_id, request_id.len(), request_id.len(), None),
+        Err(_) => {
+            respond(template("500\n".to_owned()), request_id, request_id.len(), request_id.len(), receipt)
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use js_sys::Reflect;
 use streamio_events::api_key::ApiKey;
 use streamio_events::home::Home as _;
 use streamio_events::timestamp::Timestamp;
@@ -191,20 +192,22 @@ struct Bindings {
 
 /// Reads the settings and bindings. The error names everything that is invalid or missing.
 fn read(env: &Env) -> Result<(Settings, Bindings), InvalidSettings> {
-    let settings = Settings::read(|name| Some(env.var(name).ok()?.to_string()));
-    let tenants = env.kv("TENANTS").map(Namespace);
-    let grants = env.queue("GRANTS").map(Queue::new);
-    let dead_grants = env.queue("DEAD_GRANTS").map(Queue::new);
-    match (settings, tenants, grants, dead_grants) {
-        (Ok(settings), Ok(tenants), Ok(grants), Ok(dead_grants)) => {
+    // The crate's own accessors throw, outside of any Result, where a value is null.
+    let value = |name: &str| Reflect::get(env, &name.into()).ok();
+    let is_object = |name| value(name).is_some_and(|value| value.is_object());
+    let queue = |name| if is_object(name) { env.queue(name).ok().map(Queue::new) } else { None };
+    let settings = Settings::read(|name| value(name)?.as_string());
+    let tenants = if is_object("TENANTS") { env.kv("TENANTS").ok().map(Namespace) } else { None };
+    match (settings, tenants, queue("GRANTS"), queue("DEAD_GRANTS")) {
+        (Ok(settings), Some(tenants), Some(grants), Some(dead_grants)) => {
             Ok((settings, Bindings { tenants, grants, dead_grants }))
         }
         (settings, tenants, grants, dead_grants) => {
             let mut problems = settings.err().map(|invalid| invalid.problems).unwrap_or_default();
             let bindings = [
-                ("TENANTS", "is missing: bind a KV namespace", tenants.is_ok()),
-                ("GRANTS", "is missing: bind a queue to send to", grants.is_ok()),
-                ("DEAD_GRANTS", "is missing: bind a queue to send to", dead_grants.is_ok()),
+                ("TENANTS", "is no KV namespace: bind one", tenants.is_some()),
+                ("GRANTS", "is no queue: bind one to send to", grants.is_some()),
+                ("DEAD_GRANTS", "is no queue: bind one to send to", dead_grants.is_some()),
             ];
             let missing = bindings.into_iter().filter(|(.., is_bound)| !is_bound);
             problems.extend(missing.map(|(name, reason, _)| (name, reason.to_owned())));

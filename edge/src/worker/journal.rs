@@ -12,7 +12,6 @@ use streamio_events::fact::Fact;
 use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::spawn_local;
 
 use super::log;
 use super::queue::{Queue, refused, stored};
@@ -26,7 +25,7 @@ pub(super) struct QueueJournal(pub(super) Queue);
 impl Journal for QueueJournal {
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
         let promise = self.0.begin(&fact(stream, commit)?).map_err(JournalError)?;
-        Ok(Recorded::Pending(Box::new(QueueReceipt { promise: Some(promise) })))
+        Ok(Recorded::Pending(Box::new(QueueReceipt(promise))))
     }
 
     async fn recall(&self, _: &StreamId, _: &CommitId) -> Result<Option<RecordedEvent>, JournalError> {
@@ -35,10 +34,7 @@ impl Journal for QueueJournal {
 }
 
 /// The queue's promise. `index.js` awaits it: awaiting a promise in Rust costs as much as a signature.
-pub(super) struct QueueReceipt {
-    /// `None` once it was taken.
-    promise: Option<Promise>,
-}
+pub(super) struct QueueReceipt(Promise);
 
 impl QueueReceipt {
     /// Returns the promise of a receipt.
@@ -47,8 +43,8 @@ impl QueueReceipt {
     ///
     /// When the receipt is not one of [`QueueJournal`], the only journal of the Worker with receipts.
     pub(super) fn into_promise(receipt: Box<dyn Receipt>) -> Promise {
-        let receipt: Result<Box<Self>, _> = (receipt as Box<dyn Any>).downcast();
-        receipt.ok().and_then(|mut receipt| receipt.promise.take()).expect("a receipt of QueueJournal")
+        let receipt: Option<Box<Self>> = (receipt as Box<dyn Any>).downcast().ok();
+        receipt.expect("a receipt of QueueJournal").0
     }
 
     /// The error when the promise is rejected.
@@ -59,23 +55,8 @@ impl QueueReceipt {
 
 #[async_trait(?Send)]
 impl Receipt for QueueReceipt {
-    async fn accepted(mut self: Box<Self>) -> Result<(), JournalError> {
-        match self.promise.take() {
-            Some(promise) => stored(promise).await.map_err(JournalError),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for QueueReceipt {
-    /// Awaits a promise that was not taken, because the response became an error: a rejection that is not handled would be logged
-    /// by the runtime, with a message that may contain a signed URL.
-    fn drop(&mut self) {
-        if let Some(promise) = self.promise.take() {
-            spawn_local(async move {
-                let _ = stored(promise).await;
-            });
-        }
+    async fn accepted(self: Box<Self>) -> Result<(), JournalError> {
+        stored(self.0).await.map_err(JournalError)
     }
 }
 

@@ -4,15 +4,16 @@ use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Returns `node:crypto`. It is loaded with the first call: loaded at the start, it would delay every isolate's first response.
-pub(super) fn load() -> NodeCrypto {
+/// Returns `node:crypto`. It is loaded with the first call: loaded at the start, it would delay every isolate's first response. Fails
+/// when the Worker has no compatibility flag `nodejs_compat`.
+pub(super) fn load() -> Result<NodeCrypto, JsValue> {
     get_builtin_module("node:crypto")
 }
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = process, js_name = getBuiltinModule)]
-    fn get_builtin_module(name: &str) -> NodeCrypto;
+    #[wasm_bindgen(catch, js_namespace = process, js_name = getBuiltinModule)]
+    fn get_builtin_module(name: &str) -> Result<NodeCrypto, JsValue>;
 
     /// The module.
     pub(super) type NodeCrypto;

@@ -24,7 +24,8 @@ impl NodeSigner {
         if let Some(key) = self.key.get() {
             return Ok(key);
         }
-        let crypto = node_crypto::load();
+        let crypto = node_crypto::load()
+            .map_err(|_| UrlSignerError("node:crypto is not available: set nodejs_compat".into()))?;
         let key = parse(&crypto, &self.pem)?;
         Ok(self.key.get_or_init(|| (crypto, key)))
     }
