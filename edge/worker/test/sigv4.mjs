@@ -1,4 +1,4 @@
-// A verifier of AWS Signature Version 4: nothing else here would notice a request that is signed wrongly, or not at all.
+// A verifier of AWS Signature Version 4, with which the fakes refuse requests that are not signed or signed incorrectly.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 
@@ -6,42 +6,42 @@ const sha256 = (data) => createHash("sha256").update(data).digest("hex");
 const hmac = (key, text) => createHmac("sha256", key).update(text).digest();
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (it) => `%${it.charCodeAt(0).toString(16).toUpperCase()}`);
 
-/** How far a signature's time may be from now, as AWS has it. */
-const SKEW = 5 * 60 * 1000;
+/** The maximum difference between a signature's time and now, as for AWS, in milliseconds. */
+const MAX_SKEW = 5 * 60 * 1000;
 
-/** Says what is wrong with a request that is signed in its headers; `undefined` when nothing is. */
-export function refusal({ method, url, headers, body }, { region, service, accessKeyId, secretAccessKey }, now = Date.now()) {
+/** Returns why the signature in a request's headers is invalid, or `undefined` if it is valid. */
+export function signatureError({ method, url, headers, body }, { region, service, accessKeyId, secretAccessKey }, now = Date.now()) {
   const parsed =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})$/.exec(
       headers.authorization ?? "",
     );
   if (parsed === null) return "there is no signature in the headers";
   const [, id, day, ofRegion, ofService, names, signature] = parsed;
-  if (id !== accessKeyId) return "another access key";
-  if (ofRegion !== region || ofService !== service) return `the scope is of ${ofRegion}/${ofService}, not of ${region}/${service}`;
+  if (id !== accessKeyId) return "the access key is wrong";
+  if (ofRegion !== region || ofService !== service) return `the scope is ${ofRegion}/${ofService} instead of ${region}/${service}`;
   const moment = headers["x-amz-date"] ?? "";
-  if (!/^\d{8}T\d{6}Z$/.test(moment) || !moment.startsWith(day)) return "the date is missing or another one";
-  if (Math.abs(timeOf(moment) - now) > SKEW) return "the date is too far from now";
+  if (!/^\d{8}T\d{6}Z$/.test(moment) || !moment.startsWith(day)) return "the date is missing or is not that of the scope";
+  if (Math.abs(timeOf(moment) - now) > MAX_SKEW) return "the date is too far from now";
   const signed = names.split(";");
   for (const name of Object.keys(headers)) {
-    const mustBe = name === "host" || name === "content-type" || name.startsWith("x-amz-");
-    if (mustBe && !signed.includes(name)) return `the header ${name} is not signed`;
+    const required = name === "host" || name === "content-type" || name.startsWith("x-amz-");
+    if (required && !signed.includes(name)) return `the header ${name} is not signed`;
   }
   const hash = sha256(body);
   const declared = headers["x-amz-content-sha256"];
-  if (declared !== undefined && declared !== hash) return "the body is another one";
+  if (declared !== undefined && declared !== hash) return "the body does not match its hash";
   const expected = signatureOf({ method, url, headers, signed, hash, moment, region, service, secretAccessKey });
   return equal(signature, expected) ? undefined : "the signature does not match";
 }
 
-/** The same for a URL that is signed in its query: for S3, with any body, to be sent with `headers`. */
-export function urlRefusal({ method, url, headers }, { region, accessKeyId, secretAccessKey }, now = Date.now()) {
+/** Returns why a presigned URL of S3 is invalid for a request with these headers and any body, or `undefined` if it is valid. */
+export function urlSignatureError({ method, url, headers }, { region, accessKeyId, secretAccessKey }, now = Date.now()) {
   const query = new URL(url, "http://unused").searchParams;
   const signature = query.get("X-Amz-Signature");
   const moment = query.get("X-Amz-Date") ?? "";
   if (query.get("X-Amz-Algorithm") !== "AWS4-HMAC-SHA256" || signature === null) return "there is no signature in the query";
-  if (query.get("X-Amz-Credential") !== `${accessKeyId}/${moment.slice(0, 8)}/${region}/s3/aws4_request`) return "another scope";
-  if (now > timeOf(moment) + Number(query.get("X-Amz-Expires")) * 1000 || timeOf(moment) > now + SKEW) return "expired, or not yet valid";
+  if (query.get("X-Amz-Credential") !== `${accessKeyId}/${moment.slice(0, 8)}/${region}/s3/aws4_request`) return "the scope is wrong";
+  if (now > timeOf(moment) + Number(query.get("X-Amz-Expires")) * 1000 || timeOf(moment) > now + MAX_SKEW) return "the URL has expired or is not valid yet";
   const signed = query.get("X-Amz-SignedHeaders").split(";");
   if (!signed.includes("host")) return "the host is not signed";
   const unsigned = url.replace(/([?&])X-Amz-Signature=[0-9a-f]+&?/, "$1").replace(/[?&]$/, "");
