@@ -1,7 +1,7 @@
 // The delivery of grants from the API through the queue to the stream: despite faults of the stream, no grant is lost or duplicated.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, pause } from "./listener.mjs";
+import { eventually, sleep } from "./listener.mjs";
 import { startPlatform } from "./platform.mjs";
 
 const OUTAGE_MILLISECONDS = 60_000;
@@ -14,11 +14,11 @@ test("no grant is lost or duplicated in an outage of one minute, partial failure
   const platform = await startPlatform(t, { withFaults: true });
   const { kinesis } = platform;
   await platform.setFaults({ maxRetryDelay: 8 });
-  const keys = [platform.key({ projectId: "acme" }), platform.key({ projectId: "globex" })];
-  for (const made of keys) await platform.replicate(made);
+  const keys = [platform.newKey({ projectId: "acme" }), platform.newKey({ projectId: "globex" })];
+  for (const apiKey of keys) await platform.replicate(apiKey);
 
   kinesis.always = "down";
-  const began = Date.now();
+  const start = Date.now();
   const acknowledged = new Map();
   for (let round = 0; round < ROUNDS; round += 1) {
     const calls = keys.flatMap(({ key, tenant: { projectId } }) =>
@@ -33,7 +33,7 @@ test("no grant is lost or duplicated in an outage of one minute, partial failure
       assert.ok(!acknowledged.has(grantId), "every grant has a new id");
       acknowledged.set(grantId, { projectId, type, videoId });
     }
-    await pause(Math.max(0, began + ((round + 1) * OUTAGE_MILLISECONDS) / ROUNDS - Date.now()));
+    await sleep(Math.max(0, start + ((round + 1) * OUTAGE_MILLISECONDS) / ROUNDS - Date.now()));
   }
   assert.equal(acknowledged.size, ROUNDS * 12);
   assert.equal(kinesis.records.length, 0, "the stream is down");
@@ -44,7 +44,7 @@ test("no grant is lost or duplicated in an outage of one minute, partial failure
   const arrived = () => new Set(kinesis.records.map(({ fact }) => fact.events[0].data.grantId));
   await eventually("every acknowledged grant is in the stream", () => arrived().size >= acknowledged.size && kinesis.next.length === 0, 28);
   // Records that arrive later are duplicates and must be of the same commits.
-  await pause(2_000);
+  await sleep(2_000);
 
   for (const outcome of ["failed", "throttled", "partial", "lost", "garbled"]) assert.ok(kinesis.counts[outcome] > 0, `no request ${outcome}`);
   assert.ok(kinesis.records.length > acknowledged.size, "lost responses have led to duplicate records, which this test is about");

@@ -10,9 +10,9 @@ const LIMIT = 64 * 1024;
 
 test("bodies and methods", async (t) => {
   const platform = await startPlatform(t);
-  const made = platform.key();
-  const { key } = made;
-  await platform.replicate(made);
+  const apiKey = platform.newKey();
+  const { key } = apiKey;
+  await platform.replicate(apiKey);
 
   await t.test("a chunked body without Content-Length is read", async () => {
     const response = await chunked(platform, key, ['{"file', 'name":"in-', 'pieces.mp4"', "}"]);
@@ -41,10 +41,10 @@ test("bodies and methods", async (t) => {
   });
 
   await t.test("an endless body is refused", async () => {
-    const began = performance.now();
+    const start = performance.now();
     const { status } = await endless(platform.url, key);
     assert.equal(status, 413);
-    assert.ok(performance.now() - began < 3_000);
+    assert.ok(performance.now() - start < 3_000);
   });
 
   await t.test("a body that is empty, not UTF-8 or not JSON is refused with a problem of the API", async () => {
@@ -79,7 +79,7 @@ test("bodies and methods", async (t) => {
       const after = await platform.upload(key, "after.mp4");
       assert.equal(after.status, 200, after.text);
     }
-    assert.ok(!platform.lines.some((line) => line.message.includes("ended with a panic")), "no instance has ended");
+    assert.ok(!platform.logLines.some((line) => line.message.includes("ended with a panic")), "no instance has ended");
   });
 
   await t.test("HEAD returns the headers of GET, with its content-length and without a body", async () => {
@@ -145,7 +145,7 @@ test("bodies and methods", async (t) => {
       if (index % 3 === 2) assert.equal(response.status, 404);
     });
     await Promise.all(calls);
-    await eventually("the log lines of all requests", () => platform.lines.filter((it) => it["request.id"]?.startsWith("one-of-many-")).length === 100);
+    await eventually("the log lines of all requests", () => platform.logLines.filter((it) => it["request.id"]?.startsWith("one-of-many-")).length === 100);
   });
 });
 

@@ -1,12 +1,12 @@
 // Messages of the queue that become dead letters.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, pause } from "./listener.mjs";
+import { eventually, sleep } from "./listener.mjs";
 import { startPlatform } from "./platform.mjs";
 
 test("a message that is not a fact becomes a dead letter unchanged, and other messages are delivered", async (t) => {
   const platform = await startPlatform(t);
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   const queue = await platform.miniflare.getQueueProducer("GRANTS", "edge");
   const invalid = ['{"v":1,"stream":"video/acme/none"', "not JSON ☠", '{"v":2,"later":true}', ""];
   const granted = [];
@@ -19,16 +19,16 @@ test("a message that is not a fact becomes a dead letter unchanged, and other me
   await eventually("all dead letters are delivered", () => platform.deadLetters.length === invalid.length);
   assert.deepEqual([...platform.deadLetters].sort(), [...invalid].sort());
   await eventually("all grants are in the stream", () => platform.kinesis.records.length === granted.length);
-  await pause(1_500);
+  await sleep(1_500);
   assert.deepEqual(platform.kinesis.records.map(({ fact }) => fact.events[0].data.grantId).sort(), granted.sort());
   assert.equal(platform.deadLetters.length, invalid.length, "each becomes a dead letter once");
-  const line = await platform.lineWith("is no fact");
+  const line = await platform.findLogLine("is no fact");
   assert.ok(line["message.id"] && line.error, JSON.stringify(line));
 });
 
 test("a message that is not a text becomes a dead letter", async (t) => {
   const platform = await startPlatform(t);
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   const queue = await platform.miniflare.getQueueProducer("GRANTS", "edge");
   await queue.send({ stream: "acme" }, { contentType: "json" });
   assert.equal((await platform.upload(key, "beside.mp4")).status, 200);
@@ -42,7 +42,7 @@ test("a message that is not a fact stays in the queue while the dead-letter queu
   await platform.setFaults({ deadQueueRefuses: true, maxRetryDelay: 1 });
   const queue = await platform.miniflare.getQueueProducer("GRANTS", "edge");
   await queue.send("not a fact", { contentType: "text" });
-  await platform.lineWith("is no fact");
+  await platform.findLogLine("is no fact");
   assert.deepEqual(platform.deadLetters, []);
   await platform.setFaults({ maxRetryDelay: 1 });
   await eventually("the dead letter is delivered", () => platform.deadLetters.length === 1);
@@ -53,7 +53,7 @@ test("a fact that the stream never accepts becomes a dead letter after its last 
   const platform = await startPlatform(t, { maxRetries: 1, withFaults: true });
   platform.kinesis.always = "down";
   await platform.setFaults({ maxRetryDelay: 1 });
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   const response = await platform.upload(key, "never.mp4");
   const [body] = await eventually("the dead letter is delivered", () => platform.deadLetters.length === 1 && platform.deadLetters, 15);
   assert.equal(JSON.parse(body).events[0].data.grantId, response.json.grantId);

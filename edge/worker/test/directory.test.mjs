@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { describe, test } from "node:test";
 import { mistyped } from "./api-key.mjs";
-import { eventually, pause } from "./listener.mjs";
+import { eventually, sleep } from "./listener.mjs";
 import { assertProblem, startPlatform } from "./platform.mjs";
 
 /** Sends a request that looks up the API key and is then refused because of its parameter. */
@@ -14,7 +14,7 @@ const assertAccepted = (response) => assertProblem(response, 400, "invalid-param
 describe("API keys", { concurrency: 4 }, () => {
   test("a key that is not in KV is looked up in the home region once, then in memory", async (t) => {
     const platform = await startPlatform(t, { withFaults: true });
-    const { key, hash } = platform.knownKey();
+    const { key, hash } = platform.newKnownKey();
     for (let times = 0; times < 20; times += 1) assert.equal((await platform.upload(key, `film-${times}.mp4`)).status, 200);
     assert.deepEqual(platform.home.callsNamed("tenant"), [{ call: "tenant", key: hash }]);
     assert.deepEqual(await platform.kvReads(), [`k:${hash}`]);
@@ -22,16 +22,16 @@ describe("API keys", { concurrency: 4 }, () => {
 
   test("a key that is in KV is not looked up in the home region", async (t) => {
     const platform = await startPlatform(t, { withFaults: true });
-    const made = platform.key();
-    await platform.replicate(made);
-    for (let times = 0; times < 5; times += 1) assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
+    const apiKey = platform.newKey();
+    await platform.replicate(apiKey);
+    for (let times = 0; times < 5; times += 1) assert.equal((await platform.upload(apiKey.key, "film.mp4")).status, 200);
     assert.deepEqual(platform.home.calls, []);
     assert.equal((await platform.kvReads()).length, 1);
   });
 
   test("a mistyped key is refused without a lookup in KV or in the home region", async (t) => {
     const platform = await startPlatform(t, { withFaults: true });
-    const { key } = platform.knownKey();
+    const { key } = platform.newKnownKey();
     assertProblem(await platform.upload(mistyped(key), "film.mp4"), 401, "mistyped-api-key");
     assertProblem(await platform.upload("sio_live_short", "film.mp4"), 401, "malformed-api-key");
     assertProblem(await platform.upload(undefined, "film.mp4"), 401, "missing-api-key");
@@ -41,25 +41,25 @@ describe("API keys", { concurrency: 4 }, () => {
 
   test("an unknown key is looked up in the home region once, then refused from memory", async (t) => {
     const platform = await startPlatform(t);
-    const { key } = platform.key();
+    const { key } = platform.newKey();
     for (let times = 0; times < 5; times += 1) assertProblem(await platform.upload(key, "film.mp4"), 401, "unknown-api-key");
     assert.equal(platform.home.callsNamed("tenant").length, 1);
   });
 
   test("a revocation in KV takes effect when the cached record is no longer fresh, and an older record does not undo it", async (t) => {
     const platform = await startPlatform(t, { withFaults: true });
-    const made = platform.key({ scopes: ["upload", "read"], version: 7 });
-    await platform.replicate(made);
-    assertAccepted(await lookUp(platform, made.key));
+    const apiKey = platform.newKey({ scopes: ["upload", "read"], version: 7 });
+    await platform.replicate(apiKey);
+    assertAccepted(await lookUp(platform, apiKey.key));
     const confirmed = Date.now();
-    await platform.replicate({ hash: made.hash, tenant: { ...made.tenant, revoked: true, version: 8 } });
-    assertAccepted(await lookUp(platform, made.key));
+    await platform.replicate({ hash: apiKey.hash, tenant: { ...apiKey.tenant, revoked: true, version: 8 } });
+    assertAccepted(await lookUp(platform, apiKey.key));
     assert.equal((await platform.kvReads()).length, 1, "while the cached record is fresh, KV is not read");
 
-    await pause(confirmed + 10_200 - Date.now());
-    assertAccepted(await lookUp(platform, made.key));
+    await sleep(confirmed + 10_200 - Date.now());
+    assertAccepted(await lookUp(platform, apiKey.key));
     const refused = await eventually("the key is refused", async () => {
-      const response = await lookUp(platform, made.key);
+      const response = await lookUp(platform, apiKey.key);
       return response.status === 401 && response;
     });
     assertProblem(refused, 401, "revoked-api-key");
@@ -67,25 +67,25 @@ describe("API keys", { concurrency: 4 }, () => {
     assert.equal((await platform.kvReads()).length, 2, "the record is refreshed once");
 
     const seen = Date.now();
-    await platform.replicate(made);
-    await pause(seen + 10_500 - Date.now());
-    assertProblem(await lookUp(platform, made.key), 401, "revoked-api-key");
+    await platform.replicate(apiKey);
+    await sleep(seen + 10_500 - Date.now());
+    assertProblem(await lookUp(platform, apiKey.key), 401, "revoked-api-key");
     await eventually("the record is refreshed again", async () => (await platform.kvReads()).length === 3);
-    await pause(200);
-    assertProblem(await lookUp(platform, made.key), 401, "revoked-api-key");
+    await sleep(200);
+    assertProblem(await lookUp(platform, apiKey.key), 401, "revoked-api-key");
   });
 
   test("with KV and the home region down, uploads and playback with a key that is not cached get 503, and the failures are logged", async (t) => {
     const platform = await startPlatform(t, { withFaults: true });
-    const { key } = platform.knownKey();
+    const { key } = platform.newKnownKey();
     await platform.setFaults({ kvFails: true });
     platform.home.isDown = true;
     for (const response of [await platform.upload(key, "film.mp4"), await platform.playback(key, "acme/film.mp4")]) {
       assertProblem(response, 503, "unavailable");
       assert.match(response.headers.get("retry-after"), /^[1-9]\d*$/);
     }
-    await platform.lineWith("the key-value store could not be asked for the tenant of an API key");
-    await platform.lineWith("the home region could not be asked for the tenant of an API key");
+    await platform.findLogLine("the key-value store could not be asked for the tenant of an API key");
+    await platform.findLogLine("the home region could not be asked for the tenant of an API key");
 
     await platform.setFaults({});
     platform.home.isDown = false;
@@ -98,29 +98,29 @@ describe("API keys", { concurrency: 4 }, () => {
 
   test("a cached key is accepted while KV and the home region are down", async (t) => {
     const platform = await startPlatform(t, { withFaults: true });
-    const made = platform.key();
-    await platform.replicate(made);
-    assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
+    const apiKey = platform.newKey();
+    await platform.replicate(apiKey);
+    assert.equal((await platform.upload(apiKey.key, "film.mp4")).status, 200);
     await platform.setFaults({ kvFails: true });
     platform.home.isDown = true;
-    await pause(10_500);
-    for (let times = 0; times < 3; times += 1) assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
-    await platform.lineWith("the home region could not be asked for the tenant of an API key");
-    assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
+    await sleep(10_500);
+    for (let times = 0; times < 3; times += 1) assert.equal((await platform.upload(apiKey.key, "film.mp4")).status, 200);
+    await platform.findLogLine("the home region could not be asked for the tenant of an API key");
+    assert.equal((await platform.upload(apiKey.key, "film.mp4")).status, 200);
   });
 
   test("for an invalid record in KV the home region is called, and the failure is logged", async (t) => {
     const platform = await startPlatform(t);
-    const made = platform.knownKey();
+    const apiKey = platform.newKnownKey();
     const namespace = await platform.miniflare.getKVNamespace("TENANTS", "edge");
-    await namespace.put(`k:${made.hash}`, '{"projectId":"acme"');
-    assert.equal((await platform.upload(made.key, "film.mp4")).status, 200);
-    await platform.lineWith("the key-value store could not be asked for the tenant of an API key");
+    await namespace.put(`k:${apiKey.hash}`, '{"projectId":"acme"');
+    assert.equal((await platform.upload(apiKey.key, "film.mp4")).status, 200);
+    await platform.findLogLine("the key-value store could not be asked for the tenant of an API key");
   });
 
   test("fifty concurrent first requests with one key all get a response, and the calls to the home region are limited", async (t) => {
     const platform = await startPlatform(t);
-    const { key } = platform.knownKey();
+    const { key } = platform.newKnownKey();
     platform.home.delay = 150;
     const responses = await Promise.all(Array.from({ length: 50 }, (_, index) => platform.upload(key, `film-${index}.mp4`)));
     const granted = responses.filter(({ status }) => status === 200);
@@ -134,9 +134,9 @@ describe("API keys", { concurrency: 4 }, () => {
 
   test("fifty concurrent first requests with a key in KV get fifty different grants", async (t) => {
     const platform = await startPlatform(t);
-    const made = platform.key();
-    await platform.replicate(made);
-    const responses = await Promise.all(Array.from({ length: 50 }, (_, index) => platform.upload(made.key, `film-${index}.mp4`)));
+    const apiKey = platform.newKey();
+    await platform.replicate(apiKey);
+    const responses = await Promise.all(Array.from({ length: 50 }, (_, index) => platform.upload(apiKey.key, `film-${index}.mp4`)));
     for (const response of responses) assert.equal(response.status, 200, response.text);
     responses.forEach(({ json }, index) => assert.equal(json.s3Key, `projects/acme/film-${index}.mp4`));
     assert.equal(new Set(responses.map(({ json }) => json.grantId)).size, 50);
@@ -145,49 +145,49 @@ describe("API keys", { concurrency: 4 }, () => {
 
   test("clients that disconnect while they wait do not delay others", async (t) => {
     const platform = await startPlatform(t);
-    const { key } = platform.knownKey();
-    const others = Array.from({ length: 10 }, () => platform.knownKey());
+    const { key } = platform.newKnownKey();
+    const others = Array.from({ length: 10 }, () => platform.newKnownKey());
     platform.home.delay = 600;
     const disconnected = Array.from({ length: 4 }, () => disconnect(platform.url, key, 150));
-    await pause(50);
+    await sleep(50);
     const waiting = others.map((it) => platform.upload(it.key, "film.mp4"));
     await Promise.all(disconnected);
     for (const response of await Promise.all(waiting)) {
       assert.equal(response.status, 200, response.text);
-      assert.ok(response.took < 5_000, `${response.took} ms, more than half of the timeout of a fetch`);
+      assert.ok(response.duration < 5_000, `${response.duration} ms, more than half of the timeout of a fetch`);
     }
     platform.home.delay = 0;
     const response = await eventually("a grant for the same key", async () => {
       const it = await platform.upload(key, "film.mp4");
       return it.status === 200 && it;
     });
-    assert.ok(response.took < 5_000, `${response.took} ms`);
+    assert.ok(response.duration < 5_000, `${response.duration} ms`);
   });
 
   for (const [how, hang] of Object.entries({ "does not respond": "before-response", "stops within its response": "in-response" })) {
     test(`a call to a home region that ${how} fails within a few seconds`, async (t) => {
       const platform = await startPlatform(t);
       platform.home.hangs = hang;
-      const response = await platform.upload(platform.knownKey().key, "film.mp4");
+      const response = await platform.upload(platform.newKnownKey().key, "film.mp4");
       assertProblem(response, 503, "unavailable");
-      assert.ok(response.took < 12_000, `${response.took} ms`);
+      assert.ok(response.duration < 12_000, `${response.duration} ms`);
       platform.home.hangs = undefined;
-      assert.equal((await platform.upload(platform.knownKey().key, "film.mp4")).status, 200);
+      assert.equal((await platform.upload(platform.newKnownKey().key, "film.mp4")).status, 200);
     });
   }
 
   test("a slow home region delays only the requests that need it", async (t) => {
     const platform = await startPlatform(t);
-    const held = platform.key();
-    await platform.replicate(held);
-    assert.equal((await platform.upload(held.key, "film.mp4")).status, 200);
+    const replicated = platform.newKey();
+    await platform.replicate(replicated);
+    assert.equal((await platform.upload(replicated.key, "film.mp4")).status, 200);
     platform.home.delay = 2_500;
-    const slow = platform.upload(platform.knownKey().key, "film.mp4");
-    await pause(100);
-    const responses = await Promise.all(Array.from({ length: 20 }, () => platform.upload(held.key, "film.mp4")));
+    const slow = platform.upload(platform.newKnownKey().key, "film.mp4");
+    await sleep(100);
+    const responses = await Promise.all(Array.from({ length: 20 }, () => platform.upload(replicated.key, "film.mp4")));
     for (const response of responses) {
       assert.equal(response.status, 200, response.text);
-      assert.ok(response.took < 2_000, `${response.took} ms`);
+      assert.ok(response.duration < 2_000, `${response.duration} ms`);
     }
     assert.equal((await slow).status, 200);
   });

@@ -7,7 +7,7 @@ let faults = {};
 const reads = [];
 let bindings;
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** A queue with this `send`. The class has the name of the runtime's class, because the Worker checks it. */
 class WorkerQueue {
@@ -19,7 +19,7 @@ class WorkerQueue {
 /** Returns a queue that refuses or delays messages when the faults require it. */
 const queue = (binding) =>
   new WorkerQueue(async (message, options) => {
-    if (faults.queueDelay) await pause(faults.queueDelay);
+    if (faults.queueDelay) await sleep(faults.queueDelay);
     if (faults.queueRefuses) throw new Error("Queue sends failed with https://queue.example/?Signature=0123456789abcdef");
     return binding.send(message, options);
   });

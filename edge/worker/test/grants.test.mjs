@@ -8,7 +8,7 @@ import { CDN, KEY_PAIR_ID, startPlatform } from "./platform.mjs";
 
 test("grants are valid", async (t) => {
   const platform = await startPlatform(t);
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
 
   await t.test("the object store accepts an upload URL with the signed headers only", async () => {
     const body = { filename: "Über den Wolken (1)+.mp4", path: "films/", contentType: "video/mp4" };

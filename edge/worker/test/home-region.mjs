@@ -1,6 +1,6 @@
 // A fake home region (events/src/home.rs). It responds to `POST /home` with the data of the test, and refuses requests that are not
 // signed as a Lambda function URL requires.
-import { json, listen, pause } from "./listener.mjs";
+import { json, listen, sleep } from "./listener.mjs";
 import { signatureError } from "./sigv4.mjs";
 
 export async function startHomeRegion(keys) {
@@ -35,7 +35,7 @@ export async function startHomeRegion(keys) {
     }
     const call = JSON.parse(request.body);
     home.calls.push(call);
-    if (home.delay > 0) await pause(home.delay);
+    if (home.delay > 0) await sleep(home.delay);
     if (home.hangs !== undefined) return { hangs: home.hangs };
     if (home.redirectTo !== undefined) return { status: 307, headers: { location: home.redirectTo } };
     return home.isDown ? undefined : respond(home, call);

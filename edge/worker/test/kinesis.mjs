@@ -1,6 +1,6 @@
 // A fake Kinesis stream with PutRecords, whose requests can be made to fail.
 // https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
-import { json, listen, pause } from "./listener.mjs";
+import { json, listen, sleep } from "./listener.mjs";
 import { signatureError } from "./sigv4.mjs";
 
 const TYPE = "application/x-amz-json-1.1";
@@ -61,7 +61,7 @@ export async function startKinesis(keys, streamName) {
     const { Records } = JSON.parse(request.body);
     kinesis.counts[outcome] += 1;
     kinesis.received += Records.length;
-    if (kinesis.delay > 0) await pause(kinesis.delay);
+    if (kinesis.delay > 0) await sleep(kinesis.delay);
     return outcomes[outcome](Records, store);
   });
   return Object.assign(kinesis, { url: listener.url, errors: listener.errors, close: listener.close });

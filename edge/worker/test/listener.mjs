@@ -57,8 +57,8 @@ export async function eventually(what, condition, seconds = 10) {
     const found = await condition();
     if (found) return found;
     if (Date.now() > deadline) throw new Error(`not fulfilled after ${seconds} seconds: ${what}`);
-    await pause(25);
+    await sleep(25);
   }
 }
 
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -28,32 +28,32 @@ async function sendKeyEverywhere(platform, key) {
 for (const mode of ["failures", "requests"]) {
   test(`with LOG=${mode} no secret is logged, in whichever part of a request it is`, async (t) => {
     const platform = await startPlatform(t, { changes: { LOG: mode }, withFaults: true });
-    const made = platform.key();
-    await platform.replicate(made);
+    const apiKey = platform.newKey();
+    await platform.replicate(apiKey);
     const before = platform.secrets.count;
-    const responses = await sendKeyEverywhere(platform, made.key);
+    const responses = await sendKeyEverywhere(platform, apiKey.key);
     assert.ok(responses.some(({ status }) => status === 200) && responses.some(({ status }) => status >= 400));
     assert.ok(platform.secrets.count > before, "the signatures in responses are among the secrets");
     await platform.setFaults({ queueRefuses: true, kvFails: true });
     platform.home.isDown = true;
-    await sendKeyEverywhere(platform, made.key);
-    await sendKeyEverywhere(platform, platform.key().key);
+    await sendKeyEverywhere(platform, apiKey.key);
+    await sendKeyEverywhere(platform, platform.newKey().key);
     platform.kinesis.always = "failed";
     await platform.setFaults({});
-    await sendKeyEverywhere(platform, made.key);
-    await eventually("the failures are logged", () => platform.lines.filter((it) => it.error).length >= 2);
-    const served = platform.lines.filter((it) => it.message === "request served");
+    await sendKeyEverywhere(platform, apiKey.key);
+    await eventually("the failures are logged", () => platform.logLines.filter((it) => it.error).length >= 2);
+    const served = platform.logLines.filter((it) => it.message === "request served");
     assert.equal(served.length > 0, mode === "requests");
-    platform.secrets.assertAbsent(platform.printed);
-    for (const { text } of responses) assert.ok(!text.includes(made.key), "a response does not contain the key");
+    platform.secrets.assertAbsent(platform.output);
+    for (const { text } of responses) assert.ok(!text.includes(apiKey.key), "a response does not contain the key");
   });
 }
 
 test("with LOG=requests the line of a request has its method, path, status, project and duration", async (t) => {
   const platform = await startPlatform(t);
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   await platform.upload(key, "film.mp4", { headers: { "x-request-id": "logged-1" } });
-  const line = await eventually("the line", () => platform.lines.find((it) => it["request.id"] === "logged-1"));
+  const line = await eventually("the line", () => platform.logLines.find((it) => it["request.id"] === "logged-1"));
   assert.equal(line.message, "request served");
   assert.equal(line["http.method"], "POST");
   assert.equal(line["http.path"], "/upload-url");
@@ -68,7 +68,7 @@ test("a secret in the output is found", () => {
   secrets.addPem("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n");
   secrets.addResponse('{"signedUrl":"https://a.example/b?Expires=1&Signature=MEUCIQDabc-_&Key-Pair-Id=K"}');
   secrets.assertAbsent('{"message":"request served","http.path":"/upload-url"}');
-  for (const printed of [
+  for (const output of [
     "before an-access-secret after",
     "MIGHAgEAMBMGByqGSM49",
     "it ends in MEUCIQDabc-_",
@@ -78,6 +78,6 @@ test("a secret in the output is found", () => {
     "https://b.example/a?Expires=1&Signature=abc",
     "authorization: AWS4-HMAC-SHA256 Credential=…",
   ]) {
-    assert.throws(() => secrets.assertAbsent(`a line\n${printed}\n`), { code: "ERR_ASSERTION" }, printed);
+    assert.throws(() => secrets.assertAbsent(`a line\n${output}\n`), { code: "ERR_ASSERTION" }, output);
   }
 });

@@ -21,7 +21,7 @@ const caller = { region: REGION, accessKeyId: "AKIDHOMEEXAMPLE", secretAccessKey
 const uploader = { region: REGION, accessKeyId: "AKIDRAWEXAMPLE", secretAccessKey: "hidden/raw+7MDENGbPxRfiCYEXAMPLEKEYraw" };
 
 /** Reads a build from its folder. The error for a missing build contains the command that builds it. */
-function built(folder, command) {
+function readBuild(folder, command) {
   const read = (file) => {
     try {
       return readFileSync(new URL(file, folder));
@@ -32,16 +32,16 @@ function built(folder, command) {
   return { script: read("index.js").toString(), wasm: read("index.wasm") };
 }
 
-const folderOf = (path) => pathToFileURL(`${path}/`);
+const folderUrl = (path) => pathToFileURL(`${path}/`);
 
 const builds = {
   worker: () => {
     const path = process.env.STREAMIO_EDGE_WORKER;
-    return built(path ? folderOf(path) : new URL("../../../target/edge/worker/", import.meta.url), "cargo xtask edge build");
+    return readBuild(path ? folderUrl(path) : new URL("../../../target/edge/worker/", import.meta.url), "cargo xtask edge build");
   },
   probes: () => {
     const path = process.env.STREAMIO_EDGE_PROBES;
-    return built(path ? folderOf(path) : new URL("../../../target/edge/probes/", import.meta.url), "cargo xtask edge build --probes");
+    return readBuild(path ? folderUrl(path) : new URL("../../../target/edge/probes/", import.meta.url), "cargo xtask edge build --probes");
   },
 };
 
@@ -84,7 +84,7 @@ const DEAD_LETTER_CONSUMER = `export default {
 export async function startPlatform(t, { build = "worker", changes = {}, without = [], maxRetries = 100, withFaults = false } = {}) {
   const closers = [];
   const secrets = new Secrets();
-  const printed = [];
+  const chunks = [];
   const close = async () => {
     for (const it of closers.reverse()) await it();
   };
@@ -121,9 +121,9 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
       cf: false,
       host: "127.0.0.1",
       port: 0,
-      log: new PrintedLog(printed),
+      log: new OutputLog(chunks),
       handleRuntimeStdio(stdout, stderr) {
-        for (const stream of [stdout, stderr]) stream.on("data", (chunk) => printed.push(chunk.toString()));
+        for (const stream of [stdout, stderr]) stream.on("data", (chunk) => chunks.push(chunk.toString()));
       },
       workers: [
         {
@@ -160,15 +160,17 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
       secrets,
       publicKey,
       miniflare,
-      get printed() {
-        return printed.join("");
+      /** Everything that workerd and miniflare have printed. */
+      get output() {
+        return chunks.join("");
       },
       /** The log lines of the Worker. */
-      get lines() {
-        return linesOf(printed.join(""));
+      get logLines() {
+        return parseLogLines(chunks.join(""));
       },
-      lineWith: (message, seconds = 5) =>
-        eventually(`a log line with “${message}”`, () => linesOf(printed.join("")).find((it) => it.message.includes(message)), seconds),
+      /** Waits for a log line whose message contains `message`. */
+      findLogLine: (message, seconds = 5) =>
+        eventually(`a log line with “${message}”`, () => parseLogLines(chunks.join("")).find((it) => it.message.includes(message)), seconds),
       /** Sets the faults of the bindings (entry.mjs). */
       async setFaults(faults) {
         const { status } = await fetch(`${url}/-/faults`, { method: "POST", body: JSON.stringify(faults) });
@@ -181,34 +183,34 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
         return response.json();
       },
       /** Returns a new API key that is neither in KV nor in the home region. */
-      key(fields) {
-        const made = newKey(fields);
-        secrets.add(made.key, mistyped(made.key));
-        return made;
+      newKey(fields) {
+        const apiKey = newKey(fields);
+        secrets.add(apiKey.key, mistyped(apiKey.key));
+        return apiKey;
       },
       /** Returns a new API key that is in the home region. */
-      knownKey(fields) {
-        const made = platform.key(fields);
-        home.tenants.set(made.hash, made.tenant);
-        return made;
+      newKnownKey(fields) {
+        const apiKey = platform.newKey(fields);
+        home.tenants.set(apiKey.hash, apiKey.tenant);
+        return apiKey;
       },
       /** Writes a tenant's record to KV. */
       async replicate({ hash, tenant }) {
         const namespace = await miniflare.getKVNamespace("TENANTS", "edge");
         await namespace.put(`k:${hash}`, JSON.stringify(tenant));
       },
-      /** Calls the API. Returns the status, the headers, the text, the JSON if there is any, and the duration `took` in milliseconds. */
+      /** Calls the API. Returns the status, the headers, the text, the JSON if there is any, and the duration `duration` in milliseconds. */
       async call(method, path, { key, body, headers = {}, ...rest } = {}) {
         const sent = { ...headers };
         if (key !== undefined) sent["x-api-key"] = key;
         if (body !== undefined && !("content-type" in sent)) sent["content-type"] = "application/json";
         const payload = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-        const began = performance.now();
+        const start = performance.now();
         const response = await fetch(url + path, { method, headers: sent, body: payload, ...rest });
         const text = await response.text();
         secrets.addResponse(text);
         const isJson = /json/.test(response.headers.get("content-type") ?? "") && text !== "";
-        return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined, took: performance.now() - began };
+        return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined, duration: performance.now() - start };
       },
       upload: (key, filename, rest = {}) => platform.call("POST", "/upload-url", { key, body: { filename }, ...rest }),
       playback: (key, path, rest = {}) => platform.call("POST", `/playback-url?key=${encodeURIComponent(`processed/${path}`)}`, { key, ...rest }),
@@ -216,7 +218,7 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
     t.after(async () => {
       await close();
       secrets.add(...home.signatures, ...kinesis.signatures, ...store.signatures);
-      secrets.assertAbsent(platform.printed);
+      secrets.assertAbsent(platform.output);
       for (const [name, it] of Object.entries({ home, kinesis, store, collector })) {
         assert.deepEqual(it.refusals ?? [], [], `${name} refused requests of the Worker`);
         assert.deepEqual(it.errors, [], `${name} had errors`);
@@ -230,21 +232,21 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
 }
 
 /** A log that adds miniflare's messages to the output. */
-class PrintedLog extends Log {
-  constructor(printed) {
+class OutputLog extends Log {
+  constructor(chunks) {
     super(LogLevel.VERBOSE);
-    this.printed = printed;
+    this.chunks = chunks;
   }
 
   log(message) {
-    this.printed.push(`${message}\n`);
+    this.chunks.push(`${message}\n`);
   }
 }
 
 /** Returns the JSON objects with a `message` in the output, one per line. */
-function linesOf(printed) {
+function parseLogLines(output) {
   const lines = [];
-  for (const line of printed.split("\n")) {
+  for (const line of output.split("\n")) {
     const at = line.indexOf('{"');
     if (at === -1) continue;
     try {

@@ -10,7 +10,7 @@ test("the cron event calls the home region and logs that it responds", async (t)
   const platform = await startPlatform(t);
   const { outcome } = await cron(platform);
   assert.equal(outcome, "ok");
-  await platform.lineWith("the home region answers");
+  await platform.findLogLine("the home region answers");
   assert.equal(platform.home.callsNamed("tenant").length, 1);
 });
 
@@ -18,7 +18,7 @@ test("the cron event logs that the home region does not respond", async (t) => {
   const platform = await startPlatform(t);
   platform.home.isDown = true;
   await cron(platform);
-  const line = await platform.lineWith("the home region does not answer");
+  const line = await platform.findLogLine("the home region does not answer");
   assert.ok(Array.isArray(line.error) && line.error.length > 0);
 });
 
@@ -32,8 +32,8 @@ test("redirects of the home region are not followed, because they would forward 
   t.after(() => other.close());
   platform.home.redirectTo = `${other.url}/home`;
   await cron(platform);
-  await platform.lineWith("the home region does not answer");
-  assertProblem(await platform.upload(platform.knownKey().key, "film.mp4"), 503, "unavailable");
+  await platform.findLogLine("the home region does not answer");
+  assertProblem(await platform.upload(platform.newKnownKey().key, "film.mp4"), 503, "unavailable");
   assert.deepEqual(redirected, []);
 });
 
@@ -41,14 +41,14 @@ test("the cron event logs that URLs of the CDN cannot be signed", async (t) => {
   const platform = await startPlatform(t, { changes: { CDN_PRIVATE_KEY: "not-a-private-key-at-all" } });
   platform.secrets.add("not-a-private-key-at-all");
   await cron(platform);
-  const line = await platform.lineWith("URLs of the CDN cannot be signed");
+  const line = await platform.findLogLine("URLs of the CDN cannot be signed");
   assert.match(JSON.stringify(line.error), /CDN_PRIVATE_KEY/);
-  await platform.lineWith("the home region answers");
+  await platform.findLogLine("the home region answers");
 });
 
 test("the cron event logs missing settings", async (t) => {
   const platform = await startPlatform(t, { changes: { HOME_URL: null } });
   await cron(platform);
-  const line = await platform.lineWith("settings are invalid");
+  const line = await platform.findLogLine("settings are invalid");
   assert.deepEqual(line.error, ["HOME_URL is missing"]);
 });

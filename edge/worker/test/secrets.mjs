@@ -36,9 +36,9 @@ export class Secrets {
     return this.#texts.size;
   }
 
-  /** Fails if `printed` contains a secret. The error does not contain the secret. */
-  assertAbsent(printed) {
-    for (const line of printed.split("\n")) {
+  /** Fails if `output` contains a secret. The error does not contain the secret. */
+  assertAbsent(output) {
+    for (const line of output.split("\n")) {
       const pattern = PATTERNS.find((it) => it.test(line));
       assert.equal(pattern, undefined, `a line of the output matches ${pattern}; it begins with ${line.slice(0, 60)}`);
       for (const text of this.#texts) {

@@ -17,18 +17,18 @@ function assertInternalError(response) {
 test("with invalid settings every response is 500, and the log has all their names and no values", async (t) => {
   const without = { S3_SECRET_ACCESS_KEY: null, CDN_PRIVATE_KEY: null, JOURNAL: "sometimes" };
   const platform = await startPlatform(t, { changes: without });
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   for (let times = 1; times <= 2; times += 1) {
-    const before = platform.lines.length;
+    const before = platform.logLines.length;
     const response = await platform.upload(key, "film.mp4");
     assertInternalError(response);
     for (const name of Object.keys(without)) assert.ok(!response.text.includes(name), "the response does not contain the names of settings");
-    const line = await platform.lineWith("settings are invalid");
+    const line = await platform.findLogLine("settings are invalid");
     for (const name of Object.keys(without)) assert.ok(line.error.some((it) => it.startsWith(name)), `${name}: ${line.error}`);
     assert.equal(line.error.length, Object.keys(without).length, String(line.error));
     assert.ok(!JSON.stringify(line).includes("sometimes"), "the log does not contain values");
     const id = response.headers.get("x-request-id");
-    await eventually("each request is logged", () => platform.lines.slice(before).some((it) => it["request.id"] === id));
+    await eventually("each request is logged", () => platform.logLines.slice(before).some((it) => it["request.id"] === id));
   }
   assert.deepEqual(platform.home.calls, []);
 });
@@ -36,16 +36,16 @@ test("with invalid settings every response is 500, and the log has all their nam
 for (const name of ["TENANTS", "GRANTS", "DEAD_GRANTS"]) {
   test(`without the binding ${name} the response is 500, and the log has its name`, async (t) => {
     const platform = await startPlatform(t, { without: [name] });
-    assertInternalError(await platform.upload(platform.knownKey().key, "film.mp4"));
-    const line = await platform.lineWith("settings are invalid");
+    assertInternalError(await platform.upload(platform.newKnownKey().key, "film.mp4"));
+    const line = await platform.findLogLine("settings are invalid");
     assert.ok(line.error.some((it) => it.startsWith(name)), String(line.error));
   });
 }
 
 test("missing bindings and settings are logged together", async (t) => {
   const platform = await startPlatform(t, { without: ["TENANTS", "GRANTS"], changes: { AWS_REGION: null } });
-  assertInternalError(await platform.upload(platform.knownKey().key, "film.mp4"));
-  const line = await platform.lineWith("settings are invalid");
+  assertInternalError(await platform.upload(platform.newKnownKey().key, "film.mp4"));
+  const line = await platform.findLogLine("settings are invalid");
   const named = line.error.map((it) => it.split(" ")[0]).sort();
   assert.deepEqual(named, ["AWS_REGION", "GRANTS", "TENANTS"]);
 });
@@ -57,11 +57,11 @@ for (const [name, pem] of Object.entries({
   test(`with a CDN_PRIVATE_KEY that is ${name} only playback fails, and the value is not logged`, async (t) => {
     const platform = await startPlatform(t, { changes: { CDN_PRIVATE_KEY: pem } });
     platform.secrets.addPem(pem);
-    const { key } = platform.knownKey();
+    const { key } = platform.newKnownKey();
     assert.equal((await platform.upload(key, "film.mp4")).status, 200);
     const response = await platform.playback(key, "acme/film.mp4");
     assert.ok(response.status === 500 || response.status === 503, response.text);
-    const line = await platform.lineWith("request failed");
+    const line = await platform.findLogLine("request failed");
     assert.match(JSON.stringify(line.error), /CDN_PRIVATE_KEY/);
   });
 }

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { videoId } from "./api-key.mjs";
 import { status } from "./home-region.mjs";
-import { pause } from "./listener.mjs";
+import { sleep } from "./listener.mjs";
 import { assertProblem, startPlatform } from "./platform.mjs";
 
 test("the status of a video", async (t) => {
   const platform = await startPlatform(t);
   const { home } = platform;
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   const s3Key = "projects/acme/film.mp4";
   const id = videoId("acme", s3Key);
   home.videos.set(id, status("acme", s3Key, id));
@@ -20,14 +20,14 @@ test("the status of a video", async (t) => {
     assert.equal(response.status, 200, response.text);
     assert.deepEqual(response.json, home.videos.get(id));
     home.videos.set(id, status("acme", s3Key, id, { state: "processing", progress: 40, version: 6 }));
-    const began = Date.now();
+    const start = Date.now();
     const versions = [];
-    while (Date.now() - began < 5_000) {
+    while (Date.now() - start < 5_000) {
       versions.push((await show()).json.version);
-      await pause(50);
+      await sleep(50);
     }
     const calls = home.callsNamed("video").length;
-    assert.ok(calls >= 2 && calls <= 1 + Math.floor((Date.now() - began) / 2_000), `${calls} calls`);
+    assert.ok(calls >= 2 && calls <= 1 + Math.floor((Date.now() - start) / 2_000), `${calls} calls`);
     assert.ok(versions.length > calls, `${versions.length} responses after ${calls} calls`);
     assert.deepEqual(versions, versions.toSorted(), "versions never decrease");
     assert.deepEqual([versions[0], versions.at(-1)], [5, 6]);

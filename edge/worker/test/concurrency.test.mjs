@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
-import { eventually, pause } from "./listener.mjs";
+import { eventually, sleep } from "./listener.mjs";
 import { startPlatform } from "./platform.mjs";
 
 const REQUESTS = 400;
@@ -13,34 +13,34 @@ const FAILURE = /\bhung\b|\bdifferent request\b|\bUncaught\b|\bRuntimeError\b|\b
 test("among many concurrent requests, clients that disconnect do not affect the others, and all others get a response", { timeout: 90_000 }, async (t) => {
   const platform = await startPlatform(t, { changes: { RATE_LIMIT_QUOTA: "100000" } });
   const { home } = platform;
-  const held = platform.key();
-  await platform.replicate(held);
+  const replicated = platform.newKey();
+  await platform.replicate(replicated);
   home.delay = 30;
 
   const kinds = [
-    () => platform.upload(held.key, "film.mp4"),
-    () => platform.playback(held.key, "acme/film.mp4"),
+    () => platform.upload(replicated.key, "film.mp4"),
+    () => platform.playback(replicated.key, "acme/film.mp4"),
     // Keys that are only in KV, and keys that are only in the home region.
     async () => {
-      const made = platform.key();
-      await platform.replicate(made);
-      return platform.upload(made.key, "film.mp4");
+      const apiKey = platform.newKey();
+      await platform.replicate(apiKey);
+      return platform.upload(apiKey.key, "film.mp4");
     },
-    () => platform.upload(platform.knownKey().key, "film.mp4"),
+    () => platform.upload(platform.newKnownKey().key, "film.mp4"),
     // Requests that call the object store or the home region.
-    () => platform.call("POST", "/upload-url", { key: held.key, body: { filename: "long.mp4", multipart: true, size: 6_000_000 } }),
-    () => platform.call("GET", "/videos/vid_aaaaaaaaaaaaaaaaaaaaaaaaaa", { key: held.key }),
-    () => disconnect(platform.url, platform.knownKey().key, 5),
-    () => disconnect(platform.url, held.key, 1),
+    () => platform.call("POST", "/upload-url", { key: replicated.key, body: { filename: "long.mp4", multipart: true, size: 6_000_000 } }),
+    () => platform.call("GET", "/videos/vid_aaaaaaaaaaaaaaaaaaaaaaaaaa", { key: replicated.key }),
+    () => disconnect(platform.url, platform.newKnownKey().key, 5),
+    () => disconnect(platform.url, replicated.key, 1),
   ];
   const counts = {};
-  const slowest = { took: 0 };
+  const slowest = { duration: 0 };
   const calls = Array.from({ length: REQUESTS }, async (_, index) => {
-    await pause(index * 8);
+    await sleep(index * 8);
     const response = await kinds[index % kinds.length]();
     if (response === undefined) return;
     counts[response.status] = (counts[response.status] ?? 0) + 1;
-    if (response.took > slowest.took) Object.assign(slowest, { took: response.took, kind: index % kinds.length });
+    if (response.duration > slowest.duration) Object.assign(slowest, { duration: response.duration, kind: index % kinds.length });
   });
   await Promise.all(calls);
   const summary = JSON.stringify({ counts, slowest });
@@ -48,11 +48,11 @@ test("among many concurrent requests, clients that disconnect do not affect the 
   // The Worker limits its calls to the home region about keys that it does not have in memory. Requests above the limit get 503.
   for (const status of Object.keys(counts)) assert.ok(["200", "404", "503"].includes(status), summary);
   assert.ok(counts[200] >= (REQUESTS / kinds.length) * 4, summary);
-  assert.ok(slowest.took < 20_000, summary);
-  assert.equal(platform.printed.split("\n").find((line) => FAILURE.test(line)), undefined);
+  assert.ok(slowest.duration < 20_000, summary);
+  assert.equal(platform.output.split("\n").find((line) => FAILURE.test(line)), undefined);
 
   home.delay = 0;
-  const after = await platform.upload(held.key, "after.mp4");
+  const after = await platform.upload(replicated.key, "after.mp4");
   assert.equal(after.status, 200, after.text);
   await eventually("the last grant is in the stream", () => platform.kinesis.records.some(({ fact }) => fact.events[0].data.grantId === after.json.grantId));
 });
