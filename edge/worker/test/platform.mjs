@@ -199,7 +199,10 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
         const namespace = await miniflare.getKVNamespace("TENANTS", "edge");
         await namespace.put(`k:${hash}`, JSON.stringify(tenant));
       },
-      /** Calls the API. Returns the status, the headers, the text, the JSON if there is any, and the duration `duration` in milliseconds. */
+      /**
+       * Calls the API. Returns the status, the headers, the text, the JSON if there is any, and the duration in
+       * milliseconds.
+       */
       async call(method, path, { key, body, headers = {}, ...rest } = {}) {
         const sent = { ...headers };
         if (key !== undefined) sent["x-api-key"] = key;

@@ -19,9 +19,9 @@ export function signatureError({ method, url, headers, body }, { region, service
   const [, id, day, ofRegion, ofService, names, signature] = parsed;
   if (id !== accessKeyId) return "the access key is wrong";
   if (ofRegion !== region || ofService !== service) return `the scope is ${ofRegion}/${ofService} instead of ${region}/${service}`;
-  const moment = headers["x-amz-date"] ?? "";
-  if (!/^\d{8}T\d{6}Z$/.test(moment) || !moment.startsWith(day)) return "the date is missing or is not that of the scope";
-  if (Math.abs(timeOf(moment) - now) > MAX_SKEW) return "the date is too far from now";
+  const date = headers["x-amz-date"] ?? "";
+  if (!/^\d{8}T\d{6}Z$/.test(date) || !date.startsWith(day)) return "the date is missing or is not that of the scope";
+  if (Math.abs(timeOf(date) - now) > MAX_SKEW) return "the date is too far from now";
   const signed = names.split(";");
   for (const name of Object.keys(headers)) {
     const required = name === "host" || name === "content-type" || name.startsWith("x-amz-");
@@ -30,7 +30,7 @@ export function signatureError({ method, url, headers, body }, { region, service
   const hash = sha256(body);
   const declared = headers["x-amz-content-sha256"];
   if (declared !== undefined && declared !== hash) return "the body does not match its hash";
-  const expected = signatureOf({ method, url, headers, signed, hash, moment, region, service, secretAccessKey });
+  const expected = signatureOf({ method, url, headers, signed, hash, date, region, service, secretAccessKey });
   return equal(signature, expected) ? undefined : "the signature does not match";
 }
 
@@ -38,19 +38,19 @@ export function signatureError({ method, url, headers, body }, { region, service
 export function urlSignatureError({ method, url, headers }, { region, accessKeyId, secretAccessKey }, now = Date.now()) {
   const query = new URL(url, "http://unused").searchParams;
   const signature = query.get("X-Amz-Signature");
-  const moment = query.get("X-Amz-Date") ?? "";
+  const date = query.get("X-Amz-Date") ?? "";
   if (query.get("X-Amz-Algorithm") !== "AWS4-HMAC-SHA256" || signature === null) return "there is no signature in the query";
-  if (query.get("X-Amz-Credential") !== `${accessKeyId}/${moment.slice(0, 8)}/${region}/s3/aws4_request`) return "the scope is wrong";
-  if (now > timeOf(moment) + Number(query.get("X-Amz-Expires")) * 1000 || timeOf(moment) > now + MAX_SKEW) return "the URL has expired or is not valid yet";
+  if (query.get("X-Amz-Credential") !== `${accessKeyId}/${date.slice(0, 8)}/${region}/s3/aws4_request`) return "the scope is wrong";
+  if (now > timeOf(date) + Number(query.get("X-Amz-Expires")) * 1000 || timeOf(date) > now + MAX_SKEW) return "the URL has expired or is not valid yet";
   const signed = query.get("X-Amz-SignedHeaders").split(";");
   if (!signed.includes("host")) return "the host is not signed";
   const unsigned = url.replace(/([?&])X-Amz-Signature=[0-9a-f]+&?/, "$1").replace(/[?&]$/, "");
   const hash = "UNSIGNED-PAYLOAD";
-  const expected = signatureOf({ method, url: unsigned, headers, signed, hash, moment, region, service: "s3", secretAccessKey });
+  const expected = signatureOf({ method, url: unsigned, headers, signed, hash, date, region, service: "s3", secretAccessKey });
   return equal(signature, expected) ? undefined : "the signature does not match";
 }
 
-function signatureOf({ method, url, headers, signed, hash, moment, region, service, secretAccessKey }) {
+function signatureOf({ method, url, headers, signed, hash, date, region, service, secretAccessKey }) {
   const at = url.indexOf("?");
   const [path, query] = at === -1 ? [url, ""] : [url.slice(0, at), url.slice(at + 1)];
   const pairs = query
@@ -70,12 +70,12 @@ function signatureOf({ method, url, headers, signed, hash, moment, region, servi
     signed.join(";"),
     hash,
   ].join("\n");
-  const day = moment.slice(0, 8);
-  const text = ["AWS4-HMAC-SHA256", moment, `${day}/${region}/${service}/aws4_request`, sha256(canonical)].join("\n");
+  const day = date.slice(0, 8);
+  const text = ["AWS4-HMAC-SHA256", date, `${day}/${region}/${service}/aws4_request`, sha256(canonical)].join("\n");
   const key = [day, region, service, "aws4_request"].reduce(hmac, `AWS4${secretAccessKey}`);
   return hmac(key, text).toString("hex");
 }
 
 const equal = (one, other) => one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
 
-const timeOf = (moment) => Date.parse(moment.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z"));
+const timeOf = (date) => Date.parse(date.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z"));

@@ -134,16 +134,20 @@ impl Serialize for Comparison {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::{Comparison, Goal, Unit};
-
-    pub(in crate::bench) fn comparison(ours: f64, peer: f64, unit: Unit, goal: Option<Goal>) -> Comparison {
-        Comparison { name: "x".into(), peer_name: "y", ours, peer, unit, goal, latency: None }
+impl Comparison {
+    /// Returns a comparison `x` with the peer `y`, for tests.
+    pub(super) fn sample(ours: f64, peer: f64, unit: Unit, goal: Option<Goal>) -> Self {
+        Self { name: "x".into(), peer_name: "y", ours, peer, unit, goal, latency: None }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Comparison, Goal, Unit};
 
     #[test]
     fn a_ratio_above_one_means_that_ours_is_faster_in_every_unit() {
-        let ratio = |unit, ours, peer| comparison(ours, peer, unit, None).ratio();
+        let ratio = |unit, ours, peer| Comparison::sample(ours, peer, unit, None).ratio();
         assert!((ratio(Unit::RequestsPerSecond, 300.0, 100.0) - 3.0).abs() < 1e-9);
         assert!((ratio(Unit::MicrosPerOperation, 100.0, 300.0) - 3.0).abs() < 1e-9);
         assert!((ratio(Unit::CpuMicrosPerRequest, 300.0, 100.0) - 1.0 / 3.0).abs() < 1e-9);
@@ -151,14 +155,14 @@ pub(super) mod tests {
 
     #[test]
     fn the_ratio_of_a_bounded_cost_is_a_multiple_of_the_peers_cost() {
-        let start = |ours| comparison(ours, 20.0, Unit::Millis, Some(Goal::AtMost(1.4)));
+        let start = |ours| Comparison::sample(ours, 20.0, Unit::Millis, Some(Goal::AtMost(1.4)));
         assert!((start(26.0).ratio() - 1.3).abs() < 1e-9);
         assert_eq!((start(26.0).met(), start(29.0).met()), (Some(true), Some(false)));
     }
 
     #[test]
     fn a_goal_within_a_limit_applies_to_our_figure_and_the_ratio_is_still_reported() {
-        let size = |ours| comparison(ours, 3.0, Unit::Megabytes, Some(Goal::Within(12.0)));
+        let size = |ours| Comparison::sample(ours, 3.0, Unit::Megabytes, Some(Goal::Within(12.0)));
         assert!((size(9.0).ratio() - 3.0).abs() < 1e-9);
         assert_eq!((size(12.0).met(), size(12.1).met()), (Some(true), Some(false)));
     }
@@ -166,21 +170,25 @@ pub(super) mod tests {
     #[test]
     fn an_invalid_figure_meets_no_goal() {
         let goal = Some(Goal::AtLeast(0.0));
-        assert_eq!(comparison(0.0, 0.0, Unit::RequestsPerSecond, goal).met(), Some(false));
-        assert_eq!(comparison(0.0, 1.0, Unit::MicrosPerOperation, goal).met(), Some(false));
+        assert_eq!(Comparison::sample(0.0, 0.0, Unit::RequestsPerSecond, goal).met(), Some(false));
+        assert_eq!(Comparison::sample(0.0, 1.0, Unit::MicrosPerOperation, goal).met(), Some(false));
         let within = Some(Goal::Within(12.0));
-        assert_eq!(comparison(0.0, 1.0, Unit::Megabytes, within).met(), Some(false));
-        assert_eq!(comparison(f64::NAN, 1.0, Unit::Megabytes, within).met(), Some(false));
+        assert_eq!(Comparison::sample(0.0, 1.0, Unit::Megabytes, within).met(), Some(false));
+        assert_eq!(Comparison::sample(f64::NAN, 1.0, Unit::Megabytes, within).met(), Some(false));
         let bound = Some(Goal::AtMost(1.4));
-        assert_eq!(comparison(0.0, 1.0, Unit::Millis, bound).met(), Some(false));
-        assert_eq!(comparison(1.0, 1.0, Unit::Millis, None).met(), None);
+        assert_eq!(Comparison::sample(0.0, 1.0, Unit::Millis, bound).met(), Some(false));
+        assert_eq!(Comparison::sample(1.0, 1.0, Unit::Millis, None).met(), None);
     }
 
     #[test]
     fn the_json_has_the_documented_members() {
-        let json =
-            serde_json::to_value(comparison(30.0, 10.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(2.0))))
-                .unwrap();
+        let json = serde_json::to_value(Comparison::sample(
+            30.0,
+            10.0,
+            Unit::RequestsPerSecond,
+            Some(Goal::AtLeast(2.0)),
+        ))
+        .unwrap();
         for (name, value) in [
             ("name", "x".into()),
             ("ours", 30.0.into()),

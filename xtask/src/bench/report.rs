@@ -125,19 +125,18 @@ fn verdict(met: Option<bool>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::comparison::tests::comparison;
-    use super::super::comparison::{Goal, Latencies, Latency, Unit};
     use super::Report;
+    use crate::bench::comparison::{Comparison, Goal, Latencies, Latency, Unit};
 
     fn report() -> Report {
         let mut report = Report::new("2 cores".to_owned());
         report.add_versions("peer 1.0".to_owned());
-        let mut load = comparison(3000.4, 1000.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(1.8)));
+        let mut load = Comparison::sample(3000.4, 1000.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(1.8)));
         load.latency =
             Some(Latencies { ours: Latency { p50: 1.0, p99: 2.5 }, peer: Latency { p50: 3.0, p99: 7.125 } });
         report.add(load);
-        report.add(comparison(29.0, 20.0, Unit::Millis, Some(Goal::AtMost(1.4))));
-        report.add(comparison(70.0, 140.0, Unit::CpuMicrosPerRequest, None));
+        report.add(Comparison::sample(29.0, 20.0, Unit::Millis, Some(Goal::AtMost(1.4))));
+        report.add(Comparison::sample(70.0, 140.0, Unit::CpuMicrosPerRequest, None));
         report
     }
 
