@@ -114,7 +114,7 @@ pub(crate) fn build(workspace: &Workspace, tools: &Tools, kind: Kind) -> Result<
     Ok(folder)
 }
 
-/// Compiles the edge with these features to WebAssembly and returns the path of the module.
+/// Compiles the edge with these features to a Wasm module and returns its path.
 pub(super) fn compile(workspace: &Workspace, features: &str) -> Result<PathBuf> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     run(cmd!(shell, "{cargo} rustc --package streamio-edge --lib --crate-type cdylib --profile wasm")
