@@ -1,4 +1,5 @@
--- A script for wrk. Sends one request repeatedly, in which "{number}" is replaced by a counter, and prints the result as one line of JSON.
+-- A script for wrk. Sends one request repeatedly, in which "{number}" is replaced by a counter, and prints the result as one line
+-- of JSON.
 -- Arguments: path and query, body, API key.
 local before, after
 local number = 0

@@ -1,5 +1,6 @@
-// An implementation of `POST /upload-url` and `POST /playback-url` in JavaScript with the usual npm packages. It looks up the API key,
-// validates the input and sends the record to the queue as the edge does, and its responses have the same fields and headers.
+// An implementation of `POST /upload-url` and `POST /playback-url` in JavaScript with the usual npm packages. It looks up the API
+// key, validates the input and sends the record to the queue as the edge does, and its responses have the same fields and
+// headers.
 //
 // It omits some work of the edge and adds none: it has no rate limit, no Idempotency-Key, no multipart uploads, no CORS and no other
 // calls, and it reports only the first of several errors.

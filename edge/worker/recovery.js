@@ -1,5 +1,5 @@
-// Recovery after an instance of the Wasm module has ended (edge/src/worker/recovery.rs): rejects its pending requests and marks it, so
-// that the next call creates a new instance. This is JavaScript because the instance can no longer run code.
+// Recovery after an instance of the Wasm module has ended (edge/src/worker/recovery.rs): rejects its pending requests and marks
+// it, so that the next call creates a new instance. This is JavaScript because the instance can no longer run code.
 
 /** The functions that reject the promises of requests that wait for the current instance. */
 const pending = new Set();

@@ -12,12 +12,12 @@
 //   tenants  the records of API keys for the KV namespace TENANTS, by name
 //
 // Standard output: one line `{"url"}` when the Worker accepts requests.
-// Standard error: the logs, one JSON object with `level` per line. A log line of the Worker keeps its fields; other lines of workerd become
-// `message`.
+// Standard error: the logs, one JSON object with `level` per line. A log line of the Worker keeps its fields; other lines of
+// workerd become `message`.
 //
-// On SIGTERM and at the end of standard input, requests in flight finish, then workerd ends. workerd ends with this process in all other
-// cases too, even after SIGKILL. KV and queues are simulated by miniflare in workerd's memory, so the messages in a queue are lost when
-// workerd ends.
+// On SIGTERM and at the end of standard input, requests in flight finish, then workerd ends. workerd ends with this process in
+// all other cases too, even after SIGKILL. KV and queues are simulated by miniflare in workerd's memory, so the messages in a
+// queue are lost when workerd ends.
 
 import { spawn } from "node:child_process";
 import { subscribe } from "node:diagnostics_channel";

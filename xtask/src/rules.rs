@@ -22,8 +22,8 @@ use violation::Violation;
 
 /// Check dependency directions and source rules
 ///
-/// Checks the dependencies between packages, the crates that a package must not pull in, and the contents of sources. A test of xtask
-/// runs the same check, so `cargo test` finds violations too.
+/// Checks the dependencies between packages, the crates that a package must not pull in, and the contents of sources. A test of
+/// xtask runs the same check, so `cargo test` finds violations too.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 

@@ -1,5 +1,5 @@
-// The logs: they contain the lines of requests and failures, and no secrets. All other tests of this folder also search the output of
-// their platform for secrets, with LOG=requests.
+// The logs: they contain the lines of requests and failures, and no secrets. All other tests of this folder also search the
+// output of their platform for secrets, with LOG=requests.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mistyped } from "./api-key.mjs";

@@ -75,11 +75,11 @@ const DEAD_LETTER_CONSUMER = `export default {
 };`;
 
 /**
- * Starts a platform that stops after the test (or suite) `t`. Fails `t` if the output contains a secret, or if a request of the Worker
- * was refused, for example because it was not signed.
+ * Starts a platform that stops after the test (or suite) `t`. Fails `t` if the output contains a secret, or if a request of the
+ * Worker was refused, for example because it was not signed.
  *
- * `changes` replaces settings; `null` removes one. `without` lists bindings to remove. `withFaults` wraps the bindings, so that they can
- * be made to fail (`setFaults`) and record reads (`kvReads`).
+ * `changes` replaces settings; `null` removes one. `without` lists bindings to remove. `withFaults` wraps the bindings, so that
+ * they can be made to fail (`setFaults`) and record reads (`kvReads`).
  */
 export async function startPlatform(t, { build = "worker", changes = {}, without = [], maxRetries = 100, withFaults = false } = {}) {
   const closers = [];

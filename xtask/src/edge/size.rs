@@ -22,8 +22,8 @@ pub(super) struct Report {
     data: usize,
 }
 
-/// Returns the sizes of a module. `with_names` contains the names of functions, `bare` is the deployed module without them. The code of
-/// an inlined function counts for the crate of its caller.
+/// Returns the sizes of a module. `with_names` contains the names of functions, `bare` is the deployed module without them. The
+/// code of an inlined function counts for the crate of its caller.
 pub(super) fn report(with_names: &[u8], bare: &[u8]) -> Result<Report> {
     let mut imported = 0;
     let mut bodies = Vec::new();

@@ -23,8 +23,8 @@ pub(super) fn check(file: &Source) -> Vec<Violation> {
     violations
 }
 
-/// Returns the violations in a file `path` with the contents `text`, for the tests of the rules. All rules are checked, so that a test
-/// also fails if another rule is violated.
+/// Returns the violations in a file `path` with the contents `text`, for the tests of the rules. All rules are checked, so that a
+/// test also fails if another rule is violated.
 #[cfg(test)]
 fn violations(path: &str, text: &str) -> Vec<String> {
     check(&Source { path: path.into(), text: text.into() }).iter().map(ToString::to_string).collect()

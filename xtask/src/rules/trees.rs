@@ -1,7 +1,7 @@
 //! Checks with `cargo tree` that a package does not pull in certain crates, directly or transitively.
 //!
-//! `cargo tree` runs for one package and its features. `cargo metadata` unifies the features of all packages, so its result contains more
-//! than one package needs.
+//! `cargo tree` runs for one package and its features. `cargo metadata` unifies the features of all packages, so its result
+//! contains more than one package needs.
 
 use std::env;
 use std::path::Path;
