@@ -1,11 +1,11 @@
-// The bindings that both workers get, in memory: neither pays for a queue or a store that the other does not.
+// The in-memory bindings of both Workers, so that queues and stores cost both sides the same.
 import { keyHash, tenant } from "./tenant.json";
 
 const RECORD = JSON.stringify(tenant);
 
 /**
- * A queue that accepts at once. Like the runtime's, it stores a text unchanged and everything else as JSON. The Worker checks the
- * name of a queue's class: it is the runtime's.
+ * A queue that accepts every message at once. Like the runtime's queue, it stores a text unchanged and other values as JSON. The
+ * class has the name of the runtime's class, because the Worker checks it.
  */
 class WorkerQueue {
   async send(message, options) {
@@ -13,15 +13,15 @@ class WorkerQueue {
   }
 }
 
-/** A key-value store with the one API key that exists, in whichever form it is asked for. */
+/** A key-value store that contains the API key of the bench. */
 const TENANTS = {
   async get(key, type) {
     if (key !== `k:${keyHash}`) return null;
-    const wanted = typeof type === "object" ? type?.type : type;
-    if (wanted === "json") return JSON.parse(RECORD);
-    if (wanted === "arrayBuffer") return new TextEncoder().encode(RECORD).buffer;
-    if (wanted === undefined || wanted === "text") return RECORD;
-    throw new TypeError(`this store has no values of type ${wanted}`);
+    const format = typeof type === "object" ? type?.type : type;
+    if (format === "json") return JSON.parse(RECORD);
+    if (format === "arrayBuffer") return new TextEncoder().encode(RECORD).buffer;
+    if (format === undefined || format === "text") return RECORD;
+    throw new TypeError(`this store does not support the type ${format}`);
   },
   async getWithMetadata(key, type) {
     return { value: await TENANTS.get(key, type), metadata: null, cacheStatus: null };
@@ -33,13 +33,13 @@ const TENANTS = {
   async delete() {},
 };
 
-/** `worker` with these bindings beside its own, put together once per isolate. */
+/** Returns `worker` with these bindings in addition to its own. They are merged once per isolate. */
 export function withBindings(worker) {
-  let full;
+  let merged;
   return {
     fetch(request, env, context) {
-      full ??= { ...env, GRANTS: new WorkerQueue(), DEAD_GRANTS: new WorkerQueue(), TENANTS };
-      return worker.fetch(request, full, context);
+      merged ??= { ...env, GRANTS: new WorkerQueue(), DEAD_GRANTS: new WorkerQueue(), TENANTS };
+      return worker.fetch(request, merged, context);
     },
   };
 }

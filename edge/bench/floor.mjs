@@ -1,6 +1,6 @@
-// The floor: the same input and output as the edge, and no work in between. It reads the same headers and the body, sends a
-// constant message to the queue and returns a constant response; for a playback URL the runtime also signs a constant message,
-// because the edge cannot avoid that. What the edge needs beyond it is the cost of its own code.
+// The floor: a Worker with the input and output of the edge and no other work. It reads the same headers and the body, sends a
+// constant message to the queue and returns a constant response. For a playback URL the runtime also signs a constant message,
+// because the edge cannot avoid that. The difference between the edge and the floor is the cost of the edge's code.
 import { createPrivateKey, sign } from "node:crypto";
 import { withBindings } from "./bindings.mjs";
 
@@ -13,9 +13,9 @@ const RESPONSE_HEADERS = {
   "ratelimit-policy": '"default";q=4000000000;w=1',
   ratelimit: '"default";r=3999999999;t=1',
 };
-/** As long as a grant's message. */
+/** Has the length of a grant's message. */
 const MESSAGE = "m".repeat(600);
-/** As long as the policy of one file. */
+/** Has the length of the policy of one file. */
 const POLICY = Buffer.from("p".repeat(180));
 
 let key;

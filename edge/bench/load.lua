@@ -1,4 +1,5 @@
--- For wrk: one kind of request over and over, in which "{number}" counts up, and the result as one line of JSON.
+-- A script for wrk. Sends one request repeatedly, in which "{number}" is replaced by a counter, and prints the result as one line
+-- of JSON.
 -- Arguments: path and query, body, API key.
 local before, after
 local number = 0
@@ -14,7 +15,7 @@ function init(args)
   end
 end
 
--- "{number}" and its eight digits are equally long: so the Content-Length stays true.
+-- "{number}" is replaced by eight digits, which have the same length, so that the Content-Length is correct.
 function request()
   if not after then return before end
   number = number + 1

@@ -1,4 +1,4 @@
-// The least that a Worker can be: what starting one costs by itself.
+// A Worker that does nothing, to measure the start of the runtime.
 export default {
   fetch: () => new Response("ok"),
 };

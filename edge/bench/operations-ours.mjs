@@ -1,4 +1,4 @@
-// The operations of the edge, exported by its build with probes.
+// The single operations of the edge, which its build with probes exports.
 import * as ours from "./index.js";
 import { perform } from "./operations.mjs";
 

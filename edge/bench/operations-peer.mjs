@@ -1,5 +1,5 @@
-// The same operations with the usual packages, called as their documentation shows. Every call has another key, so
-// that nothing but the signing key of the day can be remembered.
+// The same operations with the usual npm packages, called as their documentation shows. Every call has a different object key, so
+// that only the signing key of the day can be cached.
 import { AwsClient } from "aws4fetch";
 import { getSignedUrl } from "@aws-sdk/cloudfront-signer";
 import { perform } from "./operations.mjs";
@@ -7,7 +7,7 @@ import { perform } from "./operations.mjs";
 let s3;
 
 async function presign(count, env) {
-  // It keeps the day's signing key in its cache.
+  // The client caches the day's signing key.
   s3 ??= new AwsClient({
     accessKeyId: env.S3_ACCESS_KEY_ID,
     secretAccessKey: env.S3_SECRET_ACCESS_KEY,

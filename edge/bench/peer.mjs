@@ -1,48 +1,49 @@
-// What a careful JavaScript developer would write for `POST /upload-url` and `POST /playback-url` with the usual
-// packages: the same look-up of the API key, the same checks of what comes in, the same record handed to the same
-// journal, the same fields and headers in the answer.
+// An implementation of `POST /upload-url` and `POST /playback-url` in JavaScript with the usual npm packages. It looks up the API
+// key, validates the input and sends the record to the queue as the edge does, and its responses have the same fields and
+// headers.
 //
-// It does less than the edge, never more: no rate limit, no Idempotency-Key, no uploads in parts, no CORS, no other
-// calls, and of several mistakes it tells the first.
+// It omits some work of the edge and adds none: it has no rate limit, no Idempotency-Key, no multipart uploads, no CORS and no other
+// calls, and it reports only the first of several errors.
 import { AwsClient } from "aws4fetch";
 import { getSignedUrl } from "@aws-sdk/cloudfront-signer";
 import { withBindings } from "./bindings.mjs";
 import { hashOf, isApiKey } from "./peer/api-key.mjs";
-import { checkKey, rest } from "./peer/object-key.mjs";
+import { checkKey, joinPath } from "./peer/object-key.mjs";
 import { base32, sha256 } from "./peer/digest.mjs";
-import { Refused, readJson, seconds, text } from "./peer/input.mjs";
+import { HttpError, readJson, seconds, text } from "./peer/input.mjs";
 
 const UPLOAD_SECONDS = 15 * 60;
 const PLAYBACK_SECONDS = 60 * 60;
 const WEEK = 7 * 24 * 60 * 60;
 const MAX_PUT_BYTES = 5 * 1024 ** 3;
-/** How long a tenant's record counts as fresh, in milliseconds. */
-const FRESH = 10_000;
+/** How long a tenant's record is cached, in milliseconds. */
+const CACHE_MILLISECONDS = 10_000;
 
 const tenants = new Map();
 let s3;
 
-async function tenantOf(apiKey, env, now) {
-  if (!apiKey) throw new Refused(401, "x-api-key is missing");
-  if (!isApiKey(apiKey)) throw new Refused(401, "x-api-key is not an API key");
+/** Returns the tenant of an API key, from the cache or the key-value store. */
+async function findTenant(apiKey, env, now) {
+  if (!apiKey) throw new HttpError(401, "x-api-key is missing");
+  if (!isApiKey(apiKey)) throw new HttpError(401, "x-api-key is not an API key");
   const hash = hashOf(apiKey);
-  let known = tenants.get(hash);
-  if (known === undefined || known.freshUntil <= now) {
+  let cached = tenants.get(hash);
+  if (cached === undefined || cached.freshUntil <= now) {
     const tenant = await env.TENANTS.get(`k:${hash}`, "json");
-    if (tenant === null) throw new Refused(401, "x-api-key is not known");
-    known = { tenant, expiresAt: tenant.expiresAt && Date.parse(tenant.expiresAt), freshUntil: now + FRESH };
-    tenants.set(hash, known);
+    if (tenant === null) throw new HttpError(401, "x-api-key is not known");
+    cached = { tenant, expiresAt: tenant.expiresAt && Date.parse(tenant.expiresAt), freshUntil: now + CACHE_MILLISECONDS };
+    tenants.set(hash, cached);
   }
-  const { tenant, expiresAt } = known;
-  if (tenant.revoked) throw new Refused(401, "x-api-key was revoked");
-  if (expiresAt !== undefined && expiresAt <= now) throw new Refused(401, "x-api-key has expired");
-  if (tenant.suspended) throw new Refused(403, "the project is suspended");
+  const { tenant, expiresAt } = cached;
+  if (tenant.revoked) throw new HttpError(401, "x-api-key was revoked");
+  if (expiresAt !== undefined && expiresAt <= now) throw new HttpError(401, "x-api-key has expired");
+  if (tenant.suspended) throw new HttpError(403, "the project is suspended");
   return tenant;
 }
 
-function allow(tenant, scope) {
+function requireScope(tenant, scope) {
   if (!tenant.scopes.includes(scope) && !tenant.scopes.includes("admin")) {
-    throw new Refused(403, `the API key has no scope ${scope}`);
+    throw new HttpError(403, `the API key has no scope ${scope}`);
   }
 }
 
@@ -52,27 +53,27 @@ function record(env, stream, grantId, at, type, data) {
 }
 
 async function upload(request, tenant, env, now, random) {
-  const asked = await readJson(request, ["filename", "path", "contentType", "size", "sha256", "overwrite", "metadata", "expiresIn"]);
-  const filename = text(asked, "filename");
-  if (filename === undefined) throw new Refused(400, "filename is missing");
-  const s3Key = `projects/${tenant.projectId}/${rest(text(asked, "path") ?? "", filename)}`;
+  const fields = await readJson(request, ["filename", "path", "contentType", "size", "sha256", "overwrite", "metadata", "expiresIn"]);
+  const filename = text(fields, "filename");
+  if (filename === undefined) throw new HttpError(400, "filename is missing");
+  const s3Key = `projects/${tenant.projectId}/${joinPath(text(fields, "path") ?? "", filename)}`;
   checkKey(s3Key);
-  const contentType = text(asked, "contentType");
+  const contentType = text(fields, "contentType");
   if (contentType !== undefined && !/^[!#$&^_.+\w-]{1,127}\/[!#$&^_.+\w-]{1,127}(;[ -~]*)?$/.test(contentType)) {
-    throw new Refused(400, "contentType must be a media type");
+    throw new HttpError(400, "contentType must be a media type");
   }
-  const { size, sha256: digest, overwrite = true, metadata = {} } = asked;
+  const { size, sha256: digest, overwrite = true, metadata = {} } = fields;
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0 && size <= MAX_PUT_BYTES)) {
-    throw new Refused(400, `size must be a whole number up to ${MAX_PUT_BYTES}`);
+    throw new HttpError(400, `size must be a whole number up to ${MAX_PUT_BYTES}`);
   }
-  if (digest !== undefined && !/^[A-Za-z0-9+/]{43}=$/.test(digest)) throw new Refused(400, "sha256 must be a SHA-256 in base64");
-  if (typeof overwrite !== "boolean") throw new Refused(400, "overwrite must be true or false");
+  if (digest !== undefined && !/^[A-Za-z0-9+/]{43}=$/.test(digest)) throw new HttpError(400, "sha256 must be a SHA-256 in base64");
+  if (typeof overwrite !== "boolean") throw new HttpError(400, "overwrite must be true or false");
   for (const [name, value] of Object.entries(metadata)) {
     if (!/^[a-z0-9-]{1,64}$/.test(name) || typeof value !== "string" || value.length > 1024) {
-      throw new Refused(400, `metadata.${name} is not a name and a text`);
+      throw new HttpError(400, `metadata.${name} must have a valid name and a text of at most 1024 characters`);
     }
   }
-  const expiresIn = seconds(asked, "expiresIn", UPLOAD_SECONDS, WEEK);
+  const expiresIn = seconds(fields, "expiresIn", UPLOAD_SECONDS, WEEK);
 
   const at = new Date(now).toISOString();
   const expiresAt = new Date((Math.floor(now / 1000) + expiresIn) * 1000).toISOString();
@@ -101,11 +102,11 @@ async function upload(request, tenant, env, now, random) {
 async function playback(request, url, tenant, env, now, random) {
   const key = url.searchParams.get("key");
   if (key === null || !key.startsWith(`processed/${tenant.projectId}/`)) {
-    throw new Refused(400, "key is not a key of this project");
+    throw new HttpError(400, "key is not a key of this project");
   }
   checkKey(key);
-  const asked = await readJson(request, ["ttl"]);
-  const ttl = seconds(asked, "ttl", PLAYBACK_SECONDS, WEEK);
+  const fields = await readJson(request, ["ttl"]);
+  const ttl = seconds(fields, "ttl", PLAYBACK_SECONDS, WEEK);
 
   const at = new Date(now).toISOString();
   const expiresAt = new Date((Math.floor(now / 1000) + ttl) * 1000).toISOString();
@@ -124,18 +125,18 @@ async function playback(request, url, tenant, env, now, random) {
   return { signedUrl, expiresAt, grantId };
 }
 
-async function answer(request, env, now, random) {
+async function handle(request, env, now, random) {
   const url = new URL(request.url);
-  const tenant = await tenantOf(request.headers.get("x-api-key"), env, now);
+  const tenant = await findTenant(request.headers.get("x-api-key"), env, now);
   if (request.method === "POST" && url.pathname === "/upload-url") {
-    allow(tenant, "upload");
+    requireScope(tenant, "upload");
     return upload(request, tenant, env, now, random);
   }
   if (request.method === "POST" && url.pathname === "/playback-url") {
-    allow(tenant, "playback");
+    requireScope(tenant, "playback");
     return playback(request, url, tenant, env, now, random);
   }
-  throw new Refused(404, "there is no such call");
+  throw new HttpError(404, "there is no such call");
 }
 
 const worker = {
@@ -148,9 +149,9 @@ const worker = {
       "x-request-id": request.headers.get("x-request-id") ?? `req_${base32(random.subarray(0, 16))}`,
     };
     try {
-      return new Response(JSON.stringify(await answer(request, env, Date.now(), random)), { headers });
+      return new Response(JSON.stringify(await handle(request, env, Date.now(), random)), { headers });
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof HttpError)) throw error;
       headers["content-type"] = "application/problem+json";
       const problem = { title: "Refused", status: error.status, detail: error.message, requestId: headers["x-request-id"] };
       return new Response(JSON.stringify(problem), { status: error.status, headers });

@@ -1,6 +1,6 @@
 // The Worker's entry: passes the runtime's events to the Wasm module (edge/src/worker.rs).
 //
-// `fetch` is JavaScript of our own instead of `#[event(fetch)]` because that costs a third of the requests/s
+// `fetch` is written in JavaScript because `#[event(fetch)]` of the crate `worker` serves a third fewer requests/s
 // (docs/benchmarks.md). It also creates a new instance of the module after one has ended.
 
 import * as edge from "./edge.js";
@@ -17,7 +17,7 @@ const EMPTY = new Uint8Array();
 const TOO_LONG = new Uint8Array(MAX_BODY_BYTES + 1);
 
 export default {
-  // All in one function: each `await` and each call of an async function costs as much as a hash.
+  // One function, because each `await` and each call of an async function costs as much time as a hash.
   async fetch(request, env, context) {
     const head = headOf(request);
     let body = EMPTY;

@@ -1,4 +1,4 @@
-// The entry of the Worker with probes, for benchmarks and for the test of panics. It is never deployed.
+// The entry of the Worker with probes, for benchmarks and for the test of panics. It is not deployed.
 
 import worker from "./index.js";
 
@@ -7,7 +7,7 @@ export { benchPresign, benchSharedPolicy, benchSignPolicy } from "./edge.js";
 export default {
   ...worker,
 
-  /** With the header `x-streamio-panic: sync` or `async` the module panics at once, or after it has waited. */
+  /** Makes the module panic at once for the header `x-streamio-panic: sync`, and after a wait for `x-streamio-panic: async`. */
   fetch(request, env, context) {
     const panic = request.headers.get("x-streamio-panic");
     if (panic === null) return worker.fetch(request, env, context);

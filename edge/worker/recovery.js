@@ -1,40 +1,41 @@
-// Ends the requests of an instance of the Wasm module that has ended, and has the next call create a new instance
-// (edge/src/worker/recovery.rs). In JavaScript, because the instance can run no code any more.
+// Recovery after an instance of the Wasm module has ended (edge/src/worker/recovery.rs): rejects its pending requests and marks
+// it, so that the next call creates a new instance. This is JavaScript because the instance can no longer run code.
 
-/** Requests that wait for the present instance: how to end each. */
-const waiting = new Set();
+/** The functions that reject the promises of requests that wait for the current instance. */
+const pending = new Set();
 
-/** Whether the present instance has ended, by a panic or another trap. */
+/** Whether the current instance has ended by a panic or another trap. */
 let ended = false;
 
+/** Marks the current instance as ended and rejects all requests that wait for it. */
 export function instanceEnded() {
   ended = true;
-  const ends = [...waiting];
-  waiting.clear();
-  for (const end of ends) end(new Error("the instance has ended"));
+  const rejects = [...pending];
+  pending.clear();
+  for (const reject of rejects) reject(new Error("the instance has ended"));
 }
 
-/** Whether the present instance has ended. */
+/** Returns whether the current instance has ended. */
 export const hasEnded = () => ended;
 
-/** Whether the instance has ended since the last call. */
+/** Returns whether the instance has ended since the last call, and resets the mark. */
 export function takeEnded() {
   const before = ended;
   ended = false;
   return before;
 }
 
-/** `promise`, or a rejection as soon as the instance that would settle it has ended. */
+/** Returns a promise that settles as `promise` does. It rejects as soon as the instance that would settle `promise` ends. */
 export function whileInstanceLives(promise) {
   return new Promise((resolve, reject) => {
-    waiting.add(reject);
+    pending.add(reject);
     promise.then(
       (value) => {
-        waiting.delete(reject);
+        pending.delete(reject);
         resolve(value);
       },
       (error) => {
-        waiting.delete(reject);
+        pending.delete(reject);
         reject(error);
       },
     );

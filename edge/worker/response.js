@@ -1,12 +1,12 @@
 // Creates the web responses of the Wasm module (edge/src/worker/exchange.rs).
 //
-// In JavaScript, because building a `Response` from Rust takes a call for every header; copying the headers of an existing
+// This is JavaScript because building a `Response` from Rust needs a call for every header. Copying the headers of an existing
 // response takes a third of the time of reading them from an object.
 
-/** Responses without body and without the headers that differ, by their numbers. */
+/** Responses without a body and without the headers that differ, by number. */
 const templates = [];
 
-/** Sets template `number`. `head` has the status and then header names and values in turn, one per line. */
+/** Creates template `number` from `head`: the status, then header names and values in turn, one per line. */
 export function createTemplate(number, head) {
   const [status, ...lines] = head.split("\n");
   const headers = new Headers();
@@ -14,6 +14,10 @@ export function createTemplate(number, head) {
   templates[number] = new Response(null, { status: Number(status), headers });
 }
 
+/**
+ * Creates a response from a template and from `text`, which is the concatenation of the `x-request-id`, the `ratelimit` (may be
+ * empty) and the body. With a `receipt`, returns an array of the response and the receipt.
+ */
 export function respond(template, text, rateLimitAt, bodyAt, receipt) {
   const body = bodyAt === text.length ? null : text.slice(bodyAt);
   const response = new Response(body, templates[template]);

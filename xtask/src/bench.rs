@@ -1,14 +1,16 @@
-//! `cargo xtask bench`: ours and the peers', side by side in one run.
+//! `cargo xtask bench`: measures Streamio and its peers in the same run.
 //!
-//! The machine is shared and its speed changes from minute to minute, so that only ratios mean anything: ours and the
-//! peer take turns, and each figure is the median of its rounds.
+//! The speed of a shared machine changes from minute to minute, so only ratios are reliable. Streamio and the peer are measured in
+//! turn, and each figure is the median of the rounds.
 
 mod comparison;
 mod cpu;
 mod edge;
+mod effort;
 mod lambda;
 mod machine;
 mod median;
+mod progress;
 mod report;
 
 use std::time::Duration;
@@ -16,12 +18,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::bench::report::Report;
 use crate::workspace::Workspace;
 
-/// Measure Streamio against its peers, and say whether its goals are met.
+use effort::Effort;
+use report::Report;
+
+/// Measure Streamio against its peers, and report which goals are met.
 ///
-/// Gets wrk and the npm packages when they are missing. Ours and the peer take turns on this machine; every figure is
+/// Installs wrk and the npm packages if they are missing. Streamio and the peer are measured in turn on this machine; each figure is
 /// the median of the rounds.
 #[derive(clap::Args)]
 #[command(
@@ -29,45 +33,36 @@ use crate::workspace::Workspace;
     cargo xtask bench edge --rounds 31 --check\n  cargo xtask bench lambda --check"
 )]
 pub(crate) struct Args {
-    /// What to measure; without a name, everything
+    /// What to measure; everything by default
     #[arg(value_enum)]
     suites: Vec<Suite>,
     /// Print the results as JSON: {"machine": …, "results": [{"name", "ours", "peer", "unit", "ratio", "goal", …}]}
     #[arg(long)]
     json: bool,
-    /// Fail when a goal is missed
+    /// Fail if a goal is missed
     #[arg(long)]
     check: bool,
-    /// Measure what earlier builds have left: `cargo xtask edge build --probes`, and the functions of the last measurement
+    /// Measure existing builds: the Worker of `cargo xtask edge build --probes`, and the functions of the last measurement
     #[arg(long)]
     no_build: bool,
-    /// How many turns ours and the peer take in each comparison
+    /// The number of rounds of each comparison; each round measures Streamio and the peer once
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long one turn of a load lasts
+    /// The duration of one load on one side
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 }
 
-/// What can be measured.
+/// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Suite {
     /// The Worker on workerd against JavaScript Workers
     Edge,
-    /// The Lambda functions: their size, their cold starts and their warm answers
+    /// The Lambda functions: their sizes, cold starts and warm invocations
     Lambda,
 }
 
-/// How much is done for one figure.
-#[derive(Clone, Copy, Debug)]
-struct Effort {
-    /// Turns of each side.
-    rounds: u32,
-    /// How long one turn of a load lasts.
-    turn: Duration,
-}
-
-/// Measures, prints, and fails where a goal is missed and that was asked for.
+/// Measures and prints the results. With `--check`, fails if a goal is missed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let effort = Effort { rounds: args.rounds, turn: Duration::from_secs(args.seconds.into()) };
     let suites = if args.suites.is_empty() { Suite::value_variants() } else { &args.suites };
@@ -88,9 +83,4 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         bail!("goals missed: {}", missed.join("; "));
     }
     Ok(())
-}
-
-/// The one line that tells what is being measured, on stderr: results go to stdout.
-fn progress(line: &str) {
-    eprintln!("bench: {line}");
 }

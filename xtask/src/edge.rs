@@ -1,4 +1,4 @@
-//! `cargo xtask edge`: the edge as a Cloudflare Worker, built, run on this machine, deployed.
+//! `cargo xtask edge`: builds the edge as a Cloudflare Worker, runs it on this machine and deploys it.
 
 mod build;
 mod deploy;
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Package,
 }
 
-/// Runs one of them.
+/// Runs the command.
 pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
     match command {
         Command::Build(args) => build::command(workspace, args),

@@ -1,5 +1,5 @@
-//! Rules about the workspace that neither clippy nor `cargo deny` can check: allowed dependencies between packages, crates that a
-//! package must not pull in, source rules. Checked by `cargo xtask rules` and by a test.
+//! Rules about the workspace that neither clippy nor `cargo deny` can check: the dependencies between packages, the crates that a
+//! package must not pull in, the contents of sources. `cargo xtask rules` and a test check them.
 //!
 //! Each rule is a pure function from metadata or source text to [`Violation`]s, and has a test with a planted violation.
 
@@ -10,41 +10,22 @@ mod layout;
 mod sources;
 mod tokens;
 mod trees;
+mod violation;
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 
+use violation::Violation;
+
 /// Check dependency directions and source rules
 ///
-/// Which package may depend on which, which crates a package must not pull in, what sources must not contain. The same check is one
-/// of xtask's tests, so `cargo test` finds violations too.
+/// Checks the dependencies between packages, the crates that a package must not pull in, and the contents of sources. A test of
+/// xtask runs the same check, so `cargo test` finds violations too.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
-
-/// A violation of a rule.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Violation {
-    /// A file with a line, or a package.
-    place: String,
-    /// What is wrong and how to correct it.
-    message: String,
-}
-
-impl Violation {
-    fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place: place.into(), message: message.into() }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
 
 /// `cargo xtask rules`.
 pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
@@ -82,16 +63,11 @@ fn check(root: &Path) -> Result<Vec<Violation>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Violation, enforce};
+    use super::enforce;
     use crate::workspace::Workspace;
 
     #[test]
     fn the_workspace_keeps_every_rule() {
         enforce(&Workspace::find().unwrap().root).unwrap();
-    }
-
-    #[test]
-    fn a_violation_names_its_place_first() {
-        assert_eq!(Violation::new("edge/src/lib.rs:3", "no").to_string(), "edge/src/lib.rs:3: no");
     }
 }

@@ -2,12 +2,12 @@
 import { crc32 } from "node:zlib";
 import { createHash } from "node:crypto";
 
-const FORM = /^sio_[a-z]{2,8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
+const FORMAT = /^sio_[a-z]{2,8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** Whether the form and the checksum are right, which needs no look-up. */
+/** Whether the format and the checksum are valid. Needs no lookup. */
 export function isApiKey(text) {
-  if (!FORM.test(text)) return false;
+  if (!FORMAT.test(text)) return false;
   const body = text.slice(0, -7);
   let sum = crc32(body);
   let digits = "";
@@ -18,7 +18,7 @@ export function isApiKey(text) {
   return text.endsWith(digits);
 }
 
-/** What the key is stored under. The synchronous hash is the faster one for a text this short. */
+/** Returns the hash under which the key is stored. For short texts the synchronous hash is faster than Web Crypto. */
 export function hashOf(apiKey) {
   return createHash("sha256").update(apiKey).digest("hex");
 }

@@ -1,68 +1,69 @@
-// The road of grants: the API, the queue, the stream; whatever the stream does, nothing is lost and nothing comes twice.
+// The delivery of grants from the API through the queue to the stream: despite faults of
+// the stream, every acknowledged grant arrives, in exactly one commit.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, pause } from "./listener.mjs";
+import { eventually, sleep } from "./listener.mjs";
 import { startPlatform } from "./platform.mjs";
 
-const OUTAGE = 60_000;
+const OUTAGE_MILLISECONDS = 60_000;
 const ROUNDS = 24;
 
-/** What the first requests after the outage get, one after the other. */
-const RECOVERY = ["failed", "throttled", "failed", "partly", "lost", "partly", "garbled", "throttled", "partly", "lost", "accepted", "down", "partly", "garbled"];
+/** The outcomes of the first requests after the outage, in order. */
+const OUTCOMES_OF_RECOVERY = ["failed", "throttled", "failed", "partial", "lost", "partial", "garbled", "throttled", "partial", "lost", "accepted", "down", "partial", "garbled"];
 
-test("an outage of a minute, partial failures, throttling and lost answers lose no grant and double none", { timeout: 99_000 }, async (t) => {
+test("an outage of one minute, partial failures, throttling and lost responses neither lose a grant nor record it in two commits", { timeout: 99_000 }, async (t) => {
   const platform = await startPlatform(t, { withFaults: true });
   const { kinesis } = platform;
-  await platform.faults({ longestReturn: 8 });
-  const keys = [platform.key({ projectId: "acme" }), platform.key({ projectId: "globex" })];
-  for (const made of keys) await platform.replicate(made);
+  await platform.setFaults({ maxRetryDelay: 8 });
+  const keys = [platform.newKey({ projectId: "acme" }), platform.newKey({ projectId: "globex" })];
+  for (const apiKey of keys) await platform.replicate(apiKey);
 
   kinesis.always = "down";
-  const began = Date.now();
+  const start = Date.now();
   const acknowledged = new Map();
   for (let round = 0; round < ROUNDS; round += 1) {
     const calls = keys.flatMap(({ key, tenant: { projectId } }) =>
       [0, 1, 2].flatMap((number) => [
-        platform.upload(key, `film-${round}-${number}.mp4`).then((answer) => ({ answer, projectId, type: "upload.granted" })),
-        platform.playback(key, `${projectId}/film-${number}.mp4`).then((answer) => ({ answer, projectId, type: "playback.granted" })),
+        platform.upload(key, `film-${round}-${number}.mp4`).then((response) => ({ response, projectId, type: "upload.granted" })),
+        platform.playback(key, `${projectId}/film-${number}.mp4`).then((response) => ({ response, projectId, type: "playback.granted" })),
       ]),
     );
-    for (const { answer, projectId, type } of await Promise.all(calls)) {
-      assert.equal(answer.status, 200, answer.text);
-      const { grantId, videoId } = answer.json;
-      assert.ok(!acknowledged.has(grantId), "every grant is another one");
+    for (const { response, projectId, type } of await Promise.all(calls)) {
+      assert.equal(response.status, 200, response.text);
+      const { grantId, videoId } = response.json;
+      assert.ok(!acknowledged.has(grantId), "every grant has a new id");
       acknowledged.set(grantId, { projectId, type, videoId });
     }
-    await pause(Math.max(0, began + ((round + 1) * OUTAGE) / ROUNDS - Date.now()));
+    await sleep(Math.max(0, start + ((round + 1) * OUTAGE_MILLISECONDS) / ROUNDS - Date.now()));
   }
   assert.equal(acknowledged.size, ROUNDS * 12);
   assert.equal(kinesis.records.length, 0, "the stream is down");
-  assert.ok(kinesis.had.down > 5, "the Worker has tried all the time");
+  assert.ok(kinesis.counts.down > 5, "the Worker has retried during the outage");
 
-  kinesis.next = [...RECOVERY];
+  kinesis.next = [...OUTCOMES_OF_RECOVERY];
   kinesis.always = "accepted";
   const arrived = () => new Set(kinesis.records.map(({ fact }) => fact.events[0].data.grantId));
-  await eventually("every acknowledged grant in the stream", () => arrived().size >= acknowledged.size && kinesis.next.length === 0, 28);
-  // What is still on its way would be a repetition: it must be one of the same commits.
-  await pause(2_000);
+  await eventually("every acknowledged grant is in the stream", () => arrived().size >= acknowledged.size && kinesis.next.length === 0, 28);
+  // Records that arrive later are duplicates and must be of the same commits.
+  await sleep(2_000);
 
-  for (const outcome of ["failed", "throttled", "partly", "lost", "garbled"]) assert.ok(kinesis.had[outcome] > 0, `no request ${outcome}`);
-  assert.ok(kinesis.records.length > acknowledged.size, "lost answers have led to duplicates, which is what the test is about");
+  for (const outcome of ["failed", "throttled", "partial", "lost", "garbled"]) assert.ok(kinesis.counts[outcome] > 0, `no request ${outcome}`);
+  assert.ok(kinesis.records.length > acknowledged.size, "lost responses have led to duplicate records, which this test is about");
   const commits = new Map();
   for (const { fact, partitionKey } of kinesis.records) {
     assert.equal(partitionKey, fact.stream);
     const before = commits.get(`${fact.stream} ${fact.commitId}`);
-    if (before !== undefined) assert.deepEqual(fact, before, "a repetition is the same in every byte");
+    if (before !== undefined) assert.deepEqual(fact, before, "a duplicate record equals the first one");
     commits.set(`${fact.stream} ${fact.commitId}`, fact);
   }
-  assert.equal(commits.size, acknowledged.size, "one commit for each grant, and nothing else");
+  assert.equal(commits.size, acknowledged.size, "one commit per grant, and no other commits");
   for (const { stream, events } of commits.values()) {
     assert.equal(events.length, 1);
     const granted = acknowledged.get(events[0].data.grantId);
-    assert.ok(granted, "what arrives was acknowledged");
+    assert.ok(granted, "every grant in the stream was acknowledged");
     assert.equal(events[0].type, granted.type);
     const expected = granted.videoId === undefined ? `grants/${granted.projectId}/` : `video/${granted.projectId}/${granted.videoId}`;
-    assert.ok(stream.startsWith(expected), `${stream} is not ${expected}`);
+    assert.ok(stream.startsWith(expected), `${stream} does not begin with ${expected}`);
   }
   assert.deepEqual(platform.deadLetters, []);
 });

@@ -1,10 +1,10 @@
-// API keys and ids, by their definition (events/src/api_key.rs, events/src/id.rs) and not by its code.
+// API keys and ids. This is an independent implementation of the formats in events/src/api_key.rs and events/src/id.rs.
 import { createHash, randomBytes } from "node:crypto";
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 
-/** A new key, what is known of it under its hash, and its id. */
+/** Returns a new API key, its hash, and the tenant's record that is stored under the hash. */
 export function newKey({ projectId = "acme", scopes = ["admin"], version = 1, ...rest } = {}) {
   const body = `sio_live_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), 43)}`;
   const key = `${body}_${base62(BigInt(crc32(body)), 6)}`;
@@ -14,13 +14,13 @@ export function newKey({ projectId = "acme", scopes = ["admin"], version = 1, ..
   return { key, hash: digest.toString("hex"), tenant };
 }
 
-/** `key` with one character of its secret changed: its checksum is wrong. */
+/** Returns `key` with one character of its secret changed, so that its checksum is wrong. */
 export function mistyped(key) {
   const changed = key[20] === "a" ? "b" : "a";
   return key.slice(0, 20) + changed + key.slice(21);
 }
 
-/** The id of the video with this source key. */
+/** Returns the id of the video with this source key. */
 export function videoId(projectId, s3Key) {
   return `vid_${base32(createHash("sha256").update(`${projectId}\0${s3Key}`).digest())}`;
 }

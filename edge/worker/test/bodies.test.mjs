@@ -1,4 +1,4 @@
-// Requests in the forms that HTTP allows, and in some that it does not.
+// Request bodies, methods and headers, valid and invalid.
 import assert from "node:assert/strict";
 import http from "node:http";
 import net from "node:net";
@@ -10,17 +10,17 @@ const LIMIT = 64 * 1024;
 
 test("bodies and methods", async (t) => {
   const platform = await startPlatform(t);
-  const made = platform.key();
-  const { key } = made;
-  await platform.replicate(made);
+  const apiKey = platform.newKey();
+  const { key } = apiKey;
+  await platform.replicate(apiKey);
 
-  await t.test("a body without a length, in chunks, is read as any other", async () => {
-    const answer = await chunked(platform, key, ['{"file', 'name":"in-', 'pieces.mp4"', "}"]);
-    assert.equal(answer.status, 200, answer.text);
-    assert.equal(JSON.parse(answer.text).s3Key, "projects/acme/in-pieces.mp4");
+  await t.test("a chunked body without Content-Length is read", async () => {
+    const response = await chunked(platform, key, ['{"file', 'name":"in-', 'pieces.mp4"', "}"]);
+    assert.equal(response.status, 200, response.text);
+    assert.equal(JSON.parse(response.text).s3Key, "projects/acme/in-pieces.mp4");
   });
 
-  await t.test("a body of 64 KiB is read, and one byte more is refused", async () => {
+  await t.test("a body of 64 KiB is read, and a body of one more byte is refused", async () => {
     const padded = (bytes) => `{"filename":"film.mp4"}${" ".repeat(bytes - 23)}`;
     const largest = await platform.call("POST", "/upload-url", { key, body: padded(LIMIT) });
     assert.equal(largest.status, 200, largest.text);
@@ -33,26 +33,26 @@ test("bodies and methods", async (t) => {
     assert.equal(JSON.parse(longer.text).type, "/problems/body-too-large");
   });
 
-  await t.test("a body of many megabytes is refused and does no harm", async () => {
-    const answer = await platform.call("POST", "/upload-url", { key, body: " ".repeat(8 * 1024 * 1024) }).catch((error) => error);
-    // The answer may leave before all was sent, and the connection be cut.
-    if (!(answer instanceof Error)) assertProblem(answer, 413, "body-too-large");
+  await t.test("a body of 8 MiB is refused, and the next request succeeds", async () => {
+    const response = await platform.call("POST", "/upload-url", { key, body: " ".repeat(8 * 1024 * 1024) }).catch((error) => error);
+    // The Worker may respond and close the connection before the whole body is sent.
+    if (!(response instanceof Error)) assertProblem(response, 413, "body-too-large");
     assert.equal((await platform.upload(key, "after.mp4")).status, 200);
   });
 
-  await t.test("a body without an end is refused before it ends", async () => {
-    const began = performance.now();
+  await t.test("an endless body is refused", async () => {
+    const start = performance.now();
     const { status } = await endless(platform.url, key);
     assert.equal(status, 413);
-    assert.ok(performance.now() - began < 3_000);
+    assert.ok(performance.now() - start < 3_000);
   });
 
-  await t.test("a body that is empty, or not UTF-8, or not JSON, is refused in the API's own words", async () => {
+  await t.test("a body that is empty, not UTF-8 or not JSON is refused with a problem of the API", async () => {
     const post = (body) => platform.call("POST", "/upload-url", { key, headers: { "content-type": "application/json" }, body });
     for (const body of ["", "{", "[]", '{"filename":"a","filename":"b"}']) {
-      const answer = await post(body);
-      assert.ok(answer.status === 400 || answer.status === 422, `${body}: ${answer.status} ${answer.text}`);
-      assert.match(answer.headers.get("content-type"), /problem\+json/);
+      const response = await post(body);
+      assert.ok(response.status === 400 || response.status === 422, `${body}: ${response.status} ${response.text}`);
+      assert.match(response.headers.get("content-type"), /problem\+json/);
     }
     const bytes = await fetch(`${platform.url}/upload-url`, {
       method: "POST",
@@ -62,7 +62,7 @@ test("bodies and methods", async (t) => {
     assert.equal(bytes.status, 400, await bytes.text());
   });
 
-  await t.test("a client that stops in the middle of its body hinders nobody", async () => {
+  await t.test("a client that stops within its body does not affect other clients", async () => {
     const { hostname, port } = new URL(platform.url);
     const head = `POST /upload-url HTTP/1.1\r\nhost: ${hostname}\r\nx-api-key: ${key}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"filename":`;
     const chunkedHead = `${head.replace("content-length: 100", "transfer-encoding: chunked").replace('{"filename":', "")}c\r\n{"filename":\r\n`;
@@ -79,10 +79,10 @@ test("bodies and methods", async (t) => {
       const after = await platform.upload(key, "after.mp4");
       assert.equal(after.status, 200, after.text);
     }
-    assert.ok(!platform.lines.some((line) => line.message.includes("ended with a panic")), "nothing has ended by it");
+    assert.ok(!platform.logLines.some((line) => line.message.includes("ended with a panic")), "no instance has ended");
   });
 
-  await t.test("HEAD is answered as GET is, without its body and with its length", async () => {
+  await t.test("HEAD returns the headers of GET, with its content-length and without a body", async () => {
     for (const path of ["/healthz", "/openapi.json", "/problems/rate-limited", "/nothing"]) {
       const get = await platform.call("GET", path, { headers: { "accept-encoding": "identity" } });
       const head = await platform.call("HEAD", path, { headers: { "accept-encoding": "identity" } });
@@ -94,33 +94,33 @@ test("bodies and methods", async (t) => {
     }
   });
 
-  await t.test("OPTIONS tells the methods, and a preflight what a page may send", async () => {
+  await t.test("OPTIONS returns the allowed methods, and a preflight the allowed headers", async () => {
     const plain = await platform.call("OPTIONS", "/upload-url");
     assert.equal(plain.status, 204);
     assert.equal(plain.headers.get("allow"), "POST, OPTIONS");
     assert.equal(plain.text, "");
     const headers = { origin: "https://app.example", "access-control-request-method": "POST", "access-control-request-headers": "x-api-key" };
-    const preflight = await preflighted(platform.url, "/upload-url", headers);
-    assert.equal(preflight.status, 204);
-    assert.equal(preflight.headers["access-control-allow-origin"], "*");
-    assert.match(preflight.headers["access-control-allow-methods"], /POST/);
-    assert.match(preflight.headers["access-control-allow-headers"], /x-api-key/i);
-    assert.ok(preflight.headers["x-request-id"]);
+    const allowed = await preflight(platform.url, "/upload-url", headers);
+    assert.equal(allowed.status, 204);
+    assert.equal(allowed.headers["access-control-allow-origin"], "*");
+    assert.match(allowed.headers["access-control-allow-methods"], /POST/);
+    assert.match(allowed.headers["access-control-allow-headers"], /x-api-key/i);
+    assert.ok(allowed.headers["x-request-id"]);
   });
 
-  await t.test("paths come to the API as they were sent", async () => {
+  await t.test("paths are passed to the API unchanged", async () => {
     assertProblem(await platform.call("GET", "//videos", { key }), 404, "no-such-path");
     assertProblem(await platform.call("PUT", "/upload-url", { key, body: "{}" }), 405, "method-not-allowed");
     assertProblem(await platform.call("GET", `/videos?after=${"a".repeat(9_000)}`, { key }), 414, "uri-too-long");
-    const odd = await platform.playback(key, "acme/Über den Wolken (1)+&?#%.mp4");
-    assert.equal(odd.status, 200, odd.text);
-    assert.equal(decodeURIComponent(new URL(odd.json.signedUrl).pathname), "/processed/acme/Über den Wolken (1)+&?#%.mp4");
+    const encoded = await platform.playback(key, "acme/Über den Wolken (1)+&?#%.mp4");
+    assert.equal(encoded.status, 200, encoded.text);
+    assert.equal(decodeURIComponent(new URL(encoded.json.signedUrl).pathname), "/processed/acme/Über den Wolken (1)+&?#%.mp4");
   });
 
-  await t.test("headers that are no ASCII, or come twice, are refused as what they are", async () => {
-    const odd = await raw(platform.url, ["x-api-key: sio_live_\xe9"]);
-    assert.match(odd, /^HTTP\/1\.1 401 /);
-    assert.match(odd, /malformed-api-key/);
+  await t.test("headers that are not ASCII or are repeated are refused", async () => {
+    const notAscii = await raw(platform.url, ["x-api-key: sio_live_\xe9"]);
+    assert.match(notAscii, /^HTTP\/1\.1 401 /);
+    assert.match(notAscii, /malformed-api-key/);
     const twice = await raw(platform.url, [`x-api-key: ${key}`, `x-api-key: ${key}`]);
     assert.match(twice, /^HTTP\/1\.1 401 /);
     assert.match(twice, /malformed-api-key/);
@@ -129,39 +129,39 @@ test("bodies and methods", async (t) => {
     assert.match(idempotency, /^HTTP\/1\.1 400 /);
   });
 
-  await t.test("a hundred different requests at once each get their own answer", async () => {
+  await t.test("each of a hundred concurrent requests gets its own response", async () => {
     const calls = Array.from({ length: 100 }, async (_, index) => {
       const id = `one-of-many-${index}`;
       const headers = { "x-request-id": id };
-      const answer =
+      const response =
         index % 3 === 0
           ? await platform.upload(key, `many-${index}.mp4`, { headers })
           : index % 3 === 1
             ? await platform.playback(key, `acme/many-${index}.mp4`, { headers })
             : await platform.call("GET", `/problems/none-${index}`, { headers });
-      assert.equal(answer.headers.get("x-request-id"), id);
-      if (index % 3 === 0) assert.equal(answer.json.s3Key, `projects/acme/many-${index}.mp4`);
-      if (index % 3 === 1) assert.ok(answer.json.signedUrl.includes(`many-${index}.mp4`));
-      if (index % 3 === 2) assert.equal(answer.status, 404);
+      assert.equal(response.headers.get("x-request-id"), id);
+      if (index % 3 === 0) assert.equal(response.json.s3Key, `projects/acme/many-${index}.mp4`);
+      if (index % 3 === 1) assert.ok(response.json.signedUrl.includes(`many-${index}.mp4`));
+      if (index % 3 === 2) assert.equal(response.status, 404);
     });
     await Promise.all(calls);
-    await eventually("all of their log lines", () => platform.lines.filter((it) => it["request.id"]?.startsWith("one-of-many-")).length === 100);
+    await eventually("the log lines of all requests", () => platform.logLines.filter((it) => it["request.id"]?.startsWith("one-of-many-")).length === 100);
   });
 });
 
-test("pages of several origins are each told their own", async (t) => {
+test("with several allowed origins, a preflight returns the origin of its page", async (t) => {
   const platform = await startPlatform(t, { changes: { ALLOWED_ORIGINS: "https://a.example, https://b.example" } });
   const origins = ["https://a.example", "https://b.example", "https://c.example"];
-  const asked = Array.from({ length: 30 }, async (_, index) => {
+  const preflights = Array.from({ length: 30 }, async (_, index) => {
     const origin = origins[index % 3];
-    const { headers } = await preflighted(platform.url, "/healthz", { origin });
+    const { headers } = await preflight(platform.url, "/healthz", { origin });
     assert.equal(headers["access-control-allow-origin"], origin === "https://c.example" ? undefined : origin);
     assert.equal(headers.vary, "origin");
   });
-  await Promise.all(asked);
+  await Promise.all(preflights);
 });
 
-/** What comes back for a POST to /upload-url with these header lines, in Latin-1. */
+/** Sends a POST to /upload-url with these header lines in Latin-1. Returns the raw response. */
 function raw(url, lines) {
   const { hostname, port } = new URL(url);
   const head = ["POST /upload-url HTTP/1.1", `host: ${hostname}`, "connection: close", "content-type: application/json", "content-length: 23", ...lines];
@@ -170,19 +170,19 @@ function raw(url, lines) {
     let text = "";
     socket.on("data", (chunk) => {
       text += chunk.toString("latin1");
-      // The runtime keeps the connection open for some seconds after its answer.
+      // The runtime keeps the connection open for some seconds after the response.
       const [all, length] = /content-length: (\d+)\r\n[^]*?\r\n\r\n/i.exec(text) ?? [];
       if (all === undefined || text.length < text.indexOf(all) + all.length + Number(length)) return;
       socket.destroy();
       resolve(text);
     });
-    socket.on("end", () => reject(new Error(`the answer was cut: ${text}`)));
+    socket.on("end", () => reject(new Error(`the response is incomplete: ${text}`)));
     socket.on("error", reject);
     socket.write(Buffer.from(`${head.join("\r\n")}\r\n\r\n{"filename":"film.mp4"}`, "latin1"));
   });
 }
 
-/** A POST to /upload-url in chunks. */
+/** Sends a POST to /upload-url with a chunked body. */
 function chunked(platform, key, pieces) {
   return new Promise((resolve, reject) => {
     const headers = { "x-api-key": key, "content-type": "application/json", "transfer-encoding": "chunked" };
@@ -190,7 +190,7 @@ function chunked(platform, key, pieces) {
       const chunks = [];
       for await (const chunk of response) chunks.push(chunk);
       const text = Buffer.concat(chunks).toString();
-      platform.secrets.addAnswer(text);
+      platform.secrets.addResponse(text);
       resolve({ status: response.statusCode, text });
     });
     request.on("error", reject);
@@ -200,28 +200,28 @@ function chunked(platform, key, pieces) {
 }
 
 /**
- * A POST to /upload-url whose body has one byte too many and no end. There is nothing more of it: a runtime that has answered
- * may cut the connection of a client that still writes, before the client has read the answer.
+ * Sends a POST to /upload-url with a body of one byte more than the limit that does not end. It writes no more than that, because a
+ * runtime that has responded may close the connection of a client that still writes before the client has read the response.
  */
 function endless(url, key) {
   return new Promise((resolve, reject) => {
     const headers = { "x-api-key": key, "content-type": "application/json", "transfer-encoding": "chunked" };
     const request = http.request(`${url}/upload-url`, { method: "POST", headers });
-    const stopped = (settle) => (value) => {
+    const settleOnce = (settle) => (value) => {
       clearTimeout(limit);
       settle(value);
       request.destroy();
     };
-    const limit = setTimeout(() => stopped(reject)(new Error("no answer while the body went on")), 5_000);
-    request.on("response", (response) => stopped(resolve)({ status: response.statusCode }));
-    request.on("error", (error) => stopped(reject)(error));
+    const limit = setTimeout(() => settleOnce(reject)(new Error("no response before the end of the body")), 5_000);
+    request.on("response", (response) => settleOnce(resolve)({ status: response.statusCode }));
+    request.on("error", (error) => settleOnce(reject)(error));
     for (let written = 0; written < LIMIT; written += LIMIT / 4) request.write(" ".repeat(LIMIT / 4));
     request.write(" ");
   });
 }
 
-/** `fetch` does not send these headers for a page. */
-function preflighted(url, path, headers) {
+/** Sends a preflight request. `fetch` cannot set these headers. */
+function preflight(url, path, headers) {
   return new Promise((resolve, reject) => {
     const request = http.request(url + path, { method: "OPTIONS", headers }, (response) => {
       response.resume();

@@ -1,29 +1,30 @@
-// The Worker with bindings that a test can make fail. It runs in workerd, in front of the Worker's own entry.
+// The Worker with bindings whose calls can be made to fail. This module runs in workerd and calls the Worker's own entry.
 //
-// `POST /-/faults` with a JSON object sets the faults; `GET /-/reads` returns the names that were read from KV.
+// `POST /-/faults` with a JSON object sets the faults. `GET /-/reads` returns the names that were read from KV.
 import worker from "./index.js";
 
 let faults = {};
 const reads = [];
 let bindings;
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** A queue whose `send` is a test's. The Worker checks the name of a queue's class: it is the runtime's. */
+/** A queue with this `send`. The class has the name of the runtime's class, because the Worker checks it. */
 class WorkerQueue {
   constructor(send) {
     this.send = send;
   }
 }
 
-/** A queue that refuses messages or stores them late. */
+/** Returns a queue that refuses or delays messages when the faults require it. */
 const queue = (binding) =>
   new WorkerQueue(async (message, options) => {
-    if (faults.queueDelay) await pause(faults.queueDelay);
+    if (faults.queueDelay) await sleep(faults.queueDelay);
     if (faults.queueRefuses) throw new Error("Queue sends failed with https://queue.example/?Signature=0123456789abcdef");
     return binding.send(message, options);
   });
 
+/** Returns a KV namespace that records reads, and fails when the faults require it. */
 function store(binding) {
   const read = (method) => async (name, options) => {
     reads.push(name);
@@ -31,7 +32,7 @@ function store(binding) {
     return binding[method](name, options);
   };
   const denied = async () => {
-    throw new Error("the Worker only reads");
+    throw new Error("the Worker must only read");
   };
   return { get: read("get"), getWithMetadata: read("getWithMetadata"), list: denied, put: denied, delete: denied };
 }
@@ -47,18 +48,18 @@ function withFaults(env) {
 }
 
 async function deadLetter(binding, message, options) {
-  if (faults.deadQueueRefuses) throw new Error("the dead letters are full");
+  if (faults.deadQueueRefuses) throw new Error("the dead-letter queue is full");
   return binding.send(message, options);
 }
 
-/** A message that is delivered again after at most `longestReturn` seconds, so that tests need not wait as long as the Worker does. */
-const sooner = (message) => ({
+/** Returns a message whose retry delay is at most `maxRetryDelay` seconds, so that tests take less time. */
+const withShortDelay = (message) => ({
   id: message.id,
   timestamp: message.timestamp,
   body: message.body,
   attempts: message.attempts,
   ack: () => message.ack(),
-  retry: ({ delaySeconds }) => message.retry({ delaySeconds: Math.min(delaySeconds, faults.longestReturn ?? delaySeconds) }),
+  retry: ({ delaySeconds }) => message.retry({ delaySeconds: Math.min(delaySeconds, faults.maxRetryDelay ?? delaySeconds) }),
 });
 
 export default {
@@ -71,6 +72,6 @@ export default {
     }
     return worker.fetch(request, withFaults(env), context);
   },
-  queue: ({ queue, messages }, env, context) => worker.queue({ queue, messages: messages.map(sooner) }, withFaults(env), context),
+  queue: ({ queue, messages }, env, context) => worker.queue({ queue, messages: messages.map(withShortDelay) }, withFaults(env), context),
   scheduled: (event, env, context) => worker.scheduled(event, withFaults(env), context),
 };

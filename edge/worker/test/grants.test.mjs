@@ -1,4 +1,4 @@
-// Grants, from the API to the object store and the CDN.
+// Grants of the API, verified as the object store and the CDN do.
 import assert from "node:assert/strict";
 import { createVerify } from "node:crypto";
 import { test } from "node:test";
@@ -6,11 +6,11 @@ import { videoId } from "./api-key.mjs";
 import { eventually } from "./listener.mjs";
 import { CDN, KEY_PAIR_ID, startPlatform } from "./platform.mjs";
 
-test("what the Worker grants is accepted by those who verify it", async (t) => {
+test("grants are valid", async (t) => {
   const platform = await startPlatform(t);
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
 
-  await t.test("an upload URL is accepted by the object store, with the signed headers and not without", async () => {
+  await t.test("the object store accepts an upload URL with the signed headers only", async () => {
     const body = { filename: "Über den Wolken (1)+.mp4", path: "films/", contentType: "video/mp4" };
     const { status, json, text } = await platform.call("POST", "/upload-url", { key, body });
     assert.equal(status, 200, text);
@@ -23,11 +23,11 @@ test("what the Worker grants is accepted by those who verify it", async (t) => {
     platform.store.refusals.length = 0;
   });
 
-  await t.test("an upload in parts is begun with a signed request, and its parts are accepted in their size alone", async () => {
+  await t.test("a multipart upload is created with a signed request, and its parts are accepted with their exact size only", async () => {
     const body = { filename: "long.mp4", multipart: true, size: 16 * 1024 * 1024 + 6 };
     const { status, json, text } = await platform.call("POST", "/upload-url", { key, body });
     assert.equal(status, 200, text);
-    assert.deepEqual(platform.store.begun, ["/raw/projects/acme/long.mp4"]);
+    assert.deepEqual(platform.store.multipartUploads, ["/raw/projects/acme/long.mp4"]);
     assert.deepEqual(json.multipart.parts.map(({ size }) => size), [16 * 1024 * 1024, 6]);
     const put = await fetch(json.multipart.parts[1].url, { method: "PUT", body: "a part" });
     assert.equal(put.status, 200, await put.text());
@@ -51,8 +51,8 @@ test("what the Worker grants is accepted by those who verify it", async (t) => {
     assert.ok(!createVerify("sha256").update(`${policy} `).verify(platform.publicKey, signature));
   });
 
-  await t.test("each of these grants arrives in the stream", async () => {
-    await eventually("three records", () => platform.kinesis.records.length === 3);
+  await t.test("each of these grants is sent to the stream", async () => {
+    await eventually("three records are in the stream", () => platform.kinesis.records.length === 3);
     const types = platform.kinesis.records.map(({ fact }) => fact.events[0].type).sort();
     assert.deepEqual(types, ["playback.granted", "upload.granted", "upload.granted"]);
   });

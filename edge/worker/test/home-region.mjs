@@ -1,49 +1,49 @@
-// A home region that answers `POST /home` from what a test puts into it (events/src/home.rs), and refuses what is not
-// signed as a function URL of Lambda wants it.
-import { json, listen, pause } from "./listener.mjs";
-import { refusal } from "./sigv4.mjs";
+// A fake home region (events/src/home.rs). It responds to `POST /home` with the data of the test, and refuses requests that are not
+// signed as a Lambda function URL requires.
+import { json, listen, sleep } from "./listener.mjs";
+import { signatureError } from "./sigv4.mjs";
 
 export async function startHomeRegion(keys) {
   const home = {
-    /** Tenants by the hash of their key; a key that is not there was never made. */
+    /** Tenants by the hash of their key. */
     tenants: new Map(),
-    /** Statuses by video id. */
+    /** Statuses of videos by video id. */
     videos: new Map(),
-    /** All calls that were answered or are being answered, in order. */
+    /** All accepted calls in order, including those without a response yet. */
     calls: [],
-    /** Calls that were not signed as they must be, and why. */
+    /** The reasons for which calls were refused. */
     refusals: [],
-    /** Every signature that was seen. */
+    /** The signatures of all requests. */
     signatures: [],
-    /** No call gets an answer. */
+    /** Whether connections are closed without a response. */
     isDown: false,
-    /** Milliseconds before each answer. */
+    /** The delay of each response, in milliseconds. */
     delay: 0,
-    /** `silence`: no answer ever comes. `half`: none comes to its end. */
-    stalls: undefined,
-    /** Where callers are sent instead of being answered. */
+    /** Where responses stop: `before-response` or `in-response` (listener.mjs). */
+    hangs: undefined,
+    /** The URL to which callers are redirected. */
     redirectTo: undefined,
     callsNamed: (name) => home.calls.filter((it) => it.call === name),
   };
   const listener = await listen(async (request) => {
     home.signatures.push(/Signature=([0-9a-f]+)/.exec(request.headers.authorization)?.[1]);
     if (request.method !== "POST" || request.url !== "/home") return json({ error: { kind: "refused", text: "no such call" } }, 404);
-    const reason = refusal(request, { ...keys, service: "lambda" });
+    const reason = signatureError(request, { ...keys, service: "lambda" });
     if (reason !== undefined) {
       home.refusals.push(reason);
       return json({ error: { kind: "refused", text: reason } }, 403);
     }
     const call = JSON.parse(request.body);
     home.calls.push(call);
-    if (home.delay > 0) await pause(home.delay);
-    if (home.stalls !== undefined) return { stalls: home.stalls };
+    if (home.delay > 0) await sleep(home.delay);
+    if (home.hangs !== undefined) return { hangs: home.hangs };
     if (home.redirectTo !== undefined) return { status: 307, headers: { location: home.redirectTo } };
-    return home.isDown ? undefined : answer(home, call);
+    return home.isDown ? undefined : respond(home, call);
   });
-  return Object.assign(home, { url: listener.url, faults: listener.faults, close: listener.close });
+  return Object.assign(home, { url: listener.url, errors: listener.errors, close: listener.close });
 }
 
-function answer(home, call) {
+function respond(home, call) {
   switch (call.call) {
     case "tenant":
       return json({ ok: { tenant: home.tenants.get(call.key) ?? null } });
@@ -61,7 +61,7 @@ function answer(home, call) {
   }
 }
 
-/** A status as the home region gives it. */
+/** Returns the status of a video as the home region sends it. */
 export function status(projectId, s3Key, videoId, changes = {}) {
   const at = new Date().toISOString();
   return { videoId, projectId, s3Key, state: "ready", progress: 100, generation: 1, attempt: 1, createdAt: at, updatedAt: at, version: 5, ...changes };

@@ -1,83 +1,84 @@
-// A stream of Kinesis that speaks PutRecords and fails as it is told to.
+// A fake Kinesis stream with PutRecords, whose requests can be made to fail.
 // https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
-import { json, listen, pause } from "./listener.mjs";
-import { refusal } from "./sigv4.mjs";
+import { json, listen, sleep } from "./listener.mjs";
+import { signatureError } from "./sigv4.mjs";
 
 const TYPE = "application/x-amz-json-1.1";
 const THROTTLED = "ProvisionedThroughputExceededException";
 
-/** What may become of a request. Each takes it, and answers as Kinesis would; `take` puts records into the stream. */
+/** The outcomes of a request. Each returns the response of Kinesis; `store` appends a record to the stream. */
 const outcomes = {
-  accepted: (records, take) => put(records.map((record) => taken(take(record)))),
-  /** The whole request is refused for now. */
+  accepted: (records, store) => putResponse(records.map((record) => putResult(store(record)))),
+  /** The whole request is throttled. */
   throttled: () => json({ __type: `com.amazonaws.kinesis#${THROTTLED}`, message: "Rate exceeded" }, 400, TYPE),
-  /** The service itself fails, in the words of something in front of it. */
+  /** The service fails with the error page of a proxy. */
   failed: () => ({ status: 503, headers: { "content-type": "text/html" }, body: "<html>Service Unavailable</html>" }),
-  /** Every second record is refused, the first one included. */
-  partly: (records, take) =>
-    put(records.map((record, index) => (index % 2 === 1 ? taken(take(record)) : { ErrorCode: THROTTLED, ErrorMessage: "Rate exceeded" }))),
-  /** Everything is taken, and the answer is lost. */
-  lost: (records, take) => void records.forEach(take),
-  /** Everything is taken, and the answer is of no use. */
-  garbled: (records, take) => {
-    records.forEach(take);
+  /** Every second record is refused, including the first one. */
+  partial: (records, store) =>
+    putResponse(records.map((record, index) => (index % 2 === 1 ? putResult(store(record)) : { ErrorCode: THROTTLED, ErrorMessage: "Rate exceeded" }))),
+  /** All records are stored, and the connection is closed without a response. */
+  lost: (records, store) => void records.forEach(store),
+  /** All records are stored, and the response is incomplete. */
+  garbled: (records, store) => {
+    records.forEach(store);
     return { status: 200, headers: { "content-type": TYPE }, body: '{"FailedRecordCount":0,"Records":[' };
   },
-  /** Nobody answers. */
+  /** No record is stored, and the connection is closed without a response. */
   down: () => undefined,
 };
 
 export async function startKinesis(keys, streamName) {
   const kinesis = {
-    /** What is in the stream, in order: the fact, and the partition key it came with. */
+    /** The records of the stream in order, each a fact and its partition key. */
     records: [],
-    /** How many requests had each outcome. */
-    had: Object.fromEntries(Object.keys(outcomes).map((name) => [name, 0])),
-    /** How many records these requests had, whatever became of them. */
-    asked: 0,
-    /** Requests that were not as they must be, and why. */
+    /** The number of requests with each outcome. */
+    counts: Object.fromEntries(Object.keys(outcomes).map((name) => [name, 0])),
+    /** The number of records in all requests, stored or not. */
+    received: 0,
+    /** The reasons for which requests were refused. */
     refusals: [],
-    /** Every signature that was seen. */
+    /** The signatures of all requests. */
     signatures: [],
-    /** Milliseconds before each answer. */
+    /** The delay of each response, in milliseconds. */
     delay: 0,
-    /** Outcomes of the next requests. */
+    /** The outcomes of the next requests. */
     next: [],
-    /** The outcome of all others. */
+    /** The outcome of all other requests. */
     always: "accepted",
   };
-  const take = ({ Data, PartitionKey }) => {
+  const store = ({ Data, PartitionKey }) => {
     kinesis.records.push({ fact: JSON.parse(Buffer.from(Data, "base64")), partitionKey: PartitionKey });
     return kinesis.records.length;
   };
   const listener = await listen(async (request) => {
     kinesis.signatures.push(/Signature=([0-9a-f]+)/.exec(request.headers.authorization)?.[1]);
-    const reason = refusal(request, { ...keys, service: "kinesis" }) ?? misuse(request, streamName);
+    const reason = signatureError(request, { ...keys, service: "kinesis" }) ?? requestError(request, streamName);
     if (reason !== undefined) {
       kinesis.refusals.push(reason);
       return json({ __type: "AccessDeniedException", message: reason }, 400, TYPE);
     }
     const outcome = kinesis.next.shift() ?? kinesis.always;
     const { Records } = JSON.parse(request.body);
-    kinesis.had[outcome] += 1;
-    kinesis.asked += Records.length;
-    if (kinesis.delay > 0) await pause(kinesis.delay);
-    return outcomes[outcome](Records, take);
+    kinesis.counts[outcome] += 1;
+    kinesis.received += Records.length;
+    if (kinesis.delay > 0) await sleep(kinesis.delay);
+    return outcomes[outcome](Records, store);
   });
-  return Object.assign(kinesis, { url: listener.url, faults: listener.faults, close: listener.close });
+  return Object.assign(kinesis, { url: listener.url, errors: listener.errors, close: listener.close });
 }
 
-function misuse({ method, url, headers, body }, streamName) {
+/** Returns why a request is invalid, or `undefined` if it is valid. */
+function requestError({ method, url, headers, body }, streamName) {
   if (method !== "POST" || url !== "/") return `there is no ${method} ${url}`;
-  if (headers["x-amz-target"] !== "Kinesis_20131202.PutRecords") return "another operation";
-  if (headers["content-type"] !== TYPE) return "another type of content";
+  if (headers["x-amz-target"] !== "Kinesis_20131202.PutRecords") return "the operation is not PutRecords";
+  if (headers["content-type"] !== TYPE) return "the content-type is wrong";
   const { StreamName, Records } = JSON.parse(body);
-  if (StreamName !== streamName) return "another stream";
+  if (StreamName !== streamName) return "the name of the stream is wrong";
   if (!(Records.length >= 1 && Records.length <= 500)) return `${Records.length} records`;
   return undefined;
 }
 
-const taken = (number) => ({ SequenceNumber: `49${String(number).padStart(54, "0")}`, ShardId: "shardId-000000000000" });
+const putResult = (number) => ({ SequenceNumber: `49${String(number).padStart(54, "0")}`, ShardId: "shardId-000000000000" });
 
-const put = (records) =>
+const putResponse = (records) =>
   json({ FailedRecordCount: records.filter((it) => it.ErrorCode !== undefined).length, Records: records }, 200, TYPE);

@@ -1,5 +1,5 @@
-// What is printed: enough for the operator, and never a secret. Every other test of this folder searches what its
-// platform has printed in the same way, with LOG=requests.
+// The logs: they contain the lines of requests and failures, and no secrets. All other tests of this folder also search the
+// output of their platform for secrets, with LOG=requests.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mistyped } from "./api-key.mjs";
@@ -7,8 +7,8 @@ import { eventually } from "./listener.mjs";
 import { startPlatform } from "./platform.mjs";
 import { Secrets } from "./secrets.mjs";
 
-/** All that a caller can put a secret into. */
-async function everywhere(platform, key) {
+/** Sends the API key in every part of a request that a caller controls. */
+async function sendKeyEverywhere(platform, key) {
   const headers = { "x-request-id": key, "idempotency-key": key.slice(0, 20), origin: `https://${key}.example` };
   return [
     await platform.upload(key, "film.mp4"),
@@ -26,34 +26,34 @@ async function everywhere(platform, key) {
 }
 
 for (const mode of ["failures", "requests"]) {
-  test(`with LOG=${mode} no secret is printed, wherever it was put`, async (t) => {
+  test(`with LOG=${mode} no secret is logged, in whichever part of a request it is`, async (t) => {
     const platform = await startPlatform(t, { changes: { LOG: mode }, withFaults: true });
-    const made = platform.key();
-    await platform.replicate(made);
-    const counted = platform.secrets.count;
-    const answers = await everywhere(platform, made.key);
-    assert.ok(answers.some(({ status }) => status === 200) && answers.some(({ status }) => status >= 400));
-    assert.ok(platform.secrets.count > counted, "the answers' signatures are searched for");
-    await platform.faults({ queueRefuses: true, kvFails: true });
+    const apiKey = platform.newKey();
+    await platform.replicate(apiKey);
+    const before = platform.secrets.count;
+    const responses = await sendKeyEverywhere(platform, apiKey.key);
+    assert.ok(responses.some(({ status }) => status === 200) && responses.some(({ status }) => status >= 400));
+    assert.ok(platform.secrets.count > before, "the signatures in responses are among the secrets");
+    await platform.setFaults({ queueRefuses: true, kvFails: true });
     platform.home.isDown = true;
-    await everywhere(platform, made.key);
-    await everywhere(platform, platform.key().key);
+    await sendKeyEverywhere(platform, apiKey.key);
+    await sendKeyEverywhere(platform, platform.newKey().key);
     platform.kinesis.always = "failed";
-    await platform.faults({});
-    await everywhere(platform, made.key);
-    await eventually("failures in the log", () => platform.lines.filter((it) => it.error).length >= 2);
-    const served = platform.lines.filter((it) => it.message === "request served");
+    await platform.setFaults({});
+    await sendKeyEverywhere(platform, apiKey.key);
+    await eventually("the failures are logged", () => platform.logLines.filter((it) => it.error).length >= 2);
+    const served = platform.logLines.filter((it) => it.message === "request served");
     assert.equal(served.length > 0, mode === "requests");
-    platform.secrets.assertAbsent(platform.printed);
-    for (const { text } of answers) assert.ok(!text.includes(made.key), "an answer does not repeat the key either");
+    platform.secrets.assertAbsent(platform.output);
+    for (const { text } of responses) assert.ok(!text.includes(apiKey.key), "a response does not contain the key");
   });
 }
 
-test("with LOG=requests a request's line says which, whose, what came of it and how long it took", async (t) => {
+test("with LOG=requests the line of a request has its method, path, status, project and duration", async (t) => {
   const platform = await startPlatform(t);
-  const { key } = platform.knownKey();
-  await platform.upload(key, "film.mp4", { headers: { "x-request-id": "told-1" } });
-  const line = await eventually("the line", () => platform.lines.find((it) => it["request.id"] === "told-1"));
+  const { key } = platform.newKnownKey();
+  await platform.upload(key, "film.mp4", { headers: { "x-request-id": "logged-1" } });
+  const line = await eventually("the line", () => platform.logLines.find((it) => it["request.id"] === "logged-1"));
   assert.equal(line.message, "request served");
   assert.equal(line["http.method"], "POST");
   assert.equal(line["http.path"], "/upload-url");
@@ -62,13 +62,13 @@ test("with LOG=requests a request's line says which, whose, what came of it and 
   assert.equal(typeof line.duration_ms, "number");
 });
 
-test("a secret that is printed is found", () => {
+test("a secret in the output is found", () => {
   const secrets = new Secrets();
   secrets.add("an-access-secret");
   secrets.addPem("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n");
-  secrets.addAnswer('{"signedUrl":"https://a.example/b?Expires=1&Signature=MEUCIQDabc-_&Key-Pair-Id=K"}');
+  secrets.addResponse('{"signedUrl":"https://a.example/b?Expires=1&Signature=MEUCIQDabc-_&Key-Pair-Id=K"}');
   secrets.assertAbsent('{"message":"request served","http.path":"/upload-url"}');
-  for (const printed of [
+  for (const output of [
     "before an-access-secret after",
     "MIGHAgEAMBMGByqGSM49",
     "it ends in MEUCIQDabc-_",
@@ -78,6 +78,6 @@ test("a secret that is printed is found", () => {
     "https://b.example/a?Expires=1&Signature=abc",
     "authorization: AWS4-HMAC-SHA256 Credential=…",
   ]) {
-    assert.throws(() => secrets.assertAbsent(`a line\n${printed}\n`), { code: "ERR_ASSERTION" }, printed);
+    assert.throws(() => secrets.assertAbsent(`a line\n${output}\n`), { code: "ERR_ASSERTION" }, output);
   }
 });

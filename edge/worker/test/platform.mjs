@@ -1,4 +1,4 @@
-// The built Worker on workerd, with everything around it that it needs, on loopback.
+// Starts the built Worker on workerd, with fakes of the services that it calls, on the loopback interface.
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -20,8 +20,8 @@ export const CDN = "https://d111111abcdef8.cloudfront.net";
 const caller = { region: REGION, accessKeyId: "AKIDHOMEEXAMPLE", secretAccessKey: "hidden/home+4bPxRfiCYEXAMPLEKEYhome" };
 const uploader = { region: REGION, accessKeyId: "AKIDRAWEXAMPLE", secretAccessKey: "hidden/raw+7MDENGbPxRfiCYEXAMPLEKEYraw" };
 
-/** The folder of a build, or an error that says how to get it. */
-function built(folder, command) {
+/** Reads a build from its folder. The error for a missing build contains the command that builds it. */
+function readBuild(folder, command) {
   const read = (file) => {
     try {
       return readFileSync(new URL(file, folder));
@@ -32,20 +32,20 @@ function built(folder, command) {
   return { script: read("index.js").toString(), wasm: read("index.wasm") };
 }
 
-const folderOf = (path) => pathToFileURL(`${path}/`);
+const folderUrl = (path) => pathToFileURL(`${path}/`);
 
 const builds = {
   worker: () => {
     const path = process.env.STREAMIO_EDGE_WORKER;
-    return built(path ? folderOf(path) : new URL("../../../target/edge/worker/", import.meta.url), "cargo xtask edge build");
+    return readBuild(path ? folderUrl(path) : new URL("../../../target/edge/worker/", import.meta.url), "cargo xtask edge build");
   },
   probes: () => {
     const path = process.env.STREAMIO_EDGE_PROBES;
-    return built(path ? folderOf(path) : new URL("../../../target/edge/probes/", import.meta.url), "cargo xtask edge build --probes");
+    return readBuild(path ? folderUrl(path) : new URL("../../../target/edge/probes/", import.meta.url), "cargo xtask edge build --probes");
   },
 };
 
-/** What the platform's Worker is set up with, beside its addresses. */
+/** Returns the Worker's variables and secrets. */
 function settings({ home, kinesis, store, privateKey }) {
   return {
     AWS_REGION: REGION,
@@ -66,8 +66,8 @@ function settings({ home, kinesis, store, privateKey }) {
   };
 }
 
-/** Sends what it gets to `COLLECTOR`. */
-const DEAD_LETTER_OFFICE = `export default {
+/** A Worker that sends dead letters to `COLLECTOR`. */
+const DEAD_LETTER_CONSUMER = `export default {
   async queue(batch, env) {
     const bodies = batch.messages.map(({ body }) => body);
     await fetch(env.COLLECTOR, { method: "POST", body: JSON.stringify(bodies) });
@@ -75,30 +75,32 @@ const DEAD_LETTER_OFFICE = `export default {
 };`;
 
 /**
- * Starts all of it for the test (or suite) `t`, after which it ends, failing `t` where a secret was printed or a request
- * to the outside was not signed. `changes` are settings, `null` for one that is not there; `without` are bindings that are
- * not there; `withFaults`, the bindings are not the runtime's own but can be made to fail (`faults`, `reads`).
+ * Starts a platform that stops after the test (or suite) `t`. Fails `t` if the output contains a secret, or if a request of the
+ * Worker was refused, for example because it was not signed.
+ *
+ * `changes` replaces settings; `null` removes one. `without` lists bindings to remove. `withFaults` wraps the bindings, so that
+ * they can be made to fail (`setFaults`) and record reads (`kvReads`).
  */
 export async function startPlatform(t, { build = "worker", changes = {}, without = [], maxRetries = 100, withFaults = false } = {}) {
-  const ends = [];
+  const closers = [];
   const secrets = new Secrets();
-  const printed = [];
-  const end = async () => {
-    for (const it of ends.reverse()) await it();
+  const chunks = [];
+  const close = async () => {
+    for (const it of closers.reverse()) await it();
   };
   try {
     const home = await startHomeRegion(caller);
-    ends.push(home.close);
+    closers.push(home.close);
     const kinesis = await startKinesis(caller, STREAM);
-    ends.push(kinesis.close);
+    closers.push(kinesis.close);
     const store = await startObjectStore(uploader);
-    ends.push(store.close);
+    closers.push(store.close);
     const deadLetters = [];
     const collector = await listen(({ body }) => {
       deadLetters.push(...JSON.parse(body));
       return json({});
     });
-    ends.push(collector.close);
+    closers.push(collector.close);
 
     const { privateKey, publicKey } = generateKeyPairSync("ec", {
       namedCurve: "P-256",
@@ -119,9 +121,9 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
       cf: false,
       host: "127.0.0.1",
       port: 0,
-      log: new PrintedLog(printed),
+      log: new OutputLog(chunks),
       handleRuntimeStdio(stdout, stderr) {
-        for (const stream of [stdout, stderr]) stream.on("data", (chunk) => printed.push(chunk.toString()));
+        for (const stream of [stdout, stderr]) stream.on("data", (chunk) => chunks.push(chunk.toString()));
       },
       workers: [
         {
@@ -139,14 +141,14 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
         },
         {
           ...common,
-          name: "dead-letter-office",
-          modules: [{ type: "ESModule", path: "office.mjs", contents: DEAD_LETTER_OFFICE }],
+          name: "dead-letter-consumer",
+          modules: [{ type: "ESModule", path: "consumer.mjs", contents: DEAD_LETTER_CONSUMER }],
           bindings: { COLLECTOR: collector.url },
           queueConsumers: { dead: { maxBatchSize: 100, maxBatchTimeout: 0 } },
         },
       ],
     });
-    ends.push(() => miniflare.dispose());
+    closers.push(() => miniflare.dispose());
     const url = (await miniflare.ready).origin;
 
     const platform = {
@@ -158,109 +160,115 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
       secrets,
       publicKey,
       miniflare,
-      get printed() {
-        return printed.join("");
+      /** Everything that workerd and miniflare have printed. */
+      get output() {
+        return chunks.join("");
       },
-      /** The Worker's own log lines. */
-      get lines() {
-        return linesOf(printed.join(""));
+      /** The log lines of the Worker. */
+      get logLines() {
+        return parseLogLines(chunks.join(""));
       },
-      lineWith: (message, seconds = 5) =>
-        eventually(`a log line “${message}”`, () => linesOf(printed.join("")).find((it) => it.message.includes(message)), seconds),
-      /** Replaces what is to fail (entry.mjs). */
-      async faults(faults) {
+      /** Waits for a log line whose message contains `message`. */
+      findLogLine: (message, seconds = 5) =>
+        eventually(`a log line with “${message}”`, () => parseLogLines(chunks.join("")).find((it) => it.message.includes(message)), seconds),
+      /** Sets the faults of the bindings (entry.mjs). */
+      async setFaults(faults) {
         const { status } = await fetch(`${url}/-/faults`, { method: "POST", body: JSON.stringify(faults) });
         assert.equal(status, 204, "the platform must be started `withFaults`");
       },
-      /** The names that were read from KV. */
-      async reads() {
+      /** Returns the names that were read from KV. */
+      async kvReads() {
         const response = await fetch(`${url}/-/reads`);
         assert.equal(response.status, 200, "the platform must be started `withFaults`");
         return response.json();
       },
-      /** A new API key, which nobody knows yet. */
-      key(fields) {
-        const made = newKey(fields);
-        secrets.add(made.key, mistyped(made.key));
-        return made;
+      /** Returns a new API key that is neither in KV nor in the home region. */
+      newKey(fields) {
+        const apiKey = newKey(fields);
+        secrets.add(apiKey.key, mistyped(apiKey.key));
+        return apiKey;
       },
-      /** A new API key that the home region knows. */
-      knownKey(fields) {
-        const made = platform.key(fields);
-        home.tenants.set(made.hash, made.tenant);
-        return made;
+      /** Returns a new API key that is in the home region. */
+      newKnownKey(fields) {
+        const apiKey = platform.newKey(fields);
+        home.tenants.set(apiKey.hash, apiKey.tenant);
+        return apiKey;
       },
-      /** Puts a tenant's record where the Worker reads it first. */
+      /** Writes a tenant's record to KV. */
       async replicate({ hash, tenant }) {
         const namespace = await miniflare.getKVNamespace("TENANTS", "edge");
         await namespace.put(`k:${hash}`, JSON.stringify(tenant));
       },
-      /** One call of the API: its status, headers, text, and JSON where it is that. */
+      /**
+       * Calls the API. Returns the status, the headers, the text, the JSON if there is any, and the duration in
+       * milliseconds.
+       */
       async call(method, path, { key, body, headers = {}, ...rest } = {}) {
         const sent = { ...headers };
         if (key !== undefined) sent["x-api-key"] = key;
         if (body !== undefined && !("content-type" in sent)) sent["content-type"] = "application/json";
         const payload = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-        const began = performance.now();
+        const start = performance.now();
         const response = await fetch(url + path, { method, headers: sent, body: payload, ...rest });
         const text = await response.text();
-        secrets.addAnswer(text);
+        secrets.addResponse(text);
         const isJson = /json/.test(response.headers.get("content-type") ?? "") && text !== "";
-        return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined, took: performance.now() - began };
+        return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined, duration: performance.now() - start };
       },
       upload: (key, filename, rest = {}) => platform.call("POST", "/upload-url", { key, body: { filename }, ...rest }),
       playback: (key, path, rest = {}) => platform.call("POST", `/playback-url?key=${encodeURIComponent(`processed/${path}`)}`, { key, ...rest }),
     };
     t.after(async () => {
-      await end();
+      await close();
       secrets.add(...home.signatures, ...kinesis.signatures, ...store.signatures);
-      secrets.assertAbsent(platform.printed);
+      secrets.assertAbsent(platform.output);
       for (const [name, it] of Object.entries({ home, kinesis, store, collector })) {
         assert.deepEqual(it.refusals ?? [], [], `${name} refused requests of the Worker`);
-        assert.deepEqual(it.faults, [], `${name} failed by itself`);
+        assert.deepEqual(it.errors, [], `${name} had errors`);
       }
     });
     return platform;
   } catch (error) {
-    await end();
+    await close();
     throw error;
   }
 }
 
-/** What miniflare itself says belongs to what is printed. */
-class PrintedLog extends Log {
-  constructor(printed) {
+/** A log that adds miniflare's messages to the output. */
+class OutputLog extends Log {
+  constructor(chunks) {
     super(LogLevel.VERBOSE);
-    this.printed = printed;
+    this.chunks = chunks;
   }
 
   log(message) {
-    this.printed.push(`${message}\n`);
+    this.chunks.push(`${message}\n`);
   }
 }
 
-function linesOf(printed) {
+/** Returns the JSON objects with a `message` in the output, one per line. */
+function parseLogLines(output) {
   const lines = [];
-  for (const line of printed.split("\n")) {
+  for (const line of output.split("\n")) {
     const at = line.indexOf('{"');
     if (at === -1) continue;
     try {
       const read = JSON.parse(line.slice(at));
       if (typeof read.message === "string") lines.push(read);
     } catch {
-      // Not one of the Worker's lines.
+      // Not a log line of the Worker.
     }
   }
   return lines;
 }
 
-/** Asserts that an answer is a problem with this status and everything that the API promises of one. */
-export function assertProblem(answer, status, type) {
-  assert.equal(answer.status, status, answer.text);
-  assert.equal(answer.headers.get("content-type"), "application/problem+json");
-  assert.equal(answer.json.type, `/problems/${type}`);
-  assert.equal(answer.json.status, status);
-  assert.match(answer.headers.get("x-request-id"), /^\S+$/);
-  assert.equal(answer.json.requestId, answer.headers.get("x-request-id"));
-  assert.ok(!/Signature|uploadUrl|signedUrl/.test(answer.text), "a refusal holds no URL");
+/** Asserts that a response is a problem with this status and type, with all required fields and without a URL. */
+export function assertProblem(response, status, type) {
+  assert.equal(response.status, status, response.text);
+  assert.equal(response.headers.get("content-type"), "application/problem+json");
+  assert.equal(response.json.type, `/problems/${type}`);
+  assert.equal(response.json.status, status);
+  assert.match(response.headers.get("x-request-id"), /^\S+$/);
+  assert.equal(response.json.requestId, response.headers.get("x-request-id"));
+  assert.ok(!/Signature|uploadUrl|signedUrl/.test(response.text), "a problem contains no URL");
 }

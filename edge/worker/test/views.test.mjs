@@ -1,48 +1,48 @@
-// What the home region knows of videos, at the edge.
+// Statuses of videos, which the edge reads from the home region.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { videoId } from "./api-key.mjs";
 import { status } from "./home-region.mjs";
-import { pause } from "./listener.mjs";
+import { sleep } from "./listener.mjs";
 import { assertProblem, startPlatform } from "./platform.mjs";
 
 test("the status of a video", async (t) => {
   const platform = await startPlatform(t);
   const { home } = platform;
-  const { key } = platform.knownKey();
+  const { key } = platform.newKnownKey();
   const s3Key = "projects/acme/film.mp4";
   const id = videoId("acme", s3Key);
   home.videos.set(id, status("acme", s3Key, id));
   const show = () => platform.call("GET", `/videos/${id}`, { key });
 
-  await t.test("is read at home once in two seconds", async () => {
-    const answer = await show();
-    assert.equal(answer.status, 200, answer.text);
-    assert.deepEqual(answer.json, home.videos.get(id));
+  await t.test("is read from the home region at most once in two seconds", async () => {
+    const response = await show();
+    assert.equal(response.status, 200, response.text);
+    assert.deepEqual(response.json, home.videos.get(id));
     home.videos.set(id, status("acme", s3Key, id, { state: "processing", progress: 40, version: 6 }));
-    const began = Date.now();
+    const start = Date.now();
     const versions = [];
-    while (Date.now() - began < 5_000) {
+    while (Date.now() - start < 5_000) {
       versions.push((await show()).json.version);
-      await pause(50);
+      await sleep(50);
     }
-    const asked = home.callsNamed("video").length;
-    assert.ok(asked >= 2 && asked <= 1 + Math.floor((Date.now() - began) / 2_000), `asked ${asked} times`);
-    assert.ok(versions.length > asked, `${versions.length} answers of ${asked} questions`);
-    assert.deepEqual(versions, versions.toSorted(), "a status never goes back");
+    const calls = home.callsNamed("video").length;
+    assert.ok(calls >= 2 && calls <= 1 + Math.floor((Date.now() - start) / 2_000), `${calls} calls`);
+    assert.ok(versions.length > calls, `${versions.length} responses after ${calls} calls`);
+    assert.deepEqual(versions, versions.toSorted(), "versions never decrease");
     assert.deepEqual([versions[0], versions.at(-1)], [5, 6]);
   });
 
-  await t.test("is `deleted` as soon as the video is deleted through the same edge", async () => {
+  await t.test("is `deleted` immediately after a deletion through the same edge", async () => {
     assert.equal((await show()).json.state, "processing");
-    const answer = await platform.call("DELETE", `/videos/${id}`, { key });
-    assert.equal(answer.status, 200, answer.text);
-    assert.equal(answer.json.state, "deleted");
+    const response = await platform.call("DELETE", `/videos/${id}`, { key });
+    assert.equal(response.status, 200, response.text);
+    assert.equal(response.json.state, "deleted");
     assert.equal((await show()).json.state, "deleted");
     assert.equal(home.callsNamed("deleteVideo").length, 1);
   });
 
-  await t.test("is asked for again after a command whose outcome nobody knows", async () => {
+  await t.test("is read again after a command with an unknown outcome", async () => {
     const before = home.callsNamed("video").length;
     home.isDown = true;
     assertProblem(await platform.call("DELETE", `/videos/${id}`, { key }), 503, "unavailable");
@@ -51,7 +51,7 @@ test("the status of a video", async (t) => {
     assert.equal(home.callsNamed("video").length, before + 1);
   });
 
-  await t.test("of an unknown video is 404, and is not remembered", async () => {
+  await t.test("of an unknown video is 404, and the 404 is not cached", async () => {
     const later = "projects/acme/later.mp4";
     const laterId = videoId("acme", later);
     assertProblem(await platform.call("GET", `/videos/${laterId}`, { key }), 404, "no-such-video");
@@ -59,11 +59,11 @@ test("the status of a video", async (t) => {
     assert.equal((await platform.call("GET", `/videos/${laterId}`, { key })).status, 200);
   });
 
-  await t.test("of another project's video is never shown, whatever the home region says", async () => {
+  await t.test("of another project's video is not returned, even if the home region returns it", async () => {
     const foreign = videoId("globex", "projects/globex/film.mp4");
     home.videos.set(foreign, status("globex", "projects/globex/film.mp4", foreign));
-    const answer = await platform.call("GET", `/videos/${foreign}`, { key });
-    assertProblem(answer, 503, "unavailable");
-    assert.ok(!answer.text.includes("globex"));
+    const response = await platform.call("GET", `/videos/${foreign}`, { key });
+    assertProblem(response, 503, "unavailable");
+    assert.ok(!response.text.includes("globex"));
   });
 });

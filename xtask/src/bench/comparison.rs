@@ -1,35 +1,35 @@
-//! One figure of ours beside the peer's.
+//! The comparison of one figure of Streamio with the peer's.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// Ours and the peer's, measured in the same way in the same run.
+/// A figure of ours and of the peer, measured in the same way in the same run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Comparison {
     /// What was measured.
     pub(super) name: String,
-    /// Whom ours is compared with.
+    /// What ours is compared with.
     pub(super) peer_name: &'static str,
     pub(super) ours: f64,
     pub(super) peer: f64,
     pub(super) unit: Unit,
     pub(super) goal: Option<Goal>,
-    /// How long single requests took, where requests were measured.
+    /// The latencies of single requests, if requests were measured.
     pub(super) latency: Option<Latencies>,
 }
 
-/// What the figures count.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     /// More is better.
     RequestsPerSecond,
-    /// Of wall-clock time, for one operation; less is better.
+    /// Wall-clock time of one operation; less is better.
     MicrosPerOperation,
-    /// Of processor time of the whole process, for one request; less is better.
+    /// Processor time of the whole process per request; less is better.
     CpuMicrosPerRequest,
-    /// Of wall-clock time; less is better.
+    /// Wall-clock time; less is better.
     Millis,
-    /// A million bytes; less is better.
+    /// Millions of bytes; less is better.
     Megabytes,
 }
 
@@ -45,19 +45,19 @@ impl Unit {
     }
 }
 
-/// What the ratio is to be.
+/// The bound of a ratio or of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Goal {
     /// Ours is at least this many times as fast.
     AtLeast(f64),
     /// Ours takes at most this many times as long.
     AtMost(f64),
-    /// Ours itself is at most this, whatever the peer's is.
+    /// Our figure is at most this, in its unit. The peer's figure does not matter.
     Within(f64),
 }
 
 impl Goal {
-    /// The bare number.
+    /// Returns the number of the bound.
     pub(super) fn number(self) -> f64 {
         match self {
             Self::AtLeast(number) | Self::AtMost(number) | Self::Within(number) => number,
@@ -73,13 +73,14 @@ impl Goal {
     }
 }
 
-/// Of the requests of a load, in milliseconds: the medians over the rounds.
+/// Latencies of the requests of a load in milliseconds, each the median of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p99: f64,
 }
 
+/// The latencies of both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Latencies {
     pub(super) ours: Latency,
@@ -87,7 +88,7 @@ pub(super) struct Latencies {
 }
 
 impl Comparison {
-    /// How many times as fast ours is; with a goal that bounds a cost, how many times as much it is.
+    /// Returns how many times as fast ours is. If the goal bounds a cost, returns how many times as much ours costs.
     pub(super) fn ratio(&self) -> f64 {
         let more_is_better = self.unit == Unit::RequestsPerSecond;
         let times_as_fast = if more_is_better { self.ours / self.peer } else { self.peer / self.ours };
@@ -98,15 +99,15 @@ impl Comparison {
         }
     }
 
-    /// The figure that its goal is about.
-    pub(super) fn judged(&self) -> f64 {
+    /// Returns the value that the goal bounds: our figure for [`Goal::Within`], else the ratio.
+    pub(super) fn bounded_value(&self) -> f64 {
         if matches!(self.goal, Some(Goal::Within(_))) { self.ours } else { self.ratio() }
     }
 
-    /// Whether the goal is met; `None` without one.
+    /// Returns whether the goal is met, or `None` if there is no goal.
     pub(super) fn met(&self) -> Option<bool> {
         let ratio = self.ratio();
-        // A figure that is no number, or none that can be, meets nothing.
+        // NaN, an infinite ratio and a cost of zero come from a failed measurement, so they meet no goal.
         self.goal.map(|goal| match goal {
             Goal::AtLeast(number) => ratio.is_finite() && ratio >= number,
             Goal::AtMost(number) => ratio > 0.0 && ratio <= number,
@@ -133,53 +134,61 @@ impl Serialize for Comparison {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+impl Comparison {
+    /// Returns a comparison `x` with the peer `y`, for tests.
+    pub(super) fn sample(ours: f64, peer: f64, unit: Unit, goal: Option<Goal>) -> Self {
+        Self { name: "x".into(), peer_name: "y", ours, peer, unit, goal, latency: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
     use super::{Comparison, Goal, Unit};
 
-    pub(in crate::bench) fn comparison(ours: f64, peer: f64, unit: Unit, goal: Option<Goal>) -> Comparison {
-        Comparison { name: "x".into(), peer_name: "y", ours, peer, unit, goal, latency: None }
-    }
-
     #[test]
-    fn a_ratio_above_one_means_that_ours_is_faster_whatever_is_counted() {
-        let ratio = |unit, ours, peer| comparison(ours, peer, unit, None).ratio();
+    fn a_ratio_above_one_means_that_ours_is_faster_in_every_unit() {
+        let ratio = |unit, ours, peer| Comparison::sample(ours, peer, unit, None).ratio();
         assert!((ratio(Unit::RequestsPerSecond, 300.0, 100.0) - 3.0).abs() < 1e-9);
         assert!((ratio(Unit::MicrosPerOperation, 100.0, 300.0) - 3.0).abs() < 1e-9);
         assert!((ratio(Unit::CpuMicrosPerRequest, 300.0, 100.0) - 1.0 / 3.0).abs() < 1e-9);
     }
 
     #[test]
-    fn a_cost_that_is_bounded_is_told_as_a_multiple_of_the_peers() {
-        let start = |ours| comparison(ours, 20.0, Unit::Millis, Some(Goal::AtMost(1.4)));
+    fn the_ratio_of_a_bounded_cost_is_a_multiple_of_the_peers_cost() {
+        let start = |ours| Comparison::sample(ours, 20.0, Unit::Millis, Some(Goal::AtMost(1.4)));
         assert!((start(26.0).ratio() - 1.3).abs() < 1e-9);
         assert_eq!((start(26.0).met(), start(29.0).met()), (Some(true), Some(false)));
     }
 
     #[test]
-    fn a_figure_that_is_bounded_itself_is_told_as_a_multiple_of_the_peers_and_judged_alone() {
-        let size = |ours| comparison(ours, 3.0, Unit::Megabytes, Some(Goal::Within(12.0)));
+    fn a_goal_within_a_limit_applies_to_our_figure_and_the_ratio_is_still_reported() {
+        let size = |ours| Comparison::sample(ours, 3.0, Unit::Megabytes, Some(Goal::Within(12.0)));
         assert!((size(9.0).ratio() - 3.0).abs() < 1e-9);
         assert_eq!((size(12.0).met(), size(12.1).met()), (Some(true), Some(false)));
     }
 
     #[test]
-    fn a_figure_that_is_no_number_meets_no_goal() {
+    fn an_invalid_figure_meets_no_goal() {
         let goal = Some(Goal::AtLeast(0.0));
-        assert_eq!(comparison(0.0, 0.0, Unit::RequestsPerSecond, goal).met(), Some(false));
-        assert_eq!(comparison(0.0, 1.0, Unit::MicrosPerOperation, goal).met(), Some(false));
+        assert_eq!(Comparison::sample(0.0, 0.0, Unit::RequestsPerSecond, goal).met(), Some(false));
+        assert_eq!(Comparison::sample(0.0, 1.0, Unit::MicrosPerOperation, goal).met(), Some(false));
         let within = Some(Goal::Within(12.0));
-        assert_eq!(comparison(0.0, 1.0, Unit::Megabytes, within).met(), Some(false));
-        assert_eq!(comparison(f64::NAN, 1.0, Unit::Megabytes, within).met(), Some(false));
+        assert_eq!(Comparison::sample(0.0, 1.0, Unit::Megabytes, within).met(), Some(false));
+        assert_eq!(Comparison::sample(f64::NAN, 1.0, Unit::Megabytes, within).met(), Some(false));
         let bound = Some(Goal::AtMost(1.4));
-        assert_eq!(comparison(0.0, 1.0, Unit::Millis, bound).met(), Some(false));
-        assert_eq!(comparison(1.0, 1.0, Unit::Millis, None).met(), None);
+        assert_eq!(Comparison::sample(0.0, 1.0, Unit::Millis, bound).met(), Some(false));
+        assert_eq!(Comparison::sample(1.0, 1.0, Unit::Millis, None).met(), None);
     }
 
     #[test]
     fn the_json_has_the_documented_members() {
-        let json =
-            serde_json::to_value(comparison(30.0, 10.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(2.0))))
-                .unwrap();
+        let json = serde_json::to_value(Comparison::sample(
+            30.0,
+            10.0,
+            Unit::RequestsPerSecond,
+            Some(Goal::AtLeast(2.0)),
+        ))
+        .unwrap();
         for (name, value) in [
             ("name", "x".into()),
             ("ours", 30.0.into()),

@@ -1,16 +1,16 @@
-//! Processor time of another process, which other processes on the machine do not stretch as they do the clock's.
+//! The processor time of another process. Unlike wall-clock time, it depends little on other processes of the machine.
 
 use std::fs;
 use std::time::Duration;
 
-/// What all threads of the process have used so far, user and system together.
+/// Returns the user and system time of all running threads of a process, or `None` if the system does not report it.
 ///
-/// From `/proc/{pid}/task/*/schedstat`, whose first number counts nanoseconds: `stat` has hundredths of a second only.
-/// Threads that have ended are not in it, but workerd keeps its own. `None` where the system has no such files.
+/// Reads `/proc/{pid}/task/*/schedstat`, whose first number is in nanoseconds; `stat` has a resolution of 10 ms. Threads that have
+/// ended are not included. workerd does not end its threads.
 pub(super) fn time(pid: u32) -> Option<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-        // A thread may have ended since it was listed. Some systems have no such file for any.
+        // A thread may have ended since the listing. Some systems have no `schedstat` files.
         if let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) {
             nanos += nanoseconds(&text)?;
         }
@@ -18,6 +18,7 @@ pub(super) fn time(pid: u32) -> Option<Duration> {
     (nanos > 0).then_some(Duration::from_nanos(nanos))
 }
 
+/// Parses the processor time in the contents of a `schedstat` file.
 fn nanoseconds(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
@@ -27,14 +28,14 @@ mod tests {
     use super::nanoseconds;
 
     #[test]
-    fn the_first_number_is_the_time() {
+    fn the_first_number_is_the_processor_time() {
         assert_eq!(nanoseconds("74125 1033 5\n"), Some(74_125));
         assert_eq!(nanoseconds(""), None);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn work_costs_time() {
+    fn processor_time_grows_with_work() {
         let own = || super::time(std::process::id()).unwrap();
         let before = own();
         let mut sum = 0u64;

@@ -1,15 +1,15 @@
-//! `cargo xtask bench edge`: the Worker on raw workerd against JavaScript Workers that do the same job with the usual
-//! packages, all of it under one load generator on one machine.
+//! `cargo xtask bench edge`: compares the Worker with JavaScript Workers that do the same work with the usual npm packages, on one
+//! machine and with one load generator.
 //!
-//! Raw, because `wrangler dev` and miniflare put a proxy before workerd that costs more than the Worker does. Both
-//! sides get the same bindings in memory (`edge/bench/bindings.mjs`): what is compared is the code.
+//! workerd runs without `wrangler dev` or miniflare, whose proxy costs more time than the Worker. Both sides get the same in-memory
+//! bindings (`edge/bench/bindings.mjs`), so only the code differs.
 
-mod answer;
 mod call;
 mod cold_start;
 mod load;
 mod operation;
 mod packages;
+mod responses;
 mod worker;
 mod workerd;
 
@@ -22,8 +22,9 @@ use self::packages::Packages;
 use self::worker::{CdnKey, Workers};
 use self::workerd::Server;
 use super::comparison::Goal;
+use super::effort::Effort;
+use super::progress::print_progress;
 use super::report::Report;
-use super::{Effort, progress};
 use crate::edge::{Kind, build};
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
@@ -33,12 +34,12 @@ const AWS4FETCH: &str = "aws4fetch";
 const CLOUDFRONT_SIGNER: &str = "JavaScript Worker with @aws-sdk/cloudfront-signer";
 const SIGNER_ECDSA: &str = "@aws-sdk/cloudfront-signer, ECDSA";
 const SIGNER_RSA: &str = "@aws-sdk/cloudfront-signer, RSA";
-const NOTHING: &str = "no-op JavaScript Worker";
+const NOOP: &str = "no-op JavaScript Worker";
 
-/// How many connections a busy Worker serves at once.
-const MANY: u32 = 32;
+/// The number of connections to a busy Worker.
+const MANY_CONNECTIONS: u32 = 32;
 
-/// Measures all of it. `builds` says whether the Worker is built first.
+/// Runs all measurements and adds the results to `report`. With `builds`, builds the Worker first.
 pub(super) fn measure(
     workspace: &Workspace,
     effort: Effort,
@@ -54,21 +55,25 @@ pub(super) fn measure(
     }
     let work = tempfile::Builder::new().prefix("streamio-bench-").tempdir()?;
     let packages = Packages::find(workspace)?;
-    report.took_part(packages.versions()?);
+    report.add_versions(packages.versions()?);
     let workers = Workers::prepare(workspace, &packages, work.path())?;
 
-    operations(&workers, effort, report).context("single operations")?;
+    operations(&workers, effort, report).context("could not measure single operations")?;
     loads(&workers, effort, report)?;
-    report.add(cold_start::compare(&workers, effort, NOTHING, Goal::AtMost(1.6)).context("cold start")?);
+    report.add(
+        cold_start::compare(&workers, effort, NOOP, Goal::AtMost(1.6))
+            .context("could not measure cold starts")?,
+    );
     Ok(())
 }
 
+/// Compares single operations.
 fn operations(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
     let ours = Server::start(&workers.our_operations()?)?;
     let peer = Server::start(&workers.peer_operations()?)?;
-    let compare = |name, ours_does, peer_does, peer_name, goal| {
-        progress(name);
-        let (ours, peer) = (Operation::of(&ours, ours_does), Operation::of(&peer, peer_does));
+    let compare = |name, our_operation, peer_operation, peer_name, goal| {
+        print_progress(name);
+        let (ours, peer) = (Operation::new(&ours, our_operation), Operation::new(&peer, peer_operation));
         operation::compare(name, (ours, peer), effort, peer_name, goal).with_context(|| name.to_owned())
     };
     let at_least = |number| Some(Goal::AtLeast(number));
@@ -80,6 +85,7 @@ fn operations(workers: &Workers, effort: Effort, report: &mut Report) -> Result<
     Ok(())
 }
 
+/// Compares requests under load.
 fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
     let (upload, playback, same_playback) = (Call::upload(), Call::playback(), Call::same_playback());
     let aws4fetch = |goal| Peer::JavaScript { name: JAVASCRIPT, goal: Goal::AtLeast(goal) };
@@ -87,16 +93,16 @@ fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
     let floor = Peer::Floor { goal: Goal::AtMost(1.5) };
     let upload = Load {
         call: &upload,
-        how: "",
+        variant: "",
         key: CdnKey::Ecdsa,
         shared: false,
-        connections: MANY,
+        connections: MANY_CONNECTIONS,
         peer: aws4fetch(1.6),
     };
-    let playback = Load { call: &playback, how: ", ECDSA", peer: cloudfront_signer(1.2), ..upload };
+    let playback = Load { call: &playback, variant: ", ECDSA", peer: cloudfront_signer(1.2), ..upload };
     let shared_playback = Load {
         call: &same_playback,
-        how: ", RSA, shared signature",
+        variant: ", RSA, shared signature",
         key: CdnKey::Rsa,
         shared: true,
         peer: cloudfront_signer(15.0),
@@ -108,11 +114,11 @@ fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
         Load { connections: 1, peer: aws4fetch(1.0), ..upload },
         playback,
         Load { peer: floor, ..playback },
-        Load { how: ", RSA", key: CdnKey::Rsa, peer: cloudfront_signer(1.15), ..playback },
+        Load { variant: ", RSA", key: CdnKey::Rsa, peer: cloudfront_signer(1.15), ..playback },
         shared_playback,
     ];
     for load in &loads {
-        progress(&load.name());
+        print_progress(&load.name());
         for comparison in load.run(workers, effort).with_context(|| load.name())? {
             report.add(comparison);
         }

@@ -1,6 +1,8 @@
-//! `cargo xtask bench lambda`: every Lambda function as it is deployed, run by the emulated Lambda service with a real event
-//! on an emulated DynamoDB, beside a function that does nothing on the same runtime; and the road from S3's notice of an
-//! upload to `RunTask` through the emulated cloud.
+//! `cargo xtask bench lambda`: measures every Lambda function as it is deployed, and the time from S3's event notification of an
+//! upload to `RunTask`.
+//!
+//! The emulated Lambda service invokes each function with a real event, on an emulated DynamoDB. The peer is a function that does
+//! nothing on the same runtime. The time to `RunTask` is measured on the emulated cloud.
 
 use std::env;
 
@@ -9,27 +11,28 @@ use serde::Deserialize;
 use xshell::cmd;
 
 use super::comparison::{Comparison, Goal, Latencies, Latency, Unit};
+use super::effort::Effort;
 use super::median::{median, percentile};
+use super::progress::print_progress;
 use super::report::Report;
-use super::{Effort, progress};
 use crate::edge::{self, Kind};
 use crate::process::{capture_ok, run};
 use crate::tools::{Tool, Tools, path};
 use crate::workspace::Workspace;
 
+/// The peer's description in the report.
 const PEER: &str = "a function that does nothing";
-/// What the measuring program calls it.
+/// The peer's name in the output of `streamio-emulator bench-lambda`.
 const PEER_NAME: &str = "peer";
 
-/// The most of an executable, in MB.
-const SIZE: Goal = Goal::Within(12.0);
-/// The most of a cold start, in milliseconds.
-const COLD: Goal = Goal::Within(100.0);
+/// The size of an executable, in MB.
+const SIZE_GOAL: Goal = Goal::Within(12.0);
+/// The duration of a cold start, in milliseconds.
+const COLD_START_GOAL: Goal = Goal::Within(100.0);
+/// The time of a dispatch that is spent in our code, in milliseconds.
+const OWN_TIME_GOAL: Goal = Goal::Within(10.0);
 
-/// The most of a dispatch that may be spent in our code, in milliseconds.
-const OWN: Goal = Goal::Within(10.0);
-
-/// Measures all of them. `builds` says whether they are built first.
+/// Measures all functions and adds the results to `report`. With `builds`, builds the functions first.
 pub(super) fn measure(
     workspace: &Workspace,
     effort: Effort,
@@ -42,41 +45,45 @@ pub(super) fn measure(
         build(workspace)?;
         edge::build(workspace, &tools, Kind::Worker)?;
     }
-    progress("cold starts and warm answers of the Lambda functions");
+    print_progress("cold starts and warm invocations of the Lambda functions");
     let target = workspace.target();
     let (program, programs) = (target.join("debug/streamio-emulator"), target.join("lambda"));
     let (peer, rounds) = (programs.join("noop"), effort.rounds.to_string());
-    let measuring =
+    let command =
         cmd!(workspace.shell, "{program} bench-lambda --programs {programs} --peer {peer} --rounds {rounds}");
-    let printed = capture_ok(measuring.envs(tools.environment()?)).context("the functions")?;
+    let printed =
+        capture_ok(command.envs(tools.environment()?)).context("could not measure the functions")?;
     for comparison in comparisons(&printed)? {
         report.add(comparison);
     }
 
-    progress("the road from S3's notice to RunTask");
+    print_progress("the time from S3's event notification to RunTask");
     let edge_worker = workspace.root.join(Kind::Worker.folder());
     let idle = path::find("cat").context("`cat` is not on PATH")?;
-    let measuring = cmd!(
+    let command = cmd!(
         workspace.shell,
         "{program} bench-dispatch --programs {programs} --edge-worker {edge_worker} --worker {idle}"
     );
-    let printed = capture_ok(measuring.envs(tools.environment()?)).context("the road to RunTask")?;
+    let printed =
+        capture_ok(command.envs(tools.environment()?)).context("could not measure the time to RunTask")?;
     report.add(dispatch(&printed)?);
     Ok(())
 }
 
-/// What `streamio-emulator bench-dispatch` prints.
+/// The output of `streamio-emulator bench-dispatch`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Dispatches {
+    /// Times from S3's event notification to `RunTask`.
     whole_millis: Vec<f64>,
+    /// The part of each that was spent in our code.
     own_millis: Vec<f64>,
 }
 
-/// Ours beside the whole, of which it is a part.
+/// Compares the time in our code with the whole time, of which it is a part.
 fn dispatch(printed: &str) -> Result<Comparison> {
     let Dispatches { whole_millis, own_millis } =
-        serde_json::from_str(printed).context("what was measured is no JSON")?;
+        serde_json::from_str(printed).context("the measurements are not JSON")?;
     let latency = |times: &[f64]| -> Result<Latency> {
         let percentile = |part| percentile(times, part).context("no dispatch was measured");
         Ok(Latency { p50: percentile(0.5)?, p99: percentile(0.99)? })
@@ -84,26 +91,26 @@ fn dispatch(printed: &str) -> Result<Comparison> {
     let latencies = Latencies { ours: latency(&own_millis)?, peer: latency(&whole_millis)? };
     Ok(Comparison {
         name: "from S3's notice to RunTask, in our code".to_owned(),
-        peer_name: "the whole road, emulated services included",
+        peer_name: "the whole path, emulated services included",
         ours: latencies.ours.p50,
         peer: latencies.peer.p50,
         unit: Unit::Millis,
-        goal: Some(OWN),
+        goal: Some(OWN_TIME_GOAL),
         latency: Some(latencies),
     })
 }
 
 fn build(workspace: &Workspace) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    progress("building the Lambda functions (profile lambda)");
+    print_progress("building the Lambda functions (profile lambda)");
     run(cmd!(shell, "{cargo} build --profile lambda -p streamio-lambdas --features aws,bench --bins"))?;
-    progress("building the emulated cloud");
+    print_progress("building the emulated cloud");
     run(cmd!(shell, "{cargo} build -p streamio-emulator --all-features --bin streamio-emulator"))
 }
 
-/// What `streamio-emulator bench-lambda` prints.
+/// The output of `streamio-emulator bench-lambda`.
 #[derive(Deserialize)]
-struct Printed {
+struct Functions {
     functions: Vec<Function>,
 }
 
@@ -116,15 +123,17 @@ struct Function {
     warm_millis: Vec<f64>,
 }
 
+/// Compares each function with the peer.
 fn comparisons(printed: &str) -> Result<Vec<Comparison>> {
-    let Printed { mut functions } = serde_json::from_str(printed).context("what was measured is no JSON")?;
+    let Functions { mut functions } =
+        serde_json::from_str(printed).context("the measurements are not JSON")?;
     let peer = functions.iter().position(|function| function.name == PEER_NAME);
-    let peer = functions.remove(peer.context("the function to compare with was not measured")?);
+    let peer = functions.remove(peer.context("the peer was not measured")?);
     ensure!(!functions.is_empty(), "no function was measured");
-    Ok(functions.iter().flat_map(|function| of_one(function, &peer)).collect())
+    Ok(functions.iter().flat_map(|function| compare_function(function, &peer)).collect())
 }
 
-fn of_one(function: &Function, peer: &Function) -> [Comparison; 3] {
+fn compare_function(function: &Function, peer: &Function) -> [Comparison; 3] {
     let comparison = |what: &str, ours, peer, unit, goal| Comparison {
         name: format!("{}: {what}", function.name),
         peer_name: PEER,
@@ -134,28 +143,33 @@ fn of_one(function: &Function, peer: &Function) -> [Comparison; 3] {
         goal,
         latency: None,
     };
-    let middle = |times: &[f64]| median(times.iter().copied()).unwrap_or(f64::NAN);
+    let median_of = |times: &[f64]| median(times.iter().copied()).unwrap_or(f64::NAN);
     [
-        comparison("size", megabytes(function.bytes), megabytes(peer.bytes), Unit::Megabytes, Some(SIZE)),
+        comparison(
+            "size",
+            megabytes(function.bytes),
+            megabytes(peer.bytes),
+            Unit::Megabytes,
+            Some(SIZE_GOAL),
+        ),
         comparison(
             "cold start to the first answer",
-            middle(&function.cold_millis),
-            middle(&peer.cold_millis),
+            median_of(&function.cold_millis),
+            median_of(&peer.cold_millis),
             Unit::Millis,
-            Some(COLD),
+            Some(COLD_START_GOAL),
         ),
         comparison(
             "warm answer",
-            middle(&function.warm_millis),
-            middle(&peer.warm_millis),
+            median_of(&function.warm_millis),
+            median_of(&peer.warm_millis),
             Unit::Millis,
             None,
         ),
     ]
 }
 
-/// Executables are far below the numbers that a float cannot tell apart.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
+#[expect(clippy::cast_precision_loss, reason = "sizes of executables are far below 2^52")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
@@ -171,12 +185,12 @@ mod tests {
     ]}"#;
 
     #[test]
-    fn each_function_has_three_figures_beside_the_peers() {
+    fn each_function_is_compared_with_the_peer_in_three_figures() {
         let comparisons = comparisons(PRINTED).unwrap();
-        let told: Vec<(&str, f64, f64, Option<bool>)> =
+        let first: Vec<(&str, f64, f64, Option<bool>)> =
             comparisons.iter().map(|it| (it.name.as_str(), it.ours, it.peer, it.met())).take(4).collect();
         assert_eq!(
-            told,
+            first,
             [
                 ("react: size", 9.0, 1.5, Some(true)),
                 ("react: cold start to the first answer", 30.0, 10.0, Some(true)),
@@ -185,11 +199,11 @@ mod tests {
             ]
         );
         assert_eq!(comparisons.len(), 6);
-        assert!(comparisons[5].ours.is_nan(), "nothing was measured");
+        assert!(comparisons[5].ours.is_nan(), "there is no measurement");
     }
 
     #[test]
-    fn a_dispatch_is_held_to_what_it_spends_in_our_code() {
+    fn the_goal_of_a_dispatch_bounds_the_time_in_our_code() {
         let dispatch = dispatch(r#"{"wholeMillis": [40, 60, 50], "ownMillis": [4, 9, 5]}"#).unwrap();
         assert_eq!((dispatch.ours, dispatch.peer, dispatch.met()), (5.0, 50.0, Some(true)));
         assert!((dispatch.latency.unwrap().ours.p99 - 9.0).abs() < 1e-9);
@@ -197,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_peer_or_a_function_there_is_no_result() {
+    fn measurements_without_the_peer_or_without_a_function_are_refused() {
         assert!(comparisons(r#"{"functions": []}"#).is_err());
         let only_peer =
             r#"{"functions": [{"name": "peer", "bytes": 1, "coldMillis": [], "warmMillis": []}]}"#;

@@ -1,9 +1,9 @@
-//! The machine: without it a figure means nothing.
+//! The description of the machine, which a report needs because figures depend on it.
 
 use std::fs;
 use std::thread::available_parallelism;
 
-/// `2 cores, Intel(R) Xeon(R) …, linux x86_64`.
+/// Returns a description such as `2 cores, Intel(R) Xeon(R) …, linux x86_64`.
 pub(super) fn describe() -> String {
     let cores =
         available_parallelism().map_or_else(|_| "unknown cores".to_owned(), |count| format!("{count} cores"));
@@ -12,7 +12,7 @@ pub(super) fn describe() -> String {
     [Some(cores), model, Some(system)].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Processors of ARM state no name.
+/// Returns the processor's name in `/proc/cpuinfo`. ARM processors have none.
 fn model(cpuinfo: &str) -> Option<&str> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim())
@@ -23,7 +23,7 @@ mod tests {
     use super::model;
 
     #[test]
-    fn the_processor_is_named_where_it_has_a_name() {
+    fn the_model_name_is_read_if_there_is_one() {
         assert_eq!(model("processor\t: 0\nmodel name\t: AMD EPYC\nflags\t: a\n"), Some("AMD EPYC"));
         assert_eq!(model("processor\t: 0\n"), None);
     }

@@ -1,6 +1,6 @@
-//! Medians, which one disturbed round cannot move, and percentiles.
+//! Medians and percentiles. A median is robust against single disturbed rounds.
 
-/// The middle of `values`, the mean of the two middles of an even number. `None` of nothing.
+/// Returns the median of `values`, or `None` if there are none. For an even count it is the mean of the two middle values.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -9,7 +9,7 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(if values.len() % 2 == 1 { above } else { f64::midpoint(values[middle - 1], above) })
 }
 
-/// The value that `part` (0 to 1) of `values` do not exceed, by the nearest rank. `None` of nothing.
+/// Returns the percentile `part` (0 to 1) of `values` by the nearest-rank method, or `None` if there are none.
 pub(super) fn percentile(values: &[f64], part: f64) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wild_value_moves_the_median_by_no_more_than_a_neighbour() {
+    fn an_outlier_moves_the_median_to_a_neighbouring_value_at_most() {
         assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([3.0, 1.0, 1e9]), Some(3.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));

@@ -1,4 +1,4 @@
-//! What a run says, as a table for people and as JSON for programs.
+//! The report of a run, as a table or as JSON.
 
 use std::fmt;
 
@@ -11,29 +11,31 @@ use super::comparison::{Comparison, Goal, Latency, Unit};
 /// All results of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// The machine and the versions of everything that was measured.
+    /// The machine, and the versions of the measured programs.
     machine: Vec<String>,
     results: Vec<Comparison>,
 }
 
 impl Report {
+    /// Creates an empty report with a description of the machine.
     pub(super) fn new(machine: String) -> Self {
         Self { machine: vec![machine], results: Vec::new() }
     }
 
-    /// Adds what took part in the measurement.
-    pub(super) fn took_part(&mut self, versions: String) {
+    /// Adds the versions of measured programs.
+    pub(super) fn add_versions(&mut self, versions: String) {
         self.machine.push(versions);
     }
 
+    /// Adds a result.
     pub(super) fn add(&mut self, comparison: Comparison) {
         self.results.push(comparison);
     }
 
-    /// The names of the results that are not as they should be.
+    /// Returns the names of the results that miss their goals, each with the value that the goal bounds.
     pub(super) fn missed(&self) -> Vec<String> {
         let missed = self.results.iter().filter(|result| result.met() == Some(false));
-        missed.map(|result| format!("{} ({:.2})", result.name, result.judged())).collect()
+        missed.map(|result| format!("{} ({:.2})", result.name, result.bounded_value())).collect()
     }
 }
 
@@ -123,24 +125,23 @@ fn verdict(met: Option<bool>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::comparison::tests::comparison;
-    use super::super::comparison::{Goal, Latencies, Latency, Unit};
     use super::Report;
+    use crate::bench::comparison::{Comparison, Goal, Latencies, Latency, Unit};
 
     fn report() -> Report {
         let mut report = Report::new("2 cores".to_owned());
-        report.took_part("peer 1.0".to_owned());
-        let mut load = comparison(3000.4, 1000.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(1.8)));
+        report.add_versions("peer 1.0".to_owned());
+        let mut load = Comparison::sample(3000.4, 1000.0, Unit::RequestsPerSecond, Some(Goal::AtLeast(1.8)));
         load.latency =
             Some(Latencies { ours: Latency { p50: 1.0, p99: 2.5 }, peer: Latency { p50: 3.0, p99: 7.125 } });
         report.add(load);
-        report.add(comparison(29.0, 20.0, Unit::Millis, Some(Goal::AtMost(1.4))));
-        report.add(comparison(70.0, 140.0, Unit::CpuMicrosPerRequest, None));
+        report.add(Comparison::sample(29.0, 20.0, Unit::Millis, Some(Goal::AtMost(1.4))));
+        report.add(Comparison::sample(70.0, 140.0, Unit::CpuMicrosPerRequest, None));
         report
     }
 
     #[test]
-    fn the_table_tells_figures_ratios_goals_and_verdicts() {
+    fn the_table_contains_figures_ratios_goals_and_verdicts() {
         let shown = report().to_string();
         let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
         for expected in [
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_goal_is_named_and_figures_without_a_goal_are_not() {
+    fn only_results_that_miss_a_goal_are_listed_as_missed() {
         assert_eq!(report().missed(), ["x (1.45)"]);
     }
 }

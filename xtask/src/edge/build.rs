@@ -1,4 +1,4 @@
-//! From Rust to a Worker: `cargo`, `wasm-bindgen`, `wasm-opt`, `esbuild`.
+//! Builds the Worker with `cargo`, `wasm-bindgen`, `wasm-opt` and `esbuild`.
 
 use std::env;
 use std::fs;
@@ -12,31 +12,31 @@ use crate::process::{capture_ok, run};
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
-/// The largest Worker, compressed, in bytes. The platform takes ten times that; what is small starts fast.
-const BUDGET: usize = 350 * 1000;
+/// The maximum size of the module after gzip, in bytes. Cloudflare accepts ten times that, but a smaller module starts faster.
+const MAX_COMPRESSED_BYTES: usize = 350 * 1000;
 
 /// Build the Worker into target/edge
 ///
-/// Writes target/edge/worker/index.js and index.wasm, which run on workerd as they are, and prints what the module
-/// is made of. Fails when the module is larger than 300 KB after gzip.
+/// Writes target/edge/worker/index.js and index.wasm, which workerd can run, and prints the size of the module by crate. Fails if
+/// the module is larger than 350 KB after gzip.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also build target/edge/probes, the Worker with what its benchmarks and the test of its panics call
+    /// Also build target/edge/probes, the Worker with the exports that its benchmarks and the test of panics call
     #[arg(long)]
     probes: bool,
 }
 
-/// Which Worker.
+/// A variant of the Worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The one that is deployed.
+    /// The variant that is deployed.
     Worker,
-    /// The same with exports for benchmarks and for a panic on demand.
+    /// The variant with exports for benchmarks and for a panic on demand.
     Probes,
 }
 
 impl Kind {
-    /// Where it is built to, from the top of the checkout.
+    /// Returns the output folder, relative to the root of the workspace.
     pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::Worker => "target/edge/worker",
@@ -62,33 +62,35 @@ pub(super) fn command(workspace: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds it and answers its folder, with `index.js` and `index.wasm`.
+/// Builds the Worker and returns its folder, which contains `index.js` and `index.wasm`.
+///
+/// Fails if a tool fails, or if the deployed variant is larger than [`MAX_COMPRESSED_BYTES`] after gzip.
 pub(crate) fn build(workspace: &Workspace, tools: &Tools, kind: Kind) -> Result<PathBuf> {
     tools.ensure(&[Tool::WasmTarget, Tool::NpmPackages])?;
     let bindgen = tools.wasm_bindgen()?;
     let shell = &workspace.shell;
     let folder = workspace.root.join(kind.folder());
-    // Beside, because wrangler takes every module in the Worker's folder for a part of it.
-    let made = workspace.root.join("target/edge/made").join(kind.features());
+    // Not in `folder`, because wrangler deploys every module in the Worker's folder.
+    let scratch = workspace.root.join("target/edge/intermediate").join(kind.features());
     fs::create_dir_all(&folder)?;
-    fs::create_dir_all(&made)?;
+    fs::create_dir_all(&scratch)?;
 
-    let module = module(workspace, kind.features())?;
-    // With a function that makes a new instance, for use after a panic.
+    let module = compile(workspace, kind.features())?;
+    // The reset function creates a new instance after a panic.
     capture_ok(
-        cmd!(shell, "{bindgen} --target web --no-typescript --out-name edge --out-dir {made}")
+        cmd!(shell, "{bindgen} --target web --no-typescript --out-name edge --out-dir {scratch}")
             .arg("--experimental-reset-state-function")
             .arg(&module),
     )
     .context("wasm-bindgen failed")?;
 
-    let named = made.join("named.wasm");
-    let bound = made.join("edge_bg.wasm");
-    let wasm_opt = program(workspace, "wasm-opt");
+    let named = scratch.join("named.wasm");
+    let bound = scratch.join("edge_bg.wasm");
+    let wasm_opt = npm_program(workspace, "wasm-opt");
     capture_ok(
         cmd!(shell, "{wasm_opt} {bound} -o {named} -O3 --converge -g --strip-producers")
-            // A function that is called at one place alone stays one where it is no small one: it may be that a start need
-            // not compile it, and the runtime inlines what is called often.
+            // Does not inline large functions that have one caller: V8 compiles functions lazily, so a start may not have to compile
+            // them, and V8 inlines hot functions itself.
             .arg("--one-caller-inline-max-function-size=20")
             .args(["--enable-simd", "--enable-bulk-memory", "--enable-reference-types"])
             .args(["--enable-sign-ext", "--enable-mutable-globals", "--enable-nontrapping-float-to-int"])
@@ -100,30 +102,30 @@ pub(crate) fn build(workspace: &Workspace, tools: &Tools, kind: Kind) -> Result<
     let wasm = folder.join("index.wasm");
     fs::write(&wasm, &bare)?;
 
-    bundle(workspace, kind, &made, &folder)?;
+    bundle(workspace, kind, &scratch, &folder)?;
     let report = size::report(&with_names, &bare)?;
     eprintln!("{}: {report}", kind.folder());
-    if kind == Kind::Worker && report.compressed > BUDGET {
+    if kind == Kind::Worker && report.compressed > MAX_COMPRESSED_BYTES {
         bail!(
-            "the Worker has {} bytes after gzip; it may have {BUDGET}: see what has grown above",
+            "the Worker has {} bytes after gzip, more than {MAX_COMPRESSED_BYTES}; the list above has the size of each crate",
             report.compressed
         );
     }
     Ok(folder)
 }
 
-/// The module with these features, as `cargo` links it.
-pub(super) fn module(workspace: &Workspace, features: &str) -> Result<PathBuf> {
+/// Compiles the edge with these features to a Wasm module and returns its path.
+pub(super) fn compile(workspace: &Workspace, features: &str) -> Result<PathBuf> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     run(cmd!(shell, "{cargo} rustc --package streamio-edge --lib --crate-type cdylib --profile wasm")
         .args(["--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features])
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags(workspace))
-        // The promises of exports are then those of `js-sys` itself.
+        // Makes asynchronous exports return the `Promise` of the crate `js-sys`.
         .env("WASM_BINDGEN_USE_JS_SYS", "1"))?;
     Ok(workspace.target().join("wasm32-unknown-unknown/wasm/streamio_edge.wasm"))
 }
 
-/// Vector instructions for the hashes, and no paths of this machine in what a panic says.
+/// Returns the compiler flags: vector instructions for the hashes, and no paths of this machine in panic messages.
 fn flags(workspace: &Workspace) -> String {
     let home = |name: &str, folder: &str| {
         env::var_os(name)
@@ -134,29 +136,30 @@ fn flags(workspace: &Workspace) -> String {
         "-C target-feature=+simd128 -C llvm-args=-inline-threshold=35 --remap-path-prefix={}=",
         workspace.root.display()
     );
-    for (place, name) in [(home("CARGO_HOME", ".cargo"), "cargo"), (home("RUSTUP_HOME", ".rustup"), "rustup")]
+    for (folder, name) in
+        [(home("CARGO_HOME", ".cargo"), "cargo"), (home("RUSTUP_HOME", ".rustup"), "rustup")]
     {
-        if let Some(place) = place {
-            flags = format!("{flags} --remap-path-prefix={}={name}", place.display());
+        if let Some(folder) = folder {
+            flags = format!("{flags} --remap-path-prefix={}={name}", folder.display());
         }
     }
     flags
 }
 
-/// One JavaScript module of ours, of the glue and of the snippets that crates bring with them.
-fn bundle(workspace: &Workspace, kind: Kind, made: &Path, folder: &Path) -> Result<()> {
+/// Bundles our JavaScript, the glue code of wasm-bindgen and the snippets of crates into `index.js` in `folder`.
+fn bundle(workspace: &Workspace, kind: Kind, scratch: &Path, folder: &Path) -> Result<()> {
     for file in ["index.js", "recovery.js", "response.js", "probes.js"] {
-        fs::copy(workspace.root.join("edge/worker").join(file), made.join(file))?;
+        fs::copy(workspace.root.join("edge/worker").join(file), scratch.join(file))?;
     }
-    // The entry names the module as it will lie beside the bundle.
-    let entry = fs::read_to_string(made.join("index.js"))?.replace("./edge_bg.wasm", "./index.wasm");
-    fs::write(made.join("index.js"), entry)?;
-    let (shell, esbuild) = (&workspace.shell, program(workspace, "esbuild"));
-    let entry = made.join(if kind == Kind::Probes { "probes.js" } else { "index.js" });
+    // The bundle imports the optimized module, which is `index.wasm` in the same folder.
+    let entry = fs::read_to_string(scratch.join("index.js"))?.replace("./edge_bg.wasm", "./index.wasm");
+    fs::write(scratch.join("index.js"), entry)?;
+    let (shell, esbuild) = (&workspace.shell, npm_program(workspace, "esbuild"));
+    let entry = scratch.join(if kind == Kind::Probes { "probes.js" } else { "index.js" });
     let bundle = folder.join("index.js");
     capture_ok(
         cmd!(shell, "{esbuild} {entry} --bundle --format=esm --target=es2022 --log-level=warning")
-            // Names stay: they are all that a stack trace has.
+            // Identifiers are not minified, so that stack traces are readable.
             .args(["--minify-whitespace", "--minify-syntax"])
             .args(["--external:./index.wasm", "--external:node:*", "--external:cloudflare:*"])
             .arg(format!("--outfile={}", bundle.display())),
@@ -165,7 +168,7 @@ fn bundle(workspace: &Workspace, kind: Kind, made: &Path, folder: &Path) -> Resu
     Ok(())
 }
 
-/// A program of the Worker's npm packages.
-pub(super) fn program(workspace: &Workspace, name: &str) -> PathBuf {
+/// Returns the path of a program of the Worker's npm packages.
+pub(super) fn npm_program(workspace: &Workspace, name: &str) -> PathBuf {
     workspace.root.join("edge/worker/node_modules/.bin").join(name)
 }

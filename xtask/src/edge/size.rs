@@ -1,4 +1,4 @@
-//! How large the Worker's module is, and which crates it is made of.
+//! The size of the Worker's module, by crate.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-/// Crates with less than this share of the code, in per cent, are summed up.
-const LEAST_SHARE: f64 = 1.5;
+/// Crates with a smaller share of the code, in percent, are shown as one sum.
+const MIN_SHARE: f64 = 1.5;
 
 /// Sizes in bytes.
 pub(super) struct Report {
@@ -22,15 +22,15 @@ pub(super) struct Report {
     data: usize,
 }
 
-/// What `with_names` and `bare` (as it is deployed) are made of. Where functions were inlined into others, their
-/// code counts for those.
+/// Returns the sizes of a module. `with_names` contains the names of functions, `bare` is the deployed module without them. The
+/// code of an inlined function counts for the crate of its caller.
 pub(super) fn report(with_names: &[u8], bare: &[u8]) -> Result<Report> {
     let mut imported = 0;
     let mut bodies = Vec::new();
     let mut names = BTreeMap::new();
     let mut data = 0;
     for payload in Parser::new(0).parse_all(with_names) {
-        match payload.context("wasm-opt wrote no valid module")? {
+        match payload.context("wasm-opt wrote an invalid module")? {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     imported += usize::from(matches!(import?.ty, wasmparser::TypeRef::Func(_)));
@@ -61,26 +61,27 @@ pub(super) fn report(with_names: &[u8], bare: &[u8]) -> Result<Report> {
     Ok(Report { raw: bare.len(), compressed: gzip(bare)?, crates, code: bodies.iter().sum(), data })
 }
 
-/// The crate that a demangled name begins with: of `<A as B>::c` that of `A`.
+/// Returns the crate of a demangled name. For `<A as B>::c` it is the crate of `A`.
 fn crate_of(name: &str) -> &str {
     let path = name.trim_start_matches(['<', '&', '(', '[', '*']);
     let path = path.strip_prefix("dyn ").unwrap_or(path);
     let path = path.strip_prefix("mut ").unwrap_or(path);
     let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(path.len());
-    // The standard library's crates carry a hash: `core[c5930c85a12de822]::fmt::write`.
+    // The standard library's crates have a hash: `core[c5930c85a12de822]::fmt::write`.
     let rest = path[end..]
         .split_once(']')
         .map_or(&path[end..], |(hash, rest)| if hash.starts_with('[') { rest } else { &path[end..] });
     if rest.starts_with("::") { &path[..end] } else { "(glue)" }
 }
 
+/// Returns the size after gzip.
 fn gzip(bytes: &[u8]) -> Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?.len())
 }
 
-/// The module without names and other remarks.
+/// Returns the module without its custom sections, such as names.
 pub(super) fn without_custom_sections(module: &[u8]) -> Result<Vec<u8>> {
     const MAGIC_AND_VERSION: usize = 8;
     const CUSTOM: u8 = 0;
@@ -101,7 +102,7 @@ pub(super) fn without_custom_sections(module: &[u8]) -> Result<Vec<u8>> {
     Ok(bare)
 }
 
-/// Seven bits a byte, the lowest first.
+/// Appends an unsigned LEB128 number: seven bits per byte, the lowest first.
 fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
     let low = |value: usize| u8::try_from(value & 0x7f).expect("seven bits");
     while value >= 0x80 {
@@ -125,7 +126,7 @@ impl fmt::Display for Report {
         )?;
         let share = |size: usize| 100.0 * number(size) / number(self.code.max(1));
         let (shown, rest): (Vec<_>, Vec<_>) =
-            self.crates.iter().partition(|(_, size)| share(*size) >= LEAST_SHARE);
+            self.crates.iter().partition(|(_, size)| share(*size) >= MIN_SHARE);
         for (name, size) in shown {
             writeln!(formatter, "  {:>7.1} KB {:>5.1} %  {name}", kb(*size), share(*size))?;
         }
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_counts_for_the_crate_that_its_name_begins_with() {
+    fn a_function_counts_for_the_crate_at_the_start_of_its_name() {
         for (name, expected) in [
             ("streamio_edge::api::upload::grant", "streamio_edge"),
             ("<alloc::string::String as core::fmt::Write>::write_str", "alloc"),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn custom_sections_are_left_out_and_everything_else_stays() {
+    fn only_custom_sections_are_removed() {
         // The header, a custom section "a" with 3 bytes, an empty type section, a custom section "bc".
         let header = *b"\0asm\x01\0\0\0";
         let (custom, types, last) = ([0, 5, 1, b'a', 1, 2, 3], [1, 1, 0], [0, 3, 2, b'b', b'c']);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_sections_take_seven_bits_a_byte() {
+    fn section_lengths_have_seven_bits_per_byte() {
         for (value, expected) in [(0, &[0][..]), (127, &[127]), (128, &[0x80, 1]), (16_384, &[0x80, 0x80, 1])]
         {
             let mut out = Vec::new();

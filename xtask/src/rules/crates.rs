@@ -1,11 +1,11 @@
-//! The packages of the workspace and what they depend on directly, as `cargo metadata` states them.
+//! The packages of the workspace and their direct dependencies, from `cargo metadata`.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// One package of the workspace.
+/// A package of the workspace.
 #[derive(Debug)]
 pub(super) struct Package {
     pub(super) name: String,
@@ -14,7 +14,7 @@ pub(super) struct Package {
     pub(super) dependencies: Vec<Dependency>,
 }
 
-/// One dependency of its `Cargo.toml`.
+/// A dependency in the `Cargo.toml` of a package.
 #[derive(Debug)]
 pub(super) struct Dependency {
     pub(super) name: String,

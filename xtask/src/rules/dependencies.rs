@@ -1,12 +1,12 @@
 //! The allowed dependencies between the packages of the workspace.
 
-use super::Violation;
 use super::crates::{Dependency, Package};
+use super::violation::Violation;
 
-/// What one package may depend on. A new package or dependency has to be added here.
+/// The allowed dependencies of one package. A new package or dependency has to be added here.
 struct Policy {
     name: &'static str,
-    /// Packages of the workspace, as normal, build or development dependencies.
+    /// The packages of the workspace that it may depend on, as normal, build or development dependencies.
     packages: &'static [&'static str],
     /// Whether its product code may use the AWS SDK, in adapter modules.
     sdk: bool,
@@ -72,11 +72,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Violation> {
             if is_member(&dependency.name) && !policy.packages.contains(&dependency.name.as_str()) {
                 violations.push(Violation::new(
                     &package.name,
-                    format!(
-                        "must not depend on {}; it may import {}",
-                        dependency.name,
-                        listed(policy.packages)
-                    ),
+                    format!("must not depend on {}; allowed are: {}", dependency.name, list(policy.packages)),
                 ));
             }
             if dependency.name.starts_with(SDK) && !sdk_allowed(policy, dependency) {
@@ -97,15 +93,15 @@ fn sdk_allowed(policy: &Policy, dependency: &Dependency) -> bool {
     if dependency.dev { policy.sdk_in_tests } else { policy.sdk }
 }
 
-fn listed(packages: &[&str]) -> String {
-    if packages.is_empty() { "no other package".into() } else { packages.join(", ") }
+fn list(packages: &[&str]) -> String {
+    if packages.is_empty() { "none".into() } else { packages.join(", ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Dependency, POLICIES, Package, check};
 
-    /// A workspace with all allowed dependencies, and one more.
+    /// Returns a workspace with all allowed dependencies and one additional dependency.
     fn workspace_with(from: &str, to: &str, dev: bool) -> Vec<Package> {
         let mut packages: Vec<Package> = POLICIES
             .iter()
@@ -124,15 +120,16 @@ mod tests {
         packages
     }
 
-    fn found(from: &str, to: &str, dev: bool) -> usize {
+    /// Returns the number of violations that the additional dependency causes.
+    fn violations(from: &str, to: &str, dev: bool) -> usize {
         check(&workspace_with(from, to, dev)).len()
     }
 
     #[test]
     fn allowed_dependencies_are_no_violation() {
-        assert_eq!(found("streamio-local", "serde", false), 0);
-        assert_eq!(found("streamio-edge", "streamio-events", true), 0);
-        assert_eq!(found("streamio-events", "streamio-events", true), 0);
+        assert_eq!(violations("streamio-local", "serde", false), 0);
+        assert_eq!(violations("streamio-edge", "streamio-events", true), 0);
+        assert_eq!(violations("streamio-events", "streamio-events", true), 0);
     }
 
     #[test]
@@ -141,7 +138,7 @@ mod tests {
         for from in three {
             for to in three.iter().filter(|to| **to != from) {
                 for dev in [false, true] {
-                    assert_eq!(found(from, to, dev), 1, "{from} -> {to}");
+                    assert_eq!(violations(from, to, dev), 1, "{from} -> {to}");
                 }
             }
         }
@@ -150,50 +147,50 @@ mod tests {
     #[test]
     fn lambdas_depends_on_neither_edge_nor_worker_and_only_the_emulator_depends_on_lambdas() {
         for (from, to) in [("streamio-lambdas", "streamio-edge"), ("streamio-lambdas", "streamio-worker")] {
-            assert_eq!(found(from, to, true), 1, "{from} -> {to}");
+            assert_eq!(violations(from, to, true), 1, "{from} -> {to}");
         }
         for policy in
             POLICIES.iter().filter(|policy| !["streamio-lambdas", "streamio-emulator"].contains(&policy.name))
         {
-            assert_eq!(found(policy.name, "streamio-lambdas", false), 1, "{}", policy.name);
+            assert_eq!(violations(policy.name, "streamio-lambdas", false), 1, "{}", policy.name);
         }
     }
 
     #[test]
     fn no_package_depends_on_the_emulator() {
         for policy in POLICIES.iter().filter(|policy| policy.name != "streamio-emulator") {
-            assert_eq!(found(policy.name, "streamio-emulator", true), 1, "{}", policy.name);
+            assert_eq!(violations(policy.name, "streamio-emulator", true), 1, "{}", policy.name);
         }
     }
 
     #[test]
     fn events_depends_on_no_other_package() {
         for to in POLICIES.iter().filter(|policy| policy.name != "streamio-events") {
-            assert_eq!(found("streamio-events", to.name, false), 1, "{}", to.name);
+            assert_eq!(violations("streamio-events", to.name, false), 1, "{}", to.name);
         }
     }
 
     #[test]
     fn no_package_depends_on_xtask_and_xtask_depends_on_no_product_code() {
         for policy in POLICIES.iter().filter(|policy| policy.name != "xtask") {
-            assert_eq!(found(policy.name, "xtask", true), 1, "{}", policy.name);
-            assert_eq!(found("xtask", policy.name, false), 1, "{}", policy.name);
+            assert_eq!(violations(policy.name, "xtask", true), 1, "{}", policy.name);
+            assert_eq!(violations("xtask", policy.name, false), 1, "{}", policy.name);
         }
     }
 
     #[test]
     fn the_cli_uses_the_other_packages_through_local_only() {
         for to in ["streamio-core", "streamio-edge", "streamio-lambdas", "streamio-worker"] {
-            assert_eq!(found("streamio", to, false), 1, "{to}");
+            assert_eq!(violations("streamio", to, false), 1, "{to}");
         }
     }
 
     #[test]
     fn the_sdk_is_used_in_packages_with_adapters_and_in_tests_of_servers() {
         for from in ["streamio-events", "streamio-lambdas", "streamio-worker"] {
-            assert_eq!(found(from, "aws-sdk-s3", false), 0, "{from}");
+            assert_eq!(violations(from, "aws-sdk-s3", false), 0, "{from}");
         }
-        assert_eq!(found("streamio-local", "aws-sdk-s3", true), 0);
+        assert_eq!(violations("streamio-local", "aws-sdk-s3", true), 0);
         for (from, dev) in
             [("streamio-local", false), ("streamio", false), ("streamio-edge", true), ("streamio-core", true)]
         {

@@ -5,9 +5,9 @@ mod ignored;
 mod pure;
 mod sdk;
 
-use super::Violation;
 use super::sources::Source;
 use super::tokens;
+use super::violation::Violation;
 
 /// Checks one file.
 pub(super) fn check(file: &Source) -> Vec<Violation> {
@@ -23,12 +23,8 @@ pub(super) fn check(file: &Source) -> Vec<Violation> {
     violations
 }
 
-/// Returns the file and line of a token.
-fn place(file: &Source, token: &tokens::Token) -> String {
-    format!("{}:{}", file.path, token.line)
-}
-
-/// Returns the violations of `text` as the file `path`, for tests of the rules.
+/// Returns the violations in a file `path` with the contents `text`, for the tests of the rules. All rules are checked, so that a
+/// test also fails if another rule is violated.
 #[cfg(test)]
 fn violations(path: &str, text: &str) -> Vec<String> {
     check(&Source { path: path.into(), text: text.into() }).iter().map(ToString::to_string).collect()

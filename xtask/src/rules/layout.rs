@@ -1,27 +1,27 @@
 //! Rules about the documentation, size and name of crates and files.
 
-use super::Violation;
 use super::crates::Package;
 use super::sources::Source;
 use super::tokens;
+use super::violation::Violation;
 
 /// The maximum number of lines of a file.
-const LONGEST: usize = 700;
+const MAX_LINES: usize = 700;
 /// The minimum number of characters of a crate's documentation.
-const SHORTEST_DOCS: usize = 60;
-/// File names that do not state their contents.
-const GRAB_BAGS: [&str; 6] = ["common", "helpers", "misc", "types", "util", "utils"];
+const MIN_DOC_LENGTH: usize = 60;
+/// File names that do not describe the contents.
+const VAGUE_NAMES: [&str; 6] = ["common", "helpers", "misc", "types", "util", "utils"];
 
-/// Every crate root has documentation.
+/// Checks that the crate root has documentation.
 pub(super) fn check_crate(package: &Package, files: &[Source]) -> Vec<Violation> {
     let roots = [format!("{}/src/lib.rs", package.folder), format!("{}/src/main.rs", package.folder)];
     let found: Vec<&Source> = files.iter().filter(|file| roots.contains(&file.path)).collect();
     if found.is_empty() {
         return vec![Violation::new(&package.name, "has neither src/lib.rs nor src/main.rs")];
     }
-    let undocumented = found.into_iter().filter(|file| doc_length(&file.text) < SHORTEST_DOCS);
+    let undocumented = found.into_iter().filter(|file| doc_length(&file.text) < MIN_DOC_LENGTH);
     undocumented
-        .map(|file| Violation::new(&file.path, "must begin with `//!` lines that state what the crate is"))
+        .map(|file| Violation::new(&file.path, "must begin with `//!` lines that describe the crate"))
         .collect()
 }
 
@@ -35,15 +35,17 @@ fn doc_length(text: &str) -> usize {
 pub(super) fn check_file(file: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
     let lines = file.text.lines().count();
-    if lines > LONGEST {
-        violations
-            .push(Violation::new(&file.path, format!("has {lines} lines; at {LONGEST} it must be split")));
+    if lines > MAX_LINES {
+        violations.push(Violation::new(
+            &file.path,
+            format!("has {lines} lines; files of more than {MAX_LINES} must be split"),
+        ));
     }
     let name = file.path.rsplit('/').next().unwrap_or_default();
     if name == "mod.rs" {
         violations.push(Violation::new(&file.path, "must be named after its module: `a.rs` beside `a/`"));
     }
-    if GRAB_BAGS.contains(&name.trim_end_matches(".rs")) {
+    if VAGUE_NAMES.contains(&name.trim_end_matches(".rs")) {
         violations.push(Violation::new(&file.path, "must be named after its contents"));
     }
     if let Err(message) = tokens::read(&file.text) {
@@ -54,7 +56,7 @@ pub(super) fn check_file(file: &Source) -> Vec<Violation> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, check_crate, check_file};
+    use super::{MAX_LINES, check_crate, check_file};
     use crate::rules::crates::Package;
     use crate::rules::sources::Source;
 
@@ -97,12 +99,12 @@ mod tests {
 
     #[test]
     fn a_file_that_is_too_long_is_found() {
-        assert_eq!(check_file(&file("a/src/b.rs", &"\n".repeat(LONGEST))).len(), 0);
-        assert_eq!(check_file(&file("a/src/b.rs", &"\n".repeat(LONGEST + 1))).len(), 1);
+        assert_eq!(check_file(&file("a/src/b.rs", &"\n".repeat(MAX_LINES))).len(), 0);
+        assert_eq!(check_file(&file("a/src/b.rs", &"\n".repeat(MAX_LINES + 1))).len(), 1);
     }
 
     #[test]
-    fn a_file_whose_name_says_nothing_is_found() {
+    fn a_file_with_a_vague_name_is_found() {
         for path in ["a/src/b/mod.rs", "a/src/utils.rs", "a/src/types.rs", "a/tests/common.rs"] {
             assert_eq!(check_file(&file(path, "")).len(), 1, "{path}");
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// One source file.
+/// A source file.
 #[derive(Debug)]
 pub(super) struct Source {
     /// Relative to the root of the workspace, with `/`.
@@ -19,14 +19,19 @@ impl Source {
         self.path.split('/').next().unwrap_or_default()
     }
 
-    /// Whether the whole file is test code, by its path.
+    /// Returns the path with a line number, such as `edge/src/route.rs:3`.
+    pub(super) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.path)
+    }
+
+    /// Whether the path shows that the whole file is test code.
     pub(super) fn is_test(&self) -> bool {
         let mut parts = self.path.trim_end_matches(".rs").split('/');
         parts.any(|part| part == "tests" || part == "testing" || part.ends_with("_tests"))
     }
 }
 
-/// Returns every `.rs` file below `folder`, sorted by path.
+/// Returns every `.rs` file in `folder` and its subfolders, sorted by path. Skips build output and other packages.
 pub(super) fn read(root: &Path, folder: &str) -> Result<Vec<Source>> {
     let mut files = Vec::new();
     collect(root, &root.join(folder), &mut files)?;
@@ -43,7 +48,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<()> {
             let skipped = name == "target"
                 || name == "node_modules"
                 || name.as_encoded_bytes().starts_with(b".")
-                // Another package, which is read separately.
+                // A nested package, which is read separately.
                 || path.join("Cargo.toml").is_file();
             if !skipped {
                 collect(root, &path, files)?;

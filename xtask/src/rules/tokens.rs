@@ -1,8 +1,8 @@
-//! Rust source as a flat list of tokens: no comment and no string can be taken for code.
+//! Rust source as a flat list of tokens, in which comments and strings cannot be confused with code.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// One token and the line it is on.
+/// A token and its line.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     /// An identifier or literal as written, one punctuation character, or one bracket.
@@ -11,7 +11,7 @@ pub(super) struct Token {
     pub(super) kind: Kind,
 }
 
-/// What sort of token it is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Ident,
@@ -22,12 +22,13 @@ pub(super) enum Kind {
 }
 
 impl Token {
+    /// Whether it is this identifier, punctuation character or bracket.
     pub(super) fn is(&self, text: &str) -> bool {
         self.kind != Kind::Literal && self.text == text
     }
 }
 
-/// The tokens of a file, or why it is not Rust.
+/// Returns the tokens of a file. Fails with the parser's message if it is not Rust.
 pub(super) fn read(text: &str) -> Result<Vec<Token>, String> {
     let stream: TokenStream = text.parse().map_err(|error| format!("cannot be read as Rust: {error}"))?;
     let mut tokens = Vec::new();
@@ -59,7 +60,7 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     }
 }
 
-/// Where the bracket at `open` is closed.
+/// Returns the index of the bracket that closes the one at `open`.
 pub(super) fn closing(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0_usize;
     for (index, token) in tokens.iter().enumerate().skip(open) {
@@ -75,7 +76,7 @@ pub(super) fn closing(tokens: &[Token], open: usize) -> usize {
     tokens.len() - 1
 }
 
-/// The attributes of a file: the index of each `[` that follows `#` or `#!`.
+/// Returns the attributes of a file: the index of each `[` that follows `#` or `#!`.
 pub(super) fn attributes(tokens: &[Token]) -> impl Iterator<Item = usize> {
     (1..tokens.len()).filter(|&index| {
         let after_hash = tokens[index - 1].is("#");
@@ -84,7 +85,7 @@ pub(super) fn attributes(tokens: &[Token]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The tokens without the items that only exist in test builds.
+/// Returns the tokens without the items that exist only in test builds.
 pub(super) fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut index = 0;
@@ -103,7 +104,7 @@ pub(super) fn without_tests(tokens: &[Token]) -> Vec<Token> {
     kept
 }
 
-/// `test`, `tokio::test`, `cfg(test)`, `cfg(any(test, …))`; not `cfg(not(test))`.
+/// Whether an attribute is `test`, `tokio::test`, `cfg(test)` or `cfg(any(test, …))`, but not `cfg(not(test))`.
 fn is_test_attribute(inside: &[Token]) -> bool {
     let mentions = |word: &str| inside.iter().any(|token| token.kind == Kind::Ident && token.is(word));
     match inside.first() {
@@ -116,7 +117,7 @@ fn is_test_attribute(inside: &[Token]) -> bool {
     }
 }
 
-/// The last token of the item that starts at `start`: a `;`, or the brace that closes its body.
+/// Returns the index of the last token of the item that starts at `start`: a `;`, or the brace that closes its body.
 fn end_of_item(tokens: &[Token], start: usize) -> usize {
     let mut index = start;
     while index < tokens.len() {
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn items_for_tests_are_left_out_and_the_rest_stays() {
+    fn only_items_of_test_builds_are_removed() {
         let text = "
             use a::b;
             #[cfg(test)] use c::{d, e};
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_token_knows_its_line() {
+    fn every_token_has_its_line() {
         let tokens = read("fn a() {\n\n    b();\n}").unwrap();
         let line = |text: &str| tokens.iter().find(|token| token.is(text)).unwrap().line;
         assert_eq!((line("a"), line("b"), line("}")), (1, 3, 4));
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_rust_says_so() {
+    fn the_error_for_text_that_is_not_rust_has_a_fixed_prefix() {
         assert!(read("fn a( {").unwrap_err().starts_with("cannot be read as Rust"));
     }
 }

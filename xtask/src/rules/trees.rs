@@ -1,6 +1,7 @@
-//! Crates that a package must not pull in, directly or transitively, by `cargo tree` with that package's features only.
+//! Checks with `cargo tree` that a package does not pull in certain crates, directly or transitively.
 //!
-//! `cargo metadata` unifies the features of all packages, so it cannot show what one package alone needs.
+//! `cargo tree` runs for one package and its features. `cargo metadata` unifies the features of all packages, so its result
+//! contains more than one package needs.
 
 use std::env;
 use std::path::Path;
@@ -8,17 +9,17 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Violation;
+use super::violation::Violation;
 use crate::process::capture_ok;
 
-/// Crates that must not be in a package's dependency tree.
+/// The crates that must not be in a package's dependency tree.
 struct Purity {
     package: &'static str,
     /// Whether its default features are on.
     default_features: bool,
-    /// `None`: the host's target.
+    /// The target; `None` is the host's.
     target: Option<&'static str>,
-    /// A name, or a prefix that ends in `*`.
+    /// Names of crates, or prefixes that end in `*`.
     without: &'static [&'static str],
     why: &'static str,
 }
@@ -77,7 +78,7 @@ const PURE: &[Purity] = &[
             "idna",
             "icu_*",
         ],
-        why: "a Worker's host signs (feature `keys` is off), and its URLs are ASCII: both are paid for in every start",
+        why: "the Workers runtime signs (feature `keys` is off) and URLs are ASCII, so these crates would only slow down every start",
     },
 ];
 
@@ -111,7 +112,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Violation>> {
     Ok(violations)
 }
 
-/// Normal dependencies only; a name and a version per line.
+/// Returns the normal dependencies, one name and version per line.
 fn tree(root: &Path, purity: &Purity) -> Result<String> {
     let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.current_dir(root).args(["tree", "--prefix", "none", "--edges", "normal,no-proc-macro"]);
@@ -157,14 +158,14 @@ mod tests {
     const CLEAN: &str = "streamio-edge v0.1.0 (/a/edge)\nstreamio-core v0.1.0 (/a/core)\nstreamio-events v0.1.0 (/a/events)\nserde v1.0.1\nserde v1.0.1 (*)\n";
 
     #[test]
-    fn a_pure_tree_is_left_alone() {
+    fn a_pure_tree_has_no_violation() {
         for purity in PURE {
             assert_eq!(check_tree(purity, CLEAN), []);
         }
     }
 
     #[test]
-    fn a_runtime_a_database_an_sdk_or_a_source_of_chance_in_events_is_found() {
+    fn a_runtime_a_database_an_sdk_or_randomness_in_events_is_found() {
         for name in [
             "tokio",
             "tokio-util",
@@ -189,19 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn cryptography_that_the_host_has_and_the_tables_of_the_url_crate_in_a_workers_module_are_found() {
+    fn cryptography_and_url_tables_in_the_module_of_the_worker_are_found() {
         for name in ["rsa", "p256", "sha1", "rand_chacha", "url", "idna", "icu_normalizer"] {
             assert_eq!(check_tree(&PURE[4], &format!("{CLEAN}{name} v1.2.3\n")).len(), 1, "{name}");
         }
     }
 
     #[test]
-    fn a_name_that_only_begins_alike_is_another_crate() {
+    fn a_crate_whose_name_begins_with_a_banned_name_is_allowed() {
         assert_eq!(check_tree(&PURE[0], &format!("{CLEAN}rand_core v0.6.4\nmiow v1.0.0\n")), []);
     }
 
     #[test]
-    fn an_empty_tree_is_a_violation_not_a_pass() {
+    fn an_empty_tree_is_a_violation() {
         assert_eq!(check_tree(&PURE[0], "").len(), 1);
     }
 }

@@ -1,67 +1,59 @@
-//! The calls that both Workers get.
-
-use std::collections::BTreeMap;
+//! The API calls that are sent to both Workers.
 
 use serde_json::Value;
 
-use super::answer;
+use super::responses;
 
-/// Where the number of the request goes. It is as long as the eight digits that take its place.
+/// The placeholder for the request's number. It has the length of the eight digits that replace it.
 const NUMBER: &str = "{number}";
 
 /// One call of the API, repeated.
 pub(super) struct Call {
-    /// `POST /…`, for the report.
+    /// Method and path, for the report.
     pub(super) name: &'static str,
-    /// Path and query, perhaps with [`NUMBER`] in it.
+    /// Path and query. May contain [`NUMBER`].
     pub(super) target: &'static str,
-    /// The same for the body.
+    /// The body. May contain [`NUMBER`].
     pub(super) body: &'static str,
-    /// Returns what is wrong with ours and the peer's answer to request number 1.
+    /// Compares the responses of ours and of the peer to request number 1. Returns an error that describes the first difference.
     pub(super) check: fn(&Value, &Value) -> Result<(), String>,
-    /// Whether the runtime signs for each request: for a URL of the CDN.
+    /// Whether the runtime signs for each request, as for URLs of the CDN.
     pub(super) is_signed_by_host: bool,
 }
 
 impl Call {
-    /// What a customer's backend sends: two of the fields become signed headers.
+    /// A request for an upload URL. Two of its fields become signed headers.
     pub(super) fn upload() -> Self {
         Self {
             name: "POST /upload-url",
             target: "/upload-url",
             body: r#"{"filename":"clip-{number}.mp4","path":"films/2026/","contentType":"video/mp4","size":1048576}"#,
-            check: answer::check_upload,
+            check: responses::check_upload,
             is_signed_by_host: false,
         }
     }
 
-    /// Each request is for another film, so that no signature can serve twice.
+    /// A request for a playback URL. Each request has another key, so that no two share a signature.
     pub(super) fn playback() -> Self {
         Self {
             name: "POST /playback-url",
             target: "/playback-url?key=processed/acme/films/clip-{number}.mp4",
             body: r#"{"ttl":3600}"#,
-            check: answer::check_playback,
+            check: responses::check_playback,
             is_signed_by_host: true,
         }
     }
 
-    /// Each request is for the same film.
+    /// A request for a playback URL that always has the same key.
     pub(super) fn same_playback() -> Self {
         Self { target: "/playback-url?key=processed/acme/films/clip-00000001.mp4", ..Self::playback() }
     }
 
-    /// Path and query, and body, of request number 1.
+    /// Returns the target and the body of request number 1.
     pub(super) fn first(&self) -> (String, String) {
         let numbered = |text: &str| text.replace(NUMBER, "00000001");
         (numbered(self.target), numbered(self.body))
     }
-}
-
-/// The parameters of a URL's query, by name.
-pub(super) fn parameters(url: &str) -> BTreeMap<&str, &str> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').filter_map(|parameter| parameter.split_once('=')).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +61,7 @@ mod tests {
     use super::{Call, NUMBER};
 
     #[test]
-    fn a_request_is_as_long_as_every_other() {
+    fn all_requests_of_a_call_have_the_same_length() {
         assert_eq!(NUMBER.len(), "00000001".len());
         for call in [Call::upload(), Call::playback(), Call::same_playback()] {
             let (target, body) = call.first();

@@ -1,19 +1,21 @@
-//! From the start of the process to its first answer.
+//! Cold starts: the time from the start of the process to its first response.
 
 use anyhow::{Context, Result};
 
 use super::worker::{CdnKey, Workers};
 use super::workerd::{Server, Service};
 use crate::bench::comparison::{Comparison, Goal, Unit};
+use crate::bench::effort::Effort;
 use crate::bench::median::median;
-use crate::bench::{Effort, progress};
+use crate::bench::progress::print_progress;
 
-/// Starts scatter more than loads do, and are quick.
-const LEAST_ROUNDS: u32 = 21;
+/// The minimum number of rounds. Starts vary more than loads do, and take less time.
+const MIN_ROUNDS: u32 = 21;
 
-/// A call that needs nobody's leave and does nothing.
+/// A call that needs no API key and does no work.
 const TARGET: &str = "/healthz";
 
+/// Compares the cold starts of our Worker and of a JavaScript Worker that does nothing.
 pub(super) fn compare(
     workers: &Workers,
     effort: Effort,
@@ -21,14 +23,14 @@ pub(super) fn compare(
     goal: Goal,
 ) -> Result<Comparison> {
     let name = "cold start to the first answer";
-    progress(name);
+    print_progress(name);
     let (ours, noop) = (workers.ours(CdnKey::Ecdsa, false)?, workers.noop()?);
-    // The first start of each reads its program and modules from the disk.
+    // The first start of each is not counted, because it reads the program and the modules from the disk.
     for service in [&ours, &noop] {
         millis(service)?;
     }
     let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
-    for _ in 0..effort.rounds.max(LEAST_ROUNDS) {
+    for _ in 0..effort.rounds.max(MIN_ROUNDS) {
         our_times.push(millis(&ours).context("ours")?);
         peer_times.push(millis(&noop).context("the peer")?);
     }
@@ -43,6 +45,7 @@ pub(super) fn compare(
     })
 }
 
+/// Starts the service and returns the milliseconds until its first response.
 fn millis(service: &Service) -> Result<f64> {
     let server = Server::start(service)?;
     server.get(TARGET)?;

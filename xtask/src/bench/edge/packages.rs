@@ -1,4 +1,4 @@
-//! The pinned packages of `edge/bench`: the runtime, the bundler and the peers.
+//! The pinned npm packages of `edge/bench`: the runtime, the bundler and the peers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,33 +10,39 @@ use serde_json::Value;
 use crate::process::{capture, capture_ok};
 use crate::workspace::Workspace;
 
+/// The installed packages.
 pub(super) struct Packages {
     /// `edge/bench`.
     pub(super) folder: PathBuf,
-    /// The program itself: npm's wrapper would start a Node.js process before it.
+    /// The executable. npm's wrapper script is not used because it starts a Node.js process.
     pub(super) workerd: PathBuf,
     pub(super) esbuild: PathBuf,
 }
 
 impl Packages {
+    /// Finds the packages that npm installed. Fails if an executable is missing.
     pub(super) fn find(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.root.join("edge/bench");
         let modules = folder.join("node_modules");
-        let workerd = of_this_platform(&modules.join("@cloudflare"), "workerd-")?.join("bin/workerd");
-        let esbuild = of_this_platform(&modules.join("@esbuild"), "")?.join("bin/esbuild");
+        let workerd = platform_variant(&modules.join("@cloudflare"), "workerd-")?.join("bin/workerd");
+        let esbuild = platform_variant(&modules.join("@esbuild"), "")?.join("bin/esbuild");
         for program in [&workerd, &esbuild] {
             if !program.is_file() {
-                bail!("{} is not there: remove {} and run this again", program.display(), modules.display());
+                bail!(
+                    "{} does not exist: remove {} and run this again",
+                    program.display(),
+                    modules.display()
+                );
             }
         }
         Ok(Self { folder, workerd, esbuild })
     }
 
-    /// What takes part, with its version.
+    /// Returns the names and versions of the measured programs.
     pub(super) fn versions(&self) -> Result<String> {
-        let workerd = capture_ok(with(&self.workerd, "--version"))?;
-        let wrk = capture(with(Path::new("wrk"), "--version"))?;
-        // It prints its version with an exit code that says "wrong usage".
+        let workerd = capture_ok(version_command(&self.workerd))?;
+        let wrk = capture(version_command(Path::new("wrk")))?;
+        // wrk prints its version and exits with the status of wrong usage.
         let wrk = String::from_utf8_lossy(&wrk.stdout).lines().next().unwrap_or_default().to_owned();
         let wrk = wrk.split(" [").next().unwrap_or_default().to_owned();
         let peers = ["aws4fetch", "@aws-sdk/cloudfront-signer"]
@@ -50,20 +56,20 @@ impl Packages {
         let file = self.folder.join("node_modules").join(package).join("package.json");
         let text = fs::read(&file).with_context(|| format!("could not read {}", file.display()))?;
         let manifest: Value = serde_json::from_slice(&text)?;
-        Ok(manifest["version"].as_str().with_context(|| format!("{package} states no version"))?.to_owned())
+        Ok(manifest["version"].as_str().with_context(|| format!("{package} has no version"))?.to_owned())
     }
 }
 
-fn with(program: &Path, argument: &str) -> Command {
+fn version_command(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.arg(argument);
+    command.arg("--version");
     command
 }
 
-/// npm installs only the one of a package's variants that this platform runs.
-fn of_this_platform(scope: &Path, prefix: &str) -> Result<PathBuf> {
+/// Returns the folder of a package's variant for this platform, the only variant that npm installs.
+fn platform_variant(scope: &Path, prefix: &str) -> Result<PathBuf> {
     let entries =
-        fs::read_dir(scope).with_context(|| format!("npm installed nothing into {}", scope.display()))?;
+        fs::read_dir(scope).with_context(|| format!("npm has installed nothing in {}", scope.display()))?;
     let mut variants = Vec::new();
     for entry in entries {
         let entry = entry?;
@@ -73,20 +79,20 @@ fn of_this_platform(scope: &Path, prefix: &str) -> Result<PathBuf> {
     }
     match &variants[..] {
         [only] => Ok(only.clone()),
-        [] => bail!("npm has no {}/{prefix}… for this platform", scope.display()),
-        _ => bail!("{} holds more than one {prefix}…: remove it and run this again", scope.display()),
+        [] => bail!("npm has installed no {}/{prefix}… for this platform", scope.display()),
+        _ => bail!("{} contains more than one {prefix}…: remove it and run this again", scope.display()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::of_this_platform;
+    use super::platform_variant;
     use std::fs;
 
     #[test]
-    fn the_only_variant_is_taken_and_several_are_refused() {
+    fn a_single_variant_is_found_and_several_are_refused() {
         let scope = tempfile::tempdir().unwrap();
-        let find = || of_this_platform(scope.path(), "workerd-");
+        let find = || platform_variant(scope.path(), "workerd-");
         assert!(find().unwrap_err().to_string().contains("for this platform"));
         fs::create_dir(scope.path().join("kv-asset-handler")).unwrap();
         fs::create_dir(scope.path().join("workerd-linux-64")).unwrap();

@@ -1,4 +1,4 @@
-//! The Workers that are measured: their modules and bindings.
+//! The modules and bindings of the measured Workers.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,39 +14,40 @@ use crate::edge::Kind;
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
-/// The entries: each becomes one module with everything that it imports except for the built Worker.
+/// The entry modules of `edge/bench`. Each is bundled with all its imports except the built Worker.
 const ENTRIES: [&str; 6] = ["ours", "peer", "floor", "noop", "operations-ours", "operations-peer"];
 
 const S3_ENDPOINT: &str = "https://s3.eu-west-1.amazonaws.com";
 const S3_REGION: &str = "eu-west-1";
 const S3_RAW_BUCKET: &str = "streamio-raw";
-// AWS's own examples of credentials.
+// The example credentials of AWS's documentation.
 const S3_ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const S3_SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const CDN_BASE_URL: &str = "https://d111111abcdef8.cloudfront.net";
 const CDN_KEY_PAIR_ID: &str = "K2JCJMDEHXQW5F";
 
-/// With which kind of key playback URLs are signed.
+/// The kind of key that signs playback URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CdnKey {
     Ecdsa,
     Rsa,
 }
 
-/// The one API key of the bench, which both sides find in their key-value store.
+/// The file `tenant.json`: the API key of the bench, which is in the key-value stores of both sides.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Tenant {
     api_key: String,
 }
 
+/// The bundled Workers, which can be started as services.
 pub(super) struct Workers {
     workerd: PathBuf,
-    /// One folder for each Worker.
+    /// Contains one folder per Worker.
     folder: PathBuf,
     built: PathBuf,
     built_with_probes: PathBuf,
-    /// PKCS #8 in PEM.
+    /// Private keys, PKCS #8 in PEM.
     ecdsa: String,
     rsa: String,
     pub(super) api_key: String,
@@ -72,7 +73,7 @@ impl Workers {
         })
     }
 
-    /// The built Worker. `shared` rounds expiries up to five minutes, so that equal grants share one signature.
+    /// Returns the built Worker. With `shared`, expiries are rounded up to five minutes, so that equal grants share one signature.
     pub(super) fn ours(&self, key: CdnKey, shared: bool) -> Result<Service> {
         let bucket = if shared { "300" } else { "1" };
         let private_key = self.private_key(key).to_owned();
@@ -81,34 +82,37 @@ impl Workers {
         self.service("ours", Some(&self.built), bindings)
     }
 
-    /// The JavaScript Worker that does the same job.
+    /// Returns the JavaScript Worker that does the same work.
     pub(super) fn peer(&self, key: CdnKey) -> Result<Service> {
         let mut bindings = peer_bindings();
         bindings.push(("CDN_PRIVATE_KEY", self.private_key(key).to_owned()));
         self.service("peer", None, bindings)
     }
 
-    /// The JavaScript Worker that only does the input and output of ours. It returns `answer`; when it `signs`, the runtime signs a
-    /// message for each request.
-    pub(super) fn floor(&self, key: CdnKey, signs: bool, answer: &str) -> Result<Service> {
+    /// Returns the JavaScript Worker that has the input and output of ours and does no other work. It responds with `body`. With
+    /// `signs`, the runtime signs a message for each request.
+    pub(super) fn floor(&self, key: CdnKey, signs: bool, body: &str) -> Result<Service> {
         let bindings = vec![
             ("CDN_PRIVATE_KEY", self.private_key(key).to_owned()),
-            ("FLOOR_BODY", answer.to_owned()),
+            ("FLOOR_BODY", body.to_owned()),
             ("FLOOR_SIGNS", signs.to_string()),
         ];
         self.service("floor", None, bindings)
     }
 
+    /// Returns the JavaScript Worker that does nothing.
     pub(super) fn noop(&self) -> Result<Service> {
         self.service("noop", None, Vec::new())
     }
 
+    /// Returns the built Worker with the single operations.
     pub(super) fn our_operations(&self) -> Result<Service> {
         let mut bindings = our_bindings();
         bindings.extend(self.both_keys());
         self.service("operations-ours", Some(&self.built_with_probes), bindings)
     }
 
+    /// Returns the JavaScript Worker with the single operations.
     pub(super) fn peer_operations(&self) -> Result<Service> {
         let mut bindings = peer_bindings();
         bindings.extend(self.both_keys());
@@ -126,7 +130,7 @@ impl Workers {
         }
     }
 
-    /// A folder with the entry and, beside it, all modules of `built`.
+    /// Writes a folder with the entry module and all modules of `built`, and returns the service.
     fn service(
         &self,
         entry: &str,
@@ -144,14 +148,14 @@ impl Workers {
     }
 }
 
-/// `edge/src/settings.rs` reads them.
+/// Returns the settings that `edge/src/settings.rs` reads.
 fn our_bindings() -> Vec<(&'static str, String)> {
-    let more = [
+    let additional = [
         ("S3_ADDRESS_STYLE", "path"),
         ("CDN_HASH", "sha256"),
-        // One API key makes all of the requests.
+        // All requests have the same API key.
         ("RATE_LIMIT_QUOTA", "4000000000"),
-        // What these name is never asked: the tenant is in the key-value store, and the queue has no consumer.
+        // These services are never called: the tenant is in the key-value store, and the queue has no consumer.
         ("AWS_REGION", S3_REGION),
         ("AWS_ACCESS_KEY_ID", S3_ACCESS_KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", S3_SECRET_ACCESS_KEY),
@@ -159,7 +163,7 @@ fn our_bindings() -> Vec<(&'static str, String)> {
         ("KINESIS_STREAM", "facts"),
     ];
     let mut bindings = peer_bindings();
-    bindings.extend(more.map(|(name, text)| (name, text.to_owned())));
+    bindings.extend(additional.map(|(name, text)| (name, text.to_owned())));
     bindings
 }
 
@@ -176,7 +180,7 @@ fn peer_bindings() -> Vec<(&'static str, String)> {
     bindings.map(|(name, text)| (name, text.to_owned())).into()
 }
 
-/// As wrangler bundles Workers: modules of the runtime stay outside.
+/// Bundles the entry modules with the options of wrangler. Modules of the runtime are not bundled.
 fn bundle(packages: &Packages, folder: &Path) -> Result<()> {
     let mut command = Command::new(&packages.esbuild);
     command.current_dir(&packages.folder).args(ENTRIES.map(|entry| format!("{entry}.mjs")));
@@ -195,11 +199,11 @@ fn bundle(packages: &Packages, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a build's modules and answers their names.
+/// Copies the modules of a build and returns their names.
 fn copy_modules(built: &Path, folder: &Path) -> Result<Vec<String>> {
     if !built.join("index.js").is_file() {
         bail!(
-            "there is no {}: run `cargo xtask edge build --probes` first",
+            "{} does not exist: run `cargo xtask edge build --probes` first",
             built.join("index.js").display()
         );
     }
@@ -221,7 +225,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_worker_that_was_not_built_is_named_with_the_way_to_build_it() {
+    fn the_error_for_a_missing_build_contains_the_command_that_builds_it() {
         let built = tempfile::tempdir().unwrap();
         let error = copy_modules(built.path(), built.path()).unwrap_err().to_string();
         assert!(error.contains("cargo xtask edge build --probes"), "{error}");

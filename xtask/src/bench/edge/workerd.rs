@@ -1,4 +1,4 @@
-//! One workerd that runs one Worker.
+//! A workerd process that runs one Worker.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -13,26 +13,27 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::process::{Running, last_lines};
 
-/// How long a request that is no load may take.
-const PATIENCE_SECONDS: u64 = 20;
+/// The timeout of a single request.
+const TIMEOUT_SECONDS: u64 = 20;
 
-/// What the runtime may assume of both sides; not later than the runtime's own date.
+/// The compatibility settings of both sides. The date must not be later than that of the pinned workerd.
 const COMPATIBILITY: &str = r#"compatibilityDate = "2026-04-01", compatibilityFlags = ["nodejs_compat"]"#;
 
-/// A Worker and how to run it.
+/// A Worker with its configuration.
 pub(super) struct Service {
     /// The workerd program.
     pub(super) program: PathBuf,
-    /// Where its modules are and its configuration is written to.
+    /// The folder of its modules, in which the configuration and the log are written.
     pub(super) folder: PathBuf,
-    /// Files of `folder`, the first of which handles requests.
+    /// The names of its modules. The first one handles requests.
     pub(super) modules: Vec<String>,
-    /// Names and texts.
+    /// The names and values of its variables.
     pub(super) bindings: Vec<(&'static str, String)>,
 }
 
 impl Service {
-    /// <https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp>
+    /// Returns the configuration file, by
+    /// <https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp>.
     fn config(&self) -> String {
         let mut modules = String::new();
         for name in &self.modules {
@@ -43,7 +44,7 @@ impl Service {
         for (name, text) in &self.bindings {
             let _ = write!(bindings, "\n    (name = {name:?}, text = {}),", quoted(text));
         }
-        // The address is never used: the socket is handed over.
+        // The address is not used, because workerd inherits a listening socket.
         format!(
             r#"using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -62,7 +63,7 @@ const worker :Workerd.Worker = (
     }
 }
 
-/// Cap'n Proto's texts have C's escapes, in octal where they are numbers.
+/// Returns a Cap'n Proto string literal. Its escape sequences are those of C; control characters are octal.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
@@ -83,7 +84,7 @@ fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
-/// A running Worker. Dropping it ends it.
+/// A running Worker. Dropping it stops the process.
 pub(super) struct Server {
     running: Running,
     pub(super) started: Instant,
@@ -92,31 +93,30 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts it. Connections are accepted at once, by the socket that it inherits: nobody has to guess a free port or
-    /// when it is ready.
+    /// Starts workerd with a listening socket that it inherits. So its port is known, and connections are queued until it is ready.
     pub(super) fn start(service: &Service) -> Result<Self> {
         let config = service.folder.join("config.capnp");
         fs::write(&config, service.config())?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port to listen on")?;
-        fcntl_setfd(&listener, FdFlags::empty()).context("the socket cannot be inherited")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).context("could not listen on a port")?;
+        fcntl_setfd(&listener, FdFlags::empty()).context("could not let workerd inherit the socket")?;
         let log = service.folder.join("workerd.log");
-        let output = File::create(&log)?;
+        let log_file = File::create(&log)?;
         let mut command = Command::new(&service.program);
         command
             .arg("serve")
             .arg(&config)
             .arg("--socket-fd")
             .arg(format!("http={}", listener.as_raw_fd()))
-            .stdout(output.try_clone()?)
-            .stderr(output);
+            .stdout(log_file.try_clone()?)
+            .stderr(log_file);
         let address = listener.local_addr()?;
         let started = Instant::now();
-        // With this process's end of the socket closed, a workerd that dies refuses connections.
+        // `listener` is closed at the end of this function, so connections are refused if workerd ends.
         let running = Running::start(command)?;
         Ok(Self { running, started, address, log })
     }
 
-    /// `http://127.0.0.1:…`, without a path.
+    /// Returns the URL without a path: `http://127.0.0.1:…`.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -125,36 +125,40 @@ impl Server {
         self.running.child().id()
     }
 
-    /// The body of the answer to a GET, which must be 200, and how long it took.
+    /// Sends a GET request. Returns the body of the response and the duration. Fails unless the status is 200.
     pub(super) fn get(&self, target: &str) -> Result<(String, Duration)> {
-        let asked = Instant::now();
-        let body = self.answered(minreq::get(format!("{}{target}", self.url())))?;
-        Ok((body, asked.elapsed()))
+        let sent = Instant::now();
+        let body = self.send(minreq::get(format!("{}{target}", self.url())))?;
+        Ok((body, sent.elapsed()))
     }
 
-    /// The body of the answer to a POST, which must be 200.
+    /// Sends a POST request. Returns the body of the response. Fails unless the status is 200.
     pub(super) fn post(&self, target: &str, body: &str, api_key: &str) -> Result<String> {
         let request = minreq::post(format!("{}{target}", self.url()))
             .with_header("x-api-key", api_key)
             .with_header("content-type", "application/json")
             .with_body(body);
-        self.answered(request)
+        self.send(request)
     }
 
-    fn answered(&self, request: minreq::Request) -> Result<String> {
-        let answer = request
-            .with_timeout(PATIENCE_SECONDS)
+    fn send(&self, request: minreq::Request) -> Result<String> {
+        let response = request
+            .with_timeout(TIMEOUT_SECONDS)
             .send()
-            .with_context(|| format!("workerd did not answer; it said:\n{}", self.said()))?;
-        let body = String::from_utf8_lossy(answer.as_bytes()).into_owned();
-        if answer.status_code != 200 {
-            bail!("the Worker answered {}: {body}\nworkerd said:\n{}", answer.status_code, self.said());
+            .with_context(|| format!("workerd sent no response; its output:\n{}", self.output()))?;
+        let body = String::from_utf8_lossy(response.as_bytes()).into_owned();
+        if response.status_code != 200 {
+            bail!(
+                "the Worker responded with {}: {body}\noutput of workerd:\n{}",
+                response.status_code,
+                self.output()
+            );
         }
         Ok(body)
     }
 
-    /// The end of what workerd printed, without the addresses of its own code.
-    pub(super) fn said(&self) -> String {
+    /// Returns the last lines of workerd's output, without its native stack traces.
+    pub(super) fn output(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with("stack: ")).collect();
         last_lines(&lines.join("\n"), 12)
@@ -166,12 +170,12 @@ mod tests {
     use super::{Service, quoted};
 
     #[test]
-    fn a_key_is_one_text_of_the_configuration() {
+    fn special_characters_of_a_variable_are_escaped() {
         assert_eq!(quoted("-----BEGIN\n\"a\\b\"\r\n"), r#""-----BEGIN\n\"a\\b\"\015\n""#);
     }
 
     #[test]
-    fn modules_are_embedded_by_their_kind_and_in_their_order() {
+    fn modules_are_embedded_with_their_kind_in_their_order() {
         let service = Service {
             program: "workerd".into(),
             folder: "/tmp".into(),

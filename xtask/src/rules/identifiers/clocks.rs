@@ -1,14 +1,15 @@
-//! `events`, `edge` and `core` take time and randomness as parameters.
+//! The crates `events`, `edge` and `core` take time and randomness as parameters.
 //!
 //! The `std` clock panics on wasm32, a replay must give the same bytes, and tests must be able to set the time. Clippy's
 //! `disallowed-types` would also apply to the tests of these crates, which need clocks.
 
-use super::{Source, Violation, place, tokens};
-use tokens::{Kind, Token};
+use crate::rules::sources::Source;
+use crate::rules::tokens::{Kind, Token};
+use crate::rules::violation::Violation;
 
 const CRATES: [&str; 3] = ["events", "edge", "core"];
 
-/// Files that may use a clock. `x.rs` includes `x/`.
+/// Files that may use a clock. `x.rs` stands for `x/` too.
 const ADAPTERS: [&str; 4] =
     ["events/src/sqlite.rs", "events/src/contract.rs", "events/src/emulators.rs", "edge/src/worker.rs"];
 
@@ -16,6 +17,7 @@ const CLOCKS: [&str; 4] = ["SystemTime", "Instant", "now_utc", "now_local"];
 const RANDOMNESS: [&str; 7] =
     ["getrandom", "OsRng", "SysRng", "ThreadRng", "thread_rng", "from_os_rng", "from_entropy"];
 
+/// Checks one file.
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let in_sources = file.path.split('/').nth(1) == Some("src");
     if !CRATES.contains(&file.crate_folder())
@@ -36,11 +38,12 @@ pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
             } else {
                 return None;
             };
-            Some(Violation::new(place(file, token), format!("`{}` is {what}", token.text)))
+            Some(Violation::new(file.place(token.line), format!("`{}` is {what}", token.text)))
         })
         .collect()
 }
 
+/// Whether `path` is the file `adapter` or is in the folder of the same name.
 fn covers(adapter: &str, path: &str) -> bool {
     let folder = adapter.trim_end_matches(".rs");
     path == adapter || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))

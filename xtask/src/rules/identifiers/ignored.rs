@@ -1,26 +1,28 @@
-//! No test and no example is ignored. (Clippy rejects `todo!`, `unimplemented!` and `dbg!`.)
+//! No test and no documentation example is ignored. (Clippy rejects `todo!`, `unimplemented!` and `dbg!`.)
 
-use super::{Source, Violation, place, tokens};
-use tokens::{Kind, Token};
+use crate::rules::sources::Source;
+use crate::rules::tokens::{Kind, Token, attributes, closing};
+use crate::rules::violation::Violation;
 
+/// Checks one file.
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for open in tokens::attributes(tokens) {
-        let inside = &tokens[open + 1..tokens::closing(tokens, open)];
+    for open in attributes(tokens) {
+        let inside = &tokens[open + 1..closing(tokens, open)];
         if ignores_a_test(inside) && !is_started_by_another_test(tokens, open) {
             let message = "an ignored test tests nothing: enable it, delete it, or start it from a test in \
                            this file (as a second process, by its name and `--ignored`)";
-            violations.push(Violation::new(place(file, &tokens[open]), message));
+            violations.push(Violation::new(file.place(tokens[open].line), message));
         }
         if ignores_an_example(inside) {
             let message = "an ignored example is not tested: enable it, or mark it `text`";
-            violations.push(Violation::new(place(file, &tokens[open]), message));
+            violations.push(Violation::new(file.place(tokens[open].line), message));
         }
     }
     violations
 }
 
-/// `#[ignore]`, `#[ignore = "…"]`, `#[cfg_attr(…, ignore)]`.
+/// Whether the attribute is `#[ignore]`, `#[ignore = "…"]` or `#[cfg_attr(…, ignore)]`.
 fn ignores_a_test(inside: &[Token]) -> bool {
     match inside.first() {
         Some(first) if first.is("cfg_attr") => inside.iter().any(|token| token.is("ignore")),
@@ -29,7 +31,7 @@ fn ignores_a_test(inside: &[Token]) -> bool {
     }
 }
 
-/// Whether another test of the file starts this one as a second process: it names it, next to `--ignored`.
+/// Whether the file contains the test's name and `--ignored` as literals, as a test does that starts this one as a second process.
 fn is_started_by_another_test(tokens: &[Token], attribute: usize) -> bool {
     let mut names = tokens[attribute..].windows(2).filter(|pair| pair[0].is("fn")).map(|pair| &pair[1].text);
     let Some(name) = names.next() else { return false };
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ignored_test_that_another_one_starts_as_a_second_process_is_no_violation() {
+    fn an_ignored_test_that_another_test_starts_as_a_process_is_allowed() {
         let second = "#[test] #[ignore = \"started below\"] fn writer() {}";
         let started = "#[test] fn a() { run([\"--exact\", \"suite::writer\", \"--ignored\"]); }";
         assert_eq!(violations("edge/tests/a.rs", &format!("{second} {started}")), [""; 0]);

@@ -1,7 +1,8 @@
 //! Modules that make decisions import no adapters.
 
-use super::{Source, Violation, place, tokens};
-use tokens::{Kind, Token};
+use crate::rules::sources::Source;
+use crate::rules::tokens::{Kind, Token};
+use crate::rules::violation::Violation;
 
 const PACKAGE_FOLDERS: [&str; 6] = ["events", "edge", "core", "lambdas", "worker", "local"];
 /// Modules with these names, and their submodules, are pure.
@@ -30,6 +31,7 @@ const CRATES: [&str; 12] = [
 /// Modules of `std` with side effects.
 const STD: [&str; 4] = ["env", "fs", "process", "thread"];
 
+/// Checks one file.
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let mut parts = file.path.trim_end_matches(".rs").split('/').skip(1);
     if !PACKAGE_FOLDERS.contains(&file.crate_folder()) || !parts.any(|part| MODULES.contains(&part)) {
@@ -50,7 +52,7 @@ pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
         };
         let message =
             format!("a pure module must not import {what}, `{name}`: pass the value as a parameter");
-        violations.push(Violation::new(place(file, token), message));
+        violations.push(Violation::new(file.place(token.line), message));
     }
     violations
 }
@@ -61,7 +63,7 @@ struct Name<'a> {
     of_std: bool,
 }
 
-/// Identifiers in a `use` declaration or before `::`.
+/// Returns the identifiers in `use` declarations and before `::`.
 fn imported_names(tokens: &[Token]) -> Vec<Name<'_>> {
     let mut names = Vec::new();
     // The first name of the current `use` declaration.
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_these_names_and_other_modules_are_left_alone() {
+    fn variables_with_these_names_and_other_modules_are_allowed() {
         let code = "use crate::plan::Plan; use std::net::IpAddr; fn a(process: u8) -> u8 { process }";
         assert_eq!(violations("worker/src/argv.rs", code), [""; 0]);
         assert_eq!(violations("worker/src/run.rs", "use crate::storage::Store;"), [""; 0]);

@@ -1,9 +1,10 @@
 //! Types of the AWS SDK stay in adapter files.
 
-use super::{Source, Violation, place, tokens};
-use tokens::{Kind, Token};
+use crate::rules::sources::Source;
+use crate::rules::tokens::{Kind, Token};
+use crate::rules::violation::Violation;
 
-/// Files that may use the SDK. `x.rs` includes `x/`.
+/// Files that may use the SDK. `x.rs` stands for `x/` too.
 const ADAPTERS: [&str; 7] = [
     "events/src/dynamo.rs",
     "events/src/emulators.rs",
@@ -14,9 +15,10 @@ const ADAPTERS: [&str; 7] = [
     "worker/src/storage.rs",
 ];
 
-/// The emulator implements the protocols of AWS.
+/// The emulator may use the SDK everywhere, because it implements the protocols of AWS.
 const EMULATOR: &str = "emulator/";
 
+/// Checks one file.
 pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
     let allowed = file.path.starts_with(EMULATOR)
         || ADAPTERS.iter().any(|adapter| {
@@ -31,7 +33,7 @@ pub(super) fn check(file: &Source, tokens: &[Token]) -> Vec<Violation> {
         .map(|token| {
             let message =
                 format!("`{}` must stay inside the adapter files ({})", token.text, ADAPTERS.join(", "));
-            Violation::new(place(file, token), message)
+            Violation::new(file.place(token.line), message)
         })
         .collect()
 }
@@ -41,7 +43,7 @@ mod tests {
     use super::super::violations;
 
     #[test]
-    fn an_sdk_outside_its_adapter_is_found() {
+    fn an_sdk_outside_the_adapter_files_is_found() {
         let code = "use aws_sdk_s3::Client;";
         assert_eq!(violations("worker/src/run.rs", code).len(), 1);
         assert_eq!(violations("local/src/s3.rs", code).len(), 1);

@@ -1,17 +1,17 @@
-//! Whether both workers really do the job: a fast error is no result.
+//! Checks that both Workers respond with equivalent grants, so that the benchmark measures the same work.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::call::parameters;
-
-/// Both answered a grant of the same upload; where both signed in the same second, the signatures are equal.
+/// Checks that both responses grant the same upload. If both were signed in the same second, the signatures must be equal.
 pub(super) fn check_upload(ours: &Value, peer: &Value) -> Result<(), String> {
-    let [our_url, peer_url] = [ours, peer].map(|answer| text(answer, "uploadUrl"));
+    let [our_url, peer_url] = [ours, peer].map(|response| text(response, "uploadUrl"));
     let (our_url, peer_url) = (our_url?, peer_url?);
-    for (whose, url) in [("our", our_url), ("the peer's", peer_url)] {
+    for (side, url) in [("our", our_url), ("the peer's", peer_url)] {
         let signature = parameters(url).get("X-Amz-Signature").copied().unwrap_or_default();
         if signature.len() != 64 || !signature.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(format!("{whose} upload URL has no signature"));
+            return Err(format!("{side} upload URL has no signature"));
         }
     }
     for field in ["s3Key", "method", "headers", "videoId"] {
@@ -27,19 +27,19 @@ pub(super) fn check_upload(ours: &Value, peer: &Value) -> Result<(), String> {
     same_parameters(our_url, peer_url, "X-Amz-Date", "X-Amz-Signature")
 }
 
-/// Both answered a signed URL of the same file.
+/// Checks that both responses contain a signed URL of the same file.
 pub(super) fn check_playback(ours: &Value, peer: &Value) -> Result<(), String> {
     let (our_url, peer_url) = (text(ours, "signedUrl")?, text(peer, "signedUrl")?);
-    for (whose, url) in [("our", our_url), ("the peer's", peer_url)] {
+    for (side, url) in [("our", our_url), ("the peer's", peer_url)] {
         let named = parameters(url);
-        // The shortest is ECDSA's in DER: two integers of some 32 bytes.
+        // The shortest signature is ECDSA in DER: two integers of about 32 bytes, in base64.
         let signed = named.get("Signature").is_some_and(|signature| signature.len() >= 88);
         if !signed || !named.contains_key("Expires") {
-            return Err(format!("{whose} playback URL has no signature"));
+            return Err(format!("{side} playback URL has no signature"));
         }
     }
-    let place = |url: &str| url.split_once('?').map(|(place, _)| Value::from(place));
-    equal("signedUrl", &place(our_url).into(), &place(peer_url).into())?;
+    let without_query = |url: &str| url.split_once('?').map(|(before, _)| Value::from(before));
+    equal("signedUrl", &without_query(our_url).into(), &without_query(peer_url).into())?;
     for field in ["grantId", "expiresAt"] {
         text(ours, field)?;
         text(peer, field)?;
@@ -52,7 +52,7 @@ pub(super) fn check_playback(ours: &Value, peer: &Value) -> Result<(), String> {
     equal("signedUrl", &without_time(our_url), &without_time(peer_url))
 }
 
-/// The parameters but for the time and what follows from it; all of them where the time is the same.
+/// Compares the parameters of two URLs. If their times differ, ignores the time and the signature.
 fn same_parameters(our_url: &str, peer_url: &str, time: &str, signature: &str) -> Result<(), String> {
     let (mut ours, mut peer) = (parameters(our_url), parameters(peer_url));
     if ours.get(time) != peer.get(time) {
@@ -63,17 +63,26 @@ fn same_parameters(our_url: &str, peer_url: &str, time: &str, signature: &str) -
     equal("the URL's query", &serde_json::json!(ours), &serde_json::json!(peer))
 }
 
-fn text<'a>(answer: &'a Value, field: &str) -> Result<&'a str, String> {
-    answer[field].as_str().ok_or_else(|| format!("an answer has no `{field}`: it has {}", names(answer)))
+/// Returns a field of a response. The error lists the names of the fields and omits the values, which may be signed URLs.
+fn text<'a>(response: &'a Value, field: &str) -> Result<&'a str, String> {
+    response[field]
+        .as_str()
+        .ok_or_else(|| format!("a response has no `{field}`; its fields are: {}", field_names(response)))
 }
 
-fn names(answer: &Value) -> String {
-    let names = answer.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>().join(", "));
-    names.unwrap_or_else(|| "no fields at all".to_owned())
+fn field_names(response: &Value) -> String {
+    let names = response.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>().join(", "));
+    names.unwrap_or_else(|| "none".to_owned())
 }
 
 fn equal(what: &str, ours: &Value, peer: &Value) -> Result<(), String> {
     if ours == peer { Ok(()) } else { Err(format!("{what}: ours is {ours}, the peer's {peer}")) }
+}
+
+/// Returns the parameters of a URL's query by name.
+fn parameters(url: &str) -> BTreeMap<&str, &str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter_map(|parameter| parameter.split_once('=')).collect()
 }
 
 #[cfg(test)]
@@ -92,17 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn upload_grants_of_the_same_second_have_the_same_signature() {
+    fn upload_grants_of_the_same_second_must_have_the_same_signature() {
         assert_eq!(check_upload(&upload("1", 'a'), &upload("1", 'a')), Ok(()));
         assert_eq!(check_upload(&upload("1", 'a'), &upload("2", 'b')), Ok(()));
         assert!(check_upload(&upload("1", 'a'), &upload("1", 'b')).unwrap_err().contains("query"));
     }
 
     #[test]
-    fn an_answer_that_is_no_grant_is_told_without_its_urls() {
+    fn the_error_for_a_response_without_a_grant_has_field_names_and_no_urls() {
         let problem = json!({"title": "Refused", "status": 401});
-        let said = check_upload(&problem, &upload("1", 'a')).unwrap_err();
-        assert_eq!(said, "an answer has no `uploadUrl`: it has status, title");
+        let error = check_upload(&problem, &upload("1", 'a')).unwrap_err();
+        assert_eq!(error, "a response has no `uploadUrl`; its fields are: status, title");
         assert!(check_upload(&upload("1", 'z'), &upload("1", 'z')).unwrap_err().contains("no signature"));
         let mut other = upload("1", 'a');
         other["videoId"] = "vid_b".into();
@@ -110,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn playback_urls_are_of_the_same_file_with_the_same_key() {
+    fn playback_urls_must_have_the_same_file_and_the_same_key_pair() {
         let playback = |file: &str, key: &str| {
             let signature = "s".repeat(96);
             json!({
