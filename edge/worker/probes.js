@@ -7,7 +7,8 @@ export { benchPresign, benchSharedPolicy, benchSignPolicy } from "./edge.js";
 export default {
   ...worker,
 
-  /** Makes the module panic at once for the header `x-streamio-panic: sync`, and after a wait for `x-streamio-panic: async`. */
+  /** Makes the module panic at once for the header `x-streamio-panic: sync`, and after a wait for `x-streamio-panic: async`, and
+   * with a formatted message for `x-streamio-panic: formatted`. */
   fetch(request, env, context) {
     const panic = request.headers.get("x-streamio-panic");
     if (panic === null) return worker.fetch(request, env, context);

@@ -28,6 +28,7 @@ pub(super) async fn panic_if_requested(path: &str) {
             RuntimePause.pause(Duration::from_millis(1)).await;
             panic!("a probe requested it, later");
         }
+        "/probes/panic-formatted" => panic!("a probe requested it for {}", u64::from(u32::MAX) + 1),
         _ => {}
     }
 }

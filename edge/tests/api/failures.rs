@@ -158,6 +158,19 @@ async fn a_signer_that_fails_gives_no_url() {
 }
 
 #[tokio::test]
+async fn a_grant_whose_signer_fails_is_still_waited_for() {
+    let test = TestEdge::new();
+    test.journal.is_slow.store(true, Ordering::Relaxed);
+    test.signer.is_down.store(true, Ordering::Relaxed);
+    for (count, (path, body)) in grants()[3..].iter().enumerate() {
+        let pending = test.edge.handle_without_waiting(test.context(), &test.post_request(path, body)).await;
+        assert_eq!(pending.response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        pending.receipt.expect("the grant's receipt").accepted().await.unwrap();
+        assert_eq!(test.commits().await.len(), count + 1);
+    }
+}
+
+#[tokio::test]
 async fn without_an_object_store_no_multipart_upload_is_created() {
     let test = TestEdge::new();
     test.store.is_down.store(true, Ordering::Relaxed);

@@ -58,3 +58,30 @@ test("a fact that the stream never accepts becomes a dead letter after its last 
   const [body] = await eventually("the dead letter is delivered", () => platform.deadLetters.length === 1 && platform.deadLetters, 15);
   assert.equal(JSON.parse(body).events[0].data.grantId, response.json.grantId);
 });
+
+test("the delay until the next delivery grows with the number of deliveries", async (t) => {
+  const platform = await startPlatform(t, { withFaults: true });
+  platform.kinesis.always = "down";
+  await platform.setFaults({ maxRetryDelay: 1 });
+  assert.equal((await platform.upload(platform.newKnownKey().key, "late.mp4")).status, 200);
+  const third = await eventually("the third delivery", async () => (await platform.retries()).find(({ attempts }) => attempts === 3), 20);
+  const [first] = await platform.retries();
+  assert.equal(first.attempts, 1);
+  // From 5 and 20 seconds, each shortened by up to half.
+  assert.ok(first.delaySeconds <= 5 && third.delaySeconds >= 10, JSON.stringify([first, third]));
+});
+
+test("a message that cannot be acknowledged is delivered again, and ends no other request", async (t) => {
+  const platform = await startPlatform(t, { withFaults: true });
+  const { key } = platform.newKnownKey();
+  await platform.setFaults({ ackFails: true, maxRetryDelay: 1 });
+  platform.home.delay = 2_500;
+  assert.equal((await platform.upload(key, "first.mp4")).status, 200);
+  const waiting = Array.from({ length: 3 }, () => platform.upload(platform.newKnownKey().key, "other.mp4"));
+  await eventually("the first delivery", () => platform.kinesis.records.length > 0);
+  for (const response of await Promise.all(waiting)) assert.equal(response.status, 200, response.text);
+  await platform.setFaults({ maxRetryDelay: 1 });
+  platform.home.delay = 0;
+  await eventually("another delivery", () => platform.kinesis.records.length > 4, 20);
+  assert.ok(!platform.output.includes("has ended"), "no instance has ended");
+});

@@ -109,6 +109,17 @@ describe("API keys", { concurrency: 4 }, () => {
     assert.equal((await platform.upload(apiKey.key, "film.mp4")).status, 200);
   });
 
+  test("a response of the home region of more than 1 MiB is refused", async (t) => {
+    const platform = await startPlatform(t);
+    const { key } = platform.newKnownKey();
+    platform.home.padding = 1024 * 1024;
+    assertProblem(await platform.upload(key, "film.mp4"), 503, "unavailable");
+    const line = await platform.findLogLine("the home region could not be asked for the tenant of an API key");
+    assert.match(JSON.stringify(line.error), /too long/);
+    platform.home.padding = 1_000;
+    assert.equal((await platform.upload(platform.newKnownKey().key, "film.mp4")).status, 200);
+  });
+
   test("for an invalid record in KV the home region is called, and the failure is logged", async (t) => {
     const platform = await startPlatform(t);
     const apiKey = platform.newKnownKey();

@@ -1,10 +1,12 @@
 // The Worker with bindings whose calls can be made to fail. This module runs in workerd and calls the Worker's own entry.
 //
-// `POST /-/faults` with a JSON object sets the faults. `GET /-/reads` returns the names that were read from KV.
+// `POST /-/faults` with a JSON object sets the faults. `GET /-/reads` returns the names that were read from KV,
+// `GET /-/retries` the number of deliveries and the delay of each message that was sent back to the queue.
 import worker from "./index.js";
 
 let faults = {};
 const reads = [];
+const retries = [];
 let bindings;
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -58,14 +60,21 @@ const withShortDelay = (message) => ({
   timestamp: message.timestamp,
   body: message.body,
   attempts: message.attempts,
-  ack: () => message.ack(),
-  retry: ({ delaySeconds }) => message.retry({ delaySeconds: Math.min(delaySeconds, faults.maxRetryDelay ?? delaySeconds) }),
+  ack() {
+    if (faults.ackFails) throw new TypeError("this message cannot be acknowledged");
+    message.ack();
+  },
+  retry({ delaySeconds }) {
+    retries.push({ attempts: message.attempts, delaySeconds });
+    message.retry({ delaySeconds: Math.min(delaySeconds, faults.maxRetryDelay ?? delaySeconds) });
+  },
 });
 
 export default {
   async fetch(request, env, context) {
     const { pathname } = new URL(request.url);
     if (pathname === "/-/reads") return Response.json(reads);
+    if (pathname === "/-/retries") return Response.json(retries);
     if (pathname === "/-/faults") {
       faults = await request.json();
       return new Response(null, { status: 204 });

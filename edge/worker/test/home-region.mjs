@@ -21,6 +21,8 @@ export async function startHomeRegion(keys) {
     delay: 0,
     /** Where responses stop: `before-response` or `in-response` (listener.mjs). */
     hangs: undefined,
+    /** The bytes of spaces after each response. */
+    padding: 0,
     /** The URL to which callers are redirected. */
     redirectTo: undefined,
     callsNamed: (name) => home.calls.filter((it) => it.call === name),
@@ -38,7 +40,9 @@ export async function startHomeRegion(keys) {
     if (home.delay > 0) await sleep(home.delay);
     if (home.hangs !== undefined) return { hangs: home.hangs };
     if (home.redirectTo !== undefined) return { status: 307, headers: { location: home.redirectTo } };
-    return home.isDown ? undefined : respond(home, call);
+    if (home.isDown) return undefined;
+    const response = respond(home, call);
+    return { ...response, body: response.body + " ".repeat(home.padding) };
   });
   return Object.assign(home, { url: listener.url, errors: listener.errors, close: listener.close });
 }

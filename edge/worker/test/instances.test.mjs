@@ -73,3 +73,27 @@ test("a response whose grant is not accepted is replaced by 503", async () => {
   assert.deepEqual([response.status, await response.text()], [503, "not recorded"]);
   assert.equal((await worker.fetch(new Request("http://127.0.0.1/upload-url"), {}, {})).status, 200);
 });
+
+test("a trap that is no panic ends the instance, and is logged without its message", async () => {
+  const worker = await load();
+  const lines = [];
+  const { error } = console;
+  console.error = (line) => lines.push(line);
+  try {
+    const resets = fake.resets;
+    fake.handlers.push(
+      () => {
+        throw new RangeError("Maximum call stack size exceeded at hidden-0123456789");
+      },
+      () => new Response("fine"),
+    );
+    assert.equal((await worker.fetch(new Request("http://127.0.0.1/healthz"), {}, {})).status, 500);
+    assert.equal((await worker.fetch(new Request("http://127.0.0.1/healthz"), {}, {})).status, 200);
+    assert.equal(fake.resets, resets + 1);
+  } finally {
+    console.error = error;
+  }
+  assert.equal(lines.length, 1);
+  assert.equal(JSON.parse(lines[0]).error, "RangeError");
+  assert.ok(!lines[0].includes("hidden"));
+});

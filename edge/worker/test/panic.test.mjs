@@ -84,6 +84,18 @@ for (const kind of ["sync", "async"]) {
   });
 }
 
+test("the formatted message of a panic is not logged, because it may contain a tenant's data", async (t) => {
+  const platform = await startPlatform(t, { build: "probes" });
+  assertProblem(await panic(platform, "formatted"), 500, "internal-error");
+  const line = await platform.findLogLine(ENDED);
+  assert.match(line["panic.place"], /^edge\/src\/worker\/probes\.rs:\d+/);
+  assert.equal(line["panic.message"], "");
+  // The first call uses a new instance, whose panic hook must be the same.
+  assertProblem(await panic(platform, "formatted"), 500, "internal-error");
+  await eventually("the second log line", () => platform.logLines.filter((it) => it.message.includes(ENDED)).length === 2);
+  assert.ok(!platform.output.includes("4294967296"), "the message is not in the log");
+});
+
 test("a panic while grants are sent to the stream loses no grant", async (t) => {
   const platform = await startPlatform(t, { build: "probes", withFaults: true });
   const apiKey = platform.newKey();

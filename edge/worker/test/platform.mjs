@@ -15,6 +15,8 @@ const REGION = "eu-west-1";
 const STREAM = "streamio-facts";
 const BUCKET = "raw";
 export const KEY_PAIR_ID = "K2JCJMDEHXQW5F";
+/** The value of a variable that is `null` in a JSON configuration; `null` in `changes` removes the variable. */
+export const JSON_NULL = Symbol("null");
 export const CDN = "https://d111111abcdef8.cloudfront.net";
 
 const caller = { region: REGION, accessKeyId: "AKIDHOMEEXAMPLE", secretAccessKey: "hidden/home+4bPxRfiCYEXAMPLEKEYhome" };
@@ -81,7 +83,7 @@ const DEAD_LETTER_CONSUMER = `export default {
  * `changes` replaces settings; `null` removes one. `without` lists bindings to remove. `withFaults` wraps the bindings, so that
  * they can be made to fail (`setFaults`) and record reads (`kvReads`).
  */
-export async function startPlatform(t, { build = "worker", changes = {}, without = [], maxRetries = 100, withFaults = false } = {}) {
+export async function startPlatform(t, { build = "worker", changes = {}, without = [], maxRetries = 100, withFaults = false, compatibilityFlags = ["nodejs_compat"] } = {}) {
   const closers = [];
   const secrets = new Secrets();
   const chunks = [];
@@ -112,11 +114,14 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
 
     const { script, wasm } = builds[build]();
     const bindings = { ...settings({ home, kinesis, store, privateKey }), ...changes };
-    for (const [name, value] of Object.entries(bindings)) if (value === null) delete bindings[name];
+    for (const [name, value] of Object.entries(bindings)) {
+      if (value === null) delete bindings[name];
+      if (value === JSON_NULL) bindings[name] = null;
+    }
     const consumer = { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries, deadLetterQueue: "dead" };
     const producers = { GRANTS: { queueName: "grants" }, DEAD_GRANTS: { queueName: "dead" } };
     for (const name of without) delete producers[name];
-    const common = { compatibilityDate: "2026-04-20", compatibilityFlags: ["nodejs_compat"] };
+    const common = { compatibilityDate: "2026-04-20", compatibilityFlags };
     const miniflare = new Miniflare({
       cf: false,
       host: "127.0.0.1",
@@ -179,6 +184,12 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
       /** Returns the names that were read from KV. */
       async kvReads() {
         const response = await fetch(`${url}/-/reads`);
+        assert.equal(response.status, 200, "the platform must be started `withFaults`");
+        return response.json();
+      },
+      /** Returns the number of deliveries and the delay of each message that was sent back to the queue. */
+      async retries() {
+        const response = await fetch(`${url}/-/retries`);
         assert.equal(response.status, 200, "the platform must be started `withFaults`");
         return response.json();
       },

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "./listener.mjs";
-import { startPlatform } from "./platform.mjs";
+import { JSON_NULL, assertProblem, startPlatform } from "./platform.mjs";
 
 /** Asserts that the response is an internal error. Only the log names the settings. */
 function assertInternalError(response) {
@@ -65,3 +65,21 @@ for (const [name, pem] of Object.entries({
     assert.match(JSON.stringify(line.error), /CDN_PRIVATE_KEY/);
   });
 }
+
+test("a variable that is null in a JSON configuration counts as absent, and a queue that is null as missing", async (t) => {
+  const platform = await startPlatform(t, { changes: { S3_REGION: JSON_NULL } });
+  assert.equal((await platform.upload(platform.newKnownKey().key, "film.mp4")).status, 200);
+  const without = await startPlatform(t, { without: ["GRANTS"], changes: { GRANTS: JSON_NULL } });
+  assertInternalError(await without.upload(without.newKnownKey().key, "film.mp4"));
+  const line = await without.findLogLine("settings are invalid");
+  assert.deepEqual(line.error.map((it) => it.split(" ")[0]), ["GRANTS"]);
+});
+
+test("without the compatibility flag nodejs_compat playback fails alone, and the log names the flag", async (t) => {
+  const platform = await startPlatform(t, { compatibilityFlags: [] });
+  const { key } = platform.newKnownKey();
+  for (let times = 0; times < 2; times += 1) assertProblem(await platform.playback(key, "acme/film.mp4"), 503, "unavailable");
+  assert.equal((await platform.upload(key, "film.mp4")).status, 200);
+  const line = await platform.findLogLine("request failed");
+  assert.match(JSON.stringify(line.error), /nodejs_compat/);
+});
