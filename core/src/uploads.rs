@@ -1,6 +1,6 @@
 //! Upload ingestion: turns S3 event notifications into events, and records objects whose event notification was lost.
 //!
-//! Entries: [`receive_notification`] on AWS, [`receive`] on one machine, where an event notification is always complete, and [`find`]
+//! Entries: [`receive_notification`] on AWS, [`receive`] on one machine, where an event notification is always complete, and `find`
 //! for the sweep, when the event notification was lost.
 
 use streamio_events::commit::NewCommit;
