@@ -8,7 +8,9 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use streamio_emulator::{Cloud, CloudConfig, Journal, bench};
+use streamio_events::settings::present;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// Run the product's real programs on an emulated cloud.
 #[derive(Parser)]
@@ -51,14 +53,20 @@ struct Up {
     json: bool,
 }
 
-fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+/// Logs to standard error what the variable `RUST_LOG` selects, or warnings when it is absent or blank.
+fn start_logging() -> anyhow::Result<()> {
+    let directives = std::env::var("RUST_LOG").ok().and_then(present);
+    let filter =
+        EnvFilter::try_new(directives.as_deref().unwrap_or("warn")).context("RUST_LOG is invalid")?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+fn main() -> ExitCode {
     let command = Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime
-        .context("could not start the Tokio runtime")
+    let result = start_logging()
+        .and_then(|()| runtime.context("could not start the Tokio runtime"))
         .and_then(|runtime| runtime.block_on(run(command)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
