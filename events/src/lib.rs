@@ -41,7 +41,7 @@ pub mod kinesis;
 pub mod log;
 pub mod media;
 pub mod memory;
-mod nfc;
+pub mod nfc;
 pub mod object_key;
 pub mod project;
 pub mod retryable;

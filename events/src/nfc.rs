@@ -1,14 +1,40 @@
-//! Unicode Normalization Form C, by tables in this program or in its JavaScript host.
+//! Unicode Normalization Form C (<https://www.unicode.org/reports/tr15/>), by tables in this program or in its JavaScript host, which
+//! has them anyway: in the Worker's module they would be a fifth of its size.
 
-/// Whether `text` is in NFC. <https://www.unicode.org/reports/tr15/>
-#[cfg(not(all(target_arch = "wasm32", feature = "host-unicode")))]
+use std::borrow::Cow;
+
+/// Whether `text` is in NFC.
 pub(crate) fn is_nfc(text: &str) -> bool {
-    text.is_ascii() || unicode_normalization::is_nfc(text)
+    text.is_ascii() || host::is_nfc(text)
 }
 
-/// Whether `text` is in NFC, according to the JavaScript host. It has the tables anyway; in the module they would be a
-/// fifth of its size. <https://www.unicode.org/reports/tr15/>
+/// Returns `text` in NFC. macOS, for example, gives the names of files in another form.
+pub fn to_nfc(text: &str) -> Cow<'_, str> {
+    if is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(host::to_nfc(text)) }
+}
+
+#[cfg(not(all(target_arch = "wasm32", feature = "host-unicode")))]
+mod host {
+    use unicode_normalization::UnicodeNormalization as _;
+
+    pub(super) fn is_nfc(text: &str) -> bool {
+        unicode_normalization::is_nfc(text)
+    }
+
+    pub(super) fn to_nfc(text: &str) -> String {
+        text.nfc().collect()
+    }
+}
+
 #[cfg(all(target_arch = "wasm32", feature = "host-unicode"))]
-pub(crate) fn is_nfc(text: &str) -> bool {
-    text.is_ascii() || js_sys::JsString::from(text).normalize("NFC") == text
+mod host {
+    use js_sys::JsString;
+
+    pub(super) fn is_nfc(text: &str) -> bool {
+        JsString::from(text).normalize("NFC") == text
+    }
+
+    pub(super) fn to_nfc(text: &str) -> String {
+        JsString::from(text).normalize("NFC").into()
+    }
 }

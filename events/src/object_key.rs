@@ -1,4 +1,5 @@
-//! Object keys in the two buckets. A key is accepted or refused with a reason, never rewritten into another key.
+//! Object keys in the two buckets. A new key is made from names in Unicode NFC; a key that exists is accepted or refused with a reason,
+//! never rewritten into another key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::id::{InvalidId, ProjectId};
-use crate::nfc::is_nfc;
+use crate::nfc::{is_nfc, to_nfc};
 
 /// S3's limit on the length of a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -150,8 +151,10 @@ impl SourceKey {
     const ROOT: &str = "projects";
 
     /// The key of `filename` in the folder `path` of `project_id`. `path` is empty or folders separated by `/`, with or
-    /// without a slash at its end.
+    /// without a slash at its end. Both are normalized to NFC: a user sees no difference, and another form of the same name would be
+    /// another video.
     pub fn new(project_id: &ProjectId, path: &str, filename: &str) -> Result<Self, InvalidKeyPart> {
+        let (path, filename) = (&*to_nfc(path), &*to_nfc(filename));
         if !path.is_empty() {
             check_segments(path.strip_suffix('/').unwrap_or(path)).map_err(InvalidKeyPart::Path)?;
         }
@@ -161,7 +164,7 @@ impl SourceKey {
         check_segments(filename).map_err(InvalidKeyPart::Filename)?;
         let separator = if path.is_empty() || path.ends_with('/') { "" } else { "/" };
         let rest = format!("{path}{separator}{filename}");
-        // Check the joined text again: parts that are normalized separately may not be normalized together.
+        // Check the joined text again: its length, and the reserved names.
         Self::from_rest(project_id, &rest).map_err(|error| match error {
             InvalidKey::ReservedSuffix if !has_reserved_suffix(filename) => InvalidKeyPart::Path(error),
             _ => InvalidKeyPart::Filename(error),
@@ -312,7 +315,8 @@ mod tests {
             if let Ok(key) = SourceKey::new(&acme(), &path, &filename) {
                 prop_assert!(key.as_str().starts_with("projects/acme/"));
                 prop_assert_eq!(key.as_str().parse::<SourceKey>(), Ok(key.clone()));
-                prop_assert!(key.as_str().ends_with(&filename));
+                prop_assert!(key.as_str().ends_with(&*to_nfc(&filename)));
+                prop_assert_eq!(SourceKey::new(&acme(), &to_nfc(&path), &to_nfc(&filename)), Ok(key.clone()));
                 prop_assert!(!key.as_str().split('/').any(|segment| matches!(segment, "" | "." | "..")));
                 let processed = key.processed();
                 prop_assert!(processed.as_str().starts_with("processed/acme/"));
@@ -344,7 +348,6 @@ mod tests {
             ("a\u{7f}", Control(0x7f)),
             ("..", DotSegment),
             (".", DotSegment),
-            ("e\u{301}.mp4", NotNormalized),
             ("clip.hls", ReservedSuffix),
             ("clip.images", ReservedSuffix),
         ] {
@@ -364,8 +367,22 @@ mod tests {
             filename(&"a".repeat(1024)),
             Err(InvalidKeyPart::Filename(TooLong { bytes: 1038, .. }))
         ));
+        assert_eq!("projects/acme/e\u{301}.mp4".parse::<SourceKey>(), Err(NotNormalized));
         assert!(matches!("projects/other".parse::<SourceKey>(), Err(WrongPrefix { .. })));
         assert!(matches!("projects/../x".parse::<SourceKey>(), Err(Project(_))));
+    }
+
+    #[test]
+    fn a_new_key_is_in_nfc_whatever_the_form_of_the_names() {
+        let key =
+            SourceKey::new(&acme(), "Ferie\u{301}n/Ko\u{308}ln", "Cafe\u{301} \u{1112}\u{1161}\u{11ab}.mov")
+                .unwrap();
+        assert_eq!(key.as_str(), "projects/acme/Feri\u{e9}n/K\u{f6}ln/Caf\u{e9} \u{d55c}.mov");
+        // U+2126 OHM SIGN has a canonical equivalent, U+FB01 LATIN SMALL LIGATURE FI has none: NFC keeps it.
+        assert_eq!(
+            SourceKey::new(&acme(), "", "\u{2126}\u{fb01}").unwrap().as_str(),
+            "projects/acme/\u{3a9}\u{fb01}"
+        );
     }
 
     #[test]

@@ -51,6 +51,25 @@ async fn each_stated_property_becomes_a_signed_header_and_is_returned() {
 }
 
 #[tokio::test]
+async fn names_in_another_normalization_form_get_the_key_in_nfc() {
+    let test = TestEdge::new();
+    let names = [("Cafe\u{301}", "O\u{308}l.mp4"), ("Caf\u{e9}", "\u{d6}l.mp4")]
+        .map(|(path, filename)| json!({ "filename": filename, "path": path }));
+    for name in &names {
+        let answer = test.post_once("key-1", "/upload-url", name.clone()).await.json();
+        assert_eq!(answer["s3Key"], "projects/acme/Caf\u{e9}/\u{d6}l.mp4");
+        let seen = ParsedUrl::of(answer["uploadUrl"].as_str().unwrap());
+        assert_eq!(seen.path, "/projects/acme/Caf\u{e9}/\u{d6}l.mp4");
+    }
+    assert_eq!(test.commits().await.len(), 1, "both are the same request");
+    for key in ["Cafe%CC%81/O%CC%88l.mp4", "Caf%C3%A9/%C3%96l.mp4"] {
+        let answer = test.post(&format!("/playback-url?key=processed/acme/{key}"), json!({})).await.json();
+        let url = answer["signedUrl"].as_str().unwrap();
+        assert!(url.contains("/processed/acme/Caf%C3%A9/%C3%96l.mp4?"), "{url}");
+    }
+}
+
+#[tokio::test]
 async fn the_grant_is_recorded_with_all_requested_properties() {
     let test = TestEdge::new();
     let body = json!({

@@ -23,6 +23,14 @@ test("grants are valid", async (t) => {
     platform.store.refusals.length = 0;
   });
 
+  await t.test("names in another normalization form get the key in NFC", async () => {
+    const { status, json, text } = await platform.call("POST", "/upload-url", { key, body: { filename: "Cafe\u0301.mp4", path: "O\u0308l" } });
+    assert.equal(status, 200, text);
+    assert.equal(json.s3Key, "projects/acme/\u00d6l/Caf\u00e9.mp4");
+    const put = await fetch(json.uploadUrl, { method: json.method, headers: json.headers, body: "a film" });
+    assert.equal(put.status, 200, await put.text());
+  });
+
   await t.test("a multipart upload is created with a signed request, and its parts are accepted with their exact size only", async () => {
     const body = { filename: "long.mp4", multipart: true, size: 16 * 1024 * 1024 + 6 };
     const { status, json, text } = await platform.call("POST", "/upload-url", { key, body });
@@ -52,8 +60,8 @@ test("grants are valid", async (t) => {
   });
 
   await t.test("each of these grants is sent to the stream", async () => {
-    await eventually("three records are in the stream", () => platform.kinesis.records.length === 3);
+    await eventually("four records are in the stream", () => platform.kinesis.records.length === 4);
     const types = platform.kinesis.records.map(({ fact }) => fact.events[0].type).sort();
-    assert.deepEqual(types, ["playback.granted", "upload.granted", "upload.granted"]);
+    assert.deepEqual(types, ["playback.granted", "upload.granted", "upload.granted", "upload.granted"]);
   });
 });

@@ -4,6 +4,7 @@ use std::time::Duration;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Serialize;
 use streamio_events::id::ProjectId;
+use streamio_events::nfc::to_nfc;
 use streamio_events::object_key::ProcessedKey;
 use streamio_events::timestamp::Timestamp;
 
@@ -79,7 +80,7 @@ impl PlaybackRequest {
     }
 }
 
-/// The key, if it is a key of this project.
+/// The key in NFC, the form of all keys, if it is a key of this project.
 fn own_key(key: Option<&str>, project_id: &ProjectId) -> Result<ProcessedKey, Problem> {
     let own_prefix = format!("processed/{project_id}/");
     let Some(key) = key else {
@@ -88,7 +89,7 @@ fn own_key(key: Option<&str>, project_id: &ProjectId) -> Result<ProcessedKey, Pr
             format!("is missing: give an object key that begins with `{own_prefix}`"),
         ));
     };
-    let parsed = key.parse::<ProcessedKey>();
+    let parsed = to_nfc(key).parse::<ProcessedKey>();
     if parsed.as_ref().is_ok_and(|key| key.project_id() != project_id) {
         let detail = format!("is not of your project: its keys begin with `{own_prefix}`");
         return Err(Problem::at_field(ProblemKind::ForbiddenKey, "key", detail));
