@@ -103,7 +103,7 @@ fn dispatch(printed: &str) -> Result<Comparison> {
 fn build(workspace: &Workspace) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     print_progress("building the Lambda functions (profile lambda)");
-    run(cmd!(shell, "{cargo} build --profile lambda -p streamio-lambdas --features aws,bench --bins"))?;
+    run(cmd!(shell, "{cargo} build --profile lambda -p streamio-lambdas --all-features --bins"))?;
     print_progress("building the emulated cloud");
     run(cmd!(shell, "{cargo} build -p streamio-emulator --all-features --bin streamio-emulator"))
 }
