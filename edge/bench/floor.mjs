@@ -13,10 +13,10 @@ const RESPONSE_HEADERS = {
   "ratelimit-policy": '"default";q=4000000000;w=1',
   ratelimit: '"default";r=3999999999;t=1',
 };
-/** Has the length of a grant's message. */
-const MESSAGE = "m".repeat(600);
-/** Has the length of the policy of one file. */
-const POLICY = Buffer.from("p".repeat(180));
+/** These have the lengths of the edge's messages for the calls of the bench, and of the policy that it signs. */
+const UPLOAD_MESSAGE = "m".repeat(480);
+const PLAYBACK_MESSAGE = "m".repeat(435);
+const POLICY = Buffer.from("p".repeat(165));
 
 let key;
 
@@ -25,12 +25,13 @@ const worker = {
     let read = 0;
     for (const name of REQUEST_HEADERS) read += request.headers.get(name)?.length ?? 0;
     read += (await request.arrayBuffer()).byteLength;
-    if (env.FLOOR_SIGNS === "true") {
+    const signs = env.FLOOR_SIGNS === "true";
+    if (signs) {
       key ??= createPrivateKey(env.CDN_PRIVATE_KEY);
       read += sign("sha256", POLICY, key).length;
     }
     if (read === 0) throw new Error("nothing was read");
-    await env.GRANTS.send(MESSAGE, { contentType: "text" });
+    await env.GRANTS.send(signs ? PLAYBACK_MESSAGE : UPLOAD_MESSAGE, { contentType: "text" });
     return new Response(env.FLOOR_BODY, { headers: RESPONSE_HEADERS });
   },
 };

@@ -8,7 +8,7 @@ import { AwsClient } from "aws4fetch";
 import { getSignedUrl } from "@aws-sdk/cloudfront-signer";
 import { withBindings } from "./bindings.mjs";
 import { hashOf, isApiKey } from "./peer/api-key.mjs";
-import { checkKey, joinPath } from "./peer/object-key.mjs";
+import { checkKey, joinPath, normalized } from "./peer/object-key.mjs";
 import { base32, sha256 } from "./peer/digest.mjs";
 import { HttpError, readJson, seconds, text } from "./peer/input.mjs";
 
@@ -100,8 +100,8 @@ async function upload(request, tenant, env, now, random) {
 }
 
 async function playback(request, url, tenant, env, now, random) {
-  const key = url.searchParams.get("key");
-  if (key === null || !key.startsWith(`processed/${tenant.projectId}/`)) {
+  const key = normalized(url.searchParams.get("key") ?? "");
+  if (!key.startsWith(`processed/${tenant.projectId}/`)) {
     throw new HttpError(400, "key is not a key of this project");
   }
   checkKey(key);

@@ -1,3 +1,5 @@
+//! What a request needs beside itself and the ports.
+
 use streamio_events::timestamp::Timestamp;
 
 /// The time and randomness of a request.
