@@ -64,24 +64,29 @@ test("the delay until the next delivery grows with the number of deliveries", as
   platform.kinesis.always = "down";
   await platform.setFaults({ maxRetryDelay: 1 });
   assert.equal((await platform.upload(platform.newKnownKey().key, "late.mp4")).status, 200);
-  const third = await eventually("the third delivery", async () => (await platform.retries()).find(({ attempts }) => attempts === 3), 20);
-  const [first] = await platform.retries();
-  assert.equal(first.attempts, 1);
+  const retry = async (number) => (await platform.deliveries()).retries.find(({ attempts }) => attempts === number);
+  const third = await eventually("the third delivery", () => retry(3), 20);
+  const first = await retry(1);
   // From 5 and 20 seconds, each shortened by up to half.
   assert.ok(first.delaySeconds <= 5 && third.delaySeconds >= 10, JSON.stringify([first, third]));
 });
 
 test("a message that cannot be acknowledged is delivered again, and ends no other request", async (t) => {
   const platform = await startPlatform(t, { withFaults: true });
-  const { key } = platform.newKnownKey();
   await platform.setFaults({ ackFails: true, maxRetryDelay: 1 });
-  platform.home.delay = 2_500;
-  assert.equal((await platform.upload(key, "first.mp4")).status, 200);
-  const waiting = Array.from({ length: 3 }, () => platform.upload(platform.newKnownKey().key, "other.mp4"));
-  await eventually("the first delivery", () => platform.kinesis.records.length > 0);
+  assert.equal((await platform.upload(platform.newKnownKey().key, "first.mp4")).status, 200);
+  let open;
+  platform.home.gate = new Promise((resolve) => (open = resolve));
+  const others = Array.from({ length: 3 }, () => platform.newKnownKey());
+  const waiting = others.map(({ key }) => platform.upload(key, "other.mp4"));
+  await eventually("the others wait for the home region", () => others.every(({ hash }) => platform.home.calls.some((call) => call.key === hash)));
+  const before = (await platform.deliveries()).failedAcks;
+  await eventually("an acknowledgement fails while they wait", async () => (await platform.deliveries()).failedAcks > before, 20);
+  open();
   for (const response of await Promise.all(waiting)) assert.equal(response.status, 200, response.text);
   await platform.setFaults({ maxRetryDelay: 1 });
-  platform.home.delay = 0;
-  await eventually("another delivery", () => platform.kinesis.records.length > 4, 20);
+  const grants = () => new Set(platform.kinesis.records.map(({ fact }) => fact.commitId)).size;
+  await eventually("every grant is in the stream", () => grants() === 4, 20);
+  assert.ok(platform.kinesis.records.length > 4, "the message was delivered again");
   assert.ok(!platform.output.includes("has ended"), "no instance has ended");
 });

@@ -1,12 +1,12 @@
 // The Worker with bindings whose calls can be made to fail. This module runs in workerd and calls the Worker's own entry.
 //
 // `POST /-/faults` with a JSON object sets the faults. `GET /-/reads` returns the names that were read from KV,
-// `GET /-/retries` the number of deliveries and the delay of each message that was sent back to the queue.
+// `GET /-/deliveries` the retried messages (number of deliveries, delay) and the number of failed acknowledgements.
 import worker from "./index.js";
 
 let faults = {};
 const reads = [];
-const retries = [];
+const deliveries = { retries: [], failedAcks: 0 };
 let bindings;
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -61,11 +61,14 @@ const withShortDelay = (message) => ({
   body: message.body,
   attempts: message.attempts,
   ack() {
-    if (faults.ackFails) throw new TypeError("this message cannot be acknowledged");
+    if (faults.ackFails) {
+      deliveries.failedAcks += 1;
+      throw new TypeError("this message cannot be acknowledged");
+    }
     message.ack();
   },
   retry({ delaySeconds }) {
-    retries.push({ attempts: message.attempts, delaySeconds });
+    deliveries.retries.push({ attempts: message.attempts, delaySeconds });
     message.retry({ delaySeconds: Math.min(delaySeconds, faults.maxRetryDelay ?? delaySeconds) });
   },
 });
@@ -74,7 +77,7 @@ export default {
   async fetch(request, env, context) {
     const { pathname } = new URL(request.url);
     if (pathname === "/-/reads") return Response.json(reads);
-    if (pathname === "/-/retries") return Response.json(retries);
+    if (pathname === "/-/deliveries") return Response.json(deliveries);
     if (pathname === "/-/faults") {
       faults = await request.json();
       return new Response(null, { status: 204 });

@@ -17,6 +17,8 @@ export async function startHomeRegion(keys) {
     signatures: [],
     /** Whether connections are closed without a response. */
     isDown: false,
+    /** A promise that each response waits for. */
+    gate: undefined,
     /** The delay of each response, in milliseconds. */
     delay: 0,
     /** Where responses stop: `before-response` or `in-response` (listener.mjs). */
@@ -37,6 +39,7 @@ export async function startHomeRegion(keys) {
     }
     const call = JSON.parse(request.body);
     home.calls.push(call);
+    await home.gate;
     if (home.delay > 0) await sleep(home.delay);
     if (home.hangs !== undefined) return { hangs: home.hangs };
     if (home.redirectTo !== undefined) return { status: 307, headers: { location: home.redirectTo } };

@@ -187,9 +187,9 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
         assert.equal(response.status, 200, "the platform must be started `withFaults`");
         return response.json();
       },
-      /** Returns the number of deliveries and the delay of each message that was sent back to the queue. */
-      async retries() {
-        const response = await fetch(`${url}/-/retries`);
+      /** Returns the retried messages of the queue and the number of failed acknowledgements (entry.mjs). */
+      async deliveries() {
+        const response = await fetch(`${url}/-/deliveries`);
         assert.equal(response.status, 200, "the platform must be started `withFaults`");
         return response.json();
       },
