@@ -3,6 +3,7 @@
 mod advisories;
 mod report;
 mod steps;
+mod suites;
 
 use std::time::Instant;
 
