@@ -23,6 +23,7 @@ mod event_notification;
 mod limits;
 mod object;
 mod protocol;
+mod refusal;
 mod request_context;
 mod serve;
 mod service;

@@ -94,8 +94,13 @@ pub enum StoreError {
         key: String,
     },
     /// The body is larger than [`MAX_PUT_BYTES`].
-    #[error("the body is larger than {MAX_PUT_BYTES} bytes; send it as a multipart upload")]
-    TooLarge,
+    #[error(
+        "the body has {size} bytes, more than the {MAX_PUT_BYTES} allowed; send it as a multipart upload"
+    )]
+    TooLarge {
+        /// The declared size, or that of what was received, in bytes.
+        size: u64,
+    },
     /// A part other than the last is too small.
     #[error("part {number} has {size} bytes; every part but the last needs at least {minimum}")]
     PartTooSmall {
@@ -105,6 +110,8 @@ pub enum StoreError {
         size: u64,
         /// The smallest size allowed, in bytes.
         minimum: u64,
+        /// Its entity tag.
+        etag: String,
     },
     /// A part number outside 1..=10000.
     #[error("{number} is not a valid part number: use 1 to 10000")]
@@ -115,8 +122,12 @@ pub enum StoreError {
     /// A listed part was not uploaded, or it has another entity tag or checksum.
     #[error("part {number} {reason}")]
     InvalidPart {
+        /// The multipart upload.
+        upload_id: String,
         /// The part's number.
         number: u32,
+        /// The entity tag in the list.
+        etag: String,
         /// How it differs.
         reason: &'static str,
     },
@@ -131,6 +142,18 @@ pub enum StoreError {
     DigestMismatch {
         /// The name of the digest.
         name: &'static str,
+        /// The digest that the client gave.
+        expected: String,
+        /// The digest of the received data.
+        calculated: String,
+    },
+    /// Fewer or more bytes were received than the client declared.
+    #[error("{received} bytes were received of the {declared} declared; send the body again")]
+    Incomplete {
+        /// The size that the client gave, in bytes.
+        declared: u64,
+        /// The received bytes.
+        received: u64,
     },
     /// The size that the client gave for the whole object differs from the sum of its parts.
     #[error("the upload has {found} bytes, not the declared {declared}")]

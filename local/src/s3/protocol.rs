@@ -6,6 +6,7 @@ mod condition;
 mod copy;
 mod declared_digests;
 mod delete;
+mod error_details;
 mod error_mapper;
 mod get;
 mod list;

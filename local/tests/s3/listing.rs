@@ -17,7 +17,7 @@ enum Step {
 }
 
 /// Short strings of edge cases: the delimiter, its neighbours in byte order, the limits of UTF-8's ranges, NUL.
-fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+pub(crate) fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     let edge_case = select(vec![
         "a",
         "b",

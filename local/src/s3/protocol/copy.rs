@@ -114,8 +114,9 @@ pub(super) async fn part(
     };
     check_source(conditions, found.meta())?;
     let bytes = copied_bytes(input.copy_source_range.as_deref(), found.meta().size)?;
-    if bytes.end - bytes.start > MAX_PUT_BYTES {
-        return Err(to_s3(StoreError::TooLarge));
+    let size = bytes.end - bytes.start;
+    if size > MAX_PUT_BYTES {
+        return Err(to_s3(StoreError::TooLarge { size }));
     }
     let algorithm = upload.checksum.map(|(algorithm, _)| algorithm);
     let staged = store.stage(found.stream(bytes), algorithm).await.map_err(|error| match error {

@@ -1,12 +1,14 @@
 //! Maps the store's errors to S3's error codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
 use http::header::{ALLOW, LAST_MODIFIED};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 use time::OffsetDateTime;
 
 use super::condition::http_date;
+use super::error_details::details;
 use crate::s3::error::StoreError;
+use crate::s3::refusal::Details;
 use crate::s3::request_context::RequestContext;
 
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
@@ -37,6 +39,7 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
 /// Maps the store's errors to S3 errors and records internal errors for the access log.
 pub(super) struct ErrorMapper {
     context: RequestContext,
+    method: Method,
     /// Whether each chunk of the body is signed: an error in reading such a body is a wrong signature.
     has_signed_chunks: bool,
 }
@@ -46,6 +49,7 @@ impl ErrorMapper {
         let payload = request.headers.get("x-amz-content-sha256").map_or(&b""[..], |value| value.as_bytes());
         Self {
             context: request.extensions.get::<RequestContext>().cloned().unwrap_or_default(),
+            method: request.method.clone(),
             has_signed_chunks: payload.starts_with(b"STREAMING-AWS4-"),
         }
     }
@@ -56,11 +60,18 @@ impl ErrorMapper {
             self.context.record_error(error);
             return s3_error!(InternalError, "the object store failed; see the server's log");
         }
+        self.context.set_details(details(&error, &self.method));
         let mut s3_error = S3Error::with_message(self.code(&error), error.to_string());
         if let StoreError::DeleteMarker { version_id, last_modified, requested, .. } = &error {
             s3_error.set_headers(delete_marker_headers(version_id, *last_modified, *requested));
         }
         s3_error
+    }
+
+    /// The error, with details in the response.
+    pub(super) fn with_details(&self, error: S3Error, details: Details) -> S3Error {
+        self.context.set_details(details);
+        error
     }
 
     fn code(&self, error: &StoreError) -> S3ErrorCode {
@@ -77,7 +88,7 @@ impl ErrorMapper {
             StoreError::KeyTooLong { .. } => S3ErrorCode::KeyTooLongError,
             StoreError::NoSuchUpload { .. } => S3ErrorCode::NoSuchUpload,
             StoreError::PreconditionFailed { .. } => S3ErrorCode::PreconditionFailed,
-            StoreError::TooLarge => S3ErrorCode::EntityTooLarge,
+            StoreError::TooLarge { .. } => S3ErrorCode::EntityTooLarge,
             StoreError::PartTooSmall { .. } => S3ErrorCode::EntityTooSmall,
             StoreError::InvalidKey { .. }
             | StoreError::InvalidVersionId { .. }
@@ -88,7 +99,7 @@ impl ErrorMapper {
             StoreError::DigestMismatch { .. } => S3ErrorCode::BadDigest,
             StoreError::SizeMismatch { .. } => S3ErrorCode::InvalidRequest,
             StoreError::Body(_) if self.has_signed_chunks => S3ErrorCode::SignatureDoesNotMatch,
-            StoreError::Body(_) => S3ErrorCode::IncompleteBody,
+            StoreError::Body(_) | StoreError::Incomplete { .. } => S3ErrorCode::IncompleteBody,
             StoreError::InUse { .. }
             | StoreError::SchemaTooNew { .. }
             | StoreError::Database(_)

@@ -145,16 +145,18 @@ fn requested_range(
     errors: &ErrorMapper,
 ) -> S3Result<Option<Bytes<u64>>> {
     let size = object.meta().size;
+    let unsatisfiable =
+        || errors.with_details(unsatisfiable(size), vec![("ActualObjectSize", size.to_string())]);
     match (range, part) {
         (Some(_), Some(_)) => Err(s3_error!(InvalidRequest, "send Range or partNumber, not both")),
         (Some(range), None) => {
             let bytes = range.check(size).ok().filter(|bytes| !bytes.is_empty());
-            bytes.map(Some).ok_or_else(|| unsatisfiable(size))
+            bytes.map(Some).ok_or_else(unsatisfiable)
         }
         (None, Some(number)) => {
             let number = check_part_number(i64::from(number)).map_err(|error| errors.to_s3(error))?;
             // The only part of an empty object has no bytes, so it has no Content-Range.
-            let bytes = object.part(number).ok_or_else(|| unsatisfiable(size))?;
+            let bytes = object.part(number).ok_or_else(unsatisfiable)?;
             Ok((!bytes.is_empty()).then_some(bytes))
         }
         (None, None) => Ok(None),

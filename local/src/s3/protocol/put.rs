@@ -118,11 +118,11 @@ async fn receive(
     errors: &ErrorMapper,
 ) -> S3Result<Staged> {
     if declared.length() > MAX_PUT_BYTES {
-        return Err(errors.to_s3(StoreError::TooLarge));
+        return Err(errors.to_s3(StoreError::TooLarge { size: declared.length() }));
     }
     let body = body.ok_or_else(|| s3_error!(IncompleteBody, "the request has no body"))?;
     let staged = operations.store.stage(body, algorithm).await.map_err(|error| errors.to_s3(error))?;
-    declared.verify(&staged, trailers)?;
+    declared.verify(&staged, trailers, errors)?;
     Ok(staged)
 }
 

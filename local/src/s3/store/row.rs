@@ -10,7 +10,7 @@ use crate::s3::version::Versioning;
 
 /// Converts a size or count to SQLite's signed integer.
 pub(super) fn to_i64(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::TooLarge)
+    i64::try_from(value).map_err(|_| StoreError::TooLarge { size: value })
 }
 
 pub(super) fn to_u64(value: i64) -> Result<u64, StoreError> {
