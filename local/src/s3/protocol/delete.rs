@@ -53,7 +53,7 @@ pub(super) async fn objects(
     for object in input.delete.objects {
         match check(&object, &errors) {
             Ok(()) => accepted.push((object.key, object.version_id)),
-            Err(error) => refused.push(refusal(error, object.key, object.version_id)),
+            Err(error) => refused.push(refusal(&error, object.key, object.version_id)),
         }
     }
     let results = operations.store.delete_many(&input.bucket, accepted.clone()).await;
@@ -62,7 +62,7 @@ pub(super) async fn objects(
     for ((key, version_id), result) in accepted.into_iter().zip(results) {
         match result {
             Ok(result) => deleted.push(deleted_object(key, version_id, result)),
-            Err(error) => refused.push(refusal(errors.to_s3(error), key, version_id)),
+            Err(error) => refused.push(refusal(&errors.to_s3(error), key, version_id)),
         }
     }
     if input.delete.quiet.unwrap_or(false) {
@@ -80,7 +80,7 @@ fn check(object: &ObjectIdentifier, errors: &ErrorMapper) -> S3Result<()> {
     check_key(&object.key).map_err(|error| errors.to_s3(error))
 }
 
-fn refusal(error: S3Error, key: String, version_id: Option<String>) -> Error {
+fn refusal(error: &S3Error, key: String, version_id: Option<String>) -> Error {
     Error {
         code: Some(error.code().as_str().to_owned()),
         message: error.message().map(str::to_owned),

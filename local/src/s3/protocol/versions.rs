@@ -100,15 +100,12 @@ pub(super) async fn list(
         let (is_latest, last_modified) = (Some(is_latest), Some(last_modified.into()));
         match object {
             Some(meta) => {
-                versions.push(VersionEntry { key, version_id, is_latest, last_modified, ..entry(meta) })
+                versions.push(VersionEntry { key, version_id, is_latest, last_modified, ..entry(meta) });
             }
-            None => delete_markers.push(DeleteMarkerEntry {
-                key,
-                version_id,
-                is_latest,
-                last_modified,
-                ..Default::default()
-            }),
+            None => {
+                let owner = None;
+                delete_markers.push(DeleteMarkerEntry { key, version_id, is_latest, last_modified, owner });
+            }
         }
     }
     let common_prefixes = listing.common_prefixes.iter();

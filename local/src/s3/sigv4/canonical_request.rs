@@ -25,11 +25,12 @@ pub(super) fn canonical_request(
 ) -> String {
     let path = percent_decode_str(path).decode_utf8_lossy();
     let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     format!(
-        "{method}\n{}\n{}\n{lines}\n{}\n{payload}",
+        "{method}\n{}\n{}\n{}\n{}\n{payload}",
         utf8_percent_encode(&path, IN_PATH),
         canonical_query(query),
+        lines.concat(),
         names.join(";"),
     )
 }

@@ -64,7 +64,7 @@ impl SignedRequest {
                            key and signing method. "
                 .to_owned();
         match other_method {
-            Some(signed) => write!(message, "It was signed for {signed}; this request is a {}.", self.method),
+            Some(method) => write!(message, "It was signed for {method}; this request is a {}.", self.method),
             None => write!(
                 message,
                 "The signature covers the method {}, the path, the query and these headers, as they were received: {}. \

@@ -145,7 +145,7 @@ fn headers_that_are_missing_or_not_signed_are_named() {
 
 #[test]
 fn an_expired_url_states_its_validity_its_end_and_the_time() {
-    let mut query = |age: time::Duration| {
+    let query = |age: time::Duration| {
         let signed = NOW - age;
         let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
         let text = signed.format(format).unwrap();
