@@ -224,7 +224,9 @@ fn delete_marker_message(key: &str, requested: bool) -> String {
     if requested {
         format!("this version of {key:?} is a delete marker, which can only be deleted")
     } else {
-        format!("there is no object {key:?}; it was deleted, and its earlier versions have their version ids")
+        format!(
+            "there is no object {key:?}: its newest version is a delete marker; name a version to read one before"
+        )
     }
 }
 
