@@ -180,6 +180,7 @@ mod tests {
             size: 5,
             etag: "b1946ac92492d2347c6235b4d2611184".to_owned(),
             sequencer: "00617F08299329D1".to_owned(),
+            version_id: None,
             content_type: None,
             created_by: CreatedBy::Put,
             event_time: datetime!(2026-01-02 03:04:05.678 UTC),

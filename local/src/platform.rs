@@ -31,7 +31,7 @@ use crate::objects::StoredObjects;
 use crate::outbound::HttpOutbound;
 use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
-use crate::s3::{Store, StoreOptions, Watch};
+use crate::s3::{Store, StoreOptions, Versioning, Watch};
 use crate::secrets::{Secrets, random};
 use crate::view_store::SqliteViewStore;
 use crate::workerd::{WorkerEnvironment, Workerd};
@@ -72,6 +72,8 @@ impl Platform {
             .with_context(|| format!("cannot open {}", data_dir.views().display()))?;
         let store = Store::open(data_dir.objects(), StoreOptions::default()).await?;
         store.ensure_bucket(RAW_BUCKET, Watch::Created).await?;
+        // What was uploaded stays: a later PUT or DELETE of the same key adds a version.
+        store.set_versioning(RAW_BUCKET, Versioning::Enabled).await?;
         store.ensure_bucket(PROCESSED_BUCKET, Watch::Off).await?;
         empty_scratch(&data_dir)?;
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use time::OffsetDateTime;
+
 use super::limits::{MAX_KEY_BYTES, MAX_PUT_BYTES};
 
 /// Why the store refused a request or failed. [`StoreError::is_internal`] distinguishes the two.
@@ -32,6 +34,38 @@ pub enum StoreError {
     NoSuchKey {
         /// The requested key.
         key: String,
+    },
+    /// The key has no version with this id.
+    #[error("there is no version {version_id:?} of the object {key:?}")]
+    NoSuchVersion {
+        /// The requested key.
+        key: String,
+        /// The requested version.
+        version_id: String,
+    },
+    /// The version id cannot have been issued by this store.
+    #[error("{version_id:?} is not a valid version id; use one that this server returned, or null")]
+    InvalidVersionId {
+        /// The requested version.
+        version_id: String,
+    },
+    /// The requested version, or the newest one of the key, is a delete marker.
+    #[error("{}", delete_marker_message(key, *.requested))]
+    DeleteMarker {
+        /// The requested key.
+        key: String,
+        /// The delete marker's version id.
+        version_id: String,
+        /// When it was created.
+        last_modified: OffsetDateTime,
+        /// Whether the request named this version.
+        requested: bool,
+    },
+    /// Versioning cannot be switched off again, because the bucket may have several versions of an object.
+    #[error("the versioning of the bucket {bucket:?} cannot be switched off; suspend it")]
+    VersioningStays {
+        /// The bucket's name.
+        bucket: String,
     },
     /// The key is not allowed.
     #[error("invalid key: {reason}")]
@@ -160,6 +194,14 @@ impl StoreError {
                 | Self::Damaged { .. }
                 | Self::Task(_)
         )
+    }
+}
+
+fn delete_marker_message(key: &str, requested: bool) -> String {
+    if requested {
+        format!("this version of {key:?} is a delete marker, which can only be deleted")
+    } else {
+        format!("there is no object {key:?}; it was deleted, and its earlier versions have their version ids")
     }
 }
 

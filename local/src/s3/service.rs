@@ -75,6 +75,8 @@ pub(super) fn service(store: Store, config: Config) -> S3 {
                 "x-amz-checksum-sha256",
                 "x-amz-checksum-type",
                 "x-amz-mp-parts-count",
+                "x-amz-version-id",
+                "x-amz-delete-marker",
             ]
             .map(HeaderName::from_static),
         )

@@ -102,7 +102,7 @@ fn any_listing_in_pages_of_any_size_equals_that_of_a_sorted_map() {
                     }
                     Step::Delete(key) => {
                         let deleted = store.delete(&bucket, &key, Precondition::None).await.unwrap();
-                        prop_assert_eq!(deleted, model.remove(&key).is_some());
+                        prop_assert_eq!(deleted.found, model.remove(&key).is_some());
                     }
                     Step::DeletePrefix(prefix) => {
                         let before = model.len();

@@ -58,6 +58,7 @@ pub(super) async fn object(
         .map_err(|error| errors.to_s3(error))?;
     let checksums = ChecksumFields::of_object(meta.checksum.as_ref());
     Ok(PutObjectOutput {
+        version_id: meta.version_id,
         e_tag: Some(ETag::Strong(meta.etag)),
         checksum_type: meta.checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
         checksum_crc32: checksums.crc32,

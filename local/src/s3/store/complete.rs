@@ -29,7 +29,7 @@ pub struct CompletedPart {
 impl Store {
     /// Creates an object from the listed parts, removes the other parts and ends the upload. `declared_size` and
     /// `declared_checksum` are the client's values for the object, if it sent any. A retry after a lost response
-    /// succeeds while the object under the key is the one that this upload created.
+    /// succeeds while the object, or the version, that this upload created exists.
     ///
     /// # Errors
     /// [`StoreError::NoParts`], [`StoreError::InvalidPartOrder`], [`StoreError::InvalidPart`],
