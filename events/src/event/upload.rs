@@ -104,7 +104,7 @@ event_body! {
         grant_ids: Vec<GrantId>,
         /// Whether no upload is accepted any more. `false`: the URL has expired, and an upload that began in time may
         /// still arrive.
-        #[serde(default = "closed_by_default")]
+        #[serde(default = "closed_by_default", skip_serializing_if = "std::clone::Clone::clone")]
         closed: bool,
     }
 }
