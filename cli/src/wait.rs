@@ -151,7 +151,7 @@ impl<'a> Arrival<'a> {
                     .unwrap_or_else(|| VideoError::permanent("unknown", "the API reports no reason"));
                 Some(Outcome::Errored(video, error))
             }
-            VideoState::Waiting | VideoState::Uploaded | VideoState::Processing => None,
+            VideoState::Waiting | VideoState::Expired | VideoState::Uploaded | VideoState::Processing => None,
         })
     }
 

@@ -32,7 +32,9 @@ pub use self::project::{
     KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated, Scope,
 };
 pub use self::stream::StreamQuarantined;
-pub use self::upload::{UploadCompleted, UploadExpired, UploadGranted, UploadRejected};
+pub use self::upload::{
+    RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected, UploadRemoved,
+};
 pub use self::video::{VideoDeleted, VideoErrored, VideoReady};
 use crate::id::CommitId;
 use crate::timestamp::Timestamp;
@@ -189,7 +191,9 @@ event_types! {
     "upload.granted" v 1 => UploadGranted,
     "upload.completed" v 1 => UploadCompleted,
     "upload.expired" v 1 => UploadExpired,
+    "upload.received" v 1 => UploadReceived,
     "upload.rejected" v 1 => UploadRejected,
+    "upload.removed" v 1 => UploadRemoved,
     "processing.requested" v 1 => ProcessingRequested,
     "processing.dispatched" v 1 => ProcessingDispatched,
     "processing.started" v 1 => ProcessingStarted,

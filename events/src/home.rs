@@ -163,7 +163,7 @@ pub trait Home: ThreadSafe {
 /// Which videos of a project to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VideoFilter {
-    /// Only videos in this state; `None`: all but deleted ones.
+    /// Only videos in this state; `None`: all but expired and deleted ones.
     pub state: Option<VideoState>,
 }
 

@@ -18,6 +18,9 @@ pub struct Job {
     pub video_id: VideoId,
     /// The source's key in the RAW bucket.
     pub s3_key: SourceKey,
+    /// The version of the source; absent for a bucket without versions and for jobs of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
     /// The upload of this video, counted from 1.
     pub generation: u32,
     /// The attempt at this generation, counted from 1.

@@ -5,6 +5,7 @@ mod listeners;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
@@ -79,7 +80,7 @@ impl Platform {
 
         let listeners = Listeners::bind(&data_dir, config.port).await?;
         let addresses = listeners.addresses()?;
-        let policy = Policy::new(RAW_BUCKET, PROCESSED_BUCKET);
+        let policy = policy(&config.edge);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
@@ -194,6 +195,16 @@ impl Platform {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// The policy of one machine: the API and the object store have the same clock.
+fn policy(edge: &EdgeRuntime) -> Policy {
+    let grant_wait = match edge {
+        // A grant is in the log before its URL is returned.
+        EdgeRuntime::Native => Duration::ZERO,
+        EdgeRuntime::Workerd(_) => Duration::from_mins(1),
+    };
+    Policy { grant_wait, clock_tolerance: Duration::ZERO, ..Policy::new(RAW_BUCKET, PROCESSED_BUCKET) }
 }
 
 /// Deletes the temporary files of workers of earlier runs. Each attempt starts from the beginning.

@@ -14,7 +14,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -188,7 +188,7 @@ impl ViewStore for SqliteViewStore {
             .run(move |connection| {
                 let condition = match state {
                     Some(_) => "state = :state",
-                    None => "state IS NOT NULL AND state <> 'deleted' AND :state IS NULL",
+                    None => "state IS NOT NULL AND state NOT IN ('expired', 'deleted') AND :state IS NULL",
                 };
                 let query = format!(
                     "SELECT row FROM videos WHERE project_id = :project AND {condition}
@@ -239,7 +239,7 @@ impl ViewStore for SqliteViewStore {
     }
 }
 
-/// The name of a list: `{project}.{state}`, or `{project}.` for all videos that are not deleted.
+/// The name of a list: `{project}.{state}`, or `{project}.` for all videos that are neither expired nor deleted.
 fn list_name(project_id: &ProjectId, state: Option<VideoState>) -> String {
     format!("{project_id}.{}", state.map_or("", VideoState::as_str))
 }

@@ -157,7 +157,11 @@ impl Worker {
 
     async fn prepare(&self) -> Result<Prepared, Failure> {
         let location = Location { bucket: self.job.raw_bucket.clone(), key: self.job.s3_key.to_string() };
-        let info = self.storage.head(&location).await?.ok_or(Failure::SourceMissing)?;
+        let info = match &self.job.version_id {
+            Some(version_id) => self.storage.head_version(&location, version_id).await?,
+            None => self.storage.head(&location).await?,
+        };
+        let info = info.ok_or(Failure::SourceMissing)?;
         let limit = self.job.limits.max_bytes;
         if info.bytes == 0 {
             return Err(Failure::EmptyFile);
@@ -166,7 +170,8 @@ impl Worker {
             return Err(Failure::TooLarge { bytes: info.bytes, limit });
         }
         let bytes = info.bytes;
-        let source = Arc::new(Source::new(self.storage.clone(), location, info));
+        let source = Source::new(self.storage.clone(), location, info);
+        let source = Arc::new(source.of_version(self.job.version_id.clone()));
         let relay = Relay::start(Arc::clone(&source)).await?;
         let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
         let probed = tokio::try_join!(

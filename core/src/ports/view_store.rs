@@ -64,7 +64,7 @@ pub trait ViewStore: Send + Sync {
     async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError>;
 
     /// Returns at most `limit` of a project's videos that have a status, newest first (by creation, then by id), after the
-    /// cursor `after`: those in `state`, or without `state` all but deleted ones. A video keeps its position in the list, so
+    /// cursor `after`: those in `state`, or without `state` all but expired and deleted ones. A video keeps its position in the list, so
     /// reading page by page returns no video twice and omits none that existed at the first page and kept its state.
     async fn list(
         &self,

@@ -144,6 +144,9 @@ mod tests {
                 etag: String::new(),
                 sequencer: String::new(),
                 found: false,
+                version_id: None,
+                created_at: None,
+                grant_id: None,
             })),
             (0.0f64..1e6).prop_map(|duration_seconds| {
                 let processed = key().processed();
@@ -208,6 +211,9 @@ mod tests {
             etag: String::new(),
             sequencer: String::new(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         };
         let events =
             [completed.clone().into(), completed.into(), EventBody::from(VideoDeleted { generation: 1 })]

@@ -309,12 +309,16 @@ impl TestEdge {
             etag: "9b2cf535f27731c974343645a3985328".to_owned(),
             sequencer: "0055AED6DCD90281E5".to_owned(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         };
         self.append(&stream, completed).await;
         let job = Job {
             project_id: self.target.project_id.clone(),
             video_id: video_id.clone(),
             s3_key: s3_key.clone(),
+            version_id: None,
             generation: 1,
             attempt: 1,
             client_token: Job::client_token_of(&video_id, 1, 1),

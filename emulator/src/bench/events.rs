@@ -165,6 +165,7 @@ fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
         client_token: Job::client_token_of(&video_id, 1, 1),
         video_id,
         s3_key,
+        version_id: None,
         generation: 1,
         attempt: 1,
         raw_bucket: RAW_BUCKET.to_owned(),

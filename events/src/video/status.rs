@@ -37,6 +37,9 @@ pub struct VideoStatus {
     /// What can be played. While a new generation is processed, these are the outputs of the previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
+    /// When the last upload URL expires, while the video waits for an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The tenant's metadata, given with the upload.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -54,6 +57,8 @@ pub struct VideoStatus {
 pub enum VideoState {
     /// An upload URL was issued and nothing has been uploaded.
     Waiting,
+    /// The upload URL expired and nothing was uploaded.
+    Expired,
     /// The source was uploaded.
     Uploaded,
     /// It is being processed.
@@ -68,13 +73,26 @@ pub enum VideoState {
 
 impl VideoState {
     /// All states, in the order in which a video passes through them.
-    pub const ALL: [Self; 6] =
-        [Self::Waiting, Self::Uploaded, Self::Processing, Self::Ready, Self::Errored, Self::Deleted];
+    pub const ALL: [Self; 7] = [
+        Self::Waiting,
+        Self::Expired,
+        Self::Uploaded,
+        Self::Processing,
+        Self::Ready,
+        Self::Errored,
+        Self::Deleted,
+    ];
+
+    /// Whether a list shows videos in this state without being asked for it.
+    pub fn is_listed(self) -> bool {
+        !matches!(self, Self::Expired | Self::Deleted)
+    }
 
     /// The state in its wire form.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Expired => "expired",
             Self::Uploaded => "uploaded",
             Self::Processing => "processing",
             Self::Ready => "ready",
@@ -89,6 +107,7 @@ impl Video {
     pub fn status(&self) -> Option<VideoStatus> {
         let (state, error) = match &self.phase {
             Phase::Waiting => (VideoState::Waiting, None),
+            Phase::Expired => (VideoState::Expired, None),
             Phase::Uploaded { .. } => (VideoState::Uploaded, None),
             Phase::Dispatched { .. }
             | Phase::Started { .. }
@@ -110,6 +129,7 @@ impl Video {
             error,
             source: self.source.clone(),
             outputs: self.outputs.clone(),
+            expires_at: self.upload_until().filter(|_| state == VideoState::Waiting),
             metadata: self.metadata.clone(),
             created_at: self.created_at,
             updated_at: self.updated_at,

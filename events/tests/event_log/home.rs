@@ -105,6 +105,7 @@ fn any_status() -> impl Strategy<Value = VideoStatus> {
                 bytes: version,
             }),
             outputs: None,
+            expires_at: Some(at),
             metadata,
             created_at: at,
             updated_at: at,

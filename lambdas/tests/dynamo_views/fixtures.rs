@@ -101,6 +101,7 @@ pub(crate) fn lifecycle(
         project_id: project_id.clone(),
         video_id: video_id.clone(),
         s3_key: s3_key.clone(),
+        version_id: None,
         generation: 1,
         attempt: 1,
         client_token: Job::client_token_of(&video_id, 1, 1),
@@ -132,6 +133,9 @@ pub(crate) fn lifecycle(
             etag: format!("etag-{seed}"),
             sequencer: "01".to_owned(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         }
         .into(),
         ProcessingDispatched { job }.into(),

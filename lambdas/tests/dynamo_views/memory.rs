@@ -81,7 +81,7 @@ impl ViewStore for MemoryViews {
             .filter(|status| &status.project_id == project_id && place(status).as_str() < below)
             .filter(|status| match state {
                 Some(state) => status.state == state,
-                None => status.state != VideoState::Deleted,
+                None => status.state.is_listed(),
             })
             .collect();
         videos.sort_by_key(|status| std::cmp::Reverse(place(status)));

@@ -12,11 +12,12 @@ use crate::storage::{Location, ObjectInfo, StorageError, WholeObjectStore};
 
 type Block = Shared<BoxFuture<'static, Result<Bytes, Arc<StorageError>>>>;
 
-/// Random access to an object, pinned to the entity tag that it had at the start.
+/// Random access to an object, pinned to its version or to the entity tag that it had at the start.
 pub struct Source {
     store: Arc<dyn WholeObjectStore>,
     location: Location,
     info: ObjectInfo,
+    version_id: Option<String>,
     blocks: Mutex<LruCache<u64, Block>>,
     failure: Mutex<Option<Arc<StorageError>>>,
 }
@@ -31,7 +32,13 @@ impl Source {
     /// Reads the object at `location`, whose size and entity tag are `info`.
     pub fn new(store: Arc<dyn WholeObjectStore>, location: Location, info: ObjectInfo) -> Self {
         let blocks = Mutex::new(LruCache::new(BLOCKS_IN_MEMORY));
-        Self { store, location, info, blocks, failure: Mutex::default() }
+        Self { store, location, info, version_id: None, blocks, failure: Mutex::default() }
+    }
+
+    /// Reads this version of the object, whatever is stored under its key since.
+    #[must_use]
+    pub fn of_version(self, version_id: Option<String>) -> Self {
+        Self { version_id, ..self }
     }
 
     /// Size in bytes.
@@ -77,8 +84,15 @@ impl Source {
         let (store, location, etag) =
             (Arc::clone(&self.store), self.location.clone(), self.info.etag.clone());
         let range = number * BLOCK_BYTES..((number + 1) * BLOCK_BYTES).min(self.info.bytes);
-        let block =
-            async move { store.read(&location, &etag, range).await.map_err(Arc::new) }.boxed().shared();
+        let version_id = self.version_id.clone();
+        let read = async move {
+            match &version_id {
+                Some(version_id) => store.read_version(&location, version_id, range).await,
+                None => store.read(&location, &etag, range).await,
+            }
+            .map_err(Arc::new)
+        };
+        let block = read.boxed().shared();
         blocks.put(number, block.clone());
         block
     }

@@ -2,5 +2,7 @@
 
 mod attempts;
 mod commands;
+mod grants;
 mod history;
+mod old_events;
 mod uploads;

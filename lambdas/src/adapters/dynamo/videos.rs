@@ -19,11 +19,11 @@ use super::{DynamoViews, cursor};
 /// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
 /// absent, and replaces one of an older form: after a deployment each row is folded again when it is next needed, and functions
 /// of the previous build cannot undo that.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The longest row that is stored in an item, in bytes of JSON. The limit for an item is 400 KB, and its keys take less than
-/// one. Only open grants, some 60 bytes each, can make a row this long: six thousand unused upload URLs for one key. Such a row
-/// is stored without its JSON; readers fold the stream instead.
+/// one. Only open grants and rejected uploads, some 250 bytes each, can make a row this long: fifteen hundred for one key. Such a
+/// row is stored without its JSON; readers fold the stream instead.
 const MAX_ROW_BYTES: usize = 380 * 1024;
 
 /// How many partitions due videos are spread over: each takes 1,000 writes a second
@@ -165,7 +165,7 @@ impl List<'_> {
     fn holds(&self, status: &VideoStatus) -> bool {
         match self.state {
             Some(state) => status.state == state,
-            None => status.state != VideoState::Deleted,
+            None => status.state.is_listed(),
         }
     }
 
@@ -252,7 +252,7 @@ fn item_of(row: &VideoRow) -> Result<Item, serde_json::Error> {
     if let Some(status) = &row.status {
         put(PLACE, text(place_of(video.created_at, &video.video_id)));
         put(STATE_LISTING, text(state_listing(&video.project_id, status.state)));
-        if status.state != VideoState::Deleted {
+        if status.state.is_listed() {
             put(LISTING, text(listing(&video.project_id)));
         }
     }

@@ -30,7 +30,11 @@ pub(super) fn full_row() -> VideoRow {
     let mut video = row("acme", "Ünï\u{1F3AC} 'clip'; --.mp4", 7, 1_767_323_045_678, Phase::Ready).video;
     video.generation = 2;
     video.attempt = 3;
-    video.upload = Some(Upload { bytes: (1 << 53) - 1, etag: "9b2cf535f27731c974343645a3985328".to_owned() });
+    video.upload = Some(Upload {
+        bytes: (1 << 53) - 1,
+        etag: "9b2cf535f27731c974343645a3985328".to_owned(),
+        version_id: Some("3HL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".to_owned()),
+    });
     video.source = Some(MediaSource {
         // Neither number has a short binary representation.
         duration_seconds: 0.1 + 0.2,
@@ -50,13 +54,17 @@ pub(super) fn uploaded() -> Phase {
     Phase::Uploaded { at: at(DUE_MILLIS) }
 }
 
-/// Returns one of the phases ready, uploaded, errored and deleted.
+/// How many different phases [`phase`] returns.
+pub(super) const PHASES: u64 = 5;
+
+/// Returns one of the phases ready, uploaded, errored, deleted and expired.
 pub(super) fn phase(number: u64) -> Phase {
-    match number % 4 {
+    match number % PHASES {
         0 => Phase::Ready,
         1 => uploaded(),
         2 => Phase::Errored { error: VideoError::permanent("not_media", "no") },
-        _ => Phase::Deleted,
+        3 => Phase::Deleted,
+        _ => Phase::Expired,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use streamio_events::id::ProjectId;
 use streamio_events::video::{Phase, Policy, VideoState, VideoStatus};
 
-use super::fixtures::{Numbers, all_pages, phase, row};
+use super::fixtures::{Numbers, PHASES, all_pages, phase, row};
 use super::harness::ViewStoreHarness;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 
@@ -15,7 +15,7 @@ pub async fn lists_are_newest_first_in_pages_of_any_size(harness: &impl ViewStor
     let mut numbers = Numbers::new(1);
     let mut model: BTreeMap<u64, VideoRow> = BTreeMap::new();
     for _ in 0..80 {
-        let (name, version, kind) = (numbers.below(20), 1 + numbers.below(6), numbers.below(4));
+        let (name, version, kind) = (numbers.below(20), 1 + numbers.below(6), numbers.below(PHASES));
         // Several videos have the same creation time.
         let created = i64::try_from(name / 3).expect("a small number");
         let row = |project| row(project, &format!("v{name}"), version, created, phase(kind));
@@ -30,7 +30,7 @@ pub async fn lists_are_newest_first_in_pages_of_any_size(harness: &impl ViewStor
     for state in std::iter::once(None).chain(VideoState::ALL.map(Some)) {
         let holds = |status: &VideoStatus| match state {
             Some(state) => status.state == state,
-            None => status.state != VideoState::Deleted,
+            None => !matches!(status.state, VideoState::Deleted | VideoState::Expired),
         };
         let mut expected: Vec<VideoStatus> =
             model.values().filter_map(|row| row.status.clone()).filter(holds).collect();
