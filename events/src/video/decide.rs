@@ -12,6 +12,7 @@
 //! | `grant` | which grant an object uses, and why it uses none |
 //! | `removal` | which versions of a source are removed |
 //! | `command` | delete and reprocess |
+//! | `update` | change the metadata |
 
 mod attempt;
 mod command;
@@ -21,6 +22,7 @@ mod next_step;
 mod removal;
 #[cfg(test)]
 mod tests;
+mod update;
 mod upload;
 
 pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended};
@@ -28,6 +30,5 @@ pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
 pub use self::next_step::{Step, due_at, next_step, step_of_uploads};
 pub use self::removal::{Removal, versions_removed};
-pub use self::upload::{
-    Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, undecided,
-};
+pub use self::update::update;
+pub use self::upload::{Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, undecided};

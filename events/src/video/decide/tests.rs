@@ -5,4 +5,5 @@ mod commands;
 mod grants;
 mod history;
 mod old_events;
+mod updates;
 mod uploads;
