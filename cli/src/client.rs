@@ -1,6 +1,7 @@
 //! The API client: typed calls with timeouts and retries.
 
 pub(crate) mod error;
+pub(crate) mod option_names;
 pub(crate) mod problem;
 pub(crate) mod retry;
 pub(crate) mod wire;

@@ -11,7 +11,9 @@ mod client;
 mod command_line;
 mod commands;
 mod exit;
+mod logging;
 mod output;
+mod permissions;
 mod progress;
 mod signals;
 mod transfer;
@@ -32,6 +34,11 @@ fn main() -> ExitCode {
     };
     if matches!(command_line.command, Command::Worker) {
         // The worker has its own runtime and reads all its settings from the environment.
+        if command_line.quiet
+            && let Err(failure) = logging::start_quiet_worker()
+        {
+            Output { json: false, quiet: true }.failure(&failure);
+        }
         return streamio_local::worker_main();
     }
     let output = Output { json: command_line.json, quiet: command_line.quiet };

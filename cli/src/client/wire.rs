@@ -51,6 +51,9 @@ pub(crate) struct UploadRequest {
     pub(crate) sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) overwrite: Option<bool>,
+    /// Puts the video into a folder of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unique: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) multipart: Option<bool>,
     /// Requests new URLs for an existing multipart upload.

@@ -32,8 +32,12 @@ and while it is not.";
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// Print the last events, and with --follow new ones as they happen
+    #[command(
+        after_help = "Examples:\n  streamio events tail --lines 100 --project acme\n  streamio events tail --follow --type video"
+    )]
     Tail(Tail),
     /// Write the complete log, with its hashes
+    #[command(after_help = "Example:\n  streamio events export --output events.jsonl")]
     Export(Export),
 }
 

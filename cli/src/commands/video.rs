@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use streamio_events::id::VideoId;
+use streamio_events::nfc::to_nfc;
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoState;
@@ -17,7 +18,7 @@ use crate::client::Client;
 use crate::client::retry::RetryPolicy;
 use crate::client::wire::CursorPage;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, printable, table};
+use crate::output::{Output, is_terminal, printable, table};
 
 /// Maximum page size of the API.
 const MAX_PAGE_SIZE: u32 = 100;
@@ -25,9 +26,9 @@ const EXAMPLES: &str = "\
 Examples:
   streamio video list --state errored
   streamio video show projects/acme/clip.mp4
-  streamio video show vid_… --as-of 2026-01-02T03:04:05Z      # the state at that time
-  streamio video events vid_…                                 # what happened to it
-  streamio video reprocess vid_…
+  streamio video show projects/acme/clip.mp4 --as-of 2026-01-02T03:04:05Z    # as it was then
+  streamio video events projects/acme/clip.mp4                # what happened to it
+  streamio video reprocess projects/acme/clip.mp4
 
 VIDEO is a video's id (vid_…) or its source key (projects/acme/clip.mp4).";
 
@@ -36,14 +37,25 @@ VIDEO is a video's id (vid_…) or its source key (projects/acme/clip.mp4).";
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// List the project's videos, newest first
+    #[command(
+        after_help = "Examples:\n  streamio video list --state errored\n  streamio video list --all --json | jq -r '.data[].s3Key'"
+    )]
     List(List),
     /// Show one video's state, source and outputs
+    #[command(
+        after_help = "Examples:\n  streamio video show projects/acme/clip.mp4\n  streamio video show projects/acme/clip.mp4 --as-of 2026-01-02T03:04:05Z"
+    )]
     Show(Show),
     /// Show a video's events
+    #[command(after_help = "Example:\n  streamio video events projects/acme/clip.mp4 --all")]
     Events(Events),
     /// Delete a video: its source and all outputs
+    #[command(
+        after_help = "Examples:\n  streamio video delete projects/acme/clip.mp4\n  streamio video delete projects/acme/clip.mp4 --yes      # in a script"
+    )]
     Delete(Delete),
     /// Process the stored source again
+    #[command(after_help = "Example:\n  streamio video reprocess projects/acme/clip.mp4")]
     Reprocess(One),
 }
 
@@ -99,7 +111,7 @@ pub(crate) struct Delete {
     /// The video's id or source key
     #[arg(value_name = "VIDEO")]
     id: Id,
-    /// Do not ask for confirmation
+    /// Delete without asking; necessary where there is no terminal to ask on
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -115,7 +127,7 @@ pub(crate) struct One {
     connection: Connection,
 }
 
-/// A video's id, parsed from the id itself or computed from the source key.
+/// A video's id, parsed from the id itself or computed from the source key, which may be in any Unicode normalization form.
 #[derive(Debug, Clone)]
 struct Id(VideoId);
 
@@ -124,7 +136,7 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.contains('/') {
-            let key: SourceKey = text.parse().map_err(|error| format!("the source key {error}"))?;
+            let key: SourceKey = to_nfc(text).parse().map_err(|error| format!("the source key {error}"))?;
             return Ok(Self(VideoId::of(&key)));
         }
         text.parse().map(Self).map_err(|error: streamio_events::id::InvalidId| error.to_string())
@@ -209,8 +221,8 @@ async fn events(arguments: Events, output: Output) -> Result<(), Failure> {
 
 async fn delete(arguments: Delete, output: Output) -> Result<(), Failure> {
     let id = &arguments.id.0;
-    if !arguments.yes && !output.json && io::stdin().is_terminal() && !confirmed(id) {
-        return Err(Failure::new(Exit::Failed, format!("{id} was not deleted"), "answer y, or use --yes"));
+    if !arguments.yes {
+        confirm(id)?;
     }
     let client = client(&arguments.connection, output)?;
     let status = client.delete(id).await?;
@@ -218,12 +230,22 @@ async fn delete(arguments: Delete, output: Output) -> Result<(), Failure> {
     output.result(&status, || format!("Deleted {id}; its files are being removed"))
 }
 
-fn confirmed(id: &VideoId) -> bool {
+/// Asks on the terminal whether to delete the video. Without a terminal nothing is deleted.
+fn confirm(id: &VideoId) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() || !is_terminal() {
+        return Err(Failure::usage(
+            format!("{id} was not deleted: there is no terminal to ask for a confirmation"),
+            "add --yes to delete it without a question",
+        ));
+    }
     // If the question cannot be shown or answered, nothing is deleted.
     let _ = write!(io::stderr(), "Delete {id}, its source and all outputs? [y/N] ");
     let _ = io::stderr().flush();
     let mut line = String::new();
-    io::stdin().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
+    if io::stdin().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, format!("{id} was not deleted"), "answer y, or use --yes"))
 }
 
 async fn reprocess(arguments: One, output: Output) -> Result<(), Failure> {

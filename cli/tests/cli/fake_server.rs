@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     Respond(u16, Vec<(&'static str, String)>, String),
     /// The request is processed, and the connection is closed before the response.
     CutAfter,
+    /// The request is processed, and the response is this one.
+    RespondAfter(u16, String),
     /// The connection is closed and the request has no effect.
     CutBefore,
     /// The request is processed when the test releases it.
@@ -105,6 +107,8 @@ pub(crate) struct State {
     pub(crate) responses: BTreeMap<String, Value>,
     /// Part size in bytes.
     pub(crate) part_size: u64,
+    /// Number of grants of unique keys.
+    grants: u32,
 }
 
 /// A running server. Dropping it stops it.
@@ -198,6 +202,10 @@ async fn serve(
             }
             Ok(response)
         }
+        Some(Fault::RespondAfter(status, body)) => {
+            lock(&state).handle_request(&received, &address);
+            Ok(respond(status, &body))
+        }
         Some(Fault::CutAfter) => {
             lock(&state).handle_request(&received, &address);
             Err(Closed)
@@ -264,7 +272,14 @@ impl State {
     fn grant(&mut self, request: &Value, address: &str) -> Value {
         let filename = request["filename"].as_str().unwrap_or_default();
         let path = request["path"].as_str().unwrap_or_default();
-        let key = SourceKey::new(&"acme".parse().expect("a project"), path, filename).expect("a key");
+        let path = match request["unique"].as_bool() {
+            Some(true) => {
+                self.grants += 1;
+                format!("{path}/folder-{}", self.grants).trim_start_matches('/').to_owned()
+            }
+            _ => path.to_owned(),
+        };
+        let key = SourceKey::new(&"acme".parse().expect("a project"), &path, filename).expect("a key");
         let mut grant = json!({
             "s3Key": key, "videoId": VideoId::of(&key), "grantId": "grt_aaaaaaaaaaaaaaaaaaaaaaaaaa",
             "expiresAt": "2026-01-02T03:04:05.000Z",
