@@ -2,12 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use streamio_events::api_key::ApiKey;
 use streamio_events::settings::present;
+use streamio_events::timestamp::Timestamp;
 use url::Url;
 
+use crate::client::wire::PlaybackRequest;
 use crate::exit::{Exit, Failure};
 
 /// How to reach the API.
@@ -115,6 +118,39 @@ fn read_key_file(path: &Path) -> Result<String, Failure> {
         ));
     }
     Ok(line.to_owned())
+}
+
+/// For how long and for whom a playback URL is valid.
+#[derive(Debug, Args)]
+pub(crate) struct PlaybackTerms {
+    /// How long the URLs are valid, such as 10m or 2h
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    /// When the URLs become valid, such as 2026-01-02T03:04:05Z
+    #[arg(long, value_name = "TIME")]
+    starts_at: Option<Timestamp>,
+    /// Restrict the URLs to this IPv4 address or network, such as 203.0.113.0/24
+    #[arg(long, value_name = "CIDR")]
+    ip: Option<String>,
+}
+
+impl From<PlaybackTerms> for PlaybackRequest {
+    fn from(terms: PlaybackTerms) -> Self {
+        Self {
+            ttl: terms.ttl.map(|ttl| ttl.as_secs()),
+            starts_at: terms.starts_at.map(|time| time.to_string()),
+            ip: terms.ip,
+            format: None,
+        }
+    }
+}
+
+/// Parses an entry of the metadata.
+pub(crate) fn metadata_entry(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must have the form KEY=VALUE, such as lesson=3".to_owned()),
+    }
 }
 
 /// The data directory of a platform on this machine.

@@ -13,11 +13,11 @@ Run the platform, create a project, upload a video, play it:
   streamio project create acme
   export STREAMIO_API_KEY=sio_live_…          # the key that `project create` printed
   streamio upload clip.mp4 --wait
-  streamio playback-url processed/acme/clip.mp4.hls/master.m3u8
+  streamio playback projects/acme/clip.mp4
 
 Environment:
   STREAMIO_URL      address of the API, default http://127.0.0.1:8080
-  STREAMIO_API_KEY  API key for upload, video and playback-url
+  STREAMIO_API_KEY  API key for upload, video, playback and playback-url
   STREAMIO_DATA     data directory for up, project, key and events, default ./streamio-data";
 
 /// Upload, process and play videos.

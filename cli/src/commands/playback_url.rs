@@ -2,15 +2,13 @@
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 use streamio_events::nfc::to_nfc;
 use streamio_events::object_key::ProcessedKey;
-use streamio_events::timestamp::Timestamp;
 
-use crate::args::Connection;
+use crate::args::{Connection, PlaybackTerms};
 use crate::client::Client;
 use crate::client::wire::PlaybackRequest;
 use crate::exit::Failure;
@@ -32,15 +30,8 @@ pub(crate) struct Arguments {
     /// Key of the MP4, the HLS playlist or the poster, as printed by `video show`
     #[arg(value_name = "KEY", value_parser = processed_key)]
     key: ProcessedKey,
-    /// How long the URL is valid, such as 10m or 2h
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    ttl: Option<Duration>,
-    /// When the URL becomes valid, such as 2026-01-02T03:04:05Z
-    #[arg(long, value_name = "TIME")]
-    starts_at: Option<Timestamp>,
-    /// Restrict the URL to this IPv4 address or network, such as 203.0.113.0/24
-    #[arg(long, value_name = "CIDR")]
-    ip: Option<String>,
+    #[command(flatten)]
+    terms: PlaybackTerms,
     /// mp4 for a single file, hls for the adaptive stream (default: according to the key)
     #[arg(long, value_name = "FORMAT", value_parser = ["mp4", "hls"])]
     format: Option<String>,
@@ -58,14 +49,8 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
     let connection = &arguments.connection;
     let client =
         Client::new(connection.base()?, &connection.key()?, Arc::new(move |text: &str| output.note(text)))?;
-    let request = PlaybackRequest {
-        key: arguments.key.to_string(),
-        ttl: arguments.ttl.map(|ttl| ttl.as_secs()),
-        starts_at: arguments.starts_at.map(|time| time.to_string()),
-        ip: arguments.ip,
-        format: arguments.format,
-    };
-    let grant = client.playback_url(&request).await?;
+    let request = PlaybackRequest { format: arguments.format, ..arguments.terms.into() };
+    let grant = client.playback_url(&arguments.key, &request).await?;
     output.result(&grant, || {
         if output.quiet || !io::stdout().is_terminal() { url_of(&grant) } else { describe(&grant) }
     })

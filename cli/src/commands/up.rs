@@ -54,6 +54,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_name = "ORIGIN",
+        value_parser = origin,
         help = "Origin whose web pages may call the API, such as https://app.example.com (repeatable; default: all)"
     )]
     cors_origin: Vec<String>,
@@ -92,6 +93,17 @@ enum Edge {
     Native,
     /// The Cloudflare Worker, on workerd.
     Workerd,
+}
+
+/// An origin as browsers send it.
+fn origin(text: &str) -> Result<String, String> {
+    let serialized = url::Url::parse(text).ok().map(|url| url.origin().ascii_serialization());
+    if serialized.is_some_and(|origin| origin == text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be scheme://host or scheme://host:port, in lower case and without a slash at the end"
+            .to_owned())
+    }
 }
 
 /// Where a grant is recorded before its URL is returned.

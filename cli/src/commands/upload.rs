@@ -12,7 +12,7 @@ use streamio_events::media::VideoError;
 use streamio_events::object_key::{ProcessedKey, SourceKey};
 
 use super::video_text::describe;
-use crate::args::Connection;
+use crate::args::{Connection, metadata_entry};
 use crate::client::option_names::with_option_names;
 use crate::client::wire::{UploadRequest, VideoResponse};
 use crate::client::{Client, is_unencrypted};
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
     /// Metadata to store with the video (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = metadata)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = metadata_entry)]
     metadata: Vec<(String, String)>,
     /// Replace the video with the same path and name, if there is one. Without this, the upload is refused
     #[arg(long, conflicts_with = "unique")]
@@ -106,13 +106,6 @@ enum Until {
     Stored,
     /// When the video's processing has ended, or after this time.
     Done(Option<Duration>),
-}
-
-fn metadata(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("must have the form KEY=VALUE, such as lesson=3".to_owned()),
-    }
 }
 
 /// Runs `streamio upload`.
@@ -202,11 +195,8 @@ fn report_outcome(transfer: &Transfer, outcome: Outcome) -> Result<(), Failure> 
     match outcome {
         Outcome::Ready(video) => {
             show(&video)?;
-            if let Some(outputs) = &video.status.outputs {
-                transfer
-                    .output
-                    .note(&format!("\nPlay it: streamio playback-url {}", quoted(outputs.hls_key.as_str())));
-            }
+            let key = quoted(video.status.s3_key.as_str());
+            transfer.output.note(&format!("\nPlay it: streamio playback {key}"));
             Ok(())
         }
         Outcome::Errored(video, error) => {

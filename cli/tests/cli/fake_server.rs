@@ -251,6 +251,7 @@ impl State {
         let body = match (request.method.as_str(), segments.as_slice()) {
             ("POST", ["upload-url"]) => Some(self.grant(&request.json(), address)),
             ("GET", ["videos"]) => Some(self.page(query)),
+            ("GET", ["events"]) => Some(self.feed(query)),
             ("GET", ["videos", id]) => self.view(id),
             ("GET", ["videos", _, "events"]) => {
                 let events = self.earlier_events.pop_front().unwrap_or_else(|| self.events.clone());
@@ -320,6 +321,17 @@ impl State {
     fn view(&mut self, id: &str) -> Option<Value> {
         let views = self.views.get_mut(id)?;
         if views.len() > 1 { views.pop_front() } else { views.front().cloned() }
+    }
+
+    /// One event per page. The positions are the numbers of the events.
+    fn feed(&self, query: &str) -> Value {
+        let after = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+        let index: usize = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let position = (index + 1).min(self.events.len());
+        let next = (position < self.events.len()).then(|| position.to_string());
+        let position = (position > 0).then(|| position.to_string());
+        let data: Vec<_> = self.events.iter().skip(index).take(1).collect();
+        json!({"data": data, "nextCursor": next, "position": position})
     }
 
     fn page(&self, query: &str) -> Value {

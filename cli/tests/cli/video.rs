@@ -122,6 +122,43 @@ async fn an_empty_list_names_the_command_to_upload() {
 }
 
 #[tokio::test]
+async fn videos_are_listed_by_state_prefix_and_metadata() {
+    let server = FakeServer::start().await;
+    let filters =
+        ["--state", "ready", "--prefix", "cours\u{e9}s/", "--metadata", "lesson=3", "--metadata", "a-b=c&d"];
+    let run = call(&server, &[&["video", "list"], &filters[..]].concat()).await.ok();
+    insta::assert_snapshot!(server.requests("GET ")[0].target, @"/videos?state=ready&prefix=cours%C3%A9s%2F&metadata.lesson=3&metadata.a-b=c%26d");
+    insta::assert_snapshot!(run.stdout, @"There are no such videos.");
+    let wrong = call(&server, &["video", "list", "--state", "done"]).await;
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("must be one of waiting, "), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn metadata_is_set_and_removed() {
+    let server = FakeServer::start().await;
+    server.state().responses = [(format!("PATCH /videos/{VIDEO}"), view("ready", 1, 10))].into();
+    let changes = ["--metadata", "lesson=3", "--metadata", "note=a=b", "--remove-metadata", "draft"];
+    let run = call(&server, &[&["video", "update", VIDEO], &changes[..]].concat()).await.ok();
+    assert!(run.stdout.contains("Metadata:   lesson=3"), "{run:?}");
+    let request = &server.requests("PATCH ")[0];
+    assert_eq!(request.json(), json!({"metadata": {"lesson": "3", "note": "a=b", "draft": null}}));
+    assert_eq!(request.headers["idempotency-key"].len(), 32);
+    let json = call(&server, &["video", "update", VIDEO, "--metadata", "a=b", "--json"]).await.ok();
+    assert_eq!(json.json(), view("ready", 1, 10));
+    for invalid in [&["video", "update", VIDEO][..], &["video", "update", VIDEO, "--metadata", "=b"]] {
+        assert_eq!(call(&server, invalid).await.code, Some(2));
+    }
+    let both = ["video", "update", VIDEO, "--metadata", "a=b", "--remove-metadata", "a"];
+    insta::assert_snapshot!(call(&server, &both).await.transcript(), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the metadata a is both set and removed; name it with --metadata or with --remove-metadata
+    ");
+    assert_eq!(server.requests("PATCH ").len(), 2);
+}
+
+#[tokio::test]
 async fn events_are_one_line_each() {
     let server = FakeServer::start().await;
     let event = |version, kind: &str, data: Value| {

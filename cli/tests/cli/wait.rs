@@ -52,7 +52,7 @@ async fn wait_ends_when_the_video_can_be_played() {
     Processing clip.mp4: 40 %
     Processing clip.mp4: 100 %
 
-    Play it: streamio playback-url 'processed/acme/clip.mp4.hls/master.m3u8'
+    Play it: streamio playback 'projects/acme/clip.mp4'
     ");
 }
 

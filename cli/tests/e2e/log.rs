@@ -6,14 +6,14 @@ use crate::harness::{TestPlatform, log};
 /// The first Rust value in a log line, such as `Some(…)` or `Probe { …`. Log lines are text with fields.
 fn rust_value(line: &str) -> Option<&str> {
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let ends = line.match_indices(['(', '{']).map(|(end, _)| end);
-    ends.filter_map(|end| {
+    let mut ends = line.match_indices(['(', '{']).map(|(end, _)| end);
+    ends.find_map(|end| {
         let before = line[..end].strip_suffix(' ').filter(|_| line[end..].starts_with('{'));
         let before = before.unwrap_or(&line[..end]);
-        let start = before.rfind(|character| !is_name(character)).map_or(0, |index| index + 1);
-        before[start..].starts_with(|first: char| first.is_ascii_uppercase()).then(|| &line[start..])
+        let name = before.rsplit(|character| !is_name(character)).next().unwrap_or_default();
+        let start = before.len() - name.len();
+        name.starts_with(|first: char| first.is_ascii_uppercase()).then(|| &line[start..])
     })
-    .next()
 }
 
 #[test]
