@@ -42,6 +42,8 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
         request.sha256 = Some(sha256(&chunk).await?);
     }
     let mut new_urls = 0;
+    // Whether a try under an earlier URL may have stored the object.
+    let mut may_be_stored = false;
     let mut before: Option<(VideoId, Option<Baseline>)> = None;
     let (grant, outcome) = loop {
         let grant =
@@ -60,7 +62,8 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
         }
         transfer.stage.set(Stage::Whole);
         match put(url, &grant, &chunk, &progress).await {
-            Err(PutError { error, .. }) if error.is_expired_signature() && new_urls < MAX_NEW_URLS => {
+            Err(PutError { error, ambiguous }) if error.is_expired_signature() && new_urls < MAX_NEW_URLS => {
+                may_be_stored |= ambiguous;
                 new_urls += 1;
                 progress.note("The upload URL has expired; requesting a new one");
             }
@@ -72,15 +75,18 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
     let etag = match outcome {
         Ok(etag) => Some(etag.trim_matches('"').to_owned()),
         // Without --overwrite, a retry after a lost response fails because of the object that the first try stored.
-        Err(PutError { error, ambiguous: true })
-            if is_precondition(&error) && transfer.has_arrived(&grant.video_id, baseline).await =>
+        Err(PutError { error, ambiguous })
+            if (ambiguous || may_be_stored)
+                && is_precondition(&error)
+                && transfer.has_arrived(&grant.video_id, baseline).await =>
         {
             None
         }
         Err(PutError { error, ambiguous }) => {
             let failure = Failure::from(error);
-            let may_be_stored = ambiguous && baseline.is_none() && failure.details.contains_key("code");
-            return Err(if may_be_stored { with_doubt(failure) } else { failure });
+            let is_doubtful = (ambiguous || may_be_stored) && baseline.is_none();
+            let is_doubtful = is_doubtful && failure.details.contains_key("code");
+            return Err(if is_doubtful { with_doubt(failure) } else { failure });
         }
     };
     transfer.source.check_unchanged()?;

@@ -186,6 +186,16 @@ async fn a_file_that_the_store_has_is_refused_but_not_after_a_lost_response() {
 }
 
 #[tokio::test]
+async fn a_file_whose_response_was_lost_before_its_url_expired_is_recognized() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+    server.state().views_after_upload = [view("uploaded", 1, 2)].into();
+    let expired = store_error(403, "AccessDenied", "Request has expired");
+    let taken = store_error(412, "PreconditionFailed", "It exists.");
+    server.inject("PUT /s3/", [Fault::CutAfter, expired, taken]);
+    upload(&server, &test_upload, &[]).await.ok();
+}
+
+#[tokio::test]
 async fn a_key_that_may_not_read_learns_that_the_file_may_be_from_the_earlier_try() {
     let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
     let denied = problem(403, "missing-scope", "The API key may not do this", "It lacks `read`.", None);
