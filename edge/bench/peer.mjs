@@ -62,12 +62,12 @@ async function upload(request, tenant, env, now, random) {
   if (contentType !== undefined && !/^[!#$&^_.+\w-]{1,127}\/[!#$&^_.+\w-]{1,127}(;[ -~]*)?$/.test(contentType)) {
     throw new HttpError(400, "contentType must be a media type");
   }
-  const { size, sha256: digest, overwrite = true, metadata = {} } = fields;
+  const { size, sha256: digest, overwrite, metadata = {} } = fields;
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0 && size <= MAX_PUT_BYTES)) {
     throw new HttpError(400, `size must be a whole number up to ${MAX_PUT_BYTES}`);
   }
   if (digest !== undefined && !/^[A-Za-z0-9+/]{43}=$/.test(digest)) throw new HttpError(400, "sha256 must be a SHA-256 in base64");
-  if (typeof overwrite !== "boolean") throw new HttpError(400, "overwrite must be true or false");
+  if (overwrite !== undefined && typeof overwrite !== "boolean") throw new HttpError(400, "overwrite must be true or false");
   for (const [name, value] of Object.entries(metadata)) {
     if (!/^[a-z0-9-]{1,64}$/.test(name) || typeof value !== "string" || value.length > 1024) {
       throw new HttpError(400, `metadata.${name} must have a valid name and a text of at most 1024 characters`);
@@ -79,13 +79,12 @@ async function upload(request, tenant, env, now, random) {
   const expiresAt = new Date((Math.floor(now / 1000) + expiresIn) * 1000).toISOString();
   const grantId = `grt_${base32(random.subarray(16))}`;
   const videoId = `vid_${base32(sha256(`${tenant.projectId}\0${s3Key}`))}`;
-  const granted = { grantId, s3Key, expiresAt, keyId: tenant.keyId, contentType, size, sha256: digest, overwrite, metadata };
+  const granted = { grantId, s3Key, expiresAt, keyId: tenant.keyId, contentType, size, sha256: digest, overwrite: overwrite ?? false, metadata };
   await record(env, `video/${tenant.projectId}/${videoId}`, grantId, at, "upload.granted", granted);
 
   const headers = {};
-  if (size !== undefined) headers["content-length"] = String(size);
   if (contentType !== undefined) headers["content-type"] = contentType;
-  if (!overwrite) headers["if-none-match"] = "*";
+  if (overwrite === false) headers["if-none-match"] = "*";
   if (digest !== undefined) headers["x-amz-checksum-sha256"] = digest;
   s3 ??= new AwsClient({
     accessKeyId: env.S3_ACCESS_KEY_ID,
@@ -95,7 +94,8 @@ async function upload(request, tenant, env, now, random) {
   });
   const path = s3Key.split("/").map(encodeURIComponent).join("/");
   const url = `${env.S3_ENDPOINT}/${env.S3_RAW_BUCKET}/${path}?X-Amz-Expires=${expiresIn}`;
-  const signed = await s3.sign(url, { method: "PUT", headers, aws: { signQuery: true, allHeaders: true } });
+  const length = size === undefined ? {} : { "content-length": String(size) };
+  const signed = await s3.sign(url, { method: "PUT", headers: { ...length, ...headers }, aws: { signQuery: true, allHeaders: true } });
   return { uploadUrl: signed.url, method: "PUT", headers, s3Key, expiresAt, videoId, grantId };
 }
 

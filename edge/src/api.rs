@@ -4,6 +4,7 @@ mod events;
 mod grant;
 mod health;
 mod home_problem;
+mod metadata;
 mod openapi;
 mod paging;
 mod playback;
@@ -89,9 +90,11 @@ pub(crate) fn handle_tenant<'a>(
     match action {
         TenantAction::GrantUpload => Box::pin(upload::grant(exchange, query)),
         TenantAction::GrantPlayback => Box::pin(playback::grant(exchange, query)),
+        TenantAction::GrantVideoPlayback => Box::pin(playback::grant_video(exchange, query)),
         TenantAction::ListVideos => Box::pin(videos::list(exchange, query)),
         TenantAction::ShowVideo => Box::pin(videos::show(exchange, query)),
         TenantAction::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
+        TenantAction::UpdateVideo => Box::pin(videos::update(exchange, query)),
         TenantAction::DeleteVideo => Box::pin(videos::delete(exchange, query)),
         TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
         TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),

@@ -5,6 +5,7 @@ mod lifetime;
 use std::fmt;
 
 pub use lifetime::Lifetime;
+use streamio_events::job::MediaLimits;
 
 use crate::base_url::BaseUrl;
 use crate::sign::key::HashAlgorithm;
@@ -17,6 +18,9 @@ const DAY: u32 = 86_400;
 
 /// The longest [`CdnConfig::expiry_bucket`], in seconds.
 const MAX_EXPIRY_BUCKET: u32 = 3_600;
+
+/// The largest object of S3: 5 TiB. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub(crate) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
 /// The configuration of the API.
 #[derive(Debug, Clone)]
@@ -35,6 +39,9 @@ pub struct EdgeConfig {
     pub rate_limit: RateLimit,
     /// The origins whose web pages may call the API from a browser.
     pub allowed_origins: AllowedOrigins,
+    /// The largest upload, in bytes, 1 to 5 TiB: that of [`MediaLimits`] in the application's policy, which does not process
+    /// larger ones. A request for an upload URL with a larger `size` is refused.
+    pub max_upload_bytes: u64,
 }
 
 /// The RAW bucket, which holds the sources, as clients and the edge reach it.
@@ -92,7 +99,7 @@ pub enum AllowedOrigins {
 impl EdgeConfig {
     /// A configuration with default limits: upload URLs expire after 15 minutes (multipart: one day) and at most 7 days,
     /// playback URLs after one hour and at most 7 days; an API key may make 6,000 requests per minute; all origins are
-    /// allowed.
+    /// allowed; an upload has at most the bytes of [`MediaLimits::default`].
     pub fn new(s3: S3Config, cdn: CdnConfig) -> Self {
         Self {
             s3,
@@ -102,6 +109,7 @@ impl EdgeConfig {
             playback: Lifetime { min: 1, default: 60 * 60, max: 7 * DAY },
             rate_limit: RateLimit { quota: 6_000, window_seconds: 60, tracked_keys: 10_000 },
             allowed_origins: AllowedOrigins::Any,
+            max_upload_bytes: MediaLimits::default().max_bytes,
         }
     }
 
@@ -132,6 +140,11 @@ impl EdgeConfig {
             if let Err(reason) = lifetime.check(limit) {
                 add_problem(&mut problems, setting, format_args!("{reason}"));
             }
+        }
+        if !(1..=MAX_OBJECT_BYTES).contains(&self.max_upload_bytes) {
+            let limit = byte_count(MAX_OBJECT_BYTES);
+            let reason = format_args!("must be 1 to {limit}, not {}", self.max_upload_bytes);
+            add_problem(&mut problems, "max_upload_bytes", reason);
         }
         let RateLimit { quota, window_seconds, tracked_keys } = self.rate_limit;
         if quota == 0 {
@@ -165,6 +178,17 @@ impl EdgeConfig {
 #[cold]
 fn add_problem(problems: &mut Vec<ConfigProblem>, setting: &'static str, reason: fmt::Arguments<'_>) {
     problems.push(ConfigProblem { setting, reason: reason.to_string() });
+}
+
+/// A number of bytes for people, with the unit in which it is a whole number: `107374182400 bytes (100 GiB)`.
+pub(crate) fn byte_count(bytes: u64) -> String {
+    let unit = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        .into_iter()
+        .find(|(_, shift)| bytes >> shift > 0 && bytes.is_multiple_of(1 << shift));
+    match unit {
+        Some((name, shift)) => format!("{bytes} bytes ({} {name})", bytes >> shift),
+        None => format!("{bytes} bytes"),
+    }
 }
 
 /// The normalized base URL of the CDN.
@@ -259,11 +283,29 @@ mod tests {
         config.upload = Lifetime { min: 0, default: 60, max: 60 };
         config.multipart_upload.max = 604_801;
         config.playback = Lifetime { min: 10, default: 5, max: 60 };
+        config.max_upload_bytes = 0;
         config.rate_limit = RateLimit { quota: 0, window_seconds: 0, tracked_keys: 0 };
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; max_upload_bytes must be 1 to 5497558138880 bytes (5 TiB), not 0; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
+    }
+
+    #[test]
+    fn a_number_of_bytes_is_stated_in_its_largest_whole_unit() {
+        let stated = [0, 1, 1023, 1024, 1536, 5 << 20, 100 << 30, MAX_OBJECT_BYTES].map(byte_count);
+        insta::assert_debug_snapshot!(stated, @r#"
+[
+    "0 bytes",
+    "1 bytes",
+    "1023 bytes",
+    "1024 bytes (1 KiB)",
+    "1536 bytes",
+    "5242880 bytes (5 MiB)",
+    "107374182400 bytes (100 GiB)",
+    "5497558138880 bytes (5 TiB)",
+]
+"#);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue};
 use crate::config::AllowedOrigins;
 
 /// The request headers that scripts may send.
-const ALLOWED_HEADERS: &str = "content-type, idempotency-key, x-api-key, x-request-id";
+const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, x-api-key, x-request-id";
 /// The response headers that scripts may read.
-const EXPOSED_HEADERS: &str = "x-request-id, ratelimit, ratelimit-policy, retry-after";
+const EXPOSED_HEADERS: &str = "x-request-id, idempotency-replayed, ratelimit, ratelimit-policy, retry-after";
 /// How long a browser caches a preflight response, in seconds. Chromium's maximum is two hours.
 const MAX_AGE: &str = "7200";
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -25,7 +25,9 @@ use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
-use crate::request::{API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
+use crate::request::{
+    API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId, presented_keys,
+};
 use crate::route::{self, Action, Call, Found, TenantAction};
 use crate::services::Services;
 
@@ -35,8 +37,9 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The request headers that the API reads; no other affects a response. A host for which reading headers is expensive reads
 /// only these.
-pub const REQUEST_HEADERS: [HeaderName; 6] = [
+pub const REQUEST_HEADERS: [HeaderName; 7] = [
     API_KEY_HEADER,
+    AUTHORIZATION,
     CONTENT_TYPE,
     IDEMPOTENCY_KEY_HEADER,
     REQUEST_ID_HEADER,
@@ -147,7 +150,7 @@ impl Edge {
             Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
-                problem.into_response(request_id.as_str(), presented_key(request.headers()))
+                problem.into_response(request_id.as_str(), presented_keys(request.headers()))
             }
         };
         if request.method() == Method::HEAD {
@@ -234,7 +237,7 @@ impl Edge {
         }
         authorize(&tenant, scope)?;
 
-        let api_key = presented_key(request.headers()).unwrap_or_default();
+        let api_key = presented_keys(request.headers()).into_iter().flatten().next().unwrap_or_default();
         query.refuse_secret(api_key)?;
         let exchange = Exchange {
             services: &self.services,
@@ -291,7 +294,7 @@ fn problem_response(random: [u8; 32], request: &Request<Bytes>, problem: Problem
         key_id: None,
         cause: problem.cause(),
     };
-    with_served(problem.into_response(request_id.as_str(), presented_key(request.headers())), served)
+    with_served(problem.into_response(request_id.as_str(), presented_keys(request.headers())), served)
 }
 
 /// Adds the headers that do not depend on the configuration, and `served` as an extension.
@@ -312,10 +315,6 @@ fn with_served(mut response: Response<Bytes>, served: Served) -> Response<Bytes>
 fn stale(by: Duration) -> HeaderValue {
     let seconds = by.as_secs() + u64::from(by.subsec_nanos() > 0);
     HeaderValue::from_str(&format!("streamio-directory; hit; ttl=-{seconds}")).expect("a name and a number")
-}
-
-fn presented_key(headers: &HeaderMap) -> Option<&str> {
-    headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok())
 }
 
 #[cold]

@@ -33,6 +33,7 @@ pub mod directory;
 mod edge;
 pub mod home;
 pub mod kinesis;
+mod known_keys;
 #[cfg(feature = "package")]
 pub mod package;
 mod pending_response;

@@ -43,9 +43,11 @@ pub(crate) enum PublicAction {
 pub(crate) enum TenantAction {
     GrantUpload,
     GrantPlayback,
+    GrantVideoPlayback,
     ListVideos,
     ShowVideo,
     ListVideoEvents,
+    UpdateVideo,
     DeleteVideo,
     ReprocessVideo,
     ListEvents,
@@ -60,13 +62,15 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 11] = [
+pub static CALLS: [Call; 13] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
     tenant(Method::GET, "/videos/{id}", Scope::Read, TenantAction::ShowVideo),
+    tenant(Method::PATCH, "/videos/{id}", Scope::Upload, TenantAction::UpdateVideo),
     tenant(Method::DELETE, "/videos/{id}", Scope::Admin, TenantAction::DeleteVideo),
     tenant(Method::GET, "/videos/{id}/events", Scope::Read, TenantAction::ListVideoEvents),
+    tenant(Method::POST, "/videos/{id}/playback", Scope::Playback, TenantAction::GrantVideoPlayback),
     tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
     tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
     public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
@@ -166,7 +170,7 @@ mod tests {
     fn other_methods_get_the_list_of_methods_of_the_path() {
         assert_eq!(
             find(&Method::PUT, "/videos/x"),
-            Found::OtherMethods("GET, HEAD, DELETE, OPTIONS".parse().unwrap())
+            Found::OtherMethods("GET, HEAD, PATCH, DELETE, OPTIONS".parse().unwrap())
         );
         assert_eq!(find(&Method::HEAD, "/upload-url"), Found::OtherMethods("POST, OPTIONS".parse().unwrap()));
         assert_eq!(find(&Method::OPTIONS, "/upload-url"), Found::Options("POST, OPTIONS".parse().unwrap()));

@@ -33,7 +33,7 @@ pub use self::project::{
 };
 pub use self::stream::StreamQuarantined;
 pub use self::upload::{UploadCompleted, UploadExpired, UploadGranted, UploadRejected};
-pub use self::video::{VideoDeleted, VideoErrored, VideoReady};
+pub use self::video::{VideoDeleted, VideoErrored, VideoReady, VideoUpdated};
 use crate::id::CommitId;
 use crate::timestamp::Timestamp;
 use crate::upcast::upcast;
@@ -200,6 +200,7 @@ event_types! {
     "processing.expired" v 1 => ProcessingExpired,
     "video.ready" v 1 => VideoReady,
     "video.errored" v 1 => VideoErrored,
+    "video.updated" v 1 => VideoUpdated,
     "video.deleted" v 1 => VideoDeleted,
     "playback.granted" v 1 => PlaybackGranted,
     "stream.quarantined" v 1 => StreamQuarantined,

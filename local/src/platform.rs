@@ -118,7 +118,7 @@ impl Platform {
                 tracing::error!(error = %error, "the CDN's server ended with an error");
             }
         });
-        let edge_config = edge_config(&config, &addresses, &secrets)?;
+        let edge_config = edge_config(&config, &addresses, &secrets, &policy)?;
         let stop_api = CancellationToken::new();
         let region = home::region(&log, views, policy);
         let (edge, api) = match config.edge {
@@ -254,7 +254,12 @@ fn cdn_config(addresses: &Addresses, key_pairs: &KeyPairs) -> anyhow::Result<cdn
     Ok(cdn::CdnConfig::new(cdn::BaseUrl::parse(&addresses.cdn)?, trusted))
 }
 
-fn edge_config(config: &Config, addresses: &Addresses, secrets: &Secrets) -> anyhow::Result<EdgeConfig> {
+fn edge_config(
+    config: &Config,
+    addresses: &Addresses,
+    secrets: &Secrets,
+    policy: &Policy,
+) -> anyhow::Result<EdgeConfig> {
     let s3 = S3Config {
         endpoint: addresses.s3.clone(),
         region: REGION.to_owned(),
@@ -264,6 +269,7 @@ fn edge_config(config: &Config, addresses: &Addresses, secrets: &Secrets) -> any
     };
     let cdn = CdnConfig { base_url: addresses.cdn.clone(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
     let mut edge = EdgeConfig::new(s3, cdn);
+    edge.max_upload_bytes = policy.limits.max_bytes;
     if !config.allowed_origins.is_empty() {
         edge.allowed_origins = AllowedOrigins::Only(config.allowed_origins.clone());
     }

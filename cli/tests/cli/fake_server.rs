@@ -310,7 +310,6 @@ impl State {
                     headers.insert(header.to_owned(), value.clone());
                 }
             }
-            headers.insert("content-length".to_owned(), request["size"].to_string().into());
             grant["uploadUrl"] = url("").into();
             grant["method"] = "PUT".into();
             grant["headers"] = headers.into();

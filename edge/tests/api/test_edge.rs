@@ -203,6 +203,31 @@ impl TestEdge {
         Self { edge, log, tenants, journal, store, signer, target, other, now, requests, granted }
     }
 
+    /// The API of another process with the same log, keys and clock.
+    pub(crate) fn restarted(&self) -> Self {
+        let (log, now) = (self.log.clone(), self.now.clone());
+        let ports = Ports {
+            directory: self.tenants.clone(),
+            journal: self.journal.clone(),
+            home: Arc::new(LogHome { log: log.clone(), now: now.clone() }),
+            outbound: self.store.clone(),
+            url_signer: self.signer.clone(),
+        };
+        Self {
+            edge: Edge::new(config(), ports).unwrap(),
+            log,
+            tenants: self.tenants.clone(),
+            journal: self.journal.clone(),
+            store: self.store.clone(),
+            signer: self.signer.clone(),
+            target: self.target.clone(),
+            other: self.other.clone(),
+            now,
+            requests: AtomicU64::new(0),
+            granted: Mutex::default(),
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         *self.now.lock().unwrap()
     }

@@ -191,7 +191,14 @@ fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
 }
 
 fn function_url_request(project: &ProjectId) -> anyhow::Result<Value> {
-    let call = HomeCall::ListVideos { project_id: project.clone(), state: None, after: None, limit: 20 };
+    let call = HomeCall::ListVideos {
+        project_id: project.clone(),
+        state: None,
+        prefix: None,
+        metadata: BTreeMap::new(),
+        after: None,
+        limit: 20,
+    };
     Ok(json!({
         "version": "2.0",
         "routeKey": "$default",

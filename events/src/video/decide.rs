@@ -10,6 +10,7 @@
 //! | `attempt` | what a worker records about its attempt |
 //! | `upload` | what an event notification, or its absence, causes |
 //! | `command` | delete and reprocess |
+//! | `update` | change the metadata |
 
 mod attempt;
 mod command;
@@ -17,12 +18,14 @@ mod decision;
 mod next_step;
 #[cfg(test)]
 mod tests;
+mod update;
 mod upload;
 
 pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended};
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
 pub use self::next_step::{Step, due_at, next_step};
+pub use self::update::update;
 pub use self::upload::{
     ObjectCreated, ObjectFound, grants_expired, needs_bucket_check, object_created, object_found,
     object_rejected,

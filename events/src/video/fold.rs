@@ -5,6 +5,7 @@ use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
 use crate::media::VideoError;
+use crate::metadata;
 use crate::timestamp::Timestamp;
 
 impl Video {
@@ -47,7 +48,9 @@ impl Video {
         match body {
             EventBody::UploadGranted(granted) => {
                 self.s3_key = Some(granted.s3_key);
-                if !granted.metadata.is_empty() {
+                if !granted.metadata.is_empty()
+                    && self.metadata_updated_at.is_none_or(|updated| updated <= at)
+                {
                     self.metadata = granted.metadata;
                 }
                 // Grants and uploads reach the log by different paths: a grant that is older than the upload was used
@@ -152,6 +155,10 @@ impl Video {
                 if errored.generation == self.generation {
                     self.phase = Phase::Errored { error: errored.error };
                 }
+            }
+            EventBody::VideoUpdated(updated) => {
+                metadata::apply(&mut self.metadata, &updated.metadata);
+                self.metadata_updated_at = self.metadata_updated_at.max(Some(at));
             }
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {

@@ -56,8 +56,12 @@ pub struct Video {
     pub source: Option<MediaSource>,
     /// What is published.
     pub outputs: Option<Outputs>,
-    /// The tenant's metadata, from the latest grant that had any.
+    /// The tenant's metadata: from the latest grant that had any, with the changes since.
     pub metadata: BTreeMap<String, String>,
+    /// When the metadata was last changed other than by a grant. A grant from before, which reached the log later, does not
+    /// replace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_updated_at: Option<Timestamp>,
 }
 
 /// An object in RAW.
@@ -180,6 +184,7 @@ impl Video {
             source: None,
             outputs: None,
             metadata: BTreeMap::new(),
+            metadata_updated_at: None,
         }
     }
 

@@ -80,6 +80,7 @@ pub(crate) fn playback(s3_key: &SourceKey, number: u64, at: Timestamp) -> EventB
         grant_id: GrantId::derived_from(&[&number.to_be_bytes()]),
         resource: key.to_string(),
         key,
+        also: Vec::new(),
         expires_at: at,
         starts_at: None,
         ip: None,

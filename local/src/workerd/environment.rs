@@ -47,6 +47,7 @@ impl WorkerEnvironment {
             ("CDN_PRIVATE_KEY", secrets.cdn_private_key.clone()),
             ("RATE_LIMIT_QUOTA", edge.rate_limit.quota.to_string()),
             ("RATE_LIMIT_WINDOW_SECONDS", edge.rate_limit.window_seconds.to_string()),
+            ("MAX_UPLOAD_BYTES", edge.max_upload_bytes.to_string()),
             ("LOG", "requests".to_owned()),
         ]);
         let style = match edge.s3.address_style {
@@ -95,6 +96,7 @@ mod tests {
         let mut edge =
             EdgeConfig::new(s3, CdnConfig { base_url, hash: HashAlgorithm::Sha1, expiry_bucket: 7 });
         edge.rate_limit = RateLimit { quota: 400, window_seconds: 60, ..edge.rate_limit };
+        edge.max_upload_bytes = 5_000_000_000;
         edge.allowed_origins =
             AllowedOrigins::Only(vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()]);
         let environment = WorkerEnvironment {
@@ -115,9 +117,9 @@ mod tests {
             assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
             // Debug output hides the secrets; tests that use them show that they are right.
             let shown = |edge: &EdgeConfig| {
-                let EdgeConfig { s3, cdn, rate_limit, allowed_origins, .. } = edge;
+                let EdgeConfig { s3, cdn, rate_limit, allowed_origins, max_upload_bytes, .. } = edge;
                 let RateLimit { quota, window_seconds, .. } = rate_limit;
-                format!("{s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?}")
+                format!("{s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?} {max_upload_bytes}")
             };
             assert_eq!(shown(&settings.edge), shown(&edge));
         }

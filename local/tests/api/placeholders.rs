@@ -37,7 +37,7 @@ static IDS: LazyLock<[(&str, Regex); 5]> = LazyLock::new(|| {
         ("request", pattern(r"\b(req_[a-z2-7]{26})")),
         ("grant", pattern(r"\b(grt_[a-z2-7]{26})")),
         ("upload", pattern(r#"(?:uploadId=|"uploadId":"|<UploadId>)([0-9a-f]{48})\b"#)),
-        ("cursor", pattern(r#"(?:"nextCursor":"|after=)([0-9]+\.[0-9]+)\b"#)),
+        ("cursor", pattern(r#"(?:"nextCursor":"|"position":"|after=)([0-9]+\.[0-9]+)\b"#)),
         (SIGNATURE, pattern(r#"(?:Signature=|CloudFront-Signature":")([0-9A-Za-z~_-]{40,})"#)),
     ]
 });

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use super::advisories;
+use super::contract;
 use super::report::Outcome;
 use crate::cloud;
 use crate::edge;
@@ -62,6 +63,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "the Worker on workerd and the npm package in Node.js",
         needs: &[Tool::NpmPackages],
         run: node,
+    },
+    Step {
+        name: "contract",
+        about: "the API's description, by itself and against a running platform",
+        needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Schemathesis],
+        run: contract::check,
     },
     Step { name: "doctests", about: "examples in the documentation", needs: &[], run: doctests },
 ];

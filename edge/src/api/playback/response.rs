@@ -29,7 +29,7 @@ pub(super) struct Body {
 /// Three ways to open an adaptive stream; a player needs one of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Stream {
+pub(super) struct Stream {
     /// The signed URL of the master playlist.
     hls_url: String,
     /// For players that append a query to every request.
@@ -42,13 +42,23 @@ struct Stream {
 pub(super) async fn body(services: &Services, granted: &PlaybackGranted) -> Result<Body, Problem> {
     let target = Target::recorded(&granted.key, &granted.resource)
         .ok_or_else(|| unreadable("the record of a playback grant names another project or no resource"))?;
+    let (signed_url, stream) = sign(services, granted, &target).await?;
+    Ok(Body { signed_url, expires_at: granted.expires_at, grant_id: granted.grant_id.clone(), stream })
+}
+
+/// The signed URL of `target` on the grant's terms; for a stream also the other ways to open it.
+pub(super) async fn sign(
+    services: &Services,
+    granted: &PlaybackGranted,
+    target: &Target,
+) -> Result<(String, Option<Stream>), Problem> {
     let url = |key: &ProcessedKey| cdn_url::of_key(&services.cdn_base_url, key.as_str());
-    let policy = policy(services, granted, &target).map_err(Problem::internal)?;
+    let policy = policy(services, granted, target).map_err(Problem::internal)?;
     let signed = cloudfront::sign(&*services.ports.url_signer, services.config.cdn.hash, policy)
         .await
         .map_err(|error| Problem::unavailable("The URL could not be signed.", error))?;
     let sign = |key: &ProcessedKey| signed.url_for(&url(key)).map_err(Problem::internal);
-    let (signed_url, stream) = match &target {
+    Ok(match target {
         Target::File(key) => (sign(key)?.into_string(), None),
         Target::Stream(video) => {
             let hls_url = sign(&video.hls_master())?.into_string();
@@ -58,8 +68,7 @@ pub(super) async fn body(services: &Services, granted: &PlaybackGranted) -> Resu
             }
             (hls_url.clone(), Some(Stream { hls_url, policy_query: signed.query(), cookies }))
         }
-    };
-    Ok(Body { signed_url, expires_at: granted.expires_at, grant_id: granted.grant_id.clone(), stream })
+    })
 }
 
 /// The policy: canned (shorter) for a file without further conditions, otherwise custom.

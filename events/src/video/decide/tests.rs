@@ -3,4 +3,5 @@
 mod attempts;
 mod commands;
 mod history;
+mod updates;
 mod uploads;

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use streamio_events::timestamp::Timestamp;
 
 use crate::exchange::{ApiResponse, parameter};
+use crate::history::video_id;
+use crate::projects::ACME;
 use crate::session::{Call, Session};
 use crate::target::now;
 
@@ -49,6 +51,26 @@ pub(crate) async fn of_a_file(session: &Session<'_>) {
     // Signing does not check that the object exists.
     let nothing = session.post("/playback-url?key=processed/acme/never.mp4").send().await.expect(200);
     get(session, &nothing.text("/signedUrl")).await.expect(404);
+}
+
+pub(crate) async fn of_a_video(session: &Session<'_>) {
+    publish(session).await;
+    session.publish("processed/acme/films/ready.mp4.images/poster.jpg", "image/jpeg", "a picture").await;
+    let post = |filename: &str| session.post(&format!("/videos/{}/playback", video_id(ACME, filename)));
+    let response = post("ready.mp4").json(&json!({ "ttl": 600 })).send().await.expect(200);
+    assert!(get(session, &response.text("/hlsUrl")).await.expect(200).body.starts_with(b"#EXTM3U"));
+    assert_eq!(get(session, &response.text("/mp4Url")).await.expect(200).body, "the whole film");
+    assert_eq!(get(session, &response.text("/posterUrl")).await.expect(200).body, "a picture");
+    let elsewhere = post("ready.mp4").json(&json!({ "ip": "203.0.113.7" })).send().await.expect(200);
+    for url in ["/hlsUrl", "/mp4Url", "/posterUrl"] {
+        get(session, &elsewhere.text(url)).await.expect(403);
+    }
+    for filename in ["waiting.mp4", "errored.mp4", "deleted.mp4"] {
+        post(filename).send().await.expect_problem(409, "video-conflict");
+    }
+    post("never.mp4").send().await.expect_problem(404, "no-such-video");
+    post("ready.mp4").json(&json!({ "format": "hls" })).send().await.expect_problem(422, "invalid-body");
+    post("ready.mp4").key(&session.keys().table.read).send().await.expect_problem(403, "missing-scope");
 }
 
 pub(crate) async fn of_a_stream(session: &Session<'_>) {

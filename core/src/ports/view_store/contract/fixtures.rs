@@ -1,8 +1,9 @@
+use streamio_events::home::VideoFilter;
 use streamio_events::id::VideoId;
 use streamio_events::media::{MediaSource, VideoError};
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{Phase, Policy, Upload, Video, VideoState, VideoStatus};
+use streamio_events::video::{Phase, Policy, Upload, Video, VideoStatus};
 
 use crate::ports::view_store::{VideoRow, ViewStore};
 
@@ -64,13 +65,13 @@ pub(super) fn phase(number: u64) -> Phase {
 pub(super) async fn all_pages(
     store: &impl ViewStore,
     project: &str,
-    state: Option<VideoState>,
+    filter: &VideoFilter,
     limit: usize,
 ) -> Vec<VideoStatus> {
     let project = project.parse().expect("test names are project ids");
     let (mut videos, mut after): (Vec<VideoStatus>, Option<String>) = (Vec::new(), None);
     loop {
-        let page = store.list(&project, state, after.as_deref(), limit).await.expect("the list can be read");
+        let page = store.list(&project, filter, after.as_deref(), limit).await.expect("the list can be read");
         assert!(page.videos.len() <= limit, "a page of {} for limit {limit}", page.videos.len());
         videos.extend(page.videos);
         after = page.next;
