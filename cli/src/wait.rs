@@ -161,7 +161,7 @@ impl<'a> Arrival<'a> {
                     .unwrap_or_else(|| VideoError::permanent("unknown", "the API reports no reason"));
                 Some(Outcome::Errored(video, error))
             }
-            _ => None,
+            VideoState::Waiting | VideoState::Uploaded | VideoState::Processing => None,
         })
     }
 

@@ -216,7 +216,7 @@ mod tests {
     fn a_store_error_is_parsed_from_its_xml() {
         let body = r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>PreconditionFailed</Code><Message>At least one of the pre-conditions you specified did not hold</Message><RequestId>R1</RequestId><HostId>h</HostId></Error>"#;
         let failure = Failure::from(ClientError::Storage(Box::new(StorageError::parse(412, body))));
-        insta::assert_snapshot!(failure.line(), @"error: the object store refused the upload: PreconditionFailed, At least one of the pre-conditions you specified did not hold (HTTP 412, request R1); a file with this key already exists: choose another --path or --name, or omit --no-overwrite");
+        insta::assert_snapshot!(failure.line(), @"error: a file with this key exists already (HTTP 412, request R1); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name");
         assert_eq!(failure.exit, Exit::Refused);
     }
 

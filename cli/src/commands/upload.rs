@@ -214,14 +214,15 @@ fn report_outcome(transfer: &Transfer, outcome: Outcome) -> Result<(), Failure> 
 
 /// The failure of a rejected upload. The video with this key, if there is one, stays as it was.
 fn rejection(video: &VideoResponse, error: &VideoError) -> Failure {
-    let message = format!(
-        "the upload was rejected: {} ({})",
-        with_option_names(error.message.trim_end_matches('.')),
-        error.code
-    );
-    // The messages of other reasons state what to do.
-    let hint = if error.code == "already_uploaded" { REPLACE_HINT } else { "" };
-    Failure::new(Exit::Refused, message, hint)
+    let (reason, hint) = match (error.code.as_str(), error.message.split_once(';')) {
+        // The rest of this message names fields of the API.
+        ("already_uploaded", Some((reason, _))) => (reason, REPLACE_HINT),
+        ("already_uploaded", None) => (error.message.as_str(), REPLACE_HINT),
+        // The other messages state what to do.
+        _ => (error.message.as_str(), ""),
+    };
+    let reason = with_option_names(reason.trim_end_matches('.'));
+    Failure::new(Exit::Refused, format!("the upload was rejected: {reason} ({})", error.code), hint)
         .with("videoId", video.status.video_id.as_str())
         .with("code", error.code.clone())
         .with("retryable", error.retryable)

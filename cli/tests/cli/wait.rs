@@ -127,7 +127,7 @@ async fn an_upload_that_another_one_preceded_is_rejected_and_the_options_are_nam
     {
         let mut state = server.state();
         state.views_after_upload = [view("processing", 1, 4)].into();
-        let message = "The video has a file already; ask for an upload URL with `overwrite`.";
+        let message = "there is a video under this key; request an upload URL with \"overwrite\": true";
         let error = json!({"code": "already_uploaded", "message": message, "retryable": false});
         let other = json!({"etag": "another", "bytes": 99, "generation": 1});
         let other = json!({"type": "upload.completed", "streamversion": 2, "data": other});
@@ -138,7 +138,7 @@ async fn an_upload_that_another_one_preceded_is_rejected_and_the_options_are_nam
     exit 4
     --- stdout
     --- stderr
-    error: the upload was rejected: The video has a file already; ask for an upload URL with `--overwrite` (already_uploaded); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name
+    error: the upload was rejected: there is a video under this key (already_uploaded); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name
     ");
 }
 

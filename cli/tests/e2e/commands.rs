@@ -84,3 +84,65 @@ async fn invalid_input_is_named_as_the_option_of_the_command_line() {
     let message = error["message"].as_str().unwrap();
     assert!(code == Some(4) && message.starts_with("`--limit` must be a whole number "), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unique_uploads_of_one_name_are_different_videos_that_can_be_filtered_changed_and_played() {
+    let platform = TestPlatform::start().await;
+    let file = platform.directory.path().join("clip.mp4");
+    std::fs::write(&file, clip::video_with_audio(1, "64x48").await).unwrap();
+    let upload = ["upload", file.to_str().unwrap(), "--wait", "--unique", "--path", "films"];
+    let first = [&upload[..], &["--metadata", "lesson=1"]].concat();
+    let first = json_of(&platform.client(&first).await);
+    let second = json_of(&platform.client(&[&upload[..], &["--multipart"]].concat()).await);
+    assert_ne!(first["s3Key"], second["s3Key"]);
+    for status in [&first, &second] {
+        let key = status["s3Key"].as_str().unwrap();
+        assert!(key.starts_with("projects/acme/films/") && key.ends_with("/clip.mp4"), "{status}");
+        assert_eq!(status["state"], "ready", "{status}");
+    }
+
+    let id = first["videoId"].as_str().unwrap();
+    let listed = async |filter: &[&str]| {
+        let page = json_of(&platform.client(&[&["video", "list"], filter].concat()).await);
+        let ids = page["data"].as_array().unwrap().iter().map(|video| video["videoId"].clone());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["--metadata", "lesson=1"]).await, [first["videoId"].clone()]);
+    assert_eq!(listed(&["--prefix", "films/", "--state", "ready"]).await.len(), 2);
+    assert_eq!(listed(&["--prefix", "other/"]).await, [""; 0]);
+    let update = ["video", "update", id, "--metadata", "reviewed=yes", "--remove-metadata", "lesson"];
+    let updated = json_of(&platform.client(&update).await);
+    assert_eq!(updated["metadata"], serde_json::json!({"reviewed": "yes"}));
+    let (code, error) = error_of(&platform.client(&["video", "update", id, "--metadata", "A=b"]).await);
+    assert!(code == Some(4) && error["message"].as_str().unwrap().starts_with("`--metadata A` "), "{error}");
+
+    let grant = json_of(&platform.client(&["playback", id, "--ttl", "10m"]).await);
+    for name in ["hlsUrl", "mp4Url", "posterUrl"] {
+        let response = platform.http.get(grant[name].as_str().unwrap()).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{name}: {grant}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_is_read_to_its_end_and_continued_from_its_position() {
+    let platform = TestPlatform::start().await;
+    let video_id = platform.upload("text.mp4", b"not a video".to_vec()).await;
+    platform.wait_for_end(&video_id, 1).await;
+    let types = async |arguments: &[&str]| {
+        let output = platform.client(&[&["events", "feed"], arguments].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let kinds = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned());
+        let note = String::from_utf8(output.stderr).unwrap();
+        let position = note.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        (kinds.collect::<Vec<_>>(), position)
+    };
+    let (kinds, position) = types(&[]).await;
+    assert_eq!(kinds.last().map(String::as_str), Some("video.errored"), "{kinds:?}");
+    assert_eq!(types(&["--after", &position]).await, (vec![], position.clone()));
+    platform.grant("another.mp4").await;
+    let (kinds, _) = types(&["--after", &position]).await;
+    assert_eq!(kinds, ["upload.granted"]);
+}
