@@ -103,6 +103,26 @@ impl Probe {
         }
     }
 
+    /// Logs the main properties. Those that the source does not have are left out.
+    pub fn log(&self) {
+        let video = self.video.as_ref();
+        tracing::info!(
+            source.bytes = self.bytes,
+            source.duration_seconds = self.duration,
+            video.codec = video.map(|video| video.codec.as_str()),
+            video.width = video.map(|video| video.display.0),
+            video.height = video.map(|video| video.display.1),
+            video.rotation = video.map(|video| video.rotation),
+            video.pixel_format = video.map(|video| video.color.pixel_format.as_str()),
+            video.frame_rate =
+                video.and_then(|video| video.average_rate.or(video.nominal_rate)).map(FrameRate::per_second),
+            audio.codec = self.audio.first().map(|audio| audio.codec.as_str()),
+            audio.channels = self.audio.first().map(|audio| audio.channels),
+            audio.tracks = self.audio.len(),
+            "the source was probed"
+        );
+    }
+
     /// Whether the output is shorter than the container states by more than 10 % plus one second, which means that the file
     /// was truncated. FFmpeg treats the end of the data as the end of the video and reports no error.
     pub fn is_truncated(&self, encoded: Duration) -> bool {

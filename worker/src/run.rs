@@ -183,7 +183,7 @@ impl Worker {
         }
         let (capabilities, probe) = probed?;
         let plan = plan(&probe, &self.job.limits, &capabilities)?;
-        tracing::info!(?probe, "probed the source");
+        probe.log();
         Ok(Prepared { source, relay, probe, plan })
     }
 

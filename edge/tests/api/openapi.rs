@@ -189,8 +189,7 @@ async fn every_example_gets_the_documented_response() {
             ];
             let answer = test.send_with(&headers, method.clone(), &target(path, operation), body).await;
             let what = format!("{method} {path} {}", name.unwrap_or("-"));
-            let (status, expected) =
-                documented(operation, name).unwrap_or_else(|| panic!("{what} has no documented response"));
+            let (status, expected) = documented(operation, name).unwrap_or(("none", &Value::Null));
             if answer.status.as_str() != status || answer.json() != *expected {
                 undocumented.insert(what, answer.json());
             }
