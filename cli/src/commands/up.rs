@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_name = "ORIGIN",
-        help = "Origin whose web pages may call the API, such as https://app.example.com (repeatable; default: all)"
+        help = "Origin whose web pages may call the API and play with cookies, such as https://app.example.com (repeatable; default: all may call the API, none may play with cookies)"
     )]
     cors_origin: Vec<String>,
     /// Number of videos processed at the same time (default: one per four cores)
