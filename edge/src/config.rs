@@ -125,8 +125,8 @@ impl EdgeConfig {
         let mut problems = Vec::new();
 
         let public_url = self.public_url.as_deref().map(base_url).transpose();
-        let public_url = public_url
-            .map_err(|reason| add_problem(&mut problems, "public_url", format_args!("{reason}")));
+        let public_url =
+            public_url.map_err(|reason| add_problem(&mut problems, "public_url", format_args!("{reason}")));
 
         let S3Config { endpoint, region, address_style, raw_bucket, .. } = &self.s3;
         let bucket = Bucket::new(endpoint, region, raw_bucket, *address_style)
@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid_and_the_trailing_slash_of_the_base_url_is_removed() {
-        let with_public_url = EdgeConfig { public_url: Some("https://Api.example:443/v1/".to_owned()), ..config() };
+        let with_public_url =
+            EdgeConfig { public_url: Some("https://Api.example:443/v1/".to_owned()), ..config() };
         let valid = with_public_url.validate().unwrap();
         assert_eq!((valid.bucket.name(), valid.cdn_base_url.as_str()), ("raw", "https://cdn.example"));
         assert_eq!(valid.public_url.as_deref(), Some("https://api.example/v1"));

@@ -213,7 +213,12 @@ impl Edge {
     /// Lets pages read `response` whose origin may.
     fn share(&self, request: &Request<Bytes>, response: &mut Response<Bytes>) {
         let audience = audience(request.uri().path());
-        cors::share(response.headers_mut(), &self.services.config.allowed_origins, audience, request.headers());
+        cors::share(
+            response.headers_mut(),
+            &self.services.config.allowed_origins,
+            audience,
+            request.headers(),
+        );
     }
 
     /// Authenticates, authorizes and handles a call. `fields` receives headers for the response, also for a problem;

@@ -97,7 +97,9 @@ fn write_tag(out: &mut Vec<u8>, tag: &[u8], links: &Links<'_>) -> Option<()> {
     let list_at = if tag.starts_with(b"#EXTINF") { None } else { tag.iter().position(|byte| *byte == b':') };
     let mut written = 0;
     if let Some(list_at) = list_at {
-        for attribute in Attributes::new(tag, list_at + 1).filter(|attribute| is_uri(&tag[attribute.name.clone()])) {
+        for attribute in
+            Attributes::new(tag, list_at + 1).filter(|attribute| is_uri(&tag[attribute.name.clone()]))
+        {
             out.extend_from_slice(&tag[written..attribute.value.start]);
             links.write(out, &tag[attribute.value.clone()])?;
             written = attribute.value.end;

@@ -19,7 +19,8 @@ pub(crate) fn public_url(services: &Services, uri: &Uri, headers: &HeaderMap) ->
         (Some(scheme), Some(authority)) => [scheme, "://", authority.as_str()].concat(),
         _ => {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            let host = host.ok_or_else(|| Problem::parameter("host", "is missing: send the header `Host`"))?;
+            let host =
+                host.ok_or_else(|| Problem::parameter("host", "is missing: send the header `Host`"))?;
             ["http://", host].concat()
         }
     };

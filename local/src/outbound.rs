@@ -30,7 +30,11 @@ impl HttpOutbound {
         let response: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(failed)?.into();
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(|error| {
-            OutboundError(if error.is::<LengthLimitError>() { ResponseTooLarge.into() } else { without_url(error) })
+            OutboundError(if error.is::<LengthLimitError>() {
+                ResponseTooLarge.into()
+            } else {
+                without_url(error)
+            })
         })?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
     }

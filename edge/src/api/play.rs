@@ -54,7 +54,8 @@ pub(crate) async fn show(request: PlayRequest<'_>) -> Result<Response<Bytes>, Pr
     let public_url = public_url(services, uri, headers)?;
     let url = cdn_url::of_key(&services.cdn_base_url, key.as_str());
 
-    let asked = Request::get([&url, "?", &query.for_cdn].concat()).body(Bytes::new()).map_err(Problem::internal)?;
+    let asked =
+        Request::get([&url, "?", &query.for_cdn].concat()).body(Bytes::new()).map_err(Problem::internal)?;
     let answer = services.ports.outbound.send(asked).await.map_err(unanswered)?;
     if answer.status() != StatusCode::OK {
         return Err(refusal::explain(&answer, &query, &url, context.now));
@@ -76,7 +77,8 @@ pub(crate) async fn show(request: PlayRequest<'_>) -> Result<Response<Bytes>, Pr
 
 /// The key of a playlist in PROCESSED, from a path.
 fn playlist_key(path: &str) -> Result<ProcessedKey, Problem> {
-    let decoded = percent_decode(path).ok_or_else(|| Problem::parameter("key", "is not percent-encoded UTF-8"))?;
+    let decoded =
+        percent_decode(path).ok_or_else(|| Problem::parameter("key", "is not percent-encoded UTF-8"))?;
     let key: ProcessedKey = decoded.parse().map_err(|error: streamio_events::object_key::InvalidKey| {
         Problem::parameter("key", error.to_string())
     })?;

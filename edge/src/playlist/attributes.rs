@@ -28,7 +28,8 @@ impl<'a> Attributes<'a> {
 
     /// The next attribute; its value is `None` if it is not quoted.
     fn next_of_any_kind(&mut self) -> Option<(Range<usize>, Option<Range<usize>>)> {
-        let start = self.at + self.tag.get(self.at..)?.iter().take_while(|byte| matches!(byte, b',' | b' ' | b'\t')).count();
+        let start = self.at
+            + self.tag.get(self.at..)?.iter().take_while(|byte| matches!(byte, b',' | b' ' | b'\t')).count();
         let name = start..self.position_of(b'=', start)?;
         let is_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'-';
         if name.is_empty() || !self.tag[name.clone()].iter().all(is_name) {

@@ -96,7 +96,8 @@ impl<'a> Links<'a> {
             return Some(());
         }
         let (before, fragment) = resolved.split_at(resolved.find('#').unwrap_or(resolved.len()));
-        let (path, query) = before.split_once('?').map_or((before, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            before.split_once('?').map_or((before, None), |(path, query)| (path, Some(query)));
         let (start, rest) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
         self.write_own(out, &OwnUri { start, rest, query, fragment });
         Some(())
@@ -110,7 +111,10 @@ impl<'a> Links<'a> {
 
     fn write_own(&self, out: &mut Vec<u8>, uri: &OwnUri<'_>) {
         let below = uri.start.strip_prefix(self.cdn).filter(|below| below.starts_with(PROCESSED));
-        #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "`/play` accepts this spelling only")]
+        #[expect(
+            clippy::case_sensitive_file_extension_comparisons,
+            reason = "`/play` accepts this spelling only"
+        )]
         let playlist = below.filter(|_| uri.rest.ends_with(".m3u8"));
         let (parts, query) = match playlist {
             Some(below) => ([self.play, below], self.playlist_query),
@@ -120,7 +124,10 @@ impl<'a> Links<'a> {
             out.extend_from_slice(part.as_bytes());
         }
         let is_signed = uri.query.is_some_and(has_signature);
-        for (separator, query) in [("?", uri.query), (if uri.query.is_some() { "&" } else { "?" }, Some(query).filter(|_| !is_signed))] {
+        for (separator, query) in [
+            ("?", uri.query),
+            (if uri.query.is_some() { "&" } else { "?" }, Some(query).filter(|_| !is_signed)),
+        ] {
             if let Some(query) = query {
                 out.extend_from_slice(separator.as_bytes());
                 out.extend_from_slice(query.as_bytes());
@@ -131,7 +138,9 @@ impl<'a> Links<'a> {
 }
 
 fn has_signature(query: &str) -> bool {
-    query.split('&').any(|parameter| SIGNATURE_PARAMETERS.contains(&parameter.split('=').next().unwrap_or_default()))
+    query
+        .split('&')
+        .any(|parameter| SIGNATURE_PARAMETERS.contains(&parameter.split('=').next().unwrap_or_default()))
 }
 
 /// Whether a URI is a relative path of unreserved characters without empty or dot segments: what it resolves to is then the folder

@@ -131,10 +131,25 @@ fn texts_that_are_no_playlists_and_uris_that_players_resolve_differently_are_ref
         assert_eq!(rewritten(text), Err(NotRewritten::NotAPlaylist), "{text:?}");
     }
     for uri in [
-        "{$host}/4.m4s", "a\\b", "\\\\elsewhere.example/a", "a b.m4s", "a\tb", "é.m4s", "a\rb", ":a", "1:a", "a%zz", "https:a", "http:/a",
+        "{$host}/4.m4s",
+        "a\\b",
+        "\\\\elsewhere.example/a",
+        "a b.m4s",
+        "a\tb",
+        "é.m4s",
+        "a\rb",
+        ":a",
+        "1:a",
+        "a%zz",
+        "https:a",
+        "http:/a",
         "https://cdn.example/videos/\\x",
     ] {
-        assert_eq!(rewritten(&format!("#EXTM3U\n\n{uri}\n")), Err(NotRewritten::InvalidUri { line: 3 }), "{uri:?}");
+        assert_eq!(
+            rewritten(&format!("#EXTM3U\n\n{uri}\n")),
+            Err(NotRewritten::InvalidUri { line: 3 }),
+            "{uri:?}"
+        );
         assert!(rewritten(&format!("#EXTM3U\n#EXT-X-MAP:URI=\"{uri}\"\n")).is_err(), "{uri:?}");
     }
     assert!(rewrite(b"#EXTM3U\n#EXTINF:1,\xff\na.m4s\n", &links()).is_ok(), "titles need not be UTF-8");

@@ -80,7 +80,8 @@ pub fn verify<'k>(
     policy::check(&bare_url)?;
     let (text, canned) = match permission {
         Permission::Expires(expires_at) => {
-            let document = PolicyDocument { resource: bare_url.clone(), expires_at, starts_at: None, source_ip: None };
+            let document =
+                PolicyDocument { resource: bare_url.clone(), expires_at, starts_at: None, source_ip: None };
             let policy = Policy::canned(&bare_url, expires_at).map_err(|_| {
                 VerificationError::Malformed("the URL or its expiry is not valid in a canned policy")
             })?;
@@ -103,7 +104,12 @@ pub fn verify<'k>(
 }
 
 /// Checks the conditions of a policy; returns the first that does not hold.
-fn check(document: &PolicyDocument, url: &str, now: i64, address: Option<IpAddr>) -> Result<(), VerificationError> {
+fn check(
+    document: &PolicyDocument,
+    url: &str,
+    now: i64,
+    address: Option<IpAddr>,
+) -> Result<(), VerificationError> {
     if !policy::matches(&document.resource, url) {
         return Err(VerificationError::NotCovered);
     }

@@ -43,7 +43,8 @@ extern "C" {
 
     /// Creates a web `Response` from a template, an `x-request-id`, an `etag`, and a body that is not passed as text.
     #[wasm_bindgen(js_name = respondWithBytes)]
-    fn respond_with_bytes(template: usize, request_id: &str, etag: &str, body: Option<Uint8Array>) -> JsValue;
+    fn respond_with_bytes(template: usize, request_id: &str, etag: &str, body: Option<Uint8Array>)
+    -> JsValue;
 }
 
 pub(super) fn header_names() -> String {

@@ -44,7 +44,11 @@ impl Cdn {
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         let url = request.uri().to_string();
         assert_eq!(request.method(), http::Method::GET);
-        assert!(request.headers().is_empty(), "the CDN gets no credentials but the query: {:?}", request.headers());
+        assert!(
+            request.headers().is_empty(),
+            "the CDN gets no credentials but the query: {:?}",
+            request.headers()
+        );
         self.requests.lock().unwrap().push(url.clone());
         if let Some(next) = self.next.lock().unwrap().take() {
             return next;
@@ -59,7 +63,10 @@ impl Cdn {
                 VerificationError::Malformed(_) => "MalformedPolicy",
                 _ => "AccessDenied",
             };
-            return Ok(response(403, format!("<Error><Code>{code}</Code><Message>Access denied</Message></Error>")));
+            return Ok(response(
+                403,
+                format!("<Error><Code>{code}</Code><Message>Access denied</Message></Error>"),
+            ));
         }
         let path = url.split_once('?').unwrap().0;
         Ok(match self.files.lock().unwrap().get(path) {

@@ -61,7 +61,10 @@ async fn a_player_that_only_follows_uris_gets_from_the_master_playlist_to_a_sign
     let query = path.split_once('?').unwrap().1.to_owned();
     let master = played(&test, &path).await;
     assert_eq!(master.status, StatusCode::OK);
-    assert_eq!(text(&master), MASTER.replace("g1-a1/720p.m3u8", &format!("{API}/play/{FOLDER}/g1-a1/720p.m3u8?{query}")));
+    assert_eq!(
+        text(&master),
+        MASTER.replace("g1-a1/720p.m3u8", &format!("{API}/play/{FOLDER}/g1-a1/720p.m3u8?{query}"))
+    );
     let media = played(&test, &format!("/play/{FOLDER}/g1-a1/720p.m3u8?{query}")).await;
     let segment = format!("{CDN}/{FOLDER}/g1-a1/0.m4s?{query}");
     assert!(text(&media).contains(&format!("\n{segment}\n")), "{}", text(&media));
@@ -77,7 +80,8 @@ async fn a_player_that_only_follows_uris_gets_from_the_master_playlist_to_a_sign
 async fn a_playlist_has_the_headers_of_a_personal_response() {
     let test = published();
     let path = granted(&test, json!({})).await;
-    let answer = viewed(&test, Method::GET, &path, &[("origin", "https://app.example"), ("range", "bytes=0-3")]).await;
+    let answer =
+        viewed(&test, Method::GET, &path, &[("origin", "https://app.example"), ("range", "bytes=0-3")]).await;
     assert_eq!(answer.status, StatusCode::OK, "a range is ignored");
     for (name, value) in [
         ("content-type", "application/vnd.apple.mpegurl"),
@@ -111,8 +115,16 @@ async fn a_playlist_that_the_player_has_is_not_sent_again_but_the_cdn_is_asked_a
     }
     assert_eq!(test.store.cdn.requests().len(), 3);
     let other = granted(&test, json!({ "ttl": 60 })).await;
-    assert_eq!(conditional(Method::GET, other).await.status, StatusCode::OK, "its URIs have another signature");
-    test.store.cdn.publish(&format!("{FOLDER}/master.m3u8"), MASTER.replace("720p", "360p"), Some("\"master-2\""));
+    assert_eq!(
+        conditional(Method::GET, other).await.status,
+        StatusCode::OK,
+        "its URIs have another signature"
+    );
+    test.store.cdn.publish(
+        &format!("{FOLDER}/master.m3u8"),
+        MASTER.replace("720p", "360p"),
+        Some("\"master-2\""),
+    );
     assert_eq!(conditional(Method::GET, path.clone()).await.status, StatusCode::OK, "its content is another");
     test.advance(Duration::from_hours(1));
     refusal(&conditional(Method::GET, path).await);
@@ -139,7 +151,10 @@ async fn a_limit_to_a_network_is_kept_for_media_files_and_does_not_stop_the_edge
     let variant = master.lines().last().unwrap().strip_prefix(API).unwrap();
     let media = text(&played(&test, variant).await);
     let segment = media.lines().find(|line| line.contains("0.m4s")).unwrap();
-    assert_eq!(verified_policy(segment)["Condition"]["IpAddress"], json!({ "AWS:SourceIp": "203.0.113.7/32" }));
+    assert_eq!(
+        verified_policy(segment)["Condition"]["IpAddress"],
+        json!({ "AWS:SourceIp": "203.0.113.7/32" })
+    );
     assert!(segment.ends_with(answer["policyQuery"].as_str().unwrap()));
     for url in test.store.cdn.requests() {
         let statement = verified_policy(&url);
@@ -166,7 +181,11 @@ async fn a_refusal_of_the_cdn_is_passed_on_with_its_reason() {
         (format!("{before}?{other_signature}"), "Signature", "does not belong"),
         (path.replace("Key-Pair-Id=K", "Key-Pair-Id=X"), "Key-Pair-Id", "names no key pair"),
         (path.replace("Policy=", "Policy=AAAA"), "Policy", "is not a policy"),
-        (granted(&test, json!({ "startsAt": "2026-01-03T00:00:00Z" })).await, "Policy", "before 2026-01-03T00:00:00.000Z"),
+        (
+            granted(&test, json!({ "startsAt": "2026-01-03T00:00:00Z" })).await,
+            "Policy",
+            "before 2026-01-03T00:00:00.000Z",
+        ),
         (before.to_owned(), "Policy", "is missing"),
         (format!("{path}&Policy=x"), "Policy", "more than once"),
     ] {
@@ -176,7 +195,10 @@ async fn a_refusal_of_the_cdn_is_passed_on_with_its_reason() {
     }
     test.advance(Duration::from_hours(1));
     let (field, detail) = refusal(&played(&test, &path).await);
-    assert_eq!((&*field, &*detail), ("Policy", "`Policy` expired at 2026-01-02T04:04:05.000Z: request a new URL."));
+    assert_eq!(
+        (&*field, &*detail),
+        ("Policy", "`Policy` expired at 2026-01-02T04:04:05.000Z: request a new URL.")
+    );
 }
 
 #[tokio::test]
@@ -260,10 +282,17 @@ async fn without_a_configured_address_the_urls_have_that_of_the_request() {
         let url = answer["hlsUrl"].as_str().unwrap().to_owned();
         let path = url.strip_prefix(expected).unwrap_or_else(|| panic!("{url}"));
         let master = send("GET", &format!("{origin}{path}"), host).await;
-        assert!(text(&master).contains(&format!("\n{expected}/play/{FOLDER}/g1-a1/720p.m3u8?")), "{master:?}");
+        assert!(
+            text(&master).contains(&format!("\n{expected}/play/{FOLDER}/g1-a1/720p.m3u8?")),
+            "{master:?}"
+        );
     }
     for host in [None, Some(""), Some("a/b"), Some("user@host"), Some("a\"b"), Some("a?b")] {
         let answer = send("POST", GRANT, host).await;
-        assert_eq!((answer.status.as_u16(), answer.json()["field"].as_str()), (400, Some("host")), "{host:?}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["field"].as_str()),
+            (400, Some("host")),
+            "{host:?}"
+        );
     }
 }

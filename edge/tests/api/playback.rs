@@ -98,7 +98,10 @@ async fn wildcard_characters_in_a_key_are_escaped_in_the_policy() {
         .json();
     let statement = verified_policy(answer["signedUrl"].as_str().unwrap());
     let hls_url = answer["hlsUrl"].as_str().unwrap();
-    assert!(hls_url.starts_with(&format!("{API}/play/processed/acme/a%2A%3F%22%7D.mp4.hls/master.m3u8?")), "{hls_url}");
+    assert!(
+        hls_url.starts_with(&format!("{API}/play/processed/acme/a%2A%3F%22%7D.mp4.hls/master.m3u8?")),
+        "{hls_url}"
+    );
     assert_eq!(statement["Resource"], format!("{CDN}/processed/acme/a%2A%3F%22%7D.mp4.hls/*"));
     let answer = test.post("/playback-url?key=processed/acme/%2A", json!({})).await.json();
     assert_eq!(

@@ -281,6 +281,10 @@ pub(crate) struct ObjectStore {
 }
 
 impl ObjectStore {
+    pub(crate) fn with(cdn: Cdn) -> Self {
+        Self { cdn, ..Self::default() }
+    }
+
     /// The methods and URIs of all requests so far.
     pub(crate) fn requests(&self) -> Vec<(Method, String)> {
         self.requests.lock().unwrap().clone()

@@ -191,7 +191,7 @@ impl TestEdge {
             recalls_nothing: AtomicBool::new(false),
             is_slow: AtomicBool::new(false),
         });
-        let store = Arc::new(ObjectStore { cdn: Cdn::new(now.clone()), ..ObjectStore::default() });
+        let store = Arc::new(ObjectStore::with(Cdn::new(now.clone())));
         let signer = Arc::new(Signer { pairs: key_pairs(), is_down: AtomicBool::new(false) });
         let ports = Ports {
             directory: tenants.clone(),

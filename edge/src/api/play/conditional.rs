@@ -13,7 +13,11 @@ const VERSION: &[u8] = b"1";
 /// written into it. The CDN's strong entity tag stands for the content where there is one.
 pub(super) fn entity_tag(source: &Response<Bytes>, written: [&str; 3]) -> HeaderValue {
     let mut digest = Sha256::new_with_prefix(VERSION);
-    let strong = source.headers().get(ETAG).map(HeaderValue::as_bytes).filter(|tag| tag.starts_with(b"\"") && tag.len() > 2);
+    let strong = source
+        .headers()
+        .get(ETAG)
+        .map(HeaderValue::as_bytes)
+        .filter(|tag| tag.starts_with(b"\"") && tag.len() > 2);
     let content = strong.unwrap_or(source.body());
     for part in written.map(str::as_bytes).into_iter().chain([content]) {
         digest.update((part.len() as u64).to_be_bytes());

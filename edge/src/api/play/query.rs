@@ -6,7 +6,8 @@ use crate::sign::cloudfront::SignedPolicy;
 
 /// The parameters, in the order in which they are written. The last two are there for a grant that is limited to a network: the CDN
 /// sees the edge's address when it is asked for a playlist, so the limit is only in the policy of the media files.
-const NAMES: [&str; 6] = ["Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm", "Media-Policy", "Media-Signature"];
+const NAMES: [&str; 6] =
+    ["Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm", "Media-Policy", "Media-Signature"];
 
 /// A complete query. Each text has no leading `?` and only characters that need no escaping, whatever the viewer sent.
 #[derive(PartialEq, Eq)]
@@ -35,8 +36,10 @@ impl PlayQuery {
                 return Err(refused("Expires", detail));
             }
             let Some(index) = NAMES.iter().position(|known| *known == name) else { continue };
-            let value = percent_decode(value).filter(|value| !value.is_empty() && value.bytes().all(is_plain));
-            let value = value.ok_or_else(|| refused(name, "is not as it was issued: use the whole URL unchanged."))?;
+            let value =
+                percent_decode(value).filter(|value| !value.is_empty() && value.bytes().all(is_plain));
+            let value = value
+                .ok_or_else(|| refused(name, "is not as it was issued: use the whole URL unchanged."))?;
             if values[index].replace(value.into_owned()).is_some() {
                 return Err(refused(name, "was sent more than once."));
             }
@@ -122,7 +125,9 @@ mod tests {
 
     #[test]
     fn media_files_have_their_own_policy_where_the_query_has_one() {
-        let parsed = parse("Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256&Media-Policy=m&Media-Signature=t");
+        let parsed = parse(
+            "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256&Media-Policy=m&Media-Signature=t",
+        );
         assert_eq!(parsed.for_cdn, "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256");
         assert_eq!(parsed.for_media, "Policy=m&Signature=t&Key-Pair-Id=K&Hash-Algorithm=SHA256");
         assert_eq!(parsed.for_playlists, format!("{}&Media-Policy=m&Media-Signature=t", parsed.for_cdn));

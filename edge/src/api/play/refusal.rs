@@ -34,7 +34,10 @@ fn missing(detail: &str) -> Problem {
 }
 
 fn failed(status: StatusCode) -> Problem {
-    Problem::unavailable("The CDN could not serve the playlist.", format!("the CDN answered with the status {status}"))
+    Problem::unavailable(
+        "The CDN could not serve the playlist.",
+        format!("the CDN answered with the status {status}"),
+    )
 }
 
 /// The refusal of a signature. CloudFront says little about the reason (`AccessDenied`), so the conditions are read from the policy.
@@ -42,8 +45,12 @@ fn denied(body: &[u8], query: &PlayQuery, url: &str, now: Timestamp) -> Problem 
     let policy = || cloudfront::decode(&query.policy).and_then(|text| PolicyDocument::parse(&text));
     match code(body) {
         Some("MissingKey" | "InvalidKey") => refused("Key-Pair-Id", "names no key pair that the CDN trusts."),
-        Some("MissingSignature" | "MalformedSignature") => refused("Signature", "is not a signature in the CDN's encoding."),
-        Some("MissingPolicy" | "MalformedPolicy") => refused("Policy", "is not a policy in the CDN's encoding."),
+        Some("MissingSignature" | "MalformedSignature") => {
+            refused("Signature", "is not a signature in the CDN's encoding.")
+        }
+        Some("MissingPolicy" | "MalformedPolicy") => {
+            refused("Policy", "is not a policy in the CDN's encoding.")
+        }
         _ => match policy() {
             None => refused("Policy", "is not a policy in the CDN's encoding."),
             Some(policy) => refused_by(&policy, url, now),

@@ -50,19 +50,23 @@ pub(super) async fn body(
         .ok_or_else(|| unreadable("the record of a playback grant names another project or no resource"))?;
     let url = |key: &ProcessedKey| cdn_url::of_key(&services.cdn_base_url, key.as_str());
     let signed = sign(services, policy(services, granted, &target)).await?;
-    let signed_url = |key: &ProcessedKey| {
-        signed.url_for(&url(key)).map(SignedUrl::into_string).map_err(Problem::internal)
-    };
+    let signed_url =
+        |key: &ProcessedKey| signed.url_for(&url(key)).map(SignedUrl::into_string).map_err(Problem::internal);
     let (signed_url, stream) = match &target {
         Target::File(key) => (signed_url(key)?, None),
         Target::Stream(video) => {
             let play_query = play_query(services, granted, video, &signed).await?;
-            let hls_url = [public_url, "/play", &cdn_url::of_key("", video.hls_master().as_str()), "?", &play_query].concat();
+            let hls_url =
+                [public_url, "/play", &cdn_url::of_key("", video.hls_master().as_str()), "?", &play_query]
+                    .concat();
             let mut cookies = BTreeMap::new();
             for cookie in signed.cookies() {
                 cookies.insert(cookie.name, cookie.value);
             }
-            (signed_url(&video.hls_master())?, Some(Stream { hls_url, policy_query: signed.query(), cookies }))
+            (
+                signed_url(&video.hls_master())?,
+                Some(Stream { hls_url, policy_query: signed.query(), cookies }),
+            )
         }
     };
     Ok(Body { signed_url, expires_at: granted.expires_at, grant_id: granted.grant_id.clone(), stream })
@@ -91,21 +95,21 @@ async fn play_query(
         return Ok(media.query());
     }
     let folder = cdn_url::of_key(&services.cdn_base_url, &video.hls_prefix());
-    let policy = Resource::wildcard(&format!("{folder}*.m3u8"))
-        .map_err(InvalidGrant::from)
-        .and_then(|playlists| with_start(Policy::custom(playlists, granted.expires_at.unix_seconds())?, granted));
+    let policy =
+        Resource::wildcard(&format!("{folder}*.m3u8")).map_err(InvalidGrant::from).and_then(|playlists| {
+            with_start(Policy::custom(playlists, granted.expires_at.unix_seconds())?, granted)
+        });
     let playlists = sign(services, policy).await?;
     ip_bound_query(&playlists, media).ok_or_else(|| {
-        Problem::unavailable("The URL could not be signed.", "the active key pair changed between two signatures")
+        Problem::unavailable(
+            "The URL could not be signed.",
+            "the active key pair changed between two signatures",
+        )
     })
 }
 
 /// The policy: canned (shorter) for a file without further conditions, otherwise custom.
-fn policy(
-    services: &Services,
-    granted: &PlaybackGranted,
-    target: &Target,
-) -> Result<Policy, InvalidGrant> {
+fn policy(services: &Services, granted: &PlaybackGranted, target: &Target) -> Result<Policy, InvalidGrant> {
     let expires_at = granted.expires_at.unix_seconds();
     let policy = match target {
         Target::File(key) => {

@@ -126,7 +126,8 @@ impl Load<'_> {
             Peer::JavaScript { .. } => {
                 let read = |response: &str| {
                     let is_json = self.call.is_json;
-                    let json = is_json.then(|| serde_json::from_str(response).context("a response is not JSON"));
+                    let json =
+                        is_json.then(|| serde_json::from_str(response).context("a response is not JSON"));
                     json.unwrap_or_else(|| Ok(response.into()))
                 };
                 (self.call.check)(&read(ours)?, &read(peer)?).map_err(anyhow::Error::msg)

@@ -56,12 +56,17 @@ pub(super) fn check_playback(ours: &Value, peer: &Value) -> Result<(), String> {
 pub(super) fn check_playlist(ours: &Value, peer: &Value) -> Result<(), String> {
     let [ours, peer] = [ours, peer].map(|text| uris(text.as_str().unwrap_or_default()));
     if ours.len() != 1801 {
-        return Err(format!("our playlist has {} URIs, not 1800 segments and their initialization", ours.len()));
+        return Err(format!(
+            "our playlist has {} URIs, not 1800 segments and their initialization",
+            ours.len()
+        ));
     }
     match ours.iter().zip(&peer).find(|(ours, peer)| ours != peer) {
         Some((ours, peer)) => Err(format!("our playlist has {ours}, the peer's {peer}")),
         None if ours.len() != peer.len() => Err(format!("the peer's playlist has {} URIs", peer.len())),
-        None if !ours.iter().all(|uri| uri.contains("&Signature=")) => Err("a URI has no signature".to_owned()),
+        None if !ours.iter().all(|uri| uri.contains("&Signature=")) => {
+            Err("a URI has no signature".to_owned())
+        }
         None => Ok(()),
     }
 }
