@@ -1,4 +1,4 @@
-// An implementation of `POST /upload-url` and `POST /playback-url` in JavaScript with the usual npm packages. It looks up the API
+// An implementation of `POST /upload-url`, `POST /playback-url` and `GET /play/…` in JavaScript with the usual npm packages. It looks up the API
 // key, validates the input and sends the record to the queue as the edge does, and its responses have the same fields and
 // headers.
 //
@@ -11,6 +11,7 @@ import { hashOf, isApiKey } from "./peer/api-key.mjs";
 import { checkKey, joinPath, normalized } from "./peer/object-key.mjs";
 import { base32, sha256 } from "./peer/digest.mjs";
 import { HttpError, readJson, seconds, text } from "./peer/input.mjs";
+import { playlist } from "./peer/playlist.mjs";
 
 const UPLOAD_SECONDS = 15 * 60;
 const PLAYBACK_SECONDS = 60 * 60;
@@ -149,6 +150,10 @@ const worker = {
       "x-request-id": request.headers.get("x-request-id") ?? `req_${base32(random.subarray(0, 16))}`,
     };
     try {
+      if (request.method === "GET" && request.url.includes("/play/")) {
+        const { text, headers: own } = await playlist(new URL(request.url), env);
+        return new Response(text, { headers: { ...headers, ...own } });
+      }
       return new Response(JSON.stringify(await handle(request, env, Date.now(), random)), { headers });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;

@@ -7,19 +7,21 @@ mod home_problem;
 mod metadata;
 mod openapi;
 mod paging;
+mod play;
 mod playback;
 mod problems;
 mod upload;
 mod videos;
 
 pub(crate) use grant::not_recorded;
+pub(crate) use play::{PLAY_PATH, PlayRequest};
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, Uri};
 use streamio_events::id::VideoId;
 use streamio_events::tenant::Tenant;
 
@@ -34,6 +36,7 @@ use crate::services::Services;
 pub(crate) struct Exchange<'a> {
     pub(crate) services: &'a Services,
     pub(crate) context: Context,
+    pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
     /// The value of the path parameter, not decoded.
@@ -80,6 +83,11 @@ pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Byt
 /// The future of one call. Each call has a future of its own, so that a host compiles and holds only what a request needs.
 #[cfg(target_arch = "wasm32")]
 pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
+
+/// Handles a viewer's request for a playlist.
+pub(crate) fn handle_play(request: PlayRequest<'_>) -> CallFuture<'_> {
+    Box::pin(play::show(request))
+}
 
 /// Handles a call of a tenant whose API key has the call's scope.
 pub(crate) fn handle_tenant<'a>(

@@ -25,6 +25,9 @@ pub(crate) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 /// The configuration of the API.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
+    /// The base URL of the API, such as `https://api.example.com`, which is in the URLs of playlists (`hlsUrl`). `None`: the origin
+    /// of each request; a server behind a proxy with TLS has to state it.
+    pub public_url: Option<String>,
     /// The bucket for uploads.
     pub s3: S3Config,
     /// The CDN for playback.
@@ -96,12 +99,24 @@ pub enum AllowedOrigins {
     Only(Vec<String>),
 }
 
+/// What is derived from a valid configuration.
+#[derive(Debug)]
+pub(crate) struct ValidConfig {
+    /// RAW.
+    pub(crate) bucket: Bucket,
+    /// The CDN's base URL without a trailing slash.
+    pub(crate) cdn_base_url: String,
+    /// The API's base URL without a trailing slash.
+    pub(crate) public_url: Option<String>,
+}
+
 impl EdgeConfig {
     /// A configuration with default limits: upload URLs expire after 15 minutes (multipart: one day) and at most 7 days,
     /// playback URLs after one hour and at most 7 days; an API key may make 6,000 requests per minute; all origins are
     /// allowed; an upload has at most the bytes of [`MediaLimits::default`].
     pub fn new(s3: S3Config, cdn: CdnConfig) -> Self {
         Self {
+            public_url: None,
             s3,
             cdn,
             upload: Lifetime { min: 1, default: 15 * 60, max: 7 * DAY },
@@ -113,9 +128,13 @@ impl EdgeConfig {
         }
     }
 
-    /// Validates the configuration. Returns the bucket and the CDN's base URL without a trailing slash, or all errors.
-    pub(crate) fn validate(&self) -> Result<(Bucket, String), InvalidConfig> {
+    /// Validates the configuration. Returns what is derived from it, or all errors.
+    pub(crate) fn validate(&self) -> Result<ValidConfig, InvalidConfig> {
         let mut problems = Vec::new();
+
+        let public_url = self.public_url.as_deref().map(base_url).transpose();
+        let public_url =
+            public_url.map_err(|reason| add_problem(&mut problems, "public_url", format_args!("{reason}")));
 
         let S3Config { endpoint, region, address_style, raw_bucket, .. } = &self.s3;
         let bucket = Bucket::new(endpoint, region, raw_bucket, *address_style)
@@ -168,8 +187,10 @@ impl EdgeConfig {
                 );
             }
         }
-        match (bucket, base_url) {
-            (Ok(bucket), Ok(base_url)) if problems.is_empty() => Ok((bucket, base_url)),
+        match (bucket, base_url, public_url) {
+            (Ok(bucket), Ok(cdn_base_url), Ok(public_url)) if problems.is_empty() => {
+                Ok(ValidConfig { bucket, cdn_base_url, public_url })
+            }
             _ => Err(InvalidConfig { problems }),
         }
     }
@@ -191,7 +212,7 @@ pub(crate) fn byte_count(bytes: u64) -> String {
     }
 }
 
-/// The normalized base URL of the CDN.
+/// A normalized base URL, of the CDN or of the API.
 fn base_url(text: &str) -> Result<String, &'static str> {
     let url = BaseUrl::parse(text).map(|url| url.origin() + url.path());
     // It becomes part of policies, so it must be valid in one.
@@ -252,8 +273,12 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid_and_the_trailing_slash_of_the_base_url_is_removed() {
-        let (bucket, base_url) = config().validate().unwrap();
-        assert_eq!((bucket.name(), base_url.as_str()), ("raw", "https://cdn.example"));
+        let with_public_url =
+            EdgeConfig { public_url: Some("https://Api.example:443/v1/".to_owned()), ..config() };
+        let valid = with_public_url.validate().unwrap();
+        assert_eq!((valid.bucket.name(), valid.cdn_base_url.as_str()), ("raw", "https://cdn.example"));
+        assert_eq!(valid.public_url.as_deref(), Some("https://api.example/v1"));
+        assert_eq!(config().validate().unwrap().public_url, None);
     }
 
     #[test]
@@ -277,6 +302,7 @@ mod tests {
     #[test]
     fn all_errors_are_reported_at_once() {
         let mut config = config();
+        config.public_url = Some("api.example".to_owned());
         config.s3.raw_bucket = "Not A Bucket".to_owned();
         config.cdn.base_url = "ftp://cdn.example".to_owned();
         config.cdn.expiry_bucket = 3_601;
@@ -288,7 +314,7 @@ mod tests {
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; max_upload_bytes must be 1 to 5497558138880 bytes (5 TiB), not 0; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: public_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; max_upload_bytes must be 1 to 5497558138880 bytes (5 TiB), not 0; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
     }
 
     #[test]

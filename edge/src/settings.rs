@@ -101,6 +101,7 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     let window = reader.number("RATE_LIMIT_WINDOW_SECONDS");
     let origins = reader.optional("ALLOWED_ORIGINS");
     let max_upload_bytes = reader.number("MAX_UPLOAD_BYTES");
+    let public_url = reader.optional("PUBLIC_URL");
 
     let (Some(credentials), Some(s3_credentials)) = (credentials, s3_credentials) else { return None };
     let s3 = S3Config {
@@ -112,6 +113,7 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     };
     let cdn = CdnConfig { base_url, hash, expiry_bucket: bucket.unwrap_or(1) };
     let mut edge = EdgeConfig::new(s3, cdn);
+    edge.public_url = public_url;
     let RateLimit { quota: default_quota, window_seconds, tracked_keys } = edge.rate_limit;
     edge.rate_limit = RateLimit {
         quota: quota.unwrap_or(default_quota),
@@ -183,6 +185,7 @@ mod tests {
         assert_eq!(settings.edge.s3.address_style, AddressStyle::VirtualHosted);
         assert_eq!(settings.edge.allowed_origins, AllowedOrigins::Any);
         assert_eq!(settings.edge.max_upload_bytes, MediaLimits::default().max_bytes);
+        assert_eq!(settings.edge.public_url, None);
     }
 
     #[test]
@@ -197,6 +200,7 @@ mod tests {
             ("KINESIS_ENDPOINT", "http://127.0.0.1:4567"),
             ("LOG", "requests"),
             ("MAX_UPLOAD_BYTES", "5000000000"),
+            ("PUBLIC_URL", "https://api.example"),
             ("RATE_LIMIT_QUOTA", "10"),
             ("RATE_LIMIT_WINDOW_SECONDS", "20"),
             ("S3_ADDRESS_STYLE", "path"),
@@ -210,6 +214,7 @@ mod tests {
         assert_eq!((edge.s3.region.as_str(), edge.s3.address_style), ("us-east-1", AddressStyle::Path));
         let origins = ["https://a.example", "https://b.example"].map(str::to_owned).to_vec();
         assert_eq!(edge.allowed_origins, AllowedOrigins::Only(origins));
+        assert_eq!(edge.public_url.as_deref(), Some("https://api.example"));
         assert_eq!((settings.journal, settings.log), (JournalMode::WaitUntil, LogMode::Requests));
     }
 

@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
         long,
         value_name = "ORIGIN",
         value_parser = origin,
-        help = "Origin whose web pages may call the API, such as https://app.example.com (repeatable; default: all)"
+        help = "Origin whose web pages may call the API and play with cookies, such as https://app.example.com (repeatable; default: all may call the API, none may play with cookies)"
     )]
     cors_origin: Vec<String>,
     /// Number of videos processed at the same time (default: one per four cores)

@@ -22,6 +22,7 @@ use self::request::PlaybackRequest;
 use super::Exchange;
 use super::grant::{Grant, read, replayed};
 use crate::problem::Problem;
+use crate::public_url::public_url;
 use crate::reply;
 use crate::request::Query;
 
@@ -72,7 +73,8 @@ async fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result
 
 /// The response, which depends on the grant's record and the CDN's key only.
 async fn respond(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
-    reply::json(StatusCode::OK, &response::body(exchange.services, granted).await?)
+    let public_url = public_url(exchange.services, exchange.uri, exchange.headers)?;
+    reply::json(StatusCode::OK, &response::body(exchange.services, &public_url, granted).await?)
 }
 
 /// The grant's stream of the hour: the same one for the same record.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 use streamio_edge::config::{CdnConfig, EdgeConfig};
 
-use crate::test_edge::{CDN, TestEdge, config};
+use crate::test_edge::{API, CDN, TestEdge, config};
 use crate::urls::{ParsedUrl, verified_policy};
 
 const MP4: &str = "/playback-url?key=processed/acme/films/clip.mp4";
@@ -98,8 +98,8 @@ async fn a_stream_gets_one_signature_for_all_its_files_in_three_forms() {
         (format!("{MP4}.hls/master.m3u8"), json!({ "format": "hls" })),
     ] {
         let answer = test.post(&path, body).await.json();
-        let url = answer["hlsUrl"].as_str().unwrap();
-        assert_eq!(answer["signedUrl"], url);
+        let url = answer["signedUrl"].as_str().unwrap();
+        assert_eq!(answer["hlsUrl"], url.replacen(CDN, &format!("{API}/play"), 1));
         assert_eq!(ParsedUrl::of(url).path, "/processed/acme/films/clip.mp4.hls/master.m3u8");
         assert_eq!(
             verified_policy(url),
@@ -154,7 +154,12 @@ async fn wildcard_characters_in_a_key_are_escaped_in_the_policy() {
         .post("/playback-url?key=processed/acme/a%2A%3F%22%7D.mp4", json!({ "format": "hls" }))
         .await
         .json();
-    let statement = verified_policy(answer["hlsUrl"].as_str().unwrap());
+    let statement = verified_policy(answer["signedUrl"].as_str().unwrap());
+    let hls_url = answer["hlsUrl"].as_str().unwrap();
+    assert!(
+        hls_url.starts_with(&format!("{API}/play/processed/acme/a%2A%3F%22%7D.mp4.hls/master.m3u8?")),
+        "{hls_url}"
+    );
     assert_eq!(statement["Resource"], format!("{CDN}/processed/acme/a%2A%3F%22%7D.mp4.hls/*"));
     let answer = test.post("/playback-url?key=processed/acme/%2A", json!({})).await.json();
     assert_eq!(

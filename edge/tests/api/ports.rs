@@ -28,6 +28,9 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
 
+use crate::cdn::Cdn;
+use crate::test_edge::CDN;
+
 /// A log whose calls fail when a test says so.
 pub(crate) type Log = Arc<FaultyLog<MemoryLog>>;
 
@@ -296,12 +299,18 @@ impl Home for LogHome {
 #[derive(Default)]
 pub(crate) struct ObjectStore {
     requests: Mutex<Vec<(Method, String)>>,
+    /// Answers the requests to the CDN.
+    pub(crate) cdn: Cdn,
     /// The next response in place of an upload id.
     pub(crate) next_response: Mutex<Option<Response<Bytes>>>,
     pub(crate) is_down: AtomicBool,
 }
 
 impl ObjectStore {
+    pub(crate) fn with(cdn: Cdn) -> Self {
+        Self { cdn, ..Self::default() }
+    }
+
     /// The methods and URIs of all requests so far.
     pub(crate) fn requests(&self) -> Vec<(Method, String)> {
         self.requests.lock().unwrap().clone()
@@ -312,6 +321,9 @@ impl ObjectStore {
 impl Outbound for ObjectStore {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         assert!(request.uri().scheme().is_some() && request.uri().authority().is_some(), "{}", request.uri());
+        if request.uri().to_string().starts_with(CDN) {
+            return self.cdn.answer(&request);
+        }
         let authorization = request.headers()["authorization"].to_str().unwrap();
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{authorization}");
         let mut requests = self.requests.lock().unwrap();

@@ -35,11 +35,13 @@ use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
+use crate::cdn::Cdn;
 use crate::description::assert_described;
 use crate::ports::{Log, LogHome, ObjectStore, Signer, Tenants, TestJournal};
 
 pub(crate) const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub(crate) const CDN: &str = "https://d111111abcdef8.cloudfront.net";
+pub(crate) const API: &str = "https://api.streamio.example";
 /// The source key of [`TestEdge::ready_video`].
 pub(crate) const SOURCE_KEY: &str = "projects/acme/films/clip.mp4";
 
@@ -111,7 +113,7 @@ pub(crate) fn config() -> EdgeConfig {
         credentials: Credentials::new("AKIDEXAMPLE", SECRET_ACCESS_KEY).unwrap(),
     };
     let cdn = CdnConfig { base_url: CDN.to_owned(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
-    EdgeConfig::new(s3, cdn)
+    EdgeConfig { public_url: Some(API.to_owned()), ..EdgeConfig::new(s3, cdn) }
 }
 
 /// A configuration with a rate limit that tests with many requests do not reach.
@@ -189,7 +191,7 @@ impl TestEdge {
             recalls_nothing: AtomicBool::new(false),
             is_slow: AtomicBool::new(false),
         });
-        let store = Arc::new(ObjectStore::default());
+        let store = Arc::new(ObjectStore::with(Cdn::new(now.clone())));
         let signer = Arc::new(Signer { pairs: key_pairs(), is_down: AtomicBool::new(false) });
         let ports = Ports {
             directory: tenants.clone(),

@@ -65,6 +65,9 @@ impl WorkerEnvironment {
         for (name, word) in [("S3_ADDRESS_STYLE", style), ("CDN_HASH", hash), ("JOURNAL", journal)] {
             variables.insert(name, word.to_owned());
         }
+        if let Some(public_url) = &edge.public_url {
+            variables.insert("PUBLIC_URL", public_url.clone());
+        }
         if let AllowedOrigins::Only(origins) = &edge.allowed_origins {
             variables.insert("ALLOWED_ORIGINS", origins.join(","));
         }
@@ -95,6 +98,7 @@ mod tests {
         let base_url = "http://127.0.0.1:2".to_owned();
         let mut edge =
             EdgeConfig::new(s3, CdnConfig { base_url, hash: HashAlgorithm::Sha1, expiry_bucket: 7 });
+        edge.public_url = Some("http://127.0.0.1:4".to_owned());
         edge.rate_limit = RateLimit { quota: 400, window_seconds: 60, ..edge.rate_limit };
         edge.max_upload_bytes = 5_000_000_000;
         edge.allowed_origins =
@@ -117,9 +121,12 @@ mod tests {
             assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
             // Debug output hides the secrets; tests that use them show that they are right.
             let shown = |edge: &EdgeConfig| {
-                let EdgeConfig { s3, cdn, rate_limit, allowed_origins, max_upload_bytes, .. } = edge;
+                let EdgeConfig { public_url, s3, cdn, rate_limit, allowed_origins, max_upload_bytes, .. } =
+                    edge;
                 let RateLimit { quota, window_seconds, .. } = rate_limit;
-                format!("{s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?} {max_upload_bytes}")
+                format!(
+                    "{public_url:?} {s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?} {max_upload_bytes}"
+                )
             };
             assert_eq!(shown(&settings.edge), shown(&edge));
         }

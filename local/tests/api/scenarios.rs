@@ -34,7 +34,7 @@ macro_rules! scenarios {
 
 /// The scenarios for targets that allow only some origins.
 pub(crate) const ORIGIN_SCENARIOS: &[(&str, Scenario)] =
-    scenarios![browsers::allowed_origins, browsers::refused_origins,];
+    scenarios![browsers::allowed_origins, browsers::refused_origins, browsers::players_with_cookies,];
 
 /// All other scenarios, in the order of their execution: scenarios that count come before scenarios that add.
 pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
@@ -44,6 +44,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     bodies::content_types,
     browsers::preflights,
     browsers::readable_responses,
+    browsers::players,
     commands::a_deletion,
     commands::reprocessing,
     commands::refusals,
@@ -65,6 +66,8 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     playback::of_a_file,
     playback::of_a_stream,
     playback::of_a_video,
+    playback::of_any_player,
+    playback::of_a_refused_player,
     playback::with_the_requested_lifetime,
     playback::with_conditions,
     playback::of_unusual_names,

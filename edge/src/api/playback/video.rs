@@ -17,6 +17,7 @@ use super::{recall, stream_at};
 use crate::api::grant::{Grant, read, replayed, unreadable};
 use crate::api::{Exchange, home_problem};
 use crate::problem::{Problem, ProblemKind};
+use crate::public_url::public_url;
 use crate::reply;
 use crate::request::Query;
 
@@ -116,8 +117,10 @@ async fn respond(
     if granted.also.iter().any(|key| key.project_id() != granted.key.project_id()) {
         return Err(foreign());
     }
-    let (_, stream) = sign(services, granted, &target).await?;
-    let file = async |key: &ProcessedKey| sign(services, granted, &Target::File(key.clone())).await;
+    let public_url = public_url(services, exchange.uri, exchange.headers)?;
+    let (_, stream) = sign(services, &public_url, granted, &target).await?;
+    let file =
+        async |key: &ProcessedKey| sign(services, &public_url, granted, &Target::File(key.clone())).await;
     let mut also = granted.also.iter();
     let (mp4_url, _) = file(also.next().ok_or_else(foreign)?).await?;
     let poster_url = match also.next() {
