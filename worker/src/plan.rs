@@ -126,6 +126,7 @@ fn audio_plans(tracks: &[&AudioStream]) -> Vec<AudioPlan> {
 mod tests {
     use super::*;
     use crate::probe::Color;
+    use crate::probe::packets::Packets;
 
     fn video() -> VideoStream {
         VideoStream {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     fn probe(video: Option<VideoStream>, audio: Vec<AudioStream>) -> Probe {
-        Probe { duration: Some(5.0), stated_duration: None, bytes: 1, video, audio }
+        Probe { duration: Some(5.0), stated_duration: None, bytes: 1, video, audio, packets: Packets::new() }
     }
 
     fn plan_for(probe: &Probe) -> Result<Plan, Failure> {

@@ -1,16 +1,20 @@
-//! Probes the source with ffprobe and validates the result.
+//! Probes the source: its container and streams with ffprobe, its packets with FFmpeg. Validates the result.
 
+mod density;
 pub mod input;
+pub mod packets;
 mod parse;
 mod refusal;
 
 use std::time::Duration;
 
+use packets::Packets;
 use streamio_events::media::MediaSource;
 
 use crate::failure::{Failure, MachineError};
 use crate::frame_rate::FrameRate;
 use crate::process::{CaptureError, Invocation};
+use crate::transcode::Tools;
 
 /// The source's container, streams and duration.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +30,8 @@ pub struct Probe {
     pub video: Option<VideoStream>,
     /// The audio tracks, default track first.
     pub audio: Vec<AudioStream>,
+    /// What the file holds of each stream. Streams without an entry are unknown.
+    pub packets: Packets,
 }
 
 /// A video stream.
@@ -118,7 +124,13 @@ const MAX_OUTPUT_BYTES: u64 = 4 * 1024 * 1024;
 /// Probes the source of `bytes` bytes at `url`. `head` is its beginning, used to classify a file that ffprobe refuses.
 ///
 /// The file is untrusted: [`input::guards`] prevents ffprobe from opening other files or hosts that it names.
-pub async fn probe(ffprobe: &str, url: &str, bytes: u64, head: &[u8]) -> Result<Probe, Failure> {
+pub async fn probe(tools: &Tools, url: &str, bytes: u64, head: &[u8]) -> Result<Probe, Failure> {
+    let media = report(&tools.ffprobe, url, head).await?;
+    let packets = packets::read(&tools.ffmpeg, url, bytes, &media.readable_streams()).await?;
+    parse::probe(media, bytes, packets)
+}
+
+async fn report(ffprobe: &str, url: &str, head: &[u8]) -> Result<parse::Media, Failure> {
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
     args.extend(input::guards());
     args.extend(
@@ -135,7 +147,7 @@ pub async fn probe(ffprobe: &str, url: &str, bytes: u64, head: &[u8]) -> Result<
     };
     tracing::debug!(stderr = finished.stderr, "ffprobe ended");
     match parse::parse_report(&finished.stdout) {
-        Some(parse::Report::Media(media)) => parse::probe(media, bytes),
+        Some(parse::Report::Media(media)) => media.check(),
         Some(parse::Report::Refused { code }) => Err(refusal::classify(code, head)),
         None => Err(Failure::Machine(MachineError::Incapable(format!(
             "an ffprobe that reports in JSON (it ended with {})",

@@ -1,5 +1,6 @@
 //! Child processes: each in its own process group, with a minimal environment, bounded output and guaranteed termination.
 
+mod lines;
 mod progress;
 mod tail;
 
@@ -39,6 +40,15 @@ pub struct CapturedOutput {
     pub status: ExitStatus,
     /// The complete standard output.
     pub stdout: Vec<u8>,
+    /// The last 8 KiB of standard error.
+    pub stderr: String,
+}
+
+/// A child that has ended and whose standard output was read line by line.
+#[derive(Debug)]
+pub struct EndedChild {
+    /// Exit status.
+    pub status: ExitStatus,
     /// The last 8 KiB of standard error.
     pub stderr: String,
 }
@@ -124,6 +134,35 @@ impl Invocation {
             Ok(Err(error)) => {
                 group.stop().await;
                 Err(error)
+            }
+            Err(_) => {
+                group.stop().await;
+                Err(CaptureError::Timeout { program: self.program.clone(), limit: time })
+            }
+        }
+    }
+
+    /// Runs the child to its end and calls `each` with every line of its standard output, without the line break. Lines are cut
+    /// at 4 KiB, so that memory is bounded. Kills the child if it runs longer than `time`.
+    pub async fn for_each_line(
+        &self,
+        time: Duration,
+        each: impl FnMut(&str),
+    ) -> Result<EndedChild, CaptureError> {
+        let mut group = self.spawn()?;
+        let stderr = group.collect_stderr();
+        let stdout = group.child.stdout().take();
+        let output = async {
+            if let Some(stdout) = stdout {
+                lines::read(stdout, each).await.map_err(MachineError::io("reading a child's output"))?;
+            }
+            group.wait().await
+        };
+        match tokio::time::timeout(time, output).await {
+            Ok(Ok(status)) => Ok(EndedChild { status, stderr: stderr.await.unwrap_or_default() }),
+            Ok(Err(error)) => {
+                group.stop().await;
+                Err(error.into())
             }
             Err(_) => {
                 group.stop().await;

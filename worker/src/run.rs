@@ -171,7 +171,7 @@ impl Worker {
         let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
         let probed = tokio::try_join!(
             Capabilities::detect(&self.tools.ffmpeg),
-            probe(&self.tools.ffprobe, relay.url(), bytes, &head[..head.len().min(64 * 1024)])
+            probe(&self.tools, relay.url(), bytes, &head[..head.len().min(64 * 1024)])
         );
         if let Some(error) = source.failure() {
             return Err(Failure::from_source_error(error));

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::packets::Packets;
 use super::{AudioStream, Color, Probe, VideoStream};
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
@@ -121,15 +122,30 @@ const MAX_SCORE_OF_NOISE: i64 = 5;
 /// A decoded frame of this many pixels has 100 MB at 12 bits per pixel, and a decoder holds more than a dozen frames.
 const MAX_PIXELS: u64 = 8192 * 8192;
 
-/// Validates ffprobe's report on a file of `bytes` bytes.
-pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
+impl Media {
+    /// Refuses what is not media at all.
+    pub(super) fn check(self) -> Result<Self, Failure> {
+        if self.format.tags.major_brand.as_deref().is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
+            return Err(Failure::ImageNotSupported);
+        }
+        if self.format.probe_score <= MAX_SCORE_OF_NOISE {
+            return Err(Failure::NotMedia);
+        }
+        Ok(self)
+    }
+
+    /// FFmpeg's indexes of the streams whose packets it can copy: pictures and sound in a known codec.
+    pub(super) fn readable_streams(&self) -> Vec<u32> {
+        let is_readable = |stream: &&Stream| {
+            matches!(stream.codec_type.as_deref(), Some("video" | "audio")) && stream.codec_name.is_some()
+        };
+        self.streams.iter().filter(is_readable).map(|stream| stream.index).collect()
+    }
+}
+
+/// Validates ffprobe's report on a file of `bytes` bytes that holds `packets`.
+pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe, Failure> {
     let Media { format, streams } = media;
-    if format.tags.major_brand.is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
-        return Err(Failure::ImageNotSupported);
-    }
-    if format.probe_score <= MAX_SCORE_OF_NOISE {
-        return Err(Failure::NotMedia);
-    }
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
     let is_still_image =
         |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
@@ -163,6 +179,7 @@ pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
         bytes,
         video,
         audio,
+        packets,
     })
 }
 

@@ -129,7 +129,8 @@ async fn transcode(
     let bytes = info.bytes;
     let source = Arc::new(Source::new(harness.storage.clone(), location, info));
     let relay = Relay::start(Arc::clone(&source)).await.unwrap();
-    let probe = probe("ffprobe", relay.url(), bytes, &[]).await.unwrap();
+    let tools = Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into() };
+    let probe = probe(&tools, relay.url(), bytes, &[]).await.unwrap();
     let capabilities = Capabilities::detect("ffmpeg").await.unwrap();
     let plan = plan(&probe, &harness.policy.limits, &capabilities).unwrap();
     let scratch = tempfile::tempdir_in(harness.scratch()).unwrap();
@@ -138,7 +139,7 @@ async fn transcode(
         bucket: PROCESSED.into(),
         prefix: "processed/acme/x.hls/g1-a1/".into(),
     };
-    let tools = Tools { ffmpeg: ffmpeg.to_owned(), ffprobe: "ffprobe".into() };
+    let tools = Tools { ffmpeg: ffmpeg.to_owned(), ..tools };
     let transcode = Transcode {
         tools: &tools,
         probe: &probe,
