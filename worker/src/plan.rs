@@ -155,7 +155,15 @@ mod tests {
     }
 
     fn probe(video: Option<VideoStream>, audio: Vec<AudioStream>) -> Probe {
-        Probe { duration: Some(5.0), stated_duration: None, bytes: 1, video, audio, packets: Packets::new() }
+        Probe {
+            duration: Some(5.0),
+            measured_duration: None,
+            is_truncated: false,
+            bytes: 1,
+            video,
+            audio,
+            packets: Packets::new(),
+        }
     }
 
     fn plan_for(probe: &Probe) -> Result<Plan, Failure> {

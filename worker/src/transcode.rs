@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 pub use self::watchdog::Limits;
 use self::watchdog::Watchdog;
 use crate::argv::{POSTER, argv, poster_argv};
+use crate::diagnosis::{Fault, fault};
 use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
@@ -148,6 +149,7 @@ impl Transcode<'_> {
         progressive: &mut Progressive,
     ) -> Result<(), TranscodeError> {
         let mut encoder = invocation.start()?;
+        encoder.limit(self.limits.bounds);
         let status = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
         let stderr = encoder.into_stderr().await.replace(self.relay.url(), "source");
@@ -211,13 +213,23 @@ impl Transcode<'_> {
 
     /// Returns whether the source or the encoder is at fault.
     async fn diagnose(&self, status: ExitStatus, stderr: &str) -> Failure {
+        let encoder_failed =
+            || Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") };
+        match fault(status, stderr) {
+            Fault::File(failure) => {
+                tracing::info!(%status, stderr, "FFmpeg could not process the source");
+                return failure;
+            }
+            Fault::Machine => return encoder_failed(),
+            Fault::Unknown => {}
+        }
         let video = self.plan.video.iter().map(|video| video.index);
         for index in video.chain(self.plan.audio.iter().map(|audio| audio.index)) {
             if !probe::is_decodable(&self.tools.ffprobe, self.relay.url(), index).await {
                 return Failure::Corrupt { reason: "one of its streams cannot be decoded" };
             }
         }
-        Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") }
+        encoder_failed()
     }
 
     async fn collect(
@@ -227,10 +239,8 @@ impl Transcode<'_> {
     ) -> Result<Transcoded, Failure> {
         let sizes = segments.finish().await?;
         let collected = collect::renditions(self.plan, self.scratch, self.destination, &sizes).await?;
-        if self.probe.is_truncated(collected.duration) {
-            return Err(Failure::Corrupt {
-                reason: "it is shorter than its index states, possibly because it is truncated",
-            });
+        if self.probe.is_shortened(collected.duration) {
+            return Err(Failure::Corrupt { reason: "a large part of it cannot be decoded" });
         }
         let progressive = progressive.finish().await?;
         if let Some(video) = &self.plan.video {

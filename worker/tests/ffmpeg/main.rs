@@ -10,6 +10,8 @@ mod published;
 mod s3_server;
 
 mod acceptance;
+mod attacks;
+mod damage;
 mod dockerfile;
 mod ecs;
 mod faults;
@@ -19,3 +21,4 @@ mod program;
 mod progressive;
 mod refusals;
 mod storage_contract;
+mod truth;
