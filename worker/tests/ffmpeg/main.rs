@@ -16,6 +16,7 @@ mod dockerfile;
 mod ecs;
 mod faults;
 mod fencing;
+mod generator;
 mod hostile;
 mod program;
 mod progressive;
