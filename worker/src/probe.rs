@@ -1,6 +1,7 @@
 //! Probes the source: its container and streams with ffprobe, its packets with FFmpeg. Validates the result.
 
 mod density;
+mod first_frame;
 pub mod input;
 pub mod packets;
 mod parse;
@@ -32,6 +33,8 @@ pub struct Probe {
     pub audio: Vec<AudioStream>,
     /// What the file holds of each stream. Streams without an entry are unknown.
     pub packets: Packets,
+    /// Whether the container states decoding times only (AVI).
+    pub decoding_times_only: bool,
 }
 
 /// A video stream.
@@ -57,6 +60,9 @@ pub struct VideoStream {
     pub color: Color,
     /// Duration in seconds, if the container states it.
     pub duration: Option<f64>,
+    /// Seconds by which the decoder returns pictures late. Not 0 only where the container states decoding times only and
+    /// pictures are stored in another order than shown.
+    pub delay: f64,
 }
 
 /// Colour coding, in FFmpeg's names.
@@ -70,6 +76,8 @@ pub struct Color {
     pub primaries: Option<String>,
     /// Colour matrix, such as `bt2020nc`.
     pub matrix: Option<String>,
+    /// The highest luminance of HDR content in nits, if the file states it.
+    pub peak: Option<u32>,
 }
 
 /// An audio track.
@@ -116,6 +124,16 @@ impl Probe {
     }
 }
 
+impl VideoStream {
+    /// Sets the clockwise rotation of a stream that has none: 0, 90, 180 or 270 degrees.
+    fn rotate(&mut self, degrees: u16) {
+        self.rotation = degrees;
+        if !degrees.is_multiple_of(180) {
+            self.display = (self.display.1, self.display.0);
+        }
+    }
+}
+
 /// Enough for a file with its index at the end, over a slow network.
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// Only few fields are requested, so only a file with thousands of streams exceeds this.
@@ -126,8 +144,14 @@ const MAX_OUTPUT_BYTES: u64 = 4 * 1024 * 1024;
 /// The file is untrusted: [`input::guards`] prevents ffprobe from opening other files or hosts that it names.
 pub async fn probe(tools: &Tools, url: &str, bytes: u64, head: &[u8]) -> Result<Probe, Failure> {
     let media = report(&tools.ffprobe, url, head).await?;
-    let packets = packets::read(&tools.ffmpeg, url, bytes, &media.readable_streams()).await?;
-    parse::probe(media, bytes, packets)
+    let streams = media.readable_streams();
+    let packets = packets::read(&tools.ffmpeg, url, bytes, &streams, media.decoding_times_only()).await?;
+    let in_mp4 = media.is_mp4();
+    let mut probe = parse::probe(media, bytes, packets)?;
+    if let Some(video) = &mut probe.video {
+        first_frame::inspect(tools, url, video, in_mp4).await?;
+    }
+    Ok(probe)
 }
 
 async fn report(ffprobe: &str, url: &str, head: &[u8]) -> Result<parse::Media, Failure> {

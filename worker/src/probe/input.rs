@@ -29,3 +29,10 @@ pub fn guards() -> impl Iterator<Item = String> {
     .into_iter()
     .map(str::to_owned)
 }
+
+/// Input options that give packets without a presentation time one, except where the container states decoding times only: FFmpeg
+/// would take those for presentation times and shift pictures by up to several frames, which its decoders do not.
+pub fn timestamps(decoding_times_only: bool) -> impl Iterator<Item = String> {
+    let words: &[&str] = if decoding_times_only { &[] } else { &["-fflags", "+genpts"] };
+    words.iter().map(|&word| word.to_owned())
+}
