@@ -1,6 +1,7 @@
 //! Probes the source: its container and streams with ffprobe, its packets with FFmpeg. Validates the result.
 
 mod density;
+mod first_frame;
 pub mod input;
 mod mp4;
 pub mod packets;
@@ -37,6 +38,8 @@ pub struct Probe {
     pub audio: Vec<AudioStream>,
     /// What the file holds of each stream. Streams without an entry are unknown.
     pub packets: Packets,
+    /// Whether the container states decoding times only (AVI).
+    pub decoding_times_only: bool,
 }
 
 /// A video stream.
@@ -62,6 +65,9 @@ pub struct VideoStream {
     pub color: Color,
     /// Duration in seconds, if the container states it.
     pub duration: Option<f64>,
+    /// Seconds by which the decoder returns pictures late. Not 0 only where the container states decoding times only and
+    /// pictures are stored in another order than shown.
+    pub delay: f64,
 }
 
 /// Colour coding, in FFmpeg's names.
@@ -75,6 +81,8 @@ pub struct Color {
     pub primaries: Option<String>,
     /// Colour matrix, such as `bt2020nc`.
     pub matrix: Option<String>,
+    /// The highest luminance of HDR content in nits, if the file states it.
+    pub peak: Option<u32>,
 }
 
 /// An audio track.
@@ -143,6 +151,16 @@ fn truncated() -> MediaWarning {
 /// Durations in seconds that differ by less are the same: what encoders add to the last frames.
 const SAME_DURATION: f64 = 0.15;
 
+impl VideoStream {
+    /// Sets the clockwise rotation of a stream that has none: 0, 90, 180 or 270 degrees.
+    fn rotate(&mut self, degrees: u16) {
+        self.rotation = degrees;
+        if !degrees.is_multiple_of(180) {
+            self.display = (self.display.1, self.display.0);
+        }
+    }
+}
+
 /// Enough for a file with its index at the end, over a slow network.
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// Only few fields are requested, so only a file with thousands of streams exceeds this.
@@ -183,14 +201,19 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
     let index = structure.index.as_ref().and_then(|index| index.packets(media.stream_count()));
     let packets = match index {
         Some(packets) => packets,
-        None => packets::read(&tools.ffmpeg, url, source.bytes(), &media.readable_streams()).await?,
+        None => {
+            let (streams, decoding_times_only) = (media.readable_streams(), media.decoding_times_only());
+            packets::read(&tools.ffmpeg, url, source.bytes(), &streams, decoding_times_only).await?
+        }
     };
+    let in_mp4 = media.is_mp4();
     let mut probe = parse::probe(media, source.bytes(), packets)?;
     let is_short =
         |exact: f64| probe.measured_duration.is_some_and(|measured| measured < exact - SAME_DURATION);
     probe.is_truncated = structure.is_cut || structure.exact_seconds.is_some_and(is_short);
-    if let Some(video) = &probe.video {
+    if let Some(video) = &mut probe.video {
         check_density(probe.packets.get(&video.index))?;
+        first_frame::inspect(tools, url, video, in_mp4).await?;
     }
     Ok(probe)
 }

@@ -210,7 +210,7 @@ impl Worker {
         let processed = self.job.s3_key.processed();
         Outputs {
             hls_key: processed.hls_master(),
-            poster_key: (!transcoded.master.video.is_empty()).then(|| processed.poster()),
+            poster_key: transcoded.has_poster.then(|| processed.poster()),
             renditions: transcoded.master.renditions(),
             mp4_key: processed,
         }

@@ -35,3 +35,10 @@ pub fn guards() -> impl Iterator<Item = String> {
     .map(str::to_owned)
     .chain([MAX_PIXELS.to_string()])
 }
+
+/// Input options that give packets without a presentation time one, except where the container states decoding times only: FFmpeg
+/// would take those for presentation times and shift pictures by up to several frames, which its decoders do not.
+pub fn timestamps(decoding_times_only: bool) -> impl Iterator<Item = String> {
+    let words: &[&str] = if decoding_times_only { &[] } else { &["-fflags", "+genpts"] };
+    words.iter().map(|&word| word.to_owned())
+}

@@ -45,12 +45,18 @@ const SLOWEST_READ: u64 = 4_000_000;
 /// Reads the packets of the streams `indexes` of the source of `bytes` bytes at `url`. Reads the whole file.
 ///
 /// A file that FFmpeg cannot read to its end gives the packets before that place. An empty result means that nothing is known.
-pub async fn read(ffmpeg: &str, url: &str, bytes: u64, indexes: &[u32]) -> Result<Packets, Failure> {
+pub async fn read(
+    ffmpeg: &str,
+    url: &str,
+    bytes: u64,
+    indexes: &[u32],
+    decoding_times_only: bool,
+) -> Result<Packets, Failure> {
     if indexes.is_empty() {
         return Ok(Packets::new());
     }
-    let invocation =
-        Invocation { program: ffmpeg.to_owned(), args: argv(url, indexes), directory: std::env::temp_dir() };
+    let args = argv(url, indexes, decoding_times_only);
+    let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
     let mut table = Table::default();
     let time = START + Duration::from_secs(bytes / SLOWEST_READ);
     let ended = invocation.for_each_line(super::bounds(time), time, |line| table.add(line)).await;
@@ -78,12 +84,12 @@ pub async fn read(ffmpeg: &str, url: &str, bytes: u64, indexes: &[u32]) -> Resul
     Ok((0..).zip(indexes).map(|(position, index)| (*index, of(position))).collect())
 }
 
-pub(super) fn argv(url: &str, indexes: &[u32]) -> Vec<String> {
+pub(super) fn argv(url: &str, indexes: &[u32], decoding_times_only: bool) -> Vec<String> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut args = words("-nostdin -hide_banner -v error");
     args.extend(input::guards());
-    args.extend(words("-fflags +genpts -i"));
-    args.push(url.to_owned());
+    args.extend(input::timestamps(decoding_times_only));
+    args.extend(["-i".to_owned(), url.to_owned()]);
     for index in indexes {
         args.extend(["-map".to_owned(), format!("0:{index}")]);
     }

@@ -11,7 +11,7 @@ use crate::frame_rate::FrameRate;
 /// Value of `-show_entries`. Limited to the fields in use, because a file may contain megabytes of tags.
 pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format_tags=major_brand:\
     stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
-    pix_fmt,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
+    pix_fmt,has_b_frames,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
     stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
     stream_side_data=rotation:program=program_id:program_stream=index";
 
@@ -89,6 +89,7 @@ struct Stream {
     avg_frame_rate: Option<String>,
     field_order: Option<String>,
     pix_fmt: Option<String>,
+    has_b_frames: u32,
     color_transfer: Option<String>,
     color_primaries: Option<String>,
     color_space: Option<String>,
@@ -166,6 +167,16 @@ impl Media {
         self.streams.len()
     }
 
+    /// Whether the container is MP4 or `QuickTime`.
+    pub(super) fn is_mp4(&self) -> bool {
+        self.format.name.starts_with("mov,")
+    }
+
+    /// Whether the container states decoding times only.
+    pub(super) fn decoding_times_only(&self) -> bool {
+        self.format.name == "avi"
+    }
+
     /// FFmpeg's indexes of the streams whose packets it can copy: pictures and sound in a known codec.
     pub(super) fn readable_streams(&self) -> Vec<u32> {
         let is_readable = |stream: &&Stream| {
@@ -177,6 +188,7 @@ impl Media {
 
 /// Validates ffprobe's report on a file of `bytes` bytes that holds `packets`.
 pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe, Failure> {
+    let decoding_times_only = media.decoding_times_only();
     let Media { format, streams, programs } = media;
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
     let is_still_image =
@@ -189,7 +201,7 @@ pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe,
         .filter(is("video"))
         .filter(|stream| !is_still_image(stream) && !is_empty(stream))
         .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())));
-    let video = main.map(video_stream).transpose()?;
+    let video = main.map(|stream| video_stream(stream, decoding_times_only)).transpose()?;
     let mut tracks: Vec<_> = streams
         .iter()
         .filter(is("audio"))
@@ -222,6 +234,7 @@ pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe,
         audio,
         packets,
         is_truncated: false,
+        decoding_times_only,
     })
 }
 
@@ -238,7 +251,7 @@ impl Stream {
     }
 }
 
-fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
+fn video_stream(stream: &Stream, decoding_times_only: bool) -> Result<VideoStream, Failure> {
     let (width, height) = (stream.width, stream.height);
     if width == 0 || height == 0 {
         return Err(match &stream.codec_name {
@@ -250,6 +263,8 @@ fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
         return Err(Failure::FrameTooLarge { width, height });
     }
     let rotation = rotation(stream);
+    let average_rate = stream.avg_frame_rate.as_deref().and_then(FrameRate::parse);
+    let delay = average_rate.filter(|_| decoding_times_only);
     let square = (square_width(width, stream.sample_aspect_ratio.as_deref()), height);
     Ok(VideoStream {
         index: stream.index,
@@ -258,15 +273,17 @@ fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
         display: if rotation.is_multiple_of(180) { square } else { (square.1, square.0) },
         rotation,
         nominal_rate: stream.r_frame_rate.as_deref().and_then(FrameRate::parse),
-        average_rate: stream.avg_frame_rate.as_deref().and_then(FrameRate::parse),
+        average_rate,
         interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
         color: Color {
             pixel_format: stream.pix_fmt.clone().unwrap_or_default(),
             transfer: stream.color_transfer.clone(),
             primaries: stream.color_primaries.clone(),
             matrix: stream.color_space.clone(),
+            peak: None,
         },
         duration: seconds(stream.duration.as_deref()),
+        delay: delay.map_or(0.0, |rate| f64::from(stream.has_b_frames.min(16)) / rate.per_second()),
     })
 }
 
@@ -293,7 +310,11 @@ fn seconds(text: Option<&str>) -> Option<f64> {
 fn rotation(stream: &Stream) -> u16 {
     let by_matrix =
         stream.side_data_list.iter().find_map(|side_data| side_data.rotation).map(|degrees| -degrees);
-    let degrees = by_matrix.or_else(|| stream.tags.rotate.as_deref()?.parse().ok()).unwrap_or(0.0);
+    quarter_turns(by_matrix.or_else(|| stream.tags.rotate.as_deref()?.parse().ok()).unwrap_or(0.0))
+}
+
+/// The rotation that FFmpeg applies for `degrees` clockwise: 0, 90, 180 or 270.
+pub(super) fn quarter_turns(degrees: f64) -> u16 {
     // FFmpeg rotates by a quarter turn if the angle is within one degree of it; otherwise the frame size stays the same.
     [0u16, 90, 180, 270]
         .into_iter()

@@ -62,12 +62,13 @@ pub(super) struct Watchdog {
     started_at: Instant,
     last_progress_at: Instant,
     out_time: Option<Duration>,
+    finished_segments: usize,
     paused: bool,
 }
 
 impl Watchdog {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, started_at: now, last_progress_at: now, out_time: None, paused: false }
+        Self { limits, started_at: now, last_progress_at: now, out_time: None, finished_segments: 0, paused: false }
     }
 
     /// Handles a progress report. Fails if the media is too long.
@@ -84,6 +85,15 @@ impl Watchdog {
             return Err(Failure::TooComplex { resource: Resource::Output });
         }
         Ok(())
+    }
+
+    /// Handles the number of segments that are finished. More than ever before are progress, too: FFmpeg reports none while it
+    /// repeats a picture for hours.
+    pub(super) fn on_segments(&mut self, finished: usize, now: Instant) {
+        if finished > self.finished_segments {
+            self.finished_segments = finished;
+            self.last_progress_at = now;
+        }
     }
 
     /// Fails if a time limit is exceeded. A pause counts towards the total, but not as a stall.
@@ -163,6 +173,19 @@ mod tests {
         encode.progress(3).unwrap();
         encode.check().unwrap();
         encode.advance(2);
+        assert!(matches!(encode.check(), Err(Failure::Stalled(_))));
+    }
+
+    #[test]
+    fn a_new_segment_counts_as_progress() {
+        let mut encode = SimulatedEncode::start();
+        for segments in 1..=3 {
+            encode.advance(9);
+            encode.watchdog.on_segments(segments, encode.now);
+            encode.check().unwrap();
+        }
+        encode.advance(11);
+        encode.watchdog.on_segments(3, encode.now);
         assert!(matches!(encode.check(), Err(Failure::Stalled(_))));
     }
 

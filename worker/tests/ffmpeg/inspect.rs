@@ -37,6 +37,24 @@ pub(super) fn decode(path: &Path) -> u64 {
         .unwrap_or(0)
 }
 
+/// The number of packets of the first stream of `kind`.
+pub(super) fn packets(path: &Path, kind: &str) -> u64 {
+    let args = ["-v", "error", "-of", "csv=p=0", "-count_packets", "-select_streams", kind];
+    let args = args.iter().chain(&["-show_entries", "stream=nb_read_packets"]);
+    let output = run("ffprobe", Path::new("."), args.map(Path::new).chain([path]));
+    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+}
+
+/// The number of pictures that differ from the one before them by more than an encoder's noise.
+pub(super) fn distinct_pictures(path: &Path) -> u64 {
+    let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
+    let after = ["-map", "0:v:0", "-vf", "mpdecimate=hi=200:lo=100:frac=0.01", "-fps_mode", "passthrough"];
+    let after = after.iter().chain(&["-f", "null", "-progress", "pipe:1", "-"]).map(Path::new);
+    let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    stdout.lines().filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok()).next_back().unwrap_or(0)
+}
+
 /// Times of the key frames of a file or playlist, in seconds.
 pub(super) fn key_frames(path: &Path) -> Vec<f64> {
     let args =

@@ -45,7 +45,7 @@ async fn the_index_states_the_times_that_ffmpeg_finds() {
         let found = index(&file, file.len() as u64);
         let url = path.join(name);
         let indexes: Vec<u32> = (0..).take(found.tracks.len()).collect();
-        let args = packets::argv(url.to_str().unwrap(), &indexes).into_iter();
+        let args = packets::argv(url.to_str().unwrap(), &indexes, false).into_iter();
         // FFmpeg may open only loopback addresses there; here it opens a file.
         let args = args.map(|arg| if arg == "http,tcp" { "file,pipe".to_owned() } else { arg });
         let output = Command::new("ffmpeg").args(args).output().unwrap();
