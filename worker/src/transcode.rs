@@ -268,7 +268,8 @@ impl Transcode<'_> {
             };
             let problem = match invocation.capture(POSTER_TIMEOUT, 0).await {
                 Ok(_) if path.exists() => {
-                    upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg")).await?;
+                    upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg"))
+                        .await?;
                     return Ok(true);
                 }
                 Ok(output) => format!("FFmpeg ended with {}: {}", output.status, output.stderr),

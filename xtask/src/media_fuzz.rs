@@ -33,7 +33,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     let seed = args.seed.unwrap_or_else(|| {
         // Small seeds are easy to type again, and the automatic tests use those below a thousand.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() % 1_000_000_000 + 1_000)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() % 1_000_000_000 + 1_000)
     });
     // The first file is always run.
     let seconds = (args.minutes * 60).max(1);

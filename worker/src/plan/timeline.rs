@@ -38,7 +38,11 @@ impl<'a> Timeline<'a> {
     /// Number of frames at `rate` until all tracks have ended.
     pub(super) fn frames(&self, video: u32, rate: FrameRate) -> Option<u64> {
         self.packets(video)?;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; casts saturate")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive; casts saturate"
+        )]
         let frames = (self.end? * rate.per_second()).round() as u64;
         Some(frames.max(1))
     }

@@ -68,7 +68,14 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, started_at: now, last_progress_at: now, out_time: None, finished_segments: 0, paused: false }
+        Self {
+            limits,
+            started_at: now,
+            last_progress_at: now,
+            out_time: None,
+            finished_segments: 0,
+            paused: false,
+        }
     }
 
     /// Handles a progress report. Fails if the media is too long.

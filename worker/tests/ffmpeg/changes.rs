@@ -62,8 +62,7 @@ async fn a_change_from_stereo_to_surround_inserts_no_silence() {
     let folder = harness.clips();
     let (flashes, beeps) = (flashes_source("160x90", 3), beeps_source(3));
     let one = make(&folder, "1.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 2"));
-    let two =
-        make(&folder, "2.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 6 -output_ts_offset 3"));
+    let two = make(&folder, "2.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 6 -output_ts_offset 3"));
     let bytes = [std::fs::read(one).unwrap(), std::fs::read(two).unwrap()].concat();
     let job = harness.upload("joined.ts", &bytes).await;
     let video = publish(harness, job, 6.0).await;
@@ -99,7 +98,10 @@ async fn a_phone_that_is_turned_while_it_records_gets_bars_beside_the_upright_pi
 #[tokio::test]
 async fn a_rotation_that_only_the_codec_states_decides_the_size() {
     let harness = WorkerHarness::new();
-    let args = format!("{} {H264} -bsf:v h264_metadata=display_orientation=insert:rotate=90", flashes_source("320x180", 1));
+    let args = format!(
+        "{} {H264} -bsf:v h264_metadata=display_orientation=insert:rotate=90",
+        flashes_source("320x180", 1)
+    );
     let file = make(&harness.clips(), "turned.ts", &args);
     let video = published(harness, &file, 1.0).await;
     assert_eq!((video.sizes(), video.source.width), (vec![(180, 320)], Some(180)));

@@ -24,7 +24,8 @@ const MAX_BROKEN: usize = 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_media_obeys_the_laws() {
     let variable = |name: &str, default| {
-        std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: not a number: {text}")))
+        std::env::var(name)
+            .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: not a number: {text}")))
     };
     let first = variable("STREAMIO_MEDIA_FUZZ_SEED", SEED);
     let time = Duration::from_secs(variable("STREAMIO_MEDIA_FUZZ_SECONDS", SECONDS));
@@ -44,7 +45,10 @@ async fn generated_media_obeys_the_laws() {
         seed += 1;
     }
     let total = seed - first;
-    println!("{made} of {total} files were made, from seed {first} on, in {} s", started_at.elapsed().as_secs());
+    println!(
+        "{made} of {total} files were made, from seed {first} on, in {} s",
+        started_at.elapsed().as_secs()
+    );
     assert!(broken.is_empty(), "{} of {made} files break a law:\n{}", broken.len(), broken.join("\n"));
     assert!(made * 10 >= total * 8, "FFmpeg could make only {made} of {total} files");
 }

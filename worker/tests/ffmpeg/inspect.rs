@@ -52,7 +52,11 @@ pub(super) fn distinct_pictures(path: &Path) -> u64 {
     let after = after.iter().chain(&["-f", "null", "-progress", "pipe:1", "-"]).map(Path::new);
     let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    stdout.lines().filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok()).next_back().unwrap_or(0)
+    stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok())
+        .next_back()
+        .unwrap_or(0)
 }
 
 /// Times of the key frames of a file or playlist, in seconds.

@@ -7,8 +7,7 @@ use crate::plan::{PosterWindow, VideoPlan};
 const CANDIDATES: u32 = 12;
 
 /// Filters that leave out black pictures: those of which at least 90 % is darker than 32 of 255.
-const NOT_BLACK: &str =
-    "blackframe=amount=0:threshold=32,metadata=mode=select:key=lavfi.blackframe.pblack:value=90:function=less";
+const NOT_BLACK: &str = "blackframe=amount=0:threshold=32,metadata=mode=select:key=lavfi.blackframe.pblack:value=90:function=less";
 
 /// Picks the candidate frame of `window` that is nearest to the average of all, which avoids flashes.
 pub(in crate::argv) fn poster(plan: &VideoPlan, window: &PosterWindow) -> String {

@@ -41,7 +41,13 @@ pub(super) const CONTAINERS: [Container; 16] = [
     },
     Container {
         file_name: "c.mkv",
-        video: &[H264, H264_REORDERED, "ffv1", "mpeg4 -q:v 4", "libx265 -preset ultrafast -pix_fmt yuv420p10le -x265-params log-level=error"],
+        video: &[
+            H264,
+            H264_REORDERED,
+            "ffv1",
+            "mpeg4 -q:v 4",
+            "libx265 -preset ultrafast -pix_fmt yuv420p10le -x265-params log-level=error",
+        ],
         audio: &["aac", "libopus", "flac", "libvorbis", "pcm_s16le"],
         args: "",
         may_have_gaps: true,
@@ -96,7 +102,13 @@ pub(super) const CONTAINERS: [Container; 16] = [
         args: "-ar 44100",
         may_have_gaps: false,
     },
-    Container { file_name: "c.wav", video: &[], audio: &["pcm_s16le", "pcm_u8"], args: "", may_have_gaps: false },
+    Container {
+        file_name: "c.wav",
+        video: &[],
+        audio: &["pcm_s16le", "pcm_u8"],
+        args: "",
+        may_have_gaps: false,
+    },
     Container { file_name: "c.flac", video: &[], audio: &["flac"], args: "", may_have_gaps: false },
     Container {
         file_name: "c.mp3",

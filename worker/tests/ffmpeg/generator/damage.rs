@@ -33,7 +33,12 @@ impl Damage {
     }
 
     pub(super) fn apply(&self, mut bytes: Vec<u8>) -> Vec<u8> {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a small file")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a place in a small file"
+        )]
         let place = |part: f64| (bytes.len() as f64 * part) as usize;
         match *self {
             Self::None => {}

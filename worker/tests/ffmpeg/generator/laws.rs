@@ -32,9 +32,13 @@ pub(super) async fn check(
     }
     match outcome {
         RunOutcome::Failed(failure) if failure.is_retryable() => {
-            return Err(format!("it would be tried again, although only the file can be at fault: {failure:?}"));
+            return Err(format!(
+                "it would be tried again, although only the file can be at fault: {failure:?}"
+            ));
         }
-        RunOutcome::Failed(failure) if recipe.is_whole() => return Err(format!("a whole file is refused: {failure:?}")),
+        RunOutcome::Failed(failure) if recipe.is_whole() => {
+            return Err(format!("a whole file is refused: {failure:?}"));
+        }
         RunOutcome::Failed(_) => return Ok(()),
         RunOutcome::Published => {}
         other => return Err(format!("it neither is published nor fails: {other:?}")),
@@ -96,11 +100,14 @@ fn in_sync(mp4: &Path, delay: f64, frame: f64) -> Result<(), String> {
     let (flashes, beeps) = (flashes(mp4), beeps(mp4));
     for beep in &beeps {
         // What begins late or ends early has no partner.
-        let nearest = flashes.iter().map(|flash| beep - delay - flash).min_by(|a, b| a.abs().total_cmp(&b.abs()));
+        let nearest =
+            flashes.iter().map(|flash| beep - delay - flash).min_by(|a, b| a.abs().total_cmp(&b.abs()));
         if let Some(off) = nearest.filter(|off| off.abs() < 0.5)
             && !(-0.04 - frame..=0.04).contains(&off)
         {
-            return Err(format!("sound and picture are {off:.3} s apart: flashes {flashes:?}, beeps {beeps:?}"));
+            return Err(format!(
+                "sound and picture are {off:.3} s apart: flashes {flashes:?}, beeps {beeps:?}"
+            ));
         }
     }
     Ok(())
@@ -108,7 +115,8 @@ fn in_sync(mp4: &Path, delay: f64, frame: f64) -> Result<(), String> {
 
 /// Seconds from the beginning of the first to the end of the last decoded frame of a file, by the times that it states.
 fn reference_duration(file: &Path) -> f64 {
-    let entries = "frame=media_type,pts_time,pkt_duration_time,duration_time,nb_samples,best_effort_timestamp_time";
+    let entries =
+        "frame=media_type,pts_time,pkt_duration_time,duration_time,nb_samples,best_effort_timestamp_time";
     let args = ["-v", "quiet", "-of", "json", "-show_entries", entries];
     let output = run("ffprobe", Path::new("."), args.iter().map(Path::new).chain([file]));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -43,7 +43,8 @@ struct Sound {
 
 const RATES: [(u32, u32); 9] =
     [(24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (50, 1), (60, 1), (5, 1), (100, 1)];
-const SIZES: [(u32, u32); 7] = [(64, 36), (160, 90), (90, 160), (161, 91), (320, 180), (426, 240), (640, 360)];
+const SIZES: [(u32, u32); 7] =
+    [(64, 36), (160, 90), (90, 160), (161, 91), (320, 180), (426, 240), (640, 360)];
 
 impl Recipe {
     pub(super) fn draw(seed: u64) -> Self {
@@ -52,11 +53,13 @@ impl Recipe {
         let tenths = random.u32(8..45);
         let video = random.choice(container.video).map(|encoder| {
             // MPEG-2 knows only the rates of television.
-            let rates = if encoder.starts_with("mpeg2") || encoder.starts_with("wmv2") { 7 } else { RATES.len() };
+            let rates =
+                if encoder.starts_with("mpeg2") || encoder.starts_with("wmv2") { 7 } else { RATES.len() };
             let size = SIZES[random.usize(..SIZES.len())];
             let gap = random.u32(4..20);
             let has_gap = container.may_have_gaps && random.u8(..4) == 0 && gap + 10 < tenths;
-            let grows = container.file_name == "c.mkv" && encoder.starts_with("libx264") && random.u8(..3) == 0;
+            let grows =
+                container.file_name == "c.mkv" && encoder.starts_with("libx264") && random.u8(..3) == 0;
             Picture {
                 encoder,
                 size,
@@ -121,7 +124,11 @@ impl Recipe {
         }
         if let Some(picture) = video {
             if let Some((from, until)) = picture.gap {
-                args.push(format!("-vf select='not(between(t,{},{}))' -vsync vfr", seconds(from), seconds(until)));
+                args.push(format!(
+                    "-vf select='not(between(t,{},{}))' -vsync vfr",
+                    seconds(from),
+                    seconds(until)
+                ));
             }
             args.push(format!("-c:v {}", picture.encoder));
         }
@@ -151,7 +158,8 @@ impl Recipe {
     /// By how many seconds each beep comes later than its flash; `None` where flashes or beeps cannot be compared.
     pub(super) fn beep_delay(&self) -> Option<f64> {
         let (picture, sound) = (self.video.as_ref()?, self.audio.as_ref()?);
-        let can_be_seen = picture.rate.0 / picture.rate.1 >= 23 && picture.gap.is_none() && picture.grown.is_none();
+        let can_be_seen =
+            picture.rate.0 / picture.rate.1 >= 23 && picture.gap.is_none() && picture.grown.is_none();
         can_be_seen.then(|| f64::from(sound.delay) / 1000.0)
     }
 }
@@ -164,7 +172,10 @@ fn made(directory: &Path, name: &str, args: &str) -> Option<PathBuf> {
     let words = "-nostdin -v error -y".split(' ').chain(args.split_whitespace()).chain([name]);
     let output = run("ffmpeg", directory, words);
     if !output.status.success() {
-        println!("  cannot be made: {}", String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default());
+        println!(
+            "  cannot be made: {}",
+            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default()
+        );
     }
     output.status.success().then(|| directory.join(name))
 }
