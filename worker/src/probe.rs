@@ -199,12 +199,11 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
         });
     }
     let index = structure.index.as_ref().and_then(|index| index.packets(media.stream_count()));
-    let packets = match index {
-        Some(packets) => packets,
-        None => {
-            let (streams, decoding_times_only) = (media.readable_streams(), media.decoding_times_only());
-            packets::read(&tools.ffmpeg, url, source.bytes(), &streams, decoding_times_only).await?
-        }
+    let packets = if let Some(packets) = index {
+        packets
+    } else {
+        let (streams, decoding_times_only) = (media.readable_streams(), media.decoding_times_only());
+        packets::read(&tools.ffmpeg, url, source.bytes(), &streams, decoding_times_only).await?
     };
     let in_mp4 = media.is_mp4();
     let mut probe = parse::probe(media, source.bytes(), packets)?;

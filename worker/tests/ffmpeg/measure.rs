@@ -29,7 +29,9 @@ pub(super) fn cropped(path: &Path, part: &str) -> Vec<(f64, u8)> {
     let times = ["-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0"];
     let output = run("ffprobe", Path::new("."), times.map(Path::new).into_iter().chain([path]));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let times = text.lines().map(|line| line.trim_end_matches(',').parse::<f64>().unwrap());
+    // Pictures with side data have an empty line after them.
+    let lines = text.lines().map(|line| line.trim_end_matches(',')).filter(|line| !line.is_empty());
+    let times = lines.map(|line| line.parse::<f64>().unwrap());
     let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
     let filter = format!("crop={part},scale=1:1:flags=area,format=gray");
     let after = ["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough", "-f", "rawvideo", "-"];

@@ -35,9 +35,7 @@ async fn the_index_states_the_times_that_ffmpeg_finds() {
         ("uncompressed.mov", format!("{tone} -c:a pcm_s16le"), 0.001),
         (
             "variable.mp4",
-            format!(
-                "-f lavfi -i testsrc2=s=64x36:r=30:d=4 -vf select=lt(t\\,1)+not(mod(n\\,10)) -vsync vfr -c:v mpeg4"
-            ),
+            "-f lavfi -i testsrc2=s=64x36:r=30:d=4 -vf select=lt(t\\,1)+not(mod(n\\,10)) -vsync vfr -c:v mpeg4".to_owned(),
             0.2,
         ),
     ] {

@@ -43,14 +43,14 @@ impl Track {
         let stbl = descendant(mdia, &[*b"minf", *b"stbl"])?;
         let codec = child(stbl, *b"stsd").and_then(|stsd| stsd.get(12..16)?.try_into().ok());
         let codec: [u8; 4] = codec.unwrap_or_default();
-        let mut track = Self {
+        let mut parsed = Self {
             kind,
             stated: StreamPackets::default(),
             present: StreamPackets::default(),
             last_compressed: None,
         };
         if kind == Kind::Other {
-            return Some(track);
+            return Some(parsed);
         }
         let timeline = Timeline::of(trak, mdia, movie_scale)?;
         let (mut stated, mut present) = (Counter::new(&timeline), Counter::new(&timeline));
@@ -66,16 +66,16 @@ impl Track {
             samples::for_each_chunk(stbl, &mut count)?;
         } else {
             samples::for_each(stbl, &mut count)?;
-            track.last_compressed = last.filter(|_| !UNCOMPRESSED.contains(&&codec));
+            parsed.last_compressed = last.filter(|_| !UNCOMPRESSED.contains(&&codec));
         }
-        (track.stated, track.present) = (stated.finish(), present.finish());
-        Some(track)
+        (parsed.stated, parsed.present) = (stated.finish(), present.finish());
+        Some(parsed)
     }
 }
 
-/// Whether a sample entry of this kind describes encrypted samples: Common Encryption (ISO/IEC 23001-7), FairPlay, Audible.
-fn is_encrypted(codec: &[u8; 4]) -> bool {
-    matches!(codec, b"encv" | b"enca" | b"drms" | b"drmi" | b"aavd")
+/// Whether a sample entry of this kind describes encrypted samples: Common Encryption (ISO/IEC 23001-7), `FairPlay`, Audible.
+fn is_encrypted(codec: [u8; 4]) -> bool {
+    matches!(&codec, b"encv" | b"enca" | b"drms" | b"drmi" | b"aavd")
 }
 
 /// Maps the times of samples to those of the presentation (8.6.6).
@@ -110,17 +110,17 @@ impl Timeline {
         let mut start = 0.0;
         for entry in list.get(8..)?.chunks_exact(if wide { 20 } else { 12 }).take(MAX_EDITS) {
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "times in seconds")]
-            let (duration, media) = if wide {
+            let (duration, begin) = if wide {
                 (u64_at(entry, 0)? as f64, u64_at(entry, 8)? as i64)
             } else {
                 (f64::from(u32_at(entry, 0)?), i64::from(u32_at(entry, 4)? as i32))
             };
             let duration = duration / movie_scale;
             #[allow(clippy::cast_precision_loss, reason = "times in seconds")]
-            if media >= 0 {
+            if begin >= 0 {
                 // A duration of zero means the rest, which muxers write before they know it.
                 let duration = if duration == 0.0 { f64::INFINITY } else { duration };
-                timeline.edits.push(Edit { start, duration, media_start: media as f64 / ticks_per_second });
+                timeline.edits.push(Edit { start, duration, media_start: begin as f64 / ticks_per_second });
             }
             start += duration;
         }
@@ -177,6 +177,6 @@ pub(in crate::probe) fn any_encrypted(moov: &[u8]) -> bool {
     Boxes(moov).filter(|(kind, _)| kind == b"trak").any(|(_, trak)| {
         let stsd = descendant(trak, &[*b"mdia", *b"minf", *b"stbl", *b"stsd"]);
         stsd.and_then(|stsd| stsd.get(12..16)?.try_into().ok())
-            .is_some_and(|codec: [u8; 4]| is_encrypted(&codec))
+            .is_some_and(|codec: [u8; 4]| is_encrypted(codec))
     })
 }

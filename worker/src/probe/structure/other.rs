@@ -22,7 +22,7 @@ fn flv_size(head: &[u8]) -> Option<u64> {
     Some(size as u64)
 }
 
-/// The end of the sound as the first frame of an MP3 states it (`Xing` or `Info`), which follows the ID3v2 tag.
+/// The end of the sound as the first frame of an MP3 states it (`Xing` or `Info`), which follows the `ID3v2` tag.
 fn mp3_size(head: &[u8]) -> Option<u64> {
     let start = match head {
         [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
@@ -72,7 +72,7 @@ mod tests {
         let mut head = b"fLaC\0\0\0\x22".to_vec();
         head.extend([0; 10]);
         // 44,100 Hz in 20 bits, stereo, 16 bits, 88,200 samples.
-        head.extend((44_100u64 << 44 | 1 << 41 | 15 << 36 | 88_200).to_be_bytes());
+        head.extend(((44_100u64 << 44) + (1 << 41) + (15 << 36) + 88_200).to_be_bytes());
         head.extend([0; 16]);
         assert_eq!(read(&head, 1000).exact_seconds, Some(2.0));
     }
