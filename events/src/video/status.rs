@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Phase, Video};
 use crate::id::{ProjectId, VideoId};
-use crate::media::{MediaSource, Outputs, VideoError};
+use crate::media::{MediaSource, MediaWarning, Outputs, VideoError};
 use crate::object_key::SourceKey;
 use crate::timestamp::Timestamp;
 
@@ -40,6 +40,9 @@ pub struct VideoStatus {
     /// When the last upload URL expires, while the video waits for an upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// What is wrong with the source although it could be processed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<MediaWarning>,
     /// The tenant's metadata, given with the upload.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -118,6 +121,8 @@ impl Video {
             Phase::Errored { error } => (VideoState::Errored, Some(error.clone())),
             Phase::Deleted => (VideoState::Deleted, None),
         };
+        let mut source = self.source.clone();
+        let warnings = source.as_mut().map(|source| std::mem::take(&mut source.warnings)).unwrap_or_default();
         Some(VideoStatus {
             video_id: self.video_id.clone(),
             project_id: self.project_id.clone(),
@@ -127,7 +132,8 @@ impl Video {
             generation: self.generation,
             attempt: self.attempt,
             error,
-            source: self.source.clone(),
+            source,
+            warnings,
             outputs: self.outputs.clone(),
             expires_at: self.upload_until().filter(|_| state == VideoState::Waiting),
             metadata: self.metadata.clone(),
