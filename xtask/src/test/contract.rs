@@ -38,14 +38,27 @@ pub(super) fn check(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
 fn lint(workspace: &Workspace) -> Result<()> {
     let shell = &workspace.shell;
     let _in_folder = shell.push_dir(workspace.root.join(FOLDER));
-    run(cmd!(shell, "node_modules/.bin/redocly lint ../openapi.yaml --config redocly.yaml --format stylish")
-        .env("REDOCLY_TELEMETRY", "off")
-        .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"))?;
-    run(cmd!(shell, "node_modules/.bin/spectral lint ../openapi.yaml --ruleset spectral.yaml --fail-severity warn"))
+    run(cmd!(
+        shell,
+        "node_modules/.bin/redocly lint ../openapi.yaml --config redocly.yaml --format stylish"
+    )
+    .env("REDOCLY_TELEMETRY", "off")
+    .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"))?;
+    run(cmd!(
+        shell,
+        "node_modules/.bin/spectral lint ../openapi.yaml --ruleset spectral.yaml --fail-severity warn"
+    ))
 }
 
 /// Sends generated requests with this API key. Fails if a response does not fit the description.
-fn generate(workspace: &Workspace, program: &Path, api: &str, key: &str, seed: &str, work: &Path) -> Result<()> {
+fn generate(
+    workspace: &Workspace,
+    program: &Path,
+    api: &str,
+    key: &str,
+    seed: &str,
+    work: &Path,
+) -> Result<()> {
     let mut command = Command::new(program);
     command.arg("--config-file").arg(workspace.root.join(FOLDER).join("schemathesis.toml"));
     command.arg("run").arg(format!("{api}/openapi.json")).args(["--seed", seed]);

@@ -18,7 +18,8 @@ const REQUIREMENTS: &str = "edge/contract/requirements.txt";
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let requirements = workspace.root.join(REQUIREMENTS);
     let pinned = fs::read(&requirements).with_context(|| format!("no {}", requirements.display()))?;
-    let environment = workspace.cache.join("python").join(format!("contract-{}", &sha256::hex(&pinned)[..16]));
+    let environment =
+        workspace.cache.join("python").join(format!("contract-{}", &sha256::hex(&pinned)[..16]));
     let program = environment.join("bin/schemathesis");
     // Written last: without it the installation was interrupted.
     let complete = environment.join("complete");
@@ -26,7 +27,9 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
         return Ok(program);
     }
     let Some(python) = ["python3", "python"].into_iter().find(|name| path::find(name).is_some()) else {
-        bail!("`python3` is not on PATH: install Python 3.10 or later with venv and pip (schemathesis needs it)");
+        bail!(
+            "`python3` is not on PATH: install Python 3.10 or later with venv and pip (schemathesis needs it)"
+        );
     };
     announce("installing schemathesis (PyPI, 60 MB)");
     // Scripts in the environment contain its path, so it cannot be made elsewhere and moved.
