@@ -37,7 +37,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The request headers that the API reads, besides `Host` if the URI is not absolute; no other affects a response. A host for which
 /// reading headers is expensive reads only these.
-pub const REQUEST_HEADERS: [HeaderName; 7] = [
+pub const REQUEST_HEADERS: [HeaderName; 8] = [
     API_KEY_HEADER,
     AUTHORIZATION,
     CONTENT_TYPE,
