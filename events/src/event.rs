@@ -33,7 +33,8 @@ pub use self::project::{
 };
 pub use self::stream::StreamQuarantined;
 pub use self::upload::{
-    RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected, UploadRemoved,
+    RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected,
+    UploadRemoved,
 };
 pub use self::video::{VideoDeleted, VideoErrored, VideoReady};
 use crate::id::CommitId;

@@ -106,6 +106,7 @@ impl ObjectStore for StoredObjects {
 /// The SHA-256 of the whole object, if its writer sent it. A multipart upload has only those of its parts.
 fn sha256_of(meta: &ObjectMeta) -> Option<String> {
     let checksum = meta.checksum.as_ref()?;
-    let is_whole = checksum.algorithm == ChecksumAlgorithm::Sha256 && checksum.kind == ChecksumKind::FullObject;
+    let is_whole =
+        checksum.algorithm == ChecksumAlgorithm::Sha256 && checksum.kind == ChecksumKind::FullObject;
     is_whole.then(|| checksum.value.clone())
 }

@@ -43,7 +43,9 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
     let stable = s3_key.processed();
     let mut seen = Vec::new();
     for stable_key in video.deleted_stable_keys() {
-        seen.extend(objects.head(processed, stable_key.as_str(), None).await?.map(|info| (stable_key, info.etag)));
+        seen.extend(
+            objects.head(processed, stable_key.as_str(), None).await?.map(|info| (stable_key, info.etag)),
+        );
     }
     if !seen.is_empty() {
         catch_up(ports.log, video).await?;

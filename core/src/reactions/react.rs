@@ -8,9 +8,7 @@ use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{
-    Step, grants_expired, next_step, step_of_uploads, versions_removed,
-};
+use streamio_events::video::decide::{Step, grants_expired, next_step, step_of_uploads, versions_removed};
 use streamio_events::video::{Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 use crate::ports::object_store::ObjectStore;

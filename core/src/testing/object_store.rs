@@ -152,8 +152,10 @@ impl ObjectStore for MemoryObjects {
         self.check_available()?;
         *self.head_calls.lock().unwrap() += 1;
         let path = format!("{bucket}/{key}");
-        let is_wanted = |info: &&ObjectInfo| version_id.is_none_or(|id| info.version_id.as_deref() == Some(id));
-        let seen = self.stored.lock().unwrap().get(&path).into_iter().flatten().rev().find(is_wanted).cloned();
+        let is_wanted =
+            |info: &&ObjectInfo| version_id.is_none_or(|id| info.version_id.as_deref() == Some(id));
+        let seen =
+            self.stored.lock().unwrap().get(&path).into_iter().flatten().rev().find(is_wanted).cloned();
         let then = self.after_head.lock().unwrap().take_if(|(of, _)| *of == path);
         if let Some((_, then)) = then {
             then();

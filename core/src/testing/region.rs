@@ -153,7 +153,8 @@ impl TestRegion {
     pub async fn receive(&self, notification: CreatedObject) -> Received {
         let CreatedObject { key, sequencer, created_at, .. } = &notification;
         let is_new = self.granted.lock().unwrap().insert((key.clone(), sequencer.clone()));
-        if is_new && let Some(name) = key.strip_prefix("projects/acme/")
+        if is_new
+            && let Some(name) = key.strip_prefix("projects/acme/")
             && key.parse::<streamio_events::object_key::SourceKey>().is_ok()
         {
             self.record_grant(*created_at, grant(name, created_at.plus(Duration::from_hours(1)))).await;

@@ -139,7 +139,8 @@ async fn the_size_type_and_checksum_of_a_grant_are_checked_on_the_stored_version
     };
     region.record_grant(region.now, granted).await;
     region.wait(Duration::from_secs(1));
-    let at = |sequencer: &str, bytes| CreatedObject { created_at: region.now, bytes, ..version(CLIP, sequencer) };
+    let at =
+        |sequencer: &str, bytes| CreatedObject { created_at: region.now, bytes, ..version(CLIP, sequencer) };
     let cases = [
         (at("01", 9), "video/mp4", Some("c3Vt"), "size_mismatch"),
         (at("02", 10), "binary/octet-stream", Some("c3Vt"), "content_type_mismatch"),
@@ -178,7 +179,8 @@ async fn an_upload_waits_for_a_grant_that_reaches_the_log_after_it() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_grant_never_comes_is_rejected_by_the_sweep_and_accepted_if_it_comes_later_after_all() {
+async fn an_upload_whose_grant_never_comes_is_rejected_by_the_sweep_and_accepted_if_it_comes_later_after_all()
+{
     let mut region = with_late_grants().await;
     let issued_at = region.now;
     region.wait(Duration::from_secs(1));

@@ -87,7 +87,8 @@ impl ObjectStore for S3Objects {
         version_id: Option<&str>,
     ) -> Result<Option<ObjectInfo>, AdapterError> {
         let request = self.client.head_object().bucket(bucket).key(key);
-        let request = request.set_version_id(version_id.map(str::to_owned)).checksum_mode(ChecksumMode::Enabled);
+        let request =
+            request.set_version_id(version_id.map(str::to_owned)).checksum_mode(ChecksumMode::Enabled);
         match request.send().await {
             Ok(head) => {
                 let bytes = head.content_length().and_then(|length| u64::try_from(length).ok());

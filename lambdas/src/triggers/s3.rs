@@ -77,16 +77,15 @@ fn of_notification(raw: Value) -> Result<Record<Created>, UnexpectedEvent> {
         Ok(record) => {
             let arrived_at = Timestamp::from_unix_millis(record.event_time.timestamp_millis());
             let object = record.s3.object;
-            let created = decoded(&encoded_key)
-                .map(|key| {
-                    let fields = Fields {
-                        size: object.size,
-                        etag: object.e_tag,
-                        sequencer,
-                        version_id: object.version_id,
-                    };
-                    Created::new(bucket, key, fields, arrived_at)
-                });
+            let created = decoded(&encoded_key).map(|key| {
+                let fields = Fields {
+                    size: object.size,
+                    etag: object.e_tag,
+                    sequencer,
+                    version_id: object.version_id,
+                };
+                Created::new(bucket, key, fields, arrived_at)
+            });
             (arrived_at, created)
         }
         Err(error) => (Timestamp::default(), Err(error.into())),
@@ -202,13 +201,7 @@ mod tests {
         read(event).unwrap().into_iter().map(|record| record.content.unwrap()).collect()
     }
 
-    fn cafe(
-        bytes: u64,
-        etag: &str,
-        sequencer: &str,
-        version_id: Option<&str>,
-        created_at: &str,
-    ) -> Created {
+    fn cafe(bytes: u64, etag: &str, sequencer: &str, version_id: Option<&str>, created_at: &str) -> Created {
         let key = "projects/acme/summer films/café + 100%.mp4".to_owned();
         Created {
             bucket: "streamio-raw".to_owned(),

@@ -141,7 +141,10 @@ async fn the_details_of_a_version_are_read_and_a_composite_checksum_is_none_of_t
     let objects = objects(&server.endpoint);
     for sha256 in [Some(whole), None] {
         let info = objects.head("bucket", "a.mp4", Some("v2")).await.unwrap().unwrap();
-        assert_eq!((info.version_id.as_deref(), info.content_type.as_deref()), (Some("v2"), Some("video/mp4")));
+        assert_eq!(
+            (info.version_id.as_deref(), info.content_type.as_deref()),
+            (Some("v2"), Some("video/mp4"))
+        );
         assert_eq!(info.sha256.as_deref(), sha256);
     }
 }

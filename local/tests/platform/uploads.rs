@@ -106,7 +106,8 @@ impl TestPlatform {
             other => panic!("{other:?}"),
         })
         .await;
-        decide(&|video| decide::complete(video, &job, "worker", source.clone(), outputs.clone()).unwrap()).await;
+        decide(&|video| decide::complete(video, &job, "worker", source.clone(), outputs.clone()).unwrap())
+            .await;
         decide(&|video| decide::ready(video, &job).unwrap()).await;
         self.until_state(grant, "ready").await;
     }
@@ -114,7 +115,8 @@ impl TestPlatform {
     /// The contents of all versions of a source, by size.
     fn sizes(&self, name: &str) -> Vec<i64> {
         let database = self.objects();
-        let query = "SELECT size FROM objects WHERE bucket = 'raw' AND key = 'projects/acme/' || ?1 ORDER BY size";
+        let query =
+            "SELECT size FROM objects WHERE bucket = 'raw' AND key = 'projects/acme/' || ?1 ORDER BY size";
         let mut statement = database.prepare(query).unwrap();
         statement.query_map([name], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }

@@ -163,12 +163,7 @@ impl WholeObjectStore for DirectoryStorage {
         panic!("a version of {location:?} is read")
     }
 
-    async fn read_version(
-        &self,
-        location: &Location,
-        _: &str,
-        _: Range<u64>,
-    ) -> Result<Bytes, StorageError> {
+    async fn read_version(&self, location: &Location, _: &str, _: Range<u64>) -> Result<Bytes, StorageError> {
         panic!("a version of {location:?} is read")
     }
 

@@ -125,7 +125,10 @@ pub(super) async fn dispatched(
     let policy = Policy::new(RAW, PROCESSED);
     let uploaded = decide_and_append(log, &project, &id, now(), |_: &Video| {
         let commit_id = CommitId::derived_from(&["uploaded"]);
-        Ok::<_, std::convert::Infallible>(Some(Decision { commit_id, events: vec![completed.clone().into()] }))
+        Ok::<_, std::convert::Infallible>(Some(Decision {
+            commit_id,
+            events: vec![completed.clone().into()],
+        }))
     });
     uploaded.await.unwrap().unwrap();
     let dispatched = decide_and_append(log, &project, &id, now(), |video: &Video| {

@@ -40,7 +40,9 @@ pub fn reprocess(video: &Video) -> Result<Decision, Refusal> {
             Ok(Decision::new(video, &cause, ProcessingRequested { generation: video.generation + 1 }))
         }
         Phase::Deleted => conflict("the video is deleted; upload it again"),
-        Phase::Waiting | Phase::Expired | Phase::Errored { .. } => conflict("no source has been uploaded yet"),
+        Phase::Waiting | Phase::Expired | Phase::Errored { .. } => {
+            conflict("no source has been uploaded yet")
+        }
         _ => conflict("the video is being processed; wait until it is ready or errored"),
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn grants_in_time<'a>(
 fn is_issued_before(granted_at: Timestamp, multipart: bool, object: &SourceObject, policy: &Policy) -> bool {
     // A found multipart upload has the time of its initiation, which may be long before a grant to continue it.
     let precision = if object.found { LISTING_PRECISION } else { Duration::ZERO };
-    (object.found && multipart) || granted_at <= object.created_at.plus(policy.clock_tolerance).plus(precision)
+    (object.found && multipart)
+        || granted_at <= object.created_at.plus(policy.clock_tolerance).plus(precision)
 }
 
 /// Compares `object` with a grant of [`grants_in_time`]. `revoked_at` is when the grant's API key was revoked.
@@ -69,7 +70,8 @@ pub(super) fn compare(
     let stated = grant.content_type.is_some() || grant.sha256.is_some();
     let details = object.details.as_ref();
     let differs = |stated: Option<&String>, found: Option<&String>| {
-        stated.is_some_and(|stated| found.is_none_or(|found| !found.trim().eq_ignore_ascii_case(stated.trim())))
+        stated
+            .is_some_and(|stated| found.is_none_or(|found| !found.trim().eq_ignore_ascii_case(stated.trim())))
     };
     let found_type = details.and_then(|details| details.content_type.as_ref());
     // Base64 distinguishes upper and lower case.

@@ -129,11 +129,9 @@ pub(super) fn undecided_from(video: &Video, known: &KnownObject, policy: &Policy
     let after = acceptable_after(&known.status, known.recorded)?;
     let waits = known.status == ObjectStatus::Received;
     let is_due = if waits {
-        is_outdated(video, &known.object)
-            || !grants_in_time(video, &known.object, after, policy).is_empty()
+        is_outdated(video, &known.object) || !grants_in_time(video, &known.object, after, policy).is_empty()
     } else {
-        !is_outdated(video, &known.object)
-            && !grants_in_time(video, &known.object, after, policy).is_empty()
+        !is_outdated(video, &known.object) && !grants_in_time(video, &known.object, after, policy).is_empty()
     };
     if is_due {
         return Some(known.since);

@@ -125,9 +125,8 @@ impl Video {
         let before = self.deleted.take().map(|deletion| (deletion.etag, deletion.version_id));
         let current = self.upload.as_ref().map(|upload| (upload.etag.clone(), upload.version_id.clone()));
         let generation = self.generation;
-        self.deleted = current
-            .or(before)
-            .map(|(etag, version_id)| Deletion { generation, etag, version_id, at });
+        self.deleted =
+            current.or(before).map(|(etag, version_id)| Deletion { generation, etag, version_id, at });
         self.deleted_at = Some(at);
         self.set_aside_upload(ObjectStatus::Deleted, at);
         self.objects.retain(|known| known.object.version_id.is_some());

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::action::Action;
+use crate::api_key::{ApiKey, KeyHash};
 use crate::commit::{Commit, Head, NewCommit};
 use crate::event::{EventBody, RecordedEvent, UploadGranted};
-use crate::api_key::{ApiKey, KeyHash};
 use crate::id::{CommitId, GrantId, KeyId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs};

@@ -15,8 +15,8 @@ use streamio_edge::sign::sigv4::Credentials;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
-    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, Scope, UploadCompleted, UploadGranted,
-    VideoErrored,
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, Scope, UploadCompleted,
+    UploadGranted, VideoErrored,
 };
 use streamio_events::home::Home;
 use streamio_events::id::{CommitId, GrantId, ProjectId, VideoId};

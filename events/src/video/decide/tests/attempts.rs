@@ -8,8 +8,7 @@ use crate::job::Job;
 use crate::media::VideoError;
 use crate::video::Phase;
 use crate::video::decide::{
-    Fence, Start, Step, WorkerEnd, complete, delete, due_at, fail, interrupt, ready, start,
-    worker_ended,
+    Fence, Start, Step, WorkerEnd, complete, delete, due_at, fail, interrupt, ready, start, worker_ended,
 };
 
 #[test]

@@ -135,7 +135,10 @@ fn an_object_without_the_size_type_or_checksum_of_its_grant_is_rejected_and_does
     let rejected = rejected.rejected(&plain, "content_type_mismatch");
     let rejected = rejected.rejected(&other, "checksum_mismatch").rejected(&none, "checksum_mismatch");
     let accepted = rejected.accepted(&right).video();
-    assert_eq!((accepted.upload.unwrap().version_id.as_deref(), accepted.open_grants.len()), (Some("v06"), 0));
+    assert_eq!(
+        (accepted.upload.unwrap().version_id.as_deref(), accepted.open_grants.len()),
+        (Some("v06"), 0)
+    );
 }
 
 #[test]
@@ -176,7 +179,10 @@ fn an_object_under_a_grant_of_a_revoked_key_is_rejected() {
     assert!(matches!(arrives(None), Arrived::Accepted(_)));
     assert!(matches!(arrives(Some(object.created_at.plus(SECOND))), Arrived::Accepted(_)), "revoked later");
     let rejected = arrives(Some(granted.now));
-    assert!(matches!(&rejected, Arrived::Rejected(_, error) if error.code == "grant_revoked"), "{rejected:?}");
+    assert!(
+        matches!(&rejected, Arrived::Rejected(_, error) if error.code == "grant_revoked"),
+        "{rejected:?}"
+    );
 }
 
 #[test]
@@ -196,7 +202,10 @@ fn an_object_waits_for_a_grant_that_is_recorded_after_it() {
     let granted = waits.grant_issued_at(object.created_at, &grant("late", minute_from(object.created_at)));
     assert_eq!(granted.step(), Step::DecideObject(object.clone()));
     let accepted = granted.accepted(&object);
-    assert_eq!((accepted.video().generation, undecided(&accepted.video(), accepted.now, &policy())), (1, None));
+    assert_eq!(
+        (accepted.video().generation, undecided(&accepted.video(), accepted.now, &policy())),
+        (1, None)
+    );
 }
 
 #[test]
@@ -234,7 +243,11 @@ fn of_two_uploads_under_one_grant_the_first_of_those_that_are_known_is_accepted(
     let second = SourceObject { details, ..version("0B", nothing.now) };
     let known = nothing.received(&second).received(&first);
     let granted = known.grant_issued_at(first.created_at, &grant("late", minute_from(first.created_at)));
-    assert_eq!(granted.step(), Step::DecideObject(first.clone()), "in S3's order, not in that of the notifications");
+    assert_eq!(
+        granted.step(),
+        Step::DecideObject(first.clone()),
+        "in S3's order, not in that of the notifications"
+    );
     let accepted = after_wait(granted.accepted(&first), &second);
     assert_eq!(accepted.rejected(&second, "grant_used").video().generation, 1);
 

@@ -6,8 +6,8 @@ use crate::id::{CommitId, GrantId, KeyId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
 use crate::object_key::SourceKey;
-use crate::timestamp::Timestamp;
 use crate::project::Project;
+use crate::timestamp::Timestamp;
 use crate::video::decide::{
     Arrived, Conditions, Decision, Start, Step, complete, fail, next_step, object_arrived, start,
 };

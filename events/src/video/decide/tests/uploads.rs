@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::history::{History, job, key, notification_of, object, policy, stored};
 use crate::event::EventBody;
-use crate::video::decide::{
-    Arrived, Step, delete, due_at, grants_expired, needs_bucket_check, ready,
-};
+use crate::video::decide::{Arrived, Step, delete, due_at, grants_expired, needs_bucket_check, ready};
 use crate::video::{Phase, SourceObject, VideoState};
 
 fn state(history: &History) -> VideoState {
