@@ -101,7 +101,7 @@ mod tests {
     /// The `field` of the refusal.
     fn refused_field(query: &str) -> String {
         let problem = PlayQuery::parse(query).err().unwrap_or_else(|| panic!("{query} is accepted"));
-        let body = problem.into_response("r", None).into_body();
+        let body = problem.into_response("r", [None, None]).into_body();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["type"], "/problems/playback-refused");
         json["field"].as_str().unwrap().to_owned()
