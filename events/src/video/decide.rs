@@ -30,8 +30,5 @@ pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
 pub use self::next_step::{Step, due_at, next_step, step_of_uploads};
 pub use self::removal::{Removal, versions_removed};
-<<<<<<< HEAD
 pub use self::update::update;
-=======
->>>>>>> uploads
 pub use self::upload::{Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, undecided};
