@@ -41,11 +41,18 @@ pub struct MediaLimits {
     pub max_duration_seconds: u64,
     /// Largest source, in bytes.
     pub max_bytes: u64,
+    /// Whether a source of which a part is missing becomes a shorter video with a warning, instead of an error.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_truncated: bool,
 }
 
 impl Default for MediaLimits {
     fn default() -> Self {
-        Self { max_duration_seconds: 12 * 60 * 60, max_bytes: 100 * 1024 * 1024 * 1024 }
+        Self {
+            max_duration_seconds: 12 * 60 * 60,
+            max_bytes: 100 * 1024 * 1024 * 1024,
+            allow_truncated: false,
+        }
     }
 }
 

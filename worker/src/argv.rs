@@ -126,7 +126,8 @@ fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
 
 fn encode_audio(args: &mut Args, audio: &AudioPlan, keeps_time: bool) {
     args.option("-map", &format!("0:{}", audio.index));
-    args.option("-filter:a", &filters::audio(audio, keeps_time)).words("-c:a aac -profile:a aac_low -b:a 128k");
+    args.option("-filter:a", &filters::audio(audio, keeps_time))
+        .words("-c:a aac -profile:a aac_low -b:a 128k");
 }
 
 /// The options of the HLS muxer, as `name=value`.

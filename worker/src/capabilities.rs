@@ -122,9 +122,12 @@ mod tests {
 
     #[test]
     fn codecs_and_filters_are_parsed() {
-        let capabilities =
-            Capabilities::parse(CODECS, " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize", "-async   audio sync method")
-                .unwrap();
+        let capabilities = Capabilities::parse(
+            CODECS,
+            " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize",
+            "-async   audio sync method",
+        )
+        .unwrap();
         assert!(
             capabilities.decodes("vp6") && capabilities.decodes("aac") && !capabilities.decodes("a64_multi")
         );

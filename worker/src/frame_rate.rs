@@ -52,7 +52,9 @@ impl FrameRate {
         let densest = densest.map(|frames| Self::whole(frames.saturating_sub(1).max(1)));
         let holds = |rate: &Self| densest.is_none_or(|densest| *rate >= densest || rate.is_close_to(densest));
         match (nominal.filter(|rate| *rate <= Self::MAX_PLAUSIBLE).filter(holds), densest.or(average)) {
-            (Some(nominal), _) if average.is_some_and(|average| nominal.is_close_to(average)) => nominal.capped(),
+            (Some(nominal), _) if average.is_some_and(|average| nominal.is_close_to(average)) => {
+                nominal.capped()
+            }
             // Variable: the nominal rate fits every timestamp.
             (Some(nominal), _) if nominal <= Self::CAP => nominal.at_least_one(),
             // Variable, and the nominal rate is only the resolution of the timestamps, or true of the beginning only.

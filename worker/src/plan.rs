@@ -204,8 +204,17 @@ mod tests {
 
     fn probe(video: Option<VideoStream>, audio: Vec<AudioStream>) -> Probe {
         let packets = Packets::new();
-        let (duration, stated_duration) = (Some(5.0), None);
-        Probe { duration, stated_duration, bytes: 1, video, audio, packets, decoding_times_only: false }
+        let (duration, measured_duration) = (Some(5.0), None);
+        Probe {
+            duration,
+            measured_duration,
+            is_truncated: false,
+            bytes: 1,
+            video,
+            audio,
+            packets,
+            decoding_times_only: false,
+        }
     }
 
     fn packets(first: f64, end: f64, densest_second: u32) -> StreamPackets {
@@ -244,8 +253,10 @@ mod tests {
 
     #[test]
     fn tracks_that_end_early_are_padded_to_the_end_of_the_longest() {
-        let mut source = probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("aac", None) }]);
-        source.packets = [(0, packets(0.0, 2.0, 25)), (1, packets(-0.02, 3.5, 47)), (2, packets(1.0, 3.0, 47))].into();
+        let mut source =
+            probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("aac", None) }]);
+        source.packets =
+            [(0, packets(0.0, 2.0, 25)), (1, packets(-0.02, 3.5, 47)), (2, packets(1.0, 3.0, 47))].into();
         let plan = plan_for(&source).unwrap();
         assert_eq!((plan.duration, plan.video.as_ref().unwrap().frames), (Some(3.5), Some(88)));
         assert_eq!(plan.audio.iter().map(|audio| audio.silence).collect::<Vec<_>>(), [0.0, 0.5]);
@@ -256,8 +267,10 @@ mod tests {
 
     #[test]
     fn a_track_that_is_not_used_does_not_lengthen_the_others() {
-        let mut source = probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("ac4", None) }]);
-        source.packets = [(0, packets(0.0, 2.0, 25)), (1, packets(0.0, 2.0, 47)), (2, packets(0.0, 9.0, 47))].into();
+        let mut source =
+            probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("ac4", None) }]);
+        source.packets =
+            [(0, packets(0.0, 2.0, 25)), (1, packets(0.0, 2.0, 47)), (2, packets(0.0, 9.0, 47))].into();
         assert_eq!(plan_for(&source).unwrap().duration, Some(2.0));
     }
 

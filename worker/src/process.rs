@@ -1,5 +1,6 @@
 //! Child processes: each in its own process group, with a minimal environment, bounded output and guaranteed termination.
 
+mod bounds;
 mod lines;
 mod progress;
 mod tail;
@@ -14,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use self::bounds::Bounds;
 pub use self::progress::Progress;
 pub use self::tail::Tail;
 
@@ -107,7 +109,20 @@ impl Invocation {
     /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
     /// `stdout_bytes` to standard output.
     pub async fn capture(&self, time: Duration, stdout_bytes: u64) -> Result<CapturedOutput, CaptureError> {
+        self.capture_within(None, time, stdout_bytes).await
+    }
+
+    /// Like [`capture`](Self::capture), with `bounds` on what the child may use.
+    pub async fn capture_within(
+        &self,
+        bounds: impl Into<Option<Bounds>> + Send,
+        time: Duration,
+        stdout_bytes: u64,
+    ) -> Result<CapturedOutput, CaptureError> {
         let mut group = self.spawn()?;
+        if let Some(bounds) = bounds.into() {
+            group.limit(bounds);
+        }
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
         let output = async {
@@ -146,10 +161,12 @@ impl Invocation {
     /// at 4 KiB, so that memory is bounded. Kills the child if it runs longer than `time`.
     pub async fn for_each_line(
         &self,
+        bounds: Bounds,
         time: Duration,
         each: impl FnMut(&str),
     ) -> Result<EndedChild, CaptureError> {
         let mut group = self.spawn()?;
+        group.limit(bounds);
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
         let output = async {
@@ -192,6 +209,11 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// Limits what the process may use. Call it before FFmpeg has read anything.
+    pub fn limit(&self, bounds: Bounds) {
+        self.group.limit(bounds);
+    }
+
     /// Watches the latest progress report.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
@@ -246,6 +268,12 @@ impl ChildGroup {
             }
             tail.text()
         })
+    }
+
+    fn limit(&self, bounds: Bounds) {
+        if let Some(id) = self.child.id().filter(|_| !self.reaped) {
+            bounds.apply(id);
+        }
     }
 
     async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
@@ -320,6 +348,15 @@ mod tests {
     async fn a_child_that_writes_too_much_is_killed() {
         let result = shell("while :; do echo y; done").capture(Duration::from_mins(1), 1000).await;
         assert!(matches!(result, Err(CaptureError::TooMuchOutput { limit: 1000, .. })), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_uses_too_much_processor_time_is_ended_by_the_kernel() {
+        use std::os::unix::process::ExitStatusExt;
+        let bounds = Bounds { processor_time: Duration::from_secs(1), memory: 1 << 30 };
+        let spinning = shell("while :; do :; done");
+        let ended = spinning.capture_within(bounds, Duration::from_mins(5), 10).await.unwrap();
+        assert_eq!(ended.status.signal(), Some(Signal::XCPU.as_raw()));
     }
 
     #[tokio::test]

@@ -146,7 +146,11 @@ impl Worker {
             relay: &prepared.relay,
             scratch: scratch.path(),
             destination: &destination,
-            limits: Limits::of(prepared.probe.duration, self.job.limits.max_duration_seconds),
+            limits: Limits::of(
+                prepared.probe.duration,
+                prepared.probe.pixels(),
+                self.job.limits.max_duration_seconds,
+            ),
             percent,
             stop,
         };
@@ -165,18 +169,19 @@ impl Worker {
         if info.bytes > limit {
             return Err(Failure::TooLarge { bytes: info.bytes, limit });
         }
-        let bytes = info.bytes;
         let source = Arc::new(Source::new(self.storage.clone(), location, info));
         let relay = Relay::start(Arc::clone(&source)).await?;
-        let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
         let probed = tokio::try_join!(
             Capabilities::detect(&self.tools.ffmpeg),
-            probe(&self.tools, relay.url(), bytes, &head[..head.len().min(64 * 1024)])
+            probe(&self.tools, &source, relay.url())
         );
         if let Some(error) = source.failure() {
             return Err(Failure::from_source_error(error));
         }
         let (capabilities, probe) = probed?;
+        if probe.is_truncated && !self.job.limits.allow_truncated {
+            return Err(Failure::Truncated);
+        }
         let plan = plan(&probe, &self.job.limits, &capabilities)?;
         tracing::info!(?probe, "probed the source");
         Ok(Prepared { source, relay, probe, plan })

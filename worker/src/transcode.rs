@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 pub use self::watchdog::Limits;
 use self::watchdog::Watchdog;
 use crate::argv::{POSTER, argv, poster_argv};
+use crate::diagnosis::{Fault, fault};
 use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
@@ -153,6 +154,7 @@ impl Transcode<'_> {
         progressive: &mut Progressive,
     ) -> Result<(), TranscodeError> {
         let mut encoder = invocation.start()?;
+        encoder.limit(self.limits.bounds);
         let status = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
         let stderr = encoder.into_stderr().await.replace(self.relay.url(), "source");
@@ -217,13 +219,23 @@ impl Transcode<'_> {
 
     /// Returns whether the source or the encoder is at fault.
     async fn diagnose(&self, status: ExitStatus, stderr: &str) -> Failure {
+        let encoder_failed =
+            || Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") };
+        match fault(status, stderr) {
+            Fault::File(failure) => {
+                tracing::info!(%status, stderr, "FFmpeg could not process the source");
+                return failure;
+            }
+            Fault::Machine => return encoder_failed(),
+            Fault::Unknown => {}
+        }
         let video = self.plan.video.iter().map(|video| video.index);
         for index in video.chain(self.plan.audio.iter().map(|audio| audio.index)) {
             if !probe::is_decodable(&self.tools.ffprobe, self.relay.url(), index).await {
                 return Failure::Corrupt { reason: "one of its streams cannot be decoded" };
             }
         }
-        Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") }
+        encoder_failed()
     }
 
     async fn collect(
@@ -233,10 +245,8 @@ impl Transcode<'_> {
     ) -> Result<Transcoded, Failure> {
         let sizes = segments.finish().await?;
         let collected = collect::renditions(self.plan, self.scratch, self.destination, &sizes).await?;
-        if self.probe.is_truncated(collected.duration) {
-            return Err(Failure::Corrupt {
-                reason: "it is shorter than its index states, possibly because it is truncated",
-            });
+        if self.probe.is_shortened(collected.duration) {
+            return Err(Failure::Corrupt { reason: "a large part of it cannot be decoded" });
         }
         let progressive = progressive.finish().await?;
         let has_poster = match &self.plan.video {
@@ -258,7 +268,8 @@ impl Transcode<'_> {
             };
             let problem = match invocation.capture(POSTER_TIMEOUT, 0).await {
                 Ok(_) if path.exists() => {
-                    upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg")).await?;
+                    upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg"))
+                        .await?;
                     return Ok(true);
                 }
                 Ok(output) => format!("FFmpeg ended with {}: {}", output.status, output.stderr),

@@ -46,6 +46,7 @@ pub fn source() -> MediaSource {
         video_codec: None,
         audio_codec: Some("aac".to_owned()),
         bytes: 10,
+        warnings: Vec::new(),
     }
 }
 

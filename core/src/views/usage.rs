@@ -159,6 +159,7 @@ mod tests {
                         video_codec: None,
                         audio_codec: None,
                         bytes: 1,
+                        warnings: Vec::new(),
                     },
                     outputs: Outputs {
                         hls_key: processed.hls_master(),

@@ -337,6 +337,7 @@ impl TestEdge {
             video_codec: Some("h264".to_owned()),
             audio_codec: Some("aac".to_owned()),
             bytes: 1_055_736,
+            warnings: Vec::new(),
         };
         let rendition = |width, height, bandwidth, codecs: &str| Rendition {
             width: Some(width),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Phase, Video};
 use crate::id::{ProjectId, VideoId};
-use crate::media::{MediaSource, Outputs, VideoError};
+use crate::media::{MediaSource, MediaWarning, Outputs, VideoError};
 use crate::object_key::SourceKey;
 use crate::timestamp::Timestamp;
 
@@ -37,6 +37,9 @@ pub struct VideoStatus {
     /// What can be played. While a new generation is processed, these are the outputs of the previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
+    /// What is wrong with the source although it could be processed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<MediaWarning>,
     /// The tenant's metadata, given with the upload.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -99,6 +102,8 @@ impl Video {
             Phase::Errored { error } => (VideoState::Errored, Some(error.clone())),
             Phase::Deleted => (VideoState::Deleted, None),
         };
+        let mut source = self.source.clone();
+        let warnings = source.as_mut().map(|source| std::mem::take(&mut source.warnings)).unwrap_or_default();
         Some(VideoStatus {
             video_id: self.video_id.clone(),
             project_id: self.project_id.clone(),
@@ -108,7 +113,8 @@ impl Video {
             generation: self.generation,
             attempt: self.attempt,
             error,
-            source: self.source.clone(),
+            source,
+            warnings,
             outputs: self.outputs.clone(),
             metadata: self.metadata.clone(),
             created_at: self.created_at,

@@ -118,6 +118,7 @@ pub(crate) fn lifecycle(
         video_codec: Some("h264".to_owned()),
         audio_codec: Some("aac".to_owned()),
         bytes: seed,
+        warnings: Vec::new(),
     };
     let processed = s3_key.processed();
     let outputs =

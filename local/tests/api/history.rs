@@ -209,5 +209,6 @@ fn source() -> MediaSource {
         video_codec: Some("h264".to_owned()),
         audio_codec: Some("aac".to_owned()),
         bytes: 1_055_736,
+        warnings: Vec::new(),
     }
 }

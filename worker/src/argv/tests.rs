@@ -86,11 +86,8 @@ fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
     let mut video = video(320, 180);
     video.delay = 0.08;
     video.rotation = Some(90);
-    video.conversion = Conversion::Gamut {
-        transfer: "bt709".into(),
-        primaries: "smpte432".into(),
-        matrix: "bt709".into(),
-    };
+    video.conversion =
+        Conversion::Gamut { transfer: "bt709".into(), primaries: "smpte432".into(), matrix: "bt709".into() };
     let mut plan = planned(Some(video), vec![audio(1)]);
     (plan.keeps_audio_time, plan.decoding_times_only) = (false, true);
     insta::assert_snapshot!(formatted(&plan));

@@ -59,7 +59,8 @@ impl Conversion {
         match (color.transfer.as_deref(), color.primaries.as_deref()) {
             (Some(transfer), primaries) if is_hdr => {
                 // zscale needs explicit values; HDR files that leave them out use BT.2020 in practice.
-                let primaries = primaries.filter(|primaries| PRIMARIES.contains(primaries)).unwrap_or("bt2020");
+                let primaries =
+                    primaries.filter(|primaries| PRIMARIES.contains(primaries)).unwrap_or("bt2020");
                 let (white, peak) = match (transfer, color.peak) {
                     ("arib-std-b67", _) => (REFERENCE_WHITE, HLG_PEAK),
                     (_, peak) => (peak.unwrap_or(REFERENCE_WHITE).clamp(SDR_WHITE, REFERENCE_WHITE), PQ_PEAK),

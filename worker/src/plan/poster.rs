@@ -47,7 +47,10 @@ mod tests {
     use super::*;
 
     fn starts(first: f64, end: Option<f64>) -> Vec<(f64, bool)> {
-        windows(first, end).iter().map(|window| ((window.seek + window.first).round(), window.skip_black)).collect()
+        windows(first, end)
+            .iter()
+            .map(|window| ((window.seek + window.first).round(), window.skip_black))
+            .collect()
     }
 
     #[test]
@@ -68,6 +71,10 @@ mod tests {
     #[test]
     fn a_picture_that_begins_late_is_where_the_windows_begin() {
         assert_eq!(starts(30.0, Some(40.0)), [(30.0, true), (30.0, false), (0.0, false)]);
-        assert_eq!(windows(3.0, Some(40.0))[0].seek.to_bits(), 0.0f64.to_bits(), "no seeking for a few seconds");
+        assert_eq!(
+            windows(3.0, Some(40.0))[0].seek.to_bits(),
+            0.0f64.to_bits(),
+            "no seeking for a few seconds"
+        );
     }
 }

@@ -40,7 +40,11 @@ impl<'a> Timeline<'a> {
     pub(super) fn frames(&self, video: u32, rate: FrameRate) -> Option<u64> {
         let (own, end) = (self.packets(video)?.end, self.end?);
         let until = if (end - own) * rate.per_second() < 1.0 { own } else { end };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; casts saturate")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive; casts saturate"
+        )]
         let frames = (until * rate.per_second()).round() as u64;
         Some(frames.max(1))
     }

@@ -73,7 +73,7 @@ mod tests {
     fn a_constant_rate_is_counted_exactly_even_in_whole_milliseconds() {
         for rate in [25.0, 30.0, 30_000.0 / 1001.0, 60.0, 60_000.0 / 1001.0] {
             let times = (0..200).map(|frame| (f64::from(frame) / rate * 1000.0).round() / 1000.0);
-            assert_eq!(f64::from(densest(times)), f64::round(rate), "{rate}");
+            assert!((f64::from(densest(times)) - rate).abs() < 0.1, "{rate}");
         }
     }
 

@@ -9,7 +9,12 @@ use crate::transcode::Tools;
 
 /// Completes `video` by what its first frame states. Decodes that frame only where it may state something. A frame that
 /// cannot be decoded states nothing: whether the video can be decoded is known only when it is encoded.
-pub(super) async fn inspect(tools: &Tools, url: &str, video: &mut VideoStream, in_mp4: bool) -> Result<(), Failure> {
+pub(super) async fn inspect(
+    tools: &Tools,
+    url: &str,
+    video: &mut VideoStream,
+    in_mp4: bool,
+) -> Result<(), Failure> {
     let is_pq = video.color.transfer.as_deref() == Some("smpte2084");
     // In MP4 the rotation is the container's.
     let may_be_rotated = !in_mp4 && video.rotation == 0 && matches!(video.codec.as_str(), "h264" | "hevc");
@@ -19,13 +24,18 @@ pub(super) async fn inspect(tools: &Tools, url: &str, video: &mut VideoStream, i
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
     args.extend(input::guards());
     args.extend(["-select_streams".to_owned(), video.index.to_string()]);
-    args.extend(["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", url].map(str::to_owned));
+    args.extend(
+        ["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
+    );
     let invocation = Invocation { program: tools.ffprobe.clone(), args, directory: std::env::temp_dir() };
     match invocation.capture(super::TIMEOUT, super::MAX_OUTPUT_BYTES).await {
         Ok(finished) => apply(&finished.stdout, video),
         Err(CaptureError::Machine(error)) => return Err(error.into()),
         Err(error) => {
-            tracing::info!(error = &error as &dyn std::error::Error, "the first frame could not be inspected");
+            tracing::info!(
+                error = &error as &dyn std::error::Error,
+                "the first frame could not be inspected"
+            );
         }
     }
     Ok(())
@@ -79,7 +89,12 @@ fn apply(json: &[u8], video: &mut VideoStream) {
 /// A fraction, rounded up to a whole number.
 fn whole(fraction: &str) -> Option<u32> {
     let (numerator, denominator) = fraction.split_once('/')?;
-    Some(numerator.parse::<u32>().ok()?.div_ceil(denominator.parse().ok().filter(|denominator| *denominator > 0)?))
+    Some(
+        numerator
+            .parse::<u32>()
+            .ok()?
+            .div_ceil(denominator.parse().ok().filter(|denominator| *denominator > 0)?),
+    )
 }
 
 #[cfg(test)]
@@ -111,7 +126,11 @@ mod tests {
         let display = r#"{"side_data_type":"x","max_luminance":"1000000/10000"}"#;
         assert_eq!(inspected(display).color.peak, Some(100));
         assert_eq!(inspected(&format!(r#"{display},{{"max_content":80}}"#)).color.peak, Some(80));
-        assert_eq!(inspected(&format!(r#"{display},{{"max_content":0}}"#)).color.peak, Some(100), "0 is unknown");
+        assert_eq!(
+            inspected(&format!(r#"{display},{{"max_content":0}}"#)).color.peak,
+            Some(100),
+            "0 is unknown"
+        );
         assert_eq!(inspected(r#"{"max_luminance":"1/0"}"#).color.peak, None);
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::density::Density;
 use super::input;
+use crate::diagnosis::{Fault, fault};
 use crate::failure::Failure;
 use crate::process::{CaptureError, Invocation};
 
@@ -58,7 +59,7 @@ pub async fn read(
     let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
     let mut table = Table::default();
     let time = START + Duration::from_secs(bytes / SLOWEST_READ);
-    let ended = invocation.for_each_line(time, |line| table.add(line)).await;
+    let ended = invocation.for_each_line(super::bounds(time), time, |line| table.add(line)).await;
     let ended = ended.map_err(|error| match error {
         CaptureError::Machine(error) => error.into(),
         CaptureError::Timeout { limit, .. } => Failure::Timeout(limit),
@@ -70,6 +71,11 @@ pub async fn read(
             stderr = ended.stderr.replace(url, "source"),
             "FFmpeg could not list all packets of the source"
         );
+        match fault(ended.status, &ended.stderr) {
+            Fault::File(failure @ Failure::TooComplex { .. }) => return Err(failure),
+            Fault::Machine => return Err(Failure::EncoderFailed { diagnosis: ended.stderr }),
+            Fault::File(_) | Fault::Unknown => {}
+        }
         if table.streams.is_empty() {
             return Ok(Packets::new());
         }
@@ -78,7 +84,7 @@ pub async fn read(
     Ok((0..).zip(indexes).map(|(position, index)| (*index, of(position))).collect())
 }
 
-fn argv(url: &str, indexes: &[u32], decoding_times_only: bool) -> Vec<String> {
+pub(super) fn argv(url: &str, indexes: &[u32], decoding_times_only: bool) -> Vec<String> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut args = words("-nostdin -hide_banner -v error");
     args.extend(input::guards());
@@ -161,15 +167,18 @@ impl Stream {
     }
 }
 
+/// The packets that `text` lists, by position among the mapped streams.
+#[cfg(test)]
+pub(super) fn parse(text: &str) -> Packets {
+    let mut table = Table::default();
+    text.lines().for_each(|line| table.add(line));
+    table.streams.iter().map(|(position, stream)| (*position, stream.finish())).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::parse as table;
     use super::*;
-
-    fn table(text: &str) -> BTreeMap<u32, StreamPackets> {
-        let mut table = Table::default();
-        text.lines().for_each(|line| table.add(line));
-        table.streams.iter().map(|(position, stream)| (*position, stream.finish())).collect()
-    }
 
     #[test]
     fn reordered_packets_are_counted_with_their_earliest_and_latest_time() {

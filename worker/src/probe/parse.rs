@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::input::MAX_PIXELS;
 use super::packets::Packets;
 use super::{AudioStream, Color, Probe, VideoStream};
 use crate::failure::Failure;
@@ -12,7 +13,7 @@ pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format
     stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
     pix_fmt,has_b_frames,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
     stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
-    stream_side_data=rotation";
+    stream_side_data=rotation:program=program_id:program_stream=index";
 
 /// ffprobe's output.
 pub(super) enum Report {
@@ -31,6 +32,26 @@ struct Raw {
     format: Option<Format>,
     #[serde(default)]
     streams: Vec<Stream>,
+    #[serde(default)]
+    programs: Vec<Program>,
+}
+
+/// One of several films that a transport stream carries at the same time.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Program {
+    streams: Vec<ProgramStream>,
+}
+
+#[derive(Deserialize)]
+struct ProgramStream {
+    index: u32,
+}
+
+impl Program {
+    fn has(&self, index: u32) -> bool {
+        self.streams.iter().any(|stream| stream.index == index)
+    }
 }
 
 #[derive(Deserialize)]
@@ -42,6 +63,7 @@ struct RawError {
 pub(super) struct Media {
     format: Format,
     streams: Vec<Stream>,
+    programs: Vec<Program>,
 }
 
 #[derive(Deserialize, Default)]
@@ -108,7 +130,9 @@ pub(super) fn parse_report(json: &[u8]) -> Option<Report> {
     let raw: Raw = serde_json::from_slice(json).ok()?;
     match (raw.error, raw.format) {
         (Some(error), _) => Some(Report::Refused { code: error.code }),
-        (None, Some(format)) => Some(Report::Media(Media { format, streams: raw.streams })),
+        (None, Some(format)) => {
+            Some(Report::Media(Media { format, streams: raw.streams, programs: raw.programs }))
+        }
         (None, None) => None,
     }
 }
@@ -120,8 +144,8 @@ const IMAGE_BRANDS: [&str; 10] =
 /// At or below this score FFmpeg guessed a format without evidence (`AVPROBE_SCORE_RETRY` is 25), so the file is not media.
 const MAX_SCORE_OF_NOISE: i64 = 5;
 
-/// A decoded frame of this many pixels has 100 MB at 12 bits per pixel, and a decoder holds more than a dozen frames.
-const MAX_PIXELS: u64 = 8192 * 8192;
+/// Streams of a file. A broadcast has a few dozen; FFmpeg keeps a decoder and buffers for each.
+const MAX_STREAMS: usize = 256;
 
 impl Media {
     /// Refuses what is not media at all.
@@ -132,7 +156,15 @@ impl Media {
         if self.format.probe_score <= MAX_SCORE_OF_NOISE {
             return Err(Failure::NotMedia);
         }
+        if self.streams.len() > MAX_STREAMS {
+            return Err(Failure::TooManyStreams { streams: self.streams.len(), limit: MAX_STREAMS });
+        }
         Ok(self)
+    }
+
+    /// The number of streams, cover art included.
+    pub(super) fn stream_count(&self) -> usize {
+        self.streams.len()
     }
 
     /// Whether the container is MP4 or `QuickTime`.
@@ -157,41 +189,51 @@ impl Media {
 /// Validates ffprobe's report on a file of `bytes` bytes that holds `packets`.
 pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe, Failure> {
     let decoding_times_only = media.decoding_times_only();
-    let Media { format, streams } = media;
+    let Media { format, streams, programs } = media;
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
     let is_still_image =
         |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
+    // A track that is declared but has no packets is as good as absent: a muted microphone, a camera that never started.
+    let is_empty = |stream: &&Stream| packets.get(&stream.index).is_some_and(|found| found.packets == 0);
     // The default stream, or else the largest; the first among equals.
-    let video = streams
+    let main = streams
         .iter()
         .filter(is("video"))
-        .filter(|stream| !is_still_image(stream))
-        .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())))
-        .map(|stream| video_stream(stream, decoding_times_only))
-        .transpose()?;
-    let mut tracks: Vec<_> =
-        streams.iter().filter(is("audio")).filter(|stream| stream.has_samples()).collect();
+        .filter(|stream| !is_still_image(stream) && !is_empty(stream))
+        .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())));
+    let video = main.map(|stream| video_stream(stream, decoding_times_only)).transpose()?;
+    let mut tracks: Vec<_> = streams
+        .iter()
+        .filter(is("audio"))
+        .filter(|stream| stream.has_samples() && !is_empty(stream))
+        .collect();
     tracks.sort_by_key(|stream| stream.disposition.default == 0);
+    // Sound of another program belongs to another film. Without a picture, the program of the first track counts.
+    if let Some(first) = main.or(tracks.first().copied())
+        && let Some(program) = programs.iter().find(|program| program.has(first.index))
+    {
+        tracks
+            .retain(|track| program.has(track.index) || !programs.iter().any(|other| other.has(track.index)));
+    }
     let audio: Vec<_> = tracks.into_iter().map(audio_stream).collect();
     if video.is_none() && audio.is_empty() {
         return Err(Failure::NoStreams);
     }
-    // MP4 states a duration per track, Matroska one for the whole file.
-    let used_durations =
-        video.iter().map(|video| video.duration).chain(audio.iter().map(|audio| audio.duration));
-    let stated_duration = match format.name.split(',').next() {
-        Some("mov") => used_durations.flatten().reduce(f64::max),
-        Some("matroska") => seconds(format.duration.as_deref()),
-        _ => None,
-    };
+    let used = video.iter().map(|video| video.index).chain(audio.iter().map(|audio| audio.index));
+    let measured = used
+        .filter_map(|index| packets.get(&index))
+        .map(|found| found.end)
+        .reduce(f64::max)
+        .filter(|end| *end > 0.0);
     let longest = streams.iter().filter_map(|stream| seconds(stream.duration.as_deref())).reduce(f64::max);
     Ok(Probe {
-        duration: seconds(format.duration.as_deref()).or(longest),
-        stated_duration,
+        duration: measured.or_else(|| seconds(format.duration.as_deref())).or(longest),
+        measured_duration: measured,
         bytes,
         video,
         audio,
         packets,
+        is_truncated: false,
         decoding_times_only,
     })
 }

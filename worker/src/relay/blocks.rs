@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
@@ -66,6 +66,22 @@ impl Source {
             failure.get_or_insert_with(|| Arc::clone(error));
         }
         bytes
+    }
+
+    /// Returns the bytes of `range`, which must lie within the object.
+    pub async fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, Arc<StorageError>> {
+        let mut bytes = BytesMut::new();
+        let mut position = range.start;
+        while position < range.end {
+            let mut chunk = self.chunk_at(position).await?;
+            chunk.truncate(usize::try_from(range.end - position).unwrap_or(usize::MAX));
+            if chunk.len() as u64 == range.end - range.start {
+                return Ok(chunk);
+            }
+            position += chunk.len() as u64;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
     }
 
     fn block(&self, number: u64) -> Block {

@@ -65,8 +65,7 @@ async fn a_change_from_stereo_to_surround_inserts_no_silence() {
     let folder = harness.clips();
     let (flashes, beeps) = (flashes_source("160x90", 3), beeps_source(3));
     let one = make(&folder, "1.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 2"));
-    let two =
-        make(&folder, "2.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 6 -output_ts_offset 3"));
+    let two = make(&folder, "2.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 6 -output_ts_offset 3"));
     let bytes = [std::fs::read(one).unwrap(), std::fs::read(two).unwrap()].concat();
     let job = harness.upload("joined.ts", &bytes).await;
     let video = publish(harness, job, 6.0).await;
@@ -108,8 +107,9 @@ async fn a_rotation_that_only_the_codec_states_is_applied_to_every_picture() {
     for (rotate, group, size, bright) in
         [("180", 250, (320, 180), "160:180:160:0"), ("90", 1, (180, 320), "180:160:0:160")]
     {
-        let args =
-            format!("{args} {H264} -g {group} -bsf:v h264_metadata=display_orientation=insert:rotate={rotate}");
+        let args = format!(
+            "{args} {H264} -g {group} -bsf:v h264_metadata=display_orientation=insert:rotate={rotate}"
+        );
         let file = make(&harness.clips(), "turned.ts", &args);
         let video = published(WorkerHarness::new(), &file, 1.0).await;
         assert_eq!((video.sizes(), video.source.width), (vec![size], Some(size.0)));

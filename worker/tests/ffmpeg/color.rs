@@ -88,7 +88,10 @@ async fn wide_primaries_are_converted_to_bt709() {
                 assert!(measured.abs_diff(expected) <= 4, "{primaries} {color:?}: {measured:?}");
             }
             let stream = inspect::stream(&video.mp4(), "v").unwrap();
-            assert_eq!((&stream["color_primaries"], &stream["color_space"]), (&"bt709".into(), &"bt709".into()));
+            assert_eq!(
+                (&stream["color_primaries"], &stream["color_space"]),
+                (&"bt709".into(), &"bt709".into())
+            );
         }
     }
 }

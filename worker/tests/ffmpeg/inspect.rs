@@ -61,7 +61,11 @@ pub(super) fn distinct_pictures(path: &Path) -> u64 {
     let after = after.iter().chain(&["-f", "null", "-progress", "pipe:1", "-"]).map(Path::new);
     let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    stdout.lines().filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok()).next_back().unwrap_or(0)
+    stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok())
+        .next_back()
+        .unwrap_or(0)
 }
 
 /// Times of the key frames of a file or playlist, in seconds.
@@ -100,6 +104,19 @@ pub(super) fn brightness(path: &Path) -> f64 {
     let after = ["-vf", "scale=1:1:flags=area,format=gray", "-f", "rawvideo", "-"].map(Path::new);
     let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
     f64::from(output.stdout[0])
+}
+
+/// How often the sound of a file crosses zero within a second: twice the frequency of a tone.
+pub(super) fn zero_crossings_per_second(path: &Path) -> f64 {
+    let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
+    let after = ["-map", "0:a", "-ac", "1", "-ar", "48000", "-f", "s16le", "-"].map(Path::new);
+    let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
+    let samples: Vec<bool> =
+        output.stdout.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]]) > 0).collect();
+    let crossings = samples.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+    let rate = crossings as f64 * 48_000.0 / samples.len() as f64;
+    rate
 }
 
 /// The variants of a master playlist, with the paths of their media playlists.

@@ -26,14 +26,12 @@ pub(super) fn pictures(path: &Path) -> Vec<(f64, u8)> {
 
 /// The time and brightness (0 to 255) of a part of each picture, given as `crop` takes it.
 pub(super) fn cropped(path: &Path, part: &str) -> Vec<(f64, u8)> {
-    let times = [
-        "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0",
-    ];
+    let times = ["-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0"];
     let output = run("ffprobe", Path::new("."), times.map(Path::new).into_iter().chain([path]));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // A line without a time belongs to side data.
-    let times = text.lines().map(|line| line.trim_end_matches(',')).filter(|line| !line.is_empty());
-    let times = times.map(|line| line.parse::<f64>().unwrap());
+    // Pictures with side data have an empty line after them.
+    let lines = text.lines().map(|line| line.trim_end_matches(',')).filter(|line| !line.is_empty());
+    let times = lines.map(|line| line.parse::<f64>().unwrap());
     let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
     let filter = format!("crop={part},scale=1:1:flags=area,format=gray");
     let after = ["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
@@ -85,7 +83,8 @@ pub(super) fn tone(path: &Path, hertz: f64) -> f64 {
     let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
     let after = ["-map", "0:a:0", "-ar", "48000", "-ac", "2", "-f", "s16le", "-"].map(Path::new);
     let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
-    let samples = output.stdout.as_chunks::<2>().0.iter().map(|bytes| f64::from(i16::from_le_bytes(*bytes)) / 32_768.0);
+    let samples =
+        output.stdout.as_chunks::<2>().0.iter().map(|bytes| f64::from(i16::from_le_bytes(*bytes)) / 32_768.0);
     let samples: Vec<_> = samples.collect();
     let power = |channel: usize| {
         let (mut real, mut imaginary) = (0.0, 0.0);

@@ -61,7 +61,8 @@ async fn a_poster_that_cannot_be_made_does_not_fail_the_video() {
     let args = format!("{} {H264}", video_input("160x90", 25, 1));
     let job = harness.upload_file("clip.mp4", &make(&harness.clips(), "clip.mp4", &args)).await;
     let script = harness.clips().join("ffmpeg");
-    std::fs::write(&script, "#!/bin/sh\ncase \"$*\" in *poster.jpg) exit 1;; esac\nexec ffmpeg \"$@\"\n").unwrap();
+    std::fs::write(&script, "#!/bin/sh\ncase \"$*\" in *poster.jpg) exit 1;; esac\nexec ffmpeg \"$@\"\n")
+        .unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut worker = harness.worker(&job, "task");
     worker.tools.ffmpeg = script.to_str().unwrap().to_owned();

@@ -76,10 +76,8 @@ async fn the_last_picture_is_held_while_there_is_sound() {
 #[tokio::test]
 async fn one_picture_with_music_is_as_long_as_the_music() {
     for name in ["one.mp4", "one.mkv", "one.mov"] {
-        let args = format!(
-            "-f lavfi -i testsrc2=s=160x90:r=25:d=0.04 {} {H264} -c:a aac",
-            audio_input(300, 12)
-        );
+        let args =
+            format!("-f lavfi -i testsrc2=s=160x90:r=25:d=0.04 {} {H264} -c:a aac", audio_input(300, 12));
         let published = publish_clip(name, &args, 12.0).await;
         assert_ends_together(&published, name, 12.0, 0.1);
         assert!(published.outputs.poster_key.is_some());

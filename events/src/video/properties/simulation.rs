@@ -28,6 +28,7 @@ pub(super) fn source() -> MediaSource {
         video_codec: Some("h264".to_owned()),
         audio_codec: None,
         bytes: 10,
+        warnings: Vec::new(),
     }
 }
 

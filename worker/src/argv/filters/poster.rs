@@ -1,14 +1,13 @@
 //! The poster's graph.
 
-use super::{straightened, frame};
+use super::{frame, straightened};
 use crate::plan::{PosterWindow, VideoPlan};
 
 /// Frames among which the poster is chosen. FFmpeg keeps all of them in memory: 37 MB at 1080p.
 const CANDIDATES: u32 = 12;
 
 /// Filters that leave out black pictures: those of which at least 90 % is darker than 32 of 255.
-const NOT_BLACK: &str =
-    "blackframe=amount=0:threshold=32,metadata=mode=select:key=lavfi.blackframe.pblack:value=90:function=less";
+const NOT_BLACK: &str = "blackframe=amount=0:threshold=32,metadata=mode=select:key=lavfi.blackframe.pblack:value=90:function=less";
 
 /// Picks the candidate frame of `window` that is nearest to the average of all, which avoids flashes.
 pub(in crate::argv) fn poster(plan: &VideoPlan, window: &PosterWindow) -> String {

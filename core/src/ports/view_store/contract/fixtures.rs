@@ -41,6 +41,7 @@ pub(super) fn full_row() -> VideoRow {
         video_codec: Some("h264".to_owned()),
         audio_codec: None,
         bytes: 5,
+        warnings: Vec::new(),
     });
     video.metadata = [("title".to_owned(), "\"\\\u{0}\u{2028}".to_owned())].into();
     VideoRow::of(video, &Policy::new("raw", "processed"))

@@ -37,6 +37,7 @@ pub(super) fn source() -> MediaSource {
         video_codec: None,
         audio_codec: Some("aac".to_owned()),
         bytes: 1,
+        warnings: Vec::new(),
     }
 }
 
