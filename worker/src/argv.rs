@@ -39,7 +39,7 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
         args.words("-async 1");
     }
     args.0.extend(input::guards());
-    args.0.extend(input::timestamps(plan.decoding_times_only));
+    args.0.extend(plan.demuxing.args());
     rotation(&mut args, plan.video.as_ref());
     args.option("-i", url);
     if let Some(video) = &plan.video {
@@ -67,7 +67,7 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.0.extend(input::guards());
-    args.0.extend(input::timestamps(plan.decoding_times_only));
+    args.0.extend(plan.demuxing.args());
     rotation(&mut args, Some(video));
     if window.seek > 0.0 {
         args.option("-ss", &format!("{:.3}", window.seek));

@@ -13,6 +13,7 @@ use crate::capabilities::Capabilities;
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
 use crate::ladder::{Rung, ladder};
+use crate::probe::input::Demuxing;
 use crate::probe::{AudioStream, Probe, VideoStream};
 
 /// Seconds between forced key frames, and therefore the duration of a segment.
@@ -32,8 +33,8 @@ pub struct Plan {
     pub audio: Vec<AudioPlan>,
     /// Whether FFmpeg can keep sound in time with `-async`.
     pub keeps_audio_time: bool,
-    /// Whether packets have decoding times only, so that FFmpeg must not derive presentation times from them.
-    pub decoding_times_only: bool,
+    /// How to read the source.
+    pub demuxing: Demuxing,
 }
 
 /// How to encode the video stream.
@@ -114,7 +115,7 @@ pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) ->
         video: probe.video.as_ref().map(|video| video_plan(video, &timeline, capabilities)),
         audio: audio_plans(&decodable, &timeline),
         keeps_audio_time: capabilities.keeps_audio_time(),
-        decoding_times_only: probe.decoding_times_only,
+        demuxing: probe.demuxing,
     })
 }
 
@@ -213,7 +214,7 @@ mod tests {
             video,
             audio,
             packets,
-            decoding_times_only: false,
+            demuxing: Demuxing::default(),
         }
     }
 

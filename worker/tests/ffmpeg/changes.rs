@@ -36,27 +36,32 @@ async fn a_larger_picture_in_mid_stream_neither_lengthens_the_video_nor_shifts_i
     let video = published(harness, &file, 6.0).await;
     assert_eq!(video.sizes(), [(320, 180)]);
     assert_eq!(inspect::decode(&video.mp4()), 180);
-    measure::assert_in_sync(&video.mp4(), 6, 1.0);
+    measure::assert_in_sync(&video.mp4(), 6, 0.5, 1.0);
 }
 
 #[tokio::test]
 async fn changes_of_picture_and_sound_in_every_second_leave_the_duration_as_it_is() {
     let harness = WorkerHarness::new();
     let folder = harness.clips();
-    let (flashes, beeps) = (flashes_source("160x90", 1), beeps_source(1));
-    make(&folder, "a.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 2"));
-    let (flashes, video) = (flashes_source("320x180", 1), H264.replace("yuv420p", "yuv422p"));
-    make(&folder, "b.ts", &format!("{flashes} {beeps} {video} -c:a ac3 -ac 6 -ar 44100"));
+    // 0.96 s are whole packets of AC-3 at 48 kHz and at 32 kHz.
+    for (name, size, format, sound) in
+        [("a.ts", "160x90", "yuv420p", "-ac 2"), ("b.ts", "320x180", "yuv422p", "-ac 6 -ar 32000")]
+    {
+        let args = format!(
+            "-f lavfi -i color=black:s={size}:r=25:d=0.96,drawbox=t=fill:c=white:enable='between(t,0.47,0.57)' \
+             -f lavfi -i aevalsrc=if(between(t\\,0.48\\,0.58)\\,sin(2*PI*1000*t)\\,0):s=48000:d=0.96 {} -c:a ac3 {sound}",
+            H264.replace("yuv420p", format)
+        );
+        make(&folder, name, &args);
+    }
     let file = joined(&folder, "joined.ts", &["a.ts", "b.ts"], 15, "-c copy");
-    // Each part is as long as its sound in packets of AC-3.
     let part = inspect::duration(&file) / 30.0;
     let video = published(harness, &file, part * 30.0).await;
-    let frames = inspect::decode(&video.mp4());
-    assert!((906..=908).contains(&frames), "{frames}");
+    assert!(part < 0.98, "{part}");
     for (track, duration) in inspect::durations(&video.mp4()) {
         assert!((duration - part * 30.0).abs() < 0.05, "{track} lasts {duration}");
     }
-    measure::assert_in_sync(&video.mp4(), 30, part);
+    measure::assert_in_sync(&video.mp4(), 30, 0.48, part);
 }
 
 #[tokio::test]
@@ -72,7 +77,7 @@ async fn a_change_from_stereo_to_surround_inserts_no_silence() {
     assert_eq!(inspect::decode(&video.mp4()), 180);
     let packets = inspect::packets(&video.mp4(), "a");
     assert!((282..=285).contains(&packets), "{packets}");
-    measure::assert_in_sync(&video.mp4(), 6, 1.0);
+    measure::assert_in_sync(&video.mp4(), 6, 0.5, 1.0);
 }
 
 #[tokio::test]
@@ -93,7 +98,7 @@ async fn a_phone_that_is_turned_while_it_records_gets_bars_beside_the_upright_pi
     for (time, brightness) in measure::cropped(&video.mp4(), "100:180:0:0") {
         // One picture may be lost at a change, and another repeated for it.
         let is_turned = time > 2.04;
-        if !(1.96..=2.04).contains(&time) {
+        if ![2.0, 4.0].iter().any(|change: &f64| (change - time).abs() < 0.07) {
             assert_eq!(brightness < 20, is_turned, "{brightness} at {time}");
         }
     }
