@@ -213,7 +213,7 @@ async fn an_encode_that_needs_too_much_processor_time_ends_in_one_attempt() {
 #[tokio::test]
 async fn an_encode_that_needs_too_much_memory_ends_in_one_attempt() {
     let harness = WorkerHarness::new();
-    let bounds = Bounds { memory: 300 * 1024 * 1024, ..limits().bounds };
+    let bounds = Bounds { memory: 450 * 1024 * 1024, ..limits().bounds };
     let large = make(
         &harness.clips(),
         "large.mp4",
