@@ -43,6 +43,8 @@ pub struct VideoPlan {
     pub index: u32,
     /// The constant frame rate of all rungs.
     pub frame_rate: FrameRate,
+    /// Clockwise degrees by which to rotate all pictures: 90, 180 or 270. `None` to leave rotation to FFmpeg's decoding.
+    pub rotation: Option<u16>,
     /// Whether to deinterlace.
     pub deinterlace: bool,
     /// The colour conversion.
@@ -122,6 +124,7 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
     VideoPlan {
         index: video.index,
         frame_rate,
+        rotation: video.rotation_persists.then_some(video.rotation),
         deinterlace: video.interlaced,
         conversion: Conversion::of(&video.color, capabilities),
         rungs: ladder(video.display.0, video.display.1),
@@ -178,6 +181,7 @@ mod tests {
             coded: (1280, 720),
             display: (1280, 720),
             rotation: 0,
+            rotation_persists: false,
             nominal_rate: FrameRate::new(25, 1),
             average_rate: FrameRate::new(25, 1),
             interlaced: false,

@@ -53,8 +53,11 @@ pub struct VideoStream {
     pub coded: (u32, u32),
     /// Width and height as displayed: with square pixels, rotation applied.
     pub display: (u32, u32),
-    /// Clockwise rotation from the metadata in degrees: 0, 90, 180 or 270. FFmpeg applies it when decoding.
+    /// Clockwise rotation from the metadata in degrees: 0, 90, 180 or 270.
     pub rotation: u16,
+    /// Whether only the codec states the rotation, and not for every frame. FFmpeg then applies it only to the frames that do; else
+    /// it applies it to all when decoding.
+    pub rotation_persists: bool,
     /// The lowest rate that fits all timestamps, as estimated by ffprobe (`r_frame_rate`).
     pub nominal_rate: Option<FrameRate>,
     /// Frames divided by duration (`avg_frame_rate`).

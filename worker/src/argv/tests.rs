@@ -7,6 +7,7 @@ fn video(width: u32, height: u32) -> VideoPlan {
     VideoPlan {
         index: 0,
         frame_rate: FrameRate::new(30_000, 1001).unwrap(),
+        rotation: None,
         deinterlace: false,
         conversion: Conversion::Standard,
         rungs: ladder(width, height),
@@ -84,6 +85,7 @@ fn an_interlaced_hdr_video_without_audio() {
 fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
     let mut video = video(320, 180);
     video.delay = 0.08;
+    video.rotation = Some(90);
     video.conversion =
         Conversion::Gamut { transfer: "bt709".into(), primaries: "smpte432".into(), matrix: "bt709".into() };
     let mut plan = planned(Some(video), vec![audio(1)]);

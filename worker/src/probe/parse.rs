@@ -272,6 +272,7 @@ fn video_stream(stream: &Stream, decoding_times_only: bool) -> Result<VideoStrea
         coded: (width, height),
         display: if rotation.is_multiple_of(180) { square } else { (square.1, square.0) },
         rotation,
+        rotation_persists: false,
         nominal_rate: stream.r_frame_rate.as_deref().and_then(FrameRate::parse),
         average_rate,
         interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
