@@ -40,6 +40,7 @@ pub(super) fn describe(status: &VideoStatus) -> String {
                 .as_ref()
                 .map(|error| format!("{} ({})", error.message.trim_end_matches('.'), error.code)),
         ),
+        ("Upload by", status.expires_at.map(|time| time.to_string())),
         ("Source key", Some(status.s3_key.to_string())),
         ("Source", status.source.as_ref().map(media)),
         (

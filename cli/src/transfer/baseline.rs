@@ -22,9 +22,10 @@ impl Baseline {
         self.state.filter(has_file)
     }
 
-    /// Whether the object store may have an object of an upload that failed or was deleted. The upload is then simply another
-    /// try, but the store would refuse it if it had to be the first.
+    /// Whether the object store may have an object of an upload that was rejected, failed or was deleted. The upload is then simply
+    /// another try, but the store would refuse it if it had to be the first. The grant of this upload is the first event of a new
+    /// video.
     pub(crate) fn is_another_try(&self) -> bool {
-        self.state.is_some() && self.replaced().is_none()
+        self.replaced().is_none() && (self.generation > 0 || self.version > 1)
     }
 }

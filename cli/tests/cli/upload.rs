@@ -245,7 +245,7 @@ async fn the_refusal_names_the_options_that_help() {
 #[tokio::test]
 async fn after_a_failed_or_deleted_upload_the_file_is_simply_another_try() {
     let id = "vid_vzupqv3n6bto4qbxksyw62q3re";
-    for state in ["waiting", "errored", "deleted"] {
+    for state in ["waiting", "expired", "errored", "deleted"] {
         let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
         server.state().views.insert(id.to_owned(), [view(state, 1, 9)].into());
         upload(&server, &test_upload, &[]).await.ok();
@@ -254,6 +254,17 @@ async fn after_a_failed_or_deleted_upload_the_file_is_simply_another_try() {
         let requests = server.requests("POST /upload-url");
         assert_eq!(requests.last().unwrap().json().get("overwrite"), None, "{state}");
     }
+}
+
+#[tokio::test]
+async fn the_first_upload_of_a_video_is_refused_by_the_store_if_another_one_is_faster() {
+    let id = "vid_vzupqv3n6bto4qbxksyw62q3re";
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+    // The grant of this upload is recorded already.
+    server.state().views.insert(id.to_owned(), [view("waiting", 0, 1)].into());
+    upload(&server, &test_upload, &[]).await.ok();
+    assert_eq!(server.requests("PUT ")[0].headers["if-none-match"], "*");
+    assert_eq!(server.requests("POST /upload-url").len(), 1);
 }
 
 #[tokio::test]

@@ -80,6 +80,16 @@ async fn a_video_is_shown_by_its_source_key_at_an_earlier_time() {
 }
 
 #[tokio::test]
+async fn a_video_without_an_upload_shows_until_when_it_can_be_uploaded() {
+    let server = FakeServer::start().await;
+    let mut waiting = view("waiting", 0, 1);
+    waiting["expiresAt"] = "2026-01-02T04:04:05.000Z".into();
+    server.state().views.insert(VIDEO.to_owned(), [waiting].into());
+    let run = call(&server, &["video", "show", VIDEO]).await.ok();
+    assert!(run.stdout.contains("Upload by:  2026-01-02T04:04:05.000Z"), "{run:?}");
+}
+
+#[tokio::test]
 async fn videos_are_a_table_with_a_cursor_for_more() {
     let server = FakeServer::start().await;
     let mut hostile = view("waiting", 0, 1);
