@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use streamio_events::api_key::ApiKey;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{IfMissing, Operator};
-use streamio_local::platform::{Config, EdgeRuntime, LogFormat, Platform};
+use streamio_local::platform::{Config, EdgeRuntime, LogFormat, PROCESSED_BUCKET, Platform, RAW_BUCKET};
+use streamio_local::s3::{Store, StoreOptions, Versioning, Watch};
 use tokio::net::TcpStream;
 
 fn config(directory: &std::path::Path) -> Config {
@@ -54,6 +55,29 @@ async fn a_second_platform_on_the_same_directory_is_refused_and_a_restart_keeps_
     let again = Platform::start(config(directory.path())).await.unwrap();
     assert_eq!(again.addresses(), &addresses);
     again.run_until(async {}).await;
+}
+
+#[tokio::test]
+async fn the_bucket_of_sources_is_versioned_also_in_a_directory_where_it_was_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = Platform::start(config(directory.path())).await.unwrap();
+    let objects = platform.data_dir().objects();
+    platform.run_until(async {}).await;
+    let versioning = async || {
+        let store = Store::open(&objects, StoreOptions::default()).await.unwrap();
+        let buckets = store.buckets().await.unwrap();
+        buckets.into_iter().map(|bucket| (bucket.name, bucket.versioning)).collect::<Vec<_>>()
+    };
+    let expected =
+        [(PROCESSED_BUCKET.to_owned(), Versioning::Off), (RAW_BUCKET.to_owned(), Versioning::Enabled)];
+    assert_eq!(versioning().await, expected);
+
+    std::fs::remove_dir_all(&objects).unwrap();
+    let store = Store::open(&objects, StoreOptions::default()).await.unwrap();
+    store.create_bucket(RAW_BUCKET, Watch::Created).await.unwrap();
+    drop(store);
+    Platform::start(config(directory.path())).await.unwrap().run_until(async {}).await;
+    assert_eq!(versioning().await, expected);
 }
 
 #[tokio::test]

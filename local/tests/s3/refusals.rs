@@ -18,13 +18,12 @@ use crate::signer::{Signer, path, put_object};
 fn elements(response: &RawResponse) -> BTreeMap<String, String> {
     let document = std::str::from_utf8(&response.body).unwrap();
     let mut reader = quick_xml::Reader::from_str(document);
-    let (mut elements, mut name) = (BTreeMap::new(), String::new());
+    let mut elements = BTreeMap::<String, String>::new();
+    let mut name = String::new();
     loop {
         match reader.read_event().unwrap() {
             Event::Start(start) => name = String::from_utf8(start.name().as_ref().to_vec()).unwrap(),
-            Event::Text(text) => {
-                elements.entry(name.clone()).or_insert_with(String::new).push_str(&text.decode().unwrap())
-            }
+            Event::Text(text) => elements.entry(name.clone()).or_default().push_str(&text.decode().unwrap()),
             Event::GeneralRef(reference) => {
                 let text = match reference.decode().unwrap().as_ref() {
                     "lt" => "<",
@@ -34,7 +33,7 @@ fn elements(response: &RawResponse) -> BTreeMap<String, String> {
                     "apos" => "'",
                     other => panic!("the reference {other} in {document}"),
                 };
-                elements.entry(name.clone()).or_insert_with(String::new).push_str(text);
+                elements.entry(name.clone()).or_default().push_str(text);
             }
             Event::Eof => return elements,
             _ => {}
@@ -253,13 +252,13 @@ async fn faults_of_parts_name_the_part() {
     }
     let etag = data_encoding::HEXLOWER.encode(&<md5::Md5 as md5::Digest>::digest(b"part"));
     let complete = async |parts: &[(u32, &str)]| {
-        let parts: String = parts
+        let parts: Vec<String> = parts
             .iter()
             .map(|(number, etag)| {
                 format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
             })
             .collect();
-        let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let body = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.concat());
         let request = RawRequest::new("POST", format!("{}?uploadId={id}", path(RAW, "k"))).body(body);
         elements(&Signer::default().authorize(&server.host(), request).send(server.address).await)
     };
