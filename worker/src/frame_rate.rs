@@ -51,6 +51,12 @@ impl FrameRate {
         // A constant rate whose timestamps are not exact has one frame more in some seconds.
         let densest = densest.map(|frames| Self::whole(frames.saturating_sub(1).max(1)));
         let holds = |rate: &Self| densest.is_none_or(|densest| *rate >= densest || rate.is_close_to(densest));
+        // Constant but for small gaps, as between parts that were joined.
+        let is_constant = nominal.zip(average).is_some_and(|(nominal, average)| nominal.is_close_to(average));
+        let usual = average.and_then(Self::usual).filter(|usual| densest.is_some() && holds(usual));
+        if let Some(usual) = usual.filter(|_| !is_constant) {
+            return usual;
+        }
         match (nominal.filter(|rate| *rate <= Self::MAX_PLAUSIBLE).filter(holds), densest.or(average)) {
             (Some(nominal), _) if average.is_some_and(|average| nominal.is_close_to(average)) => {
                 nominal.capped()
@@ -66,7 +72,24 @@ impl FrameRate {
         }
     }
 
+    /// The rate of films, broadcasts and cameras that is nearest to `self`, if one is close.
+    fn usual(self) -> Option<Self> {
+        let distance = |rate: &Self| (rate.per_second() - self.per_second()).abs();
+        let usual = Self::USUAL.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        usual.filter(|usual| usual.is_close_to(self))
+    }
+
     const CAP: Self = Self::whole(60);
+    const USUAL: [Self; 8] = [
+        Self { numerator: 24_000, denominator: 1001 },
+        Self::whole(24),
+        Self::whole(25),
+        Self { numerator: 30_000, denominator: 1001 },
+        Self::whole(30),
+        Self::whole(50),
+        Self { numerator: 60_000, denominator: 1001 },
+        Self::whole(60),
+    ];
     const FOR_VARIABLE: Self = Self::whole(30);
     /// High-speed cameras record up to 1,000 frames per second; a higher value is a timestamp resolution.
     const MAX_PLAUSIBLE: Self = Self::whole(1000);
@@ -138,8 +161,14 @@ mod tests {
         assert_eq!(with_densest("30/1", "8/1", 50), "50");
         assert_eq!(with_densest("15/1", "9/1", 400), "60");
         assert_eq!(with_densest("1000/1", "6/1", 48), "50");
-        // An average that counts what is dense.
-        assert_eq!(with_densest("90000/1", "2970/100", 31), "30");
+    }
+
+    #[test]
+    fn small_gaps_do_not_change_a_usual_rate() {
+        assert_eq!(with_densest("119/4", "2483/100", 25), "25");
+        assert_eq!(with_densest("90000/1", "2970/100", 31), "30000/1001");
+        // By chance: 30 frames a second with some missing.
+        assert_eq!(with_densest("30/1", "25/1", 30), "30");
     }
 
     #[test]
