@@ -104,7 +104,7 @@ impl Platform {
         tasks.spawn(uploads::run(log.clone(), store.clone(), policy.clone(), stop.clone()));
 
         let key_pairs = key_pairs(&secrets)?;
-        let cdn_config = cdn_config(&addresses, &key_pairs)?;
+        let cdn_config = cdn_config(&config, &addresses, &key_pairs)?;
         let origin = cdn::StoreOrigin::new(store, PROCESSED_BUCKET);
         let cdn = cdn::serve(
             listeners.cdn,
@@ -248,10 +248,17 @@ fn home_keys(secrets: &Secrets) -> anyhow::Result<HomeKeys> {
     Ok(HomeKeys { region: REGION.to_owned(), credentials: vec![credentials] })
 }
 
-fn cdn_config(addresses: &Addresses, key_pairs: &KeyPairs) -> anyhow::Result<cdn::CdnConfig> {
+fn cdn_config(
+    config: &Config,
+    addresses: &Addresses,
+    key_pairs: &KeyPairs,
+) -> anyhow::Result<cdn::CdnConfig> {
     let public_keys = key_pairs.public_keys().map(|(id, key)| (id.to_owned(), key.to_pem()));
     let trusted = cdn::TrustedKeys::from_pem(public_keys)?;
-    Ok(cdn::CdnConfig::new(cdn::BaseUrl::parse(&addresses.cdn)?, trusted))
+    // An origin that is no header value is refused with the edge's configuration.
+    let origins = config.allowed_origins.iter().filter_map(|origin| origin.parse().ok());
+    let cdn_config = cdn::CdnConfig::new(cdn::BaseUrl::parse(&addresses.cdn)?, trusted);
+    Ok(cdn_config.with_credentialed_origins(origins.collect::<Vec<_>>()))
 }
 
 fn edge_config(config: &Config, addresses: &Addresses, secrets: &Secrets) -> anyhow::Result<EdgeConfig> {
