@@ -1,12 +1,17 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use streamio_events::api_key::ApiKey;
+use streamio_events::settings::present;
+use streamio_events::timestamp::Timestamp;
 use url::Url;
 
-use crate::exit::Failure;
+use crate::client::wire::PlaybackRequest;
+use crate::exit::{Exit, Failure};
 
 /// How to reach the API.
 #[derive(Args)]
@@ -21,20 +26,18 @@ pub(crate) struct Connection {
         hide_env_values = true
     )]
     url: String,
-    /// API key. Prefer the environment variable or --api-key-file: other users of this machine can see command
-    /// lines with `ps`
-    #[arg(
-        long,
-        env = "STREAMIO_API_KEY",
-        value_name = "KEY",
-        hide_env_values = true,
-        conflicts_with = "api_key_file"
-    )]
+    /// API key (default: the variable STREAMIO_API_KEY). Prefer the variable or --api-key-file: other users of this
+    /// machine can see command lines with `ps`
+    // Without `env`: clap would report the variable as a conflict with --api-key-file, which is to take precedence.
+    #[arg(long, value_name = "KEY", conflicts_with = "api_key_file")]
     api_key: Option<String>,
     /// File with the API key on its first line
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
 }
+
+/// The variable with the API key for commands without --api-key and --api-key-file.
+const API_KEY_VARIABLE: &str = "STREAMIO_API_KEY";
 
 // Omits the key, so that logged arguments do not contain it.
 impl std::fmt::Debug for Connection {
@@ -68,32 +71,85 @@ impl Connection {
         Ok(url)
     }
 
-    /// The API key from the arguments, the environment or the file. Its format and checksum are valid.
+    /// The API key from --api-key, --api-key-file or else the environment. Its format and checksum are valid.
     pub(crate) fn key(&self) -> Result<ApiKey, Failure> {
-        let text = match (&self.api_key, &self.api_key_file) {
-            (_, Some(path)) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::usage(
-                        format!("cannot read the API key from {}: {error}", path.display()),
-                        "name a readable file with --api-key-file",
-                    )
-                })?;
-                text.lines().next().unwrap_or_default().to_owned()
-            }
-            (Some(text), None) => text.clone(),
-            (None, None) => {
-                return Err(Failure::usage(
-                    "no API key was given",
-                    "set STREAMIO_API_KEY to the key that `streamio project create` or `streamio key create` printed",
-                ));
-            }
+        let (text, given_by) = match (&self.api_key, &self.api_key_file) {
+            (Some(text), _) => (text.clone(), "--api-key".to_owned()),
+            (None, Some(path)) => (read_key_file(path)?, path.display().to_string()),
+            (None, None) => match std::env::var(API_KEY_VARIABLE).ok().and_then(present) {
+                Some(text) => (text, API_KEY_VARIABLE.to_owned()),
+                None => {
+                    return Err(Failure::usage(
+                        "no API key was given",
+                        "set STREAMIO_API_KEY to the key that `streamio project create` or `streamio key create` printed",
+                    ));
+                }
+            },
         };
         text.trim().parse().map_err(|error| {
             Failure::usage(
-                format!("the API key is invalid: {error}"),
+                format!("the API key in {given_by} is invalid: {error}"),
                 "copy the complete key again, without quotes",
             )
         })
+    }
+}
+
+/// The first line of the file at `path`.
+fn read_key_file(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("cannot read the API key from {}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Failure::permission(
+                message,
+                "make the file readable for your user, for example with `chmod u+r`, or run the command as its owner",
+            ),
+            io::ErrorKind::NotFound => {
+                Failure::new(Exit::NotFound, message, "name an existing file with --api-key-file")
+            }
+            _ => Failure::usage(message, "name a readable text file with --api-key-file"),
+        }
+    })?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.trim().is_empty() {
+        return Err(Failure::usage(
+            format!("the first line of {} is empty", path.display()),
+            "write the API key into its first line",
+        ));
+    }
+    Ok(line.to_owned())
+}
+
+/// For how long and for whom a playback URL is valid.
+#[derive(Debug, Args)]
+pub(crate) struct PlaybackTerms {
+    /// How long the URLs are valid, such as 10m or 2h
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    /// When the URLs become valid, such as 2026-01-02T03:04:05Z
+    #[arg(long, value_name = "TIME")]
+    starts_at: Option<Timestamp>,
+    /// Restrict the URLs to this IPv4 address or network, such as 203.0.113.0/24
+    #[arg(long, value_name = "CIDR")]
+    ip: Option<String>,
+}
+
+impl From<PlaybackTerms> for PlaybackRequest {
+    fn from(terms: PlaybackTerms) -> Self {
+        Self {
+            ttl: terms.ttl.map(|ttl| ttl.as_secs()),
+            starts_at: terms.starts_at.map(|time| time.to_string()),
+            ip: terms.ip,
+            format: None,
+        }
+    }
+}
+
+/// Parses an entry of the metadata.
+pub(crate) fn metadata_entry(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must have the form KEY=VALUE, such as lesson=3".to_owned()),
     }
 }
 
@@ -139,7 +195,7 @@ mod tests {
         let mut mistyped = key.reveal().to_owned();
         mistyped.replace_range(20..21, if &mistyped[20..21] == "a" { "b" } else { "a" });
         let failure = connection("http://host/", Some(&mistyped)).key().unwrap_err();
-        insta::assert_snapshot!(failure.line(), @"error: the API key is invalid: the API key's checksum does not match: it was changed or cut when it was copied; copy the complete key again, without quotes");
+        insta::assert_snapshot!(failure.line(), @"error: the API key in --api-key is invalid: the API key's checksum does not match: it was changed or cut when it was copied; copy the complete key again, without quotes");
         assert!(connection("http://host/", Some(&format!(" {}\n", key.reveal()))).key().is_ok());
         assert!(!format!("{:?}", connection("http://host/", Some(key.reveal()))).contains(key.reveal()));
     }

@@ -1,10 +1,12 @@
 //! The API client: typed calls with timeouts and retries.
 
 pub(crate) mod error;
+pub(crate) mod option_names;
 pub(crate) mod problem;
 pub(crate) mod retry;
 pub(crate) mod wire;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +15,18 @@ use data_encoding::HEXLOWER;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, redirect};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use streamio_events::api_key::ApiKey;
 use streamio_events::id::{KeyId, VideoId};
+use streamio_events::object_key::ProcessedKey;
 use url::{Host, Url};
 
 use self::error::ClientError;
 use self::problem::Problem;
 use self::retry::{RetryPolicy, with_retries};
-use self::wire::{CursorPage, PlaybackRequest, UploadGrant, UploadRequest, VideoResponse};
+use self::wire::{
+    CursorPage, FeedPage, PlaybackRequest, UploadGrant, UploadRequest, VideoFilter, VideoResponse,
+};
 use crate::exit::{Exit, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,9 +120,25 @@ impl Client {
     }
 
     /// `POST /playback-url`.
-    pub(crate) async fn playback_url(&self, request: &PlaybackRequest) -> Result<Value, ClientError> {
+    pub(crate) async fn playback_url(
+        &self,
+        key: &ProcessedKey,
+        request: &PlaybackRequest,
+    ) -> Result<Value, ClientError> {
+        self.playback(self.url(&["playback-url"], &[("key", Some(key.as_str()))])?, request).await
+    }
+
+    /// `POST /videos/{id}/playback`.
+    pub(crate) async fn video_playback(
+        &self,
+        id: &VideoId,
+        request: &PlaybackRequest,
+    ) -> Result<Value, ClientError> {
+        self.playback(self.url(&["videos", id.as_str(), "playback"], &[])?, request).await
+    }
+
+    async fn playback(&self, url: Url, request: &PlaybackRequest) -> Result<Value, ClientError> {
         let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.message))?;
-        let url = self.url(&["playback-url"], &[("key", Some(request.key.as_str()))])?;
         let body = serde_json::to_value(request).map_err(|error| self.unexpected(&error.to_string()))?;
         self.send(
             Call { method: Method::POST, url, idempotency_key: Some(&key), body: Some(body) },
@@ -142,12 +163,21 @@ impl Client {
     /// One page of `GET /videos`.
     pub(crate) async fn videos(
         &self,
-        state: Option<&str>,
+        filter: &VideoFilter<'_>,
         limit: Option<u32>,
         after: Option<&str>,
     ) -> Result<CursorPage, ClientError> {
         let limit = limit.map(|limit| limit.to_string());
-        self.page(&["videos"], &[("state", state), ("limit", limit.as_deref()), ("after", after)]).await
+        let mut query = vec![
+            ("state", filter.state),
+            ("prefix", filter.prefix),
+            ("limit", limit.as_deref()),
+            ("after", after),
+        ];
+        let names: Vec<_> = filter.metadata.iter().map(|(key, _)| format!("metadata.{key}")).collect();
+        let values = filter.metadata.iter().map(|(_, value)| Some(value.as_str()));
+        query.extend(names.iter().map(String::as_str).zip(values));
+        self.page(&["videos"], &query).await
     }
 
     /// One page of `GET /videos/{id}/events`.
@@ -161,6 +191,18 @@ impl Client {
         self.page(&["videos", id.as_str(), "events"], &[("limit", limit.as_deref()), ("after", after)]).await
     }
 
+    /// One page of `GET /events`.
+    pub(crate) async fn feed(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+        policy: RetryPolicy,
+    ) -> Result<FeedPage, ClientError> {
+        let url = self.url(&["events"], &[("limit", Some(&limit.to_string())), ("after", after)])?;
+        let call = Call { method: Method::GET, url, idempotency_key: None, body: None };
+        self.decode(self.send(call, policy).await?)
+    }
+
     /// `DELETE /videos/{id}`. Returns the status view, or null if the response has no body.
     pub(crate) async fn delete(&self, id: &VideoId) -> Result<Value, ClientError> {
         let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.message))?;
@@ -170,6 +212,20 @@ impl Client {
             RetryPolicy::Brief,
         )
         .await
+    }
+
+    /// `PATCH /videos/{id}` with changes of the metadata, where `None` removes an entry.
+    pub(crate) async fn update(
+        &self,
+        id: &VideoId,
+        metadata: &BTreeMap<&str, Option<&str>>,
+    ) -> Result<VideoResponse, ClientError> {
+        let key = IdempotencyKey::random().map_err(|failure| self.unexpected(&failure.message))?;
+        let url = self.url(&["videos", id.as_str()], &[])?;
+        let body = Some(json!({ "metadata": metadata }));
+        let call = Call { method: Method::PATCH, url, idempotency_key: Some(&key), body };
+        let raw = self.send(call, RetryPolicy::Brief).await?;
+        Ok(VideoResponse { status: self.decode(raw.clone())?, raw })
     }
 
     /// `POST /videos/{id}/reprocess`.

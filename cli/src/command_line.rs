@@ -13,11 +13,11 @@ Run the platform, create a project, upload a video, play it:
   streamio project create acme
   export STREAMIO_API_KEY=sio_live_…          # the key that `project create` printed
   streamio upload clip.mp4 --wait
-  streamio playback-url processed/acme/clip.mp4.hls/master.m3u8
+  streamio playback projects/acme/clip.mp4
 
 Environment:
   STREAMIO_URL      address of the API, default http://127.0.0.1:8080
-  STREAMIO_API_KEY  API key for upload, video and playback-url
+  STREAMIO_API_KEY  API key for upload, video, playback and playback-url
   STREAMIO_DATA     data directory for up, project, key and events, default ./streamio-data";
 
 /// Upload, process and play videos.
@@ -30,7 +30,7 @@ pub(crate) struct CommandLine {
     /// of standard error
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Print no progress and no notes
+    /// Print nothing but errors and the result
     #[arg(long, short, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,
     /// The command to run.
@@ -65,6 +65,64 @@ fn ignore_blank_variables(command: clap::Command) -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The commands below `command` whose help has no example with their full name.
+    fn without_example(command: &clap::Command, path: &str) -> Vec<String> {
+        let path = format!("{path}{} ", command.get_name());
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let has_example = help.contains(&format!("\n  {}", path.trim()));
+        let below = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut missing: Vec<String> = below.flat_map(|command| without_example(command, &path)).collect();
+        if !has_example {
+            missing.push(path);
+        }
+        missing
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        assert_eq!(without_example(&CommandLine::command(), ""), [""; 0]);
+    }
+
+    #[test]
+    fn the_examples_are_valid_command_lines() {
+        for line in examples(&CommandLine::command()) {
+            let parsed = CommandLine::try_parse_from(words(&line));
+            assert!(
+                parsed.is_ok(),
+                "{line}: {}",
+                parsed.err().map(|error| error.to_string()).unwrap_or_default()
+            );
+        }
+    }
+
+    /// The lines of all examples that begin with the program's name.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own: Vec<String> = help
+            .lines()
+            .filter(|line| line.starts_with("  streamio "))
+            .map(|line| line.trim().to_owned())
+            .collect();
+        own.into_iter().chain(command.get_subcommands().flat_map(examples)).collect()
+    }
+
+    /// The words of the line's first command, as a shell splits them.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
+        for character in line.chars() {
+            match character {
+                '\'' => is_quoted = !is_quoted,
+                '#' | '|' | '&' | '>' if !is_quoted => break,
+                ' ' if !is_quoted => {
+                    words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+                }
+                other => word.push(other),
+            }
+        }
+        words.extend(Some(word).filter(|word| !word.is_empty()));
+        words
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -4,6 +4,7 @@ mod api_keys;
 mod data_directory;
 mod events;
 mod key;
+mod playback;
 mod playback_url;
 mod project;
 mod up;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Upload(upload::Arguments),
     #[command(subcommand)]
     Video(video::Command),
+    Playback(playback::Arguments),
     PlaybackUrl(playback_url::Arguments),
     #[command(subcommand)]
     Events(events::Command),
@@ -52,6 +54,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::Key(command) => key::run(command, output).await,
             Command::Upload(arguments) => upload::run(arguments, output).await,
             Command::Video(command) => video::run(command, output).await,
+            Command::Playback(arguments) => playback::run(arguments, output).await,
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
             Command::Worker => {

@@ -10,7 +10,7 @@ Exit codes:
   1    any failure that is not listed below
   2    invalid command line
   3    the project, key, video or file does not exist
-  4    the API refused the request (any other 4xx)
+  4    the API refused the request (any other 4xx), or the upload was refused or rejected
   5    unavailable: no connection, a timeout, or 429 or 5xx after all retries; try again later
   6    the file was uploaded, but its processing failed (only with --wait)
   130  interrupted (Ctrl-C)";
@@ -25,7 +25,7 @@ pub(crate) enum Exit {
     Usage,
     /// The named project, key, video or file does not exist.
     NotFound,
-    /// The API refused the request.
+    /// The API refused the request, or the upload.
     Refused,
     /// A temporary failure; the same command may succeed later.
     Unavailable,
@@ -72,6 +72,11 @@ impl Failure {
     /// An invalid command line.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message, hint)
+    }
+
+    /// A file operation that the operating system does not permit. `hint` says how to permit it.
+    pub(crate) fn permission(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message, hint).with("reason", "permission_denied")
     }
 
     /// Adds a member to the JSON form.

@@ -1,7 +1,7 @@
 //! The `streamio` command: run the platform, use it, operate it.
 //!
 //! [`command_line`] has the global options, [`commands`] a module for each command with its arguments, [`args`] the arguments
-//! that several commands share. The commands that use a platform (`upload`, `video`, `playback-url`) call its API through
+//! that several commands share. The commands that use a platform (`upload`, `video`, `playback`, `playback-url`) call its API through
 //! [`client`]; [`transfer`] uploads files to the object store and resumes interrupted uploads, and [`wait`] waits for the
 //! result. The commands that operate a platform (`project`, `key`, `events`) open its data directory. Every command prints its
 //! result through [`output`], as text or JSON, and ends with a code from [`exit`].
@@ -11,7 +11,9 @@ mod client;
 mod command_line;
 mod commands;
 mod exit;
+mod logging;
 mod output;
+mod permissions;
 mod progress;
 mod signals;
 mod transfer;
@@ -32,6 +34,11 @@ fn main() -> ExitCode {
     };
     if matches!(command_line.command, Command::Worker) {
         // The worker has its own runtime and reads all its settings from the environment.
+        if command_line.quiet
+            && let Err(failure) = logging::start_quiet_worker()
+        {
+            Output { json: false, quiet: true }.failure(&failure);
+        }
         return streamio_local::worker_main();
     }
     let output = Output { json: command_line.json, quiet: command_line.quiet };

@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 pub(crate) struct Output {
     /// Whether results and errors are JSON.
     pub(crate) json: bool,
-    /// Whether only errors go to standard error.
+    /// Whether nothing but the result and errors is written.
     pub(crate) quiet: bool,
 }
 
@@ -34,6 +34,11 @@ impl Output {
         if !self.quiet {
             write_note(text);
         }
+    }
+
+    /// `guidance` for the reader of a result; empty with `--quiet`.
+    pub(crate) fn guidance(self, guidance: impl Into<String>) -> String {
+        if self.quiet { String::new() } else { guidance.into() }
     }
 
     /// Writes a failure to standard error.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use streamio_events::id::{GrantId, VideoId};
 use streamio_events::object_key::SourceKey;
+use streamio_events::video::VideoStatus;
 
 use self::baseline::Baseline;
 use self::source::Source;
@@ -23,8 +24,8 @@ use self::stage::StageTracker;
 use crate::client::Client;
 use crate::client::error::ClientError;
 use crate::client::retry::RetryPolicy;
-use crate::client::wire::UploadRequest;
-use crate::exit::Failure;
+use crate::client::wire::{UploadGrant, UploadRequest};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 /// Files of at least this size are uploaded in parts, so that an interrupted connection costs only one part.
@@ -57,10 +58,21 @@ pub(crate) struct Stored {
     pub(crate) grant_id: GrantId,
     /// The object's entity tag without quotes, if the store returned it.
     pub(crate) etag: Option<String>,
+    /// Size in bytes.
+    pub(crate) bytes: u64,
     /// The video before the upload; `None` if the key may not read it.
     pub(crate) baseline: Option<Baseline>,
     /// Bytes that an earlier, interrupted run has stored.
     pub(crate) resumed_bytes: u64,
+}
+
+/// What to do if there is a file with the same key already.
+pub(crate) const REPLACE_HINT: &str = "use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name";
+
+/// The failure of an upload whose key has a video in `state`.
+fn already_uploaded(key: &SourceKey, state: &str) -> Failure {
+    let message = format!("nothing was uploaded: {key} already has a video ({state})");
+    Failure::new(Exit::Refused, message, REPLACE_HINT).with("code", "already_uploaded")
 }
 
 impl Transfer {
@@ -77,12 +89,23 @@ impl Transfer {
     async fn baseline(&self, video_id: &VideoId) -> Result<Option<Baseline>, ClientError> {
         match self.client.video(video_id, None, RetryPolicy::Brief).await {
             Ok(video) => {
-                Ok(Some(Baseline { generation: video.status.generation, version: video.status.version }))
+                let VideoStatus { generation, version, state, .. } = video.status;
+                Ok(Some(Baseline { generation, version, state: Some(state) }))
             }
             Err(ClientError::Problem(problem)) if problem.status == 404 => Ok(Some(Baseline::default())),
             // A key without the scope `read` is an error only if the command has to wait for the result.
             Err(ClientError::Problem(problem)) if problem.status == 403 && !self.needs_baseline => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Fails if the upload would replace a video's file without `--overwrite`. Nothing has been sent then.
+    fn check_replaced(&self, grant: &UploadGrant, baseline: Option<Baseline>) -> Result<(), Failure> {
+        match baseline.and_then(|baseline| baseline.replaced()) {
+            Some(state) if self.request.overwrite != Some(true) => {
+                Err(already_uploaded(&grant.s3_key, state.as_str()).with("videoId", grant.video_id.as_str()))
+            }
+            _ => Ok(()),
         }
     }
 

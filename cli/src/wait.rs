@@ -1,7 +1,8 @@
 //! Waits for the result of an upload.
 //!
 //! The status view is updated shortly after the log, so right after an upload it may still show the previous generation. The
-//! upload is identified by its event: `upload.completed` or `upload.rejected` with the object's entity tag.
+//! upload is identified by its event: `upload.completed` or `upload.rejected` with the object's entity tag, or with its size if the
+//! store returned no entity tag.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,9 @@ const EVENTS_PER_PAGE: u32 = 100;
 pub(crate) enum Outcome {
     /// The video can be played.
     Ready(VideoResponse),
-    /// The upload was rejected, or its processing failed.
+    /// The upload was rejected.
+    Rejected(VideoResponse, VideoError),
+    /// Its processing failed.
     Errored(VideoResponse, VideoError),
     /// The video was deleted during the wait.
     Deleted(VideoResponse),
@@ -99,6 +102,8 @@ struct Arrival<'a> {
     stored: &'a Stored,
     baseline: Baseline,
     generation: Option<u32>,
+    /// Whether the platform has the file and waits for the record of its grant.
+    is_received: bool,
     /// The version of the view up to which the events were searched.
     searched_version: u64,
 }
@@ -106,12 +111,24 @@ struct Arrival<'a> {
 impl<'a> Arrival<'a> {
     fn new(stored: &'a Stored) -> Self {
         let baseline = stored.baseline.unwrap_or_default();
-        Self { stored, baseline, generation: None, searched_version: baseline.version }
+        Self { stored, baseline, generation: None, is_received: false, searched_version: baseline.version }
     }
 
     /// Whether the platform has recorded the upload.
     fn is_known(&self) -> bool {
-        self.generation.is_some()
+        self.generation.is_some() || self.is_received
+    }
+
+    /// Whether `event` is about this upload: it is newer, and its object has the same entity tag or, if the store returned none,
+    /// the same size.
+    fn is_of_upload(&self, event: &Value) -> bool {
+        let is_newer = event["streamversion"].as_u64().unwrap_or(0) > self.baseline.version;
+        let data = &event["data"];
+        is_newer
+            && match &self.stored.etag {
+                Some(etag) => data["etag"] == etag.as_str(),
+                None => data["bytes"] == self.stored.bytes,
+            }
     }
 
     /// The outcome of this upload, if `video` shows it.
@@ -121,18 +138,11 @@ impl<'a> Arrival<'a> {
         video: VideoResponse,
         progress: &Progress,
     ) -> Result<Option<Outcome>, Failure> {
-        if self.generation.is_none() && video.status.version > self.searched_version {
-            match &self.stored.etag {
-                None if video.status.generation > self.baseline.generation => {
-                    self.generation = Some(video.status.generation);
-                }
-                None => {}
-                Some(etag) => {
-                    if let Some(error) = self.search_events(client, &video.status, etag).await? {
-                        return Ok(Some(Outcome::Errored(video, error)));
-                    }
-                }
-            }
+        if self.generation.is_none()
+            && video.status.version > self.searched_version
+            && let Some(error) = self.search_events(client, &video.status).await?
+        {
+            return Ok(Some(Outcome::Rejected(video, error)));
         }
         let status = &video.status;
         let Some(_) = self.generation.filter(|generation| status.generation >= *generation) else {
@@ -151,7 +161,7 @@ impl<'a> Arrival<'a> {
                     .unwrap_or_else(|| VideoError::permanent("unknown", "the API reports no reason"));
                 Some(Outcome::Errored(video, error))
             }
-            VideoState::Waiting | VideoState::Uploaded | VideoState::Processing => None,
+            VideoState::Waiting | VideoState::Expired | VideoState::Uploaded | VideoState::Processing => None,
         })
     }
 
@@ -160,14 +170,14 @@ impl<'a> Arrival<'a> {
         &mut self,
         client: &Client,
         status: &VideoStatus,
-        etag: &str,
     ) -> Result<Option<VideoError>, Failure> {
         let mut after: Option<String> = None;
+        let mut rejected = None;
         loop {
             let page =
                 client.video_events(&self.stored.video_id, Some(EVENTS_PER_PAGE), after.as_deref()).await?;
-            for event in page.data.iter().filter(|event| event["data"]["etag"] == etag) {
-                if event["streamversion"].as_u64().unwrap_or(0) <= self.baseline.version {
+            for event in &page.data {
+                if !self.is_of_upload(event) {
                     continue;
                 }
                 match event["type"].as_str() {
@@ -175,7 +185,8 @@ impl<'a> Arrival<'a> {
                         let generation = event["data"]["generation"].as_u64();
                         self.generation = generation.and_then(|generation| u32::try_from(generation).ok());
                     }
-                    Some("upload.rejected") => return Ok(Some(rejection(&event["data"]["error"]))),
+                    Some("upload.rejected") => rejected = Some(rejection(&event["data"]["error"])),
+                    Some("upload.received") => self.is_received = true,
                     _ => {}
                 }
             }
@@ -183,6 +194,10 @@ impl<'a> Arrival<'a> {
                 Some(cursor) if !page.data.is_empty() => after = Some(cursor),
                 _ => break,
             }
+        }
+        // If the response of a request was lost, the file was sent twice. The grant accepts one of both, and the other is rejected.
+        if self.generation.is_none() && rejected.is_some() {
+            return Ok(rejected);
         }
         // While the view shows the old generation, search again only after it has changed. If it shows a new generation that
         // the events do not explain, it is from another upload or the events lag behind the view: search again.

@@ -13,11 +13,12 @@ use async_trait::async_trait;
 use streamio_events::api_key::KeyHash;
 use streamio_events::clock::Clock;
 use streamio_events::cloud_event::CloudEvent;
-use streamio_events::commit::NewCommit;
-use streamio_events::event::RecordedEvent;
-use streamio_events::home::{Home, HomeError, Page, Recorded, VideoFilter};
+use streamio_events::commit::{Commit, NewCommit};
+use streamio_events::event::{EventBody, RecordedEvent, VideoUpdated};
+use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _};
+use streamio_events::metadata::MetadataPatch;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -73,26 +74,33 @@ impl HomeRegion {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
+        is_same: impl Fn(&Commit) -> bool + Send + Sync,
         decide: impl Fn(&Video) -> Result<Option<Decision>, Refusal> + Send + Sync,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         let stream = StreamId::Video(project_id.clone(), video_id.clone());
         let commits = self.log().read_to_end(&stream, 1).await.map_err(HomeError::because_of)?;
         // A repeated command succeeds even if the video's present state would refuse it.
-        let video = if commits.iter().any(|commit| commit.id == *commit_id) {
-            Video::fold(project_id.clone(), video_id.clone(), &commits).map_err(failed)?
+        let (video, repeated) = if let Some(recorded) = commits.iter().find(|commit| commit.id == *commit_id)
+        {
+            if !is_same(recorded) {
+                return Err(HomeError::KeyReused);
+            }
+            (Video::fold(project_id.clone(), video_id.clone(), &commits).map_err(failed)?, true)
         } else {
-            decide_and_append(self.log(), project_id, video_id, self.ports.clock.now(), |video| {
-                Ok(decide(video)?.map(|decision| Decision { commit_id: commit_id.clone(), ..decision }))
-            })
-            .await
-            .map_err(HomeError::because_of)?
-            .map_err(|refusal| match refusal {
-                Refusal::NotFound => HomeError::NotFound,
-                Refusal::Conflict(text) => HomeError::Conflict { text },
-            })?
-            .video
+            let decided =
+                decide_and_append(self.log(), project_id, video_id, self.ports.clock.now(), |video| {
+                    Ok(decide(video)?.map(|decision| Decision { commit_id: commit_id.clone(), ..decision }))
+                })
+                .await
+                .map_err(HomeError::because_of)?
+                .map_err(|refusal| match refusal {
+                    Refusal::NotFound => HomeError::NotFound,
+                    Refusal::Conflict(text) => HomeError::Conflict { text },
+                })?;
+            (decided.video, false)
         };
-        video.status().ok_or(HomeError::NotFound)
+        let status = video.status().ok_or(HomeError::NotFound)?;
+        Ok(Commanded { status, repeated })
     }
 }
 
@@ -131,7 +139,7 @@ impl Home for HomeRegion {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<VideoStatus>, HomeError> {
-        match self.ports.views.list(project_id, filter.state, after, limit).await {
+        match self.ports.views.list(project_id, filter, after, limit).await {
             Ok(page) => Ok(Page { data: page.videos, next: page.next }),
             Err(ViewStoreError::InvalidCursor) => Err(HomeError::InvalidCursor),
             Err(error @ ViewStoreError::Unavailable(_)) => Err(unavailable(error)),
@@ -154,9 +162,9 @@ impl Home for HomeRegion {
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<CloudEvent>, HomeError> {
+    ) -> Result<FeedPage, HomeError> {
         match self.ports.feed.page(project_id, after, limit, self.ports.clock.now()).await {
-            Ok(page) => Ok(Page { data: page.events, next: page.next }),
+            Ok(page) => Ok(FeedPage { data: page.events, position: page.next, more: page.more }),
             Err(ProjectFeedError::InvalidCursor) => Err(HomeError::InvalidCursor),
             Err(error @ ProjectFeedError::Unavailable(_)) => Err(unavailable(error)),
         }
@@ -167,8 +175,22 @@ impl Home for HomeRegion {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError> {
-        self.command(project_id, video_id, commit_id, decide::delete).await
+    ) -> Result<Commanded, HomeError> {
+        self.command(project_id, video_id, commit_id, |_| true, decide::delete).await
+    }
+
+    async fn update_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+        metadata: &MetadataPatch,
+    ) -> Result<Commanded, HomeError> {
+        let same = EventBody::from(VideoUpdated { metadata: metadata.clone() });
+        let is_same = |commit: &Commit| {
+            commit.events.first().is_some_and(|event| event.body().is_ok_and(|body| body == same))
+        };
+        self.command(project_id, video_id, commit_id, is_same, |video| decide::update(video, metadata)).await
     }
 
     async fn reprocess_video(
@@ -176,8 +198,9 @@ impl Home for HomeRegion {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError> {
-        self.command(project_id, video_id, commit_id, |video| decide::reprocess(video).map(Some)).await
+    ) -> Result<Commanded, HomeError> {
+        self.command(project_id, video_id, commit_id, |_| true, |video| decide::reprocess(video).map(Some))
+            .await
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {

@@ -9,9 +9,9 @@ mod unavailable_log;
 mod view_store;
 
 pub use self::dead_letters::MemoryDeadLetters;
-pub use self::fixtures::{ids, key, notification, outputs, source, stream};
+pub use self::fixtures::{ids, key, notification, outputs, source, start_time, stream, version};
 pub use self::object_store::MemoryObjects;
-pub use self::region::{BOUNDS, TestRegion};
+pub use self::region::{BOUNDS, TestRegion, grant};
 pub use self::task_launcher::{EndedWorker, RecordingLauncher};
 pub use self::unavailable_log::UnavailableLog;
 pub use self::view_store::MemoryViews;

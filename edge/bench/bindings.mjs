@@ -1,4 +1,5 @@
 // The in-memory bindings of both Workers, so that queues and stores cost both sides the same.
+import { serveFromMemory } from "./cdn.mjs";
 import { keyHash, tenant } from "./tenant.json";
 
 const RECORD = JSON.stringify(tenant);
@@ -35,6 +36,7 @@ const TENANTS = {
 
 /** Returns `worker` with these bindings in addition to its own. They are merged once per isolate. */
 export function withBindings(worker) {
+  serveFromMemory();
   let merged;
   return {
     fetch(request, env, context) {

@@ -4,7 +4,7 @@
 import { createPrivateKey, sign } from "node:crypto";
 import { withBindings } from "./bindings.mjs";
 
-const REQUEST_HEADERS = ["x-api-key", "content-type", "idempotency-key", "x-request-id", "origin", "access-control-request-method"];
+const REQUEST_HEADERS = ["x-api-key", "authorization", "content-type", "idempotency-key", "x-request-id", "origin", "access-control-request-method", "if-none-match"];
 const RESPONSE_HEADERS = {
   "content-type": "application/json",
   "cache-control": "no-store",

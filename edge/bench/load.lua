@@ -1,12 +1,17 @@
 -- A script for wrk. Sends one request repeatedly, in which "{number}" is replaced by a counter, and prints the result as one line
 -- of JSON.
--- Arguments: path and query, body, API key.
+-- Arguments: path and query, body (empty: a GET request), API key.
 local before, after
 local number = 0
 
 function init(args)
   local headers = { ["x-api-key"] = args[3], ["content-type"] = "application/json" }
-  local text = wrk.format("POST", args[1], headers, args[2])
+  local text
+  if args[2] == "" then
+    text = wrk.format("GET", args[1], {})
+  else
+    text = wrk.format("POST", args[1], headers, args[2])
+  end
   local from, to = text:find("{number}", 1, true)
   if from then
     before, after = text:sub(1, from - 1), text:sub(to + 1)

@@ -2,7 +2,9 @@
 // that only the signing key of the day can be cached.
 import { AwsClient } from "aws4fetch";
 import { getSignedUrl } from "@aws-sdk/cloudfront-signer";
+import { PLAYLIST } from "./cdn.mjs";
 import { perform } from "./operations.mjs";
+import { rewrite } from "./peer/playlist.mjs";
 
 let s3;
 
@@ -33,8 +35,21 @@ function sign(count, env, privateKey) {
   return checksum;
 }
 
+/** The query of `benchRewritePlaylist`. */
+const QUERY = `Policy=${"p".repeat(240)}&Signature=${"s".repeat(96)}&Key-Pair-Id=K2JCJMDEHXQW5F&Hash-Algorithm=SHA256`;
+
+function rewritePlaylist(count, env) {
+  const source = `${env.CDN_BASE_URL}/processed/acme/films/clip.mp4.hls/g1-a1/720p/video.m3u8`;
+  let checksum = 0;
+  for (let index = 0; index < count; index += 1) {
+    checksum += rewrite(PLAYLIST, source, "https://api.example/play", env.CDN_BASE_URL, QUERY).length;
+  }
+  return checksum;
+}
+
 export default perform({
   presign,
+  "rewrite-playlist": rewritePlaylist,
   "sign-ecdsa": (count, env) => sign(count, env, env.CDN_ECDSA_KEY),
   "sign-rsa": (count, env) => sign(count, env, env.CDN_RSA_KEY),
 });

@@ -1,4 +1,4 @@
-// An implementation of `POST /upload-url` and `POST /playback-url` in JavaScript with the usual npm packages. It looks up the API
+// An implementation of `POST /upload-url`, `POST /playback-url` and `GET /play/…` in JavaScript with the usual npm packages. It looks up the API
 // key, validates the input and sends the record to the queue as the edge does, and its responses have the same fields and
 // headers.
 //
@@ -11,6 +11,7 @@ import { hashOf, isApiKey } from "./peer/api-key.mjs";
 import { checkKey, joinPath, normalized } from "./peer/object-key.mjs";
 import { base32, sha256 } from "./peer/digest.mjs";
 import { HttpError, readJson, seconds, text } from "./peer/input.mjs";
+import { playlist } from "./peer/playlist.mjs";
 
 const UPLOAD_SECONDS = 15 * 60;
 const PLAYBACK_SECONDS = 60 * 60;
@@ -62,12 +63,12 @@ async function upload(request, tenant, env, now, random) {
   if (contentType !== undefined && !/^[!#$&^_.+\w-]{1,127}\/[!#$&^_.+\w-]{1,127}(;[ -~]*)?$/.test(contentType)) {
     throw new HttpError(400, "contentType must be a media type");
   }
-  const { size, sha256: digest, overwrite = true, metadata = {} } = fields;
+  const { size, sha256: digest, overwrite, metadata = {} } = fields;
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0 && size <= MAX_PUT_BYTES)) {
     throw new HttpError(400, `size must be a whole number up to ${MAX_PUT_BYTES}`);
   }
   if (digest !== undefined && !/^[A-Za-z0-9+/]{43}=$/.test(digest)) throw new HttpError(400, "sha256 must be a SHA-256 in base64");
-  if (typeof overwrite !== "boolean") throw new HttpError(400, "overwrite must be true or false");
+  if (overwrite !== undefined && typeof overwrite !== "boolean") throw new HttpError(400, "overwrite must be true or false");
   for (const [name, value] of Object.entries(metadata)) {
     if (!/^[a-z0-9-]{1,64}$/.test(name) || typeof value !== "string" || value.length > 1024) {
       throw new HttpError(400, `metadata.${name} must have a valid name and a text of at most 1024 characters`);
@@ -79,13 +80,12 @@ async function upload(request, tenant, env, now, random) {
   const expiresAt = new Date((Math.floor(now / 1000) + expiresIn) * 1000).toISOString();
   const grantId = `grt_${base32(random.subarray(16))}`;
   const videoId = `vid_${base32(sha256(`${tenant.projectId}\0${s3Key}`))}`;
-  const granted = { grantId, s3Key, expiresAt, keyId: tenant.keyId, contentType, size, sha256: digest, overwrite, metadata };
+  const granted = { grantId, s3Key, expiresAt, keyId: tenant.keyId, contentType, size, sha256: digest, overwrite: overwrite ?? false, metadata };
   await record(env, `video/${tenant.projectId}/${videoId}`, grantId, at, "upload.granted", granted);
 
   const headers = {};
-  if (size !== undefined) headers["content-length"] = String(size);
   if (contentType !== undefined) headers["content-type"] = contentType;
-  if (!overwrite) headers["if-none-match"] = "*";
+  if (overwrite === false) headers["if-none-match"] = "*";
   if (digest !== undefined) headers["x-amz-checksum-sha256"] = digest;
   s3 ??= new AwsClient({
     accessKeyId: env.S3_ACCESS_KEY_ID,
@@ -95,7 +95,8 @@ async function upload(request, tenant, env, now, random) {
   });
   const path = s3Key.split("/").map(encodeURIComponent).join("/");
   const url = `${env.S3_ENDPOINT}/${env.S3_RAW_BUCKET}/${path}?X-Amz-Expires=${expiresIn}`;
-  const signed = await s3.sign(url, { method: "PUT", headers, aws: { signQuery: true, allHeaders: true } });
+  const length = size === undefined ? {} : { "content-length": String(size) };
+  const signed = await s3.sign(url, { method: "PUT", headers: { ...length, ...headers }, aws: { signQuery: true, allHeaders: true } });
   return { uploadUrl: signed.url, method: "PUT", headers, s3Key, expiresAt, videoId, grantId };
 }
 
@@ -149,6 +150,10 @@ const worker = {
       "x-request-id": request.headers.get("x-request-id") ?? `req_${base32(random.subarray(0, 16))}`,
     };
     try {
+      if (request.method === "GET" && request.url.includes("/play/")) {
+        const { text, headers: own } = await playlist(new URL(request.url), env);
+        return new Response(text, { headers: { ...headers, ...own } });
+      }
       return new Response(JSON.stringify(await handle(request, env, Date.now(), random)), { headers });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;

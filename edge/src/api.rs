@@ -4,21 +4,24 @@ mod events;
 mod grant;
 mod health;
 mod home_problem;
+mod metadata;
 mod openapi;
 mod paging;
+mod play;
 mod playback;
 mod problems;
 mod upload;
 mod videos;
 
 pub(crate) use grant::not_recorded;
+pub(crate) use play::{PLAY_PATH, PlayRequest};
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, Uri};
 use streamio_events::id::VideoId;
 use streamio_events::tenant::Tenant;
 
@@ -33,6 +36,7 @@ use crate::services::Services;
 pub(crate) struct Exchange<'a> {
     pub(crate) services: &'a Services,
     pub(crate) context: Context,
+    pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
     /// The value of the path parameter, not decoded.
@@ -80,6 +84,11 @@ pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Byt
 #[cfg(target_arch = "wasm32")]
 pub(crate) type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + 'a>>;
 
+/// Handles a viewer's request for a playlist.
+pub(crate) fn handle_play(request: PlayRequest<'_>) -> CallFuture<'_> {
+    Box::pin(play::show(request))
+}
+
 /// Handles a call of a tenant whose API key has the call's scope.
 pub(crate) fn handle_tenant<'a>(
     action: TenantAction,
@@ -89,9 +98,11 @@ pub(crate) fn handle_tenant<'a>(
     match action {
         TenantAction::GrantUpload => Box::pin(upload::grant(exchange, query)),
         TenantAction::GrantPlayback => Box::pin(playback::grant(exchange, query)),
+        TenantAction::GrantVideoPlayback => Box::pin(playback::grant_video(exchange, query)),
         TenantAction::ListVideos => Box::pin(videos::list(exchange, query)),
         TenantAction::ShowVideo => Box::pin(videos::show(exchange, query)),
         TenantAction::ListVideoEvents => Box::pin(events::of_video(exchange, query)),
+        TenantAction::UpdateVideo => Box::pin(videos::update(exchange, query)),
         TenantAction::DeleteVideo => Box::pin(videos::delete(exchange, query)),
         TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
         TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderValue};
-use streamio_events::api_key::{ApiKey, InvalidApiKey};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use streamio_events::api_key::ApiKey;
 use streamio_events::event::Scope;
 use streamio_events::timestamp::Timestamp;
 
 use crate::directory::{Directory, FoundTenant, Tenant, Tolerance};
 use crate::problem::{Problem, ProblemKind};
-use crate::request::API_KEY_HEADER;
+use crate::request::{BEARER_HEADER, KEY_HEADER, NoApiKey, api_key, presented_keys};
 
 /// Returns the tenant of the request's API key. Fails if the key is unknown, revoked or expired, or if its project is
 /// suspended. A malformed or mistyped key is refused without a directory lookup.
@@ -20,7 +20,8 @@ pub(crate) async fn authenticate(
     now: Timestamp,
     tolerance: Tolerance,
 ) -> Result<FoundTenant, Problem> {
-    let key = api_key(headers)?;
+    let key = api_key(headers).map_err(no_api_key)?;
+    let unauthorized = |kind| unauthorized(kind, header_of(headers, &key));
     let found = directory
         .lookup(&key.hash(), now, tolerance)
         .await
@@ -60,25 +61,30 @@ pub(crate) fn authorize(tenant: &Tenant, required: Scope) -> Result<(), Problem>
     Err(Problem::new(ProblemKind::MissingScope, detail))
 }
 
-fn api_key(headers: &HeaderMap) -> Result<ApiKey, Problem> {
-    let mut values = headers.get_all(API_KEY_HEADER).iter();
-    let Some(value) = values.next() else {
-        return Err(unauthorized(ProblemKind::MissingApiKey));
-    };
-    if values.next().is_some() {
-        return Err(unauthorized(ProblemKind::MalformedApiKey));
+fn no_api_key(reason: NoApiKey) -> Problem {
+    match reason {
+        NoApiKey::Missing => unauthorized(ProblemKind::MissingApiKey, &KEY_HEADER),
+        NoApiKey::Malformed(header) => unauthorized(ProblemKind::MalformedApiKey, header),
+        NoApiKey::Checksum(header) => unauthorized(ProblemKind::MistypedApiKey, header),
+        NoApiKey::Different => Problem::parameter(
+            BEARER_HEADER.as_str(),
+            "is not the API key of the header x-api-key; send the key in one of them",
+        ),
     }
-    let text = value.to_str().map_err(|_| unauthorized(ProblemKind::MalformedApiKey))?;
-    text.parse().map_err(|error| match error {
-        InvalidApiKey::Malformed => unauthorized(ProblemKind::MalformedApiKey),
-        InvalidApiKey::Checksum => unauthorized(ProblemKind::MistypedApiKey),
-    })
 }
 
-fn unauthorized(kind: ProblemKind) -> Problem {
-    Problem::at_field(kind, API_KEY_HEADER.as_str(), kind.advice()).with_header(
+/// The header in which `key` was sent.
+fn header_of(headers: &HeaderMap, key: &ApiKey) -> &'static HeaderName {
+    let [own, _] = presented_keys(headers);
+    if own == Some(key.reveal()) { &KEY_HEADER } else { &BEARER_HEADER }
+}
+
+fn unauthorized(kind: ProblemKind, header: &HeaderName) -> Problem {
+    Problem::at_field(kind, header.as_str(), kind.advice()).with_header(
         WWW_AUTHENTICATE,
-        HeaderValue::from_static("ApiKey realm=\"streamio\", header=\"x-api-key\""),
+        HeaderValue::from_static(
+            "Bearer realm=\"streamio\", ApiKey realm=\"streamio\", header=\"x-api-key\"",
+        ),
     )
 }
 

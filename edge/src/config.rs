@@ -5,6 +5,7 @@ mod lifetime;
 use std::fmt;
 
 pub use lifetime::Lifetime;
+use streamio_events::job::MediaLimits;
 
 use crate::base_url::BaseUrl;
 use crate::sign::key::HashAlgorithm;
@@ -18,9 +19,15 @@ const DAY: u32 = 86_400;
 /// The longest [`CdnConfig::expiry_bucket`], in seconds.
 const MAX_EXPIRY_BUCKET: u32 = 3_600;
 
+/// The largest object of S3: 5 TiB. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub(crate) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+
 /// The configuration of the API.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
+    /// The base URL of the API, such as `https://api.example.com`, which is in the URLs of playlists (`hlsUrl`). `None`: the origin
+    /// of each request; a server behind a proxy with TLS has to state it.
+    pub public_url: Option<String>,
     /// The bucket for uploads.
     pub s3: S3Config,
     /// The CDN for playback.
@@ -35,6 +42,9 @@ pub struct EdgeConfig {
     pub rate_limit: RateLimit,
     /// The origins whose web pages may call the API from a browser.
     pub allowed_origins: AllowedOrigins,
+    /// The largest upload, in bytes, 1 to 5 TiB: that of [`MediaLimits`] in the application's policy, which does not process
+    /// larger ones. A request for an upload URL with a larger `size` is refused.
+    pub max_upload_bytes: u64,
 }
 
 /// The RAW bucket, which holds the sources, as clients and the edge reach it.
@@ -89,12 +99,24 @@ pub enum AllowedOrigins {
     Only(Vec<String>),
 }
 
+/// What is derived from a valid configuration.
+#[derive(Debug)]
+pub(crate) struct ValidConfig {
+    /// RAW.
+    pub(crate) bucket: Bucket,
+    /// The CDN's base URL without a trailing slash.
+    pub(crate) cdn_base_url: String,
+    /// The API's base URL without a trailing slash.
+    pub(crate) public_url: Option<String>,
+}
+
 impl EdgeConfig {
     /// A configuration with default limits: upload URLs expire after 15 minutes (multipart: one day) and at most 7 days,
     /// playback URLs after one hour and at most 7 days; an API key may make 6,000 requests per minute; all origins are
-    /// allowed.
+    /// allowed; an upload has at most the bytes of [`MediaLimits::default`].
     pub fn new(s3: S3Config, cdn: CdnConfig) -> Self {
         Self {
+            public_url: None,
             s3,
             cdn,
             upload: Lifetime { min: 1, default: 15 * 60, max: 7 * DAY },
@@ -102,12 +124,17 @@ impl EdgeConfig {
             playback: Lifetime { min: 1, default: 60 * 60, max: 7 * DAY },
             rate_limit: RateLimit { quota: 6_000, window_seconds: 60, tracked_keys: 10_000 },
             allowed_origins: AllowedOrigins::Any,
+            max_upload_bytes: MediaLimits::default().max_bytes,
         }
     }
 
-    /// Validates the configuration. Returns the bucket and the CDN's base URL without a trailing slash, or all errors.
-    pub(crate) fn validate(&self) -> Result<(Bucket, String), InvalidConfig> {
+    /// Validates the configuration. Returns what is derived from it, or all errors.
+    pub(crate) fn validate(&self) -> Result<ValidConfig, InvalidConfig> {
         let mut problems = Vec::new();
+
+        let public_url = self.public_url.as_deref().map(base_url).transpose();
+        let public_url =
+            public_url.map_err(|reason| add_problem(&mut problems, "public_url", format_args!("{reason}")));
 
         let S3Config { endpoint, region, address_style, raw_bucket, .. } = &self.s3;
         let bucket = Bucket::new(endpoint, region, raw_bucket, *address_style)
@@ -133,6 +160,11 @@ impl EdgeConfig {
                 add_problem(&mut problems, setting, format_args!("{reason}"));
             }
         }
+        if !(1..=MAX_OBJECT_BYTES).contains(&self.max_upload_bytes) {
+            let limit = byte_count(MAX_OBJECT_BYTES);
+            let reason = format_args!("must be 1 to {limit}, not {}", self.max_upload_bytes);
+            add_problem(&mut problems, "max_upload_bytes", reason);
+        }
         let RateLimit { quota, window_seconds, tracked_keys } = self.rate_limit;
         if quota == 0 {
             add_problem(&mut problems, "rate_limit.quota", format_args!("must be at least 1"));
@@ -155,8 +187,10 @@ impl EdgeConfig {
                 );
             }
         }
-        match (bucket, base_url) {
-            (Ok(bucket), Ok(base_url)) if problems.is_empty() => Ok((bucket, base_url)),
+        match (bucket, base_url, public_url) {
+            (Ok(bucket), Ok(cdn_base_url), Ok(public_url)) if problems.is_empty() => {
+                Ok(ValidConfig { bucket, cdn_base_url, public_url })
+            }
             _ => Err(InvalidConfig { problems }),
         }
     }
@@ -167,7 +201,18 @@ fn add_problem(problems: &mut Vec<ConfigProblem>, setting: &'static str, reason:
     problems.push(ConfigProblem { setting, reason: reason.to_string() });
 }
 
-/// The normalized base URL of the CDN.
+/// A number of bytes for people, with the unit in which it is a whole number: `107374182400 bytes (100 GiB)`.
+pub(crate) fn byte_count(bytes: u64) -> String {
+    let unit = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        .into_iter()
+        .find(|(_, shift)| bytes >> shift > 0 && bytes.is_multiple_of(1 << shift));
+    match unit {
+        Some((name, shift)) => format!("{bytes} bytes ({} {name})", bytes >> shift),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// A normalized base URL, of the CDN or of the API.
 fn base_url(text: &str) -> Result<String, &'static str> {
     let url = BaseUrl::parse(text).map(|url| url.origin() + url.path());
     // It becomes part of policies, so it must be valid in one.
@@ -228,8 +273,12 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid_and_the_trailing_slash_of_the_base_url_is_removed() {
-        let (bucket, base_url) = config().validate().unwrap();
-        assert_eq!((bucket.name(), base_url.as_str()), ("raw", "https://cdn.example"));
+        let with_public_url =
+            EdgeConfig { public_url: Some("https://Api.example:443/v1/".to_owned()), ..config() };
+        let valid = with_public_url.validate().unwrap();
+        assert_eq!((valid.bucket.name(), valid.cdn_base_url.as_str()), ("raw", "https://cdn.example"));
+        assert_eq!(valid.public_url.as_deref(), Some("https://api.example/v1"));
+        assert_eq!(config().validate().unwrap().public_url, None);
     }
 
     #[test]
@@ -253,17 +302,36 @@ mod tests {
     #[test]
     fn all_errors_are_reported_at_once() {
         let mut config = config();
+        config.public_url = Some("api.example".to_owned());
         config.s3.raw_bucket = "Not A Bucket".to_owned();
         config.cdn.base_url = "ftp://cdn.example".to_owned();
         config.cdn.expiry_bucket = 3_601;
         config.upload = Lifetime { min: 0, default: 60, max: 60 };
         config.multipart_upload.max = 604_801;
         config.playback = Lifetime { min: 10, default: 5, max: 60 };
+        config.max_upload_bytes = 0;
         config.rate_limit = RateLimit { quota: 0, window_seconds: 0, tracked_keys: 0 };
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: public_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; max_upload_bytes must be 1 to 5497558138880 bytes (5 TiB), not 0; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
+    }
+
+    #[test]
+    fn a_number_of_bytes_is_stated_in_its_largest_whole_unit() {
+        let stated = [0, 1, 1023, 1024, 1536, 5 << 20, 100 << 30, MAX_OBJECT_BYTES].map(byte_count);
+        insta::assert_debug_snapshot!(stated, @r#"
+[
+    "0 bytes",
+    "1 bytes",
+    "1023 bytes",
+    "1024 bytes (1 KiB)",
+    "1536 bytes",
+    "5242880 bytes (5 MiB)",
+    "107374182400 bytes (100 GiB)",
+    "5497558138880 bytes (5 TiB)",
+]
+"#);
     }
 
     #[test]

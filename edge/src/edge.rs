@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE,
+    IF_NONE_MATCH, ORIGIN, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use streamio_events::event::Scope;
 use streamio_events::id::{KeyId, ProjectId};
 
-use crate::api::{self, CallFuture, Exchange};
+use crate::api::{self, CallFuture, Exchange, PLAY_PATH, PlayRequest};
 use crate::authenticate::{authenticate, authorize};
 use crate::config::{EdgeConfig, InvalidConfig};
 use crate::context::Context;
-use crate::cors;
+use crate::cors::{self, Audience};
 use crate::pending_response::PendingResponse;
 use crate::ports::directory::{FoundTenant, Tolerance};
 use crate::ports::journal::{JournalError, Receipt};
@@ -25,7 +25,9 @@ use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
-use crate::request::{API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId};
+use crate::request::{
+    API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId, presented_keys,
+};
 use crate::route::{self, Action, Call, Found, TenantAction};
 use crate::services::Services;
 
@@ -33,15 +35,17 @@ use crate::services::Services;
 /// request.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The request headers that the API reads; no other affects a response. A host for which reading headers is expensive reads
-/// only these.
-pub const REQUEST_HEADERS: [HeaderName; 6] = [
+/// The request headers that the API reads, besides `Host` if the URI is not absolute; no other affects a response. A host for which
+/// reading headers is expensive reads only these.
+pub const REQUEST_HEADERS: [HeaderName; 8] = [
     API_KEY_HEADER,
+    AUTHORIZATION,
     CONTENT_TYPE,
     IDEMPOTENCY_KEY_HEADER,
     REQUEST_ID_HEADER,
     ORIGIN,
     ACCESS_CONTROL_REQUEST_METHOD,
+    IF_NONE_MATCH,
 ];
 
 /// The longest path and query, in bytes. The longest object key is 1,024 bytes, three times that when encoded.
@@ -73,6 +77,8 @@ pub struct Served {
 enum Routed<'a> {
     /// The call needed no API key.
     Done(Response<Bytes>),
+    /// A request for the playlist with this key, not decoded.
+    Play(&'a str),
     Tenant(TenantCall<'a>),
 }
 
@@ -100,8 +106,8 @@ impl Edge {
         Ok(Self { services: Services::new(config, ports)?, rate_limiter })
     }
 
-    /// Returns the response to `request`, of whose target only the path and the query matter. Every failure is a problem
-    /// response. The server in front limits the time and the size of the body that it reads ([`MAX_BODY_BYTES`]).
+    /// Returns the response to `request`. Where the public URL is not configured, it is that of the request, so a host that knows the
+    /// whole URL passes it. Every failure is a problem response. The server in front limits the time and the size of the body that it reads ([`MAX_BODY_BYTES`]).
     pub async fn handle(&self, context: Context, request: &Request<Bytes>) -> Response<Bytes> {
         let PendingResponse { response, receipt } = self.handle_without_waiting(context, request).await;
         let Some(receipt) = receipt else { return response };
@@ -129,6 +135,10 @@ impl Edge {
         let mut receipt = None;
         let result = match route(request, &mut served) {
             Ok(Routed::Done(response)) => Ok(response),
+            Ok(Routed::Play(key)) => {
+                let (services, uri, headers) = (&self.services, request.uri(), request.headers());
+                api::handle_play(PlayRequest { services, context, uri, headers, key }).await
+            }
             Ok(Routed::Tenant(call)) => {
                 // A future of its own, so that a host need not compile it for requests without an API key.
                 let future: CallFuture<'_> = Box::pin(self.handle_tenant(
@@ -147,10 +157,10 @@ impl Edge {
             Ok(response) => response,
             Err(problem) => {
                 served.cause = problem.cause();
-                problem.into_response(request_id.as_str(), presented_key(request.headers()))
+                problem.into_response(request_id.as_str(), presented_keys(request.headers()))
             }
         };
-        if request.method() == Method::HEAD {
+        if request.method() == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED {
             let length = HeaderValue::from(response.body().len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
             *response.body_mut() = Bytes::new();
@@ -158,7 +168,7 @@ impl Edge {
         for (name, value) in fields {
             response.headers_mut().insert(name, value);
         }
-        PendingResponse { response: self.complete(request.headers(), response, served), receipt }
+        PendingResponse { response: self.complete(request, response, served), receipt }
     }
 
     /// The response to a request whose work was cut short by a fault of this program (a panic) or a limit of the host. The
@@ -188,19 +198,30 @@ impl Edge {
         problem: Problem,
     ) -> Response<Bytes> {
         let mut response = problem_response(random, request, problem);
-        cors::share(response.headers_mut(), &self.services.config.allowed_origins, request.headers());
+        self.share(request, &mut response);
         response
     }
 
     /// Adds the headers that every response has.
     fn complete(
         &self,
-        request: &HeaderMap,
+        request: &Request<Bytes>,
         mut response: Response<Bytes>,
         served: Served,
     ) -> Response<Bytes> {
-        cors::share(response.headers_mut(), &self.services.config.allowed_origins, request);
+        self.share(request, &mut response);
         with_served(response, served)
+    }
+
+    /// Lets pages read `response` whose origin may.
+    fn share(&self, request: &Request<Bytes>, response: &mut Response<Bytes>) {
+        let audience = audience(request.uri().path());
+        cors::share(
+            response.headers_mut(),
+            &self.services.config.allowed_origins,
+            audience,
+            request.headers(),
+        );
     }
 
     /// Authenticates, authorizes and handles a call. `fields` receives headers for the response, also for a problem;
@@ -234,11 +255,12 @@ impl Edge {
         }
         authorize(&tenant, scope)?;
 
-        let api_key = presented_key(request.headers()).unwrap_or_default();
+        let api_key = presented_keys(request.headers()).into_iter().flatten().next().unwrap_or_default();
         query.refuse_secret(api_key)?;
         let exchange = Exchange {
             services: &self.services,
             context,
+            uri: request.uri(),
             headers: request.headers(),
             body: request.body(),
             parameter,
@@ -260,7 +282,7 @@ fn route<'a>(request: &'a Request<Bytes>, served: &mut Served) -> Result<Routed<
     }
     let (call, parameter) = match route::find(request.method(), uri.path()) {
         Found::Call(call, parameter) => (call, parameter),
-        Found::Options(allow) => return Ok(Routed::Done(options(request.headers(), allow))),
+        Found::Options(allow) => return Ok(Routed::Done(options(request, allow))),
         Found::OtherMethods(allow) => return Err(method_not_allowed(allow)),
         Found::Nothing => {
             return Err(Problem::new(ProblemKind::NoSuchPath, ProblemKind::NoSuchPath.advice()));
@@ -270,10 +292,16 @@ fn route<'a>(request: &'a Request<Bytes>, served: &mut Served) -> Result<Routed<
     if request.body().len() > MAX_BODY_BYTES {
         return Err(Problem::new(ProblemKind::BodyTooLarge, ProblemKind::BodyTooLarge.advice()));
     }
-    let query = Query::parse(uri.query())?;
     match call.action {
-        Action::Public(action) => api::handle_public(action, parameter, query).map(Routed::Done),
-        Action::Tenant(scope, action) => Ok(Routed::Tenant(TenantCall { action, scope, parameter, query })),
+        // Its query is that of the CDN, and players add parameters of their own.
+        Action::Play => Ok(Routed::Play(parameter)),
+        Action::Public(action) => {
+            api::handle_public(action, parameter, Query::parse(uri.query())?).map(Routed::Done)
+        }
+        Action::Tenant(scope, action) => {
+            let query = Query::parse(uri.query())?;
+            Ok(Routed::Tenant(TenantCall { action, scope, parameter, query }))
+        }
     }
 }
 
@@ -291,7 +319,7 @@ fn problem_response(random: [u8; 32], request: &Request<Bytes>, problem: Problem
         key_id: None,
         cause: problem.cause(),
     };
-    with_served(problem.into_response(request_id.as_str(), presented_key(request.headers())), served)
+    with_served(problem.into_response(request_id.as_str(), presented_keys(request.headers())), served)
 }
 
 /// Adds the headers that do not depend on the configuration, and `served` as an extension.
@@ -314,21 +342,22 @@ fn stale(by: Duration) -> HeaderValue {
     HeaderValue::from_str(&format!("streamio-directory; hit; ttl=-{seconds}")).expect("a name and a number")
 }
 
-fn presented_key(headers: &HeaderMap) -> Option<&str> {
-    headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok())
-}
-
 #[cold]
 fn method_not_allowed(allow: HeaderValue) -> Problem {
     let detail = format!("This path has: {}.", allow.to_str().unwrap_or_default());
     Problem::new(ProblemKind::MethodNotAllowed, detail).with_header(ALLOW, allow)
 }
 
+/// Who requests a path from a web page.
+fn audience(path: &str) -> Audience {
+    if path.starts_with(PLAY_PATH) { Audience::Players } else { Audience::Clients }
+}
+
 #[inline(never)]
-fn options(headers: &HeaderMap, allow: HeaderValue) -> Response<Bytes> {
+fn options(request: &Request<Bytes>, allow: HeaderValue) -> Response<Bytes> {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
-    if cors::is_preflight(headers) {
-        cors::preflight(response.headers_mut(), &allow);
+    if cors::is_preflight(request.headers()) {
+        cors::preflight(response.headers_mut(), audience(request.uri().path()), &allow);
     }
     response.headers_mut().insert(ALLOW, allow);
     response

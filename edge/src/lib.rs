@@ -12,6 +12,7 @@
 //! | [`home`] | adapters to the home region: the client that makes signed calls, and ports that ask it directly |
 //! | [`kinesis`] | forwards grants from a queue to Kinesis |
 //! | [`route`], [`problem`] | the calls, and the problem types |
+//! | [`playlist`] | rewrites the URIs of HLS playlists |
 //! | [`sign`] | S3 and CloudFront signatures, usable on their own |
 //! | `worker` | the Cloudflare Worker, on wasm32 (feature `worker`) |
 //! | `package` | the signing functions as an npm package (feature `package`) |
@@ -33,11 +34,14 @@ pub mod directory;
 mod edge;
 pub mod home;
 pub mod kinesis;
+mod known_keys;
 #[cfg(feature = "package")]
 pub mod package;
 mod pending_response;
+pub mod playlist;
 pub mod ports;
 pub mod problem;
+mod public_url;
 mod rate_limit;
 mod reply;
 mod request;

@@ -121,9 +121,9 @@ impl Problem {
         self.cause.clone()
     }
 
-    /// The response. Replaces `secret` (the API key as it was sent) by `[API key]` in all texts that echo input.
+    /// The response. Replaces `secrets` (the API key as it was sent) by `[API key]` in all texts that echo input.
     #[cold]
-    pub(crate) fn into_response(mut self, request_id: &str, secret: Option<&str>) -> Response<Bytes> {
+    pub(crate) fn into_response(mut self, request_id: &str, secrets: [Option<&str>; 2]) -> Response<Bytes> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Body<'a> {
@@ -138,7 +138,7 @@ impl Problem {
             errors: &'a [FieldError],
         }
         // Redacted before serialization: in JSON the key would be escaped, and could match JSON syntax.
-        if let Some(secret) = secret.filter(|secret| secret.len() >= MIN_SECRET_BYTES) {
+        for secret in secrets.into_iter().flatten().filter(|secret| secret.len() >= MIN_SECRET_BYTES) {
             let field_texts = self.errors.iter_mut().flat_map(|error| [&mut error.field, &mut error.detail]);
             for text in field_texts.chain([&mut self.detail]) {
                 *text = text.replace(secret, "[API key]");
@@ -173,7 +173,7 @@ mod tests {
     const REQUEST_ID: &str = "req_a4dqobyha4dqobyha4dqobyha4";
 
     fn body(problem: Problem, secret: Option<&str>) -> String {
-        String::from_utf8(problem.into_response(REQUEST_ID, secret).into_body().to_vec()).unwrap()
+        String::from_utf8(problem.into_response(REQUEST_ID, [None, secret]).into_body().to_vec()).unwrap()
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         let wait = |millis| {
             let problem =
                 Problem::new(ProblemKind::RateLimited, "").retry_after(Duration::from_millis(millis));
-            problem.into_response(REQUEST_ID, None).headers()[header::RETRY_AFTER]
+            problem.into_response(REQUEST_ID, [None, None]).headers()[header::RETRY_AFTER]
                 .to_str()
                 .unwrap()
                 .to_owned()

@@ -8,7 +8,7 @@ use streamio_events::event::Scope;
 pub struct Call {
     /// The method. GET includes HEAD.
     pub method: Method,
-    /// The path; a segment in braces matches any one segment.
+    /// The path; a segment in braces matches any one segment, `{key}` at its end one or more: object keys have slashes.
     pub path: &'static str,
     pub(crate) action: Action,
 }
@@ -17,7 +17,7 @@ impl Call {
     /// The scope that an API key needs for the call; `None` when no key is needed.
     pub fn scope(&self) -> Option<Scope> {
         match self.action {
-            Action::Public(_) => None,
+            Action::Public(_) | Action::Play => None,
             Action::Tenant(scope, _) => Some(scope),
         }
     }
@@ -28,6 +28,8 @@ impl Call {
 pub(crate) enum Action {
     /// Needs no API key.
     Public(PublicAction),
+    /// A viewer's request for a playlist. Needs no API key: the CDN decides by the signature in the query.
+    Play,
     /// Needs an API key with this scope.
     Tenant(Scope, TenantAction),
 }
@@ -43,9 +45,11 @@ pub(crate) enum PublicAction {
 pub(crate) enum TenantAction {
     GrantUpload,
     GrantPlayback,
+    GrantVideoPlayback,
     ListVideos,
     ShowVideo,
     ListVideoEvents,
+    UpdateVideo,
     DeleteVideo,
     ReprocessVideo,
     ListEvents,
@@ -60,15 +64,18 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 11] = [
+pub static CALLS: [Call; 14] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
     tenant(Method::GET, "/videos/{id}", Scope::Read, TenantAction::ShowVideo),
+    tenant(Method::PATCH, "/videos/{id}", Scope::Upload, TenantAction::UpdateVideo),
     tenant(Method::DELETE, "/videos/{id}", Scope::Admin, TenantAction::DeleteVideo),
     tenant(Method::GET, "/videos/{id}/events", Scope::Read, TenantAction::ListVideoEvents),
+    tenant(Method::POST, "/videos/{id}/playback", Scope::Playback, TenantAction::GrantVideoPlayback),
     tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
     tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
+    Call { method: Method::GET, path: "/play/{key}", action: Action::Play },
     public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
     public(Method::GET, "/healthz", PublicAction::ShowHealth),
     public(Method::GET, "/problems/{slug}", PublicAction::ExplainProblem),
@@ -102,6 +109,9 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
 
 /// The value of the template's parameter in `path` (empty if it has none); `None` if `path` does not match.
 fn match_path<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    if let Some(start) = template.strip_suffix("{key}") {
+        return path.strip_prefix(start).filter(|key| !key.is_empty());
+    }
     let mut parameter = "";
     let mut segments = path.split('/');
     for expected in template.split('/') {
@@ -163,10 +173,23 @@ mod tests {
     }
 
     #[test]
+    fn an_object_key_at_the_end_of_a_path_has_slashes() {
+        let parameter = |path| match find(&Method::HEAD, path) {
+            Found::Call(Call { action: Action::Play, .. }, parameter) => Some(parameter),
+            _ => None,
+        };
+        assert_eq!(parameter("/play/processed/acme/a.m3u8"), Some("processed/acme/a.m3u8"));
+        assert_eq!(parameter("/play//"), Some("/"));
+        for path in ["/play", "/play/", "/plays/a", "/Play/a"] {
+            assert_eq!(parameter(path), None, "{path}");
+        }
+    }
+
+    #[test]
     fn other_methods_get_the_list_of_methods_of_the_path() {
         assert_eq!(
             find(&Method::PUT, "/videos/x"),
-            Found::OtherMethods("GET, HEAD, DELETE, OPTIONS".parse().unwrap())
+            Found::OtherMethods("GET, HEAD, PATCH, DELETE, OPTIONS".parse().unwrap())
         );
         assert_eq!(find(&Method::HEAD, "/upload-url"), Found::OtherMethods("POST, OPTIONS".parse().unwrap()));
         assert_eq!(find(&Method::OPTIONS, "/upload-url"), Found::Options("POST, OPTIONS".parse().unwrap()));

@@ -100,6 +100,8 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     let quota = reader.number("RATE_LIMIT_QUOTA");
     let window = reader.number("RATE_LIMIT_WINDOW_SECONDS");
     let origins = reader.optional("ALLOWED_ORIGINS");
+    let max_upload_bytes = reader.number("MAX_UPLOAD_BYTES");
+    let public_url = reader.optional("PUBLIC_URL");
 
     let (Some(credentials), Some(s3_credentials)) = (credentials, s3_credentials) else { return None };
     let s3 = S3Config {
@@ -111,12 +113,14 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     };
     let cdn = CdnConfig { base_url, hash, expiry_bucket: bucket.unwrap_or(1) };
     let mut edge = EdgeConfig::new(s3, cdn);
+    edge.public_url = public_url;
     let RateLimit { quota: default_quota, window_seconds, tracked_keys } = edge.rate_limit;
     edge.rate_limit = RateLimit {
         quota: quota.unwrap_or(default_quota),
         window_seconds: window.unwrap_or(window_seconds),
         tracked_keys,
     };
+    edge.max_upload_bytes = max_upload_bytes.unwrap_or(edge.max_upload_bytes);
     if let Some(origins) = origins.filter(|origins| origins != "*") {
         let origins = origins.split(',').map(|origin| origin.trim().to_owned());
         edge.allowed_origins = AllowedOrigins::Only(origins.collect());
@@ -144,6 +148,8 @@ fn credentials(reader: &mut Reader<'_>, id: &'static str, secret: &'static str) 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use streamio_events::job::MediaLimits;
 
     use super::*;
 
@@ -178,6 +184,8 @@ mod tests {
         assert_eq!(settings.edge.s3.region, "eu-west-1");
         assert_eq!(settings.edge.s3.address_style, AddressStyle::VirtualHosted);
         assert_eq!(settings.edge.allowed_origins, AllowedOrigins::Any);
+        assert_eq!(settings.edge.max_upload_bytes, MediaLimits::default().max_bytes);
+        assert_eq!(settings.edge.public_url, None);
     }
 
     #[test]
@@ -191,6 +199,8 @@ mod tests {
             ("JOURNAL", "wait-until"),
             ("KINESIS_ENDPOINT", "http://127.0.0.1:4567"),
             ("LOG", "requests"),
+            ("MAX_UPLOAD_BYTES", "5000000000"),
+            ("PUBLIC_URL", "https://api.example"),
             ("RATE_LIMIT_QUOTA", "10"),
             ("RATE_LIMIT_WINDOW_SECONDS", "20"),
             ("S3_ADDRESS_STYLE", "path"),
@@ -199,10 +209,12 @@ mod tests {
         let settings = read(&texts).unwrap();
         let edge = settings.edge;
         assert_eq!((edge.rate_limit.quota, edge.rate_limit.window_seconds), (10, 20));
+        assert_eq!(edge.max_upload_bytes, 5_000_000_000);
         assert_eq!((edge.cdn.hash, edge.cdn.expiry_bucket), (HashAlgorithm::Sha1, 60));
         assert_eq!((edge.s3.region.as_str(), edge.s3.address_style), ("us-east-1", AddressStyle::Path));
         let origins = ["https://a.example", "https://b.example"].map(str::to_owned).to_vec();
         assert_eq!(edge.allowed_origins, AllowedOrigins::Only(origins));
+        assert_eq!(edge.public_url.as_deref(), Some("https://api.example"));
         assert_eq!((settings.journal, settings.log), (JournalMode::WaitUntil, LogMode::Requests));
     }
 

@@ -17,10 +17,11 @@ use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{ProjectCreated, RecordedEvent};
 use streamio_events::home::{
-    Home as _, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, Page, Recorded, ReplyError,
-    VideoFilter,
+    Commanded, FeedPage, Home as _, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, Page,
+    Recorded, ReplyError, VideoFilter,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::metadata::MetadataPatch;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
@@ -110,6 +111,10 @@ impl TestClient {
     async fn version(&self) -> u64 {
         self.client.video(&acme(), &film()).await.unwrap().unwrap().version
     }
+}
+
+fn commanded(status: VideoStatus) -> Commanded {
+    Commanded { status, repeated: false }
 }
 
 fn credentials() -> Credentials {
@@ -273,7 +278,7 @@ async fn a_missing_video_is_not_cached_and_statuses_are_cached_by_project() {
 #[tokio::test]
 async fn a_command_s_status_replaces_the_cached_one() {
     let test = TestClient::new();
-    test.script([status_reply(1), ok(HomeResult::Command(status(2)))]);
+    test.script([status_reply(1), ok(HomeResult::Command(commanded(status(2))))]);
     assert_eq!(test.version().await, 1);
     test.client.delete_video(&acme(), &film(), &commit()).await.unwrap();
     assert_eq!(test.version().await, 2);
@@ -296,6 +301,7 @@ async fn refusals_of_the_home_region_are_returned_as_errors_of_the_port() {
     test.script([
         reply(&HomeReply::Error(ReplyError::Conflict { text: reason.clone() })),
         reply(&HomeReply::Error(ReplyError::NotFound)),
+        reply(&HomeReply::Error(ReplyError::KeyReused)),
         reply(&HomeReply::Error(ReplyError::InvalidCursor)),
         reply(&HomeReply::Error(ReplyError::NotFound)),
     ]);
@@ -303,6 +309,8 @@ async fn refusals_of_the_home_region_are_returned_as_errors_of_the_port() {
     assert!(matches!(conflict, Err(HomeError::Conflict { text: reported }) if reported == reason));
     let missing = test.client.delete_video(&acme(), &film(), &commit()).await;
     assert!(matches!(missing, Err(HomeError::NotFound)));
+    let reused = test.client.update_video(&acme(), &film(), &commit(), &MetadataPatch::new()).await;
+    assert!(matches!(reused, Err(HomeError::KeyReused)));
     let cursor = test.client.feed(&acme(), Some("x"), 5).await.unwrap_err();
     assert_eq!(chain(&cursor), "not a cursor of this list");
     let odd = test.client.feed(&acme(), None, 5).await.unwrap_err();
@@ -363,7 +371,7 @@ async fn a_response_about_another_project_or_video_is_an_error() {
         test.script([
             ok(HomeResult::Video(Some(foreign.clone()))),
             ok(HomeResult::Video(Some(foreign.clone()))),
-            ok(HomeResult::Command(foreign.clone())),
+            ok(HomeResult::Command(commanded(foreign.clone()))),
         ]);
         let (at, reason) = (test.clock.now(), "it is about another project or video than requested");
         assert!(chain(&test.client.video(&acme(), &film()).await.unwrap_err()).ends_with(reason));
@@ -381,11 +389,12 @@ async fn a_response_about_another_project_or_video_is_an_error() {
         });
         Page { data: vec![serde_json::from_value(value).unwrap()], next: None }
     };
+    let feed = |project: &str| FeedPage { data: event(project).data, position: None, more: false };
     test.script([
         ok(HomeResult::Videos(Page { data: vec![status(1), other_project], next: None })),
-        ok(HomeResult::Feed(event("globex"))),
+        ok(HomeResult::Feed(feed("globex"))),
         ok(HomeResult::VideoEvents(Some(event("globex")))),
-        ok(HomeResult::Feed(event("acme"))),
+        ok(HomeResult::Feed(feed("acme"))),
         ok(HomeResult::VideoEvents(Some(event("acme")))),
     ]);
     let filter = VideoFilter::default();

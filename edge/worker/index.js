@@ -73,10 +73,9 @@ function call(entry, ...args) {
   }
 }
 
-/** The text that `exchange::request` parses: the method, the path and query, and the headers that the API uses. */
+/** The text that `exchange::request` parses: the method, the URL, and the headers that the API uses. */
 function headOf(request) {
-  const url = request.url;
-  let head = `${request.method}\n${url.slice(url.indexOf("/", 8))}`;
+  let head = `${request.method}\n${request.url}`;
   const headers = request.headers;
   for (const name of HEADERS) {
     const value = headers.get(name);

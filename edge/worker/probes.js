@@ -2,7 +2,7 @@
 
 import worker from "./index.js";
 
-export { benchPresign, benchSharedPolicy, benchSignPolicy } from "./edge.js";
+export { benchPresign, benchRewritePlaylist, benchSharedPolicy, benchSignPolicy } from "./edge.js";
 
 export default {
   ...worker,

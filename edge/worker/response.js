@@ -25,3 +25,11 @@ export function respond(template, text, rateLimitAt, bodyAt, receipt) {
   if (rateLimitAt !== bodyAt) response.headers.set("ratelimit", text.slice(rateLimitAt, bodyAt));
   return receipt === undefined ? response : [response, receipt];
 }
+
+/** Creates a response from a template, its `x-request-id`, its `etag` and the bytes of its body, if it has one. */
+export function respondWithBytes(template, requestId, etag, body) {
+  const response = new Response(body, templates[template]);
+  response.headers.set("x-request-id", requestId);
+  response.headers.set("etag", etag);
+  return response;
+}

@@ -1,7 +1,7 @@
 //! Amazon CloudFront: the CDN of the one-machine platform. It serves the bucket of results to requests whose URL or cookies
 //! have a valid signature.
 //!
-//! Not emulated: edge locations and caching. Unlike CloudFront, this server adds the signed policy to the URIs in playlists.
+//! Not emulated: edge locations and caching.
 
 use std::io;
 use std::sync::Arc;

@@ -4,7 +4,9 @@
 //! [`crate::event_channel`] for the faults. Keys in it are not encoded, unlike in S3's event notifications
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>).
 //!
-//! Not emulated: object versions, storage classes, encryption, policies, lifecycle rules, temporary credentials. Every
+//! The bucket of sources has versions.
+//!
+//! Not emulated: storage classes, encryption, policies, lifecycle rules, temporary credentials. Every
 //! access key has all permissions.
 
 use std::io;
@@ -12,7 +14,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use streamio_local::s3::{
-    Config, CreatedBy, Credentials, EventNotification, Store, StoreError, StoreOptions, Watch, serve,
+    Config, CreatedBy, Credentials, EventNotification, Store, StoreError, StoreOptions, Versioning, Watch,
+    serve,
 };
 use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
@@ -81,6 +84,7 @@ impl S3 {
     pub async fn start(config: S3Config) -> Result<Self, S3Error> {
         let store = Store::open(config.folder, StoreOptions::default()).await?;
         store.ensure_bucket(&config.raw_bucket, Watch::Created).await?;
+        store.set_versioning(&config.raw_bucket, Versioning::Enabled).await?;
         store.ensure_bucket(&config.processed_bucket, Watch::Off).await?;
         let listener = http_listener::bind().await?;
         let endpoint = http_listener::url(&listener)?;
@@ -139,6 +143,16 @@ pub fn object_created(notice: &EventNotification) -> Value {
         CreatedBy::Copy => "CopyObject",
     };
     let whole_second = notice.event_time.replace_millisecond(0).unwrap_or(notice.event_time);
+    let mut object = json!({
+        "key": notice.key,
+        "size": notice.size,
+        "etag": notice.etag,
+        "sequencer": notice.sequencer,
+    });
+    // Only a bucket with versions has this field.
+    if let Some(version_id) = &notice.version_id {
+        object["version-id"] = json!(version_id);
+    }
     json!({
         "version": "0",
         "id": request_id(),
@@ -151,12 +165,7 @@ pub fn object_created(notice: &EventNotification) -> Value {
         "detail": {
             "version": "0",
             "bucket": { "name": notice.bucket },
-            "object": {
-                "key": notice.key,
-                "size": notice.size,
-                "etag": notice.etag,
-                "sequencer": notice.sequencer,
-            },
+            "object": object,
             "request-id": random_hex::<8>().to_uppercase(),
             "requester": ACCOUNT,
             "source-ip-address": "127.0.0.1",
@@ -180,6 +189,7 @@ mod tests {
             size: 5,
             etag: "b1946ac92492d2347c6235b4d2611184".to_owned(),
             sequencer: "00617F08299329D1".to_owned(),
+            version_id: Some("IYV3p45BT0ac8hjHg1houSdS1a.Mro8e".to_owned()),
             content_type: None,
             created_by: CreatedBy::Put,
             event_time: datetime!(2026-01-02 03:04:05.678 UTC),

@@ -227,6 +227,7 @@ mod tests {
             grant_id: GrantId::derived_from(&[b"a"]),
             resource: key.to_string(),
             key,
+            also: Vec::new(),
             expires_at: Timestamp::from_unix_seconds(0),
             starts_at: None,
             ip: None,

@@ -32,8 +32,11 @@ pub use self::project::{
     KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated, Scope,
 };
 pub use self::stream::StreamQuarantined;
-pub use self::upload::{UploadCompleted, UploadExpired, UploadGranted, UploadRejected};
-pub use self::video::{VideoDeleted, VideoErrored, VideoReady};
+pub use self::upload::{
+    RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected,
+    UploadRemoved,
+};
+pub use self::video::{VideoDeleted, VideoErrored, VideoReady, VideoUpdated};
 use crate::id::CommitId;
 use crate::timestamp::Timestamp;
 use crate::upcast::upcast;
@@ -189,7 +192,9 @@ event_types! {
     "upload.granted" v 1 => UploadGranted,
     "upload.completed" v 1 => UploadCompleted,
     "upload.expired" v 1 => UploadExpired,
+    "upload.received" v 1 => UploadReceived,
     "upload.rejected" v 1 => UploadRejected,
+    "upload.removed" v 1 => UploadRemoved,
     "processing.requested" v 1 => ProcessingRequested,
     "processing.dispatched" v 1 => ProcessingDispatched,
     "processing.started" v 1 => ProcessingStarted,
@@ -200,6 +205,7 @@ event_types! {
     "processing.expired" v 1 => ProcessingExpired,
     "video.ready" v 1 => VideoReady,
     "video.errored" v 1 => VideoErrored,
+    "video.updated" v 1 => VideoUpdated,
     "video.deleted" v 1 => VideoDeleted,
     "playback.granted" v 1 => PlaybackGranted,
     "stream.quarantined" v 1 => StreamQuarantined,

@@ -12,7 +12,7 @@
 //! | status | body | means |
 //! |---|---|---|
 //! | 200 | `{"ok": {"tenant": …}}`, the field named after the kind of result | done |
-//! | 200 | `{"error": {"kind": "invalidCursor" \| "notFound" \| "conflict"}}` | understood and refused |
+//! | 200 | `{"error": {"kind": "invalidCursor" \| "notFound" \| "conflict" \| "keyReused"}}` | understood and refused |
 //! | 400, 403, 404, 405, 413 | `{"error": {"kind": "refused", "text": …}}` | not a call, or not signed correctly: the same call will be refused again |
 //! | 503 | `{"error": {"kind": "unavailable"}}` | the log or a view is unavailable; the same call may be made again |
 //!
@@ -35,6 +35,7 @@ use crate::cloud_event::CloudEvent;
 use crate::commit::NewCommit;
 use crate::event::RecordedEvent;
 use crate::id::{CommitId, ProjectId, VideoId};
+use crate::metadata::{Metadata, MetadataPatch};
 use crate::stream::StreamId;
 use crate::tenant::Tenant;
 use crate::thread_safe::ThreadSafe;
@@ -101,7 +102,8 @@ pub trait Home: ThreadSafe {
         at: Timestamp,
     ) -> Result<Option<VideoStatus>, HomeError>;
 
-    /// At most `limit` of a project's videos that pass `filter`, newest first, after the cursor `after`.
+    /// At most `limit` of a project's videos that pass `filter`, newest first, after the cursor `after`. A page may have fewer
+    /// videos than `limit`, even none, before the end of the list.
     async fn list_videos(
         &self,
         project_id: &ProjectId,
@@ -120,15 +122,13 @@ pub trait Home: ThreadSafe {
         limit: usize,
     ) -> Result<Option<Page<CloudEvent>>, HomeError>;
 
-    /// At most `limit` events of a project, in an order that does not change, after the cursor `after`. Here
-    /// [`Page::next`] is the position after the page's last event even when no more events exist yet, so that a client
-    /// can poll from it; it is `None` only on an empty page.
+    /// At most `limit` events of a project, in an order that does not change, after the cursor `after`.
     async fn feed(
         &self,
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<CloudEvent>, HomeError>;
+    ) -> Result<FeedPage, HomeError>;
 
     /// Deletes a video: `video.deleted`, recorded as `commit_id`. The removal of its objects follows. Returns the status
     /// afterwards. Deleting a deleted video succeeds and changes nothing.
@@ -137,7 +137,17 @@ pub trait Home: ThreadSafe {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError>;
+    ) -> Result<Commanded, HomeError>;
+
+    /// Changes the metadata of a video: `video.updated`, recorded as `commit_id`. Returns the status afterwards. A change to
+    /// what is there succeeds and records nothing.
+    async fn update_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+        metadata: &MetadataPatch,
+    ) -> Result<Commanded, HomeError>;
 
     /// Processes a video's stored source again, as a new generation: `processing.requested`, recorded as `commit_id`.
     /// Returns the status afterwards.
@@ -146,7 +156,7 @@ pub trait Home: ThreadSafe {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError>;
+    ) -> Result<Commanded, HomeError>;
 
     /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;
@@ -160,11 +170,40 @@ pub trait Home: ThreadSafe {
     ) -> Result<Option<RecordedEvent>, HomeError>;
 }
 
-/// Which videos of a project to list.
+/// Which videos of a project to list: those that pass all of these conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VideoFilter {
-    /// Only videos in this state; `None`: all but deleted ones.
+    /// Only videos in this state; `None`: all but expired and deleted ones.
     pub state: Option<VideoState>,
+    /// Only videos whose source key continues with this text after `projects/{project_id}/`.
+    pub prefix: Option<String>,
+    /// Only videos whose metadata has all of these entries.
+    pub metadata: Metadata,
+}
+
+impl VideoFilter {
+    /// Only videos in this state; `None`: all but expired and deleted ones.
+    pub fn by_state(state: Option<VideoState>) -> Self {
+        Self { state, ..Self::default() }
+    }
+
+    /// Whether a store cannot find the videos by their state alone.
+    pub fn is_selective(&self) -> bool {
+        self.prefix.is_some() || !self.metadata.is_empty()
+    }
+
+    /// Whether the video passes.
+    pub fn passes(&self, status: &VideoStatus) -> bool {
+        let has_state = match self.state {
+            Some(state) => status.state == state,
+            None => status.state.is_listed(),
+        };
+        let has_prefix =
+            self.prefix.as_ref().is_none_or(|prefix| status.s3_key.rest().starts_with(prefix.as_str()));
+        has_state
+            && has_prefix
+            && self.metadata.iter().all(|(name, value)| status.metadata.get(name) == Some(value))
+    }
 }
 
 /// A part of a longer list.
@@ -174,6 +213,31 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// The cursor of the next page; `None` at the end.
     pub next: Option<String>,
+}
+
+/// A part of a project's feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedPage {
+    /// The events, in the feed's order.
+    pub data: Vec<CloudEvent>,
+    /// The cursor after the last event of the page, or the one that was given if the page is empty; `None` only on an empty page
+    /// from the beginning.
+    #[serde(rename = "next")]
+    pub position: Option<String>,
+    /// Whether there may be more events already.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// The outcome of a command about a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commanded {
+    /// The status afterwards.
+    #[serde(flatten)]
+    pub status: VideoStatus,
+    /// Whether the command was recorded before, under the same id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
 }
 
 /// The outcome of recording a commit.

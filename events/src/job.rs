@@ -18,6 +18,9 @@ pub struct Job {
     pub video_id: VideoId,
     /// The source's key in the RAW bucket.
     pub s3_key: SourceKey,
+    /// The version of the source; absent for a bucket without versions and for jobs of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
     /// The upload of this video, counted from 1.
     pub generation: u32,
     /// The attempt at this generation, counted from 1.
@@ -41,11 +44,18 @@ pub struct MediaLimits {
     pub max_duration_seconds: u64,
     /// Largest source, in bytes.
     pub max_bytes: u64,
+    /// Whether a source of which a part is missing becomes a shorter video with a warning, instead of an error.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_truncated: bool,
 }
 
 impl Default for MediaLimits {
     fn default() -> Self {
-        Self { max_duration_seconds: 12 * 60 * 60, max_bytes: 100 * 1024 * 1024 * 1024 }
+        Self {
+            max_duration_seconds: 12 * 60 * 60,
+            max_bytes: 100 * 1024 * 1024 * 1024,
+            allow_truncated: false,
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub mod kinesis;
 pub mod log;
 pub mod media;
 pub mod memory;
+pub mod metadata;
 pub mod nfc;
 pub mod object_key;
 pub mod project;

@@ -29,6 +29,19 @@ pub struct MediaSource {
     pub audio_codec: Option<String>,
     /// Size of the file in bytes.
     pub bytes: u64,
+    /// What is wrong with the source although it could be processed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<MediaWarning>,
+}
+
+/// Something that is wrong with a source although it could be processed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaWarning {
+    /// A documented code, such as `truncated`, for programs.
+    pub code: String,
+    /// What is wrong and what to do, for people. Never contains a secret, a path or a signed URL.
+    pub message: String,
 }
 
 /// One rendition of the adaptive stream.

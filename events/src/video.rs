@@ -7,6 +7,9 @@
 //!                              │ the next attempt     └── failed, interrupted, expired ─────────────┘──▶ Errored
 //! ```
 //!
+//! An object that arrives in RAW takes the earliest open grant that it satisfies and becomes a generation. Without such a
+//! grant it is rejected, or waits for a grant that may still be on its way to the log.
+//!
 //! A generation is one upload of the key (or one request to process it again); an attempt is one try at a generation.
 //! Only the current attempt of the current generation may change the video: the [fold](Video::apply) ignores the
 //! events of all others, and the [decisions](decide) refuse them.
@@ -19,6 +22,7 @@ mod policy;
 mod properties;
 mod repository;
 mod sequencer;
+mod source_object;
 mod state;
 mod status;
 
@@ -26,5 +30,6 @@ pub use fold::fold_as_of;
 pub use policy::Policy;
 pub use repository::{Decided, VideoStoreError, catch_up, decide_and_append, load};
 pub use sequencer::sequencer_order;
-pub use state::{Arrival, Deletion, Phase, Upload, Video};
+pub use source_object::{KnownObject, ObjectDetails, ObjectStatus, SourceObject};
+pub use state::{Arrival, ClosedGrant, Deletion, GrantEnd, OpenGrant, Phase, Upload, Video};
 pub use status::{VideoState, VideoStatus};

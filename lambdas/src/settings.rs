@@ -211,6 +211,9 @@ pub struct PolicyOverrides {
     publish_within: Option<Seconds>,
     publish_deadline: Option<Seconds>,
     grant_grace: Option<Seconds>,
+    grant_wait: Option<Seconds>,
+    clock_tolerance: Option<Seconds>,
+    rejected_retention: Option<Seconds>,
 }
 
 /// A duration in seconds, with decimals.
@@ -244,6 +247,9 @@ impl PolicyOverrides {
         set(&mut policy.publish_within, self.publish_within);
         set(&mut policy.publish_deadline, self.publish_deadline);
         set(&mut policy.grant_grace, self.grant_grace);
+        set(&mut policy.grant_wait, self.grant_wait);
+        set(&mut policy.clock_tolerance, self.clock_tolerance);
+        set(&mut policy.rejected_retention, self.rejected_retention);
     }
 }
 

@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use streamio_edge::{Context, Edge, MAX_BODY_BYTES, Served};
+use streamio_events::error_chain::chain;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
@@ -89,7 +90,7 @@ fn log(method: &http::Method, path: &str, response: &Response<Bytes>, duration: 
         ),
         Some(cause) => tracing::error!(
             http.method = %method, http.path = path, http.status = status, duration_ms, request.id = request_id,
-            project.id = project_id, error = ?anyhow::Chain::new(&**cause).map(ToString::to_string).collect::<Vec<_>>(),
+            project.id = project_id, error = chain(&**cause),
             "request failed"
         ),
     }

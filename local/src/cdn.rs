@@ -12,9 +12,8 @@
 //!    query of the request, byte for byte, without decoding or normalisation. The path is percent-decoded to the key
 //!    afterwards, exactly once.
 //! 3. **A response is one version of an object**, even if the object is replaced while it is being sent.
-//! 4. **Playlists keep the authorisation** ([`playlist`]): in an HLS playlist requested with a custom policy in the
-//!    query, the CDN adds the same parameters to its own URIs. Players that cannot add parameters to the URLs of segments can then
-//!    play it.
+//! 4. **Objects are served as they are stored**, playlists too, as by CloudFront. Players get playlists with signed URIs from the
+//!    edge (`GET /play/…`).
 //!
 //! The viewer's address is the peer address of the connection. Headers cannot change it.
 
@@ -29,7 +28,6 @@ mod denied;
 mod handler;
 mod object_path;
 mod origin;
-pub mod playlist;
 pub mod policy;
 mod range;
 mod refusal;
@@ -40,7 +38,6 @@ mod trusted_keys;
 
 pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use config::{CdnConfig, Clock};
-pub use credentials::PolicyQuery;
 pub use handler::Cdn;
 pub use origin::{ObjectMetadata, Origin, OriginObject, StoreOrigin};
 pub use serve::serve;

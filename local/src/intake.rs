@@ -23,7 +23,7 @@ use serde_json::json;
 use streamio_core::intake as core_intake;
 use streamio_edge::kinesis::TARGET;
 use streamio_events::commit::NewCommit;
-use streamio_events::error_chain::messages;
+use streamio_events::error_chain::chain;
 use streamio_events::fact::Fact;
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
@@ -102,7 +102,11 @@ impl Intake {
                 (Ok(_), Some(message)) => failed(message),
                 (Err(error), _) => {
                     let stream_name = &records[index].partition_key;
-                    tracing::error!(stream.name = stream_name, error = ?messages(&**error), "a record is not a fact");
+                    tracing::error!(
+                        stream.name = stream_name,
+                        error = chain(&**error),
+                        "a record is not a fact"
+                    );
                     failed(error.to_string())
                 }
             })
@@ -117,7 +121,7 @@ impl Intake {
         let commits: Vec<&NewCommit> = facts.iter().map(|fact| fact.commit()).collect();
         let recorded = self.intake.record_facts(stream, &commits, clock::now()).await;
         let failure = recorded.failure.map(|error| {
-            tracing::error!(stream = %stream, error = ?messages(&error), "facts were not recorded");
+            tracing::error!(stream = %stream, error = chain(&error), "facts were not recorded");
             error.to_string()
         });
         (recorded.outcomes.len(), failure)

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::object_store::{ObjectInfo, ObjectStore};
+use streamio_core::ports::object_store::{ObjectInfo, ObjectStore, ObjectVersion};
 use streamio_events::timestamp::Timestamp;
 use time::OffsetDateTime;
 
 use crate::clock;
-use crate::s3::{ListRequest, ObjectMeta, Precondition, Store, StoreError};
+use crate::s3::checksum::{ChecksumAlgorithm, ChecksumKind};
+use crate::s3::{ListRequest, NULL_VERSION, ObjectMeta, Precondition, Store, StoreError};
 
 /// How many entries are listed at a time.
 const PAGE: usize = 1_000;
@@ -26,17 +27,57 @@ impl StoredObjects {
 
 #[async_trait]
 impl ObjectStore for StoredObjects {
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
-        let meta = self.0.head(bucket, key).await?;
-        Ok(meta.map(|ObjectMeta { size: bytes, etag, last_modified, .. }| ObjectInfo {
-            bytes,
-            etag,
-            last_modified: clock::of(last_modified),
+    async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<Option<ObjectInfo>, AdapterError> {
+        let meta = match version_id {
+            Some(version_id) => self.0.head_version(bucket, key, version_id).await?,
+            None => self.0.head(bucket, key).await?,
+        };
+        Ok(meta.map(|meta| {
+            let sha256 = sha256_of(&meta);
+            let ObjectMeta { size: bytes, etag, last_modified, headers, version_id, .. } = meta;
+            ObjectInfo {
+                bytes,
+                etag,
+                last_modified: clock::of(last_modified),
+                version_id: version_id.filter(|id| id != NULL_VERSION),
+                content_type: headers.content_type,
+                sha256,
+            }
         }))
     }
 
+    async fn versions(&self, bucket: &str, key: &str) -> Result<Vec<ObjectVersion>, AdapterError> {
+        let versions = self.0.versions(bucket, key).await?;
+        let objects = versions.into_iter().rev().filter_map(|version| version.object);
+        Ok(objects
+            .map(|ObjectMeta { size: bytes, etag, last_modified, version_id, .. }| ObjectVersion {
+                version_id: version_id.filter(|id| id != NULL_VERSION),
+                bytes,
+                etag,
+                last_modified: clock::of(last_modified),
+            })
+            .collect())
+    }
+
+    async fn delete_version(&self, bucket: &str, key: &str, version_id: &str) -> Result<(), AdapterError> {
+        self.0.delete_version(bucket, key, version_id, Precondition::None).await?;
+        Ok(())
+    }
+
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
-        match self.0.delete(bucket, key, Precondition::Etag(etag.to_owned())).await {
+        let precondition = Precondition::Etag(etag.to_owned());
+        let current = self.0.head(bucket, key).await?.and_then(|meta| meta.version_id);
+        let deleted = match current {
+            // Removes the bytes, which a delete marker would keep.
+            Some(version) => self.0.delete_version(bucket, key, &version, precondition).await,
+            None => self.0.delete(bucket, key, precondition).await,
+        };
+        match deleted {
             // A different object, or none: both are success.
             Ok(_) | Err(StoreError::PreconditionFailed { .. } | StoreError::NoSuchKey { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -60,4 +101,12 @@ impl ObjectStore for StoredObjects {
         self.0.delete_prefix(bucket, prefix).await?;
         Ok(())
     }
+}
+
+/// The SHA-256 of the whole object, if its writer sent it. A multipart upload has only those of its parts.
+fn sha256_of(meta: &ObjectMeta) -> Option<String> {
+    let checksum = meta.checksum.as_ref()?;
+    let is_whole =
+        checksum.algorithm == ChecksumAlgorithm::Sha256 && checksum.kind == ChecksumKind::FullObject;
+    is_whole.then(|| checksum.value.clone())
 }

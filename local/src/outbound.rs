@@ -1,16 +1,16 @@
-//! The API's requests to the object store.
+//! The API's requests to the object store and the CDN.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use streamio_edge::ports::outbound::{Outbound, OutboundError};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use streamio_edge::ports::Cause;
+use streamio_edge::ports::outbound::{MAX_RESPONSE_BYTES, Outbound, OutboundError, ResponseTooLarge};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
-/// Sends HTTP requests. The object store is called over HTTP too, although it is in this process.
+/// Sends HTTP requests. The object store and the CDN are called over HTTP too, although they are in this process.
 pub(crate) struct HttpOutbound(reqwest::Client);
 
 impl HttpOutbound {
@@ -29,9 +29,22 @@ impl HttpOutbound {
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let response: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(failed)?.into();
         let (head, body) = response.into_parts();
-        let body =
-            http_body_util::Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(OutboundError)?;
+        let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(|error| {
+            OutboundError(if error.is::<LengthLimitError>() {
+                ResponseTooLarge.into()
+            } else {
+                without_url(error)
+            })
+        })?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+/// The error without the URL, which may be signed.
+fn without_url(error: Cause) -> Cause {
+    match error.downcast::<reqwest::Error>() {
+        Ok(error) => error.without_url().into(),
+        Err(error) => error,
     }
 }
 

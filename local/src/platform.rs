@@ -5,6 +5,7 @@ mod listeners;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
@@ -31,7 +32,7 @@ use crate::objects::StoredObjects;
 use crate::outbound::HttpOutbound;
 use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
-use crate::s3::{Store, StoreOptions, Watch};
+use crate::s3::{Store, StoreOptions, Versioning, Watch};
 use crate::secrets::{Secrets, random};
 use crate::view_store::SqliteViewStore;
 use crate::workerd::{WorkerEnvironment, Workerd};
@@ -72,12 +73,14 @@ impl Platform {
             .with_context(|| format!("cannot open {}", data_dir.views().display()))?;
         let store = Store::open(data_dir.objects(), StoreOptions::default()).await?;
         store.ensure_bucket(RAW_BUCKET, Watch::Created).await?;
+        // What was uploaded stays: a later PUT or DELETE of the same key adds a version.
+        store.set_versioning(RAW_BUCKET, Versioning::Enabled).await?;
         store.ensure_bucket(PROCESSED_BUCKET, Watch::Off).await?;
         empty_scratch(&data_dir)?;
 
         let listeners = Listeners::bind(&data_dir, config.port).await?;
         let addresses = listeners.addresses()?;
-        let policy = Policy::new(RAW_BUCKET, PROCESSED_BUCKET);
+        let policy = policy(&config.edge);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
@@ -118,7 +121,7 @@ impl Platform {
                 tracing::error!(error = %error, "the CDN's server ended with an error");
             }
         });
-        let edge_config = edge_config(&config, &addresses, &secrets)?;
+        let edge_config = edge_config(&config, &addresses, &secrets, &policy)?;
         let stop_api = CancellationToken::new();
         let region = home::region(&log, views, policy);
         let (edge, api) = match config.edge {
@@ -194,6 +197,16 @@ impl Platform {
     }
 }
 
+/// The policy of one machine: the API and the object store have the same clock.
+fn policy(edge: &EdgeRuntime) -> Policy {
+    let grant_wait = match edge {
+        // A grant is in the log before its URL is returned.
+        EdgeRuntime::Native => Duration::ZERO,
+        EdgeRuntime::Workerd(_) => Duration::from_mins(1),
+    };
+    Policy { grant_wait, clock_tolerance: Duration::ZERO, ..Policy::new(RAW_BUCKET, PROCESSED_BUCKET) }
+}
+
 /// Deletes the temporary files of workers of earlier runs. Each attempt starts from the beginning.
 fn empty_scratch(data_dir: &DataDir) -> anyhow::Result<()> {
     let scratch = data_dir.scratch();
@@ -261,7 +274,12 @@ fn cdn_config(
     Ok(cdn_config.with_credentialed_origins(origins.collect::<Vec<_>>()))
 }
 
-fn edge_config(config: &Config, addresses: &Addresses, secrets: &Secrets) -> anyhow::Result<EdgeConfig> {
+fn edge_config(
+    config: &Config,
+    addresses: &Addresses,
+    secrets: &Secrets,
+    policy: &Policy,
+) -> anyhow::Result<EdgeConfig> {
     let s3 = S3Config {
         endpoint: addresses.s3.clone(),
         region: REGION.to_owned(),
@@ -271,6 +289,8 @@ fn edge_config(config: &Config, addresses: &Addresses, secrets: &Secrets) -> any
     };
     let cdn = CdnConfig { base_url: addresses.cdn.clone(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
     let mut edge = EdgeConfig::new(s3, cdn);
+    edge.max_upload_bytes = policy.limits.max_bytes;
+    edge.public_url = Some(addresses.api.clone());
     if !config.allowed_origins.is_empty() {
         edge.allowed_origins = AllowedOrigins::Only(config.allowed_origins.clone());
     }

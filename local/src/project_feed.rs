@@ -23,9 +23,10 @@ impl ProjectFeed for LogFeed {
     ) -> Result<FeedPage, ProjectFeedError> {
         let start = after.map_or(Ok(FeedPosition::default()), FeedPosition::parse)?;
         let mut events = Vec::new();
-        let mut next = None;
+        let (mut next, mut more) = (None, false);
         let mut position = start.position.saturating_sub(1);
-        while events.len() < limit {
+        // One more event shows that the feed goes on.
+        while !more {
             let changes = changes::read(&self.0, Scope::Project(project_id), position, limit + 1).await;
             let changes = changes.map_err(|error| ProjectFeedError::Unavailable(error.into()))?;
             let Some(last) = changes.last() else { break };
@@ -39,12 +40,14 @@ impl ProjectFeed for LogFeed {
                     if events.len() < limit {
                         events.push(event);
                         next = Some(FeedPosition { position, done: index + 1 });
+                    } else {
+                        more = true;
                     }
                 }
             }
         }
         let next = next.map(|place| place.to_string()).or_else(|| after.map(str::to_owned));
-        Ok(FeedPage { events, next })
+        Ok(FeedPage { events, next, more })
     }
 }
 
@@ -94,12 +97,15 @@ mod tests {
             let (mut ids, mut after) = (Vec::new(), None);
             loop {
                 let page = feed.page(&acme, after.as_deref(), limit, Timestamp::default()).await.unwrap();
-                if page.events.is_empty() {
-                    break;
-                }
+                assert!(page.events.len() == limit || !page.more, "only the last page is shorter");
                 ids.extend(page.events.into_iter().map(|event| event.id));
                 after = page.next;
+                if !page.more {
+                    break;
+                }
             }
+            let end = feed.page(&acme, after.as_deref(), limit, Timestamp::default()).await.unwrap();
+            assert_eq!((end.events.len(), &end.next, end.more), (0, &after, false));
             let expected = [1, 2, 6, 7].map(|version| format!("project/acme/{version}"));
             assert_eq!(ids, expected, "pages of {limit}");
         }

@@ -123,7 +123,7 @@ impl Inner {
         // Has no effect if the worker recorded the end of its attempt itself.
         match tasks::ended(&*self.log, clock::now(), job, &task, &end).await {
             Ok(decided) if decided.appended => {
-                tracing::warn!(video.id = %job.video_id, attempt = job.attempt, task, end = ?end, "a worker ended without recording the end of its attempt");
+                tracing::warn!(video.id = %job.video_id, attempt = job.attempt, task, end = %end, "a worker ended without recording the end of its attempt");
             }
             Ok(_) => {}
             // The sweep expires an attempt without heartbeats.

@@ -12,6 +12,8 @@
 //! 2. A write's [`Precondition`] is checked in that transaction: of concurrent writers of an absent key one succeeds.
 //! 3. In a watched bucket that transaction also writes the event notification, which is kept until acknowledged.
 //! 4. An object that is being read stays readable to its end while it is overwritten or deleted.
+//! 5. In a bucket with [`Versioning::Enabled`] a write or delete removes no bytes: only
+//!    [`Store::delete_version`] removes a version.
 
 mod auth;
 mod body;
@@ -21,11 +23,13 @@ mod event_notification;
 mod limits;
 mod object;
 mod protocol;
+mod refusal;
 mod request_context;
 mod serve;
 mod service;
 mod sigv4;
 mod store;
+mod version;
 
 pub use auth::Credentials;
 pub use error::StoreError;
@@ -35,6 +39,7 @@ pub use object::{ObjectHeaders, ObjectMeta, Precondition, check_key};
 pub use serve::serve;
 pub use service::Config;
 pub use store::{
-    Bucket, CompletedPart, ListRequest, Listing, NewUpload, Object, ObjectReader, Part, Staged, Store,
-    StoreOptions, Upload, Watch,
+    Bucket, CompletedPart, CopiedVersion, ListRequest, Listing, NewUpload, Object, ObjectReader, Part,
+    Staged, Store, StoreOptions, Upload, VersionListRequest, VersionListing, VersionMarker, Watch,
 };
+pub use version::{Deleted, NULL_VERSION, ObjectVersion, Versioning};

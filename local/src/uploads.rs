@@ -73,11 +73,14 @@ async fn drain(ports: Ports<'_>, store: &Store) -> Drained {
 
 /// Records an event notification. Returns whether it is done and can be acknowledged.
 async fn record(ports: Ports<'_>, notification: EventNotification) -> bool {
-    let EventNotification { key, size: bytes, etag, sequencer, event_time, .. } = notification;
-    let notification =
-        CreatedObject { key: key.clone(), bytes, etag, sequencer, created_at: clock::of(event_time) };
+    let EventNotification { key, size: bytes, etag, sequencer, version_id, event_time, .. } = notification;
+    let created_at = clock::of(event_time);
+    let notification = CreatedObject { key: key.clone(), bytes, etag, sequencer, version_id, created_at };
     match receive(ports, clock::now(), notification).await {
         Ok(Received::Accepted(video_id)) => tracing::info!(video.id = %video_id, "an upload has arrived"),
+        Ok(Received::Waiting(video_id)) => {
+            tracing::info!(video.id = %video_id, "an upload has arrived and waits for its grant");
+        }
         Ok(Received::Rejected(video_id, error)) => {
             tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
         }

@@ -1,20 +1,24 @@
 //! Views and cursors in SQLite. All of it is derived from the log: the file can be deleted and is then rebuilt.
 
 mod consumers;
+mod list;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params, params_from_iter};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{VideoState, VideoStatus};
+use streamio_events::video::VideoStatus;
+
+use self::list::{Cursor, list_name, list_query};
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -22,6 +26,7 @@ const SCHEMA: &str = "
         video_id TEXT NOT NULL,
         version INTEGER NOT NULL,
         state TEXT,
+        s3_key TEXT,
         created_at INTEGER NOT NULL,
         due_at INTEGER,
         row TEXT NOT NULL,
@@ -31,6 +36,15 @@ const SCHEMA: &str = "
     CREATE INDEX videos_by_state ON videos (project_id, state, created_at DESC, video_id DESC);
     CREATE INDEX videos_in_progress ON videos (state) WHERE state IN ('uploaded', 'processing');
     CREATE INDEX videos_due ON videos (due_at) WHERE due_at IS NOT NULL;
+    CREATE TABLE video_metadata (
+        project_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        video_id TEXT NOT NULL,
+        PRIMARY KEY (project_id, name, value, created_at DESC, video_id DESC)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX video_metadata_by_video ON video_metadata (project_id, video_id);
     CREATE TABLE cursors (consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE pending (
         consumer TEXT NOT NULL,
@@ -159,16 +173,29 @@ impl ViewStore for SqliteViewStore {
         let state = row.status.as_ref().map(|status| status.state.as_str());
         let (version, created_at) = (integer(row.video.version), row.video.created_at.unix_millis());
         let due_at = row.due_at.map(Timestamp::unix_millis);
+        let s3_key = row.status.as_ref().map(|status| status.s3_key.to_string());
+        let metadata = row.status.as_ref().map(|status| status.metadata.clone()).unwrap_or_default();
         self.run(move |connection| {
+            let transaction = connection.unchecked_transaction()?;
             let upsert = "
-                INSERT INTO videos VALUES (:project, :video, :version, :state, :created, :due, :row)
+                INSERT INTO videos VALUES (:project, :video, :version, :state, :key, :created, :due, :row)
                 ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state,
-                    created_at = excluded.created_at, due_at = excluded.due_at, row = excluded.row
+                    s3_key = excluded.s3_key, created_at = excluded.created_at, due_at = excluded.due_at, row = excluded.row
                 WHERE excluded.version > videos.version";
-            let changed = connection.prepare_cached(upsert)?.execute(named_params! {
+            let changed = transaction.prepare_cached(upsert)?.execute(named_params! {
                 ":project": project_id, ":video": video_id, ":version": version, ":state": state,
-                ":created": created_at, ":due": due_at, ":row": text,
+                ":key": s3_key, ":created": created_at, ":due": due_at, ":row": text,
             })?;
+            if changed > 0 {
+                let delete = "DELETE FROM video_metadata WHERE project_id = ?1 AND video_id = ?2";
+                transaction.prepare_cached(delete)?.execute([&project_id, &video_id])?;
+                let insert = "INSERT INTO video_metadata VALUES (?1, ?2, ?3, ?4, ?5)";
+                for (name, value) in metadata {
+                    let entry = params![project_id, name, value, created_at, video_id];
+                    transaction.prepare_cached(insert)?.execute(entry)?;
+                }
+            }
+            transaction.commit()?;
             Ok(changed > 0)
         })
         .await
@@ -177,34 +204,18 @@ impl ViewStore for SqliteViewStore {
     async fn list(
         &self,
         project_id: &ProjectId,
-        state: Option<VideoState>,
+        filter: &VideoFilter,
         after: Option<&str>,
         limit: usize,
     ) -> Result<VideoPage, ViewStoreError> {
-        let list = list_name(project_id, state);
+        let list = list_name(project_id, filter.state);
         let after = after.map(|text| Cursor::parse(&list, text)).transpose()?.unwrap_or(Cursor::NEWEST);
-        let project_id = project_id.to_string();
+        let (query, parameters) = list_query(project_id, filter, after, limit);
         let rows = self
             .run(move |connection| {
-                let condition = match state {
-                    Some(_) => "state = :state",
-                    None => "state IS NOT NULL AND state <> 'deleted' AND :state IS NULL",
-                };
-                let query = format!(
-                    "SELECT row FROM videos WHERE project_id = :project AND {condition}
-                        AND (created_at, video_id) < (:created, :video)
-                     ORDER BY created_at DESC, video_id DESC LIMIT :limit"
-                );
                 connection
                     .prepare_cached(&query)?
-                    .query_map(
-                        named_params! {
-                            ":project": project_id, ":state": state.map(VideoState::as_str),
-                            ":created": after.created_at, ":video": after.video_id,
-                            ":limit": i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
-                        },
-                        decode,
-                    )?
+                    .query_map(params_from_iter(parameters), decode)?
                     .collect::<rusqlite::Result<Vec<_>>>()
             })
             .await?;
@@ -236,38 +247,6 @@ impl ViewStore for SqliteViewStore {
                 .map(drop)
         })
         .await
-    }
-}
-
-/// The name of a list: `{project}.{state}`, or `{project}.` for all videos that are not deleted.
-fn list_name(project_id: &ProjectId, state: Option<VideoState>) -> String {
-    format!("{project_id}.{}", state.map_or("", VideoState::as_str))
-}
-
-/// A position in a list, `{list}.{created_at}.{video_id}`. It is valid only for its list.
-struct Cursor {
-    created_at: i64,
-    video_id: String,
-}
-
-impl Cursor {
-    const NEWEST: Self = Self { created_at: i64::MAX, video_id: String::new() };
-
-    fn of(status: &VideoStatus) -> Self {
-        Self { created_at: status.created_at.unix_millis(), video_id: status.video_id.to_string() }
-    }
-
-    fn parse(list: &str, text: &str) -> Result<Self, ViewStoreError> {
-        let parse = || {
-            let (created_at, video_id) = text.strip_prefix(list)?.strip_prefix('.')?.split_once('.')?;
-            let (created_at, video_id): (_, VideoId) = (created_at.parse().ok()?, video_id.parse().ok()?);
-            Some(Self { created_at, video_id: video_id.to_string() })
-        };
-        parse().ok_or(ViewStoreError::InvalidCursor)
-    }
-
-    fn text(&self, list: &str) -> String {
-        format!("{list}.{}.{}", self.created_at, self.video_id)
     }
 }
 

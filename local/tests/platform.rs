@@ -1,5 +1,8 @@
 //! The platform in the test process: its data directory, and the views that are rebuilt from its log.
 
+#[path = "platform/uploads.rs"]
+mod uploads;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

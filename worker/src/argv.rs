@@ -15,7 +15,7 @@
 mod filters;
 
 use crate::ladder::Rung;
-use crate::plan::{AudioPlan, Plan, SEGMENT_SECONDS, VideoPlan};
+use crate::plan::{AudioPlan, Plan, PosterWindow, SEGMENT_SECONDS, VideoPlan};
 use crate::probe::input;
 
 /// File name of the media playlist in each rendition's folder.
@@ -34,9 +34,13 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.words("-nostats -progress pipe:1 -stats_period 0.5");
-    // Drop the source's metadata from every output: it may contain a location, a name or an attack on a player.
+    args.option("-frame_drop_threshold", filters::DROP_THRESHOLD);
+    if plan.keeps_audio_time {
+        args.words("-async 1");
+    }
     args.0.extend(input::guards());
-    args.words("-fflags +genpts").option("-i", url);
+    args.0.extend(input::timestamps(plan.decoding_times_only));
+    args.option("-i", url);
     if let Some(video) = &plan.video {
         args.option("-filter_complex", &filters::video(video));
     }
@@ -49,20 +53,25 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
         }
     }
     for audio in plan.audio.iter().skip(1) {
-        encode_audio(&mut args, audio);
+        encode_audio(&mut args, audio, plan.keeps_audio_time);
+        // Drop the source's metadata from every output: it may contain a location, a name or an attack on a player.
         args.words("-map_metadata -1 -map_chapters -1");
         hls_output(&mut args, &audio.name);
     }
     args.0
 }
 
-/// FFmpeg's arguments to make the poster of the source at `url`.
-pub fn poster_argv(plan: &VideoPlan, url: &str) -> Vec<String> {
+/// FFmpeg's arguments to make the poster of the source at `url` from a picture in `window`. They write no file if there is none.
+pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &str) -> Vec<String> {
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.0.extend(input::guards());
-    args.words("-fflags +genpts").option("-i", url);
-    args.option("-map", &format!("0:{}", plan.index)).option("-filter:v", &filters::poster(plan));
+    args.0.extend(input::timestamps(plan.decoding_times_only));
+    if window.seek > 0.0 {
+        args.option("-ss", &format!("{:.3}", window.seek));
+    }
+    args.option("-i", url);
+    args.option("-map", &format!("0:{}", video.index)).option("-filter:v", &filters::poster(video, window));
     args.words("-map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f image2 -update 1");
     args.0.push(POSTER.to_owned());
     args.0
@@ -76,7 +85,7 @@ fn best_output(args: &mut Args, plan: &Plan) {
         tee_outputs.push(hls_tee_output("v", &rung.name()));
     }
     if let Some(audio) = plan.audio.first() {
-        encode_audio(args, audio);
+        encode_audio(args, audio, plan.keeps_audio_time);
         if let Some(language) = audio.language.as_deref().filter(|language| language.len() == 3) {
             args.option("-metadata:s:a:0", &format!("language={language}"));
         }
@@ -97,19 +106,19 @@ fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 60 frames a second")]
     let group = (video.frame_rate.per_second() * f64::from(SEGMENT_SECONDS) * 2.0).ceil() as u32;
     args.option("-map", &format!("[v{position}]"));
-    // The filters have made the frame rate constant; no frame may be dropped or repeated after them.
-    args.words(
-        "-fps_mode passthrough -c:v libx264 -preset veryfast -profile:v high -pix_fmt yuv420p -crf 23",
-    );
+    // All rungs get pictures with the same times, so that the same frames are repeated in each.
+    args.option("-r", &video.frame_rate.to_string());
+    args.words("-fps_mode cfr -c:v libx264 -preset veryfast -profile:v high -pix_fmt yuv420p -crf 23");
     args.option("-maxrate", &format!("{kilobits}k")).option("-bufsize", &format!("{}k", kilobits * 2));
     // Key frames at the same times in every rung, and nowhere else: players switch rungs at segment boundaries.
     args.option("-force_key_frames", &format!("expr:gte(t,n_forced*{SEGMENT_SECONDS})"));
     args.option("-g", &group.to_string()).words("-sc_threshold 0");
 }
 
-fn encode_audio(args: &mut Args, audio: &AudioPlan) {
+fn encode_audio(args: &mut Args, audio: &AudioPlan, keeps_time: bool) {
     args.option("-map", &format!("0:{}", audio.index));
-    args.option("-filter:a", &filters::audio(audio)).words("-c:a aac -profile:a aac_low -b:a 128k");
+    args.option("-filter:a", &filters::audio(audio, keeps_time))
+        .words("-c:a aac -profile:a aac_low -b:a 128k");
 }
 
 /// The options of the HLS muxer, as `name=value`.

@@ -11,6 +11,7 @@ use crate::process::{CaptureError, Invocation};
 pub struct Capabilities {
     decoded: BTreeSet<String>,
     filters: BTreeSet<String>,
+    keeps_audio_time: bool,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,11 +20,15 @@ const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 impl Capabilities {
     /// Runs `ffmpeg` to list its codecs and filters. Fails if an encoder that every plan needs is missing.
     pub async fn detect(ffmpeg: &str) -> Result<Self, Failure> {
-        let (codecs, filters) = tokio::try_join!(list(ffmpeg, "-codecs"), list(ffmpeg, "-filters"))?;
-        Ok(Self::parse(&codecs, &filters)?)
+        let (codecs, filters, options) = tokio::try_join!(
+            list(ffmpeg, &["-codecs"]),
+            list(ffmpeg, &["-filters"]),
+            list(ffmpeg, &["-h", "long"])
+        )?;
+        Ok(Self::parse(&codecs, &filters, &options)?)
     }
 
-    fn parse(codecs: &str, filters: &str) -> Result<Self, MachineError> {
+    fn parse(codecs: &str, filters: &str, options: &str) -> Result<Self, MachineError> {
         for encoder in ["libx264", "aac", "mjpeg"] {
             let has = codecs.lines().any(|line| {
                 let named = line
@@ -45,7 +50,8 @@ impl Capabilities {
             .filter(|(flags, _)| flags.starts_with('D'))
             .map(|(_, name)| name.to_owned());
         let filters = filters.lines().filter_map(columns).map(|(_, name)| name.to_owned());
-        Ok(Self { decoded: decoded.collect(), filters: filters.collect() })
+        let keeps_audio_time = options.lines().any(|line| line.split_whitespace().next() == Some("-async"));
+        Ok(Self { decoded: decoded.collect(), filters: filters.collect(), keeps_audio_time })
     }
 
     /// Whether there is a decoder for `codec` (FFmpeg's name).
@@ -53,15 +59,26 @@ impl Capabilities {
         self.decoded.contains(codec)
     }
 
+    /// Whether colours can be converted from one set of primaries to another.
+    pub fn can_convert_color(&self) -> bool {
+        self.filters.contains("zscale")
+    }
+
     /// Whether HDR can be tone mapped to SDR.
     pub fn can_tone_map(&self) -> bool {
-        self.filters.contains("zscale") && self.filters.contains("tonemap")
+        self.can_convert_color() && self.filters.contains("tonemap")
+    }
+
+    /// Whether FFmpeg itself can keep sound in time with `-async`. Later releases lack the option.
+    pub fn keeps_audio_time(&self) -> bool {
+        self.keeps_audio_time
     }
 
     #[cfg(test)]
     pub(crate) fn full() -> Self {
         let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Self { decoded: set(&["h264", "aac"]), filters: set(&["zscale", "tonemap"]) }
+        let (decoded, filters) = (set(&["h264", "aac"]), set(&["zscale", "tonemap"]));
+        Self { decoded, filters, keeps_audio_time: true }
     }
 
     #[cfg(test)]
@@ -75,15 +92,15 @@ fn columns(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?))
 }
 
-async fn list(ffmpeg: &str, what: &str) -> Result<String, Failure> {
-    let args = ["-hide_banner", "-v", "error", what].map(str::to_owned).into();
+async fn list(ffmpeg: &str, what: &[&str]) -> Result<String, Failure> {
+    let args = ["-hide_banner", "-v", "error"].iter().chain(what).map(|&arg| arg.to_owned()).collect();
     let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
     match invocation.capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
         Ok(finished) => Ok(String::from_utf8_lossy(&finished.stdout).into_owned()),
         Err(CaptureError::Machine(error)) => Err(error.into()),
         Err(CaptureError::Timeout { limit, .. }) => Err(Failure::Timeout(limit)),
         Err(CaptureError::TooMuchOutput { .. }) => {
-            Err(MachineError::Incapable(format!("usable output of `{what}`")).into())
+            Err(MachineError::Incapable(format!("usable output of `{}`", what.join(" "))).into())
         }
     }
 }
@@ -105,18 +122,24 @@ mod tests {
 
     #[test]
     fn codecs_and_filters_are_parsed() {
-        let capabilities =
-            Capabilities::parse(CODECS, " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize")
-                .unwrap();
+        let capabilities = Capabilities::parse(
+            CODECS,
+            " TS. bwdif    V->V  Deinterlace\n .SC zscale  V->V  Resize",
+            "-async   audio sync method",
+        )
+        .unwrap();
         assert!(
             capabilities.decodes("vp6") && capabilities.decodes("aac") && !capabilities.decodes("a64_multi")
         );
         assert!(!capabilities.can_tone_map(), "there is no tonemap");
+        assert!(capabilities.can_convert_color() && capabilities.keeps_audio_time());
+        let without = Capabilities::parse(CODECS, "", "-max_async").unwrap();
+        assert!(!without.can_convert_color() && !without.keeps_audio_time());
     }
 
     #[test]
     fn a_build_without_x264_is_an_error_that_names_the_encoder() {
-        let error = Capabilities::parse(&CODECS.replace("libx264 ", ""), "").unwrap_err();
+        let error = Capabilities::parse(&CODECS.replace("libx264 ", ""), "", "").unwrap_err();
         assert!(error.to_string().contains("`libx264`"), "{error}");
     }
 }

@@ -23,6 +23,14 @@ pub enum Failure {
         "the file is not a video or audio file; upload the media itself, in a format such as MP4, MOV, MKV or MP3"
     )]
     NotMedia,
+    /// The file is of a known kind that holds no recorded sound or picture.
+    #[error("the file is {kind}, not a video or sound recording; {advice}")]
+    NotRecorded {
+        /// The kind, with its article.
+        kind: &'static str,
+        /// What to upload instead.
+        advice: &'static str,
+    },
     /// The file is an image.
     #[error("the file is a still or animated image; upload a video or audio file")]
     ImageNotSupported,
@@ -40,6 +48,35 @@ pub enum Failure {
     Corrupt {
         /// What is damaged.
         reason: &'static str,
+    },
+    /// Bytes are missing that the file's own index names.
+    #[error(
+        "the file is incomplete: a part that its own index names is missing; upload it again, and check that the \
+         original plays to its end"
+    )]
+    Truncated,
+    /// Pictures or sound are encrypted.
+    #[error(
+        "the file is encrypted (DRM), so that it cannot be played without a licence; upload an unprotected copy"
+    )]
+    DrmProtected,
+    /// There are more streams than a recording has.
+    #[error(
+        "the file has {streams} streams, more than the limit of {limit}; export only the video and its sound"
+    )]
+    TooManyStreams {
+        /// The number of streams.
+        streams: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Decoding needs more than a file of this size and duration honestly needs.
+    #[error(
+        "the file needs too much {resource} to be decoded; export it again with common settings, such as H.264 and AAC"
+    )]
+    TooComplex {
+        /// What it needs too much of.
+        resource: Resource,
     },
     /// There is no decoder for the codec.
     #[error("the codec `{codec}` is not supported; export the file with another, such as H.264 and AAC")]
@@ -97,6 +134,30 @@ pub enum Failure {
     Machine(#[source] MachineError),
 }
 
+/// What a file may need too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Processor time.
+    ProcessorTime,
+    /// Memory.
+    Memory,
+    /// Bytes or seconds of output.
+    Output,
+    /// Pictures per second.
+    Frames,
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::ProcessorTime => "processor time",
+            Self::Memory => "memory",
+            Self::Output => "space for its output",
+            Self::Frames => "pictures in a second",
+        })
+    }
+}
+
 /// What is wrong with this machine, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
@@ -150,6 +211,11 @@ impl Retryable for Failure {
         match self {
             Self::EmptyFile
             | Self::NotMedia
+            | Self::NotRecorded { .. }
+            | Self::Truncated
+            | Self::DrmProtected
+            | Self::TooManyStreams { .. }
+            | Self::TooComplex { .. }
             | Self::ImageNotSupported
             | Self::UnsupportedContainer
             | Self::NoStreams
@@ -174,7 +240,11 @@ impl Failure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyFile => "empty_file",
-            Self::NotMedia => "not_media",
+            Self::NotMedia | Self::NotRecorded { .. } => "not_media",
+            Self::Truncated => "truncated",
+            Self::DrmProtected => "drm_protected",
+            Self::TooManyStreams { .. } => "too_many_streams",
+            Self::TooComplex { .. } => "too_complex",
             Self::ImageNotSupported => "image_not_supported",
             Self::UnsupportedContainer => "unsupported_container",
             Self::NoStreams => "no_streams",

@@ -32,24 +32,35 @@ impl FrameRate {
         f64::from(self.numerator) / f64::from(self.denominator)
     }
 
-    /// The constant rate to encode at. `nominal` is the lowest rate that fits all timestamps of the source, `average` its
-    /// frames divided by its duration (ffprobe's `r_frame_rate` and `avg_frame_rate`).
+    /// The time of `1 / parts` of a frame in seconds, as a fraction in FFmpeg's syntax.
+    pub fn tick(self, parts: u32) -> String {
+        format!("{}/{}", self.denominator, u64::from(self.numerator) * u64::from(parts))
+    }
+
+    /// The constant rate to encode at. `nominal` is the lowest rate that fits all timestamps of the source's beginning, `average`
+    /// its frames divided by its duration (ffprobe's `r_frame_rate` and `avg_frame_rate`); `densest` is the largest number of
+    /// frames within any second, if it is known.
     ///
     /// Outputs have a constant rate so that every rung has the same frames, key frames fall on the same times, and
     /// `FRAME-RATE` is exact. The result is the source's rate if that is plausible and at most 60. A higher rate is divided
     /// by the smallest integer that brings it to 60 or less, so that frames are dropped evenly. For a variable rate the result
-    /// keeps all frames if 60 is enough; repeated frames cost almost nothing to encode.
+    /// keeps all frames of the densest second if 60 is enough; repeated frames cost almost nothing to encode.
     #[must_use]
-    pub fn to_encode(nominal: Option<Self>, average: Option<Self>) -> Self {
+    pub fn to_encode(nominal: Option<Self>, average: Option<Self>, densest: Option<u32>) -> Self {
         let average = average.filter(|rate| *rate <= Self::MAX_PLAUSIBLE);
-        match (nominal.filter(|rate| *rate <= Self::MAX_PLAUSIBLE), average) {
-            (Some(nominal), Some(average)) if nominal.is_close_to(average) => nominal.capped(),
+        // A constant rate whose timestamps are not exact has one frame more in some seconds.
+        let densest = densest.map(|frames| Self::whole(frames.saturating_sub(1).max(1)));
+        let holds = |rate: &Self| densest.is_none_or(|densest| *rate >= densest || rate.is_close_to(densest));
+        match (nominal.filter(|rate| *rate <= Self::MAX_PLAUSIBLE).filter(holds), densest.or(average)) {
+            (Some(nominal), _) if average.is_some_and(|average| nominal.is_close_to(average)) => {
+                nominal.capped()
+            }
             // Variable: the nominal rate fits every timestamp.
             (Some(nominal), _) if nominal <= Self::CAP => nominal.at_least_one(),
-            // Variable, and the nominal rate is only the resolution of the timestamps.
-            (_, Some(average)) => Self::STANDARD
+            // Variable, and the nominal rate is only the resolution of the timestamps, or true of the beginning only.
+            (_, Some(needed)) => Self::STANDARD
                 .into_iter()
-                .find(|standard| *standard >= average && *standard >= Self::FOR_VARIABLE)
+                .find(|standard| *standard >= needed && *standard >= Self::FOR_VARIABLE)
                 .unwrap_or(Self::CAP),
             (_, None) => Self::FOR_VARIABLE,
         }
@@ -113,7 +124,36 @@ mod tests {
     use proptest::prelude::*;
 
     fn to_encode(nominal: &str, average: &str) -> String {
-        FrameRate::to_encode(FrameRate::parse(nominal), FrameRate::parse(average)).to_string()
+        FrameRate::to_encode(FrameRate::parse(nominal), FrameRate::parse(average), None).to_string()
+    }
+
+    fn with_densest(nominal: &str, average: &str, densest: u32) -> String {
+        FrameRate::to_encode(FrameRate::parse(nominal), FrameRate::parse(average), Some(densest)).to_string()
+    }
+
+    #[test]
+    fn the_densest_second_decides_where_the_beginning_is_slower() {
+        // 5 frames a second at first, 30 later.
+        assert_eq!(with_densest("5/1", "5/1", 30), "30");
+        assert_eq!(with_densest("30/1", "8/1", 50), "50");
+        assert_eq!(with_densest("15/1", "9/1", 400), "60");
+        assert_eq!(with_densest("1000/1", "6/1", 48), "50");
+        // An average that counts what is dense.
+        assert_eq!(with_densest("90000/1", "2970/100", 31), "30");
+    }
+
+    #[test]
+    fn a_constant_rate_with_inexact_timestamps_is_kept() {
+        assert_eq!(with_densest("25/1", "25/1", 26), "25");
+        assert_eq!(with_densest("30000/1001", "30000/1001", 31), "30000/1001");
+        assert_eq!(with_densest("24000/1001", "24000/1001", 24), "24000/1001");
+        assert_eq!(with_densest("120/1", "120/1", 120), "120/2");
+        assert_eq!(with_densest("1/10", "1/10", 1), "1");
+    }
+
+    #[test]
+    fn a_tick_is_an_exact_part_of_a_frame() {
+        assert_eq!(FrameRate::parse("30000/1001").unwrap().tick(100), "1001/3000000");
     }
 
     #[test]
@@ -148,9 +188,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_rate_is_always_between_1_and_60(a: u32, b: u32, c: u32, d: u32, near in 1u32..100_000) {
+        fn the_rate_is_always_between_1_and_60(a: u32, b: u32, c: u32, d: u32, near in 1u32..100_000, densest: Option<u32>) {
             for (nominal, average) in [((a, b), (c, d)), ((near, 1001), (near, 1000)), ((a, near), (a, near))] {
-                let rate = FrameRate::to_encode(FrameRate::new(nominal.0, nominal.1), FrameRate::new(average.0, average.1));
+                let rate = FrameRate::to_encode(FrameRate::new(nominal.0, nominal.1), FrameRate::new(average.0, average.1), densest);
                 prop_assert!((1.0..=60.0).contains(&rate.per_second()), "{rate}");
             }
         }

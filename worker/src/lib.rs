@@ -16,6 +16,7 @@ pub mod argv;
 pub mod attempt;
 pub mod capabilities;
 pub mod codecs;
+pub mod diagnosis;
 mod event_log;
 pub mod exit_code;
 pub mod failure;

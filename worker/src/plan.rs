@@ -1,12 +1,14 @@
 //! Decides what to encode from the probe alone, before anything is encoded.
 
 mod color;
-
-use std::time::Duration;
+mod poster;
+mod timeline;
 
 use streamio_events::job::MediaLimits;
 
 pub use self::color::Conversion;
+pub use self::poster::PosterWindow;
+use self::timeline::Timeline;
 use crate::capabilities::Capabilities;
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
@@ -28,6 +30,10 @@ pub struct Plan {
     pub video: Option<VideoPlan>,
     /// The audio tracks, default track first.
     pub audio: Vec<AudioPlan>,
+    /// Whether FFmpeg can keep sound in time with `-async`.
+    pub keeps_audio_time: bool,
+    /// Whether packets have decoding times only, so that FFmpeg must not derive presentation times from them.
+    pub decoding_times_only: bool,
 }
 
 /// How to encode the video stream.
@@ -43,12 +49,16 @@ pub struct VideoPlan {
     pub conversion: Conversion,
     /// The sizes, best first.
     pub rungs: Vec<Rung>,
-    /// The poster is chosen from this much of the source's beginning.
-    pub poster_window: Duration,
+    /// Seconds by which the decoder returns pictures late.
+    pub delay: f64,
+    /// Number of frames of the output; the last picture is held until then. `None`: until the last picture.
+    pub frames: Option<u64>,
+    /// Where to look for the poster, one after the other.
+    pub poster: Vec<PosterWindow>,
 }
 
 /// How to encode an audio track: AAC-LC, stereo, 48 kHz.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AudioPlan {
     /// FFmpeg's index of the stream.
     pub index: u32,
@@ -58,12 +68,18 @@ pub struct AudioPlan {
     pub title: String,
     /// Language tag, valid in a playlist.
     pub language: Option<String>,
-    /// Whether to take only the first two channels, because FFmpeg cannot downmix more than eight.
-    pub first_two_channels: bool,
+    /// Number of channels of the source.
+    pub channels: u32,
+    /// Seconds of silence after the end of the track.
+    pub silence: f64,
 }
 
-/// Upper bound of [`VideoPlan::poster_window`].
-const MAX_POSTER_WINDOW: Duration = Duration::from_secs(24);
+/// The most channels that FFmpeg can convert.
+const MAX_CHANNELS: u32 = 64;
+/// The rate of a single picture that is held for longer than [`SHORT_STILL`]. Repeated frames cost processor time.
+const STILL_RATE: FrameRate = FrameRate::new(10, 1).unwrap();
+/// Seconds.
+const SHORT_STILL: f64 = 1.0;
 
 /// Decides what to encode, or returns why the source is refused.
 pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) -> Result<Plan, Failure> {
@@ -76,34 +92,60 @@ pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) ->
             return Err(Failure::UnsupportedCodec { codec: codec.clone() });
         }
     }
-    let (decodable, unknown): (Vec<_>, Vec<_>) =
-        probe.audio.iter().partition(|audio| capabilities.decodes(&audio.codec));
+    let (mut decodable, unknown): (Vec<_>, Vec<_>) = probe
+        .audio
+        .iter()
+        .partition(|audio| capabilities.decodes(&audio.codec) && audio.channels <= MAX_CHANNELS);
     // A file is refused only if none of its tracks can be decoded.
     if let (true, Some(audio)) = (decodable.is_empty(), unknown.first()) {
-        return Err(Failure::UnsupportedCodec { codec: audio.codec.clone() });
+        let codec = match audio.channels {
+            0..=MAX_CHANNELS => audio.codec.clone(),
+            channels => format!("{} with {channels} channels", audio.codec),
+        };
+        return Err(Failure::UnsupportedCodec { codec });
     }
+    decodable.truncate(MAX_AUDIO_TRACKS);
+    let used = probe.video.iter().map(|video| video.index).chain(decodable.iter().map(|audio| audio.index));
+    let timeline = Timeline::of(probe, used);
     Ok(Plan {
-        duration: probe.duration,
-        video: probe.video.as_ref().map(|video| video_plan(video, probe.duration, capabilities)),
-        audio: audio_plans(&decodable),
+        duration: timeline.end.or(probe.duration),
+        video: probe.video.as_ref().map(|video| video_plan(video, &timeline, capabilities)),
+        audio: audio_plans(&decodable, &timeline),
+        keeps_audio_time: capabilities.keeps_audio_time(),
+        decoding_times_only: probe.decoding_times_only,
     })
 }
 
-fn video_plan(video: &VideoStream, duration: Option<f64>, capabilities: &Capabilities) -> VideoPlan {
-    let window = duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capabilities) -> VideoPlan {
+    let frame_rate = frame_rate(video, timeline);
+    let end = timeline.packets(video.index).map_or(video.duration, |packets| Some(packets.end));
     VideoPlan {
         index: video.index,
-        frame_rate: FrameRate::to_encode(video.nominal_rate, video.average_rate),
+        frame_rate,
         deinterlace: video.interlaced,
         conversion: Conversion::of(&video.color, capabilities),
         rungs: ladder(video.display.0, video.display.1),
-        poster_window: window.unwrap_or(MAX_POSTER_WINDOW).min(MAX_POSTER_WINDOW),
+        delay: video.delay,
+        frames: timeline.frames(video.index, frame_rate),
+        poster: poster::windows(timeline.first(video.index), end),
     }
 }
 
-fn audio_plans(tracks: &[&AudioStream]) -> Vec<AudioPlan> {
+fn frame_rate(video: &VideoStream, timeline: &Timeline<'_>) -> FrameRate {
+    let packets = timeline.packets(video.index);
+    let densest = packets.map(|packets| match packets.densest_second {
+        // Some interlaced video has a packet per field.
+        fields if video.interlaced => fields.div_ceil(2),
+        frames => frames,
+    });
+    let rate = FrameRate::to_encode(video.nominal_rate, video.average_rate, densest);
+    let is_still = packets.is_some_and(|packets| packets.packets == 1);
+    if is_still && timeline.end.is_some_and(|end| end > SHORT_STILL) { rate.min(STILL_RATE) } else { rate }
+}
+
+fn audio_plans(tracks: &[&AudioStream], timeline: &Timeline<'_>) -> Vec<AudioPlan> {
     let mut plans: Vec<AudioPlan> = Vec::new();
-    for (number, track) in (1..).zip(tracks.iter().take(MAX_AUDIO_TRACKS)) {
+    for (number, track) in (1..).zip(tracks) {
         let preferred = track.title.clone().or_else(|| track.language.clone());
         let title = match preferred {
             // RFC 8216, section 4.3.4.1.1: members of a group must have different names.
@@ -116,7 +158,8 @@ fn audio_plans(tracks: &[&AudioStream]) -> Vec<AudioPlan> {
             name: format!("audio-{number}"),
             title,
             language: track.language.clone(),
-            first_two_channels: track.channels > 8,
+            channels: track.channels,
+            silence: timeline.silence_after(track.index),
         });
     }
     plans
@@ -126,6 +169,7 @@ fn audio_plans(tracks: &[&AudioStream]) -> Vec<AudioPlan> {
 mod tests {
     use super::*;
     use crate::probe::Color;
+    use crate::probe::packets::{Packets, StreamPackets};
 
     fn video() -> VideoStream {
         VideoStream {
@@ -139,6 +183,7 @@ mod tests {
             interlaced: false,
             color: Color { pixel_format: "yuv420p".into(), ..Color::default() },
             duration: Some(5.0),
+            delay: 0.0,
         }
     }
 
@@ -154,7 +199,22 @@ mod tests {
     }
 
     fn probe(video: Option<VideoStream>, audio: Vec<AudioStream>) -> Probe {
-        Probe { duration: Some(5.0), stated_duration: None, bytes: 1, video, audio }
+        let packets = Packets::new();
+        let (duration, measured_duration) = (Some(5.0), None);
+        Probe {
+            duration,
+            measured_duration,
+            is_truncated: false,
+            bytes: 1,
+            video,
+            audio,
+            packets,
+            decoding_times_only: false,
+        }
+    }
+
+    fn packets(first: f64, end: f64, densest_second: u32) -> StreamPackets {
+        StreamPackets { packets: 100, first_pts: Some(first), end, bytes: 1000, densest_second }
     }
 
     fn plan_for(probe: &Probe) -> Result<Plan, Failure> {
@@ -185,6 +245,54 @@ mod tests {
     fn a_further_track_without_a_decoder_is_left_out() {
         let plan = plan_for(&probe(Some(video()), vec![audio("aac", None), audio("ac4", None)])).unwrap();
         assert_eq!(plan.audio.len(), 1);
+    }
+
+    #[test]
+    fn tracks_that_end_early_are_padded_to_the_end_of_the_longest() {
+        let mut source =
+            probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("aac", None) }]);
+        source.packets =
+            [(0, packets(0.0, 2.0, 25)), (1, packets(-0.02, 3.5, 47)), (2, packets(1.0, 3.0, 47))].into();
+        let plan = plan_for(&source).unwrap();
+        assert_eq!((plan.duration, plan.video.as_ref().unwrap().frames), (Some(3.5), Some(88)));
+        assert_eq!(plan.audio.iter().map(|audio| audio.silence).collect::<Vec<_>>(), [0.0, 0.5]);
+        source.packets.clear();
+        let plan = plan_for(&source).unwrap();
+        assert_eq!((plan.video.unwrap().frames, plan.audio[1].silence), (None, 0.0), "unknown");
+    }
+
+    #[test]
+    fn a_track_that_is_not_used_does_not_lengthen_the_others() {
+        let mut source =
+            probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("ac4", None) }]);
+        source.packets =
+            [(0, packets(0.0, 2.0, 25)), (1, packets(0.0, 2.0, 47)), (2, packets(0.0, 9.0, 47))].into();
+        assert_eq!(plan_for(&source).unwrap().duration, Some(2.0));
+    }
+
+    #[test]
+    fn one_picture_with_music_has_a_low_frame_rate() {
+        let mut source = probe(Some(video()), vec![audio("aac", None)]);
+        source.packets =
+            [(0, StreamPackets { packets: 1, ..packets(0.0, 0.04, 1) }), (1, packets(0.0, 12.0, 47))].into();
+        let video = plan_for(&source).unwrap().video.unwrap();
+        assert_eq!((video.frame_rate.to_string(), video.frames), ("10".to_owned(), Some(120)));
+    }
+
+    #[test]
+    fn a_packet_per_field_does_not_double_the_frame_rate() {
+        let mut source = probe(Some(VideoStream { interlaced: true, ..video() }), vec![]);
+        source.packets = [(0, packets(0.0, 2.0, 50))].into();
+        assert_eq!(plan_for(&source).unwrap().video.unwrap().frame_rate.to_string(), "25");
+    }
+
+    #[test]
+    fn a_track_with_more_channels_than_can_be_converted_is_left_out() {
+        let many = AudioStream { channels: 65, ..audio("aac", None) };
+        let plan = plan_for(&probe(Some(video()), vec![audio("aac", None), many.clone()])).unwrap();
+        assert_eq!(plan.audio.len(), 1);
+        let only = plan_for(&probe(None, vec![many]));
+        assert!(matches!(only, Err(Failure::UnsupportedCodec { codec }) if codec == "aac with 65 channels"));
     }
 
     #[test]

@@ -1,31 +1,45 @@
-//! Probes the source with ffprobe and validates the result.
+//! Probes the source: its container and streams with ffprobe, its packets with FFmpeg. Validates the result.
 
+mod density;
+mod first_frame;
 pub mod input;
+mod mp4;
+pub mod packets;
 mod parse;
 mod refusal;
+mod structure;
 
 use std::time::Duration;
 
-use streamio_events::media::MediaSource;
+use packets::{Packets, StreamPackets};
+use streamio_events::media::{MediaSource, MediaWarning};
 
-use crate::failure::{Failure, MachineError};
+use crate::diagnosis::{Fault, fault};
+use crate::failure::{Failure, MachineError, Resource};
 use crate::frame_rate::FrameRate;
-use crate::process::{CaptureError, Invocation};
+use crate::process::{Bounds, CaptureError, Invocation};
+use crate::relay::Source;
+use crate::transcode::Tools;
 
 /// The source's container, streams and duration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
-    /// Duration in seconds; `None` if the container does not state it.
+    /// Duration in seconds: measured, or else stated by the container; `None` if neither is known.
     pub duration: Option<f64>,
-    /// Duration in seconds that the container states for the streams in use. Excludes durations that FFmpeg estimated from
-    /// the bit rate or the last timestamp.
-    pub stated_duration: Option<f64>,
+    /// Duration in seconds of the packets in the file, for the streams in use; `None` if they are unknown.
+    pub measured_duration: Option<f64>,
+    /// Whether a part of the file is missing that its own index names.
+    pub is_truncated: bool,
     /// Size of the file in bytes.
     pub bytes: u64,
     /// The main video stream. Cover art does not count.
     pub video: Option<VideoStream>,
     /// The audio tracks, default track first.
     pub audio: Vec<AudioStream>,
+    /// What the file holds of each stream. Streams without an entry are unknown.
+    pub packets: Packets,
+    /// Whether the container states decoding times only (AVI).
+    pub decoding_times_only: bool,
 }
 
 /// A video stream.
@@ -51,6 +65,9 @@ pub struct VideoStream {
     pub color: Color,
     /// Duration in seconds, if the container states it.
     pub duration: Option<f64>,
+    /// Seconds by which the decoder returns pictures late. Not 0 only where the container states decoding times only and
+    /// pictures are stored in another order than shown.
+    pub delay: f64,
 }
 
 /// Colour coding, in FFmpeg's names.
@@ -64,6 +81,8 @@ pub struct Color {
     pub primaries: Option<String>,
     /// Colour matrix, such as `bt2020nc`.
     pub matrix: Option<String>,
+    /// The highest luminance of HDR content in nits, if the file states it.
+    pub peak: Option<u32>,
 }
 
 /// An audio track.
@@ -84,11 +103,16 @@ pub struct AudioStream {
 }
 
 impl Probe {
-    /// The source as recorded in events. `encoded` is the duration of the output, used if the container states none.
+    /// The source as recorded in events. `encoded` is the duration of the output. If it differs from that of the source, it is
+    /// the one to show, because it is what can be played.
     pub fn to_media_source(&self, encoded: Duration) -> MediaSource {
+        let encoded = encoded.as_secs_f64();
+        // Encoders add up to a frame of each kind.
+        let duration =
+            self.duration.filter(|duration| (duration - encoded).abs() < SAME_DURATION).unwrap_or(encoded);
         let video = self.video.as_ref();
         MediaSource {
-            duration_seconds: self.duration.unwrap_or(encoded.as_secs_f64()),
+            duration_seconds: (duration * 1000.0).round() / 1000.0,
             width: video.map(|video| video.display.0),
             height: video.map(|video| video.display.1),
             rotation: video.map_or(0, |video| video.rotation),
@@ -100,13 +124,60 @@ impl Probe {
             video_codec: video.map(|video| video.codec.clone()),
             audio_codec: self.audio.first().map(|audio| audio.codec.clone()),
             bytes: self.bytes,
+            warnings: self.is_truncated.then(truncated).into_iter().collect(),
         }
     }
 
-    /// Whether the output is shorter than the container states by more than 10 % plus one second, which means that the file
-    /// was truncated. FFmpeg treats the end of the data as the end of the video and reports no error.
-    pub fn is_truncated(&self, encoded: Duration) -> bool {
-        self.stated_duration.is_some_and(|stated| encoded.as_secs_f64() < stated * 0.9 - 1.0)
+    /// Logs the main properties. Those that the source does not have are left out.
+    pub fn log(&self) {
+        let video = self.video.as_ref();
+        tracing::info!(
+            source.bytes = self.bytes,
+            source.duration_seconds = self.duration,
+            video.codec = video.map(|video| video.codec.as_str()),
+            video.width = video.map(|video| video.display.0),
+            video.height = video.map(|video| video.display.1),
+            video.rotation = video.map(|video| video.rotation),
+            video.pixel_format = video.map(|video| video.color.pixel_format.as_str()),
+            video.frame_rate =
+                video.and_then(|video| video.average_rate.or(video.nominal_rate)).map(FrameRate::per_second),
+            audio.codec = self.audio.first().map(|audio| audio.codec.as_str()),
+            audio.channels = self.audio.first().map(|audio| audio.channels),
+            audio.tracks = self.audio.len(),
+            "the source was probed"
+        );
+    }
+
+    /// Pixels of a coded picture; 0 without a picture.
+    pub fn pixels(&self) -> u64 {
+        self.video.as_ref().map_or(0, |video| u64::from(video.coded.0) * u64::from(video.coded.1))
+    }
+
+    /// Whether the output is shorter than the packets in the file by more than 10 % plus one second, which means that a part of
+    /// them could not be decoded. FFmpeg reports no error as long as it can decode others.
+    pub fn is_shortened(&self, encoded: Duration) -> bool {
+        self.measured_duration.is_some_and(|measured| encoded.as_secs_f64() < measured * 0.9 - 1.0)
+    }
+}
+
+fn truncated() -> MediaWarning {
+    MediaWarning {
+        code: "truncated".to_owned(),
+        message: "a part of the file is missing that its own index names; the video ends where the file ends"
+            .to_owned(),
+    }
+}
+
+/// Durations in seconds that differ by less are the same: what encoders add to the last frames.
+const SAME_DURATION: f64 = 0.15;
+
+impl VideoStream {
+    /// Sets the clockwise rotation of a stream that has none: 0, 90, 180 or 270 degrees.
+    fn rotate(&mut self, degrees: u16) {
+        self.rotation = degrees;
+        if !degrees.is_multiple_of(180) {
+            self.display = (self.display.1, self.display.0);
+        }
     }
 }
 
@@ -115,33 +186,106 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 /// Only few fields are requested, so only a file with thousands of streams exceeds this.
 const MAX_OUTPUT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Probes the source of `bytes` bytes at `url`. `head` is its beginning, used to classify a file that ffprobe refuses.
+/// Probes `source`, which FFmpeg reads at `url`.
 ///
 /// The file is untrusted: [`input::guards`] prevents ffprobe from opening other files or hosts that it names.
-pub async fn probe(ffprobe: &str, url: &str, bytes: u64, head: &[u8]) -> Result<Probe, Failure> {
+///
+/// Its packets are counted because headers state durations and rates that the media does not have. A plain MP4 has an index of all
+/// samples, which is enough and costs a request or two. Every other format has to be read once from beginning to end: that takes a
+/// small part of the time of the encode, which reads it again.
+pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, Failure> {
+    let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
+    refusal::check(&head)?;
+    let structure = async { structure::read(source, &head).await.map_err(Failure::from_source_error) };
+    let (report, structure) = tokio::join!(report(&tools.ffprobe, url), structure);
+    let structure = structure?;
+    if structure.is_encrypted {
+        return Err(Failure::DrmProtected);
+    }
+    let media = match report? {
+        parse::Report::Media(media) => media.check()?,
+        parse::Report::Refused { code } => {
+            let head = &head[..head.len().min(MAX_HEAD_BYTES)];
+            return Err(match refusal::classify(code, head) {
+                // The index comes last, and is what is missing.
+                Failure::Corrupt { .. } if structure.is_cut => Failure::Truncated,
+                failure => failure,
+            });
+        }
+    };
+    if structure.ends_in_zeros {
+        return Err(Failure::Corrupt {
+            reason: "a part of it was never written, as after an interrupted download or copy",
+        });
+    }
+    let index = structure.index.as_ref().and_then(|index| index.packets(media.stream_count()));
+    let packets = if let Some(packets) = index {
+        packets
+    } else {
+        let (streams, decoding_times_only) = (media.readable_streams(), media.decoding_times_only());
+        packets::read(&tools.ffmpeg, url, source.bytes(), &streams, decoding_times_only).await?
+    };
+    let in_mp4 = media.is_mp4();
+    let mut probe = parse::probe(media, source.bytes(), packets)?;
+    let is_short =
+        |exact: f64| probe.measured_duration.is_some_and(|measured| measured < exact - SAME_DURATION);
+    probe.is_truncated = structure.is_cut || structure.exact_seconds.is_some_and(is_short);
+    if let Some(video) = &mut probe.video {
+        check_density(probe.packets.get(&video.index))?;
+        first_frame::inspect(tools, url, video, in_mp4).await?;
+    }
+    Ok(probe)
+}
+
+/// Bytes of the file's beginning that are enough to recognize a format.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// Pictures per second, on average over the whole video, beyond which a file only costs time: high-speed cameras record up to 1,000.
+const MAX_AVERAGE_RATE: f64 = 1_000.0;
+
+/// Refuses a video with more pictures than any camera makes in its time.
+fn check_density(video: Option<&StreamPackets>) -> Result<(), Failure> {
+    let Some(video) = video else { return Ok(()) };
+    let seconds = (video.end - video.first_pts.unwrap_or(0.0)).max(1.0);
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    if video.packets as f64 > MAX_AVERAGE_RATE * seconds {
+        return Err(Failure::TooComplex { resource: Resource::Frames });
+    }
+    Ok(())
+}
+
+/// Memory for reading a file without decoding it. FFmpeg keeps the index of a file, of up to 64 MB in a film of 12 hours, in
+/// several times its size.
+const MEMORY: u64 = 1024 * 1024 * 1024;
+
+/// Bounds on reading a file within `time`.
+fn bounds(time: Duration) -> Bounds {
+    Bounds { processor_time: time, memory: MEMORY }
+}
+
+async fn report(ffprobe: &str, url: &str) -> Result<parse::Report, Failure> {
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
     args.extend(input::guards());
     args.extend(
         ["-show_error", "-show_entries", parse::ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
     );
     let invocation = Invocation { program: ffprobe.to_owned(), args, directory: std::env::temp_dir() };
-    let finished = match invocation.capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
+    let finished = match invocation.capture_within(bounds(TIMEOUT), TIMEOUT, MAX_OUTPUT_BYTES).await {
         Ok(finished) => finished,
         Err(CaptureError::Machine(error)) => return Err(error.into()),
         Err(CaptureError::Timeout { limit, .. }) => return Err(Failure::Timeout(limit)),
         Err(CaptureError::TooMuchOutput { .. }) => {
-            return Err(Failure::Corrupt { reason: "it declares too many streams" });
+            return Err(Failure::TooComplex { resource: Resource::Output });
         }
     };
     tracing::debug!(stderr = finished.stderr, "ffprobe ended");
-    match parse::parse_report(&finished.stdout) {
-        Some(parse::Report::Media(media)) => parse::probe(media, bytes),
-        Some(parse::Report::Refused { code }) => Err(refusal::classify(code, head)),
-        None => Err(Failure::Machine(MachineError::Incapable(format!(
-            "an ffprobe that reports in JSON (it ended with {})",
-            finished.status
-        )))),
+    if let Fault::File(failure @ Failure::TooComplex { .. }) = fault(finished.status, &finished.stderr) {
+        return Err(failure);
     }
+    parse::parse_report(&finished.stdout).ok_or_else(|| {
+        let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
+        Failure::Machine(MachineError::Incapable(diagnosis))
+    })
 }
 
 /// Whether any frame in the first 100 packets of stream `index` can be decoded. Distinguishes a damaged source from a failed

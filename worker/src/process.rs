@@ -1,5 +1,7 @@
 //! Child processes: each in its own process group, with a minimal environment, bounded output and guaranteed termination.
 
+mod bounds;
+mod lines;
 mod progress;
 mod tail;
 
@@ -13,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use self::bounds::Bounds;
 pub use self::progress::Progress;
 pub use self::tail::Tail;
 
@@ -39,6 +42,15 @@ pub struct CapturedOutput {
     pub status: ExitStatus,
     /// The complete standard output.
     pub stdout: Vec<u8>,
+    /// The last 8 KiB of standard error.
+    pub stderr: String,
+}
+
+/// A child that has ended and whose standard output was read line by line.
+#[derive(Debug)]
+pub struct EndedChild {
+    /// Exit status.
+    pub status: ExitStatus,
     /// The last 8 KiB of standard error.
     pub stderr: String,
 }
@@ -97,7 +109,20 @@ impl Invocation {
     /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
     /// `stdout_bytes` to standard output.
     pub async fn capture(&self, time: Duration, stdout_bytes: u64) -> Result<CapturedOutput, CaptureError> {
+        self.capture_within(None, time, stdout_bytes).await
+    }
+
+    /// Like [`capture`](Self::capture), with `bounds` on what the child may use.
+    pub async fn capture_within(
+        &self,
+        bounds: impl Into<Option<Bounds>> + Send,
+        time: Duration,
+        stdout_bytes: u64,
+    ) -> Result<CapturedOutput, CaptureError> {
         let mut group = self.spawn()?;
+        if let Some(bounds) = bounds.into() {
+            group.limit(bounds);
+        }
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
         let output = async {
@@ -132,6 +157,37 @@ impl Invocation {
         }
     }
 
+    /// Runs the child to its end and calls `each` with every line of its standard output, without the line break. Lines are cut
+    /// at 4 KiB, so that memory is bounded. Kills the child if it runs longer than `time`.
+    pub async fn for_each_line(
+        &self,
+        bounds: Bounds,
+        time: Duration,
+        each: impl FnMut(&str),
+    ) -> Result<EndedChild, CaptureError> {
+        let mut group = self.spawn()?;
+        group.limit(bounds);
+        let stderr = group.collect_stderr();
+        let stdout = group.child.stdout().take();
+        let output = async {
+            if let Some(stdout) = stdout {
+                lines::read(stdout, each).await.map_err(MachineError::io("reading a child's output"))?;
+            }
+            group.wait().await
+        };
+        match tokio::time::timeout(time, output).await {
+            Ok(Ok(status)) => Ok(EndedChild { status, stderr: stderr.await.unwrap_or_default() }),
+            Ok(Err(error)) => {
+                group.stop().await;
+                Err(error.into())
+            }
+            Err(_) => {
+                group.stop().await;
+                Err(CaptureError::Timeout { program: self.program.clone(), limit: time })
+            }
+        }
+    }
+
     /// Starts FFmpeg as an encoder. The arguments must send the `-progress` report to standard output.
     pub fn start(&self) -> Result<Encoder, MachineError> {
         let mut group = self.spawn()?;
@@ -153,6 +209,11 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// Limits what the process may use. Call it before FFmpeg has read anything.
+    pub fn limit(&self, bounds: Bounds) {
+        self.group.limit(bounds);
+    }
+
     /// Watches the latest progress report.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
@@ -207,6 +268,12 @@ impl ChildGroup {
             }
             tail.text()
         })
+    }
+
+    fn limit(&self, bounds: Bounds) {
+        if let Some(id) = self.child.id().filter(|_| !self.reaped) {
+            bounds.apply(id);
+        }
     }
 
     async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
@@ -281,6 +348,15 @@ mod tests {
     async fn a_child_that_writes_too_much_is_killed() {
         let result = shell("while :; do echo y; done").capture(Duration::from_mins(1), 1000).await;
         assert!(matches!(result, Err(CaptureError::TooMuchOutput { limit: 1000, .. })), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_uses_too_much_processor_time_is_ended_by_the_kernel() {
+        use std::os::unix::process::ExitStatusExt;
+        let bounds = Bounds { processor_time: Duration::from_secs(1), memory: 1 << 30 };
+        let spinning = shell("while :; do :; done");
+        let ended = spinning.capture_within(bounds, Duration::from_mins(5), 10).await.unwrap();
+        assert_eq!(ended.status.signal(), Some(Signal::XCPU.as_raw()));
     }
 
     #[tokio::test]

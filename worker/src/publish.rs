@@ -68,7 +68,8 @@ fn stable_objects(job: &Job, outputs: &Outputs) -> Vec<StableObject> {
         headers: ObjectHeaders::stable(content_type),
         large,
     };
-    let content_type = if outputs.poster_key.is_some() { "video/mp4" } else { "audio/mp4" };
+    let has_video = outputs.renditions.iter().any(|rendition| rendition.width.is_some());
+    let content_type = if has_video { "video/mp4" } else { "audio/mp4" };
     let mut objects = vec![object(outputs.mp4_key.as_str(), PROGRESSIVE, content_type, true)];
     if let Some(poster) = &outputs.poster_key {
         objects.push(object(poster.as_str(), POSTER, "image/jpeg", false));

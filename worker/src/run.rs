@@ -146,7 +146,11 @@ impl Worker {
             relay: &prepared.relay,
             scratch: scratch.path(),
             destination: &destination,
-            limits: Limits::of(prepared.probe.duration, self.job.limits.max_duration_seconds),
+            limits: Limits::of(
+                prepared.probe.duration,
+                prepared.probe.pixels(),
+                self.job.limits.max_duration_seconds,
+            ),
             percent,
             stop,
         };
@@ -157,7 +161,11 @@ impl Worker {
 
     async fn prepare(&self) -> Result<Prepared, Failure> {
         let location = Location { bucket: self.job.raw_bucket.clone(), key: self.job.s3_key.to_string() };
-        let info = self.storage.head(&location).await?.ok_or(Failure::SourceMissing)?;
+        let info = match &self.job.version_id {
+            Some(version_id) => self.storage.head_version(&location, version_id).await?,
+            None => self.storage.head(&location).await?,
+        };
+        let info = info.ok_or(Failure::SourceMissing)?;
         let limit = self.job.limits.max_bytes;
         if info.bytes == 0 {
             return Err(Failure::EmptyFile);
@@ -165,20 +173,22 @@ impl Worker {
         if info.bytes > limit {
             return Err(Failure::TooLarge { bytes: info.bytes, limit });
         }
-        let bytes = info.bytes;
-        let source = Arc::new(Source::new(self.storage.clone(), location, info));
+        let source = Source::new(self.storage.clone(), location, info);
+        let source = Arc::new(source.of_version(self.job.version_id.clone()));
         let relay = Relay::start(Arc::clone(&source)).await?;
-        let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
         let probed = tokio::try_join!(
             Capabilities::detect(&self.tools.ffmpeg),
-            probe(&self.tools.ffprobe, relay.url(), bytes, &head[..head.len().min(64 * 1024)])
+            probe(&self.tools, &source, relay.url())
         );
         if let Some(error) = source.failure() {
             return Err(Failure::from_source_error(error));
         }
         let (capabilities, probe) = probed?;
+        if probe.is_truncated && !self.job.limits.allow_truncated {
+            return Err(Failure::Truncated);
+        }
         let plan = plan(&probe, &self.job.limits, &capabilities)?;
-        tracing::info!(?probe, "probed the source");
+        probe.log();
         Ok(Prepared { source, relay, probe, plan })
     }
 
@@ -205,7 +215,7 @@ impl Worker {
         let processed = self.job.s3_key.processed();
         Outputs {
             hls_key: processed.hls_master(),
-            poster_key: (!transcoded.master.video.is_empty()).then(|| processed.poster()),
+            poster_key: transcoded.has_poster.then(|| processed.poster()),
             renditions: transcoded.master.renditions(),
             mp4_key: processed,
         }

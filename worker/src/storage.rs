@@ -123,6 +123,21 @@ pub trait WholeObjectStore: Send + Sync {
     /// Returns an object's metadata; `None` if it does not exist.
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError>;
 
+    /// Returns the metadata of a version of an object; `None` if it does not exist.
+    async fn head_version(
+        &self,
+        location: &Location,
+        version_id: &str,
+    ) -> Result<Option<ObjectInfo>, StorageError>;
+
+    /// Reads a range of a version, which never changes. A range past the end is limited to the object.
+    async fn read_version(
+        &self,
+        location: &Location,
+        version_id: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, StorageError>;
+
     /// Reads a range of the object if it still has the entity tag `etag`. A range past the end is limited to the object.
     async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError>;
 

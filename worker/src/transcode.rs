@@ -3,7 +3,7 @@
 mod collect;
 mod watchdog;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +14,12 @@ use tokio::time::MissedTickBehavior;
 pub use self::watchdog::Limits;
 use self::watchdog::Watchdog;
 use crate::argv::{POSTER, argv, poster_argv};
+use crate::diagnosis::{Fault, fault};
 use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
 use crate::probe::{self, Probe};
-use crate::process::{CaptureError, Encoder, Invocation};
+use crate::process::{Encoder, Invocation};
 use crate::progressive::{Progressive, Stored};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
@@ -27,6 +28,9 @@ use crate::upload::{Destination, RenditionFolder, SegmentUpload, upload_file};
 
 /// The media type of playlists (RFC 8216, section 4).
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+
+/// Time to make a poster from one part of the source: decoding half a minute of 8K takes about a minute on two cores.
+const POSTER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How often to check for finished files and limits.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -73,6 +77,8 @@ pub struct Transcoded {
     pub duration: Duration,
     /// The progressive MP4.
     pub progressive: Stored,
+    /// Whether there is a poster.
+    pub has_poster: bool,
 }
 
 /// Why an encode did not complete.
@@ -148,6 +154,7 @@ impl Transcode<'_> {
         progressive: &mut Progressive,
     ) -> Result<(), TranscodeError> {
         let mut encoder = invocation.start()?;
+        encoder.limit(self.limits.bounds);
         let status = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
         let stderr = encoder.into_stderr().await.replace(self.relay.url(), "source");
@@ -187,6 +194,7 @@ impl Transcode<'_> {
                 }
                 _ = ticks.tick() => {
                     let pending = segments.step().await? + progressive.step().await?;
+                    watchdog.on_segments(segments.finished(), Instant::now());
                     if watchdog.is_paused() && pending <= self.limits.disk / 2 {
                         encoder.resume();
                         watchdog.resume(Instant::now());
@@ -211,13 +219,23 @@ impl Transcode<'_> {
 
     /// Returns whether the source or the encoder is at fault.
     async fn diagnose(&self, status: ExitStatus, stderr: &str) -> Failure {
+        let encoder_failed =
+            || Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") };
+        match fault(status, stderr) {
+            Fault::File(failure) => {
+                tracing::info!(%status, stderr, "FFmpeg could not process the source");
+                return failure;
+            }
+            Fault::Machine => return encoder_failed(),
+            Fault::Unknown => {}
+        }
         let video = self.plan.video.iter().map(|video| video.index);
         for index in video.chain(self.plan.audio.iter().map(|audio| audio.index)) {
             if !probe::is_decodable(&self.tools.ffprobe, self.relay.url(), index).await {
                 return Failure::Corrupt { reason: "one of its streams cannot be decoded" };
             }
         }
-        Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") }
+        encoder_failed()
     }
 
     async fn collect(
@@ -227,35 +245,43 @@ impl Transcode<'_> {
     ) -> Result<Transcoded, Failure> {
         let sizes = segments.finish().await?;
         let collected = collect::renditions(self.plan, self.scratch, self.destination, &sizes).await?;
-        if self.probe.is_truncated(collected.duration) {
-            return Err(Failure::Corrupt {
-                reason: "it is shorter than its index states, possibly because it is truncated",
-            });
+        if self.probe.is_shortened(collected.duration) {
+            return Err(Failure::Corrupt { reason: "a large part of it cannot be decoded" });
         }
         let progressive = progressive.finish().await?;
-        if let Some(video) = &self.plan.video {
-            self.make_poster(video).await?;
-        }
-        Ok(Transcoded { master: collected.master, duration: collected.duration, progressive })
+        let has_poster = match &self.plan.video {
+            Some(video) => self.make_poster(video).await?,
+            None => false,
+        };
+        Ok(Transcoded { master: collected.master, duration: collected.duration, progressive, has_poster })
     }
 
-    async fn make_poster(&self, video: &VideoPlan) -> Result<(), Failure> {
-        let invocation = Invocation {
-            program: self.tools.ffmpeg.clone(),
-            args: poster_argv(video, self.relay.url()),
-            directory: self.scratch.to_owned(),
-        };
-        let output = invocation.capture(self.limits.wall, 0).await.map_err(|error| match error {
-            CaptureError::Machine(error) => error.into(),
-            CaptureError::Timeout { limit, .. } => Failure::Timeout(limit),
-            CaptureError::TooMuchOutput { .. } => Failure::EncoderFailed { diagnosis: error.to_string() },
-        })?;
-        let path: PathBuf = self.scratch.join(POSTER);
-        if !output.status.success() || !path.exists() {
-            let stderr = output.stderr.replace(self.relay.url(), "source");
-            let diagnosis = format!("FFmpeg ended with {} while making the poster: {stderr}", output.status);
-            return Err(Failure::EncoderFailed { diagnosis });
+    /// Makes the poster from the first window that gives one. A video without a usable picture for it has none; only storage can
+    /// fail it.
+    async fn make_poster(&self, video: &VideoPlan) -> Result<bool, Failure> {
+        let path = self.scratch.join(POSTER);
+        for window in &video.poster {
+            let invocation = Invocation {
+                program: self.tools.ffmpeg.clone(),
+                args: poster_argv(self.plan, video, window, self.relay.url()),
+                directory: self.scratch.to_owned(),
+            };
+            let problem = match invocation.capture(POSTER_TIMEOUT, 0).await {
+                Ok(_) if path.exists() => {
+                    upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg"))
+                        .await?;
+                    return Ok(true);
+                }
+                Ok(output) => format!("FFmpeg ended with {}: {}", output.status, output.stderr),
+                Err(error) => error.to_string(),
+            };
+            if let Some(error) = self.source.failure() {
+                return Err(Failure::from_source_error(error));
+            }
+            let problem = problem.replace(self.relay.url(), "source");
+            tracing::debug!(?window, problem, "there is no picture for the poster here");
         }
-        upload_file(self.destination, POSTER, path, ObjectHeaders::immutable("image/jpeg")).await
+        tracing::warn!("the video has no poster, because none of its pictures could be used");
+        Ok(false)
     }
 }

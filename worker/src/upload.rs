@@ -41,6 +41,8 @@ pub struct SegmentUpload {
     in_flight: HashSet<String>,
     /// Sizes of uploaded segments, by name with folder.
     sent: BTreeMap<String, u64>,
+    /// Finished segments that the last step found on disk.
+    on_disk: usize,
 }
 
 /// A rendition's folder and the HTTP headers of its segments.
@@ -61,7 +63,12 @@ impl SegmentUpload {
     /// Starts with nothing uploaded of the segments that FFmpeg will write into `folders` of `scratch`.
     pub fn new(destination: Destination, scratch: PathBuf, folders: Vec<RenditionFolder>) -> Self {
         let (tasks, in_flight, sent) = (JoinSet::new(), HashSet::new(), BTreeMap::new());
-        Self { destination, scratch, folders, tasks, in_flight, sent }
+        Self { destination, scratch, folders, tasks, in_flight, sent, on_disk: 0 }
+    }
+
+    /// Number of segments that FFmpeg had finished at the last step.
+    pub fn finished(&self) -> usize {
+        self.sent.len() + self.on_disk
     }
 
     /// Records completed uploads and starts to upload finished segments. Returns the number of bytes of finished segments on
@@ -71,9 +78,11 @@ impl SegmentUpload {
             self.record(result)?;
         }
         let mut pending = 0;
+        self.on_disk = 0;
         for folder in &self.folders {
             for (file, bytes) in finished_segments(&self.scratch.join(&folder.name)).await? {
                 pending += bytes;
+                self.on_disk += 1;
                 let name = format!("{}/{file}", folder.name);
                 if self.tasks.len() < MAX_CONCURRENT && !self.in_flight.contains(&name) {
                     self.in_flight.insert(name.clone());

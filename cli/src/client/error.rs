@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::client::problem::Problem;
 use crate::exit::{Exit, Failure};
+use crate::transfer::REPLACE_HINT;
 
 /// Why a call failed. Contains no URL, only scheme, host and port, because signed URLs are secrets.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +97,10 @@ impl ClientError {
             Self::Problem(problem) => problem.is_transient(),
             Self::Storage(error) => {
                 matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504)
-                    || matches!(error.code.as_str(), "RequestTimeout" | "SlowDown" | "InternalError")
+                    || matches!(
+                        error.code.as_str(),
+                        "RequestTimeout" | "SlowDown" | "InternalError" | "ConditionalRequestConflict"
+                    )
             }
             Self::Unexpected { .. } | Self::File(_) => false,
         }
@@ -180,10 +184,14 @@ fn storage_failure(error: &StorageError) -> Failure {
     };
     let mut context = vec![format!("HTTP {}", error.status)];
     context.extend(error.request_id.as_ref().map(|id| format!("request {id}")));
-    let message = format!("the object store refused the upload{detail} ({})", context.join(", "));
+    let context = context.join(", ");
+    let message = match error.status {
+        412 => format!("a file with this key exists already ({context})"),
+        _ => format!("the object store refused the upload{detail} ({context})"),
+    };
     let hint = match error.status {
         403 => "check this machine's clock: signed URLs are valid for a limited time only",
-        412 => "a file with this key already exists: choose another --path or --name, or omit --no-overwrite",
+        412 => REPLACE_HINT,
         400 => {
             "the received bytes do not match the announced ones: make sure that the file does not change during the upload"
         }
@@ -191,6 +199,9 @@ fn storage_failure(error: &StorageError) -> Failure {
         _ => "",
     };
     let mut failure = Failure::new(exit, message, hint).with("status", error.status);
+    if error.status == 412 {
+        failure = failure.with("code", "already_uploaded");
+    }
     if !error.code.is_empty() {
         failure = failure.with("storageCode", error.code.clone());
     }
@@ -205,7 +216,7 @@ mod tests {
     fn a_store_error_is_parsed_from_its_xml() {
         let body = r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>PreconditionFailed</Code><Message>At least one of the pre-conditions you specified did not hold</Message><RequestId>R1</RequestId><HostId>h</HostId></Error>"#;
         let failure = Failure::from(ClientError::Storage(Box::new(StorageError::parse(412, body))));
-        insta::assert_snapshot!(failure.line(), @"error: the object store refused the upload: PreconditionFailed, At least one of the pre-conditions you specified did not hold (HTTP 412, request R1); a file with this key already exists: choose another --path or --name, or omit --no-overwrite");
+        insta::assert_snapshot!(failure.line(), @"error: a file with this key exists already (HTTP 412, request R1); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name");
         assert_eq!(failure.exit, Exit::Refused);
     }
 

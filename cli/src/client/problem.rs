@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::option_names::{option_name, with_option_names};
 use crate::exit::{Exit, Failure};
 
 /// An error response of the API.
@@ -67,39 +68,77 @@ impl Problem {
         }
     }
 
-    fn hint(&self) -> &'static str {
-        match self.status {
+    /// Whether the problem is about what the user wrote. Its title then speaks of the request's form, which the user does not see.
+    fn is_about_input(&self) -> bool {
+        self.is("invalid-body") || self.is("invalid-parameter")
+    }
+
+    /// The scope that the API key lacks: the first word in backticks of the detail.
+    fn missing_scope(&self) -> Option<&str> {
+        let detail = self.detail.as_deref().filter(|_| self.is("missing-scope"))?;
+        let word = detail.split('`').nth(1)?;
+        word.bytes().all(|byte| byte.is_ascii_lowercase()).then_some(word)
+    }
+
+    fn hint(&self) -> String {
+        let hint = match self.status {
             _ if self.is_wrong_address() => "check that STREAMIO_URL or --url is the API's address",
             404 => "list the videos with `streamio video list`",
-            401 => "check STREAMIO_API_KEY; `streamio key create` creates a new key",
+            401 if self.is("revoked-api-key") || self.is("expired-api-key") => {
+                "create a new key with `streamio key create PROJECT` and set STREAMIO_API_KEY to it"
+            }
+            401 => {
+                "check STREAMIO_API_KEY or --api-key-file, and that STREAMIO_URL or --url is the server that issued the key; `streamio key create PROJECT` creates a new key"
+            }
             403 if self.is("missing-scope") => {
-                "use a key with this scope; `streamio key create --scope …` creates one"
+                let scope = self.missing_scope().unwrap_or("SCOPE");
+                return format!(
+                    "use a key with the scope {scope}; `streamio key create PROJECT --scope {scope}` creates one"
+                );
+            }
+            403 if self.is("suspended-project") => {
+                "ask the operator to resume the project with `streamio project resume PROJECT`"
             }
             429 => "try again later, or ask the operator for a higher limit",
             status if status >= 500 => {
                 "try again in a moment; if the error persists, give the request id to the operator"
             }
             _ => "",
-        }
+        };
+        hint.to_owned()
+    }
+
+    /// What is wrong, in the words of the command line.
+    fn message(&self) -> String {
+        let default_title = if self.status >= 500 { "the API failed" } else { "the API refused the request" };
+        let title = self.title.as_deref().unwrap_or(default_title);
+        let detail = self.detail.as_deref().map(|detail| with_option_names(detail.trim_end_matches('.')));
+        let option = self
+            .field
+            .as_deref()
+            .map(|field| option_name(field).unwrap_or_else(|| format!("`{field}`").into()));
+        let mut context = vec![format!("HTTP {}", self.status)];
+        let text = match (detail, option) {
+            (Some(detail), Some(option)) if self.is_about_input() => {
+                if !detail.contains(&*option) {
+                    context.push(format!("option {option}"));
+                }
+                detail
+            }
+            (Some(detail), _) if detail != title => format!("{title}: {detail}"),
+            _ => title.to_owned(),
+        };
+        context.extend(self.request_id.as_ref().map(|id| format!("request {id}")));
+        format!("{text} ({})", context.join(", "))
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        let default_title =
-            if problem.status >= 500 { "the API failed" } else { "the API refused the request" };
-        let title = problem.title.clone().unwrap_or_else(|| default_title.to_owned());
-        let mut context = vec![format!("HTTP {}", problem.status)];
-        context.extend(problem.field.as_ref().map(|field| format!("field `{field}`")));
-        context.extend(problem.request_id.as_ref().map(|id| format!("request {id}")));
-        let context = context.join(", ");
-        let message = match problem.detail.as_deref().map(|detail| detail.trim_end_matches('.')) {
-            Some(detail) if detail != title => format!("{title}: {detail} ({context})"),
-            _ => format!("{title} ({context})"),
-        };
         let mut failure =
-            Failure::new(problem.exit(), message, problem.hint()).with("status", problem.status);
+            Failure::new(problem.exit(), problem.message(), problem.hint()).with("status", problem.status);
         let members = [
+            ("missingScope", problem.missing_scope().map(Value::from)),
             ("type", problem.kind.map(Value::from)),
             ("title", problem.title.map(Value::from)),
             ("detail", problem.detail.map(Value::from)),
@@ -121,11 +160,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_shows_title_detail_field_and_request_id() {
-        let body = br#"{"type":"https://streamio.dev/problems/invalid-input","title":"Invalid input","status":422,
-            "detail":"filename contains a slash; give folders in `path`.","field":"filename","requestId":"req_1"}"#;
+    fn a_problem_of_the_input_shows_the_option_at_fault_and_the_request_id() {
+        let body = br#"{"type":"https://streamio.dev/problems/invalid-body","title":"The body's fields are invalid","status":422,
+            "detail":"`filename` contains a slash; give folders in `path`.","field":"filename","requestId":"req_1"}"#;
         let failure = Failure::from(Problem::parse(422, body, None, None));
-        insta::assert_snapshot!(failure.line(), @"error: Invalid input: filename contains a slash; give folders in `path` (HTTP 422, field `filename`, request req_1)");
+        insta::assert_snapshot!(failure.line(), @"error: `--name` contains a slash; give folders in `--path` (HTTP 422, request req_1)");
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(failure.details["field"], "filename");
     }

@@ -51,6 +51,9 @@ pub(crate) struct UploadRequest {
     pub(crate) sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) overwrite: Option<bool>,
+    /// Puts the video into a folder of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unique: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) multipart: Option<bool>,
     /// Requests new URLs for an existing multipart upload.
@@ -102,12 +105,10 @@ pub(crate) struct PartGrant {
     pub(crate) url: SignedUrl,
 }
 
-/// The query and body of `POST /playback-url`.
+/// The body of `POST /playback-url` and, without `format`, of `POST /videos/{id}/playback`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlaybackRequest {
-    #[serde(skip)]
-    pub(crate) key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,12 +119,42 @@ pub(crate) struct PlaybackRequest {
     pub(crate) format: Option<String>,
 }
 
+/// The query of `GET /videos`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VideoFilter<'a> {
+    pub(crate) state: Option<&'a str>,
+    /// What the key begins with after the project's folder.
+    pub(crate) prefix: Option<&'a str>,
+    /// Entries that the metadata must have.
+    pub(crate) metadata: &'a [(String, String)],
+}
+
+impl VideoFilter<'_> {
+    /// Whether it leaves any video out.
+    pub(crate) fn is_any(&self) -> bool {
+        self.state.is_some() || self.prefix.is_some() || !self.metadata.is_empty()
+    }
+}
+
 /// A video's status view, parsed and as received.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct VideoResponse {
     pub(crate) status: VideoStatus,
     /// The response as received, for `--json`: a newer API may send fields that this command does not know.
     pub(crate) raw: Value,
+}
+
+/// A page of a project's feed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FeedPage {
+    pub(crate) data: Vec<Value>,
+    /// Cursor of the next page; absent if there are no more events yet.
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+    /// The position after the page, from which to wait for new events; absent if there are no events.
+    #[serde(default)]
+    pub(crate) position: Option<String>,
 }
 
 /// A page of a list.

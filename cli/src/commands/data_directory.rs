@@ -5,10 +5,12 @@ use streamio_local::operator::{IfMissing, Operator, OperatorError};
 
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
+use crate::permissions::data_directory_failure;
 
 /// Opens the data directory named by the arguments.
 pub(super) fn open(data: &DataDirectory, if_missing: IfMissing) -> Result<Operator, Failure> {
-    Operator::open(&data.path, if_missing).map_err(failure)
+    Operator::open(&data.path, if_missing)
+        .map_err(|error| data_directory_failure(&data.path).unwrap_or_else(|| failure(error)))
 }
 
 /// The failure for an operator's error, with its exit code and what to do.

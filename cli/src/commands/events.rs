@@ -1,4 +1,6 @@
-//! `streamio events`: reads the event log of a platform on this machine.
+//! `streamio events`: reads the event log of a platform on this machine, or a project's events through the API.
+
+mod feed;
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -22,19 +24,29 @@ Examples:
   streamio events tail --follow --project acme --type video
   streamio events tail --lines 1000 | jq -r 'select(.type == \"video.errored\") | .data.error.message'
   streamio events export --output events.jsonl
+  streamio events feed --follow                         # of the API key's project, through the API
 
-`tail` prints CloudEvents 1.0, one JSON object per line. `export` writes complete commits with their \
-chained hashes, so that an archive can be verified later. Both work while the platform is running \
-and while it is not.";
+`tail` and `feed` print CloudEvents 1.0, one JSON object per line. `export` writes complete commits with their \
+chained hashes, so that an archive can be verified later. `tail` and `export` open the data directory; they work while \
+the platform is running and while it is not.";
 
 /// Read the event log
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// Print the last events, and with --follow new ones as they happen
+    #[command(
+        after_help = "Examples:\n  streamio events tail --lines 100 --project acme\n  streamio events tail --follow --type video"
+    )]
     Tail(Tail),
     /// Write the complete log, with its hashes
+    #[command(after_help = "Example:\n  streamio events export --output events.jsonl")]
     Export(Export),
+    /// Print the events of the API key's project through the API, and with --follow new ones as they happen
+    #[command(
+        after_help = "Examples:\n  streamio events feed --follow\n  streamio events feed --after POSITION      # a position that an earlier run has printed"
+    )]
+    Feed(feed::Feed),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +81,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
     match command {
         Command::Tail(arguments) => tail(arguments, output).await,
         Command::Export(arguments) => export(arguments, output).await,
+        Command::Feed(arguments) => feed::run(arguments, output).await,
     }
 }
 

@@ -22,7 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   streamio key create acme --label backend
   streamio key create acme --scope upload --expires-in 90d
-  streamio key revoke acme key_… --reason leaked
+  streamio key list acme
+  streamio key revoke acme key_aaaaaaaaaaaaaaaaaaaaaaaaaa --reason leaked
 
 To replace a key without an outage: create a new one, deploy it, then revoke the old one.";
 
@@ -31,10 +32,17 @@ To replace a key without an outage: create a new one, deploy it, then revoke the
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// Create an API key and print it. It cannot be printed again
+    #[command(
+        after_help = "Examples:\n  streamio key create acme --label backend\n  streamio key create acme --scope upload,read --expires-in 90d"
+    )]
     Create(Create),
     /// List a project's API keys
+    #[command(after_help = "Example:\n  streamio key list acme")]
     List(List),
     /// Revoke an API key, so that it stops working
+    #[command(
+        after_help = "Example:\n  streamio key revoke acme key_aaaaaaaaaaaaaaaaaaaaaaaaaa --reason leaked"
+    )]
     Revoke(Revoke),
 }
 

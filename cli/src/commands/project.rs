@@ -25,14 +25,21 @@ These commands open the data directory directly. They work while the platform is
 #[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// Create a project and print its first API key. The key cannot be printed again
+    #[command(
+        after_help = "Examples:\n  streamio project create acme --title 'Acme Films'\n  export STREAMIO_API_KEY=$(streamio project create acme --json | jq -r .apiKey)"
+    )]
     Create(Create),
     /// List all projects
+    #[command(after_help = "Example:\n  streamio project list --data /var/lib/streamio")]
     List(List),
     /// Show a project and its API keys
+    #[command(after_help = "Example:\n  streamio project show acme")]
     Show(One),
     /// Suspend a project: the API refuses its keys
+    #[command(after_help = "Example:\n  streamio project suspend acme --reason unpaid")]
     Suspend(Suspend),
     /// Resume a suspended project
+    #[command(after_help = "Example:\n  streamio project resume acme")]
     Resume(One),
 }
 
@@ -110,12 +117,11 @@ async fn create(arguments: Create, output: Output) -> Result<(), Failure> {
     }
     let new = operator.create_project(&arguments.id, arguments.title).await.map_err(failure)?;
     output.result(&new_key_json(&new), || {
-        format!(
-            "Created the project {}\n\n{}\n\nUse it:\n  export STREAMIO_API_KEY={}\n  streamio upload clip.mp4 --wait",
-            new.project.project_id,
-            new_key_text(&new),
+        let next = output.guidance(format!(
+            "\n\nUse it:\n  export STREAMIO_API_KEY={}\n  streamio upload clip.mp4 --wait",
             new.api_key.reveal()
-        )
+        ));
+        format!("Created the project {}\n\n{}{next}", new.project.project_id, new_key_text(&new))
     })
 }
 

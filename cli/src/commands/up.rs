@@ -1,5 +1,6 @@
 //! `streamio up`: runs the platform in this process.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,11 +11,12 @@ use streamio_events::settings::present;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::platform::{self, Addresses, Config, EdgeRuntime, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, is_terminal, quoted};
+use crate::logging::{self, LogFormat};
+use crate::output::{Output, quoted};
+use crate::permissions::data_directory_failure;
 use crate::signals::stop_requested;
 
 const EXAMPLES: &str = "\
@@ -34,7 +36,8 @@ All state is in the data directory. After a crash or `kill -9`, start `streamio 
 FFmpeg 5.1 or later must be installed. STREAMIO_FFMPEG and STREAMIO_FFPROBE set other programs than `ffmpeg` and \
 `ffprobe`.
 
-RUST_LOG sets the log level, such as RUST_LOG=debug or RUST_LOG=warn,streamio_local=debug.";
+RUST_LOG sets the log level, such as RUST_LOG=debug or RUST_LOG=warn,streamio_local=debug. With --quiet only errors are \
+logged.";
 
 /// Run the platform: API, object store, CDN and video processing on this machine
 ///
@@ -51,7 +54,8 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_name = "ORIGIN",
-        help = "Origin whose web pages may call the API, such as https://app.example.com (repeatable; default: all)"
+        value_parser = origin,
+        help = "Origin whose web pages may call the API and play with cookies, such as https://app.example.com (repeatable; default: all may call the API, none may play with cookies)"
     )]
     cors_origin: Vec<String>,
     /// Number of videos processed at the same time (default: one per four cores)
@@ -91,6 +95,17 @@ enum Edge {
     Workerd,
 }
 
+/// An origin as browsers send it.
+fn origin(text: &str) -> Result<String, String> {
+    let serialized = url::Url::parse(text).ok().map(|url| url.origin().ascii_serialization());
+    if serialized.is_some_and(|origin| origin == text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be scheme://host or scheme://host:port, in lower case and without a slash at the end"
+            .to_owned())
+    }
+}
+
 /// Where a grant is recorded before its URL is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EdgeJournal {
@@ -114,15 +129,6 @@ impl EdgeArguments {
     }
 }
 
-/// Format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// Plain text.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
 /// The output of `--json` when everything is ready.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,7 +140,7 @@ struct Ready<'a> {
 
 /// Runs the platform until it receives a stop signal.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
-    init_logging(arguments.log_format)?;
+    logging::start(arguments.log_format, output.quiet)?;
     let edge = arguments.edge.runtime()?;
     for (variable, program) in [("STREAMIO_FFMPEG", "ffmpeg"), ("STREAMIO_FFPROBE", "ffprobe")] {
         check_program(variable, program).await?;
@@ -152,18 +158,20 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         concurrency: arguments.concurrency.map(NonZeroUsize::get),
         allowed_origins: arguments.cors_origin,
         rate_limit: None,
-        worker_command: vec![program.into_os_string(), "__worker".into()],
+        worker_command: worker_command(program, output),
         edge,
         log_format: match arguments.log_format {
             LogFormat::Text => platform::LogFormat::Text,
             LogFormat::Json => platform::LogFormat::Json,
         },
     };
-    let platform = Platform::start(config).await.map_err(|error| start_failure(&error))?;
+    let requested = config.data_dir.clone();
+    let platform = Platform::start(config).await.map_err(|error| start_failure(&error, &requested))?;
     let data_dir = platform.data_dir().path().to_owned();
     let addresses = platform.addresses().clone();
     output.result(&Ready { addresses: &addresses, data_dir: &data_dir }, || {
-        ready_message(&addresses, &data_dir)
+        let guidance = output.guidance(next_steps(&addresses, &data_dir));
+        format!("{}{guidance}", ready_message(&addresses, &data_dir))
     })?;
     let shutdown = async {
         tokio::select! {
@@ -216,44 +224,45 @@ async fn stdin_closed() {
     let _ = receiver.await;
 }
 
-fn init_logging(format: LogFormat) -> Result<(), Failure> {
-    let filter = log_filter(std::env::var("RUST_LOG").ok())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let outcome = match format {
-        LogFormat::Text => builder.with_ansi(is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-    outcome.map_err(|error| Failure::new(Exit::Failed, format!("cannot start logging: {error}"), ""))
+/// The command of a worker. With `--quiet` it is as quiet as this process.
+fn worker_command(program: PathBuf, output: Output) -> Vec<OsString> {
+    let mut command = vec![program.into_os_string(), "__worker".into()];
+    if output.quiet {
+        command.push("--quiet".into());
+    }
+    command
 }
 
-/// Returns the filter of log lines that the variable `RUST_LOG` describes.
-fn log_filter(variable: Option<String>) -> Result<EnvFilter, Failure> {
-    let directives = variable.and_then(present);
-    EnvFilter::try_new(directives.as_deref().unwrap_or("info,s3s=warn,aws_config=warn"))
-        .map_err(|error| Failure::usage(format!("RUST_LOG is invalid: {error}"), "see `streamio up --help`"))
-}
-
-fn start_failure(error: &anyhow::Error) -> Failure {
+fn start_failure(error: &anyhow::Error, data_dir: &Path) -> Failure {
     match error.downcast_ref::<DataDirError>() {
         Some(DataDirError::InUse(path)) => Failure::new(
             Exit::Failed,
             format!("a platform is already running on {}", path.display()),
             "use it, stop it, or choose another directory with --data",
         ),
-        _ => Failure::new(Exit::Failed, format!("the platform did not start: {error:#}"), ""),
+        _ => data_directory_failure(data_dir).unwrap_or_else(|| {
+            Failure::new(Exit::Failed, format!("the platform did not start: {error:#}"), "")
+        }),
     }
 }
 
 fn ready_message(addresses: &Addresses, data_dir: &Path) -> String {
     let Addresses { api, s3, cdn } = addresses;
-    let (shown, data_dir) = (data_dir.display(), quoted(&data_dir.display().to_string()));
+    let data_dir = data_dir.display();
     format!(
         "Streamio is running.
 
   API           {api}
   Object store  {s3}
   CDN           {cdn}
-  Data          {shown}
+  Data          {data_dir}"
+    )
+}
+
+fn next_steps(Addresses { api, .. }: &Addresses, data_dir: &Path) -> String {
+    let data_dir = quoted(&data_dir.display().to_string());
+    format!(
+        "
 
 In another terminal:
   streamio project create acme --data {data_dir}
@@ -269,25 +278,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blank_log_filter_selects_the_default() {
-        let filter =
-            |variable: Option<&str>| log_filter(variable.map(str::to_owned)).map(|it| it.to_string());
-        let default = filter(None).unwrap();
-        for blank in ["", " \t"] {
-            assert_eq!(filter(Some(blank)).unwrap(), default);
-        }
-        assert_ne!(filter(Some("debug")).unwrap(), default);
-        assert!(filter(Some("streamio=loud")).is_err());
-    }
-
-    #[test]
     fn the_ready_message_has_the_addresses_and_the_next_steps() {
         let addresses = Addresses {
             api: "http://127.0.0.1:8080".to_owned(),
             s3: "http://127.0.0.1:40001".to_owned(),
             cdn: "http://127.0.0.1:40002".to_owned(),
         };
-        insta::assert_snapshot!(ready_message(&addresses, Path::new("/srv/streamio-data")));
+        let directory = Path::new("/srv/streamio-data");
+        let text = format!("{}{}", ready_message(&addresses, directory), next_steps(&addresses, directory));
+        insta::assert_snapshot!(text);
         let ready = Ready { addresses: &addresses, data_dir: Path::new("/srv/streamio-data") };
         insta::assert_snapshot!(serde_json::to_string(&ready).unwrap(), @r#"{"api":"http://127.0.0.1:8080","s3":"http://127.0.0.1:40001","cdn":"http://127.0.0.1:40002","dataDir":"/srv/streamio-data"}"#);
     }

@@ -12,16 +12,17 @@ use streamio_events::media::VideoError;
 use streamio_events::object_key::{ProcessedKey, SourceKey};
 
 use super::video_text::describe;
-use crate::args::Connection;
+use crate::args::{Connection, metadata_entry};
+use crate::client::option_names::with_option_names;
 use crate::client::wire::{UploadRequest, VideoResponse};
 use crate::client::{Client, is_unencrypted};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, quoted, size};
+use crate::output::{Output, printable, quoted, size};
 use crate::signals::stop_requested;
 use crate::transfer::resume;
 use crate::transfer::source::Source;
 use crate::transfer::stage::{Stage, StageTracker};
-use crate::transfer::{MULTIPART_FROM, Stored, Transfer};
+use crate::transfer::{MULTIPART_FROM, REPLACE_HINT, Stored, Transfer};
 use crate::wait::{Outcome, until_done};
 
 const EXAMPLES: &str = "\
@@ -29,6 +30,8 @@ Examples:
   streamio upload clip.mp4                        # ends when the file is stored
   streamio upload clip.mp4 --wait                 # ends when the video can be played
   streamio upload film.mov --path courses/intro --metadata lesson=3
+  streamio upload IMG_0001.mov --unique           # many files may have this name
+  streamio upload clip.mp4 --overwrite            # replaces the video with this name
   streamio upload clip.mp4 --wait --json | jq -r .outputs.hlsKey
 
 Files of 64 MiB and more are uploaded in parts. If such an upload is interrupted (Ctrl-C, a crash, no \
@@ -55,12 +58,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
     /// Metadata to store with the video (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = metadata)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = metadata_entry)]
     metadata: Vec<(String, String)>,
-    /// Fail if a file with the same path and name already exists
+    /// Replace the video with the same path and name, if there is one. Without this, the upload is refused
+    #[arg(long, conflicts_with = "unique")]
+    overwrite: bool,
+    /// Store the video in a folder of its own with a random name, so that no other video has its key
     #[arg(long)]
-    no_overwrite: bool,
-    /// Wait until the video can be played; if its processing fails, the exit code is 6
+    unique: bool,
+    /// Wait until the video can be played. If the upload is rejected, the exit code is 4, if its processing fails, 6
     #[arg(long)]
     wait: bool,
     /// Maximum time to wait, such as 30m; the exit code is then 5
@@ -102,13 +108,6 @@ enum Until {
     Done(Option<Duration>),
 }
 
-fn metadata(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("must have the form KEY=VALUE, such as lesson=3".to_owned()),
-    }
-}
-
 /// Runs `streamio upload`.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let base = arguments.connection.base()?;
@@ -126,7 +125,9 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         path: arguments.path,
         content_type: arguments.content_type,
         size: Some(source.size),
-        overwrite: arguments.no_overwrite.then_some(false),
+        // Stated, so that the store itself refuses to replace a file.
+        overwrite: Some(arguments.overwrite),
+        unique: arguments.unique.then_some(true),
         multipart: multipart.then_some(true),
         metadata: BTreeMap::from_iter(arguments.metadata),
         ..UploadRequest::default()
@@ -156,10 +157,11 @@ async fn upload(transfer: &Transfer, until: Until) -> Result<(), Failure> {
     transfer.stage.set(Stage::Stored(stored.video_id.clone()));
     let bytes = transfer.source.size;
     let summary = format!(
-        "Uploaded {} ({} in {:.1} s) as {}",
-        transfer.source.name,
+        "Uploaded {} ({} in {:.1} s) to {} as {}",
+        printable(&transfer.source.name),
         size(bytes),
         started_at.elapsed().as_secs_f64(),
+        stored.s3_key,
         stored.video_id
     );
     match until {
@@ -183,7 +185,8 @@ fn report_stored(output: Output, stored: &Stored, bytes: u64, summary: &str) -> 
         resumed_bytes: stored.resumed_bytes,
     };
     output.result(&uploaded, || {
-        format!("{summary}\nIt is being processed: see `streamio video show {}`", stored.video_id)
+        let next = format!("\nIt is being processed: see `streamio video show {}`", stored.video_id);
+        format!("{summary}{}", output.guidance(next))
     })
 }
 
@@ -192,23 +195,37 @@ fn report_outcome(transfer: &Transfer, outcome: Outcome) -> Result<(), Failure> 
     match outcome {
         Outcome::Ready(video) => {
             show(&video)?;
-            if let Some(outputs) = &video.status.outputs {
-                transfer
-                    .output
-                    .note(&format!("\nPlay it: streamio playback-url {}", quoted(outputs.hls_key.as_str())));
-            }
+            let key = quoted(video.status.s3_key.as_str());
+            transfer.output.note(&format!("\nPlay it: streamio playback {key}"));
             Ok(())
         }
         Outcome::Errored(video, error) => {
             show(&video)?;
             Err(processing_failure(&video, &error))
         }
+        Outcome::Rejected(video, error) => Err(rejection(&video, &error)),
         Outcome::Deleted(video) => {
             show(&video)?;
             let message = format!("the video {} was deleted during the wait", video.status.video_id);
             Err(Failure::new(Exit::NotFound, message, "upload it again if this was unintended"))
         }
     }
+}
+
+/// The failure of a rejected upload. The video with this key, if there is one, stays as it was.
+fn rejection(video: &VideoResponse, error: &VideoError) -> Failure {
+    let (reason, hint) = match (error.code.as_str(), error.message.split_once(';')) {
+        // The rest of this message names fields of the API.
+        ("already_uploaded", Some((reason, _))) => (reason, REPLACE_HINT),
+        ("already_uploaded", None) => (error.message.as_str(), REPLACE_HINT),
+        // The other messages state what to do.
+        _ => (error.message.as_str(), ""),
+    };
+    let reason = with_option_names(reason.trim_end_matches('.'));
+    Failure::new(Exit::Refused, format!("the upload was rejected: {reason} ({})", error.code), hint)
+        .with("videoId", video.status.video_id.as_str())
+        .with("code", error.code.clone())
+        .with("retryable", error.retryable)
 }
 
 fn processing_failure(video: &VideoResponse, error: &VideoError) -> Failure {

@@ -118,6 +118,7 @@ struct Destination {
 
 impl Upload<'_> {
     async fn run(&self, state: &mut UploadState) -> Result<Stored, UploadError> {
+        let transfer = self.transfer;
         let resumed_bytes = self.stored_bytes(state);
         self.progress.advance(resumed_bytes);
         if resumed_bytes > 0 {
@@ -143,6 +144,7 @@ impl Upload<'_> {
                         s3_key: grant.s3_key,
                         grant_id: grant.grant_id,
                         etag,
+                        bytes: transfer.source.size,
                         baseline,
                         resumed_bytes,
                     });
@@ -175,49 +177,83 @@ impl Upload<'_> {
     ) -> Result<(UploadGrant, Destination, Option<Baseline>), UploadError> {
         let transfer = self.transfer;
         let unfinished = state.unfinished().cloned();
-        let upload_id = unfinished.as_ref().map(|unfinished| unfinished.upload_id.clone());
-        let request = UploadRequest { upload_id, ..transfer.request.clone() };
-        let policy = if unfinished.is_some() { RetryPolicy::Long } else { RetryPolicy::Brief };
-        let mut grant = match transfer.client.upload_url(&request, &IdempotencyKey::random()?, policy).await {
-            Err(ClientError::Problem(problem))
-                if unfinished.is_some() && matches!(problem.status, 404 | 409 | 410) =>
-            {
+        let Some(unfinished) = unfinished else { return self.begin(state).await };
+        let request = unfinished.continued(&transfer.request);
+        let (grant, upload_id, destination) = match self.grant(&request, RetryPolicy::Long).await {
+            Err(ClientError::Problem(problem)) if matches!(problem.status, 404 | 409 | 410) => {
                 return Err(UploadError::Missing);
             }
             result => result?,
         };
-        let multipart = grant.multipart.take().ok_or_else(|| self.unexpected("it has no URLs for parts"))?;
-        let upload_id = multipart.upload_id.clone();
-        let destination = self.check(multipart)?;
-        let baseline = match &unfinished {
-            Some(unfinished)
-                if unfinished.part_size != destination.part_size || unfinished.upload_id != upload_id =>
-            {
-                return Err(UploadError::Missing);
-            }
-            Some(unfinished) => unfinished.baseline,
-            None => {
-                let baseline = transfer.baseline(&grant.video_id).await?;
-                state.begin(Unfinished::new(&transfer.source, upload_id, destination.part_size, baseline))?;
-                baseline
+        let differs = unfinished.part_size != destination.part_size
+            || unfinished.upload_id != upload_id
+            || unfinished.s3_key != grant.s3_key;
+        if differs { Err(UploadError::Missing) } else { Ok((grant, destination, unfinished.baseline)) }
+    }
+
+    /// Begins a new upload.
+    async fn begin(
+        &self,
+        state: &mut UploadState,
+    ) -> Result<(UploadGrant, Destination, Option<Baseline>), UploadError> {
+        let transfer = self.transfer;
+        let (grant, upload_id, destination) = self.grant(&transfer.request, RetryPolicy::Brief).await?;
+        let checked = match transfer.baseline(&grant.video_id).await {
+            Ok(baseline) => transfer.check_replaced(&grant, baseline).map(|()| baseline),
+            Err(error) => Err(error.into()),
+        };
+        let baseline = match checked {
+            Ok(baseline) => baseline,
+            Err(failure) => {
+                // Best effort, as below.
+                let _ = destination.storage.abort(&destination.abort_url).await;
+                return Err(UploadError::Final(failure));
             }
         };
+        let mut unfinished =
+            Unfinished::new(&transfer.source, upload_id, destination.part_size, grant.s3_key.clone());
+        unfinished.overwrite = transfer.request.overwrite;
+        unfinished.baseline = baseline;
+        let is_another_try = baseline.is_some_and(|baseline| baseline.is_another_try());
+        if is_another_try && unfinished.overwrite == Some(false) {
+            unfinished.overwrite = None;
+            let request = unfinished.continued(&transfer.request);
+            state.begin(unfinished)?;
+            let (grant, _, destination) = self.grant(&request, RetryPolicy::Brief).await?;
+            return Ok((grant, destination, baseline));
+        }
+        state.begin(unfinished)?;
         Ok((grant, destination, baseline))
     }
 
+    /// Requests the URLs of an upload. Returns the grant, S3's id of the upload, and its checked URLs.
+    async fn grant(
+        &self,
+        request: &UploadRequest,
+        policy: RetryPolicy,
+    ) -> Result<(UploadGrant, String, Destination), ClientError> {
+        let key = IdempotencyKey::random().map_err(|failure| ClientError::File(failure.message))?;
+        let mut grant = self.transfer.client.upload_url(request, &key, policy).await?;
+        let multipart = grant.multipart.take().ok_or_else(|| self.unexpected("it has no URLs for parts"))?;
+        let upload_id = multipart.upload_id.clone();
+        let destination = self.check(multipart)?;
+        Ok((grant, upload_id, destination))
+    }
+
     /// Checks that the grant has a URL for exactly each part of the file.
-    fn check(&self, grant: MultipartGrant) -> Result<Destination, UploadError> {
+    fn check(&self, grant: MultipartGrant) -> Result<Destination, ClientError> {
         if grant.part_size == 0 {
-            return Err(self.unexpected("its part size is 0").into());
+            return Err(self.unexpected("its part size is 0"));
         }
         let count = self.transfer.source.size.div_ceil(grant.part_size).max(1);
         let parts: BTreeMap<u32, SignedUrl> =
             grant.parts.into_iter().map(|part| (part.part_number, part.url)).collect();
         if !(1..=count).eq(parts.keys().copied().map(u64::from)) {
-            return Err(self.unexpected("its parts do not cover the file").into());
+            return Err(self.unexpected("its parts do not cover the file"));
         }
         Ok(Destination {
-            storage: Storage::at(&grant.complete_url)?,
+            storage: Storage::at(&grant.complete_url)
+                .map_err(|failure| ClientError::File(failure.message))?,
             part_size: grant.part_size,
             parts,
             complete_url: grant.complete_url,

@@ -14,6 +14,7 @@ use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use streamio_events::id::KeyId;
+use streamio_events::object_key::SourceKey;
 
 use crate::client::wire::UploadRequest;
 use crate::exit::{Exit, Failure};
@@ -23,7 +24,7 @@ use crate::transfer::source::Source;
 /// Environment variable for another directory.
 const DIRECTORY_VARIABLE: &str = "STREAMIO_STATE_DIR";
 /// Version of the file format. Files with another version are ignored.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// Multipart upload URLs expire by then, and buckets abort older uploads.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
@@ -88,6 +89,10 @@ pub(crate) struct Unfinished {
     pub(crate) upload_id: String,
     /// Bytes of every part except the last.
     pub(crate) part_size: u64,
+    /// The key that the upload was granted.
+    pub(crate) s3_key: SourceKey,
+    /// What the request for its URLs said about replacing a file.
+    pub(crate) overwrite: Option<bool>,
     /// The video before the upload.
     pub(crate) baseline: Option<Baseline>,
     /// Entity tags of the stored parts, by part number.
@@ -96,14 +101,32 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     /// An upload without stored parts.
-    pub(crate) fn new(
-        source: &Source,
-        upload_id: String,
-        part_size: u64,
-        baseline: Option<Baseline>,
-    ) -> Self {
-        let file = source.path.display().to_string();
-        Self { format_version: FORMAT_VERSION, file, upload_id, part_size, baseline, parts: BTreeMap::new() }
+    pub(crate) fn new(source: &Source, upload_id: String, part_size: u64, s3_key: SourceKey) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            file: source.path.display().to_string(),
+            upload_id,
+            part_size,
+            s3_key,
+            overwrite: None,
+            baseline: None,
+            parts: BTreeMap::new(),
+        }
+    }
+
+    /// The request for new URLs of this upload, which was begun with `request`. It names the key that was granted: a request for
+    /// a unique key would be for another one.
+    pub(crate) fn continued(&self, request: &UploadRequest) -> UploadRequest {
+        let (path, filename) = self.s3_key.rest().rsplit_once('/').unwrap_or(("", self.s3_key.rest()));
+        let path = (!path.is_empty()).then(|| path.to_owned());
+        UploadRequest {
+            filename: filename.to_owned(),
+            path,
+            overwrite: self.overwrite,
+            unique: None,
+            upload_id: Some(self.upload_id.clone()),
+            ..request.clone()
+        }
     }
 }
 
@@ -228,6 +251,27 @@ mod tests {
         }
     }
 
+    fn unfinished() -> Unfinished {
+        let key = "projects/acme/films/clip.mp4".parse().unwrap();
+        let new = Unfinished::new(&source(), "upload".to_owned(), 10, key);
+        Unfinished { baseline: Some(Baseline::default()), ..new }
+    }
+
+    #[test]
+    fn new_urls_are_requested_for_the_key_that_was_granted() {
+        let first = UploadRequest {
+            filename: "clip.mp4".to_owned(),
+            unique: Some(true),
+            overwrite: Some(false),
+            size: Some(100),
+            ..UploadRequest::default()
+        };
+        let next = unfinished().continued(&first);
+        assert_eq!((next.path.as_deref(), next.filename.as_str()), (Some("films"), "clip.mp4"));
+        assert_eq!((next.unique, next.overwrite, next.size), (None, None, Some(100)));
+        assert_eq!(next.upload_id.as_deref(), Some("upload"));
+    }
+
     fn open(directory: &Path, source: &Source, api: &str) -> Result<UploadState, Failure> {
         let key_id = ApiKey::generate("live", [7; 32]).unwrap().hash().key_id();
         let request = UploadRequest { filename: "clip.mp4".to_owned(), ..UploadRequest::default() };
@@ -239,7 +283,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut state = open(directory.path(), &source(), "https://a").unwrap();
         assert_eq!(state.unfinished(), None);
-        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, Some(Baseline::default()))).unwrap();
+        state.begin(unfinished()).unwrap();
         state.record_part(2, "\"etag\"".to_owned()).unwrap();
         let saved = state.unfinished().unwrap().clone();
         drop(state);
@@ -254,7 +298,7 @@ mod tests {
     fn another_file_or_another_api_is_another_upload() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = open(directory.path(), &source(), "https://a").unwrap();
-        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
+        state.begin(unfinished()).unwrap();
         let changed = Source { modified: Duration::from_nanos(1_700_000_000_000_000_002), ..source() };
         assert_eq!(open(directory.path(), &changed, "https://a").unwrap().unfinished(), None);
         assert_eq!(open(directory.path(), &source(), "https://b").unwrap().unfinished(), None);
@@ -272,7 +316,7 @@ mod tests {
     fn a_damaged_state_file_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = open(directory.path(), &source(), "https://a").unwrap();
-        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
+        state.begin(unfinished()).unwrap();
         fs::write(&state.path, b"{\"shape\":1,").unwrap();
         drop(state);
         assert_eq!(open(directory.path(), &source(), "https://a").unwrap().unfinished(), None);
@@ -283,7 +327,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let later = SystemTime::now() + MAX_AGE + Duration::from_mins(1);
         let mut state = open(directory.path(), &source(), "https://a").unwrap();
-        state.begin(Unfinished::new(&source(), "upload".to_owned(), 10, None)).unwrap();
+        state.begin(unfinished()).unwrap();
         remove_old(directory.path(), later);
         assert!(state.path.exists());
         let path = state.path.clone();

@@ -6,6 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use streamio_events::id::VideoId;
+
+use super::baseline::Baseline;
 use super::body::Chunk;
 use super::stage::Stage;
 use super::storage::Storage;
@@ -39,17 +42,28 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
         request.sha256 = Some(sha256(&chunk).await?);
     }
     let mut new_urls = 0;
-    let mut baseline = None;
-    let outcome = loop {
+    // Whether a try under an earlier URL may have stored the object.
+    let mut may_be_stored = false;
+    let mut before: Option<(VideoId, Option<Baseline>)> = None;
+    let (grant, outcome) = loop {
         let grant =
             transfer.client.upload_url(&request, &IdempotencyKey::random()?, RetryPolicy::Brief).await?;
         let url = put_url(transfer, &grant)?;
-        if baseline.is_none() {
-            baseline = transfer.baseline(&grant.video_id).await?;
+        // Every grant of a unique key is for another video.
+        if before.as_ref().is_none_or(|(video_id, _)| *video_id != grant.video_id) {
+            let baseline = transfer.baseline(&grant.video_id).await?;
+            transfer.check_replaced(&grant, baseline)?;
+            before = Some((grant.video_id.clone(), baseline));
+            if request.overwrite == Some(false) && baseline.is_some_and(|baseline| baseline.is_another_try())
+            {
+                request.overwrite = None;
+                continue;
+            }
         }
         transfer.stage.set(Stage::Whole);
         match put(url, &grant, &chunk, &progress).await {
-            Err(PutError { error, .. }) if error.is_expired_signature() && new_urls < MAX_NEW_URLS => {
+            Err(PutError { error, ambiguous }) if error.is_expired_signature() && new_urls < MAX_NEW_URLS => {
+                may_be_stored |= ambiguous;
                 new_urls += 1;
                 progress.note("The upload URL has expired; requesting a new one");
             }
@@ -57,16 +71,23 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
         }
     };
     progress.finish();
-    let (grant, outcome) = outcome;
+    let baseline = before.and_then(|(_, baseline)| baseline);
     let etag = match outcome {
         Ok(etag) => Some(etag.trim_matches('"').to_owned()),
-        // With --no-overwrite, a retry after a lost response fails because of the object that the first try stored.
-        Err(PutError { error, ambiguous: true })
-            if is_precondition(&error) && transfer.has_arrived(&grant.video_id, baseline).await =>
+        // Without --overwrite, a retry after a lost response fails because of the object that the first try stored.
+        Err(PutError { error, ambiguous })
+            if (ambiguous || may_be_stored)
+                && is_precondition(&error)
+                && transfer.has_arrived(&grant.video_id, baseline).await =>
         {
             None
         }
-        Err(PutError { error, .. }) => return Err(error.into()),
+        Err(PutError { error, ambiguous }) => {
+            let failure = Failure::from(error);
+            let is_doubtful = (ambiguous || may_be_stored) && baseline.is_none();
+            let is_doubtful = is_doubtful && failure.details.contains_key("code");
+            return Err(if is_doubtful { with_doubt(failure) } else { failure });
+        }
     };
     transfer.source.check_unchanged()?;
     Ok(Stored {
@@ -74,6 +95,7 @@ pub(crate) async fn run(transfer: &Transfer) -> Result<Stored, Failure> {
         s3_key: grant.s3_key,
         grant_id: grant.grant_id,
         etag,
+        bytes: transfer.source.size,
         baseline,
         resumed_bytes: 0,
     })
@@ -111,6 +133,15 @@ fn put_url<'a>(transfer: &Transfer, grant: &'a UploadGrant) -> Result<&'a Signed
             "try --multipart, and check that this command has the same version as the server",
         )
     })
+}
+
+/// Adds to the failure that the object may be from an earlier try, which a key without the scope `read` cannot find out.
+fn with_doubt(failure: Failure) -> Failure {
+    let hint = format!(
+        "it may be this file, stored by a try whose response was lost: check its state with a key that has the scope read, or {}",
+        failure.hint
+    );
+    Failure { hint, ..failure }
 }
 
 fn is_precondition(error: &ClientError) -> bool {

@@ -25,8 +25,15 @@ impl Source {
     /// Checks that `path` is a readable file and returns its state.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let unreadable = |error: &io::Error| {
-            let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-            Failure::new(exit, format!("cannot read {}: {error}", path.display()), "name a readable file")
+            let message = format!("cannot read {}: {error}", path.display());
+            match error.kind() {
+                io::ErrorKind::NotFound => Failure::new(Exit::NotFound, message, "name an existing file"),
+                io::ErrorKind::PermissionDenied => Failure::permission(
+                    message,
+                    "make the file and its folders readable for your user, or run the command as their owner",
+                ),
+                _ => Failure::new(Exit::Failed, message, "name a readable file"),
+            }
         };
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
         if !metadata.is_file() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, ETAG};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use reqwest::{Response, redirect};
 use serde::{Deserialize, Serialize};
 
@@ -73,8 +73,9 @@ impl Storage {
         headers: &BTreeMap<String, String>,
         chunk: &Chunk<'_>,
     ) -> Result<String, ClientError> {
-        let mut request = self.http.put(url.expose().clone());
-        for (name, value) in headers {
+        // Always stated, because it is signed; for an empty body the client would omit it.
+        let mut request = self.http.put(url.expose().clone()).header(CONTENT_LENGTH, chunk.length);
+        for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length")) {
             request = request.header(name, value);
         }
         let (body, activity) = chunk.open().await?;

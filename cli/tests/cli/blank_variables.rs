@@ -36,8 +36,14 @@ async fn a_blank_variable_selects_the_default() {
     let list_videos = ["video", "list", "--quiet"];
     let worker = ["up", "--port", "0", "--edge", "workerd"];
     let list_projects = ["project", "list"];
+    std::fs::write(scratch.path().join("a-file"), "").unwrap();
+    // Fails after the programs were checked and the log was started.
+    let start = ["up", "--port", "0", "--data", "a-file"];
     for (name, arguments) in [
-        ("STREAMIO_URL", &list_videos[..]),
+        ("STREAMIO_FFMPEG", &start[..]),
+        ("STREAMIO_FFPROBE", &start),
+        ("RUST_LOG", &start),
+        ("STREAMIO_URL", &list_videos),
         ("STREAMIO_DATA", &list_projects),
         ("STREAMIO_EDGE_WORKER", &worker),
     ] {
@@ -46,6 +52,24 @@ async fn a_blank_variable_selects_the_default() {
             let run = run_with(scratch.path(), (name, blank), arguments).await;
             assert_eq!(run.transcript(), absent.transcript(), "{name}={blank:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_blank_directory_for_the_state_of_uploads_is_none() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    std::fs::write(scratch.path().join("clip.mp4"), "content").unwrap();
+    for blank in BLANKS {
+        let mut command = streamio(&["upload", "clip.mp4", "--multipart", "--overwrite"]);
+        command
+            .current_dir(scratch.path())
+            .env("STREAMIO_URL", server.url())
+            .env("STREAMIO_API_KEY", api_key().reveal())
+            .env("XDG_STATE_HOME", scratch.path().join("state"))
+            .env("STREAMIO_STATE_DIR", blank);
+        run(command).await.ok();
+        assert!(scratch.path().join("state/streamio/uploads").is_dir());
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 2, "{blank:?}");
     }
 }
 

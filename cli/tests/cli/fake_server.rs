@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     Respond(u16, Vec<(&'static str, String)>, String),
     /// The request is processed, and the connection is closed before the response.
     CutAfter,
+    /// The request is processed, and the response is this one.
+    RespondAfter(u16, String),
     /// The connection is closed and the request has no effect.
     CutBefore,
     /// The request is processed when the test releases it.
@@ -105,6 +107,8 @@ pub(crate) struct State {
     pub(crate) responses: BTreeMap<String, Value>,
     /// Part size in bytes.
     pub(crate) part_size: u64,
+    /// Number of grants of unique keys.
+    grants: u32,
 }
 
 /// A running server. Dropping it stops it.
@@ -198,6 +202,10 @@ async fn serve(
             }
             Ok(response)
         }
+        Some(Fault::RespondAfter(status, body)) => {
+            lock(&state).handle_request(&received, &address);
+            Ok(respond(status, &body))
+        }
         Some(Fault::CutAfter) => {
             lock(&state).handle_request(&received, &address);
             Err(Closed)
@@ -243,6 +251,7 @@ impl State {
         let body = match (request.method.as_str(), segments.as_slice()) {
             ("POST", ["upload-url"]) => Some(self.grant(&request.json(), address)),
             ("GET", ["videos"]) => Some(self.page(query)),
+            ("GET", ["events"]) => Some(self.feed(query)),
             ("GET", ["videos", id]) => self.view(id),
             ("GET", ["videos", _, "events"]) => {
                 let events = self.earlier_events.pop_front().unwrap_or_else(|| self.events.clone());
@@ -264,7 +273,14 @@ impl State {
     fn grant(&mut self, request: &Value, address: &str) -> Value {
         let filename = request["filename"].as_str().unwrap_or_default();
         let path = request["path"].as_str().unwrap_or_default();
-        let key = SourceKey::new(&"acme".parse().expect("a project"), path, filename).expect("a key");
+        let path = match request["unique"].as_bool() {
+            Some(true) => {
+                self.grants += 1;
+                format!("{path}/folder-{}", self.grants).trim_start_matches('/').to_owned()
+            }
+            _ => path.to_owned(),
+        };
+        let key = SourceKey::new(&"acme".parse().expect("a project"), &path, filename).expect("a key");
         let mut grant = json!({
             "s3Key": key, "videoId": VideoId::of(&key), "grantId": "grt_aaaaaaaaaaaaaaaaaaaaaaaaaa",
             "expiresAt": "2026-01-02T03:04:05.000Z",
@@ -294,7 +310,6 @@ impl State {
                     headers.insert(header.to_owned(), value.clone());
                 }
             }
-            headers.insert("content-length".to_owned(), request["size"].to_string().into());
             grant["uploadUrl"] = url("").into();
             grant["method"] = "PUT".into();
             grant["headers"] = headers.into();
@@ -305,6 +320,17 @@ impl State {
     fn view(&mut self, id: &str) -> Option<Value> {
         let views = self.views.get_mut(id)?;
         if views.len() > 1 { views.pop_front() } else { views.front().cloned() }
+    }
+
+    /// One event per page. The positions are the numbers of the events.
+    fn feed(&self, query: &str) -> Value {
+        let after = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+        let index: usize = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let position = (index + 1).min(self.events.len());
+        let next = (position < self.events.len()).then(|| position.to_string());
+        let position = (position > 0).then(|| position.to_string());
+        let data: Vec<_> = self.events.iter().skip(index).take(1).collect();
+        json!({"data": data, "nextCursor": next, "position": position})
     }
 
     fn page(&self, query: &str) -> Value {

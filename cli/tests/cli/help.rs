@@ -16,10 +16,13 @@ const COMMANDS: &[&[&str]] = &[
     &["video", "show"],
     &["video", "events"],
     &["video", "delete"],
+    &["video", "update"],
+    &["playback"],
     &["playback-url"],
     &["events"],
     &["events", "tail"],
     &["events", "export"],
+    &["events", "feed"],
 ];
 
 #[tokio::test]

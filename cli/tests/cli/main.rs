@@ -1,13 +1,21 @@
 //! The `streamio` program, started as a process against a fake API or a real data directory.
 
 mod blank_variables;
+mod delete;
 mod events;
 mod fake_server;
+mod feed;
 mod help;
 mod multipart;
 mod operator;
+mod permissions;
+mod playback;
+mod playback_url;
+mod precedence;
 mod problems;
 mod run;
+mod terminal;
+mod unicode;
 mod up;
 mod upload;
 mod video;

@@ -5,9 +5,12 @@ use serde_json::json;
 use crate::fake_server::{FakeServer, Fault, Hold, store_error};
 use crate::run::{finish, start};
 use crate::upload::{TestUpload, command, interrupt, upload};
+use crate::video::view;
 
 const CONTENT: &[u8] = b"one.two.three.four";
 const KEY: &str = "projects/acme/clip.mp4";
+/// The id of `KEY`.
+const ID: &str = "vid_vzupqv3n6bto4qbxksyw62q3re";
 /// One part at a time, so that the test knows which are stored.
 const IN_ORDER: &[&str] = &["--multipart", "--parallel", "1"];
 
@@ -39,8 +42,7 @@ fn state_files(test_upload: &TestUpload) -> usize {
 #[tokio::test]
 async fn a_file_is_uploaded_in_parts_and_its_state_file_is_removed() {
     let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
-    let run =
-        upload(&server, &test_upload, &["--multipart", "--checksum", "--no-overwrite", "--json"]).await.ok();
+    let run = upload(&server, &test_upload, &["--multipart", "--checksum", "--json"]).await.ok();
     assert_eq!(server.state().store.objects[KEY], CONTENT);
     assert_eq!(run.json()["bytes"], CONTENT.len());
     let mut sent = parts_sent(&server);
@@ -171,7 +173,7 @@ async fn an_error_in_a_response_with_status_200_is_retried() {
 #[tokio::test]
 async fn a_completion_whose_response_was_lost_is_recognized() {
     let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
-    server.state().views_after_upload = [crate::video::view("uploaded", 1, 2)].into();
+    server.state().views_after_upload = [view("uploaded", 1, 2)].into();
     server.inject(&format!("POST /s3/{KEY}"), [Fault::CutAfter]);
     upload(&server, &test_upload, IN_ORDER).await.ok();
     assert_eq!(server.requests("POST /s3/").len(), 2);
@@ -185,11 +187,51 @@ async fn an_upload_that_cannot_succeed_is_aborted_and_its_state_file_is_removed(
         &format!("POST /s3/{KEY}"),
         [store_error(412, "PreconditionFailed", "There is one already.")],
     );
-    let run = upload(&server, &test_upload, &["--multipart", "--no-overwrite", "--json"]).await;
+    let run = upload(&server, &test_upload, &["--multipart", "--json"]).await;
     assert_eq!((run.code, &run.error()["storageCode"]), (Some(4), &json!("PreconditionFailed")));
     assert_eq!(server.requests("DELETE /s3/").len(), 1);
     assert!(server.state().store.uploads.is_empty());
     assert_eq!(state_files(&test_upload), 0);
+}
+
+#[tokio::test]
+async fn a_video_that_is_there_is_refused_before_any_part_is_sent() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views.insert(ID.to_owned(), [view("ready", 1, 9)].into());
+    let run = upload(&server, &test_upload, &["--multipart", "--json"]).await;
+    assert_eq!((run.code, &run.error()["code"]), (Some(4), &json!("already_uploaded")));
+    assert!(server.requests("PUT ").is_empty());
+    assert!(server.state().store.uploads.is_empty(), "the multipart upload is aborted");
+    assert_eq!(state_files(&test_upload), 0);
+}
+
+#[tokio::test]
+async fn another_try_after_a_failed_upload_is_resumed_without_the_condition() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    server.state().views.insert(ID.to_owned(), [view("errored", 1, 9)].into());
+    killed_at_part_3(&server, &test_upload).await;
+    upload(&server, &test_upload, IN_ORDER).await.ok();
+    assert_eq!(parts_sent(&server), ["1", "2", "3", "3", "4", "5"]);
+    assert!(!server.requests("POST /s3/")[0].headers.contains_key("if-none-match"));
+    let requests: Vec<_> = server.requests("POST /upload-url").iter().map(|one| one.json()).collect();
+    let overwrite: Vec<_> = requests.iter().map(|request| request.get("overwrite")).collect();
+    assert_eq!(overwrite, [Some(&json!(false)), None, None]);
+    assert!(requests[1..].iter().all(|request| request["uploadId"] == "upload-1"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_unique_upload_is_resumed_under_the_key_that_was_granted() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    let arguments = ["--multipart", "--parallel", "1", "--unique", "--path", "films", "--json"];
+    let expired = store_error(403, "AccessDenied", "Request has expired");
+    let third = "PUT /s3/projects/acme/films/folder-1/clip.mp4?partNumber=3";
+    server.inject(third, std::iter::repeat_n(expired, 4));
+    assert_eq!(upload(&server, &test_upload, &arguments).await.code, Some(4));
+    let run = upload(&server, &test_upload, &arguments).await.ok();
+    assert_eq!(run.json()["s3Key"], "projects/acme/films/folder-1/clip.mp4");
+    assert_eq!(run.json()["resumedBytes"], 8);
+    let last = server.requests("POST /upload-url").last().unwrap().json();
+    assert_eq!((&last["path"], last.get("unique")), (&json!("films/folder-1"), None));
 }
 
 #[tokio::test]

@@ -23,7 +23,13 @@ async fn each_problem_is_one_line_with_an_exit_code() {
             Some("asOf"),
         ),
         problem(401, "revoked-api-key", "The API key was revoked", "Ask for a new key.", None),
-        problem(403, "missing-scope", "The API key may not do this", "It lacks the scope `read`.", None),
+        problem(
+            403,
+            "missing-scope",
+            "The API key may not do this",
+            "This call needs a key with the scope `read`; this key has `upload`.",
+            None,
+        ),
         problem(
             403,
             "suspended-project",
@@ -57,10 +63,10 @@ async fn each_problem_is_one_line_with_an_exit_code() {
         write!(lines, "{} {}", run.code.unwrap_or(-1), run.stderr).unwrap();
     }
     insta::assert_snapshot!(lines, @r"
-    4 error: A parameter or header is invalid: `asOf` is not a time (HTTP 400, field `asOf`, request req_0123456789)
-    4 error: The API key was revoked: Ask for a new key (HTTP 401, request req_0123456789); check STREAMIO_API_KEY; `streamio key create` creates a new key
-    4 error: The API key may not do this: It lacks the scope `read` (HTTP 403, request req_0123456789); use a key with this scope; `streamio key create --scope …` creates one
-    4 error: The project is suspended: Contact the operator of this service (HTTP 403, request req_0123456789)
+    4 error: `--as-of` is not a time (HTTP 400, request req_0123456789)
+    4 error: The API key was revoked: Ask for a new key (HTTP 401, request req_0123456789); create a new key with `streamio key create PROJECT` and set STREAMIO_API_KEY to it
+    4 error: The API key may not do this: This call needs a key with the scope `read`; this key has `upload` (HTTP 403, request req_0123456789); use a key with the scope read; `streamio key create PROJECT --scope read` creates one
+    4 error: The project is suspended: Contact the operator of this service (HTTP 403, request req_0123456789); ask the operator to resume the project with `streamio project resume PROJECT`
     3 error: The project has no such video: Check the id (HTTP 404, request req_0123456789); list the videos with `streamio video list`
     1 error: There is nothing at this path: See `/openapi.json` for what there is (HTTP 404, request req_0123456789); check that STREAMIO_URL or --url is the API's address
     4 error: The video's state does not allow this: It is being processed (HTTP 409, request req_0123456789)
@@ -89,7 +95,7 @@ async fn a_problem_is_a_json_object_with_json_output() {
       "exitCode": 4,
       "field": "asOf",
       "kind": "refused",
-      "message": "A parameter or header is invalid: `asOf` is not a time (HTTP 400, field `asOf`, request req_0123456789)",
+      "message": "`--as-of` is not a time (HTTP 400, request req_0123456789)",
       "requestId": "req_0123456789",
       "status": 400,
       "title": "A parameter or header is invalid",
@@ -195,8 +201,8 @@ async fn without_a_valid_key_nothing_is_sent() {
     assert!(server.requests("").is_empty());
     insta::assert_snapshot!(lines, @r"
     2 error: no API key was given; set STREAMIO_API_KEY to the key that `streamio project create` or `streamio key create` printed
-    2 error: the API key is invalid: an API key looks like sio_<env>_<43 letters and digits>_<6 letters and digits>; copy the complete key again, without quotes
-    2 error: the API key is invalid: an API key looks like sio_<env>_<43 letters and digits>_<6 letters and digits>; copy the complete key again, without quotes
+    2 error: the API key in STREAMIO_API_KEY is invalid: an API key looks like sio_<env>_<43 letters and digits>_<6 letters and digits>; copy the complete key again, without quotes
+    2 error: the API key in STREAMIO_API_KEY is invalid: an API key looks like sio_<env>_<43 letters and digits>_<6 letters and digits>; copy the complete key again, without quotes
     ");
 }
 

@@ -63,6 +63,18 @@ async fn a_second_platform_on_one_directory_is_refused() {
 }
 
 #[tokio::test]
+async fn an_invalid_origin_is_refused_before_anything_is_created() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    for invalid in ["app.example.com", "https://app.example.com/", "https://App.example.com", "*"] {
+        let run = run(up(&data, &["--cors-origin", invalid])).await;
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.stderr.contains("'--cors-origin <ORIGIN>': must be scheme://host or "), "{run:?}");
+    }
+    assert!(!data.exists());
+}
+
+#[tokio::test]
 async fn a_missing_ffprobe_is_an_error_at_the_start() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");

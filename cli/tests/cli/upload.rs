@@ -2,8 +2,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::fake_server::{FakeServer, Fault, store_error};
+use crate::fake_server::{FakeServer, Fault, problem, store_error};
 use crate::run::{Run, api_key, client, normalized, run};
+use crate::video::view;
 
 /// A temporary directory with a file to upload and the state of uploads.
 pub(crate) struct TestUpload {
@@ -62,7 +63,6 @@ async fn a_small_file_is_sent_with_one_put_and_exactly_the_granted_headers() {
             "lesson=3",
             "--metadata",
             "note=a=b",
-            "--no-overwrite",
             "--checksum",
         ],
     )
@@ -71,7 +71,7 @@ async fn a_small_file_is_sent_with_one_put_and_exactly_the_granted_headers() {
     insta::assert_snapshot!(transcript(&run, &server, &test_upload), @r"
     exit 0
     --- stdout
-    Uploaded clip.mp4 (11 B in N s) as vid_kcn3gbjytoidom2tcpna3xrgpd
+    Uploaded clip.mp4 (11 B in N s) to projects/acme/films/2026/a b.mp4 as vid_kcn3gbjytoidom2tcpna3xrgpd
     It is being processed: see `streamio video show vid_kcn3gbjytoidom2tcpna3xrgpd`
     --- stderr
     Uploading clip.mp4: 100 % (11 B of 11 B)
@@ -164,7 +164,7 @@ async fn an_expired_url_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn no_overwrite_fails_for_an_existing_file_but_not_after_a_lost_response() {
+async fn a_file_that_the_store_has_is_refused_but_not_after_a_lost_response() {
     let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
     let taken = store_error(
         412,
@@ -172,17 +172,102 @@ async fn no_overwrite_fails_for_an_existing_file_but_not_after_a_lost_response()
         "At least one of the pre-conditions you specified did not hold",
     );
     server.inject("PUT /s3/", [taken.clone()]);
-    let run = upload(&server, &test_upload, &["--no-overwrite", "--quiet"]).await;
+    let run = upload(&server, &test_upload, &["--quiet"]).await;
     insta::assert_snapshot!(transcript(&run, &server, &test_upload), @r"
     exit 4
     --- stdout
     --- stderr
-    error: the object store refused the upload: PreconditionFailed, At least one of the pre-conditions you specified did not hold (HTTP 412, request S3R); a file with this key already exists: choose another --path or --name, or omit --no-overwrite
+    error: a file with this key exists already (HTTP 412, request S3R); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name
     ");
 
-    server.state().views_after_upload = [crate::video::view("uploaded", 1, 2)].into();
+    server.state().views_after_upload = [view("uploaded", 1, 2)].into();
     server.inject("PUT /s3/", [Fault::CutAfter, taken]);
-    upload(&server, &test_upload, &["--no-overwrite"]).await.ok();
+    upload(&server, &test_upload, &[]).await.ok();
+}
+
+#[tokio::test]
+async fn a_file_whose_response_was_lost_before_its_url_expired_is_recognized() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+    server.state().views_after_upload = [view("uploaded", 1, 2)].into();
+    let expired = store_error(403, "AccessDenied", "Request has expired");
+    let taken = store_error(412, "PreconditionFailed", "It exists.");
+    server.inject("PUT /s3/", [Fault::CutAfter, expired, taken]);
+    upload(&server, &test_upload, &[]).await.ok();
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_read_learns_that_the_file_may_be_from_the_earlier_try() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+    let denied = problem(403, "missing-scope", "The API key may not do this", "It lacks `read`.", None);
+    server.inject("GET /videos/", [denied]);
+    server.inject("PUT /s3/", [Fault::CutAfter, store_error(412, "PreconditionFailed", "It exists.")]);
+    let run = upload(&server, &test_upload, &["--quiet"]).await;
+    insta::assert_snapshot!(transcript(&run, &server, &test_upload), @r"
+    exit 4
+    --- stdout
+    --- stderr
+    error: a file with this key exists already (HTTP 412, request S3R); it may be this file, stored by a try whose response was lost: check its state with a key that has the scope read, or use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name
+    ");
+}
+
+#[tokio::test]
+async fn a_video_that_is_there_is_replaced_only_with_overwrite() {
+    let id = "vid_vzupqv3n6bto4qbxksyw62q3re";
+    for state in ["uploaded", "processing", "ready"] {
+        let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+        server.state().views.insert(id.to_owned(), [view(state, 1, 9)].into());
+        let run = upload(&server, &test_upload, &["--json"]).await;
+        assert_eq!((run.code, run.stdout.as_str()), (Some(4), ""), "{run:?}");
+        let error = run.error();
+        assert_eq!((&error["code"], &error["videoId"]), (&json!("already_uploaded"), &json!(id)));
+        assert!(server.requests("PUT ").is_empty(), "nothing is sent");
+
+        upload(&server, &test_upload, &["--overwrite"]).await.ok();
+        assert_eq!(server.requests("POST /upload-url")[1].json()["overwrite"], true);
+        assert!(!server.requests("PUT ")[0].headers.contains_key("if-none-match"));
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_names_the_options_that_help() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+    let id = "vid_vzupqv3n6bto4qbxksyw62q3re";
+    server.state().views.insert(id.to_owned(), [view("ready", 1, 9)].into());
+    let run = upload(&server, &test_upload, &["--quiet"]).await;
+    insta::assert_snapshot!(transcript(&run, &server, &test_upload), @r"
+    exit 4
+    --- stdout
+    --- stderr
+    error: nothing was uploaded: projects/acme/clip.mp4 already has a video (ready); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name
+    ");
+}
+
+#[tokio::test]
+async fn after_a_failed_or_deleted_upload_the_file_is_simply_another_try() {
+    let id = "vid_vzupqv3n6bto4qbxksyw62q3re";
+    for state in ["waiting", "errored", "deleted"] {
+        let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+        server.state().views.insert(id.to_owned(), [view(state, 1, 9)].into());
+        upload(&server, &test_upload, &[]).await.ok();
+        // The store may have the object of the failed upload: it must not refuse this one.
+        assert!(!server.requests("PUT ")[0].headers.contains_key("if-none-match"), "{state}");
+        let requests = server.requests("POST /upload-url");
+        assert_eq!(requests.last().unwrap().json().get("overwrite"), None, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn a_unique_upload_has_a_key_of_its_own_which_is_shown() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(b"hello video"));
+    let expired = store_error(403, "AccessDenied", "Request has expired");
+    server.inject("PUT /s3/", [expired]);
+    let run = upload(&server, &test_upload, &["--unique", "--path", "films", "--json"]).await.ok();
+    assert_eq!(server.requests("POST /upload-url")[0].json()["unique"], true);
+    assert_eq!(run.json()["s3Key"], "projects/acme/films/folder-2/clip.mp4");
+    assert_eq!(server.requests("GET /videos/").len(), 2, "each grant is for another video");
+    assert_eq!(server.state().store.objects["projects/acme/films/folder-2/clip.mp4"], b"hello video");
+    let both = upload(&server, &test_upload, &["--unique", "--overwrite"]).await;
+    assert_eq!(both.code, Some(2));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub(crate) fn view(state: &str, generation: u32, version: u64) -> Value {
     view
 }
 
-async fn call(server: &FakeServer, arguments: &[&str]) -> Run {
+pub(crate) async fn call(server: &FakeServer, arguments: &[&str]) -> Run {
     let state = tempfile::tempdir().unwrap();
     run(client(server, state.path(), arguments)).await
 }
@@ -122,6 +122,43 @@ async fn an_empty_list_names_the_command_to_upload() {
 }
 
 #[tokio::test]
+async fn videos_are_listed_by_state_prefix_and_metadata() {
+    let server = FakeServer::start().await;
+    let filters =
+        ["--state", "ready", "--prefix", "cours\u{e9}s/", "--metadata", "lesson=3", "--metadata", "a-b=c&d"];
+    let run = call(&server, &[&["video", "list"], &filters[..]].concat()).await.ok();
+    insta::assert_snapshot!(server.requests("GET ")[0].target, @"/videos?state=ready&prefix=cours%C3%A9s%2F&metadata.lesson=3&metadata.a-b=c%26d");
+    insta::assert_snapshot!(run.stdout, @"There are no such videos.");
+    let wrong = call(&server, &["video", "list", "--state", "done"]).await;
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("must be one of waiting, "), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn metadata_is_set_and_removed() {
+    let server = FakeServer::start().await;
+    server.state().responses = [(format!("PATCH /videos/{VIDEO}"), view("ready", 1, 10))].into();
+    let changes = ["--metadata", "lesson=3", "--metadata", "note=a=b", "--remove-metadata", "draft"];
+    let run = call(&server, &[&["video", "update", VIDEO], &changes[..]].concat()).await.ok();
+    assert!(run.stdout.contains("Metadata:   lesson=3"), "{run:?}");
+    let request = &server.requests("PATCH ")[0];
+    assert_eq!(request.json(), json!({"metadata": {"lesson": "3", "note": "a=b", "draft": null}}));
+    assert_eq!(request.headers["idempotency-key"].len(), 32);
+    let json = call(&server, &["video", "update", VIDEO, "--metadata", "a=b", "--json"]).await.ok();
+    assert_eq!(json.json(), view("ready", 1, 10));
+    for invalid in [&["video", "update", VIDEO][..], &["video", "update", VIDEO, "--metadata", "=b"]] {
+        assert_eq!(call(&server, invalid).await.code, Some(2));
+    }
+    let both = ["video", "update", VIDEO, "--metadata", "a=b", "--remove-metadata", "a"];
+    insta::assert_snapshot!(call(&server, &both).await.transcript(), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the metadata a is both set and removed; name it with --metadata or with --remove-metadata
+    ");
+    assert_eq!(server.requests("PATCH ").len(), 2);
+}
+
+#[tokio::test]
 async fn events_are_one_line_each() {
     let server = FakeServer::start().await;
     let event = |version, kind: &str, data: Value| {
@@ -158,46 +195,9 @@ async fn deleting_and_reprocessing_carry_an_idempotency_key() {
     server.state().responses = responses.into();
     insta::assert_snapshot!(call(&server, &["video", "delete", VIDEO, "--yes"]).await.ok().stdout, @"Deleted vid_aaaaaaaaaaaaaaaaaaaaaaaaaa; its files are being removed");
     insta::assert_snapshot!(call(&server, &["video", "reprocess", VIDEO]).await.ok().stdout, @"Processing vid_aaaaaaaaaaaaaaaaaaaaaaaaaa again: see `streamio video show vid_aaaaaaaaaaaaaaaaaaaaaaaaaa`");
-    assert_eq!(call(&server, &["video", "delete", VIDEO, "--json"]).await.ok().json()["state"], "deleted");
+    let deleted = call(&server, &["video", "delete", VIDEO, "--yes", "--json"]).await.ok();
+    assert_eq!(deleted.json()["state"], "deleted");
     let keys: Vec<_> =
         server.requests("").iter().map(|request| request.headers["idempotency-key"].clone()).collect();
     assert!(keys.iter().all(|key| key.len() == 32) && keys[0] != keys[2], "{keys:?}");
-}
-
-#[tokio::test]
-async fn a_playback_url_request_has_the_options_of_the_flags() {
-    let server = FakeServer::start().await;
-    let grant = json!({
-        "signedUrl": "https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k",
-        "hlsUrl": "https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k",
-        "expiresAt": "2026-01-02T03:04:05.000Z", "grantId": "grt_aaaaaaaaaaaaaaaaaaaaaaaaaa",
-        "policyQuery": "Policy=p&Signature=s&Key-Pair-Id=k", "cookies": {"CloudFront-Policy": "p"},
-    });
-    server.state().responses = [("POST /playback-url".to_owned(), grant.clone())].into();
-    let key = "processed/acme/a b+c.mp4";
-    let arguments = [
-        "playback-url",
-        key,
-        "--ttl",
-        "10m",
-        "--ip",
-        "203.0.113.0/24",
-        "--starts-at",
-        "2026-01-02T03:04:05Z",
-        "--format",
-        "hls",
-    ];
-    insta::assert_snapshot!(call(&server, &arguments).await.ok().stdout, @r"
-    URL:     https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k
-    Expires: 2026-01-02T03:04:05.000Z
-
-    Play it in Safari, or in a page with hls.js, or:
-      ffplay 'https://cdn.example.com/processed/acme/clip.mp4.hls/master.m3u8?Policy=p&Signature=s&Key-Pair-Id=k'
-    ");
-    let request = &server.requests("POST ")[0];
-    insta::assert_snapshot!(request.target, @"/playback-url?key=processed%2Facme%2Fa+b%2Bc.mp4");
-    insta::assert_snapshot!(request.json().to_string(), @r#"{"format":"hls","ip":"203.0.113.0/24","startsAt":"2026-01-02T03:04:05.000Z","ttl":600}"#);
-    assert_eq!(call(&server, &["playback-url", key, "--json"]).await.ok().json(), grant);
-    assert_eq!(server.requests("POST ")[1].json(), json!({}));
-    assert_eq!(call(&server, &["playback-url", "projects/acme/clip.mp4"]).await.code, Some(2));
 }

@@ -48,11 +48,11 @@ async fn wait_ends_when_the_video_can_be_played() {
     Updated:    2026-01-02T03:05:05.000Z
     --- stderr
     Uploading clip.mp4: 100 % (11 B of 11 B)
-    Uploaded clip.mp4 (11 B in N s) as vid_vzupqv3n6bto4qbxksyw62q3re
+    Uploaded clip.mp4 (11 B in N s) to projects/acme/clip.mp4 as vid_vzupqv3n6bto4qbxksyw62q3re
     Processing clip.mp4: 40 %
     Processing clip.mp4: 100 %
 
-    Play it: streamio playback-url 'processed/acme/clip.mp4.hls/master.m3u8'
+    Play it: streamio playback 'projects/acme/clip.mp4'
     ");
 }
 
@@ -78,7 +78,7 @@ async fn the_outcome_of_another_upload_is_ignored() {
         state.events = [other_events.clone(), vec![completed(16, 3, &own_etag())]].concat();
         state.earlier_events = [other_events].into();
     }
-    let run = upload(&server, &test_upload, &["--wait", "--json"]).await.ok();
+    let run = upload(&server, &test_upload, &["--wait", "--overwrite", "--json"]).await.ok();
     assert_eq!(run.json()["generation"], 3);
 }
 
@@ -109,12 +109,69 @@ async fn a_rejected_upload_to_an_existing_video_is_reported() {
         state.views.insert(id(), [view("ready", 1, 9)].into());
         state.views_after_upload = [view("ready", 1, 9), view("ready", 1, 11)].into();
         let error = json!({"code": "too_large", "message": "The file is too large.", "retryable": false});
-        state.events = vec![
-            json!({"type": "upload.rejected", "streamversion": 11, "data": {"etag": own_etag(), "error": error}}),
-        ];
+        state.events = vec![rejected(11, &error)];
     }
+    let run = upload(&server, &test_upload, &["--wait", "--overwrite", "--json"]).await;
+    assert_eq!((run.code, &run.error()["code"]), (Some(4), &json!("too_large")));
+    assert_eq!(run.stdout, "", "the video that is there is not the result");
+}
+
+fn rejected(version: u64, error: &Value) -> Value {
+    let data = json!({"etag": own_etag(), "bytes": CONTENT.len(), "error": error});
+    json!({"type": "upload.rejected", "streamversion": version, "data": data})
+}
+
+#[tokio::test]
+async fn an_upload_that_another_one_preceded_is_rejected_and_the_options_are_named() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    {
+        let mut state = server.state();
+        state.views_after_upload = [view("processing", 1, 4)].into();
+        let message = "there is a video under this key; request an upload URL with \"overwrite\": true";
+        let error = json!({"code": "already_uploaded", "message": message, "retryable": false});
+        let other = json!({"etag": "another", "bytes": 99, "generation": 1});
+        let other = json!({"type": "upload.completed", "streamversion": 2, "data": other});
+        state.events = vec![other, rejected(3, &error)];
+    }
+    let run = upload(&server, &test_upload, &["--wait", "--quiet"]).await;
+    insta::assert_snapshot!(run.transcript(), @r"
+    exit 4
+    --- stdout
+    --- stderr
+    error: the upload was rejected: there is a video under this key (already_uploaded); use --overwrite to replace it, --unique to store this file under a key of its own, or another --path or --name
+    ");
+}
+
+#[tokio::test]
+async fn wait_ends_at_once_when_the_first_upload_of_a_video_is_rejected() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    let error = json!({"code": "size_mismatch", "message": "The file has another size.", "retryable": false});
+    server.state().views_after_upload = [view("waiting", 0, 1), view("errored", 0, 2)].into();
+    server.state().events = vec![rejected(2, &error)];
     let run = upload(&server, &test_upload, &["--wait", "--json"]).await;
-    assert_eq!((run.code, &run.error()["code"]), (Some(6), &json!("too_large")));
+    assert_eq!((run.code, &run.error()["code"]), (Some(4), &json!("size_mismatch")));
+}
+
+#[tokio::test]
+async fn wait_ends_at_once_when_an_upload_in_parts_without_an_entity_tag_is_rejected() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    let error = json!({"code": "size_mismatch", "message": "The file has another size.", "retryable": false});
+    server.state().views_after_upload = [view("errored", 0, 2)].into();
+    server.state().events = vec![rejected(2, &error)];
+    let whole = "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>";
+    server.inject("POST /s3/", [Fault::RespondAfter(200, whole.to_owned())]);
+    let run = upload(&server, &test_upload, &["--wait", "--multipart", "--json"]).await;
+    assert_eq!((run.code, &run.error()["code"]), (Some(4), &json!("size_mismatch")));
+}
+
+#[tokio::test]
+async fn a_file_that_was_sent_twice_because_a_response_was_lost_is_accepted() {
+    let (server, test_upload) = (FakeServer::start().await, TestUpload::new(CONTENT));
+    let error = json!({"code": "grant_used", "message": "The grant was used.", "retryable": false});
+    server.state().views_after_upload = [view("ready", 1, 9)].into();
+    server.state().events = vec![completed(2, 1, &own_etag()), rejected(3, &error)];
+    server.inject("PUT /s3/", [Fault::CutAfter]);
+    upload(&server, &test_upload, &["--wait", "--overwrite"]).await.ok();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-// Processes on this machine, as listed in /proc.
+// Processes on this machine, as listed in /proc. Systems without it have none to list.
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 
 /** Returns the command lines of all other processes whose command line or environment contains `text`. */

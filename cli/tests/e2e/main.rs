@@ -1,9 +1,11 @@
 //! The whole platform, end to end: the `streamio` program, real FFmpeg workers, and requests over HTTP.
 
 mod clip;
+mod commands;
 mod crash;
 mod harness;
 mod lifecycle;
+mod log;
 mod media;
 mod play;
 mod processes;

@@ -48,8 +48,8 @@ async fn dispatch(home: &dyn Home, call: &HomeCall) -> Result<HomeResult, HomeEr
         HomeCall::VideoAsOf { project_id, video_id, at } => {
             home.video_as_of(project_id, video_id, *at).await.map(HomeResult::Video)
         }
-        HomeCall::ListVideos { project_id, state, after, limit } => {
-            let filter = VideoFilter { state: *state };
+        HomeCall::ListVideos { project_id, state, prefix, metadata, after, limit } => {
+            let filter = VideoFilter { state: *state, prefix: prefix.clone(), metadata: metadata.clone() };
             let page = home.list_videos(project_id, &filter, after.as_deref(), usize::from(*limit)).await;
             page.map(HomeResult::Videos)
         }
@@ -63,6 +63,9 @@ async fn dispatch(home: &dyn Home, call: &HomeCall) -> Result<HomeResult, HomeEr
         }
         HomeCall::DeleteVideo { project_id, video_id, commit_id } => {
             home.delete_video(project_id, video_id, commit_id).await.map(HomeResult::Command)
+        }
+        HomeCall::UpdateVideo { project_id, video_id, commit_id, metadata } => {
+            home.update_video(project_id, video_id, commit_id, metadata).await.map(HomeResult::Command)
         }
         HomeCall::ReprocessVideo { project_id, video_id, commit_id } => {
             home.reprocess_video(project_id, video_id, commit_id).await.map(HomeResult::Command)
@@ -91,7 +94,10 @@ fn failed(call: &HomeCall, error: &HomeError) -> (u16, String) {
             );
             503
         }
-        HomeError::InvalidCursor | HomeError::NotFound | HomeError::Conflict { .. } => 200,
+        HomeError::InvalidCursor
+        | HomeError::NotFound
+        | HomeError::Conflict { .. }
+        | HomeError::KeyReused => 200,
     };
     (status, HomeReply::Error(error.to_reply()).to_json())
 }

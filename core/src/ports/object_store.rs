@@ -5,6 +5,9 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
+/// The id that S3 gives to an object that was written before its bucket had versions. Adapters return it as no version.
+pub const NULL_VERSION: &str = "null";
+
 /// The metadata of an object, as `HeadObject` returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -14,20 +17,53 @@ pub struct ObjectInfo {
     pub etag: String,
     /// When it was created. S3 states seconds, and for a multipart upload the time at which the upload was initiated.
     pub last_modified: Timestamp,
+    /// Its version; `None` if it was written while the bucket had no versions.
+    pub version_id: Option<String>,
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// The SHA-256 of the whole object, in base64, if the object store computed it.
+    pub sha256: Option<String>,
 }
 
-/// Reads the metadata of objects, lists their folders and deletes them.
+/// A version of an object, as `ListObjectVersions` returns it. Delete markers are not returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    /// The version; `None` if it was written while the bucket had no versions.
+    pub version_id: Option<String>,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+    /// As in [`ObjectInfo`].
+    pub last_modified: Timestamp,
+}
+
+/// Reads the metadata of objects, lists their folders and versions, and deletes them.
 ///
 /// The worker has another port (`streamio_worker::storage`). This one never reads or writes the content of an object, is
 /// implemented in process by the one-machine platform, and needs only to know whether a call failed. The worker's port moves
 /// content (ranges, conditional writes, parts) and classifies errors, because they determine the result of its attempt. Both S3 adapters delete in batches with `streamio_events::s3`.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// Returns the metadata of the object `key`; `None` if there is no object. The result is not older than the call.
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError>;
+    /// Returns the metadata of the object `key`, or of its version `version_id`; `None` if there is no object. The result is not
+    /// older than the call.
+    async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<Option<ObjectInfo>, AdapterError>;
 
-    /// Deletes the object `key` if it still has the entity tag `etag`. A different object, or none, is success.
+    /// Returns all versions of the object `key`, the oldest first: in a bucket without versions the object, if there is one. The
+    /// result is not older than the call.
+    async fn versions(&self, bucket: &str, key: &str) -> Result<Vec<ObjectVersion>, AdapterError>;
+
+    /// Deletes the object `key` if it still has the entity tag `etag`. A different object, or none, is success. For objects
+    /// without a version: in a bucket with versions, it removes the bytes and adds no delete marker.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError>;
+
+    /// Deletes the version `version_id` of the object `key` for ever. A version that does not exist is success.
+    async fn delete_version(&self, bucket: &str, key: &str, version_id: &str) -> Result<(), AdapterError>;
 
     /// Returns the common prefixes directly below `prefix`, each with its trailing slash.
     async fn folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, AdapterError>;

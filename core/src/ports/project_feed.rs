@@ -32,6 +32,8 @@ pub struct FeedPage {
     /// The cursor after the last event of the page, also if there are no further events yet; `None` only for an empty page
     /// that was read from the beginning.
     pub next: Option<String>,
+    /// Whether the feed may already have settled events after this page.
+    pub more: bool,
 }
 
 /// Reads project feeds.

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{Policy, Video, VideoState, VideoStatus, decide};
+use streamio_events::video::{Policy, Video, VideoStatus, decide};
 
 use crate::ports::AdapterError;
 
@@ -64,12 +65,14 @@ pub trait ViewStore: Send + Sync {
     async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError>;
 
     /// Returns at most `limit` of a project's videos that have a status, newest first (by creation, then by id), after the
-    /// cursor `after`: those in `state`, or without `state` all but deleted ones. A video keeps its position in the list, so
-    /// reading page by page returns no video twice and omits none that existed at the first page and kept its state.
+    /// cursor `after`: those that pass `filter`. A video keeps its position in the list, so reading page by page returns no
+    /// video twice and omits none that existed at the first page and passed the filter all the time. If the filter is
+    /// [selective](VideoFilter::is_selective), a store examines a bounded number of videos for a page, which may therefore
+    /// have fewer than `limit`, even none, before the end of the list.
     async fn list(
         &self,
         project_id: &ProjectId,
-        state: Option<VideoState>,
+        filter: &VideoFilter,
         after: Option<&str>,
         limit: usize,
     ) -> Result<VideoPage, ViewStoreError>;

@@ -1,4 +1,4 @@
-//! Removes the objects of a deleted video.
+//! Removes the outputs of a deleted video, and its source from a bucket without versions.
 
 use streamio_events::retryable::Retryable;
 use streamio_events::video::{Video, VideoStoreError, catch_up};
@@ -33,7 +33,8 @@ impl Retryable for CleanupError {
 /// publication, because workers write stable keys after the log states that their attempt is complete. The condition is the
 /// entity tag, so it does not distinguish an object from a later one with the same bytes.
 ///
-/// While a grant is open, the same bytes may be uploaded again with the same entity tag, so the source is kept until the grant
+/// Here the source is removed only in a bucket without versions; [`react`](super::react) removes versions. While a grant is open, the
+/// same bytes may be uploaded again with the same entity tag, so the source is kept until the grant
 /// is used or has expired.
 pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Result<(), CleanupError> {
     let (Some(s3_key), Some(deletion)) = (video.s3_key.clone(), video.deleted.clone()) else { return Ok(()) };
@@ -42,7 +43,9 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
     let stable = s3_key.processed();
     let mut seen = Vec::new();
     for stable_key in video.deleted_stable_keys() {
-        seen.extend(objects.head(processed, stable_key.as_str()).await?.map(|info| (stable_key, info.etag)));
+        seen.extend(
+            objects.head(processed, stable_key.as_str(), None).await?.map(|info| (stable_key, info.etag)),
+        );
     }
     if !seen.is_empty() {
         catch_up(ports.log, video).await?;
@@ -58,7 +61,8 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
         }
     }
     if let Some(deletion) = video.deletion_of_source()
-        && let Some(stands) = objects.head(raw, s3_key.as_str()).await?
+        && let Some(stands) = objects.head(raw, s3_key.as_str(), None).await?
+        && stands.version_id.is_none()
         && stands.etag == deletion.etag
         && stands.last_modified <= deletion.at
     {

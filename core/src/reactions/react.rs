@@ -8,7 +8,7 @@ use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{Step, grants_expired, next_step};
+use streamio_events::video::decide::{Step, grants_expired, next_step, step_of_uploads, versions_removed};
 use streamio_events::video::{Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 use crate::ports::object_store::ObjectStore;
@@ -16,8 +16,11 @@ use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
-/// The maximum number of steps in one call. More mean that a decision does not change the state from which it was made.
+/// The maximum number of steps of attempts in one call. More mean that a decision does not change the state from which it was made.
 const MAX_STEPS: u32 = 16;
+
+/// The maximum number of decisions about objects in one call. The sweep continues.
+const MAX_OBJECTS: u32 = 256;
 
 /// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
 /// [`tasks`](crate::reactions::tasks) and are followed by attempts with other tokens.
@@ -107,17 +110,17 @@ pub async fn react(
             }
             Step::Launch(job) => {
                 if launch(ports, now, &mut video, job).await? == Outcome::Present {
+                    handle_uploads(ports, now, &mut video).await?;
                     cleanup::remove_deleted(ports, &mut video).await?;
                     return Ok(video);
                 }
             }
-            Step::CheckBucket(s3_key) => {
-                let found = uploads::find(ports.uploads(), &video, &s3_key).await?;
-                if let Some(decision) = found.or_else(|| grants_expired(&video, now, ports.policy)) {
-                    // On a conflict the next iteration decides from the new state.
-                    uploads::append(ports.log, now, &video, decision).await?;
+            Step::DecideObject(_) | Step::CheckBucket(_) | Step::RemoveVersions(..) => {
+                let before = video.version;
+                handle_uploads(ports, now, &mut video).await?;
+                if video.version == before {
+                    return Ok(video);
                 }
-                catch_up(ports.log, &mut video).await?;
             }
             Step::Wait(_) | Step::Idle => {
                 cleanup::remove_deleted(ports, &mut video).await?;
@@ -126,6 +129,40 @@ pub async fn react(
         }
     }
     Err(ReactError::Endless(video_id.clone()))
+}
+
+/// Decides about objects, grants and versions until nothing is due at `now`, or no decision could be made.
+async fn handle_uploads(ports: Ports<'_>, now: Timestamp, video: &mut Video) -> Result<(), ReactError> {
+    for _ in 0..MAX_OBJECTS {
+        let before = video.version;
+        match step_of_uploads(video, now, ports.policy) {
+            Step::DecideObject(object) => uploads::decide_known(ports.uploads(), now, video, object).await?,
+            Step::CheckBucket(s3_key) => {
+                uploads::check_bucket(ports.uploads(), now, video, &s3_key).await?;
+                if let Some(decision) = grants_expired(video, now, ports.policy) {
+                    // On a conflict the next iteration decides from the new state.
+                    uploads::append_decision(ports.log, now, video, decision).await?;
+                }
+                catch_up(ports.log, video).await?;
+            }
+            Step::RemoveVersions(s3_key, removals) => {
+                for removal in &removals {
+                    let (bucket, version_id) = (&ports.policy.raw_bucket, &removal.version_id);
+                    let removed = ports.objects.delete_version(bucket, s3_key.as_str(), version_id).await;
+                    removed.map_err(CleanupError::from)?;
+                }
+                if let Some(decision) = versions_removed(video, &removals) {
+                    uploads::append_decision(ports.log, now, video, decision).await?;
+                }
+                catch_up(ports.log, video).await?;
+            }
+            Step::Append(_) | Step::Launch(_) | Step::Wait(_) | Step::Idle => return Ok(()),
+        }
+        if video.version == before {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 #[derive(PartialEq)]

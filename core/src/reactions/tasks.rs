@@ -183,7 +183,7 @@ pub async fn record_change(
     if code == Some("TaskFailedToStart") {
         tracing::error!(video.id = %video, attempt, task, ecs.reason = reason, "a worker could not be started");
     } else {
-        tracing::warn!(video.id = %video, attempt, task, end = ?end, ecs.stop_code = code, ecs.reason = reason, "a worker ended without recording the end of its attempt");
+        tracing::warn!(video.id = %video, attempt, task, end = %end, ecs.stop_code = code, ecs.reason = reason, "a worker ended without recording the end of its attempt");
     }
     Ok(RecordOutcome::Recorded(job.video_id))
 }

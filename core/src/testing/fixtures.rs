@@ -24,15 +24,27 @@ pub fn stream(name: &str) -> StreamId {
     StreamId::Video(project_id, video_id)
 }
 
-/// Returns an event notification about the object [`key`], of 10 bytes, with an entity tag derived from `sequencer`.
+/// Returns the time at which regions begin and objects are created.
+pub fn start_time() -> Timestamp {
+    Timestamp::from_unix_seconds(1_800_000_000)
+}
+
+/// Returns an event notification about the object [`key`], of 10 bytes, without a version, created at [`start_time`], with an entity tag
+/// derived from `sequencer`.
 pub fn notification(name: &str, sequencer: &str) -> CreatedObject {
     CreatedObject {
         key: format!("projects/acme/{name}"),
         bytes: 10,
         etag: format!("etag-{sequencer}"),
         sequencer: sequencer.to_owned(),
-        created_at: Timestamp::default(),
+        version_id: None,
+        created_at: start_time(),
     }
+}
+
+/// Returns [`notification`] with a version derived from `sequencer`.
+pub fn version(name: &str, sequencer: &str) -> CreatedObject {
+    CreatedObject { version_id: Some(format!("v-{sequencer}")), ..notification(name, sequencer) }
 }
 
 /// Returns the properties of an audio file of 2 seconds.
@@ -46,6 +58,7 @@ pub fn source() -> MediaSource {
         video_codec: None,
         audio_codec: Some("aac".to_owned()),
         bytes: 10,
+        warnings: Vec::new(),
     }
 }
 

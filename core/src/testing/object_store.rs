@@ -6,17 +6,17 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use streamio_events::timestamp::Timestamp;
 
-use super::fixtures::{key, notification};
+use super::fixtures::{key, notification, version};
 use crate::ports::AdapterError;
-use crate::ports::object_store::{ObjectInfo, ObjectStore};
+use crate::ports::object_store::{ObjectInfo, ObjectStore, ObjectVersion};
 use crate::uploads::CreatedObject;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// Objects in memory. Keys of the map are `bucket/key`.
+/// Objects in memory. Keys of the map are `bucket/key`; each has its versions, the oldest first, of which at most one has no id.
 #[derive(Default)]
 pub struct MemoryObjects {
-    stored: Mutex<HashMap<String, ObjectInfo>>,
+    stored: Mutex<HashMap<String, Vec<ObjectInfo>>>,
     head_calls: Mutex<usize>,
     removed: Mutex<Vec<String>>,
     fails: Mutex<bool>,
@@ -36,18 +36,48 @@ impl MemoryObjects {
 
     /// Stores the object of `notification(name, sequencer)`.
     pub fn put(&self, name: &str, sequencer: &str) {
-        let CreatedObject { key, bytes, etag, created_at: last_modified, .. } = notification(name, sequencer);
-        self.put_path(&format!("raw/{key}"), ObjectInfo { bytes, etag, last_modified });
+        self.put_object(&notification(name, sequencer));
+    }
+
+    /// Stores the object of `version(name, sequencer)` as a new version.
+    pub fn put_version(&self, name: &str, sequencer: &str) {
+        self.put_object(&version(name, sequencer));
+    }
+
+    /// Stores the object of an event notification.
+    pub fn put_object(&self, object: &CreatedObject) {
+        self.put_in("raw", object);
+    }
+
+    /// Stores the object of an event notification in this bucket.
+    pub fn put_in(&self, bucket: &str, object: &CreatedObject) {
+        self.put_path(&format!("{bucket}/{}", object.key), info_of(object));
+    }
+
+    /// Stores the object of an event notification with a media type and a SHA-256 in base64.
+    pub fn put_with_details(&self, object: &CreatedObject, content_type: &str, sha256: Option<&str>) {
+        let (content_type, sha256) = (Some(content_type.to_owned()), sha256.map(str::to_owned));
+        self.put_path(&format!("raw/{}", object.key), ObjectInfo { content_type, sha256, ..info_of(object) });
     }
 
     /// Stores the same bytes again, created at `last_modified`.
     pub fn put_again(&self, name: &str, sequencer: &str, last_modified: Timestamp) {
-        let CreatedObject { key, bytes, etag, .. } = notification(name, sequencer);
-        self.put_path(&format!("raw/{key}"), ObjectInfo { bytes, etag, last_modified });
+        self.put_object(&CreatedObject { created_at: last_modified, ..notification(name, sequencer) });
     }
 
     fn put_path(&self, path: &str, info: ObjectInfo) {
-        self.stored.lock().unwrap().insert(path.to_owned(), info);
+        let mut stored = self.stored.lock().unwrap();
+        let versions = stored.entry(path.to_owned()).or_default();
+        // An object without a version replaces the one before.
+        versions.retain(|stands| stands.version_id.is_some() || info.version_id.is_some());
+        versions.push(info);
+    }
+
+    /// Returns the versions of the source `name`, the oldest first.
+    pub fn versions_of(&self, name: &str) -> Vec<Option<String>> {
+        let stored = self.stored.lock().unwrap();
+        let versions = stored.get(&format!("raw/{}", key(name))).into_iter().flatten();
+        versions.map(|info| info.version_id.clone()).collect()
     }
 
     /// Stores objects under a video's stable keys.
@@ -60,8 +90,8 @@ impl MemoryObjects {
 
     /// Stores an object of 1 byte in the processed bucket.
     pub fn put_processed(&self, key: &str, etag: &str) {
-        let info = ObjectInfo { bytes: 1, etag: etag.to_owned(), last_modified: Timestamp::default() };
-        self.put_path(&format!("processed/{key}"), info);
+        let object = CreatedObject { bytes: 1, etag: etag.to_owned(), ..notification("", "") };
+        self.put_path(&format!("processed/{key}"), info_of(&object));
     }
 
     /// Returns the keys in `bucket`.
@@ -100,13 +130,32 @@ impl MemoryObjects {
     }
 }
 
+fn info_of(object: &CreatedObject) -> ObjectInfo {
+    ObjectInfo {
+        bytes: object.bytes,
+        etag: object.etag.clone(),
+        last_modified: object.created_at,
+        version_id: object.version_id.clone(),
+        content_type: None,
+        sha256: None,
+    }
+}
+
 #[async_trait]
 impl ObjectStore for MemoryObjects {
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
+    async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<Option<ObjectInfo>, AdapterError> {
         self.check_available()?;
         *self.head_calls.lock().unwrap() += 1;
         let path = format!("{bucket}/{key}");
-        let seen = self.stored.lock().unwrap().get(&path).cloned();
+        let is_wanted =
+            |info: &&ObjectInfo| version_id.is_none_or(|id| info.version_id.as_deref() == Some(id));
+        let seen =
+            self.stored.lock().unwrap().get(&path).into_iter().flatten().rev().find(is_wanted).cloned();
         let then = self.after_head.lock().unwrap().take_if(|(of, _)| *of == path);
         if let Some((_, then)) = then {
             then();
@@ -118,9 +167,34 @@ impl ObjectStore for MemoryObjects {
         let path = format!("{bucket}/{key}");
         self.remove(format!("{path} if {etag}"))?;
         let mut stored = self.stored.lock().unwrap();
-        if stored.get(&path).is_some_and(|info| info.etag == etag) {
-            stored.remove(&path);
+        if let Some(versions) = stored.get_mut(&path)
+            && versions.last().is_some_and(|info| info.etag == etag)
+        {
+            versions.pop();
         }
+        stored.retain(|_, versions| !versions.is_empty());
+        Ok(())
+    }
+
+    async fn versions(&self, bucket: &str, key: &str) -> Result<Vec<ObjectVersion>, AdapterError> {
+        self.check_available()?;
+        let stored = self.stored.lock().unwrap();
+        let versions = stored.get(&format!("{bucket}/{key}")).into_iter().flatten();
+        let versions = versions.map(|info| {
+            let ObjectInfo { version_id, bytes, etag, last_modified, .. } = info.clone();
+            ObjectVersion { version_id, bytes, etag, last_modified }
+        });
+        Ok(versions.collect())
+    }
+
+    async fn delete_version(&self, bucket: &str, key: &str, version_id: &str) -> Result<(), AdapterError> {
+        let path = format!("{bucket}/{key}");
+        self.remove(format!("{path} version {version_id}"))?;
+        let mut stored = self.stored.lock().unwrap();
+        if let Some(versions) = stored.get_mut(&path) {
+            versions.retain(|info| info.version_id.as_deref() != Some(version_id));
+        }
+        stored.retain(|_, versions| !versions.is_empty());
         Ok(())
     }
 

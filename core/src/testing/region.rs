@@ -1,11 +1,14 @@
 //! A region in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
-use streamio_events::event::{EventBody, ProjectCreated, ProjectSuspended, RecordedEvent, UploadGranted};
+use streamio_events::event::{
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, RecordedEvent, Scope, UploadGranted,
+};
 use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
@@ -17,7 +20,7 @@ use streamio_events::video::decide::{self, Decision, Start};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
 
 use super::dead_letters::MemoryDeadLetters;
-use super::fixtures::{ids, key, notification, outputs, source, stream};
+use super::fixtures::{ids, key, notification, outputs, source, start_time, stream};
 use super::object_store::MemoryObjects;
 use super::task_launcher::RecordingLauncher;
 use super::view_store::MemoryViews;
@@ -50,6 +53,8 @@ pub struct TestRegion {
     /// The current time.
     pub now: Timestamp,
     tasks: Mutex<u32>,
+    grants: Mutex<u32>,
+    granted: Mutex<HashSet<(String, String)>>,
 }
 
 impl TestRegion {
@@ -63,8 +68,10 @@ impl TestRegion {
             store: Arc::default(),
             dead_letters: Arc::default(),
             policy: Policy::new("raw", "processed"),
-            now: Timestamp::from_unix_seconds(1_800_000_000),
+            now: start_time(),
             tasks: Mutex::new(0),
+            grants: Mutex::new(0),
+            granted: Mutex::default(),
         }
     }
 
@@ -123,26 +130,62 @@ impl TestRegion {
         self.log.append(&stream(name), Expected::Any, commit).await.unwrap();
     }
 
-    /// Records an upload grant for `name`.
+    /// Records an upload grant for `name`, issued now.
     pub async fn grant(&self, name: &str, lifetime: Duration) {
-        let granted = UploadGranted {
-            grant_id: GrantId::derived_from(&[name.as_bytes()]),
-            s3_key: key(name),
-            expires_at: self.now.plus(lifetime),
-            key_id: KeyId::of_hash(&[0; 32]),
-            content_type: None,
-            size: None,
-            sha256: None,
-            overwrite: true,
-            multipart: false,
-            metadata: BTreeMap::new(),
+        self.record_grant(self.now, grant(name, self.now.plus(lifetime))).await;
+    }
+
+    /// Records an upload grant that was issued at `at`.
+    pub async fn record_grant(&self, at: Timestamp, mut granted: UploadGranted) {
+        let number = {
+            let mut grants = self.grants.lock().unwrap();
+            *grants += 1;
+            grants.to_string()
         };
-        self.append(name, Expected::Any, granted.into()).await;
+        granted.grant_id = GrantId::derived_from(&[number.as_bytes()]);
+        let stream = stream(granted.s3_key.rest());
+        let id = CommitId::derived_from(&["granted", &number]);
+        let commit = NewCommit { id, events: vec![RecordedEvent::of(at, &granted)], recorded_at: self.now };
+        self.log.append(&stream, Expected::Any, commit).await.unwrap();
+    }
+
+    /// Records an event notification, and before it, once, a grant for that upload that may replace a video.
+    pub async fn receive(&self, notification: CreatedObject) -> Received {
+        let CreatedObject { key, sequencer, created_at, .. } = &notification;
+        let is_new = self.granted.lock().unwrap().insert((key.clone(), sequencer.clone()));
+        if is_new
+            && let Some(name) = key.strip_prefix("projects/acme/")
+            && key.parse::<streamio_events::object_key::SourceKey>().is_ok()
+        {
+            self.record_grant(*created_at, grant(name, created_at.plus(Duration::from_hours(1)))).await;
+        }
+        self.receive_only(notification).await
     }
 
     /// Records an event notification.
-    pub async fn receive(&self, notification: CreatedObject) -> Received {
+    pub async fn receive_only(&self, notification: CreatedObject) -> Received {
         receive(self.ports().uploads(), self.now, notification).await.unwrap()
+    }
+
+    /// Creates an API key and returns its id.
+    pub async fn create_key(&self) -> KeyId {
+        let hash = ApiKey::generate("test", [7; 32]).unwrap().hash();
+        let created = KeyCreated {
+            key_id: hash.key_id(),
+            key_hash: hash,
+            scopes: vec![Scope::Upload],
+            label: None,
+            expires_at: None,
+        };
+        let key_id = created.key_id.clone();
+        self.append_to_project("key created", created.into()).await;
+        key_id
+    }
+
+    /// Revokes an API key.
+    pub async fn revoke_key(&self, key_id: &KeyId) {
+        let revoked = KeyRevoked { key_id: key_id.clone(), reason: None };
+        self.append_to_project("key revoked", revoked.into()).await;
     }
 
     /// Reacts to the video `name`.
@@ -209,6 +252,12 @@ impl TestRegion {
         .await;
     }
 
+    /// Records that the worker of `job` completed and published.
+    pub async fn publish(&self, job: &Job) {
+        self.complete(job).await;
+        self.decide(job.s3_key.rest(), |video| decide::ready(video, job).unwrap()).await;
+    }
+
     /// Deletes the video `name`.
     pub async fn delete(&self, name: &str) {
         self.decide(name, |video| decide::delete(video).unwrap().unwrap()).await;
@@ -263,5 +312,21 @@ impl Drop for TestRegion {
             "the test left dead letters unread: {:?}",
             self.dead_letters.kept()
         );
+    }
+}
+
+/// Returns a grant for `name` that states nothing and may replace a video.
+pub fn grant(name: &str, expires_at: Timestamp) -> UploadGranted {
+    UploadGranted {
+        grant_id: GrantId::derived_from(&[name.as_bytes()]),
+        s3_key: key(name),
+        expires_at,
+        key_id: KeyId::of_hash(&[0; 32]),
+        content_type: None,
+        size: None,
+        sha256: None,
+        overwrite: true,
+        multipart: false,
+        metadata: BTreeMap::new(),
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::VideoState;
 
 use crate::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 
@@ -41,7 +41,7 @@ impl ViewStore for MemoryViews {
     async fn list(
         &self,
         _: &ProjectId,
-        _: Option<VideoState>,
+        _: &VideoFilter,
         _: Option<&str>,
         _: usize,
     ) -> Result<VideoPage, ViewStoreError> {

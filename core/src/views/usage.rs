@@ -144,6 +144,9 @@ mod tests {
                 etag: String::new(),
                 sequencer: String::new(),
                 found: false,
+                version_id: None,
+                created_at: None,
+                grant_id: None,
             })),
             (0.0f64..1e6).prop_map(|duration_seconds| {
                 let processed = key().processed();
@@ -159,6 +162,7 @@ mod tests {
                         video_codec: None,
                         audio_codec: None,
                         bytes: 1,
+                        warnings: Vec::new(),
                     },
                     outputs: Outputs {
                         hls_key: processed.hls_master(),
@@ -208,6 +212,9 @@ mod tests {
             etag: String::new(),
             sequencer: String::new(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         };
         let events =
             [completed.clone().into(), completed.into(), EventBody::from(VideoDeleted { generation: 1 })]

@@ -1,6 +1,7 @@
 //! Reactions, ingestion and status views on a region in memory.
 
 mod deletions;
+mod grants;
 mod lost_notifications;
 mod sweep;
 
@@ -242,22 +243,41 @@ async fn a_video_that_cannot_be_handled_does_not_delay_the_others() {
 }
 
 #[tokio::test]
-async fn an_unused_grant_expires_with_an_error_code() {
+async fn an_unused_grant_expires_when_its_url_does_and_a_late_upload_is_accepted() {
     let mut region = TestRegion::with_project().await;
     region.grant("clip.mp4", Duration::from_mins(1)).await;
     region.refresh("clip.mp4").await;
-    region.wait(Duration::from_secs(60 + 3599));
-    assert_eq!(region.sweep().await, SweepReport::default(), "an upload may have begun in time");
-    region.wait(Duration::from_secs(2));
+    region.wait(Duration::from_secs(59));
+    assert_eq!(region.sweep().await, SweepReport::default(), "the URL is still valid");
+    region.wait(Duration::from_secs(1));
     region.sweep().await;
     let status = region.video("clip.mp4").await.status().unwrap();
-    assert_eq!((status.state, status.error.unwrap().code.as_str()), (VideoState::Errored, "upload_expired"));
-    region.receive(notification("clip.mp4", "01")).await;
-    assert_eq!(
-        region.video("clip.mp4").await.status().unwrap().state,
-        VideoState::Uploaded,
-        "a late upload is accepted"
-    );
+    assert_eq!((status.state, status.error, status.expires_at), (VideoState::Expired, None, None));
+    region.wait(Duration::from_mins(30));
+    let late = uploads::CreatedObject { created_at: region.now, ..notification("clip.mp4", "01") };
+    region.receive_only(late).await;
+    let state = region.video("clip.mp4").await.status().unwrap().state;
+    assert_eq!(state, VideoState::Uploaded, "it began in time");
+}
+
+#[tokio::test]
+async fn after_the_grace_a_grant_takes_no_upload() {
+    let mut region = TestRegion::with_project().await;
+    region.grant("clip.mp4", Duration::from_mins(1)).await;
+    region.refresh("clip.mp4").await;
+    for wait in [Duration::from_mins(1), region.policy.grant_grace] {
+        region.wait(wait);
+        region.sweep().await;
+    }
+    assert!(region.video("clip.mp4").await.open_grants.is_empty());
+    region.wait(Duration::from_secs(1));
+    let late = uploads::CreatedObject { created_at: region.now, ..notification("clip.mp4", "01") };
+    region.receive_only(late).await;
+    region.refresh("clip.mp4").await;
+    region.wait(region.policy.grant_wait);
+    region.sweep().await;
+    let status = region.video("clip.mp4").await.status().unwrap();
+    assert_eq!((status.state, status.error.unwrap().code.as_str()), (VideoState::Errored, "grant_expired"));
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ async fn a_launcher_that_rejects_requests_loses_no_video_and_quarantines_none() 
         region.wait(Duration::from_mins(3));
     }
     let kinds: Vec<_> = region.events("0.mp4").await.into_iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, ["upload.completed", "processing.dispatched"]);
+    assert_eq!(kinds, ["upload.granted", "upload.completed", "processing.dispatched"]);
     region.sweep().await;
     assert_eq!(region.launcher.launched().len(), 1, "repaired");
     assert!(matches!(region.video("0.mp4").await.phase, Phase::Dispatched { .. }));

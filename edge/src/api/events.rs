@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use serde::Serialize;
+use streamio_events::cloud_event::CloudEvent;
+use streamio_events::home::FeedPage;
 
 use super::paging::{PageBody, Paging};
 use super::{Exchange, home_problem};
@@ -20,14 +23,26 @@ pub(super) async fn of_video(exchange: &Exchange<'_>, mut query: Query) -> Resul
     reply::json(StatusCode::OK, &PageBody::from(page))
 }
 
-/// `GET /events?limit=&after=`: the project's feed. Once the project has an event, every page has a cursor, so that a client
+/// The response body of `GET /events`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedBody {
+    data: Vec<CloudEvent>,
+    /// For the next page, if there may be more events already.
+    next_cursor: Option<String>,
+    /// The position after the page, from which a client can wait for new events.
+    position: Option<String>,
+}
+
+/// `GET /events?limit=&after=`: the project's feed. Once the project has an event, every page has a position, so that a client
 /// can poll.
 pub(super) async fn feed(exchange: &Exchange<'_>, mut query: Query) -> Result<Response<Bytes>, Problem> {
     let Paging { limit, after } = Paging::take(&mut query)?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
     let page = exchange.services.ports.home.feed(project, after.as_deref(), limit).await;
-    let mut page = page.map_err(home_problem::of_read)?;
-    page.next = page.next.or(after);
-    reply::json(StatusCode::OK, &PageBody::from(page))
+    let FeedPage { data, position, more } = page.map_err(home_problem::of_read)?;
+    let position = position.or(after);
+    let next_cursor = position.clone().filter(|_| more);
+    reply::json(StatusCode::OK, &FeedBody { data, next_cursor, position })
 }

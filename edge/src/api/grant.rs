@@ -1,29 +1,38 @@
 //! Common to upload and playback grants: an id that a repeated request derives again, and a record that is durable before
 //! any URL is returned.
 
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response};
 use serde::Serialize;
+use serde_json::Value;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{EventData, RecordedEvent};
 use streamio_events::id::{CommitId, GrantId};
 use streamio_events::stream::StreamId;
 
 use super::Exchange;
+use super::home_problem::reused_key;
 use crate::ports::Cause;
 use crate::ports::journal::{Journal, JournalError, Recorded};
 use crate::problem::Problem;
 use crate::request::IdempotencyKey;
 
+/// Present, with the value `true`, on the response to a repeated request.
+const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// A grant that is about to be recorded, or was recorded for an earlier copy of the same request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) id: GrantId,
-    commit: CommitId,
+    /// The id of its record.
+    pub(super) commit: CommitId,
     may_be_repeated: bool,
 }
 
 impl Grant {
-    /// The grant of `kind` for `request`. With an Idempotency-Key its id is derived from the project, the kind, the key and
-    /// all of `request`, so that the same key with another request is another grant; without one it is random.
+    /// The grant of `kind` for `request`. Without an Idempotency-Key its id is random. With one it is derived from the project,
+    /// the kind, the key and all of `request`, and a key that this process, or the journal in the grant's stream, knows with
+    /// another request is refused. Where nothing knows it, the same key with another request is another grant.
     pub(super) fn new(
         exchange: &Exchange<'_>,
         kind: &str,
@@ -31,17 +40,24 @@ impl Grant {
     ) -> Result<Self, Problem> {
         let project = exchange.tenant.project_id.as_str().as_bytes();
         let key = IdempotencyKey::of(exchange.headers)?;
-        let id = match &key {
-            Some(key) => {
-                let request = serde_json::to_vec(request).map_err(Problem::internal)?;
-                GrantId::derived_from(&[project, kind.as_bytes(), b"key", key.as_str().as_bytes(), &request])
-            }
-            None => {
-                GrantId::derived_from(&[project, kind.as_bytes(), b"random", &exchange.context.random[16..]])
-            }
+        let Some(key) = key else {
+            let random = &exchange.context.random[16..];
+            let id = GrantId::derived_from(&[project, kind.as_bytes(), b"random", random]);
+            let commit = CommitId::derived_from(&["grant", id.as_str()]);
+            return Ok(Self { id, commit, may_be_repeated: false });
         };
-        let commit = CommitId::derived_from(&["grant", id.as_str()]);
-        Ok(Self { id, commit, may_be_repeated: key.is_some() })
+        let request = serde_json::to_vec(request).map_err(Problem::internal)?;
+        let id =
+            GrantId::derived_from(&[project, kind.as_bytes(), b"key", key.as_str().as_bytes(), &request]);
+        let of_key =
+            CommitId::derived_from(&["grant key", exchange.tenant.project_id.as_str(), kind, key.as_str()]);
+        if !exchange.services.known_keys.is_first_or_same(&of_key, &id) {
+            return Err(reused_key());
+        }
+        // A journal without a memory would drop the second grant of a key after its URL was returned.
+        let has_memory = exchange.services.ports.journal.has_memory();
+        let commit = if has_memory { of_key } else { CommitId::derived_from(&["grant", id.as_str()]) };
+        Ok(Self { id, commit, may_be_repeated: true })
     }
 
     /// The record of an earlier copy of the same request, if one of `streams` has it.
@@ -53,7 +69,7 @@ impl Grant {
         if self.may_be_repeated {
             for stream in streams {
                 if let Some(event) = journal.recall(stream, &self.commit).await.map_err(not_recorded)? {
-                    return Ok(Some(event));
+                    return own(&self.id, event).map(Some);
                 }
             }
         }
@@ -68,7 +84,8 @@ impl Grant {
         stream: &StreamId,
         event: RecordedEvent,
     ) -> Result<Option<RecordedEvent>, Problem> {
-        let commit = NewCommit { id: self.commit, recorded_at: event.at, events: vec![event] };
+        let Self { id, commit, .. } = self;
+        let commit = NewCommit { id: commit, recorded_at: event.at, events: vec![event] };
         match exchange.services.ports.journal.record(stream, commit).await.map_err(not_recorded)? {
             Recorded::New => Ok(None),
             Recorded::Pending(receipt) => {
@@ -76,9 +93,22 @@ impl Grant {
                 let _ = exchange.receipt.set(receipt);
                 Ok(None)
             }
-            Recorded::Repeated(event) => Ok(Some(event)),
+            Recorded::Repeated(event) => own(&id, event).map(Some),
         }
     }
+}
+
+/// The record, if it is that of the grant `id`: the request with the same key was the same.
+fn own(id: &GrantId, event: RecordedEvent) -> Result<RecordedEvent, Problem> {
+    let recorded = event.data.get("grantId").and_then(Value::as_str);
+    if recorded == Some(id.as_str()) { Ok(event) } else { Err(reused_key()) }
+}
+
+/// Adds the header that tells a client that its request was done before, and this is the first response again.
+pub(super) fn replayed(response: Result<Response<Bytes>, Problem>) -> Result<Response<Bytes>, Problem> {
+    let mut response = response?;
+    response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+    Ok(response)
 }
 
 /// The problem when the journal has not accepted a grant.

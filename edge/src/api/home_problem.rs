@@ -5,6 +5,7 @@ use streamio_events::home::HomeError;
 use super::paging::invalid_cursor;
 use crate::ports::Cause;
 use crate::problem::{Problem, ProblemKind};
+use crate::request::IDEMPOTENCY_KEY_HEADER;
 
 /// The problem of a read that failed.
 pub(super) fn of_read(error: HomeError) -> Problem {
@@ -23,11 +24,21 @@ pub(super) fn no_such_video() -> Problem {
     Problem::new(ProblemKind::NoSuchVideo, ProblemKind::NoSuchVideo.advice())
 }
 
+/// The problem of an Idempotency-Key that was sent before with a different request.
+pub(super) fn reused_key() -> Problem {
+    Problem::at_field(
+        ProblemKind::ReusedIdempotencyKey,
+        IDEMPOTENCY_KEY_HEADER.as_str(),
+        ProblemKind::ReusedIdempotencyKey.advice(),
+    )
+}
+
 fn problem(error: HomeError, unavailable: &'static str) -> Problem {
     match error {
         HomeError::InvalidCursor => invalid_cursor(),
         HomeError::NotFound => no_such_video(),
         HomeError::Conflict { text } => Problem::new(ProblemKind::VideoConflict, text),
+        HomeError::KeyReused => reused_key(),
         HomeError::Unavailable { .. } | HomeError::Failed { .. } => {
             Problem::unavailable(unavailable, Cause::from(error))
         }

@@ -58,7 +58,7 @@ fn is_cursor(text: &str) -> bool {
 }
 
 pub(super) fn invalid_cursor() -> Problem {
-    Problem::parameter("after", "must be a `nextCursor` of this list")
+    Problem::parameter("after", "must be a `nextCursor` (of the feed also a `position`) of this list")
 }
 
 #[cfg(test)]

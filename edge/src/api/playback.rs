@@ -1,22 +1,28 @@
-//! `POST /playback-url?key=…`: a signed URL of one file on the CDN, or of an adaptive stream with all its files.
+//! `POST /playback-url?key=…`: a signed URL of one file on the CDN, or of an adaptive stream with all its files; and
+//! `POST /videos/{id}/playback`: the signed URLs of all that can be played of a video.
 
 mod request;
 mod response;
 mod target;
+mod terms;
+mod video;
+
+pub(super) use video::grant as grant_video;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use streamio_events::event::{PlaybackGranted, RecordedEvent};
-use streamio_events::id::GrantId;
+use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
 use self::request::PlaybackRequest;
 use super::Exchange;
-use super::grant::{Grant, read};
+use super::grant::{Grant, read, replayed};
 use crate::problem::Problem;
+use crate::public_url::public_url;
 use crate::reply;
 use crate::request::Query;
 
@@ -33,39 +39,46 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         grant_id: grant.id.clone(),
         resource: request.target.resource(),
         key: request.key.clone(),
-        expires_at: request.expires_at(now, exchange.services.config.cdn.expiry_bucket),
-        starts_at: request.starts_at,
-        ip: request.ip.clone(),
+        also: Vec::new(),
+        expires_at: request.terms.expires_at(now, exchange.services.config.cdn.expiry_bucket),
+        starts_at: request.terms.starts_at,
+        ip: request.terms.ip.clone(),
         key_id: exchange.tenant.key_id.clone(),
     };
-    let journal = &*exchange.services.ports.journal;
-    let stream_at = |at| StreamId::grants(project_id.clone(), at, shard(&grant.id));
-    let stream = stream_at(now);
-
-    // A request that is repeated after the end of the hour finds its record in the stream of the previous hour.
-    let an_hour_ago = stream_at(earlier(now, Duration::from_hours(1)));
-    if let Some(event) = grant.recall(journal, &[&an_hour_ago]).await? {
+    if let Some(event) = recall(exchange, &grant).await? {
         return respond_again(exchange, &event).await;
     }
     let event = RecordedEvent::of(now, &granted);
+    let stream = stream_at(exchange, &grant, now);
     match grant.record(exchange, &stream, event).await? {
         None => respond(exchange, &granted).await,
         Some(first) => respond_again(exchange, &first).await,
     }
 }
 
+/// The record of a request that is repeated after the end of the hour: it is in the stream of the previous hour.
+async fn recall(exchange: &Exchange<'_>, grant: &Grant) -> Result<Option<RecordedEvent>, Problem> {
+    let an_hour_ago = stream_at(exchange, grant, earlier(exchange.context.now, Duration::from_hours(1)));
+    grant.recall(&*exchange.services.ports.journal, &[&an_hour_ago]).await
+}
+
+fn stream_at(exchange: &Exchange<'_>, grant: &Grant, at: Timestamp) -> StreamId {
+    StreamId::grants(exchange.tenant.project_id.clone(), at, shard(&grant.commit))
+}
+
 /// The response for a grant that was recorded before.
 async fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    respond(exchange, &read(event)?).await
+    replayed(respond(exchange, &read(event)?).await)
 }
 
 /// The response, which depends on the grant's record and the CDN's key only.
 async fn respond(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
-    reply::json(StatusCode::OK, &response::body(exchange.services, granted).await?)
+    let public_url = public_url(exchange.services, exchange.uri, exchange.headers)?;
+    reply::json(StatusCode::OK, &response::body(exchange.services, &public_url, granted).await?)
 }
 
-/// The grant's stream of the hour: the same one for the same grant.
-fn shard(id: &GrantId) -> u8 {
+/// The grant's stream of the hour: the same one for the same record.
+fn shard(id: &CommitId) -> u8 {
     let sum = id.as_str().bytes().fold(0u8, u8::wrapping_add);
     sum % SHARDS
 }
@@ -84,7 +97,7 @@ mod tests {
     fn grants_are_distributed_among_all_streams_of_an_hour() {
         let mut counts = [0u32; SHARDS as usize];
         for number in 0u32..1600 {
-            counts[usize::from(shard(&GrantId::derived_from(&[&number.to_be_bytes()])))] += 1;
+            counts[usize::from(shard(&CommitId::derived_from(&[&number.to_string()])))] += 1;
         }
         assert!(counts.iter().all(|count| (50..200).contains(count)), "{counts:?}");
     }

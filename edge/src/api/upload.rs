@@ -4,6 +4,7 @@ mod multipart;
 mod parts;
 mod request;
 mod response;
+mod unique;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -14,25 +15,27 @@ use streamio_events::timestamp::Timestamp;
 
 use self::request::UploadRequest;
 use super::Exchange;
-use super::grant::{Grant, read};
+use super::grant::{Grant, read, replayed};
 use crate::problem::Problem;
 use crate::reply;
 use crate::request::Query;
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     query.finish()?;
-    let config = &exchange.services.config;
     let project_id = &exchange.tenant.project_id;
-    let request =
-        UploadRequest::read(exchange.fields()?, project_id, config.upload, config.multipart_upload)?;
+    let mut request = UploadRequest::read(exchange.fields()?, project_id, &exchange.services.config)?;
     let grant = Grant::new(exchange, "upload", &request)?;
+    if request.unique {
+        request.s3_key = unique::key(&request.s3_key, &grant.id).map_err(Problem::internal)?;
+    }
+    let only_if_new = request.only_if_new;
     let stream = StreamId::Video(project_id.clone(), VideoId::of(&request.s3_key));
     let journal = &*exchange.services.ports.journal;
 
     if request.multipart
         && let Some(event) = grant.recall(journal, &[&stream]).await?
     {
-        return respond_again(exchange, &event);
+        return respond_again(exchange, &event, only_if_new);
     }
     let upload_id = match (&request.upload_id, request.multipart) {
         (Some(upload_id), _) => Some(upload_id.clone()),
@@ -58,29 +61,36 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         multipart::set_upload_id(&mut event, upload_id);
     }
     let Some(first) = grant.record(exchange, &stream, event).await? else {
-        return respond(exchange, &granted, upload_id.as_deref(), now);
+        return respond(exchange, &granted, only_if_new, upload_id.as_deref(), now);
     };
     if let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
         multipart::abort_if_surplus(exchange, &granted.s3_key, created, &first).await;
     }
-    respond_again(exchange, &first)
+    respond_again(exchange, &first, only_if_new)
 }
 
 /// The response for a grant that was recorded before.
-fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    respond(exchange, &read(event)?, multipart::upload_id_of(event), event.at)
+fn respond_again(
+    exchange: &Exchange<'_>,
+    event: &RecordedEvent,
+    only_if_new: bool,
+) -> Result<Response<Bytes>, Problem> {
+    replayed(respond(exchange, &read(event)?, only_if_new, multipart::upload_id_of(event), event.at))
 }
 
-/// The response, which depends on the grant's record only, so that the same record gives the same bytes.
+/// The response. It depends only on the grant's record and on [`UploadRequest::only_if_new`], which all requests of a grant
+/// have in common: the same request gets the same bytes.
 fn respond(
     exchange: &Exchange<'_>,
     granted: &UploadGranted,
+    only_if_new: bool,
     upload_id: Option<&str>,
     at: Timestamp,
 ) -> Result<Response<Bytes>, Problem> {
+    let raw = &exchange.services.raw;
     let body = match upload_id {
-        None => response::single(&exchange.services.raw, granted, at),
-        Some(upload_id) => response::multipart(&exchange.services.raw, granted, upload_id, at),
+        None => response::single(raw, granted, only_if_new, at),
+        Some(upload_id) => response::multipart(raw, granted, only_if_new, upload_id, at),
     };
     reply::json(StatusCode::OK, &body.map_err(Problem::internal)?)
 }

@@ -2,25 +2,33 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use streamio_events::home::{HomeError, VideoFilter};
+use streamio_events::home::{Commanded, HomeError, VideoFilter};
 use streamio_events::id::CommitId;
+use streamio_events::nfc::to_nfc;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{VideoState, VideoStatus};
+use streamio_events::video::VideoState;
 
+use super::grant::replayed;
 use super::paging::{PageBody, Paging};
-use super::{Exchange, home_problem};
+use super::{Exchange, home_problem, metadata};
 use crate::problem::{Problem, ProblemKind};
 use crate::reply;
 use crate::request::{IdempotencyKey, Query};
 
-/// `GET /videos?state=&limit=&after=`
+/// The longest `prefix`, in bytes: as long as a key.
+const MAX_PREFIX_BYTES: usize = 1024;
+
+/// `GET /videos?state=&prefix=&metadata.{name}=&limit=&after=`
 pub(super) async fn list(exchange: &Exchange<'_>, mut query: Query) -> Result<Response<Bytes>, Problem> {
     let paging = Paging::take(&mut query)?;
     let state = query.take("state").map(|text| state_named(&text)).transpose()?;
+    let prefix = query.take("prefix").map(|text| key_prefix(&text)).transpose()?;
+    let metadata = metadata::take_filter(&mut query)?;
     query.finish()?;
     let project = &exchange.tenant.project_id;
     let home = &exchange.services.ports.home;
-    let page = home.list_videos(project, &VideoFilter { state }, paging.after.as_deref(), paging.limit).await;
+    let filter = VideoFilter { state, prefix, metadata };
+    let page = home.list_videos(project, &filter, paging.after.as_deref(), paging.limit).await;
     reply::json(StatusCode::OK, &PageBody::from(page.map_err(home_problem::of_read)?))
 }
 
@@ -29,6 +37,24 @@ fn state_named(text: &str) -> Result<VideoState, Problem> {
         let names = VideoState::ALL.map(VideoState::as_str).join(", ");
         Problem::parameter("state", format!("must be one of: {names}"))
     })
+}
+
+/// The beginning of keys within the project's folder, in NFC, the form of all keys.
+fn key_prefix(text: &str) -> Result<String, Problem> {
+    let refused = |detail: String| Err(Problem::parameter("prefix", detail));
+    let prefix = to_nfc(text);
+    if !(1..=MAX_PREFIX_BYTES).contains(&prefix.len()) {
+        return refused(format!("must be 1 to {MAX_PREFIX_BYTES} bytes of UTF-8"));
+    }
+    if prefix.starts_with('/') {
+        return refused(
+            "begins with a slash: give the key without `projects/{project}/`, such as films/2026/".to_owned(),
+        );
+    }
+    if prefix.chars().any(char::is_control) {
+        return refused("contains a control character, which no key has".to_owned());
+    }
+    Ok(prefix.into_owned())
 }
 
 /// `GET /videos/{id}?asOf=`
@@ -50,6 +76,19 @@ pub(super) async fn show(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
         Some(at) => Problem::new(ProblemKind::NoSuchVideo, format!("There was no such video at {at}.")),
     };
     reply::json(StatusCode::OK, &status.map_err(home_problem::of_read)?.ok_or_else(missing)?)
+}
+
+/// `PATCH /videos/{id}`
+pub(super) async fn update(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
+    query.finish()?;
+    let mut fields = exchange.fields()?;
+    let patch = metadata::take_patch(&mut fields);
+    fields.finish()?;
+    let id = exchange.video_id()?;
+    let commit = commit_id(exchange, "update", id.as_str())?;
+    let home = &exchange.services.ports.home;
+    let project_id = &exchange.tenant.project_id;
+    command_response(StatusCode::OK, home.update_video(project_id, &id, &commit, &patch).await)
 }
 
 /// `DELETE /videos/{id}`
@@ -77,9 +116,11 @@ pub(super) async fn reprocess(exchange: &Exchange<'_>, query: Query) -> Result<R
 
 fn command_response(
     success: StatusCode,
-    status: Result<VideoStatus, HomeError>,
+    outcome: Result<Commanded, HomeError>,
 ) -> Result<Response<Bytes>, Problem> {
-    reply::json(success, &status.map_err(home_problem::of_command)?)
+    let Commanded { status, repeated } = outcome.map_err(home_problem::of_command)?;
+    let response = reply::json(success, &status);
+    if repeated { replayed(response) } else { response }
 }
 
 /// The id under which a command is recorded: derived from the Idempotency-Key, project, command and video, or random

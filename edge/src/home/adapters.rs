@@ -49,6 +49,10 @@ pub struct HomeJournal(pub Arc<dyn Home>);
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 impl Journal for HomeJournal {
+    fn has_memory(&self) -> bool {
+        true
+    }
+
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
         self.0.record(stream, commit).await.map(Recorded::from).map_err(|error| JournalError(error.into()))
     }

@@ -10,9 +10,11 @@ use streamio_events::commit::NewCommit;
 use streamio_events::event::RecordedEvent;
 use streamio_events::fact::Fact;
 use streamio_events::home::{
-    Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page, Recorded, ReplyError, VideoFilter,
+    Commanded, FeedPage, Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page, Recorded, ReplyError,
+    VideoFilter,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::metadata::MetadataPatch;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -63,18 +65,21 @@ impl HomeClient {
         call: HomeCall,
         project_id: &ProjectId,
         video_id: &VideoId,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         let now = self.clock.now();
         // Before the call, because a request can be dropped at any time and its code after the call then never runs.
         self.statuses.invalidate(project_id, video_id);
         match self.calls.call(&call).await {
-            Ok(HomeResult::Command(status)) if is_of(&status, project_id, video_id) => {
-                Ok(self.statuses.insert(status, now))
+            Ok(HomeResult::Command(Commanded { status, repeated }))
+                if is_of(&status, project_id, video_id) =>
+            {
+                Ok(Commanded { status: self.statuses.insert(status, now), repeated })
             }
             Ok(HomeResult::Command(_)) => Err(foreign()),
             Ok(other) => Err(unexpected(&other)),
             Err(CallError::Replied(ReplyError::NotFound)) => Err(HomeError::NotFound),
             Err(CallError::Replied(ReplyError::Conflict { text })) => Err(HomeError::Conflict { text }),
+            Err(CallError::Replied(ReplyError::KeyReused)) => Err(HomeError::KeyReused),
             Err(other) => Err(other.into()),
         }
     }
@@ -132,6 +137,8 @@ impl Home for HomeClient {
         let call = HomeCall::ListVideos {
             project_id: project_id.clone(),
             state: filter.state,
+            prefix: filter.prefix.clone(),
+            metadata: filter.metadata.clone(),
             after: after.map(str::to_owned),
             limit: wire_limit(limit),
         };
@@ -163,7 +170,8 @@ impl Home for HomeClient {
         if page.data.iter().any(|event| !event.id.starts_with(&stream)) {
             return Err(foreign());
         }
-        only_of(project_id, page).map(Some)
+        only_of(project_id, &page.data)?;
+        Ok(Some(page))
     }
 
     async fn feed(
@@ -171,7 +179,7 @@ impl Home for HomeClient {
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<CloudEvent>, HomeError> {
+    ) -> Result<FeedPage, HomeError> {
         let call = HomeCall::Feed {
             project_id: project_id.clone(),
             after: after.map(str::to_owned),
@@ -179,7 +187,8 @@ impl Home for HomeClient {
         };
         let result = self.page(call).await?;
         let HomeResult::Feed(page) = result else { return Err(unexpected(&result)) };
-        only_of(project_id, page)
+        only_of(project_id, &page.data)?;
+        Ok(page)
     }
 
     async fn delete_video(
@@ -187,11 +196,27 @@ impl Home for HomeClient {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         let call = HomeCall::DeleteVideo {
             project_id: project_id.clone(),
             video_id: video_id.clone(),
             commit_id: commit_id.clone(),
+        };
+        self.command(call, project_id, video_id).await
+    }
+
+    async fn update_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+        metadata: &MetadataPatch,
+    ) -> Result<Commanded, HomeError> {
+        let call = HomeCall::UpdateVideo {
+            project_id: project_id.clone(),
+            video_id: video_id.clone(),
+            commit_id: commit_id.clone(),
+            metadata: metadata.clone(),
         };
         self.command(call, project_id, video_id).await
     }
@@ -201,7 +226,7 @@ impl Home for HomeClient {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         let call = HomeCall::ReprocessVideo {
             project_id: project_id.clone(),
             video_id: video_id.clone(),
@@ -246,13 +271,13 @@ fn is_of(status: &VideoStatus, project_id: &ProjectId, video_id: &VideoId) -> bo
     status.project_id == *project_id && status.video_id == *video_id
 }
 
-/// The page, if all its events are the project's.
-fn only_of(project_id: &ProjectId, page: Page<CloudEvent>) -> Result<Page<CloudEvent>, HomeError> {
+/// Fails unless all `events` are the project's.
+fn only_of(project_id: &ProjectId, events: &[CloudEvent]) -> Result<(), HomeError> {
     let source = format!("/projects/{project_id}");
-    if page.data.iter().any(|event| event.source != source) {
+    if events.iter().any(|event| event.source != source) {
         return Err(foreign());
     }
-    Ok(page)
+    Ok(())
 }
 
 /// The result of another kind of call.

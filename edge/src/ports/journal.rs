@@ -20,6 +20,10 @@ use super::cause::Cause;
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 pub trait Journal: ThreadSafe {
+    /// Whether [`Self::record`] and [`Self::recall`] find an earlier commit with the same id. A commit id then need not
+    /// depend on the whole request: another request with the same Idempotency-Key is found, and refused.
+    fn has_memory(&self) -> bool;
+
     /// Appends `commit` to `stream`, whatever the stream's version. After [`Recorded::New`] the fact is durable: it survives
     /// a crash and will be in the log. After an error it may or may not be recorded, and the API returns no URL.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError>;

@@ -33,7 +33,7 @@ impl Fields {
         };
         let UniqueJson(json) = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
         if let Some(field) = find_secret(&json, secret) {
-            let detail = "contains the API key: send it in the header x-api-key only";
+            let detail = "contains the API key: send it in a header only";
             return Err(Problem::at_field(ProblemKind::InvalidBody, &field, detail));
         }
         match json {
@@ -121,6 +121,27 @@ impl Fields {
                         &format!("{name}.{key}"),
                         format!("must be a string, not {}", describe(&other)),
                     );
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// Takes an object whose values are strings or `null`.
+    pub(crate) fn texts_or_null(&mut self, name: &'static str) -> Option<BTreeMap<String, Option<String>>> {
+        let object = self.typed(name, "an object", |value| value.as_object().cloned())?;
+        let mut texts = BTreeMap::new();
+        for (key, value) in object {
+            match value {
+                Value::String(text) => {
+                    texts.insert(key, Some(text));
+                }
+                Value::Null => {
+                    texts.insert(key, None);
+                }
+                other => {
+                    let detail = format!("must be a string or null, not {}", describe(&other));
+                    self.refuse(&format!("{name}.{key}"), detail);
                 }
             }
         }

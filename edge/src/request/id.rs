@@ -1,7 +1,8 @@
 use base32ct::{Base32Unpadded, Encoding as _};
 use http::HeaderMap;
 
-use super::headers::{API_KEY_HEADER, REQUEST_ID_HEADER};
+use super::headers::REQUEST_ID_HEADER;
+use super::presented_key::presented_keys;
 
 /// The id of one request, for correlating the client's log with the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,10 @@ impl RequestId {
             (1..=128).contains(&id.len()) && id.bytes().all(plain)
         });
         // The id is logged, so it must not contain the API key.
-        let api_key = headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
-        match valid.filter(|id| api_key.is_none_or(|key| key.is_empty() || !id.contains(key))) {
+        let reveals = |id: &str| {
+            presented_keys(headers).into_iter().flatten().any(|key| !key.is_empty() && id.contains(key))
+        };
+        match valid.filter(|id| !reveals(id)) {
             Some(id) => Self(id.to_owned()),
             None => Self(["req_", &Base32Unpadded::encode_string(&random[..16])].concat()),
         }
@@ -37,7 +40,7 @@ mod tests {
 
     fn id_for(sent: &[u8]) -> String {
         let mut headers = HeaderMap::new();
-        headers.insert(API_KEY_HEADER, HeaderValue::from_static("sio_live_key"));
+        headers.insert("x-api-key", HeaderValue::from_static("sio_live_key"));
         headers.insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(sent).unwrap());
         RequestId::new(&headers, [0; 32]).0
     }

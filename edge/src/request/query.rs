@@ -35,7 +35,7 @@ impl Query {
             None => Ok(()),
             Some((name, _)) => {
                 let field = if name.contains(secret) { "(a name)" } else { name };
-                Err(Problem::parameter(field, "contains the API key: send it in the header x-api-key only"))
+                Err(Problem::parameter(field, "contains the API key: send it in a header only"))
             }
         }
     }
@@ -45,6 +45,18 @@ impl Query {
         self.known.push(name);
         let index = self.parameters.iter().position(|(other, _)| other == name)?;
         Some(self.parameters.swap_remove(index).1)
+    }
+
+    /// Removes and returns the parameters whose names begin with `prefix`, without it.
+    pub(crate) fn take_prefixed(
+        &mut self,
+        prefix: &str,
+        described_as: &'static str,
+    ) -> Vec<(String, String)> {
+        self.known.push(described_as);
+        let of = |name: &str| name.strip_prefix(prefix).map(str::to_owned);
+        let taken = self.parameters.extract_if(.., |(name, _)| name.starts_with(prefix));
+        taken.filter_map(|(name, value)| Some((of(&name)?, value))).collect()
     }
 
     /// Refuses parameters that were not taken, so that a misspelled one is not ignored.

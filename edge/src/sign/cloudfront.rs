@@ -70,6 +70,16 @@ impl SignedPolicy {
         format!("{name}={value}&Signature={signature}&Key-Pair-Id={key_pair_id}{hash}")
     }
 
+    /// The id of the key pair that signed.
+    pub fn key_pair_id(&self) -> &str {
+        &self.key_pair_id
+    }
+
+    /// The policy and the signature, each encoded as in a query.
+    pub(crate) fn policy_and_signature(&self) -> (String, &str) {
+        (encode(self.policy.to_json().as_bytes()), &self.signature)
+    }
+
     /// The cookies that grant access to every file that the policy covers: three, and a fourth for SHA-256.
     pub fn cookies(&self) -> Vec<SignedCookie> {
         let (name, value) = self.expiry_or_policy("CloudFront-Expires", "CloudFront-Policy");
@@ -131,7 +141,6 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 /// Decodes CloudFront's base64; `None` if `text` is not the exact encoding of its bytes.
-#[cfg(feature = "keys")]
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text).ok()
 }

@@ -1,15 +1,16 @@
 //! The policy of a signed CloudFront URL or cookie: files, start, expiry and client network.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html>
 
+mod document;
 mod resource;
 
 use std::fmt::Write as _;
 
 use ipnet::Ipv4Net;
 
+pub(crate) use document::PolicyDocument;
 pub(super) use resource::check;
-#[cfg(feature = "keys")]
-pub(super) use resource::matches;
+pub(crate) use resource::matches;
 pub use resource::{InvalidUrl, Resource};
 
 /// The latest expiry that CloudFront accepts, in Unix seconds: it is a 32-bit integer.

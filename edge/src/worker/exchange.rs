@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use http::header::ETAG;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
-use js_sys::Promise;
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -39,13 +40,18 @@ extern "C" {
         body_at: usize,
         receipt: Option<Promise>,
     ) -> JsValue;
+
+    /// Creates a web `Response` from a template, an `x-request-id`, an `etag`, and a body that is not passed as text.
+    #[wasm_bindgen(js_name = respondWithBytes)]
+    fn respond_with_bytes(template: usize, request_id: &str, etag: &str, body: Option<Uint8Array>)
+    -> JsValue;
 }
 
 pub(super) fn header_names() -> String {
     REQUEST_HEADERS.map(|name| name.as_str().to_owned()).join(",")
 }
 
-/// Parses `head`: the method, the path with the query, and for each of [`REQUEST_HEADERS`] either nothing or `=` and its
+/// Parses `head`: the method, the URL, and for each of [`REQUEST_HEADERS`] either nothing or `=` and its
 /// value, separated by line feeds (which none of them can contain).
 pub(super) fn request(head: &str, body: Vec<u8>) -> Request<Bytes> {
     let mut lines = head.split('\n');
@@ -86,7 +92,7 @@ pub(super) fn response(response: &Response<Bytes>, receipt: Option<Promise>) -> 
     let mut head = String::with_capacity(320);
     head.push_str(response.status().as_str());
     head.push('\n');
-    let (mut request_id, mut rate_limit) = ("", "");
+    let (mut request_id, mut rate_limit, mut etag) = ("", "", "");
     for (name, value) in response.headers() {
         // Response headers are ASCII, or repeat a request header that was a text.
         let value = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
@@ -94,13 +100,21 @@ pub(super) fn response(response: &Response<Bytes>, receipt: Option<Promise>) -> 
             request_id = value;
         } else if *name == RATE_LIMIT {
             rate_limit = value;
+        } else if *name == ETAG {
+            etag = value;
         } else {
             for text in [name.as_str(), "\n", value, "\n"] {
                 head.push_str(text);
             }
         }
     }
-    // Bodies are JSON.
+    if !etag.is_empty() {
+        // A playlist can be large. As text it would be decoded and encoded again.
+        let body = Some(response.body()).filter(|body| !body.is_empty());
+        let body = body.map(|body| Uint8Array::new_from_slice(body));
+        return respond_with_bytes(template(head), request_id, etag, body);
+    }
+    // Other bodies are JSON.
     match std::str::from_utf8(response.body()) {
         Ok(body) => {
             let rate_limit_at = request_id.len();

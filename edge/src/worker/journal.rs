@@ -23,6 +23,10 @@ pub(super) struct QueueJournal(pub(super) Queue);
 
 #[async_trait(?Send)]
 impl Journal for QueueJournal {
+    fn has_memory(&self) -> bool {
+        false
+    }
+
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
         let promise = self.0.begin(&fact(stream, commit)?).map_err(JournalError)?;
         Ok(Recorded::Pending(Box::new(QueueReceipt(promise))))
@@ -68,6 +72,10 @@ pub(super) struct WaitUntilJournal {
 
 #[async_trait(?Send)]
 impl Journal for WaitUntilJournal {
+    fn has_memory(&self) -> bool {
+        false
+    }
+
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
         let fact = fact(stream, commit)?;
         let (queue, stream) = (self.queue.clone(), stream.to_string());

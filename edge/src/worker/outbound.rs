@@ -8,10 +8,7 @@ use js_sys::Uint8Array;
 use worker::worker_sys::web_sys::{self, AbortSignal, RequestInit, RequestRedirect};
 use worker::{Error, Fetch, Headers, ResponseBody};
 
-use crate::ports::outbound::{Outbound, OutboundError};
-
-/// The most bytes of a response body: twice the largest response of the home region; other responses are smaller.
-const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+use crate::ports::outbound::{MAX_RESPONSE_BYTES, Outbound, OutboundError, ResponseTooLarge};
 
 /// Sends requests by `fetch`.
 pub(super) struct FetchOutbound {
@@ -74,7 +71,7 @@ async fn body(response: &mut worker::Response) -> Result<Bytes, OutboundError> {
     while let Some(chunk) = chunks.next().await {
         body.extend(chunk.map_err(failed)?);
         if body.len() > MAX_RESPONSE_BYTES {
-            return Err(OutboundError("the response is too long".into()));
+            return Err(OutboundError(ResponseTooLarge.into()));
         }
     }
     Ok(body.into())

@@ -10,6 +10,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 use super::pause::RuntimePause;
 use super::signer::NodeSigner;
+use crate::playlist::{Links, rewrite};
 use crate::ports::Pause as _;
 use crate::sign::cloudfront;
 use crate::sign::key::{HashAlgorithm, SharedSigner, UrlSigner};
@@ -64,6 +65,26 @@ pub fn bench_presign(count: u32, env: &JsValue) -> f64 {
         }
         sum.into()
     })
+}
+
+/// Rewrites the media playlist `source` `count` times. Returns the length of all results.
+#[wasm_bindgen(js_name = benchRewritePlaylist)]
+pub fn bench_rewrite_playlist(count: u32, source: &str) -> f64 {
+    let query = format!(
+        "Policy={}&Signature={}&Key-Pair-Id=K2JCJMDEHXQW5F&Hash-Algorithm=SHA256",
+        "p".repeat(240),
+        "s".repeat(96)
+    );
+    let cdn = "https://d111111abcdef8.cloudfront.net";
+    let playlist = [cdn, "/processed/acme/films/clip.mp4.hls/g1-a1/720p/video.m3u8"].concat();
+    let links = Links::new((cdn, &playlist), "https://api.example/play", &query, &query);
+    let links = links.expect("a playlist of the CDN");
+    let mut sum = 0.0;
+    for _ in 0..count {
+        let rewritten = rewrite(source.as_bytes(), &links).expect("a playlist");
+        sum += f64::from(u32::try_from(rewritten.len()).expect("a bounded length"));
+    }
+    sum
 }
 
 /// Signs `count` policies with the key pair of `kind`, `ecdsa` or `rsa`. Returns a promise of the length of all queries.

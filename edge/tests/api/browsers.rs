@@ -23,14 +23,19 @@ async fn a_preflight_needs_no_api_key() {
     ];
     assert_eq!(
         headers.map(|name| answer.header(name).unwrap_or_default()),
-        ["POST, OPTIONS", "*", "POST, OPTIONS", "content-type, idempotency-key, x-api-key, x-request-id"]
+        [
+            "POST, OPTIONS",
+            "*",
+            "POST, OPTIONS",
+            "authorization, content-type, idempotency-key, x-api-key, x-request-id"
+        ]
     );
     assert_eq!(
         test.send_with(&PREFLIGHT, Method::OPTIONS, "/nothing", &Value::Null).await.status,
         StatusCode::NOT_FOUND
     );
     let plain = test.send_with(&[], Method::OPTIONS, "/videos/x", &Value::Null).await;
-    assert_eq!(plain.header("allow"), Some("GET, HEAD, DELETE, OPTIONS"));
+    assert_eq!(plain.header("allow"), Some("GET, HEAD, PATCH, DELETE, OPTIONS"));
     assert_eq!(plain.header("access-control-allow-methods"), None);
 }
 

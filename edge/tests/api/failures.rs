@@ -114,7 +114,7 @@ proptest! {
             for (grant, key, fault) in steps {
                 test.log.plan_appends([fault]);
                 let (path, body) = grants()[grant].clone();
-                let answer = test.post_once(&format!("key-{key}"), path, body).await;
+                let answer = test.post_once(&format!("key-{grant}-{key}"), path, body).await;
                 let text = String::from_utf8(answer.body.to_vec()).unwrap();
                 if answer.status == StatusCode::OK {
                     let grant = answer.json()["grantId"].clone();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::test_edge::{TestEdge, block_on, unlimited};
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "/upload-url",
     "/playback-url",
     "/videos",
@@ -17,6 +17,7 @@ const PATHS: [&str; 12] = [
     "/videos/vid_tbkj5m62dvafwldlqbvftya3f3/reprocess",
     "/videos/x",
     "/events",
+    "/play/processed/acme/a.mp4.hls/master.m3u8",
     "/openapi.json",
     "/healthz",
     "/problems/unavailable",
@@ -96,7 +97,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 fn target() -> impl Strategy<Value = Vec<u8>> {
     let query = prop_oneof![
         Just(String::new()),
-        "(key=processed/acme/[a-z%./]{1,12}|limit=[0-9a-z]{0,4}|after=[0-9a-z.]{0,4}|asOf=[0-9TZ:-]{0,24}|state=[a-z]{0,8}|[!-~]{0,12})(&[!-~]{0,12})?"
+        "(key=processed/acme/[a-z%./]{1,12}|limit=[0-9a-z]{0,4}|after=[0-9a-z.]{0,4}|asOf=[0-9TZ:-]{0,24}|state=[a-z]{0,8}|(Policy|Signature|Key-Pair-Id)=[!-~]{0,8}|[!-~]{0,12})(&[!-~]{0,12})?"
             .prop_map(|query| format!("?{query}")),
     ];
     prop_oneof![

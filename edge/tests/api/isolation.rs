@@ -195,9 +195,15 @@ async fn a_project_sees_no_video_and_no_event_of_another() {
             "no-such-video"
         );
     }
-    for path in ["/videos", "/events"] {
-        let list = test.send_with(&headers, Method::GET, path, &Value::Null).await;
-        assert_eq!(list.json(), json!({ "data": [], "nextCursor": null }));
+    for (path, empty) in [
+        ("/videos", json!({ "data": [], "nextCursor": null })),
+        ("/events", json!({ "data": [], "nextCursor": null, "position": null })),
+    ] {
+        assert_eq!(test.send_with(&headers, Method::GET, path, &Value::Null).await.json(), empty);
+    }
+    for path in [format!("/videos/{id}/playback"), format!("/videos/{id}/reprocess")] {
+        let refused = test.send_with(&headers, Method::POST, &path, &Value::Null).await;
+        assert!(matches!(refused.problem().as_str(), "no-such-video" | "missing-scope"), "{refused:?}");
     }
     let playback = "/playback-url?key=processed/acme/films/clip.mp4";
     let refused = test.send_with(&headers, Method::POST, playback, &Value::Null).await;

@@ -2,12 +2,14 @@
 
 mod bad_requests;
 mod browsers;
+mod cdn;
 mod description;
 mod failures;
 mod fuzz;
 mod isolation;
 mod limits;
 mod openapi;
+mod play;
 mod playback;
 mod ports;
 mod repeating;

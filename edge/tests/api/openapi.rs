@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use streamio_edge::problem::ProblemKind;
 use streamio_edge::route::CALLS;
 use streamio_events::event::Scope;
@@ -121,12 +121,18 @@ fn target(path: &str, operation: &'static Value) -> String {
         let Some(example) = parameter.get("example") else { continue };
         let wrong = mistakes(&parameter["schema"], example);
         assert!(wrong.is_empty(), "{path} {}: {wrong:?}", parameter["name"]);
-        let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let name = parameter["name"].as_str().unwrap();
-        let value = utf8_percent_encode(&text, NON_ALPHANUMERIC);
-        match parameter["in"].as_str().unwrap() {
-            "path" => target = target.replace(&format!("{{{name}}}"), &text),
-            "query" => write!(query, "{}{name}={value}", if query.is_empty() { '?' } else { '&' }).unwrap(),
+        let mut add = |name: &str, value: &Value| {
+            let value = text(value);
+            let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
+            write!(query, "{}{name}={value}", if query.is_empty() { '?' } else { '&' }).unwrap();
+        };
+        match (parameter["in"].as_str().unwrap(), example.as_object()) {
+            ("path", _) => target = target.replace(&format!("{{{name}}}"), &text(example)),
+            // With the style `form` that is exploded, each property is a parameter.
+            ("query", Some(properties)) => properties.iter().for_each(|(name, value)| add(name, value)),
+            ("query", None) => add(name, example),
             _ => {}
         }
     }
@@ -145,19 +151,31 @@ fn documented(operation: &'static Value, name: Option<&str>) -> Option<(&'static
     })
 }
 
+/// Requests whose responses are documented as `unusable`. They are not in the description, because they violate it.
+fn unusable() -> [(Method, &'static str, Value); 3] {
+    [
+        (Method::POST, "/upload-url", json!({ "filename": "../clip.mp4", "size": "big" })),
+        (Method::POST, "/playback-url", json!({ "ttl": 0, "ip": "::1" })),
+        (Method::PATCH, "/videos/{id}", json!({ "metadata": { "Title": "Winter", "customer": 4711 } })),
+    ]
+}
+
 /// Each example request is sent to an API with one video, always at the same time; the response equals the documented one,
 /// including signatures.
 #[tokio::test]
 async fn every_example_gets_the_documented_response() {
     let mut undocumented = Map::new();
+    let unusable = unusable();
     for (method, path, operation) in operations() {
         let bodies = operation["requestBody"]["content"]["application/json"]["examples"].as_object();
-        let requests: Vec<(Option<&str>, &Value)> = match bodies {
+        let mut requests: Vec<(Option<&str>, &Value)> = match bodies {
             Some(examples) => {
                 examples.iter().map(|(name, example)| (Some(name.as_str()), &example["value"])).collect()
             }
             None => vec![(None, &Value::Null)],
         };
+        let refused = unusable.iter().find(|(of, at, _)| *of == method && *at == path);
+        requests.extend(refused.map(|(_, _, body)| (Some("unusable"), body)));
         for (name, body) in requests {
             if path == "/openapi.json" {
                 continue; // Its example would be the whole description.
@@ -171,8 +189,7 @@ async fn every_example_gets_the_documented_response() {
             ];
             let answer = test.send_with(&headers, method.clone(), &target(path, operation), body).await;
             let what = format!("{method} {path} {}", name.unwrap_or("-"));
-            let (status, expected) =
-                documented(operation, name).unwrap_or_else(|| panic!("{what} has no documented response"));
+            let (status, expected) = documented(operation, name).unwrap_or(("none", &Value::Null));
             if answer.status.as_str() != status || answer.json() != *expected {
                 undocumented.insert(what, answer.json());
             }

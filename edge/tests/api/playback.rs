@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 use streamio_edge::config::{CdnConfig, EdgeConfig};
 
-use crate::test_edge::{CDN, TestEdge, config};
+use crate::test_edge::{API, CDN, TestEdge, config};
 use crate::urls::{ParsedUrl, verified_policy};
 
 const MP4: &str = "/playback-url?key=processed/acme/films/clip.mp4";
@@ -32,6 +32,64 @@ async fn one_file_gets_the_short_policy() {
 }
 
 #[tokio::test]
+async fn a_video_gets_the_signed_urls_of_all_its_files_in_one_call() {
+    let test = TestEdge::new();
+    let id = test.ready_video().await;
+    let path = format!("/videos/{id}/playback");
+    let terms = json!({ "ttl": 60, "startsAt": "2026-01-02T03:10:00Z", "ip": "203.0.113.7" });
+    let answer = test.post(&path, terms).await.json();
+    let condition = json!({
+        "DateLessThan": { "AWS:EpochTime": 1_767_323_460 },
+        "DateGreaterThan": { "AWS:EpochTime": 1_767_323_400 },
+        "IpAddress": { "AWS:SourceIp": "203.0.113.7/32" },
+    });
+    let mp4 = format!("{CDN}/processed/acme/films/clip.mp4");
+    for (url, resource, opened) in [
+        ("hlsUrl", format!("{mp4}.hls/*"), ".hls/master.m3u8"),
+        ("mp4Url", mp4.clone(), ""),
+        ("posterUrl", format!("{mp4}.images/poster.jpg"), ".images/poster.jpg"),
+    ] {
+        let url = answer[url].as_str().unwrap();
+        assert_eq!(ParsedUrl::of(url).path, format!("/processed/acme/films/clip.mp4{opened}"));
+        assert_eq!(verified_policy(url), json!({ "Resource": resource, "Condition": condition }));
+    }
+    assert_eq!(answer["videoId"], id.as_str());
+    assert_eq!(answer["expiresAt"], "2026-01-02T03:11:00.000Z");
+    let commits = test.commits().await;
+    let grant = &commits.last().unwrap().events;
+    assert_eq!((grant.len(), grant[0].kind.as_str()), (1, "playback.granted"));
+    assert_eq!(grant[0].data["grantId"], answer["grantId"]);
+    assert_eq!(
+        grant[0].data["also"],
+        json!(["processed/acme/films/clip.mp4", "processed/acme/films/clip.mp4.images/poster.jpg"])
+    );
+
+    let again = |key: &'static str| test.post_once(key, &path, json!({}));
+    let first = again("key-1").await;
+    test.advance(Duration::from_mins(59));
+    assert_eq!(again("key-1").await.body, first.body);
+}
+
+#[tokio::test]
+async fn a_video_that_cannot_be_played_gets_no_url_and_a_reason() {
+    let test = TestEdge::new();
+    let waiting = test.post("/upload-url", json!({ "filename": "a.mp4" })).await.json()["videoId"].clone();
+    let playback = async |id: &str| test.post(&format!("/videos/{id}/playback"), json!({})).await;
+    let refused = playback(waiting.as_str().unwrap()).await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (409, "video-conflict"));
+    assert_eq!(refused.json()["detail"], "The video has not been uploaded yet.");
+    let ready = test.ready_video().await;
+    test.send(http::Method::DELETE, &format!("/videos/{ready}"), &serde_json::Value::Null).await;
+    let refused = playback(ready.as_str()).await;
+    assert_eq!(refused.json()["detail"], "The video is deleted; upload it again.");
+    let unknown = playback("vid_aaaaaaaaaaaaaaaaaaaaaaaaaa").await;
+    assert_eq!((unknown.status.as_u16(), unknown.problem().as_str()), (404, "no-such-video"));
+    let count = test.commits().await.len();
+    assert_eq!(playback(ready.as_str()).await.status.as_u16(), 409);
+    assert_eq!(test.commits().await.len(), count, "no grant is recorded");
+}
+
+#[tokio::test]
 async fn a_stream_gets_one_signature_for_all_its_files_in_three_forms() {
     let test = TestEdge::new();
     for (path, body) in [
@@ -40,8 +98,8 @@ async fn a_stream_gets_one_signature_for_all_its_files_in_three_forms() {
         (format!("{MP4}.hls/master.m3u8"), json!({ "format": "hls" })),
     ] {
         let answer = test.post(&path, body).await.json();
-        let url = answer["hlsUrl"].as_str().unwrap();
-        assert_eq!(answer["signedUrl"], url);
+        let url = answer["signedUrl"].as_str().unwrap();
+        assert_eq!(answer["hlsUrl"], url.replacen(CDN, &format!("{API}/play"), 1));
         assert_eq!(ParsedUrl::of(url).path, "/processed/acme/films/clip.mp4.hls/master.m3u8");
         assert_eq!(
             verified_policy(url),
@@ -96,7 +154,12 @@ async fn wildcard_characters_in_a_key_are_escaped_in_the_policy() {
         .post("/playback-url?key=processed/acme/a%2A%3F%22%7D.mp4", json!({ "format": "hls" }))
         .await
         .json();
-    let statement = verified_policy(answer["hlsUrl"].as_str().unwrap());
+    let statement = verified_policy(answer["signedUrl"].as_str().unwrap());
+    let hls_url = answer["hlsUrl"].as_str().unwrap();
+    assert!(
+        hls_url.starts_with(&format!("{API}/play/processed/acme/a%2A%3F%22%7D.mp4.hls/master.m3u8?")),
+        "{hls_url}"
+    );
     assert_eq!(statement["Resource"], format!("{CDN}/processed/acme/a%2A%3F%22%7D.mp4.hls/*"));
     let answer = test.post("/playback-url?key=processed/acme/%2A", json!({})).await.json();
     assert_eq!(

@@ -15,17 +15,21 @@ use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner,
 use streamio_events::api_key::KeyHash;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, NewCommit};
-use streamio_events::event::{RecordedEvent, UnreadableEvent};
+use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent, VideoUpdated};
 use streamio_events::fault::FaultyLog;
-use streamio_events::home::{self, Home, HomeError, Page, VideoFilter};
+use streamio_events::home::{self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
+use streamio_events::metadata::MetadataPatch;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
+
+use crate::cdn::Cdn;
+use crate::test_edge::CDN;
 
 /// A log whose calls fail when a test says so.
 pub(crate) type Log = Arc<FaultyLog<MemoryLog>>;
@@ -81,6 +85,10 @@ impl Receipt for TestReceipt {
 
 #[async_trait]
 impl Journal for TestJournal {
+    fn has_memory(&self) -> bool {
+        !self.forgets.load(Ordering::Relaxed)
+    }
+
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
         if self.is_slow.load(Ordering::Relaxed) {
             let (home, stream) = (Arc::clone(&self.home), stream.clone());
@@ -125,10 +133,11 @@ impl LogHome {
         video_id: &VideoId,
         commit_id: &CommitId,
         decide: impl Fn(&Video) -> Result<Option<Decision>, Refusal> + Send + Sync,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         let commits = self.video_commits(project_id, video_id).await?;
         if commits.iter().any(|commit| commit.id == *commit_id) {
-            return fold(project_id, video_id, &commits)?.status().ok_or(HomeError::NotFound);
+            let status = fold(project_id, video_id, &commits)?.status().ok_or(HomeError::NotFound)?;
+            return Ok(Commanded { status, repeated: true });
         }
         let now = *self.now.lock().unwrap();
         let decided = decide_and_append(&*self.log, project_id, video_id, now, |video| {
@@ -138,7 +147,8 @@ impl LogHome {
             Refusal::NotFound => HomeError::NotFound,
             Refusal::Conflict(text) => HomeError::Conflict { text },
         })?;
-        decided.video.status().ok_or(HomeError::NotFound)
+        let status = decided.video.status().ok_or(HomeError::NotFound)?;
+        Ok(Commanded { status, repeated: false })
     }
 }
 
@@ -150,13 +160,13 @@ fn failed(error: UnreadableEvent) -> HomeError {
     HomeError::Failed { source: error.into() }
 }
 
-/// The page after the cursor `after`, a position in `all`. `always_next`: a page that is not empty has a cursor even at the end.
-fn page<T>(all: Vec<T>, after: Option<&str>, limit: usize, always_next: bool) -> Result<Page<T>, HomeError> {
+/// The page after the cursor `after`, a position in `all`.
+fn page<T>(all: Vec<T>, after: Option<&str>, limit: usize) -> Result<Page<T>, HomeError> {
     let start: usize = after.map_or(Ok(0), |text| text.parse().map_err(|_| HomeError::InvalidCursor))?;
     let total = all.len();
     let data: Vec<T> = all.into_iter().skip(start).take(limit).collect();
     let end = start + data.len();
-    let next = (end < total || always_next && !data.is_empty()).then(|| end.to_string());
+    let next = (end < total).then(|| end.to_string());
     Ok(Page { data, next })
 }
 
@@ -201,9 +211,9 @@ impl Home for LogHome {
                 videos.extend(self.video(project_id, video_id).await?);
             }
         }
-        videos.retain(|video| filter.state.is_none_or(|state| video.state == state));
+        videos.retain(|video| filter.passes(video));
         videos.sort_by_key(|video| std::cmp::Reverse(video.created_at));
-        page(videos, after, limit, false)
+        page(videos, after, limit)
     }
 
     async fn video_events(
@@ -215,7 +225,7 @@ impl Home for LogHome {
     ) -> Result<Option<Page<CloudEvent>>, HomeError> {
         let commits = self.video_commits(project_id, video_id).await?;
         let events: Vec<CloudEvent> = commits.iter().flat_map(CloudEvent::all).collect();
-        if events.is_empty() { Ok(None) } else { page(events, after, limit, false).map(Some) }
+        if events.is_empty() { Ok(None) } else { page(events, after, limit).map(Some) }
     }
 
     async fn feed(
@@ -223,9 +233,12 @@ impl Home for LogHome {
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<CloudEvent>, HomeError> {
+    ) -> Result<FeedPage, HomeError> {
         let events = self.commits(project_id).await?.iter().flat_map(CloudEvent::all).collect();
-        page(events, after, limit, true)
+        let Page { data, next } = page(events, after, limit)?;
+        let start: usize = after.map_or(0, |text| text.parse().unwrap());
+        let position = (start + data.len() > 0).then(|| (start + data.len()).to_string());
+        Ok(FeedPage { data, position, more: next.is_some() })
     }
 
     async fn delete_video(
@@ -233,8 +246,24 @@ impl Home for LogHome {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         self.command(project_id, video_id, commit_id, decide::delete).await
+    }
+
+    async fn update_video(
+        &self,
+        project_id: &ProjectId,
+        video_id: &VideoId,
+        commit_id: &CommitId,
+        metadata: &MetadataPatch,
+    ) -> Result<Commanded, HomeError> {
+        let same = EventBody::from(VideoUpdated { metadata: metadata.clone() });
+        let commits = self.video_commits(project_id, video_id).await?;
+        let recorded = commits.iter().find(|commit| commit.id == *commit_id);
+        if recorded.is_some_and(|commit| commit.events[0].body().unwrap() != same) {
+            return Err(HomeError::KeyReused);
+        }
+        self.command(project_id, video_id, commit_id, |video| decide::update(video, metadata)).await
     }
 
     async fn reprocess_video(
@@ -242,7 +271,7 @@ impl Home for LogHome {
         project_id: &ProjectId,
         video_id: &VideoId,
         commit_id: &CommitId,
-    ) -> Result<VideoStatus, HomeError> {
+    ) -> Result<Commanded, HomeError> {
         self.command(project_id, video_id, commit_id, |video| decide::reprocess(video).map(Some)).await
     }
 
@@ -270,12 +299,18 @@ impl Home for LogHome {
 #[derive(Default)]
 pub(crate) struct ObjectStore {
     requests: Mutex<Vec<(Method, String)>>,
+    /// Answers the requests to the CDN.
+    pub(crate) cdn: Cdn,
     /// The next response in place of an upload id.
     pub(crate) next_response: Mutex<Option<Response<Bytes>>>,
     pub(crate) is_down: AtomicBool,
 }
 
 impl ObjectStore {
+    pub(crate) fn with(cdn: Cdn) -> Self {
+        Self { cdn, ..Self::default() }
+    }
+
     /// The methods and URIs of all requests so far.
     pub(crate) fn requests(&self) -> Vec<(Method, String)> {
         self.requests.lock().unwrap().clone()
@@ -286,6 +321,9 @@ impl ObjectStore {
 impl Outbound for ObjectStore {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         assert!(request.uri().scheme().is_some() && request.uri().authority().is_some(), "{}", request.uri());
+        if request.uri().to_string().starts_with(CDN) {
+            return self.cdn.answer(&request);
+        }
         let authorization = request.headers()["authorization"].to_str().unwrap();
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{authorization}");
         let mut requests = self.requests.lock().unwrap();

@@ -71,7 +71,9 @@ proptest! {
                 let again = test.post_once(&key, path, body.clone()).await;
                 prop_assert_eq!(again.status, StatusCode::OK);
                 prop_assert_eq!(&again.body, &first.body);
+                prop_assert_eq!(again.header("idempotency-replayed"), Some("true"));
             }
+            prop_assert_eq!(first.header("idempotency-replayed"), None);
             prop_assert_eq!(test.commits().await.len(), 1);
             prop_assert!(test.store.requests().len() <= 1, "a multipart upload is created once");
             Ok(())
@@ -84,7 +86,7 @@ async fn the_spelling_of_a_request_does_not_matter() {
     let test = TestEdge::new();
     let spellings = [
         r#"{"filename":"a.mp4","path":"films","metadata":{"a":"1","b":"2"}}"#,
-        r#"{ "metadata": {"b":"2","a":"\u0031"}, "path": "films/", "filename": "a.mp4", "overwrite": true, "size": null }"#,
+        r#"{ "metadata": {"b":"2","a":"\u0031"}, "path": "films/", "filename": "a.mp4", "overwrite": null, "size": null }"#,
     ];
     let mut answers = Vec::new();
     for spelling in spellings {
@@ -95,7 +97,7 @@ async fn the_spelling_of_a_request_does_not_matter() {
 }
 
 #[tokio::test]
-async fn another_key_request_call_or_project_is_another_grant() {
+async fn another_key_call_or_project_is_another_grant() {
     let test = TestEdge::new();
     let grant = async |api_key: &str, key: Option<&str>, path: &str, body: Value| {
         let mut headers = vec![("x-api-key", api_key)];
@@ -108,14 +110,7 @@ async fn another_key_request_call_or_project_is_another_grant() {
     let mut grants = vec![
         grant(acme, Some("key-1"), "/upload-url", body()).await,
         grant(acme, Some("key-2"), "/upload-url", body()).await,
-        grant(acme, Some("key-1"), "/upload-url", json!({ "filename": "a.mp4", "overwrite": false })).await,
-        grant(acme, Some("key-1"), "/upload-url", json!({ "filename": "a.mp4", "expiresIn": 60 })).await,
-        grant(acme, Some("key-1"), "/upload-url", json!({ "filename": "a.mp4", "metadata": { "a": "b" } }))
-            .await,
         grant(acme, Some("key-1"), PLAYBACK, json!({})).await,
-        grant(acme, Some("key-1"), PLAYBACK, json!({ "format": "hls" })).await,
-        grant(acme, Some("key-1"), PLAYBACK, json!({ "ttl": 60 })).await,
-        grant(acme, Some("key-1"), PLAYBACK, json!({ "ip": "203.0.113.7" })).await,
         grant(globex, Some("key-1"), "/upload-url", body()).await,
         grant(acme, None, "/upload-url", body()).await,
         grant(acme, None, "/upload-url", body()).await,
@@ -124,6 +119,58 @@ async fn another_key_request_call_or_project_is_another_grant() {
     grants.sort();
     grants.dedup();
     assert_eq!(grants.len(), all);
+}
+
+/// Requests that differ from the first one in each field.
+fn different_requests() -> Vec<(&'static str, Value, Vec<Value>)> {
+    let uploads = vec![
+        json!({ "filename": "a.mp4", "overwrite": false }),
+        json!({ "filename": "a.mp4", "expiresIn": 60 }),
+        json!({ "filename": "a.mp4", "metadata": { "a": "b" } }),
+        json!({ "filename": "a.mp4", "unique": true }),
+        json!({ "filename": "b.mp4" }),
+    ];
+    let playbacks = vec![json!({ "format": "hls" }), json!({ "ttl": 60 }), json!({ "ip": "203.0.113.7" })];
+    vec![("/upload-url", json!({ "filename": "a.mp4" }), uploads), (PLAYBACK, json!({}), playbacks)]
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_request_is_refused() {
+    for forgets in [false, true] {
+        for (path, first, others) in different_requests() {
+            let test = TestEdge::new();
+            test.journal.forgets.store(forgets, Ordering::Relaxed);
+            let granted = test.post_once("key-1", path, first.clone()).await;
+            for other in others {
+                let refused = test.post_once("key-1", path, other.clone()).await;
+                assert_eq!(refused.problem(), "reused-idempotency-key", "{other}");
+                assert_eq!(refused.json()["field"], "idempotency-key");
+            }
+            let again = test.post_once("key-1", path, first).await;
+            assert_eq!(again.json()["grantId"], granted.json()["grantId"]);
+            assert_eq!(test.commits().await.len(), 1);
+        }
+    }
+}
+
+/// Another process knows the first request from the log: an upload's by its video, a playback's by its hour.
+#[tokio::test]
+async fn another_process_refuses_the_same_key_with_another_request_by_its_record() {
+    for (path, first, others) in different_requests() {
+        let test = TestEdge::new();
+        let granted = test.post_once("key-1", path, first.clone()).await;
+        let other_process = test.restarted();
+        for other in others {
+            let answer = other_process.post_once("key-1", path, other.clone()).await;
+            if other["filename"] == "b.mp4" || other["unique"] == true {
+                assert_ne!(answer.json()["grantId"], granted.json()["grantId"], "another video");
+            } else {
+                assert_eq!(answer.problem(), "reused-idempotency-key", "{other}");
+            }
+            // Each request to a process that does not know the key yet.
+            assert_eq!(test.restarted().post_once("key-1", path, first.clone()).await.body, granted.body);
+        }
+    }
 }
 
 #[tokio::test]

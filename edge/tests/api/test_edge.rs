@@ -35,11 +35,13 @@ use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
+use crate::cdn::Cdn;
 use crate::description::assert_described;
 use crate::ports::{Log, LogHome, ObjectStore, Signer, Tenants, TestJournal};
 
 pub(crate) const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub(crate) const CDN: &str = "https://d111111abcdef8.cloudfront.net";
+pub(crate) const API: &str = "https://api.streamio.example";
 /// The source key of [`TestEdge::ready_video`].
 pub(crate) const SOURCE_KEY: &str = "projects/acme/films/clip.mp4";
 
@@ -111,7 +113,7 @@ pub(crate) fn config() -> EdgeConfig {
         credentials: Credentials::new("AKIDEXAMPLE", SECRET_ACCESS_KEY).unwrap(),
     };
     let cdn = CdnConfig { base_url: CDN.to_owned(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
-    EdgeConfig::new(s3, cdn)
+    EdgeConfig { public_url: Some(API.to_owned()), ..EdgeConfig::new(s3, cdn) }
 }
 
 /// A configuration with a rate limit that tests with many requests do not reach.
@@ -189,7 +191,7 @@ impl TestEdge {
             recalls_nothing: AtomicBool::new(false),
             is_slow: AtomicBool::new(false),
         });
-        let store = Arc::new(ObjectStore::default());
+        let store = Arc::new(ObjectStore::with(Cdn::new(now.clone())));
         let signer = Arc::new(Signer { pairs: key_pairs(), is_down: AtomicBool::new(false) });
         let ports = Ports {
             directory: tenants.clone(),
@@ -201,6 +203,31 @@ impl TestEdge {
         let edge = Edge::new(config, ports).unwrap();
         let (requests, granted) = (AtomicU64::new(0), Mutex::default());
         Self { edge, log, tenants, journal, store, signer, target, other, now, requests, granted }
+    }
+
+    /// The API of another process with the same log, keys and clock.
+    pub(crate) fn restarted(&self) -> Self {
+        let (log, now) = (self.log.clone(), self.now.clone());
+        let ports = Ports {
+            directory: self.tenants.clone(),
+            journal: self.journal.clone(),
+            home: Arc::new(LogHome { log: log.clone(), now: now.clone() }),
+            outbound: self.store.clone(),
+            url_signer: self.signer.clone(),
+        };
+        Self {
+            edge: Edge::new(config(), ports).unwrap(),
+            log,
+            tenants: self.tenants.clone(),
+            journal: self.journal.clone(),
+            store: self.store.clone(),
+            signer: self.signer.clone(),
+            target: self.target.clone(),
+            other: self.other.clone(),
+            now,
+            requests: AtomicU64::new(0),
+            granted: Mutex::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -309,12 +336,16 @@ impl TestEdge {
             etag: "9b2cf535f27731c974343645a3985328".to_owned(),
             sequencer: "0055AED6DCD90281E5".to_owned(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         };
         self.append(&stream, completed).await;
         let job = Job {
             project_id: self.target.project_id.clone(),
             video_id: video_id.clone(),
             s3_key: s3_key.clone(),
+            version_id: None,
             generation: 1,
             attempt: 1,
             client_token: Job::client_token_of(&video_id, 1, 1),
@@ -337,6 +368,7 @@ impl TestEdge {
             video_codec: Some("h264".to_owned()),
             audio_codec: Some("aac".to_owned()),
             bytes: 1_055_736,
+            warnings: Vec::new(),
         };
         let rendition = |width, height, bandwidth, codecs: &str| Rendition {
             width: Some(width),

@@ -2,8 +2,11 @@ use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use streamio_edge::config::EdgeConfig;
+use streamio_events::id::VideoId;
+use streamio_events::object_key::SourceKey;
 
-use crate::test_edge::TestEdge;
+use crate::test_edge::{TestEdge, config};
 use crate::urls::ParsedUrl;
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -42,12 +45,102 @@ async fn each_stated_property_becomes_a_signed_header_and_is_returned() {
             body[*field] = value.clone();
         }
         let answer = test.post("/upload-url", body).await.json();
-        let expected: serde_json::Map<String, Value> =
+        let signed: serde_json::Map<String, Value> =
             chosen.iter().map(|(_, (_, _, header, value))| ((*header).to_owned(), json!(value))).collect();
-        assert_eq!(answer["headers"], Value::from(expected.clone()));
         let seen = ParsedUrl::of(answer["uploadUrl"].as_str().unwrap());
-        assert_eq!(seen.signed_headers(), expected.keys().collect::<Vec<_>>());
+        assert_eq!(seen.signed_headers(), signed.keys().collect::<Vec<_>>());
+        let mut returned = signed.clone();
+        // Scripts in a browser may not set it, and the browser does by itself.
+        returned.remove("content-length");
+        assert_eq!(answer["headers"], Value::from(returned));
     }
+}
+
+#[tokio::test]
+async fn an_existing_file_is_kept_unless_the_request_states_otherwise() {
+    let test = TestEdge::new();
+    for (stated, recorded, signed) in
+        [(None, false, [].as_slice()), (Some(false), false, &["if-none-match"]), (Some(true), true, &[])]
+    {
+        let answer =
+            test.post("/upload-url", json!({ "filename": "a.mp4", "overwrite": stated })).await.json();
+        let seen = ParsedUrl::of(answer["uploadUrl"].as_str().unwrap());
+        assert_eq!(seen.signed_headers(), signed, "{stated:?}");
+        let last = test.commits().await.pop().unwrap();
+        assert_eq!(last.events[0].data["overwrite"], recorded, "{stated:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_unique_key_has_a_folder_that_only_repetitions_of_its_request_share() {
+    let test = TestEdge::new();
+    let folder = |answer: &Value| {
+        let key = answer["s3Key"].as_str().unwrap().to_owned();
+        let rest = key.strip_prefix("projects/acme/films/").unwrap().strip_suffix("/IMG_0001.mp4").unwrap();
+        assert!(
+            rest.len() == 8 && rest.bytes().all(|byte| b"abcdefghijklmnopqrstuvwxyz234567".contains(&byte))
+        );
+        rest.to_owned()
+    };
+    let body = json!({ "filename": "IMG_0001.mp4", "path": "films", "unique": true });
+    let mut folders = Vec::new();
+    for _ in 0..20 {
+        let answer = test.post("/upload-url", body.clone()).await.json();
+        let url = ParsedUrl::of(answer["uploadUrl"].as_str().unwrap());
+        assert_eq!(url.path, format!("/{}", answer["s3Key"].as_str().unwrap()));
+        folders.push(folder(&answer));
+    }
+    for size in [None, Some(20_000_000)] {
+        let body = json!({
+            "filename": "IMG_0001.mp4", "path": "films", "unique": true, "size": size, "multipart": size.is_some()
+        });
+        let key = format!("key-{size:?}");
+        let first = test.post_once(&key, "/upload-url", body.clone()).await;
+        test.advance(Duration::from_secs(10));
+        assert_eq!(test.post_once(&key, "/upload-url", body).await.body, first.body);
+        let key: SourceKey = first.json()["s3Key"].as_str().unwrap().parse().unwrap();
+        assert_eq!(first.json()["videoId"], VideoId::of(&key).as_str());
+        folders.push(folder(&first.json()));
+    }
+    let all = folders.len();
+    folders.sort();
+    folders.dedup();
+    assert_eq!(folders.len(), all);
+}
+
+#[tokio::test]
+async fn a_name_that_is_too_long_with_its_unique_folder_is_refused() {
+    let test = TestEdge::new();
+    // The longest source key has 927 bytes.
+    let longest = "a".repeat(927 - "projects/acme/".len());
+    let grant = async |filename: &str, unique: bool| {
+        test.post("/upload-url", json!({ "filename": filename, "unique": unique })).await
+    };
+    assert_eq!(grant(&longest, false).await.status, StatusCode::OK);
+    let refused = grant(&longest, true).await;
+    assert_eq!(
+        (refused.status, refused.json()["field"].clone()),
+        (StatusCode::UNPROCESSABLE_ENTITY, json!("filename"))
+    );
+    assert_eq!(grant(&longest[9..], true).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_size_beyond_the_limit_of_the_service_is_refused_with_the_limit() {
+    let test = TestEdge::with(EdgeConfig { max_upload_bytes: 6 * GIB, ..config() });
+    for multipart in [None, Some(true)] {
+        let grant = async |size: u64| {
+            test.post("/upload-url", json!({ "filename": "a", "size": size, "multipart": multipart })).await
+        };
+        assert_eq!(grant(6 * GIB).await.status, StatusCode::OK);
+        let refused = grant(6 * GIB + 1).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(
+            refused.json()["errors"],
+            json!([{ "field": "size", "detail": "must be at most 6442450944 bytes (6 GiB), the limit of this service" }])
+        );
+    }
+    assert_eq!(test.commits().await.len(), 2);
 }
 
 #[tokio::test]

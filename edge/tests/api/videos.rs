@@ -43,11 +43,12 @@ async fn a_list_is_complete_page_by_page() {
 }
 
 #[tokio::test]
-async fn the_feed_returns_every_event_once_and_a_cursor_to_poll_from() {
+async fn the_feed_returns_every_event_once_and_a_position_to_wait_from() {
     let test = TestEdge::new();
-    assert_eq!(test.get("/events").await.json(), json!({ "data": [], "nextCursor": null }));
+    assert_eq!(test.get("/events").await.json(), json!({ "data": [], "nextCursor": null, "position": null }));
     let id = test.ready_video().await;
     let first = test.get("/events?limit=4").await.json();
+    assert_eq!(first["nextCursor"], first["position"]);
     let second = test.get(&format!("/events?after={}", first["nextCursor"].as_str().unwrap())).await.json();
     let types: Vec<&str> = [&first, &second]
         .iter()
@@ -63,9 +64,10 @@ async fn the_feed_returns_every_event_once_and_a_cursor_to_poll_from() {
         "video.ready",
     ];
     assert_eq!(types, all);
-    let place = second["nextCursor"].as_str().unwrap();
+    assert_eq!(second["nextCursor"], Value::Null, "there are no more events");
+    let place = second["position"].as_str().unwrap();
     let nothing_new = test.get(&format!("/events?after={place}")).await.json();
-    assert_eq!(nothing_new, json!({ "data": [], "nextCursor": place }));
+    assert_eq!(nothing_new, json!({ "data": [], "nextCursor": null, "position": place }));
     test.send(Method::DELETE, &format!("/videos/{id}"), &Value::Null).await;
     let news = test.get(&format!("/events?after={place}")).await.json();
     assert_eq!(news["data"][0]["type"], "video.deleted");
@@ -95,11 +97,124 @@ async fn a_repeated_command_is_recorded_once_and_another_key_is_another_command(
     let id = test.ready_video().await;
     let path = format!("/videos/{id}/reprocess");
     let first = test.post_once("key-1", &path, Value::Null).await;
+    assert_eq!(first.header("idempotency-replayed"), None);
     assert_eq!((first.status, first.json()["generation"].as_u64()), (StatusCode::ACCEPTED, Some(2)));
     let again = test.post_once("key-1", &path, json!({})).await;
     assert_eq!((again.status, again.json()), (StatusCode::ACCEPTED, first.json()));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(test.commits().await.len(), 7);
     assert_eq!(test.post_once("key-2", &path, Value::Null).await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_by_prefix_and_metadata() {
+    let test = TestEdge::new();
+    for (path, filename, metadata) in [
+        ("films", "a.mp4", json!({ "customer": "1", "lesson": "x" })),
+        ("films/2026", "b.mp4", json!({ "customer": "1" })),
+        ("f\u{e9}lms", "c.mp4", json!({ "customer": "2 & 3" })),
+    ] {
+        test.post("/upload-url", json!({ "filename": filename, "path": path, "metadata": metadata })).await;
+        test.advance(Duration::from_millis(1));
+    }
+    let names = async |query: &str| -> Vec<String> {
+        let page = test.get(&format!("/videos?{query}")).await.json();
+        let data = page["data"].as_array().unwrap_or_else(|| panic!("{query}: {page}"));
+        data.iter()
+            .map(|video| video["s3Key"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names("prefix=films/").await, ["b.mp4", "a.mp4"]);
+    assert_eq!(names("prefix=films%2F2026").await, ["b.mp4"]);
+    assert_eq!(names("prefix=fe%CC%81").await, ["c.mp4"], "in NFC");
+    assert_eq!(names("metadata.customer=1").await, ["b.mp4", "a.mp4"]);
+    assert_eq!(names("metadata.customer=1&metadata.lesson=x").await, ["a.mp4"]);
+    assert_eq!(names("metadata.customer=2+%26+3").await, ["c.mp4"]);
+    assert_eq!(names("metadata.customer=1&prefix=films/2026&state=waiting").await, ["b.mp4"]);
+    assert_eq!(names("metadata.customer=1&state=ready").await, [""; 0]);
+    for (query, field) in [
+        ("prefix=", "prefix"),
+        ("prefix=/films", "prefix"),
+        ("prefix=a%0A", "prefix"),
+        ("metadata.=x", "metadata."),
+        ("metadata.Customer=x", "metadata.Customer"),
+        ("metadata.customer=a%00", "metadata.customer"),
+        ("metadata=x", "metadata"),
+    ] {
+        let refused = test.get(&format!("/videos?{query}")).await;
+        assert_eq!(
+            (refused.problem().as_str(), &refused.json()["field"]),
+            ("invalid-parameter", &json!(field))
+        );
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
+    let test = TestEdge::new();
+    let id = test.ready_video().await;
+    let path = format!("/videos/{id}");
+    let patch = async |body: Value| test.send(Method::PATCH, &path, &body).await;
+    let changed = patch(json!({ "metadata": { "title": null, "lesson": "3", "other": null } })).await;
+    assert_eq!(
+        (changed.status, changed.json()["metadata"].clone()),
+        (StatusCode::OK, json!({ "lesson": "3" }))
+    );
+    assert_eq!(test.get(&path).await.json()["metadata"], json!({ "lesson": "3" }));
+    let last = test.commits().await.pop().unwrap().events.pop().unwrap();
+    assert_eq!(last.kind, "video.updated");
+    assert_eq!(last.data, json!({ "metadata": { "title": null, "lesson": "3", "other": null } }));
+    let count = test.commits().await.len();
+    assert_eq!(
+        patch(json!({ "metadata": { "lesson": "3" } })).await.json()["metadata"],
+        json!({ "lesson": "3" })
+    );
+    assert_eq!(test.commits().await.len(), count, "nothing changed");
+
+    let full: Value =
+        (0..31).map(|number| (format!("k{number}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+    assert_eq!(patch(json!({ "metadata": full })).await.status, StatusCode::OK);
+    assert_eq!(patch(json!({ "metadata": { "one-more": "v" } })).await.problem(), "video-conflict");
+    assert_eq!(patch(json!({ "metadata": { "one-more": "v", "k0": null } })).await.status, StatusCode::OK);
+    for body in [
+        json!({}),
+        json!({ "metadata": null }),
+        json!({ "metadata": {} }),
+        json!({ "metadata": { "A": "v" } }),
+        json!({ "metadata": { "a": 1 } }),
+        json!({ "metadata": { "a": "\n" } }),
+        json!({ "metadata": { "a": "b" }, "state": "ready" }),
+    ] {
+        assert_eq!(patch(body.clone()).await.problem(), "invalid-body", "{body}");
+    }
+    test.send(Method::DELETE, &path, &Value::Null).await;
+    assert_eq!(patch(json!({ "metadata": { "a": "b" } })).await.problem(), "video-conflict");
+    let unknown = "/videos/vid_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let unknown = test.send(Method::PATCH, unknown, &json!({ "metadata": { "a": "b" } })).await;
+    assert_eq!(unknown.problem(), "no-such-video");
+}
+
+#[tokio::test]
+async fn a_repeated_patch_is_recorded_once_and_its_key_belongs_to_it() {
+    let test = TestEdge::new();
+    let path = format!("/videos/{}", test.ready_video().await);
+    let patch = async |key: &str, body: Value| {
+        let headers = [("x-api-key", test.target.upload.reveal()), ("idempotency-key", key)];
+        test.send_with(&headers, Method::PATCH, &path, &body).await
+    };
+    let winter = || json!({ "metadata": { "title": "Winter" } });
+    let first = patch("key-1", winter()).await;
+    patch("key-2", json!({ "metadata": { "title": "Spring" } })).await;
+    let again = patch("key-1", winter()).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::OK, Some("true")));
+    assert_eq!(again.json()["metadata"], json!({ "title": "Spring" }), "the status is the present one");
+    assert_eq!(first.json()["metadata"], json!({ "title": "Winter" }));
+    let reused = patch("key-1", json!({ "metadata": { "title": "Autumn" } })).await;
+    assert_eq!(
+        (reused.problem().as_str(), &reused.json()["field"]),
+        ("reused-idempotency-key", &json!("idempotency-key"))
+    );
+    assert_eq!(test.commits().await.len(), 8);
 }
 
 #[tokio::test]

@@ -78,6 +78,10 @@ struct NullPorts;
 
 #[async_trait]
 impl Journal for NullPorts {
+    fn has_memory(&self) -> bool {
+        false
+    }
+
     async fn record(&self, _: &StreamId, _: NewCommit) -> Result<Recorded, JournalError> {
         Ok(Recorded::New)
     }

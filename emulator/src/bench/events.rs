@@ -165,6 +165,7 @@ fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
         client_token: Job::client_token_of(&video_id, 1, 1),
         video_id,
         s3_key,
+        version_id: None,
         generation: 1,
         attempt: 1,
         raw_bucket: RAW_BUCKET.to_owned(),
@@ -191,7 +192,14 @@ fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
 }
 
 fn function_url_request(project: &ProjectId) -> anyhow::Result<Value> {
-    let call = HomeCall::ListVideos { project_id: project.clone(), state: None, after: None, limit: 20 };
+    let call = HomeCall::ListVideos {
+        project_id: project.clone(),
+        state: None,
+        prefix: None,
+        metadata: BTreeMap::new(),
+        after: None,
+        limit: 20,
+    };
     Ok(json!({
         "version": "2.0",
         "routeKey": "$default",

@@ -124,7 +124,7 @@ fn check_generations_have_ended_once(video: &Video, commits: &[Commit]) {
         assert!(superseded || ready + errored == 1, "generation {generation} has not ended: {kinds:?}");
     }
     let has_ended = match video.phase {
-        Phase::Ready | Phase::Errored { .. } | Phase::Deleted => true,
+        Phase::Ready | Phase::Errored { .. } | Phase::Expired | Phase::Deleted => true,
         // An unused grant that may not have expired.
         Phase::Waiting => video.generation == 0,
         _ => false,

@@ -20,4 +20,5 @@ mod processes;
 mod program;
 mod test_cloud;
 mod uploads;
+mod versions;
 mod workers;

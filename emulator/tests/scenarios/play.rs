@@ -6,30 +6,42 @@ use url::Url;
 
 use crate::test_cloud::TestCloud;
 
-/// Plays a video that is ready: requests the playlists and a segment, then decodes every frame of the stream and of the MP4.
-/// Checks that the URL without its signature is refused.
+/// Plays a video that is ready: requests the playlists and a segment, then decodes every frame of the stream and of the MP4. The
+/// player follows URIs and sends neither a header nor a cookie. Checks that URLs without their signature are refused, and that the
+/// CDN changes nothing in a playlist.
 pub(crate) async fn play(cloud: &TestCloud, status: &Value) {
-    let hls = signed(cloud, &status["outputs"]["hlsKey"]).await;
+    let grant = granted(cloud, &status["outputs"]["hlsKey"]).await;
+    let hls = text(&grant, "hlsUrl");
+    assert!(hls.starts_with(&format!("{}/play/processed/", cloud.api())), "{hls}");
     let master = fetch(cloud, &hls).await;
     let playlist = first_url(&master, &hls);
     let media = fetch(cloud, &playlist).await;
     assert!(media.contains("#EXT-X-ENDLIST"), "{media}");
     let segment = first_url(&media, &playlist);
+    let signed_master = text(&grant, "signedUrl");
+    let cdn = signed_master.split("/processed/").next().unwrap();
+    assert!(segment.starts_with(&format!("{cdn}/processed/")), "segments come from the CDN: {segment}");
     let bytes =
-        cloud.http.get(segment).send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
+        cloud.http.get(&segment).send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
     assert!(bytes.len() > 1000, "a segment of {} bytes", bytes.len());
+    assert!(!fetch(cloud, &signed_master).await.contains("Signature="), "the CDN adds nothing");
     decode(&hls).await;
-    decode(&signed(cloud, &status["outputs"]["mp4Key"]).await).await;
+    decode(&text(&granted(cloud, &status["outputs"]["mp4Key"]).await, "signedUrl")).await;
 
-    let unsigned = hls.split('?').next().unwrap();
-    let refused = cloud.http.get(unsigned).send().await.unwrap().status();
-    assert_eq!(refused, reqwest::StatusCode::FORBIDDEN, "without its signature");
+    for signed in [hls, playlist, segment, signed_master] {
+        let unsigned = signed.split('?').next().unwrap();
+        let refused = cloud.http.get(unsigned).send().await.unwrap().status();
+        assert_eq!(refused, reqwest::StatusCode::FORBIDDEN, "{unsigned} without its signature");
+    }
 }
 
-async fn signed(cloud: &TestCloud, key: &Value) -> String {
+async fn granted(cloud: &TestCloud, key: &Value) -> Value {
     let key: String = url::form_urlencoded::byte_serialize(key.as_str().unwrap().as_bytes()).collect();
-    let grant = cloud.post(&format!("/playback-url?key={key}"), &json!({})).await;
-    grant["signedUrl"].as_str().unwrap().to_owned()
+    cloud.post(&format!("/playback-url?key={key}"), &json!({})).await
+}
+
+fn text(grant: &Value, field: &str) -> String {
+    grant[field].as_str().unwrap_or_else(|| panic!("no {field}")).to_owned()
 }
 
 async fn fetch(cloud: &TestCloud, url: &str) -> String {

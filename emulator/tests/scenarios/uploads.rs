@@ -96,7 +96,14 @@ async fn an_unused_grant_expires() {
     cloud.wait_for_status(video_id, |status| status["state"] == "waiting").await;
     cloud
         .wait_until("the grant has expired", async || {
-            count(&cloud.event_types(video_id).await, "upload.expired") == 1
+            count(&cloud.event_types(video_id).await, "upload.expired") >= 1
+        })
+        .await;
+    cloud.wait_for_status(video_id, |status| status["state"] == "expired").await;
+    let listed = async |query: &str| cloud.get(&format!("/videos{query}")).await["data"].clone();
+    cloud
+        .wait_until("lists show it only if they are asked for it", async || {
+            listed("").await == json!([]) && listed("?state=expired").await[0]["videoId"] == video_id
         })
         .await;
     cloud.finish().await;

@@ -13,8 +13,11 @@ event_body! {
         grant_id: GrantId,
         /// The key, or the folder ending in `/*`, that may be read.
         resource: String,
-        /// The requested key.
+        /// The requested key; the master playlist's if all of a video was requested.
         key: ProcessedKey,
+        /// If all of a video was requested, further keys that may be read: the MP4's and, unless it is audio, the poster's.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<ProcessedKey>,
         /// When the URL expires.
         expires_at: Timestamp,
         /// When the URL becomes valid; immediately if absent.

@@ -57,6 +57,43 @@ event_body! {
         /// Whether the object was found by a check of the bucket, because S3's event about it had not arrived.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         found: bool,
+        /// The object's version in RAW; absent for a bucket without versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version_id: Option<String>,
+        /// When the object was created, by S3's clock. Events of earlier releases lack it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+        /// The grant that the upload used. Without it (events of earlier releases) the upload used all grants before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant_id: Option<GrantId>,
+    }
+}
+
+event_body! {
+    /// An object was uploaded to RAW whose grant is not recorded yet. It waits for the grant.
+    UploadReceived {
+        /// The object's key.
+        s3_key: SourceKey,
+        /// The object's size in bytes.
+        bytes: u64,
+        /// The object's entity tag, without quotes.
+        etag: String,
+        /// S3's order among events of one key, as in [`UploadCompleted`].
+        sequencer: String,
+        /// When the object was created, by S3's clock.
+        created_at: Timestamp,
+        /// Whether the object was found by a check of the bucket.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        found: bool,
+        /// The object's version in RAW; absent for a bucket without versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version_id: Option<String>,
+        /// The object's media type.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content_type: Option<String>,
+        /// The SHA-256 that the object store computed, in base64.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
     }
 }
 
@@ -65,6 +102,10 @@ event_body! {
     UploadExpired {
         /// The grants.
         grant_ids: Vec<GrantId>,
+        /// Whether no upload is accepted any more. `false`: the URL has expired, and an upload that began in time may
+        /// still arrive.
+        #[serde(default = "closed_by_default", skip_serializing_if = "std::clone::Clone::clone")]
+        closed: bool,
     }
 }
 
@@ -84,5 +125,50 @@ event_body! {
         /// Whether the object was found by a check of the bucket, because S3's event about it had not arrived.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         found: bool,
+        /// The object's version in RAW; absent for a bucket without versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version_id: Option<String>,
+        /// When the object was created, by S3's clock. Events of earlier releases lack it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
     }
+}
+
+event_body! {
+    /// An object that is not, or no longer, the video's source was removed from RAW.
+    UploadRemoved {
+        /// The object's key.
+        s3_key: SourceKey,
+        /// The object's version.
+        version_id: String,
+        /// Why it was not kept.
+        reason: RemovalReason,
+    }
+}
+
+/// Why a version of a source was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemovalReason {
+    /// The upload was rejected.
+    Rejected,
+    /// A newer upload was accepted.
+    Superseded,
+    /// The video was deleted.
+    Deleted,
+}
+
+impl RemovalReason {
+    /// The reason in its wire form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Superseded => "superseded",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+fn closed_by_default() -> bool {
+    true
 }

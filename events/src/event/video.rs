@@ -1,8 +1,9 @@
-//! Events of a video's results and its deletion.
+//! Events of a video's results, its metadata and its deletion.
 
 use serde::{Deserialize, Serialize};
 
 use crate::media::{MediaSource, Outputs, VideoError};
+use crate::metadata::MetadataPatch;
 
 event_body! {
     /// The video can be played.
@@ -25,6 +26,14 @@ event_body! {
         generation: u32,
         /// Why.
         error: VideoError,
+    }
+}
+
+event_body! {
+    /// The tenant changed the video's metadata.
+    VideoUpdated {
+        /// The changed entries with their new values; `null` for an entry that was removed.
+        metadata: MetadataPatch,
     }
 }
 

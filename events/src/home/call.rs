@@ -4,6 +4,7 @@ use super::{MAX_CURSOR_BYTES, MAX_PAGE_ITEMS};
 use crate::api_key::KeyHash;
 use crate::fact::Fact;
 use crate::id::{CommitId, ProjectId, VideoId};
+use crate::metadata::{Metadata, MetadataPatch};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::video::VideoState;
@@ -40,6 +41,12 @@ pub enum HomeCall {
         /// Only videos in this state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<VideoState>,
+        /// Only videos whose key begins with this text after `projects/{project_id}/`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefix: Option<String>,
+        /// Only videos whose metadata has these entries.
+        #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+        metadata: Metadata,
         /// The cursor to start after.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
@@ -76,6 +83,17 @@ pub enum HomeCall {
         video_id: VideoId,
         /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
+    },
+    /// Changes a video's metadata. Result: `command`.
+    UpdateVideo {
+        /// The video's project.
+        project_id: ProjectId,
+        /// The video.
+        video_id: VideoId,
+        /// The id under which the decision is recorded, at most once.
+        commit_id: CommitId,
+        /// The changed entries; `null` removes one.
+        metadata: MetadataPatch,
     },
     /// Processes a video's source again. Result: `command`.
     ReprocessVideo {
@@ -116,6 +134,7 @@ impl HomeCall {
             Self::VideoEvents { .. } => "videoEvents",
             Self::Feed { .. } => "feed",
             Self::DeleteVideo { .. } => "deleteVideo",
+            Self::UpdateVideo { .. } => "updateVideo",
             Self::ReprocessVideo { .. } => "reprocessVideo",
             Self::Record { .. } => "record",
             Self::Recall { .. } => "recall",

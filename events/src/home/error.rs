@@ -18,6 +18,9 @@ pub enum HomeError {
         /// A sentence for the tenant: why not, and what to do.
         text: String,
     },
+    /// The command was recorded before under the same id, with other parameters. Nothing was changed.
+    #[error("the id of the command is that of another command")]
+    KeyReused,
     /// The log, a view or the connection failed. A write may have happened; the same call may be made again.
     #[error("the home region is not available")]
     Unavailable {
@@ -49,6 +52,7 @@ impl HomeError {
             Self::InvalidCursor => ReplyError::InvalidCursor,
             Self::NotFound => ReplyError::NotFound,
             Self::Conflict { text } => ReplyError::Conflict { text: text.clone() },
+            Self::KeyReused => ReplyError::KeyReused,
             Self::Unavailable { .. } | Self::Failed { .. } => ReplyError::Unavailable,
         }
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Page;
+use super::{Commanded, FeedPage, Page};
 use crate::cloud_event::CloudEvent;
 use crate::event::RecordedEvent;
 use crate::tenant::Tenant;
@@ -30,9 +30,9 @@ pub enum HomeResult {
     /// A page of the video's events; `None` when the project has no such video.
     VideoEvents(Option<Page<CloudEvent>>),
     /// A page of the project's events.
-    Feed(Page<CloudEvent>),
-    /// The status after the command.
-    Command(VideoStatus),
+    Feed(FeedPage),
+    /// The outcome of the command.
+    Command(Commanded),
     /// The first event of the commit that existed before under the same id; `None` when the fact is new.
     Recorded(Option<RecordedEvent>),
     /// The first event of the commit; `None` when the stream has no such commit.
@@ -55,6 +55,9 @@ pub enum ReplyError {
         /// A sentence for the tenant: why not, and what to do.
         text: String,
     },
+    /// The command was recorded before under the same id, with other parameters.
+    #[error("the id of the command is that of another command")]
+    KeyReused,
     /// The log or a view is unavailable. A write may have happened.
     #[error("the log or a view is not available")]
     Unavailable,

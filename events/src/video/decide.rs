@@ -9,21 +9,26 @@
 //! | `next_step` | what the system does next: dispatch, launch, retry, expire, give up |
 //! | `attempt` | what a worker records about its attempt |
 //! | `upload` | what an event notification, or its absence, causes |
+//! | `grant` | which grant an object uses, and why it uses none |
+//! | `removal` | which versions of a source are removed |
 //! | `command` | delete and reprocess |
+//! | `update` | change the metadata |
 
 mod attempt;
 mod command;
 mod decision;
+mod grant;
 mod next_step;
+mod removal;
 #[cfg(test)]
 mod tests;
+mod update;
 mod upload;
 
 pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended};
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
-pub use self::next_step::{Step, due_at, next_step};
-pub use self::upload::{
-    ObjectCreated, ObjectFound, grants_expired, needs_bucket_check, object_created, object_found,
-    object_rejected,
-};
+pub use self::next_step::{Step, due_at, next_step, step_of_uploads};
+pub use self::removal::{Removal, versions_removed};
+pub use self::update::update;
+pub use self::upload::{Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, undecided};

@@ -1,10 +1,13 @@
 //! Folds events into a video's state.
 
-use super::{Arrival, Deletion, Phase, Upload, Video};
+mod uploads;
+
+use super::{ClosedGrant, GrantEnd, OpenGrant, Phase, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
 use crate::media::VideoError;
+use crate::metadata;
 use crate::timestamp::Timestamp;
 
 impl Video {
@@ -47,43 +50,46 @@ impl Video {
         match body {
             EventBody::UploadGranted(granted) => {
                 self.s3_key = Some(granted.s3_key);
-                if !granted.metadata.is_empty() {
+                if !granted.metadata.is_empty()
+                    && self.metadata_updated_at.is_none_or(|updated| updated <= at)
+                {
                     self.metadata = granted.metadata;
                 }
-                // Grants and uploads reach the log by different paths: a grant that is older than the upload was used
-                // for it.
-                if self.latest.as_ref().is_some_and(|latest| at < latest.at) {
+                let earlier = |time: Option<Timestamp>| time.is_some_and(|time| at < time);
+                if earlier(self.grants_used_before) {
                     return;
                 }
-                self.open_grants.insert(granted.grant_id, granted.expires_at);
-                // After its grants expired or it was deleted, the key waits for an upload again.
-                if self.upload.is_none() && matches!(self.phase, Phase::Errored { .. } | Phase::Deleted) {
+                if earlier(self.deleted_at) {
+                    let grant_id = granted.grant_id;
+                    self.remember(ClosedGrant { grant_id, granted_at: at, end: GrantEnd::Deleted });
+                    return;
+                }
+                let grant = OpenGrant {
+                    granted_at: at,
+                    expires_at: granted.expires_at,
+                    key_id: granted.key_id,
+                    size: granted.size,
+                    sha256: granted.sha256,
+                    content_type: granted.content_type,
+                    multipart: granted.multipart,
+                    overwrite: granted.overwrite,
+                    recorded: self.version,
+                    expired: false,
+                };
+                self.open_grants.insert(granted.grant_id, grant);
+                // A new grant is a new try.
+                if !self.is_occupied() {
                     self.phase = Phase::Waiting;
                 }
             }
-            EventBody::UploadCompleted(completed) => {
-                self.s3_key = Some(completed.s3_key);
-                self.record_arrival(at, completed.sequencer, &completed.etag, completed.found);
-                self.upload = Some(Upload { bytes: completed.bytes, etag: completed.etag });
-                self.begin_generation(completed.generation, at);
+            EventBody::UploadCompleted(completed) => self.upload_completed(at, completed),
+            EventBody::UploadReceived(received) => self.upload_received(at, received),
+            EventBody::UploadRejected(rejected) => self.upload_rejected(at, rejected),
+            EventBody::UploadRemoved(removed) => {
+                self.objects
+                    .retain(|known| known.object.version_id.as_deref() != Some(removed.version_id.as_str()));
             }
-            EventBody::UploadRejected(rejected) => {
-                self.s3_key = Some(rejected.s3_key);
-                self.record_arrival(at, rejected.sequencer, &rejected.etag, rejected.found);
-                // A client that waits for an upload, the first one or one after a deletion, must see the rejection.
-                if self.generation == 0 || matches!(self.phase, Phase::Waiting) {
-                    self.phase = Phase::Errored { error: rejected.error };
-                }
-            }
-            EventBody::UploadExpired(expired) => {
-                for grant_id in &expired.grant_ids {
-                    self.open_grants.remove(grant_id);
-                }
-                if matches!(self.phase, Phase::Waiting) && self.open_grants.is_empty() {
-                    let message = "nothing was uploaded before the upload URL expired; ask for a new one";
-                    self.phase = Phase::Errored { error: VideoError::retryable("upload_expired", message) };
-                }
-            }
+            EventBody::UploadExpired(expired) => self.upload_expired(&expired),
             EventBody::ProcessingRequested(requested) => self.begin_generation(requested.generation, at),
             EventBody::ProcessingDispatched(dispatched) => {
                 let job = dispatched.job;
@@ -153,13 +159,14 @@ impl Video {
                     self.phase = Phase::Errored { error: errored.error };
                 }
             }
+            EventBody::VideoUpdated(updated) => {
+                metadata::apply(&mut self.metadata, &updated.metadata);
+                self.metadata_updated_at = self.metadata_updated_at.max(Some(at));
+            }
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
-                    // After a second deletion without an upload between, the object to remove is still the same.
-                    let before = self.deleted.take().map(|deletion| deletion.etag);
-                    let etag = self.upload.take().map(|upload| upload.etag).or(before);
-                    self.deleted = etag.map(|etag| Deletion { generation: self.generation, etag, at });
+                    self.delete_uploads(at);
                     self.published = None;
                     self.source = None;
                     self.outputs = None;
@@ -178,13 +185,7 @@ impl Video {
         }
     }
 
-    fn record_arrival(&mut self, at: Timestamp, sequencer: String, etag: &str, found: bool) {
-        self.sequencer = Some(sequencer);
-        self.latest = Some(Arrival { etag: etag.to_owned(), at, found });
-        self.open_grants.clear();
-    }
-
-    fn begin_generation(&mut self, generation: u32, at: Timestamp) {
+    pub(super) fn begin_generation(&mut self, generation: u32, at: Timestamp) {
         if generation > self.generation {
             self.generation = generation;
             self.attempt = 0;

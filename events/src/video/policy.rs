@@ -33,6 +33,13 @@ pub struct Policy {
     pub publish_deadline: Duration,
     /// How long after its grant's expiry an upload may still arrive: a large upload may have begun in time.
     pub grant_grace: Duration,
+    /// How long after an object's arrival its grant may still reach the log; zero if a grant is in the log before its URL
+    /// is returned.
+    pub grant_wait: Duration,
+    /// By how much the clocks of the API and of the object store may differ; zero if they are the same clock.
+    pub clock_tolerance: Duration,
+    /// How long a version of a source that was rejected, or replaced by a newer upload, is kept.
+    pub rejected_retention: Duration,
 }
 
 impl Policy {
@@ -52,6 +59,9 @@ impl Policy {
             publish_within: Duration::from_mins(1),
             publish_deadline: Duration::from_hours(1),
             grant_grace: Duration::from_hours(1),
+            grant_wait: Duration::from_mins(15),
+            clock_tolerance: Duration::from_secs(2),
+            rejected_retention: Duration::from_hours(3 * 24),
         }
     }
 }

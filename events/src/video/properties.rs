@@ -3,6 +3,7 @@
 
 mod action;
 mod simulation;
+mod uploads;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -21,13 +22,16 @@ proptest! {
 
     #[test]
     fn every_accepted_upload_ends(actions in prop::collection::vec(action(), 0..120), is_same in any::<bool>()) {
-        let mut simulation = Simulation { is_same, ..Simulation::new() };
+        let mut simulation = Simulation { is_same, is_versioned: !is_same, ..Simulation::new() };
         for action in &actions {
             simulation.act(action);
         }
         simulation.settle();
         let state = simulation.video().status().map(|status| status.state);
-        let ended = matches!(state, None | Some(VideoState::Ready | VideoState::Errored | VideoState::Deleted));
+        let ended = matches!(
+            state,
+            None | Some(VideoState::Ready | VideoState::Errored | VideoState::Expired | VideoState::Deleted)
+        );
         prop_assert!(ended, "{:?}", state);
     }
 
@@ -74,6 +78,7 @@ proptest! {
     fn each_notification_is_recorded_once_and_older_ones_never(puts in prop::collection::vec(1u8..6, 1..30)) {
         let mut simulation = Simulation::new();
         for put in &puts {
+            simulation.grant(Duration::ZERO);
             simulation.act(&Action::Upload { put: *put });
         }
         let mut highest = 0;
@@ -110,6 +115,8 @@ proptest! {
         for action in &actions {
             simulation.act(action);
         }
+        // The grant is not for an earlier upload.
+        simulation.act(&Action::Wait(4));
         simulation.grant(Duration::ZERO);
         let put = simulation.put_next();
         simulation.settle();
@@ -167,6 +174,7 @@ proptest! {
         let mut simulation = Simulation::new();
         simulation.act(&Action::Upload { put: 1 });
         simulation.act(&Action::Grant { age });
+        simulation.act(&Action::React);
         prop_assert!(simulation.video().open_grants.is_empty());
         simulation.settle();
         prop_assert_eq!(simulation.video().phase, Phase::Ready);
@@ -205,7 +213,7 @@ proptest! {
             let video = simulation.video();
             let due_at = decide::due_at(&video, &simulation.policy);
             match next_step(&video, simulation.now, &simulation.policy) {
-                Step::Append(_) | Step::CheckBucket(_) => {
+                Step::Append(_) | Step::CheckBucket(_) | Step::DecideObject(_) | Step::RemoveVersions(..) => {
                     prop_assert!(due_at.is_some_and(|due_at| due_at <= simulation.now));
                 }
                 Step::Wait(until) => prop_assert!(due_at.is_some_and(|due_at| due_at <= until)),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GrantId, ProjectId, VideoId};
+use super::source_object::{KnownObject, SourceObject};
+use crate::id::{GrantId, KeyId, ProjectId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
 use crate::object_key::{ProcessedKey, SourceKey};
@@ -42,12 +43,20 @@ pub struct Video {
     pub upload: Option<Upload>,
     /// The latest deletion.
     pub deleted: Option<Deletion>,
-    /// The sequencer of the latest event about the object.
+    /// When the video was last deleted, uploaded or not. Grants issued before are void.
+    pub deleted_at: Option<Timestamp>,
+    /// With versions: the sequencer of the latest accepted upload. Without: that of the latest recorded object.
     pub sequencer: Option<String>,
-    /// The latest object that an event records, whether accepted or rejected.
+    /// The latest object without a version that an event records, whether accepted or rejected.
     pub latest: Option<Arrival>,
-    /// Grants that may still be used, with their expiry.
-    pub open_grants: BTreeMap<GrantId, Timestamp>,
+    /// The other objects in RAW that the log knows: those that wait for their grant, and versions that are kept for a while.
+    pub objects: Vec<KnownObject>,
+    /// Grants that may still be used.
+    pub open_grants: BTreeMap<GrantId, OpenGrant>,
+    /// The latest grants that can no longer be used, in the order in which they ended.
+    pub closed_grants: Vec<ClosedGrant>,
+    /// Grants issued before this time were used: an event of an earlier release does not name its grant.
+    pub grants_used_before: Option<Timestamp>,
     /// The current attempt's work.
     pub job: Option<Job>,
     /// The published generation and attempt, which may be older than the current ones.
@@ -56,8 +65,12 @@ pub struct Video {
     pub source: Option<MediaSource>,
     /// What is published.
     pub outputs: Option<Outputs>,
-    /// The tenant's metadata, from the latest grant that had any.
+    /// The tenant's metadata: from the latest grant that had any, with the changes since.
     pub metadata: BTreeMap<String, String>,
+    /// When the metadata was last changed other than by a grant. A grant from before, which reached the log later, does not
+    /// replace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_updated_at: Option<Timestamp>,
 }
 
 /// An object in RAW.
@@ -68,7 +81,62 @@ pub struct Upload {
     pub bytes: u64,
     /// Its entity tag, without quotes.
     pub etag: String,
+    /// Its version; absent in a bucket without versions.
+    pub version_id: Option<String>,
 }
+
+/// A grant of an upload that may still be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenGrant {
+    /// When it was issued.
+    pub granted_at: Timestamp,
+    /// When its URL expires.
+    pub expires_at: Timestamp,
+    /// The API key of the request.
+    pub key_id: KeyId,
+    /// The size that the upload must have.
+    pub size: Option<u64>,
+    /// The SHA-256 that the upload must have, in base64.
+    pub sha256: Option<String>,
+    /// The media type that the upload must have.
+    pub content_type: Option<String>,
+    /// Whether it is for a multipart upload.
+    pub multipart: bool,
+    /// Whether it may replace a video.
+    pub overwrite: bool,
+    /// The version of the stream that records it.
+    pub recorded: u64,
+    /// Whether its expiry is recorded. Only an upload that began in time is accepted.
+    pub expired: bool,
+}
+
+/// A grant that can no longer be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClosedGrant {
+    /// The grant.
+    pub grant_id: GrantId,
+    /// When it was issued.
+    pub granted_at: Timestamp,
+    /// Why it ended.
+    pub end: GrantEnd,
+}
+
+/// Why a grant can no longer be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GrantEnd {
+    /// An upload was accepted under it.
+    Used,
+    /// It expired without an upload.
+    Expired,
+    /// The video was deleted after it was issued.
+    Deleted,
+}
+
+/// How many ended grants are remembered. They only determine the reason of a rejection.
+const CLOSED_GRANTS: usize = 16;
 
 /// What a deletion removes. Newer content is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +146,8 @@ pub struct Deletion {
     pub generation: u32,
     /// The entity tag of its object in RAW, without quotes.
     pub etag: String,
+    /// The version of that object; absent in a bucket without versions.
+    pub version_id: Option<String>,
     /// When it was decided. An object created later is another upload, even with the same bytes.
     pub at: Timestamp,
 }
@@ -103,8 +173,10 @@ pub struct Arrival {
     expect(clippy::large_enum_variant, reason = "there is one per video in use, never a list of them")
 )]
 pub enum Phase {
-    /// Nothing has been uploaded.
+    /// A grant is open; nothing has been uploaded since.
     Waiting,
+    /// All grants expired without an upload.
+    Expired,
     /// An object was uploaded and no attempt has been decided.
     Uploaded {
         /// Since when.
@@ -172,14 +244,19 @@ impl Video {
             progress: 0,
             upload: None,
             deleted: None,
+            deleted_at: None,
             sequencer: None,
             latest: None,
+            objects: Vec::new(),
             open_grants: BTreeMap::new(),
+            closed_grants: Vec::new(),
+            grants_used_before: None,
             job: None,
             published: None,
             source: None,
             outputs: None,
             metadata: BTreeMap::new(),
+            metadata_updated_at: None,
         }
     }
 
@@ -206,10 +283,47 @@ impl Video {
         }
     }
 
-    /// The deletion that must still remove the object in RAW. `None` if something was uploaded since, or if a grant is
-    /// open, with which that may happen at any time.
+    /// The deletion that must still remove the object in a bucket without versions. `None` if something was uploaded
+    /// since, or if a grant is open, with which that may happen at any time. Versions are removed by
+    /// [`Step::RemoveVersions`](super::decide::Step).
     pub fn deletion_of_source(&self) -> Option<&Deletion> {
-        self.deleted.as_ref().filter(|_| self.upload.is_none() && self.open_grants.is_empty())
+        let deleted = self.deleted.as_ref().filter(|deletion| deletion.version_id.is_none());
+        deleted.filter(|_| self.upload.is_none() && self.open_grants.is_empty())
+    }
+
+    /// Whether an upload of the key is being processed or can be played. Only a grant with `overwrite` may replace it.
+    pub fn is_occupied(&self) -> bool {
+        !matches!(self.phase, Phase::Waiting | Phase::Expired | Phase::Errored { .. } | Phase::Deleted)
+    }
+
+    /// The known object that is the same as `object`.
+    pub fn known(&self, object: &SourceObject) -> Option<&KnownObject> {
+        self.objects.iter().find(|known| known.object.is_same(object))
+    }
+
+    /// The expiry of the last grant with which the upload can still begin.
+    pub fn upload_until(&self) -> Option<Timestamp> {
+        self.open_grants.values().filter(|grant| !grant.expired).map(|grant| grant.expires_at).max()
+    }
+
+    pub(super) fn close_grant(&mut self, grant_id: &GrantId, end: GrantEnd) {
+        if let Some(grant) = self.open_grants.remove(grant_id) {
+            let closed = ClosedGrant { grant_id: grant_id.clone(), granted_at: grant.granted_at, end };
+            self.remember(closed);
+        }
+    }
+
+    pub(super) fn close_all_grants(&mut self, end: GrantEnd) {
+        for (grant_id, grant) in std::mem::take(&mut self.open_grants) {
+            self.remember(ClosedGrant { grant_id, granted_at: grant.granted_at, end });
+        }
+    }
+
+    pub(super) fn remember(&mut self, closed: ClosedGrant) {
+        if self.closed_grants.len() >= CLOSED_GRANTS {
+            self.closed_grants.remove(0);
+        }
+        self.closed_grants.push(closed);
     }
 
     /// The worker that holds the current attempt.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Phase, Video};
 use crate::id::{ProjectId, VideoId};
-use crate::media::{MediaSource, Outputs, VideoError};
+use crate::media::{MediaSource, MediaWarning, Outputs, VideoError};
 use crate::object_key::SourceKey;
 use crate::timestamp::Timestamp;
 
@@ -37,6 +37,12 @@ pub struct VideoStatus {
     /// What can be played. While a new generation is processed, these are the outputs of the previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
+    /// When the last upload URL expires, while the video waits for an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What is wrong with the source although it could be processed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<MediaWarning>,
     /// The tenant's metadata, given with the upload.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -54,6 +60,8 @@ pub struct VideoStatus {
 pub enum VideoState {
     /// An upload URL was issued and nothing has been uploaded.
     Waiting,
+    /// The upload URL expired and nothing was uploaded.
+    Expired,
     /// The source was uploaded.
     Uploaded,
     /// It is being processed.
@@ -68,13 +76,26 @@ pub enum VideoState {
 
 impl VideoState {
     /// All states, in the order in which a video passes through them.
-    pub const ALL: [Self; 6] =
-        [Self::Waiting, Self::Uploaded, Self::Processing, Self::Ready, Self::Errored, Self::Deleted];
+    pub const ALL: [Self; 7] = [
+        Self::Waiting,
+        Self::Expired,
+        Self::Uploaded,
+        Self::Processing,
+        Self::Ready,
+        Self::Errored,
+        Self::Deleted,
+    ];
+
+    /// Whether a list shows videos in this state without being asked for it.
+    pub fn is_listed(self) -> bool {
+        !matches!(self, Self::Expired | Self::Deleted)
+    }
 
     /// The state in its wire form.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Expired => "expired",
             Self::Uploaded => "uploaded",
             Self::Processing => "processing",
             Self::Ready => "ready",
@@ -89,6 +110,7 @@ impl Video {
     pub fn status(&self) -> Option<VideoStatus> {
         let (state, error) = match &self.phase {
             Phase::Waiting => (VideoState::Waiting, None),
+            Phase::Expired => (VideoState::Expired, None),
             Phase::Uploaded { .. } => (VideoState::Uploaded, None),
             Phase::Dispatched { .. }
             | Phase::Started { .. }
@@ -99,6 +121,8 @@ impl Video {
             Phase::Errored { error } => (VideoState::Errored, Some(error.clone())),
             Phase::Deleted => (VideoState::Deleted, None),
         };
+        let mut source = self.source.clone();
+        let warnings = source.as_mut().map(|source| std::mem::take(&mut source.warnings)).unwrap_or_default();
         Some(VideoStatus {
             video_id: self.video_id.clone(),
             project_id: self.project_id.clone(),
@@ -108,8 +132,10 @@ impl Video {
             generation: self.generation,
             attempt: self.attempt,
             error,
-            source: self.source.clone(),
+            source,
+            warnings,
             outputs: self.outputs.clone(),
+            expires_at: self.upload_until().filter(|_| state == VideoState::Waiting),
             metadata: self.metadata.clone(),
             created_at: self.created_at,
             updated_at: self.updated_at,

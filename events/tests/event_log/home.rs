@@ -9,11 +9,12 @@ use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::event::{RecordedEvent, Scope};
 use streamio_events::fact::{Fact, MAX_FACT_BYTES};
 use streamio_events::home::{
-    HomeCall, HomeError, HomeReply, HomeResult, MAX_CALL_BYTES, MAX_CURSOR_BYTES, MAX_PAGE_ITEMS, Page,
-    ReplyError,
+    Commanded, FeedPage, HomeCall, HomeError, HomeReply, HomeResult, MAX_CALL_BYTES, MAX_CURSOR_BYTES,
+    MAX_PAGE_ITEMS, Page, ReplyError,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::media::MediaSource;
+use streamio_events::metadata::Metadata;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
@@ -46,12 +47,30 @@ fn any_call() -> impl Strategy<Value = HomeCall> {
             .prop_map(|random| HomeCall::Tenant { key: ApiKey::generate("live", random).unwrap().hash() }),
         Just(HomeCall::Video { project_id: project(), video_id: video() }),
         any_time().prop_map(|at| HomeCall::VideoAsOf { project_id: project(), video_id: video(), at }),
-        (page.clone(), state).prop_map(|((after, limit), state)| HomeCall::ListVideos {
-            project_id: project(),
+        (
+            page.clone(),
             state,
-            after,
-            limit
-        }),
+            option::of(".{1,8}"),
+            prop::collection::btree_map("[a-z]{1,4}", ".{0,4}", 0..3)
+        )
+            .prop_map(|((after, limit), state, prefix, metadata)| HomeCall::ListVideos {
+                project_id: project(),
+                state,
+                prefix,
+                metadata,
+                after,
+                limit
+            }),
+        (".*", prop::collection::btree_map("[a-z]{1,4}", option::of(".{0,4}"), 0..3)).prop_map(
+            |(cause, metadata)| {
+                HomeCall::UpdateVideo {
+                    project_id: project(),
+                    video_id: video(),
+                    commit_id: commit_id(&cause),
+                    metadata,
+                }
+            }
+        ),
         page.clone().prop_map(|(after, limit)| HomeCall::VideoEvents {
             project_id: project(),
             video_id: video(),
@@ -103,8 +122,11 @@ fn any_status() -> impl Strategy<Value = VideoStatus> {
                 video_codec: Some("h264".to_owned()),
                 audio_codec: None,
                 bytes: version,
+                warnings: Vec::new(),
             }),
             outputs: None,
+            expires_at: Some(at),
+            warnings: Vec::new(),
             metadata,
             created_at: at,
             updated_at: at,
@@ -151,8 +173,13 @@ fn any_reply() -> impl Strategy<Value = HomeReply> {
             .prop_map(|(data, next)| HomeResult::Videos(Page { data, next })),
         option::of((events.clone(), next.clone()).prop_map(|(data, next)| Page { data, next }))
             .prop_map(HomeResult::VideoEvents),
-        (events, next).prop_map(|(data, next)| HomeResult::Feed(Page { data, next })),
-        any_status().prop_map(HomeResult::Command),
+        (events, next, any::<bool>()).prop_map(|(data, position, more)| HomeResult::Feed(FeedPage {
+            data,
+            position,
+            more
+        })),
+        (any_status(), any::<bool>())
+            .prop_map(|(status, repeated)| HomeResult::Command(Commanded { status, repeated })),
         recorded.clone().prop_map(HomeResult::Recorded),
         recorded.prop_map(HomeResult::Recalled),
     ];
@@ -160,6 +187,7 @@ fn any_reply() -> impl Strategy<Value = HomeReply> {
         Just(ReplyError::InvalidCursor),
         Just(ReplyError::NotFound),
         ".*".prop_map(|text| ReplyError::Conflict { text }),
+        Just(ReplyError::KeyReused),
         Just(ReplyError::Unavailable),
         ".*".prop_map(|text| ReplyError::Refused { text }),
     ];
@@ -230,6 +258,8 @@ fn the_wire_format_is_as_reviewed() {
     let call = HomeCall::ListVideos {
         project_id: project(),
         state: Some(VideoState::Ready),
+        prefix: None,
+        metadata: Metadata::new(),
         after: Some("17".to_owned()),
         limit: 20,
     };

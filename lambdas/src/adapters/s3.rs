@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::ChecksumMode;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::object_store::{ObjectInfo, ObjectStore};
+use streamio_core::ports::object_store::{NULL_VERSION, ObjectInfo, ObjectStore, ObjectVersion};
 use streamio_events::s3::{DeleteError, delete_objects};
 use streamio_events::timestamp::Timestamp;
 
@@ -52,7 +53,7 @@ where
 
 /// Whether the object does not exist. The response to a `HEAD` has no body, and so no code.
 fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    matches!(error.code(), Some("NoSuchKey" | "NotFound"))
+    matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion" | "NotFound"))
         || (error.code().is_none()
             && error.raw_response().is_some_and(|response| response.status().as_u16() == 404))
 }
@@ -63,10 +64,32 @@ fn is_changed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         || error.raw_response().is_some_and(|response| response.status().as_u16() == 412)
 }
 
+/// The version, unless the object was written while the bucket had no versions.
+fn named_version(version_id: Option<&str>) -> Option<String> {
+    version_id.filter(|id| !id.is_empty() && *id != NULL_VERSION).map(str::to_owned)
+}
+
+fn version_of(version: &aws_sdk_s3::types::ObjectVersion) -> Option<ObjectVersion> {
+    Some(ObjectVersion {
+        version_id: named_version(version.version_id()),
+        bytes: u64::try_from(version.size()?).ok()?,
+        etag: version.e_tag()?.trim_matches('"').to_owned(),
+        last_modified: Timestamp::from_unix_millis(version.last_modified()?.to_millis().ok()?),
+    })
+}
+
 #[async_trait]
 impl ObjectStore for S3Objects {
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectInfo>, AdapterError> {
-        match self.client.head_object().bucket(bucket).key(key).send().await {
+    async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<Option<ObjectInfo>, AdapterError> {
+        let request = self.client.head_object().bucket(bucket).key(key);
+        let request =
+            request.set_version_id(version_id.map(str::to_owned)).checksum_mode(ChecksumMode::Enabled);
+        match request.send().await {
             Ok(head) => {
                 let bytes = head.content_length().and_then(|length| u64::try_from(length).ok());
                 let etag = head.e_tag().map(|etag| etag.trim_matches('"').to_owned());
@@ -83,6 +106,10 @@ impl ObjectStore for S3Objects {
                     bytes,
                     etag,
                     last_modified: Timestamp::from_unix_millis(last_modified),
+                    version_id: named_version(head.version_id()),
+                    content_type: head.content_type().map(str::to_owned),
+                    // The checksum of a multipart upload is that of its parts' checksums, and followed by their number.
+                    sha256: head.checksum_sha256().filter(|sum| !sum.contains('-')).map(str::to_owned),
                 }))
             }
             Err(error) if is_missing(&error) => Ok(None),
@@ -94,13 +121,60 @@ impl ObjectStore for S3Objects {
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>). Other servers with S3's protocol may
     /// ignore the condition, so the entity tag is also compared before.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
-        if self.head(bucket, key).await?.is_none_or(|object| object.etag != etag) {
-            return Ok(());
-        }
         let quoted = format!("\"{etag}\"");
-        match self.client.delete_object().bucket(bucket).key(key).if_match(quoted).send().await {
+        let head = self.client.head_object().bucket(bucket).key(key).send().await;
+        let version_id = match head {
+            Ok(head) if head.e_tag() == Some(quoted.as_str()) => head.version_id().map(str::to_owned),
+            Ok(_) => return Ok(()),
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => return Err(failed("HeadObject")(error)),
+        };
+        let request = self.client.delete_object().bucket(bucket).key(key);
+        // With a version the condition is not needed: a version never changes.
+        let request = match version_id {
+            Some(version_id) => request.version_id(version_id),
+            None => request.if_match(quoted),
+        };
+        match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) || is_changed(&error) => Ok(()),
+            Err(error) => Err(failed("DeleteObject")(error)),
+        }
+    }
+
+    async fn versions(&self, bucket: &str, key: &str) -> Result<Vec<ObjectVersion>, AdapterError> {
+        let mut versions = Vec::new();
+        let (mut key_marker, mut version_id_marker) = (None, None);
+        loop {
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(bucket)
+                .prefix(key)
+                .set_key_marker(key_marker)
+                .set_version_id_marker(version_id_marker)
+                .send()
+                .await
+                .map_err(failed("ListObjectVersions"))?;
+            let of_key = page.versions().iter().filter(|version| version.key() == Some(key));
+            versions.extend(of_key.filter_map(version_of));
+            // Keys are in the order of their bytes, so that the first longer one is after all versions of this key.
+            let is_past = page.versions().last().is_some_and(|version| version.key() != Some(key));
+            if is_past || page.is_truncated() != Some(true) {
+                break;
+            }
+            key_marker = page.next_key_marker().map(str::to_owned);
+            version_id_marker = page.next_version_id_marker().map(str::to_owned);
+        }
+        // S3 returns the newest first.
+        versions.reverse();
+        Ok(versions)
+    }
+
+    async fn delete_version(&self, bucket: &str, key: &str, version_id: &str) -> Result<(), AdapterError> {
+        match self.client.delete_object().bucket(bucket).key(key).version_id(version_id).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(failed("DeleteObject")(error)),
         }
     }

@@ -119,6 +119,9 @@ impl Handler for Uploads {
                 Ok(Received::Accepted(video_id)) => {
                     tracing::info!(video.id = %video_id, "an upload has arrived");
                 }
+                Ok(Received::Waiting(video_id)) => {
+                    tracing::info!(video.id = %video_id, "an upload has arrived and waits for its grant");
+                }
                 Ok(Received::Rejected(video_id, error)) => {
                     tracing::warn!(video.id = %video_id, error = %error, "an upload is rejected");
                 }

@@ -53,8 +53,8 @@ pub async fn handle_request(home: &dyn Home, event: Value) -> Result<Reply, Unex
 /// Parses a request.
 pub fn parse_request(event: Value) -> Result<Request, UnexpectedEvent> {
     let unexpected = |found: String| UnexpectedEvent { expected: EXPECTED, found };
-    let request: LambdaFunctionUrlRequest = serde_json::from_value(event).map_err(|error| {
-        unexpected(format!("it does not have payload format 2.0 ({:?})", error.classify()))
+    let request: LambdaFunctionUrlRequest = serde_json::from_value(event).map_err(|_| {
+        unexpected("it does not have payload format 2.0: a field is missing or of another type".to_owned())
     })?;
     if request.version.as_deref() != Some("2.0") {
         return Err(unexpected("its version is not 2.0".to_owned()));

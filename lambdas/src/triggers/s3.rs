@@ -77,8 +77,15 @@ fn of_notification(raw: Value) -> Result<Record<Created>, UnexpectedEvent> {
         Ok(record) => {
             let arrived_at = Timestamp::from_unix_millis(record.event_time.timestamp_millis());
             let object = record.s3.object;
-            let created = decoded(&encoded_key)
-                .map(|key| Created::new(bucket, key, object.size, object.e_tag, sequencer, arrived_at));
+            let created = decoded(&encoded_key).map(|key| {
+                let fields = Fields {
+                    size: object.size,
+                    etag: object.e_tag,
+                    sequencer,
+                    version_id: object.version_id,
+                };
+                Created::new(bucket, key, fields, arrived_at)
+            });
             (arrived_at, created)
         }
         Err(error) => (Timestamp::default(), Err(error.into())),
@@ -110,6 +117,16 @@ struct Object {
     etag: Option<String>,
     #[serde(default)]
     sequencer: String,
+    #[serde(rename = "version-id")]
+    version_id: Option<String>,
+}
+
+/// The fields of an object in both forms.
+struct Fields {
+    size: Option<i64>,
+    etag: Option<String>,
+    sequencer: String,
+    version_id: Option<String>,
 }
 
 fn of_eventbridge(event: Value) -> Result<Option<Record<Created>>, UnexpectedEvent> {
@@ -127,8 +144,9 @@ fn of_eventbridge(event: Value) -> Result<Option<Record<Created>>, UnexpectedEve
             let arrived_at = event.time.map(|time| Timestamp::from_unix_millis(time.timestamp_millis()));
             let arrived_at = arrived_at.unwrap_or_default();
             let Detail { bucket, object } = event.detail;
-            let Object { key, size, etag, sequencer } = object;
-            (arrived_at, Ok(Created::new(bucket.name, key, size, etag, sequencer, arrived_at)))
+            let Object { key, size, etag, sequencer, version_id } = object;
+            let fields = Fields { size, etag, sequencer, version_id };
+            (arrived_at, Ok(Created::new(bucket.name, key, fields, arrived_at)))
         }
         Err(error) => (Timestamp::default(), Err(error.into())),
     };
@@ -139,11 +157,10 @@ impl Created {
     fn new(
         bucket: String,
         key: String,
-        size: Option<i64>,
-        etag: Option<String>,
-        sequencer: String,
+        Fields { size, etag, sequencer, version_id }: Fields,
         created_at: Timestamp,
     ) -> Self {
+        let version_id = version_id.filter(|id| !id.is_empty());
         let bytes = size.and_then(|size| u64::try_from(size).ok());
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         let notification = match (bytes, etag) {
@@ -153,6 +170,7 @@ impl Created {
                     bytes,
                     etag,
                     sequencer: sequencer.clone(),
+                    version_id,
                     created_at,
                 })
             }
@@ -169,6 +187,8 @@ mod tests {
 
     use super::*;
 
+    const LATEST: Option<&str> = Some("IYV3p45BT0ac8hjHg1houSdS1a.Mro8e");
+
     fn notification() -> Value {
         serde_json::from_str(include_str!("../../tests/payloads/s3_notification.json")).unwrap()
     }
@@ -181,7 +201,7 @@ mod tests {
         read(event).unwrap().into_iter().map(|record| record.content.unwrap()).collect()
     }
 
-    fn cafe(bytes: u64, etag: &str, sequencer: &str, created_at: &str) -> Created {
+    fn cafe(bytes: u64, etag: &str, sequencer: &str, version_id: Option<&str>, created_at: &str) -> Created {
         let key = "projects/acme/summer films/café + 100%.mp4".to_owned();
         Created {
             bucket: "streamio-raw".to_owned(),
@@ -192,6 +212,7 @@ mod tests {
                 bytes,
                 etag: etag.to_owned(),
                 sequencer: sequencer.to_owned(),
+                version_id: version_id.map(str::to_owned),
                 created_at: created_at.parse().unwrap(),
             }),
         }
@@ -208,21 +229,27 @@ mod tests {
                 7_340_032,
                 "3858f62230ac3c915f300c664312c11f-2",
                 "0055AED6DCD90281E5",
+                Some("L4kqtJlcpXroDTDmpUMLUo"),
                 "2026-01-02T03:04:04.001Z"
             )
         );
         let later = "2026-01-02T03:04:05.678Z";
         assert_eq!(
             *second,
-            cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", later)
+            cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", LATEST, later)
         );
     }
 
     #[test]
     fn an_eventbridge_event_is_read_without_decoding_its_key() {
         let at = "2026-01-02T03:04:05.000Z";
-        let expected = cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", at);
-        assert_eq!(created(eventbridge()), [expected]);
+        let expected = |version_id| {
+            cafe(1_055_736, "9b2cf535f27731c974343645a3985328", "0055AED6DCD90281E5FF", version_id, at)
+        };
+        assert_eq!(created(eventbridge()), [expected(LATEST)]);
+        let mut without_versions = eventbridge();
+        without_versions["detail"]["object"].as_object_mut().unwrap().remove("version-id");
+        assert_eq!(created(without_versions), [expected(None)]);
         let record = read(eventbridge()).unwrap().remove(0);
         assert_eq!(record.arrived_at.to_string(), "2026-01-02T03:04:05.000Z");
         assert_eq!(record.id, "17793124-05d4-b198-2fde-7ededc63b103");

@@ -21,6 +21,7 @@ fn job() -> Job {
         client_token: Job::client_token_of(&video_id, 1, 2),
         video_id,
         s3_key,
+        version_id: None,
         generation: 1,
         attempt: 2,
         raw_bucket: "streamio-raw".to_owned(),

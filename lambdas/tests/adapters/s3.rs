@@ -94,3 +94,67 @@ async fn a_condition_that_fails_at_the_deletion_leaves_the_object() {
     let if_match: Vec<_> = server.requests().into_iter().map(|request| request.if_match).collect();
     assert_eq!(if_match, [None, Some("\"5d41402abc4b2a76b9719d911017c592\"".to_owned())]);
 }
+
+const VERSIONS: &str = r#"<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+    <Name>bucket</Name><Prefix>a.mp4</Prefix><IsTruncated>TRUNCATED</IsTruncated>
+    <NextKeyMarker>a.mp4</NextKeyMarker><NextVersionIdMarker>v2</NextVersionIdMarker>ENTRIES</ListVersionsResult>"#;
+
+fn version(key: &str, version_id: &str, etag: &str) -> String {
+    format!(
+        "<Version><Key>{key}</Key><VersionId>{version_id}</VersionId><IsLatest>false</IsLatest>\
+         <LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>\"{etag}\"</ETag><Size>5</Size></Version>"
+    )
+}
+
+#[tokio::test]
+async fn versions_are_read_page_by_page_the_oldest_first_without_delete_markers_and_longer_keys() {
+    let page = |truncated: &str, entries: &str| {
+        Response::xml(200, &VERSIONS.replace("TRUNCATED", truncated).replace("ENTRIES", entries))
+    };
+    let marker = "<DeleteMarker><Key>a.mp4</Key><VersionId>m</VersionId><IsLatest>true</IsLatest>\
+                  <LastModified>2026-01-02T03:04:05.000Z</LastModified></DeleteMarker>";
+    let first = format!("{marker}{}{}", version("a.mp4", "v3", "e3"), version("a.mp4", "v2", "e2"));
+    let second = format!("{}{}", version("a.mp4", "null", "e1"), version("a.mp4.bak", "v9", "e9"));
+    let server = Scripted::start([page("true", &first), page("true", &second)]).await;
+    let versions = objects(&server.endpoint).versions("bucket", "a.mp4").await.unwrap();
+    let ids: Vec<_> =
+        versions.iter().map(|version| (version.version_id.as_deref(), version.etag.as_str())).collect();
+    assert_eq!(ids, [(None, "e1"), (Some("v2"), "e2"), (Some("v3"), "e3")], "the first has no version");
+    assert!(versions.iter().all(|version| version.bytes == 5));
+    assert_eq!(server.requests().len(), 2, "what follows are other keys");
+}
+
+#[tokio::test]
+async fn the_details_of_a_version_are_read_and_a_composite_checksum_is_none_of_the_object() {
+    let head = |sum: &str| {
+        Response::head(&[
+            ("content-length", "5"),
+            ("etag", "\"5d41402abc4b2a76b9719d911017c592\""),
+            ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT"),
+            ("content-type", "video/mp4"),
+            ("x-amz-version-id", "v2"),
+            ("x-amz-checksum-sha256", sum),
+        ])
+    };
+    let whole = "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=";
+    let server = Scripted::start([head(whole), head(&format!("{whole}-2"))]).await;
+    let objects = objects(&server.endpoint);
+    for sha256 in [Some(whole), None] {
+        let info = objects.head("bucket", "a.mp4", Some("v2")).await.unwrap().unwrap();
+        assert_eq!(
+            (info.version_id.as_deref(), info.content_type.as_deref()),
+            (Some("v2"), Some("video/mp4"))
+        );
+        assert_eq!(info.sha256.as_deref(), sha256);
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_exist_is_deleted_already() {
+    let missing = "<Error><Code>NoSuchVersion</Code><Message>gone</Message></Error>";
+    let server = Scripted::start([Response::xml(204, ""), Response::xml(404, missing)]).await;
+    let objects = objects(&server.endpoint);
+    objects.delete_version("bucket", "a.mp4", "v2").await.unwrap();
+    objects.delete_version("bucket", "a.mp4", "v2").await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+}

@@ -1,6 +1,7 @@
 use streamio_core::ports::view_store::{VideoRow, ViewStore as _};
 use streamio_core::views::status::refresh;
 use streamio_events::event::EventBody;
+use streamio_events::home::VideoFilter;
 use streamio_events::video::{Video, VideoState};
 
 use crate::fixtures::{append, granted, key_of, policy, project, start, video};
@@ -33,7 +34,7 @@ async fn a_row_that_is_too_long_for_an_item_is_folded_when_needed() {
     let row: VideoRow = refreshed.unwrap();
     assert!(serde_json::to_string(&row).unwrap().len() > 400 * 1024);
     assert_eq!(row.video.open_grants.len(), 8000);
-    let list = views.list(&owner, Some(VideoState::Waiting), None, 10).await.unwrap();
+    let list = views.list(&owner, &VideoFilter::by_state(Some(VideoState::Waiting)), None, 10).await.unwrap();
     assert_eq!(list.videos, [row.status.clone().unwrap()]);
     let due_at = row.due_at.unwrap();
     assert_eq!(views.due(due_at, 10).await.unwrap(), std::slice::from_ref(&row));
@@ -66,7 +67,10 @@ async fn a_row_in_another_format_is_folded_again() {
         }
     };
     rewrite("0").await;
-    assert_eq!(views.list(&owner, None, None, 10).await.unwrap().videos, [row.status.clone().unwrap()]);
+    assert_eq!(
+        views.list(&owner, &VideoFilter::default(), None, 10).await.unwrap().videos,
+        [row.status.clone().unwrap()]
+    );
     assert_eq!(views.get(&owner, &video_id).await.unwrap(), None);
     assert_eq!(refresh(&dynamo.log, &views, &policy(), &owner, &video_id).await.unwrap(), row);
     assert_eq!(

@@ -80,6 +80,7 @@ pub(crate) fn playback(s3_key: &SourceKey, number: u64, at: Timestamp) -> EventB
         grant_id: GrantId::derived_from(&[&number.to_be_bytes()]),
         resource: key.to_string(),
         key,
+        also: Vec::new(),
         expires_at: at,
         starts_at: None,
         ip: None,
@@ -101,6 +102,7 @@ pub(crate) fn lifecycle(
         project_id: project_id.clone(),
         video_id: video_id.clone(),
         s3_key: s3_key.clone(),
+        version_id: None,
         generation: 1,
         attempt: 1,
         client_token: Job::client_token_of(&video_id, 1, 1),
@@ -118,6 +120,7 @@ pub(crate) fn lifecycle(
         video_codec: Some("h264".to_owned()),
         audio_codec: Some("aac".to_owned()),
         bytes: seed,
+        warnings: Vec::new(),
     };
     let processed = s3_key.processed();
     let outputs =
@@ -132,6 +135,9 @@ pub(crate) fn lifecycle(
             etag: format!("etag-{seed}"),
             sequencer: "01".to_owned(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         }
         .into(),
         ProcessingDispatched { job }.into(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures::{StreamExt as _, stream};
 use streamio_core::ports::view_store::{VideoRow, ViewStore};
+use streamio_events::home::VideoFilter;
 use streamio_events::id::VideoId;
 use streamio_events::video::{Phase, Video, VideoState, VideoStatus};
 
@@ -75,7 +76,8 @@ async fn a_project_with_a_hundred_thousand_videos_is_listed_page_by_page() {
     expected.sort_by(|a, b| (b.created_at, &b.video_id).cmp(&(a.created_at, &a.video_id)));
     let (mut after, mut listed): (Option<String>, usize) = (None, 0);
     loop {
-        let page = views.list(&project("acme"), None, after.as_deref(), 1000).await.unwrap();
+        let page =
+            views.list(&project("acme"), &VideoFilter::default(), after.as_deref(), 1000).await.unwrap();
         assert!(page.videos == expected[listed..listed + page.videos.len()], "the page from {listed} on");
         listed += page.videos.len();
         after = page.next;
@@ -84,9 +86,14 @@ async fn a_project_with_a_hundred_thousand_videos_is_listed_page_by_page() {
         }
     }
     assert_eq!(listed, expected.len());
-    let ready = views.list(&project("acme"), Some(VideoState::Ready), None, 100).await.unwrap();
+    let ready = views
+        .list(&project("acme"), &VideoFilter::by_state(Some(VideoState::Ready)), None, 100)
+        .await
+        .unwrap();
     assert!(ready.videos == expected[..100]);
-    let page =
-        views.list(&project("acme"), Some(VideoState::Ready), ready.next.as_deref(), 100).await.unwrap();
+    let page = views
+        .list(&project("acme"), &VideoFilter::by_state(Some(VideoState::Ready)), ready.next.as_deref(), 100)
+        .await
+        .unwrap();
     assert!(page.videos == expected[100..200]);
 }

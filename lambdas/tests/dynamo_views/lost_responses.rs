@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::error::BoxError;
 use streamio_core::ports::project_feed::ProjectFeed as _;
 use streamio_core::ports::view_store::{VideoRow, ViewStore};
 use streamio_events::event::EventBody;
+use streamio_events::home::VideoFilter;
 use streamio_events::id::VideoId;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::stream::StreamId;
@@ -151,7 +152,7 @@ async fn unprocessed_keys_are_requested_again() {
     );
     let (views, replaced) = views(&dynamo, "BatchGetItem", (200, &left)).await;
     ViewStore::put(&views, &row).await.unwrap();
-    let page = views.list(&project("acme"), None, None, 10).await.unwrap();
+    let page = views.list(&project("acme"), &VideoFilter::default(), None, 10).await.unwrap();
     assert_eq!(page.videos, [row.status.unwrap()]);
     assert_eq!(replaced.load(Ordering::SeqCst), 1);
 }

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
@@ -65,11 +66,11 @@ impl ViewStore for MemoryViews {
     async fn list(
         &self,
         project_id: &ProjectId,
-        state: Option<VideoState>,
+        filter: &VideoFilter,
         after: Option<&str>,
         limit: usize,
     ) -> Result<VideoPage, ViewStoreError> {
-        let list = format!("{project_id}/{}/", state.map_or("", VideoState::as_str));
+        let list = format!("{project_id}/{}/", filter.state.map_or("", VideoState::as_str));
         let below = match after.map(|cursor| cursor.strip_prefix(&list)) {
             None => "~",
             Some(Some(place)) if place.len() == "2026-01-02T03:04:05.678Z#vid_".len() + 26 => place,
@@ -79,10 +80,7 @@ impl ViewStore for MemoryViews {
         let statuses = rows.values().filter_map(|(row, _)| row.status.clone());
         let mut videos: Vec<VideoStatus> = statuses
             .filter(|status| &status.project_id == project_id && place(status).as_str() < below)
-            .filter(|status| match state {
-                Some(state) => status.state == state,
-                None => status.state != VideoState::Deleted,
-            })
+            .filter(|status| filter.passes(status))
             .collect();
         videos.sort_by_key(|status| std::cmp::Reverse(place(status)));
         let more = videos.len() > limit;

@@ -26,8 +26,10 @@ use streamio_lambdas::functions::tasks::Tasks;
 use streamio_lambdas::functions::uploads::Uploads;
 use streamio_lambdas::runtime::Function as _;
 use streamio_lambdas::runtime::metrics::Counts;
+use streamio_lambdas::triggers::s3;
 
-use streamio_core::testing::{TestRegion, UnavailableLog, ids, notification as object_notification};
+use streamio_core::testing::{TestRegion, UnavailableLog, grant, ids, notification as object_notification};
+use streamio_core::uploads::EventNotification;
 
 /// A time after the start of the test region.
 fn clock() -> Timestamp {
@@ -90,16 +92,33 @@ fn handled(handled: usize) -> Counts {
     Counts { handled, ..Counts::default() }
 }
 
+/// A region in which the uploads of the payloads were granted and are stored.
+async fn with_uploads() -> TestRegion {
+    let region = test_region().await;
+    for record in s3::read(notification()).unwrap() {
+        let created = record.content.unwrap();
+        if let EventNotification::Complete(object) = created.notification {
+            let granted = grant(CAFE, object.created_at.plus(Duration::from_mins(5)));
+            region.record_grant(object.created_at, granted).await;
+            region.objects.put_in(&created.bucket, &object);
+        }
+    }
+    region
+}
+
 #[tokio::test]
 async fn an_upload_is_recorded_once_from_repeated_notifications_of_both_formats() {
-    let region = test_region().await;
+    let region = with_uploads().await;
     let function = uploads(&region);
     for event in [notification(), notification(), eventbridge()] {
         let done = function.handle(event.clone()).await.unwrap();
         assert_eq!(done.counts, handled(if event.get("Records").is_some() { 3 } else { 1 }));
         let video = region.video(CAFE).await;
-        assert_eq!((video.generation, video.version), (2, 2));
+        // Two grants and two uploads.
+        assert_eq!((video.generation, video.version), (2, 4));
         assert_eq!(video.sequencer.as_deref(), Some("0055AED6DCD90281E5FF"));
+        let version_id = video.upload.unwrap().version_id;
+        assert_eq!(version_id.as_deref(), Some("IYV3p45BT0ac8hjHg1houSdS1a.Mro8e"));
     }
     assert_eq!(region.video("copied.mp4").await.version, 0, "there is no such object");
     assert_eq!(region.video("old.mp4").await.version, 0, "it was removed, not created");
@@ -123,7 +142,7 @@ async fn events_of_other_objects_are_ignored() {
 
 #[tokio::test]
 async fn an_upload_is_retried_while_the_log_is_unavailable_and_an_unreadable_one_becomes_a_dead_letter() {
-    let region = test_region().await;
+    let region = with_uploads().await;
     let mut recent = eventbridge();
     recent["time"] = json!("2027-01-15T08:00:00Z");
     let unavailable = Uploads { log: Arc::new(UnavailableLog), ..uploads(&region) };
@@ -171,7 +190,7 @@ async fn repeated_deliveries_of_a_commit_have_one_reaction() {
     for _ in 0..3 {
         let done = react(&region).handle(event.clone()).await.unwrap();
         assert_eq!(done.response, json!({ "batchItemFailures": [] }));
-        assert_eq!(done.counts, handled(2), "the commit of the project needs no reaction");
+        assert_eq!(done.counts, handled(3), "the commit of the project needs no reaction");
     }
     assert_eq!(region.video("clip.mp4").await.attempt, 1);
     let launched = region.launcher.launched();
@@ -248,7 +267,7 @@ async fn a_killed_worker_has_failed_once_for_events_in_any_number_and_order() {
     assert!(
         matches!(&video.phase, Phase::Failed { error, .. } if error.retryable && error.message.contains("out of memory"))
     );
-    assert_eq!((video.failures, video.version), (1, 4));
+    assert_eq!((video.failures, video.version), (1, 5));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use streamio_events::timestamp::Timestamp;
 
 use super::base_url::BaseUrl;
 use super::canned_policy::canned_policy;
-use super::credentials::{Credentials, PolicyQuery, SignedPolicy, SignedQuery};
+use super::credentials::{Credentials, SignedPolicy, SignedQuery};
 use super::policy::Policy;
 use super::signature::decode;
 use super::trusted_keys::TrustedKeys;
@@ -48,8 +48,6 @@ pub struct Allowed {
     pub source: CredentialSource,
     /// The kind of the policy.
     pub policy: PolicyKind,
-    /// The parameters to add to the URIs of a playlist; `None` unless a custom policy was sent in the query.
-    pub policy_query: Option<PolicyQuery>,
 }
 
 /// Decides whether `request` is allowed at `now` by a signature of one of `keys`.
@@ -85,7 +83,7 @@ pub fn authorize(
                 return Err(Denied::SignatureMismatch);
             }
             if now >= i64::from(before) {
-                return Err(Denied::Expired);
+                return Err(Denied::Expired { at: before.into(), now });
             }
             PolicyKind::Canned
         }
@@ -98,5 +96,5 @@ pub fn authorize(
             PolicyKind::Custom
         }
     };
-    Ok(Allowed { source: credentials.source, policy, policy_query: credentials.policy_query() })
+    Ok(Allowed { source: credentials.source, policy })
 }

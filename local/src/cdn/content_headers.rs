@@ -3,7 +3,7 @@
 use super::origin::ObjectMetadata;
 
 /// The media type of HLS playlists: <https://www.rfc-editor.org/rfc/rfc8216#section-4>.
-pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// For objects under an attempt's prefix, which are never overwritten. `private`, because a shared cache in front of
 /// the CDN would return the response to viewers that are not authorised.

@@ -1,7 +1,5 @@
 //! The credentials of a request: the CloudFront parameters in the query, or the CloudFront cookies.
 
-use std::fmt;
-
 use super::denied::Denied;
 use super::signature::HashAlgorithm;
 
@@ -23,11 +21,6 @@ const POLICY: usize = 1;
 const SIGNATURE: usize = 2;
 const KEY_PAIR_ID: usize = 3;
 const HASH_ALGORITHM: usize = 4;
-
-/// Whether a query (without its `?`) has a CloudFront parameter.
-pub(super) fn is_signed(query: &str) -> bool {
-    query.split('&').any(|parameter| index_of(split_pair(parameter).0).is_some())
-}
 
 fn index_of(name: &str) -> Option<usize> {
     NAMES.iter().position(|known| *known == name)
@@ -157,39 +150,6 @@ impl<'a> Credentials<'a> {
             Some(name) => HashAlgorithm::parse(name).ok_or(Denied::UnknownHashAlgorithm),
         }
     }
-
-    /// The parameters that grant access to other URLs of the policy; `None` unless the credentials were sent in the
-    /// query with a custom policy (a canned policy allows one URL only).
-    pub(super) fn policy_query(&self) -> Option<PolicyQuery> {
-        let (CredentialSource::Url, SignedPolicy::Custom { policy }) = (self.source, self.policy) else {
-            return None;
-        };
-        let mut text =
-            format!("Policy={policy}&Signature={}&Key-Pair-Id={}", self.signature, self.key_pair_id);
-        if let Some(hash) = self.hash_algorithm {
-            text.push_str("&Hash-Algorithm=");
-            text.push_str(hash);
-        }
-        Some(PolicyQuery(text))
-    }
-}
-
-/// `Policy=…&Signature=…&Key-Pair-Id=…`, with `&Hash-Algorithm=…` if the viewer sent one. It grants access to all that
-/// the policy allows, so `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PolicyQuery(String);
-
-impl PolicyQuery {
-    /// The parameters, without a leading `?` or `&`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PolicyQuery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PolicyQuery(…)")
-    }
 }
 
 #[cfg(test)]
@@ -208,24 +168,5 @@ mod tests {
         assert_eq!(rest("a=1&&b=2"), Some("a=1&&b=2".into()));
         assert_eq!(rest("expires=1&policy=2"), Some("expires=1&policy=2".into()));
         assert_eq!(SignedQuery::split(None).rest, None);
-    }
-
-    #[test]
-    fn a_query_with_any_cloudfront_parameter_is_signed() {
-        for query in ["Expires", "a=1&Policy=", "Signature=s", "Key-Pair-Id=K&b", "Hash-Algorithm=SHA1"] {
-            assert!(is_signed(query), "{query}");
-        }
-        for query in ["", "a=Policy", "policy=1", "Policy2=1", "%50olicy=1"] {
-            assert!(!is_signed(query), "{query}");
-        }
-    }
-
-    #[test]
-    fn debug_does_not_show_parameters_that_grant_access() {
-        let query = SignedQuery::split(Some("Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256"));
-        let found = Credentials::find(&query, std::iter::empty()).unwrap();
-        let query = found.policy_query().unwrap();
-        assert_eq!(query.as_str(), "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256");
-        assert_eq!(format!("{query:?}"), "PolicyQuery(…)");
     }
 }

@@ -1,9 +1,14 @@
 //! The reasons for which a viewer is denied access.
 
+use std::net::IpAddr;
+
+use ipnet::Ipv4Net;
+use streamio_events::timestamp::Timestamp;
+
 use super::policy::{MalformedPolicy, Violation};
 
 /// Why a request is denied. The text is meant for the developer who created the URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The key pair id is missing.
     #[error("Missing Key-Pair-Id query parameter or cookie value")]
@@ -37,22 +42,40 @@ pub enum Denied {
     SignatureMismatch,
     /// The policy is for other URLs.
     #[error("Access denied: the policy does not cover this URL")]
-    OtherResource,
+    OtherResource {
+        /// The pattern of the URLs that it covers.
+        covered: String,
+    },
     /// The policy has expired.
     #[error("Access denied: the permission has expired; ask for a new one")]
-    Expired,
+    Expired {
+        /// The expiry, in Unix seconds.
+        at: i64,
+        /// The time of the request, in Unix seconds.
+        now: i64,
+    },
     /// The policy is not valid yet.
     #[error("Access denied: the permission is not valid yet")]
-    NotYetValid,
+    NotYetValid {
+        /// The start, in Unix seconds.
+        from: i64,
+        /// The time of the request, in Unix seconds.
+        now: i64,
+    },
     /// The policy is for other addresses.
     #[error("Access denied: the policy does not cover the viewer's address")]
-    OtherAddress,
+    OtherAddress {
+        /// The addresses that it covers.
+        covered: Ipv4Net,
+        /// The viewer's address.
+        viewer: IpAddr,
+    },
 }
 
 impl Denied {
     /// The `Code` of the error's XML. `MissingKey`, `InvalidKey`, `MalformedSignature`, `MalformedPolicy` and
     /// `AccessDenied` are those that CloudFront returns.
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::MissingKey => "MissingKey",
             Self::UnknownKey => "InvalidKey",
@@ -64,10 +87,25 @@ impl Denied {
             | Self::Duplicated(_)
             | Self::UnknownHashAlgorithm
             | Self::SignatureMismatch
-            | Self::OtherResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::OtherAddress => "AccessDenied",
+            | Self::OtherResource { .. }
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::OtherAddress { .. } => "AccessDenied",
+        }
+    }
+
+    /// What differs, as further elements of the error's XML: names and values. S3 does the same. They repeat only what the viewer sent,
+    /// in a policy whose signature was verified, the viewer's address, and the time.
+    pub(super) fn details(&self) -> Vec<(&'static str, String)> {
+        let time = |seconds: &i64| Timestamp::from_unix_seconds(*seconds).to_string();
+        match self {
+            Self::OtherResource { covered } => vec![("Resource", covered.clone())],
+            Self::Expired { at, now } => vec![("Expires", time(at)), ("ServerTime", time(now))],
+            Self::NotYetValid { from, now } => vec![("NotBefore", time(from)), ("ServerTime", time(now))],
+            Self::OtherAddress { covered, viewer } => {
+                vec![("SourceIp", covered.to_string()), ("ViewerIp", viewer.to_string())]
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -81,10 +119,10 @@ impl From<MalformedPolicy> for Denied {
 impl From<Violation> for Denied {
     fn from(violation: Violation) -> Self {
         match violation {
-            Violation::Resource => Self::OtherResource,
-            Violation::Expired => Self::Expired,
-            Violation::NotYetValid => Self::NotYetValid,
-            Violation::Address => Self::OtherAddress,
+            Violation::Resource { covered } => Self::OtherResource { covered },
+            Violation::Expired { at, now } => Self::Expired { at, now },
+            Violation::NotYetValid { from, now } => Self::NotYetValid { from, now },
+            Violation::Address { covered, viewer } => Self::OtherAddress { covered, viewer },
         }
     }
 }

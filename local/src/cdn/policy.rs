@@ -24,16 +24,34 @@ pub struct Policy {
 }
 
 /// The condition of a policy that does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
     /// The policy does not cover the URL.
-    Resource,
+    Resource {
+        /// The pattern of the URLs that it covers.
+        covered: String,
+    },
     /// The policy has expired.
-    Expired,
+    Expired {
+        /// The expiry, in Unix seconds.
+        at: i64,
+        /// The time of the request, in Unix seconds.
+        now: i64,
+    },
     /// The policy is not valid yet.
-    NotYetValid,
+    NotYetValid {
+        /// The start, in Unix seconds.
+        from: i64,
+        /// The time of the request, in Unix seconds.
+        now: i64,
+    },
     /// The policy does not cover the viewer's address. It never covers an IPv6 address.
-    Address,
+    Address {
+        /// The addresses that it covers.
+        covered: Ipv4Net,
+        /// The viewer's address.
+        viewer: IpAddr,
+    },
 }
 
 impl Policy {
@@ -52,21 +70,23 @@ impl Policy {
     /// # Errors
     /// The first condition that does not hold.
     pub fn allow(&self, url: &str, now: i64, address: IpAddr) -> Result<(), Violation> {
-        if self.resource.as_ref().is_some_and(|resource| !resource.matches(url)) {
-            return Err(Violation::Resource);
+        if let Some(resource) = self.resource.as_ref().filter(|resource| !resource.matches(url)) {
+            return Err(Violation::Resource { covered: resource.to_string() });
         }
-        if now >= i64::from(self.before) {
-            return Err(Violation::Expired);
+        let (at, from) = (i64::from(self.before), self.from.map(i64::from));
+        if now >= at {
+            return Err(Violation::Expired { at, now });
         }
-        if self.from.is_some_and(|from| now < i64::from(from)) {
-            return Err(Violation::NotYetValid);
+        if let Some(from) = from.filter(|from| now < *from) {
+            return Err(Violation::NotYetValid { from, now });
         }
-        let contains_viewer = |addresses: &Ipv4Net| match address.to_canonical() {
+        let viewer = address.to_canonical();
+        let contains_viewer = |addresses: &Ipv4Net| match viewer {
             IpAddr::V4(address) => addresses.contains(&address),
             IpAddr::V6(_) => false,
         };
-        if self.addresses.as_ref().is_some_and(|addresses| !contains_viewer(addresses)) {
-            return Err(Violation::Address);
+        if let Some(covered) = self.addresses.filter(|addresses| !contains_viewer(addresses)) {
+            return Err(Violation::Address { covered, viewer });
         }
         Ok(())
     }
@@ -106,7 +126,7 @@ mod tests {
         assert_eq!(policy.allow("https://d111.cloudfront.net/training/a.pdf", 1_357_034_399, viewer), Ok(()));
         assert_eq!(
             policy.allow("https://d111.cloudfront.net/other/a.pdf", 1_357_034_399, viewer),
-            Err(Violation::Resource)
+            Err(Violation::Resource { covered: "http*://d111.cloudfront.net/training/*".into() })
         );
     }
 
@@ -169,8 +189,10 @@ mod tests {
             ).unwrap();
             // Flips one bit, counted from the most significant, or none.
             let viewer = Ipv4Addr::from(network ^ 0x8000_0000_u32.checked_shr(flip).unwrap_or(0));
-            let expected = if flip >= prefix { Ok(()) } else { Err(Violation::Address) };
-            prop_assert_eq!(policy.allow(URL, 8, viewer.into()), expected);
+            let covered = Ipv4Net::new(Ipv4Addr::from(network), u8::try_from(prefix).unwrap()).unwrap();
+            let expected =
+                if flip >= prefix { Ok(()) } else { Err(Violation::Address { covered, viewer: viewer.into() }) };
+            prop_assert_eq!(policy.allow(URL, 8, viewer.into()), expected.clone());
             prop_assert_eq!(policy.allow(URL, 8, viewer.to_ipv6_mapped().into()), expected);
         }
     }
@@ -183,11 +205,11 @@ mod tests {
         )
         .unwrap();
         let at = |now| policy.allow(URL, now, ANYWHERE);
-        assert_eq!(at(99), Err(Violation::NotYetValid));
+        assert_eq!(at(99), Err(Violation::NotYetValid { from: 100, now: 99 }));
         assert_eq!(at(100), Ok(()));
         assert_eq!(at(199), Ok(()));
-        assert_eq!(at(200), Err(Violation::Expired));
-        assert_eq!(at(-1), Err(Violation::NotYetValid));
+        assert_eq!(at(200), Err(Violation::Expired { at: 200, now: 200 }));
+        assert_eq!(at(-1), Err(Violation::NotYetValid { from: 100, now: -1 }));
     }
 
     #[test]
@@ -197,7 +219,9 @@ mod tests {
             &json!({"DateLessThan": {"AWS:EpochTime": 9}, "IpAddress": {"AWS:SourceIp": "0.0.0.0/0"}}),
         )
         .unwrap();
-        assert_eq!(policy.allow(URL, 8, "2001:db8::1".parse().unwrap()), Err(Violation::Address));
+        let viewer = "2001:db8::1".parse().unwrap();
+        let covered = "0.0.0.0/0".parse().unwrap();
+        assert_eq!(policy.allow(URL, 8, viewer), Err(Violation::Address { covered, viewer }));
         assert_eq!(policy.allow(URL, 8, "198.51.100.7".parse().unwrap()), Ok(()));
     }
 }

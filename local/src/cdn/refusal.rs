@@ -1,10 +1,11 @@
 //! The reasons for refusing a request, and the XML response in the format of CloudFront and S3.
 
+use std::fmt::Write as _;
 use std::io;
 
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::denied::Denied;
 use super::object_path::MalformedPath;
@@ -14,7 +15,7 @@ use super::object_path::MalformedPath;
 pub(super) enum Refusal {
     /// The method is not GET, HEAD or OPTIONS.
     #[error("The CDN supports GET, HEAD and OPTIONS only.")]
-    Method,
+    Method(Method),
     /// The request has no host.
     #[error("The request needs a Host header.")]
     NoHost,
@@ -49,11 +50,27 @@ fn capitalized(text: &str) -> String {
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
+/// Escapes what has a meaning in XML, and replaces characters that XML cannot contain.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            character if character.is_control() => escaped.push('\u{fffd}'),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
 impl Refusal {
     /// The status of the response.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoHost | Self::Path(_) => StatusCode::BAD_REQUEST,
             Self::OtherHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Denied(_) => StatusCode::FORBIDDEN,
@@ -66,7 +83,7 @@ impl Refusal {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Method => "MethodNotAllowed",
+            Self::Method(_) => "MethodNotAllowed",
             Self::NoHost => "InvalidRequest",
             Self::OtherHost => "MisdirectedRequest",
             Self::Path(_) => "InvalidURI",
@@ -78,12 +95,27 @@ impl Refusal {
         }
     }
 
-    /// The response. It contains nothing of the request, so nothing has to be escaped.
+    /// What differs, as further elements of the XML: names and values.
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Method(method) => vec![("Method", method.to_string())],
+            Self::Denied(denied) => denied.details(),
+            Self::Range { size } => vec![("ActualObjectSize", size.to_string())],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The response.
     pub(super) fn to_response(&self) -> Response<Body> {
-        let xml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{}</Code><Message>{self}</Message></Error>",
+        let mut xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{}</Code><Message>{self}</Message>",
             self.code()
         );
+        for (name, value) in self.details() {
+            // Policies and methods are input.
+            write!(xml, "<{name}>{}</{name}>", escape(&value)).expect("writing to a String does not fail");
+        }
+        xml.push_str("</Error>");
         let mut response = Response::new(Body::from(xml));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -93,7 +125,7 @@ impl Refusal {
         set(CACHE_CONTROL, "no-store");
         set(X_CONTENT_TYPE_OPTIONS, "nosniff");
         match self {
-            Self::Method => {
+            Self::Method(_) => {
                 set(ALLOW, "GET, HEAD, OPTIONS");
             }
             Self::Range { size } => {
@@ -109,8 +141,6 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
 
     #[tokio::test]
@@ -126,13 +156,16 @@ mod tests {
             Denied::Duplicated("Policy"),
             Denied::UnknownHashAlgorithm,
             Denied::SignatureMismatch,
-            Denied::OtherResource,
-            Denied::Expired,
-            Denied::NotYetValid,
-            Denied::OtherAddress,
+            Denied::OtherResource { covered: "http://cdn/a<&>\u{1}/*".into() },
+            Denied::Expired { at: 1_767_323_045, now: 1_767_323_105 },
+            Denied::NotYetValid { from: 1_767_323_105, now: 1_767_323_045 },
+            Denied::OtherAddress {
+                covered: "192.0.2.0/24".parse().unwrap(),
+                viewer: "198.51.100.7".parse().unwrap(),
+            },
         ];
         let others = [
-            Refusal::Method,
+            Refusal::Method(Method::PUT),
             Refusal::NoHost,
             Refusal::OtherHost,
             Refusal::Path(MalformedPath),

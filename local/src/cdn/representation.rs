@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
@@ -25,29 +24,8 @@ pub(super) struct Representation<O> {
     pub(super) content_type: String,
     pub(super) content_encoding: Option<String>,
     pub(super) cache_control: &'static str,
-    pub(super) source: Source<O>,
-}
-
-/// The source of its bytes.
-pub(super) enum Source<O> {
-    /// The object as stored by the origin.
-    Object(O),
-    /// A rewritten playlist.
-    Memory(Bytes),
-}
-
-impl<O: OriginObject> Source<O> {
-    fn into_body(self, range: Range<u64>) -> Body {
-        match self {
-            Self::Object(object) => Body::from_stream(object.into_stream(range).inspect_err(|error| {
-                tracing::error!(error = %error, "an object could not be read to its end; its response is cut off");
-            })),
-            Self::Memory(bytes) => {
-                let at = |position: u64| usize::try_from(position).map_or(bytes.len(), |at| at.min(bytes.len()));
-                Body::from(bytes.slice(at(range.start)..at(range.end)))
-            }
-        }
-    }
+    /// The source of its bytes.
+    pub(super) object: O,
 }
 
 impl<O: OriginObject> Representation<O> {
@@ -85,7 +63,7 @@ impl<O: OriginObject> Representation<O> {
             let (first, last, size) = (part.start, part.end - 1, self.size);
             set(&mut headers, CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))?;
         }
-        let body = if *method == Method::HEAD { Body::empty() } else { self.source.into_body(part) };
+        let body = if *method == Method::HEAD { Body::empty() } else { body_of(self.object, part) };
         Ok(response(status, headers, body))
     }
 
@@ -103,6 +81,12 @@ impl<O: OriginObject> Representation<O> {
         set(&mut headers, X_CONTENT_TYPE_OPTIONS, "nosniff")?;
         Ok(headers)
     }
+}
+
+fn body_of(object: impl OriginObject, range: Range<u64>) -> Body {
+    Body::from_stream(object.into_stream(range).inspect_err(|error| {
+        tracing::error!(error = %error, "an object could not be read to its end; its response is cut off");
+    }))
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Refusal> {

@@ -16,7 +16,7 @@ pub struct Config {
     pub port: u16,
     /// The maximum number of videos processed at the same time; `None`: one per four cores.
     pub concurrency: Option<usize>,
-    /// Origins whose web pages may call the API; empty: all.
+    /// Origins whose web pages may call the API, and play with cookies; empty: all may call the API, and none may play with cookies.
     pub allowed_origins: Vec<String>,
     /// The rate limit per API key; `None`: the default of the edge.
     pub rate_limit: Option<RateLimit>,

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use streamio_events::event::{EventBody, ProcessingDispatched, ProcessingStarted};
+use streamio_events::event::{EventBody, ProcessingDispatched, ProcessingStarted, UploadCompleted};
 use streamio_events::id::{CommitId, VideoId};
 use streamio_events::log::{EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
 use streamio_events::object_key::SourceKey;
-use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
+use streamio_events::video::decide::{Step, next_step};
 use streamio_events::video::{Phase, Policy, Video, load};
 use streamio_events::{commit::NewCommit, timestamp::Timestamp};
 
@@ -28,15 +28,18 @@ async fn append(log: &MemoryLog, body: EventBody) {
 /// Returns a log with one dispatched attempt, and the attempt's job.
 async fn dispatched() -> (MemoryLog, Job) {
     let log = MemoryLog::new();
-    let object = ObjectCreated {
+    let completed = UploadCompleted {
+        generation: 1,
         s3_key: key(),
         bytes: 1,
         etag: "e".to_owned(),
         sequencer: "01".to_owned(),
-        created_at: clock::now(),
+        found: false,
+        version_id: None,
+        created_at: None,
+        grant_id: None,
     };
-    let uploaded = object_created(&video(&log).await, object).unwrap();
-    append(&log, uploaded.events[0].clone()).await;
+    append(&log, completed.into()).await;
     let Step::Append(decision) =
         next_step(&video(&log).await, Timestamp::default(), &Policy::new("raw", "processed"))
     else {

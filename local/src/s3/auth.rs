@@ -25,6 +25,11 @@ impl Credentials {
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
+
+    /// The secret access key.
+    pub(super) fn secret(&self) -> &str {
+        self.secret_access_key.expose()
+    }
 }
 
 impl fmt::Debug for Credentials {

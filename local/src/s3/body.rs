@@ -40,7 +40,7 @@ struct SharedStatus {
 impl BodyStatus {
     /// The first fault found.
     pub(super) fn fault(&self) -> Option<BodyFault> {
-        self.0.fault.get().copied()
+        self.0.fault.get().cloned()
     }
 
     /// The unread rest of the body; `None` if it was read to its end or if the sender still waits for `100 Continue`.
@@ -49,8 +49,8 @@ impl BodyStatus {
     }
 
     fn record(&self, fault: BodyFault) -> io::Error {
-        let fault = *self.0.fault.get_or_init(|| fault);
-        io::Error::new(io::ErrorKind::InvalidData, fault)
+        let fault = self.0.fault.get_or_init(|| fault);
+        io::Error::new(io::ErrorKind::InvalidData, fault.clone())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use time::OffsetDateTime;
+
 use super::limits::{MAX_KEY_BYTES, MAX_PUT_BYTES};
 
 /// Why the store refused a request or failed. [`StoreError::is_internal`] distinguishes the two.
@@ -33,6 +35,38 @@ pub enum StoreError {
         /// The requested key.
         key: String,
     },
+    /// The key has no version with this id.
+    #[error("there is no version {version_id:?} of the object {key:?}")]
+    NoSuchVersion {
+        /// The requested key.
+        key: String,
+        /// The requested version.
+        version_id: String,
+    },
+    /// The version id cannot have been issued by this store.
+    #[error("{version_id:?} is not a valid version id; use one that this server returned, or null")]
+    InvalidVersionId {
+        /// The requested version.
+        version_id: String,
+    },
+    /// The requested version, or the newest one of the key, is a delete marker.
+    #[error("{}", delete_marker_message(key, *.requested))]
+    DeleteMarker {
+        /// The requested key.
+        key: String,
+        /// The delete marker's version id.
+        version_id: String,
+        /// When it was created.
+        last_modified: OffsetDateTime,
+        /// Whether the request named this version.
+        requested: bool,
+    },
+    /// Versioning cannot be switched off again, because the bucket may have several versions of an object.
+    #[error("the versioning of the bucket {bucket:?} cannot be switched off; suspend it")]
+    VersioningStays {
+        /// The bucket's name.
+        bucket: String,
+    },
     /// The key is not allowed.
     #[error("invalid key: {reason}")]
     InvalidKey {
@@ -60,8 +94,13 @@ pub enum StoreError {
         key: String,
     },
     /// The body is larger than [`MAX_PUT_BYTES`].
-    #[error("the body is larger than {MAX_PUT_BYTES} bytes; send it as a multipart upload")]
-    TooLarge,
+    #[error(
+        "the body has {size} bytes, more than the {MAX_PUT_BYTES} allowed; send it as a multipart upload"
+    )]
+    TooLarge {
+        /// The declared size, or that of what was received, in bytes.
+        size: u64,
+    },
     /// A part other than the last is too small.
     #[error("part {number} has {size} bytes; every part but the last needs at least {minimum}")]
     PartTooSmall {
@@ -71,6 +110,8 @@ pub enum StoreError {
         size: u64,
         /// The smallest size allowed, in bytes.
         minimum: u64,
+        /// Its entity tag.
+        etag: String,
     },
     /// A part number outside 1..=10000.
     #[error("{number} is not a valid part number: use 1 to 10000")]
@@ -81,8 +122,12 @@ pub enum StoreError {
     /// A listed part was not uploaded, or it has another entity tag or checksum.
     #[error("part {number} {reason}")]
     InvalidPart {
+        /// The multipart upload.
+        upload_id: String,
         /// The part's number.
         number: u32,
+        /// The entity tag in the list.
+        etag: String,
         /// How it differs.
         reason: &'static str,
     },
@@ -97,6 +142,18 @@ pub enum StoreError {
     DigestMismatch {
         /// The name of the digest.
         name: &'static str,
+        /// The digest that the client gave.
+        expected: String,
+        /// The digest of the received data.
+        calculated: String,
+    },
+    /// Fewer or more bytes were received than the client declared.
+    #[error("{received} bytes were received of the {declared} declared; send the body again")]
+    Incomplete {
+        /// The size that the client gave, in bytes.
+        declared: u64,
+        /// The received bytes.
+        received: u64,
     },
     /// The size that the client gave for the whole object differs from the sum of its parts.
     #[error("the upload has {found} bytes, not the declared {declared}")]
@@ -159,6 +216,16 @@ impl StoreError {
                 | Self::Io { .. }
                 | Self::Damaged { .. }
                 | Self::Task(_)
+        )
+    }
+}
+
+fn delete_marker_message(key: &str, requested: bool) -> String {
+    if requested {
+        format!("this version of {key:?} is a delete marker, which can only be deleted")
+    } else {
+        format!(
+            "there is no object {key:?}: its newest version is a delete marker; name a version to read one before"
         )
     }
 }

@@ -57,6 +57,8 @@ pub struct EventNotification {
     pub etag: String,
     /// 16 upper-case hex digits, ascending per key.
     pub sequencer: String,
+    /// The version that was created; `None` in a bucket that was never versioned.
+    pub version_id: Option<String>,
     /// The object's content type, if its writer gave one.
     pub content_type: Option<String>,
     /// The operation that created it.

@@ -64,10 +64,13 @@ pub struct ObjectMeta {
     pub checksum: Option<Checksum>,
     /// How many parts the object was completed from; `None` for an object written in one piece.
     pub parts: Option<u32>,
+    /// The version; `None` in a bucket that was never versioned.
+    pub version_id: Option<String>,
 }
 
 /// What must hold for the key when a write commits. Checked inside the transaction, so of any number of concurrent
-/// writers with [`Precondition::Absent`] exactly one succeeds.
+/// writers with [`Precondition::Absent`] exactly one succeeds. It is about the current version: a key whose newest
+/// version is a delete marker has no object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// No precondition: the write replaces an existing object.

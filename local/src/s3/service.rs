@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use s3s::dto::Range;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, s3_error};
+use time::OffsetDateTime;
 use tower::util::BoxCloneSyncService;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tracing::Dispatch;
@@ -24,8 +25,9 @@ use tracing::instrument::WithSubscriber as _;
 use super::auth::{AcceptedCredentials, Credentials};
 use super::body::CheckedBody;
 use super::protocol::Operations;
+use super::refusal::{self, Refusal};
 use super::request_context::RequestContext;
-use super::sigv4;
+use super::sigv4::{self, SignedRequest};
 use super::store::Store;
 
 /// How many bytes of a refused body are read, so that a client that is still sending can receive the response.
@@ -53,8 +55,9 @@ pub(super) type S3 = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infa
 /// Builds the service.
 pub(super) fn service(store: Store, config: Config) -> S3 {
     let mut builder = S3ServiceBuilder::new(Operations::new(store, config.region.clone()));
+    let credentials = config.credentials.clone().into();
     builder.set_auth(AcceptedCredentials(config.credentials));
-    let handler = RequestHandler { s3: builder.build(), region: config.region.into() };
+    let handler = RequestHandler { s3: builder.build(), credentials, region: config.region.into() };
     let cors = CorsLayer::new()
         // A presigned URL may be used from any page: access is controlled by the signature, not by the origin.
         .allow_origin(Any)
@@ -75,6 +78,8 @@ pub(super) fn service(store: Store, config: Config) -> S3 {
                 "x-amz-checksum-sha256",
                 "x-amz-checksum-type",
                 "x-amz-mp-parts-count",
+                "x-amz-version-id",
+                "x-amz-delete-marker",
             ]
             .map(HeaderName::from_static),
         )
@@ -86,6 +91,7 @@ pub(super) fn service(store: Store, config: Config) -> S3 {
 #[derive(Clone)]
 struct RequestHandler {
     s3: S3Service,
+    credentials: Arc<[Credentials]>,
     region: Arc<str>,
 }
 
@@ -97,6 +103,7 @@ impl RequestHandler {
         let request_id = HEXUPPER.encode(&rand::random::<[u8; 8]>());
         let context = RequestContext::default();
         let mut response = self.handle_request(request, context.clone()).await;
+        refusal::complete(&mut response, &context.take_details(), &path, &request_id);
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -123,13 +130,13 @@ impl RequestHandler {
     async fn handle_request(self, request: Request<Incoming>, context: RequestContext) -> Response<Body> {
         let (mut parts, incoming) = request.into_parts();
         let expects = parts.headers.contains_key(EXPECT);
-        let signed = match sigv4::check(&mut parts, &self.region) {
+        let signed = match sigv4::check(&mut parts, &self.region, OffsetDateTime::now_utc()) {
             Ok(signed) => signed,
-            Err(error) => {
+            Err(refusal) => {
                 if !expects {
                     drain(incoming).await;
                 }
-                return respond(error);
+                return refuse(refusal, &context);
             }
         };
         ignore_malformed_range(&mut parts, &signed);
@@ -150,7 +157,10 @@ impl RequestHandler {
             && (status.is_server_error() || status == StatusCode::BAD_REQUEST || fault.is_transport())
             && !status.is_success()
         {
-            response = respond(fault.to_error());
+            response = refuse(fault.to_refusal(), &context);
+        }
+        if is_plain_mismatch(&response) {
+            response = refuse(signed.mismatch(&self.credentials), &context);
         }
         if let Some(unread) = body_status.take_unread() {
             drain(unread).await;
@@ -166,6 +176,20 @@ fn respond(error: S3Error) -> Response<Body> {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+/// The response for a refusal. Its details are recorded for [`refusal::complete`].
+fn refuse(refusal: Refusal, context: &RequestContext) -> Response<Body> {
+    context.set_details(refusal.details);
+    respond(refusal.error)
+}
+
+/// Whether `s3s` has refused a request because its signature is not the expected one. For other reasons it gives a
+/// message.
+fn is_plain_mismatch(response: &Response<Body>) -> bool {
+    let plain = b"<Error><Code>SignatureDoesNotMatch</Code></Error>";
+    response.status() == StatusCode::FORBIDDEN
+        && response.body().bytes().is_some_and(|document| document.ends_with(plain))
 }
 
 /// Reads the rest of a body, up to [`DRAIN_BYTES`] and [`DRAIN_TIME`]. If the connection were closed while the client
@@ -187,8 +211,8 @@ async fn drain(mut body: Incoming) {
 /// Removes a `Range` header that is malformed or has several ranges: it is to be ignored
 /// (<https://www.rfc-editor.org/rfc/rfc9110#section-14.2>). A signed header is kept because the signature covers it;
 /// the request is then refused.
-fn ignore_malformed_range(request: &mut Parts, signed: &[String]) {
-    if signed.iter().any(|name| name == RANGE.as_str()) {
+fn ignore_malformed_range(request: &mut Parts, signed: &SignedRequest) {
+    if signed.covers(RANGE.as_str()) {
         return;
     }
     let malformed =

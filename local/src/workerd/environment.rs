@@ -47,6 +47,7 @@ impl WorkerEnvironment {
             ("CDN_PRIVATE_KEY", secrets.cdn_private_key.clone()),
             ("RATE_LIMIT_QUOTA", edge.rate_limit.quota.to_string()),
             ("RATE_LIMIT_WINDOW_SECONDS", edge.rate_limit.window_seconds.to_string()),
+            ("MAX_UPLOAD_BYTES", edge.max_upload_bytes.to_string()),
             ("LOG", "requests".to_owned()),
         ]);
         let style = match edge.s3.address_style {
@@ -63,6 +64,9 @@ impl WorkerEnvironment {
         };
         for (name, word) in [("S3_ADDRESS_STYLE", style), ("CDN_HASH", hash), ("JOURNAL", journal)] {
             variables.insert(name, word.to_owned());
+        }
+        if let Some(public_url) = &edge.public_url {
+            variables.insert("PUBLIC_URL", public_url.clone());
         }
         if let AllowedOrigins::Only(origins) = &edge.allowed_origins {
             variables.insert("ALLOWED_ORIGINS", origins.join(","));
@@ -94,7 +98,9 @@ mod tests {
         let base_url = "http://127.0.0.1:2".to_owned();
         let mut edge =
             EdgeConfig::new(s3, CdnConfig { base_url, hash: HashAlgorithm::Sha1, expiry_bucket: 7 });
+        edge.public_url = Some("http://127.0.0.1:4".to_owned());
         edge.rate_limit = RateLimit { quota: 400, window_seconds: 60, ..edge.rate_limit };
+        edge.max_upload_bytes = 5_000_000_000;
         edge.allowed_origins =
             AllowedOrigins::Only(vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()]);
         let environment = WorkerEnvironment {
@@ -115,9 +121,12 @@ mod tests {
             assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
             // Debug output hides the secrets; tests that use them show that they are right.
             let shown = |edge: &EdgeConfig| {
-                let EdgeConfig { s3, cdn, rate_limit, allowed_origins, .. } = edge;
+                let EdgeConfig { public_url, s3, cdn, rate_limit, allowed_origins, max_upload_bytes, .. } =
+                    edge;
                 let RateLimit { quota, window_seconds, .. } = rate_limit;
-                format!("{s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?}")
+                format!(
+                    "{public_url:?} {s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?} {max_upload_bytes}"
+                )
             };
             assert_eq!(shown(&settings.edge), shown(&edge));
         }

@@ -35,12 +35,21 @@ macro_rules! log_at {
             duration_ms = line.duration_ms,
             request.id = line.request_id,
             project.id = line.project_id,
-            error = line.error.as_ref().map(tracing::field::display),
+            error = line.error.as_ref().map(error_text),
             others = others.as_ref().map(tracing::field::display),
             "{}",
             line.message
         );
     }};
+}
+
+/// The messages of an error and of its causes in one line, as the native edge logs them.
+fn error_text(error: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match error {
+        Value::Array(messages) => messages.iter().map(text).collect::<Vec<_>>().join(": "),
+        other => text(other),
+    }
 }
 
 /// Logs `line` at its level. Returns its message if it is an error.
@@ -60,4 +69,18 @@ pub(super) fn forward(line: &str) -> Option<String> {
         _ => log_at!(info, &line),
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::error_text;
+
+    #[test]
+    fn an_error_and_its_causes_are_one_line_of_text() {
+        assert_eq!(error_text(&json!(["the queue failed", "no answer"])), "the queue failed: no answer");
+        assert_eq!(error_text(&json!("no answer")), "no answer");
+        assert_eq!(error_text(&json!({"code": 1})), r#"{"code":1}"#);
+    }
 }

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
 
-/// Response headers of the connection, not of the API. In process there are none of them.
-const CONNECTION_HEADERS: [&str; 5] = ["connection", "date", "keep-alive", "server", "transfer-encoding"];
+/// Response headers of the connection, not of the API (in process there are none of them), and the one that depends on whether
+/// the journal can be read.
+const UNCOMPARED_HEADERS: [&str; 6] =
+    ["connection", "date", "idempotency-replayed", "keep-alive", "server", "transfer-encoding"];
 
 /// A response of the API, the object store or the CDN.
 #[derive(Debug, Clone)]
@@ -66,7 +68,7 @@ pub(crate) fn to_text(method: &Method, response: &ApiResponse) -> String {
     let mut headers: Vec<String> = response
         .headers
         .iter()
-        .filter(|(name, _)| !CONNECTION_HEADERS.contains(&name.as_str()))
+        .filter(|(name, _)| !UNCOMPARED_HEADERS.contains(&name.as_str()))
         .filter(|(name, _)| *name != "content-length" || *method == Method::HEAD)
         .map(|(name, value)| format!("{name}: {}", printable(value.as_bytes())))
         .collect();

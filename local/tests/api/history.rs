@@ -107,6 +107,9 @@ impl Video<'_> {
             etag: "9b2cf535f27731c974343645a3985328".to_owned(),
             sequencer: "0000000000000000".to_owned(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         };
         self.append(after(4), uploaded).await;
         if stage == VideoStage::Uploaded {
@@ -173,6 +176,7 @@ impl Video<'_> {
             project_id: self.project.clone(),
             video_id: video_id.clone(),
             s3_key: self.s3_key.clone(),
+            version_id: None,
             generation: 1,
             attempt: 1,
             client_token: Job::client_token_of(&video_id, 1, 1),
@@ -209,5 +213,6 @@ fn source() -> MediaSource {
         video_codec: Some("h264".to_owned()),
         audio_codec: Some("aac".to_owned()),
         bytes: 1_055_736,
+        warnings: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@
 //! - the order of response headers, and headers of the connection and framing ([`exchange`]);
 //! - when a grant appears in a view: it may be recorded through a queue, so a scenario waits for what it reads
 //!   ([`session::Call::until`]);
-//! - the multipart upload of a repeated request, if the journal cannot be read
+//! - the multipart upload of a repeated request, and the header `idempotency-replayed`, if the journal cannot be read
 //!   ([`session::Session::forgets_uploads`]);
 //! - what the Worker's runtime does before the Worker receives a request (`scenarios/runtime.rs`).
 

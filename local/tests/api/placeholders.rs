@@ -32,12 +32,14 @@ pub(crate) struct Placeholders {
 }
 
 /// The kinds of ids and their patterns. The first group is the id.
-static IDS: LazyLock<[(&str, Regex); 5]> = LazyLock::new(|| {
+static IDS: LazyLock<[(&str, Regex); 6]> = LazyLock::new(|| {
     [
         ("request", pattern(r"\b(req_[a-z2-7]{26})")),
         ("grant", pattern(r"\b(grt_[a-z2-7]{26})")),
         ("upload", pattern(r#"(?:uploadId=|"uploadId":"|<UploadId>)([0-9a-f]{48})\b"#)),
-        ("cursor", pattern(r#"(?:"nextCursor":"|after=)([0-9]+\.[0-9]+)\b"#)),
+        // The tag of a playlist for a viewer depends on the signature.
+        ("etag", pattern(r#"(?:etag|if-none-match): "([0-9a-f]{32})""#)),
+        ("cursor", pattern(r#"(?:"nextCursor":"|"position":"|after=)([0-9]+\.[0-9]+)\b"#)),
         (SIGNATURE, pattern(r#"(?:Signature=|CloudFront-Signature":")([0-9A-Za-z~_-]{40,})"#)),
     ]
 });

@@ -34,7 +34,7 @@ macro_rules! scenarios {
 
 /// The scenarios for targets that allow only some origins.
 pub(crate) const ORIGIN_SCENARIOS: &[(&str, Scenario)] =
-    scenarios![browsers::allowed_origins, browsers::refused_origins,];
+    scenarios![browsers::allowed_origins, browsers::refused_origins, browsers::players_with_cookies,];
 
 /// All other scenarios, in the order of their execution: scenarios that count come before scenarios that add.
 pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
@@ -44,11 +44,13 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     bodies::content_types,
     browsers::preflights,
     browsers::readable_responses,
+    browsers::players,
     commands::a_deletion,
     commands::reprocessing,
     commands::refusals,
     feed::read_to_the_end_and_continued,
     headers::api_keys,
+    headers::bearer_tokens,
     headers::request_ids,
     headers::idempotency_keys,
     headers::names_in_capitals,
@@ -63,6 +65,9 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     paths::other_methods,
     playback::of_a_file,
     playback::of_a_stream,
+    playback::of_a_video,
+    playback::of_any_player,
+    playback::of_a_refused_player,
     playback::with_the_requested_lifetime,
     playback::with_conditions,
     playback::of_unusual_names,
@@ -82,6 +87,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     upload::plain,
     upload::with_the_requested_lifetime,
     upload::with_every_field,
+    upload::with_a_unique_key,
     upload::to_unusual_names,
     upload::with_metadata_and_lifetimes,
     upload_in_parts::of_a_large_file,
@@ -95,5 +101,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     videos::shown_as_of_a_time,
     videos::listed_page_by_page,
     videos::listed_by_state,
+    videos::listed_by_prefix_and_metadata,
+    videos::metadata_changed,
     videos::events,
 ];

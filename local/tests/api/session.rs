@@ -118,6 +118,11 @@ impl<'a> Session<'a> {
         response
     }
 
+    /// The API's URL of `path`.
+    pub(crate) fn api(&self, path: &str) -> String {
+        format!("{}{path}", self.target.addresses.api)
+    }
+
     /// The unsigned CDN URL of `path`.
     pub(crate) fn cdn(&self, path: &str) -> String {
         format!("{}{path}", self.target.addresses.cdn)

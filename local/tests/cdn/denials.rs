@@ -1,6 +1,7 @@
 //! Every reason to deny access, and that a denial does not reveal whether an object exists.
 
 use http::{Method, StatusCode};
+use streamio_events::timestamp::Timestamp;
 
 use crate::clock::NOW;
 use crate::memory_origin::MemoryOrigin;
@@ -91,6 +92,36 @@ fn each_fault_is_refused_with_its_code_in_a_url_and_in_cookies() {
     }
     messages.dedup();
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn a_refusal_says_what_differs() {
+    let cdn = test_cdn();
+    let url = format!("{BASE}/a");
+    let elements = |text: &str| {
+        let response = cdn.get(&signed(&url, &ANY.custom(text)));
+        assert_eq!((response.status, response.code()), (StatusCode::FORBIDDEN, "AccessDenied"));
+        let (_, after) = response.text().split_once("</Message>").unwrap();
+        after.strip_suffix("</Error>").unwrap().to_owned()
+    };
+    let time = |seconds| Timestamp::from_unix_seconds(seconds).to_string();
+    assert_eq!(
+        elements(&policy(&url, NOW - 1, None, None)),
+        format!("<Expires>{}</Expires><ServerTime>{}</ServerTime>", time(NOW - 1), time(NOW))
+    );
+    assert_eq!(
+        elements(&policy(&url, NOW + 60, Some(NOW + 1), None)),
+        format!("<NotBefore>{}</NotBefore><ServerTime>{}</ServerTime>", time(NOW + 1), time(NOW))
+    );
+    assert_eq!(
+        elements(&policy(&url, NOW + 60, None, Some("198.51.100.0/24"))),
+        "<SourceIp>198.51.100.0/24</SourceIp><ViewerIp>192.0.2.10</ViewerIp>"
+    );
+    let other = policy(&format!("{BASE}/b?<&>*"), NOW + 60, None, None);
+    assert_eq!(elements(&other), format!("<Resource>{BASE}/b?&lt;&amp;&gt;*</Resource>"));
+    let put = cdn.request(&Method::PUT, &url, &[]);
+    assert_eq!((put.status, put.code()), (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"));
+    assert!(put.text().contains("<Method>PUT</Method>"), "{}", put.text());
 }
 
 #[test]

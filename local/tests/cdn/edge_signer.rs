@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use http::header::COOKIE;
 use http::{HeaderMap, Uri};
+use ipnet::Ipv4Net;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use streamio_edge::sign::cloudfront::{self, SignedPolicy};
@@ -78,7 +79,8 @@ proptest! {
         let hash = if sha256 { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha1 };
         let url = url_of(&key);
         let signed = sign(&PAIRS[pairs], hash, Policy::canned(&url, NOW + lifetime).unwrap());
-        let expected = |source| if seconds_later < lifetime { Ok(source) } else { Err(Denied::Expired) };
+        let expired = Denied::Expired { at: NOW + lifetime, now: NOW + seconds_later };
+        let expected = |source| if seconds_later < lifetime { Ok(source) } else { Err(expired.clone()) };
         let by_url = signed.url_for(&url).unwrap().into_string();
         let viewer = Ipv4Addr::LOCALHOST;
         prop_assert_eq!(decide(&by_url, None, NOW + seconds_later, viewer), expected(CredentialSource::Url), "{}", &by_url);
@@ -112,12 +114,14 @@ proptest! {
         let signed = sign(&PAIRS[pairs], hash, policy);
 
         let expected = |source| {
+            let now = NOW + seconds_later;
             if seconds_later >= 600 {
-                Err(Denied::Expired)
-            } else if start.is_some_and(|start| seconds_later < start) {
-                Err(Denied::NotYetValid)
-            } else if network.is_some_and(|prefix| flipped_bit < u32::from(prefix)) {
-                Err(Denied::OtherAddress)
+                Err(Denied::Expired { at: NOW + 600, now })
+            } else if let Some(start) = start.filter(|start| seconds_later < *start) {
+                Err(Denied::NotYetValid { from: NOW + start, now })
+            } else if let Some(prefix) = network.filter(|prefix| flipped_bit < u32::from(*prefix)) {
+                let covered = Ipv4Net::new(allowed_address, prefix).unwrap().trunc();
+                Err(Denied::OtherAddress { covered, viewer: viewer.into() })
             } else {
                 Ok(source)
             }
@@ -127,7 +131,8 @@ proptest! {
         prop_assert_eq!(decide(&by_url, None, NOW + seconds_later, viewer), expected(CredentialSource::Url), "{}", &by_url);
         prop_assert_eq!(decide(&url, Some(&signed), NOW + seconds_later, viewer), expected(CredentialSource::Cookies), "{}", &url);
 
+        let covered = format!("{}.hls/*", url_of(&folder));
         let outside = format!("{}?{}", url_of(&folder), signed.query());
-        prop_assert_eq!(decide(&outside, None, NOW, allowed_address), Err(Denied::OtherResource), "{}", outside);
+        prop_assert_eq!(decide(&outside, None, NOW, allowed_address), Err(Denied::OtherResource { covered }), "{}", outside);
     }
 }

@@ -8,7 +8,6 @@ mod log;
 mod memory_origin;
 mod node_signer;
 mod object_store;
-mod playlists;
 mod ranges;
 mod server;
 mod serving;

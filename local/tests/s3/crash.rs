@@ -6,20 +6,26 @@ use std::process::{Child, Command, Stdio};
 
 use futures::StreamExt as _;
 use streamio_local::s3::{
-    CompletedPart, ListRequest, NewUpload, ObjectHeaders, Precondition, Store, StoreError, StoreOptions,
-    Watch,
+    CompletedPart, ListRequest, NewUpload, Object, ObjectHeaders, Precondition, Store, StoreError,
+    StoreOptions, VersionListRequest, Versioning, Watch,
 };
 
 use crate::server::{RAW, files, pattern};
+use crate::versioned_server::VERSIONED;
 
 async fn open(directory: &Path) -> Store {
     let store = Store::open(directory, StoreOptions { minimum_part_size: 1 }).await.unwrap();
     store.ensure_bucket(RAW, Watch::Created).await.unwrap();
+    store.ensure_bucket(VERSIONED, Watch::Off).await.unwrap();
+    store.set_versioning(VERSIONED, Versioning::Enabled).await.unwrap();
     store
 }
 
 async fn read(store: &Store, key: &str) -> Vec<u8> {
-    let object = store.get(RAW, key).await.unwrap().unwrap();
+    bytes_of(store.get(RAW, key).await.unwrap().unwrap()).await
+}
+
+async fn bytes_of(object: Object) -> Vec<u8> {
     let mut stream = object.stream(0..u64::MAX);
     let mut bytes = Vec::new();
     while let Some(read) = stream.next().await {
@@ -72,7 +78,8 @@ async fn a_store_can_be_open_only_once() {
 
 const DIRECTORY: &str = "STREAMIO_TEST_CRASH_DIRECTORY";
 
-/// Repeatedly writes, overwrites and completes an upload. Prints a line for each acknowledged round.
+/// Repeatedly writes, overwrites and completes an upload, and adds, removes and marks versions of one key. Prints a line
+/// for each acknowledged round, with the version that it added.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the writer process of `acknowledged_writes_survive_a_killed_process`"]
 async fn writer_process_that_runs_until_it_is_killed() {
@@ -81,8 +88,9 @@ async fn writer_process_that_runs_until_it_is_killed() {
     let writer = |name: &'static str| {
         let store = store.clone();
         async move {
+            let mut before: Option<String> = None;
             for round in 0_u64.. {
-                let bytes = pattern(usize::try_from(1000 + (round * 7919) % 60_000).unwrap(), round);
+                let bytes = pattern(round_length(round), round);
                 let key = format!("{name}/{round}");
                 store.put_bytes(RAW, &key, ObjectHeaders::default(), bytes.clone()).await.unwrap();
                 store.put_bytes(RAW, "overwritten", ObjectHeaders::default(), bytes.clone()).await.unwrap();
@@ -93,7 +101,15 @@ async fn writer_process_that_runs_until_it_is_killed() {
                 let part = CompletedPart { number: 1, etag: part.etag, checksums: Vec::new() };
                 let none = Precondition::None;
                 store.complete_upload(RAW, &key, &upload.id, vec![part], None, None, none).await.unwrap();
-                println!("acknowledged {name} {round}");
+                let bytes = pattern(round_length(round), round);
+                let put = store.put_bytes(VERSIONED, name, ObjectHeaders::default(), bytes).await.unwrap();
+                let version = put.version_id.unwrap();
+                if let Some(before) = before.take().filter(|_| round % 2 == 1) {
+                    store.delete_version(VERSIONED, name, &before, Precondition::None).await.unwrap();
+                    store.delete(VERSIONED, name, Precondition::None).await.unwrap();
+                }
+                println!("acknowledged {name} {round} {version}");
+                before = Some(version);
             }
         }
     };
@@ -122,10 +138,54 @@ impl Drop for WriterProcess {
     }
 }
 
+/// A round of the writer process.
+struct Acknowledged {
+    name: String,
+    round: u64,
+    version: String,
+}
+
+impl Acknowledged {
+    fn parse(line: &str) -> Option<Self> {
+        // The test harness may print before it on the same line.
+        let (_, rest) = line.split_once("acknowledged ")?;
+        let mut words = rest.split(' ').map(str::to_owned);
+        let (name, round, version) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { name, round: round.parse().unwrap(), version })
+    }
+}
+
+/// The length of what a round writes.
+fn round_length(round: u64) -> usize {
+    usize::try_from(1000 + (round * 7919) % 60_000).unwrap()
+}
+
+/// The versions of odd rounds stay, those of even rounds are removed by the round after, which also adds a delete marker.
+async fn check_versions(store: &Store, acknowledged: &[Acknowledged]) {
+    for Acknowledged { name, round, version } in acknowledged {
+        let found = store.get_version(VERSIONED, name, version).await.unwrap();
+        let next = acknowledged.iter().any(|it| it.name == *name && it.round == round + 1);
+        match found {
+            Some(object) => {
+                assert!(bytes_of(object).await == pattern(round_length(*round), *round), "{name} {round}");
+                assert!(round % 2 == 1 || !next, "{name} {round} was removed");
+            }
+            None => assert!(round % 2 == 0, "{name} {round} was lost"),
+        }
+    }
+    for name in ["one", "two"] {
+        let versions = store.versions(VERSIONED, name).await.unwrap();
+        let odd = acknowledged.iter().filter(|it| it.name == name && it.round % 2 == 1).count();
+        let markers = versions.iter().filter(|version| version.is_delete_marker()).count();
+        assert!((odd..=odd + 1).contains(&markers), "{markers} delete markers of {odd} rounds of {name}");
+        assert!(versions.iter().enumerate().all(|(place, version)| version.is_latest == (place == 0)));
+    }
+}
+
 #[tokio::test]
 async fn acknowledged_writes_survive_a_killed_process() {
     let directory = tempfile::tempdir().unwrap();
-    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+    let mut acknowledged: Vec<Acknowledged> = Vec::new();
     for lines in [1, 7, 40] {
         let inner = tempfile::tempdir_in(directory.path()).unwrap();
         acknowledged.clear();
@@ -144,25 +204,19 @@ async fn acknowledged_writes_survive_a_killed_process() {
         let mut output = BufReader::new(writer.0.stdout.take().unwrap()).lines();
         while acknowledged.len() < lines {
             let line = output.next().expect("the process writes until it is killed").unwrap();
-            // The test harness may print before it on the same line.
-            if let Some((_, rest)) = line.split_once("acknowledged ") {
-                let (name, round) = rest.split_once(' ').unwrap();
-                acknowledged.push((name.to_owned(), round.parse().unwrap()));
-            }
+            acknowledged.extend(Acknowledged::parse(&line));
         }
         writer.kill();
         for line in output.map_while(Result::ok) {
-            if let Some((_, rest)) = line.split_once("acknowledged ") {
-                let (name, round) = rest.split_once(' ').unwrap();
-                acknowledged.push((name.to_owned(), round.parse().unwrap()));
-            }
+            acknowledged.extend(Acknowledged::parse(&line));
         }
 
         let store = open(inner.path()).await;
         let notifications = store.pending_notifications(u32::MAX).await.unwrap();
-        for (name, round) in &acknowledged {
+        check_versions(&store, &acknowledged).await;
+        for Acknowledged { name, round, .. } in &acknowledged {
             let key = format!("{name}/{round}");
-            let length = usize::try_from(1000 + (round * 7919) % 60_000).unwrap();
+            let length = round_length(*round);
             assert!(read(&store, &key).await == pattern(length, *round), "{key}");
             assert_eq!(
                 notifications.iter().filter(|notification| notification.key == key).count(),
@@ -188,6 +242,9 @@ async fn acknowledged_writes_survive_a_killed_process() {
         for upload in store.uploads(RAW, "", None, 100).await.unwrap() {
             parts += store.parts(RAW, &upload.key, &upload.id, 0, 100).await.unwrap().len();
         }
-        assert_eq!(files(inner.path()).len(), listed.len() + parts, "no unreferenced file");
+        let request = VersionListRequest { limit: 100_000, ..VersionListRequest::default() };
+        let versions = store.list_versions(VERSIONED, request).await.unwrap().versions;
+        let versions = versions.iter().filter(|version| !version.is_delete_marker()).count();
+        assert_eq!(files(inner.path()).len(), listed.len() + parts + versions, "no unreferenced file");
     }
 }

@@ -17,7 +17,7 @@ enum Step {
 }
 
 /// Short strings of edge cases: the delimiter, its neighbours in byte order, the limits of UTF-8's ranges, NUL.
-fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+pub(crate) fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     let edge_case = select(vec![
         "a",
         "b",
@@ -102,7 +102,7 @@ fn any_listing_in_pages_of_any_size_equals_that_of_a_sorted_map() {
                     }
                     Step::Delete(key) => {
                         let deleted = store.delete(&bucket, &key, Precondition::None).await.unwrap();
-                        prop_assert_eq!(deleted, model.remove(&key).is_some());
+                        prop_assert_eq!(deleted.found, model.remove(&key).is_some());
                     }
                     Step::DeletePrefix(prefix) => {
                         let before = model.len();

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 use crate::frame_rate::FrameRate;
 use crate::ladder::ladder;
@@ -12,7 +10,9 @@ fn video(width: u32, height: u32) -> VideoPlan {
         deinterlace: false,
         conversion: Conversion::Standard,
         rungs: ladder(width, height),
-        poster_window: Duration::from_millis(5280),
+        delay: 0.0,
+        frames: Some(158),
+        poster: vec![PosterWindow { seek: 0.0, first: 0.0, length: Some(5.28), skip_black: true }],
     }
 }
 
@@ -22,8 +22,13 @@ fn audio(number: u32) -> AudioPlan {
         name: format!("audio-{number}"),
         title: format!("Audio {number}"),
         language: Some("eng".into()),
-        first_two_channels: false,
+        channels: 2,
+        silence: 0.0,
     }
+}
+
+fn planned(video: Option<VideoPlan>, audio: Vec<AudioPlan>) -> Plan {
+    Plan { duration: Some(5.28), video, audio, keeps_audio_time: true, decoding_times_only: false }
 }
 
 const SOURCE: &str = "http://127.0.0.1:4000/source";
@@ -31,7 +36,7 @@ const SOURCE: &str = "http://127.0.0.1:4000/source";
 /// The arguments with one output per line, so that a snapshot diff shows which output changed.
 fn formatted(plan: &Plan) -> String {
     let mut text = String::new();
-    let poster = plan.video.iter().flat_map(|video| poster_argv(video, SOURCE));
+    let poster = plan.video.iter().flat_map(|video| poster_argv(plan, video, &video.poster[0], SOURCE));
     for word in argv(plan, SOURCE).into_iter().chain(poster) {
         let starts = ["-nostdin", "-i", "-map", "-filter_complex", "-f"].contains(&word.as_str());
         text.push_str(if text.is_empty() {
@@ -48,15 +53,15 @@ fn formatted(plan: &Plan) -> String {
 
 #[test]
 fn a_video_with_two_audio_tracks() {
-    let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
+    let plan = planned(Some(video(1280, 720)), vec![audio(1), AudioPlan { silence: 0.25, ..audio(2) }]);
     insta::assert_snapshot!(formatted(&plan));
 }
 
 #[test]
 fn audio_only() {
     let mut many = audio(1);
-    many.first_two_channels = true;
-    insta::assert_snapshot!(formatted(&Plan { duration: None, video: None, audio: vec![many] }));
+    many.channels = 10;
+    insta::assert_snapshot!(formatted(&planned(None, vec![many])));
 }
 
 #[test]
@@ -67,24 +72,39 @@ fn an_interlaced_hdr_video_without_audio() {
         transfer: "smpte2084".into(),
         primaries: "bt2020".into(),
         matrix: "bt2020nc".into(),
+        white: 203,
+        peak: 10_000,
     };
-    insta::assert_snapshot!(formatted(&Plan { duration: None, video: Some(video), audio: vec![] }));
+    video.frames = None;
+    video.poster[0] = PosterWindow { seek: 31.5, first: 0.0, length: Some(8.0), skip_black: false };
+    insta::assert_snapshot!(formatted(&planned(Some(video), vec![])));
+}
+
+#[test]
+fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
+    let mut video = video(320, 180);
+    video.delay = 0.08;
+    video.conversion =
+        Conversion::Gamut { transfer: "bt709".into(), primaries: "smpte432".into(), matrix: "bt709".into() };
+    let mut plan = planned(Some(video), vec![audio(1)]);
+    (plan.keeps_audio_time, plan.decoding_times_only) = (false, true);
+    insta::assert_snapshot!(formatted(&plan));
 }
 
 #[test]
 fn every_output_drops_the_metadata_of_the_source() {
-    let plan = Plan { duration: Some(5.28), video: Some(video(1280, 720)), audio: vec![audio(1), audio(2)] };
+    let plan = planned(Some(video(1280, 720)), vec![audio(1), AudioPlan { silence: 0.25, ..audio(2) }]);
     let args = argv(&plan, SOURCE);
     let count = |word: &str| args.iter().filter(|arg| *arg == word).count();
     // Four rungs, one of which shares its output with the first track, and the second track.
     assert_eq!((count("-map_metadata"), count("-f")), (5, 5));
-    let poster = poster_argv(&video(1280, 720), SOURCE);
+    let poster = poster_argv(&plan, &video(1280, 720), &video(1280, 720).poster[0], SOURCE);
     assert!(poster.windows(2).any(|words| words == ["-map_metadata", "-1"]));
 }
 
 #[test]
 fn nothing_may_be_opened_but_the_relay_and_containers_without_references() {
-    let args = argv(&Plan { duration: None, video: None, audio: vec![audio(1)] }, SOURCE);
+    let args = argv(&planned(None, vec![audio(1)]), SOURCE);
     let before_input = &args[..args.iter().position(|arg| arg == "-i").unwrap()];
     let value = |name: &str| &before_input[before_input.iter().position(|arg| arg == name).unwrap() + 1];
     assert_eq!(value("-protocol_whitelist"), "http,tcp");

@@ -14,6 +14,10 @@ const PROBE_SIZE: &str = "20000000";
 /// Microseconds of media that FFmpeg reads to find all streams. FFmpeg's default is 5 s.
 const ANALYZE_DURATION: &str = "15000000";
 
+/// Pixels of a frame, at most. A decoded frame of this many has 100 MB at 12 bits per pixel, and a decoder holds more than a dozen.
+/// Decoders refuse larger ones also where the size changes in mid-stream.
+pub const MAX_PIXELS: u64 = 8192 * 8192;
+
 /// Input options that prevent a hostile file from making FFmpeg open anything else. They must precede `-i`.
 pub fn guards() -> impl Iterator<Item = String> {
     [
@@ -25,7 +29,16 @@ pub fn guards() -> impl Iterator<Item = String> {
         PROBE_SIZE,
         "-analyzeduration",
         ANALYZE_DURATION,
+        "-max_pixels",
     ]
     .into_iter()
     .map(str::to_owned)
+    .chain([MAX_PIXELS.to_string()])
+}
+
+/// Input options that give packets without a presentation time one, except where the container states decoding times only: FFmpeg
+/// would take those for presentation times and shift pictures by up to several frames, which its decoders do not.
+pub fn timestamps(decoding_times_only: bool) -> impl Iterator<Item = String> {
+    let words: &[&str] = if decoding_times_only { &[] } else { &["-fflags", "+genpts"] };
+    words.iter().map(|&word| word.to_owned())
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::input::MAX_PIXELS;
+use super::packets::Packets;
 use super::{AudioStream, Color, Probe, VideoStream};
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
@@ -9,9 +11,9 @@ use crate::frame_rate::FrameRate;
 /// Value of `-show_entries`. Limited to the fields in use, because a file may contain megabytes of tags.
 pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format_tags=major_brand:\
     stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
-    pix_fmt,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
+    pix_fmt,has_b_frames,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
     stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
-    stream_side_data=rotation";
+    stream_side_data=rotation:program=program_id:program_stream=index";
 
 /// ffprobe's output.
 pub(super) enum Report {
@@ -30,6 +32,26 @@ struct Raw {
     format: Option<Format>,
     #[serde(default)]
     streams: Vec<Stream>,
+    #[serde(default)]
+    programs: Vec<Program>,
+}
+
+/// One of several films that a transport stream carries at the same time.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Program {
+    streams: Vec<ProgramStream>,
+}
+
+#[derive(Deserialize)]
+struct ProgramStream {
+    index: u32,
+}
+
+impl Program {
+    fn has(&self, index: u32) -> bool {
+        self.streams.iter().any(|stream| stream.index == index)
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,6 +63,7 @@ struct RawError {
 pub(super) struct Media {
     format: Format,
     streams: Vec<Stream>,
+    programs: Vec<Program>,
 }
 
 #[derive(Deserialize, Default)]
@@ -66,6 +89,7 @@ struct Stream {
     avg_frame_rate: Option<String>,
     field_order: Option<String>,
     pix_fmt: Option<String>,
+    has_b_frames: u32,
     color_transfer: Option<String>,
     color_primaries: Option<String>,
     color_space: Option<String>,
@@ -106,7 +130,9 @@ pub(super) fn parse_report(json: &[u8]) -> Option<Report> {
     let raw: Raw = serde_json::from_slice(json).ok()?;
     match (raw.error, raw.format) {
         (Some(error), _) => Some(Report::Refused { code: error.code }),
-        (None, Some(format)) => Some(Report::Media(Media { format, streams: raw.streams })),
+        (None, Some(format)) => {
+            Some(Report::Media(Media { format, streams: raw.streams, programs: raw.programs }))
+        }
         (None, None) => None,
     }
 }
@@ -118,51 +144,97 @@ const IMAGE_BRANDS: [&str; 10] =
 /// At or below this score FFmpeg guessed a format without evidence (`AVPROBE_SCORE_RETRY` is 25), so the file is not media.
 const MAX_SCORE_OF_NOISE: i64 = 5;
 
-/// A decoded frame of this many pixels has 100 MB at 12 bits per pixel, and a decoder holds more than a dozen frames.
-const MAX_PIXELS: u64 = 8192 * 8192;
+/// Streams of a file. A broadcast has a few dozen; FFmpeg keeps a decoder and buffers for each.
+const MAX_STREAMS: usize = 256;
 
-/// Validates ffprobe's report on a file of `bytes` bytes.
-pub(super) fn probe(media: Media, bytes: u64) -> Result<Probe, Failure> {
-    let Media { format, streams } = media;
-    if format.tags.major_brand.is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
-        return Err(Failure::ImageNotSupported);
+impl Media {
+    /// Refuses what is not media at all.
+    pub(super) fn check(self) -> Result<Self, Failure> {
+        if self.format.tags.major_brand.as_deref().is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
+            return Err(Failure::ImageNotSupported);
+        }
+        if self.format.probe_score <= MAX_SCORE_OF_NOISE {
+            return Err(Failure::NotMedia);
+        }
+        if self.streams.len() > MAX_STREAMS {
+            return Err(Failure::TooManyStreams { streams: self.streams.len(), limit: MAX_STREAMS });
+        }
+        Ok(self)
     }
-    if format.probe_score <= MAX_SCORE_OF_NOISE {
-        return Err(Failure::NotMedia);
+
+    /// The number of streams, cover art included.
+    pub(super) fn stream_count(&self) -> usize {
+        self.streams.len()
     }
+
+    /// Whether the container is MP4 or `QuickTime`.
+    pub(super) fn is_mp4(&self) -> bool {
+        self.format.name.starts_with("mov,")
+    }
+
+    /// Whether the container states decoding times only.
+    pub(super) fn decoding_times_only(&self) -> bool {
+        self.format.name == "avi"
+    }
+
+    /// FFmpeg's indexes of the streams whose packets it can copy: pictures and sound in a known codec.
+    pub(super) fn readable_streams(&self) -> Vec<u32> {
+        let is_readable = |stream: &&Stream| {
+            matches!(stream.codec_type.as_deref(), Some("video" | "audio")) && stream.codec_name.is_some()
+        };
+        self.streams.iter().filter(is_readable).map(|stream| stream.index).collect()
+    }
+}
+
+/// Validates ffprobe's report on a file of `bytes` bytes that holds `packets`.
+pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe, Failure> {
+    let decoding_times_only = media.decoding_times_only();
+    let Media { format, streams, programs } = media;
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
     let is_still_image =
         |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
+    // A track that is declared but has no packets is as good as absent: a muted microphone, a camera that never started.
+    let is_empty = |stream: &&Stream| packets.get(&stream.index).is_some_and(|found| found.packets == 0);
     // The default stream, or else the largest; the first among equals.
-    let video = streams
+    let main = streams
         .iter()
         .filter(is("video"))
-        .filter(|stream| !is_still_image(stream))
-        .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())))
-        .map(video_stream)
-        .transpose()?;
-    let mut tracks: Vec<_> =
-        streams.iter().filter(is("audio")).filter(|stream| stream.has_samples()).collect();
+        .filter(|stream| !is_still_image(stream) && !is_empty(stream))
+        .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())));
+    let video = main.map(|stream| video_stream(stream, decoding_times_only)).transpose()?;
+    let mut tracks: Vec<_> = streams
+        .iter()
+        .filter(is("audio"))
+        .filter(|stream| stream.has_samples() && !is_empty(stream))
+        .collect();
     tracks.sort_by_key(|stream| stream.disposition.default == 0);
+    // Sound of another program belongs to another film. Without a picture, the program of the first track counts.
+    if let Some(first) = main.or(tracks.first().copied())
+        && let Some(program) = programs.iter().find(|program| program.has(first.index))
+    {
+        tracks
+            .retain(|track| program.has(track.index) || !programs.iter().any(|other| other.has(track.index)));
+    }
     let audio: Vec<_> = tracks.into_iter().map(audio_stream).collect();
     if video.is_none() && audio.is_empty() {
         return Err(Failure::NoStreams);
     }
-    // MP4 states a duration per track, Matroska one for the whole file.
-    let used_durations =
-        video.iter().map(|video| video.duration).chain(audio.iter().map(|audio| audio.duration));
-    let stated_duration = match format.name.split(',').next() {
-        Some("mov") => used_durations.flatten().reduce(f64::max),
-        Some("matroska") => seconds(format.duration.as_deref()),
-        _ => None,
-    };
+    let used = video.iter().map(|video| video.index).chain(audio.iter().map(|audio| audio.index));
+    let measured = used
+        .filter_map(|index| packets.get(&index))
+        .map(|found| found.end)
+        .reduce(f64::max)
+        .filter(|end| *end > 0.0);
     let longest = streams.iter().filter_map(|stream| seconds(stream.duration.as_deref())).reduce(f64::max);
     Ok(Probe {
-        duration: seconds(format.duration.as_deref()).or(longest),
-        stated_duration,
+        duration: measured.or_else(|| seconds(format.duration.as_deref())).or(longest),
+        measured_duration: measured,
         bytes,
         video,
         audio,
+        packets,
+        is_truncated: false,
+        decoding_times_only,
     })
 }
 
@@ -179,7 +251,7 @@ impl Stream {
     }
 }
 
-fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
+fn video_stream(stream: &Stream, decoding_times_only: bool) -> Result<VideoStream, Failure> {
     let (width, height) = (stream.width, stream.height);
     if width == 0 || height == 0 {
         return Err(match &stream.codec_name {
@@ -191,6 +263,8 @@ fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
         return Err(Failure::FrameTooLarge { width, height });
     }
     let rotation = rotation(stream);
+    let average_rate = stream.avg_frame_rate.as_deref().and_then(FrameRate::parse);
+    let delay = average_rate.filter(|_| decoding_times_only);
     let square = (square_width(width, stream.sample_aspect_ratio.as_deref()), height);
     Ok(VideoStream {
         index: stream.index,
@@ -199,15 +273,17 @@ fn video_stream(stream: &Stream) -> Result<VideoStream, Failure> {
         display: if rotation.is_multiple_of(180) { square } else { (square.1, square.0) },
         rotation,
         nominal_rate: stream.r_frame_rate.as_deref().and_then(FrameRate::parse),
-        average_rate: stream.avg_frame_rate.as_deref().and_then(FrameRate::parse),
+        average_rate,
         interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
         color: Color {
             pixel_format: stream.pix_fmt.clone().unwrap_or_default(),
             transfer: stream.color_transfer.clone(),
             primaries: stream.color_primaries.clone(),
             matrix: stream.color_space.clone(),
+            peak: None,
         },
         duration: seconds(stream.duration.as_deref()),
+        delay: delay.map_or(0.0, |rate| f64::from(stream.has_b_frames.min(16)) / rate.per_second()),
     })
 }
 
@@ -234,7 +310,11 @@ fn seconds(text: Option<&str>) -> Option<f64> {
 fn rotation(stream: &Stream) -> u16 {
     let by_matrix =
         stream.side_data_list.iter().find_map(|side_data| side_data.rotation).map(|degrees| -degrees);
-    let degrees = by_matrix.or_else(|| stream.tags.rotate.as_deref()?.parse().ok()).unwrap_or(0.0);
+    quarter_turns(by_matrix.or_else(|| stream.tags.rotate.as_deref()?.parse().ok()).unwrap_or(0.0))
+}
+
+/// The rotation that FFmpeg applies for `degrees` clockwise: 0, 90, 180 or 270.
+pub(super) fn quarter_turns(degrees: f64) -> u16 {
     // FFmpeg rotates by a quarter turn if the angle is within one degree of it; otherwise the frame size stays the same.
     [0u16, 90, 180, 270]
         .into_iter()

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
@@ -12,11 +12,12 @@ use crate::storage::{Location, ObjectInfo, StorageError, WholeObjectStore};
 
 type Block = Shared<BoxFuture<'static, Result<Bytes, Arc<StorageError>>>>;
 
-/// Random access to an object, pinned to the entity tag that it had at the start.
+/// Random access to an object, pinned to its version or to the entity tag that it had at the start.
 pub struct Source {
     store: Arc<dyn WholeObjectStore>,
     location: Location,
     info: ObjectInfo,
+    version_id: Option<String>,
     blocks: Mutex<LruCache<u64, Block>>,
     failure: Mutex<Option<Arc<StorageError>>>,
 }
@@ -31,7 +32,13 @@ impl Source {
     /// Reads the object at `location`, whose size and entity tag are `info`.
     pub fn new(store: Arc<dyn WholeObjectStore>, location: Location, info: ObjectInfo) -> Self {
         let blocks = Mutex::new(LruCache::new(BLOCKS_IN_MEMORY));
-        Self { store, location, info, blocks, failure: Mutex::default() }
+        Self { store, location, info, version_id: None, blocks, failure: Mutex::default() }
+    }
+
+    /// Reads this version of the object, whatever is stored under its key since.
+    #[must_use]
+    pub fn of_version(self, version_id: Option<String>) -> Self {
+        Self { version_id, ..self }
     }
 
     /// Size in bytes.
@@ -68,6 +75,22 @@ impl Source {
         bytes
     }
 
+    /// Returns the bytes of `range`, which must lie within the object.
+    pub async fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, Arc<StorageError>> {
+        let mut bytes = BytesMut::new();
+        let mut position = range.start;
+        while position < range.end {
+            let mut chunk = self.chunk_at(position).await?;
+            chunk.truncate(usize::try_from(range.end - position).unwrap_or(usize::MAX));
+            if chunk.len() as u64 == range.end - range.start {
+                return Ok(chunk);
+            }
+            position += chunk.len() as u64;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
+
     fn block(&self, number: u64) -> Block {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         // A failed block is fetched again.
@@ -77,8 +100,15 @@ impl Source {
         let (store, location, etag) =
             (Arc::clone(&self.store), self.location.clone(), self.info.etag.clone());
         let range = number * BLOCK_BYTES..((number + 1) * BLOCK_BYTES).min(self.info.bytes);
-        let block =
-            async move { store.read(&location, &etag, range).await.map_err(Arc::new) }.boxed().shared();
+        let version_id = self.version_id.clone();
+        let read = async move {
+            match &version_id {
+                Some(version_id) => store.read_version(&location, version_id, range).await,
+                None => store.read(&location, &etag, range).await,
+            }
+            .map_err(Arc::new)
+        };
+        let block = read.boxed().shared();
         blocks.put(number, block.clone());
         block
     }

@@ -12,6 +12,7 @@ use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, Wh
 /// Storage with one object of slightly more than 5 MiB, whose bytes are a function of their position.
 struct PatternStore {
     reads: Mutex<Vec<Range<u64>>>,
+    versions: Mutex<Vec<String>>,
     fails_from: u64,
 }
 
@@ -34,6 +35,20 @@ impl WholeObjectStore for PatternStore {
             return Err(StorageError::NotFound { operation: "GetObject" });
         }
         self.reads.lock().unwrap().push(range.clone());
+        Ok(pattern(range).into())
+    }
+
+    async fn head_version(&self, _: &Location, _: &str) -> Result<Option<ObjectInfo>, StorageError> {
+        Ok(None)
+    }
+
+    async fn read_version(
+        &self,
+        _: &Location,
+        version_id: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, StorageError> {
+        self.versions.lock().unwrap().push(version_id.to_owned());
         Ok(pattern(range).into())
     }
 
@@ -61,7 +76,7 @@ impl WholeObjectStore for PatternStore {
 }
 
 fn source(fails_from: u64) -> (Arc<PatternStore>, Arc<Source>) {
-    let store = Arc::new(PatternStore { reads: Mutex::default(), fails_from });
+    let store = Arc::new(PatternStore { reads: Mutex::default(), versions: Mutex::default(), fails_from });
     let location = Location { bucket: "raw".into(), key: "key".into() };
     let info = ObjectInfo { bytes: SIZE, etag: "\"pinned\"".into() };
     (Arc::clone(&store), Arc::new(Source::new(store, location, info)))
@@ -79,6 +94,17 @@ async fn exchange(relay: &Relay, request: &str) -> String {
     // The relay closes the connection if it fails within a body.
     let _ = stream.read_to_end(&mut response).await;
     String::from_utf8_lossy(&response).into_owned()
+}
+
+#[tokio::test]
+async fn the_version_that_a_job_names_is_read_whatever_is_stored_since() {
+    let (store, _) = source(0);
+    let location = Location { bucket: "raw".into(), key: "key".into() };
+    let info = ObjectInfo { bytes: SIZE, etag: "\"pinned\"".into() };
+    let versioned = Source::new(Arc::clone(&store) as _, location, info).of_version(Some("v1".to_owned()));
+    assert_eq!(read_all(Arc::new(versioned), 0..SIZE).await.unwrap(), pattern(0..SIZE));
+    assert_eq!(*store.versions.lock().unwrap(), ["v1"; 3]);
+    assert!(store.reads.lock().unwrap().is_empty(), "no request is for the latest object");
 }
 
 #[tokio::test]

@@ -117,10 +117,14 @@ mod tests {
         let uploaded = UploadCompleted {
             generation: 1,
             s3_key: job.s3_key.clone(),
+            version_id: None,
             bytes: 1,
             etag: "e".to_owned(),
             sequencer: "01".to_owned(),
             found: false,
+            version_id: None,
+            created_at: None,
+            grant_id: None,
         };
         let started = ProcessingStarted { generation: 1, attempt: 1, task: "task".to_owned() };
         let events: [EventBody; 3] =

@@ -11,6 +11,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -68,6 +69,43 @@ impl S3Storage {
     }
 }
 
+impl S3Storage {
+    async fn head_object(
+        &self,
+        location: &Location,
+        version_id: Option<&str>,
+    ) -> Result<Option<ObjectInfo>, StorageError> {
+        let request = self.client.head_object().bucket(&location.bucket).key(&location.key);
+        let response = request.set_version_id(version_id.map(str::to_owned)).send().await;
+        match response.map_err(storage_error("HeadObject")) {
+            Ok(head) => Ok(Some(ObjectInfo {
+                bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+                etag: head.e_tag().unwrap_or_default().to_owned(),
+            })),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get_range(
+        &self,
+        request: GetObjectFluentBuilder,
+        location: &Location,
+        range: Range<u64>,
+    ) -> Result<Bytes, StorageError> {
+        let response = request
+            .bucket(&location.bucket)
+            .key(&location.key)
+            .range(format!("bytes={}-{}", range.start, range.end - 1))
+            .send()
+            .await
+            .map_err(storage_error("GetObject"))?;
+        let body = response.body.collect().await;
+        let unavailable = |source| StorageError::Unavailable { operation: "GetObject", source };
+        Ok(body.map_err(|error| unavailable(Box::new(error)))?.into_bytes())
+    }
+}
+
 fn storage_error<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> StorageError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -105,31 +143,30 @@ impl Condition {
 #[async_trait]
 impl WholeObjectStore for S3Storage {
     async fn head(&self, location: &Location) -> Result<Option<ObjectInfo>, StorageError> {
-        let response = self.client.head_object().bucket(&location.bucket).key(&location.key).send().await;
-        match response.map_err(storage_error("HeadObject")) {
-            Ok(head) => Ok(Some(ObjectInfo {
-                bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
-                etag: head.e_tag().unwrap_or_default().to_owned(),
-            })),
-            Err(StorageError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.head_object(location, None).await
+    }
+
+    async fn head_version(
+        &self,
+        location: &Location,
+        version_id: &str,
+    ) -> Result<Option<ObjectInfo>, StorageError> {
+        self.head_object(location, Some(version_id)).await
+    }
+
+    async fn read_version(
+        &self,
+        location: &Location,
+        version_id: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, StorageError> {
+        let request = self.client.get_object().version_id(version_id);
+        self.get_range(request, location, range).await
     }
 
     async fn read(&self, location: &Location, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
-        let response = self
-            .client
-            .get_object()
-            .bucket(&location.bucket)
-            .key(&location.key)
-            .if_match(etag)
-            .range(format!("bytes={}-{}", range.start, range.end - 1))
-            .send()
-            .await
-            .map_err(storage_error("GetObject"))?;
-        let body = response.body.collect().await;
-        let unavailable = |source| StorageError::Unavailable { operation: "GetObject", source };
-        Ok(body.map_err(|error| unavailable(Box::new(error)))?.into_bytes())
+        let request = self.client.get_object().if_match(etag);
+        self.get_range(request, location, range).await
     }
 
     async fn put(

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Resource};
+use crate::process::Bounds;
 
 /// Bounds on an encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,15 +14,21 @@ pub struct Limits {
     pub stall: Duration,
     /// Media duration. A source without a stated duration can exceed it only during the encode.
     pub media: Duration,
+    /// Duration of the output. Every output has a constant rate and a bit rate that is bounded, so this bounds frames and bytes.
+    pub output: Duration,
+    /// Processor time and memory.
+    pub bounds: Bounds,
     /// Bytes of finished output on disk. Above this, FFmpeg is paused until half of it is uploaded.
     pub disk: u64,
 }
 
 impl Limits {
-    /// The limits for a source of `duration` seconds (`None`: unknown) with a duration limit of `longest` seconds.
+    /// The limits for a source of `duration` seconds (`None`: unknown) whose pictures have `pixels`, with a duration limit of
+    /// `longest` seconds.
     ///
-    /// The encode may take twenty times the duration of the source; 4K HDR takes about ten times on two cores.
-    pub fn of(duration: Option<f64>, longest: u64) -> Self {
+    /// The encode may take twenty times the duration of the source; 4K HDR takes about ten times on two cores. Its processor time
+    /// may be three times that, for machines with more and slower cores.
+    pub fn of(duration: Option<f64>, pixels: u64, longest: u64) -> Self {
         let media = Duration::from_secs(longest);
         let expected =
             duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(media);
@@ -29,9 +36,24 @@ impl Limits {
             wall: Duration::from_mins(10) + expected * 20,
             stall: Duration::from_mins(1),
             media,
+            // Encoders and filters round up, and streams may begin and end at different times.
+            output: expected + expected / 10 + Duration::from_secs(10),
+            bounds: Bounds {
+                processor_time: Duration::from_mins(10) + expected * 60,
+                memory: memory(pixels),
+            },
             disk: 256 * 1024 * 1024,
         }
     }
+}
+
+/// Bytes of memory for pictures of `pixels`: those of four encoders at up to 1080p, and the frames of the source in decoder and
+/// filters, at 3 bytes (10 bits, 4:2:0) and a few in linear light at 12 bytes per pixel.
+fn memory(pixels: u64) -> u64 {
+    const ENCODERS: u64 = 2 * 1024 * 1024 * 1024;
+    const DECODED_FRAMES: u64 = 64;
+    const LINEAR_FRAMES: u64 = 8;
+    ENCODERS + pixels * (3 * DECODED_FRAMES + 12 * LINEAR_FRAMES)
 }
 
 /// Monitors one encode.
@@ -40,12 +62,20 @@ pub(super) struct Watchdog {
     started_at: Instant,
     last_progress_at: Instant,
     out_time: Option<Duration>,
+    finished_segments: usize,
     paused: bool,
 }
 
 impl Watchdog {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, started_at: now, last_progress_at: now, out_time: None, paused: false }
+        Self {
+            limits,
+            started_at: now,
+            last_progress_at: now,
+            out_time: None,
+            finished_segments: 0,
+            paused: false,
+        }
     }
 
     /// Handles a progress report. Fails if the media is too long.
@@ -58,7 +88,19 @@ impl Watchdog {
         if out_time.is_some_and(|out_time| out_time > self.limits.media + Duration::from_secs(1)) {
             return Err(Failure::TooLong { limit_seconds: self.limits.media.as_secs() });
         }
+        if out_time.is_some_and(|out_time| out_time > self.limits.output) {
+            return Err(Failure::TooComplex { resource: Resource::Output });
+        }
         Ok(())
+    }
+
+    /// Handles the number of segments that are finished. More than ever before are progress, too: FFmpeg reports none while it
+    /// repeats a picture for hours.
+    pub(super) fn on_segments(&mut self, finished: usize, now: Instant) {
+        if finished > self.finished_segments {
+            self.finished_segments = finished;
+            self.last_progress_at = now;
+        }
     }
 
     /// Fails if a time limit is exceeded. A pause counts towards the total, but not as a stall.
@@ -96,6 +138,8 @@ mod tests {
             wall: Duration::from_secs(100),
             stall: Duration::from_secs(10),
             media: Duration::from_mins(1),
+            output: Duration::from_mins(2),
+            bounds: Bounds { processor_time: Duration::from_mins(1), memory: 1 << 30 },
             disk: 0,
         }
     }
@@ -140,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn a_new_segment_counts_as_progress() {
+        let mut encode = SimulatedEncode::start();
+        for segments in 1..=3 {
+            encode.advance(9);
+            encode.watchdog.on_segments(segments, encode.now);
+            encode.check().unwrap();
+        }
+        encode.advance(11);
+        encode.watchdog.on_segments(3, encode.now);
+        assert!(matches!(encode.check(), Err(Failure::Stalled(_))));
+    }
+
+    #[test]
     fn a_paused_encoder_does_not_stall_but_can_time_out() {
         let mut encode = SimulatedEncode::start();
         encode.watchdog.pause();
@@ -161,8 +218,22 @@ mod tests {
     }
 
     #[test]
-    fn the_time_limit_grows_with_the_duration() {
-        assert_eq!(Limits::of(Some(60.0), 43_200).wall, Duration::from_mins(30));
-        assert_eq!(Limits::of(None, 60).wall, Duration::from_mins(30));
+    fn an_output_that_outgrows_its_source_is_stopped() {
+        let mut encode = SimulatedEncode::start();
+        encode.watchdog.limits.output = Duration::from_secs(20);
+        encode.progress(20).unwrap();
+        let failure = encode.progress(21).unwrap_err();
+        assert_eq!(
+            (failure.code(), failure.to_string().contains("space for its output")),
+            ("too_complex", true)
+        );
+    }
+
+    #[test]
+    fn the_limits_grow_with_the_duration_and_the_pictures() {
+        let limits = Limits::of(Some(60.0), 1280 * 720, 43_200);
+        assert_eq!((limits.wall, limits.output), (Duration::from_mins(30), Duration::from_secs(76)));
+        assert_eq!(Limits::of(None, 0, 60).wall, Duration::from_mins(30));
+        assert!(Limits::of(None, 8192 * 8192, 60).bounds.memory > 4 * limits.bounds.memory);
     }
 }

@@ -340,20 +340,3 @@ async fn a_video_two_pixels_high_is_published() {
     let args = "-f lavfi -i color=red:size=200x2:rate=25:duration=1 -c:v ffv1";
     assert_eq!(publish_clip("strip.mkv", args, 1.0).await.sizes(), [(200, 2)]);
 }
-
-#[tokio::test]
-async fn a_video_whose_audio_is_longer_is_published() {
-    let args = format!(
-        "{} {} -c:v libx264 -preset ultrafast -c:a aac",
-        video_input("160x120", 25, 1),
-        audio_input(300, 4)
-    );
-    let harness = WorkerHarness::new();
-    let clip = make(&harness.clips(), "short.mp4", &args);
-    let job = harness.upload_file("clip.bin", &clip).await;
-    let outcome = harness.run(&job).await;
-    assert!(matches!(outcome, streamio_worker::run::RunOutcome::Published), "{outcome:?}");
-    let mp4 = harness.storage.path(PROCESSED, "processed/acme/clip.bin");
-    assert!((inspect::duration(&mp4) - 4.0).abs() < 0.25);
-    assert_eq!(inspect::decode(&mp4), 25);
-}

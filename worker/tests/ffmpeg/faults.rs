@@ -13,6 +13,7 @@ use streamio_worker::capabilities::Capabilities;
 use streamio_worker::failure::Failure;
 use streamio_worker::plan::plan;
 use streamio_worker::probe::probe;
+use streamio_worker::process::Bounds;
 use streamio_worker::relay::{Relay, Source};
 use streamio_worker::run::RunOutcome;
 use streamio_worker::stop::StopSignal;
@@ -126,10 +127,10 @@ async fn transcode(
     let location = Location { bucket: RAW.into(), key: "projects/acme/clip.mp4".into() };
     harness.storage.upload(RAW, &location.key, &std::fs::read(clip).unwrap());
     let info = harness.storage.head(&location).await.unwrap().unwrap();
-    let bytes = info.bytes;
     let source = Arc::new(Source::new(harness.storage.clone(), location, info));
     let relay = Relay::start(Arc::clone(&source)).await.unwrap();
-    let probe = probe("ffprobe", relay.url(), bytes, &[]).await.unwrap();
+    let tools = Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into() };
+    let probe = probe(&tools, &source, relay.url()).await.unwrap();
     let capabilities = Capabilities::detect("ffmpeg").await.unwrap();
     let plan = plan(&probe, &harness.policy.limits, &capabilities).unwrap();
     let scratch = tempfile::tempdir_in(harness.scratch()).unwrap();
@@ -138,7 +139,7 @@ async fn transcode(
         bucket: PROCESSED.into(),
         prefix: "processed/acme/x.hls/g1-a1/".into(),
     };
-    let tools = Tools { ffmpeg: ffmpeg.to_owned(), ffprobe: "ffprobe".into() };
+    let tools = Tools { ffmpeg: ffmpeg.to_owned(), ..tools };
     let transcode = Transcode {
         tools: &tools,
         probe: &probe,
@@ -173,7 +174,8 @@ fn script(harness: &WorkerHarness, text: &str) -> String {
 
 fn limits() -> Limits {
     let long = Duration::from_mins(2);
-    Limits { wall: long, stall: long, media: long, disk: u64::MAX }
+    let bounds = Bounds { processor_time: long, memory: 1 << 32 };
+    Limits { wall: long, stall: long, media: long, output: long, bounds, disk: u64::MAX }
 }
 
 #[tokio::test]

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use streamio_events::event::EventBody;
-use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::event::{EventBody, UploadCompleted};
+use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::job::Job;
 use streamio_events::log::{EventLog, EventLogExt};
 use streamio_events::memory::MemoryLog;
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
+use streamio_events::video::decide::{Decision, Step, next_step};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
 use streamio_worker::run::{RunOutcome, Worker};
 use streamio_worker::stop::StopSignal;
@@ -65,14 +65,22 @@ impl WorkerHarness {
         let key = SourceKey::new(&"acme".parse::<ProjectId>().unwrap(), "", filename).unwrap();
         let order = self.storage.upload(RAW, key.as_str(), bytes);
         let sequencer = format!("{order:016x}");
-        let object = ObjectCreated {
-            s3_key: key.clone(),
-            bytes: bytes.len() as u64,
-            etag: sequencer.clone(),
-            sequencer,
-            created_at: now(),
-        };
-        self.decide(&VideoId::of(&key), |video| object_created(video, object.clone())).await;
+        self.decide(&VideoId::of(&key), |video| {
+            let completed = UploadCompleted {
+                generation: video.generation + 1,
+                s3_key: key.clone(),
+                bytes: bytes.len() as u64,
+                etag: sequencer.clone(),
+                sequencer: sequencer.clone(),
+                found: false,
+                version_id: None,
+                created_at: None,
+                grant_id: None,
+            };
+            let commit_id = CommitId::derived_from(&["uploaded", &sequencer]);
+            Some(Decision { commit_id, events: vec![completed.into()] })
+        })
+        .await;
         self.dispatch(&key).await
     }
 

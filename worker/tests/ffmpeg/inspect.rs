@@ -37,6 +37,28 @@ pub(super) fn decode(path: &Path) -> u64 {
         .unwrap_or(0)
 }
 
+/// The number of packets of the first stream of `kind`.
+pub(super) fn packets(path: &Path, kind: &str) -> u64 {
+    let args = ["-v", "error", "-of", "csv=p=0", "-count_packets", "-select_streams", kind];
+    let args = args.iter().chain(&["-show_entries", "stream=nb_read_packets"]);
+    let output = run("ffprobe", Path::new("."), args.map(Path::new).chain([path]));
+    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+}
+
+/// The number of pictures that differ from the one before them by more than an encoder's noise.
+pub(super) fn distinct_pictures(path: &Path) -> u64 {
+    let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
+    let after = ["-map", "0:v:0", "-vf", "mpdecimate=hi=200:lo=100:frac=0.01", "-fps_mode", "passthrough"];
+    let after = after.iter().chain(&["-f", "null", "-progress", "pipe:1", "-"]).map(Path::new);
+    let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok())
+        .next_back()
+        .unwrap_or(0)
+}
+
 /// Times of the key frames of a file or playlist, in seconds.
 pub(super) fn key_frames(path: &Path) -> Vec<f64> {
     let args =
@@ -73,6 +95,19 @@ pub(super) fn brightness(path: &Path) -> f64 {
     let after = ["-vf", "scale=1:1:flags=area,format=gray", "-f", "rawvideo", "-"].map(Path::new);
     let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
     f64::from(output.stdout[0])
+}
+
+/// How often the sound of a file crosses zero within a second: twice the frequency of a tone.
+pub(super) fn zero_crossings_per_second(path: &Path) -> f64 {
+    let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
+    let after = ["-map", "0:a", "-ac", "1", "-ar", "48000", "-f", "s16le", "-"].map(Path::new);
+    let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
+    let samples: Vec<bool> =
+        output.stdout.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]]) > 0).collect();
+    let crossings = samples.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+    let rate = crossings as f64 * 48_000.0 / samples.len() as f64;
+    rate
 }
 
 /// The variants of a master playlist, with the paths of their media playlists.

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use streamio_events::event::EventBody;
-use streamio_events::id::VideoId;
+use streamio_events::event::{EventBody, UploadCompleted};
+use streamio_events::id::{CommitId, VideoId};
 use streamio_events::job::Job;
 use streamio_events::log::{EventLog, EventLogExt};
 use streamio_events::object_key::SourceKey;
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::video::decide::{ObjectCreated, Step, next_step, object_created};
+use streamio_events::video::decide::{Decision, Step, next_step};
 use streamio_events::video::{Phase, Policy, Video, decide_and_append, load};
 use streamio_worker::storage::{Condition, Content, Location, ObjectHeaders, WholeObjectStore};
 use tokio::process::{Child, Command};
@@ -110,17 +110,25 @@ pub(super) async fn dispatched(
     let headers = ObjectHeaders::immutable("video/mp4");
     let client = s3.client("secret").await;
     client.put(&location, Content::File(clip), headers, Condition::None).await.unwrap();
-    let object = ObjectCreated {
+    let completed = UploadCompleted {
+        generation: 1,
         s3_key: key.clone(),
         bytes: 1,
         etag: "etag".into(),
         sequencer: "01".into(),
-        created_at: now(),
+        found: false,
+        version_id: None,
+        created_at: None,
+        grant_id: None,
     };
     let (project, id) = ("acme".parse().unwrap(), VideoId::of(&key));
     let policy = Policy::new(RAW, PROCESSED);
-    let uploaded = decide_and_append(log, &project, &id, now(), |video: &Video| {
-        Ok::<_, std::convert::Infallible>(object_created(video, object.clone()))
+    let uploaded = decide_and_append(log, &project, &id, now(), |_: &Video| {
+        let commit_id = CommitId::derived_from(&["uploaded"]);
+        Ok::<_, std::convert::Infallible>(Some(Decision {
+            commit_id,
+            events: vec![completed.clone().into()],
+        }))
     });
     uploaded.await.unwrap().unwrap();
     let dispatched = decide_and_append(log, &project, &id, now(), |video: &Video| {

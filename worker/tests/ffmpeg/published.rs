@@ -56,7 +56,7 @@ pub(super) async fn publish(harness: WorkerHarness, job: Job, seconds: f64) -> P
 }
 
 fn check(video: &PublishedVideo, seconds: f64) {
-    let has_video = video.outputs.poster_key.is_some();
+    let has_video = video.source.width.is_some();
     let has_audio = video.source.audio_codec.is_some();
     let near = |duration: f64| (duration - seconds).abs() < 0.25;
     assert!(near(video.source.duration_seconds), "{:?}", video.source);
@@ -115,6 +115,7 @@ fn check(video: &PublishedVideo, seconds: f64) {
         assert!(near(inspect::duration(&path)));
     }
 
+    assert_eq!(has_video, video.outputs.poster_key.is_some());
     if let Some(poster) = &video.outputs.poster_key {
         let stream = inspect::stream(&video.path(poster.as_str()), "v").unwrap();
         let (width, height) = video.sizes()[0];

@@ -8,7 +8,7 @@ use super::clip::{audio_input, make, video_input};
 use super::harness::{PROCESSED, WorkerHarness};
 
 /// Runs an attempt with `bytes` as the source and returns its recorded error.
-async fn refused(harness: &WorkerHarness, filename: &str, bytes: &[u8]) -> VideoError {
+pub(super) async fn refused(harness: &WorkerHarness, filename: &str, bytes: &[u8]) -> VideoError {
     let job = harness.upload(filename, bytes).await;
     let outcome = harness.run(&job).await;
     assert!(matches!(outcome, RunOutcome::Failed(_)), "{outcome:?}");
@@ -19,7 +19,7 @@ async fn refused(harness: &WorkerHarness, filename: &str, bytes: &[u8]) -> Video
     }
 }
 
-async fn code(filename: &str, bytes: &[u8]) -> String {
+pub(super) async fn code(filename: &str, bytes: &[u8]) -> String {
     let error = refused(&WorkerHarness::new(), filename, bytes).await;
     assert!(!error.retryable, "{error:?}");
     error.code
@@ -54,19 +54,19 @@ async fn random_bytes_are_refused_even_if_a_demuxer_accepts_them() {
 }
 
 #[tokio::test]
-async fn a_truncated_file_is_corrupt() {
+async fn a_truncated_file_is_named_as_such_even_if_little_of_it_is_left() {
     let args = format!(
         "{} {} -c:v libx264 -preset ultrafast -c:a aac",
         video_input("320x240", 25, 3),
         audio_input(300, 3)
     );
     let index_last = clip("last.mp4", &args);
-    assert_eq!(code("last.mp4", &index_last[..index_last.len() / 2]).await, "corrupt");
+    assert_eq!(code("last.mp4", &index_last[..index_last.len() / 2]).await, "truncated");
     let index_first = clip("first.mp4", &format!("{args} -movflags +faststart"));
-    assert_eq!(code("first.mp4", &index_first[..index_first.len() / 3]).await, "corrupt");
+    assert_eq!(code("first.mp4", &index_first[..index_first.len() / 3]).await, "truncated");
     let matroska = clip("m.mkv", &args);
-    assert_eq!(code("m.mkv", &matroska[..matroska.len() / 3]).await, "corrupt");
-    assert_eq!(code("m.mkv", &matroska[..40]).await, "corrupt");
+    assert_eq!(code("m.mkv", &matroska[..matroska.len() / 3]).await, "truncated");
+    assert_eq!(code("m.mkv", &matroska[..40]).await, "truncated");
 }
 
 #[tokio::test]

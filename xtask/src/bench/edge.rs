@@ -32,9 +32,14 @@ use crate::workspace::Workspace;
 const JAVASCRIPT: &str = "JavaScript Worker with aws4fetch";
 const AWS4FETCH: &str = "aws4fetch";
 const CLOUDFRONT_SIGNER: &str = "JavaScript Worker with @aws-sdk/cloudfront-signer";
+const M3U8: &str = "m3u8-parser";
+const M3U8_PARSER: &str = "JavaScript Worker with m3u8-parser";
 const SIGNER_ECDSA: &str = "@aws-sdk/cloudfront-signer, ECDSA";
 const SIGNER_RSA: &str = "@aws-sdk/cloudfront-signer, RSA";
 const NOOP: &str = "no-op JavaScript Worker";
+
+/// The most processor time of a media playlist of two hours, in microseconds.
+const PLAYLIST_MICROS: f64 = 1000.0;
 
 /// The number of connections to a busy Worker.
 const MANY_CONNECTIONS: u32 = 32;
@@ -82,14 +87,18 @@ fn operations(workers: &Workers, effort: Effort, report: &mut Report) -> Result<
     report.add(compare("sign one policy, RSA", "sign-rsa", "sign-rsa", SIGNER_RSA, at_least(1.15))?);
     let shared = "share one policy's signature";
     report.add(compare(shared, "sign-shared", "sign-ecdsa", SIGNER_ECDSA, at_least(15.0))?);
+    let (playlist, rewrite) = ("rewrite a playlist of two hours", "rewrite-playlist");
+    report.add(compare(playlist, rewrite, rewrite, M3U8, at_least(20.0))?);
     Ok(())
 }
 
 /// Compares requests under load.
 fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
     let (upload, playback, same_playback) = (Call::upload(), Call::playback(), Call::same_playback());
-    let aws4fetch = |goal| Peer::JavaScript { name: JAVASCRIPT, goal: Goal::AtLeast(goal) };
-    let cloudfront_signer = |goal| Peer::JavaScript { name: CLOUDFRONT_SIGNER, goal: Goal::AtLeast(goal) };
+    let peer = |name, goal| Peer::JavaScript { name, goal: Goal::AtLeast(goal), cost: None };
+    let aws4fetch = |goal| peer(JAVASCRIPT, goal);
+    let cloudfront_signer = |goal| peer(CLOUDFRONT_SIGNER, goal);
+    let playlist = Call::playlist();
     let floor = Peer::Floor { goal: Goal::AtMost(1.5) };
     let upload = Load {
         call: &upload,
@@ -116,6 +125,15 @@ fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
         Load { peer: floor, ..playback },
         Load { variant: ", RSA", key: CdnKey::Rsa, peer: cloudfront_signer(1.15), ..playback },
         shared_playback,
+        Load {
+            call: &playlist,
+            peer: Peer::JavaScript {
+                name: M3U8_PARSER,
+                goal: Goal::AtLeast(5.0),
+                cost: Some(Goal::Within(PLAYLIST_MICROS)),
+            },
+            ..upload
+        },
     ];
     for load in &loads {
         print_progress(&load.name());

@@ -20,19 +20,19 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The line that `streamio up --json` prints when the platform is ready.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Ready {
-    pub(super) api: String,
-    pub(super) s3: String,
-    pub(super) cdn: String,
-    pub(super) data_dir: PathBuf,
+pub(crate) struct Ready {
+    pub(crate) api: String,
+    pub(crate) s3: String,
+    pub(crate) cdn: String,
+    pub(crate) data_dir: PathBuf,
 }
 
 /// A running platform. It is stopped when this is dropped.
-pub(super) struct Platform {
+pub(crate) struct Platform {
     running: Running,
     /// Kept open: the platform stops when its standard input is closed, also if this process is killed.
     _stdin: Option<ChildStdin>,
-    pub(super) ready: Ready,
+    pub(crate) ready: Ready,
     cli: PathBuf,
     data: PathBuf,
     log: PathBuf,
@@ -42,7 +42,7 @@ pub(super) struct Platform {
 
 impl Platform {
     /// Starts the platform on the directory `data`, with a log file in `work`, and waits until it is ready.
-    pub(super) fn start(cli: &Path, data: &Path, work: &Path) -> Result<Self> {
+    pub(crate) fn start(cli: &Path, data: &Path, work: &Path) -> Result<Self> {
         let fresh = !data.exists();
         let log = work.join("platform.log");
         let mut command = Command::new(cli);
@@ -58,7 +58,7 @@ impl Platform {
     }
 
     /// Creates a project with the operator's command.
-    pub(super) fn new_project(&self) -> Result<Api> {
+    pub(crate) fn new_project(&self) -> Result<Api> {
         let name = if self.fresh {
             "demo".to_owned()
         } else {
@@ -71,12 +71,12 @@ impl Platform {
     }
 
     /// Waits until the platform ends.
-    pub(super) fn wait(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         self.running.wait()
     }
 
     /// Stops the platform. Fails if its exit status is not 0.
-    pub(super) fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         let status = self.running.stop()?;
         if !status.success() {
             bail!("the platform did not stop cleanly ({status})\n{}", self.log_end());
@@ -85,7 +85,7 @@ impl Platform {
     }
 
     /// Returns the end of its log, for messages.
-    pub(super) fn log_end(&self) -> String {
+    pub(crate) fn log_end(&self) -> String {
         log_end(&self.log)
     }
 }
@@ -99,9 +99,9 @@ struct Project {
 }
 
 /// The public API with the key of one project, called through the `streamio` command.
-pub(super) struct Api {
+pub(crate) struct Api {
     cli: PathBuf,
-    pub(super) url: String,
+    pub(crate) url: String,
     project: Project,
 }
 
@@ -114,9 +114,9 @@ struct List {
 /// The members of a video's status view that are read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Video {
-    pub(super) state: String,
-    pub(super) outputs: Option<Outputs>,
+pub(crate) struct Video {
+    pub(crate) state: String,
+    pub(crate) outputs: Option<Outputs>,
     error: Option<VideoError>,
 }
 
@@ -128,23 +128,23 @@ struct VideoError {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outputs {
-    pub(super) mp4_key: String,
-    pub(super) hls_key: String,
-    pub(super) renditions: Vec<serde_json::Value>,
+pub(crate) struct Outputs {
+    pub(crate) mp4_key: String,
+    pub(crate) hls_key: String,
+    pub(crate) renditions: Vec<serde_json::Value>,
 }
 
 /// The members of the response to `POST /playback-url` that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Playback {
-    pub(super) signed_url: String,
-    pub(super) hls_url: Option<String>,
+pub(crate) struct Playback {
+    pub(crate) signed_url: String,
+    pub(crate) hls_url: Option<String>,
 }
 
 impl Video {
     /// Returns why the video is not ready.
-    pub(super) fn error_text(&self) -> String {
+    pub(crate) fn error_text(&self) -> String {
         match &self.error {
             Some(error) => format!("{} ({})", error.message, error.code),
             None => "its view has no error".into(),
@@ -154,7 +154,7 @@ impl Video {
 
 impl Api {
     /// Uploads a file and waits until the video is ready. Prints progress to stderr. Returns the status view.
-    pub(super) fn upload(&self, file: &Path) -> Result<Video> {
+    pub(crate) fn upload(&self, file: &Path) -> Result<Video> {
         let mut command = self.command();
         // Without `--json`, which prints no progress. The view is requested afterwards.
         command.arg("upload").arg(file).arg("--wait");
@@ -169,17 +169,17 @@ impl Api {
         Ok(video)
     }
 
-    pub(super) fn playback_url(&self, key: &str) -> Result<Playback> {
+    pub(crate) fn playback_url(&self, key: &str) -> Result<Playback> {
         let mut command = self.command();
         command.args(["playback-url", key, "--json"]);
         json(command)
     }
 
-    pub(super) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.project.api_key
     }
 
-    pub(super) fn project_id(&self) -> &str {
+    pub(crate) fn project_id(&self) -> &str {
         &self.project.project_id
     }
 

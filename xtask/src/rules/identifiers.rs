@@ -1,6 +1,7 @@
 //! Identifiers that must not occur in certain sources.
 
 mod clocks;
+mod debug_fields;
 mod ignored;
 mod pure;
 mod sdk;
@@ -17,6 +18,7 @@ pub(super) fn check(file: &Source) -> Vec<Violation> {
     if !file.is_test() {
         let product = tokens::without_tests(&all);
         violations.extend(clocks::check(file, &product));
+        violations.extend(debug_fields::check(file, &product));
         violations.extend(pure::check(file, &product));
         violations.extend(sdk::check(file, &product));
     }

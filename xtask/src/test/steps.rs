@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use super::advisories;
+use super::contract;
 use super::report::Outcome;
+use super::suites;
 use crate::cloud;
 use crate::edge;
 use crate::process::{capture, run};
@@ -75,11 +77,17 @@ pub(super) const STEPS: &[Step] = &[
         needs: &[Tool::Ffmpeg, Tool::Chromium],
         run: browser,
     },
+    Step {
+        name: "contract",
+        about: "the API's description, by itself and against a running platform",
+        needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Schemathesis],
+        run: contract::check,
+    },
     Step { name: "doctests", about: "examples in the documentation", needs: &[], run: doctests },
 ];
 
 /// Returns the cargo that runs this xtask, so that all steps use one toolchain.
-fn cargo() -> String {
+pub(super) fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
@@ -150,14 +158,14 @@ fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let (shell, cargo) = (&workspace.shell, cargo());
     // The emulated cloud executes the programs.
     run(cmd!(shell, "{cargo} build --workspace --all-features --bins"))?;
-    passed(
-        cmd!(shell, "{cargo} test --workspace --all-features --lib --bins --tests --no-fail-fast")
-            .envs(tools.environment()?)
-            .env("STREAMIO_EDGE_WORKER", built_worker(workspace)?)
-            .env("STREAMIO_LAMBDAS", cloud::programs(workspace))
-            // A differing snapshot fails the test, without writing a new snapshot file.
-            .env("INSTA_UPDATE", "no"),
-    )
+    let worker = ("STREAMIO_EDGE_WORKER", built_worker(workspace)?);
+    let functions = ("STREAMIO_LAMBDAS", cloud::programs(workspace));
+    // A differing snapshot fails the test, without writing a new snapshot file.
+    let snapshots = ("INSTA_UPDATE", PathBuf::from("no"));
+    let environment: Vec<_> =
+        tools.environment()?.into_iter().chain([worker, functions, snapshots]).collect();
+    suites::run_all(workspace, &environment)?;
+    Ok(Outcome::Passed)
 }
 
 fn node(workspace: &Workspace, _: &Tools) -> Result<Outcome> {

@@ -30,6 +30,7 @@ macro_rules! view_store_contract {
             racing_writers_leave_the_highest_version
             lists_are_newest_first_in_pages_of_any_size
             a_list_read_during_writes_returns_each_video_once
+            lists_are_filtered_by_prefix_metadata_and_state
             videos_without_a_status_are_not_listed
             a_cursor_of_another_list_is_refused
             due_videos_are_returned_longest_overdue_first

@@ -9,10 +9,12 @@ use streamio_events::timestamp::Timestamp;
 
 use super::target::Target;
 use crate::api::grant::unreadable;
+use crate::api::play::ip_bound_query;
 use crate::cdn_url;
 use crate::problem::Problem;
 use crate::services::Services;
-use crate::sign::cloudfront;
+use crate::sign::SignedUrl;
+use crate::sign::cloudfront::{self, SignedPolicy};
 use crate::sign::policy::{Policy, Resource};
 
 /// The response body of `POST /playback-url`.
@@ -29,47 +31,100 @@ pub(super) struct Body {
 /// Three ways to open an adaptive stream; a player needs one of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Stream {
-    /// The signed URL of the master playlist.
+pub(super) struct Stream {
+    /// The URL of the master playlist at the edge, for any player.
     hls_url: String,
-    /// For players that append a query to every request.
+    /// For players that append a query to every request to the CDN.
     policy_query: String,
     /// For pages on the CDN's domain.
     cookies: BTreeMap<&'static str, String>,
 }
 
-/// Signs the granted resource.
-pub(super) async fn body(services: &Services, granted: &PlaybackGranted) -> Result<Body, Problem> {
+/// Signs the granted resource. `public_url` is the edge's own, without a slash at its end.
+pub(super) async fn body(
+    services: &Services,
+    public_url: &str,
+    granted: &PlaybackGranted,
+) -> Result<Body, Problem> {
     let target = Target::recorded(&granted.key, &granted.resource)
         .ok_or_else(|| unreadable("the record of a playback grant names another project or no resource"))?;
+    let (signed_url, stream) = sign(services, public_url, granted, &target).await?;
+    Ok(Body { signed_url, expires_at: granted.expires_at, grant_id: granted.grant_id.clone(), stream })
+}
+
+/// The signed URL of `target` on the grant's terms; for a stream also the other ways to open it.
+pub(super) async fn sign(
+    services: &Services,
+    public_url: &str,
+    granted: &PlaybackGranted,
+    target: &Target,
+) -> Result<(String, Option<Stream>), Problem> {
     let url = |key: &ProcessedKey| cdn_url::of_key(&services.cdn_base_url, key.as_str());
-    let policy = policy(services, granted, &target).map_err(Problem::internal)?;
-    let signed = cloudfront::sign(&*services.ports.url_signer, services.config.cdn.hash, policy)
-        .await
-        .map_err(|error| Problem::unavailable("The URL could not be signed.", error))?;
-    let sign = |key: &ProcessedKey| signed.url_for(&url(key)).map_err(Problem::internal);
-    let (signed_url, stream) = match &target {
-        Target::File(key) => (sign(key)?.into_string(), None),
+    let signed = sign_policy(services, policy(services, granted, target)).await?;
+    let signed_url =
+        |key: &ProcessedKey| signed.url_for(&url(key)).map(SignedUrl::into_string).map_err(Problem::internal);
+    Ok(match target {
+        Target::File(key) => (signed_url(key)?, None),
         Target::Stream(video) => {
-            let hls_url = sign(&video.hls_master())?.into_string();
+            let play_query = play_query(services, granted, video, &signed).await?;
+            let hls_url =
+                [public_url, "/play", &cdn_url::of_key("", video.hls_master().as_str()), "?", &play_query]
+                    .concat();
             let mut cookies = BTreeMap::new();
             for cookie in signed.cookies() {
                 cookies.insert(cookie.name, cookie.value);
             }
-            (hls_url.clone(), Some(Stream { hls_url, policy_query: signed.query(), cookies }))
+            (
+                signed_url(&video.hls_master())?,
+                Some(Stream { hls_url, policy_query: signed.query(), cookies }),
+            )
         }
-    };
-    Ok(Body { signed_url, expires_at: granted.expires_at, grant_id: granted.grant_id.clone(), stream })
+    })
+}
+
+type InvalidGrant = Box<dyn Error + Send + Sync>;
+
+async fn sign_policy(
+    services: &Services,
+    policy: Result<Policy, InvalidGrant>,
+) -> Result<SignedPolicy, Problem> {
+    let policy = policy.map_err(Problem::internal)?;
+    cloudfront::sign(&*services.ports.url_signer, services.config.cdn.hash, policy)
+        .await
+        .map_err(|error| Problem::unavailable("The URL could not be signed.", error))
+}
+
+/// The query of a stream's playlists at the edge. `media` is the signature of all its files.
+///
+/// The CDN sees the edge's address when the edge asks for a playlist. For a grant that is limited to a network, playlists therefore
+/// get a signature without the limit, which allows nothing but playlists; the media files keep the limit.
+async fn play_query(
+    services: &Services,
+    granted: &PlaybackGranted,
+    video: &ProcessedKey,
+    media: &SignedPolicy,
+) -> Result<String, Problem> {
+    if granted.ip.is_none() {
+        return Ok(media.query());
+    }
+    let folder = cdn_url::of_key(&services.cdn_base_url, &video.hls_prefix());
+    let policy =
+        Resource::wildcard(&format!("{folder}*.m3u8")).map_err(InvalidGrant::from).and_then(|playlists| {
+            with_start(Policy::custom(playlists, granted.expires_at.unix_seconds())?, granted)
+        });
+    let playlists = sign_policy(services, policy).await?;
+    ip_bound_query(&playlists, media).ok_or_else(|| {
+        Problem::unavailable(
+            "The URL could not be signed.",
+            "the active key pair changed between two signatures",
+        )
+    })
 }
 
 /// The policy: canned (shorter) for a file without further conditions, otherwise custom.
-fn policy(
-    services: &Services,
-    granted: &PlaybackGranted,
-    target: &Target,
-) -> Result<Policy, Box<dyn Error + Send + Sync>> {
+fn policy(services: &Services, granted: &PlaybackGranted, target: &Target) -> Result<Policy, InvalidGrant> {
     let expires_at = granted.expires_at.unix_seconds();
-    let mut policy = match target {
+    let policy = match target {
         Target::File(key) => {
             Policy::canned(&cdn_url::of_key(&services.cdn_base_url, key.as_str()), expires_at)?
         }
@@ -78,11 +133,17 @@ fn policy(
             Policy::custom(Resource::wildcard(&format!("{folder}*"))?, expires_at)?
         }
     };
-    if let Some(starts_at) = granted.starts_at {
-        policy = policy.starts_at(starts_at.unix_seconds())?;
-    }
-    if let Some(network) = &granted.ip {
-        policy = policy.source_ip(network.parse()?);
-    }
-    Ok(policy)
+    let policy = with_start(policy, granted)?;
+    Ok(match &granted.ip {
+        Some(network) => policy.source_ip(network.parse()?),
+        None => policy,
+    })
+}
+
+/// The policy with the grant's start.
+fn with_start(policy: Policy, granted: &PlaybackGranted) -> Result<Policy, InvalidGrant> {
+    Ok(match granted.starts_at {
+        Some(starts_at) => policy.starts_at(starts_at.unix_seconds())?,
+        None => policy,
+    })
 }

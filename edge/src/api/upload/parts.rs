@@ -3,8 +3,6 @@
 // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 /// The largest body of one PUT: 5 GiB.
 pub(super) const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
-/// The largest object: 5 TiB.
-pub(super) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
 /// The least size of a part, except for the last.
 const MIN_PART_BYTES: u64 = 16 * 1024 * 1024;
@@ -26,6 +24,7 @@ pub(super) fn parts(size: u64) -> impl Iterator<Item = (u16, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MAX_OBJECT_BYTES;
     use proptest::prelude::*;
 
     proptest! {

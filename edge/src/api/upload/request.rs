@@ -5,28 +5,35 @@ use base64::engine::general_purpose::STANDARD;
 use mediatype::MediaType;
 use serde::Serialize;
 use streamio_events::id::ProjectId;
+use streamio_events::metadata::MAX_ENTRIES;
 use streamio_events::object_key::{InvalidKeyPart, SourceKey};
 
-use super::parts::{MAX_OBJECT_BYTES, MAX_PUT_BYTES};
-use crate::config::Lifetime;
+use super::parts::MAX_PUT_BYTES;
+use super::unique;
+use crate::api::metadata::entry_mistakes;
+use crate::config::{EdgeConfig, byte_count};
 use crate::problem::Problem;
 use crate::request::Fields;
 
 const MAX_CONTENT_TYPE_BYTES: usize = 255;
-const MAX_METADATA_ENTRIES: usize = 32;
-const MAX_METADATA_KEY_BYTES: usize = 64;
-const MAX_METADATA_VALUE_BYTES: usize = 1024;
 const MAX_UPLOAD_ID_BYTES: usize = 1024;
 
 /// A validated request to `POST /upload-url`. Two requests are the same if they serialize alike.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct UploadRequest {
+    /// Without the folder of a [unique](Self::unique) key.
     pub(super) s3_key: SourceKey,
+    /// Whether the key gets a folder of its own ([`unique::key`]).
+    pub(super) unique: bool,
     pub(super) content_type: Option<String>,
     pub(super) size: Option<u64>,
     /// In base64, the form of S3's header.
     pub(super) sha256: Option<String>,
+    /// Whether the upload may replace the file of the video with this key.
     pub(super) overwrite: bool,
+    /// Whether the object store refuses the upload if the key has an object: only if the client stated `"overwrite": false`,
+    /// because a client that did not would not send the signed header.
+    pub(super) only_if_new: bool,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) multipart: bool,
     /// The multipart upload to continue.
@@ -40,18 +47,20 @@ impl UploadRequest {
     pub(super) fn read(
         mut fields: Fields,
         project_id: &ProjectId,
-        single: Lifetime,
-        multipart_lifetime: Lifetime,
+        config: &EdgeConfig,
     ) -> Result<Self, Problem> {
-        let s3_key = source_key(&mut fields, project_id);
+        let unique = fields.boolean("unique").unwrap_or(false);
+        let s3_key = source_key(&mut fields, project_id, unique);
         let content_type = fields.text("contentType");
         let content_type = content_type.and_then(|text| fields.checked("contentType", media_type(text)));
         let size = fields.whole_number("size");
-        if size.is_some_and(|size| size > MAX_OBJECT_BYTES) {
-            fields.refuse("size", format!("must be at most {MAX_OBJECT_BYTES} bytes (5 TiB)"));
+        let limit = config.max_upload_bytes;
+        if size.is_some_and(|size| size > limit) {
+            fields
+                .refuse("size", format!("must be at most {}, the limit of this service", byte_count(limit)));
         }
         let sha256 = fields.text("sha256").and_then(|text| fields.checked("sha256", base64_sha256(&text)));
-        let overwrite = fields.boolean("overwrite").unwrap_or(true);
+        let stated_overwrite = fields.boolean("overwrite");
         let metadata = metadata(&mut fields);
         let requested_multipart = fields.boolean("multipart");
         let upload_id = fields.text("uploadId");
@@ -59,6 +68,11 @@ impl UploadRequest {
             let detail =
                 format!("must be 1 to {MAX_UPLOAD_ID_BYTES} visible ASCII characters, as it was returned");
             fields.refuse("uploadId", detail);
+        }
+        if upload_id.is_some() && unique {
+            let detail =
+                "cannot be true with an `uploadId`: give the folders of the upload's `s3Key` in `path`";
+            fields.refuse("unique", detail);
         }
 
         let too_large_for_one = size.is_some_and(|size| size > MAX_PUT_BYTES);
@@ -80,17 +94,33 @@ impl UploadRequest {
                 fields.refuse("multipart", "must be true with an `uploadId`");
             }
         }
-        let expires_in = fields.lifetime("expiresIn", if multipart { multipart_lifetime } else { single });
+        let expires_in =
+            fields.lifetime("expiresIn", if multipart { config.multipart_upload } else { config.upload });
         fields.finish()?;
         let s3_key = s3_key.ok_or_else(|| Problem::internal("a missing source key was not refused"))?;
-        Ok(Self { s3_key, content_type, size, sha256, overwrite, metadata, multipart, upload_id, expires_in })
+        Ok(Self {
+            s3_key,
+            unique,
+            content_type,
+            size,
+            sha256,
+            overwrite: stated_overwrite.unwrap_or(false),
+            only_if_new: stated_overwrite == Some(false),
+            metadata,
+            multipart,
+            upload_id,
+            expires_in,
+        })
     }
 }
 
-fn source_key(fields: &mut Fields, project_id: &ProjectId) -> Option<SourceKey> {
+fn source_key(fields: &mut Fields, project_id: &ProjectId, unique: bool) -> Option<SourceKey> {
     let filename = fields.required_text("filename");
     let path = fields.text("path");
     match SourceKey::new(project_id, path.as_deref().unwrap_or_default(), &filename?) {
+        Ok(key) if unique => {
+            fields.checked("filename", unique::in_folder(&key, unique::EXAMPLE_FOLDER)).map(|_| key)
+        }
         Ok(key) => Some(key),
         Err(InvalidKeyPart::Path(error)) => {
             fields.refuse("path", error.to_string());
@@ -132,23 +162,12 @@ fn is_upload_id(text: &str) -> bool {
 
 fn metadata(fields: &mut Fields) -> BTreeMap<String, String> {
     let metadata = fields.texts("metadata").unwrap_or_default();
-    if metadata.len() > MAX_METADATA_ENTRIES {
-        fields.refuse("metadata", format!("must have at most {MAX_METADATA_ENTRIES} entries"));
+    if metadata.len() > MAX_ENTRIES {
+        fields.refuse("metadata", format!("must have at most {MAX_ENTRIES} entries"));
     }
     for (key, value) in &metadata {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let field = format!("metadata.{key}");
-        if !(1..=MAX_METADATA_KEY_BYTES).contains(&key.len()) || !key.bytes().all(plain) {
-            fields.refuse(
-                &field,
-                format!("must be named with 1 to {MAX_METADATA_KEY_BYTES} of a-z, 0-9 and -"),
-            );
-        }
-        if value.len() > MAX_METADATA_VALUE_BYTES || value.chars().any(char::is_control) {
-            let detail = format!(
-                "must be at most {MAX_METADATA_VALUE_BYTES} bytes of UTF-8 without control characters"
-            );
-            fields.refuse(&field, detail);
+        for mistake in entry_mistakes(key, Some(value)) {
+            fields.refuse(&format!("metadata.{key}"), mistake);
         }
     }
     metadata

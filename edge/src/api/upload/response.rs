@@ -14,6 +14,9 @@ use crate::sign::sigv4::SigningError;
 
 type Headers = BTreeMap<String, String>;
 
+/// Signed headers that no response lists: a browser refuses to set them, and every client sends them without being told.
+const IMPLIED_HEADERS: [&str; 2] = ["content-length", "host"];
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
@@ -56,6 +59,7 @@ struct Part {
 pub(super) fn single(
     raw: &BucketSigner,
     granted: &UploadGranted,
+    only_if_new: bool,
     at: Timestamp,
 ) -> Result<Body, SigningError> {
     let mut put = ObjectRequest::put(granted.s3_key.as_str());
@@ -68,7 +72,7 @@ pub(super) fn single(
     if let Some(sha256) = &granted.sha256 {
         put = put.header("x-amz-checksum-sha256", sha256);
     }
-    let put = only_if_new(put, granted);
+    let put = conditional(put, only_if_new);
     let upload_url = raw.presign(&put, lifetime(granted, at), at.unix_seconds())?.into_string();
     let method = UploadMethod::Single { upload_url, method: "PUT", headers: headers_of(&put) };
     Ok(body(granted, method))
@@ -78,6 +82,7 @@ pub(super) fn single(
 pub(super) fn multipart(
     raw: &BucketSigner,
     granted: &UploadGranted,
+    only_if_new: bool,
     upload_id: &str,
     at: Timestamp,
 ) -> Result<Body, SigningError> {
@@ -94,7 +99,7 @@ pub(super) fn multipart(
             Ok(Part { number, url: presign(&put)?, size })
         })
         .collect::<Result<_, SigningError>>()?;
-    let complete = only_if_new(ObjectRequest::complete_multipart_upload(key, upload_id), granted);
+    let complete = conditional(ObjectRequest::complete_multipart_upload(key, upload_id), only_if_new);
     let multipart = Multipart {
         upload_id: upload_id.to_owned(),
         part_size: part_size(size),
@@ -116,14 +121,17 @@ fn body(granted: &UploadGranted, method: UploadMethod) -> Body {
     }
 }
 
-fn only_if_new<'a>(request: ObjectRequest<'a>, granted: &UploadGranted) -> ObjectRequest<'a> {
-    if granted.overwrite { request } else { request.header("if-none-match", "*") }
+fn conditional(request: ObjectRequest<'_>, only_if_new: bool) -> ObjectRequest<'_> {
+    if only_if_new { request.header("if-none-match", "*") } else { request }
 }
 
+/// The headers that the client has to set.
 fn headers_of(request: &ObjectRequest<'_>) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in request.headers() {
-        headers.insert(name.to_owned(), value.to_owned());
+        if !IMPLIED_HEADERS.contains(&name) {
+            headers.insert(name.to_owned(), value.to_owned());
+        }
     }
     headers
 }

@@ -131,7 +131,7 @@ pub(in crate::sign) fn check(url: &str) -> Result<usize, InvalidUrl> {
 }
 
 /// Whether `url` matches `pattern`, by the rules of [`Resource::wildcard`].
-pub(in crate::sign) fn matches(pattern: &str, url: &str) -> bool {
+pub(crate) fn matches(pattern: &str, url: &str) -> bool {
     let (pattern, url) = (pattern.as_bytes(), url.as_bytes());
     let plain = pattern.iter().position(|byte| matches!(byte, b'*' | b'?')).unwrap_or(pattern.len());
     match (&pattern[plain..], url.strip_prefix(&pattern[..plain])) {

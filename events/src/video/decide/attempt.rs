@@ -1,5 +1,7 @@
 //! Decisions about the current attempt: what its worker may do, and what follows from the worker's end.
 
+use std::fmt;
+
 use super::decision::Decision;
 use crate::event::{
     ProcessingCompleted, ProcessingFailed, ProcessingInterrupted, ProcessingStarted, VideoReady,
@@ -108,6 +110,15 @@ pub enum WorkerEnd {
     Stopped(String),
     /// It ended without reporting the result of its attempt; described for the operator.
     Crashed(String),
+}
+
+impl fmt::Display for WorkerEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(reason) => write!(formatter, "it was stopped: {reason}"),
+            Self::Crashed(how) => write!(formatter, "it ended by itself: {how}"),
+        }
+    }
 }
 
 /// Returns the decision that follows from the end of a worker launched with `job`; `None` if the attempt's end is

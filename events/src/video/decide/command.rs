@@ -34,12 +34,15 @@ pub fn reprocess(video: &Video) -> Result<Decision, Refusal> {
         return Err(Refusal::NotFound);
     }
     match video.phase {
-        Phase::Ready | Phase::Errored { .. } if video.upload.is_some() => {
+        // A new grant, or its expiry, does not change the source that was uploaded before.
+        Phase::Ready | Phase::Errored { .. } | Phase::Waiting | Phase::Expired if video.upload.is_some() => {
             let cause = ["reprocess", &video.version.to_string()];
             Ok(Decision::new(video, &cause, ProcessingRequested { generation: video.generation + 1 }))
         }
         Phase::Deleted => conflict("the video is deleted; upload it again"),
-        Phase::Waiting | Phase::Errored { .. } => conflict("no source has been uploaded yet"),
+        Phase::Waiting | Phase::Expired | Phase::Errored { .. } => {
+            conflict("no source has been uploaded yet")
+        }
         _ => conflict("the video is being processed; wait until it is ready or errored"),
     }
 }

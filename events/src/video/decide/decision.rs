@@ -20,6 +20,14 @@ impl Decision {
         Self { commit_id: CommitId::derived_from(&cause), events: vec![event.into()] }
     }
 
+    /// A decision of several events; `None` if there are none.
+    pub(super) fn of_all(video: &Video, cause: &[&str], mut events: Vec<EventBody>) -> Option<Self> {
+        let rest = events.split_off(events.len().min(1));
+        let mut decision = Self::new(video, cause, events.pop()?);
+        decision.events.extend(rest);
+        Some(decision)
+    }
+
     pub(super) fn of_attempt(video: &Video, what: &str, event: impl Into<EventBody>) -> Self {
         Self::new(video, &[what, &video.generation.to_string(), &video.attempt.to_string()], event)
     }

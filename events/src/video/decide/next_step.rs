@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::decision::Decision;
-use super::upload::first_grant_ends_at;
+use super::removal::{Removal, due_removals, removal_at};
+use super::upload::{next_grant_end, undecided, undecided_from};
 use crate::event::{ProcessingDispatched, ProcessingExpired, VideoErrored};
 use crate::job::Job;
 use crate::media::VideoError;
 use crate::object_key::SourceKey;
 use crate::timestamp::Timestamp;
-use crate::video::{Phase, Policy, Video, backoff};
+use crate::video::{Phase, Policy, SourceObject, Video, backoff};
 
 /// The next action of the system on a video.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,13 +19,18 @@ pub enum Step {
     Append(Decision),
     /// Launch a worker with exactly this job. Launching it again is harmless.
     Launch(Job),
-    /// A grant has ended and no upload is recorded. S3's event may be lost: check whether RAW has an object under this
-    /// key. Append the decision of [`object_found`], or else of [`grants_expired`], at the version that was read
-    /// before the check.
+    /// Decide about this object with [`object_arrived`](super::object_arrived): its grant has been recorded, or is no
+    /// longer awaited.
+    DecideObject(SourceObject),
+    /// A grant has expired or closes, and no upload is recorded. S3's event may be lost: check whether RAW has objects under
+    /// this key that the log does not know. Decide about them with [`object_arrived`], or else append the decision of
+    /// [`grants_expired`], at the version that was read before the check.
     ///
-    /// [`object_found`]: super::object_found
+    /// [`object_arrived`]: super::object_arrived
     /// [`grants_expired`]: super::grants_expired
     CheckBucket(SourceKey),
+    /// Remove these versions of the source, then append the decision of [`versions_removed`](super::versions_removed).
+    RemoveVersions(SourceKey, Vec<Removal>),
     /// Nothing until this time.
     Wait(Timestamp),
     /// Nothing until the next event.
@@ -33,15 +39,42 @@ pub enum Step {
 
 /// Returns the next action on `video` at `now`.
 pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
-    let step = step_of_phase(video, now, policy);
-    // The current generation comes first: its step needs no bucket check.
-    let (Step::Wait(_) | Step::Idle) = step else { return step };
-    match (step, first_grant_ends_at(video, policy), &video.s3_key) {
-        (_, Some(ends_at), Some(s3_key)) if ends_at <= now => Step::CheckBucket(s3_key.clone()),
-        (Step::Wait(until), Some(ends_at), _) => Step::Wait(until.min(ends_at)),
-        (_, Some(ends_at), _) => Step::Wait(ends_at),
-        (step, None, _) => step,
+    if let Some(object) = undecided(video, now, policy) {
+        return Step::DecideObject(object);
     }
+    let step = step_of_phase(video, now, policy);
+    // The current generation comes first: its step needs no bucket.
+    let (Step::Wait(_) | Step::Idle) = step else { return step };
+    match (step, step_of_uploads(video, now, policy)) {
+        (Step::Wait(a), Step::Wait(b)) => Step::Wait(a.min(b)),
+        (step, Step::Idle) => step,
+        (_, step) => step,
+    }
+}
+
+/// Returns the next action on the objects and grants of `video`, whatever its phase.
+pub fn step_of_uploads(video: &Video, now: Timestamp, policy: &Policy) -> Step {
+    if let Some(object) = undecided(video, now, policy) {
+        return Step::DecideObject(object);
+    }
+    let Some(s3_key) = &video.s3_key else { return Step::Idle };
+    let removals = due_removals(video, now, policy);
+    if !removals.is_empty() {
+        return Step::RemoveVersions(s3_key.clone(), removals);
+    }
+    if next_grant_end(video, policy).is_some_and(|end| end <= now) {
+        return Step::CheckBucket(s3_key.clone());
+    }
+    // A rejected object that is about to be removed is not decided about again, whatever was due.
+    uploads_due(video, policy).filter(|due| *due > now).min().map_or(Step::Idle, Step::Wait)
+}
+
+/// When actions on objects and grants are due.
+fn uploads_due(video: &Video, policy: &Policy) -> impl Iterator<Item = Timestamp> {
+    let objects = video.objects.iter().flat_map(|known| {
+        [undecided_from(video, known, policy), removal_at(known, policy)].into_iter().flatten()
+    });
+    objects.chain(next_grant_end(video, policy))
 }
 
 fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
@@ -93,7 +126,7 @@ fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             }
         }
         Phase::Uploaded { .. } => dispatch(video, policy),
-        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Idle,
+        Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Idle,
     }
 }
 
@@ -109,9 +142,9 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
             Step::Wait(retry_at) => Some(retry_at),
             _ => Some(*at),
         },
-        Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
+        Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
     };
-    of_phase.into_iter().chain(first_grant_ends_at(video, policy)).min()
+    of_phase.into_iter().chain(uploads_due(video, policy)).min()
 }
 
 /// Dispatches the next attempt after a pause that grows with `setbacks`.
@@ -128,6 +161,7 @@ fn dispatch(video: &Video, policy: &Policy) -> Step {
         project_id: video.project_id.clone(),
         video_id: video.video_id.clone(),
         s3_key,
+        version_id: video.upload.as_ref().and_then(|upload| upload.version_id.clone()),
         generation: video.generation,
         attempt,
         client_token: Job::client_token_of(&video.video_id, video.generation, attempt),

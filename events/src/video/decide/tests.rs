@@ -2,5 +2,8 @@
 
 mod attempts;
 mod commands;
+mod grants;
 mod history;
+mod old_events;
+mod updates;
 mod uploads;

@@ -4,92 +4,244 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::decision::Decision;
-use crate::event::{EventBody, UploadCompleted, UploadExpired, UploadRejected};
+use super::grant::{
+    Match, acceptable_after, compare, grants_in_time, is_kept, is_outdated, refusal, revoked_at,
+};
+use crate::event::{EventBody, UploadCompleted, UploadExpired, UploadReceived, UploadRejected};
+use crate::id::GrantId;
 use crate::media::VideoError;
 use crate::object_key::SourceKey;
+use crate::project::Project;
 use crate::timestamp::Timestamp;
-use crate::video::{Policy, Video, sequencer_order};
-
-/// An object that was created in RAW, from an S3 event notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectCreated {
-    /// The object's key.
-    pub s3_key: SourceKey,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Its entity tag, without quotes.
-    pub etag: String,
-    /// S3's order among events of one key; compare with [`sequencer_order`].
-    pub sequencer: String,
-    /// When it was created, by S3's clock.
-    pub created_at: Timestamp,
-}
-
-/// An object in RAW, from a check of the bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectFound {
-    /// The object's key.
-    pub s3_key: SourceKey,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Its entity tag, without quotes.
-    pub etag: String,
-    /// When it was created, by S3's clock: to the second, and for a multipart upload the time of its initiation.
-    pub created_at: Timestamp,
-}
+use crate::video::{KnownObject, ObjectStatus, OpenGrant, Policy, SourceObject, Video, sequencer_order};
 
 /// Allowance for the difference between S3's clock and this machine's and for the duration of a bucket check.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// Returns the decision to record `object` as uploaded. `None` if this or a later event of the key is recorded, or if
-/// the object was found by a check of the bucket: notifications arrive at least once and in any order. If
-/// [`needs_bucket_check`] returns `true`, call this only for an object that still exists in the bucket.
-pub fn object_created(video: &Video, object: ObjectCreated) -> Option<Decision> {
-    if is_recorded(video, &object) {
-        return None;
+/// What an arriving object is judged by, apart from the video.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions<'a> {
+    /// The video's project.
+    pub project: &'a Project,
+    /// The current time.
+    pub now: Timestamp,
+    /// Limits and timeouts.
+    pub policy: &'a Policy,
+}
+
+/// What follows from the arrival of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrived {
+    /// The upload is accepted: append this decision.
+    Accepted(Decision),
+    /// The upload waits for its grant: append this decision.
+    Received(Decision),
+    /// The upload is rejected: append this decision.
+    Rejected(Decision, VideoError),
+    /// The decision depends on [`SourceObject::details`]: read them and decide again.
+    NeedsDetails,
+    /// The object is recorded, or no decision about it is due.
+    Recorded,
+}
+
+/// Returns what follows from the arrival of `object` under `s3_key`. Notifications arrive at least once and in any order.
+/// If [`needs_bucket_check`] returns `true`, call this only for an object that still exists in the bucket.
+pub fn object_arrived(
+    video: &Video,
+    s3_key: &SourceKey,
+    object: &SourceObject,
+    conditions: &Conditions<'_>,
+) -> Arrived {
+    let Conditions { project, now, policy } = *conditions;
+    let known = video.known(object);
+    let after = match known {
+        None if is_recorded(video, object) => return Arrived::Recorded,
+        None => 0,
+        Some(known) if !is_undecided(video, known, now, policy) => return Arrived::Recorded,
+        Some(KnownObject { status, recorded, .. }) => match acceptable_after(status, *recorded) {
+            Some(after) => after,
+            None => return Arrived::Recorded,
+        },
+    };
+    let reject = |error: VideoError| {
+        Arrived::Rejected(rejected(video, s3_key, object, known.is_some(), error.clone()), error)
+    };
+    if let Some(error) = refused_by_project(project, object, policy) {
+        return reject(error);
     }
-    let cause = ["object created", &object.etag.clone(), &object.sequencer.clone()];
+    let grants = grants_in_time(video, object, after, policy);
+    let mut best: Option<(&OpenGrant, Match)> = None;
+    if !is_outdated(video, object) {
+        for (grant_id, grant) in &grants {
+            match compare(video, object, grant, revoked_at(project, &grant.key_id)) {
+                Match::Satisfied => return Arrived::Accepted(accepted(video, s3_key, object, grant_id)),
+                Match::Unknown => return Arrived::NeedsDetails,
+                unsatisfied if best.is_none_or(|(_, best)| unsatisfied > best) => {
+                    best = Some((grant, unsatisfied));
+                }
+                _ => {}
+            }
+        }
+    }
+    if grants.is_empty() && !is_outdated(video, object) && now < waits_until(object, policy) {
+        return match (known, &object.details) {
+            (Some(_), _) => Arrived::Recorded,
+            (None, None) => Arrived::NeedsDetails,
+            (None, Some(_)) => Arrived::Received(received(video, s3_key, object)),
+        };
+    }
+    reject(refusal(video, object, best, policy))
+}
+
+fn refused_by_project(project: &Project, object: &SourceObject, policy: &Policy) -> Option<VideoError> {
+    let (id, limit) = (&project.project_id, policy.limits.max_bytes);
+    if !project.exists {
+        Some(VideoError::permanent("project_unknown", format!("there is no project {id}")))
+    } else if project.suspended {
+        Some(VideoError::permanent("project_suspended", format!("the project {id} is suspended")))
+    } else if object.bytes > limit {
+        let message = format!("the file has {} bytes; at most {limit} are accepted", object.bytes);
+        Some(VideoError::permanent("too_large", message))
+    } else {
+        None
+    }
+}
+
+/// Until when the grant of `object` may still be on its way.
+fn waits_until(object: &SourceObject, policy: &Policy) -> Timestamp {
+    object.created_at.plus(policy.grant_wait)
+}
+
+/// The known object that must be decided at `now`, the first in S3's order: one whose grant has been recorded, or whose
+/// grant is no longer awaited. Decide it with [`object_arrived`].
+pub fn undecided(video: &Video, now: Timestamp, policy: &Policy) -> Option<SourceObject> {
+    let undecided = video.objects.iter().filter(|known| is_undecided(video, known, now, policy));
+    undecided.map(|known| &known.object).min_by(|a, b| a.order(b)).cloned()
+}
+
+fn is_undecided(video: &Video, known: &KnownObject, now: Timestamp, policy: &Policy) -> bool {
+    let is_kept = known.status == ObjectStatus::Received || is_kept(known.since, now, policy);
+    is_kept && undecided_from(video, known, policy).is_some_and(|from| from <= now)
+}
+
+/// From when on a decision about a known object is due; `None` if only an event can make it due.
+pub(super) fn undecided_from(video: &Video, known: &KnownObject, policy: &Policy) -> Option<Timestamp> {
+    let after = acceptable_after(&known.status, known.recorded)?;
+    let waits = known.status == ObjectStatus::Received;
+    let is_due = if waits {
+        is_outdated(video, &known.object) || !grants_in_time(video, &known.object, after, policy).is_empty()
+    } else {
+        !is_outdated(video, &known.object) && !grants_in_time(video, &known.object, after, policy).is_empty()
+    };
+    if is_due {
+        return Some(known.since);
+    }
+    waits.then(|| waits_until(&known.object, policy))
+}
+
+fn accepted(video: &Video, s3_key: &SourceKey, object: &SourceObject, grant_id: &GrantId) -> Decision {
     let completed = UploadCompleted {
         generation: video.generation + 1,
-        s3_key: object.s3_key,
+        s3_key: s3_key.clone(),
         bytes: object.bytes,
-        etag: object.etag,
-        sequencer: object.sequencer,
-        found: false,
+        etag: object.etag.clone(),
+        sequencer: sequencer_of(video, object),
+        found: object.found,
+        version_id: object.version_id.clone(),
+        created_at: Some(object.created_at),
+        grant_id: Some(grant_id.clone()),
     };
-    Some(Decision::new(video, &cause, completed))
+    decision(video, "object created", object, false, completed)
 }
 
-/// Returns the decision to record `object` as rejected for `error`; otherwise like [`object_created`].
-pub fn object_rejected(video: &Video, object: ObjectCreated, error: VideoError) -> Option<Decision> {
-    if is_recorded(video, &object) {
-        return None;
-    }
-    let cause = ["object rejected", &object.etag.clone(), &object.sequencer.clone()];
+fn rejected(
+    video: &Video,
+    s3_key: &SourceKey,
+    object: &SourceObject,
+    again: bool,
+    error: VideoError,
+) -> Decision {
     let rejected = UploadRejected {
-        s3_key: object.s3_key,
+        s3_key: s3_key.clone(),
         bytes: object.bytes,
-        etag: object.etag,
-        sequencer: object.sequencer,
+        etag: object.etag.clone(),
+        sequencer: sequencer_of(video, object),
         error,
-        found: false,
+        found: object.found,
+        version_id: object.version_id.clone(),
+        created_at: Some(object.created_at),
     };
-    Some(Decision::new(video, &cause, rejected))
+    decision(video, "object rejected", object, again, rejected)
 }
 
-/// Whether only the bucket shows if `object` is newer than the latest upload. That upload was found without S3's
-/// event, so its position among the key's events is unknown: the notification may be about the object that it
-/// replaced, or about one that replaced it. An object that no longer exists has been replaced, and its successor has
-/// its own notification. Check the bucket after reading the video, and append at the version that was read.
-pub fn needs_bucket_check(video: &Video, object: &ObjectCreated) -> bool {
-    !is_recorded(video, object) && video.latest.as_ref().is_some_and(|latest| latest.found)
+fn received(video: &Video, s3_key: &SourceKey, object: &SourceObject) -> Decision {
+    let details = object.details.clone().unwrap_or_default();
+    let received = UploadReceived {
+        s3_key: s3_key.clone(),
+        bytes: object.bytes,
+        etag: object.etag.clone(),
+        sequencer: object.sequencer.clone(),
+        created_at: object.created_at,
+        found: object.found,
+        version_id: object.version_id.clone(),
+        content_type: details.content_type,
+        sha256: details.sha256,
+    };
+    decision(video, "object received", object, false, received)
 }
 
-fn is_recorded(video: &Video, object: &ObjectCreated) -> bool {
+/// For a found object the sequencer of the previous upload.
+fn sequencer_of(video: &Video, object: &SourceObject) -> String {
+    if object.found { video.sequencer.clone().unwrap_or_default() } else { object.sequencer.clone() }
+}
+
+/// Without a version, only the version of the stream distinguishes found objects with the same bytes.
+fn decision(
+    video: &Video,
+    what: &str,
+    object: &SourceObject,
+    again: bool,
+    event: impl Into<EventBody>,
+) -> Decision {
+    let (version_id, at) = (object.version_id.as_deref().unwrap_or_default(), video.version.to_string());
+    let at = if again || (object.found && object.version_id.is_none()) { at.as_str() } else { "" };
+    Decision::new(video, &[what, version_id, &object.etag, &object.sequencer, at], event)
+}
+
+/// Whether only the bucket shows if `object`, which has no version, is newer than the latest upload. That upload was found
+/// without S3's event, so its position among the key's events is unknown: the notification may be about the object that it
+/// replaced, or about one that replaced it. An object that no longer exists has been replaced, and its successor has its
+/// own notification. Check the bucket after reading the video, and append at the version that was read.
+pub fn needs_bucket_check(video: &Video, object: &SourceObject) -> bool {
+    object.version_id.is_none()
+        && !object.found
+        && !is_recorded(video, object)
+        && video.latest.as_ref().is_some_and(|latest| latest.found)
+}
+
+/// Whether the log has decided about `object`.
+fn is_recorded(video: &Video, object: &SourceObject) -> bool {
+    if let Some(version_id) = &object.version_id {
+        let current = video.upload.as_ref().and_then(|upload| upload.version_id.as_ref());
+        return current == Some(version_id) || is_recorded_without_version(video, object);
+    }
+    if object.found {
+        return is_latest(video, &object.etag, object.created_at);
+    }
     let known = |last: &str| sequencer_order(&object.sequencer, last) != Ordering::Greater;
     let found = video.latest.as_ref().is_some_and(|latest| latest.found);
     (found && is_latest(video, &object.etag, object.created_at))
         || video.sequencer.as_deref().is_some_and(known)
+}
+
+/// Whether an earlier release, which did not know versions, recorded `object`.
+fn is_recorded_without_version(video: &Video, object: &SourceObject) -> bool {
+    video.latest.as_ref().is_some_and(|latest| latest.etag == object.etag)
+        && if object.found {
+            is_latest(video, &object.etag, object.created_at)
+        } else {
+            video.sequencer.as_deref().is_some_and(|last| sequencer_order(&object.sequencer, last).is_eq())
+        }
 }
 
 /// Whether the object with this entity tag is the latest recorded one. The same bytes have the same entity tag; if
@@ -103,41 +255,24 @@ fn is_latest(video: &Video, etag: &str, created_at: Timestamp) -> bool {
     })
 }
 
-/// Returns the decision to record `object`, found by a check of the bucket, as uploaded or, if `refused` has a reason,
-/// as rejected. `None` if it is the latest recorded object. A caller that reads the video, then checks the bucket, and
-/// appends at the version that it read cannot miss an event: the object is at least as new as everything recorded.
-pub fn object_found(video: &Video, object: ObjectFound, refused: Option<VideoError>) -> Option<Decision> {
-    let ObjectFound { s3_key, bytes, etag, created_at } = object;
-    if is_latest(video, &etag, created_at) {
-        return None;
-    }
-    let cause = ["object found", &etag.clone(), &video.version.to_string()];
-    let sequencer = video.sequencer.clone().unwrap_or_default();
-    let event: EventBody = match refused {
-        None => {
-            let generation = video.generation + 1;
-            UploadCompleted { generation, s3_key, bytes, etag, sequencer, found: true }.into()
-        }
-        Some(error) => UploadRejected { s3_key, bytes, etag, sequencer, error, found: true }.into(),
-    };
-    Some(Decision::new(video, &cause, event))
-}
-
-/// Returns the decision to expire all grants that have ended at `now`, for a bucket without a new object; `None` if
-/// none has ended.
+/// Returns the decision to record the grants that have expired at `now`, and those after whose expiry no upload is
+/// accepted any more, for a bucket without an object that the log does not know. `None` if there are none.
 pub fn grants_expired(video: &Video, now: Timestamp, policy: &Policy) -> Option<Decision> {
-    let over = video.open_grants.iter().filter(|(_, expiry)| grant_ends_at(**expiry, policy) <= now);
-    let grant_ids: Vec<_> = over.map(|(grant_id, _)| grant_id.clone()).collect();
-    let last = grant_ids.last()?.to_string();
-    Some(Decision::new(video, &["grants expired", &last], UploadExpired { grant_ids }))
+    let ids = |is_over: &dyn Fn(&OpenGrant) -> bool| -> Vec<GrantId> {
+        video.open_grants.iter().filter(|(_, grant)| is_over(grant)).map(|(id, _)| id.clone()).collect()
+    };
+    let expired = ids(&|grant| !grant.expired && grant.expires_at <= now);
+    let closed = ids(&|grant| grant.expires_at.plus(policy.grant_grace) <= now);
+    let events = [(expired, false), (closed, true)].into_iter().filter(|(ids, _)| !ids.is_empty());
+    let events = events.map(|(grant_ids, closed)| UploadExpired { grant_ids, closed }.into()).collect();
+    Decision::of_all(video, &["grants expired", &video.version.to_string()], events)
 }
 
-/// When the first open grant ends. Its upload may be lost while other grants are open, and new grants may be issued
-/// forever.
-pub(super) fn first_grant_ends_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
-    video.open_grants.values().min().map(|expiry| grant_ends_at(*expiry, policy))
-}
-
-fn grant_ends_at(expiry: Timestamp, policy: &Policy) -> Timestamp {
-    expiry.plus(policy.grant_grace)
+/// When the next open grant expires or, if its expiry is recorded, closes. Its upload may be lost while other grants are
+/// open, and new grants may be issued forever.
+pub(super) fn next_grant_end(video: &Video, policy: &Policy) -> Option<Timestamp> {
+    let end = |grant: &OpenGrant| {
+        if grant.expired { grant.expires_at.plus(policy.grant_grace) } else { grant.expires_at }
+    };
+    video.open_grants.values().map(end).min()
 }

@@ -20,16 +20,25 @@ pub(super) enum Action {
     Upload {
         put: u8,
     },
-    /// A grant issued this many seconds ago is recorded.
+    /// A grant issued this many seconds ago is recorded. It states nothing and may replace a video.
     Grant {
         age: u16,
+    },
+    /// A grant that demands more is recorded.
+    Demand {
+        age: u16,
+        size: Option<u64>,
+        overwrite: bool,
+        key: u8,
+    },
+    Revoke {
+        key: u8,
     },
     CheckBucket {
         notification: Option<u8>,
     },
     DecideCheck {
         check: usize,
-        refused: bool,
     },
     React,
     Wait(u16),
@@ -75,7 +84,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         3 => (1u8..20).prop_map(|put| Action::Upload { put }),
         3 => (0u16..400).prop_map(|age| Action::Grant { age }),
         2 => proptest::option::of(1u8..20).prop_map(|notification| Action::CheckBucket { notification }),
-        2 => (0usize..4, prop::bool::weighted(0.2)).prop_map(|(check, refused)| Action::DecideCheck { check, refused }),
+        2 => (0usize..4).prop_map(|check| Action::DecideCheck { check }),
         8 => Just(Action::React),
         3 => prop_oneof![1u16..400, 3000u16..5000].prop_map(Action::Wait),
         6 => (0usize..8).prop_map(|job| Action::StartWorker { job }),
@@ -92,6 +101,16 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// Actions of users, notifications and time in any order, with grants that demand something.
+pub(super) fn demanding_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        12 => action(),
+        3 => (0u16..1200, proptest::option::of(10u64..12), any::<bool>(), 0u8..3)
+            .prop_map(|(age, size, overwrite, key)| Action::Demand { age, size, overwrite, key }),
+        1 => (1u8..3).prop_map(|key| Action::Revoke { key }),
+    ]
+}
+
 impl Simulation {
     pub(super) fn act(&mut self, action: &Action) {
         match *action {
@@ -100,10 +119,20 @@ impl Simulation {
             }
             Action::Upload { put } => {
                 self.put(put);
-                let (video, object) = (self.video(), self.notification(put));
-                if !decide::needs_bucket_check(&video, &object) || self.stored() == Some(put) {
-                    self.decide(decide::object_created(&video, object), &video);
+                let object = self.notification(put);
+                if self.removed.contains(&put) && self.is_versioned {
+                    return;
                 }
+                if !decide::needs_bucket_check(&self.video(), &object) || self.stored() == Some(put) {
+                    self.arrive(&object);
+                }
+            }
+            Action::Demand { age, size, overwrite, key } => {
+                self.record_grant(Duration::from_secs(age.into()), size, overwrite, key);
+            }
+            Action::Revoke { key } => {
+                let now = self.now;
+                self.revoked.entry(key).or_insert(now);
             }
             Action::Grant { age } => self.grant(Duration::from_secs(age.into())),
             Action::CheckBucket { notification } => {
@@ -112,8 +141,8 @@ impl Simulation {
                 }
                 self.check_bucket(notification);
             }
-            Action::DecideCheck { check, refused } => {
-                self.decide_check(check, refused);
+            Action::DecideCheck { check } => {
+                self.decide_check(check);
             }
             Action::React => {
                 self.react();

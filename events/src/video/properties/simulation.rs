@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::action::Action;
+use crate::api_key::{ApiKey, KeyHash};
 use crate::commit::{Commit, Head, NewCommit};
 use crate::event::{EventBody, RecordedEvent, UploadGranted};
 use crate::id::{CommitId, GrantId, KeyId, VideoId};
 use crate::job::Job;
-use crate::media::{MediaSource, Outputs, VideoError};
+use crate::media::{MediaSource, Outputs};
 use crate::object_key::SourceKey;
+use crate::project::{Key, Project};
 use crate::timestamp::Timestamp;
-use crate::video::decide::{self, Decision, ObjectCreated, ObjectFound, Start, Step, next_step};
-use crate::video::{Phase, Policy, Video};
+use crate::video::decide::{self, Arrived, Conditions, Decision, Removal, Start, Step, next_step};
+use crate::video::{ObjectDetails, Phase, Policy, SourceObject, Video};
 
 pub(super) fn key() -> SourceKey {
     "projects/acme/clip.mp4".parse().unwrap()
@@ -28,6 +30,7 @@ pub(super) fn source() -> MediaSource {
         video_codec: Some("h264".to_owned()),
         audio_codec: None,
         bytes: 10,
+        warnings: Vec::new(),
     }
 }
 
@@ -36,14 +39,22 @@ pub(super) fn outputs() -> Outputs {
     Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
 }
 
+fn api_key(number: u8) -> KeyHash {
+    ApiKey::generate("live", [number; 32]).unwrap().hash()
+}
+
 /// Simulates one video: its stream, its objects in RAW, its launched workers and a clock.
 pub(super) struct Simulation {
     pub(super) commits: Vec<Commit>,
-    /// Uploads under the key with their times. The highest number is the object in RAW.
+    /// Uploads under the key with their times. Without versions the highest number is the object in RAW.
     pub(super) puts: BTreeMap<u8, Timestamp>,
+    /// Whether RAW keeps versions.
+    pub(super) is_versioned: bool,
+    /// When the API keys with these numbers were revoked.
+    pub(super) revoked: BTreeMap<u8, Timestamp>,
     /// Whether all uploads have the same bytes.
     pub(super) is_same: bool,
-    /// Uploads removed after a deletion.
+    /// Uploads removed from RAW.
     pub(super) removed: BTreeSet<u8>,
     /// The generation that the stable keys hold.
     pub(super) stable_generation: Option<u32>,
@@ -65,7 +76,7 @@ pub(super) struct Worker {
 /// A process read the video, then checked the bucket, and has not decided yet.
 pub(super) struct BucketCheck {
     pub(super) video: Video,
-    pub(super) stored: Option<u8>,
+    pub(super) stored: Vec<u8>,
     /// The notification that caused the check; `None` if it was caused by an ended grant.
     pub(super) notification: Option<u8>,
 }
@@ -75,6 +86,8 @@ impl Simulation {
         Self {
             commits: Vec::new(),
             puts: BTreeMap::new(),
+            is_versioned: false,
+            revoked: BTreeMap::new(),
             is_same: false,
             removed: BTreeSet::new(),
             stable_generation: None,
@@ -95,10 +108,82 @@ impl Simulation {
         if self.is_same { "etag".to_owned() } else { format!("etag-{put}") }
     }
 
-    /// The notification of upload number `put`.
-    pub(super) fn notification(&self, put: u8) -> ObjectCreated {
-        let (sequencer, created_at) = (format!("{put:02X}"), self.puts[&put]);
-        ObjectCreated { s3_key: key(), bytes: 10, etag: self.etag(put), sequencer, created_at }
+    /// Uploads with a number divisible by three have another size.
+    pub(super) fn bytes(put: u8) -> u64 {
+        if put.is_multiple_of(3) { 11 } else { 10 }
+    }
+
+    /// Upload number `put`, from its notification.
+    pub(super) fn notification(&self, put: u8) -> SourceObject {
+        SourceObject {
+            version_id: self.is_versioned.then(|| format!("v{put}")),
+            bytes: Self::bytes(put),
+            etag: self.etag(put),
+            sequencer: format!("{put:02X}"),
+            created_at: self.puts[&put],
+            found: false,
+            details: Some(ObjectDetails::default()),
+        }
+    }
+
+    /// Upload number `put`, from a check of the bucket.
+    fn listed(&self, put: u8) -> SourceObject {
+        let created_at = Timestamp::from_unix_seconds(self.puts[&put].unix_seconds());
+        SourceObject { sequencer: String::new(), found: true, created_at, ..self.notification(put) }
+    }
+
+    /// The project, in which the API keys 0 to 2 exist.
+    fn project(&self) -> Project {
+        let keys = (0..3).map(|number| {
+            let hash = api_key(number);
+            let key = Key {
+                hash,
+                scopes: vec![],
+                label: None,
+                created_at: Timestamp::default(),
+                expires_at: None,
+                revoked_at: self.revoked.get(&number).copied(),
+            };
+            (hash.key_id(), key)
+        });
+        Project { exists: true, keys: keys.collect(), ..Project::new("acme".parse().unwrap()) }
+    }
+
+    /// An object arrives, by its notification or from a check of the bucket: as `streamio_core::uploads` does it.
+    pub(super) fn arrive(&mut self, object: &SourceObject) {
+        while let Some(earlier) = decide::undecided(&self.video(), self.now, &self.policy)
+            && !earlier.is_same(object)
+        {
+            assert!(self.decide_object(&self.video(), &earlier), "a decision that is due is made");
+        }
+        let video = self.video();
+        self.decide_object(&video, object);
+    }
+
+    /// Decides about an object by the state of `video`, which may be outdated. Returns whether a decision was appended.
+    pub(super) fn decide_object(&mut self, video: &Video, object: &SourceObject) -> bool {
+        let project = self.project();
+        let conditions = Conditions { project: &project, now: self.now, policy: &self.policy };
+        let decision = match decide::object_arrived(video, &key(), object, &conditions) {
+            Arrived::Accepted(decision) => {
+                for known in video.objects.iter().map(|known| &known.object) {
+                    let arrived = decide::object_arrived(video, &key(), known, &conditions);
+                    let is_earlier = known.order(object).is_lt() && !known.is_same(object);
+                    assert!(
+                        !is_earlier || !matches!(arrived, Arrived::Accepted(_)),
+                        "{known:?} was first, and {object:?} is accepted"
+                    );
+                }
+                decision
+            }
+            Arrived::Received(decision) | Arrived::Rejected(decision, _) => decision,
+            Arrived::NeedsDetails => {
+                let object = SourceObject { details: Some(ObjectDetails::default()), ..object.clone() };
+                return self.decide_object(video, &object);
+            }
+            Arrived::Recorded => return false,
+        };
+        self.append(Some(video.version), decision)
     }
 
     /// Adds upload number `put`, at the latest when the next higher number was uploaded.
@@ -135,10 +220,21 @@ impl Simulation {
                 }
                 false
             }
+            Step::DecideObject(object) => {
+                assert!(self.decide_object(&video, &object), "a decision that is due is made");
+                true
+            }
             Step::CheckBucket(_) => {
                 self.check_bucket(None);
                 let check = self.checks.len() - 1;
-                self.decide_check(check, false)
+                self.decide_check(check)
+            }
+            Step::RemoveVersions(_, removals) => {
+                for removal in &removals {
+                    self.remove_version(&video, removal);
+                }
+                let decision = decide::versions_removed(&video, &removals);
+                self.decide(decision, &video)
             }
             Step::Wait(until) => {
                 assert!(until > self.now, "waiting until a past time would never end");
@@ -150,6 +246,22 @@ impl Simulation {
 
     pub(super) fn stored(&self) -> Option<u8> {
         self.puts.last_key_value().map(|(put, _)| *put).filter(|put| !self.removed.contains(put))
+    }
+
+    fn remove_version(&mut self, video: &Video, removal: &Removal) {
+        let version_id = &removal.version_id;
+        let current = video.upload.as_ref().and_then(|upload| upload.version_id.as_ref());
+        assert_ne!(current, Some(version_id), "the source of the video is removed");
+        self.removed.insert(version_id[1..].parse().unwrap());
+    }
+
+    /// The objects in RAW, the oldest first.
+    pub(super) fn stored_all(&self) -> Vec<u8> {
+        if self.is_versioned {
+            self.puts.keys().filter(|put| !self.removed.contains(put)).copied().collect()
+        } else {
+            self.stored().into_iter().collect()
+        }
     }
 
     pub(super) fn remove_deleted(&mut self, video: &Video) -> bool {
@@ -166,26 +278,24 @@ impl Simulation {
     }
 
     pub(super) fn check_bucket(&mut self, notification: Option<u8>) {
-        self.checks.push(BucketCheck { video: self.video(), stored: self.stored(), notification });
+        self.checks.push(BucketCheck { video: self.video(), stored: self.stored_all(), notification });
     }
 
-    /// Decides after a bucket check, which may be long ago.
-    pub(super) fn decide_check(&mut self, check: usize, refused: bool) -> bool {
+    /// Decides after a bucket check, which may be long ago. Returns whether a decision was appended.
+    pub(super) fn decide_check(&mut self, check: usize) -> bool {
         let Some(BucketCheck { video, stored, notification }) = self.checks.get(check) else { return false };
-        let video = video.clone();
-        let decision = match *notification {
-            Some(put) if *stored == Some(put) => decide::object_created(&video, self.notification(put)),
-            Some(_) => None,
-            None => stored
-                .and_then(|put| {
-                    let (etag, created_at) = (self.etag(put), self.puts[&put]);
-                    let found = ObjectFound { s3_key: key(), bytes: 10, etag, created_at };
-                    let refused = refused.then(|| VideoError::permanent("too_large", "large"));
-                    decide::object_found(&video, found, refused)
-                })
-                .or_else(|| decide::grants_expired(&video, self.now, &self.policy)),
-        };
-        self.decide(decision, &video)
+        let (mut video, stored, notification) = (video.clone(), stored.clone(), *notification);
+        if let Some(put) = notification {
+            return stored.contains(&put) && self.decide_object(&video, &self.notification(put));
+        }
+        let mut appended = false;
+        for put in stored {
+            if self.decide_object(&video, &self.listed(put)) {
+                (appended, video) = (true, self.video());
+            }
+        }
+        let expired = decide::grants_expired(&video, self.now, &self.policy);
+        self.decide(expired, &video) || appended
     }
 
     /// A worker writes the stable keys, if the log, read just before, still allows it.
@@ -204,8 +314,12 @@ impl Simulation {
         put
     }
 
-    /// Records a grant for ten minutes that was issued `age` ago.
+    /// Records a grant for ten minutes that was issued `age` ago, states nothing and may replace a video.
     pub(super) fn grant(&mut self, age: Duration) {
+        self.record_grant(age, None, true, 0);
+    }
+
+    pub(super) fn record_grant(&mut self, age: Duration, size: Option<u64>, overwrite: bool, key_number: u8) {
         self.facts += 1;
         let number = self.facts.to_string();
         let at =
@@ -214,11 +328,11 @@ impl Simulation {
             grant_id: GrantId::derived_from(&[number.as_bytes()]),
             s3_key: key(),
             expires_at: at.plus(Duration::from_mins(10)),
-            key_id: KeyId::of_hash(&[0; 32]),
+            key_id: api_key(key_number).key_id(),
             content_type: None,
-            size: None,
+            size,
             sha256: None,
-            overwrite: true,
+            overwrite,
             multipart: false,
             metadata: std::collections::BTreeMap::new(),
         };
@@ -247,15 +361,11 @@ impl Simulation {
 
     /// Lets a correct worker take every launched job, and time pass, until nothing is left to do.
     pub(super) fn settle(&mut self) {
-        for _ in 0..600 {
+        for _ in 0..1000 {
             while self.react() {}
-            match &self.video().phase {
-                Phase::Waiting | Phase::Ready | Phase::Errored { .. } | Phase::Deleted
-                    if self.video().open_grants.is_empty() =>
-                {
-                    return;
-                }
-                Phase::Dispatched { .. } | Phase::Completed { .. } => {
+            let step = next_step(&self.video(), self.now, &self.policy);
+            match (&self.video().phase, step) {
+                (Phase::Dispatched { .. } | Phase::Completed { .. }, _) => {
                     let job = self.video().job.expect("a dispatched video has a job");
                     let task = format!("correct-{}", self.workers.len());
                     self.workers.push(Worker { job, task, video: self.video() });
@@ -265,13 +375,43 @@ impl Simulation {
                     self.act(&Action::Complete { worker });
                     self.act(&Action::Publish { worker });
                 }
-                _ => match next_step(&self.video(), self.now, &self.policy) {
-                    Step::Wait(until) => self.now = until,
-                    step => panic!("more to do: {step:?}"),
-                },
+                (_, Step::Idle) => return,
+                (_, Step::Wait(until)) => self.now = until,
+                (_, step) => panic!("more to do: {step:?}"),
             }
         }
         panic!("the video never ends: {:?}", self.video());
+    }
+
+    pub(super) fn key_id(&self, number: u8) -> KeyId {
+        api_key(number).key_id()
+    }
+
+    /// When the acceptance of the upload with this entity tag was recorded.
+    pub(super) fn recorded_at(&self, etag: &str) -> Timestamp {
+        let accepted = self.commits.iter().find(|commit| {
+            commit.events.iter().any(|event| {
+                matches!(event.body(), Ok(EventBody::UploadCompleted(completed)) if completed.etag == etag)
+            })
+        });
+        accepted.expect("it was accepted").recorded_at
+    }
+
+    /// Whether an event names upload number `put`.
+    pub(super) fn is_recorded(&self, put: u8) -> bool {
+        let version_id = Some(format!("v{put}"));
+        self.bodies().into_iter().any(|body| match body {
+            EventBody::UploadCompleted(it) => it.version_id == version_id,
+            EventBody::UploadRejected(it) => it.version_id == version_id,
+            EventBody::UploadReceived(it) => it.version_id == version_id,
+            _ => false,
+        })
+    }
+
+    /// Whether rejected versions may have been removed by now.
+    pub(super) fn takes_longer_than_retention(&self) -> bool {
+        let began = self.commits.first().map_or(self.now, |commit| commit.recorded_at);
+        self.now.since(began) >= self.policy.rejected_retention
     }
 
     pub(super) fn bodies(&self) -> Vec<EventBody> {

@@ -140,7 +140,8 @@ impl ProjectFeed for DynamoViews {
         let limit = limit.max(1);
         let read = |text| Progress::read(project_id, text).ok_or(ProjectFeedError::InvalidCursor);
         let after = after.map(read).transpose()?;
-        let entries = self.feed_entries(project_id, after.as_ref(), limit, now).await;
+        // One more event shows that the feed goes on.
+        let entries = self.feed_entries(project_id, after.as_ref(), limit.saturating_add(1), now).await;
         let mut entries = entries.map_err(ProjectFeedError::Unavailable)?;
         entries.retain(|entry| done_of(entry, after.as_ref()) < entry.events);
         let reads: Vec<_> = entries.iter().map(|entry| self.fed_commit(entry)).collect();
@@ -149,6 +150,7 @@ impl ProjectFeed for DynamoViews {
             .try_collect()
             .await
             .map_err(ProjectFeedError::Unavailable)?;
+        let pending: usize = entries.iter().map(|entry| entry.events - done_of(entry, after.as_ref())).sum();
         let mut events = Vec::new();
         let mut next = after;
         for (entry, commit) in entries.iter().zip(&commits) {
@@ -162,6 +164,7 @@ impl ProjectFeed for DynamoViews {
             }
             next = Some(Progress { sk: entry.sk.clone(), done });
         }
-        Ok(FeedPage { events, next: next.map(|progress| progress.cursor(project_id)) })
+        let next = next.map(|progress| progress.cursor(project_id));
+        Ok(FeedPage { events, next, more: pending > limit })
     }
 }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 
 use streamio_core::ports::AdapterError;
 
-/// The index of a project's videos except deleted ones, by age.
+/// The index of a project's videos except expired and deleted ones, by age.
 pub const BY_PROJECT: &str = "by_project";
 /// The index of a project's videos in one state, by age.
 pub const BY_STATE: &str = "by_state";

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::Part;
 use streamio_events::retryable::Retryable as _;
@@ -19,11 +20,11 @@ use super::{DynamoViews, cursor};
 /// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
 /// absent, and replaces one of an older form: after a deployment each row is folded again when it is next needed, and functions
 /// of the previous build cannot undo that.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The longest row that is stored in an item, in bytes of JSON. The limit for an item is 400 KB, and its keys take less than
-/// one. Only open grants, some 60 bytes each, can make a row this long: six thousand unused upload URLs for one key. Such a row
-/// is stored without its JSON; readers fold the stream instead.
+/// one. Only open grants and rejected uploads, some 250 bytes each, can make a row this long: fifteen hundred for one key. Such a
+/// row is stored without its JSON; readers fold the stream instead.
 const MAX_ROW_BYTES: usize = 380 * 1024;
 
 /// How many partitions due videos are spread over: each takes 1,000 writes a second
@@ -106,66 +107,72 @@ impl DynamoViews {
         Ok(items)
     }
 
-    /// The videos of one page of a list, each with its place.
+    /// At least `limit` videos of a list, each with its place, unless the list ends before. If only some of the list is selected
+    /// and so many videos were examined that the page has to end: fewer, and the place up to which they were examined.
     async fn listed(
         &self,
         list: &List<'_>,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Vec<(String, VideoStatus)>, AdapterError> {
-        let mut found = Vec::new();
+    ) -> Result<(Vec<(String, VideoStatus)>, Option<String>), AdapterError> {
+        let (mut found, mut examined) = (Vec::new(), 0);
         let mut below = after.unwrap_or_else(|| PAST_ALL_PLACES.to_owned());
         loop {
             let (partition, value) = list.partition();
-            let (entries, more) = self
-                .entries(list.index(), (partition, value), (PLACE, below.clone()), false, limit - found.len())
-                .await?;
+            let missing = limit - found.len();
+            let amount = if list.filter.is_selective() { missing.max(SELECTED_FROM) } else { missing };
+            let (entries, more) =
+                self.entries(list.index(), (partition, value), (PLACE, below.clone()), false, amount).await?;
+            examined += entries.len();
             let pks: Vec<String> = entries
                 .iter()
                 .map(|entry| text_of(entry, "pk").map(str::to_owned))
                 .collect::<Result<_, _>>()?;
             for item in self.items(&pks).await? {
                 let row = self.row_or_fold(&item).await?;
-                if let Some(status) = row.and_then(|row| row.status).filter(|status| list.holds(status)) {
+                if let Some(status) =
+                    row.and_then(|row| row.status).filter(|status| list.filter.passes(status))
+                {
                     found.push((text_of(&item, PLACE)?.to_owned(), status));
                 }
             }
             if !more || found.len() >= limit {
-                return Ok(found);
+                return Ok((found, None));
             }
             if let Some(last) = entries.last() {
                 text_of(last, PLACE)?.clone_into(&mut below);
             }
+            if list.filter.is_selective() && examined >= MAX_EXAMINED {
+                return Ok((found, Some(below)));
+            }
         }
     }
 }
+
+/// How many videos are read at once for a list of which only some videos are selected: one batch.
+const SELECTED_FROM: usize = 100;
+
+/// The most videos that are examined for a page of such a list. Reading them takes some tens of milliseconds.
+const MAX_EXAMINED: usize = 1_000;
 
 /// Sorts after the place of every video in a list.
 const PAST_ALL_PLACES: &str = "~";
 
-/// A list of a project's videos: of one state, or of all states except deleted.
+/// A list of a project's videos. The index has those of one state, or of all states except expired and deleted.
 struct List<'a> {
     project_id: &'a ProjectId,
-    state: Option<VideoState>,
+    filter: &'a VideoFilter,
 }
 
 impl List<'_> {
     fn index(&self) -> &'static str {
-        if self.state.is_some() { BY_STATE } else { BY_PROJECT }
+        if self.filter.state.is_some() { BY_STATE } else { BY_PROJECT }
     }
 
     fn partition(&self) -> (&'static str, String) {
-        match self.state {
+        match self.filter.state {
             Some(state) => (STATE_LISTING, state_listing(self.project_id, state)),
             None => (LISTING, listing(self.project_id)),
-        }
-    }
-
-    /// Whether the video belongs to the list: the index may be outdated.
-    fn holds(&self, status: &VideoStatus) -> bool {
-        match self.state {
-            Some(state) => status.state == state,
-            None => status.state != VideoState::Deleted,
         }
     }
 
@@ -252,7 +259,7 @@ fn item_of(row: &VideoRow) -> Result<Item, serde_json::Error> {
     if let Some(status) = &row.status {
         put(PLACE, text(place_of(video.created_at, &video.video_id)));
         put(STATE_LISTING, text(state_listing(&video.project_id, status.state)));
-        if status.state != VideoState::Deleted {
+        if status.state.is_listed() {
             put(LISTING, text(listing(&video.project_id)));
         }
     }
@@ -302,17 +309,19 @@ impl ViewStore for DynamoViews {
     async fn list(
         &self,
         project_id: &ProjectId,
-        state: Option<VideoState>,
+        filter: &VideoFilter,
         after: Option<&str>,
         limit: usize,
     ) -> Result<VideoPage, ViewStoreError> {
-        let list = List { project_id, state };
+        let list = List { project_id, filter };
         let after = after.map(|cursor| list.place(cursor)).transpose()?;
         // One more, to know whether there is a next page.
-        let mut found = self.listed(&list, after, limit.saturating_add(1)).await.map_err(unavailable)?;
+        let (mut found, examined_to) =
+            self.listed(&list, after, limit.saturating_add(1)).await.map_err(unavailable)?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(place, _)| list.cursor(place));
+        let last = if more { found.last().map(|(place, _)| place) } else { examined_to.as_ref() };
+        let next = last.map(|place| list.cursor(place));
         Ok(VideoPage { videos: found.into_iter().map(|(_, status)| status).collect(), next })
     }
 

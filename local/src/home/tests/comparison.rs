@@ -3,10 +3,14 @@
 use std::fmt::Debug;
 
 use streamio_edge::home::HomeClient;
+use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::RecordedEvent;
-use streamio_events::home::{Home, HomeError, MAX_PAGE_ITEMS, MAX_REPLY_BYTES, Page, Recorded, VideoFilter};
+use streamio_events::home::{
+    FeedPage, Home, HomeError, MAX_PAGE_ITEMS, MAX_REPLY_BYTES, Page, Recorded, VideoFilter,
+};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::metadata::MetadataPatch;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoState;
 
@@ -18,6 +22,10 @@ fn shown<T: Debug>(result: Result<T, HomeError>) -> String {
         Ok(result) => format!("{result:#?}"),
         Err(error) => format!("error: {error}"),
     }
+}
+
+fn page_of(page: FeedPage) -> Page<CloudEvent> {
+    Page { data: page.data, next: page.position }
 }
 
 fn projects() -> [ProjectId; 2] {
@@ -74,7 +82,7 @@ async fn lists_and_histories_are_the_same_page_by_page() {
     let direct = &*harness.direct;
     let states = [None].into_iter().chain(VideoState::ALL.map(Some));
     for (state, limit) in states.flat_map(|state| [1, 2, 100].map(|limit| (state, limit))) {
-        let filter = VideoFilter { state };
+        let filter = VideoFilter::by_state(state);
         for project in &projects() {
             let of = async |views: &dyn Home| {
                 all_pages(async |after| views.list_videos(project, &filter, after, limit).await, false).await
@@ -84,7 +92,7 @@ async fn lists_and_histories_are_the_same_page_by_page() {
     }
     for (project, limit) in projects().iter().flat_map(|project| [1, 2, 100].map(|limit| (project, limit))) {
         let feed = async |views: &dyn Home| {
-            all_pages(async |after| views.feed(project, after, limit).await, true).await
+            all_pages(async |after| views.feed(project, after, limit).await.map(page_of), true).await
         };
         assert_eq!(feed(&client).await, feed(direct).await);
         for id in &videos()[..3] {
@@ -157,15 +165,31 @@ async fn commands_are_idempotent_and_refused_with_the_same_texts() {
 
     let before = harness.count(&stream_of("errored")).await;
     let first = client.reprocess_video(&acme(), &video("errored"), &commit("again")).await.unwrap();
-    assert_eq!((first.state, first.generation), (VideoState::Uploaded, 2));
+    assert_eq!(
+        (first.status.state, first.status.generation, first.repeated),
+        (VideoState::Uploaded, 2, false)
+    );
     let second = client.reprocess_video(&acme(), &video("errored"), &commit("again")).await.unwrap();
-    assert_eq!(first, second);
+    assert_eq!((first.status, second.repeated), (second.status, true));
     assert_eq!(harness.count(&stream_of("errored")).await, (before.0 + 1, before.1 + 1));
 
+    let patch = MetadataPatch::from([("title".to_owned(), Some("Summer".to_owned()))]);
+    let other = MetadataPatch::from([("title".to_owned(), None)]);
+    for (home, other_home) in [(&client as &dyn Home, &*harness.direct), (&*harness.direct, &client)] {
+        let (id, key) = (video("errored"), commit("patch"));
+        let updated = home.update_video(&acme(), &id, &key, &patch).await.unwrap();
+        assert_eq!(updated.status.metadata["title"], "Summer");
+        assert!(other_home.update_video(&acme(), &id, &key, &patch).await.unwrap().repeated);
+        let reused = other_home.update_video(&acme(), &id, &key, &other).await;
+        assert!(matches!(reused, Err(HomeError::KeyReused)), "{reused:?}");
+        let unknown = home.update_video(&acme(), &video("unknown"), &commit("other"), &patch).await;
+        assert!(matches!(unknown, Err(HomeError::NotFound)), "{unknown:?}");
+    }
+
     let deleted = client.delete_video(&acme(), &video("errored"), &commit("delete")).await.unwrap();
-    assert_eq!(deleted.state, VideoState::Deleted);
+    assert_eq!(deleted.status.state, VideoState::Deleted);
     assert_eq!(client.delete_video(&acme(), &video("errored"), &commit("once more")).await.unwrap(), deleted);
-    assert_eq!(client.video(&acme(), &video("errored")).await.unwrap(), Some(deleted));
+    assert_eq!(client.video(&acme(), &video("errored")).await.unwrap(), Some(deleted.status));
     let unknown = client.delete_video(&acme(), &video("unknown"), &commit("none")).await;
     assert!(matches!(unknown, Err(HomeError::NotFound)), "{unknown:?}");
     harness.stop().await;
@@ -234,7 +258,7 @@ async fn pages_above_the_maximum_size_are_split_and_complete() {
     assert!(pages.len() > 1 && format!("{whole:?}").len() > MAX_REPLY_BYTES);
     assert_eq!(pages.into_iter().flat_map(|page| page.data).collect::<Vec<_>>(), whole.data);
 
-    let pages = all_pages(async |after| client.feed(&acme(), after, 100).await, true).await;
+    let pages = all_pages(async |after| client.feed(&acme(), after, 100).await.map(page_of), true).await;
     let whole = harness.direct.feed(&acme(), None, 100).await.unwrap();
     assert_eq!(pages.into_iter().flat_map(|page| page.data).collect::<Vec<_>>(), whole.data);
     assert_eq!(whole.data.len(), names.len());

@@ -1,10 +1,11 @@
 //! Conditional requests: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use s3s::dto::{ETag, ETagCondition, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use time::OffsetDateTime;
 
+use super::error_mapper::VERSION_ID;
 use crate::s3::object::{ObjectMeta, Precondition};
 
 /// The precondition of a write.
@@ -101,11 +102,9 @@ pub(super) fn not_modified(meta: &ObjectMeta) -> S3Error {
     if let Ok(etag) = ETag::Strong(meta.etag.clone()).to_http_header() {
         headers.insert(http::header::ETAG, etag);
     }
-    let mut date = Vec::new();
-    if Timestamp::from(meta.last_modified).format(TimestampFormat::HttpDate, &mut date).is_ok()
-        && let Ok(date) = http::HeaderValue::from_bytes(&date)
-    {
-        headers.insert(http::header::LAST_MODIFIED, date);
+    headers.extend(http_date(meta.last_modified).map(|date| (http::header::LAST_MODIFIED, date)));
+    if let Some(Ok(version_id)) = meta.version_id.as_deref().map(HeaderValue::from_str) {
+        headers.insert(VERSION_ID, version_id);
     }
     if let Some(control) = &meta.headers.cache_control
         && let Ok(control) = control.parse()
@@ -115,6 +114,13 @@ pub(super) fn not_modified(meta: &ObjectMeta) -> S3Error {
     let mut error = S3Error::new(S3ErrorCode::NotModified);
     error.set_headers(headers);
     error
+}
+
+/// A time as the value of a header such as `Last-Modified`.
+pub(super) fn http_date(time: OffsetDateTime) -> Option<HeaderValue> {
+    let mut date = Vec::new();
+    Timestamp::from(time).format(TimestampFormat::HttpDate, &mut date).ok()?;
+    HeaderValue::from_bytes(&date).ok()
 }
 
 #[cfg(test)]
@@ -134,6 +140,7 @@ mod tests {
             headers: ObjectHeaders::default(),
             checksum: None,
             parts: None,
+            version_id: None,
         };
         conditions.evaluate(&meta)
     }

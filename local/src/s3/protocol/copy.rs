@@ -6,17 +6,18 @@ use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource, ETag, MetadataDirective,
     Range, UploadPartCopyInput, UploadPartCopyOutput,
 };
-use s3s::{S3Request, S3Result, s3_error};
+use s3s::{S3Error, S3Request, S3Result, s3_error};
 
 use super::checksum_fields::ChecksumFields;
 use super::condition::{ConditionResult, ReadConditions, condition, precondition, precondition_failed};
-use super::error_mapper::{ErrorMapper, refuse_version};
+use super::error_mapper::ErrorMapper;
 use super::operations::Operations;
 use super::put::{HeaderFields, object_headers};
+use super::versions::requested_version;
 use crate::s3::error::StoreError;
 use crate::s3::limits::MAX_PUT_BYTES;
 use crate::s3::object::ObjectMeta;
-use crate::s3::store::check_part_number;
+use crate::s3::store::{CopiedVersion, check_part_number};
 
 pub(super) async fn object(
     operations: &Operations,
@@ -33,7 +34,9 @@ pub(super) async fn object(
             return Err(s3_error!(InvalidArgument, "x-amz-metadata-directive must be COPY or REPLACE"));
         }
     };
-    if source == (input.bucket.as_str(), input.key.as_str()) && !replaces_headers {
+    // A copy of an earlier version makes it the current one again.
+    let onto_itself = source.bucket == input.bucket && source.key == input.key && source.version_id.is_none();
+    if onto_itself && !replaces_headers {
         return Err(s3_error!(InvalidRequest, "an object can be copied to itself only with other metadata"));
     }
     let new_headers = object_headers(HeaderFields {
@@ -56,14 +59,14 @@ pub(super) async fn object(
         modified_since: input.copy_source_if_modified_since,
         unmodified_since: input.copy_source_if_unmodified_since,
     };
-    let found = operations.store.head(source.0, source.1).await.map_err(to_s3)?;
-    let found = found.ok_or_else(|| to_s3(StoreError::NoSuchKey { key: source.1.to_owned() }))?;
+    let found = operations.store.find(source.bucket, source.key, source.version_id).await;
+    let found = found.map_err(|error| source_error(error, &errors))?;
     let conditional = !conditions.is_empty();
     check_source(conditions, &found)?;
     let meta = operations
         .store
         .copy(
-            source,
+            CopiedVersion { version_id: found.version_id.as_deref(), ..source },
             // Copies only the version whose conditions were checked.
             conditional.then_some(found.etag.as_str()),
             (&input.bucket, &input.key),
@@ -74,6 +77,8 @@ pub(super) async fn object(
         .map_err(to_s3)?;
     let checksums = ChecksumFields::of_object(meta.checksum.as_ref());
     Ok(CopyObjectOutput {
+        version_id: meta.version_id,
+        copy_source_version_id: found.version_id,
         copy_object_result: Some(CopyObjectResult {
             e_tag: Some(ETag::Strong(meta.etag)),
             last_modified: Some(meta.last_modified.into()),
@@ -99,8 +104,8 @@ pub(super) async fn part(
     let number = check_part_number(i64::from(input.part_number)).map_err(to_s3)?;
     let store = &operations.store;
     let upload = store.upload(&input.bucket, &input.key, &input.upload_id).await.map_err(to_s3)?;
-    let found = store.get(source.0, source.1).await.map_err(to_s3)?;
-    let found = found.ok_or_else(|| to_s3(StoreError::NoSuchKey { key: source.1.to_owned() }))?;
+    let found = store.open_version(source.bucket, source.key, source.version_id).await;
+    let found = found.map_err(|error| source_error(error, &errors))?;
     let conditions = ReadConditions {
         matches: input.copy_source_if_match,
         none_match: input.copy_source_if_none_match,
@@ -109,8 +114,9 @@ pub(super) async fn part(
     };
     check_source(conditions, found.meta())?;
     let bytes = copied_bytes(input.copy_source_range.as_deref(), found.meta().size)?;
-    if bytes.end - bytes.start > MAX_PUT_BYTES {
-        return Err(to_s3(StoreError::TooLarge));
+    let size = bytes.end - bytes.start;
+    if size > MAX_PUT_BYTES {
+        return Err(to_s3(StoreError::TooLarge { size }));
     }
     let algorithm = upload.checksum.map(|(algorithm, _)| algorithm);
     let staged = store.stage(found.stream(bytes), algorithm).await.map_err(|error| match error {
@@ -125,6 +131,7 @@ pub(super) async fn part(
         store.put_part(&input.bucket, &input.key, &input.upload_id, number, staged).await.map_err(to_s3)?;
     let checksums = ChecksumFields::of(part.checksum);
     Ok(UploadPartCopyOutput {
+        copy_source_version_id: found.meta().version_id.clone(),
         copy_part_result: Some(CopyPartResult {
             e_tag: Some(ETag::Strong(part.etag)),
             last_modified: Some(part.last_modified.into()),
@@ -138,14 +145,24 @@ pub(super) async fn part(
     })
 }
 
-/// The bucket and key of the source.
-fn source(source: &CopySource) -> S3Result<(&str, &str)> {
+/// The source, without access points.
+fn source(source: &CopySource) -> S3Result<CopiedVersion<'_>> {
     match source {
         CopySource::Bucket { bucket, key, version_id } => {
-            refuse_version(version_id.as_deref())?;
-            Ok((bucket, key))
+            let version_id = requested_version(version_id.as_deref())?;
+            Ok(CopiedVersion { bucket, key, version_id })
         }
-        _ => Err(s3_error!(NotImplemented, "x-amz-copy-source must be /bucket/key")),
+        _ => Err(s3_error!(NotImplemented, "x-amz-copy-source must be /bucket/key[?versionId=id]")),
+    }
+}
+
+/// The S3 error for an error in finding the source.
+fn source_error(error: StoreError, errors: &ErrorMapper) -> S3Error {
+    match error {
+        StoreError::DeleteMarker { requested: true, .. } => {
+            s3_error!(InvalidRequest, "the source of a copy cannot be a delete marker")
+        }
+        error => errors.to_s3(error),
     }
 }
 

@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
+use super::error_mapper::ErrorMapper;
 use crate::s3::checksum::{ChecksumAlgorithm, decode};
+use crate::s3::error::StoreError;
 use crate::s3::store::Staged;
 
 /// The size and digests that the headers declare. The value of a checksum may follow in a trailer.
@@ -53,17 +55,21 @@ impl DeclaredDigests {
     }
 
     /// Compares the declared size and digests with the received bytes.
-    pub(super) fn verify(self, staged: &Staged, trailers: Option<&TrailingHeaders>) -> S3Result<()> {
+    pub(super) fn verify(
+        self,
+        staged: &Staged,
+        trailers: Option<&TrailingHeaders>,
+        errors: &ErrorMapper,
+    ) -> S3Result<()> {
+        let mismatch = |name, expected, calculated| {
+            errors.to_s3(StoreError::DigestMismatch { name, expected, calculated })
+        };
         if staged.size() != self.length {
-            return Err(s3_error!(
-                IncompleteBody,
-                "{} of {} bytes were received",
-                staged.size(),
-                self.length
-            ));
+            let (declared, received) = (self.length, staged.size());
+            return Err(errors.to_s3(StoreError::Incomplete { declared, received }));
         }
-        if self.md5.is_some_and(|digest| digest != staged.md5()) {
-            return Err(s3_error!(BadDigest, "the given Content-MD5 does not match the received data"));
+        if let Some(expected) = self.md5.filter(|digest| *digest != staged.md5()) {
+            return Err(mismatch("Content-MD5", STANDARD.encode(expected), STANDARD.encode(staged.md5())));
         }
         if let Some((algorithm, value)) = self.checksum {
             let name = algorithm.header();
@@ -80,7 +86,8 @@ impl DeclaredDigests {
                     })?,
             };
             if staged.checksum() != Some((algorithm, expected.as_str())) {
-                return Err(s3_error!(BadDigest, "the given {name} does not match the received data"));
+                let calculated = staged.checksum().map_or("", |(_, value)| value).to_owned();
+                return Err(mismatch(name, expected, calculated));
             }
         }
         Ok(())

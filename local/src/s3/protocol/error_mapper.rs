@@ -1,10 +1,18 @@
 //! Maps the store's errors to S3's error codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
-use http::HeaderMap;
+use http::header::{ALLOW, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
+use time::OffsetDateTime;
 
+use super::condition::http_date;
+use super::error_details::details;
 use crate::s3::error::StoreError;
+use crate::s3::refusal::Details;
 use crate::s3::request_context::RequestContext;
+
+pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
 /// Headers of unsupported features. A request with one of them is refused: if the header were ignored, the client would
 /// believe that the object was stored as requested.
@@ -28,17 +36,10 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
-/// Refuses a version id. Buckets are not versioned: an object has one version, which S3 calls `null`.
-pub(super) fn refuse_version(version: Option<&str>) -> S3Result<()> {
-    match version {
-        None | Some("null") => Ok(()),
-        Some(_) => Err(s3_error!(NoSuchVersion, "buckets of this server are not versioned")),
-    }
-}
-
 /// Maps the store's errors to S3 errors and records internal errors for the access log.
 pub(super) struct ErrorMapper {
     context: RequestContext,
+    method: Method,
     /// Whether each chunk of the body is signed: an error in reading such a body is a wrong signature.
     has_signed_chunks: bool,
 }
@@ -48,6 +49,7 @@ impl ErrorMapper {
         let payload = request.headers.get("x-amz-content-sha256").map_or(&b""[..], |value| value.as_bytes());
         Self {
             context: request.extensions.get::<RequestContext>().cloned().unwrap_or_default(),
+            method: request.method.clone(),
             has_signed_chunks: payload.starts_with(b"STREAMING-AWS4-"),
         }
     }
@@ -58,7 +60,18 @@ impl ErrorMapper {
             self.context.record_error(error);
             return s3_error!(InternalError, "the object store failed; see the server's log");
         }
-        S3Error::with_message(self.code(&error), error.to_string())
+        self.context.set_details(details(&error, &self.method));
+        let mut s3_error = S3Error::with_message(self.code(&error), error.to_string());
+        if let StoreError::DeleteMarker { version_id, last_modified, requested, .. } = &error {
+            s3_error.set_headers(delete_marker_headers(version_id, *last_modified, *requested));
+        }
+        s3_error
+    }
+
+    /// The error, with details in the response.
+    pub(super) fn with_details(&self, error: S3Error, details: Details) -> S3Error {
+        self.context.set_details(details);
+        error
     }
 
     fn code(&self, error: &StoreError) -> S3ErrorCode {
@@ -66,22 +79,27 @@ impl ErrorMapper {
             StoreError::NoSuchBucket { .. } => S3ErrorCode::NoSuchBucket,
             StoreError::InvalidBucketName { .. } => S3ErrorCode::InvalidBucketName,
             StoreError::BucketExists { .. } => S3ErrorCode::BucketAlreadyOwnedByYou,
-            StoreError::NoSuchKey { .. } => S3ErrorCode::NoSuchKey,
+            StoreError::NoSuchKey { .. } | StoreError::DeleteMarker { requested: false, .. } => {
+                S3ErrorCode::NoSuchKey
+            }
+            StoreError::DeleteMarker { requested: true, .. } => S3ErrorCode::MethodNotAllowed,
+            StoreError::NoSuchVersion { .. } => S3ErrorCode::NoSuchVersion,
+            StoreError::VersioningStays { .. } => S3ErrorCode::InvalidBucketState,
             StoreError::KeyTooLong { .. } => S3ErrorCode::KeyTooLongError,
             StoreError::NoSuchUpload { .. } => S3ErrorCode::NoSuchUpload,
             StoreError::PreconditionFailed { .. } => S3ErrorCode::PreconditionFailed,
-            StoreError::TooLarge => S3ErrorCode::EntityTooLarge,
+            StoreError::TooLarge { .. } => S3ErrorCode::EntityTooLarge,
             StoreError::PartTooSmall { .. } => S3ErrorCode::EntityTooSmall,
-            StoreError::InvalidKey { .. } | StoreError::InvalidPartNumber { .. } => {
-                S3ErrorCode::InvalidArgument
-            }
+            StoreError::InvalidKey { .. }
+            | StoreError::InvalidVersionId { .. }
+            | StoreError::InvalidPartNumber { .. } => S3ErrorCode::InvalidArgument,
             StoreError::InvalidPart { .. } => S3ErrorCode::InvalidPart,
             StoreError::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
             StoreError::NoParts => S3ErrorCode::MalformedXML,
             StoreError::DigestMismatch { .. } => S3ErrorCode::BadDigest,
             StoreError::SizeMismatch { .. } => S3ErrorCode::InvalidRequest,
             StoreError::Body(_) if self.has_signed_chunks => S3ErrorCode::SignatureDoesNotMatch,
-            StoreError::Body(_) => S3ErrorCode::IncompleteBody,
+            StoreError::Body(_) | StoreError::Incomplete { .. } => S3ErrorCode::IncompleteBody,
             StoreError::InUse { .. }
             | StoreError::SchemaTooNew { .. }
             | StoreError::Database(_)
@@ -90,4 +108,18 @@ impl ErrorMapper {
             | StoreError::Task(_) => S3ErrorCode::InternalError,
         }
     }
+}
+
+/// The headers that tell a delete marker from a key that never existed:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html>.
+fn delete_marker_headers(version_id: &str, last_modified: OffsetDateTime, requested: bool) -> HeaderMap {
+    let mut headers = HeaderMap::from_iter([(DELETE_MARKER, HeaderValue::from_static("true"))]);
+    if let Ok(version_id) = HeaderValue::from_str(version_id) {
+        headers.insert(VERSION_ID, version_id);
+    }
+    if requested {
+        headers.insert(ALLOW, HeaderValue::from_static("DELETE"));
+        headers.extend(http_date(last_modified).map(|date| (LAST_MODIFIED, date)));
+    }
+    headers
 }

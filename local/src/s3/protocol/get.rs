@@ -13,9 +13,9 @@ use time::OffsetDateTime;
 
 use super::checksum_fields::ChecksumFields;
 use super::condition::{ConditionResult, ReadConditions, not_modified, precondition_failed};
-use super::error_mapper::{ErrorMapper, refuse_version};
+use super::error_mapper::ErrorMapper;
 use super::operations::Operations;
-use crate::s3::error::StoreError;
+use super::versions::requested_version;
 use crate::s3::object::ObjectMeta;
 use crate::s3::store::{Object, check_part_number};
 
@@ -28,14 +28,14 @@ pub(super) async fn object(
     errors: ErrorMapper,
 ) -> S3Result<GetObjectOutput> {
     let input = request.input;
-    refuse_version(input.version_id.as_deref())?;
+    let version = requested_version(input.version_id.as_deref())?;
     let conditions = ReadConditions {
         matches: input.if_match,
         none_match: input.if_none_match,
         modified_since: input.if_modified_since,
         unmodified_since: input.if_unmodified_since,
     };
-    let object = open(operations, &input.bucket, &input.key, conditions, &errors).await?;
+    let object = open(operations, (&input.bucket, &input.key, version), conditions, &errors).await?;
     let range = requested_range(&object, input.range, input.part_number, &errors)?;
     let meta = object.meta();
     let whole = 0..meta.size;
@@ -60,6 +60,7 @@ pub(super) async fn object(
         content_disposition: headers.content_disposition.clone(),
         cache_control: headers.cache_control.clone(),
         expires: expires(meta),
+        version_id: meta.version_id.clone(),
         e_tag: Some(ETag::Strong(meta.etag.clone())),
         last_modified: Some(meta.last_modified.into()),
         metadata: metadata(meta),
@@ -80,14 +81,14 @@ pub(super) async fn head(
     errors: ErrorMapper,
 ) -> S3Result<HeadObjectOutput> {
     let input = request.input;
-    refuse_version(input.version_id.as_deref())?;
+    let version = requested_version(input.version_id.as_deref())?;
     let conditions = ReadConditions {
         matches: input.if_match,
         none_match: input.if_none_match,
         modified_since: input.if_modified_since,
         unmodified_since: input.if_unmodified_since,
     };
-    let object = open(operations, &input.bucket, &input.key, conditions, &errors).await?;
+    let object = open(operations, (&input.bucket, &input.key, version), conditions, &errors).await?;
     // Range is not defined for HEAD (https://www.rfc-editor.org/rfc/rfc9110#section-14.2); a part number does.
     let range = requested_range(&object, None, input.part_number, &errors)?;
     let meta = object.meta();
@@ -105,6 +106,7 @@ pub(super) async fn head(
         content_disposition: headers.content_disposition.clone(),
         cache_control: headers.cache_control.clone(),
         expires: expires(meta),
+        version_id: meta.version_id.clone(),
         e_tag: Some(ETag::Strong(meta.etag.clone())),
         last_modified: Some(meta.last_modified.into()),
         metadata: metadata(meta),
@@ -122,14 +124,12 @@ pub(super) async fn head(
 /// Opens the object if the conditions hold.
 async fn open(
     operations: &Operations,
-    bucket: &str,
-    key: &str,
+    (bucket, key, version_id): (&str, &str, Option<&str>),
     conditions: ReadConditions,
     errors: &ErrorMapper,
 ) -> S3Result<Object> {
-    let to_s3 = |error| errors.to_s3(error);
-    let found = operations.store.get(bucket, key).await.map_err(to_s3)?;
-    let object = found.ok_or_else(|| to_s3(StoreError::NoSuchKey { key: key.to_owned() }))?;
+    let found = operations.store.open_version(bucket, key, version_id).await;
+    let object = found.map_err(|error| errors.to_s3(error))?;
     match conditions.evaluate(object.meta()) {
         ConditionResult::Met => Ok(object),
         ConditionResult::Failed => Err(precondition_failed()),
@@ -145,16 +145,18 @@ fn requested_range(
     errors: &ErrorMapper,
 ) -> S3Result<Option<Bytes<u64>>> {
     let size = object.meta().size;
+    let unsatisfiable =
+        || errors.with_details(unsatisfiable(size), vec![("ActualObjectSize", size.to_string())]);
     match (range, part) {
         (Some(_), Some(_)) => Err(s3_error!(InvalidRequest, "send Range or partNumber, not both")),
         (Some(range), None) => {
             let bytes = range.check(size).ok().filter(|bytes| !bytes.is_empty());
-            bytes.map(Some).ok_or_else(|| unsatisfiable(size))
+            bytes.map(Some).ok_or_else(unsatisfiable)
         }
         (None, Some(number)) => {
             let number = check_part_number(i64::from(number)).map_err(|error| errors.to_s3(error))?;
             // The only part of an empty object has no bytes, so it has no Content-Range.
-            let bytes = object.part(number).ok_or_else(|| unsatisfiable(size))?;
+            let bytes = object.part(number).ok_or_else(unsatisfiable)?;
             Ok((!bytes.is_empty()).then_some(bytes))
         }
         (None, None) => Ok(None),

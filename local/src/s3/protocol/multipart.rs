@@ -115,6 +115,7 @@ pub(super) async fn complete(
         location: Some(format!("/{}/{}", meta.bucket, meta.key)),
         bucket: Some(meta.bucket),
         key: Some(meta.key),
+        version_id: meta.version_id,
         e_tag: Some(ETag::Strong(meta.etag)),
         checksum_type: meta.checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
         checksum_crc32: checksums.crc32,

@@ -58,6 +58,7 @@ pub(super) async fn object(
         .map_err(|error| errors.to_s3(error))?;
     let checksums = ChecksumFields::of_object(meta.checksum.as_ref());
     Ok(PutObjectOutput {
+        version_id: meta.version_id,
         e_tag: Some(ETag::Strong(meta.etag)),
         checksum_type: meta.checksum.map(|checksum| ChecksumType::from_static(checksum.kind.name())),
         checksum_crc32: checksums.crc32,
@@ -117,11 +118,11 @@ async fn receive(
     errors: &ErrorMapper,
 ) -> S3Result<Staged> {
     if declared.length() > MAX_PUT_BYTES {
-        return Err(errors.to_s3(StoreError::TooLarge));
+        return Err(errors.to_s3(StoreError::TooLarge { size: declared.length() }));
     }
     let body = body.ok_or_else(|| s3_error!(IncompleteBody, "the request has no body"))?;
     let staged = operations.store.stage(body, algorithm).await.map_err(|error| errors.to_s3(error))?;
-    declared.verify(&staged, trailers)?;
+    declared.verify(&staged, trailers, errors)?;
     Ok(staged)
 }
 

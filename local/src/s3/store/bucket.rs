@@ -5,8 +5,9 @@ use s3s::path::check_bucket_name;
 use time::OffsetDateTime;
 
 use super::handle::Store;
-use super::row::{millis, time_of};
+use super::row::{millis, require_bucket, time_of, versioning_column, versioning_of};
 use crate::s3::error::StoreError;
+use crate::s3::version::{NULL_VERSION, Versioning};
 
 /// Whether writes to a bucket create event notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Bucket {
     pub created_at: OffsetDateTime,
     /// Whether its writes create event notifications.
     pub watch: Watch,
+    /// Whether its writes keep the versions before them.
+    pub versioning: Versioning,
 }
 
 impl Store {
@@ -72,6 +75,35 @@ impl Store {
         .await
     }
 
+    /// Changes the versioning of a bucket. Its existing objects become versions
+    /// [`NULL_VERSION`](crate::s3::version::NULL_VERSION), also in event notifications that are pending.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], [`StoreError::VersioningStays`] for [`Versioning::Off`] after another state,
+    /// internal errors.
+    pub async fn set_versioning(&self, bucket: &str, versioning: Versioning) -> Result<(), StoreError> {
+        let bucket = bucket.to_owned();
+        self.write(move |transaction| {
+            let present = require_bucket(transaction.db(), &bucket)?.versioning;
+            if versioning == present {
+                return Ok(());
+            }
+            if versioning == Versioning::Off {
+                return Err(StoreError::VersioningStays { bucket });
+            }
+            transaction.db().execute(
+                "UPDATE buckets SET versioning = ?2 WHERE name = ?1",
+                params![bucket, versioning_column(versioning)],
+            )?;
+            transaction.db().execute(
+                "UPDATE notices SET version_id = ?2 WHERE bucket = ?1 AND version_id IS NULL",
+                params![bucket, NULL_VERSION],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// The bucket with this name; `None` if there is none.
     ///
     /// # Errors
@@ -79,7 +111,7 @@ impl Store {
     pub async fn bucket(&self, name: &str) -> Result<Option<Bucket>, StoreError> {
         let name = name.to_owned();
         self.read(move |db| {
-            db.prepare_cached("SELECT name, created_at, watched FROM buckets WHERE name = ?1")?
+            db.prepare_cached("SELECT name, created_at, watched, versioning FROM buckets WHERE name = ?1")?
                 .query_row([name], |row| Ok(bucket(row)))
                 .optional()?
                 .transpose()
@@ -94,7 +126,7 @@ impl Store {
     pub async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
         self.read(|db| {
             let mut statement =
-                db.prepare_cached("SELECT name, created_at, watched FROM buckets ORDER BY name")?;
+                db.prepare_cached("SELECT name, created_at, watched, versioning FROM buckets ORDER BY name")?;
             let mut rows = statement.query([])?;
             let mut buckets = Vec::new();
             while let Some(row) = rows.next()? {
@@ -111,5 +143,6 @@ fn bucket(row: &rusqlite::Row<'_>) -> Result<Bucket, StoreError> {
         name: row.get(0)?,
         created_at: time_of(row.get(1)?)?,
         watch: if row.get(2)? { Watch::Created } else { Watch::Off },
+        versioning: versioning_of(row.get(3)?)?,
     })
 }

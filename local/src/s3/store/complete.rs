@@ -29,7 +29,7 @@ pub struct CompletedPart {
 impl Store {
     /// Creates an object from the listed parts, removes the other parts and ends the upload. `declared_size` and
     /// `declared_checksum` are the client's values for the object, if it sent any. A retry after a lost response
-    /// succeeds while the object under the key is the one that this upload created.
+    /// succeeds while the object, or the version, that this upload created exists.
     ///
     /// # Errors
     /// [`StoreError::NoParts`], [`StoreError::InvalidPartOrder`], [`StoreError::InvalidPart`],
@@ -63,8 +63,12 @@ impl Store {
                 }
                 found => found?,
             };
-            let parts =
-                listed_parts(stored_parts(transaction.db(), &upload, 0, u32::MAX)?, &listed, minimum)?;
+            let parts = listed_parts(
+                stored_parts(transaction.db(), &upload, 0, u32::MAX)?,
+                &upload,
+                &listed,
+                minimum,
+            )?;
             let size: u64 = parts.iter().map(|(part, _)| part.size).sum();
             if let Some(declared) = declared_size.filter(|declared| *declared != size) {
                 return Err(StoreError::SizeMismatch { declared, found: size });
@@ -75,7 +79,11 @@ impl Store {
                 && *algorithm == checksum.algorithm
                 && *value != checksum.value
             {
-                return Err(StoreError::DigestMismatch { name: algorithm.header() });
+                return Err(StoreError::DigestMismatch {
+                    name: algorithm.header(),
+                    expected: value.clone(),
+                    calculated: checksum.value.clone(),
+                });
             }
             let object = NewObject {
                 bucket: &bucket,
@@ -99,13 +107,19 @@ impl Store {
 /// The stored parts that the client lists, in its order. Checks entity tags, checksums and sizes.
 fn listed_parts(
     stored: Vec<(Part, BlobId)>,
+    upload: &str,
     listed: &[CompletedPart],
     minimum: u64,
 ) -> Result<Vec<(Part, BlobId)>, StoreError> {
     let mut stored = stored.into_iter();
     let mut parts = Vec::with_capacity(listed.len());
     for (index, listed_part) in listed.iter().enumerate() {
-        let invalid = |reason| StoreError::InvalidPart { number: listed_part.number, reason };
+        let invalid = |reason| StoreError::InvalidPart {
+            upload_id: upload.to_owned(),
+            number: listed_part.number,
+            etag: listed_part.etag.clone(),
+            reason,
+        };
         // Both lists are in ascending order.
         let (part, blob) = stored
             .find(|(part, _)| part.number >= listed_part.number)
@@ -121,7 +135,12 @@ fn listed_parts(
             return Err(invalid("was uploaded with another checksum"));
         }
         if part.size < minimum && index + 1 < listed.len() {
-            return Err(StoreError::PartTooSmall { number: part.number, size: part.size, minimum });
+            return Err(StoreError::PartTooSmall {
+                number: part.number,
+                size: part.size,
+                minimum,
+                etag: part.etag,
+            });
         }
         parts.push((part, blob));
     }

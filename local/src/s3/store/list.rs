@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::handle::Store;
-use super::object_rows::{OBJECT_COLUMNS, object_of_row};
+use super::object_rows::{IS_CURRENT, OBJECT_COLUMNS, object_of_row};
 use super::row::{after_prefix, require_bucket};
 use crate::s3::error::StoreError;
 use crate::s3::object::ObjectMeta;
@@ -33,7 +33,7 @@ pub struct Listing {
 }
 
 impl Store {
-    /// Lists a page of a bucket.
+    /// Lists a page of the current objects of a bucket.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
@@ -62,7 +62,7 @@ fn list(db: &Connection, bucket: &str, request: &ListRequest) -> Result<Listing,
             listing.next = last;
             break;
         }
-        if let Some(common) = common_prefix(&object.key, request) {
+        if let Some(common) = common_prefix(&object.key, &request.prefix, request.delimiter.as_deref()) {
             from = after_prefix(common).map(Bound::From);
             last = Some(common.to_owned());
             listing.common_prefixes.push(common.to_owned());
@@ -89,17 +89,17 @@ fn start(request: &ListRequest) -> Option<Bound> {
         return Some(Bound::From(request.prefix.clone()));
     };
     // A common prefix is one entry: after one of its keys the next entry is after all of them.
-    match common_prefix(after, request) {
+    match common_prefix(after, &request.prefix, request.delimiter.as_deref()) {
         Some(common) => after_prefix(common).map(Bound::From),
         None => Some(Bound::After(after.clone())),
     }
 }
 
 /// The common prefix that a key is grouped under, if any.
-fn common_prefix<'a>(key: &'a str, request: &ListRequest) -> Option<&'a str> {
-    let delimiter = request.delimiter.as_deref()?;
-    let rest = key.strip_prefix(&request.prefix)?;
-    let end = request.prefix.len() + rest.find(delimiter)? + delimiter.len();
+pub(super) fn common_prefix<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Option<&'a str> {
+    let delimiter = delimiter?;
+    let rest = key.strip_prefix(prefix)?;
+    let end = prefix.len() + rest.find(delimiter)? + delimiter.len();
     Some(&key[..end])
 }
 
@@ -115,7 +115,8 @@ fn first_at(
         Bound::After(bound) => (">", bound),
     };
     let sql = format!(
-        "SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 ORDER BY key LIMIT 1"
+        "SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 AND {IS_CURRENT}
+         ORDER BY key LIMIT 1"
     );
     let found = db
         .prepare_cached(&sql)?

@@ -27,7 +27,7 @@ impl Store {
     ) -> Result<Vec<EventNotification>, StoreError> {
         self.read(move |db| {
             let mut statement = db.prepare_cached(
-                "SELECT id, bucket, key, size, etag, sequencer, content_type, event_name, event_time
+                "SELECT id, bucket, key, size, etag, sequencer, content_type, event_name, event_time, version_id
                  FROM notices WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
             let mut rows = statement.query((after, limit))?;
@@ -73,5 +73,6 @@ fn notification_of_row(row: &rusqlite::Row<'_>) -> Result<EventNotification, Sto
             what: format!("an event notification named {event_name:?}"),
         })?,
         event_time: time_of(row.get(8)?)?,
+        version_id: row.get(9)?,
     })
 }

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blobs::{BlobId, Blobs, PinnedBlobs};
 use super::handle::Store;
-use super::object_rows::{find_object, segments_of};
+use super::object_rows::{require_object, segments_of};
 use super::row::require_bucket;
 use crate::s3::error::StoreError;
 use crate::s3::object::ObjectMeta;
@@ -153,40 +153,102 @@ impl Stream for ObjectReader {
 }
 
 impl Store {
-    /// The metadata of an object; `None` if there is no object under the key.
+    /// The metadata of the current object; `None` if there is no object under the key.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectMeta>, StoreError> {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.read(move |db| {
-            require_bucket(db, &bucket)?;
-            Ok(find_object(db, &bucket, &key)?.map(|(_, meta)| meta))
-        })
-        .await
+        none_if_absent(self.find(bucket, key, None).await)
     }
 
-    /// Opens the current version of an object for reading; `None` if there is no object under the key.
+    /// The metadata of a version; `None` if there is no such version or it is a delete marker.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], internal errors.
+    pub async fn head_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: &str,
+    ) -> Result<Option<ObjectMeta>, StoreError> {
+        none_if_absent(self.find(bucket, key, Some(version_id)).await)
+    }
+
+    /// Opens the current object for reading; `None` if there is no object under the key.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], internal errors.
     pub async fn get(&self, bucket: &str, key: &str) -> Result<Option<Object>, StoreError> {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        none_if_absent(self.open_version(bucket, key, None).await)
+    }
+
+    /// Opens a version for reading; `None` if there is no such version or it is a delete marker.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], internal errors.
+    pub async fn get_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: &str,
+    ) -> Result<Option<Object>, StoreError> {
+        none_if_absent(self.open_version(bucket, key, Some(version_id)).await)
+    }
+
+    /// The metadata of a version, or of the current object for `None`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchKey`], [`StoreError::NoSuchVersion`], [`StoreError::DeleteMarker`],
+    /// [`StoreError::NoSuchBucket`], internal errors.
+    pub(in crate::s3) async fn find(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError> {
+        let (bucket, key, version_id) = (bucket.to_owned(), key.to_owned(), version_id.map(str::to_owned));
+        self.read(move |db| {
+            require_bucket(db, &bucket)?;
+            Ok(require_object(db, &bucket, &key, version_id.as_deref())?.1)
+        })
+        .await
+    }
+
+    /// Opens a version for reading, or the current object for `None`.
+    ///
+    /// # Errors
+    /// Those of [`Store::find`].
+    pub(in crate::s3) async fn open_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<Object, StoreError> {
+        let (bucket, key, version_id) = (bucket.to_owned(), key.to_owned(), version_id.map(str::to_owned));
         let blobs = self.blobs().clone();
         self.read(move |db| {
-            let (found, pin) = blobs.pin(|| {
+            let ((meta, segments), pin) = blobs.pin(|| {
                 // One transaction, so that the object's row and its segments are consistent.
                 let db = db.unchecked_transaction()?;
                 require_bucket(&db, &bucket)?;
-                let Some((id, meta)) = find_object(&db, &bucket, &key)? else {
-                    return Ok((None, Vec::new()));
-                };
+                let (id, meta) = require_object(&db, &bucket, &key, version_id.as_deref())?;
                 let segments = segments_of(&db, id)?;
                 let ids = segments.iter().map(|(blob, _)| *blob).collect();
-                Ok::<_, StoreError>((Some((meta, segments)), ids))
+                Ok::<_, StoreError>(((meta, segments), ids))
             })?;
-            Ok(found.map(|(meta, segments)| Object { meta, segments: segments.into(), pin: Arc::new(pin) }))
+            Ok(Object { meta, segments: segments.into(), pin: Arc::new(pin) })
         })
         .await
+    }
+}
+
+/// Converts the errors for an object or version that does not exist to `None`.
+fn none_if_absent<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(
+            StoreError::NoSuchKey { .. } | StoreError::NoSuchVersion { .. } | StoreError::DeleteMarker { .. },
+        ) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::s3::error::StoreError;
+use crate::s3::version::Versioning;
 
 /// Converts a size or count to SQLite's signed integer.
 pub(super) fn to_i64(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::TooLarge)
+    i64::try_from(value).map_err(|_| StoreError::TooLarge { size: value })
 }
 
 pub(super) fn to_u64(value: i64) -> Result<u64, StoreError> {
@@ -34,15 +35,41 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, StoreError
     serde_json::from_str(json).map_err(|error| StoreError::Damaged { what: error.to_string() })
 }
 
-/// Checks that a bucket exists. Returns whether its writes create event notifications.
+/// What the settings of a bucket demand of a write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BucketSettings {
+    /// Whether writes create event notifications.
+    pub(super) watched: bool,
+    pub(super) versioning: Versioning,
+}
+
+/// Checks that a bucket exists. Returns its settings.
 ///
 /// # Errors
 /// [`StoreError::NoSuchBucket`].
-pub(super) fn require_bucket(db: &Connection, bucket: &str) -> Result<bool, StoreError> {
-    db.prepare_cached("SELECT watched FROM buckets WHERE name = ?1")?
-        .query_row([bucket], |row| row.get(0))
+pub(super) fn require_bucket(db: &Connection, bucket: &str) -> Result<BucketSettings, StoreError> {
+    let (watched, versioning) = db
+        .prepare_cached("SELECT watched, versioning FROM buckets WHERE name = ?1")?
+        .query_row([bucket], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
-        .ok_or_else(|| StoreError::NoSuchBucket { bucket: bucket.to_owned() })
+        .ok_or_else(|| StoreError::NoSuchBucket { bucket: bucket.to_owned() })?;
+    Ok(BucketSettings { watched, versioning: versioning_of(versioning)? })
+}
+
+/// Converts a versioning state to its column value.
+pub(super) fn versioning_column(versioning: Versioning) -> i64 {
+    match versioning {
+        Versioning::Off => 0,
+        Versioning::Enabled => 1,
+        Versioning::Suspended => 2,
+    }
+}
+
+pub(super) fn versioning_of(column: i64) -> Result<Versioning, StoreError> {
+    [Versioning::Off, Versioning::Enabled, Versioning::Suspended]
+        .into_iter()
+        .find(|versioning| versioning_column(*versioning) == column)
+        .ok_or_else(|| StoreError::Damaged { what: format!("a versioning state of {column}") })
 }
 
 /// The smallest string greater than every string that begins with `prefix`, in byte order; `None` if there is none.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::migrations::migrate;
 use crate::s3::error::StoreError;
 
 /// `PRAGMA user_version` of [`SCHEMA`].
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Keys are `TEXT` with the default collation, which compares bytes: S3 lists keys in this order.
 /// An object is a list of segments. Each segment is one complete blob; a copied object shares the blobs of its source.
@@ -16,9 +17,11 @@ const SCHEMA: &str = "
 CREATE TABLE buckets (
     name        TEXT PRIMARY KEY,
     created_at  INTEGER NOT NULL, -- milliseconds since the Unix epoch, as all times below
-    watched     INTEGER NOT NULL  -- 1: writes create event notifications
+    watched     INTEGER NOT NULL, -- 1: writes create event notifications
+    versioning  INTEGER NOT NULL DEFAULT 0 -- 0: never versioned, 1: enabled, 2: suspended
 ) STRICT;
 
+-- Each row is a version of an object, or a delete marker. A bucket that was never versioned has only versions 'null'.
 CREATE TABLE objects (
     id            INTEGER PRIMARY KEY,
     bucket        TEXT NOT NULL REFERENCES buckets (name),
@@ -31,8 +34,15 @@ CREATE TABLE objects (
     checksum      TEXT,           -- JSON
     parts         INTEGER,
     upload        TEXT,           -- the multipart upload it was completed from
-    UNIQUE (bucket, key)
+    version_id    TEXT NOT NULL,
+    is_latest     INTEGER NOT NULL,
+    is_marker     INTEGER NOT NULL,
+    UNIQUE (bucket, key, version_id)
 ) STRICT;
+CREATE UNIQUE INDEX objects_by_age ON objects (bucket, key, sequencer DESC);
+CREATE UNIQUE INDEX latest_objects ON objects (bucket, key) WHERE is_latest = 1;
+-- The current objects: what is listed and read without a version id.
+CREATE UNIQUE INDEX current_objects ON objects (bucket, key) WHERE is_latest = 1 AND is_marker = 0;
 
 CREATE TABLE segments (
     object    INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
@@ -81,18 +91,18 @@ CREATE TABLE notices (
     sequencer     TEXT NOT NULL,
     content_type  TEXT,
     event_name    TEXT NOT NULL,
-    event_time    INTEGER NOT NULL
+    event_time    INTEGER NOT NULL,
+    version_id    TEXT
 ) STRICT;
 ";
 
-/// Opens the write connection and creates the tables if they do not exist.
+/// Opens the write connection. Creates the tables if they do not exist, and changes those of an earlier version.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL syncs the write-ahead log on each commit, so that an acknowledged write survives a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
         return Err(StoreError::SchemaTooNew { found, known: VERSION });
@@ -102,7 +112,10 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
+    } else {
+        migrate(&mut connection, found)?;
     }
+    connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 

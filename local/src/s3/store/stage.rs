@@ -38,7 +38,7 @@ impl Store {
             let bytes = bytes.map_err(|error| StoreError::Body(error.into()))?;
             size += bytes.len() as u64;
             if size > MAX_PUT_BYTES {
-                return Err(StoreError::TooLarge);
+                return Err(StoreError::TooLarge { size });
             }
             batched += bytes.len();
             batch.push(bytes);

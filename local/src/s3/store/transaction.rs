@@ -70,37 +70,39 @@ impl<'a> WriteTransaction<'a> {
         self.released.push(blob);
     }
 
-    /// Makes an object visible if the precondition holds. An existing object under its key is replaced.
+    /// Makes an object visible as the newest version of its key if the precondition holds. Unless the bucket is
+    /// versioned, it replaces the object under its key.
     pub(super) fn replace(
         &mut self,
         object: NewObject<'_>,
         precondition: &Precondition,
     ) -> Result<ObjectMeta, StoreError> {
-        let watched = require_bucket(&self.db, object.bucket)?;
+        let settings = require_bucket(&self.db, object.bucket)?;
         let current = find_object(&self.db, object.bucket, object.key)?;
         precondition.check(object.key, current.as_ref().map(|(_, meta)| meta.etag.as_str()))?;
-        if let Some((id, _)) = current {
-            self.remove(id)?;
-        }
+        let sequencer = self.next_sequencer()?;
+        let version_id =
+            self.make_way_for_version(object.bucket, object.key, settings.versioning, &sequencer)?;
         let meta = ObjectMeta {
             bucket: object.bucket.to_owned(),
             key: object.key.to_owned(),
             etag: object.etag,
             size: object.segments.iter().map(|(_, length)| length).sum(),
             last_modified: self.now,
-            sequencer: self.next_sequencer()?,
+            sequencer,
             headers: object.headers,
             checksum: object.checksum,
             parts: object.parts,
+            version_id: settings.versioning.has_ids().then(|| version_id.clone()),
         };
-        self.insert(&meta, object.upload, &object.segments)?;
-        if watched {
+        self.insert(&meta, &version_id, object.upload, &object.segments)?;
+        if settings.watched {
             self.insert_notification(&meta, object.created_by)?;
         }
         Ok(meta)
     }
 
-    /// Deletes an object's rows and releases its blobs.
+    /// Deletes the rows of a version and releases its blobs. Does not change which version is the newest.
     pub(super) fn remove(&mut self, object: i64) -> Result<(), StoreError> {
         self.released.extend(segments_of(&self.db, object)?.into_iter().map(|(blob, _)| blob));
         self.db.prepare_cached("DELETE FROM segments WHERE object = ?1")?.execute([object])?;
@@ -111,6 +113,7 @@ impl<'a> WriteTransaction<'a> {
     fn insert(
         &self,
         meta: &ObjectMeta,
+        version_id: &str,
         upload: Option<&str>,
         segments: &[(BlobId, u64)],
     ) -> Result<(), StoreError> {
@@ -118,8 +121,8 @@ impl<'a> WriteTransaction<'a> {
         self.db
             .prepare_cached(
                 "INSERT INTO objects (bucket, key, etag, size, last_modified, sequencer, headers, checksum, parts,
-                                      upload)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                      upload, version_id, is_latest, is_marker)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, 0)",
             )?
             .execute(params![
                 meta.bucket,
@@ -132,6 +135,7 @@ impl<'a> WriteTransaction<'a> {
                 checksum,
                 meta.parts,
                 upload,
+                version_id,
             ])?;
         let id = self.db.last_insert_rowid();
         let mut statement = self.db.prepare_cached(
@@ -146,8 +150,9 @@ impl<'a> WriteTransaction<'a> {
     fn insert_notification(&mut self, meta: &ObjectMeta, created_by: CreatedBy) -> Result<(), StoreError> {
         self.db
             .prepare_cached(
-                "INSERT INTO notices (bucket, key, size, etag, sequencer, content_type, event_name, event_time)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO notices (bucket, key, size, etag, sequencer, content_type, event_name, event_time,
+                                      version_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 meta.bucket,
@@ -158,13 +163,14 @@ impl<'a> WriteTransaction<'a> {
                 meta.headers.content_type,
                 created_by.event_name(),
                 millis(meta.last_modified),
+                meta.version_id,
             ])?;
         self.latest_notification = Some(self.db.last_insert_rowid());
         Ok(())
     }
 
     /// The next sequencer of the store: 16 hex digits, so that comparing the strings compares the numbers.
-    fn next_sequencer(&self) -> Result<String, StoreError> {
+    pub(super) fn next_sequencer(&self) -> Result<String, StoreError> {
         let value: i64 = self
             .db
             .prepare_cached("UPDATE sequence SET value = value + 1 RETURNING value")?

@@ -45,6 +45,45 @@ pub(crate) async fn readable_responses(session: &Session<'_>) {
     assert_eq!(empty.header("access-control-allow-origin"), None);
 }
 
+const PLAYLIST: &str = "/play/processed/acme/films/none.mp4.hls/master.m3u8";
+
+/// Players on pages of all origins may read playlists; these are refusals, which they may read too.
+pub(crate) async fn players(session: &Session<'_>) {
+    let preflight = session.call(Method::OPTIONS, PLAYLIST).without_key().header("origin", ORIGIN);
+    let preflight = preflight
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "cmcd-session,range");
+    let preflight = preflight.send().await.expect(204);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some("*"));
+    assert!(preflight.header("access-control-allow-headers").unwrap().contains("cmcd-session"));
+    for origin in [ORIGIN, "null"] {
+        let refused = session.get(PLAYLIST).without_key().header("origin", origin).send().await;
+        let refused = refused.expect_problem(403, "playback-refused");
+        assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(refused.header("access-control-allow-credentials"), None);
+    }
+}
+
+/// A player that sends cookies to the CDN sends all of its requests with credentials.
+pub(crate) async fn players_with_cookies(session: &Session<'_>) {
+    for (origin, allowed, credentials) in [
+        (ORIGIN, ORIGIN, Some("true")),
+        ("http://localhost:3000", "http://localhost:3000", Some("true")),
+        ("https://app.example.evil", "*", None),
+        ("null", "*", None),
+    ] {
+        let playlist = session.get(PLAYLIST).without_key().header("origin", origin).send().await;
+        let playlist = playlist.expect_problem(403, "playback-refused");
+        assert_eq!(playlist.header("access-control-allow-origin"), Some(allowed));
+        assert_eq!(playlist.header("access-control-allow-credentials"), credentials);
+        assert_eq!(playlist.header("vary"), Some("origin"));
+        let file = session.follow(Method::GET, &session.cdn("/a"), &[("origin", origin)], b"").await;
+        assert_eq!(file.expect(403).header("access-control-allow-credentials"), credentials);
+    }
+    let api = session.get("/healthz").header("origin", ORIGIN).send().await.expect(200);
+    assert_eq!(api.header("access-control-allow-credentials"), None, "the API uses no cookies");
+}
+
 pub(crate) async fn allowed_origins(session: &Session<'_>) {
     for origin in [ORIGIN, "http://localhost:3000"] {
         let response = session.get("/videos?limit=1").header("origin", origin).send().await.expect(200);

@@ -18,13 +18,18 @@ pub(crate) async fn read_to_the_end_and_continued(session: &Session<'_>) {
     let mut query = "?limit=3".to_owned();
     let end = loop {
         let page = events(session, &query).send().await.expect(200).json();
-        let next = page["nextCursor"].as_str().unwrap().to_owned();
-        if types(&page).is_empty() {
-            break next;
-        }
         received.extend(types(&page));
-        query = format!("?limit=3&after={next}");
+        let position = page["position"].as_str().unwrap().to_owned();
+        match page["nextCursor"].as_str() {
+            Some(next) => {
+                assert_eq!((types(&page).len(), next), (3, position.as_str()));
+                query = format!("?limit=3&after={next}");
+            }
+            None => break position,
+        }
     };
+    let nothing = events(session, &format!("?after={end}")).send().await.expect(200).json();
+    assert_eq!(nothing, json!({ "data": [], "nextCursor": null, "position": end }));
     assert_eq!(&received[..2], ["project.created", "key.created"]);
     assert_eq!(received.len(), 2 + 6 + 6, "{received:?}");
     let whole = events(session, "?limit=100").send().await.expect(200).json();
@@ -37,7 +42,7 @@ pub(crate) async fn read_to_the_end_and_continued(session: &Session<'_>) {
     let news = events(session, &format!("?after={end}")).until(|page| types(&page.json()).len() == 1).await;
     assert_eq!(types(&news.json()), ["upload.granted"]);
     assert_eq!(news.text("/data/0/data/grantId"), upload.text("/grantId"));
-    let cursor = news.text("/nextCursor");
+    let cursor = news.text("/position");
     let playback = session.post("/playback-url?key=processed/feeds/films/ready.mp4").key(&keys.feeds);
     let playback = playback.header("idempotency-key", "news-2").send().await.expect(200);
     let news =

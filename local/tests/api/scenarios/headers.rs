@@ -37,6 +37,24 @@ pub(crate) async fn api_keys(session: &Session<'_>) {
     session.get("/healthz").without_key().header("x-api-key", "letmein").send().await.expect(200);
 }
 
+pub(crate) async fn bearer_tokens(session: &Session<'_>) {
+    let table = &session.keys().table;
+    let get = |value: &str| session.get("/videos?limit=1").without_key().header("authorization", value);
+    let admin = table.admin.reveal();
+    for accepted in [format!("Bearer {admin}"), format!("bearer  {admin}"), format!("BEARER {admin}")] {
+        get(&accepted).send().await.expect(200);
+    }
+    let bearer = |key: &streamio_events::api_key::ApiKey| format!("Bearer {}", key.reveal());
+    get(&bearer(&table.upload)).send().await.expect_problem(403, "missing-scope");
+    let revoked = get(&bearer(&table.revoked)).send().await.expect_problem(401, "revoked-api-key");
+    assert_eq!(revoked.text("/field"), "authorization");
+    let challenge = revoked.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("Bearer realm="), "{challenge}");
+    get(&bearer(&table.admin)).key(&table.admin).send().await.expect(200);
+    let different = get(&bearer(&table.read)).key(&table.admin).send().await;
+    assert_eq!(different.expect_problem(400, "invalid-parameter").text("/field"), "authorization");
+}
+
 pub(crate) async fn request_ids(session: &Session<'_>) {
     let longest = "a".repeat(128);
     for kept in ["trace-1.A_b", "0", &longest] {

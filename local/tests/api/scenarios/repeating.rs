@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::exchange::ApiResponse;
 use crate::history::video_id;
-use crate::projects::COMMANDS;
+use crate::projects::{ACME, COMMANDS};
 use crate::session::Session;
 
 async fn upload(session: &Session<'_>, key: &str, body: &Value) -> ApiResponse {
@@ -28,6 +28,11 @@ pub(crate) async fn an_upload(session: &Session<'_>) {
     assert_eq!(events_of(session, &first).await.len(), 1);
     let again = upload(session, "upload-1", &body).await;
     assert_eq!(again.text("/grantId"), first.text("/grantId"));
+    let replayed = (!session.forgets_uploads()).then_some("true");
+    assert_eq!(
+        (first.header("idempotency-replayed"), again.header("idempotency-replayed")),
+        (None, replayed)
+    );
     // Another order of the same fields is the same request.
     let reordered = r#"{"metadata":{"b":"2","a":"1"},"size":5,"filename":"repeated.mp4"}"#;
     let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "upload-1");
@@ -35,11 +40,14 @@ pub(crate) async fn an_upload(session: &Session<'_>) {
     assert_eq!(reordered.text("/grantId"), first.text("/grantId"));
     let other_key = upload(session, "upload-2", &body).await;
     assert_ne!(other_key.text("/grantId"), first.text("/grantId"));
-    let other_body = upload(session, "upload-1", &json!({ "filename": "repeated.mp4", "size": 6 })).await;
-    assert_ne!(other_body.text("/grantId"), first.text("/grantId"));
+    for other in [json!({ "filename": "repeated.mp4", "size": 6 }), json!({ "filename": "other.mp4" })] {
+        let call =
+            session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "upload-1");
+        call.json(&other).send().await.expect_problem(422, "reused-idempotency-key");
+    }
     let path = format!("/videos/{}/events", first.text("/videoId"));
     // A queue may deliver them in any order.
-    let counted = |response: &ApiResponse| response.json()["data"].as_array().unwrap().len() == 3;
+    let counted = |response: &ApiResponse| response.json()["data"].as_array().unwrap().len() == 2;
     session.get(&path).key(&session.keys().uploads).until_unrecorded(counted).await;
 }
 
@@ -73,18 +81,21 @@ pub(crate) async fn an_upload_in_parts(session: &Session<'_>) {
 }
 
 pub(crate) async fn a_playback(session: &Session<'_>) {
-    let playback = async |body: Value| {
-        let call = session.post("/playback-url?key=processed/acme/films/ready.mp4");
-        call.header("idempotency-key", "playback-1").json(&body).send().await.expect(200)
-    };
-    let first = playback(json!({ "ttl": 600 })).await;
-    let again = playback(json!({ "ttl": 600 })).await;
-    assert_eq!(again.text("/grantId"), first.text("/grantId"));
-    assert_ne!(playback(json!({ "ttl": 601 })).await.text("/grantId"), first.text("/grantId"));
-    assert_ne!(
-        playback(json!({ "ttl": 600, "format": "hls" })).await.text("/grantId"),
-        first.text("/grantId")
-    );
+    let of_video = format!("/videos/{}/playback", video_id(ACME, "ready.mp4"));
+    for path in ["/playback-url?key=processed/acme/films/ready.mp4", &of_video] {
+        let playback = async |key: &str, body: Value| {
+            session.post(path).header("idempotency-key", key).json(&body).send().await
+        };
+        let first = playback("playback-1", json!({ "ttl": 600 })).await.expect(200);
+        let again = playback("playback-1", json!({ "ttl": 600 })).await.expect(200);
+        assert_eq!(again.text("/grantId"), first.text("/grantId"));
+        let other = playback("playback-2", json!({ "ttl": 600 })).await.expect(200);
+        assert_ne!(other.text("/grantId"), first.text("/grantId"));
+        for other in [json!({ "ttl": 601 }), json!({ "ttl": 600, "ip": "203.0.113.7" })] {
+            let refused = playback("playback-1", other).await;
+            refused.expect_problem(422, "reused-idempotency-key");
+        }
+    }
 }
 
 pub(crate) async fn a_command(session: &Session<'_>) {
@@ -96,6 +107,7 @@ pub(crate) async fn a_command(session: &Session<'_>) {
     let first = command("command-1").await.expect(202);
     let again = command("command-1").await.expect(202);
     assert_eq!(again.json()["generation"], first.json()["generation"]);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
     command("command-2").await.expect_problem(409, "video-conflict");
     let shown = session.get(path.trim_end_matches("/reprocess")).key(&session.keys().commands);
     let shown = shown.until(|response| response.text("/state") == "processing").await;

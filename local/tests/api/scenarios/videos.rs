@@ -1,9 +1,10 @@
 //! The status of videos, now and at earlier times, and their lists and events.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::history::{VIDEOS, VideoStage, at, video_id};
-use crate::projects::ACME;
+use crate::projects::{ACME, COMMANDS};
 use crate::session::Session;
 
 /// The state that a running platform reports. It dispatches an uploaded video immediately.
@@ -94,6 +95,59 @@ pub(crate) async fn listed_by_state(session: &Session<'_>) {
     let after = format!("/videos?state=ready&limit=1&after={}", first.text("/nextCursor"));
     let second = session.get(&after).send().await.expect(200).json();
     assert_eq!((names(&second), &second["nextCursor"]), (vec!["ready.mp4".to_owned()], &json!(null)));
+}
+
+pub(crate) async fn listed_by_prefix_and_metadata(session: &Session<'_>) {
+    let uploads = &session.keys().uploads;
+    for (path, filename, customer) in
+        [("lists/a", "one.mp4", "1"), ("lists/b", "two.mp4", "1"), ("lists/b", "three.mp4", "\u{e9} & 2")]
+    {
+        let body = json!({ "path": path, "filename": filename, "metadata": { "customer": customer } });
+        let granted = session.post("/upload-url").key(uploads).json(&body).send().await.expect(200);
+        // In the order of their creation.
+        let shown = session.get(&format!("/videos/{}", granted.text("/videoId"))).key(uploads);
+        shown.until(|response| response.status == 200).await;
+    }
+    let list = async |query: &str| {
+        let page = session.get(&format!("/videos?{query}")).key(uploads);
+        // The list follows the statuses.
+        let page = page.until(|response| !response.json()["data"].as_array().unwrap().is_empty()).await;
+        let data = page.json()["data"].as_array().unwrap().clone();
+        data.iter()
+            .map(|video| video["s3Key"].as_str().unwrap().replace("projects/uploads/lists/", ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list("prefix=lists/b/&limit=1&metadata.customer=1").await, ["b/two.mp4"]);
+    assert_eq!(list("prefix=lists/&metadata.customer=1").await, ["b/two.mp4", "a/one.mp4"]);
+    assert_eq!(list("metadata.customer=%C3%A9+%26+2").await, ["b/three.mp4"]);
+    assert_eq!(list("prefix=lists/b&state=waiting").await, ["b/three.mp4", "b/two.mp4"]);
+    for refused in ["prefix=", "prefix=/lists", "metadata.A=1", "metadata=1", "metadata.a=%00"] {
+        let page = session.get(&format!("/videos?{refused}")).key(uploads).send().await;
+        page.expect_problem(400, "invalid-parameter");
+    }
+}
+
+pub(crate) async fn metadata_changed(session: &Session<'_>) {
+    let commands = &session.keys().commands;
+    let path = format!("/videos/{}", video_id(COMMANDS, "processing.mp4"));
+    let patch = |body: &Value| session.call(Method::PATCH, &path).key(commands).json(body);
+    let changed = patch(&json!({ "metadata": { "title": "Été", "old": null } })).send().await.expect(200);
+    assert_eq!(changed.text("/metadata/title"), "Été");
+    let removed =
+        patch(&json!({ "metadata": { "title": null, "a": "b" } })).header("idempotency-key", "patch-1");
+    removed.send().await.expect(200);
+    let again =
+        patch(&json!({ "metadata": { "title": null, "a": "b" } })).header("idempotency-key", "patch-1");
+    assert_eq!(again.send().await.expect(200).header("idempotency-replayed"), Some("true"));
+    let other = patch(&json!({ "metadata": { "a": "c" } })).header("idempotency-key", "patch-1");
+    other.send().await.expect_problem(422, "reused-idempotency-key");
+    let shown = session.get(&path).key(commands).send().await.expect(200);
+    assert_eq!((shown.text("/metadata/a").as_str(), &shown.json()["metadata"]["title"]), ("b", &Value::Null));
+    patch(&json!({ "metadata": {} })).send().await.expect_problem(422, "invalid-body");
+    let deleted = format!("/videos/{}", video_id(COMMANDS, "deleted.mp4"));
+    let deleted =
+        session.call(Method::PATCH, &deleted).key(commands).json(&json!({ "metadata": { "a": "b" } }));
+    deleted.send().await.expect_problem(409, "video-conflict");
 }
 
 pub(crate) async fn events(session: &Session<'_>) {

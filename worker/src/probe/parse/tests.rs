@@ -10,7 +10,7 @@ fn parsed(streams: &Value) -> Result<Probe, Failure> {
 fn parsed_with(format: &Value, streams: &Value) -> Result<Probe, Failure> {
     let json = json!({"streams": streams, "format": format}).to_string();
     match parse_report(json.as_bytes()) {
-        Some(Report::Media(media)) => probe(media, 1000),
+        Some(Report::Media(media)) => probe(media.check()?, 1000, Packets::new()),
         _ => panic!("a report"),
     }
 }

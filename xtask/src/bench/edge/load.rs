@@ -37,8 +37,8 @@ pub(super) struct Load<'a> {
 /// The Worker that ours is compared with.
 #[derive(Clone, Copy)]
 pub(super) enum Peer {
-    /// The JavaScript Worker that does the same work with npm packages. The goal bounds requests/s.
-    JavaScript { name: &'static str, goal: Goal },
+    /// The JavaScript Worker that does the same work with npm packages. The goal bounds requests/s, `cost` our processor time.
+    JavaScript { name: &'static str, goal: Goal, cost: Option<Goal> },
     /// The Worker with the same input and output and no other work (`edge/bench/floor.mjs`). The goal bounds processor time.
     Floor { goal: Goal },
 }
@@ -60,7 +60,7 @@ impl Peer {
 
     fn cost_goal(self) -> Option<Goal> {
         match self {
-            Self::JavaScript { .. } => None,
+            Self::JavaScript { cost, .. } => cost,
             Self::Floor { goal } => Some(goal),
         }
     }
@@ -101,12 +101,12 @@ impl Load<'_> {
     pub(super) fn run(&self, workers: &Workers, effort: Effort) -> Result<Vec<Comparison>> {
         let mut ours = Server::start(&workers.ours(self.key, self.shared)?)?;
         let (target, body) = self.call.first();
-        let our_response = ours.post(&target, &body, &workers.api_key).context("ours")?;
+        let our_response = ours.request(&target, &body, &workers.api_key).context("ours")?;
         let mut peer = Server::start(&match self.peer {
             Peer::JavaScript { .. } => workers.peer(self.key)?,
             Peer::Floor { .. } => workers.floor(self.key, self.call.is_signed_by_host, &our_response)?,
         })?;
-        let peer_response = peer.post(&target, &body, &workers.api_key).context("the peer")?;
+        let peer_response = peer.request(&target, &body, &workers.api_key).context("the peer")?;
         self.check(&our_response, &peer_response)?;
         let turn = |server: &mut Server, duration| self.turn(server, duration, &workers.api_key);
         for server in [&mut ours, &mut peer] {
@@ -124,8 +124,13 @@ impl Load<'_> {
     fn check(&self, ours: &str, peer: &str) -> Result<()> {
         match self.peer {
             Peer::JavaScript { .. } => {
-                let json = |response| serde_json::from_str(response).context("a response is not JSON");
-                (self.call.check)(&json(ours)?, &json(peer)?).map_err(anyhow::Error::msg)
+                let read = |response: &str| {
+                    let is_json = self.call.is_json;
+                    let json =
+                        is_json.then(|| serde_json::from_str(response).context("a response is not JSON"));
+                    json.unwrap_or_else(|| Ok(response.into()))
+                };
+                (self.call.check)(&read(ours)?, &read(peer)?).map_err(anyhow::Error::msg)
             }
             Peer::Floor { .. } if ours == peer => Ok(()),
             Peer::Floor { .. } => bail!("the floor does not return our response, but {peer}"),
@@ -240,7 +245,7 @@ mod tests {
             connections: 32,
             peer,
         };
-        let all = load(Peer::JavaScript { name: "peer", goal: Goal::AtLeast(2.0) })
+        let all = load(Peer::JavaScript { name: "peer", goal: Goal::AtLeast(2.0), cost: None })
             .comparisons(&[turn(20_000, 1), turn(2, 9000), turn(10_000, 3000)], &[turn(5000, 5000)]);
         let [speed, cost] = &all[..] else { panic!("{all:?}") };
         assert_eq!(speed.name, "POST /upload-url, a, c=32");

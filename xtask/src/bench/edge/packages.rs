@@ -45,7 +45,7 @@ impl Packages {
         // wrk prints its version and exits with the status of wrong usage.
         let wrk = String::from_utf8_lossy(&wrk.stdout).lines().next().unwrap_or_default().to_owned();
         let wrk = wrk.split(" [").next().unwrap_or_default().to_owned();
-        let peers = ["aws4fetch", "@aws-sdk/cloudfront-signer"]
+        let peers = ["aws4fetch", "@aws-sdk/cloudfront-signer", "m3u8-parser"]
             .map(|name| Ok(format!("{name} {}", self.version(name)?)))
             .into_iter()
             .collect::<Result<Vec<_>>>()?;

@@ -52,6 +52,35 @@ pub(super) fn check_playback(ours: &Value, peer: &Value) -> Result<(), String> {
     equal("signedUrl", &without_time(our_url), &without_time(peer_url))
 }
 
+/// Checks that both playlists have the same URIs, each with the signature, whatever else the peer's writer changes.
+pub(super) fn check_playlist(ours: &Value, peer: &Value) -> Result<(), String> {
+    let [ours, peer] = [ours, peer].map(|text| uris(text.as_str().unwrap_or_default()));
+    if ours.len() != 1801 {
+        return Err(format!(
+            "our playlist has {} URIs, not 1800 segments and their initialization",
+            ours.len()
+        ));
+    }
+    match ours.iter().zip(&peer).find(|(ours, peer)| ours != peer) {
+        Some((ours, peer)) => Err(format!("our playlist has {ours}, the peer's {peer}")),
+        None if ours.len() != peer.len() => Err(format!("the peer's playlist has {} URIs", peer.len())),
+        None if !ours.iter().all(|uri| uri.contains("&Signature=")) => {
+            Err("a URI has no signature".to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The URIs of a media playlist: those of segments, and of the initialization.
+fn uris(playlist: &str) -> Vec<&str> {
+    let uri = |line| match line {
+        "" => None,
+        tag if tag.starts_with('#') => tag.strip_prefix("#EXT-X-MAP:URI=\"")?.split('"').next(),
+        uri => Some(uri),
+    };
+    playlist.lines().filter_map(uri).collect()
+}
+
 /// Compares the parameters of two URLs. If their times differ, ignores the time and the signature.
 fn same_parameters(our_url: &str, peer_url: &str, time: &str, signature: &str) -> Result<(), String> {
     let (mut ours, mut peer) = (parameters(our_url), parameters(peer_url));
@@ -89,7 +118,7 @@ fn parameters(url: &str) -> BTreeMap<&str, &str> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{check_playback, check_upload};
+    use super::{check_playback, check_playlist, check_upload};
 
     fn upload(date: &str, signature: char) -> Value {
         let signature = signature.to_string().repeat(64);
@@ -133,5 +162,19 @@ mod tests {
         let unsigned =
             json!({"signedUrl": "https://cdn.example/a?Expires=1", "grantId": "g", "expiresAt": "t"});
         assert!(check_playback(&unsigned, &playback("a", "K1")).unwrap_err().contains("no signature"));
+    }
+
+    #[test]
+    fn playlists_must_have_the_same_signed_uris() {
+        let playlist = |uri: &str| {
+            let segments = format!("#EXTINF:4,\n{uri}\n").repeat(1800);
+            Value::from(format!("#EXTM3U\n#EXT-X-MAP:URI=\"{uri}\"\n{segments}#EXT-X-ENDLIST\n"))
+        };
+        let signed = playlist("https://cdn/0.m4s?Policy=p&Signature=s");
+        assert_eq!(check_playlist(&signed, &signed), Ok(()));
+        assert!(check_playlist(&signed, &playlist("https://cdn/0.m4s?Policy=p&Signature=t")).is_err());
+        assert!(check_playlist(&playlist("0.m4s"), &playlist("0.m4s")).unwrap_err().contains("no signature"));
+        assert!(check_playlist(&signed, &"#EXTM3U\n".into()).unwrap_err().contains("0 URIs"));
+        assert!(check_playlist(&"#EXTM3U\n".into(), &signed).unwrap_err().contains("0 URIs"));
     }
 }

@@ -132,8 +132,11 @@ impl Server {
         Ok((body, sent.elapsed()))
     }
 
-    /// Sends a POST request. Returns the body of the response. Fails unless the status is 200.
-    pub(super) fn post(&self, target: &str, body: &str, api_key: &str) -> Result<String> {
+    /// Sends a POST request, or without a body a GET request. Returns the body of the response. Fails unless the status is 200.
+    pub(super) fn request(&self, target: &str, body: &str, api_key: &str) -> Result<String> {
+        if body.is_empty() {
+            return self.get(target).map(|(body, _)| body);
+        }
         let request = minreq::post(format!("{}{target}", self.url()))
             .with_header("x-api-key", api_key)
             .with_header("content-type", "application/json")

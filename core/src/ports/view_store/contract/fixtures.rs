@@ -1,8 +1,9 @@
+use streamio_events::home::VideoFilter;
 use streamio_events::id::VideoId;
 use streamio_events::media::{MediaSource, VideoError};
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{Phase, Policy, Upload, Video, VideoState, VideoStatus};
+use streamio_events::video::{Phase, Policy, Upload, Video, VideoStatus};
 
 use crate::ports::view_store::{VideoRow, ViewStore};
 
@@ -30,7 +31,11 @@ pub(super) fn full_row() -> VideoRow {
     let mut video = row("acme", "Ünï\u{1F3AC} 'clip'; --.mp4", 7, 1_767_323_045_678, Phase::Ready).video;
     video.generation = 2;
     video.attempt = 3;
-    video.upload = Some(Upload { bytes: (1 << 53) - 1, etag: "9b2cf535f27731c974343645a3985328".to_owned() });
+    video.upload = Some(Upload {
+        bytes: (1 << 53) - 1,
+        etag: "9b2cf535f27731c974343645a3985328".to_owned(),
+        version_id: Some("3HL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".to_owned()),
+    });
     video.source = Some(MediaSource {
         // Neither number has a short binary representation.
         duration_seconds: 0.1 + 0.2,
@@ -41,6 +46,7 @@ pub(super) fn full_row() -> VideoRow {
         video_codec: Some("h264".to_owned()),
         audio_codec: None,
         bytes: 5,
+        warnings: Vec::new(),
     });
     video.metadata = [("title".to_owned(), "\"\\\u{0}\u{2028}".to_owned())].into();
     VideoRow::of(video, &Policy::new("raw", "processed"))
@@ -50,13 +56,17 @@ pub(super) fn uploaded() -> Phase {
     Phase::Uploaded { at: at(DUE_MILLIS) }
 }
 
-/// Returns one of the phases ready, uploaded, errored and deleted.
+/// How many different phases [`phase`] returns.
+pub(super) const PHASES: u64 = 5;
+
+/// Returns one of the phases ready, uploaded, errored, deleted and expired.
 pub(super) fn phase(number: u64) -> Phase {
-    match number % 4 {
+    match number % PHASES {
         0 => Phase::Ready,
         1 => uploaded(),
         2 => Phase::Errored { error: VideoError::permanent("not_media", "no") },
-        _ => Phase::Deleted,
+        3 => Phase::Deleted,
+        _ => Phase::Expired,
     }
 }
 
@@ -64,13 +74,13 @@ pub(super) fn phase(number: u64) -> Phase {
 pub(super) async fn all_pages(
     store: &impl ViewStore,
     project: &str,
-    state: Option<VideoState>,
+    filter: &VideoFilter,
     limit: usize,
 ) -> Vec<VideoStatus> {
     let project = project.parse().expect("test names are project ids");
     let (mut videos, mut after): (Vec<VideoStatus>, Option<String>) = (Vec::new(), None);
     loop {
-        let page = store.list(&project, state, after.as_deref(), limit).await.expect("the list can be read");
+        let page = store.list(&project, filter, after.as_deref(), limit).await.expect("the list can be read");
         assert!(page.videos.len() <= limit, "a page of {} for limit {limit}", page.videos.len());
         videos.extend(page.videos);
         after = page.next;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use streamio_events::home::VideoFilter;
 use streamio_events::id::ProjectId;
 use streamio_events::video::{Phase, Policy, VideoState, VideoStatus};
 
-use super::fixtures::{Numbers, all_pages, phase, row};
+use super::fixtures::{Numbers, PHASES, all_pages, phase, row};
 use super::harness::ViewStoreHarness;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 
@@ -15,7 +16,7 @@ pub async fn lists_are_newest_first_in_pages_of_any_size(harness: &impl ViewStor
     let mut numbers = Numbers::new(1);
     let mut model: BTreeMap<u64, VideoRow> = BTreeMap::new();
     for _ in 0..80 {
-        let (name, version, kind) = (numbers.below(20), 1 + numbers.below(6), numbers.below(4));
+        let (name, version, kind) = (numbers.below(20), 1 + numbers.below(6), numbers.below(PHASES));
         // Several videos have the same creation time.
         let created = i64::try_from(name / 3).expect("a small number");
         let row = |project| row(project, &format!("v{name}"), version, created, phase(kind));
@@ -30,20 +31,24 @@ pub async fn lists_are_newest_first_in_pages_of_any_size(harness: &impl ViewStor
     for state in std::iter::once(None).chain(VideoState::ALL.map(Some)) {
         let holds = |status: &VideoStatus| match state {
             Some(state) => status.state == state,
-            None => status.state != VideoState::Deleted,
+            None => !matches!(status.state, VideoState::Deleted | VideoState::Expired),
         };
         let mut expected: Vec<VideoStatus> =
             model.values().filter_map(|row| row.status.clone()).filter(holds).collect();
         expected.sort_by(|a, b| (b.created_at, &b.video_id).cmp(&(a.created_at, &a.video_id)));
         for limit in [1, 2, 3, 7, 100] {
-            assert_eq!(all_pages(&store, "acme", state, limit).await, expected, "{state:?} by {limit}");
+            assert_eq!(
+                all_pages(&store, "acme", &VideoFilter::by_state(state), limit).await,
+                expected,
+                "{state:?} by {limit}"
+            );
         }
-        let other = all_pages(&store, "acme2", state, 100).await;
+        let other = all_pages(&store, "acme2", &VideoFilter::by_state(state), 100).await;
         assert!(other.iter().all(|status| status.project_id.as_str() == "acme2"));
         assert_eq!(other.len(), expected.len());
     }
-    assert!(all_pages(&store, "unknown", None, 10).await.is_empty());
-    let nothing = store.list(&project(), None, None, 0).await.unwrap();
+    assert!(all_pages(&store, "unknown", &VideoFilter::default(), 10).await.is_empty());
+    let nothing = store.list(&project(), &VideoFilter::default(), None, 0).await.unwrap();
     assert!(nothing.videos.is_empty());
 }
 
@@ -62,7 +67,8 @@ pub async fn a_list_read_during_writes_returns_each_video_once(harness: &impl Vi
         let (mut seen, mut after): (Vec<VideoStatus>, Option<String>) = (Vec::new(), None);
         let mut round = 0;
         loop {
-            let page = store.list(&project(), state, after.as_deref(), 4).await.unwrap();
+            let page =
+                store.list(&project(), &VideoFilter::by_state(state), after.as_deref(), 4).await.unwrap();
             seen.extend(page.videos);
             after = page.next;
             if after.is_none() {
@@ -89,6 +95,55 @@ pub async fn a_list_read_during_writes_returns_each_video_once(harness: &impl Vi
     }
 }
 
+/// Prefixes and metadata select the same videos as a check of every status, in the order of the list, with every page size.
+pub async fn lists_are_filtered_by_prefix_metadata_and_state(harness: &impl ViewStoreHarness) {
+    let store = harness.open().await;
+    let mut numbers = Numbers::new(7);
+    let mut model: BTreeMap<u64, VideoRow> = BTreeMap::new();
+    let folders = ["films/", "films/2026/", "films%/", "Films/", "", "fil_ms/", "\u{e9}t\u{e9}/"];
+    for version in 1..=60 {
+        // The later versions have other metadata.
+        let name = numbers.below(25);
+        let folder = folders[usize::try_from(name).expect("a small number") % folders.len()];
+        let mut video = row("acme", &format!("{folder}v{name}"), version, 0, phase(numbers.below(4))).video;
+        video.created_at = super::fixtures::at(i64::try_from(name / 2).expect("a small number"));
+        for key in ["customer", "lesson"] {
+            if numbers.below(3) > 0 {
+                video.metadata.insert(key.to_owned(), format!("{}'%\u{1f3ac}", numbers.below(2)));
+            }
+        }
+        let row = VideoRow::of(video, &Policy::new("raw", "processed"));
+        assert!(store.put(&row).await.unwrap());
+        model.insert(name, row);
+    }
+    let value = |number: u64| format!("{number}'%\u{1f3ac}");
+    let entries = [
+        vec![],
+        vec![("customer", value(0))],
+        vec![("customer", value(1)), ("lesson", value(0))],
+        vec![("lesson", value(2))],
+        vec![("other", value(0))],
+    ];
+    for state in [None, Some(VideoState::Ready), Some(VideoState::Deleted)] {
+        for prefix in
+            [None, Some("films/"), Some("films"), Some("f"), Some("fil_"), Some("\u{e9}"), Some("x")]
+        {
+            for entries in &entries {
+                let metadata =
+                    entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+                let filter = VideoFilter { state, prefix: prefix.map(str::to_owned), metadata };
+                let statuses = model.values().filter_map(|row| row.status.clone());
+                let mut expected: Vec<VideoStatus> =
+                    statuses.filter(|status| filter.passes(status)).collect();
+                expected.sort_by(|a, b| (b.created_at, &b.video_id).cmp(&(a.created_at, &a.video_id)));
+                for limit in [1, 3, 100] {
+                    assert_eq!(all_pages(&store, "acme", &filter, limit).await, expected, "{filter:?}");
+                }
+            }
+        }
+    }
+}
+
 /// A video has no status before an event states its object key.
 pub async fn videos_without_a_status_are_not_listed(harness: &impl ViewStoreHarness) {
     let store = harness.open().await;
@@ -96,8 +151,10 @@ pub async fn videos_without_a_status_are_not_listed(harness: &impl ViewStoreHarn
     video.s3_key = None;
     let unknown = VideoRow::of(video, &Policy::new("raw", "processed"));
     assert!(store.put(&unknown).await.unwrap());
-    assert!(all_pages(&store, "acme", None, 10).await.is_empty());
-    assert!(all_pages(&store, "acme", Some(VideoState::Waiting), 10).await.is_empty());
+    assert!(all_pages(&store, "acme", &VideoFilter::default(), 10).await.is_empty());
+    assert!(
+        all_pages(&store, "acme", &VideoFilter::by_state(Some(VideoState::Waiting)), 10).await.is_empty()
+    );
     let got = store.get(&unknown.video.project_id, &unknown.video.video_id).await.unwrap();
     assert_eq!(got, Some(unknown));
 }
@@ -113,7 +170,9 @@ pub async fn a_cursor_of_another_list_is_refused(harness: &impl ViewStoreHarness
     let first = |project: &'static str, state| {
         let store = &store;
         async move {
-            let page = store.list(&project.parse().expect("a project id"), state, None, 1).await;
+            let page = store
+                .list(&project.parse().expect("a project id"), &VideoFilter::by_state(state), None, 1)
+                .await;
             page.unwrap().next.expect("two more follow")
         }
     };
@@ -132,12 +191,15 @@ pub async fn a_cursor_of_another_list_is_refused(harness: &impl ViewStoreHarness
         first("acme", ready).await,
     ];
     for cursor in &others {
-        let listed = store.list(&project(), None, Some(cursor), 10).await;
+        let listed = store.list(&project(), &VideoFilter::default(), Some(cursor), 10).await;
         assert!(matches!(listed, Err(ViewStoreError::InvalidCursor)), "{cursor}: {listed:?}");
     }
-    assert_eq!(store.list(&project(), None, Some(&own), 10).await.unwrap().videos.len(), 2);
+    assert_eq!(
+        store.list(&project(), &VideoFilter::default(), Some(&own), 10).await.unwrap().videos.len(),
+        2
+    );
     for cursor in [&own, &first("acme2", ready).await] {
-        let listed = store.list(&project(), ready, Some(cursor), 10).await;
+        let listed = store.list(&project(), &VideoFilter::by_state(ready), Some(cursor), 10).await;
         assert!(matches!(listed, Err(ViewStoreError::InvalidCursor)), "{cursor}: {listed:?}");
     }
 }

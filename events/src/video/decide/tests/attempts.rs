@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::history::{History, job, object, outputs, policy, retryable, source};
+use super::history::{History, job, outputs, policy, retryable, source};
 use crate::event::{EventBody, ProcessingProgressed, VideoErrored};
 use crate::job::Job;
 use crate::media::VideoError;
 use crate::video::Phase;
 use crate::video::decide::{
-    Fence, Start, Step, WorkerEnd, complete, delete, due_at, fail, interrupt, object_created, ready, start,
-    worker_ended,
+    Fence, Start, Step, WorkerEnd, complete, delete, due_at, fail, interrupt, ready, start, worker_ended,
 };
 
 #[test]
@@ -52,7 +51,7 @@ fn any_worker_of_a_completed_attempt_may_publish_it_once() {
 
 #[test]
 fn an_attempt_of_a_replaced_or_deleted_video_is_fenced_off() {
-    let replaced = History::started().and(|video| object_created(video, object("02")));
+    let replaced = History::started().upload("02");
     let old = Job { generation: 1, attempt: 1, ..History::started().video().job.unwrap() };
     let fence = Fence::NotCurrent { generation: 2, attempt: 0 };
     assert_eq!(complete(&replaced.video(), &old, "one", source(), outputs()), Err(fence));

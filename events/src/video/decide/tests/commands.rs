@@ -1,10 +1,10 @@
 //! Decisions about a tenant's commands, and what a deletion removes.
 
-use super::history::{History, job, key, object};
+use super::history::{History, job, key};
 use crate::media::VideoError;
 use crate::object_key::ProcessedKey;
 use crate::video::Phase;
-use crate::video::decide::{self, Refusal, delete, object_created, ready, reprocess};
+use crate::video::decide::{self, Refusal, delete, ready, reprocess};
 
 #[test]
 fn a_tenant_may_reprocess_an_ended_video_and_delete_any_video() {
@@ -49,7 +49,7 @@ fn a_deletion_continues_until_newer_content_exists() {
     assert!(deleted.video().deletion_of_source().is_some() && deleted_keys(&deleted).len() == 3);
     let granted = deleted.granted("2");
     assert!(granted.video().deletion_of_source().is_none(), "the same bytes may be uploaded at any time");
-    let again = granted.and(|video| object_created(video, object("02")));
+    let again = granted.upload("02");
     assert!(again.video().deletion_of_source().is_none() && deleted_keys(&again).len() == 3);
     let errored =
         again.dispatched().started_by("two").failed_by("two", &VideoError::permanent("corrupt", ""));

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use crate::commit::{Commit, Head, NewCommit};
-use crate::event::{EventBody, UploadGranted};
+use crate::event::{EventBody, RecordedEvent, UploadGranted};
 use crate::id::{CommitId, GrantId, KeyId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
 use crate::object_key::SourceKey;
+use crate::project::Project;
 use crate::timestamp::Timestamp;
 use crate::video::decide::{
-    Decision, ObjectCreated, ObjectFound, Start, Step, complete, fail, next_step, object_created,
-    object_found, start,
+    Arrived, Conditions, Decision, Start, Step, complete, fail, next_step, object_arrived, start,
 };
-use crate::video::{Policy, Video};
+use crate::video::{Policy, SourceObject, Video};
 
 /// The commits of one video, one second apart.
 pub(super) struct History {
@@ -37,6 +37,7 @@ pub(super) fn source() -> MediaSource {
         video_codec: None,
         audio_codec: Some("aac".to_owned()),
         bytes: 1,
+        warnings: Vec::new(),
     }
 }
 
@@ -51,7 +52,7 @@ impl History {
     }
 
     pub(super) fn uploaded() -> Self {
-        Self::nothing().and(|video| object_created(video, object("01")))
+        Self::nothing().upload("01")
     }
 
     /// The first attempt, started by the worker `one`.
@@ -88,8 +89,61 @@ impl History {
         self
     }
 
-    pub(super) fn found(self, etag: &str) -> Self {
-        self.and(|video| object_found(video, stored(etag), None))
+    pub(super) fn wait(mut self, duration: Duration) -> Self {
+        self.now = self.now.plus(duration);
+        self
+    }
+
+    /// Grants an upload, and accepts it under this sequencer.
+    pub(super) fn upload(self, sequencer: &str) -> Self {
+        let granted = self.granted(sequencer);
+        let created_at = granted.now;
+        let object = SourceObject { created_at, ..object(sequencer) };
+        granted.accepted(&object)
+    }
+
+    /// Accepts an object.
+    pub(super) fn accepted(self, object: &SourceObject) -> Self {
+        match self.arrives(object) {
+            Arrived::Accepted(decision) => self.then_all(decision),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Rejects an object with this code.
+    pub(super) fn rejected(self, object: &SourceObject, code: &str) -> Self {
+        match self.arrives(object) {
+            Arrived::Rejected(decision, error) if error.code == code => self.then_all(decision),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+
+    /// Records that an object waits for its grant.
+    pub(super) fn received(self, object: &SourceObject) -> Self {
+        let details = Some(object.details.clone().unwrap_or_default());
+        match self.arrives(&SourceObject { details, ..object.clone() }) {
+            Arrived::Received(decision) => self.then_all(decision),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn arrives(&self, object: &SourceObject) -> Arrived {
+        self.arrives_in(object, &project())
+    }
+
+    pub(super) fn arrives_in(&self, object: &SourceObject, project: &Project) -> Arrived {
+        let conditions = Conditions { project, now: self.now, policy: &policy() };
+        object_arrived(&self.video(), &key(), object, &conditions)
+    }
+
+    /// Records a grant that was issued at `at`.
+    pub(super) fn grant_issued_at(mut self, at: Timestamp, granted: &UploadGranted) -> Self {
+        self.now = self.now.plus(Duration::from_secs(1));
+        let id = CommitId::derived_from(&["granted", &self.commits.len().to_string()]);
+        let new = NewCommit { id, events: vec![RecordedEvent::of(at, granted)], recorded_at: self.now };
+        let head = self.commits.last().map_or(Head::EMPTY, Commit::head);
+        self.commits.push(Commit::following(self.video().stream(), head, new));
+        self
     }
 
     pub(super) fn fact(self, event: impl Into<EventBody>) -> Self {
@@ -142,22 +196,37 @@ pub(super) fn at() -> Timestamp {
     Timestamp::from_unix_seconds(1_800_000_000)
 }
 
-pub(super) fn object(sequencer: &str) -> ObjectCreated {
-    ObjectCreated {
-        s3_key: key(),
+/// The project of all histories.
+pub(super) fn project() -> Project {
+    Project { exists: true, ..Project::new("acme".parse().unwrap()) }
+}
+
+/// An object without a version, created at the start.
+pub(super) fn object(sequencer: &str) -> SourceObject {
+    SourceObject {
+        version_id: None,
         bytes: 1,
         etag: "e".to_owned(),
         sequencer: sequencer.to_owned(),
         created_at: at(),
+        found: false,
+        details: None,
     }
 }
 
-pub(super) fn stored(etag: &str) -> ObjectFound {
-    ObjectFound { s3_key: key(), bytes: 7, etag: etag.to_owned(), created_at: at() }
+/// The version with this sequencer, created at `created_at`.
+pub(super) fn version(sequencer: &str, created_at: Timestamp) -> SourceObject {
+    let etag = format!("etag {sequencer}");
+    SourceObject { version_id: Some(format!("v{sequencer}")), etag, created_at, ..object(sequencer) }
 }
 
-pub(super) fn notification_of(etag: &str, sequencer: &str) -> ObjectCreated {
-    ObjectCreated { etag: etag.to_owned(), ..object(sequencer) }
+/// An object without a version that a check of the bucket finds.
+pub(super) fn stored(etag: &str) -> SourceObject {
+    SourceObject { bytes: 7, etag: etag.to_owned(), found: true, ..object("") }
+}
+
+pub(super) fn notification_of(etag: &str, sequencer: &str) -> SourceObject {
+    SourceObject { etag: etag.to_owned(), ..object(sequencer) }
 }
 
 pub(super) fn grant(id: &str, expires_at: Timestamp) -> UploadGranted {

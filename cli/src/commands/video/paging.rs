@@ -1,0 +1,68 @@
+//! Pages of lists.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::wire::CursorPage;
+use crate::exit::{Exit, Failure};
+use crate::output::printable;
+
+/// Maximum page size of the API.
+const MAX_PAGE_SIZE: u32 = 100;
+
+/// Which pages of a list to fetch.
+#[derive(Debug, Args)]
+pub(crate) struct Paging {
+    /// Number of entries per page, at most 100
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// Continue after the page with this cursor
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    /// Fetch all pages
+    #[arg(long, conflicts_with_all = ["limit", "after"])]
+    all: bool,
+}
+
+/// Fetches one page, or with `--all` all pages as one.
+pub(super) async fn pages<Fetch, Page>(paging: &Paging, fetch: Fetch) -> Result<CursorPage, Failure>
+where
+    Fetch: Fn(Option<u32>, Option<String>) -> Page,
+    Page: Future<Output = Result<CursorPage, Failure>>,
+{
+    let limit = if paging.all { Some(MAX_PAGE_SIZE) } else { paging.limit };
+    let mut page = fetch(limit, paging.after.clone()).await?;
+    if !paging.all {
+        return Ok(page);
+    }
+    while let Some(cursor) = page.next_cursor.take() {
+        let next = fetch(limit, Some(cursor.clone())).await?;
+        if next.next_cursor.as_ref() == Some(&cursor) {
+            return Err(Failure::new(
+                Exit::Failed,
+                "the API returned the same page twice",
+                "report this to the operator",
+            ));
+        }
+        page.data.extend(next.data);
+        page.next_cursor = next.next_cursor;
+    }
+    Ok(page)
+}
+
+/// `shown`, with a note if there are more pages.
+pub(super) fn with_next(shown: String, page: &CursorPage) -> String {
+    match &page.next_cursor {
+        Some(cursor) => format!("{shown}\n\nThere are more: use --after {} or --all", printable(cursor)),
+        None => shown,
+    }
+}
+
+/// The member `name` of `value` as text; empty if it is absent.
+pub(super) fn text(value: &Value, name: &str) -> String {
+    match &value[name] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,125 @@
+//! Decides about one object, and appends the decision.
+
+use streamio_events::commit::NewCommit;
+use streamio_events::id::ProjectId;
+use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
+use streamio_events::object_key::SourceKey;
+use streamio_events::project::Project;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::decide::{Arrived, Conditions, Decision, object_arrived};
+use streamio_events::video::{ObjectDetails, SourceObject, Video, VideoStoreError, catch_up};
+
+use super::{Ports, Received, UploadError};
+use crate::ports::object_store::ObjectInfo;
+
+/// The result of one try to record an object.
+pub(super) enum Handled {
+    /// It is recorded.
+    Done(Received),
+    /// The stream has newer commits: read it and decide again.
+    Conflict,
+}
+
+/// Decides about `object` by the state of `video`, and appends the decision. Reads the object's details if the decision depends on
+/// them.
+pub(super) async fn handle(
+    ports: Ports<'_>,
+    now: Timestamp,
+    video: &mut Video,
+    s3_key: &SourceKey,
+    object: &mut SourceObject,
+    project: &Project,
+) -> Result<Handled, UploadError> {
+    let conditions = Conditions { project, now, policy: ports.policy };
+    let video_id = video.video_id.clone();
+    let mut arrived = object_arrived(video, s3_key, object, &conditions);
+    if arrived == Arrived::NeedsDetails {
+        let Some(details) = details(ports, s3_key, object).await? else {
+            return Ok(Handled::Done(Received::Gone(video_id)));
+        };
+        object.details = Some(details);
+        arrived = object_arrived(video, s3_key, object, &conditions);
+    }
+    let (decision, received) = match arrived {
+        Arrived::Recorded | Arrived::NeedsDetails => {
+            return Ok(Handled::Done(Received::Duplicate(video_id)));
+        }
+        Arrived::Accepted(decision) => (decision, Received::Accepted(video_id.clone())),
+        Arrived::Received(decision) => (decision, Received::Waiting(video_id.clone())),
+        Arrived::Rejected(decision, error) => (decision, Received::Rejected(video_id.clone(), error)),
+    };
+    let outcome = append_decision(ports.log, now, video, decision).await?;
+    catch_up(ports.log, video).await?;
+    Ok(match outcome {
+        AppendOutcome::Conflict => Handled::Conflict,
+        AppendOutcome::Repeated => Handled::Done(Received::Duplicate(video_id)),
+        AppendOutcome::Appended => Handled::Done(received),
+    })
+}
+
+/// Decides about an object that the log knows, and brings `video` up to date.
+pub(crate) async fn decide_known(
+    ports: Ports<'_>,
+    now: Timestamp,
+    video: &mut Video,
+    mut object: SourceObject,
+) -> Result<(), UploadError> {
+    let Some(s3_key) = video.s3_key.clone() else { return Ok(()) };
+    let project = project(ports, &video.project_id).await?;
+    let gone = matches!(
+        handle(ports, now, video, &s3_key, &mut object, &project).await?,
+        Handled::Done(Received::Gone(_))
+    );
+    if gone {
+        // Decided without the details: a grant that states them is not satisfied.
+        object.details = Some(ObjectDetails::default());
+        handle(ports, now, video, &s3_key, &mut object, &project).await?;
+    }
+    Ok(())
+}
+
+/// The media type and checksum of `object`; `None` if it does not exist any more.
+pub(super) async fn details(
+    ports: Ports<'_>,
+    s3_key: &SourceKey,
+    object: &SourceObject,
+) -> Result<Option<ObjectDetails>, UploadError> {
+    let Ports { objects, policy, .. } = ports;
+    let info = objects.head(&policy.raw_bucket, s3_key.as_str(), object.version_id.as_deref()).await;
+    let info = info.map_err(UploadError::Bucket)?.filter(|info| info.etag == object.etag);
+    Ok(info.map(|ObjectInfo { content_type, sha256, .. }| ObjectDetails { content_type, sha256 }))
+}
+
+/// The project of a video.
+pub(super) async fn project(ports: Ports<'_>, project_id: &ProjectId) -> Result<Project, UploadError> {
+    let commits = ports.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await?;
+    Ok(Project::fold(project_id.clone(), &commits)?)
+}
+
+/// The result of an append at the version that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppendOutcome {
+    /// The decision was appended.
+    Appended,
+    /// The same decision was appended before.
+    Repeated,
+    /// The stream has newer commits: read it and decide again.
+    Conflict,
+}
+
+/// Appends `decision` if the stream is still at the version of `video`.
+pub(crate) async fn append_decision(
+    log: &dyn EventLog,
+    now: Timestamp,
+    video: &Video,
+    decision: Decision,
+) -> Result<AppendOutcome, VideoStoreError> {
+    let commit = NewCommit::new(decision.commit_id, now, decision.events);
+    match log.append(&video.stream(), Expected::Exactly(video.version), commit).await {
+        Ok(appended) if appended.repeated => Ok(AppendOutcome::Repeated),
+        Ok(_) => Ok(AppendOutcome::Appended),
+        Err(AppendError::Conflict { .. }) => Ok(AppendOutcome::Conflict),
+        Err(error) => Err(error.into()),
+    }
+}

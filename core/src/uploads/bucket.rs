@@ -1,0 +1,46 @@
+//! Finds the objects of a video whose event notifications were lost.
+
+use streamio_events::object_key::SourceKey;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::{SourceObject, Video};
+
+use super::arrival::{self, Handled, handle};
+use super::{MAX_CONFLICTS, Ports, Received, UploadError, conflicts};
+use crate::ports::object_store::ObjectVersion;
+
+/// Records all objects under `s3_key` that are not recorded, the oldest first, and brings `video` up to date. Returns what became of
+/// the newest.
+///
+/// `video` must have been read before: then everything that it does not know is at least as new as what it knows.
+pub(crate) async fn check_bucket(
+    ports: Ports<'_>,
+    now: Timestamp,
+    video: &mut Video,
+    s3_key: &SourceKey,
+) -> Result<Received, UploadError> {
+    let project = arrival::project(ports, &video.project_id).await?;
+    for _ in 0..MAX_CONFLICTS {
+        let versions = ports.objects.versions(&ports.policy.raw_bucket, s3_key.as_str()).await;
+        let mut newest = Received::Gone(video.video_id.clone());
+        let mut has_conflict = false;
+        for version in versions.map_err(UploadError::Bucket)? {
+            match handle(ports, now, video, s3_key, &mut found(version), &project).await? {
+                Handled::Done(Received::Gone(_)) => {}
+                Handled::Done(received) => newest = received,
+                Handled::Conflict => {
+                    has_conflict = true;
+                    break;
+                }
+            }
+        }
+        if !has_conflict {
+            return Ok(newest);
+        }
+    }
+    Err(conflicts(&video.project_id, &video.video_id))
+}
+
+fn found(version: ObjectVersion) -> SourceObject {
+    let ObjectVersion { version_id, bytes, etag, last_modified: created_at } = version;
+    SourceObject { version_id, bytes, etag, sequencer: String::new(), created_at, found: true, details: None }
+}

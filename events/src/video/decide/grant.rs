@@ -1,0 +1,216 @@
+//! Which grant an object uses, and why it uses none.
+
+use std::time::Duration;
+
+use crate::id::{GrantId, KeyId};
+use crate::media::VideoError;
+use crate::timestamp::Timestamp;
+use crate::video::{GrantEnd, ObjectStatus, OpenGrant, Policy, SourceObject, Video, sequencer_order};
+
+/// S3 states the time of an object that was found in whole seconds.
+const LISTING_PRECISION: Duration = Duration::from_secs(1);
+
+/// The last part of an object's retention, in which it may already be being removed.
+const REMOVAL_MARGIN: Duration = Duration::from_hours(1);
+
+/// How an object compares with a grant within whose time it was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Match {
+    /// The size differs.
+    OtherSize,
+    /// The media type differs.
+    OtherContentType,
+    /// The checksum differs or is missing.
+    OtherChecksum,
+    /// The grant does not allow to replace the video.
+    Occupied,
+    /// The grant's API key was revoked before.
+    Revoked,
+    /// The media type and the checksum have to be read.
+    Unknown,
+    /// The object satisfies the grant.
+    Satisfied,
+}
+
+/// The open grants within whose time `object` was created, the one to use first: one for this kind of upload, then the
+/// earliest. A grant that was recorded after `after` is new to the object.
+pub(super) fn grants_in_time<'a>(
+    video: &'a Video,
+    object: &SourceObject,
+    after: u64,
+    policy: &Policy,
+) -> Vec<(&'a GrantId, &'a OpenGrant)> {
+    let in_time = |grant: &OpenGrant| {
+        grant.recorded > after
+            && is_issued_before(grant.granted_at, grant.multipart, object, policy)
+            && object.created_at <= grant.expires_at.plus(policy.grant_grace)
+    };
+    let mut grants: Vec<_> = video.open_grants.iter().filter(|(_, grant)| in_time(grant)).collect();
+    // S3's entity tag of a multipart upload ends in `-` and the number of its parts. Other stores may have other tags, so
+    // this is only an order.
+    let is_multipart = object.etag.contains('-');
+    grants.sort_by_key(|(grant_id, grant)| (grant.multipart != is_multipart, grant.granted_at, *grant_id));
+    grants
+}
+
+fn is_issued_before(granted_at: Timestamp, multipart: bool, object: &SourceObject, policy: &Policy) -> bool {
+    // A found multipart upload has the time of its initiation, which may be long before a grant to continue it.
+    let precision = if object.found { LISTING_PRECISION } else { Duration::ZERO };
+    (object.found && multipart)
+        || granted_at <= object.created_at.plus(policy.clock_tolerance).plus(precision)
+}
+
+/// Compares `object` with a grant of [`grants_in_time`]. `revoked_at` is when the grant's API key was revoked.
+pub(super) fn compare(
+    video: &Video,
+    object: &SourceObject,
+    grant: &OpenGrant,
+    revoked_at: Option<Timestamp>,
+) -> Match {
+    let stated = grant.content_type.is_some() || grant.sha256.is_some();
+    let details = object.details.as_ref();
+    let differs = |stated: Option<&String>, found: Option<&String>| {
+        stated
+            .is_some_and(|stated| found.is_none_or(|found| !found.trim().eq_ignore_ascii_case(stated.trim())))
+    };
+    let found_type = details.and_then(|details| details.content_type.as_ref());
+    // Base64 distinguishes upper and lower case.
+    let found_sha256 = details.and_then(|details| details.sha256.as_ref());
+    let is_other_sum = grant.sha256.is_some() && grant.sha256.as_ref() != found_sha256;
+    if grant.size.is_some_and(|size| size != object.bytes) {
+        Match::OtherSize
+    } else if details.is_some() && differs(grant.content_type.as_ref(), found_type) {
+        Match::OtherContentType
+    } else if details.is_some() && is_other_sum {
+        Match::OtherChecksum
+    } else if video.is_occupied() && !grant.overwrite {
+        Match::Occupied
+    } else if revoked_at.is_some_and(|at| at <= object.created_at) {
+        Match::Revoked
+    } else if stated && details.is_none() {
+        Match::Unknown
+    } else {
+        Match::Satisfied
+    }
+}
+
+/// Whether a later upload than `object` was accepted.
+pub(super) fn is_outdated(video: &Video, object: &SourceObject) -> bool {
+    object.version_id.is_some()
+        && !object.found
+        && video.sequencer.as_deref().is_some_and(|accepted| {
+            !accepted.is_empty() && sequencer_order(&object.sequencer, accepted).is_lt()
+        })
+}
+
+/// Why `object` is rejected, of which `best` is the best of its comparisons with open grants.
+pub(super) fn refusal(
+    video: &Video,
+    object: &SourceObject,
+    best: Option<(&OpenGrant, Match)>,
+    policy: &Policy,
+) -> VideoError {
+    if is_outdated(video, object) {
+        return VideoError::permanent(
+            "already_uploaded",
+            "a later upload of this file was accepted; nothing is to be done, or upload it again with a new upload URL",
+        );
+    }
+    match best {
+        Some((grant, Match::OtherSize)) => VideoError::permanent(
+            "size_mismatch",
+            format!(
+                "the file has {} bytes, and the upload URL was issued for {}; upload the whole file, or request an upload \
+                 URL with its size",
+                object.bytes,
+                grant.size.unwrap_or_default(),
+            ),
+        ),
+        Some((grant, Match::OtherContentType)) => VideoError::permanent(
+            "content_type_mismatch",
+            format!(
+                "the file was uploaded with another content type than the upload URL was issued for; send the header \
+                 content-type: {}",
+                grant.content_type.as_deref().unwrap_or_default(),
+            ),
+        ),
+        Some((_, Match::OtherChecksum)) => VideoError::permanent(
+            "checksum_mismatch",
+            "the file has not the SHA-256 that the upload URL was issued for; upload the right file with all headers that \
+             were returned with the URL",
+        ),
+        Some((_, Match::Occupied)) => VideoError::permanent(
+            "already_uploaded",
+            "there is a video under this key; request an upload URL with \"overwrite\": true to replace it, or with \
+             \"unique\": true to keep both",
+        ),
+        Some((_, Match::Revoked)) => VideoError::permanent(
+            "grant_revoked",
+            "the API key that issued the upload URL was revoked before the file arrived; request an upload URL with \
+             another API key",
+        ),
+        _ => refusal_without_grant(video, object, policy),
+    }
+}
+
+fn refusal_without_grant(video: &Video, object: &SourceObject, policy: &Policy) -> VideoError {
+    let closed = video.closed_grants.iter().rev();
+    let closed = closed
+        .filter(|grant| is_issued_before(grant.granted_at, false, object, policy))
+        .max_by_key(|grant| grant.granted_at);
+    let is_expired = |grant: &OpenGrant| object.created_at > grant.expires_at;
+    let end = match closed {
+        Some(closed) => Some(closed.end),
+        None if video.open_grants.values().any(is_expired) => Some(GrantEnd::Expired),
+        None => video.deleted_at.map(|_| GrantEnd::Deleted),
+    };
+    match end {
+        Some(GrantEnd::Used) => VideoError::permanent(
+            "grant_used",
+            "the upload URL was used before: it takes one upload; request a new upload URL for another",
+        ),
+        Some(GrantEnd::Expired) => VideoError::permanent(
+            "grant_expired",
+            "the file arrived after its upload URL had expired; request a new upload URL and upload it again",
+        ),
+        Some(GrantEnd::Deleted) => VideoError::permanent(
+            "video_deleted",
+            "the video was deleted after the upload URL was issued; request a new upload URL to upload it again",
+        ),
+        None => VideoError::permanent(
+            "no_grant",
+            "no upload URL was issued for this file; request one and upload the file with it",
+        ),
+    }
+}
+
+/// The version of the stream after which a grant makes an object with this status acceptable; `None` if nothing does. A
+/// grant that was issued in time may be recorded after the object was rejected: the platform was late, not the upload.
+pub(super) fn acceptable_after(status: &ObjectStatus, recorded: u64) -> Option<u64> {
+    match status {
+        ObjectStatus::Received => Some(0),
+        ObjectStatus::Rejected { code } => matches!(
+            code.as_str(),
+            "no_grant"
+                | "grant_used"
+                | "grant_expired"
+                | "grant_revoked"
+                | "already_uploaded"
+                | "size_mismatch"
+                | "content_type_mismatch"
+                | "checksum_mismatch"
+        )
+        .then_some(recorded),
+        ObjectStatus::Superseded | ObjectStatus::Deleted => None,
+    }
+}
+
+/// Whether an object that was rejected at `since` certainly still exists.
+pub(super) fn is_kept(since: Timestamp, now: Timestamp, policy: &Policy) -> bool {
+    now.plus(REMOVAL_MARGIN) < since.plus(policy.rejected_retention)
+}
+
+/// When `key_id` was revoked.
+pub(super) fn revoked_at(project: &crate::project::Project, key_id: &KeyId) -> Option<Timestamp> {
+    project.keys.get(key_id).and_then(|key| key.revoked_at)
+}

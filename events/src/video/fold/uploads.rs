@@ -1,0 +1,167 @@
+//! Folds the events of uploads.
+
+use crate::event::{UploadCompleted, UploadExpired, UploadReceived, UploadRejected};
+use crate::media::VideoError;
+use crate::timestamp::Timestamp;
+use crate::video::{
+    Arrival, Deletion, GrantEnd, KnownObject, ObjectDetails, ObjectStatus, Phase, SourceObject, Upload, Video,
+};
+
+impl Video {
+    pub(super) fn upload_completed(&mut self, at: Timestamp, completed: UploadCompleted) {
+        let UploadCompleted { bytes, etag, version_id, .. } = completed;
+        let object = SourceObject {
+            version_id: version_id.clone(),
+            bytes,
+            etag: etag.clone(),
+            sequencer: completed.sequencer.clone(),
+            created_at: completed.created_at.unwrap_or(at),
+            found: completed.found,
+            details: None,
+        };
+        self.s3_key = Some(completed.s3_key);
+        self.forget(&object);
+        self.set_aside_upload(ObjectStatus::Superseded, at);
+        match &completed.grant_id {
+            Some(grant_id) => self.close_grant(grant_id, GrantEnd::Used),
+            None => self.all_grants_used(at),
+        }
+        if version_id.is_none() {
+            self.record_arrival(at, completed.sequencer, &etag, completed.found);
+        } else if !completed.found {
+            self.sequencer = Some(completed.sequencer);
+        }
+        self.upload = Some(Upload { bytes, etag, version_id });
+        self.begin_generation(completed.generation, at);
+    }
+
+    pub(super) fn upload_received(&mut self, at: Timestamp, received: UploadReceived) {
+        self.s3_key = Some(received.s3_key);
+        let object = SourceObject {
+            version_id: received.version_id,
+            bytes: received.bytes,
+            etag: received.etag,
+            sequencer: received.sequencer,
+            created_at: received.created_at,
+            found: received.found,
+            details: Some(ObjectDetails { content_type: received.content_type, sha256: received.sha256 }),
+        };
+        // Without versions, an object replaces the one before it.
+        if object.version_id.is_none() {
+            self.objects.retain(|known| known.object.version_id.is_some());
+        }
+        let recorded = self.version;
+        self.objects.push(KnownObject { object, status: ObjectStatus::Received, since: at, recorded });
+    }
+
+    pub(super) fn upload_rejected(&mut self, at: Timestamp, rejected: UploadRejected) {
+        let UploadRejected { bytes, etag, sequencer, error, found, version_id, created_at, .. } = rejected;
+        self.s3_key = Some(rejected.s3_key);
+        let object = SourceObject {
+            version_id,
+            bytes,
+            etag,
+            sequencer,
+            created_at: created_at.unwrap_or(at),
+            found,
+            details: None,
+        };
+        let before = self.forget(&object);
+        if object.version_id.is_some() {
+            // An object that is rejected again, for another reason, is not kept longer.
+            let since = before
+                .filter(|known| matches!(known.status, ObjectStatus::Rejected { .. }))
+                .map_or(at, |known| known.since);
+            let status = ObjectStatus::Rejected { code: error.code.clone() };
+            self.objects.push(KnownObject { object, status, since, recorded: self.version });
+        } else {
+            self.record_arrival(at, object.sequencer, &object.etag, found);
+        }
+        // A client that waits for an upload, the first one or one after a deletion, must see the rejection.
+        let waits = match created_at {
+            Some(_) => match &self.phase {
+                Phase::Waiting | Phase::Expired => true,
+                Phase::Errored { .. } => self.generation == 0,
+                _ => false,
+            },
+            // An event of an earlier release.
+            None => {
+                self.all_grants_used(at);
+                self.generation == 0 || matches!(self.phase, Phase::Waiting)
+            }
+        };
+        if waits {
+            self.phase = Phase::Errored { error };
+        }
+    }
+
+    pub(super) fn upload_expired(&mut self, expired: &UploadExpired) {
+        for grant_id in &expired.grant_ids {
+            if expired.closed {
+                self.close_grant(grant_id, GrantEnd::Expired);
+            } else if let Some(grant) = self.open_grants.get_mut(grant_id) {
+                grant.expired = true;
+            }
+        }
+        if !matches!(self.phase, Phase::Waiting) {
+            return;
+        }
+        if !expired.closed && self.upload_until().is_none() {
+            self.phase = Phase::Expired;
+        } else if self.open_grants.is_empty() {
+            // Earlier releases recorded the expiry once, at the end of the grace.
+            let message = "nothing was uploaded before the upload URL expired; ask for a new one";
+            self.phase = Phase::Errored { error: VideoError::retryable("upload_expired", message) };
+        }
+    }
+
+    /// Deletes all objects that the log knows, and voids all grants.
+    pub(super) fn delete_uploads(&mut self, at: Timestamp) {
+        // After a second deletion without an upload between, the object to remove is still the same.
+        let before = self.deleted.take().map(|deletion| (deletion.etag, deletion.version_id));
+        let current = self.upload.as_ref().map(|upload| (upload.etag.clone(), upload.version_id.clone()));
+        let generation = self.generation;
+        self.deleted =
+            current.or(before).map(|(etag, version_id)| Deletion { generation, etag, version_id, at });
+        self.deleted_at = Some(at);
+        self.set_aside_upload(ObjectStatus::Deleted, at);
+        self.objects.retain(|known| known.object.version_id.is_some());
+        for known in &mut self.objects {
+            if known.status != ObjectStatus::Deleted {
+                (known.status, known.since) = (ObjectStatus::Deleted, at);
+            }
+        }
+        self.close_all_grants(GrantEnd::Deleted);
+    }
+
+    /// Moves the current upload to the objects that will be removed. One without a version is replaced or removed under
+    /// its key.
+    fn set_aside_upload(&mut self, status: ObjectStatus, at: Timestamp) {
+        let Some(Upload { bytes, etag, version_id: Some(version_id) }) = self.upload.take() else { return };
+        let object = SourceObject {
+            version_id: Some(version_id),
+            bytes,
+            etag,
+            sequencer: String::new(),
+            created_at: at,
+            found: false,
+            details: None,
+        };
+        self.objects.push(KnownObject { object, status, since: at, recorded: self.version });
+    }
+
+    fn forget(&mut self, object: &SourceObject) -> Option<KnownObject> {
+        let index = self.objects.iter().position(|known| known.object.is_same(object))?;
+        Some(self.objects.remove(index))
+    }
+
+    fn record_arrival(&mut self, at: Timestamp, sequencer: String, etag: &str, found: bool) {
+        self.sequencer = Some(sequencer);
+        self.latest = Some(Arrival { etag: etag.to_owned(), at, found });
+    }
+
+    fn all_grants_used(&mut self, at: Timestamp) {
+        self.close_all_grants(GrantEnd::Used);
+        self.grants_used_before = Some(at);
+    }
+}

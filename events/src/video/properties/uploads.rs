@@ -1,0 +1,136 @@
+//! Properties of uploads in a bucket with versions: for any grants, uploads, notifications, deletions, revocations and times,
+//! in any order and with any repetitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::action::{Action, demanding_action};
+use super::simulation::Simulation;
+use crate::event::{EventBody, UploadGranted};
+use crate::id::GrantId;
+use crate::timestamp::Timestamp;
+use crate::video::Video;
+
+fn simulated(actions: &[Action]) -> Simulation {
+    let mut simulation = Simulation { is_versioned: true, ..Simulation::new() };
+    for action in actions {
+        simulation.act(action);
+    }
+    simulation
+}
+
+/// The grants with the times at which they were issued.
+fn grants(simulation: &Simulation) -> BTreeMap<GrantId, (Timestamp, UploadGranted)> {
+    let events = simulation.commits.iter().flat_map(|commit| &commit.events);
+    let granted = events.filter_map(|event| {
+        let granted: UploadGranted = event.read().unwrap()?;
+        Some((granted.grant_id.clone(), (event.at, granted)))
+    });
+    granted.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// That it is also the first one of those that were known is checked by the simulation at each acceptance.
+    #[test]
+    fn each_accepted_upload_satisfies_a_grant_that_no_other_used(
+        actions in prop::collection::vec(demanding_action(), 0..150),
+    ) {
+        let mut simulation = simulated(&actions);
+        simulation.settle();
+        let grants = grants(&simulation);
+        let mut used = BTreeSet::new();
+        for body in simulation.bodies() {
+            let EventBody::UploadCompleted(completed) = body else { continue };
+            let grant_id = completed.grant_id.expect("an accepted upload names its grant");
+            let (granted_at, granted) = &grants[&grant_id];
+            prop_assert!(used.insert(grant_id), "a grant is used twice");
+            prop_assert!(granted.size.is_none_or(|size| size == completed.bytes));
+            let created_at = completed.created_at.expect("it is recorded");
+            let allowance = simulation.policy.clock_tolerance + std::time::Duration::from_secs(1);
+            prop_assert!(*granted_at <= created_at.plus(allowance), "the grant is later than the upload");
+            prop_assert!(created_at <= granted.expires_at.plus(simulation.policy.grant_grace));
+            let revoked = (0..3).find(|key| granted.key_id == simulation.key_id(*key));
+            let revoked_at = revoked.and_then(|key| simulation.revoked.get(&key));
+            prop_assert!(
+                revoked_at.is_none_or(|at| *at > created_at || *at > simulation.recorded_at(&completed.etag)),
+                "its key was revoked before"
+            );
+        }
+    }
+
+    #[test]
+    fn no_job_names_a_version_that_was_rejected_or_not_accepted(
+        actions in prop::collection::vec(demanding_action(), 0..150),
+    ) {
+        let mut simulation = simulated(&actions);
+        simulation.settle();
+        let mut accepted: BTreeMap<Option<String>, bool> = BTreeMap::new();
+        for body in simulation.bodies() {
+            match body {
+                EventBody::UploadCompleted(it) => { accepted.insert(it.version_id, true); }
+                EventBody::UploadRejected(it) => {
+                    prop_assert!(
+                        accepted.insert(it.version_id, false) != Some(true),
+                        "an accepted version is rejected"
+                    );
+                }
+                EventBody::ProcessingDispatched(it) => {
+                    prop_assert!(it.job.version_id.is_some());
+                    prop_assert_eq!(accepted.get(&it.job.version_id), Some(&true));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// That the source of the video is never removed is checked by the simulation at each removal.
+    #[test]
+    fn no_version_is_kept_beyond_its_time_and_none_is_removed_before(
+        actions in prop::collection::vec(demanding_action(), 0..150),
+    ) {
+        let mut simulation = simulated(&actions);
+        let during = simulation.removed.clone();
+        simulation.settle();
+        let video = simulation.video();
+        let known: BTreeSet<String> = simulation.bodies().into_iter().filter_map(|body| match body {
+            EventBody::UploadCompleted(it) => it.version_id,
+            EventBody::UploadRejected(it) => it.version_id,
+            EventBody::UploadReceived(it) => it.version_id,
+            _ => None,
+        }).collect();
+        let current = video.upload.as_ref().and_then(|upload| upload.version_id.clone());
+        for put in simulation.stored_all() {
+            let version_id = format!("v{put}");
+            prop_assert!(
+                !known.contains(&version_id) || Some(&version_id) == current.as_ref(),
+                "{} is kept for ever", version_id
+            );
+        }
+        if let Some(current) = &current {
+            prop_assert!(!simulation.removed.contains(&current[1..].parse().unwrap()), "the source is removed");
+        }
+        prop_assert!(video.objects.is_empty());
+        // The actions take less time than the retention: only a deletion removes at once.
+        let is_deleted = simulation.bodies().iter().any(|body| matches!(body, EventBody::VideoDeleted(_)));
+        prop_assert!(during.is_empty() || is_deleted || simulation.takes_longer_than_retention());
+    }
+
+    #[test]
+    fn repeated_notifications_change_nothing(
+        actions in prop::collection::vec(demanding_action(), 0..100),
+    ) {
+        let mut simulation = simulated(&actions);
+        simulation.settle();
+        let before = simulation.commits.len();
+        let stored = simulation.stored_all();
+        for put in stored.iter().filter(|put| simulation.is_recorded(**put)) {
+            simulation.act(&Action::Upload { put: *put });
+        }
+        prop_assert_eq!(simulation.commits.len(), before);
+        let folded = Video::fold("acme".parse().unwrap(), simulation.video().video_id, &simulation.commits);
+        prop_assert_eq!(folded.unwrap(), simulation.video());
+    }
+}

@@ -1,0 +1,103 @@
+//! The objects under a video's key in RAW, as the log knows them.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::sequencer_order;
+use crate::event::RemovalReason;
+use crate::timestamp::Timestamp;
+
+/// An object under a video's key, from an event notification or from a check of the bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceObject {
+    /// Its version; absent in a bucket without versions.
+    pub version_id: Option<String>,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+    /// S3's order among the events of one key; compare with [`sequencer_order`]. Empty if the object was found.
+    pub sequencer: String,
+    /// When it was created, by S3's clock. For a found object to the second, and for a found multipart upload the time of
+    /// its initiation.
+    pub created_at: Timestamp,
+    /// Whether a check of the bucket found it.
+    pub found: bool,
+    /// Its media type and checksum; `None` if they were not read.
+    pub details: Option<ObjectDetails>,
+}
+
+/// What an event notification does not contain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectDetails {
+    /// The media type.
+    pub content_type: Option<String>,
+    /// The SHA-256 that the object store computed, in base64.
+    pub sha256: Option<String>,
+}
+
+impl SourceObject {
+    /// Whether both are the same object. Without versions: if they have the same entity tag and sequencer.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.version_id, &other.version_id) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => self.etag == other.etag && self.sequencer == other.sequencer,
+            _ => false,
+        }
+    }
+
+    /// The order of creation, as far as it is known: by sequencer, or by time if one of them has none.
+    pub fn order(&self, other: &Self) -> Ordering {
+        if self.sequencer.is_empty() || other.sequencer.is_empty() || self.found || other.found {
+            self.created_at.cmp(&other.created_at)
+        } else {
+            sequencer_order(&self.sequencer, &other.sequencer)
+        }
+    }
+}
+
+/// An object other than the video's source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownObject {
+    /// The object.
+    pub object: SourceObject,
+    /// Why it is not the source.
+    pub status: ObjectStatus,
+    /// Since when.
+    pub since: Timestamp,
+    /// The version of the stream that records it.
+    pub recorded: u64,
+}
+
+/// Why an object is not the source of its video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ObjectStatus {
+    /// It waits for its grant.
+    Received,
+    /// It was rejected.
+    Rejected {
+        /// The code of the reason.
+        code: String,
+    },
+    /// A newer upload was accepted.
+    Superseded,
+    /// The video was deleted.
+    Deleted,
+}
+
+impl ObjectStatus {
+    /// The reason for its removal; `None` while it waits.
+    pub fn removal(&self) -> Option<RemovalReason> {
+        match self {
+            Self::Received => None,
+            Self::Rejected { .. } => Some(RemovalReason::Rejected),
+            Self::Superseded => Some(RemovalReason::Superseded),
+            Self::Deleted => Some(RemovalReason::Deleted),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! When tracks begin and end. All renditions end together: where the source's tracks do not, sound is followed by silence and
+//! the last picture is held.
+
+use crate::frame_rate::FrameRate;
+use crate::probe::Probe;
+use crate::probe::packets::StreamPackets;
+
+/// The tracks in use, on FFmpeg's time: seconds from the beginning of the file.
+pub(super) struct Timeline<'a> {
+    probe: &'a Probe,
+    /// The latest end of all tracks; `None` if none is known.
+    pub(super) end: Option<f64>,
+}
+
+impl<'a> Timeline<'a> {
+    /// The timeline of the streams `indexes`.
+    pub(super) fn of(probe: &'a Probe, indexes: impl IntoIterator<Item = u32>) -> Self {
+        let mut timeline = Self { probe, end: None };
+        timeline.end = indexes
+            .into_iter()
+            .filter_map(|index| timeline.packets(index))
+            .map(|packets| packets.end)
+            .reduce(f64::max)
+            .filter(|end| end.is_finite() && *end > 0.0);
+        timeline
+    }
+
+    /// What is known of a stream's packets; `None` if it is unknown or empty.
+    pub(super) fn packets(&self, index: u32) -> Option<StreamPackets> {
+        self.probe.packets.get(&index).copied().filter(|packets| packets.packets > 0)
+    }
+
+    /// Seconds before the first picture or sound of a stream; 0 if unknown.
+    pub(super) fn first(&self, index: u32) -> f64 {
+        self.packets(index).and_then(|packets| packets.first_pts).unwrap_or(0.0).max(0.0)
+    }
+
+    /// Number of frames at `rate` until all tracks have ended.
+    pub(super) fn frames(&self, video: u32, rate: FrameRate) -> Option<u64> {
+        self.packets(video)?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive; casts saturate"
+        )]
+        let frames = (self.end? * rate.per_second()).round() as u64;
+        Some(frames.max(1))
+    }
+
+    /// Seconds between the end of an audio track and that of the longest track.
+    pub(super) fn silence_after(&self, audio: u32) -> f64 {
+        match (self.end, self.packets(audio)) {
+            (Some(end), Some(packets)) => (end - packets.end).max(0.0),
+            _ => 0.0,
+        }
+    }
+}

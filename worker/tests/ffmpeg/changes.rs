@@ -1,0 +1,108 @@
+//! Sources that change in mid-stream: size, pixel format, rotation, sound layout and rate.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::clip::make;
+use super::harness::WorkerHarness;
+use super::inspect;
+use super::measure::{self, H264, beeps_source, flashes_source};
+use super::published::{PublishedVideo, publish};
+
+/// Joins `files` without encoding, `times` times, with further input and output `args`.
+fn joined(folder: &Path, name: &str, files: &[&str], times: usize, args: &str) -> PathBuf {
+    let mut list = String::new();
+    for file in files.iter().cycle().take(files.len() * times) {
+        writeln!(list, "file {file}").unwrap();
+    }
+    std::fs::write(folder.join("list.txt"), list).unwrap();
+    make(folder, name, &format!("-f concat -i list.txt {args}"))
+}
+
+async fn published(harness: WorkerHarness, file: &Path, seconds: f64) -> PublishedVideo {
+    let job = harness.upload_file("clip.bin", file).await;
+    publish(harness, job, seconds).await
+}
+
+#[tokio::test]
+async fn a_larger_picture_in_mid_stream_neither_lengthens_the_video_nor_shifts_it() {
+    let harness = WorkerHarness::new();
+    let folder = harness.clips();
+    for (name, size) in [("1.webm", "320x180"), ("2.webm", "640x360")] {
+        make(&folder, name, &format!("{} -c:v libvpx -deadline realtime -b:v 500k", flashes_source(size, 3)));
+    }
+    let args = format!("{} -map 0:v -map 1:a -c:v copy -c:a libopus", beeps_source(6));
+    let file = joined(&folder, "joined.webm", &["1.webm", "2.webm"], 1, &args);
+    let video = published(harness, &file, 6.0).await;
+    assert_eq!(video.sizes(), [(320, 180)]);
+    assert_eq!(inspect::decode(&video.mp4()), 180);
+    measure::assert_in_sync(&video.mp4(), 6);
+}
+
+#[tokio::test]
+async fn changes_of_picture_and_sound_in_every_second_leave_the_duration_as_it_is() {
+    let harness = WorkerHarness::new();
+    let folder = harness.clips();
+    let (flashes, beeps) = (flashes_source("160x90", 1), beeps_source(1));
+    make(&folder, "a.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 2"));
+    let (flashes, video) = (flashes_source("320x180", 1), H264.replace("yuv420p", "yuv422p"));
+    make(&folder, "b.ts", &format!("{flashes} {beeps} {video} -c:a ac3 -ac 6 -ar 44100"));
+    let file = joined(&folder, "joined.ts", &["a.ts", "b.ts"], 15, "-c copy");
+    let video = published(harness, &file, 30.0).await;
+    let frames = inspect::decode(&video.mp4());
+    assert!((899..=902).contains(&frames), "{frames}");
+    let packets = inspect::packets(&video.mp4(), "a");
+    assert!((1405..=1412).contains(&packets), "{packets} packets of 1024 samples");
+    measure::assert_in_sync(&video.mp4(), 30);
+}
+
+#[tokio::test]
+async fn a_change_from_stereo_to_surround_inserts_no_silence() {
+    let harness = WorkerHarness::new();
+    let folder = harness.clips();
+    let (flashes, beeps) = (flashes_source("160x90", 3), beeps_source(3));
+    let one = make(&folder, "1.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 2"));
+    let two = make(&folder, "2.ts", &format!("{flashes} {beeps} {H264} -c:a ac3 -ac 6 -output_ts_offset 3"));
+    let bytes = [std::fs::read(one).unwrap(), std::fs::read(two).unwrap()].concat();
+    let job = harness.upload("joined.ts", &bytes).await;
+    let video = publish(harness, job, 6.0).await;
+    assert_eq!(inspect::decode(&video.mp4()), 180);
+    let packets = inspect::packets(&video.mp4(), "a");
+    assert!((282..=285).contains(&packets), "{packets}");
+    measure::assert_in_sync(&video.mp4(), 6);
+}
+
+#[tokio::test]
+async fn a_phone_that_is_turned_while_it_records_gets_bars_beside_the_upright_picture() {
+    let harness = WorkerHarness::new();
+    let folder = harness.clips();
+    let white = |size: &str| format!("-f lavfi -i color=white:s={size}:r=30:d=2 {H264}");
+    make(&folder, "1.ts", &white("320x180"));
+    let rotation = "-bsf:v h264_metadata=display_orientation=insert:rotate=90";
+    make(&folder, "2.ts", &format!("{} {rotation}", white("320x180")));
+    make(&folder, "3.ts", &white("180x320"));
+    let file = joined(&folder, "joined.ts", &["1.ts", "2.ts", "3.ts"], 1, "-c copy");
+    let video = published(harness, &file, 6.0).await;
+    assert_eq!((video.sizes(), inspect::decode(&video.mp4())), (vec![(320, 180)], 180));
+    let middle = measure::cropped(&video.mp4(), "90:170:114:5");
+    assert!(middle.iter().all(|(_, brightness)| *brightness > 240), "{middle:?}");
+    for (time, brightness) in measure::cropped(&video.mp4(), "100:180:0:0") {
+        // One picture may be lost at a change, and another repeated for it.
+        let is_turned = time > 2.04;
+        if !(1.96..=2.04).contains(&time) {
+            assert_eq!(brightness < 20, is_turned, "{brightness} at {time}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_only_the_codec_states_decides_the_size() {
+    let harness = WorkerHarness::new();
+    let args = format!(
+        "{} {H264} -bsf:v h264_metadata=display_orientation=insert:rotate=90",
+        flashes_source("320x180", 1)
+    );
+    let file = make(&harness.clips(), "turned.ts", &args);
+    let video = published(harness, &file, 1.0).await;
+    assert_eq!((video.sizes(), video.source.width), (vec![(180, 320)], Some(180)));
+}
