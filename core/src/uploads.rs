@@ -146,7 +146,11 @@ pub async fn receive(
         let mut video = load(ports.log, &project_id, &video_id).await?;
         // The upload that S3 stored first comes first, if both can be decided.
         while let Some(earlier) = undecided(&video, now, ports.policy).filter(|it| !it.is_same(&object)) {
+            let before = video.version;
             decide_known(ports, now, &mut video, earlier).await?;
+            if video.version == before {
+                break;
+            }
         }
         let is_late = object.version_id.is_some() && now.since(object.created_at) > LATE;
         if object.details.is_none() && (is_late || needs_bucket_check(&video, &object)) {

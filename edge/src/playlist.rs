@@ -70,8 +70,8 @@ pub fn rewrite(source: &[u8], links: &Links<'_>) -> Result<Vec<u8>, NotRewritten
 /// An estimate of the result's length that is rarely too small, so that the text is not copied while it grows. In a media
 /// playlist every second line is a URI.
 fn expected_length(source: &[u8], links: &Links<'_>) -> usize {
-    let lines = source.iter().filter(|byte| **byte == b'\n').count();
-    source.len() + (lines / 2 + 8) * links.longest_addition()
+    let line_count = source.split(|byte| *byte == b'\n').count();
+    source.len() + (line_count / 2 + 8) * links.longest_addition()
 }
 
 /// Writes `line` with its end. `None` if a URI in it cannot be resolved.

@@ -15,14 +15,12 @@ pub(crate) fn public_url(services: &Services, uri: &Uri, headers: &HeaderMap) ->
     if let Some(configured) = &services.public_url {
         return Ok(configured.clone());
     }
-    let origin = match (uri.scheme_str(), uri.authority()) {
-        (Some(scheme), Some(authority)) => [scheme, "://", authority.as_str()].concat(),
-        _ => {
-            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            let host =
-                host.ok_or_else(|| Problem::parameter("host", "is missing: send the header `Host`"))?;
-            ["http://", host].concat()
-        }
+    let origin = if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
+        [scheme, "://", authority.as_str()].concat()
+    } else {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.ok_or_else(|| Problem::parameter("host", "is missing: send the header `Host`"))?;
+        ["http://", host].concat()
     };
     // Becomes part of playlists, so it must be nothing but an origin.
     let origin = BaseUrl::parse(&origin).filter(|url| url.path().is_empty()).map(|url| url.origin());

@@ -39,7 +39,8 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
         args.words("-async 1");
     }
     args.0.extend(input::guards());
-    args.0.extend(input::timestamps(plan.decoding_times_only));
+    args.0.extend(plan.demuxing.args());
+    rotation(&mut args, plan.video.as_ref());
     args.option("-i", url);
     if let Some(video) = &plan.video {
         args.option("-filter_complex", &filters::video(video));
@@ -66,7 +67,8 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.0.extend(input::guards());
-    args.0.extend(input::timestamps(plan.decoding_times_only));
+    args.0.extend(plan.demuxing.args());
+    rotation(&mut args, Some(video));
     if window.seek > 0.0 {
         args.option("-ss", &format!("{:.3}", window.seek));
     }
@@ -75,6 +77,13 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     args.words("-map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f image2 -update 1");
     args.0.push(POSTER.to_owned());
     args.0
+}
+
+/// Input option that leaves rotation to the filters where they do it.
+fn rotation(args: &mut Args, video: Option<&VideoPlan>) {
+    if video.is_some_and(|video| video.rotation.is_some()) {
+        args.words("-autorotate 0");
+    }
 }
 
 /// The best rung and the default track: each encoded once, written to its own rendition and to the progressive MP4.

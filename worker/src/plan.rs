@@ -13,6 +13,7 @@ use crate::capabilities::Capabilities;
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
 use crate::ladder::{Rung, ladder};
+use crate::probe::input::Demuxing;
 use crate::probe::{AudioStream, Probe, VideoStream};
 
 /// Seconds between forced key frames, and therefore the duration of a segment.
@@ -32,8 +33,8 @@ pub struct Plan {
     pub audio: Vec<AudioPlan>,
     /// Whether FFmpeg can keep sound in time with `-async`.
     pub keeps_audio_time: bool,
-    /// Whether packets have decoding times only, so that FFmpeg must not derive presentation times from them.
-    pub decoding_times_only: bool,
+    /// How to read the source.
+    pub demuxing: Demuxing,
 }
 
 /// How to encode the video stream.
@@ -43,6 +44,8 @@ pub struct VideoPlan {
     pub index: u32,
     /// The constant frame rate of all rungs.
     pub frame_rate: FrameRate,
+    /// Clockwise degrees by which to rotate all pictures: 90, 180 or 270. `None` to leave rotation to FFmpeg's decoding.
+    pub rotation: Option<u16>,
     /// Whether to deinterlace.
     pub deinterlace: bool,
     /// The colour conversion.
@@ -112,7 +115,7 @@ pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) ->
         video: probe.video.as_ref().map(|video| video_plan(video, &timeline, capabilities)),
         audio: audio_plans(&decodable, &timeline),
         keeps_audio_time: capabilities.keeps_audio_time(),
-        decoding_times_only: probe.decoding_times_only,
+        demuxing: probe.demuxing,
     })
 }
 
@@ -122,6 +125,7 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
     VideoPlan {
         index: video.index,
         frame_rate,
+        rotation: video.rotation_persists.then_some(video.rotation),
         deinterlace: video.interlaced,
         conversion: Conversion::of(&video.color, capabilities),
         rungs: ladder(video.display.0, video.display.1),
@@ -178,6 +182,7 @@ mod tests {
             coded: (1280, 720),
             display: (1280, 720),
             rotation: 0,
+            rotation_persists: false,
             nominal_rate: FrameRate::new(25, 1),
             average_rate: FrameRate::new(25, 1),
             interlaced: false,
@@ -209,7 +214,7 @@ mod tests {
             video,
             audio,
             packets,
-            decoding_times_only: false,
+            demuxing: Demuxing::default(),
         }
     }
 

@@ -11,6 +11,7 @@ mod structure;
 
 use std::time::Duration;
 
+use input::Demuxing;
 use packets::{Packets, StreamPackets};
 use streamio_events::media::{MediaSource, MediaWarning};
 
@@ -38,8 +39,8 @@ pub struct Probe {
     pub audio: Vec<AudioStream>,
     /// What the file holds of each stream. Streams without an entry are unknown.
     pub packets: Packets,
-    /// Whether the container states decoding times only (AVI).
-    pub decoding_times_only: bool,
+    /// How to read the file.
+    pub demuxing: Demuxing,
 }
 
 /// A video stream.
@@ -53,8 +54,11 @@ pub struct VideoStream {
     pub coded: (u32, u32),
     /// Width and height as displayed: with square pixels, rotation applied.
     pub display: (u32, u32),
-    /// Clockwise rotation from the metadata in degrees: 0, 90, 180 or 270. FFmpeg applies it when decoding.
+    /// Clockwise rotation from the metadata in degrees: 0, 90, 180 or 270.
     pub rotation: u16,
+    /// Whether only the codec states the rotation, and not for every frame. FFmpeg then applies it only to the frames that do; else
+    /// it applies it to all when decoding.
+    pub rotation_persists: bool,
     /// The lowest rate that fits all timestamps, as estimated by ffprobe (`r_frame_rate`).
     pub nominal_rate: Option<FrameRate>,
     /// Frames divided by duration (`avg_frame_rate`).
@@ -197,12 +201,12 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
     let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
     refusal::check(&head)?;
     let structure = async { structure::read(source, &head).await.map_err(Failure::from_source_error) };
-    let (report, structure) = tokio::join!(report(&tools.ffprobe, url), structure);
+    let (report, structure) = tokio::join!(report(&tools.ffprobe, url, Demuxing::default()), structure);
     let structure = structure?;
     if structure.is_encrypted {
         return Err(Failure::DrmProtected);
     }
-    let media = match report? {
+    let mut media = match report? {
         parse::Report::Media(media) => media.check()?,
         parse::Report::Refused { code } => {
             let head = &head[..head.len().min(MAX_HEAD_BYTES)];
@@ -218,15 +222,24 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
             reason: "a part of it was never written, as after an interrupted download or copy",
         });
     }
+    let mut demuxing = Demuxing { decoding_times_only: media.decoding_times_only(), begins_late: false };
+    if media.undescribed() > 0 {
+        let patient = Demuxing { begins_late: true, ..demuxing };
+        if let Ok(parse::Report::Media(later)) = self::report(&tools.ffprobe, url, patient).await
+            && later.undescribed() < media.undescribed()
+        {
+            (media, demuxing) = (later.check()?, patient);
+        }
+    }
     let index = structure.index.as_ref().and_then(|index| index.packets(media.stream_count()));
     let packets = if let Some(packets) = index {
         packets
     } else {
-        let (streams, decoding_times_only) = (media.readable_streams(), media.decoding_times_only());
-        packets::read(&tools.ffmpeg, url, source.bytes(), &streams, decoding_times_only).await?
+        packets::read(&tools.ffmpeg, url, source.bytes(), &media.readable_streams(), demuxing).await?
     };
     let in_mp4 = media.is_mp4();
     let mut probe = parse::probe(media, source.bytes(), packets)?;
+    probe.demuxing = demuxing;
     let is_short =
         |exact: f64| probe.measured_duration.is_some_and(|measured| measured < exact - SAME_DURATION);
     probe.is_truncated = structure.is_cut || structure.exact_seconds.is_some_and(is_short);
@@ -263,9 +276,12 @@ fn bounds(time: Duration) -> Bounds {
     Bounds { processor_time: time, memory: MEMORY }
 }
 
-async fn report(ffprobe: &str, url: &str) -> Result<parse::Report, Failure> {
+async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::Report, Failure> {
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
     args.extend(input::guards());
+    if demuxing.begins_late {
+        args.extend(demuxing.args());
+    }
     args.extend(
         ["-show_error", "-show_entries", parse::ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
     );

@@ -162,9 +162,9 @@ fn a_playlist_that_is_too_large_is_refused() {
     assert_eq!(rewritten(&padded(MAX_SOURCE_BYTES + 1)), Err(NotRewritten::TooLarge));
     let long = "s".repeat(4_000);
     let links = Links::new((CDN, PLAYLIST), PLAY, &long, &long).unwrap();
-    let lines = |count: usize| format!("#EXTM3U\n{}", "a\n".repeat(count));
-    assert!(rewrite(lines(3_000).as_bytes(), &links).is_ok());
-    assert_eq!(rewrite(lines(300_000).as_bytes(), &links), Err(NotRewritten::TooLargeWithSignatures));
+    let repeated = |count: usize| format!("#EXTM3U\n{}", "a\n".repeat(count));
+    assert!(rewrite(repeated(3_000).as_bytes(), &links).is_ok());
+    assert_eq!(rewrite(repeated(300_000).as_bytes(), &links), Err(NotRewritten::TooLargeWithSignatures));
 }
 
 #[test]
@@ -182,7 +182,10 @@ fn expected(uri: &str) -> String {
     if target.origin() != Url::parse(CDN).unwrap().origin() {
         return target.to_string();
     }
-    let is_playlist = target.path().starts_with("/videos/processed/") && target.path().ends_with(".m3u8");
+    let is_playlist = target
+        .path()
+        .strip_prefix("/videos/processed/")
+        .is_some_and(|key| key.rsplit_once('.').is_some_and(|(_, extension)| extension == "m3u8"));
     let viewers = if is_playlist { FOR_PLAYLISTS } else { FOR_MEDIA };
     let query = target.query().map_or(viewers.to_owned(), |query| format!("{query}&{viewers}"));
     target.set_query(Some(&query));

@@ -1,14 +1,12 @@
 //! The policy of a signed CloudFront URL or cookie: files, start, expiry and client network.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html>
 
-mod document;
 mod resource;
 
 use std::fmt::Write as _;
 
 use ipnet::Ipv4Net;
 
-pub(crate) use document::PolicyDocument;
 pub(super) use resource::check;
 pub(crate) use resource::matches;
 pub use resource::{InvalidUrl, Resource};

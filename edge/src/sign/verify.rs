@@ -6,6 +6,7 @@
 //! must have no leading zeros. Any changed byte of a signed URL is therefore detected, except in parts that a wildcard of
 //! the policy matches.
 
+mod document;
 mod parameters;
 
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ use std::net::IpAddr;
 use ipnet::Ipv4Net;
 
 use super::key::{HashAlgorithm, PublicKey};
-use super::policy::{self, InvalidUrl, Policy, PolicyDocument};
+use super::policy::{self, InvalidUrl, Policy};
+use document::PolicyDocument;
 use parameters::{Parameters, Permission};
 
 /// A verified signed URL: its signature and its policy's conditions hold.
@@ -80,12 +82,10 @@ pub fn verify<'k>(
     policy::check(&bare_url)?;
     let (text, canned) = match permission {
         Permission::Expires(expires_at) => {
-            let document =
-                PolicyDocument { resource: bare_url.clone(), expires_at, starts_at: None, source_ip: None };
             let policy = Policy::canned(&bare_url, expires_at).map_err(|_| {
                 VerificationError::Malformed("the URL or its expiry is not valid in a canned policy")
             })?;
-            (policy.to_json().into_bytes(), Some(document))
+            (policy.to_json().into_bytes(), Some(PolicyDocument::canned(&bare_url, expires_at)))
         }
         Permission::Policy(text) => (text, None),
     };
@@ -98,31 +98,7 @@ pub fn verify<'k>(
         None => PolicyDocument::parse(&text)
             .ok_or(VerificationError::Malformed("the policy does not have the documented form"))?,
     };
-    check(&document, &bare_url, now, address)?;
+    document.check(&bare_url, now, address)?;
     let PolicyDocument { resource, expires_at, starts_at, source_ip } = document;
     Ok(Verified { key_pair_id, hash, resource, expires_at, starts_at, source_ip })
-}
-
-/// Checks the conditions of a policy; returns the first that does not hold.
-fn check(
-    document: &PolicyDocument,
-    url: &str,
-    now: i64,
-    address: Option<IpAddr>,
-) -> Result<(), VerificationError> {
-    if !policy::matches(&document.resource, url) {
-        return Err(VerificationError::NotCovered);
-    }
-    if now >= document.expires_at {
-        return Err(VerificationError::Expired);
-    }
-    if document.starts_at.is_some_and(|starts_at| now < starts_at) {
-        return Err(VerificationError::NotYetValid);
-    }
-    match (&document.source_ip, address.map(|address| address.to_canonical())) {
-        (None, _) => Ok(()),
-        (Some(network), Some(IpAddr::V4(address))) if network.contains(&address) => Ok(()),
-        (Some(_), Some(_)) => Err(VerificationError::OtherAddress),
-        (Some(_), None) => Err(VerificationError::AddressNeeded),
-    }
 }

@@ -40,11 +40,15 @@ pub struct ObjectDetails {
 }
 
 impl SourceObject {
-    /// Whether both are the same object. Without versions: if they have the same entity tag and sequencer.
+    /// Whether both are the same object. Without versions: if they have the same entity tag and, unless one was found, the
+    /// same sequencer.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.version_id, &other.version_id) {
             (Some(a), Some(b)) => a == b,
-            (None, None) => self.etag == other.etag && self.sequencer == other.sequencer,
+            (None, None) => {
+                let is_found = self.found || other.found;
+                self.etag == other.etag && (is_found || self.sequencer == other.sequencer)
+            }
             _ => false,
         }
     }

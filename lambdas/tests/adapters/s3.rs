@@ -17,9 +17,9 @@ async fn head_returns_size_and_entity_tag_or_none() {
     let server = S3Server::start().await;
     let objects = objects(&server.endpoint);
     let key = "projects/acme/summer films/café + 100%.mp4";
-    assert_eq!(objects.head("bucket", key).await.unwrap(), None);
+    assert_eq!(objects.head("bucket", key, None).await.unwrap(), None);
     server.put(key, b"hello");
-    let info = objects.head("bucket", key).await.unwrap().unwrap();
+    let info = objects.head("bucket", key, None).await.unwrap().unwrap();
     assert_eq!((info.bytes, info.etag.as_str()), (5, "5d41402abc4b2a76b9719d911017c592"));
     let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let age = i64::try_from(age.as_millis()).unwrap() - info.last_modified.unix_millis();
@@ -69,7 +69,7 @@ async fn a_refused_request_is_an_error_and_not_an_absent_object() {
         .build();
     let unauthorized = S3Objects::new(&sdk, settings::S3 { path_style: true });
     server.put("a.mp4", b"hello");
-    let error = unauthorized.head("bucket", "a.mp4").await.unwrap_err();
+    let error = unauthorized.head("bucket", "a.mp4", None).await.unwrap_err();
     assert_eq!(error.to_string(), "HeadObject failed: status 403");
     assert!(error.source().is_some());
     assert!(unauthorized.delete("bucket", "a.mp4", "5d41402abc4b2a76b9719d911017c592").await.is_err());

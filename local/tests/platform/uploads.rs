@@ -98,6 +98,7 @@ impl TestPlatform {
             video_codec: None,
             audio_codec: Some("aac".to_owned()),
             bytes: 7,
+            warnings: Vec::new(),
         };
         let (hls_key, poster_key) = (processed.hls_master(), None);
         let outputs = Outputs { hls_key, poster_key, mp4_key: processed, renditions: vec![] };

@@ -20,7 +20,7 @@ use crate::plan::VideoPlan;
 /// Deinterlaces, gives each picture its place in the constant frame rate, and converts to the size and colours of the largest
 /// rung. The smaller rungs are scaled from that one, which is much cheaper than scaling each from the source.
 pub(super) fn video(plan: &VideoPlan) -> String {
-    let mut chain = deinterlaced(plan);
+    let mut chain = straightened(plan);
     chain.extend(timeline::timeline(plan));
     chain.push(frame::to_size_and_color(plan));
     let parts = (0..plan.rungs.len()).map(|position| format!("[s{position}]")).collect::<Vec<_>>().concat();
@@ -33,8 +33,18 @@ pub(super) fn video(plan: &VideoPlan) -> String {
     graph.join(";")
 }
 
-fn deinterlaced(plan: &VideoPlan) -> Vec<String> {
-    // One frame per two fields, and only for frames marked as interlaced.
-    let filter = "bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned();
-    if plan.deinterlace { vec![filter] } else { vec![] }
+/// Upright, progressive pictures.
+fn straightened(plan: &VideoPlan) -> Vec<String> {
+    let mut filters = Vec::new();
+    if plan.deinterlace {
+        // One frame per two fields, and only for frames marked as interlaced.
+        filters.push("bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned());
+    }
+    match plan.rotation {
+        Some(90) => filters.push("transpose=clock".to_owned()),
+        Some(180) => filters.push("hflip,vflip".to_owned()),
+        Some(270) => filters.push("transpose=cclock".to_owned()),
+        _ => {}
+    }
+    filters
 }

@@ -2,11 +2,13 @@ use super::*;
 use crate::frame_rate::FrameRate;
 use crate::ladder::ladder;
 use crate::plan::Conversion;
+use crate::probe::input::Demuxing;
 
 fn video(width: u32, height: u32) -> VideoPlan {
     VideoPlan {
         index: 0,
         frame_rate: FrameRate::new(30_000, 1001).unwrap(),
+        rotation: None,
         deinterlace: false,
         conversion: Conversion::Standard,
         rungs: ladder(width, height),
@@ -28,7 +30,7 @@ fn audio(number: u32) -> AudioPlan {
 }
 
 fn planned(video: Option<VideoPlan>, audio: Vec<AudioPlan>) -> Plan {
-    Plan { duration: Some(5.28), video, audio, keeps_audio_time: true, decoding_times_only: false }
+    Plan { duration: Some(5.28), video, audio, keeps_audio_time: true, demuxing: Demuxing::default() }
 }
 
 const SOURCE: &str = "http://127.0.0.1:4000/source";
@@ -84,10 +86,11 @@ fn an_interlaced_hdr_video_without_audio() {
 fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
     let mut video = video(320, 180);
     video.delay = 0.08;
+    video.rotation = Some(90);
     video.conversion =
         Conversion::Gamut { transfer: "bt709".into(), primaries: "smpte432".into(), matrix: "bt709".into() };
     let mut plan = planned(Some(video), vec![audio(1)]);
-    (plan.keeps_audio_time, plan.decoding_times_only) = (false, true);
+    (plan.keeps_audio_time, plan.demuxing.decoding_times_only) = (false, true);
     insta::assert_snapshot!(formatted(&plan));
 }
 

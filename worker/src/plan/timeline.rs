@@ -35,15 +35,17 @@ impl<'a> Timeline<'a> {
         self.packets(index).and_then(|packets| packets.first_pts).unwrap_or(0.0).max(0.0)
     }
 
-    /// Number of frames at `rate` until all tracks have ended.
+    /// Number of frames at `rate` until all tracks have ended. Sound that ends less than a frame after the picture does not count:
+    /// the last packet of sound is often longer than what is heard of it.
     pub(super) fn frames(&self, video: u32, rate: FrameRate) -> Option<u64> {
-        self.packets(video)?;
+        let (own, end) = (self.packets(video)?.end, self.end?);
+        let until = if (end - own) * rate.per_second() < 1.0 { own } else { end };
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "positive; casts saturate"
         )]
-        let frames = (self.end? * rate.per_second()).round() as u64;
+        let frames = (until * rate.per_second()).round() as u64;
         Some(frames.max(1))
     }
 

@@ -1,4 +1,4 @@
-//! What only the first decoded frame shows: a rotation and the luminance of HDR that the codec states and the container does not.
+//! What only the first decoded frames show: a rotation and the luminance of HDR that the codec states and the container does not.
 
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ pub(super) async fn inspect(
     args.extend(input::guards());
     args.extend(["-select_streams".to_owned(), video.index.to_string()]);
     args.extend(
-        ["-read_intervals", "%+#1", "-show_entries", ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
+        ["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
     );
     let invocation = Invocation { program: tools.ffprobe.clone(), args, directory: std::env::temp_dir() };
     match invocation.capture(super::TIMEOUT, super::MAX_OUTPUT_BYTES).await {
@@ -55,6 +55,12 @@ struct Frame {
     side_data_list: Vec<SideData>,
 }
 
+impl Frame {
+    fn is_rotated(&self) -> bool {
+        self.side_data_list.iter().any(|side_data| side_data.rotation.is_some())
+    }
+}
+
 #[derive(Deserialize)]
 struct SideData {
     rotation: Option<f64>,
@@ -74,6 +80,8 @@ fn apply(json: &[u8], video: &mut VideoStream) {
         }
         if let Some(degrees) = side_data.rotation.filter(|_| video.rotation == 0) {
             video.rotate(super::parse::quarter_turns(-degrees));
+            // A rotation in the first frame only lasts until the next one (ITU-T H.264, D.2.27).
+            video.rotation_persists = !report.frames.get(1).is_some_and(Frame::is_rotated);
         }
     }
 }
@@ -101,6 +109,7 @@ mod tests {
             coded: (1920, 1080),
             display: (1920, 1080),
             rotation: 0,
+            rotation_persists: false,
             nominal_rate: None,
             average_rate: None,
             interlaced: false,
@@ -128,7 +137,7 @@ mod tests {
     #[test]
     fn a_rotation_that_the_codec_states_swaps_the_sides() {
         let video = inspected(r#"{"rotation":90}"#);
-        assert_eq!((video.rotation, video.display), (270, (1080, 1920)));
+        assert_eq!((video.rotation, video.display, video.rotation_persists), (270, (1080, 1920), true));
         let video = inspected(r#"{"rotation":-180}"#);
         assert_eq!((video.rotation, video.display), (180, (1920, 1080)));
     }

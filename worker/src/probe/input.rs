@@ -36,9 +36,46 @@ pub fn guards() -> impl Iterator<Item = String> {
     .chain([MAX_PIXELS.to_string()])
 }
 
-/// Input options that give packets without a presentation time one, except where the container states decoding times only: FFmpeg
-/// would take those for presentation times and shift pictures by up to several frames, which its decoders do not.
-pub fn timestamps(decoding_times_only: bool) -> impl Iterator<Item = String> {
-    let words: &[&str] = if decoding_times_only { &[] } else { &["-fflags", "+genpts"] };
-    words.iter().map(|&word| word.to_owned())
+/// What a file needs beyond [`guards`] to be read correctly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demuxing {
+    /// Whether the container states decoding times only (AVI).
+    pub decoding_times_only: bool,
+    /// Whether a stream that only its packets describe begins later than FFmpeg looks by default.
+    pub begins_late: bool,
+}
+
+impl Demuxing {
+    /// Input options for FFmpeg and ffprobe, to follow [`guards`].
+    pub fn args(self) -> impl Iterator<Item = String> {
+        let mut words = Vec::new();
+        if !self.decoding_times_only {
+            // Give packets without a presentation time one. Where the container states decoding times only, FFmpeg would take those
+            // for presentation times and shift pictures by up to several frames, which its decoders do not.
+            words.extend(["-fflags", "+genpts"]);
+        }
+        if self.begins_late {
+            words.extend(["-probesize", LATE_PROBE_SIZE, "-analyzeduration", LATE_ANALYZE_DURATION]);
+        }
+        words.into_iter().map(str::to_owned)
+    }
+}
+
+/// Bytes to read for a stream that begins late: two hours of sound. FFmpeg keeps them in memory.
+const LATE_PROBE_SIZE: &str = "200000000";
+/// Microseconds: 12 hours.
+const LATE_ANALYZE_DURATION: &str = "43200000000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_for_a_stream_that_begins_late_replace_the_usual_ones() {
+        let of = |decoding_times_only, begins_late| {
+            Demuxing { decoding_times_only, begins_late }.args().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of(false, false), "-fflags +genpts");
+        assert_eq!(of(true, true), "-probesize 200000000 -analyzeduration 43200000000");
+    }
 }

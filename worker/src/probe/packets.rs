@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::density::Density;
-use super::input;
+use super::input::{self, Demuxing};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::Failure;
 use crate::process::{CaptureError, Invocation};
@@ -50,12 +50,12 @@ pub async fn read(
     url: &str,
     bytes: u64,
     indexes: &[u32],
-    decoding_times_only: bool,
+    demuxing: Demuxing,
 ) -> Result<Packets, Failure> {
     if indexes.is_empty() {
         return Ok(Packets::new());
     }
-    let args = argv(url, indexes, decoding_times_only);
+    let args = argv(url, indexes, demuxing);
     let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
     let mut table = Table::default();
     let time = START + Duration::from_secs(bytes / SLOWEST_READ);
@@ -84,11 +84,11 @@ pub async fn read(
     Ok((0..).zip(indexes).map(|(position, index)| (*index, of(position))).collect())
 }
 
-pub(super) fn argv(url: &str, indexes: &[u32], decoding_times_only: bool) -> Vec<String> {
+pub(super) fn argv(url: &str, indexes: &[u32], demuxing: Demuxing) -> Vec<String> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut args = words("-nostdin -hide_banner -v error");
     args.extend(input::guards());
-    args.extend(input::timestamps(decoding_times_only));
+    args.extend(demuxing.args());
     args.extend(["-i".to_owned(), url.to_owned()]);
     for index in indexes {
         args.extend(["-map".to_owned(), format!("0:{index}")]);

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::input::Demuxing;
 use super::input::MAX_PIXELS;
 use super::packets::Packets;
 use super::{AudioStream, Color, Probe, VideoStream};
@@ -177,6 +178,16 @@ impl Media {
         self.format.name == "avi"
     }
 
+    /// The number of streams in a known codec of which nothing else is known, because no packet of them was read.
+    pub(super) fn undescribed(&self) -> usize {
+        let is_undescribed = |stream: &&Stream| match stream.codec_type.as_deref() {
+            Some("video") => stream.pixels() == 0,
+            Some("audio") => stream.channels == 0,
+            _ => false,
+        };
+        self.streams.iter().filter(|stream| stream.codec_name.is_some()).filter(is_undescribed).count()
+    }
+
     /// FFmpeg's indexes of the streams whose packets it can copy: pictures and sound in a known codec.
     pub(super) fn readable_streams(&self) -> Vec<u32> {
         let is_readable = |stream: &&Stream| {
@@ -234,7 +245,7 @@ pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe,
         audio,
         packets,
         is_truncated: false,
-        decoding_times_only,
+        demuxing: Demuxing { decoding_times_only, begins_late: false },
     })
 }
 
@@ -272,6 +283,7 @@ fn video_stream(stream: &Stream, decoding_times_only: bool) -> Result<VideoStrea
         coded: (width, height),
         display: if rotation.is_multiple_of(180) { square } else { (square.1, square.0) },
         rotation,
+        rotation_persists: false,
         nominal_rate: stream.r_frame_rate.as_deref().and_then(FrameRate::parse),
         average_rate,
         interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),

@@ -117,7 +117,6 @@ mod tests {
         let uploaded = UploadCompleted {
             generation: 1,
             s3_key: job.s3_key.clone(),
-            version_id: None,
             bytes: 1,
             etag: "e".to_owned(),
             sequencer: "01".to_owned(),

@@ -38,7 +38,7 @@ async fn a_file_that_is_shorter_than_its_own_index_is_truncated() {
 #[tokio::test]
 async fn a_whole_file_with_bytes_after_its_end_or_a_wrong_length_in_a_header_is_published() {
     let mut padded = clip("clip.mp4", &format!("{CLIP} -c:a aac -movflags +faststart"));
-    padded.extend([0; 100_000]);
+    padded.resize(padded.len() + 100_000, 0);
     let live = clip("live.mkv", &format!("{CLIP} -c:a libopus -f matroska -live 1"));
     for bytes in [&padded, &live] {
         let harness = WorkerHarness::new();

@@ -201,6 +201,39 @@ async fn an_encoder_that_exceeds_the_time_limit_is_stopped() {
 }
 
 #[tokio::test]
+async fn an_encode_that_needs_too_much_processor_time_ends_in_one_attempt() {
+    let harness = WorkerHarness::new();
+    let spinning = script(&harness, "while :; do :; done");
+    let bounds = Bounds { processor_time: Duration::from_secs(1), ..limits().bounds };
+    let result = transcode(&harness, &clip(&harness), &spinning, Limits { bounds, ..limits() }).await;
+    let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
+    assert_eq!((failure.code(), failure.is_retryable()), ("too_complex", false));
+}
+
+#[tokio::test]
+async fn an_encode_that_needs_too_much_memory_ends_in_one_attempt() {
+    let harness = WorkerHarness::new();
+    let bounds = Bounds { memory: 450 * 1024 * 1024, ..limits().bounds };
+    let large = make(
+        &harness.clips(),
+        "large.mp4",
+        "-f lavfi -i color=s=3840x2160:r=25:d=4 -c:v libx264 -preset ultrafast",
+    );
+    let result = transcode(&harness, &large, "ffmpeg", Limits { bounds, ..limits() }).await;
+    let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
+    assert_eq!((failure.code(), failure.is_retryable()), ("too_complex", false), "{failure:?}");
+}
+
+#[tokio::test]
+async fn ffmpeg_without_room_on_the_disk_is_a_fault_of_the_machine() {
+    let harness = WorkerHarness::new();
+    let full = script(&harness, "echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1");
+    let result = transcode(&harness, &clip(&harness), &full, limits()).await;
+    let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
+    assert_eq!((failure.code(), failure.is_retryable()), ("encoder_failed", true));
+}
+
+#[tokio::test]
 async fn a_failing_encoder_is_distinguished_from_a_damaged_source() {
     let harness = WorkerHarness::new();
     let broken = script(&harness, "echo 'Conversion failed!' >&2; exit 1");

@@ -15,7 +15,7 @@ use recipe::Recipe;
 use super::harness::WorkerHarness;
 
 /// Time for the automatic tests.
-const SECONDS: u64 = 45;
+const SECONDS: u64 = 60;
 /// The first seed of the automatic tests: always the same, so that a failure is caused by a change of the code.
 const SEED: u64 = 1;
 /// Broken laws after which the run ends.

@@ -37,6 +37,15 @@ pub(super) fn decode(path: &Path) -> u64 {
         .unwrap_or(0)
 }
 
+/// Type and duration in seconds of each stream.
+pub(super) fn durations(path: &Path) -> Vec<(String, f64)> {
+    let args = ["-v", "error", "-of", "csv=p=0", "-show_entries", "stream=codec_type,duration"];
+    let output = run("ffprobe", Path::new("."), args.iter().map(Path::new).chain([path]));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let fields = text.lines().map(|line| line.split_once(',').unwrap());
+    fields.map(|(kind, duration)| (kind.to_owned(), duration.parse().unwrap())).collect()
+}
+
 /// The number of packets of the first stream of `kind`.
 pub(super) fn packets(path: &Path, kind: &str) -> u64 {
     let args = ["-v", "error", "-of", "csv=p=0", "-count_packets", "-select_streams", kind];
@@ -48,7 +57,7 @@ pub(super) fn packets(path: &Path, kind: &str) -> u64 {
 /// The number of pictures that differ from the one before them by more than an encoder's noise.
 pub(super) fn distinct_pictures(path: &Path) -> u64 {
     let before = ["-nostdin", "-v", "error", "-i"].map(Path::new);
-    let after = ["-map", "0:v:0", "-vf", "mpdecimate=hi=200:lo=100:frac=0.01", "-fps_mode", "passthrough"];
+    let after = ["-map", "0:v:0", "-vf", "mpdecimate=hi=768:lo=320:frac=0.02", "-fps_mode", "passthrough"];
     let after = after.iter().chain(&["-f", "null", "-progress", "pipe:1", "-"]).map(Path::new);
     let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -66,10 +66,11 @@ fn clock(text: &str) -> f64 {
     text.split(':').fold(0.0, |sum, part| sum * 60.0 + part.trim().parse::<f64>().unwrap())
 }
 
-/// Asserts that flashes and beeps come half a second after each full second of `seconds`, within 20 ms of one another.
-pub(super) fn assert_in_sync(path: &Path, seconds: u32) {
+/// Asserts that flashes and beeps come `first` seconds after the beginning of each of `parts` parts of `seconds`, within 20 ms of one
+/// another.
+pub(super) fn assert_in_sync(path: &Path, parts: u32, first: f64, seconds: f64) {
     let (flashes, beeps) = (flashes(path), beeps(path));
-    let expected: Vec<_> = (0..seconds).map(|second| f64::from(second) + 0.5).collect();
+    let expected: Vec<_> = (0..parts).map(|part| f64::from(part) * seconds + first).collect();
     assert_eq!((flashes.len(), beeps.len()), (expected.len(), expected.len()), "{flashes:?} {beeps:?}");
     for ((flash, beep), time) in flashes.iter().zip(&beeps).zip(expected) {
         assert!((flash - time).abs() < 0.04 && (flash - beep).abs() <= 0.02, "{flashes:?} {beeps:?}");

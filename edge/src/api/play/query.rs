@@ -101,7 +101,7 @@ mod tests {
     /// The `field` of the refusal.
     fn refused_field(query: &str) -> String {
         let problem = PlayQuery::parse(query).err().unwrap_or_else(|| panic!("{query} is accepted"));
-        let body = problem.into_response("r", None).into_body();
+        let body = problem.into_response("r", [None, None]).into_body();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["type"], "/problems/playback-refused");
         json["field"].as_str().unwrap().to_owned()
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_into_playlists_needs_no_escaping(query in r#"((Policy|Signature|Key-Pair-Id|Hash-Algorithm|a)=[!-~é]{0,4}&?|%[0-9a-f]{2}){0,6}"#) {
+        fn what_is_written_into_playlists_needs_no_escaping(query in r"((Policy|Signature|Key-Pair-Id|Hash-Algorithm|a)=[!-~é]{0,4}&?|%[0-9a-f]{2}){0,6}") {
             if let Ok(parsed) = PlayQuery::parse(&query) {
                 for text in [parsed.for_cdn, parsed.for_playlists, parsed.for_media] {
                     prop_assert!(text.bytes().all(|byte| is_plain(byte) || matches!(byte, b'=' | b'&')), "{}", text);

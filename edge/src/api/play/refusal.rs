@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::header::SERVER;
 use http::{Response, StatusCode};
+use serde_json::Value;
 use streamio_events::timestamp::Timestamp;
 
 use super::query::{PlayQuery, refused};
 use crate::problem::{Problem, ProblemKind};
 use crate::sign::cloudfront;
-use crate::sign::policy::{PolicyDocument, matches};
+use crate::sign::policy::matches;
 
 /// The problem for an answer of the CDN that is not 200. `url` is the playlist's URL without the query.
 pub(super) fn explain(answer: &Response<Bytes>, query: &PlayQuery, url: &str, now: Timestamp) -> Problem {
@@ -40,40 +41,70 @@ fn failed(status: StatusCode) -> Problem {
     )
 }
 
+/// The conditions of a policy whose signature was not verified.
+struct Conditions {
+    resource: String,
+    /// In Unix seconds.
+    expires_at: i64,
+    /// In Unix seconds.
+    starts_at: Option<i64>,
+    network: Option<String>,
+}
+
+impl Conditions {
+    /// Reads an encoded policy. `None` unless it has a resource and an expiry.
+    fn read(encoded: &str) -> Option<Self> {
+        let policy: Value = serde_json::from_slice(&cloudfront::decode(encoded)?).ok()?;
+        let statement = &policy["Statement"][0];
+        let condition = &statement["Condition"];
+        let time = |name| u32::try_from(condition[name]["AWS:EpochTime"].as_u64()?).ok().map(i64::from);
+        // It becomes part of the problem's text.
+        let is_network =
+            |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || b"./".contains(&byte));
+        let network = condition["IpAddress"]["AWS:SourceIp"].as_str().filter(is_network);
+        Some(Self {
+            resource: statement["Resource"].as_str()?.to_owned(),
+            expires_at: time("DateLessThan")?,
+            starts_at: time("DateGreaterThan"),
+            network: network.map(str::to_owned),
+        })
+    }
+}
+
 /// The refusal of a signature. CloudFront says little about the reason (`AccessDenied`), so the conditions are read from the policy.
 fn denied(body: &[u8], query: &PlayQuery, url: &str, now: Timestamp) -> Problem {
-    let policy = || cloudfront::decode(&query.policy).and_then(|text| PolicyDocument::parse(&text));
     match code(body) {
         Some("MissingKey" | "InvalidKey") => refused("Key-Pair-Id", "names no key pair that the CDN trusts."),
         Some("MissingSignature" | "MalformedSignature") => {
             refused("Signature", "is not a signature in the CDN's encoding.")
         }
-        Some("MissingPolicy" | "MalformedPolicy") => {
-            refused("Policy", "is not a policy in the CDN's encoding.")
-        }
-        _ => match policy() {
-            None => refused("Policy", "is not a policy in the CDN's encoding."),
-            Some(policy) => refused_by(&policy, url, now),
+        Some("MissingPolicy" | "MalformedPolicy") => refused("Policy", NOT_A_POLICY),
+        _ => match Conditions::read(&query.policy) {
+            None => refused("Policy", NOT_A_POLICY),
+            Some(conditions) => refused_by(&conditions, url, now),
         },
     }
 }
 
-/// The first condition of the policy that does not hold; the signature if all hold.
-fn refused_by(policy: &PolicyDocument, url: &str, now: Timestamp) -> Problem {
+const NOT_A_POLICY: &str = "is not a policy in the CDN's encoding.";
+
+/// The first condition that does not hold; the signature if all hold.
+fn refused_by(conditions: &Conditions, url: &str, now: Timestamp) -> Problem {
     let at = |seconds| Timestamp::from_unix_seconds(seconds);
-    if now.unix_seconds() >= policy.expires_at {
-        return refused("Policy", &format!("expired at {}: request a new URL.", at(policy.expires_at)));
+    if now.unix_seconds() >= conditions.expires_at {
+        let detail = format!("expired at {}: request a new URL.", at(conditions.expires_at));
+        return refused("Policy", &detail);
     }
-    if let Some(starts_at) = policy.starts_at.filter(|starts_at| now.unix_seconds() < *starts_at) {
+    if let Some(starts_at) = conditions.starts_at.filter(|starts_at| now.unix_seconds() < *starts_at) {
         return refused("Policy", &format!("is not valid before {}.", at(starts_at)));
     }
-    if !matches(&policy.resource, url) {
+    if !matches(&conditions.resource, url) {
         return refused("Policy", "is for other files than this playlist.");
     }
-    if let Some(network) = policy.source_ip {
+    if let Some(network) = &conditions.network {
         let detail = format!(
-            "allows the network {network} only, and the CDN sees this service's address: use `hlsUrl` as it was issued, or request the \
-             playlist from the CDN itself."
+            "allows the network {network} only, and the CDN sees this service's address: use `hlsUrl` as it was issued, \
+             or request the playlist from the CDN itself."
         );
         return refused("Policy", &detail);
     }

@@ -48,6 +48,10 @@ impl Video {
         };
         // Without versions, an object replaces the one before it.
         if object.version_id.is_none() {
+            let stands = self.objects.iter().find(|known| known.object.version_id.is_none());
+            if stands.is_some_and(|known| known.object.order(&object).is_gt()) {
+                return;
+            }
             self.objects.retain(|known| known.object.version_id.is_some());
         }
         let recorded = self.version;

@@ -125,9 +125,9 @@ proptest! {
         let mut simulation = simulated(&actions);
         simulation.settle();
         let before = simulation.commits.len();
-        let stored = simulation.stored_all();
-        for put in stored.iter().filter(|put| simulation.is_recorded(**put)) {
-            simulation.act(&Action::Upload { put: *put });
+        let recorded = simulation.stored_all().into_iter().filter(|put| simulation.is_recorded(*put));
+        for put in recorded.collect::<Vec<_>>() {
+            simulation.act(&Action::Upload { put });
         }
         prop_assert_eq!(simulation.commits.len(), before);
         let folded = Video::fold("acme".parse().unwrap(), simulation.video().video_id, &simulation.commits);

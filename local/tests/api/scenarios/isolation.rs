@@ -17,6 +17,9 @@ pub(crate) async fn of_videos(session: &Session<'_>) {
     session.call(Method::DELETE, &theirs).key(acme).send().await.expect_problem(404, "no-such-video");
     let again = session.post(&format!("{theirs}/reprocess")).key(acme);
     again.send().await.expect_problem(404, "no-such-video");
+    session.post(&format!("{theirs}/playback")).key(acme).send().await.expect_problem(404, "no-such-video");
+    let patch = session.call(Method::PATCH, &theirs).key(acme).json(&json!({ "metadata": { "a": "b" } }));
+    patch.send().await.expect_problem(404, "no-such-video");
     let list = session.get("/videos").key(globex).send().await.expect(200).json();
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
     let feed = session.get("/events").key(globex).send().await.expect(200);

@@ -1,6 +1,6 @@
 //! The poster's graph.
 
-use super::{deinterlaced, frame};
+use super::{frame, straightened};
 use crate::plan::{PosterWindow, VideoPlan};
 
 /// Frames among which the poster is chosen. FFmpeg keeps all of them in memory: 37 MB at 1080p.
@@ -11,7 +11,7 @@ const NOT_BLACK: &str = "blackframe=amount=0:threshold=32,metadata=mode=select:k
 
 /// Picks the candidate frame of `window` that is nearest to the average of all, which avoids flashes.
 pub(in crate::argv) fn poster(plan: &VideoPlan, window: &PosterWindow) -> String {
-    let mut chain = deinterlaced(plan);
+    let mut chain = straightened(plan);
     if let Some(length) = window.length {
         let start = window.first;
         chain.push(format!("trim=start={start:.3}:end={:.3}", start + length));

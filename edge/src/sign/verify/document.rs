@@ -1,19 +1,18 @@
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Deserializer};
 
-/// A policy that was read from its text. Parsing is strict: undocumented and repeated names are refused.
+use super::VerificationError;
+use crate::sign::policy;
+
+/// A parsed policy. Parsing is strict: undocumented and repeated names are refused.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html>
-pub(crate) struct PolicyDocument {
-    /// The URL or pattern.
-    pub(crate) resource: String,
-    /// In Unix seconds.
-    pub(crate) expires_at: i64,
-    /// In Unix seconds.
-    pub(crate) starts_at: Option<i64>,
-    /// The only network that is allowed.
-    pub(crate) source_ip: Option<Ipv4Net>,
+pub(super) struct PolicyDocument {
+    pub(super) resource: String,
+    pub(super) expires_at: i64,
+    pub(super) starts_at: Option<i64>,
+    pub(super) source_ip: Option<Ipv4Net>,
 }
 
 #[derive(Deserialize)]
@@ -59,8 +58,11 @@ fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
 }
 
 impl PolicyDocument {
-    /// Parses the JSON of a policy; `None` for anything that is not documented.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+    pub(super) fn canned(url: &str, expires_at: i64) -> Self {
+        Self { resource: url.to_owned(), expires_at, starts_at: None, source_ip: None }
+    }
+
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let PolicyJson { statement: [Statement { resource, condition }] } =
             serde_json::from_slice(text).ok()?;
         let source_ip = match condition.ip_address {
@@ -73,6 +75,30 @@ impl PolicyDocument {
             starts_at: condition.date_greater_than.map(|time| time.seconds.into()),
             source_ip,
         })
+    }
+
+    /// Checks the conditions; returns the first that does not hold.
+    pub(super) fn check(
+        &self,
+        url: &str,
+        now: i64,
+        address: Option<IpAddr>,
+    ) -> Result<(), VerificationError> {
+        if !policy::matches(&self.resource, url) {
+            return Err(VerificationError::NotCovered);
+        }
+        if now >= self.expires_at {
+            return Err(VerificationError::Expired);
+        }
+        if self.starts_at.is_some_and(|starts_at| now < starts_at) {
+            return Err(VerificationError::NotYetValid);
+        }
+        match (&self.source_ip, address.map(|address| address.to_canonical())) {
+            (None, _) => Ok(()),
+            (Some(network), Some(IpAddr::V4(address))) if network.contains(&address) => Ok(()),
+            (Some(_), Some(_)) => Err(VerificationError::OtherAddress),
+            (Some(_), None) => Err(VerificationError::AddressNeeded),
+        }
     }
 }
 
