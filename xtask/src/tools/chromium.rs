@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
@@ -33,7 +33,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
         return Ok(program);
     }
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return unpacked(workspace, installed.join("chromium"));
+        return unpacked(workspace, &installed.join("chromium"));
     }
     let on_macos = PathBuf::from(ON_MACOS);
     let found = NAMES.into_iter().find_map(path::find).or_else(|| on_macos.is_file().then_some(on_macos));
@@ -43,7 +43,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Returns the program in `folder`, where the package's browser is unpacked if it is missing.
-fn unpacked(workspace: &Workspace, folder: PathBuf) -> Result<PathBuf> {
+fn unpacked(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
     let program = folder.join("chromium");
     if folder.is_dir() {
         return Ok(program);
@@ -54,7 +54,7 @@ fn unpacked(workspace: &Workspace, folder: PathBuf) -> Result<PathBuf> {
     let (shell, script, target) =
         (&workspace.shell, workspace.root.join(FOLDER).join("unpack-chromium.mjs"), incomplete.path());
     capture_ok(cmd!(shell, "node {script} {target}")).context("could not unpack Chromium")?;
-    match fs::rename(target, &folder) {
+    match fs::rename(target, folder) {
         // Another process has unpacked it in the meantime.
         Err(_) if folder.is_dir() => Ok(program),
         renamed => {
