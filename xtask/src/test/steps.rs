@@ -66,6 +66,18 @@ pub(super) const STEPS: &[Step] = &[
         run: node,
     },
     Step {
+        name: "clients",
+        about: "uploads with curl, boto3 and rclone, by the code of docs/uploading.md",
+        needs: &[Tool::Ffmpeg, Tool::Curl, Tool::PythonPackages],
+        run: clients,
+    },
+    Step {
+        name: "browser",
+        about: "uploads and playback in Chromium, by the code of docs/uploading.md",
+        needs: &[Tool::Ffmpeg, Tool::Chromium],
+        run: browser,
+    },
+    Step {
         name: "contract",
         about: "the API's description, by itself and against a running platform",
         needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Schemathesis],
@@ -165,6 +177,30 @@ fn node(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
         .env("STREAMIO_EDGE_PROBES", workspace.root.join(edge::Kind::Probes.folder())))?;
     let _in_package = shell.push_dir(workspace.root.join("edge/package"));
     passed(cmd!(shell, "npm test --silent"))
+}
+
+fn clients(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
+    third_party_clients(workspace, "commands", ("STREAMIO_PYTHON_PACKAGES", tools.python_packages()?))
+}
+
+fn browser(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
+    third_party_clients(workspace, "browser", ("STREAMIO_CHROMIUM", tools.chromium()?))
+}
+
+/// Runs a script of `cli/tests/clients` with the `streamio` program.
+fn third_party_clients(
+    workspace: &Workspace,
+    script: &str,
+    (variable, value): (&str, PathBuf),
+) -> Result<Outcome> {
+    let (shell, cargo) = (&workspace.shell, cargo());
+    run(cmd!(shell, "{cargo} build --workspace --all-features --bins"))?;
+    let _in_folder = shell.push_dir("cli/tests/clients");
+    passed(
+        cmd!(shell, "npm run --silent {script}")
+            .env("STREAMIO_PROGRAM", workspace.target().join("debug/streamio"))
+            .env(variable, value),
+    )
 }
 
 /// Returns the folder of the Worker, which the step `worker` builds.

