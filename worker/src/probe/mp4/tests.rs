@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
+use crate::probe::input::Demuxing;
 use crate::probe::packets;
 
 /// Makes a file with FFmpeg and returns its bytes.
@@ -42,8 +43,9 @@ async fn the_index_states_the_times_that_ffmpeg_finds() {
         let file = clip(path, name, &args);
         let found = index(&file, file.len() as u64);
         let url = path.join(name);
+        let demuxing = Demuxing { decoding_times_only: false, begins_late: false };
         let indexes: Vec<u32> = (0..).take(found.tracks.len()).collect();
-        let args = packets::argv(url.to_str().unwrap(), &indexes, false).into_iter();
+        let args = packets::argv(url.to_str().unwrap(), &indexes, demuxing).into_iter();
         // FFmpeg may open only loopback addresses there; here it opens a file.
         let args = args.map(|arg| if arg == "http,tcp" { "file,pipe".to_owned() } else { arg });
         let output = Command::new("ffmpeg").args(args).output().unwrap();

@@ -75,7 +75,7 @@ pub(super) async fn check(
             return Err(format!("{width}x{height} is enlarged to {:?}", outputs.renditions));
         }
     }
-    let frame = recipe.frame().max(1.0 / 60.0) + 2.0 * AAC_FRAME;
+    let frame = recipe.frame().max(1.0 / 60.0) + 2.0 * AAC_FRAME + recipe.undecoded();
     // What cannot be decoded at the end of one track of a damaged file is missing in its renditions only.
     let of_one_track = if recipe.is_whole() { &durations[..] } else { &durations[1..=frames.len()] };
     if let Some(other) = of_one_track.iter().find(|duration| (**duration - of_one_track[0]).abs() > frame) {

@@ -148,6 +148,14 @@ impl Recipe {
         self.video.as_ref().map_or(0.0, |picture| f64::from(picture.rate.1) / f64::from(picture.rate.0))
     }
 
+    /// Seconds by which the sound may end later than what is decoded of it: a Windows Media decoder keeps its last block.
+    pub(super) fn undecoded(&self) -> f64 {
+        match &self.audio {
+            Some(sound) if sound.encoder == "wmav2" => 4096.0 / 44_100.0,
+            _ => 0.0,
+        }
+    }
+
     /// Sides of the largest picture.
     pub(super) fn largest(&self) -> Option<(u32, u32)> {
         let picture = self.video.as_ref()?;
