@@ -279,7 +279,12 @@ impl Transcode<'_> {
                 return Err(Failure::from_source_error(error));
             }
             let problem = problem.replace(self.relay.url(), "source");
-            tracing::debug!(?window, problem, "there is no picture for the poster here");
+            tracing::debug!(
+                poster.seek_seconds = window.seek,
+                poster.first_seconds = window.first,
+                problem,
+                "there is no picture for the poster here"
+            );
         }
         tracing::warn!("the video has no poster, because none of its pictures could be used");
         Ok(false)

@@ -64,6 +64,16 @@ pub enum FailureCondition {
     EventAgeExceeded,
 }
 
+impl FailureCondition {
+    /// Its name in AWS's records of failed invocations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RetriesExhausted => "RetriesExhausted",
+            Self::EventAgeExceeded => "EventAgeExceeded",
+        }
+    }
+}
+
 /// An event that no retry could deliver, as in a dead-letter queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
@@ -137,7 +147,7 @@ impl AsyncInvoker {
                 let error = error_text(&error);
                 tracing::error!(
                     function.name = function,
-                    ?condition,
+                    condition = condition.as_str(),
                     attempts,
                     error,
                     "the retries of an event are exhausted"

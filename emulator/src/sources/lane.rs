@@ -87,7 +87,7 @@ async fn deliver(context: &Context, shard: &str, batch: Vec<Record>) {
                     function.name = config.function,
                     shard.id = shard,
                     records = discarded.sequences.len(),
-                    condition = ?discarded.condition,
+                    condition = discarded.condition.name(),
                     "records were discarded"
                 );
                 context.progress.discard(shard, discarded);

@@ -23,11 +23,14 @@ impl Bounds {
         let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         let memory = self.memory.saturating_add(cores * THREADS_PER_CORE * STACK_BYTES);
-        let limits = [(Resource::Cpu, self.processor_time.as_secs().max(1)), (Resource::Data, memory)];
-        for (resource, limit) in limits {
+        let limits = [
+            (Resource::Cpu, "processor time", self.processor_time.as_secs().max(1)),
+            (Resource::Data, "memory", memory),
+        ];
+        for (resource, name, limit) in limits {
             let limit = Rlimit { current: Some(limit), maximum: Some(limit.saturating_add(1)) };
             if let Err(error) = prlimit(Some(pid), resource, limit) {
-                tracing::debug!(?resource, error = %error, "cannot limit a child");
+                tracing::debug!(resource = name, error = %error, "cannot limit a child");
             }
         }
     }
