@@ -18,7 +18,7 @@ pub enum DiscardCondition {
 }
 
 impl DiscardCondition {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::RetryAttemptsExhausted => "RetryAttemptsExhausted",
             Self::RecordAgeExceeded => "RecordAgeExceeded",

@@ -81,7 +81,8 @@ impl TestPlatform {
         let video_id = VideoId::of(&key);
         let decide = async |decide: &(dyn Fn(&Video) -> decide::Decision + Sync)| {
             let now = Timestamp::from_unix_seconds(1_800_000_000);
-            let decided = decide_and_append(&log, &acme(), &video_id, now, |video| {
+            let project_id = acme();
+            let decided = decide_and_append(&log, &project_id, &video_id, now, |video| {
                 Ok::<_, Infallible>(Some(decide(video)))
             });
             let Ok(_) = decided.await.unwrap();
