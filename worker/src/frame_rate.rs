@@ -49,7 +49,7 @@ impl FrameRate {
     pub fn to_encode(nominal: Option<Self>, average: Option<Self>, densest: Option<u32>) -> Self {
         let average = average.filter(|rate| *rate <= Self::MAX_PLAUSIBLE);
         // A constant rate whose timestamps are not exact has one frame more in some seconds.
-        let densest = densest.map(|frames| Self::whole(frames.saturating_sub(1).max(1)));
+        let densest = densest.and_then(|frames| Self::new(frames.saturating_sub(1), 1));
         let holds = |rate: &Self| densest.is_none_or(|densest| *rate >= densest || rate.is_close_to(densest));
         // Constant but for small gaps, as between parts that were joined.
         let is_constant = nominal.zip(average).is_some_and(|(nominal, average)| nominal.is_close_to(average));

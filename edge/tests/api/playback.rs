@@ -45,14 +45,23 @@ async fn a_video_gets_the_signed_urls_of_all_its_files_in_one_call() {
     });
     let mp4 = format!("{CDN}/processed/acme/films/clip.mp4");
     for (url, resource, opened) in [
-        ("hlsUrl", format!("{mp4}.hls/*"), ".hls/master.m3u8"),
-        ("mp4Url", mp4.clone(), ""),
-        ("posterUrl", format!("{mp4}.images/poster.jpg"), ".images/poster.jpg"),
+        ("mp4Url", mp4.clone(), "/processed/acme/films/clip.mp4"),
+        ("posterUrl", format!("{mp4}.images/poster.jpg"), "/processed/acme/films/clip.mp4.images/poster.jpg"),
     ] {
         let url = answer[url].as_str().unwrap();
-        assert_eq!(ParsedUrl::of(url).path, format!("/processed/acme/films/clip.mp4{opened}"));
+        assert_eq!(ParsedUrl::of(url).path, opened);
         assert_eq!(verified_policy(url), json!({ "Resource": resource, "Condition": condition }));
     }
+    // The CDN sees the edge's address for playlists, the viewer's for media files.
+    let hls = answer["hlsUrl"].as_str().unwrap();
+    assert_eq!(ParsedUrl::of(hls).path, "/play/processed/acme/films/clip.mp4.hls/master.m3u8");
+    let mut anywhere = condition.clone();
+    anywhere.as_object_mut().unwrap().remove("IpAddress");
+    let playlists = json!({ "Resource": format!("{mp4}.hls/*.m3u8"), "Condition": anywhere });
+    assert_eq!(verified_policy(hls), playlists);
+    let media = format!("{mp4}.hls/a.m4s?{}", answer["policyQuery"].as_str().unwrap());
+    let resource = format!("{mp4}.hls/*");
+    assert_eq!(verified_policy(&media), json!({ "Resource": resource, "Condition": condition }));
     assert_eq!(answer["videoId"], id.as_str());
     assert_eq!(answer["expiresAt"], "2026-01-02T03:11:00.000Z");
     let commits = test.commits().await;

@@ -57,7 +57,15 @@ impl Api {
             outbound: Arc::new(NullPorts),
             url_signer: Arc::new(KeyPairs::new("K1", [("K1".to_owned(), key)]).unwrap()),
         };
-        let edge = Edge::new(EdgeConfig { rate_limit, ..EdgeConfig::new(s3, cdn) }, ports).unwrap();
+        let edge = Edge::new(
+            EdgeConfig {
+                public_url: Some("https://api.example".to_owned()),
+                rate_limit,
+                ..EdgeConfig::new(s3, cdn)
+            },
+            ports,
+        )
+        .unwrap();
         Self { edge, harness: harness.clone() }
     }
 

@@ -208,7 +208,9 @@ async fn a_lack_of_capacity_does_not_block_the_shard_and_an_unavailable_log_does
     assert!(matches!(region.video("clip.mp4").await.phase, Phase::Dispatched { .. }));
     let unavailable = React { log: Arc::new(UnavailableLog), ..react(&region) };
     let done = unavailable.handle(event).await.unwrap();
-    assert_eq!(done.response, json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] }));
+    // The grant and the upload, both of the same stream.
+    let failures = ["101", "102"].map(|sequence| json!({ "itemIdentifier": sequence }));
+    assert_eq!(done.response, json!({ "batchItemFailures": failures }));
 }
 
 #[tokio::test]
@@ -221,7 +223,8 @@ async fn an_unreadable_stream_is_quarantined_and_the_others_are_handled() {
     region.poison("poisoned.mp4").await;
     let done = react(&region).handle(event).await.unwrap();
     assert_eq!(done.response, json!({ "batchItemFailures": [] }));
-    assert_eq!(done.counts, Counts { handled: 2, failed: 0, dead_lettered: 1 });
+    // The project, and the grant and the upload of each video.
+    assert_eq!(done.counts, Counts { handled: 3, failed: 0, dead_lettered: 2 });
     assert_eq!(region.launcher.launched().len(), 1);
     assert_eq!(region.events("poisoned.mp4").await.last().unwrap().kind, "stream.quarantined");
     assert_eq!(region.dead_letters.kept()[0].function, "react");

@@ -154,7 +154,7 @@ async fn a_put_after_a_deletion_does_not_bring_the_video_back() {
     test.call("DELETE", &format!("/videos/{}", grant["videoId"].as_str().unwrap()), "").await;
     until("its source is removed", async || test.sizes("clip.mp4").is_empty()).await;
     put(&grant, b"once more").await;
-    test.until_rejected(&grant, "video_deleted").await;
+    test.until_rejected(&grant, "grant_used").await;
     assert_eq!(test.status(&grant).await["state"], "deleted");
     // A new grant is a new try.
     let again = test.grant(&json!({ "filename": "clip.mp4" })).await;

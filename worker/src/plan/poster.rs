@@ -28,7 +28,7 @@ pub(super) fn windows(first: f64, end: Option<f64>) -> Vec<PosterWindow> {
     let (seek, first) = if first > LONG { (first - 0.001, 0.0) } else { (0.0, (first - 0.001).max(0.0)) };
     let beginning = PosterWindow { seek, first, length: Some(length), skip_black: true };
     let mut windows = vec![beginning];
-    if let Some(end) = end.filter(|end| *end > first + LONG) {
+    if let Some(end) = end.filter(|end| *end > seek + first + LONG) {
         let at = |part: f64| seek + first + (end - seek - first) * part;
         windows.extend(LATER.map(|part| PosterWindow {
             seek: at(part),
