@@ -28,7 +28,8 @@ use crate::ports::object_store::{NULL_VERSION, ObjectStore};
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;
 
-/// An event notification that is older than this may be a repetition about a version that was removed meanwhile.
+/// An event notification that is older than this may be a repetition about a version that was removed meanwhile, as may one from
+/// before a deletion.
 const LATE: Duration = Duration::from_mins(10);
 
 /// The ports of upload ingestion.
@@ -152,8 +153,10 @@ pub async fn receive(
                 break;
             }
         }
-        let is_late = object.version_id.is_some() && now.since(object.created_at) > LATE;
-        if object.details.is_none() && (is_late || needs_bucket_check(&video, &object)) {
+        let may_be_removed = object.version_id.is_some()
+            && (now.since(object.created_at) > LATE
+                || video.deleted_at.is_some_and(|at| object.created_at <= at));
+        if object.details.is_none() && (may_be_removed || needs_bucket_check(&video, &object)) {
             let Some(details) = arrival::details(ports, &s3_key, &object).await? else {
                 return Ok(Received::Gone(video_id));
             };

@@ -53,7 +53,6 @@ pub struct TestRegion {
     /// The current time.
     pub now: Timestamp,
     tasks: Mutex<u32>,
-    grants: Mutex<u32>,
     granted: Mutex<HashSet<(String, String)>>,
 }
 
@@ -70,7 +69,6 @@ impl TestRegion {
             policy: Policy::new("raw", "processed"),
             now: start_time(),
             tasks: Mutex::new(0),
-            grants: Mutex::new(0),
             granted: Mutex::default(),
         }
     }
@@ -137,14 +135,11 @@ impl TestRegion {
 
     /// Records an upload grant that was issued at `at`.
     pub async fn record_grant(&self, at: Timestamp, mut granted: UploadGranted) {
-        let number = {
-            let mut grants = self.grants.lock().unwrap();
-            *grants += 1;
-            grants.to_string()
-        };
-        granted.grant_id = GrantId::derived_from(&[number.as_bytes()]);
         let stream = stream(granted.s3_key.rest());
-        let id = CommitId::derived_from(&["granted", &number]);
+        // Another region may share the log.
+        let number = self.log.head(&stream).await.unwrap().version.to_string();
+        granted.grant_id = GrantId::derived_from(&[granted.s3_key.as_str().as_bytes(), number.as_bytes()]);
+        let id = CommitId::derived_from(&["granted", granted.s3_key.as_str(), &number]);
         let commit = NewCommit { id, events: vec![RecordedEvent::of(at, &granted)], recorded_at: self.now };
         self.log.append(&stream, Expected::Any, commit).await.unwrap();
     }

@@ -22,18 +22,25 @@ pub(crate) async fn check_bucket(
     for _ in 0..MAX_CONFLICTS {
         let versions = ports.objects.versions(&ports.policy.raw_bucket, s3_key.as_str()).await;
         let mut newest = Received::Gone(video.video_id.clone());
-        let mut has_conflict = false;
+        let mut is_outdated = false;
         for version in versions.map_err(UploadError::Bucket)? {
-            match handle(ports, now, video, s3_key, &mut found(version), &project).await? {
-                Handled::Done(Received::Gone(_)) => {}
-                Handled::Done(received) => newest = received,
-                Handled::Conflict => {
-                    has_conflict = true;
-                    break;
+            let before = video.version;
+            is_outdated = match handle(ports, now, video, s3_key, &mut found(version), &project).await? {
+                Handled::Done(Received::Gone(_)) => video.version != before,
+                Handled::Done(received) => {
+                    let own = u64::from(!matches!(received, Received::Duplicate(_)));
+                    newest = received;
+                    video.version != before + own
                 }
+                Handled::Conflict => true,
+            };
+            // Others appended to the stream. A listed version may have been accepted and removed since, and the log does not know
+            // it any more: list again.
+            if is_outdated {
+                break;
             }
         }
-        if !has_conflict {
+        if !is_outdated {
             return Ok(newest);
         }
     }

@@ -272,6 +272,8 @@ async fn after_the_grace_a_grant_takes_no_upload() {
     assert!(region.video("clip.mp4").await.open_grants.is_empty());
     region.wait(Duration::from_secs(1));
     let late = uploads::CreatedObject { created_at: region.now, ..notification("clip.mp4", "01") };
+    // The details of an object that waits are read from the bucket.
+    region.objects.put("clip.mp4", "01");
     region.receive_only(late).await;
     region.refresh("clip.mp4").await;
     region.wait(region.policy.grant_wait);
@@ -348,5 +350,5 @@ async fn an_event_of_an_unknown_type_is_kept_and_ignored() {
     let after = region.video("clip.mp4").await;
     assert_eq!((after.phase, after.version), (before.phase, before.version + 1));
     let head = region.log.head(&testing::stream("clip.mp4")).await.unwrap();
-    assert_eq!(head.version, 2);
+    assert_eq!(head.version, after.version);
 }

@@ -2,6 +2,7 @@
 //! the stream that the decisions produce satisfies these invariants.
 
 mod action;
+mod bucket;
 mod simulation;
 mod uploads;
 
@@ -99,10 +100,13 @@ proptest! {
             simulation.act(action);
         }
         simulation.settle();
-        let mut etags = HashSet::new();
+        let mut last = 0;
         for body in simulation.bodies() {
             if let EventBody::UploadCompleted(completed) = body {
-                prop_assert!(etags.insert(completed.etag), "an object is processed twice");
+                let put: u8 = completed.etag["etag-".len()..].parse().unwrap();
+                prop_assert!(put != last, "an object is processed twice");
+                prop_assert!(put > last, "an object is processed after the one that replaced it");
+                last = put;
             }
         }
     }

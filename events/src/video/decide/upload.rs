@@ -208,15 +208,17 @@ fn decision(
     Decision::new(video, &[what, version_id, &object.etag, &object.sequencer, at], event)
 }
 
-/// Whether only the bucket shows if `object`, which has no version, is newer than the latest upload. That upload was found
-/// without S3's event, so its position among the key's events is unknown: the notification may be about the object that it
-/// replaced, or about one that replaced it. An object that no longer exists has been replaced, and its successor has its
+/// Whether only the bucket shows if `object`, which has no version, is newer than the latest upload, or than the one that
+/// waits for its grant. That upload was found without S3's event, so its position among the key's events is unknown: the
+/// notification may be about the object that it replaced, or about one that replaced it. An object that no longer exists has been replaced, and its successor has its
 /// own notification. Check the bucket after reading the video, and append at the version that was read.
 pub fn needs_bucket_check(video: &Video, object: &SourceObject) -> bool {
     object.version_id.is_none()
         && !object.found
         && !is_recorded(video, object)
-        && video.latest.as_ref().is_some_and(|latest| latest.found)
+        && video.known(object).is_none()
+        && (video.latest.as_ref().is_some_and(|latest| latest.found)
+            || video.objects.iter().any(|known| known.object.version_id.is_none() && known.object.found))
 }
 
 /// Whether the log has decided about `object`.
@@ -245,12 +247,12 @@ fn is_recorded_without_version(video: &Video, object: &SourceObject) -> bool {
 }
 
 /// Whether the object with this entity tag is the latest recorded one. The same bytes have the same entity tag; if
-/// they were created after the log recorded them, or after they were deleted, they are another upload. A multipart
+/// they were created after the log recorded them, or after the video was deleted, they are another upload. A multipart
 /// upload may have the time of its initiation: if that is earlier than its record but its completion is later, it is
 /// taken for the latest one.
 fn is_latest(video: &Video, etag: &str, created_at: Timestamp) -> bool {
     video.latest.as_ref().filter(|latest| latest.etag == etag).is_some_and(|latest| {
-        let deleted_at = video.deleted.as_ref().map(|deletion| deletion.at).filter(|at| *at >= latest.at);
+        let deleted_at = video.deleted_at.filter(|at| *at >= latest.at);
         created_at <= deleted_at.unwrap_or_else(|| latest.at.plus(CLOCK_TOLERANCE))
     })
 }

@@ -4,7 +4,8 @@ use crate::event::{UploadCompleted, UploadExpired, UploadReceived, UploadRejecte
 use crate::media::VideoError;
 use crate::timestamp::Timestamp;
 use crate::video::{
-    Arrival, Deletion, GrantEnd, KnownObject, ObjectDetails, ObjectStatus, Phase, SourceObject, Upload, Video,
+    Arrival, Deletion, GrantEnd, KnownObject, ObjectDetails, ObjectStatus, Phase, SourceObject, Upload,
+    Video, sequencer_order,
 };
 
 impl Video {
@@ -21,6 +22,7 @@ impl Video {
         };
         self.s3_key = Some(completed.s3_key);
         self.forget(&object);
+        self.forget_replaced(&object);
         self.set_aside_upload(ObjectStatus::Superseded, at);
         match &completed.grant_id {
             Some(grant_id) => self.close_grant(grant_id, GrantEnd::Used),
@@ -46,13 +48,10 @@ impl Video {
             found: received.found,
             details: Some(ObjectDetails { content_type: received.content_type, sha256: received.sha256 }),
         };
-        // Without versions, an object replaces the one before it.
-        if object.version_id.is_none() {
-            let stands = self.objects.iter().find(|known| known.object.version_id.is_none());
-            if stands.is_some_and(|known| known.object.order(&object).is_gt()) {
-                return;
-            }
-            self.objects.retain(|known| known.object.version_id.is_some());
+        self.forget_replaced(&object);
+        if object.version_id.is_none() && self.objects.iter().any(|known| known.object.version_id.is_none()) {
+            // It was replaced by the one that waits.
+            return;
         }
         let recorded = self.version;
         self.objects.push(KnownObject { object, status: ObjectStatus::Received, since: at, recorded });
@@ -71,6 +70,7 @@ impl Video {
             details: None,
         };
         let before = self.forget(&object);
+        self.forget_replaced(&object);
         if object.version_id.is_some() {
             // An object that is rejected again, for another reason, is not kept longer.
             let since = before
@@ -157,6 +157,19 @@ impl Video {
     fn forget(&mut self, object: &SourceObject) -> Option<KnownObject> {
         let index = self.objects.iter().position(|known| known.object.is_same(object))?;
         Some(self.objects.remove(index))
+    }
+
+    /// Without versions, an object replaces the one before it, which can no longer be accepted. An object that was found is
+    /// newer than all that the log knows, and so is one whose notification comes after another was found: see
+    /// [`needs_bucket_check`](crate::video::decide::needs_bucket_check).
+    fn forget_replaced(&mut self, newer: &SourceObject) {
+        if newer.version_id.is_some() {
+            return;
+        }
+        let is_newer = |known: &SourceObject| {
+            known.found || newer.found || sequencer_order(&known.sequencer, &newer.sequencer).is_le()
+        };
+        self.objects.retain(|known| known.object.version_id.is_some() || !is_newer(&known.object));
     }
 
     fn record_arrival(&mut self, at: Timestamp, sequencer: String, etag: &str, found: bool) {

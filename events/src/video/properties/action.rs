@@ -131,6 +131,8 @@ impl Simulation {
                 self.record_grant(Duration::from_secs(age.into()), size, overwrite, key);
             }
             Action::Revoke { key } => {
+                // Events of the same millisecond have no order.
+                self.now = self.now.plus(Duration::from_millis(1));
                 let now = self.now;
                 self.revoked.entry(key).or_insert(now);
             }

@@ -13,8 +13,8 @@ use crate::media::{MediaSource, Outputs};
 use crate::object_key::SourceKey;
 use crate::project::{Key, Project};
 use crate::timestamp::Timestamp;
-use crate::video::decide::{self, Arrived, Conditions, Decision, Removal, Start, Step, next_step};
-use crate::video::{ObjectDetails, Phase, Policy, SourceObject, Video};
+use crate::video::decide::{self, Decision, Start, Step, next_step};
+use crate::video::{Phase, Policy, Video};
 
 pub(super) fn key() -> SourceKey {
     "projects/acme/clip.mp4".parse().unwrap()
@@ -104,36 +104,8 @@ impl Simulation {
         Video::fold("acme".parse().unwrap(), VideoId::of(&key()), &self.commits).unwrap()
     }
 
-    pub(super) fn etag(&self, put: u8) -> String {
-        if self.is_same { "etag".to_owned() } else { format!("etag-{put}") }
-    }
-
-    /// Uploads with a number divisible by three have another size.
-    pub(super) fn bytes(put: u8) -> u64 {
-        if put.is_multiple_of(3) { 11 } else { 10 }
-    }
-
-    /// Upload number `put`, from its notification.
-    pub(super) fn notification(&self, put: u8) -> SourceObject {
-        SourceObject {
-            version_id: self.is_versioned.then(|| format!("v{put}")),
-            bytes: Self::bytes(put),
-            etag: self.etag(put),
-            sequencer: format!("{put:02X}"),
-            created_at: self.puts[&put],
-            found: false,
-            details: Some(ObjectDetails::default()),
-        }
-    }
-
-    /// Upload number `put`, from a check of the bucket.
-    fn listed(&self, put: u8) -> SourceObject {
-        let created_at = Timestamp::from_unix_seconds(self.puts[&put].unix_seconds());
-        SourceObject { sequencer: String::new(), found: true, created_at, ..self.notification(put) }
-    }
-
     /// The project, in which the API keys 0 to 2 exist.
-    fn project(&self) -> Project {
+    pub(super) fn project(&self) -> Project {
         let keys = (0..3).map(|number| {
             let hash = api_key(number);
             let key = Key {
@@ -147,49 +119,6 @@ impl Simulation {
             (hash.key_id(), key)
         });
         Project { exists: true, keys: keys.collect(), ..Project::new("acme".parse().unwrap()) }
-    }
-
-    /// An object arrives, by its notification or from a check of the bucket: as `streamio_core::uploads` does it.
-    pub(super) fn arrive(&mut self, object: &SourceObject) {
-        while let Some(earlier) = decide::undecided(&self.video(), self.now, &self.policy)
-            && !earlier.is_same(object)
-        {
-            assert!(self.decide_object(&self.video(), &earlier), "a decision that is due is made");
-        }
-        let video = self.video();
-        self.decide_object(&video, object);
-    }
-
-    /// Decides about an object by the state of `video`, which may be outdated. Returns whether a decision was appended.
-    pub(super) fn decide_object(&mut self, video: &Video, object: &SourceObject) -> bool {
-        let project = self.project();
-        let conditions = Conditions { project: &project, now: self.now, policy: &self.policy };
-        let decision = match decide::object_arrived(video, &key(), object, &conditions) {
-            Arrived::Accepted(decision) => {
-                for known in video.objects.iter().map(|known| &known.object) {
-                    let arrived = decide::object_arrived(video, &key(), known, &conditions);
-                    let is_earlier = known.order(object).is_lt() && !known.is_same(object);
-                    assert!(
-                        !is_earlier || !matches!(arrived, Arrived::Accepted(_)),
-                        "{known:?} was first, and {object:?} is accepted"
-                    );
-                }
-                decision
-            }
-            Arrived::Received(decision) | Arrived::Rejected(decision, _) => decision,
-            Arrived::NeedsDetails => {
-                let object = SourceObject { details: Some(ObjectDetails::default()), ..object.clone() };
-                return self.decide_object(video, &object);
-            }
-            Arrived::Recorded => return false,
-        };
-        self.append(Some(video.version), decision)
-    }
-
-    /// Adds upload number `put`, at the latest when the next higher number was uploaded.
-    pub(super) fn put(&mut self, put: u8) {
-        let before = self.puts.range(put..).next().map_or(self.now, |(_, at)| *at);
-        self.puts.entry(put).or_insert(before);
     }
 
     /// Appends like the log: a known id changes nothing, an unexpected version is refused.
@@ -244,60 +173,6 @@ impl Simulation {
         }
     }
 
-    pub(super) fn stored(&self) -> Option<u8> {
-        self.puts.last_key_value().map(|(put, _)| *put).filter(|put| !self.removed.contains(put))
-    }
-
-    fn remove_version(&mut self, video: &Video, removal: &Removal) {
-        let version_id = &removal.version_id;
-        let current = video.upload.as_ref().and_then(|upload| upload.version_id.as_ref());
-        assert_ne!(current, Some(version_id), "the source of the video is removed");
-        self.removed.insert(version_id[1..].parse().unwrap());
-    }
-
-    /// The objects in RAW, the oldest first.
-    pub(super) fn stored_all(&self) -> Vec<u8> {
-        if self.is_versioned {
-            self.puts.keys().filter(|put| !self.removed.contains(put)).copied().collect()
-        } else {
-            self.stored().into_iter().collect()
-        }
-    }
-
-    pub(super) fn remove_deleted(&mut self, video: &Video) -> bool {
-        if let (Some(deletion), Some(put)) = (video.deletion_of_source(), self.stored())
-            && deletion.etag == self.etag(put)
-            && self.puts[&put] <= deletion.at
-        {
-            self.removed.insert(put);
-        }
-        if video.deleted_stable_keys().contains(&key().processed()) {
-            self.stable_generation = None;
-        }
-        false
-    }
-
-    pub(super) fn check_bucket(&mut self, notification: Option<u8>) {
-        self.checks.push(BucketCheck { video: self.video(), stored: self.stored_all(), notification });
-    }
-
-    /// Decides after a bucket check, which may be long ago. Returns whether a decision was appended.
-    pub(super) fn decide_check(&mut self, check: usize) -> bool {
-        let Some(BucketCheck { video, stored, notification }) = self.checks.get(check) else { return false };
-        let (mut video, stored, notification) = (video.clone(), stored.clone(), *notification);
-        if let Some(put) = notification {
-            return stored.contains(&put) && self.decide_object(&video, &self.notification(put));
-        }
-        let mut appended = false;
-        for put in stored {
-            if self.decide_object(&video, &self.listed(put)) {
-                (appended, video) = (true, self.video());
-            }
-        }
-        let expired = decide::grants_expired(&video, self.now, &self.policy);
-        self.decide(expired, &video) || appended
-    }
-
     /// A worker writes the stable keys, if the log, read just before, still allows it.
     pub(super) fn write_stable_keys(&mut self, worker: usize) {
         let video = self.video();
@@ -306,12 +181,6 @@ impl Simulation {
         {
             self.stable_generation = Some(job.generation);
         }
-    }
-
-    pub(super) fn put_next(&mut self) -> u8 {
-        let put = self.puts.last_key_value().map_or(1, |(last, _)| last + 1);
-        self.put(put);
-        put
     }
 
     /// Records a grant for ten minutes that was issued `age` ago, states nothing and may replace a video.

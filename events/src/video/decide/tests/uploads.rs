@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::history::{History, job, key, notification_of, object, policy, stored};
 use crate::event::EventBody;
-use crate::video::decide::{Arrived, Step, delete, due_at, grants_expired, needs_bucket_check, ready};
+use crate::video::decide::{
+    Arrived, Step, delete, due_at, grants_expired, needs_bucket_check, ready, undecided,
+};
 use crate::video::{Phase, SourceObject, VideoState};
 
 fn state(history: &History) -> VideoState {
@@ -130,6 +132,43 @@ fn after_an_object_was_found_only_the_bucket_shows_which_notifications_are_newer
     let late = notification_of("b", "02");
     assert!(!needs_bucket_check(&video, &late));
     assert_eq!(newer.arrives(&late), Arrived::Recorded, "the sequencers can be compared again");
+}
+
+#[test]
+fn the_same_bytes_as_a_rejected_upload_are_another_upload_after_a_deletion() {
+    let rejected = History::nothing().wait(policy().grant_wait).rejected(&stored("a"), "no_grant");
+    let deleted = rejected.and(|video| delete(video).unwrap()).granted("1");
+    assert_eq!(deleted.arrives(&stored("a")), Arrived::Recorded);
+    let again = SourceObject { created_at: deleted.now, ..stored("a") };
+    assert!(matches!(deleted.arrives(&again), Arrived::Accepted(_)));
+}
+
+/// Without versions, its bytes no longer exist.
+#[test]
+fn a_waiting_object_is_forgotten_when_another_replaces_it() {
+    let waiting = History::nothing().received(&notification_of("a", "01"));
+    let granted = waiting.granted("1").granted("2");
+    let object = SourceObject { created_at: granted.now, ..notification_of("b", "02") };
+    for newer in [object.clone(), SourceObject { created_at: object.created_at, ..stored("b") }] {
+        let history = History { commits: granted.commits.clone(), now: granted.now };
+        let accepted = history.accepted(&newer).video();
+        assert_eq!((accepted.generation, accepted.open_grants.len()), (1, 1));
+        assert_eq!(undecided(&accepted, accepted.updated_at, &policy()), None, "{newer:?}");
+    }
+    let large = SourceObject { bytes: 1 << 50, ..object };
+    assert_eq!(granted.rejected(&large, "too_large").video().objects, []);
+}
+
+#[test]
+fn an_older_object_does_not_replace_the_one_that_waits() {
+    let waiting = History::nothing().received(&notification_of("b", "02"));
+    let older = waiting.received(&notification_of("a", "01")).video();
+    assert_eq!(older.objects.iter().map(|it| it.object.etag.as_str()).collect::<Vec<_>>(), ["b"]);
+    let found = History::nothing().received(&stored("b"));
+    assert!(needs_bucket_check(&found.video(), &notification_of("a", "01")), "which is newer is unknown");
+    assert!(!needs_bucket_check(&found.video(), &notification_of("b", "02")), "it is the one that waits");
+    let newer = found.received(&notification_of("c", "03")).video();
+    assert_eq!(newer.objects.iter().map(|it| it.object.etag.as_str()).collect::<Vec<_>>(), ["c"]);
 }
 
 #[test]
