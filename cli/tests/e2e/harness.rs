@@ -135,6 +135,13 @@ impl TestPlatform {
         grant["videoId"].as_str().unwrap().to_owned()
     }
 
+    /// Uploads `bytes` in place of the video's present source. Returns the video's id.
+    pub(crate) async fn replace(&self, filename: &str, bytes: Vec<u8>) -> String {
+        let grant = self.post("/upload-url", &json!({ "filename": filename, "overwrite": true })).await;
+        self.put(&grant, bytes).await;
+        grant["videoId"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn put(&self, grant: &Value, bytes: Vec<u8>) {
         let request = self.http.put(grant["uploadUrl"].as_str().unwrap());
         // curl sends the header for an empty file too; reqwest does not.
@@ -142,6 +149,19 @@ impl TestPlatform {
         let response = request.send().await.unwrap();
         let status = response.status();
         assert!(status.is_success(), "{status} {}", response.text().await.unwrap());
+    }
+
+    /// Waits until the video's history has an event of this type.
+    pub(crate) async fn wait_for_event(&self, video_id: &str, kind: &str) {
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
+        loop {
+            let events = self.get(&format!("/videos/{video_id}/events")).await;
+            if events["data"].as_array().unwrap().iter().any(|event| event["type"] == kind) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "there is no {kind}: {events}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Polls the status view until `condition` holds, and returns it.

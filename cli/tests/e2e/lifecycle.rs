@@ -14,8 +14,14 @@ async fn a_video_is_uploaded_played_replaced_processed_again_and_deleted() {
     assert_eq!(first["state"], "ready", "{first}");
     play(&platform, &first).await;
 
-    // Another upload to the same key is a new generation of the same video.
-    assert_eq!(platform.upload("clip.mp4", clip::video_with_audio(2, "160x90").await).await, video_id);
+    // Without `overwrite`, another upload to the same key leaves the video as it is.
+    assert_eq!(platform.upload("clip.mp4", clip::video_with_audio(2, "96x54").await).await, video_id);
+    platform.wait_for_event(&video_id, "upload.rejected").await;
+    let unchanged = platform.get(&format!("/videos/{video_id}")).await;
+    assert_eq!((&unchanged["state"], &unchanged["outputs"]), (&json!("ready"), &first["outputs"]));
+
+    // With it, it is a new generation of the same video.
+    assert_eq!(platform.replace("clip.mp4", clip::video_with_audio(2, "160x90").await).await, video_id);
     let second = platform.wait_for_end(&video_id, 2).await;
     assert_eq!((&second["state"], &second["source"]["width"]), (&json!("ready"), &json!(160)), "{second}");
     let (_, mp4) = play(&platform, &second).await;

@@ -164,7 +164,7 @@ async fn a_file_that_is_not_a_video_is_errored_with_a_reason_and_not_retried() {
     for (name, bytes, codes) in [
         ("empty.mp4", Vec::new(), ["empty_file", "empty_file"]),
         ("text.mp4", b"This is text and not a video.\n".repeat(200), ["not_media", "unsupported_container"]),
-        ("cut.mp4", whole[..index - 100].to_vec(), ["corrupt", "corrupt"]),
+        ("cut.mp4", whole[..index - 100].to_vec(), ["truncated", "truncated"]),
     ] {
         let video_id = platform.upload(name, bytes).await;
         let status = platform.wait_for_end(&video_id, 1).await;

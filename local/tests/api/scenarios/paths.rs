@@ -95,7 +95,7 @@ pub(crate) async fn other_methods(session: &Session<'_>) {
         (Method::GET, "/upload-url"),
         (Method::PUT, "/playback-url"),
         (Method::POST, "/videos"),
-        (Method::PATCH, "/videos/any"),
+        (Method::PUT, "/videos/any"),
         (Method::DELETE, "/videos/any/events"),
         (Method::GET, "/videos/any/reprocess"),
         (Method::DELETE, "/events"),
