@@ -92,16 +92,18 @@ fn check_hash_chains(streams: &Streams) {
     }
 }
 
-/// Checks that every grant that the API has returned is in the log, and that none is recorded twice.
+/// Checks that every grant that the API has returned is in the log, that none is recorded twice, and that each takes one upload.
 fn check_grants_are_recorded_once(cloud: &TestCloud, streams: &Streams) {
-    let mut recorded: Vec<String> = Vec::new();
-    for event in streams.values().flatten().flat_map(|commit| &commit.events) {
-        if let Some(grant) = event.data["grantId"].as_str() {
-            recorded.push(grant.to_owned());
-        }
-    }
+    let events = || streams.values().flatten().flat_map(|commit| &commit.events);
+    let grants_of = |is_wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let wanted = events().filter(|event| is_wanted(&event.kind));
+        wanted.filter_map(|event| event.data["grantId"].as_str().map(str::to_owned)).collect()
+    };
+    let recorded = grants_of(&|kind| kind.ends_with(".granted"));
     let unique: BTreeSet<&String> = recorded.iter().collect();
     assert_eq!(recorded.len(), unique.len(), "a grant is recorded twice: {recorded:?}");
+    let used = grants_of(&|kind| kind == "upload.completed");
+    assert_eq!(used.len(), used.iter().collect::<BTreeSet<_>>().len(), "a grant took two uploads: {used:?}");
     for grant in cloud.acknowledged.lock().unwrap().iter() {
         assert!(unique.contains(grant), "the grant {grant} was acknowledged and is not in the log");
     }
