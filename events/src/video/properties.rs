@@ -140,11 +140,14 @@ proptest! {
             simulation.act(action);
         }
         simulation.settle();
-        // Uploads after a deletion are always new; without one, the allowance for clocks must pass.
+        // Uploads after a deletion are always new; without one, the allowance for clocks must pass. A video that stayed deleted,
+        // because the uploads since were rejected, is not deleted again.
+        let commits = simulation.commits.len();
         if is_deleted {
             simulation.act(&Action::Delete);
-            simulation.settle();
         }
+        let is_deleted = simulation.commits.len() > commits;
+        simulation.settle();
         simulation.act(&Action::Wait(if is_deleted { wait } else { wait + 60 }));
         let before = simulation.video().generation;
         simulation.grant(Duration::ZERO);
