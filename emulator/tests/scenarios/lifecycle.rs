@@ -48,7 +48,7 @@ async fn a_video_is_replaced_processed_again_and_deleted() {
     let cloud = TestCloud::start().await;
     let video_id = cloud.upload("clip.mp4", clip()).await;
     cloud.wait_until_ready(&video_id, 1).await;
-    assert_eq!(cloud.upload("clip.mp4", other_clip()).await, video_id);
+    assert_eq!(cloud.replace("clip.mp4", other_clip()).await, video_id);
     let second = cloud.wait_until_ready(&video_id, 2).await;
     assert_eq!(second["source"]["width"], 160, "{second}");
     play(&cloud, &second).await;

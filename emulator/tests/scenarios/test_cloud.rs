@@ -154,6 +154,13 @@ impl TestCloud {
         grant["videoId"].as_str().unwrap().to_owned()
     }
 
+    /// Uploads in place of the video's present source. Returns the video's id.
+    pub(crate) async fn replace(&self, filename: &str, bytes: Vec<u8>) -> String {
+        let grant = self.post("/upload-url", &json!({ "filename": filename, "overwrite": true })).await;
+        self.put_object(&grant, bytes).await;
+        grant["videoId"].as_str().unwrap().to_owned()
+    }
+
     /// Waits until `condition` is true of a video's status view, and returns the view.
     pub(crate) async fn wait_for_status(&self, video_id: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
