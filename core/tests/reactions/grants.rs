@@ -1,5 +1,6 @@
 //! A grant takes one upload: in a bucket with versions, through ingestion, reactions and the sweep.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_core::testing::{TestRegion, grant, key, version};
@@ -276,6 +277,52 @@ async fn a_second_accepted_upload_is_a_new_generation_and_the_first_version_stay
     region.wait(region.policy.rejected_retention);
     region.react(CLIP).await.unwrap();
     assert_eq!(region.objects.versions_of(CLIP), [Some("v-02".to_owned())]);
+}
+
+/// Two processes check the bucket. The other one also handles what follows.
+#[tokio::test]
+async fn a_version_that_is_accepted_and_removed_during_a_check_of_the_bucket_is_not_rejected() {
+    let mut region = region().await;
+    for _ in ["01", "02"] {
+        let mut granted = grant(CLIP, region.now.plus(Duration::from_mins(5)));
+        granted.content_type = Some("video/mp4".to_owned());
+        region.record_grant(region.now, granted).await;
+    }
+    for sequencer in ["01", "02"] {
+        region.wait(Duration::from_secs(2));
+        let object = CreatedObject { created_at: region.now, ..version(CLIP, sequencer) };
+        region.objects.put_with_details(&object, "video/mp4", None);
+    }
+    let mut other = TestRegion::new();
+    (other.log, other.objects, other.now) = (region.log.clone(), Arc::clone(&region.objects), region.now);
+    other.policy = region.policy.clone();
+    region.objects.after_head(&format!("raw/{}", key(CLIP)), move || {
+        futures::executor::block_on(async {
+            receive_key_only(other.ports().uploads(), other.now, key(CLIP).as_str()).await.unwrap();
+            assert_eq!(other.video(CLIP).await.generation, 2);
+            other.delete(CLIP).await;
+            other.react(CLIP).await.unwrap();
+            assert_eq!(other.objects.versions_of(CLIP), []);
+        });
+    });
+    receive_key_only(region.ports().uploads(), region.now, key(CLIP).as_str()).await.unwrap();
+    let events = region.events(CLIP).await;
+    assert!(events.iter().all(|event| event.kind != "upload.rejected"), "{events:?}");
+}
+
+/// An event notification is delivered again after its version was removed.
+#[tokio::test]
+async fn a_repeated_notification_of_a_deleted_version_changes_nothing() {
+    let mut region = region().await;
+    region.grant(CLIP, Duration::from_mins(5)).await;
+    let object = stored(&region, "01");
+    region.receive_only(object.clone()).await;
+    region.wait(Duration::from_secs(1));
+    region.delete(CLIP).await;
+    region.react(CLIP).await.unwrap();
+    let events = region.events(CLIP).await.len();
+    assert!(matches!(region.receive_only(object).await, Received::Gone(_)));
+    assert_eq!(region.events(CLIP).await.len(), events);
 }
 
 /// An outage of the sweep: hundreds of rejected versions become due at once.

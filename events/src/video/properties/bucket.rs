@@ -66,30 +66,31 @@ impl Simulation {
 
     /// Decides about an object by the state of `video`, which may be outdated. Returns whether a decision was appended.
     pub(super) fn decide_object(&mut self, video: &Video, object: &SourceObject) -> bool {
-        let project = self.project();
-        let conditions = Conditions { project: &project, now: self.now, policy: &self.policy };
-        let decision = match decide::object_arrived(video, &key(), object, &conditions) {
-            Arrived::Accepted(decision) => {
-                for known in video.objects.iter().map(|known| &known.object) {
-                    let arrived = decide::object_arrived(video, &key(), known, &conditions);
-                    let is_earlier = known.order(object).is_lt() && !known.is_same(object);
-                    // Without versions, `object` has replaced it.
-                    let exists = known.version_id.is_some();
-                    assert!(
-                        !(is_earlier && exists) || !matches!(arrived, Arrived::Accepted(_)),
-                        "{known:?} was first, and {object:?} is accepted"
-                    );
-                }
-                decision
-            }
-            Arrived::Received(decision) | Arrived::Rejected(decision, _) => decision,
+        let (project, policy) = (self.project(), self.policy.clone());
+        let conditions = Conditions { project: &project, now: self.now, policy: &policy };
+        let (decision, is_accepted) = match decide::object_arrived(video, &key(), object, &conditions) {
+            Arrived::Accepted(decision) => (decision, true),
+            Arrived::Received(decision) | Arrived::Rejected(decision, _) => (decision, false),
             Arrived::NeedsDetails => {
                 let object = SourceObject { details: Some(ObjectDetails::default()), ..object.clone() };
                 return self.decide_object(video, &object);
             }
             Arrived::Recorded => return false,
         };
-        self.append(Some(video.version), decision)
+        let is_appended = self.append(Some(video.version), decision);
+        if is_accepted && is_appended {
+            for known in video.objects.iter().map(|known| &known.object) {
+                let arrived = decide::object_arrived(video, &key(), known, &conditions);
+                let is_earlier = known.order(object).is_lt() && !known.is_same(object);
+                // Without versions, `object` has replaced it.
+                let exists = known.version_id.is_some();
+                assert!(
+                    !(is_earlier && exists) || !matches!(arrived, Arrived::Accepted(_)),
+                    "{known:?} was first, and {object:?} is accepted"
+                );
+            }
+        }
+        is_appended
     }
 
     pub(super) fn stored(&self) -> Option<u8> {
