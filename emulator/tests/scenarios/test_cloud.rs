@@ -140,6 +140,19 @@ impl TestCloud {
         self.post("/upload-url", &json!({ "filename": filename })).await
     }
 
+    /// Requests an upload URL, waits until its grant is in the log, and returns the grant.
+    pub(crate) async fn recorded_grant(&self, filename: &str) -> Value {
+        let grant = self.grant(filename).await;
+        let grant_id = grant["grantId"].as_str().unwrap();
+        self.wait_until("the grant is recorded", async || {
+            let commits = self.log().scan_to_end().await.unwrap();
+            let mut events = commits.iter().flat_map(|commit| &commit.events);
+            events.any(|event| event.kind == "upload.granted" && event.data["grantId"] == grant_id)
+        })
+        .await;
+        grant
+    }
+
     /// Uploads to the URL of a grant.
     pub(crate) async fn put_object(&self, grant: &Value, bytes: Vec<u8>) {
         let response = self.http.put(grant["uploadUrl"].as_str().unwrap()).body(bytes).send().await.unwrap();

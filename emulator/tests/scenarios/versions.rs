@@ -20,7 +20,7 @@ fn has(kinds: &[String], kind: &str) -> bool {
 async fn a_used_url_changes_neither_a_video_that_is_encoded_nor_one_that_is_ready() {
     let cloud = TestCloud::start_with(|config| config.with_policy("grantWait", 2)).await;
     cloud.gate.close();
-    let grant = cloud.grant("clip.mp4").await;
+    let grant = cloud.recorded_grant("clip.mp4").await;
     cloud.put_object(&grant, clip()).await;
     let video_id = grant["videoId"].as_str().unwrap();
     cloud
@@ -76,7 +76,7 @@ async fn a_rejected_version_is_removed_by_the_sweep_after_its_retention() {
         config.with_policy("grantWait", 1).with_policy("rejectedRetention", 2)
     };
     let cloud = TestCloud::start_with(short).await;
-    let grant = cloud.grant("clip.mp4").await;
+    let grant = cloud.recorded_grant("clip.mp4").await;
     cloud.put_object(&grant, clip()).await;
     let video_id = grant["videoId"].as_str().unwrap();
     cloud.wait_until_ready(video_id, 1).await;

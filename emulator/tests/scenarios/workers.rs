@@ -67,8 +67,11 @@ async fn a_spot_interruption_of_a_worker_is_not_a_failure() {
 async fn progress_that_kinesis_refuses_is_appended_to_the_ledger() {
     let cloud = TestCloud::start().await;
     cloud.gate.close();
-    let video_id = cloud.upload("clip.mp4", clip()).await;
+    // An upload waits for its grant, so the outage begins when the grant is recorded.
+    let grant = cloud.recorded_grant("clip.mp4").await;
+    let video_id = grant["videoId"].as_str().unwrap().to_owned();
     let outage = cloud.kinesis_proxy().inject("PutRecords", &video_id, 1000, Fault::Refuse);
+    cloud.put_object(&grant, clip()).await;
     wait_for_worker(&cloud, &video_id).await;
     cloud
         .wait_until("the ledger has a worker's progress", async || {

@@ -47,8 +47,7 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     let (Step::Wait(_) | Step::Idle) = step else { return step };
     match (step, step_of_uploads(video, now, policy)) {
         (Step::Wait(a), Step::Wait(b)) => Step::Wait(a.min(b)),
-        (step, Step::Idle) => step,
-        (_, step) => step,
+        (step, Step::Idle) | (_, step) => step,
     }
 }
 

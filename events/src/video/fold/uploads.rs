@@ -82,17 +82,16 @@ impl Video {
             self.record_arrival(at, object.sequencer, &object.etag, found);
         }
         // A client that waits for an upload, the first one or one after a deletion, must see the rejection.
-        let waits = match created_at {
-            Some(_) => match &self.phase {
+        let waits = if created_at.is_some() {
+            match &self.phase {
                 Phase::Waiting | Phase::Expired => true,
                 Phase::Errored { .. } => self.generation == 0,
                 _ => false,
-            },
-            // An event of an earlier release.
-            None => {
-                self.all_grants_used(at);
-                self.generation == 0 || matches!(self.phase, Phase::Waiting)
             }
+        } else {
+            // An event of an earlier release.
+            self.all_grants_used(at);
+            self.generation == 0 || matches!(self.phase, Phase::Waiting)
         };
         if waits {
             self.phase = Phase::Errored { error };
