@@ -26,10 +26,13 @@ pub(crate) struct Connection {
         hide_env_values = true
     )]
     url: String,
-    /// API key (default: the variable STREAMIO_API_KEY). Prefer the variable or --api-key-file: other users of this
-    /// machine can see command lines with `ps`
     // Without `env`: clap would report the variable as a conflict with --api-key-file, which is to take precedence.
-    #[arg(long, value_name = "KEY", conflicts_with = "api_key_file")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "api_key_file",
+        help = "API key (default: the variable STREAMIO_API_KEY). Prefer the variable or --api-key-file: other users of this machine can see command lines with `ps`"
+    )]
     api_key: Option<String>,
     /// File with the API key on its first line
     #[arg(long, value_name = "FILE")]

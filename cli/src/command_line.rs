@@ -115,7 +115,7 @@ mod tests {
                 '\'' => is_quoted = !is_quoted,
                 '#' | '|' | '&' | '>' if !is_quoted => break,
                 ' ' if !is_quoted => {
-                    words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+                    words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
                 }
                 other => word.push(other),
             }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::fake_server::{FakeServer, Fault, Hold, store_error};
+use crate::fake_server::{FakeServer, Fault, Hold, ReceivedRequest, store_error};
 use crate::run::{finish, start};
 use crate::upload::{TestUpload, command, interrupt, upload};
 use crate::video::view;
@@ -213,7 +213,7 @@ async fn another_try_after_a_failed_upload_is_resumed_without_the_condition() {
     upload(&server, &test_upload, IN_ORDER).await.ok();
     assert_eq!(parts_sent(&server), ["1", "2", "3", "3", "4", "5"]);
     assert!(!server.requests("POST /s3/")[0].headers.contains_key("if-none-match"));
-    let requests: Vec<_> = server.requests("POST /upload-url").iter().map(|one| one.json()).collect();
+    let requests: Vec<_> = server.requests("POST /upload-url").iter().map(ReceivedRequest::json).collect();
     let overwrite: Vec<_> = requests.iter().map(|request| request.get("overwrite")).collect();
     assert_eq!(overwrite, [Some(&json!(false)), None, None]);
     assert!(requests[1..].iter().all(|request| request["uploadId"] == "upload-1"), "{requests:?}");

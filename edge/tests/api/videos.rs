@@ -154,8 +154,8 @@ async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
     let test = TestEdge::new();
     let id = test.ready_video().await;
     let path = format!("/videos/{id}");
-    let patch = async |body: Value| test.send(Method::PATCH, &path, &body).await;
-    let changed = patch(json!({ "metadata": { "title": null, "lesson": "3", "other": null } })).await;
+    let update = async |body: Value| test.send(Method::PATCH, &path, &body).await;
+    let changed = update(json!({ "metadata": { "title": null, "lesson": "3", "other": null } })).await;
     assert_eq!(
         (changed.status, changed.json()["metadata"].clone()),
         (StatusCode::OK, json!({ "lesson": "3" }))
@@ -166,16 +166,16 @@ async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
     assert_eq!(last.data, json!({ "metadata": { "title": null, "lesson": "3", "other": null } }));
     let count = test.commits().await.len();
     assert_eq!(
-        patch(json!({ "metadata": { "lesson": "3" } })).await.json()["metadata"],
+        update(json!({ "metadata": { "lesson": "3" } })).await.json()["metadata"],
         json!({ "lesson": "3" })
     );
     assert_eq!(test.commits().await.len(), count, "nothing changed");
 
     let full: Value =
         (0..31).map(|number| (format!("k{number}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
-    assert_eq!(patch(json!({ "metadata": full })).await.status, StatusCode::OK);
-    assert_eq!(patch(json!({ "metadata": { "one-more": "v" } })).await.problem(), "video-conflict");
-    assert_eq!(patch(json!({ "metadata": { "one-more": "v", "k0": null } })).await.status, StatusCode::OK);
+    assert_eq!(update(json!({ "metadata": full })).await.status, StatusCode::OK);
+    assert_eq!(update(json!({ "metadata": { "one-more": "v" } })).await.problem(), "video-conflict");
+    assert_eq!(update(json!({ "metadata": { "one-more": "v", "k0": null } })).await.status, StatusCode::OK);
     for body in [
         json!({}),
         json!({ "metadata": null }),
@@ -185,10 +185,10 @@ async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
         json!({ "metadata": { "a": "\n" } }),
         json!({ "metadata": { "a": "b" }, "state": "ready" }),
     ] {
-        assert_eq!(patch(body.clone()).await.problem(), "invalid-body", "{body}");
+        assert_eq!(update(body.clone()).await.problem(), "invalid-body", "{body}");
     }
     test.send(Method::DELETE, &path, &Value::Null).await;
-    assert_eq!(patch(json!({ "metadata": { "a": "b" } })).await.problem(), "video-conflict");
+    assert_eq!(update(json!({ "metadata": { "a": "b" } })).await.problem(), "video-conflict");
     let unknown = "/videos/vid_aaaaaaaaaaaaaaaaaaaaaaaaaa";
     let unknown = test.send(Method::PATCH, unknown, &json!({ "metadata": { "a": "b" } })).await;
     assert_eq!(unknown.problem(), "no-such-video");
@@ -198,18 +198,18 @@ async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
 async fn a_repeated_patch_is_recorded_once_and_its_key_belongs_to_it() {
     let test = TestEdge::new();
     let path = format!("/videos/{}", test.ready_video().await);
-    let patch = async |key: &str, body: Value| {
+    let update = async |key: &str, body: Value| {
         let headers = [("x-api-key", test.target.upload.reveal()), ("idempotency-key", key)];
         test.send_with(&headers, Method::PATCH, &path, &body).await
     };
     let winter = || json!({ "metadata": { "title": "Winter" } });
-    let first = patch("key-1", winter()).await;
-    patch("key-2", json!({ "metadata": { "title": "Spring" } })).await;
-    let again = patch("key-1", winter()).await;
+    let first = update("key-1", winter()).await;
+    update("key-2", json!({ "metadata": { "title": "Spring" } })).await;
+    let again = update("key-1", winter()).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::OK, Some("true")));
     assert_eq!(again.json()["metadata"], json!({ "title": "Spring" }), "the status is the present one");
     assert_eq!(first.json()["metadata"], json!({ "title": "Winter" }));
-    let reused = patch("key-1", json!({ "metadata": { "title": "Autumn" } })).await;
+    let reused = update("key-1", json!({ "metadata": { "title": "Autumn" } })).await;
     assert_eq!(
         (reused.problem().as_str(), &reused.json()["field"]),
         ("reused-idempotency-key", &json!("idempotency-key"))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use streamio_emulator::{Cloud, CloudConfig};
 use streamio_events::id::ProjectId;
+use streamio_events::log::EventLogExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 

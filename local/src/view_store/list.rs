@@ -36,23 +36,26 @@ pub(super) fn list_query(
         format!("SELECT v.row FROM {source} AND ({order}.created_at, {order}.video_id) < (?2, ?3)");
     match filter.state {
         Some(state) => {
-            query.push_str(&format!(" AND v.state = {}", parameter(state.as_str().to_owned().into())))
+            let state = parameter(state.as_str().to_owned().into());
+            query.extend([" AND v.state = ", &state]);
         }
         None => query.push_str(" AND v.state IS NOT NULL AND v.state NOT IN ('expired', 'deleted')"),
     }
     if let Some(prefix) = &filter.prefix {
         let prefix = parameter(format!("projects/{project_id}/{prefix}").into());
-        query.push_str(&format!(" AND substr(v.s3_key, 1, length({prefix})) = {prefix}"));
+        query += &[" AND substr(v.s3_key, 1, length(", &prefix, ")) = ", &prefix].concat();
     }
     for (name, value) in entries {
         let (name, value) = (parameter(name.clone().into()), parameter(value.clone().into()));
-        query.push_str(&format!(
+        let condition = format!(
             " AND EXISTS (SELECT 1 FROM video_metadata AS e WHERE e.project_id = ?1 AND e.name = {name}
                 AND e.value = {value} AND e.created_at = v.created_at AND e.video_id = v.video_id)"
-        ));
+        );
+        query += &condition;
     }
     let limit = parameter(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1).into());
-    query.push_str(&format!(" ORDER BY {order}.created_at DESC, {order}.video_id DESC LIMIT {limit}"));
+    let page = format!(" ORDER BY {order}.created_at DESC, {order}.video_id DESC LIMIT {limit}");
+    query += &page;
     (query, parameters)
 }
 

@@ -91,7 +91,7 @@ impl Model {
     }
 
     /// One of all versions; `None` if there is none.
-    fn choose(&self, index: &Index) -> Option<(String, String)> {
+    fn choose(&self, index: Index) -> Option<(String, String)> {
         let all: Vec<_> =
             self.keys.iter().flat_map(|(key, entries)| entries.iter().map(move |it| (key, &it.0))).collect();
         (!all.is_empty()).then(|| index.get(&all)).map(|(key, id)| ((*key).clone(), (*id).clone()))
@@ -128,12 +128,12 @@ async fn apply(store: &Store, bucket: &str, model: &mut Model, number: usize, st
         }
         Step::Delete(key) => model.delete(&key, &store.delete(bucket, &key, none).await.unwrap()),
         Step::DeleteVersion(index) => {
-            let Some((key, id)) = model.choose(&index) else { return };
+            let Some((key, id)) = model.choose(index) else { return };
             let deleted = store.delete_version(bucket, &key, &id, none).await.unwrap();
             model.delete_version(&key, &id, &deleted);
         }
         Step::DeleteMany(index, other) => {
-            let Some((key, id)) = model.choose(&index) else { return };
+            let Some((key, id)) = model.choose(index) else { return };
             let list = vec![(key.clone(), Some(id.clone())), (other.clone(), None)];
             let deleted: Vec<_> =
                 store.delete_many(bucket, list).await.unwrap().into_iter().map(Result::unwrap).collect();
@@ -141,7 +141,7 @@ async fn apply(store: &Store, bucket: &str, model: &mut Model, number: usize, st
             model.delete(&other, &deleted[1]);
         }
         Step::Copy(index, target) => {
-            let Some((key, id)) = model.choose(&index) else { return };
+            let Some((key, id)) = model.choose(index) else { return };
             let source = CopiedVersion { bucket, key: &key, version_id: Some(&id) };
             let copied = store.copy(source, None, (bucket, &target), None, none).await;
             match model.content(&key, &id) {

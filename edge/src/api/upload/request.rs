@@ -20,6 +20,7 @@ const MAX_UPLOAD_ID_BYTES: usize = 1024;
 
 /// A validated request to `POST /upload-url`. Two requests are the same if they serialize alike.
 #[derive(Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of the client")]
 pub(super) struct UploadRequest {
     /// Without the folder of a [unique](Self::unique) key.
     pub(super) s3_key: SourceKey,

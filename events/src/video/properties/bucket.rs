@@ -85,7 +85,7 @@ impl Simulation {
                 // Without versions, `object` has replaced it.
                 let exists = known.version_id.is_some();
                 assert!(
-                    !(is_earlier && exists) || !matches!(arrived, Arrived::Accepted(_)),
+                    !(is_earlier && exists && matches!(arrived, Arrived::Accepted(_))),
                     "{known:?} was first, and {object:?} is accepted"
                 );
             }

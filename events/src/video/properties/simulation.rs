@@ -7,7 +7,7 @@ use super::action::Action;
 use crate::api_key::{ApiKey, KeyHash};
 use crate::commit::{Commit, Head, NewCommit};
 use crate::event::{EventBody, RecordedEvent, UploadGranted};
-use crate::id::{CommitId, GrantId, KeyId, VideoId};
+use crate::id::{CommitId, GrantId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs};
 use crate::object_key::SourceKey;
@@ -39,7 +39,7 @@ pub(super) fn outputs() -> Outputs {
     Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
 }
 
-fn api_key(number: u8) -> KeyHash {
+pub(super) fn api_key(number: u8) -> KeyHash {
     ApiKey::generate("live", [number; 32]).unwrap().hash()
 }
 
@@ -250,10 +250,6 @@ impl Simulation {
             }
         }
         panic!("the video never ends: {:?}", self.video());
-    }
-
-    pub(super) fn key_id(&self, number: u8) -> KeyId {
-        api_key(number).key_id()
     }
 
     /// When the acceptance of the upload with this entity tag was recorded.

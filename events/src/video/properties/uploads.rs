@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::action::{Action, demanding_action};
-use super::simulation::Simulation;
+use super::simulation::{Simulation, api_key};
 use crate::event::{EventBody, UploadGranted};
 use crate::id::GrantId;
 use crate::timestamp::Timestamp;
@@ -52,7 +52,7 @@ proptest! {
             let allowance = simulation.policy.clock_tolerance + std::time::Duration::from_secs(1);
             prop_assert!(*granted_at <= created_at.plus(allowance), "the grant is later than the upload");
             prop_assert!(created_at <= granted.expires_at.plus(simulation.policy.grant_grace));
-            let revoked = (0..3).find(|key| granted.key_id == simulation.key_id(*key));
+            let revoked = (0..3).find(|key| granted.key_id == api_key(*key).key_id());
             let revoked_at = revoked.and_then(|key| simulation.revoked.get(&key));
             prop_assert!(
                 revoked_at.is_none_or(|at| *at > created_at || *at > simulation.recorded_at(&completed.etag)),

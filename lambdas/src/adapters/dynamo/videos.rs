@@ -320,8 +320,8 @@ impl ViewStore for DynamoViews {
             self.listed(&list, after, limit.saturating_add(1)).await.map_err(unavailable)?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let last = if more { found.last().map(|(place, _)| place) } else { examined_to.as_ref() };
-        let next = last.map(|place| list.cursor(place));
+        let end = if more { found.last().map(|(place, _)| place) } else { examined_to.as_ref() };
+        let next = end.map(|place| list.cursor(place));
         Ok(VideoPage { videos: found.into_iter().map(|(_, status)| status).collect(), next })
     }
 

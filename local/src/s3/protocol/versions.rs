@@ -98,14 +98,11 @@ pub(super) async fn list(
         let ObjectVersion { key, version_id, is_latest, last_modified, object, .. } = version;
         let (key, version_id) = (Some(encoding.apply(&key)), Some(version_id));
         let (is_latest, last_modified) = (Some(is_latest), Some(last_modified.into()));
-        match object {
-            Some(meta) => {
-                versions.push(VersionEntry { key, version_id, is_latest, last_modified, ..entry(meta) });
-            }
-            None => {
-                let owner = None;
-                delete_markers.push(DeleteMarkerEntry { key, version_id, is_latest, last_modified, owner });
-            }
+        if let Some(meta) = object {
+            versions.push(VersionEntry { key, version_id, is_latest, last_modified, ..entry(meta) });
+        } else {
+            let owner = None;
+            delete_markers.push(DeleteMarkerEntry { key, version_id, is_latest, last_modified, owner });
         }
     }
     let common_prefixes = listing.common_prefixes.iter();

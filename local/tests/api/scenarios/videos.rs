@@ -130,20 +130,20 @@ pub(crate) async fn listed_by_prefix_and_metadata(session: &Session<'_>) {
 pub(crate) async fn metadata_changed(session: &Session<'_>) {
     let commands = &session.keys().commands;
     let path = format!("/videos/{}", video_id(COMMANDS, "processing.mp4"));
-    let patch = |body: &Value| session.call(Method::PATCH, &path).key(commands).json(body);
-    let changed = patch(&json!({ "metadata": { "title": "Été", "old": null } })).send().await.expect(200);
+    let update = |body: &Value| session.call(Method::PATCH, &path).key(commands).json(body);
+    let changed = update(&json!({ "metadata": { "title": "Été", "old": null } })).send().await.expect(200);
     assert_eq!(changed.text("/metadata/title"), "Été");
     let removed =
-        patch(&json!({ "metadata": { "title": null, "a": "b" } })).header("idempotency-key", "patch-1");
+        update(&json!({ "metadata": { "title": null, "a": "b" } })).header("idempotency-key", "patch-1");
     removed.send().await.expect(200);
     let again =
-        patch(&json!({ "metadata": { "title": null, "a": "b" } })).header("idempotency-key", "patch-1");
+        update(&json!({ "metadata": { "title": null, "a": "b" } })).header("idempotency-key", "patch-1");
     assert_eq!(again.send().await.expect(200).header("idempotency-replayed"), Some("true"));
-    let other = patch(&json!({ "metadata": { "a": "c" } })).header("idempotency-key", "patch-1");
+    let other = update(&json!({ "metadata": { "a": "c" } })).header("idempotency-key", "patch-1");
     other.send().await.expect_problem(422, "reused-idempotency-key");
     let shown = session.get(&path).key(commands).send().await.expect(200);
     assert_eq!((shown.text("/metadata/a").as_str(), &shown.json()["metadata"]["title"]), ("b", &Value::Null));
-    patch(&json!({ "metadata": {} })).send().await.expect_problem(422, "invalid-body");
+    update(&json!({ "metadata": {} })).send().await.expect_problem(422, "invalid-body");
     let deleted = format!("/videos/{}", video_id(COMMANDS, "deleted.mp4"));
     let deleted =
         session.call(Method::PATCH, &deleted).key(commands).json(&json!({ "metadata": { "a": "b" } }));

@@ -42,6 +42,6 @@ fn downmix(channels: u32) -> String {
     let others = f64::from(channels.saturating_sub(2));
     let main = 1.0 / (1.0 + others / 2.0).sqrt();
     let side = main * std::f64::consts::FRAC_1_SQRT_2;
-    let both = (2..channels).map(|channel| format!("+{side:.4}*c{channel}")).collect::<String>();
+    let both = (2..channels).map(|channel| format!("+{side:.4}*c{channel}")).collect::<Vec<_>>().concat();
     format!("aformat=sample_fmts=fltp,pan=stereo|c0={main:.4}*c0{both}|c1={main:.4}*c1{both}")
 }
