@@ -32,11 +32,15 @@ pub(crate) struct Placeholders {
 }
 
 /// The kinds of ids and their patterns. The first group is the id.
-static IDS: LazyLock<[(&str, Regex); 6]> = LazyLock::new(|| {
+static IDS: LazyLock<[(&str, Regex); 7]> = LazyLock::new(|| {
     [
         ("request", pattern(r"\b(req_[a-z2-7]{26})")),
         ("grant", pattern(r"\b(grt_[a-z2-7]{26})")),
         ("upload", pattern(r#"(?:uploadId=|"uploadId":"|<UploadId>)([0-9a-f]{48})\b"#)),
+        (
+            "version",
+            pattern(r#"(?:versionId=|"versionId":"|<VersionId>|x-amz-version-id: )([0-9a-f]{48})\b"#),
+        ),
         // The tag of a playlist for a viewer depends on the signature.
         ("etag", pattern(r#"(?:etag|if-none-match): "([0-9a-f]{32})""#)),
         ("cursor", pattern(r#"(?:"nextCursor":"|"position":"|after=)([0-9]+\.[0-9]+)\b"#)),
@@ -52,7 +56,8 @@ static RFC_3339: LazyLock<Regex> =
 static EPOCH: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(\bExpires=|"AWS:EpochTime":)([0-9]{9,11})\b"#));
 static AMZ_DATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"X-Amz-Date=[0-9]{8}T[0-9]{6}Z"));
 static AMZ_DAY: LazyLock<Regex> = LazyLock::new(|| pattern(r"(X-Amz-Credential=[^&%]+%2F)[0-9]{8}%2F"));
-static GRANTS_HOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(grants/[a-z]+/)[0-9]{10}/"));
+/// The hour and the shard of a stream of grants. The shard depends on the commit id, which depends on the journal.
+static GRANTS_STREAM: LazyLock<Regex> = LazyLock::new(|| pattern(r"(grants/[a-z]+/)[0-9]{10}/[0-9]+/"));
 static REMAINING: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(ratelimit: "key");r=[0-9]+;t=[0-9]+"#));
 static WAIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"send the next request in [0-9]+\.[0-9] seconds"));
 
@@ -94,7 +99,7 @@ impl Placeholders {
         for (pattern, placeholder) in [
             (&AMZ_DATE, "X-Amz-Date={time}"),
             (&AMZ_DAY, "${1}{day}%2F"),
-            (&GRANTS_HOUR, "${1}{hour}/"),
+            (&GRANTS_STREAM, "${1}{hour}/{shard}/"),
             (&REMAINING, "$1;r={number};t={number}"),
             (&WAIT, "send the next request in {seconds} seconds"),
         ] {
