@@ -40,24 +40,28 @@ pub(super) fn grants_in_time<'a>(
     after: u64,
     policy: &Policy,
 ) -> Vec<(&'a GrantId, &'a OpenGrant)> {
+    // S3's entity tag of a multipart upload ends in `-` and the number of its parts.
+    let is_multipart = object.etag.contains('-');
+    // A found multipart upload has the time of its initiation, which may be long before a grant to continue it. An object that
+    // was decided before, or that is older than a deletion, is no such upload.
+    let may_be_continued = object.found
+        && is_multipart
+        && after == 0
+        && video.deleted_at.is_none_or(|deleted_at| object.created_at > deleted_at);
     let in_time = |grant: &OpenGrant| {
         grant.recorded > after
-            && is_issued_before(grant.granted_at, grant.multipart, object, policy)
+            && (may_be_continued && grant.multipart || is_issued_before(grant.granted_at, object, policy))
             && object.created_at <= grant.expires_at.plus(policy.grant_grace)
     };
     let mut grants: Vec<_> = video.open_grants.iter().filter(|(_, grant)| in_time(grant)).collect();
-    // S3's entity tag of a multipart upload ends in `-` and the number of its parts. Other stores may have other tags, so
-    // this is only an order.
-    let is_multipart = object.etag.contains('-');
+    // Other stores may have other tags for multipart uploads, so this is only an order.
     grants.sort_by_key(|(grant_id, grant)| (grant.multipart != is_multipart, grant.granted_at, *grant_id));
     grants
 }
 
-fn is_issued_before(granted_at: Timestamp, multipart: bool, object: &SourceObject, policy: &Policy) -> bool {
-    // A found multipart upload has the time of its initiation, which may be long before a grant to continue it.
+fn is_issued_before(granted_at: Timestamp, object: &SourceObject, policy: &Policy) -> bool {
     let precision = if object.found { LISTING_PRECISION } else { Duration::ZERO };
-    (object.found && multipart)
-        || granted_at <= object.created_at.plus(policy.clock_tolerance).plus(precision)
+    granted_at <= object.created_at.plus(policy.clock_tolerance).plus(precision)
 }
 
 /// Compares `object` with a grant of [`grants_in_time`]. `revoked_at` is when the grant's API key was revoked.
@@ -156,7 +160,7 @@ pub(super) fn refusal(
 fn refusal_without_grant(video: &Video, object: &SourceObject, policy: &Policy) -> VideoError {
     let closed = video.closed_grants.iter().rev();
     let closed = closed
-        .filter(|grant| is_issued_before(grant.granted_at, false, object, policy))
+        .filter(|grant| is_issued_before(grant.granted_at, object, policy))
         .max_by_key(|grant| grant.granted_at);
     let is_expired = |grant: &OpenGrant| object.created_at > grant.expires_at;
     let end = match closed {

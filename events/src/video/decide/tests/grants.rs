@@ -278,6 +278,20 @@ fn the_earliest_grant_that_an_object_satisfies_is_used() {
 }
 
 #[test]
+fn a_found_object_that_was_rejected_is_not_accepted_under_a_later_multipart_grant() {
+    for tag in ["5d41402abc4b2a76b9719d911017c592", "5d41402abc4b2a76b9719d911017c592-2"] {
+        let ready = ready_video();
+        let object =
+            SourceObject { etag: tag.to_owned(), found: true, ..version("0B", minute_from(ready.now)) };
+        let mut rejected = after_wait(ready, &object).rejected(&object, "grant_used");
+        rejected.now = minute_from(minute_from(rejected.now));
+        let granted =
+            with_grant(rejected, "parts", |grant| (grant.multipart, grant.overwrite) = (true, true));
+        assert_eq!(granted.arrives(&object), Arrived::Recorded, "{tag}");
+    }
+}
+
+#[test]
 fn a_second_check_finds_nothing_that_the_first_one_recorded() {
     let granted = History::nothing().granted("1");
     let found = SourceObject { found: true, sequencer: String::new(), ..version("01", granted.now) };
