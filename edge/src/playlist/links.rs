@@ -4,7 +4,7 @@ use iri_string::format::ToDedicatedString as _;
 use iri_string::resolve::FixedBaseResolver;
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 
-/// The parameters of a signature. A URI that has one was signed by whoever wrote the playlist.
+/// The parameters of a signature. A URI that has one of them is already signed.
 const SIGNATURE_PARAMETERS: [&str; 5] = ["Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"];
 
 /// The path of processed keys below the CDN's base URL.

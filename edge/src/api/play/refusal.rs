@@ -88,6 +88,9 @@ fn denied(body: &[u8], query: &PlayQuery, url: &str, now: Timestamp) -> Problem 
 
 const NOT_A_POLICY: &str = "is not a policy in the CDN's encoding.";
 
+/// Policies of the API have one. A policy that the CDN refused is not verified, and the time of matching grows with each.
+const MAX_WILDCARDS: usize = 2;
+
 /// The first condition that does not hold; the signature if all hold.
 fn refused_by(conditions: &Conditions, url: &str, now: Timestamp) -> Problem {
     let at = |seconds| Timestamp::from_unix_seconds(seconds);
@@ -98,7 +101,8 @@ fn refused_by(conditions: &Conditions, url: &str, now: Timestamp) -> Problem {
     if let Some(starts_at) = conditions.starts_at.filter(|starts_at| now.unix_seconds() < *starts_at) {
         return refused("Policy", &format!("is not valid before {}.", at(starts_at)));
     }
-    if !matches(&conditions.resource, url) {
+    let wildcards = conditions.resource.bytes().filter(|byte| *byte == b'*').count();
+    if wildcards > MAX_WILDCARDS || !matches(&conditions.resource, url) {
         return refused("Policy", "is for other files than this playlist.");
     }
     if let Some(network) = &conditions.network {
