@@ -17,13 +17,13 @@ use streamio_events::object_key::{InvalidKey, SourceKey};
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{needs_bucket_check, undecided};
-use streamio_events::video::{Policy, SourceObject, VideoStoreError, load};
+use streamio_events::video::{NULL_VERSION, Policy, SourceObject, VideoStoreError, load};
 
 use self::arrival::{Handled, handle};
 pub(crate) use self::arrival::{append_decision, decide_known};
 pub(crate) use self::bucket::check_bucket;
 use crate::ports::AdapterError;
-use crate::ports::object_store::{NULL_VERSION, ObjectStore};
+use crate::ports::object_store::ObjectStore;
 
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;

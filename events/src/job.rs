@@ -21,6 +21,10 @@ pub struct Job {
     /// The version of the source; absent for a bucket without versions and for jobs of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
+    /// The source's entity tag, without quotes; absent for jobs of earlier releases. Without a version, only it shows whether the
+    /// object under the key is still the accepted one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// The upload of this video, counted from 1.
     pub generation: u32,
     /// The attempt at this generation, counted from 1.

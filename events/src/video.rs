@@ -7,8 +7,8 @@
 //!                              │ the next attempt     └── failed, interrupted, expired ─────────────┘──▶ Errored
 //! ```
 //!
-//! An object that arrives in RAW takes the earliest open grant that it satisfies and becomes a generation. Without such a
-//! grant it is rejected, or waits for a grant that may still be on its way to the log.
+//! An object that arrives in RAW takes an open grant that it satisfies and becomes a generation. Without such a grant it
+//! is rejected, or waits for a grant that may still be on its way to the log.
 //!
 //! A generation is one upload of the key (or one request to process it again); an attempt is one try at a generation.
 //! Only the current attempt of the current generation may change the video: the [fold](Video::apply) ignores the
@@ -30,6 +30,6 @@ pub use fold::fold_as_of;
 pub use policy::Policy;
 pub use repository::{Decided, VideoStoreError, catch_up, decide_and_append, load};
 pub use sequencer::sequencer_order;
-pub use source_object::{KnownObject, ObjectDetails, ObjectStatus, SourceObject};
-pub use state::{Arrival, ClosedGrant, Deletion, GrantEnd, OpenGrant, Phase, Upload, Video};
+pub use source_object::{KnownObject, NULL_VERSION, ObjectDetails, ObjectStatus, SourceObject};
+pub use state::{Accepted, Arrival, ClosedGrant, Deletion, GrantEnd, OpenGrant, Phase, Upload, Video};
 pub use status::{VideoState, VideoStatus};

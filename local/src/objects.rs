@@ -71,13 +71,8 @@ impl ObjectStore for StoredObjects {
 
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
         let precondition = Precondition::Etag(etag.to_owned());
-        let current = self.0.head(bucket, key).await?.and_then(|meta| meta.version_id);
-        let deleted = match current {
-            // Removes the bytes, which a delete marker would keep.
-            Some(version) => self.0.delete_version(bucket, key, &version, precondition).await,
-            None => self.0.delete(bucket, key, precondition).await,
-        };
-        match deleted {
+        // Removes the bytes, which a delete marker would keep.
+        match self.0.delete_version(bucket, key, NULL_VERSION, precondition).await {
             // A different object, or none: both are success.
             Ok(_) | Err(StoreError::PreconditionFailed { .. } | StoreError::NoSuchKey { .. }) => Ok(()),
             Err(error) => Err(error.into()),

@@ -18,7 +18,7 @@ use streamio_events::video::VideoStatus;
 use self::list::{Cursor, list_name, list_query};
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (

@@ -11,7 +11,7 @@ use streamio_events::log::EventLog;
 use streamio_events::media::{MediaSource, Outputs};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::Fence;
-use streamio_events::video::{Phase, VideoStoreError};
+use streamio_events::video::{NULL_VERSION, Phase, VideoStoreError};
 use tokio::sync::watch;
 
 use self::reporter::Reporter;
@@ -24,7 +24,7 @@ use crate::probe::{Probe, probe};
 use crate::publish::{self, MASTER, PublishError};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
-use crate::storage::{Condition, Content, Location, ObjectHeaders, Storage};
+use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, Storage, StorageError};
 use crate::transcode::{Limits, PLAYLIST_TYPE, Tools, Transcode, TranscodeError, Transcoded};
 use crate::upload::Destination;
 
@@ -161,11 +161,7 @@ impl Worker {
 
     async fn prepare(&self) -> Result<Prepared, Failure> {
         let location = Location { bucket: self.job.raw_bucket.clone(), key: self.job.s3_key.to_string() };
-        let info = match &self.job.version_id {
-            Some(version_id) => self.storage.head_version(&location, version_id).await?,
-            None => self.storage.head(&location).await?,
-        };
-        let info = info.ok_or(Failure::SourceMissing)?;
+        let (version_id, info) = self.source_object(&location).await?.ok_or(Failure::SourceMissing)?;
         let limit = self.job.limits.max_bytes;
         if info.bytes == 0 {
             return Err(Failure::EmptyFile);
@@ -174,7 +170,7 @@ impl Worker {
             return Err(Failure::TooLarge { bytes: info.bytes, limit });
         }
         let source = Source::new(self.storage.clone(), location, info);
-        let source = Arc::new(source.of_version(self.job.version_id.clone()));
+        let source = Arc::new(source.of_version(version_id));
         let relay = Relay::start(Arc::clone(&source)).await?;
         let probed = tokio::try_join!(
             Capabilities::detect(&self.tools.ffmpeg),
@@ -190,6 +186,28 @@ impl Worker {
         let plan = plan(&probe, &self.job.limits, &capabilities)?;
         probe.log();
         Ok(Prepared { source, relay, probe, plan })
+    }
+
+    /// The version to read and its metadata; `None` if the accepted object no longer exists.
+    ///
+    /// Without a version in the job, the object under the key may have replaced the accepted one. In a bucket that has versions since,
+    /// the accepted one may still be there as the version [`NULL_VERSION`].
+    async fn source_object(
+        &self,
+        location: &Location,
+    ) -> Result<Option<(Option<String>, ObjectInfo)>, StorageError> {
+        let Job { version_id, etag, .. } = &self.job;
+        if let Some(version_id) = version_id {
+            let info = self.storage.head_version(location, version_id).await?;
+            return Ok(info.map(|info| (Some(version_id.clone()), info)));
+        }
+        let is_accepted =
+            |info: &ObjectInfo| etag.as_ref().is_none_or(|etag| info.etag.trim_matches('"') == etag);
+        if let Some(info) = self.storage.head(location).await?.filter(is_accepted) {
+            return Ok(Some((None, info)));
+        }
+        let info = self.storage.head_version(location, NULL_VERSION).await?.filter(is_accepted);
+        Ok(info.map(|info| (Some(NULL_VERSION.to_owned()), info)))
     }
 
     fn destination(&self) -> Destination {

@@ -2,11 +2,9 @@
 
 use async_trait::async_trait;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::NULL_VERSION;
 
 use crate::ports::AdapterError;
-
-/// The id that S3 gives to an object that was written before its bucket had versions. Adapters return it as no version.
-pub const NULL_VERSION: &str = "null";
 
 /// The metadata of an object, as `HeadObject` returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +43,8 @@ pub struct ObjectVersion {
 /// content (ranges, conditional writes, parts) and classifies errors, because they determine the result of its attempt. Both S3 adapters delete in batches with `streamio_events::s3`.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// Returns the metadata of the object `key`, or of its version `version_id`; `None` if there is no object. The result is not
-    /// older than the call.
+    /// Returns the metadata of the object `key`, or of its version `version_id`; `None` if there is no object. The version
+    /// [`NULL_VERSION`] is the object without a version. The result is not older than the call.
     async fn head(
         &self,
         bucket: &str,
@@ -54,12 +52,24 @@ pub trait ObjectStore: Send + Sync {
         version_id: Option<&str>,
     ) -> Result<Option<ObjectInfo>, AdapterError>;
 
+    /// Returns the metadata of the object `key` that has no version, even if newer versions are current.
+    async fn head_without_version(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<ObjectInfo>, AdapterError> {
+        match self.head(bucket, key, None).await? {
+            Some(current) if current.version_id.is_none() => Ok(Some(current)),
+            _ => self.head(bucket, key, Some(NULL_VERSION)).await,
+        }
+    }
+
     /// Returns all versions of the object `key`, the oldest first: in a bucket without versions the object, if there is one. The
     /// result is not older than the call.
     async fn versions(&self, bucket: &str, key: &str) -> Result<Vec<ObjectVersion>, AdapterError>;
 
-    /// Deletes the object `key` if it still has the entity tag `etag`. A different object, or none, is success. For objects
-    /// without a version: in a bucket with versions, it removes the bytes and adds no delete marker.
+    /// Deletes the object `key` that has no version if it has the entity tag `etag`, even if newer versions are current. A different
+    /// object, or none, is success. In a bucket with versions it removes the bytes and adds no delete marker.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError>;
 
     /// Deletes the version `version_id` of the object `key` for ever. A version that does not exist is success.

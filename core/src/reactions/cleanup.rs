@@ -33,7 +33,7 @@ impl Retryable for CleanupError {
 /// publication, because workers write stable keys after the log states that their attempt is complete. The condition is the
 /// entity tag, so it does not distinguish an object from a later one with the same bytes.
 ///
-/// Here the source is removed only in a bucket without versions; [`react`](super::react) removes versions. While a grant is open, the
+/// Here the source is removed only if it has no version; [`react`](super::react) removes versions. While a grant is open, the
 /// same bytes may be uploaded again with the same entity tag, so the source is kept until the grant
 /// is used or has expired.
 pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Result<(), CleanupError> {
@@ -61,8 +61,7 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
         }
     }
     if let Some(deletion) = video.deletion_of_source()
-        && let Some(stands) = objects.head(raw, s3_key.as_str(), None).await?
-        && stands.version_id.is_none()
+        && let Some(stands) = objects.head_without_version(raw, s3_key.as_str()).await?
         && stands.etag == deletion.etag
         && stands.last_modified <= deletion.at
     {

@@ -8,19 +8,31 @@ use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{Step, grants_expired, next_step, step_of_uploads, versions_removed};
-use streamio_events::video::{Policy, Video, VideoStoreError, catch_up, decide_and_append, load};
+use streamio_events::video::decide::{
+    Removal, Step, bucket_check, due_removals, grants_expired, step_of_attempt, undecided, versions_removed,
+};
+use streamio_events::video::{
+    NULL_VERSION, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
+};
 
+use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
 use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
-/// The maximum number of steps of attempts in one call. More mean that a decision does not change the state from which it was made.
-const MAX_STEPS: u32 = 16;
+/// The maximum number of decisions about attempts in one call. More mean that a decision does not change the state from which it was
+/// made.
+const MAX_DECISIONS: u32 = 16;
 
-/// The maximum number of decisions about objects in one call. The sweep continues.
+/// How often all kinds of steps are taken in one call. The sweep continues.
+const MAX_ROUNDS: u32 = 16;
+
+/// The maximum number of decisions about objects in one round.
 const MAX_OBJECTS: u32 = 256;
+
+/// How many removals are recorded in one commit.
+const REMOVALS: usize = 100;
 
 /// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
 /// [`tasks`](crate::reactions::tasks) and are followed by attempts with other tokens.
@@ -85,7 +97,25 @@ impl Retryable for ReactError {
     }
 }
 
-/// Applies the next step of a video until it is idle at `now`. Returns the video's state afterwards.
+/// The kinds of steps, in the order in which they are taken in a round.
+const KINDS: [Kind; 4] = [Kind::Objects, Kind::Attempts, Kind::Versions, Kind::Grants];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Decide about objects that the log knows.
+    Objects,
+    /// Dispatch, launch, expire or give up attempts.
+    Attempts,
+    /// Remove versions that are not kept.
+    Versions,
+    /// Check the bucket and record grants as expired.
+    Grants,
+}
+
+/// Takes the steps of a video that are due at `now`, and those that follow from them. Returns the video's state afterwards.
+///
+/// A kind of steps that fails stops no other kind: an object that cannot be read does not delay the attempts of another, nor does a
+/// missing capacity for workers delay removals. The first error is returned at the end.
 ///
 /// Steps that were recorded before a crash are not repeated; a launch may be repeated with the same job.
 pub async fn react(
@@ -94,75 +124,134 @@ pub async fn react(
     project_id: &ProjectId,
     video_id: &VideoId,
 ) -> Result<Video, ReactError> {
-    let mut video = load(ports.log, project_id, video_id).await?;
-    for _ in 0..MAX_STEPS {
-        match next_step(&video, now, ports.policy) {
-            Step::Append(_) => {
-                let decided = decide_and_append(ports.log, project_id, video_id, now, |video| {
-                    Ok::<_, Infallible>(match next_step(video, now, ports.policy) {
-                        Step::Append(decision) => Some(decision),
-                        _ => None,
-                    })
-                })
-                .await?;
-                let Ok(decided) = decided;
-                video = decided.video;
-            }
-            Step::Launch(job) => {
-                if launch(ports, now, &mut video, job).await? == Outcome::Present {
-                    handle_uploads(ports, now, &mut video).await?;
-                    cleanup::remove_deleted(ports, &mut video).await?;
-                    return Ok(video);
-                }
-            }
-            Step::DecideObject(_) | Step::CheckBucket(_) | Step::RemoveVersions(..) => {
-                let before = video.version;
-                handle_uploads(ports, now, &mut video).await?;
-                if video.version == before {
-                    return Ok(video);
-                }
-            }
-            Step::Wait(_) | Step::Idle => {
-                cleanup::remove_deleted(ports, &mut video).await?;
-                return Ok(video);
+    let mut reaction =
+        Reaction { ports, now, video: load(ports.log, project_id, video_id).await?, launched: None };
+    let mut failed: Vec<(Kind, ReactError)> = Vec::new();
+    for _ in 0..MAX_ROUNDS {
+        let before = reaction.video.version;
+        for kind in KINDS {
+            if failed.iter().all(|(other, _)| *other != kind)
+                && let Err(error) = reaction.take(kind).await
+            {
+                failed.push((kind, error));
             }
         }
+        if reaction.video.version == before {
+            break;
+        }
     }
-    Err(ReactError::Endless(video_id.clone()))
+    let cleaned = cleanup::remove_deleted(ports, &mut reaction.video).await;
+    match failed.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => cleaned.map(|()| reaction.video).map_err(ReactError::from),
+    }
 }
 
-/// Decides about objects, grants and versions until nothing is due at `now`, or no decision could be made.
-async fn handle_uploads(ports: Ports<'_>, now: Timestamp, video: &mut Video) -> Result<(), ReactError> {
-    for _ in 0..MAX_OBJECTS {
-        let before = video.version;
-        match step_of_uploads(video, now, ports.policy) {
-            Step::DecideObject(object) => uploads::decide_known(ports.uploads(), now, video, object).await?,
-            Step::CheckBucket(s3_key) => {
-                uploads::check_bucket(ports.uploads(), now, video, &s3_key).await?;
-                if let Some(decision) = grants_expired(video, now, ports.policy) {
-                    // On a conflict the next iteration decides from the new state.
-                    uploads::append_decision(ports.log, now, video, decision).await?;
-                }
-                catch_up(ports.log, video).await?;
-            }
-            Step::RemoveVersions(s3_key, removals) => {
-                for removal in &removals {
-                    let (bucket, version_id) = (&ports.policy.raw_bucket, &removal.version_id);
-                    let removed = ports.objects.delete_version(bucket, s3_key.as_str(), version_id).await;
-                    removed.map_err(CleanupError::from)?;
-                }
-                if let Some(decision) = versions_removed(video, &removals) {
-                    uploads::append_decision(ports.log, now, video, decision).await?;
-                }
-                catch_up(ports.log, video).await?;
-            }
-            Step::Append(_) | Step::Launch(_) | Step::Wait(_) | Step::Idle => return Ok(()),
-        }
-        if video.version == before {
-            return Ok(());
+struct Reaction<'a> {
+    ports: Ports<'a>,
+    now: Timestamp,
+    video: Video,
+    /// The job that has a worker.
+    launched: Option<Job>,
+}
+
+impl Reaction<'_> {
+    async fn take(&mut self, kind: Kind) -> Result<(), ReactError> {
+        match kind {
+            Kind::Objects => self.decide_objects().await,
+            Kind::Attempts => self.advance_attempts().await,
+            Kind::Versions => self.remove_versions().await,
+            Kind::Grants => self.end_grants().await,
         }
     }
-    Ok(())
+
+    /// Decides about the objects that are due, in S3's order: one that cannot be decided delays the later ones.
+    async fn decide_objects(&mut self) -> Result<(), ReactError> {
+        let Self { ports, now, ref mut video, .. } = *self;
+        for _ in 0..MAX_OBJECTS {
+            let Some(object) = undecided(video, now, ports.policy) else { break };
+            let before = video.version;
+            uploads::decide_known(ports.uploads(), now, video, object).await?;
+            if video.version == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn advance_attempts(&mut self) -> Result<(), ReactError> {
+        let Self { ports, now, ref mut video, ref mut launched } = *self;
+        for _ in 0..MAX_DECISIONS {
+            match step_of_attempt(video, now, ports.policy) {
+                Step::Append(_) => {
+                    let (project_id, video_id) = (video.project_id.clone(), video.video_id.clone());
+                    let decided = decide_and_append(ports.log, &project_id, &video_id, now, |video| {
+                        Ok::<_, Infallible>(match step_of_attempt(video, now, ports.policy) {
+                            Step::Append(decision) => Some(decision),
+                            _ => None,
+                        })
+                    })
+                    .await?;
+                    let Ok(decided) = decided;
+                    *video = decided.video;
+                }
+                Step::Launch(job) if launched.as_ref() == Some(&job) => return Ok(()),
+                Step::Launch(job) => {
+                    if launch(ports, now, video, job.clone()).await? == Outcome::Present {
+                        *launched = Some(job);
+                        return Ok(());
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+        Err(ReactError::Endless(video.video_id.clone()))
+    }
+
+    /// Removes the versions that are due, and records those that were removed. Fails at the end if some could not be.
+    async fn remove_versions(&mut self) -> Result<(), ReactError> {
+        let Self { ports, now, ref mut video, .. } = *self;
+        let Some(s3_key) = video.s3_key.clone() else { return Ok(()) };
+        let mut failed = None;
+        for removals in due_removals(video, now, ports.policy).chunks(REMOVALS) {
+            let mut removed = Vec::new();
+            for removal in removals {
+                match remove(ports, s3_key.as_str(), removal).await {
+                    Ok(()) => removed.push(removal.clone()),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if let Some(decision) = versions_removed(video, &removed) {
+                // After a conflict the next round removes them again.
+                uploads::append_decision(ports.log, now, video, decision).await?;
+            }
+            catch_up(ports.log, video).await?;
+        }
+        failed.map_or(Ok(()), |error| Err(CleanupError::from(error).into()))
+    }
+
+    async fn end_grants(&mut self) -> Result<(), ReactError> {
+        let Self { ports, now, ref mut video, .. } = *self;
+        let Some(s3_key) = bucket_check(video, now, ports.policy) else { return Ok(()) };
+        uploads::check_bucket(ports.uploads(), now, video, &s3_key).await?;
+        if let Some(decision) = grants_expired(video, now, ports.policy) {
+            // After a conflict the next round decides from the new state.
+            uploads::append_decision(ports.log, now, video, decision).await?;
+        }
+        catch_up(ports.log, video).await?;
+        Ok(())
+    }
+}
+
+async fn remove(ports: Ports<'_>, s3_key: &str, removal: &Removal) -> Result<(), AdapterError> {
+    let Removal { version_id, etag, .. } = removal;
+    let bucket = &ports.policy.raw_bucket;
+    if version_id == NULL_VERSION {
+        // Unlike others, this version may have been replaced.
+        ports.objects.delete(bucket, s3_key, etag).await
+    } else {
+        ports.objects.delete_version(bucket, s3_key, version_id).await
+    }
 }
 
 #[derive(PartialEq)]
@@ -189,7 +278,7 @@ async fn launch(
             return Ok(Outcome::Present);
         };
         catch_up(ports.log, video).await?;
-        if !matches!(next_step(video, now, ports.policy), Step::Launch(job) if job == wanted) {
+        if !matches!(step_of_attempt(video, now, ports.policy), Step::Launch(job) if job == wanted) {
             return Ok(Outcome::Superseded);
         }
         job = job.following(&task);

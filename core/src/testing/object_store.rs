@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::NULL_VERSION;
 
 use super::fixtures::{key, notification, version};
 use crate::ports::AdapterError;
@@ -20,6 +21,7 @@ pub struct MemoryObjects {
     head_calls: Mutex<usize>,
     removed: Mutex<Vec<String>>,
     fails: Mutex<bool>,
+    refused: Mutex<Option<String>>,
     after_head: Mutex<Option<(String, Callback)>>,
 }
 
@@ -32,6 +34,11 @@ impl MemoryObjects {
     /// Makes the next operation fail.
     pub fn fail_next(&self) {
         *self.fails.lock().unwrap() = true;
+    }
+
+    /// Makes all reads and deletions of this version fail.
+    pub fn refuse_version(&self, version_id: &str) {
+        *self.refused.lock().unwrap() = Some(version_id.to_owned());
     }
 
     /// Stores the object of `notification(name, sequencer)`.
@@ -123,6 +130,13 @@ impl MemoryObjects {
         Ok(())
     }
 
+    fn check_allowed(&self, version_id: Option<&str>) -> Result<(), AdapterError> {
+        if version_id.is_some() && self.refused.lock().unwrap().as_deref() == version_id {
+            return Err("AccessDenied".into());
+        }
+        self.check_available()
+    }
+
     fn remove(&self, what: String) -> Result<(), AdapterError> {
         self.check_available()?;
         self.removed.lock().unwrap().push(what);
@@ -149,11 +163,14 @@ impl ObjectStore for MemoryObjects {
         key: &str,
         version_id: Option<&str>,
     ) -> Result<Option<ObjectInfo>, AdapterError> {
-        self.check_available()?;
+        self.check_allowed(version_id)?;
         *self.head_calls.lock().unwrap() += 1;
         let path = format!("{bucket}/{key}");
-        let is_wanted =
-            |info: &&ObjectInfo| version_id.is_none_or(|id| info.version_id.as_deref() == Some(id));
+        let is_wanted = |info: &&ObjectInfo| match version_id {
+            None => true,
+            Some(NULL_VERSION) => info.version_id.is_none(),
+            version_id => info.version_id.as_deref() == version_id,
+        };
         let seen =
             self.stored.lock().unwrap().get(&path).into_iter().flatten().rev().find(is_wanted).cloned();
         let then = self.after_head.lock().unwrap().take_if(|(of, _)| *of == path);
@@ -167,10 +184,8 @@ impl ObjectStore for MemoryObjects {
         let path = format!("{bucket}/{key}");
         self.remove(format!("{path} if {etag}"))?;
         let mut stored = self.stored.lock().unwrap();
-        if let Some(versions) = stored.get_mut(&path)
-            && versions.last().is_some_and(|info| info.etag == etag)
-        {
-            versions.pop();
+        if let Some(versions) = stored.get_mut(&path) {
+            versions.retain(|info| info.version_id.is_some() || info.etag != etag);
         }
         stored.retain(|_, versions| !versions.is_empty());
         Ok(())
@@ -189,6 +204,7 @@ impl ObjectStore for MemoryObjects {
 
     async fn delete_version(&self, bucket: &str, key: &str, version_id: &str) -> Result<(), AdapterError> {
         let path = format!("{bucket}/{key}");
+        self.check_allowed(Some(version_id))?;
         self.remove(format!("{path} version {version_id}"))?;
         let mut stored = self.stored.lock().unwrap();
         if let Some(versions) = stored.get_mut(&path) {

@@ -253,6 +253,11 @@ impl TestRegion {
         self.decide(job.s3_key.rest(), |video| decide::ready(video, job).unwrap()).await;
     }
 
+    /// Requests that the source of the video `name` is processed again.
+    pub async fn reprocess(&self, name: &str) {
+        self.decide(name, |video| decide::reprocess(video).unwrap()).await;
+    }
+
     /// Deletes the video `name`.
     pub async fn delete(&self, name: &str) {
         self.decide(name, |video| decide::delete(video).unwrap().unwrap()).await;

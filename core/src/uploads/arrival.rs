@@ -7,7 +7,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{Arrived, Conditions, Decision, object_arrived};
+use streamio_events::video::decide::{Arrived, Conditions, Decision, object_arrived, object_missing};
 use streamio_events::video::{ObjectDetails, SourceObject, Video, VideoStoreError, catch_up};
 
 use super::{Ports, Received, UploadError};
@@ -58,7 +58,7 @@ pub(super) async fn handle(
     })
 }
 
-/// Decides about an object that the log knows, and brings `video` up to date.
+/// Decides about an object that the log knows, and brings `video` up to date. An object that no longer exists is rejected.
 pub(crate) async fn decide_known(
     ports: Ports<'_>,
     now: Timestamp,
@@ -66,15 +66,13 @@ pub(crate) async fn decide_known(
     mut object: SourceObject,
 ) -> Result<(), UploadError> {
     let Some(s3_key) = video.s3_key.clone() else { return Ok(()) };
-    let project = project(ports, &video.project_id).await?;
-    let gone = matches!(
-        handle(ports, now, video, &s3_key, &mut object, &project).await?,
-        Handled::Done(Received::Gone(_))
-    );
-    if gone {
-        // Decided without the details: a grant that states them is not satisfied.
-        object.details = Some(ObjectDetails::default());
+    if let Some(details) = details(ports, &s3_key, &object).await? {
+        let project = project(ports, &video.project_id).await?;
+        object.details = Some(details);
         handle(ports, now, video, &s3_key, &mut object, &project).await?;
+    } else {
+        append_decision(ports.log, now, video, object_missing(video, &s3_key, &object)).await?;
+        catch_up(ports.log, video).await?;
     }
     Ok(())
 }
@@ -86,7 +84,11 @@ pub(super) async fn details(
     object: &SourceObject,
 ) -> Result<Option<ObjectDetails>, UploadError> {
     let Ports { objects, policy, .. } = ports;
-    let info = objects.head(&policy.raw_bucket, s3_key.as_str(), object.version_id.as_deref()).await;
+    let (bucket, key) = (&policy.raw_bucket, s3_key.as_str());
+    let info = match &object.version_id {
+        Some(version_id) => objects.head(bucket, key, Some(version_id)).await,
+        None => objects.head_without_version(bucket, key).await,
+    };
     let info = info.map_err(UploadError::Bucket)?.filter(|info| info.etag == object.etag);
     Ok(info.map(|ObjectInfo { content_type, sha256, .. }| ObjectDetails { content_type, sha256 }))
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamio_core::ports::object_store::ObjectStore as _;
 use streamio_core::testing::{TestRegion, grant, key, version};
 use streamio_core::uploads::{CreatedObject, Received, receive_key_only};
 use streamio_events::event::{EventBody, RemovalReason};
 use streamio_events::id::KeyId;
-use streamio_events::video::VideoState;
+use streamio_events::video::{Phase, VideoState};
 
 const CLIP: &str = "clip.mp4";
 
@@ -336,4 +337,98 @@ async fn any_number_of_versions_is_removed() {
     region.wait(region.policy.rejected_retention);
     region.react(CLIP).await.unwrap();
     assert_eq!(region.objects.versions_of(CLIP), [Some("v-01".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_removed_and_a_missing_capacity_stop_no_other_step() {
+    let mut region = ready().await;
+    let again = [stored(&region, "02"), stored(&region, "03")];
+    for object in again {
+        assert_eq!(rejected(&region.receive_only(object).await), "grant_used");
+    }
+    region.wait(region.policy.rejected_retention);
+    // A new upload whose worker cannot be launched, while one of two removals is refused.
+    region.grant(CLIP, Duration::from_mins(5)).await;
+    let new = stored(&region, "04");
+    region.receive_only(new).await;
+    region.objects.refuse_version("v-02");
+    region.launcher.fail_next();
+    region.react(CLIP).await.unwrap_err();
+    let versions = region.objects.versions_of(CLIP);
+    assert_eq!(versions, ["v-01", "v-02", "v-04"].map(|id| Some(id.to_owned())));
+    // With capacity, the version that cannot be removed does not delay the attempt.
+    region.react(CLIP).await.unwrap_err();
+    assert_eq!(region.launcher.launched().last().unwrap().version_id.as_deref(), Some("v-04"));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_does_not_delay_the_attempt_of_another() {
+    let mut region = ready().await;
+    region.policy.grant_wait = Duration::from_mins(15);
+    let waiting = stored(&region, "02");
+    region.receive_only(waiting).await;
+    region.reprocess(CLIP).await;
+    region.wait(region.policy.grant_wait);
+    region.objects.refuse_version("v-02");
+    let before = region.launcher.launched().len();
+    region.react(CLIP).await.unwrap_err();
+    assert_eq!(region.launcher.launched().len(), before + 1);
+}
+
+#[tokio::test]
+async fn an_object_that_was_removed_before_its_grant_was_recorded_is_not_accepted() {
+    let mut region = region().await;
+    region.policy.grant_wait = Duration::from_mins(15);
+    let object = stored(&region, "01");
+    let issued_at = region.now;
+    assert!(matches!(region.receive_only(object).await, Received::Waiting(_)));
+    region.objects.delete_version("raw", key(CLIP).as_str(), "v-01").await.unwrap();
+    region.wait(Duration::from_secs(1));
+    region.record_grant(issued_at, grant(CLIP, issued_at.plus(Duration::from_mins(5)))).await;
+    let video = region.react(CLIP).await.unwrap();
+    assert!(
+        matches!(&video.phase, Phase::Errored { error } if error.code == "object_missing"),
+        "{:?}",
+        video.phase
+    );
+    assert_eq!(video.open_grants.len(), 1, "the URL can still be used");
+    assert!(region.launcher.launched().is_empty());
+    let again = stored(&region, "02");
+    assert!(matches!(region.receive_only(again).await, Received::Accepted(_)));
+}
+
+#[tokio::test]
+async fn a_second_upload_whose_notification_is_lost_is_found_after_its_url_has_expired() {
+    let mut region = ready().await;
+    let _lost = stored(&region, "02");
+    region.refresh(CLIP).await;
+    region.wait(Duration::from_mins(5) + region.policy.grant_grace);
+    assert_eq!(region.sweep().await.handled, 1);
+    let last = region.events(CLIP).await.iter().rev().find_map(|event| match event.body().unwrap() {
+        EventBody::UploadRejected(rejected) => Some((rejected.version_id, rejected.error.code)),
+        _ => None,
+    });
+    assert_eq!(last, Some((Some("v-02".to_owned()), "grant_used".to_owned())));
+    assert_eq!(state(&region).await, VideoState::Ready);
+    region.wait(region.policy.rejected_retention);
+    region.sweep().await;
+    assert_eq!(region.objects.versions_of(CLIP), [Some("v-01".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_source_without_a_version_is_removed_behind_newer_versions() {
+    let mut region = region().await;
+    region.grant(CLIP, Duration::from_mins(5)).await;
+    let old = CreatedObject { version_id: None, ..version(CLIP, "01") };
+    region.objects.put_object(&old);
+    region.receive_only(old).await;
+    let job = region.start(CLIP).await;
+    assert_eq!((job.version_id.as_deref(), job.etag.as_deref()), (None, Some("etag-01")));
+    region.publish(&job).await;
+    let above = stored(&region, "02");
+    assert_eq!(rejected(&region.receive_only(above).await), "grant_used");
+    region.wait(Duration::from_secs(10));
+    region.delete(CLIP).await;
+    region.react(CLIP).await.unwrap();
+    assert!(region.objects.versions_of(CLIP).is_empty());
 }

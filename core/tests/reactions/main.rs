@@ -276,7 +276,7 @@ async fn after_the_grace_a_grant_takes_no_upload() {
     region.objects.put("clip.mp4", "01");
     region.receive_only(late).await;
     region.refresh("clip.mp4").await;
-    region.wait(region.policy.grant_wait);
+    region.wait(region.policy.rejected_retention);
     region.sweep().await;
     let status = region.video("clip.mp4").await.status().unwrap();
     assert_eq!((status.state, status.error.unwrap().code.as_str()), (VideoState::Errored, "grant_expired"));

@@ -166,6 +166,7 @@ fn task_stopped(project: &ProjectId) -> anyhow::Result<Value> {
         video_id,
         s3_key,
         version_id: None,
+        etag: None,
         generation: 1,
         attempt: 1,
         raw_bucket: RAW_BUCKET.to_owned(),

@@ -98,14 +98,18 @@ event_body! {
 }
 
 event_body! {
-    /// Grants expired without an upload.
+    /// Grants expired without an upload, or their URLs can no longer be used.
     UploadExpired {
-        /// The grants.
+        /// The grants that expired without an upload.
         grant_ids: Vec<GrantId>,
         /// Whether no upload is accepted any more. `false`: the URL has expired, and an upload that began in time may
         /// still arrive.
         #[serde(default = "closed_by_default", skip_serializing_if = "std::clone::Clone::clone")]
         closed: bool,
+        /// The latest expiry of the grants that were used or voided before: after it RAW was checked for uploads with their URLs.
+        /// Absent if no such check was due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checked_until: Option<Timestamp>,
     }
 }
 

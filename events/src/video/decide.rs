@@ -28,7 +28,9 @@ mod upload;
 pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended};
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
-pub use self::next_step::{Step, due_at, next_step, step_of_uploads};
-pub use self::removal::{Removal, versions_removed};
+pub use self::next_step::{Step, bucket_check, due_at, next_step, step_of_attempt};
+pub use self::removal::{Removal, due_removals, versions_removed};
 pub use self::update::update;
-pub use self::upload::{Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, undecided};
+pub use self::upload::{
+    Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, object_missing, undecided,
+};

@@ -2,13 +2,19 @@
 
 mod uploads;
 
-use super::{ClosedGrant, GrantEnd, OpenGrant, Phase, Video};
+use std::time::Duration;
+
+use super::{GrantEnd, OpenGrant, Phase, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
 use crate::media::VideoError;
 use crate::metadata;
 use crate::timestamp::Timestamp;
+
+/// By how much the clock that dated a grant may be behind the one that dated a deletion. A grant that is recorded after the deletion
+/// and is dated this much earlier at most is taken for a later one. One recorded before the deletion never is.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 impl Video {
     /// The video after all of `commits`, its stream from the beginning.
@@ -55,13 +61,7 @@ impl Video {
                 {
                     self.metadata = granted.metadata;
                 }
-                let earlier = |time: Option<Timestamp>| time.is_some_and(|time| at < time);
-                if earlier(self.grants_used_before) {
-                    return;
-                }
-                if earlier(self.deleted_at) {
-                    let grant_id = granted.grant_id;
-                    self.remember(ClosedGrant { grant_id, granted_at: at, end: GrantEnd::Deleted });
+                if self.grants_used_before.is_some_and(|before| at < before) {
                     return;
                 }
                 let grant = OpenGrant {
@@ -76,6 +76,10 @@ impl Video {
                     recorded: self.version,
                     expired: false,
                 };
+                if self.deleted_at.is_some_and(|deleted_at| at.plus(CLOCK_TOLERANCE) < deleted_at) {
+                    self.remember(granted.grant_id, &grant, GrantEnd::Deleted);
+                    return;
+                }
                 self.open_grants.insert(granted.grant_id, grant);
                 // A new grant is a new try.
                 if !self.is_occupied() {

@@ -1,12 +1,19 @@
 //! The objects under a video's key in RAW, as the log knows them.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::sequencer_order;
 use crate::event::RemovalReason;
 use crate::timestamp::Timestamp;
+
+/// The id that S3 gives to an object that was written before its bucket had versions. A [`SourceObject`] then has no version.
+pub const NULL_VERSION: &str = "null";
+
+/// S3 states the time of an object that was found in whole seconds.
+const LISTING_PRECISION: Duration = Duration::from_secs(1);
 
 /// An object under a video's key, from an event notification or from a check of the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,12 +60,34 @@ impl SourceObject {
         }
     }
 
+    /// Whether S3 assembled it from parts: the entity tag of a multipart upload ends in `-` and the number of its parts. Other object
+    /// stores may have other tags.
+    pub fn is_multipart(&self) -> bool {
+        self.etag.contains('-')
+    }
+
+    /// How much later than [`SourceObject::created_at`] it may have been created, at least.
+    pub fn time_precision(&self) -> Duration {
+        if self.found { LISTING_PRECISION } else { Duration::ZERO }
+    }
+
+    /// Whether it certainly was created before `time`. A multipart upload that was found may have been completed long after the time that
+    /// S3 states, so nothing is known of it.
+    pub fn precedes(&self, time: Timestamp) -> bool {
+        let is_uncertain = self.found && self.is_multipart();
+        !is_uncertain && self.created_at < time && self.created_at.plus(self.time_precision()) <= time
+    }
+
+    fn has_sequencer(&self) -> bool {
+        !self.found && !self.sequencer.is_empty()
+    }
+
     /// The order of creation, as far as it is known: by sequencer, or by time if one of them has none.
     pub fn order(&self, other: &Self) -> Ordering {
-        if self.sequencer.is_empty() || other.sequencer.is_empty() || self.found || other.found {
-            self.created_at.cmp(&other.created_at)
-        } else {
+        if self.has_sequencer() && other.has_sequencer() {
             sequencer_order(&self.sequencer, &other.sequencer)
+        } else {
+            self.created_at.cmp(&other.created_at)
         }
     }
 }

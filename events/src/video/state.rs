@@ -45,7 +45,10 @@ pub struct Video {
     pub deleted: Option<Deletion>,
     /// When the video was last deleted, uploaded or not. Grants issued before are void.
     pub deleted_at: Option<Timestamp>,
-    /// With versions: the sequencer of the latest accepted upload. Without: that of the latest recorded object.
+    /// When the latest accepted object was created, even if it was deleted since.
+    #[serde(default)]
+    pub accepted: Accepted,
+    /// The sequencer of the latest accepted upload or, without versions, of the latest recorded object.
     pub sequencer: Option<String>,
     /// The latest object without a version that an event records, whether accepted or rejected.
     pub latest: Option<Arrival>,
@@ -57,6 +60,10 @@ pub struct Video {
     pub closed_grants: Vec<ClosedGrant>,
     /// Grants issued before this time were used: an event of an earlier release does not name its grant.
     pub grants_used_before: Option<Timestamp>,
+    /// The latest expiry of the grants that were used or voided by a deletion, until RAW is checked once after it: until then their
+    /// URLs can be used again, without an event notification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchecked_until: Option<Timestamp>,
     /// The current attempt's work.
     pub job: Option<Job>,
     /// The published generation and attempt, which may be older than the current ones.
@@ -83,6 +90,16 @@ pub struct Upload {
     pub etag: String,
     /// Its version; absent in a bucket without versions.
     pub version_id: Option<String>,
+}
+
+/// When the accepted objects of a video were created.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// The latest of all; `None` if none was accepted, or if events of earlier releases do not state it.
+    pub latest: Option<Timestamp>,
+    /// The latest of those that a check of the bucket found, which have no sequencer.
+    pub latest_found: Option<Timestamp>,
 }
 
 /// A grant of an upload that may still be used.
@@ -245,12 +262,14 @@ impl Video {
             upload: None,
             deleted: None,
             deleted_at: None,
+            accepted: Accepted::default(),
             sequencer: None,
             latest: None,
             objects: Vec::new(),
             open_grants: BTreeMap::new(),
             closed_grants: Vec::new(),
             grants_used_before: None,
+            unchecked_until: None,
             job: None,
             published: None,
             source: None,
@@ -308,18 +327,22 @@ impl Video {
 
     pub(super) fn close_grant(&mut self, grant_id: &GrantId, end: GrantEnd) {
         if let Some(grant) = self.open_grants.remove(grant_id) {
-            let closed = ClosedGrant { grant_id: grant_id.clone(), granted_at: grant.granted_at, end };
-            self.remember(closed);
+            self.remember(grant_id.clone(), &grant, end);
         }
     }
 
     pub(super) fn close_all_grants(&mut self, end: GrantEnd) {
         for (grant_id, grant) in std::mem::take(&mut self.open_grants) {
-            self.remember(ClosedGrant { grant_id, granted_at: grant.granted_at, end });
+            self.remember(grant_id, &grant, end);
         }
     }
 
-    pub(super) fn remember(&mut self, closed: ClosedGrant) {
+    pub(super) fn remember(&mut self, grant_id: GrantId, grant: &OpenGrant, end: GrantEnd) {
+        // RAW is checked before a grant is recorded as expired.
+        if end != GrantEnd::Expired {
+            self.unchecked_until = self.unchecked_until.max(Some(grant.expires_at));
+        }
+        let closed = ClosedGrant { grant_id, granted_at: grant.granted_at, end };
         if self.closed_grants.len() >= CLOSED_GRANTS {
             self.closed_grants.remove(0);
         }

@@ -6,9 +6,10 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::ChecksumMode;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::object_store::{NULL_VERSION, ObjectInfo, ObjectStore, ObjectVersion};
+use streamio_core::ports::object_store::{ObjectInfo, ObjectStore, ObjectVersion};
 use streamio_events::s3::{DeleteError, delete_objects};
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::NULL_VERSION;
 
 use crate::settings;
 
@@ -23,6 +24,27 @@ impl S3Objects {
     pub fn new(sdk: &SdkConfig, settings: settings::S3) -> Self {
         let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(settings.path_style).build();
         Self { client: Client::from_conf(config) }
+    }
+
+    /// Deletes the object without a version that has the entity tag `quoted`. S3 compares it, but only with the current version: nothing
+    /// replaces the version [`NULL_VERSION`] in a bucket whose versions are not suspended.
+    async fn delete_found(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+        quoted: String,
+    ) -> Result<(), AdapterError> {
+        let request = self.client.delete_object().bucket(bucket).key(key);
+        let request = match version_id {
+            Some(version_id) => request.version_id(version_id),
+            None => request.if_match(quoted),
+        };
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing(&error) || is_changed(&error) => Ok(()),
+            Err(error) => Err(failed("DeleteObject")(error)),
+        }
     }
 }
 
@@ -64,9 +86,14 @@ fn is_changed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         || error.raw_response().is_some_and(|response| response.status().as_u16() == 412)
 }
 
+/// Whether the object was written while the bucket had no versions.
+fn is_null_version(version_id: Option<&str>) -> bool {
+    version_id.is_none_or(|id| id.is_empty() || id == NULL_VERSION)
+}
+
 /// The version, unless the object was written while the bucket had no versions.
 fn named_version(version_id: Option<&str>) -> Option<String> {
-    version_id.filter(|id| !id.is_empty() && *id != NULL_VERSION).map(str::to_owned)
+    version_id.filter(|id| !is_null_version(Some(id))).map(str::to_owned)
 }
 
 fn version_of(version: &aws_sdk_s3::types::ObjectVersion) -> Option<ObjectVersion> {
@@ -122,24 +149,19 @@ impl ObjectStore for S3Objects {
     /// ignore the condition, so the entity tag is also compared before.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError> {
         let quoted = format!("\"{etag}\"");
-        let head = self.client.head_object().bucket(bucket).key(key).send().await;
-        let version_id = match head {
-            Ok(head) if head.e_tag() == Some(quoted.as_str()) => head.version_id().map(str::to_owned),
-            Ok(_) => return Ok(()),
-            Err(error) if is_missing(&error) => return Ok(()),
-            Err(error) => return Err(failed("HeadObject")(error)),
-        };
-        let request = self.client.delete_object().bucket(bucket).key(key);
-        // With a version the condition is not needed: a version never changes.
-        let request = match version_id {
-            Some(version_id) => request.version_id(version_id),
-            None => request.if_match(quoted),
-        };
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) || is_changed(&error) => Ok(()),
-            Err(error) => Err(failed("DeleteObject")(error)),
+        // In a bucket with versions, the object without one may be behind others.
+        for wanted in [None, Some(NULL_VERSION)] {
+            let request = self.client.head_object().bucket(bucket).key(key);
+            match request.set_version_id(wanted.map(str::to_owned)).send().await {
+                Ok(head) if head.e_tag() == Some(quoted.as_str()) && is_null_version(head.version_id()) => {
+                    return self.delete_found(bucket, key, head.version_id(), quoted).await;
+                }
+                Ok(_) => {}
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(failed("HeadObject")(error)),
+            }
         }
+        Ok(())
     }
 
     async fn versions(&self, bucket: &str, key: &str) -> Result<Vec<ObjectVersion>, AdapterError> {

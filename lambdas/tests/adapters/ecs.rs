@@ -22,6 +22,7 @@ fn job() -> Job {
         video_id,
         s3_key,
         version_id: None,
+        etag: None,
         generation: 1,
         attempt: 2,
         raw_bucket: "streamio-raw".to_owned(),

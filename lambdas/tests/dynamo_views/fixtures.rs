@@ -103,6 +103,7 @@ pub(crate) fn lifecycle(
         video_id: video_id.clone(),
         s3_key: s3_key.clone(),
         version_id: None,
+        etag: None,
         generation: 1,
         attempt: 1,
         client_token: Job::client_token_of(&video_id, 1, 1),

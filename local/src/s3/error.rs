@@ -182,6 +182,23 @@ pub enum StoreError {
         /// The latest supported version.
         known: i64,
     },
+    /// There are files of objects, and no index, or a new one, that says what they are.
+    #[error(
+        "the object store's index {} is missing or new, but files of objects exist; restore it from a backup, or move the whole directory away \
+         to begin with an empty store: nothing was changed", path.display()
+    )]
+    IndexMissing {
+        /// The index.
+        path: PathBuf,
+    },
+    /// The index is damaged.
+    #[error("the object store's index {} is damaged ({what}); restore it from a backup: nothing was changed", path.display())]
+    IndexDamaged {
+        /// The index.
+        path: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
     /// The database failed.
     #[error("the object store's database failed")]
     Database(#[from] rusqlite::Error),
@@ -211,6 +228,8 @@ impl StoreError {
         matches!(
             self,
             Self::InUse { .. }
+                | Self::IndexMissing { .. }
+                | Self::IndexDamaged { .. }
                 | Self::SchemaTooNew { .. }
                 | Self::Database(_)
                 | Self::Io { .. }

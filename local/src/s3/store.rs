@@ -2,7 +2,7 @@
 //!
 //! The order of a write: the bytes are written to a file with a random name; the file and its directory are synced; one
 //! transaction makes the object visible and writes its event notification; then files that are no longer referenced are
-//! removed. A crash between any two steps leaves at most an unreferenced file, which the next start removes.
+//! removed. A crash between any two steps leaves at most an unreferenced file, which the next start moves to `lost+found`.
 
 mod blobs;
 mod bucket;
@@ -10,6 +10,7 @@ mod complete;
 mod handle;
 mod list;
 mod list_versions;
+mod lost_found;
 mod migrations;
 mod multipart;
 mod notifications;

@@ -25,6 +25,17 @@ async fn read(store: &Store, key: &str) -> Vec<u8> {
     bytes_of(store.get(RAW, key).await.unwrap().unwrap()).await
 }
 
+/// The contents of all files in `lost+found`, sorted.
+fn lost_and_found(store: &Path) -> Vec<String> {
+    let Ok(days) = std::fs::read_dir(store.join("lost+found")) else { return Vec::new() };
+    let files = days.flat_map(|day| std::fs::read_dir(day.unwrap().path()).unwrap());
+    let contents =
+        files.map(|file| String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()).into_owned());
+    let mut contents: Vec<String> = contents.collect();
+    contents.sort();
+    contents
+}
+
 async fn bytes_of(object: Object) -> Vec<u8> {
     let mut stream = object.stream(0..u64::MAX);
     let mut bytes = Vec::new();
@@ -53,13 +64,100 @@ async fn a_reopened_store_has_its_objects_uploads_and_event_notifications_and_no
     drop(store);
 
     let store = open(directory.path()).await;
-    assert_eq!(files(directory.path()).len(), 2, "the two orphans are removed, object and part are kept");
+    assert_eq!(files(directory.path()).len(), 2, "the object and the part");
+    assert_eq!(lost_and_found(directory.path()), ["lost", "received"], "bytes are never removed at a start");
     assert_eq!(store.head(RAW, "k").await.unwrap().unwrap(), first);
     assert!(read(&store, "k").await == pattern(300_000, 1));
     assert_eq!(store.parts(RAW, "parts", &upload.id, 0, 10).await.unwrap().len(), 1);
     assert_eq!(store.pending_notifications(10).await.unwrap(), notifications);
     let next = store.put_bytes(RAW, "k", ObjectHeaders::default(), "new").await.unwrap();
     assert!(next.sequencer > first.sequencer);
+}
+
+/// Removes the index and its write-ahead log.
+fn remove_index(store: &Path) {
+    for name in ["objects.db", "objects.db-wal", "objects.db-shm"] {
+        drop(std::fs::remove_file(store.join(name)));
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_its_index_or_with_a_new_one_does_not_start_and_changes_nothing() {
+    let (directory, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(open(new.path()).await);
+    let store = open(directory.path()).await;
+    store.put_bytes(RAW, "k", ObjectHeaders::default(), pattern(1_000, 1)).await.unwrap();
+    drop(store);
+    let (before, index) = (files(directory.path()), directory.path().join("objects.db"));
+    let kept = std::fs::read(&index).unwrap();
+    for replacement in [None, Some(std::fs::read(new.path().join("objects.db")).unwrap())] {
+        remove_index(directory.path());
+        replacement.inspect(|bytes| std::fs::write(&index, bytes).unwrap());
+        let opened = Store::open(directory.path(), StoreOptions::default()).await;
+        assert!(matches!(opened, Err(StoreError::IndexMissing { .. })), "{opened:?}");
+        assert_eq!((files(directory.path()), lost_and_found(directory.path())), (before.clone(), vec![]));
+    }
+    remove_index(directory.path());
+    std::fs::write(&index, kept).unwrap();
+    assert!(read(&open(directory.path()).await, "k").await == pattern(1_000, 1));
+}
+
+#[tokio::test]
+async fn a_damaged_index_does_not_start_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    for key in 0..200 {
+        store.put_bytes(RAW, &format!("k{key}"), ObjectHeaders::default(), "x").await.unwrap();
+    }
+    drop(store);
+    let (before, index) = (files(directory.path()), directory.path().join("objects.db"));
+    let mut bytes = std::fs::read(&index).unwrap();
+    for page in bytes.chunks_mut(4096).skip(2).step_by(2) {
+        page[..64].fill(0xff);
+    }
+    std::fs::write(&index, bytes).unwrap();
+    let opened = Store::open(directory.path(), StoreOptions::default()).await;
+    assert!(matches!(opened, Err(StoreError::IndexDamaged { .. })), "{opened:?}");
+    assert_eq!((files(directory.path()), lost_and_found(directory.path())), (before, vec![]));
+}
+
+/// SQLite ignores the write-ahead log from its first damaged frame on, so that acknowledged writes are missing in the index.
+#[tokio::test]
+async fn the_bytes_of_objects_that_an_older_or_damaged_index_lacks_are_kept() {
+    for is_damaged in [false, true] {
+        let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = open(directory.path()).await;
+        store.put_bytes(RAW, "first", ObjectHeaders::default(), "first").await.unwrap();
+        drop(store);
+        let older = std::fs::read(directory.path().join("objects.db")).unwrap();
+        let store = open(directory.path()).await;
+        store.put_bytes(RAW, "second", ObjectHeaders::default(), "second").await.unwrap();
+        // As after a crash: the log is not yet in the database.
+        let log = std::fs::read(directory.path().join("objects.db-wal")).unwrap();
+        let index = std::fs::read(directory.path().join("objects.db")).unwrap();
+        for name in files(directory.path()) {
+            let place = copy.path().join("blobs").join(&name[..2]);
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::copy(directory.path().join("blobs").join(&name[..2]).join(&name), place.join(&name))
+                .unwrap();
+        }
+        drop(store);
+        if is_damaged {
+            let mut log = log;
+            // In the first frame: after the log's header of 32 bytes and the frame's of 24.
+            log[100] ^= 1;
+            std::fs::write(copy.path().join("objects.db-wal"), log).unwrap();
+            std::fs::write(copy.path().join("objects.db"), index).unwrap();
+        } else {
+            std::fs::write(copy.path().join("objects.db"), older).unwrap();
+        }
+        let store = open(copy.path()).await;
+        assert_eq!(store.head(RAW, "second").await.unwrap(), None);
+        assert_eq!(
+            (read(&store, "first").await, lost_and_found(copy.path())),
+            (b"first".to_vec(), vec!["second".to_owned()])
+        );
+    }
 }
 
 #[tokio::test]

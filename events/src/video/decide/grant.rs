@@ -1,5 +1,6 @@
 //! Which grant an object uses, and why it uses none.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::id::{GrantId, KeyId};
@@ -7,10 +8,7 @@ use crate::media::VideoError;
 use crate::timestamp::Timestamp;
 use crate::video::{GrantEnd, ObjectStatus, OpenGrant, Policy, SourceObject, Video, sequencer_order};
 
-/// S3 states the time of an object that was found in whole seconds.
-const LISTING_PRECISION: Duration = Duration::from_secs(1);
-
-/// The last part of an object's retention, in which it may already be being removed.
+/// The last part of an object's retention, in which it may already be being removed. Of a short retention, a quarter.
 const REMOVAL_MARGIN: Duration = Duration::from_hours(1);
 
 /// How an object compares with a grant within whose time it was created.
@@ -32,36 +30,47 @@ pub(super) enum Match {
     Satisfied,
 }
 
-/// The open grants within whose time `object` was created, the one to use first: one for this kind of upload, then the
-/// earliest. A grant that was recorded after `after` is new to the object.
+/// The open grants within whose time `object` was created, the one to use first: one for this kind of upload, then the one that
+/// demands most, so that no upload takes a grant that another one needs, then the earliest. Only grants that were recorded after
+/// `after` are returned.
 pub(super) fn grants_in_time<'a>(
     video: &'a Video,
     object: &SourceObject,
     after: u64,
     policy: &Policy,
 ) -> Vec<(&'a GrantId, &'a OpenGrant)> {
-    // S3's entity tag of a multipart upload ends in `-` and the number of its parts.
-    let is_multipart = object.etag.contains('-');
+    let is_multipart = object.is_multipart();
     // A found multipart upload has the time of its initiation, which may be long before a grant to continue it. An object that
     // was decided before, or that is older than a deletion, is no such upload.
     let may_be_continued = object.found
         && is_multipart
         && after == 0
         && video.deleted_at.is_none_or(|deleted_at| object.created_at > deleted_at);
+    // A grant that is recorded soon after a rejection may be for a new try.
+    let tolerance = if after == 0 { policy.clock_tolerance } else { Duration::ZERO };
     let in_time = |grant: &OpenGrant| {
         grant.recorded > after
-            && (may_be_continued && grant.multipart || is_issued_before(grant.granted_at, object, policy))
+            && (may_be_continued && grant.multipart || is_issued_before(grant.granted_at, object, tolerance))
             && object.created_at <= grant.expires_at.plus(policy.grant_grace)
     };
     let mut grants: Vec<_> = video.open_grants.iter().filter(|(_, grant)| in_time(grant)).collect();
     // Other stores may have other tags for multipart uploads, so this is only an order.
-    grants.sort_by_key(|(grant_id, grant)| (grant.multipart != is_multipart, grant.granted_at, *grant_id));
+    grants.sort_by_key(|(grant_id, grant)| {
+        (grant.multipart != is_multipart, Reverse(demands(grant)), grant.granted_at, *grant_id)
+    });
     grants
 }
 
-fn is_issued_before(granted_at: Timestamp, object: &SourceObject, policy: &Policy) -> bool {
-    let precision = if object.found { LISTING_PRECISION } else { Duration::ZERO };
-    granted_at <= object.created_at.plus(policy.clock_tolerance).plus(precision)
+/// How many properties of the upload a grant states.
+fn demands(grant: &OpenGrant) -> usize {
+    [grant.size.is_some(), grant.content_type.is_some(), grant.sha256.is_some()]
+        .into_iter()
+        .filter(|is_stated| *is_stated)
+        .count()
+}
+
+fn is_issued_before(granted_at: Timestamp, object: &SourceObject, tolerance: Duration) -> bool {
+    granted_at <= object.created_at.plus(tolerance).plus(object.time_precision())
 }
 
 /// Compares `object` with a grant of [`grants_in_time`]. `revoked_at` is when the grant's API key was revoked.
@@ -100,11 +109,12 @@ pub(super) fn compare(
 
 /// Whether a later upload than `object` was accepted.
 pub(super) fn is_outdated(video: &Video, object: &SourceObject) -> bool {
-    object.version_id.is_some()
-        && !object.found
-        && video.sequencer.as_deref().is_some_and(|accepted| {
-            !accepted.is_empty() && sequencer_order(&object.sequencer, accepted).is_lt()
-        })
+    // Sequencers are S3's order. Where one of two objects has none, only their times can be compared.
+    let latest = if object.found { video.accepted.latest } else { video.accepted.latest_found };
+    let by_time = latest.is_some_and(|latest| object.precedes(latest));
+    let sequencer = video.sequencer.as_deref().filter(|sequencer| !sequencer.is_empty() && !object.found);
+    let by_sequencer = sequencer.is_some_and(|latest| sequencer_order(&object.sequencer, latest).is_lt());
+    object.version_id.is_some() && (by_time || by_sequencer)
 }
 
 /// Why `object` is rejected, of which `best` is the best of its comparisons with open grants.
@@ -160,7 +170,7 @@ pub(super) fn refusal(
 fn refusal_without_grant(video: &Video, object: &SourceObject, policy: &Policy) -> VideoError {
     let closed = video.closed_grants.iter().rev();
     let closed = closed
-        .filter(|grant| is_issued_before(grant.granted_at, object, policy))
+        .filter(|grant| is_issued_before(grant.granted_at, object, policy.clock_tolerance))
         .max_by_key(|grant| grant.granted_at);
     let is_expired = |grant: &OpenGrant| object.created_at > grant.expires_at;
     let end = match closed {
@@ -211,7 +221,8 @@ pub(super) fn acceptable_after(status: &ObjectStatus, recorded: u64) -> Option<u
 
 /// Whether an object that was rejected at `since` certainly still exists.
 pub(super) fn is_kept(since: Timestamp, now: Timestamp, policy: &Policy) -> bool {
-    now.plus(REMOVAL_MARGIN) < since.plus(policy.rejected_retention)
+    let margin = REMOVAL_MARGIN.min(policy.rejected_retention / 4);
+    now.plus(margin) < since.plus(policy.rejected_retention)
 }
 
 /// When `key_id` was revoked.

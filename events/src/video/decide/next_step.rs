@@ -22,7 +22,7 @@ pub enum Step {
     /// Decide about this object with [`object_arrived`](super::object_arrived): its grant has been recorded, or is no
     /// longer awaited.
     DecideObject(SourceObject),
-    /// A grant has expired or closes, and no upload is recorded. S3's event may be lost: check whether RAW has objects under
+    /// A grant has expired or closes, and no upload with its URL, or no further one, is recorded. S3's event may be lost: check whether RAW has objects under
     /// this key that the log does not know. Decide about them with [`object_arrived`], or else append the decision of
     /// [`grants_expired`], at the version that was read before the check.
     ///
@@ -37,13 +37,15 @@ pub enum Step {
     Idle,
 }
 
-/// Returns the next action on `video` at `now`.
+/// Returns the next action on `video` at `now`: objects first, then its attempts, then versions and grants, which need the bucket.
+///
+/// Each of the three may also be asked for by itself, so that one that fails stops no other: [`undecided`], [`step_of_attempt`], and
+/// [`due_removals`] and [`bucket_check`].
 pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     if let Some(object) = undecided(video, now, policy) {
         return Step::DecideObject(object);
     }
-    let step = step_of_phase(video, now, policy);
-    // The current generation comes first: its step needs no bucket.
+    let step = step_of_attempt(video, now, policy);
     let (Step::Wait(_) | Step::Idle) = step else { return step };
     match (step, step_of_uploads(video, now, policy)) {
         (Step::Wait(a), Step::Wait(b)) => Step::Wait(a.min(b)),
@@ -51,21 +53,23 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     }
 }
 
-/// Returns the next action on the objects and grants of `video`, whatever its phase.
-pub fn step_of_uploads(video: &Video, now: Timestamp, policy: &Policy) -> Step {
-    if let Some(object) = undecided(video, now, policy) {
-        return Step::DecideObject(object);
-    }
+fn step_of_uploads(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     let Some(s3_key) = &video.s3_key else { return Step::Idle };
     let removals = due_removals(video, now, policy);
     if !removals.is_empty() {
         return Step::RemoveVersions(s3_key.clone(), removals);
     }
-    if next_grant_end(video, policy).is_some_and(|end| end <= now) {
-        return Step::CheckBucket(s3_key.clone());
+    if let Some(s3_key) = bucket_check(video, now, policy) {
+        return Step::CheckBucket(s3_key);
     }
     // A rejected object that is about to be removed is not decided about again, whatever was due.
     uploads_due(video, policy).filter(|due| *due > now).min().map_or(Step::Idle, Step::Wait)
+}
+
+/// The key whose bucket must be checked at `now`, see [`Step::CheckBucket`].
+pub fn bucket_check(video: &Video, now: Timestamp, policy: &Policy) -> Option<SourceKey> {
+    let is_due = next_grant_end(video, policy).is_some_and(|end| end <= now);
+    video.s3_key.clone().filter(|_| is_due)
 }
 
 /// When actions on objects and grants are due.
@@ -76,7 +80,8 @@ fn uploads_due(video: &Video, policy: &Policy) -> impl Iterator<Item = Timestamp
     objects.chain(next_grant_end(video, policy))
 }
 
-fn step_of_phase(video: &Video, now: Timestamp, policy: &Policy) -> Step {
+/// Returns the next action on the current attempt of `video`, or on its next one, at `now`. Never one on objects or grants.
+pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     match &video.phase {
         Phase::Dispatched { at } if at.plus(policy.start_within) <= now => {
             expire(video, format!("no worker started it within {}", seconds(policy.start_within)))
@@ -137,7 +142,7 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
         Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
         Phase::Started { last_heartbeat_at, .. } => Some(last_heartbeat_at.plus(policy.heartbeat_timeout)),
         Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
-        Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_phase(video, *at, policy) {
+        Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_attempt(video, *at, policy) {
             Step::Wait(retry_at) => Some(retry_at),
             _ => Some(*at),
         },
@@ -161,6 +166,7 @@ fn dispatch(video: &Video, policy: &Policy) -> Step {
         video_id: video.video_id.clone(),
         s3_key,
         version_id: video.upload.as_ref().and_then(|upload| upload.version_id.clone()),
+        etag: video.upload.as_ref().map(|upload| upload.etag.clone()),
         generation: video.generation,
         attempt,
         client_token: Job::client_token_of(&video.video_id, video.generation, attempt),

@@ -3,27 +3,27 @@
 use super::decision::Decision;
 use crate::event::{RemovalReason, UploadRemoved};
 use crate::timestamp::Timestamp;
-use crate::video::{KnownObject, Policy, Video};
-
-/// How many versions are removed at a time.
-const BATCH: usize = 100;
+use crate::video::{KnownObject, Policy, SourceObject, Video};
 
 /// A version to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
-    /// The version.
+    /// The version. [`NULL_VERSION`](crate::video::NULL_VERSION): the object without a version, if it has the entity tag.
     pub version_id: String,
+    /// Its entity tag, without quotes.
+    pub etag: String,
     /// Why it is not kept.
     pub reason: RemovalReason,
 }
 
-/// The versions to remove at `now`, at most [`BATCH`]. A version is removed before its removal is recorded.
-pub(super) fn due_removals(video: &Video, now: Timestamp, policy: &Policy) -> Vec<Removal> {
+/// The versions to remove at `now`. A version is removed before its removal is recorded.
+pub fn due_removals(video: &Video, now: Timestamp, policy: &Policy) -> Vec<Removal> {
     let due = video.objects.iter().filter(|known| removal_at(known, policy).is_some_and(|at| at <= now));
     let removals = due.filter_map(|known| {
-        Some(Removal { version_id: known.object.version_id.clone()?, reason: known.status.removal()? })
+        let SourceObject { version_id, etag, .. } = &known.object;
+        Some(Removal { version_id: version_id.clone()?, etag: etag.clone(), reason: known.status.removal()? })
     });
-    removals.take(BATCH).collect()
+    removals.collect()
 }
 
 /// When a known object is to be removed; `None` while it waits for its grant.
@@ -44,7 +44,7 @@ pub fn versions_removed(video: &Video, removals: &[Removal]) -> Option<Decision>
     };
     let removals: Vec<&Removal> = removals.iter().filter(known).collect();
     let first = removals.first()?.version_id.as_str();
-    let events = removals.iter().map(|Removal { version_id, reason }| {
+    let events = removals.iter().map(|Removal { version_id, reason, .. }| {
         UploadRemoved { s3_key: s3_key.clone(), version_id: version_id.clone(), reason: *reason }.into()
     });
     Decision::of_all(video, &["removed", first, &removals.len().to_string()], events.collect())

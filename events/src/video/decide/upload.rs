@@ -54,6 +54,10 @@ pub fn object_arrived(
 ) -> Arrived {
     let Conditions { project, now, policy } = *conditions;
     let known = video.known(object);
+    // With a sequencer its place among the others is certain.
+    let notified = known.map(|known| &known.object).filter(|known| !known.found && object.found);
+    let merged = notified.map(|known| SourceObject { details: object.details.clone(), ..known.clone() });
+    let object = merged.as_ref().unwrap_or(object);
     let after = match known {
         None if is_recorded(video, object) => return Arrived::Recorded,
         None => 0,
@@ -108,8 +112,16 @@ fn refused_by_project(project: &Project, object: &SourceObject, policy: &Policy)
 }
 
 /// Until when the grant of `object` may still be on its way.
+///
+/// A version that was rejected is accepted when its grant is recorded during the retention. Without versions a rejected object is not
+/// kept, so it waits as long before it is rejected.
 fn waits_until(object: &SourceObject, policy: &Policy) -> Timestamp {
-    object.created_at.plus(policy.grant_wait)
+    let waits = if object.version_id.is_some() || policy.grant_wait.is_zero() {
+        policy.grant_wait
+    } else {
+        policy.grant_wait.max(policy.rejected_retention)
+    };
+    object.created_at.plus(waits)
 }
 
 /// The known object that must be decided at `now`, the first in S3's order: one whose grant has been recorded, or whose
@@ -172,6 +184,15 @@ fn rejected(
         created_at: Some(object.created_at),
     };
     decision(video, "object rejected", object, again, rejected)
+}
+
+/// The decision to reject a known object that no longer exists in the bucket.
+pub fn object_missing(video: &Video, s3_key: &SourceKey, object: &SourceObject) -> Decision {
+    let error = VideoError::permanent(
+        "object_missing",
+        "the file was removed from the bucket, or replaced there, before its upload URL was recorded; upload it again",
+    );
+    rejected(video, s3_key, object, true, error)
 }
 
 fn received(video: &Video, s3_key: &SourceKey, object: &SourceObject) -> Decision {
@@ -259,22 +280,30 @@ fn is_latest(video: &Video, etag: &str, created_at: Timestamp) -> bool {
 
 /// Returns the decision to record the grants that have expired at `now`, and those after whose expiry no upload is
 /// accepted any more, for a bucket without an object that the log does not know. `None` if there are none.
+///
+/// Grants that were used or voided are recorded as checked in the same way, all at once.
 pub fn grants_expired(video: &Video, now: Timestamp, policy: &Policy) -> Option<Decision> {
     let ids = |is_over: &dyn Fn(&OpenGrant) -> bool| -> Vec<GrantId> {
         video.open_grants.iter().filter(|(_, grant)| is_over(grant)).map(|(id, _)| id.clone()).collect()
     };
     let expired = ids(&|grant| !grant.expired && grant.expires_at <= now);
     let closed = ids(&|grant| grant.expires_at.plus(policy.grant_grace) <= now);
-    let events = [(expired, false), (closed, true)].into_iter().filter(|(ids, _)| !ids.is_empty());
-    let events = events.map(|(grant_ids, closed)| UploadExpired { grant_ids, closed }.into()).collect();
+    let checked_until = video.unchecked_until.filter(|until| until.plus(policy.grant_grace) <= now);
+    let events = [
+        UploadExpired { grant_ids: expired, closed: false, checked_until: None },
+        UploadExpired { grant_ids: closed, closed: true, checked_until },
+    ];
+    let is_due = |event: &UploadExpired| !event.grant_ids.is_empty() || event.checked_until.is_some();
+    let events = events.into_iter().filter(is_due).map(EventBody::from).collect();
     Decision::of_all(video, &["grants expired", &video.version.to_string()], events)
 }
 
-/// When the next open grant expires or, if its expiry is recorded, closes. Its upload may be lost while other grants are
-/// open, and new grants may be issued forever.
+/// When the next open grant expires or, if its expiry is recorded, closes; or when the URLs of used and voided grants can no longer be
+/// used. Event notifications of uploads may be lost while other grants are open, and new grants may be issued forever.
 pub(super) fn next_grant_end(video: &Video, policy: &Policy) -> Option<Timestamp> {
     let end = |grant: &OpenGrant| {
         if grant.expired { grant.expires_at.plus(policy.grant_grace) } else { grant.expires_at }
     };
-    video.open_grants.values().map(end).min()
+    let unchecked = video.unchecked_until.map(|until| until.plus(policy.grant_grace));
+    video.open_grants.values().map(end).chain(unchecked).min()
 }

@@ -4,8 +4,8 @@ use crate::event::{UploadCompleted, UploadExpired, UploadReceived, UploadRejecte
 use crate::media::VideoError;
 use crate::timestamp::Timestamp;
 use crate::video::{
-    Arrival, Deletion, GrantEnd, KnownObject, ObjectDetails, ObjectStatus, Phase, SourceObject, Upload,
-    Video, sequencer_order,
+    Arrival, Deletion, GrantEnd, KnownObject, NULL_VERSION, ObjectDetails, ObjectStatus, Phase, SourceObject,
+    Upload, Video, sequencer_order,
 };
 
 impl Video {
@@ -23,7 +23,12 @@ impl Video {
         self.s3_key = Some(completed.s3_key);
         self.forget(&object);
         self.forget_replaced(&object);
-        self.set_aside_upload(ObjectStatus::Superseded, at);
+        let version_before = version_id.as_ref().map(|_| NULL_VERSION.to_owned());
+        self.set_aside_upload(ObjectStatus::Superseded, at, version_before);
+        self.accepted.latest = self.accepted.latest.max(completed.created_at);
+        if completed.found {
+            self.accepted.latest_found = self.accepted.latest_found.max(completed.created_at);
+        }
         match &completed.grant_id {
             Some(grant_id) => self.close_grant(grant_id, GrantEnd::Used),
             None => self.all_grants_used(at),
@@ -99,6 +104,9 @@ impl Video {
     }
 
     pub(super) fn upload_expired(&mut self, expired: &UploadExpired) {
+        if expired.checked_until.is_some() && expired.checked_until >= self.unchecked_until {
+            self.unchecked_until = None;
+        }
         for grant_id in &expired.grant_ids {
             if expired.closed {
                 self.close_grant(grant_id, GrantEnd::Expired);
@@ -106,7 +114,7 @@ impl Video {
                 grant.expired = true;
             }
         }
-        if !matches!(self.phase, Phase::Waiting) {
+        if !matches!(self.phase, Phase::Waiting) || expired.grant_ids.is_empty() {
             return;
         }
         if !expired.closed && self.upload_until().is_none() {
@@ -127,7 +135,7 @@ impl Video {
         self.deleted =
             current.or(before).map(|(etag, version_id)| Deletion { generation, etag, version_id, at });
         self.deleted_at = Some(at);
-        self.set_aside_upload(ObjectStatus::Deleted, at);
+        self.set_aside_upload(ObjectStatus::Deleted, at, None);
         self.objects.retain(|known| known.object.version_id.is_some());
         for known in &mut self.objects {
             if known.status != ObjectStatus::Deleted {
@@ -137,10 +145,11 @@ impl Video {
         self.close_all_grants(GrantEnd::Deleted);
     }
 
-    /// Moves the current upload to the objects that will be removed. One without a version is replaced or removed under
-    /// its key.
-    fn set_aside_upload(&mut self, status: ObjectStatus, at: Timestamp) {
-        let Some(Upload { bytes, etag, version_id: Some(version_id) }) = self.upload.take() else { return };
+    /// Moves the current upload to the objects that will be removed. One without a version then has the version `null_version`. `None`:
+    /// it is replaced by an object without a version, or removed under its key.
+    fn set_aside_upload(&mut self, status: ObjectStatus, at: Timestamp, null_version: Option<String>) {
+        let Some(Upload { bytes, etag, version_id }) = self.upload.take() else { return };
+        let Some(version_id) = version_id.or(null_version) else { return };
         let object = SourceObject {
             version_id: Some(version_id),
             bytes,

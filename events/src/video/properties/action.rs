@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::simulation::{Simulation, Worker, outputs, source};
+use super::simulation::{Demand, Simulation, Worker, outputs, source};
 use crate::event::ProcessingProgressed;
 use crate::id::CommitId;
 use crate::job::Job;
@@ -27,9 +27,7 @@ pub(super) enum Action {
     /// A grant that demands more is recorded.
     Demand {
         age: u16,
-        size: Option<u64>,
-        overwrite: bool,
-        key: u8,
+        demand: Demand,
     },
     Revoke {
         key: u8,
@@ -105,8 +103,11 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
 pub(super) fn demanding_action() -> impl Strategy<Value = Action> {
     prop_oneof![
         12 => action(),
-        3 => (0u16..1200, proptest::option::of(10u64..12), any::<bool>(), 0u8..3)
-            .prop_map(|(age, size, overwrite, key)| Action::Demand { age, size, overwrite, key }),
+        3 => (0u16..1200, proptest::option::of(10u64..12), any::<(bool, bool)>(), 0u8..3).prop_map(
+            |(age, size, (overwrite, multipart), key)| {
+                Action::Demand { age, demand: Demand { size, overwrite, multipart, key } }
+            },
+        ),
         1 => (1u8..3).prop_map(|key| Action::Revoke { key }),
     ]
 }
@@ -127,8 +128,8 @@ impl Simulation {
                     self.arrive(&object);
                 }
             }
-            Action::Demand { age, size, overwrite, key } => {
-                self.record_grant(Duration::from_secs(age.into()), size, overwrite, key);
+            Action::Demand { age, ref demand } => {
+                self.record_grant(Duration::from_secs(age.into()), demand);
             }
             Action::Revoke { key } => {
                 // Events of the same millisecond have no order.

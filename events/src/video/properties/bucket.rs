@@ -1,15 +1,33 @@
 //! The bucket of the simulated video: uploads, their notifications, and checks of the bucket.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::simulation::{BucketCheck, Simulation, key};
 use crate::timestamp::Timestamp;
 use crate::video::decide::{self, Arrived, Conditions, Removal};
-use crate::video::{ObjectDetails, SourceObject, Video};
+use crate::video::{NULL_VERSION, ObjectDetails, SourceObject, Video};
+
+/// How long a multipart upload takes from its initiation to its completion.
+pub(super) const MULTIPART: Duration = Duration::from_secs(30);
 
 impl Simulation {
     pub(super) fn etag(&self, put: u8) -> String {
-        if self.is_same { "etag".to_owned() } else { format!("etag-{put}") }
+        match (self.is_same, self.is_multipart(put)) {
+            (true, _) => "etag".to_owned(),
+            (false, true) => format!("etag{put}-2"),
+            (false, false) => format!("etag{put}"),
+        }
+    }
+
+    /// The number of the upload with this entity tag, if all uploads have different ones.
+    pub(super) fn number(etag: &str) -> u8 {
+        etag.trim_start_matches("etag").trim_end_matches("-2").parse().unwrap()
+    }
+
+    /// Whether upload number `put` is a multipart upload: with grants for them, those with a number divisible by five are.
+    pub(super) fn is_multipart(&self, put: u8) -> bool {
+        self.has_multipart && put.is_multiple_of(5)
     }
 
     /// Uploads with a number divisible by three have another size.
@@ -32,7 +50,9 @@ impl Simulation {
 
     /// Upload number `put`, from a check of the bucket.
     fn listed(&self, put: u8) -> SourceObject {
-        let created_at = Timestamp::from_unix_seconds(self.puts[&put].unix_seconds());
+        // A multipart upload that is found has the time of its initiation.
+        let took = if self.is_multipart(put) { MULTIPART.as_secs().cast_signed() } else { 0 };
+        let created_at = Timestamp::from_unix_seconds(self.puts[&put].unix_seconds() - took);
         SourceObject { sequencer: String::new(), found: true, created_at, ..self.notification(put) }
     }
 
@@ -40,6 +60,8 @@ impl Simulation {
     pub(super) fn put(&mut self, put: u8) {
         let before = self.puts.range(put..).next().map_or(self.now, |(_, at)| *at);
         self.puts.entry(put).or_insert(before);
+        let now = self.now;
+        self.added.entry(put).or_insert(now);
     }
 
     pub(super) fn put_next(&mut self) -> u8 {
@@ -60,8 +82,20 @@ impl Simulation {
         while let Some(earlier) = decide::undecided(&self.video(), self.now, &self.policy)
             && !earlier.is_same(object)
         {
-            assert!(self.decide_object(&self.video(), &earlier), "a decision that is due is made");
+            self.decide_known(&earlier);
         }
+    }
+
+    /// Decides about an object that the log knows, if it still exists. Otherwise it is rejected.
+    pub(super) fn decide_known(&mut self, object: &SourceObject) {
+        let video = self.video();
+        let exists = self.stored_all().into_iter().any(|put| self.notification(put).is_same(object));
+        let is_decided = if exists {
+            self.decide_object(&video, object)
+        } else {
+            self.append(Some(video.version), decide::object_missing(&video, &key(), object))
+        };
+        assert!(is_decided, "a decision that is due is made");
     }
 
     /// Decides about an object by the state of `video`, which may be outdated. Returns whether a decision was appended.
@@ -101,6 +135,10 @@ impl Simulation {
         let version_id = &removal.version_id;
         let current = video.upload.as_ref().and_then(|upload| upload.version_id.as_ref());
         assert_ne!(current, Some(version_id), "the source of the video is removed");
+        if version_id == NULL_VERSION {
+            // A bucket without versions has none that replaces another.
+            return;
+        }
         self.removed.insert(version_id[1..].parse().unwrap());
     }
 

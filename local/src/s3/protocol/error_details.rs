@@ -53,6 +53,8 @@ pub(super) fn details(error: &StoreError, method: &Method) -> Details {
         | StoreError::SizeMismatch { .. }
         | StoreError::Body(_)
         | StoreError::InUse { .. }
+        | StoreError::IndexMissing { .. }
+        | StoreError::IndexDamaged { .. }
         | StoreError::SchemaTooNew { .. }
         | StoreError::Database(_)
         | StoreError::Io { .. }

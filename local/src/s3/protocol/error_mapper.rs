@@ -101,6 +101,8 @@ impl ErrorMapper {
             StoreError::Body(_) if self.has_signed_chunks => S3ErrorCode::SignatureDoesNotMatch,
             StoreError::Body(_) | StoreError::Incomplete { .. } => S3ErrorCode::IncompleteBody,
             StoreError::InUse { .. }
+            | StoreError::IndexMissing { .. }
+            | StoreError::IndexDamaged { .. }
             | StoreError::SchemaTooNew { .. }
             | StoreError::Database(_)
             | StoreError::Io { .. }

@@ -1,9 +1,9 @@
 //! The files that hold the bytes: one file per blob, named by a random id, never changed once it is referenced.
 //!
-//! The database decides which blobs are needed. A file that no row references was left by a crash and is removed when
-//! the store opens. A file whose last row was deleted is removed when its last reader is done.
+//! The database decides which blobs are needed. A file that no row references was left by a crash, or its row was lost: it is moved to
+//! `lost+found` when the store opens. A file whose last row was deleted is removed when its last reader is done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -26,7 +26,7 @@ impl BlobId {
         Ok(Self(bytes))
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         HEXLOWER.decode(name.as_bytes()).ok()?.try_into().ok().map(Self)
     }
 }
@@ -100,31 +100,14 @@ impl Blobs {
         sync_dir(path.parent().unwrap_or(&self.0.blobs))
     }
 
-    /// Removes every file that is not referenced, and counts the referenced blobs that are missing. Must be called
-    /// before the first write.
-    pub(super) fn sweep(&self, referenced: &HashSet<BlobId>) -> Result<SweepReport, StoreError> {
-        let mut swept = SweepReport::default();
-        for entry in fs::read_dir(&self.0.incoming).io_context("listing incoming blobs")? {
-            fs::remove_file(entry.io_context("listing incoming blobs")?.path())
-                .io_context("removing an unfinished blob")?;
-            swept.orphans += 1;
-        }
-        let mut found = 0;
-        for byte in 0..=u8::MAX {
-            let directory = self.0.blobs.join(HEXLOWER.encode(&[byte]));
-            for entry in fs::read_dir(&directory).io_context("listing blobs")? {
-                let entry = entry.io_context("listing blobs")?;
-                let id = entry.file_name().to_str().and_then(BlobId::parse);
-                if id.is_some_and(|id| referenced.contains(&id)) {
-                    found += 1;
-                } else {
-                    fs::remove_file(entry.path()).io_context("removing an orphaned blob")?;
-                    swept.orphans += 1;
-                }
-            }
-        }
-        swept.missing = referenced.len() - found;
-        Ok(swept)
+    /// The directories of completely written blobs.
+    pub(super) fn complete_directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        (0..=u8::MAX).map(|byte| self.0.blobs.join(HEXLOWER.encode(&[byte])))
+    }
+
+    /// The directory of blobs that are being written.
+    pub(super) fn incoming_directory(&self) -> PathBuf {
+        self.0.incoming.clone()
     }
 
     /// Runs a query and pins the blobs that it returns against removal, atomically with respect to [`Blobs::reclaim`].
@@ -184,15 +167,6 @@ impl Blobs {
     }
 }
 
-/// The result of [`Blobs::sweep`].
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct SweepReport {
-    /// The number of removed files.
-    pub(super) orphans: usize,
-    /// The number of referenced blobs without a file: data was lost.
-    pub(super) missing: usize,
-}
-
 /// Keeps blobs readable until it is dropped.
 pub(super) struct PinnedBlobs {
     blobs: Blobs,
@@ -222,7 +196,7 @@ pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|directory| directory.sync_all()).io_context("syncing a directory")
 }
 
-/// Removes an unreferenced file. If that fails, the file uses disk space until the next start removes it.
+/// Removes an unreferenced file. If that fails, the next start moves it to `lost+found`.
 pub(super) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::blobs::{BlobId, Blobs, create_dir};
-use super::schema;
 use super::transaction::WriteTransaction;
+use super::{lost_found, schema};
 use crate::s3::error::{IoContext as _, StoreError};
 
 /// The largest number of idle read connections that are kept.
@@ -57,10 +57,12 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store in a directory, creating both if needed, and removes the files that a crash left unreferenced.
+    /// Opens the store in a directory, creating both if needed. Files that the index does not name are moved to `lost+found` and kept
+    /// for 30 days.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] while another process has it open, [`StoreError::SchemaTooNew`], internal errors.
+    /// [`StoreError::InUse`] while another process has it open, [`StoreError::IndexMissing`], [`StoreError::IndexDamaged`],
+    /// [`StoreError::SchemaTooNew`], internal errors.
     pub async fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
         let directory = directory.as_ref().to_owned();
         spawn_blocking(move || Self::open_blocking(&directory, options)).await?
@@ -71,14 +73,30 @@ impl Store {
         let lock = lock(directory)?;
         let blobs = Blobs::open(directory)?;
         let database = directory.join("objects.db");
-        let writer = schema::open_writer(&database)?;
-        let swept = blobs.sweep(&referenced_blobs(&writer)?)?;
-        if swept.orphans > 0 {
-            tracing::info!(s3.orphans = swept.orphans, "removed unreferenced files of interrupted writes");
+        if !database.exists() && lost_found::has_complete_blobs(&blobs)? {
+            return Err(StoreError::IndexMissing { path: database });
         }
-        if swept.missing > 0 {
+        let writer = schema::open_writer(&database)?;
+        if is_new(&writer)? && lost_found::has_complete_blobs(&blobs)? {
+            return Err(StoreError::IndexMissing { path: database });
+        }
+        let referenced = referenced_blobs(&writer)?;
+        let found = lost_found::move_unreferenced(directory, &blobs, &referenced, OffsetDateTime::now_utc())?;
+        if found.moved > 0 {
+            tracing::warn!(
+                s3.moved = found.moved,
+                "moved files that the index does not name to {} in {}, where they are kept for 30 days; a crash leaves one for \
+                 each interrupted upload; more mean that the index is older than the files",
+                lost_found::LOST_AND_FOUND,
+                directory.display(),
+            );
+        }
+        if found.removed_days > 0 {
+            tracing::info!(s3.days = found.removed_days, "removed files that were in lost+found for 30 days");
+        }
+        if found.missing > 0 {
             tracing::error!(
-                s3.missing = swept.missing,
+                s3.missing = found.missing,
                 "files of stored objects are missing; restore them from a backup"
             );
         }
@@ -158,6 +176,17 @@ impl Store {
     }
 }
 
+impl Drop for Inner {
+    /// Moves the write-ahead log into the database, so that a copy of the database alone is complete.
+    fn drop(&mut self) {
+        self.idle_readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = schema::checkpoint(writer) {
+            tracing::warn!(%error, "the object store's write-ahead log could not be moved into its database; the next start does it");
+        }
+    }
+}
+
 fn lock(directory: &Path) -> Result<File, StoreError> {
     let file = OpenOptions::new()
         .create(true)
@@ -170,6 +199,16 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: directory.to_owned() }),
         Err(std::fs::TryLockError::Error(error)) => Err(error).io_context("locking the store"),
     }
+}
+
+/// Whether nothing was ever written through this index.
+fn is_new(db: &Connection) -> Result<bool, StoreError> {
+    let written: i64 = db.query_row(
+        "SELECT (SELECT value FROM sequence) + (SELECT count(*) FROM objects) + (SELECT count(*) FROM parts)",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(written == 0)
 }
 
 /// The blobs that a row references.

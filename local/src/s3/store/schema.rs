@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrations::migrate;
 use crate::s3::error::StoreError;
@@ -97,9 +97,13 @@ CREATE TABLE notices (
 ";
 
 /// Opens the write connection. Creates the tables if they do not exist, and changes those of an earlier version.
+///
+/// # Errors
+/// [`StoreError::IndexDamaged`] if SQLite finds damage, [`StoreError::SchemaTooNew`], internal errors.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    check(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL syncs the write-ahead log on each commit, so that an acknowledged write survives a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -117,6 +121,27 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// Checks the form of the whole file. Damage that a later query would find, or never, must stop the start: what it makes unreadable
+/// looks like objects that were deleted.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let damaged = |what: String| StoreError::IndexDamaged { path: path.to_owned(), what };
+    match connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
+        Ok(result) if result == "ok" => Ok(()),
+        Ok(result) => Err(damaged(result)),
+        Err(rusqlite::Error::SqliteFailure(error, message))
+            if matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+        {
+            Err(damaged(message.unwrap_or_else(|| error.to_string())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves the write-ahead log into the database.
+pub(super) fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 /// Opens a read connection.

@@ -1,6 +1,6 @@
 //! Write transactions, and the blobs that they add and release.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use time::OffsetDateTime;
 
 use super::blobs::BlobId;
@@ -182,9 +182,11 @@ impl<'a> WriteTransaction<'a> {
     pub(super) fn commit(self) -> Result<CommitEffects, StoreError> {
         let unreferenced = self.unreferenced()?;
         let committed = self.db.commit();
-        // A commit that failed while syncing may still take effect after a restart, so its files must be kept. If it
-        // does not take effect, the next start removes them.
-        self.adopted.into_iter().for_each(StagedFile::keep);
+        // A commit that failed while syncing may still take effect after a restart, so its files must be kept. One for which there was
+        // no space is incomplete in the write-ahead log and never does.
+        if !matches!(&committed, Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull)) {
+            self.adopted.into_iter().for_each(StagedFile::keep);
+        }
         committed?;
         Ok(CommitEffects { unreferenced, latest_notification: self.latest_notification })
     }

@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 use crate::video::decide::{
     Arrived, Removal, Step, delete, due_at, grants_expired, ready, undecided, versions_removed,
 };
-use crate::video::{ObjectDetails, Phase, SourceObject, VideoState};
+use crate::video::{NULL_VERSION, ObjectDetails, Phase, Policy, SourceObject, VideoState};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,6 +32,12 @@ fn with_grant(history: History, id: &str, change: impl Fn(&mut UploadGranted)) -
     change(&mut granted);
     let now = history.now.plus(SECOND);
     history.grant_issued_at(now, &granted)
+}
+
+/// The removal of `version(sequencer, …)`.
+fn removal(sequencer: &str, reason: RemovalReason) -> Removal {
+    let SourceObject { version_id, etag, .. } = version(sequencer, Timestamp::default());
+    Removal { version_id: version_id.unwrap(), etag, reason }
 }
 
 fn after_wait(mut history: History, object: &SourceObject) -> History {
@@ -57,9 +63,10 @@ fn a_rejected_version_is_removed_after_its_retention_and_the_removal_is_recorded
     let object = version("02", ready.now);
     let rejected = after_wait(ready, &object).rejected(&object, "grant_used");
     let due = rejected.now.plus(policy().rejected_retention);
+    let rejected = rejected.and(|video| grants_expired(video, due, &policy()));
     assert_eq!((rejected.step(), due_at(&rejected.video(), &policy())), (Step::Wait(due), Some(due)));
     let due = rejected.wait(policy().rejected_retention);
-    let removal = Removal { version_id: "v02".to_owned(), reason: RemovalReason::Rejected };
+    let removal = removal("02", RemovalReason::Rejected);
     let removals = vec![removal.clone()];
     assert_eq!(due.step(), Step::RemoveVersions(key(), removals.clone()));
     let removed = due.and(|video| versions_removed(video, &removals));
@@ -72,7 +79,7 @@ fn a_superseded_version_is_removed_after_the_same_time() {
     let object = version("02", again.now);
     let accepted = again.accepted(&object);
     assert_eq!(accepted.video().generation, 2);
-    let removals = vec![Removal { version_id: "v01".to_owned(), reason: RemovalReason::Superseded }];
+    let removals = vec![removal("01", RemovalReason::Superseded)];
     let accepted = accepted.dispatched().started_by("two").completed_by("two");
     let due = accepted.and(|video| ready(video, &job(video)).ok()).wait(policy().rejected_retention);
     assert_eq!(due.step(), Step::RemoveVersions(key(), removals));
@@ -84,10 +91,10 @@ fn a_deletion_removes_all_known_versions_at_once_and_voids_all_grants() {
     let object = version("02", ready.now);
     let rejected = after_wait(ready, &object).rejected(&object, "grant_used").granted("open");
     let deleted = rejected.and(|video| delete(video).unwrap());
-    let of = |id: &str| Removal { version_id: id.to_owned(), reason: RemovalReason::Deleted };
+    let of = |id: &str| removal(id, RemovalReason::Deleted);
     let Step::RemoveVersions(_, mut removals) = deleted.step() else { panic!("{:?}", deleted.step()) };
     removals.sort_by(|a, b| a.version_id.cmp(&b.version_id));
-    assert_eq!(removals, [of("v01"), of("v02")]);
+    assert_eq!(removals, [of("01"), of("02")]);
     assert!(deleted.video().deletion_of_source().is_none(), "a version is removed by its id");
     // With the URL that was issued before the deletion.
     let late = version("03", deleted.now);
@@ -99,7 +106,7 @@ fn a_deletion_removes_all_known_versions_at_once_and_voids_all_grants() {
 fn a_grant_issued_before_a_deletion_and_recorded_after_it_is_void() {
     let ready = ready_video();
     let issued_at = ready.now;
-    let deleted = ready.and(|video| delete(video).unwrap());
+    let deleted = ready.wait(2 * SECOND).and(|video| delete(video).unwrap());
     let late = deleted.grant_issued_at(issued_at, &grant("late", minute_from(issued_at)));
     assert_eq!((late.video().phase.clone(), late.video().open_grants.len()), (Phase::Deleted, 0));
     let again = with_grant(late, "new", |_| {});
@@ -299,5 +306,88 @@ fn a_second_check_finds_nothing_that_the_first_one_recorded() {
     let ended = granted.after_all_grants().accepted(&found);
     assert_eq!((ended.arrives(&found), ended.arrives(&notified)), (Arrived::Recorded, Arrived::Recorded));
     let now = ended.now;
-    assert_eq!(grants_expired(&ended.video(), now, &policy()), None, "the grant was used");
+    let decision = grants_expired(&ended.video(), now, &policy()).expect("its URL can no longer be used");
+    let [EventBody::UploadExpired(expired)] = &decision.events[..] else { panic!("{decision:?}") };
+    assert_eq!(expired.grant_ids, [], "the grant was used");
+}
+
+#[test]
+fn an_upload_does_not_take_a_grant_that_demands_less_than_another_that_it_satisfies() {
+    let granted = with_grant(History::nothing(), "any", |_| {});
+    let granted = with_grant(granted, "exact", |grant| grant.size = Some(1));
+    let exact = version("01", granted.now);
+    let other = SourceObject { bytes: 2, ..version("02", granted.now) };
+    let used = granted.accepted(&exact);
+    assert_eq!(used.video().open_grants.keys().collect::<Vec<_>>(), [&grant("any", used.now).grant_id]);
+    assert_eq!(used.accepted(&other).video().generation, 2);
+}
+
+#[test]
+fn an_older_upload_does_not_replace_one_that_a_check_found_and_no_found_one_replaces_a_newer() {
+    let found = |object: SourceObject| SourceObject { found: true, sequencer: String::new(), ..object };
+    let unchanged = |object: SourceObject| object;
+    for (newer_as, older_as) in
+        [(found as fn(_) -> _, unchanged as fn(_) -> _), (unchanged, found), (found, found)]
+    {
+        let granted = with_grant(with_grant(History::nothing(), "1", |_| {}), "2", |_| {});
+        let (older, newer) = (version("0A", granted.now), version("0B", granted.now.plus(2 * SECOND)));
+        let rejected = granted.accepted(&newer_as(newer)).rejected(&older_as(older), "already_uploaded");
+        assert_eq!(rejected.video().upload.unwrap().version_id.as_deref(), Some("v0B"));
+    }
+}
+
+#[test]
+fn an_upload_without_a_version_is_removed_after_a_version_replaced_it() {
+    let granted = with_grant(History::nothing().granted("1"), "2", |_| {});
+    let old = SourceObject { version_id: None, ..version("01", granted.now) };
+    let new = version("02", granted.now);
+    let accepted = granted.accepted(&old).accepted(&new);
+    let accepted = accepted.dispatched().started_by("two").completed_by("two");
+    let due = accepted.and(|video| ready(video, &job(video)).ok()).wait(policy().rejected_retention);
+    let (version_id, etag) = (NULL_VERSION.to_owned(), old.etag);
+    let removals = vec![Removal { version_id, etag, reason: RemovalReason::Superseded }];
+    assert_eq!(due.step(), Step::RemoveVersions(key(), removals.clone()));
+    let removed = due.and(|video| versions_removed(video, &removals));
+    assert!(removed.video().objects.is_empty());
+}
+
+#[test]
+fn the_bucket_is_checked_once_after_the_url_of_a_used_or_voided_grant_can_no_longer_be_used() {
+    let deleted = ready_video().and(|video| delete(video).unwrap());
+    for history in [ready_video(), deleted] {
+        let history = match history.step() {
+            Step::RemoveVersions(_, removals) => history.and(|video| versions_removed(video, &removals)),
+            _ => history,
+        };
+        let Step::Wait(end) = history.check_of_used_urls() else { unreachable!() };
+        assert_eq!(history.step(), Step::Wait(end));
+        let mut ended = history;
+        ended.now = end;
+        assert_eq!(ended.step(), Step::CheckBucket(key()));
+        let (phase, now) = (ended.video().phase, ended.now);
+        let checked = ended.and(|video| grants_expired(video, now, &policy()));
+        assert_eq!((checked.step(), checked.video().phase), (Step::Idle, phase));
+    }
+}
+
+#[test]
+fn a_rejected_version_can_be_accepted_for_most_of_a_short_retention() {
+    let policy = Policy { rejected_retention: Duration::from_mins(4), ..policy() };
+    let rejected = History::nothing();
+    let object = version("01", rejected.now);
+    let rejected = after_wait(rejected, &object).rejected(&object, "no_grant");
+    let granted = grant("late", rejected.now);
+    let late = rejected.grant_issued_at(object.created_at, &granted);
+    let after = |minutes: u64| late.now.plus(Duration::from_mins(minutes));
+    assert_eq!(undecided(&late.video(), after(2), &policy), Some(object));
+    assert_eq!(undecided(&late.video(), after(3), &policy), None);
+}
+
+#[test]
+fn a_grant_from_a_clock_that_is_a_little_behind_is_not_voided_by_a_deletion_before_it() {
+    let deleted = ready_video().and(|video| delete(video).unwrap());
+    let issued_at = Timestamp::from_unix_millis(deleted.now.unix_millis() - 1_500);
+    let granted = deleted.grant_issued_at(issued_at, &grant("slow", minute_from(issued_at)));
+    let object = version("05", granted.now);
+    assert_eq!(granted.accepted(&object).video().generation, 2);
 }

@@ -179,6 +179,12 @@ impl History {
         next_step(&self.video(), self.now, &policy())
     }
 
+    /// The step of a video whose grants were all used or voided, and of which nothing else is due.
+    pub(super) fn check_of_used_urls(&self) -> Step {
+        let until = self.video().unchecked_until.expect("a grant was used or voided");
+        Step::Wait(until.plus(policy().grant_grace))
+    }
+
     pub(super) fn appended(&self) -> EventBody {
         match self.step() {
             Step::Append(decision) => decision.events.into_iter().next().unwrap(),

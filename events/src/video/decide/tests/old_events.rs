@@ -53,7 +53,8 @@ fn a_rejected_upload_used_all_grants_and_ended_a_waiting_video() {
 fn an_expiry_ended_a_waiting_video_in_error_and_closed_its_grants() {
     let granted = History::nothing().granted("1");
     let grant_ids = granted.video().open_grants.into_keys().collect();
-    let event: serde_json::Value = serde_json::to_value(UploadExpired { grant_ids, closed: true }).unwrap();
+    let event: serde_json::Value =
+        serde_json::to_value(UploadExpired { grant_ids, closed: true, checked_until: None }).unwrap();
     assert!(event.get("closed").is_none(), "the form of earlier releases: {event}");
     let expired: UploadExpired = serde_json::from_value(event).unwrap();
     let video = granted.fact(expired).video();

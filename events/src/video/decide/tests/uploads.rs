@@ -48,7 +48,8 @@ fn an_upload_that_began_in_time_is_accepted_after_the_expiry_and_not_after_the_g
     let arrives = |after: Duration| {
         let object = SourceObject { created_at: expires_at.plus(after), ..object("01") };
         let mut later = History { commits: expired.commits.clone(), now: object.created_at };
-        later.now = later.now.plus(policy().grant_wait);
+        // Without versions.
+        later.now = later.now.plus(policy().rejected_retention);
         later.arrives(&object)
     };
     assert!(matches!(arrives(policy().grant_grace), Arrived::Accepted(_)));
@@ -136,7 +137,7 @@ fn after_an_object_was_found_only_the_bucket_shows_which_notifications_are_newer
 
 #[test]
 fn the_same_bytes_as_a_rejected_upload_are_another_upload_after_a_deletion() {
-    let rejected = History::nothing().wait(policy().grant_wait).rejected(&stored("a"), "no_grant");
+    let rejected = History::nothing().wait(policy().rejected_retention).rejected(&stored("a"), "no_grant");
     let deleted = rejected.and(|video| delete(video).unwrap()).granted("1");
     assert_eq!(deleted.arrives(&stored("a")), Arrived::Recorded);
     let again = SourceObject { created_at: deleted.now, ..stored("a") };
