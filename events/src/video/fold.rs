@@ -1,8 +1,9 @@
 //! Folds events into a video's state.
 
+mod grants;
 mod uploads;
 
-use super::{ClosedGrant, GrantEnd, OpenGrant, Phase, Video};
+use super::{Phase, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
@@ -48,40 +49,7 @@ impl Video {
 
     fn apply_body(&mut self, at: Timestamp, body: EventBody) {
         match body {
-            EventBody::UploadGranted(granted) => {
-                self.s3_key = Some(granted.s3_key);
-                if !granted.metadata.is_empty()
-                    && self.metadata_updated_at.is_none_or(|updated| updated <= at)
-                {
-                    self.metadata = granted.metadata;
-                }
-                let earlier = |time: Option<Timestamp>| time.is_some_and(|time| at < time);
-                if earlier(self.grants_used_before) {
-                    return;
-                }
-                if earlier(self.deleted_at) {
-                    let grant_id = granted.grant_id;
-                    self.remember(ClosedGrant { grant_id, granted_at: at, end: GrantEnd::Deleted });
-                    return;
-                }
-                let grant = OpenGrant {
-                    granted_at: at,
-                    expires_at: granted.expires_at,
-                    key_id: granted.key_id,
-                    size: granted.size,
-                    sha256: granted.sha256,
-                    content_type: granted.content_type,
-                    multipart: granted.multipart,
-                    overwrite: granted.overwrite,
-                    recorded: self.version,
-                    expired: false,
-                };
-                self.open_grants.insert(granted.grant_id, grant);
-                // A new grant is a new try.
-                if !self.is_occupied() {
-                    self.phase = Phase::Waiting;
-                }
-            }
+            EventBody::UploadGranted(granted) => self.upload_granted(at, granted),
             EventBody::UploadCompleted(completed) => self.upload_completed(at, completed),
             EventBody::UploadReceived(received) => self.upload_received(at, received),
             EventBody::UploadRejected(rejected) => self.upload_rejected(at, rejected),

@@ -31,6 +31,11 @@ pub(super) enum Action {
         overwrite: bool,
         key: u8,
     },
+    /// The record of another URL of an earlier grant, which was issued this many seconds ago.
+    Repeat {
+        grant: usize,
+        age: u16,
+    },
     Revoke {
         key: u8,
     },
@@ -107,6 +112,7 @@ pub(super) fn demanding_action() -> impl Strategy<Value = Action> {
         12 => action(),
         3 => (0u16..1200, proptest::option::of(10u64..12), any::<bool>(), 0u8..3)
             .prop_map(|(age, size, overwrite, key)| Action::Demand { age, size, overwrite, key }),
+        2 => (0usize..8, 0u16..1200).prop_map(|(grant, age)| Action::Repeat { grant, age }),
         1 => (1u8..3).prop_map(|key| Action::Revoke { key }),
     ]
 }
@@ -130,6 +136,7 @@ impl Simulation {
             Action::Demand { age, size, overwrite, key } => {
                 self.record_grant(Duration::from_secs(age.into()), size, overwrite, key);
             }
+            Action::Repeat { grant, age } => self.repeat_grant(grant, Duration::from_secs(age.into())),
             Action::Revoke { key } => {
                 // Events of the same millisecond have no order.
                 self.now = self.now.plus(Duration::from_millis(1));
