@@ -32,7 +32,10 @@ export async function startCdn() {
     const [{ Resource, Condition }] = JSON.parse(text).Statement;
     const pattern = new RegExp(`^${Resource.split("*").map((part) => part.replace(/[.?+()[\]{}|^$\\]/g, "\\$&")).join(".*")}$`);
     const network = Condition.IpAddress?.["AWS:SourceIp"];
-    if (!pattern.test(`${listener.url}${url.pathname}`)) return refusal("AccessDenied", "Access denied");
+    // The resource has the query without the CDN's own parameters, and `*` matches the `?` too.
+    const own = ["Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"];
+    const rest = url.search.slice(1).split("&").filter((pair) => !own.includes(pair.split("=")[0])).join("&");
+    if (!pattern.test(`${listener.url}${url.pathname}${rest && "?"}${rest}`)) return refusal("AccessDenied", "Access denied");
     if (Date.now() / 1000 >= Condition.DateLessThan["AWS:EpochTime"]) return refusal("AccessDenied", "Access denied");
     if (network !== undefined && network !== "127.0.0.1/32") return refusal("AccessDenied", "Access denied");
     const file = cdn.files.get(url.pathname);
