@@ -1,5 +1,7 @@
 //! Request headers: edge cases.
 
+use std::fmt::Write as _;
+
 use http::Method;
 use serde_json::json;
 
@@ -42,7 +44,10 @@ pub(crate) async fn api_keys(session: &Session<'_>) {
 /// all scenarios.
 pub(crate) async fn api_keys_in_paths(session: &Session<'_>) {
     let key = session.keys().acme.reveal();
-    let encoded: String = key.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let mut encoded = String::new();
+    for byte in key.bytes() {
+        write!(encoded, "%{byte:02X}").unwrap();
+    }
     let in_part = key.replacen("sio", "%73io", 1);
     let twice = in_part.replacen('%', "%25", 1);
     // All of it but its first letters, which the texts have in other forms.
