@@ -99,6 +99,12 @@ mod tests {
         }
     }
 
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[expect(dead_code, reason = "only parsed")]
+        metadata: MetadataPatch,
+    }
+
     #[test]
     fn a_null_removes_all_entries_and_only_a_null_does() {
         let before: Metadata = [("a".to_owned(), "x".to_owned())].into();
@@ -118,11 +124,6 @@ mod tests {
         }
         for other in [json!([]), json!("a"), json!(false), json!({ "a": 1 })] {
             assert!(serde_json::from_value::<MetadataPatch>(other).is_err());
-        }
-        #[derive(Debug, Deserialize)]
-        struct Body {
-            #[expect(dead_code, reason = "only parsed")]
-            metadata: MetadataPatch,
         }
         assert!(serde_json::from_str::<Body>("{}").is_err(), "an absent patch is none");
     }
