@@ -1,6 +1,9 @@
 //! The log of the platform and of its workers, on standard error.
 
+use std::io;
+
 use clap::ValueEnum;
+use streamio_events::masked::without_api_keys;
 use streamio_events::settings::present;
 use tracing_subscriber::EnvFilter;
 
@@ -19,10 +22,28 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Writes to another writer what is written to it, a line at a time, without the API keys in it.
+struct WithoutApiKeys<W>(W);
+
+impl<W: io::Write> io::Write for WithoutApiKeys<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) => self.0.write_all(without_api_keys(text).as_bytes())?,
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Starts the log. With `quiet` it has errors only, whatever `RUST_LOG` says.
 pub(crate) fn start(format: LogFormat, quiet: bool) -> Result<(), Failure> {
     let filter = filter(std::env::var("RUST_LOG").ok(), quiet)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| WithoutApiKeys(io::stderr()));
     let outcome = match format {
         LogFormat::Text => builder.with_ansi(is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -50,6 +71,14 @@ fn filter(variable: Option<String>, quiet: bool) -> Result<EnvFilter, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_has_an_api_key() {
+        let mut written = Vec::new();
+        let mut writer = WithoutApiKeys(&mut written);
+        io::Write::write_all(&mut writer, "a path: /videos/sio_live_abc_d\n".as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), "a path: /videos/sio_…\n");
+    }
 
     #[test]
     fn a_blank_filter_selects_the_default() {

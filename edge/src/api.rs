@@ -55,6 +55,11 @@ impl Exchange<'_> {
         Fields::parse(self.headers, self.body, self.api_key)
     }
 
+    /// The body's fields, if the body is a JSON merge patch.
+    fn patch_fields(&self) -> Result<Fields, Problem> {
+        Fields::parse_patch(self.headers, self.body, self.api_key)
+    }
+
     /// The video that the path names.
     fn video_id(&self) -> Result<VideoId, Problem> {
         let id = percent_decode(self.parameter).and_then(|text| text.parse().ok());

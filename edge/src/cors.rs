@@ -49,7 +49,8 @@ pub(crate) fn preflight(headers: &mut HeaderMap, audience: Audience, allow: &Hea
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
 }
 
-/// Adds the headers to `response` that let the requesting page read it, if its origin may. Browsers send one
+/// Adds the headers to `response` that let the requesting page read it, if its origin may; where every page may, to all responses, so that
+/// they are the same for all requests. Browsers send one
 /// origin; several count as an origin that is not listed.
 pub(crate) fn share(
     response: &mut HeaderMap,
@@ -61,7 +62,8 @@ pub(crate) fn share(
     let (origin, is_single) = (origins.next(), origins.next().is_none());
     let everyone = HeaderValue::from_static("*");
     let allow_origin = match allowed {
-        AllowedOrigins::Any => origin.map(|_| everyone),
+        // Also without an origin: a cache may keep the response for a page.
+        AllowedOrigins::Any => Some(everyone),
         AllowedOrigins::Only(listed) => {
             // Needed even if the origin is not allowed: a cache must not serve that response to an allowed origin.
             response.append(VARY, HeaderValue::from_static("origin"));
@@ -111,7 +113,7 @@ mod tests {
         let only = AllowedOrigins::Only(vec!["https://a.example".to_owned()]);
         for (allowed, origin, expected) in [
             (&AllowedOrigins::Any, Some("https://a.example"), (Some("*"), None, None)),
-            (&AllowedOrigins::Any, None, (None, None, None)),
+            (&AllowedOrigins::Any, None, (Some("*"), None, None)),
             (&only, Some("https://a.example"), (Some("https://a.example"), Some("true"), Some("origin"))),
             (&only, Some("https://b.example"), (Some("*"), None, Some("origin"))),
             (&only, Some("https://a.example|https://b.example"), (Some("*"), None, Some("origin"))),
@@ -129,8 +131,8 @@ mod tests {
     fn a_response_is_shared_with_allowed_origins_only() {
         let any = AllowedOrigins::Any;
         assert_eq!(shared(&any, Some("https://a.example")), (Some("*".to_owned()), false));
-        assert_eq!(shared(&any, None), (None, false));
-        assert_eq!(shared(&any, Some("")), (None, false));
+        assert_eq!(shared(&any, None), (Some("*".to_owned()), false));
+        assert_eq!(shared(&any, Some("")), (Some("*".to_owned()), false));
         let only = AllowedOrigins::Only(vec!["https://a.example".to_owned(), "https://b.example".to_owned()]);
         assert_eq!(shared(&only, Some("https://b.example")), (Some("https://b.example".to_owned()), true));
         assert_eq!(shared(&any, Some("https://a.example|https://b.example")), (Some("*".to_owned()), false));

@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use streamio_events::event::Scope;
-use streamio_events::id::{KeyId, ProjectId};
+use streamio_events::id::{KeyId, ProjectId, VideoId};
 
 use crate::api::{self, CallFuture, Exchange, PLAY_PATH, PlayRequest};
 use crate::authenticate::{authenticate, authorize};
@@ -26,7 +26,8 @@ use crate::problem::{Problem, ProblemKind};
 use crate::rate_limit::RateLimiter;
 use crate::reply;
 use crate::request::{
-    API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId, presented_keys,
+    API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId, percent_decode,
+    presented_keys,
 };
 use crate::route::{self, Action, Call, Found, TenantAction};
 use crate::services::Services;
@@ -49,7 +50,7 @@ pub const REQUEST_HEADERS: [HeaderName; 8] = [
 ];
 
 /// The longest path and query, in bytes. The longest object key is 1,024 bytes, three times that when encoded.
-const MAX_URI_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_URI_BYTES: usize = 8 * 1024;
 
 /// The API.
 pub struct Edge {
@@ -67,6 +68,8 @@ pub struct Served {
     pub call: Option<&'static Call>,
     /// The project of the API key, once known.
     pub project_id: Option<ProjectId>,
+    /// The video that the path names, if the API key is one of a project.
+    pub video_id: Option<VideoId>,
     /// The API key's id, once known.
     pub key_id: Option<KeyId>,
     /// Why the service failed, if it did. Log it with its sources.
@@ -128,6 +131,7 @@ impl Edge {
             request_id: request_id.as_str().to_owned(),
             call: None,
             project_id: None,
+            video_id: None,
             key_id: None,
             cause: None,
         };
@@ -243,6 +247,7 @@ impl Edge {
             fields.push((CACHE_STATUS, stale(stale_for)));
         }
         served.project_id = Some(tenant.project_id.clone());
+        served.video_id = percent_decode(parameter).and_then(|text| text.parse().ok());
         served.key_id = Some(tenant.key_id.clone());
 
         let quota = self.rate_limiter.count(&tenant.key_id, context.now);
@@ -316,6 +321,7 @@ fn problem_response(random: [u8; 32], request: &Request<Bytes>, problem: Problem
         request_id: request_id.as_str().to_owned(),
         call: None,
         project_id: None,
+        video_id: None,
         key_id: None,
         cause: problem.cause(),
     };

@@ -1,4 +1,5 @@
-//! The Idempotency-Keys of recent grants, each with its grant, in the memory of this process.
+//! The Idempotency-Keys of recent grants, each with its grant, in the memory of this process; and the multipart uploads that were
+//! created for grants.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -11,20 +12,37 @@ use crate::bounded;
 /// How many keys are known. Each takes about 150 bytes.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
 
-/// Finds a key that is sent again with another request, also where the journal cannot.
-pub(crate) struct KnownKeys(Mutex<LruCache<CommitId, GrantId>>);
+/// How many multipart uploads are known. Each takes about 300 bytes.
+const UPLOADS: NonZeroUsize = NonZeroUsize::new(2_000).expect("two thousand is not zero");
+
+/// Finds what the journal cannot where it has no memory: a key that is sent again with another request, and the multipart upload of a
+/// request that is repeated.
+pub(crate) struct KnownKeys {
+    grants: Mutex<LruCache<CommitId, GrantId>>,
+    uploads: Mutex<LruCache<GrantId, String>>,
+}
 
 impl KnownKeys {
     /// Knows no key.
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(bounded::cache(CAPACITY)))
+        Self { grants: Mutex::new(bounded::cache(CAPACITY)), uploads: Mutex::new(bounded::cache(UPLOADS)) }
     }
 
     /// Whether the key, of which `key` is a hash, is not known or known with this grant. It is known afterwards.
     pub(crate) fn is_first_or_same(&self, key: &CommitId, grant: &GrantId) -> bool {
         // Entries are replaced as a whole, so a panic while the lock was held leaves no partial entry.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         known.get_or_insert(key.clone(), || grant.clone()) == grant
+    }
+
+    /// The id of the multipart upload that was created for `grant`.
+    pub(crate) fn upload_of(&self, grant: &GrantId) -> Option<String> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(grant).cloned()
+    }
+
+    /// Adds the multipart upload that was created for `grant`.
+    pub(crate) fn add_upload(&self, grant: GrantId, upload_id: String) {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).put(grant, upload_id);
     }
 }
 

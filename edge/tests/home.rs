@@ -309,7 +309,7 @@ async fn refusals_of_the_home_region_are_returned_as_errors_of_the_port() {
     assert!(matches!(conflict, Err(HomeError::Conflict { text: reported }) if reported == reason));
     let missing = test.client.delete_video(&acme(), &film(), &commit()).await;
     assert!(matches!(missing, Err(HomeError::NotFound)));
-    let reused = test.client.update_video(&acme(), &film(), &commit(), &MetadataPatch::new()).await;
+    let reused = test.client.update_video(&acme(), &film(), &commit(), &MetadataPatch::default()).await;
     assert!(matches!(reused, Err(HomeError::KeyReused)));
     let cursor = test.client.feed(&acme(), Some("x"), 5).await.unwrap_err();
     assert_eq!(chain(&cursor), "not a cursor of this list");

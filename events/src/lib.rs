@@ -39,6 +39,7 @@ pub mod intake;
 pub mod job;
 pub mod kinesis;
 pub mod log;
+pub mod masked;
 pub mod media;
 pub mod memory;
 pub mod metadata;

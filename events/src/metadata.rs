@@ -2,11 +2,33 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The entries by name.
 pub type Metadata = BTreeMap<String, String>;
 
-/// A change of the entries, as a JSON merge patch (RFC 7396): `None` removes an entry, a text adds or replaces it.
-pub type MetadataPatch = BTreeMap<String, Option<String>>;
+/// A change of the entries, as a JSON merge patch (RFC 7396).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MetadataPatch {
+    /// The changed entries: `None` removes an entry, a text adds or replaces it.
+    Entries(BTreeMap<String, Option<String>>),
+    /// Removes all entries. In JSON `null`.
+    RemoveAll,
+}
+
+impl Default for MetadataPatch {
+    /// Changes nothing.
+    fn default() -> Self {
+        Self::Entries(BTreeMap::new())
+    }
+}
+
+impl FromIterator<(String, Option<String>)> for MetadataPatch {
+    fn from_iter<I: IntoIterator<Item = (String, Option<String>)>>(entries: I) -> Self {
+        Self::Entries(entries.into_iter().collect())
+    }
+}
 
 /// The most entries of a video.
 pub const MAX_ENTRIES: usize = 32;
@@ -26,9 +48,13 @@ pub fn is_value(value: &str) -> bool {
     value.len() <= MAX_VALUE_BYTES && !value.chars().any(char::is_control)
 }
 
-/// Applies `patch` to `metadata`. Entries that it does not name stay.
+/// Applies `patch` to `metadata`. Entries that it does not name stay, unless it removes all.
 pub fn apply(metadata: &mut Metadata, patch: &MetadataPatch) {
-    for (name, value) in patch {
+    let MetadataPatch::Entries(entries) = patch else {
+        metadata.clear();
+        return;
+    };
+    for (name, value) in entries {
         match value {
             Some(value) => metadata.insert(name.clone(), value.clone()),
             None => metadata.remove(name),
@@ -68,9 +94,38 @@ mod tests {
             patch in prop::collection::btree_map("[a-d]", prop::option::of("[x-z]{0,2}"), 0..4),
         ) {
             let mut after = before.clone();
-            apply(&mut after, &patch);
+            apply(&mut after, &patch.clone().into_iter().collect());
             prop_assert_eq!(json!(after), merge_patch(json!(before), &json!(patch)));
         }
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[expect(dead_code, reason = "only parsed")]
+        metadata: MetadataPatch,
+    }
+
+    #[test]
+    fn a_null_removes_all_entries_and_only_a_null_does() {
+        let before: Metadata = [("a".to_owned(), "x".to_owned())].into();
+        let object = json!({ "metadata": before });
+        for (patch, expected) in [
+            (json!(null), Metadata::new()),
+            (json!({}), before.clone()),
+            (json!({ "a": null }), Metadata::new()),
+        ] {
+            let read: MetadataPatch = serde_json::from_value(patch.clone()).unwrap();
+            assert_eq!(json!(read), patch);
+            let mut after = before.clone();
+            apply(&mut after, &read);
+            assert_eq!(after, expected, "{patch}");
+            let merged = merge_patch(object.clone(), &json!({ "metadata": patch }));
+            assert_eq!(json!(after), merged.get("metadata").cloned().unwrap_or(json!({})));
+        }
+        for other in [json!([]), json!("a"), json!(false), json!({ "a": 1 })] {
+            assert!(serde_json::from_value::<MetadataPatch>(other).is_err());
+        }
+        assert!(serde_json::from_str::<Body>("{}").is_err(), "an absent patch is none");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use streamio_edge::{Context, Edge, MAX_BODY_BYTES, Served};
 use streamio_events::error_chain::chain;
+use streamio_events::masked::without_api_keys;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
@@ -44,13 +45,13 @@ impl Api {
 }
 
 async fn respond(edge: Arc<Edge>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
     let started_at = tokio::time::Instant::now();
     let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, request)).await {
         Ok(response) => response,
         Err(_) => without_body(StatusCode::REQUEST_TIMEOUT),
     };
-    log(&method, &path, &response, started_at.elapsed());
+    log(&method, &response, started_at.elapsed());
     Ok(response.map(Full::new))
 }
 
@@ -73,24 +74,26 @@ fn without_body(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// Logs a request, without its query, which may hold secrets.
-fn log(method: &http::Method, path: &str, response: &Response<Bytes>, duration: Duration) {
+/// Logs a request: its call, not its path or query, which may hold secrets.
+fn log(method: &http::Method, response: &Response<Bytes>, duration: Duration) {
     let status = response.status().as_u16();
     let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let Some(served) = response.extensions().get::<Served>() else {
-        tracing::info!(http.method = %method, http.path = path, http.status = status, duration_ms, "a request was incomplete");
+        tracing::info!(http.method = %method, http.status = status, duration_ms, "a request was incomplete");
         return;
     };
+    let route = served.call.map(|call| call.path);
     let request_id = served.request_id.as_str();
     let project_id = served.project_id.as_ref().map(tracing::field::display);
+    let video_id = served.video_id.as_ref().map(tracing::field::display);
     match &served.cause {
         None => tracing::info!(
-            http.method = %method, http.path = path, http.status = status, duration_ms, request.id = request_id,
-            project.id = project_id, "request served"
+            http.method = %method, http.route = route, http.status = status, duration_ms, request.id = request_id,
+            project.id = project_id, video.id = video_id, "request served"
         ),
         Some(cause) => tracing::error!(
-            http.method = %method, http.path = path, http.status = status, duration_ms, request.id = request_id,
-            project.id = project_id, error = chain(&**cause),
+            http.method = %method, http.route = route, http.status = status, duration_ms, request.id = request_id,
+            project.id = project_id, video.id = video_id, error = &*without_api_keys(&chain(&**cause)),
             "request failed"
         ),
     }

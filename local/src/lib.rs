@@ -27,6 +27,7 @@ mod feed;
 pub mod home;
 mod http_server;
 mod intake;
+mod logged_path;
 mod objects;
 pub mod operator;
 mod outbound;

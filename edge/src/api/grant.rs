@@ -9,6 +9,7 @@ use streamio_events::commit::NewCommit;
 use streamio_events::event::{EventData, RecordedEvent};
 use streamio_events::id::{CommitId, GrantId};
 use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
 
 use super::Exchange;
 use super::home_problem::reused_key;
@@ -26,7 +27,7 @@ pub(super) struct Grant {
     pub(super) id: GrantId,
     /// The id of its record.
     pub(super) commit: CommitId,
-    may_be_repeated: bool,
+    pub(super) may_be_repeated: bool,
 }
 
 impl Grant {
@@ -76,17 +77,23 @@ impl Grant {
         Ok(None)
     }
 
-    /// Records the grant. Returns the record of an earlier copy of the same request if there is one: the response is then
+    /// Records the grant, whose URL expires at `expires_at`. Returns the record of an earlier copy of the same request if there is one: the response is then
     /// built from that.
     pub(super) async fn record(
         self,
         exchange: &Exchange<'_>,
         stream: &StreamId,
         event: RecordedEvent,
+        expires_at: Timestamp,
     ) -> Result<Option<RecordedEvent>, Problem> {
-        let Self { id, commit, .. } = self;
+        let Self { id, mut commit, may_be_repeated } = self;
+        let journal = &*exchange.services.ports.journal;
+        if may_be_repeated && !journal.has_memory() {
+            // Each URL is recorded: the grant lasts until the last one expires.
+            commit = CommitId::derived_from(&["grant until", id.as_str(), &expires_at.to_string()]);
+        }
         let commit = NewCommit { id: commit, recorded_at: event.at, events: vec![event] };
-        match exchange.services.ports.journal.record(stream, commit).await.map_err(not_recorded)? {
+        match journal.record(stream, commit).await.map_err(not_recorded)? {
             Recorded::New => Ok(None),
             Recorded::Pending(receipt) => {
                 // A request records one grant.

@@ -21,9 +21,13 @@ pub(super) fn entry_mistakes(name: &str, value: Option<&str>) -> Vec<String> {
 
 /// The required field `metadata` of a merge patch.
 pub(super) fn take_patch(fields: &mut Fields) -> MetadataPatch {
+    if fields.is_null("metadata") {
+        return MetadataPatch::RemoveAll;
+    }
     let patch = fields.texts_or_null("metadata").unwrap_or_default();
     if patch.is_empty() && !fields.has_error("metadata") {
-        fields.refuse("metadata", "is missing or empty: give the entries to change; `null` removes one");
+        let detail = "is missing or empty: give the entries to change; `null` removes one, and in place of them all it removes all";
+        fields.refuse("metadata", detail);
     }
     // A patch may remove as many entries as there can be, and add as many.
     if patch.len() > 2 * MAX_ENTRIES {
@@ -34,7 +38,7 @@ pub(super) fn take_patch(fields: &mut Fields) -> MetadataPatch {
             fields.refuse(&format!("metadata.{name}"), mistake);
         }
     }
-    patch
+    MetadataPatch::Entries(patch)
 }
 
 /// The entries that the parameters `metadata.{name}` ask for.

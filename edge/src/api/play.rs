@@ -1,13 +1,16 @@
 //! `GET /play/{key}`: a playlist of the CDN with the viewer's signature on every URI, so that HLS plays in any player.
 //!
-//! The viewer's own query authorizes the request, and the CDN decides: each request is sent to it with that query. The edge has no
-//! credentials of its own for the CDN and keeps no state. The host is always the configured CDN; redirects are not followed.
+//! The viewer's own query authorizes the request, and the CDN decides: each request is sent to it with that query, and the edge keeps no
+//! state. Only for a grant that is limited to a network ([`limited`]) the edge also signs a request itself. The host is always the
+//! configured CDN; redirects are not followed.
 
 mod conditional;
+mod conditions;
+mod limited;
 mod query;
 mod refusal;
 
-pub(super) use query::ip_bound_query;
+pub(super) use limited::{limited_query, media_policy};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ETAG};
@@ -15,6 +18,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use streamio_events::object_key::ProcessedKey;
 
 use self::conditional::{entity_tag, is_current};
+use self::limited::Limited;
 use self::query::PlayQuery;
 use crate::cdn_url;
 use crate::context::Context;
@@ -54,18 +58,21 @@ pub(crate) async fn show(request: PlayRequest<'_>) -> Result<Response<Bytes>, Pr
     let public_url = public_url(services, uri, headers)?;
     let url = cdn_url::of_key(&services.cdn_base_url, key.as_str());
 
-    let asked =
-        Request::get([&url, "?", &query.for_cdn].concat()).body(Bytes::new()).map_err(Problem::internal)?;
-    let answer = services.ports.outbound.send(asked).await.map_err(unanswered)?;
-    if answer.status() != StatusCode::OK {
-        return Err(refusal::explain(&answer, &query, &url, context.now));
-    }
+    let Limited { playlist: answer, for_media } = if let Some(network) = query.network {
+        limited::playlist(services, context.now, (&key, &url), (&query, network)).await?
+    } else {
+        let playlist = ask(services, &[&url, "?", &query.for_cdn].concat()).await?;
+        if playlist.status() != StatusCode::OK {
+            return Err(refusal::explain(&playlist, &query, &url, context.now));
+        }
+        Limited { playlist, for_media: query.for_cdn.clone() }
+    };
     let play = [&public_url, PLAY_PATH.trim_end_matches('/')].concat();
     let etag = entity_tag(&answer, [&url, &play, &query.for_playlists]);
     let mut response = if is_current(headers, &etag) {
         reply::empty(StatusCode::NOT_MODIFIED)
     } else {
-        let links = Links::new((&services.cdn_base_url, &url), &play, &query.for_playlists, &query.for_media)
+        let links = Links::new((&services.cdn_base_url, &url), &play, &query.for_playlists, &for_media)
             .ok_or_else(|| Problem::internal("the URL of a playlist is not below the CDN's base URL"))?;
         let playlist = rewrite(answer.body(), &links).map_err(|reason| unusable(&reason))?;
         reply::with_type(StatusCode::OK, PLAYLIST, playlist.into())
@@ -73,6 +80,12 @@ pub(crate) async fn show(request: PlayRequest<'_>) -> Result<Response<Bytes>, Pr
     response.headers_mut().insert(CACHE_CONTROL, FOR_ONE_VIEWER);
     response.headers_mut().insert(ETAG, etag);
     Ok(response)
+}
+
+/// The CDN's answer to a request for `url`, which is complete.
+async fn ask(services: &Services, url: &str) -> Result<Response<Bytes>, Problem> {
+    let asked = Request::get(url).body(Bytes::new()).map_err(Problem::internal)?;
+    services.ports.outbound.send(asked).await.map_err(unanswered)
 }
 
 /// The key of a playlist in PROCESSED, from a path.

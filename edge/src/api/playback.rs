@@ -1,6 +1,7 @@
 //! `POST /playback-url?key=…`: a signed URL of one file on the CDN, or of an adaptive stream with all its files; and
 //! `POST /videos/{id}/playback`: the signed URLs of all that can be played of a video.
 
+mod lengths;
 mod request;
 mod response;
 mod target;
@@ -45,21 +46,31 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         ip: request.terms.ip.clone(),
         key_id: exchange.tenant.key_id.clone(),
     };
-    if let Some(event) = recall(exchange, &grant).await? {
-        return respond_again(exchange, &event).await;
+    let public_url = public_url(exchange.services, exchange.uri, exchange.headers)?;
+    if let Some(event) = recall(exchange, &grant, &[Duration::from_hours(1)]).await? {
+        return respond_again(exchange, &public_url, &event).await;
+    }
+    if !lengths::fit(exchange.services, &granted, &request.target).map_err(Problem::internal)? {
+        return Err(Problem::parameter("key", lengths::ADVICE));
     }
     let event = RecordedEvent::of(now, &granted);
     let stream = stream_at(exchange, &grant, now);
-    match grant.record(exchange, &stream, event).await? {
-        None => respond(exchange, &granted).await,
-        Some(first) => respond_again(exchange, &first).await,
+    match grant.record(exchange, &stream, event, granted.expires_at).await? {
+        None => respond(exchange, &public_url, &granted).await,
+        Some(first) => respond_again(exchange, &public_url, &first).await,
     }
 }
 
-/// The record of a request that is repeated after the end of the hour: it is in the stream of the previous hour.
-async fn recall(exchange: &Exchange<'_>, grant: &Grant) -> Result<Option<RecordedEvent>, Problem> {
-    let an_hour_ago = stream_at(exchange, grant, earlier(exchange.context.now, Duration::from_hours(1)));
-    grant.recall(&*exchange.services.ports.journal, &[&an_hour_ago]).await
+/// The record of a request that is repeated, in the streams of these times ago. That of a request that was first sent before the end of
+/// an hour is in the stream of that hour.
+async fn recall(
+    exchange: &Exchange<'_>,
+    grant: &Grant,
+    ago: &[Duration],
+) -> Result<Option<RecordedEvent>, Problem> {
+    let streams: Vec<StreamId> =
+        ago.iter().map(|ago| stream_at(exchange, grant, earlier(exchange.context.now, *ago))).collect();
+    grant.recall(&*exchange.services.ports.journal, &streams.iter().collect::<Vec<_>>()).await
 }
 
 fn stream_at(exchange: &Exchange<'_>, grant: &Grant, at: Timestamp) -> StreamId {
@@ -67,14 +78,21 @@ fn stream_at(exchange: &Exchange<'_>, grant: &Grant, at: Timestamp) -> StreamId 
 }
 
 /// The response for a grant that was recorded before.
-async fn respond_again(exchange: &Exchange<'_>, event: &RecordedEvent) -> Result<Response<Bytes>, Problem> {
-    replayed(respond(exchange, &read(event)?).await)
+async fn respond_again(
+    exchange: &Exchange<'_>,
+    public_url: &str,
+    event: &RecordedEvent,
+) -> Result<Response<Bytes>, Problem> {
+    replayed(respond(exchange, public_url, &read(event)?).await)
 }
 
 /// The response, which depends on the grant's record and the CDN's key only.
-async fn respond(exchange: &Exchange<'_>, granted: &PlaybackGranted) -> Result<Response<Bytes>, Problem> {
-    let public_url = public_url(exchange.services, exchange.uri, exchange.headers)?;
-    reply::json(StatusCode::OK, &response::body(exchange.services, &public_url, granted).await?)
+async fn respond(
+    exchange: &Exchange<'_>,
+    public_url: &str,
+    granted: &PlaybackGranted,
+) -> Result<Response<Bytes>, Problem> {
+    reply::json(StatusCode::OK, &response::body(exchange.services, public_url, granted).await?)
 }
 
 /// The grant's stream of the hour: the same one for the same record.

@@ -39,7 +39,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     }
     let upload_id = match (&request.upload_id, request.multipart) {
         (Some(upload_id), _) => Some(upload_id.clone()),
-        (None, true) => Some(multipart::create(exchange, &request).await?),
+        (None, true) => Some(created_upload(exchange, &grant, &request).await?),
         (None, false) => None,
     };
     let now = exchange.context.now;
@@ -60,13 +60,32 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     if let Some(upload_id) = &upload_id {
         multipart::set_upload_id(&mut event, upload_id);
     }
-    let Some(first) = grant.record(exchange, &stream, event).await? else {
+    let Some(first) = grant.record(exchange, &stream, event, granted.expires_at).await? else {
         return respond(exchange, &granted, only_if_new, upload_id.as_deref(), now);
     };
     if let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
         multipart::abort_if_surplus(exchange, &granted.s3_key, created, &first).await;
     }
     respond_again(exchange, &first, only_if_new)
+}
+
+/// The multipart upload that is created for the grant. A repeated request continues that of the first one, where this process answered
+/// it: a second one would stay in the bucket until its lifecycle rule removes it.
+async fn created_upload(
+    exchange: &Exchange<'_>,
+    grant: &Grant,
+    request: &UploadRequest,
+) -> Result<String, Problem> {
+    let known = &exchange.services.known_keys;
+    let is_remembered = grant.may_be_repeated && !exchange.services.ports.journal.has_memory();
+    if is_remembered && let Some(upload_id) = known.upload_of(&grant.id) {
+        return Ok(upload_id);
+    }
+    let upload_id = multipart::create(exchange, request).await?;
+    if is_remembered {
+        known.add_upload(grant.id.clone(), upload_id.clone());
+    }
+    Ok(upload_id)
 }
 
 /// The response for a grant that was recorded before.

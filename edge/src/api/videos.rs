@@ -81,7 +81,7 @@ pub(super) async fn show(exchange: &Exchange<'_>, mut query: Query) -> Result<Re
 /// `PATCH /videos/{id}`
 pub(super) async fn update(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     query.finish()?;
-    let mut fields = exchange.fields()?;
+    let mut fields = exchange.patch_fields()?;
     let patch = metadata::take_patch(&mut fields);
     fields.finish()?;
     let id = exchange.video_id()?;

@@ -16,7 +16,8 @@ use super::cause::Cause;
 ///
 /// A commit id is derived from the request's Idempotency-Key, so a repeated request finds the commit of the first request
 /// and gets its response. A journal without a memory (a queue before the log) cannot detect repetitions: it returns
-/// [`Recorded::New`] or [`Recorded::Pending`], and `None` from [`Self::recall`]; the log then drops the second commit.
+/// [`Recorded::New`] or [`Recorded::Pending`], and `None` from [`Self::recall`]. A repeated request is then answered with a new URL, so its
+/// commit id is also derived from the expiry: the log records each expiry once.
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 pub trait Journal: ThreadSafe {

@@ -24,10 +24,24 @@ impl Fields {
     /// Parses `body`; an empty one is the same as `{}`. Refuses a body that contains the API key, `secret`, since fields
     /// are recorded in events.
     pub(crate) fn parse(headers: &HeaderMap, body: &[u8], secret: &str) -> Result<Self, Problem> {
+        Self::parse_as(&[APPLICATION_JSON], headers, body, secret)
+    }
+
+    /// Like [`Self::parse`], for a JSON merge patch (RFC 7396), which may be declared as one.
+    pub(crate) fn parse_patch(headers: &HeaderMap, body: &[u8], secret: &str) -> Result<Self, Problem> {
+        Self::parse_as(&[APPLICATION_JSON, MERGE_PATCH], headers, body, secret)
+    }
+
+    fn parse_as(
+        media_types: &[MediaType<'static>],
+        headers: &HeaderMap,
+        body: &[u8],
+        secret: &str,
+    ) -> Result<Self, Problem> {
         if body.is_empty() {
             return Ok(Self::from_object(Map::new()));
         }
-        check_content_type(headers)?;
+        check_content_type(media_types, headers)?;
         let malformed = |detail: &dyn Display| {
             Problem::new(ProblemKind::MalformedJson, format!("The body is invalid: {detail}."))
         };
@@ -52,6 +66,15 @@ impl Fields {
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field whose value is `null`. Returns whether it is; leaves a field with another value.
+    pub(crate) fn is_null(&mut self, name: &'static str) -> bool {
+        let is_null = self.object.get(name).is_some_and(Value::is_null);
+        if is_null {
+            self.take(name);
+        }
+        is_null
     }
 
     /// Adds an error.
@@ -170,23 +193,31 @@ impl Fields {
     }
 }
 
-/// Accepts `application/json`. An empty header counts as absent. Several headers count as one list, as servers in front
+/// Accepts `media_types`. An empty header counts as absent. Several headers count as one list, as servers in front
 /// may join them (RFC 9110, section 5.3), and a list is not a media type.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let refused = |detail: &str| Problem::at_field(ProblemKind::UnsupportedMediaType, "content-type", detail);
+fn check_content_type(media_types: &[MediaType<'static>], headers: &HeaderMap) -> Result<(), Problem> {
+    let refused =
+        |detail: String| Problem::at_field(ProblemKind::UnsupportedMediaType, "content-type", detail);
     let values: Vec<&[u8]> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
     let list = values.join(&b", "[..]);
     if list.is_empty() {
         return Ok(());
     }
     match std::str::from_utf8(&list).ok().and_then(|text| MediaType::parse(text).ok()) {
-        Some(media_type) if media_type.essence() == APPLICATION_JSON => Ok(()),
-        Some(_) => Err(refused("must be application/json")),
-        None => Err(refused("is not a media type; it must be application/json")),
+        Some(found) if media_types.iter().any(|media_type| *media_type == found.essence()) => Ok(()),
+        found => {
+            let names: Vec<String> = media_types.iter().map(ToString::to_string).collect();
+            let mistake = if found.is_some() { "must be" } else { "is not a media type; it must be" };
+            Err(refused(format!("{mistake} {}", names.join(" or "))))
+        }
     }
 }
 
 const APPLICATION_JSON: MediaType<'static> = MediaType::new(names::APPLICATION, names::JSON);
+/// <https://www.rfc-editor.org/rfc/rfc7396>
+const MERGE_PATCH: MediaType<'static> =
+    MediaType::from_parts(names::APPLICATION, MERGE_PATCH_NAME, Some(names::JSON), &[]);
+const MERGE_PATCH_NAME: mediatype::Name<'static> = mediatype::Name::new_unchecked("merge-patch");
 
 /// The type of `value`, for error messages.
 fn describe(value: &Value) -> &'static str {

@@ -75,9 +75,9 @@ impl SignedPolicy {
         &self.key_pair_id
     }
 
-    /// The policy and the signature, each encoded as in a query.
-    pub(crate) fn policy_and_signature(&self) -> (String, &str) {
-        (encode(self.policy.to_json().as_bytes()), &self.signature)
+    /// The signature, encoded as in a query.
+    pub(crate) fn signature(&self) -> &str {
+        &self.signature
     }
 
     /// The cookies that grant access to every file that the policy covers: three, and a fourth for SHA-256.
@@ -136,7 +136,8 @@ const ALPHABET: Alphabet = match Symbol::new(b'_') {
     None => panic!("an ASCII character"),
 };
 
-fn encode(bytes: &[u8]) -> String {
+/// Encodes bytes in CloudFront's base64.
+pub(crate) fn encode(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 

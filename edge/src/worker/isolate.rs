@@ -126,11 +126,10 @@ impl Isolate {
     /// Handles `request`. `now` is in milliseconds of the Unix epoch. Returns what [`exchange::response`] returns.
     pub(super) async fn handle(&self, request: &Request<Bytes>, now: f64) -> JsValue {
         let context = Context { now: timestamp(now), random: self.random() };
-        let path = request.uri().path();
         #[cfg(feature = "probes")]
-        super::probes::panic_if_requested(path).await;
+        super::probes::panic_if_requested(request.uri().path()).await;
         let PendingResponse { response, receipt } = self.edge.handle_without_waiting(context, request).await;
-        log::served(self.log, request.method(), path, &response, now);
+        log::served(self.log, request.method(), &response, now);
         exchange::response(&response, receipt.map(QueueReceipt::into_promise))
     }
 
@@ -145,7 +144,7 @@ impl Isolate {
     }
 
     fn respond(&self, request: &Request<Bytes>, response: &Response<Bytes>) -> JsValue {
-        log::served(self.log, request.method(), request.uri().path(), response, js_sys::Date::now());
+        log::served(self.log, request.method(), response, js_sys::Date::now());
         exchange::response(response, None)
     }
 

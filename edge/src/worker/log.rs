@@ -6,32 +6,38 @@ use std::error::Error;
 use http::{Method, Response};
 use serde_json::{Map, Value};
 use streamio_events::error_chain::messages;
+use streamio_events::masked::without_api_keys;
 use worker::{console_error, console_log, console_warn};
 
 use crate::edge::Served;
 use crate::settings::LogMode;
 
-/// Logs a request, if `mode` asks for it or the request failed. `path` is without the query, which may hold a caller's values;
+/// Logs a request, if `mode` asks for it or the request failed: its call, not its path or query, which may hold a caller's values.
 /// `started_at` is the runtime's time at the start, in milliseconds.
-pub(super) fn served<B>(mode: LogMode, method: &Method, path: &str, response: &Response<B>, started_at: f64) {
+pub(super) fn served<B>(mode: LogMode, method: &Method, response: &Response<B>, started_at: f64) {
     let Some(served) = response.extensions().get::<Served>() else { return };
     if mode == LogMode::Requests || served.cause.is_some() {
-        write_served(served, method, path, response.status().as_u16(), started_at);
+        write_served(served, method, response.status().as_u16(), started_at);
     }
 }
 
 /// A function of its own, so that the first request of most isolates need not wait until it is compiled.
 #[inline(never)]
-fn write_served(served: &Served, method: &Method, path: &str, status: u16, started_at: f64) {
+fn write_served(served: &Served, method: &Method, status: u16, started_at: f64) {
     let failed = served.cause.is_some();
     let mut line = line(if failed { "request failed" } else { "request served" });
     line.insert("http.method".to_owned(), method.as_str().into());
-    line.insert("http.path".to_owned(), path.into());
+    if let Some(call) = served.call {
+        line.insert("http.route".to_owned(), call.path.into());
+    }
     line.insert("http.status".to_owned(), status.into());
     line.insert("duration_ms".to_owned(), (js_sys::Date::now() - started_at).into());
     line.insert("request.id".to_owned(), served.request_id.as_str().into());
     if let Some(project_id) = &served.project_id {
         line.insert("project.id".to_owned(), project_id.as_str().into());
+    }
+    if let Some(video_id) = &served.video_id {
+        line.insert("video.id".to_owned(), video_id.as_str().into());
     }
     if let Some(cause) = &served.cause {
         line.insert("error".to_owned(), chain(&**cause));
@@ -82,7 +88,8 @@ fn line(message: &str) -> Map<String, Value> {
 }
 
 fn write(level: &str, line: Map<String, Value>) {
-    let line = Value::Object(line);
+    let line = Value::Object(line).to_string();
+    let line = without_api_keys(&line);
     match level {
         "error" => console_error!("{line}"),
         "warn" => console_warn!("{line}"),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use js_sys::Uint8Array;
+use js_sys::{Reflect, Uint8Array};
 use worker::worker_sys::web_sys::{self, AbortSignal, RequestInit, RequestRedirect};
 use worker::{Error, Fetch, Headers, ResponseBody};
 
@@ -54,6 +54,9 @@ fn fetch_request(request: &Request<Bytes>) -> Result<worker::Request, OutboundEr
     init.set_method(request.method().as_str());
     init.set_headers(headers.as_ref());
     init.set_redirect(RequestRedirect::Manual);
+    // The CDN decides about each request by its signature, and calls of the home region must not be answered from a cache. The binding
+    // of this field is not among those that `worker` compiles.
+    Reflect::set(&init, &"cache".into(), &"no-store".into()).map_err(|error| failed(error.into()))?;
     if !request.body().is_empty() {
         init.set_body(&Uint8Array::from(&request.body()[..]));
     }

@@ -48,6 +48,19 @@ async fn a_page_can_read_problem_responses() {
     assert!(answer.header("access-control-expose-headers").unwrap().contains("x-request-id"));
 }
 
+/// A cache may keep one response for all requests, with and without an origin.
+#[tokio::test]
+async fn where_every_page_may_read_responses_all_of_them_say_so() {
+    let test = TestEdge::new();
+    for path in ["/videos", "/healthz", "/nothing", "/openapi.json", "/play/processed/acme/a.m3u8"] {
+        for headers in [&[][..], &PREFLIGHT[..1]] {
+            let answer = test.send_with(headers, Method::GET, path, &Value::Null).await;
+            assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{path} {headers:?}");
+            assert_eq!(answer.header("vary"), None, "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn only_allowed_origins_may_read_responses_and_caches_get_a_vary_header() {
     let mut config = config();

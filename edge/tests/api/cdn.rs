@@ -23,6 +23,8 @@ pub(crate) struct Cdn {
     requests: Mutex<Vec<String>>,
     /// The next answer in place of the file or the refusal.
     pub(crate) next: Mutex<Option<Result<Response<Bytes>, OutboundError>>>,
+    /// The answer after the next one, in the same way.
+    pub(crate) second: Mutex<Option<Result<Response<Bytes>, OutboundError>>>,
 }
 
 impl Cdn {
@@ -50,9 +52,11 @@ impl Cdn {
             request.headers()
         );
         self.requests.lock().unwrap().push(url.clone());
-        if let Some(next) = self.next.lock().unwrap().take() {
+        let next = self.next.lock().unwrap().take();
+        if let Some(next) = next {
             return next;
         }
+        *self.next.lock().unwrap() = self.second.lock().unwrap().take();
         let pairs = key_pairs();
         let keys: Vec<_> = pairs.public_keys().collect();
         let key = |id: &str| keys.iter().find(|(other, _)| *other == id).map(|(_, key)| key);

@@ -8,6 +8,7 @@ mod failures;
 mod fuzz;
 mod isolation;
 mod limits;
+mod networks;
 mod openapi;
 mod play;
 mod playback;

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use streamio_edge::config::{CdnConfig, EdgeConfig};
 
@@ -57,8 +58,8 @@ async fn a_video_gets_the_signed_urls_of_all_its_files_in_one_call() {
     assert_eq!(ParsedUrl::of(hls).path, "/play/processed/acme/films/clip.mp4.hls/master.m3u8");
     let mut anywhere = condition.clone();
     anywhere.as_object_mut().unwrap().remove("IpAddress");
-    let playlists = json!({ "Resource": format!("{mp4}.hls/*.m3u8"), "Condition": anywhere });
-    assert_eq!(verified_policy(hls), playlists);
+    let master = json!({ "Resource": format!("{mp4}.hls/master.m3u8"), "Condition": anywhere });
+    assert_eq!(verified_policy(hls), master);
     let media = format!("{mp4}.hls/a.m4s?{}", answer["policyQuery"].as_str().unwrap());
     let resource = format!("{mp4}.hls/*");
     assert_eq!(verified_policy(&media), json!({ "Resource": resource, "Condition": condition }));
@@ -77,6 +78,79 @@ async fn a_video_gets_the_signed_urls_of_all_its_files_in_one_call() {
     let first = again("key-1").await;
     test.advance(Duration::from_mins(59));
     assert_eq!(again("key-1").await.body, first.body);
+}
+
+/// The same hour, or the next one.
+#[tokio::test]
+async fn a_repeated_request_for_a_video_gets_its_first_answer_whatever_became_of_the_video() {
+    for wait in [Duration::from_secs(1), Duration::from_mins(59)] {
+        let test = TestEdge::new();
+        let id = test.ready_video().await;
+        let path = format!("/videos/{id}/playback");
+        let first = test.post_once("key-1", &path, json!({})).await;
+        test.send(http::Method::DELETE, &format!("/videos/{id}"), &serde_json::Value::Null).await;
+        test.advance(wait);
+        let again = test.post_once("key-1", &path, json!({})).await;
+        assert_eq!((again.status, &again.body), (first.status, &first.body), "{again:?}");
+        let other = test.post_once("key-2", &path, json!({})).await;
+        assert_eq!(other.problem(), "video-conflict");
+    }
+}
+
+/// The longest keys, of characters that need up to three bytes in a URL for each byte of UTF-8, with all options.
+#[tokio::test]
+async fn every_url_that_is_issued_for_the_longest_key_is_accepted() {
+    const MAX_CDN_URL_BYTES: usize = 8 * 1024;
+    const MAX_API_URI_BYTES: usize = 9 * 1024;
+    // The signatures of these tests are shorter than those of RSA.
+    let with_rsa = |url: &str| url.len() + 248 * url.matches("Signature=").count();
+    let test = TestEdge::new();
+    let longest = 1_024 - 96 - "processed/acme/".len();
+    for name in ["a".repeat(longest), "\u{e9}".repeat(longest / 2), "\u{65e5}".repeat(longest / 3)] {
+        let key = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
+        let master = format!("processed/acme/{key}%2Ehls/master.m3u8");
+        let master = master.replace("%2E", ".");
+        test.store.cdn.publish(&master, "#EXTM3U\ng12-a12/audio-eng-128k.m3u8\n", None);
+        let folder = master.trim_end_matches("master.m3u8");
+        let media = format!("{folder}g12-a12/audio-eng-128k.m3u8");
+        test.store.cdn.publish(&media, "#EXTM3U\n#EXTINF:4.0,\naudio-eng-128k/000000001.m4s\n", None);
+        for ip in [None, Some("203.0.113.128/25")] {
+            let body =
+                json!({ "format": "hls", "startsAt": "2026-01-02T03:00:00Z", "ttl": 604_800, "ip": ip });
+            let granted = test.post(&format!("/playback-url?key=processed/acme/{key}"), body).await;
+            assert_eq!(granted.status, http::StatusCode::OK, "{granted:?}");
+            let mut url = granted.json()["hlsUrl"].as_str().unwrap().to_owned();
+            while let Some(path) = url.strip_prefix(API) {
+                let answer = test.send_with(&[], http::Method::GET, path, &serde_json::Value::Null).await;
+                assert_eq!(answer.status, http::StatusCode::OK, "{} bytes: {answer:?}", path.len());
+                assert!(with_rsa(path) <= MAX_API_URI_BYTES, "{} bytes", with_rsa(path));
+                url = String::from_utf8(answer.body.to_vec()).unwrap().lines().last().unwrap().to_owned();
+            }
+            assert!(
+                url.starts_with(&format!("{CDN}/{folder}g12-a12/audio-eng-128k/000000001.m4s?")),
+                "{url}"
+            );
+            assert!(with_rsa(&url) <= MAX_CDN_URL_BYTES, "{} bytes", with_rsa(&url));
+        }
+    }
+}
+
+/// A base URL with a long path leaves less room for keys.
+#[tokio::test]
+async fn a_key_whose_urls_would_be_too_long_for_the_cdn_is_refused_before_the_grant() {
+    let base = config();
+    let cdn = CdnConfig { base_url: format!("{CDN}/{}", "long/".repeat(200)), ..base.cdn.clone() };
+    let test = TestEdge::with(EdgeConfig { cdn, ..base });
+    let name = utf8_percent_encode(&"\u{65e5}".repeat(300), NON_ALPHANUMERIC).to_string();
+    let grant = async |format: &str| {
+        test.post(&format!("/playback-url?key=processed/acme/{name}"), json!({ "format": format })).await
+    };
+    assert_eq!(grant("mp4").await.status, http::StatusCode::OK);
+    let count = test.commits().await.len();
+    let refused = grant("hls").await;
+    assert_eq!((refused.status.as_u16(), &*refused.problem()), (400, "invalid-parameter"), "{refused:?}");
+    assert_eq!(refused.json()["field"], "key");
+    assert_eq!(test.commits().await.len(), count, "no grant is recorded");
 }
 
 #[tokio::test]

@@ -220,5 +220,62 @@ async fn a_journal_without_memory_gives_the_same_grant() {
         test.advance(Duration::from_secs(10));
     }
     assert_eq!(grants[0], grants[1]);
-    assert_eq!(test.commits().await.len(), 1, "the log drops the repetition");
+    // Each URL that was issued is in the log with its expiry; the video has one grant with the latest.
+    let recorded: Vec<Value> =
+        test.commits().await.iter().map(|commit| commit.events[0].data["expiresAt"].clone()).collect();
+    assert_eq!(recorded, ["2026-01-02T03:19:05.000Z", "2026-01-02T03:19:15.000Z"]);
+}
+
+/// Whatever the call, an upload or a playback until the end of the URL that was issued last is one of its grant.
+#[tokio::test]
+async fn without_memory_every_expiry_that_was_issued_is_recorded_and_the_same_one_once() {
+    let parts = json!({ "filename": "a.mp4", "size": 20_000_000, "multipart": true });
+    for (path, body) in [
+        ("/upload-url", json!({ "filename": "a.mp4" })),
+        ("/upload-url", parts),
+        (PLAYBACK, json!({})),
+        (PLAYBACK, json!({ "format": "hls", "ip": "203.0.113.7" })),
+    ] {
+        let test = TestEdge::new();
+        test.journal.forgets.store(true, Ordering::Relaxed);
+        let mut issued = Vec::new();
+        for wait in [0, 0, 600, 86_400] {
+            test.advance(Duration::from_secs(wait));
+            let answer = test.post_once("key-1", path, body.clone()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            issued.push((answer.json()["grantId"].clone(), answer.json()["expiresAt"].clone()));
+        }
+        issued.dedup();
+        let recorded: Vec<(Value, Value)> = test
+            .commits()
+            .await
+            .iter()
+            .map(|commit| &commit.events[0].data)
+            .map(|data| (data["grantId"].clone(), data["expiresAt"].clone()))
+            .collect();
+        assert_eq!(recorded, issued, "{path} {body}");
+        assert_eq!(recorded.len(), 3);
+    }
+}
+
+/// The process knows the uploads that it created.
+#[tokio::test]
+async fn without_memory_a_repeated_multipart_grant_continues_the_upload_that_this_process_created() {
+    let test = TestEdge::new();
+    test.journal.forgets.store(true, Ordering::Relaxed);
+    let body = json!({ "filename": "a.mp4", "size": 20_000_000, "multipart": true });
+    let upload = async |test: &TestEdge, key: Option<&str>| {
+        let answer = match key {
+            Some(key) => test.post_once(key, "/upload-url", body.clone()).await,
+            None => test.post("/upload-url", body.clone()).await,
+        };
+        answer.json()["multipart"]["uploadId"].as_str().unwrap().to_owned()
+    };
+    let first = upload(&test, Some("key-1")).await;
+    test.advance(Duration::from_secs(10));
+    assert_eq!(upload(&test, Some("key-1")).await, first);
+    assert_eq!(test.store.requests().len(), 1, "nothing is left in the bucket that nobody continues");
+    assert_ne!(upload(&test, Some("key-2")).await, first);
+    assert_ne!(upload(&test, None).await, upload(&test, None).await);
+    assert_ne!(upload(&test.restarted(), Some("key-1")).await, first, "another process cannot know it");
 }

@@ -78,7 +78,7 @@ async fn a_unique_key_has_a_folder_that_only_repetitions_of_its_request_share() 
         let key = answer["s3Key"].as_str().unwrap().to_owned();
         let rest = key.strip_prefix("projects/acme/films/").unwrap().strip_suffix("/IMG_0001.mp4").unwrap();
         assert!(
-            rest.len() == 8 && rest.bytes().all(|byte| b"abcdefghijklmnopqrstuvwxyz234567".contains(&byte))
+            rest.len() == 16 && rest.bytes().all(|byte| b"abcdefghijklmnopqrstuvwxyz234567".contains(&byte))
         );
         rest.to_owned()
     };
@@ -122,7 +122,22 @@ async fn a_name_that_is_too_long_with_its_unique_folder_is_refused() {
         (refused.status, refused.json()["field"].clone()),
         (StatusCode::UNPROCESSABLE_ENTITY, json!("filename"))
     );
-    assert_eq!(grant(&longest[9..], true).await.status, StatusCode::OK);
+    assert_eq!(grant(&longest[17..], true).await.status, StatusCode::OK);
+}
+
+/// Together they would replace the file of another upload in the rare case that the folders are the same.
+#[tokio::test]
+async fn a_unique_key_never_replaces_a_file() {
+    let test = TestEdge::new();
+    let grant = async |overwrite: Option<bool>| {
+        test.post("/upload-url", json!({ "filename": "a.mp4", "unique": true, "overwrite": overwrite })).await
+    };
+    let refused = grant(Some(true)).await;
+    assert_eq!((refused.status.as_u16(), &*refused.problem()), (422, "invalid-body"));
+    assert_eq!(refused.json()["field"], "overwrite");
+    for accepted in [None, Some(false)] {
+        assert_eq!(grant(accepted).await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]

@@ -72,10 +72,18 @@ pub(crate) fn verified_policy(url: &str) -> Value {
     policy["Statement"][0].clone()
 }
 
+/// A policy in the encoding of URLs.
+pub(crate) fn encoded(policy: &Value) -> String {
+    base64().encode(policy.to_string()).replace('=', "_")
+}
+
 fn decode(text: &str) -> Vec<u8> {
+    base64().decode(text.replace('_', "=")).unwrap()
+}
+
+fn base64() -> GeneralPurpose {
     let alphabet = Alphabet::new("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~").unwrap();
-    let engine = GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new());
-    engine.decode(text.replace('_', "=")).unwrap()
+    GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new())
 }
 
 /// All texts in `answer` that are URLs.

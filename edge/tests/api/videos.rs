@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::test_edge::TestEdge;
@@ -178,8 +179,8 @@ async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
     assert_eq!(update(json!({ "metadata": { "one-more": "v", "k0": null } })).await.status, StatusCode::OK);
     for body in [
         json!({}),
-        json!({ "metadata": null }),
         json!({ "metadata": {} }),
+        json!({ "metadata": [] }),
         json!({ "metadata": { "A": "v" } }),
         json!({ "metadata": { "a": 1 } }),
         json!({ "metadata": { "a": "\n" } }),
@@ -192,6 +193,64 @@ async fn metadata_is_changed_by_a_merge_patch_and_recorded_as_an_event() {
     let unknown = "/videos/vid_aaaaaaaaaaaaaaaaaaaaaaaaaa";
     let unknown = test.send(Method::PATCH, unknown, &json!({ "metadata": { "a": "b" } })).await;
     assert_eq!(unknown.problem(), "no-such-video");
+}
+
+/// RFC 7396: `null` removes the member `metadata`, and so all entries, also those that the client does not know.
+#[tokio::test]
+async fn a_null_in_place_of_the_metadata_removes_all_entries() {
+    let test = TestEdge::new();
+    let path = format!("/videos/{}", test.ready_video().await);
+    let update = async |key: &str, body: Value| {
+        let headers = [
+            ("x-api-key", test.target.upload.reveal()),
+            ("idempotency-key", key),
+            ("content-type", "application/merge-patch+json"),
+        ];
+        let body = Bytes::from(body.to_string());
+        let mut request = Request::builder().method(Method::PATCH).uri(&path).body(body).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        test.handle(request).await
+    };
+    let changed = update("key-1", json!({ "metadata": { "lesson": "3" } })).await;
+    assert_eq!(changed.json()["metadata"], json!({ "title": "Summer", "lesson": "3" }), "{changed:?}");
+    let removed = update("key-2", json!({ "metadata": null })).await;
+    assert_eq!((removed.status, removed.json().get("metadata").cloned()), (StatusCode::OK, None));
+    let last = test.commits().await.pop().unwrap().events.pop().unwrap();
+    assert_eq!((&*last.kind, &last.data), ("video.updated", &json!({ "metadata": null })));
+    let count = test.commits().await.len();
+    let again = update("key-2", json!({ "metadata": null })).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::OK, Some("true")));
+    assert_eq!(
+        update("key-2", json!({ "metadata": { "a": "b" } })).await.problem(),
+        "reused-idempotency-key"
+    );
+    assert_eq!(test.commits().await.len(), count);
+    let added = update("key-3", json!({ "metadata": { "a": "b" } })).await;
+    assert_eq!(added.json()["metadata"], json!({ "a": "b" }));
+}
+
+/// A merge patch is no description of an upload, and no other media type is a patch.
+#[tokio::test]
+async fn a_merge_patch_is_a_media_type_of_patches_only() {
+    let test = TestEdge::new();
+    let path = format!("/videos/{}", test.ready_video().await);
+    for (method, path, content_type, is_accepted) in [
+        (Method::PATCH, &*path, "Application/Merge-Patch+JSON; charset=utf-8", true),
+        (Method::PATCH, &path, "application/json", true),
+        (Method::PATCH, &path, "application/json-patch+json", false),
+        (Method::POST, "/upload-url", "application/merge-patch+json", false),
+    ] {
+        let body = Bytes::from_static(br#"{ "filename": "a.mp4" }"#);
+        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+        for (name, value) in [("x-api-key", test.target.admin.reveal()), ("content-type", content_type)] {
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        let answer = test.handle(request).await;
+        let is_refused = answer.problem() == "unsupported-media-type";
+        assert_eq!(is_refused, !is_accepted, "{content_type} {path}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,11 @@ async function sendKeyEverywhere(platform, key) {
     await platform.call("POST", "/playback-url?key=processed%2Facme%2Ffilm.mp4", { key, body: { format: "hls" } }),
     await platform.call("GET", `/videos?after=${key}`, { key }),
     await platform.call("GET", `/healthz?x-api-key=${key}`),
+    await platform.call("GET", `/${key}`),
+    await platform.call("GET", `/videos/${key}`, { key }),
+    await platform.call("GET", `/videos/${key.replace("sio", "%73io")}/events`, { key }),
+    await platform.call("PUT", `/problems/${key}`),
+    await platform.call("GET", `/play/processed/acme/${key}.m3u8`),
   ];
 }
 
@@ -56,7 +61,7 @@ test("with LOG=requests the line of a request has its method, path, status, proj
   const line = await eventually("the line", () => platform.logLines.find((it) => it["request.id"] === "logged-1"));
   assert.equal(line.message, "request served");
   assert.equal(line["http.method"], "POST");
-  assert.equal(line["http.path"], "/upload-url");
+  assert.equal(line["http.route"], "/upload-url");
   assert.equal(line["http.status"], 200);
   assert.equal(line["project.id"], "acme");
   assert.equal(typeof line.duration_ms, "number");
@@ -67,7 +72,7 @@ test("a secret in the output is found", () => {
   secrets.add("an-access-secret");
   secrets.addPem("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n");
   secrets.addResponse('{"signedUrl":"https://a.example/b?Expires=1&Signature=MEUCIQDabc-_&Key-Pair-Id=K"}');
-  secrets.assertAbsent('{"message":"request served","http.path":"/upload-url"}');
+  secrets.assertAbsent('{"message":"request served","http.route":"/upload-url"}');
   for (const output of [
     "before an-access-secret after",
     "MIGHAgEAMBMGByqGSM49",

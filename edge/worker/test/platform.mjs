@@ -127,6 +127,8 @@ export async function startPlatform(t, { build = "worker", changes = {}, without
       host: "127.0.0.1",
       port: 0,
       log: new OutputLog(chunks),
+      // miniflare logs the path of each request; the Worker does not.
+      logRequests: false,
       handleRuntimeStdio(stdout, stderr) {
         for (const stream of [stdout, stderr]) stream.on("data", (chunk) => chunks.push(chunk.toString()));
       },

@@ -73,6 +73,14 @@ test("playlists", async (t) => {
     const [variant] = uris((await view(hlsUrl)).text, hlsUrl);
     const [segment] = uris((await view(variant)).text, variant);
     assert.equal((await fetch(segment)).status, 403);
+    // The signature without the limit opens the master playlist and nothing else, whatever is added to the URL.
+    const unlimited = hlsUrl.split("?")[1].split("&Media-Ip=")[0];
+    const [file] = segment.split("?");
+    assert.equal((await fetch(`${cdn.url}${FOLDER}/master.m3u8?${unlimited}`)).status, 200);
+    for (const added of ["", "?x=.m3u8&", "?.m3u8&", "?x=/master.m3u8&"]) {
+      assert.equal((await fetch(`${file}${added || "?"}${unlimited}`)).status, 403, added);
+      assert.equal((await fetch(`${file}?${unlimited}&${added.slice(1, -1)}`)).status, 403, added);
+    }
   });
 
   await t.test("refusals of the CDN are passed on with their reason", async () => {

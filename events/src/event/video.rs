@@ -32,7 +32,8 @@ event_body! {
 event_body! {
     /// The tenant changed the video's metadata.
     VideoUpdated {
-        /// The changed entries with their new values; `null` for an entry that was removed.
+        /// The changed entries with their new values; `null` for an entry that was removed, and in place of them all if all were
+        /// removed.
         metadata: MetadataPatch,
     }
 }

@@ -92,7 +92,7 @@ pub enum HomeCall {
         video_id: VideoId,
         /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
-        /// The changed entries; `null` removes one.
+        /// The changed entries; `null` removes one, and in place of them all it removes all.
         metadata: MetadataPatch,
     },
     /// Processes a video's source again. Result: `command`.

@@ -1,20 +1,15 @@
 //! Folds events into a video's state.
 
+mod grants;
 mod uploads;
 
-use std::time::Duration;
-
-use super::{GrantEnd, OpenGrant, Phase, Video};
+use super::{Phase, Video};
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{ProjectId, VideoId};
 use crate::media::VideoError;
 use crate::metadata;
 use crate::timestamp::Timestamp;
-
-/// By how much the clock that dated a grant may be behind the one that dated a deletion. A grant that is recorded after the deletion
-/// and is dated this much earlier at most is taken for a later one. One recorded before the deletion never is.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 impl Video {
     /// The video after all of `commits`, its stream from the beginning.
@@ -54,38 +49,7 @@ impl Video {
 
     fn apply_body(&mut self, at: Timestamp, body: EventBody) {
         match body {
-            EventBody::UploadGranted(granted) => {
-                self.s3_key = Some(granted.s3_key);
-                if !granted.metadata.is_empty()
-                    && self.metadata_updated_at.is_none_or(|updated| updated <= at)
-                {
-                    self.metadata = granted.metadata;
-                }
-                if self.grants_used_before.is_some_and(|before| at < before) {
-                    return;
-                }
-                let grant = OpenGrant {
-                    granted_at: at,
-                    expires_at: granted.expires_at,
-                    key_id: granted.key_id,
-                    size: granted.size,
-                    sha256: granted.sha256,
-                    content_type: granted.content_type,
-                    multipart: granted.multipart,
-                    overwrite: granted.overwrite,
-                    recorded: self.version,
-                    expired: false,
-                };
-                if self.deleted_at.is_some_and(|deleted_at| at.plus(CLOCK_TOLERANCE) < deleted_at) {
-                    self.remember(granted.grant_id, &grant, GrantEnd::Deleted);
-                    return;
-                }
-                self.open_grants.insert(granted.grant_id, grant);
-                // A new grant is a new try.
-                if !self.is_occupied() {
-                    self.phase = Phase::Waiting;
-                }
-            }
+            EventBody::UploadGranted(granted) => self.upload_granted(at, granted),
             EventBody::UploadCompleted(completed) => self.upload_completed(at, completed),
             EventBody::UploadReceived(received) => self.upload_received(at, received),
             EventBody::UploadRejected(rejected) => self.upload_rejected(at, rejected),

@@ -136,8 +136,16 @@ pub struct ClosedGrant {
     pub grant_id: GrantId,
     /// When it was issued.
     pub granted_at: Timestamp,
+    /// When its last URL expires or expired. A later URL opens the grant again, unless it was used.
+    pub expires_at: Timestamp,
     /// Why it ended.
     pub end: GrantEnd,
+}
+
+impl ClosedGrant {
+    pub(super) fn of(grant_id: GrantId, grant: &OpenGrant, end: GrantEnd) -> Self {
+        Self { grant_id, granted_at: grant.granted_at, expires_at: grant.expires_at, end }
+    }
 }
 
 /// Why a grant can no longer be used.
@@ -152,8 +160,11 @@ pub enum GrantEnd {
     Deleted,
 }
 
-/// How many ended grants are remembered. They only determine the reason of a rejection.
-const CLOSED_GRANTS: usize = 16;
+/// How many used grants are remembered. A used grant stays used when its request is repeated.
+const USED_GRANTS: usize = 128;
+
+/// How many other ended grants are remembered. They determine the reason of a rejection.
+const UNUSED_GRANTS: usize = 16;
 
 /// What a deletion removes. Newer content is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,26 +338,37 @@ impl Video {
 
     pub(super) fn close_grant(&mut self, grant_id: &GrantId, end: GrantEnd) {
         if let Some(grant) = self.open_grants.remove(grant_id) {
-            self.remember(grant_id.clone(), &grant, end);
+            self.remember(ClosedGrant::of(grant_id.clone(), &grant, end));
         }
     }
 
     pub(super) fn close_all_grants(&mut self, end: GrantEnd) {
         for (grant_id, grant) in std::mem::take(&mut self.open_grants) {
-            self.remember(grant_id, &grant, end);
+            self.remember(ClosedGrant::of(grant_id, &grant, end));
         }
     }
 
-    pub(super) fn remember(&mut self, grant_id: GrantId, grant: &OpenGrant, end: GrantEnd) {
+    /// Notes that the URL of a used or voided grant, which ends at `expires_at`, may still be used.
+    pub(super) fn url_is_unchecked(&mut self, expires_at: Timestamp) {
+        self.unchecked_until = self.unchecked_until.max(Some(expires_at));
+    }
+
+    pub(super) fn remember(&mut self, closed: ClosedGrant) {
         // RAW is checked before a grant is recorded as expired.
-        if end != GrantEnd::Expired {
-            self.unchecked_until = self.unchecked_until.max(Some(grant.expires_at));
+        if closed.end != GrantEnd::Expired {
+            self.url_is_unchecked(closed.expires_at);
         }
-        let closed = ClosedGrant { grant_id, granted_at: grant.granted_at, end };
-        if self.closed_grants.len() >= CLOSED_GRANTS {
-            self.closed_grants.remove(0);
-        }
+        let is_used = closed.end == GrantEnd::Used;
         self.closed_grants.push(closed);
+        let mut same = self.closed_grants.iter().enumerate();
+        let mut same = same.by_ref().filter(|(_, closed)| (closed.end == GrantEnd::Used) == is_used);
+        let oldest = same.next().map(|(index, _)| index);
+        // The oldest one, and those after it.
+        if same.count() >= if is_used { USED_GRANTS } else { UNUSED_GRANTS }
+            && let Some(oldest) = oldest
+        {
+            self.closed_grants.remove(oldest);
+        }
     }
 
     /// The worker that holds the current attempt.

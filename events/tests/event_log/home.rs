@@ -67,7 +67,7 @@ fn any_call() -> impl Strategy<Value = HomeCall> {
                     project_id: project(),
                     video_id: video(),
                     commit_id: commit_id(&cause),
-                    metadata,
+                    metadata: metadata.into_iter().collect(),
                 }
             }
         ),

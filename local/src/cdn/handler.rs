@@ -17,6 +17,7 @@ use super::object_path::key_of;
 use super::origin::{Origin, OriginObject as _};
 use super::refusal::Refusal;
 use super::representation::Representation;
+use crate::logged_path::logged_path;
 
 /// A CDN without a listener; [`serve`](super::serve) adds one.
 pub struct Cdn<O> {
@@ -39,7 +40,8 @@ impl<O: Origin> Cdn<O> {
         let status = result.as_ref().map_or_else(Refusal::status, Response::status).as_u16();
         let duration_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         // The query and the cookies grant access, so they are never logged.
-        let (method, path, viewer) = (&head.method, head.uri.path(), address);
+        let path = &*logged_path(head.uri.path());
+        let (method, viewer) = (&head.method, address);
         match refusal {
             None => tracing::info!(
                 http.method = %method, url.path = path, client.address = %viewer, http.status = status, duration_ms,

@@ -29,6 +29,7 @@ use super::refusal::{self, Refusal};
 use super::request_context::RequestContext;
 use super::sigv4::{self, SignedRequest};
 use super::store::Store;
+use crate::logged_path::logged_path;
 
 /// How many bytes of a refused body are read, so that a client that is still sending can receive the response.
 const DRAIN_BYTES: u64 = 8 << 20;
@@ -110,6 +111,7 @@ impl RequestHandler {
         let duration_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
         // Only the path is logged: the query of a presigned URL is a secret.
+        let path = &*logged_path(&path);
         if let Some(error) = context.error() {
             let error = error as &dyn std::error::Error;
             tracing::error!(request.id = request_id, %method, path, status, duration_ms, error, "S3 request failed");

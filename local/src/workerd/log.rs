@@ -10,8 +10,8 @@ struct Line {
     message: String,
     #[serde(rename = "http.method")]
     method: Option<String>,
-    #[serde(rename = "http.path")]
-    path: Option<String>,
+    #[serde(rename = "http.route")]
+    route: Option<String>,
     #[serde(rename = "http.status")]
     status: Option<u16>,
     duration_ms: Option<f64>,
@@ -19,6 +19,8 @@ struct Line {
     request_id: Option<String>,
     #[serde(rename = "project.id")]
     project_id: Option<String>,
+    #[serde(rename = "video.id")]
+    video_id: Option<String>,
     error: Option<Value>,
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -30,11 +32,12 @@ macro_rules! log_at {
         let others = (!line.others.is_empty()).then(|| Value::Object(line.others.clone()));
         tracing::$level!(
             http.method = line.method,
-            http.path = line.path,
+            http.route = line.route,
             http.status = line.status,
             duration_ms = line.duration_ms,
             request.id = line.request_id,
             project.id = line.project_id,
+            video.id = line.video_id,
             error = line.error.as_ref().map(error_text),
             others = others.as_ref().map(tracing::field::display),
             "{}",

@@ -13,8 +13,8 @@
 //! - the order of response headers, and headers of the connection and framing ([`exchange`]);
 //! - when a grant appears in a view: it may be recorded through a queue, so a scenario waits for what it reads
 //!   ([`session::Call::until`]);
-//! - the multipart upload of a repeated request, and the header `idempotency-replayed`, if the journal cannot be read
-//!   ([`session::Session::forgets_uploads`]);
+//! - the expiry of a repeated request, and the header `idempotency-replayed`, if the journal cannot be read
+//!   ([`session::Session::forgets_grants`]);
 //! - what the Worker's runtime does before the Worker receives a request (`scenarios/runtime.rs`).
 
 mod comparison;

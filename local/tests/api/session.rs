@@ -55,9 +55,8 @@ impl<'a> Session<'a> {
         self.target.journal.is_some()
     }
 
-    /// Whether a repeated request creates another multipart upload. It does if the journal is a queue, which cannot be
-    /// read.
-    pub(crate) fn forgets_uploads(&self) -> bool {
+    /// Whether a repeated request is signed again. It is if the journal is a queue, which cannot be read.
+    pub(crate) fn forgets_grants(&self) -> bool {
         self.target.journal == Some(WorkerJournal::Queue)
     }
 
@@ -126,6 +125,22 @@ impl<'a> Session<'a> {
     /// The unsigned CDN URL of `path`.
     pub(crate) fn cdn(&self, path: &str) -> String {
         format!("{}{path}", self.target.addresses.cdn)
+    }
+
+    /// The unsigned URL of `path` at the object store.
+    pub(crate) fn store(&self, path: &str) -> String {
+        format!("{}{path}", self.target.addresses.s3)
+    }
+
+    /// Adds a text that no log may contain.
+    pub(crate) fn keep_secret(&self, text: &str) {
+        self.target.secrets.add(text);
+    }
+
+    /// Gets a URL of the object store or the CDN without recording it.
+    pub(crate) async fn follow_unrecorded(&self, url: &str) -> ApiResponse {
+        let request = Request::get(path_and_query(url)).body(Bytes::new()).unwrap();
+        ApiResponse::of(http_client::send(authority(url), request).await)
     }
 
     /// Puts a part of an upload. Returns its entity tag.

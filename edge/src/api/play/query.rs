@@ -1,13 +1,18 @@
 //! The query of a viewer's request for a playlist.
 
+use ipnet::Ipv4Net;
+
 use crate::problem::{Problem, ProblemKind};
 use crate::request::percent_decode;
-use crate::sign::cloudfront::SignedPolicy;
+use crate::sign::cloudfront;
 
-/// The parameters, in the order in which they are written. The last two are there for a grant that is limited to a network: the CDN
-/// sees the edge's address when it is asked for a playlist, so the limit is only in the policy of the media files.
-const NAMES: [&str; 6] =
-    ["Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm", "Media-Policy", "Media-Signature"];
+/// The parameters, in the order in which they are written. The last two are there for a grant that is limited to a network.
+const NAMES: [&str; 6] = ["Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm", MEDIA_IP, MEDIA_SIGNATURE];
+const MEDIA_IP: &str = "Media-Ip";
+const MEDIA_SIGNATURE: &str = "Media-Signature";
+
+/// The longest signature, in bytes: that of an RSA key of 2,048 bits.
+const MAX_SIGNATURE_BYTES: usize = 256;
 
 /// A complete query. Each text has no leading `?` and only characters that need no escaping, whatever the viewer sent.
 #[derive(PartialEq, Eq)]
@@ -16,17 +21,20 @@ pub(super) struct PlayQuery {
     pub(super) for_cdn: String,
     /// What playlists have in their URIs: all parameters.
     pub(super) for_playlists: String,
-    /// What media files have in their URIs.
-    pub(super) for_media: String,
-    /// The policy that decides about the playlist, encoded.
+    /// The policy with which the CDN is asked, encoded.
     pub(super) policy: String,
+    /// The network to which media files are limited, if they are.
+    pub(super) network: Option<Ipv4Net>,
+    /// What follows the policy in the query of media files that are limited to a network.
+    after_media_policy: String,
 }
 
 impl PlayQuery {
     /// Reads the parameters of a signature. Values that a player has percent-encoded are decoded; other parameters (of analytics, of
     /// CMCD) are ignored, because players add them without being asked.
     ///
-    /// A parameter that is missing, repeated or malformed is refused as the CDN would refuse it, without asking it.
+    /// A parameter that is missing, repeated or malformed is refused as the CDN would refuse it, without asking it. The CDN does not
+    /// see those of media files, which become part of every URI, so they have to have the form in which they are issued.
     pub(super) fn parse(query: &str) -> Result<Self, Problem> {
         let mut values: [Option<String>; NAMES.len()] = Default::default();
         for pair in query.split('&') {
@@ -36,46 +44,63 @@ impl PlayQuery {
                 return Err(refused("Expires", detail));
             }
             let Some(index) = NAMES.iter().position(|known| *known == name) else { continue };
-            let value =
-                percent_decode(value).filter(|value| !value.is_empty() && value.bytes().all(is_plain));
-            let value = value
-                .ok_or_else(|| refused(name, "is not as it was issued: use the whole URL unchanged."))?;
+            let is_media = index >= 4;
+            let value = percent_decode(value)
+                .filter(|value| !value.is_empty() && (is_media || value.bytes().all(is_plain)));
+            let value = match value {
+                Some(value) => value,
+                None if is_media => return Err(not_as_issued(name)),
+                None => return Err(refused(name, "is not as it was issued: use the whole URL unchanged.")),
+            };
             if values[index].replace(value.into_owned()).is_some() {
                 return Err(refused(name, "was sent more than once."));
             }
         }
-        let [policy, signature, key_pair_id, hash, media_policy, media_signature] = values;
+        let [policy, signature, key_pair_id, hash, network, media_signature] = values;
         let required = |index: usize, value: Option<String>| {
             value.ok_or_else(|| refused(NAMES[index], "is missing: use the whole URL as it was issued."))
         };
         let (policy, signature) = (required(0, policy)?, required(1, signature)?);
         let key_pair_id = required(2, key_pair_id)?;
         let hash = hash.map_or(String::new(), |hash| ["&Hash-Algorithm=", &hash].concat());
-        let write = |policy: &str, signature: &str| {
-            ["Policy=", policy, "&Signature=", signature, "&Key-Pair-Id=", &key_pair_id, &hash].concat()
-        };
-        let for_cdn = write(&policy, &signature);
-        let (for_playlists, for_media) = match (media_policy, media_signature) {
-            (None, None) => (for_cdn.clone(), for_cdn.clone()),
-            (policy, signature) => {
-                let (policy, signature) = (required(4, policy)?, required(5, signature)?);
-                (with_media(&for_cdn, &policy, &signature), write(&policy, &signature))
+        let signed_by =
+            |signature: &str| ["&Signature=", signature, "&Key-Pair-Id=", &key_pair_id, &hash].concat();
+        let for_cdn = ["Policy=", &policy, &signed_by(&signature)].concat();
+        let (network, media_signature) = match (network, media_signature) {
+            (None, None) => {
+                let (for_playlists, after_media_policy) = (for_cdn.clone(), String::new());
+                return Ok(Self { for_cdn, for_playlists, policy, network: None, after_media_policy });
             }
+            (network, signature) => (
+                network_of(network.as_deref()).ok_or_else(|| not_as_issued(MEDIA_IP))?,
+                signature.filter(|text| is_signature(text)).ok_or_else(|| not_as_issued(MEDIA_SIGNATURE))?,
+            ),
         };
-        Ok(Self { for_cdn, for_playlists, for_media, policy })
+        let for_playlists = format!("{for_cdn}&{MEDIA_IP}={network}&{MEDIA_SIGNATURE}={media_signature}");
+        let after_media_policy = signed_by(&media_signature);
+        Ok(Self { for_cdn, for_playlists, policy, network: Some(network), after_media_policy })
+    }
+
+    /// The query of media files that are limited to a network by `policy`, which is encoded.
+    pub(super) fn for_media(&self, policy: &str) -> String {
+        ["Policy=", policy, &self.after_media_policy].concat()
     }
 }
 
-fn with_media(for_cdn: &str, policy: &str, signature: &str) -> String {
-    [for_cdn, "&Media-Policy=", policy, "&Media-Signature=", signature].concat()
+/// The network in the form in which it is issued.
+fn network_of(text: Option<&str>) -> Option<Ipv4Net> {
+    let network: Ipv4Net = text?.parse().ok()?;
+    (network.trunc() == network && text == Some(&*network.to_string())).then_some(network)
 }
 
-/// The query of a stream whose media files are limited to a network: `playlists` allows the playlists for every address, `media` all
-/// files for one network. `None` if they were signed with different key pairs, because the query has one key pair's id.
-pub(in crate::api) fn ip_bound_query(playlists: &SignedPolicy, media: &SignedPolicy) -> Option<String> {
-    let (policy, signature) = media.policy_and_signature();
-    (playlists.key_pair_id() == media.key_pair_id())
-        .then(|| with_media(&playlists.query(), &policy, signature))
+fn is_signature(text: &str) -> bool {
+    text.len() <= 2 * MAX_SIGNATURE_BYTES
+        && cloudfront::decode(text).is_some_and(|bytes| (1..=MAX_SIGNATURE_BYTES).contains(&bytes.len()))
+}
+
+/// The refusal of a parameter that the CDN does not see.
+fn not_as_issued(name: &str) -> Problem {
+    Problem::parameter(name, "is not as it was issued: use the whole URL unchanged")
 }
 
 /// Whether a character occurs in signatures, policies and ids of key pairs.
@@ -117,20 +142,31 @@ mod tests {
             "Policy=a%2Db%7Ec%5F&Signature=%64&Key-Pair-Id=K1&Hash-Algorithm=SHA256".to_owned(),
         ] {
             let parsed = parse(&query);
-            assert_eq!(parsed.for_cdn, plain, "{query}");
-            assert_eq!((&*parsed.for_playlists, &*parsed.for_media), (plain, plain), "{query}");
+            assert_eq!((&*parsed.for_cdn, &*parsed.for_playlists), (plain, plain), "{query}");
         }
         assert_eq!(parse("Policy=a&Signature=b&Key-Pair-Id=c").for_cdn, "Policy=a&Signature=b&Key-Pair-Id=c");
     }
 
     #[test]
-    fn media_files_have_their_own_policy_where_the_query_has_one() {
-        let parsed = parse(
-            "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256&Media-Policy=m&Media-Signature=t",
-        );
-        assert_eq!(parsed.for_cdn, "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256");
-        assert_eq!(parsed.for_media, "Policy=m&Signature=t&Key-Pair-Id=K&Hash-Algorithm=SHA256");
-        assert_eq!(parsed.for_playlists, format!("{}&Media-Policy=m&Media-Signature=t", parsed.for_cdn));
+    fn media_files_have_their_own_signature_where_the_query_has_one() {
+        for ip in ["203.0.113.0/24", "203.0.113.0%2F24"] {
+            let query = format!(
+                "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256&Media-Ip={ip}&Media-Signature=AAAA"
+            );
+            let parsed = parse(&query);
+            assert_eq!(parsed.for_cdn, "Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=SHA256");
+            assert_eq!(parsed.for_media("m"), "Policy=m&Signature=AAAA&Key-Pair-Id=K&Hash-Algorithm=SHA256");
+            let media = "&Media-Ip=203.0.113.0/24&Media-Signature=AAAA";
+            assert_eq!(parsed.for_playlists, [&parsed.for_cdn, media].concat());
+            assert_eq!(parsed.network, Some("203.0.113.0/24".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_signature_has_at_most_the_length_of_one_with_rsa() {
+        let is_accepted = |bytes: usize| is_signature(&cloudfront::encode(&vec![7; bytes]));
+        assert!(is_accepted(1) && is_accepted(72) && is_accepted(256));
+        assert!(!is_accepted(0) && !is_accepted(257) && !is_accepted(1_000_000));
     }
 
     #[test]
@@ -147,8 +183,6 @@ mod tests {
             ("Policy=p&Signature=%22%0a&Key-Pair-Id=K", "Signature"),
             ("Policy=p&Signature=%zz&Key-Pair-Id=K", "Signature"),
             ("Policy=p&Signature=s&Key-Pair-Id=K&Hash-Algorithm=", "Hash-Algorithm"),
-            ("Policy=p&Signature=s&Key-Pair-Id=K&Media-Policy=m", "Media-Signature"),
-            ("Policy=p&Signature=s&Key-Pair-Id=K&Media-Signature=m", "Media-Policy"),
         ] {
             assert_eq!(refused_field(query), field, "{query}");
         }
@@ -156,10 +190,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_into_playlists_needs_no_escaping(query in r"((Policy|Signature|Key-Pair-Id|Hash-Algorithm|a)=[!-~é]{0,4}&?|%[0-9a-f]{2}){0,6}") {
+        fn what_is_written_into_playlists_needs_no_escaping(
+            query in r"((Policy|Signature|Key-Pair-Id|Hash-Algorithm|Media-Signature|a)=[!-~é]{0,4}&?|Media-Ip=[0-9./]{0,9}&?|Media-Ip=1.2.3.4/32&|%[0-9a-f]{2}){0,8}",
+        ) {
             if let Ok(parsed) = PlayQuery::parse(&query) {
-                for text in [parsed.for_cdn, parsed.for_playlists, parsed.for_media] {
-                    prop_assert!(text.bytes().all(|byte| is_plain(byte) || matches!(byte, b'=' | b'&')), "{}", text);
+                for text in [&parsed.for_cdn, &parsed.for_playlists, &parsed.for_media("m")] {
+                    let needs_none = |byte| is_plain(byte) || matches!(byte, b'=' | b'&' | b'.' | b'/');
+                    prop_assert!(text.bytes().all(needs_none), "{}", text);
                 }
             }
         }

@@ -3,16 +3,24 @@
 use bytes::Bytes;
 use http::header::SERVER;
 use http::{Response, StatusCode};
-use serde_json::Value;
 use streamio_events::timestamp::Timestamp;
 
+use super::conditions::Conditions;
 use super::query::{PlayQuery, refused};
 use crate::problem::{Problem, ProblemKind};
-use crate::sign::cloudfront;
 use crate::sign::policy::matches;
 
 /// The problem for an answer of the CDN that is not 200. `url` is the playlist's URL without the query.
 pub(super) fn explain(answer: &Response<Bytes>, query: &PlayQuery, url: &str, now: Timestamp) -> Problem {
+    explain_by(answer, || denied(answer.body(), query, url, now))
+}
+
+/// The problem for an answer of the CDN that is not 200, to a request that the edge has signed itself.
+pub(super) fn explain_own(answer: &Response<Bytes>) -> Problem {
+    explain_by(answer, || failed(answer.status()))
+}
+
+fn explain_by(answer: &Response<Bytes>, denied: impl FnOnce() -> Problem) -> Problem {
     let status = answer.status();
     match status {
         StatusCode::NOT_FOUND => missing("The CDN has no such playlist."),
@@ -20,14 +28,27 @@ pub(super) fn explain(answer: &Response<Bytes>, query: &PlayQuery, url: &str, no
         StatusCode::FORBIDDEN if answer.headers().get(SERVER).is_some_and(|server| server == "AmazonS3") => {
             missing("The bucket has no such playlist, or the CDN may not read it.")
         }
-        StatusCode::FORBIDDEN => denied(answer.body(), query, url, now),
+        StatusCode::FORBIDDEN => denied(),
         StatusCode::TOO_MANY_REQUESTS => failed(status),
+        StatusCode::BAD_REQUEST => Problem::new(
+            ProblemKind::InvalidParameter,
+            "The CDN cannot read the playlist's URL: use the whole URL as it was issued.",
+        ),
+        _ if is_too_long(status) => Problem::new(
+            ProblemKind::UriTooLong,
+            "The playlist's URL is longer than the CDN accepts: request a new URL, and upload under a shorter name if it is as long.",
+        ),
         _ if status.is_server_error() => failed(status),
         _ => Problem::new(
             ProblemKind::InvalidPlaylist,
             format!("The CDN answered with the status {} in place of a playlist.", status.as_u16()),
         ),
     }
+}
+
+/// Whether the CDN refuses the size of the request. The last is what servers that are built on nginx answer.
+fn is_too_long(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 413 | 414 | 431 | 494)
 }
 
 fn missing(detail: &str) -> Problem {
@@ -39,36 +60,6 @@ fn failed(status: StatusCode) -> Problem {
         "The CDN could not serve the playlist.",
         format!("the CDN answered with the status {status}"),
     )
-}
-
-/// The conditions of a policy whose signature was not verified.
-struct Conditions {
-    resource: String,
-    /// In Unix seconds.
-    expires_at: i64,
-    /// In Unix seconds.
-    starts_at: Option<i64>,
-    network: Option<String>,
-}
-
-impl Conditions {
-    /// Reads an encoded policy. `None` unless it has a resource and an expiry.
-    fn read(encoded: &str) -> Option<Self> {
-        let policy: Value = serde_json::from_slice(&cloudfront::decode(encoded)?).ok()?;
-        let statement = &policy["Statement"][0];
-        let condition = &statement["Condition"];
-        let time = |name| u32::try_from(condition[name]["AWS:EpochTime"].as_u64()?).ok().map(i64::from);
-        // It becomes part of the problem's text.
-        let is_network =
-            |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || b"./".contains(&byte));
-        let network = condition["IpAddress"]["AWS:SourceIp"].as_str().filter(is_network);
-        Some(Self {
-            resource: statement["Resource"].as_str()?.to_owned(),
-            expires_at: time("DateLessThan")?,
-            starts_at: time("DateGreaterThan"),
-            network: network.map(str::to_owned),
-        })
-    }
 }
 
 /// The refusal of a signature. CloudFront says little about the reason (`AccessDenied`), so the conditions are read from the policy.
@@ -86,9 +77,11 @@ fn denied(body: &[u8], query: &PlayQuery, url: &str, now: Timestamp) -> Problem 
     }
 }
 
-const NOT_A_POLICY: &str = "is not a policy in the CDN's encoding.";
+pub(super) const NOT_A_POLICY: &str = "is not a policy in the CDN's encoding.";
 
-/// Policies of the API have one. A policy that the CDN refused is not verified, and the time of matching grows with each.
+pub(super) const OTHER_FILES: &str = "is for other files than this playlist.";
+
+/// Policies of the API have at most one. A policy that the CDN refused is not verified, and the time of matching grows with each.
 const MAX_WILDCARDS: usize = 2;
 
 /// The first condition that does not hold; the signature if all hold.
@@ -103,7 +96,7 @@ fn refused_by(conditions: &Conditions, url: &str, now: Timestamp) -> Problem {
     }
     let wildcards = conditions.resource.bytes().filter(|byte| *byte == b'*').count();
     if wildcards > MAX_WILDCARDS || !matches(&conditions.resource, url) {
-        return refused("Policy", "is for other files than this playlist.");
+        return refused("Policy", OTHER_FILES);
     }
     if let Some(network) = &conditions.network {
         let detail = format!(

@@ -9,7 +9,7 @@ use streamio_events::timestamp::Timestamp;
 
 use super::target::Target;
 use crate::api::grant::unreadable;
-use crate::api::play::ip_bound_query;
+use crate::api::play::{limited_query, media_policy};
 use crate::cdn_url;
 use crate::problem::Problem;
 use crate::services::Services;
@@ -82,7 +82,8 @@ pub(super) async fn sign(
     })
 }
 
-type InvalidGrant = Box<dyn Error + Send + Sync>;
+/// Why a record is not one of a grant that can be signed.
+pub(super) type InvalidGrant = Box<dyn Error + Send + Sync>;
 
 async fn sign_policy(
     services: &Services,
@@ -95,25 +96,19 @@ async fn sign_policy(
 }
 
 /// The query of a stream's playlists at the edge. `media` is the signature of all its files.
-///
-/// The CDN sees the edge's address when the edge asks for a playlist. For a grant that is limited to a network, playlists therefore
-/// get a signature without the limit, which allows nothing but playlists; the media files keep the limit.
 async fn play_query(
     services: &Services,
     granted: &PlaybackGranted,
     video: &ProcessedKey,
     media: &SignedPolicy,
 ) -> Result<String, Problem> {
-    if granted.ip.is_none() {
-        return Ok(media.query());
-    }
-    let folder = cdn_url::of_key(&services.cdn_base_url, &video.hls_prefix());
-    let policy =
-        Resource::wildcard(&format!("{folder}*.m3u8")).map_err(InvalidGrant::from).and_then(|playlists| {
-            with_start(Policy::custom(playlists, granted.expires_at.unix_seconds())?, granted)
-        });
-    let playlists = sign_policy(services, policy).await?;
-    ip_bound_query(&playlists, media).ok_or_else(|| {
+    let Some(network) = &granted.ip else { return Ok(media.query()) };
+    let master = cdn_url::of_key(&services.cdn_base_url, video.hls_master().as_str());
+    let policy = Resource::exact(&master)
+        .map_err(InvalidGrant::from)
+        .and_then(|master| with_start(Policy::custom(master, granted.expires_at.unix_seconds())?, granted));
+    let master = sign_policy(services, policy).await?;
+    limited_query(&master, network, media).ok_or_else(|| {
         Problem::unavailable(
             "The URL could not be signed.",
             "the active key pair changed between two signatures",
@@ -122,21 +117,26 @@ async fn play_query(
 }
 
 /// The policy: canned (shorter) for a file without further conditions, otherwise custom.
-fn policy(services: &Services, granted: &PlaybackGranted, target: &Target) -> Result<Policy, InvalidGrant> {
+pub(super) fn policy(
+    services: &Services,
+    granted: &PlaybackGranted,
+    target: &Target,
+) -> Result<Policy, InvalidGrant> {
     let expires_at = granted.expires_at.unix_seconds();
-    let policy = match target {
+    let network = granted.ip.as_deref().map(str::parse).transpose()?;
+    Ok(match target {
         Target::File(key) => {
-            Policy::canned(&cdn_url::of_key(&services.cdn_base_url, key.as_str()), expires_at)?
+            let policy = Policy::canned(&cdn_url::of_key(&services.cdn_base_url, key.as_str()), expires_at)?;
+            let policy = with_start(policy, granted)?;
+            match network {
+                Some(network) => policy.source_ip(network),
+                None => policy,
+            }
         }
         Target::Stream(video) => {
-            let folder = cdn_url::of_key(&services.cdn_base_url, &video.hls_prefix());
-            Policy::custom(Resource::wildcard(&format!("{folder}*"))?, expires_at)?
+            let starts_at = granted.starts_at.map(Timestamp::unix_seconds);
+            media_policy(services, video, (expires_at, starts_at), network)?
         }
-    };
-    let policy = with_start(policy, granted)?;
-    Ok(match &granted.ip {
-        Some(network) => policy.source_ip(network.parse()?),
-        None => policy,
     })
 }
 

@@ -1,5 +1,7 @@
 //! `POST /videos/{id}/playback`: the signed URLs of all that can be played of a video, in one call.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -13,7 +15,7 @@ use streamio_events::video::{VideoState, VideoStatus};
 use super::response::{Stream, sign};
 use super::target::Target;
 use super::terms::Terms;
-use super::{recall, stream_at};
+use super::{lengths, recall, stream_at};
 use crate::api::grant::{Grant, read, replayed, unreadable};
 use crate::api::{Exchange, home_problem};
 use crate::problem::{Problem, ProblemKind};
@@ -52,14 +54,17 @@ pub(in crate::api) async fn grant(exchange: &Exchange<'_>, query: Query) -> Resu
     fields.finish()?;
     let request = VideoPlaybackRequest { video_id: exchange.video_id()?, terms };
     let grant = Grant::new(exchange, "video playback", &request)?;
-    if let Some(event) = recall(exchange, &grant).await? {
-        return respond_again(exchange, &request.video_id, &event).await;
+    let public_url = public_url(exchange.services, exchange.uri, exchange.headers)?;
+    // Before the video is read: the first answer holds whatever has become of it.
+    if let Some(event) = recall(exchange, &grant, &[Duration::ZERO, Duration::from_hours(1)]).await? {
+        return respond_again(exchange, &public_url, &request.video_id, &event).await;
     }
     let outputs = outputs(exchange, &request.video_id).await?;
     let terms = request.terms;
+    let target = Target::Stream(outputs.mp4_key.clone());
     let granted = PlaybackGranted {
         grant_id: grant.id.clone(),
-        resource: Target::Stream(outputs.mp4_key.clone()).resource(),
+        resource: target.resource(),
         key: outputs.hls_key,
         also: [outputs.mp4_key].into_iter().chain(outputs.poster_key).collect(),
         expires_at: terms.expires_at(now, config.cdn.expiry_bucket),
@@ -67,10 +72,14 @@ pub(in crate::api) async fn grant(exchange: &Exchange<'_>, query: Query) -> Resu
         ip: terms.ip,
         key_id: exchange.tenant.key_id.clone(),
     };
+    if !lengths::fit(exchange.services, &granted, &target).map_err(Problem::internal)? {
+        let detail = format!("The video's key {}.", lengths::ADVICE);
+        return Err(Problem::new(ProblemKind::VideoConflict, detail));
+    }
     let stream = stream_at(exchange, &grant, now);
-    match grant.record(exchange, &stream, RecordedEvent::of(now, &granted)).await? {
-        None => respond(exchange, &request.video_id, &granted).await,
-        Some(first) => respond_again(exchange, &request.video_id, &first).await,
+    match grant.record(exchange, &stream, RecordedEvent::of(now, &granted), granted.expires_at).await? {
+        None => respond(exchange, &public_url, &request.video_id, &granted).await,
+        Some(first) => respond_again(exchange, &public_url, &request.video_id, &first).await,
     }
 }
 
@@ -99,15 +108,17 @@ fn not_playable(status: &VideoStatus) -> String {
 
 async fn respond_again(
     exchange: &Exchange<'_>,
+    public_url: &str,
     id: &VideoId,
     event: &RecordedEvent,
 ) -> Result<Response<Bytes>, Problem> {
-    replayed(respond(exchange, id, &read(event)?).await)
+    replayed(respond(exchange, public_url, id, &read(event)?).await)
 }
 
 /// The response, which depends on the grant's record and the CDN's key only.
 async fn respond(
     exchange: &Exchange<'_>,
+    public_url: &str,
     id: &VideoId,
     granted: &PlaybackGranted,
 ) -> Result<Response<Bytes>, Problem> {
@@ -117,10 +128,9 @@ async fn respond(
     if granted.also.iter().any(|key| key.project_id() != granted.key.project_id()) {
         return Err(foreign());
     }
-    let public_url = public_url(services, exchange.uri, exchange.headers)?;
-    let (_, stream) = sign(services, &public_url, granted, &target).await?;
+    let (_, stream) = sign(services, public_url, granted, &target).await?;
     let file =
-        async |key: &ProcessedKey| sign(services, &public_url, granted, &Target::File(key.clone())).await;
+        async |key: &ProcessedKey| sign(services, public_url, granted, &Target::File(key.clone())).await;
     let mut also = granted.also.iter();
     let (mp4_url, _) = file(also.next().ok_or_else(foreign)?).await?;
     let poster_url = match also.next() {

@@ -62,6 +62,9 @@ impl UploadRequest {
         }
         let sha256 = fields.text("sha256").and_then(|text| fields.checked("sha256", base64_sha256(&text)));
         let stated_overwrite = fields.boolean("overwrite");
+        if unique && stated_overwrite == Some(true) {
+            fields.refuse("overwrite", "cannot be true with `unique`: a unique key has no file to replace");
+        }
         let metadata = metadata(&mut fields);
         let requested_multipart = fields.boolean("multipart");
         let upload_id = fields.text("uploadId");

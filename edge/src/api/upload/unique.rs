@@ -3,12 +3,12 @@
 use streamio_events::id::GrantId;
 use streamio_events::object_key::{InvalidKey, SourceKey};
 
-/// The length of the folder's name. With 40 bits, uploads of the same name rarely share a folder; if they do, the later one is
-/// not accepted.
-const FOLDER_CHARACTERS: usize = 8;
+/// The length of the folder's name: 80 bits. Uploads of the same name share a folder as rarely as random ids are the same; if they did,
+/// the later one would not be accepted.
+const FOLDER_CHARACTERS: usize = 16;
 
 /// A folder as long as any other, to check the length of a key before its grant exists.
-pub(super) const EXAMPLE_FOLDER: &str = "aaaaaaaa";
+pub(super) const EXAMPLE_FOLDER: &str = "aaaaaaaaaaaaaaaa";
 
 /// The key of the grant's upload: that of the request, with a folder before the file's name. The folder is derived from the
 /// grant's id, which is random unless the request has an Idempotency-Key, so that a repeated request gets the same key.
@@ -36,7 +36,7 @@ mod tests {
         ] {
             let key = key(&requested.parse().unwrap(), &grant).unwrap();
             let folder = key.as_str().strip_prefix(folders).unwrap().strip_suffix(filename).unwrap();
-            assert_eq!(folder, &grant.as_str()[4..12]);
+            assert_eq!(folder, &grant.as_str()[4..20]);
             assert_eq!(folder.len(), EXAMPLE_FOLDER.len());
         }
     }

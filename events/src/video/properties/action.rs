@@ -29,6 +29,11 @@ pub(super) enum Action {
         age: u16,
         demand: Demand,
     },
+    /// The record of another URL of an earlier grant, which was issued this many seconds ago.
+    Repeat {
+        grant: usize,
+        age: u16,
+    },
     Revoke {
         key: u8,
     },
@@ -108,6 +113,7 @@ pub(super) fn demanding_action() -> impl Strategy<Value = Action> {
                 Action::Demand { age, demand: Demand { size, overwrite, multipart, key } }
             },
         ),
+        2 => (0usize..8, 0u16..1200).prop_map(|(grant, age)| Action::Repeat { grant, age }),
         1 => (1u8..3).prop_map(|key| Action::Revoke { key }),
     ]
 }
@@ -131,6 +137,7 @@ impl Simulation {
             Action::Demand { age, ref demand } => {
                 self.record_grant(Duration::from_secs(age.into()), demand);
             }
+            Action::Repeat { grant, age } => self.repeat_grant(grant, Duration::from_secs(age.into())),
             Action::Revoke { key } => {
                 // Events of the same millisecond have no order.
                 self.now = self.now.plus(Duration::from_millis(1));

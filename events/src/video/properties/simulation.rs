@@ -229,6 +229,22 @@ impl Simulation {
         self.commits.push(Commit::following(self.video().stream(), head, new));
     }
 
+    /// Records another URL of the grant that was recorded at place `index`, issued `age` ago but not before the grant.
+    pub(super) fn repeat_grant(&mut self, index: usize, age: Duration) {
+        let events = self.commits.iter().flat_map(|commit| &commit.events);
+        let mut grants = events.filter_map(|event| Some((event.at, event.read::<UploadGranted>().unwrap()?)));
+        let Some((first_at, granted)) = grants.nth(index) else { return };
+        self.facts += 1;
+        let ago =
+            Timestamp::from_unix_millis(self.now.unix_millis() - i64::try_from(age.as_millis()).unwrap());
+        let at = ago.max(first_at);
+        let granted = UploadGranted { expires_at: at.plus(Duration::from_mins(10)), ..granted };
+        let id = CommitId::derived_from(&["granted again", &self.facts.to_string()]);
+        let new = NewCommit { id, events: vec![RecordedEvent::of(at, &granted)], recorded_at: self.now };
+        let head = self.commits.last().map_or(Head::EMPTY, Commit::head);
+        self.commits.push(Commit::following(self.video().stream(), head, new));
+    }
+
     pub(super) fn start(&mut self, worker: usize) {
         let Worker { job, task, video } = &self.workers[worker];
         if let Start::Run(decision) = decide::start(video, job, task) {

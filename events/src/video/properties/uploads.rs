@@ -24,14 +24,17 @@ fn simulated(actions: &[Action]) -> Simulation {
     simulation
 }
 
-/// The grants with the times at which they were issued.
+/// The grants with the times at which they were first issued, and with the latest expiry of their URLs.
 fn grants(simulation: &Simulation) -> BTreeMap<GrantId, (Timestamp, UploadGranted)> {
-    let events = simulation.commits.iter().flat_map(|commit| &commit.events);
-    let granted = events.filter_map(|event| {
-        let granted: UploadGranted = event.read().unwrap()?;
-        Some((granted.grant_id.clone(), (event.at, granted)))
-    });
-    granted.collect()
+    let mut grants: BTreeMap<GrantId, (Timestamp, UploadGranted)> = BTreeMap::new();
+    for event in simulation.commits.iter().flat_map(|commit| &commit.events) {
+        let Some(granted) = event.read::<UploadGranted>().unwrap() else { continue };
+        let (first_at, latest) =
+            grants.entry(granted.grant_id.clone()).or_insert_with(|| (event.at, granted.clone()));
+        *first_at = event.at.min(*first_at);
+        latest.expires_at = granted.expires_at.max(latest.expires_at);
+    }
+    grants
 }
 
 proptest! {
@@ -68,6 +71,22 @@ proptest! {
                 revoked_at.is_none_or(|at| *at > completed.created_at.unwrap() || *at > simulation.recorded_at(&completed.etag)),
                 "its key was revoked before"
             );
+        }
+    }
+
+    /// In whichever order the records of its URLs arrive, an open grant ends with the last URL.
+    #[test]
+    fn an_open_grant_lasts_from_its_first_url_to_the_end_of_its_last(
+        actions in prop::collection::vec(demanding_action(), 0..150),
+    ) {
+        let simulation = simulated(&actions);
+        let video = simulation.video();
+        let since = video.deleted_at.max(video.grants_used_before);
+        let grants = grants(&simulation);
+        for (grant_id, open) in &video.open_grants {
+            let (first_at, latest) = &grants[grant_id];
+            prop_assert_eq!(open.expires_at, latest.expires_at);
+            prop_assert!(open.granted_at == *first_at || since.is_some_and(|since| *first_at < since));
         }
     }
 

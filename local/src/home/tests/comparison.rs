@@ -173,8 +173,8 @@ async fn commands_are_idempotent_and_refused_with_the_same_texts() {
     assert_eq!((first.status, second.repeated), (second.status, true));
     assert_eq!(harness.count(&stream_of("errored")).await, (before.0 + 1, before.1 + 1));
 
-    let patch = MetadataPatch::from([("title".to_owned(), Some("Summer".to_owned()))]);
-    let other = MetadataPatch::from([("title".to_owned(), None)]);
+    let patch = MetadataPatch::from_iter([("title".to_owned(), Some("Summer".to_owned()))]);
+    let other = MetadataPatch::from_iter([("title".to_owned(), None)]);
     for (home, other_home) in [(&client as &dyn Home, &*harness.direct), (&*harness.direct, &client)] {
         let (id, key) = (video("errored"), commit("patch"));
         let updated = home.update_video(&acme(), &id, &key, &patch).await.unwrap();

@@ -1,5 +1,8 @@
 //! Request headers: edge cases.
 
+use std::fmt::Write as _;
+
+use http::Method;
 use serde_json::json;
 
 use crate::http_client::Framing;
@@ -35,6 +38,37 @@ pub(crate) async fn api_keys(session: &Session<'_>) {
     quoted.expect_problem(401, "malformed-api-key");
     // A call that needs no key ignores one.
     session.get("/healthz").without_key().header("x-api-key", "letmein").send().await.expect(200);
+}
+
+/// A client that puts its key into a path gets an ordinary refusal. That the key is in no log, in whichever form, is checked after
+/// all scenarios.
+pub(crate) async fn api_keys_in_paths(session: &Session<'_>) {
+    let key = session.keys().acme.reveal();
+    let mut encoded = String::new();
+    for byte in key.bytes() {
+        write!(encoded, "%{byte:02X}").unwrap();
+    }
+    let in_part = key.replacen("sio", "%73io", 1);
+    let twice = in_part.replacen('%', "%25", 1);
+    // All of it but its first letters, which the texts have in other forms.
+    session.keep_secret(&key["sio".len()..]);
+    session.keep_secret(&encoded["%73%69%6F".len()..]);
+    for text in [key, &encoded, &in_part, &twice] {
+        session.get(&format!("/{text}")).send_unrecorded().await.expect(404);
+        session.get(&format!("/v1/{text}/videos")).send_unrecorded().await.expect(404);
+        session.get(&format!("/videos/{text}")).send_unrecorded().await.expect(400);
+        session.get(&format!("/videos/{text}/events")).send_unrecorded().await.expect(400);
+        session.call(Method::PUT, &format!("/problems/{text}")).send_unrecorded().await.expect(405);
+        session.get(&format!("/problems/{text}")).send_unrecorded().await.expect(404);
+        session.get(&format!("/play/processed/{text}/a.m3u8")).send_unrecorded().await.expect(400);
+        session.get(&format!("/play/processed/acme/{text}.m3u8")).send_unrecorded().await.expect(403);
+        for url in [session.cdn(&format!("/processed/acme/{text}")), session.store(&format!("/raw/{text}"))] {
+            for url in [url.clone(), format!("{url}?Signature=wrong")] {
+                let refused = session.follow_unrecorded(&url).await;
+                assert!(matches!(refused.status.as_u16(), 400 | 403), "{refused:?}");
+            }
+        }
+    }
 }
 
 pub(crate) async fn bearer_tokens(session: &Session<'_>) {

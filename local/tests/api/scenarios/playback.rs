@@ -1,5 +1,7 @@
 //! Playback URLs and the responses of the CDN to them.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use serde_json::{Value, json};
 use streamio_events::timestamp::Timestamp;
@@ -135,6 +137,55 @@ pub(crate) async fn of_any_player(session: &Session<'_>) {
         assert_eq!(head.header("content-length"), Some(&*master.body.len().to_string()));
         let range = session.get(path).without_key().header("range", "bytes=0-3").send().await.expect(200);
         assert_eq!(range.body, master.body);
+    }
+}
+
+/// The CDN's parameters in a URL: a signature as a viewer may add it to another URL.
+fn signature_of(url: &str) -> Option<String> {
+    const NAMES: [&str; 5] = ["Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"];
+    let query = url.split_once('?')?.1;
+    let own = query.split('&').filter(|pair| NAMES.contains(&pair.split('=').next().unwrap_or_default()));
+    Some(own.collect::<Vec<_>>().join("&")).filter(|query| query.contains("Signature="))
+}
+
+/// No signature that a viewer elsewhere learns from a grant for one network opens a media file, whatever is added to its URL.
+pub(crate) async fn bound_to_a_network(session: &Session<'_>) {
+    publish(session).await;
+    let limited = json!({ "format": "hls", "ip": "203.0.113.7" });
+    let granted = playback(session, &limited).send().await.expect(200);
+    let hls_url = granted.text("/hlsUrl");
+    let master = session.get(play_path(session, &hls_url)).without_key().send().await.expect(200);
+    let variant = first_uri(&master);
+    let media = session.get(play_path(session, &variant)).without_key().send().await.expect(200);
+    let segment = first_uri(&media);
+    let urls = [hls_url, granted.text("/signedUrl"), variant, segment.clone()];
+    let signatures: BTreeSet<String> = urls.iter().filter_map(|url| signature_of(url)).collect();
+    assert_eq!(signatures.len(), 2, "one for the master playlist, one for all files with the limit");
+    let segment = segment.split_once('?').unwrap().0;
+    for signature in &signatures {
+        for added in [
+            "",
+            "?.m3u8",
+            "?x=.m3u8",
+            "?x=/master.m3u8",
+            "?/master.m3u8",
+            "?master.m3u8",
+            "?a=1&x=/g1-a1/v%201.m3u8",
+            "?x=%2Emaster.m3u8",
+        ] {
+            let separator = if added.is_empty() { '?' } else { '&' };
+            for url in [
+                format!("{segment}{added}{separator}{signature}"),
+                // The parameter that ends the URL in the CDN's view, after its own parameters are removed.
+                format!("{segment}?{signature}&{}", added.trim_start_matches('?')),
+            ] {
+                get(session, &url).await.expect(403);
+            }
+        }
+        for added in ["%3F.m3u8", ";.m3u8", "/.m3u8", "%2F..%2Fmaster.m3u8", "/../master.m3u8"] {
+            let refused = get(session, &format!("{segment}{added}?{signature}")).await;
+            assert!(matches!(refused.status.as_u16(), 403 | 404), "{added}: {refused:?}");
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn an_upload(session: &Session<'_>) {
     assert_eq!(events_of(session, &first).await.len(), 1);
     let again = upload(session, "upload-1", &body).await;
     assert_eq!(again.text("/grantId"), first.text("/grantId"));
-    let replayed = (!session.forgets_uploads()).then_some("true");
+    let replayed = (!session.forgets_grants()).then_some("true");
     assert_eq!(
         (first.header("idempotency-replayed"), again.header("idempotency-replayed")),
         (None, replayed)
@@ -46,8 +46,12 @@ pub(crate) async fn an_upload(session: &Session<'_>) {
         call.json(&other).send().await.expect_problem(422, "reused-idempotency-key");
     }
     let path = format!("/videos/{}/events", first.text("/videoId"));
-    // A queue may deliver them in any order.
-    let counted = |response: &ApiResponse| response.json()["data"].as_array().unwrap().len() == 2;
+    // A queue may deliver them in any order. Through a queue each expiry is recorded, and requests of one second have the same.
+    let is_queue = session.forgets_grants();
+    let counted = |response: &ApiResponse| {
+        let count = response.json()["data"].as_array().unwrap().len();
+        count == 2 || is_queue && count > 2
+    };
     session.get(&path).key(&session.keys().uploads).until_unrecorded(counted).await;
 }
 
@@ -63,7 +67,9 @@ pub(crate) async fn an_upload_at_the_same_time(session: &Session<'_>) {
         assert_eq!(response.expect(200).text("/grantId"), first);
     }
     let once = upload().await.expect(200);
-    assert_eq!(events_of(session, &once).await.len(), 1);
+    let recorded = events_of(session, &once).await;
+    assert!(recorded.len() == 1 || session.forgets_grants(), "{recorded:?}");
+    assert!(recorded.iter().all(|event| event["data"]["grantId"] == *first), "{recorded:?}");
 }
 
 pub(crate) async fn an_upload_in_parts(session: &Session<'_>) {
@@ -72,12 +78,12 @@ pub(crate) async fn an_upload_in_parts(session: &Session<'_>) {
     assert_eq!(events_of(session, &first).await.len(), 1);
     let call = session.post("/upload-url").key(&session.keys().uploads).header("idempotency-key", "parts-1");
     let call = call.json(&body);
-    // Not recorded, because with one journal the repeated request creates another multipart upload.
+    // Not recorded, because with one journal the repeated request has another expiry.
     let again = call.send_unrecorded().await.expect(200);
     let [first_upload, its_upload] = [&first, &again].map(|response| response.text("/multipart/uploadId"));
-    assert_eq!(its_upload != first_upload, session.forgets_uploads(), "{first_upload} {its_upload}");
+    assert_eq!(its_upload, first_upload, "the repeated request continues the upload of the first");
     assert_eq!(again.text("/grantId"), first.text("/grantId"));
-    assert_eq!(events_of(session, &first).await.len(), 1);
+    assert!(events_of(session, &first).await.len() == 1 || session.forgets_grants());
 }
 
 pub(crate) async fn a_playback(session: &Session<'_>) {

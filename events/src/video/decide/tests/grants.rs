@@ -18,6 +18,10 @@ fn minute_from(at: Timestamp) -> Timestamp {
     at.plus(Duration::from_mins(1))
 }
 
+fn minutes(count: u64) -> Duration {
+    Duration::from_mins(count)
+}
+
 /// A video whose only version is ready.
 fn ready_video() -> History {
     let granted = History::nothing().granted("1");
@@ -296,6 +300,75 @@ fn a_found_object_that_was_rejected_is_not_accepted_under_a_later_multipart_gran
             with_grant(rejected, "parts", |grant| (grant.multipart, grant.overwrite) = (true, true));
         assert_eq!(granted.arrives(&object), Arrived::Recorded, "{tag}");
     }
+}
+
+/// A repeated request gets a URL with a later expiry where grants go through a queue, and each is recorded, in any order.
+fn repeated(history: History, id: &str, issued_at: Timestamp, lifetime: Duration) -> History {
+    history.grant_issued_at(issued_at, &grant(id, issued_at.plus(lifetime)))
+}
+
+#[test]
+fn an_upload_with_the_latest_url_of_a_grant_is_accepted_and_takes_the_grant() {
+    let hour = Duration::from_hours(1);
+    let first = History::nothing().now;
+    let second = first.plus(hour * 24);
+    let both = repeated(repeated(History::nothing(), "1", first, hour), "1", second, hour);
+    let swapped = repeated(repeated(History::nothing(), "1", second, hour), "1", first, hour);
+    for history in [both, swapped] {
+        let video = history.video();
+        let (_, open) = video.open_grants.first_key_value().unwrap();
+        assert_eq!(
+            (video.open_grants.len(), open.granted_at, open.expires_at),
+            (1, first, second.plus(hour))
+        );
+        for created_at in [first, second, second.plus(hour)] {
+            let object = version("01", created_at);
+            let accepted = History { commits: history.commits.clone(), now: created_at }.accepted(&object);
+            assert!(accepted.video().open_grants.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_grant_that_was_used_stays_used_when_its_request_is_repeated() {
+    let used = ready_video();
+    let again = repeated(used, "1", History::nothing().now.plus(Duration::from_hours(2)), minutes(15));
+    assert!(again.video().open_grants.is_empty());
+    assert_eq!(again.video().phase, Phase::Ready);
+    let object = version("02", again.now);
+    let rejected = after_wait(again.received(&object), &object).rejected(&object, "grant_used");
+    assert_eq!(rejected.video().generation, 1);
+}
+
+#[test]
+fn a_grant_that_expired_is_open_again_when_its_request_is_repeated() {
+    let issued_at = History::nothing().now;
+    let mut ended = repeated(History::nothing(), "1", issued_at, minutes(15));
+    ended.now = issued_at.plus(Duration::from_hours(24));
+    let now = ended.now;
+    let ended = ended.and(|video| grants_expired(video, now, &policy()));
+    assert_eq!((ended.video().open_grants.len(), ended.video().closed_grants.len()), (0, 1));
+    let again = repeated(ended, "1", now, minutes(15));
+    let video = again.video();
+    assert_eq!((video.open_grants.len(), video.closed_grants.len()), (1, 0));
+    assert_eq!(video.status().unwrap().state, VideoState::Waiting);
+    let object = version("01", now.plus(minutes(1)));
+    assert_eq!(again.accepted(&object).video().generation, 1);
+}
+
+/// The platform was late, not the upload.
+#[test]
+fn an_upload_that_was_rejected_as_late_is_accepted_when_the_record_of_its_url_arrives() {
+    let issued_at = History::nothing().now;
+    let mut first = repeated(History::nothing(), "1", issued_at, minutes(15));
+    let again_at = issued_at.plus(Duration::from_hours(24));
+    first.now = again_at;
+    let object = version("01", again_at.plus(minutes(1)));
+    let rejected = after_wait(first, &object).rejected(&object, "grant_expired");
+    let again = repeated(rejected, "1", again_at, minutes(15));
+    let kept = SourceObject { details: None, ..object };
+    assert_eq!(again.step(), Step::DecideObject(kept.clone()));
+    assert_eq!(again.accepted(&kept).video().generation, 1);
 }
 
 #[test]

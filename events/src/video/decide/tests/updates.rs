@@ -20,8 +20,13 @@ fn a_change_is_an_event_unless_it_changes_nothing_and_deleted_videos_keep_their_
     let recorded = updated.commits.last().unwrap().events[0].body().unwrap();
     assert_eq!(recorded, EventBody::from(VideoUpdated { metadata: title.clone() }));
     assert_eq!(update(&updated.video(), &title), Ok(None));
-    let removed = updated.and(|video| update(video, &patch(&[("title", None)])).unwrap());
+    for all in [patch(&[("title", None)]), MetadataPatch::RemoveAll] {
+        let removed = update(&updated.video(), &all).unwrap().expect("a change");
+        assert_eq!(removed.events, [VideoUpdated { metadata: all }.into()]);
+    }
+    let removed = updated.and(|video| update(video, &MetadataPatch::RemoveAll).unwrap());
     assert!(removed.video().metadata.is_empty());
+    assert_eq!(update(&removed.video(), &MetadataPatch::RemoveAll), Ok(None), "there is nothing to remove");
     let deleted = removed.and(|video| delete(video).unwrap());
     assert!(matches!(update(&deleted.video(), &title), Err(Refusal::Conflict(_))));
 }
