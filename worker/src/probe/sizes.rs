@@ -146,7 +146,9 @@ mod tests {
             delay: 0.0,
         };
         let mut sizes = Sizes::default();
-        lines.iter().for_each(|line| sizes.add(line));
+        for line in lines {
+            sizes.add(line);
+        }
         sizes.apply(end, &mut video);
         video
     }

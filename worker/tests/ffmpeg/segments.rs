@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use streamio_worker::argv::SEGMENT_SUFFIX;
+
 use super::inspect;
 use super::published::{PublishedVideo, publish_clip};
 
@@ -46,7 +48,8 @@ async fn no_rendition_ends_with_a_segment_that_players_may_skip() {
         }
         let prefix = video.job.s3_key.processed().attempt_prefix(1, 1);
         let stored = video.harness.storage.keys(super::harness::PROCESSED);
-        let stored = stored.iter().filter(|key| key.starts_with(&prefix) && key.ends_with(".m4s")).count();
+        let stored =
+            stored.iter().filter(|key| key.starts_with(&prefix) && key.ends_with(SEGMENT_SUFFIX)).count();
         assert_eq!(stored, 4 * count, "{seconds} s: a joined segment is stored once");
     }
 }

@@ -81,7 +81,7 @@ pub(in crate::argv) fn audio_with_gaps(plan: &AudioPlan) -> String {
     }
     input.push(format!("aresample={RATE},aformat=sample_fmts=fltp:channel_layouts=stereo"));
     input.push(format!("asplit={}", parts.len()));
-    let branches: String = (0..parts.len()).map(|number| format!("[s{index}_{number}]")).collect();
+    let branches = (0..parts.len()).map(|number| format!("[s{index}_{number}]")).collect::<Vec<_>>().concat();
     graph[0] = format!("[0:{index}]{}{branches}", input.join(","));
     let mut output = vec![format!("concat=n={}:v=0:a=1", joined.len())];
     output.extend(silence_after(plan));
