@@ -7,10 +7,11 @@ use serde::Serialize;
 use crate::api_key::KeyHash;
 use crate::commit::Commit;
 use crate::event::{
-    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, RecordedEvent,
-    Scope, UnreadableEvent,
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated,
+    RecordedEvent, Scope, UnreadableEvent,
 };
 use crate::id::{KeyId, ProjectId};
+use crate::job::MediaLimits;
 use crate::timestamp::Timestamp;
 
 /// A tenant, folded from its stream.
@@ -27,6 +28,9 @@ pub struct Project {
     pub exists: bool,
     /// Whether it may currently not use the API.
     pub suspended: bool,
+    /// Whether a source of which a part is missing becomes a shorter video with a warning; `None`: as the deployment's limits say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_truncated: Option<bool>,
     /// When it was created.
     pub created_at: Timestamp,
     /// All its keys, including expired and revoked ones.
@@ -79,6 +83,15 @@ pub enum ProjectRefusal {
     NoScopes,
 }
 
+/// Changes of a project's settings. Those that are `None` stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProjectChanges {
+    /// A name for people.
+    pub name: Option<String>,
+    /// Whether a source of which a part is missing becomes a shorter video with a warning.
+    pub allow_truncated: Option<bool>,
+}
+
 /// A key to create. The key itself is never recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKey {
@@ -100,6 +113,7 @@ impl Project {
             name: None,
             exists: false,
             suspended: false,
+            allow_truncated: None,
             created_at: Timestamp::default(),
             keys: BTreeMap::new(),
             version: 0,
@@ -136,7 +150,10 @@ impl Project {
                 self.name = created.name;
                 self.created_at = event.at;
             }
-            EventBody::ProjectUpdated(updated) => self.name = updated.name.or(self.name.take()),
+            EventBody::ProjectUpdated(updated) => {
+                self.name = updated.name.or(self.name.take());
+                self.allow_truncated = updated.allow_truncated.or(self.allow_truncated);
+            }
             EventBody::ProjectSuspended(_) => self.suspended = true,
             EventBody::ProjectResumed(_) => self.suspended = false,
             EventBody::KeyCreated(created) => {
@@ -187,6 +204,23 @@ impl Project {
             Some(key) if key.revoked_at.is_some() => Ok(vec![]),
             Some(_) => Ok(vec![KeyRevoked { key_id: key_id.clone(), reason }.into()]),
         }
+    }
+
+    /// Changes settings; no events when none of them changes.
+    pub fn update(&self, changes: ProjectChanges) -> Result<Vec<EventBody>, ProjectRefusal> {
+        self.check_exists()?;
+        let updated = ProjectUpdated {
+            name: changes.name.filter(|name| self.name.as_ref() != Some(name)),
+            allow_truncated: changes.allow_truncated.filter(|allowed| self.allow_truncated != Some(*allowed)),
+        };
+        let is_empty = updated.name.is_none() && updated.allow_truncated.is_none();
+        Ok(if is_empty { vec![] } else { vec![updated.into()] })
+    }
+
+    /// The limits on the project's sources: those of the deployment, with the project's own settings.
+    pub fn limits(&self, of_deployment: &MediaLimits) -> MediaLimits {
+        let allow_truncated = self.allow_truncated.unwrap_or(of_deployment.allow_truncated);
+        MediaLimits { allow_truncated, ..of_deployment.clone() }
     }
 
     /// Suspends the project; no events when it is suspended already.

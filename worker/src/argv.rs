@@ -45,6 +45,9 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
     if let Some(video) = &plan.video {
         args.option("-filter_complex", &filters::video(video));
     }
+    for audio in plan.audio.iter().filter(|audio| !audio.gaps.is_empty()) {
+        args.option("-filter_complex", &filters::audio_with_gaps(audio));
+    }
     best_output(&mut args, plan);
     if let Some(video) = &plan.video {
         for (position, rung) in video.rungs.iter().enumerate().skip(1) {
@@ -125,9 +128,13 @@ fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
 }
 
 fn encode_audio(args: &mut Args, audio: &AudioPlan, keeps_time: bool) {
-    args.option("-map", &format!("0:{}", audio.index));
-    args.option("-filter:a", &filters::audio(audio, keeps_time))
-        .words("-c:a aac -profile:a aac_low -b:a 128k");
+    if audio.gaps.is_empty() {
+        args.option("-map", &format!("0:{}", audio.index));
+        args.option("-filter:a", &filters::audio(audio, keeps_time));
+    } else {
+        args.option("-map", &format!("[a{}]", audio.index));
+    }
+    args.words("-c:a aac -profile:a aac_low -b:a 128k");
 }
 
 /// The options of the HLS muxer, as `name=value`.

@@ -13,6 +13,7 @@ use crate::capabilities::Capabilities;
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
 use crate::ladder::{Rung, ladder};
+use crate::probe::gaps::Gap;
 use crate::probe::input::Demuxing;
 use crate::probe::{AudioStream, Probe, VideoStream};
 
@@ -31,7 +32,7 @@ pub struct Plan {
     pub video: Option<VideoPlan>,
     /// The audio tracks, default track first.
     pub audio: Vec<AudioPlan>,
-    /// Whether FFmpeg can keep sound in time with `-async`.
+    /// Whether FFmpeg is to keep sound in time with `-async`.
     pub keeps_audio_time: bool,
     /// How to read the source.
     pub demuxing: Demuxing,
@@ -75,6 +76,8 @@ pub struct AudioPlan {
     pub channels: u32,
     /// Seconds of silence after the end of the track.
     pub silence: f64,
+    /// The long gaps in the track, in the order of time.
+    pub gaps: Vec<Gap>,
 }
 
 /// The most channels that FFmpeg can convert.
@@ -110,11 +113,14 @@ pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) ->
     decodable.truncate(MAX_AUDIO_TRACKS);
     let used = probe.video.iter().map(|video| video.index).chain(decodable.iter().map(|audio| audio.index));
     let timeline = Timeline::of(probe, used);
+    let audio = audio_plans(&decodable, &timeline);
+    // FFmpeg would fill a long gap with one block of silence, before any filter.
+    let keeps_audio_time = capabilities.keeps_audio_time() && audio.iter().all(|track| track.gaps.is_empty());
     Ok(Plan {
         duration: timeline.end.or(probe.duration),
         video: probe.video.as_ref().map(|video| video_plan(video, &timeline, capabilities)),
-        audio: audio_plans(&decodable, &timeline),
-        keeps_audio_time: capabilities.keeps_audio_time(),
+        audio,
+        keeps_audio_time,
         demuxing: probe.demuxing,
     })
 }
@@ -164,6 +170,7 @@ fn audio_plans(tracks: &[&AudioStream], timeline: &Timeline<'_>) -> Vec<AudioPla
             language: track.language.clone(),
             channels: track.channels,
             silence: timeline.silence_after(track.index),
+            gaps: timeline.gaps(track.index),
         });
     }
     plans
@@ -219,7 +226,14 @@ mod tests {
     }
 
     fn packets(first: f64, end: f64, densest_second: u32) -> StreamPackets {
-        StreamPackets { packets: 100, first_pts: Some(first), end, bytes: 1000, densest_second }
+        StreamPackets {
+            packets: 100,
+            first_pts: Some(first),
+            end,
+            bytes: 1000,
+            densest_second,
+            ..StreamPackets::default()
+        }
     }
 
     fn plan_for(probe: &Probe) -> Result<Plan, Failure> {
@@ -264,6 +278,19 @@ mod tests {
         source.packets.clear();
         let plan = plan_for(&source).unwrap();
         assert_eq!((plan.video.unwrap().frames, plan.audio[1].silence), (None, 0.0), "unknown");
+    }
+
+    #[test]
+    fn long_gaps_in_sound_are_filled_by_filters() {
+        let mut source =
+            probe(Some(video()), vec![audio("aac", None), AudioStream { index: 2, ..audio("aac", None) }]);
+        source.packets = [(0, packets(0.0, 200.0, 25)), (1, packets(0.0, 200.0, 47))].into();
+        assert!(plan_for(&source).unwrap().keeps_audio_time);
+        source.packets.insert(2, packets(61.0, 200.0, 47));
+        let plan = plan_for(&source).unwrap();
+        let gaps: Vec<_> = plan.audio.iter().map(|track| track.gaps.as_slice()).collect();
+        assert_eq!(gaps, [&[][..], &[Gap { start: 0.0, end: 61.0 }]]);
+        assert!(!plan.keeps_audio_time);
     }
 
     #[test]

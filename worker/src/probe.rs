@@ -2,11 +2,13 @@
 
 mod density;
 mod first_frame;
+pub mod gaps;
 pub mod input;
 mod mp4;
 pub mod packets;
 mod parse;
 mod refusal;
+mod sizes;
 mod structure;
 
 use std::time::Duration;
@@ -50,9 +52,9 @@ pub struct VideoStream {
     pub index: u32,
     /// Codec name as FFmpeg spells it.
     pub codec: String,
-    /// Width and height of a coded frame in pixels.
+    /// Width and height of the largest coded frame in pixels.
     pub coded: (u32, u32),
-    /// Width and height as displayed: with square pixels, rotation applied.
+    /// Width and height as displayed for the longest time: with square pixels, rotation applied.
     pub display: (u32, u32),
     /// Clockwise rotation from the metadata in degrees: 0, 90, 180 or 270.
     pub rotation: u16,
@@ -232,6 +234,7 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
         }
     }
     let index = structure.index.as_ref().and_then(|index| index.packets(media.stream_count()));
+    let is_plain = index.is_some();
     let packets = if let Some(packets) = index {
         packets
     } else {
@@ -246,6 +249,11 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
     if let Some(video) = &mut probe.video {
         check_density(probe.packets.get(&video.index))?;
         first_frame::inspect(tools, url, video, in_mp4).await?;
+        // All pictures of a track in a plain MP4 have one size.
+        if let Some(found) = probe.packets.get(&video.index).filter(|_| !is_plain) {
+            let length = found.end - found.first_pts.unwrap_or(0.0);
+            sizes::inspect(&tools.ffprobe, url, demuxing, source.bytes(), length, video).await?;
+        }
     }
     Ok(probe)
 }

@@ -1,6 +1,8 @@
 //! Child processes: each in its own process group, with a minimal environment, bounded output and guaranteed termination.
 
 mod bounds;
+mod encoder;
+mod group;
 mod lines;
 mod progress;
 mod tail;
@@ -9,20 +11,17 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
-use rustix::process::Signal;
+use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 pub use self::bounds::Bounds;
+pub use self::encoder::Encoder;
+use self::group::ChildGroup;
 pub use self::progress::Progress;
 pub use self::tail::Tail;
 
 use crate::failure::MachineError;
-
-/// Time between SIGTERM and SIGKILL.
-const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
 /// A program with its arguments. No shell is involved.
 #[derive(Debug, Clone)]
@@ -103,7 +102,7 @@ impl Invocation {
         let child = command
             .spawn()
             .map_err(|source| MachineError::Program { program: self.program.clone(), source })?;
-        Ok(ChildGroup { child, reaped: false })
+        Ok(ChildGroup::new(child))
     }
 
     /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
@@ -200,208 +199,5 @@ impl Invocation {
     }
 }
 
-/// A running FFmpeg that reports its progress. Dropping it kills its process group.
-#[derive(Debug)]
-pub struct Encoder {
-    group: ChildGroup,
-    progress: watch::Receiver<Progress>,
-    stderr: JoinHandle<String>,
-}
-
-impl Encoder {
-    /// Limits what the process may use. Call it before FFmpeg has read anything.
-    pub fn limit(&self, bounds: Bounds) {
-        self.group.limit(bounds);
-    }
-
-    /// Watches the latest progress report.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
-    }
-
-    /// Waits for the process to end. Cancel safe.
-    pub async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
-        self.group.wait().await
-    }
-
-    /// Pauses the process group (`SIGSTOP`).
-    pub fn pause(&self) {
-        self.group.signal(Signal::STOP);
-    }
-
-    /// Resumes the process group (`SIGCONT`).
-    pub fn resume(&self) {
-        self.group.signal(Signal::CONT);
-    }
-
-    /// Terminates the process group: SIGTERM, then SIGKILL after a grace period. Returns when the process has ended.
-    pub async fn stop(&mut self) {
-        self.group.stop().await;
-    }
-
-    /// The last 8 KiB of standard error. Call it after the process has ended.
-    pub async fn into_stderr(self) -> String {
-        let Self { group, stderr, .. } = self;
-        drop(group);
-        stderr.await.unwrap_or_default()
-    }
-}
-
-/// A child that leads a process group. Dropping it kills the group.
-#[derive(Debug)]
-struct ChildGroup {
-    child: Box<dyn ChildWrapper>,
-    /// Whether the leader was reaped. No signal may be sent after that: its process id may be in use by another process.
-    reaped: bool,
-}
-
-impl ChildGroup {
-    fn collect_stderr(&mut self) -> JoinHandle<String> {
-        let stderr = self.child.stderr().take();
-        tokio::spawn(async move {
-            let mut tail = Tail::default();
-            if let Some(mut stderr) = stderr {
-                let mut chunk = [0; 4096];
-                while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
-                    tail.push(&chunk[..length]);
-                }
-            }
-            tail.text()
-        })
-    }
-
-    fn limit(&self, bounds: Bounds) {
-        if let Some(id) = self.child.id().filter(|_| !self.reaped) {
-            bounds.apply(id);
-        }
-    }
-
-    async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
-        let status = self.child.wait().await.map_err(MachineError::io("waiting for a child process"))?;
-        self.reaped = true;
-        Ok(status)
-    }
-
-    fn signal(&self, signal: Signal) {
-        if !self.reaped && self.child.signal(signal.as_raw()).is_err() {
-            tracing::debug!(signal = signal.as_raw(), "the child ended before it could be signalled");
-        }
-    }
-
-    async fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        // A paused process receives SIGTERM only after it is resumed.
-        self.signal(Signal::CONT);
-        if tokio::time::timeout(GRACE_PERIOD, self.wait()).await.is_err() {
-            self.signal(Signal::KILL);
-            if let Err(error) = self.wait().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot wait for a killed child");
-            }
-        }
-    }
-}
-
-impl Drop for ChildGroup {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str) -> Invocation {
-        Invocation {
-            program: "sh".into(),
-            args: vec!["-c".into(), script.into()],
-            directory: std::env::temp_dir(),
-        }
-    }
-
-    fn is_alive(pid: &str) -> bool {
-        // A zombie that init has not reaped yet counts as dead.
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
-    }
-
-    async fn wait_until_dead(pid: &str) {
-        let started_at = std::time::Instant::now();
-        while is_alive(pid) {
-            assert!(started_at.elapsed() < Duration::from_secs(30), "process {pid} is still alive");
-            // The end of a process that is not a child can only be polled.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn output_is_captured_with_the_exit_status() {
-        let output =
-            shell("echo out; echo err >&2; exit 3").capture(Duration::from_secs(10), 100).await.unwrap();
-        assert_eq!(
-            (output.status.code(), output.stdout.as_slice(), output.stderr.as_str()),
-            (Some(3), b"out\n".as_slice(), "err\n")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_child_that_writes_too_much_is_killed() {
-        let result = shell("while :; do echo y; done").capture(Duration::from_mins(1), 1000).await;
-        assert!(matches!(result, Err(CaptureError::TooMuchOutput { limit: 1000, .. })), "{result:?}");
-    }
-
-    #[tokio::test]
-    async fn a_child_that_uses_too_much_processor_time_is_ended_by_the_kernel() {
-        use std::os::unix::process::ExitStatusExt;
-        let bounds = Bounds { processor_time: Duration::from_secs(1), memory: 1 << 30 };
-        let spinning = shell("while :; do :; done");
-        let ended = spinning.capture_within(bounds, Duration::from_mins(5), 10).await.unwrap();
-        assert_eq!(ended.status.signal(), Some(Signal::XCPU.as_raw()));
-    }
-
-    #[tokio::test]
-    async fn a_child_and_its_descendants_are_killed_at_the_time_limit_even_if_they_ignore_sigterm() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut invocation = shell("trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > inner; sleep 600' & wait");
-        invocation.directory = directory.path().to_owned();
-        let running = invocation.capture(Duration::from_millis(300), 100);
-        assert!(matches!(running.await, Err(CaptureError::Timeout { .. })));
-        let inner = std::fs::read_to_string(directory.path().join("inner")).unwrap();
-        wait_until_dead(inner.trim()).await;
-    }
-
-    #[tokio::test]
-    async fn dropping_an_encoder_kills_its_group_even_while_it_is_paused() {
-        for paused in [false, true] {
-            let encoder =
-                shell("sleep 600 & echo out_time_us=$!; echo progress=continue; wait").start().unwrap();
-            let mut progress = encoder.progress();
-            let report = *progress.wait_for(|report| report.out_time.is_some()).await.unwrap();
-            if paused {
-                encoder.pause();
-            }
-            drop(encoder);
-            wait_until_dead(&report.out_time.unwrap().as_micros().to_string()).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_child_inherits_only_the_allowed_environment_variables() {
-        let output = shell("env").capture(Duration::from_secs(10), 100_000).await.unwrap();
-        let names: Vec<_> = std::str::from_utf8(&output.stdout)
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.split('=').next())
-            .filter(|name| !["PATH", "LD_LIBRARY_PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name))
-            .collect();
-        assert_eq!(names, Vec::<&str>::new());
-    }
-
-    #[tokio::test]
-    async fn the_error_for_a_missing_program_names_it() {
-        let mut invocation = shell("");
-        invocation.program = "no-such-program".into();
-        let error = invocation.capture(Duration::from_secs(1), 1).await.unwrap_err();
-        assert!(error.to_string().contains("`no-such-program`"), "{error}");
-    }
-}
+mod tests;

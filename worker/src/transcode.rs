@@ -1,6 +1,7 @@
 //! Runs and monitors FFmpeg, and uploads finished files while it runs.
 
 mod collect;
+mod last_segment;
 mod watchdog;
 
 use std::path::Path;
@@ -11,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-pub use self::watchdog::Limits;
 use self::watchdog::Watchdog;
+pub use self::watchdog::{Limits, memory};
 use crate::argv::{POSTER, argv, poster_argv};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::{Failure, MachineError};
@@ -243,6 +244,8 @@ impl Transcode<'_> {
         segments: SegmentUpload,
         progressive: &mut Progressive,
     ) -> Result<Transcoded, Failure> {
+        let folders: Vec<_> = self.folders().into_iter().map(|folder| folder.name).collect();
+        last_segment::join(self.scratch, &folders).await?;
         let sizes = segments.finish().await?;
         let collected = collect::renditions(self.plan, self.scratch, self.destination, &sizes).await?;
         if self.probe.is_shortened(collected.duration) {

@@ -13,6 +13,10 @@ use crate::storage::{Condition, Content, Location, ObjectHeaders, Storage, Whole
 /// Concurrent requests, enough to hide the latency of each.
 const MAX_CONCURRENT: usize = 4;
 
+/// The newest finished segments of each folder, which stay on disk until FFmpeg has ended: the last may then be joined to the one
+/// before it.
+const KEPT: usize = 2;
+
 /// Where an attempt's files are stored.
 #[derive(Clone)]
 pub struct Destination {
@@ -43,6 +47,8 @@ pub struct SegmentUpload {
     sent: BTreeMap<String, u64>,
     /// Finished segments that the last step found on disk.
     on_disk: usize,
+    /// Segments of each folder that are not uploaded yet, see [`KEPT`].
+    kept: usize,
 }
 
 /// A rendition's folder and the HTTP headers of its segments.
@@ -63,7 +69,7 @@ impl SegmentUpload {
     /// Starts with nothing uploaded of the segments that FFmpeg will write into `folders` of `scratch`.
     pub fn new(destination: Destination, scratch: PathBuf, folders: Vec<RenditionFolder>) -> Self {
         let (tasks, in_flight, sent) = (JoinSet::new(), HashSet::new(), BTreeMap::new());
-        Self { destination, scratch, folders, tasks, in_flight, sent, on_disk: 0 }
+        Self { destination, scratch, folders, tasks, in_flight, sent, on_disk: 0, kept: KEPT }
     }
 
     /// Number of segments that FFmpeg had finished at the last step.
@@ -71,8 +77,8 @@ impl SegmentUpload {
         self.sent.len() + self.on_disk
     }
 
-    /// Records completed uploads and starts to upload finished segments. Returns the number of bytes of finished segments on
-    /// disk; 0 if all are uploaded. The first error is final.
+    /// Records completed uploads and starts to upload finished segments, except the two newest of each rendition. Returns the
+    /// number of bytes on disk of segments that may be uploaded; 0 if all are uploaded. The first error is final.
     pub async fn step(&mut self) -> Result<u64, Failure> {
         while let Some(result) = self.tasks.try_join_next() {
             self.record(result)?;
@@ -80,9 +86,11 @@ impl SegmentUpload {
         let mut pending = 0;
         self.on_disk = 0;
         for folder in &self.folders {
-            for (file, bytes) in finished_segments(&self.scratch.join(&folder.name)).await? {
+            let segments = finished_segments(&self.scratch.join(&folder.name)).await?;
+            self.on_disk += segments.len();
+            let free = segments.len().saturating_sub(self.kept);
+            for (file, bytes) in segments.into_iter().take(free) {
                 pending += bytes;
-                self.on_disk += 1;
                 let name = format!("{}/{file}", folder.name);
                 if self.tasks.len() < MAX_CONCURRENT && !self.in_flight.contains(&name) {
                     self.in_flight.insert(name.clone());
@@ -96,6 +104,7 @@ impl SegmentUpload {
 
     /// Uploads the remaining segments and returns the sizes of all by name. FFmpeg must have ended.
     pub async fn finish(mut self) -> Result<BTreeMap<String, u64>, Failure> {
+        self.kept = 0;
         while self.step().await? > 0 {
             if let Some(result) = self.tasks.join_next().await {
                 self.record(result)?;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use streamio_events::id::ProjectId;
-use streamio_events::project::Project;
+use streamio_events::project::{Project, ProjectChanges};
 use streamio_local::operator::IfMissing;
 
 use super::api_keys::{key_table, new_key_json, new_key_text};
@@ -35,6 +35,11 @@ pub(crate) enum Command {
     /// Show a project and its API keys
     #[command(after_help = "Example:\n  streamio project show acme")]
     Show(One),
+    /// Change a project's settings
+    #[command(
+        after_help = "Examples:\n  streamio project update acme --allow-truncated true\n  streamio project update acme --title 'Acme Films'"
+    )]
+    Update(Update),
     /// Suspend a project: the API refuses its keys
     #[command(after_help = "Example:\n  streamio project suspend acme --reason unpaid")]
     Suspend(Suspend),
@@ -71,6 +76,23 @@ pub(crate) struct One {
 }
 
 #[derive(Debug, Args)]
+#[group(id = "settings", multiple = true, required = true, args = ["title", "allow_truncated"])]
+pub(crate) struct Update {
+    /// The project's id
+    #[arg(value_name = "PROJECT")]
+    id: ProjectId,
+    /// A display name
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Whether a file of which a part is missing becomes a shorter video with a warning, instead of ending in the error
+    /// `truncated`. Holds for videos whose processing begins later
+    #[arg(long, value_name = "BOOLEAN")]
+    allow_truncated: Option<bool>,
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Suspend {
     /// The project's id
     #[arg(value_name = "PROJECT")]
@@ -90,6 +112,13 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
         Command::Show(arguments) => {
             let operator = open(&arguments.data, IfMissing::Fail)?;
             let project = operator.project(&arguments.id).await.map_err(failure)?;
+            output.result(&project, || describe(&project))
+        }
+        Command::Update(arguments) => {
+            let operator = open(&arguments.data, IfMissing::Fail)?;
+            let changes =
+                ProjectChanges { name: arguments.title, allow_truncated: arguments.allow_truncated };
+            let project = operator.update(&arguments.id, &changes).await.map_err(failure)?;
             output.result(&project, || describe(&project))
         }
         Command::Suspend(arguments) => {
@@ -150,12 +179,20 @@ fn state(project: &Project) -> &'static str {
     if project.suspended { "suspended" } else { "active" }
 }
 
+fn truncated(allowed: bool) -> &'static str {
+    if allowed { "become shorter videos with a warning" } else { "end in the error `truncated`" }
+}
+
 fn describe(project: &Project) -> String {
-    let facts = fields(&[
+    let mut facts = vec![
         ("Project", Some(project.project_id.to_string())),
         ("Title", project.name.clone()),
         ("State", Some(state(project).to_owned())),
         ("Created", Some(project.created_at.to_string())),
-    ]);
+    ];
+    if let Some(allowed) = project.allow_truncated {
+        facts.push(("Truncated files", Some(truncated(allowed).to_owned())));
+    }
+    let facts = fields(&facts);
     format!("{facts}\n\n{}", key_table(project))
 }

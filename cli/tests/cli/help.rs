@@ -7,6 +7,7 @@ const COMMANDS: &[&[&str]] = &[
     &["project"],
     &["project", "create"],
     &["project", "suspend"],
+    &["project", "update"],
     &["key"],
     &["key", "create"],
     &["key", "revoke"],

@@ -104,6 +104,33 @@ async fn projects_are_listed_shown_suspended_and_resumed() {
 }
 
 #[tokio::test]
+async fn a_project_is_set_to_accept_truncated_files_and_shows_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    run_on(&data, &["project", "create", "acme"]).await.ok();
+    let nothing = run_on(&data, &["project", "update", "acme"]).await;
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    assert!(nothing.stderr.contains("--allow-truncated"), "{nothing:?}");
+    let update = ["project", "update", "acme", "--title", "Acme Films", "--allow-truncated", "true"];
+    insta::assert_snapshot!(transcript(&run_on(&data, &update).await, &data), @r"
+    exit 0
+    --- stdout
+    Project:         acme
+    Title:           Acme Films
+    State:           active
+    Created:         TIME
+    Truncated files: become shorter videos with a warning
+
+    KEY                             SCOPES                      CREATED                   EXPIRES  REVOKED  LABEL
+    key_ID  upload,playback,read,admin  TIME                    first key
+    --- stderr
+    ");
+    run_on(&data, &["project", "update", "acme", "--allow-truncated", "false"]).await.ok();
+    let shown = run_on(&data, &["project", "show", "acme", "--json"]).await.ok().json();
+    assert_eq!((&shown["allowTruncated"], &shown["name"]), (&json!(false), &json!("Acme Films")));
+}
+
+#[tokio::test]
 async fn keys_are_created_listed_and_revoked() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");

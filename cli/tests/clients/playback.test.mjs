@@ -12,9 +12,9 @@ import { startPages } from "./pages.mjs";
 import { startPlatform } from "./platform.mjs";
 import { SPECIAL_NAME } from "./special-name.mjs";
 
-/** The length of the clip in seconds. Its picture is red in the first half and blue in the second. */
-const SECONDS = 10;
-const [IN_RED, IN_BLUE] = [2.5, 7.5];
+/** The length of the clip in seconds: a multiple of a segment's. Its picture is red in the first half and blue in the second. */
+const SECONDS = 12;
+const [IN_RED, IN_BLUE] = [2.5, 8.5];
 /** Much longer than the whole test and one of its parts take; only a defect makes them run this long. */
 const [TIMEOUT_MILLISECONDS, SUBTEST_MILLISECONDS] = [600_000, 180_000];
 

@@ -1,15 +1,20 @@
 //! Reacts to changes of a video: appends the next decision, launches workers, removes deleted objects.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use streamio_events::commit::Commit;
+use streamio_events::event::EventBody;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::job::Job;
-use streamio_events::log::EventLog;
+use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
+use streamio_events::project::Project;
 use streamio_events::retryable::Retryable;
+use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{
-    Removal, Step, bucket_check, due_removals, grants_expired, step_of_attempt, undecided, versions_removed,
+    Decision, Removal, Step, bucket_check, due_removals, grants_expired, step_of_attempt, undecided,
+    versions_removed,
 };
 use streamio_events::video::{
     NULL_VERSION, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
@@ -71,6 +76,9 @@ pub enum ReactError {
     /// The video's stream cannot be read, understood or appended to.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
+    /// The settings of the video's project cannot be read at present.
+    #[error("the project's events cannot be read")]
+    Project(#[source] ReadError),
     /// The worker cannot be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -89,6 +97,7 @@ impl Retryable for ReactError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Video(error) => error.is_retryable(),
+            Self::Project(error) => error.is_retryable(),
             Self::Launch(error) => error.is_retryable(),
             Self::BucketCheck(error) => error.is_retryable(),
             Self::Cleanup(error) => error.is_retryable(),
@@ -183,10 +192,11 @@ impl Reaction<'_> {
         let Self { ports, now, ref mut video, ref mut launched } = *self;
         for _ in 0..MAX_DECISIONS {
             match step_of_attempt(video, now, ports.policy) {
-                Step::Append(_) => {
+                Step::Append(decision) => {
                     let (project_id, video_id) = (video.project_id.clone(), video.video_id.clone());
+                    let policy = policy_of(ports, &project_id, &decision).await?;
                     let decided = decide_and_append(ports.log, &project_id, &video_id, now, |video| {
-                        Ok::<_, Infallible>(match step_of_attempt(video, now, ports.policy) {
+                        Ok::<_, Infallible>(match step_of_attempt(video, now, &policy) {
                             Step::Append(decision) => Some(decision),
                             _ => None,
                         })
@@ -240,6 +250,34 @@ impl Reaction<'_> {
         }
         catch_up(ports.log, video).await?;
         Ok(())
+    }
+}
+
+/// The policy for a decision about a video of this project. An attempt gets the limits of its project, which only a dispatch needs.
+///
+/// A project whose events cannot be understood has the deployment's limits: an accepted upload is processed nevertheless.
+async fn policy_of<'a>(
+    ports: Ports<'a>,
+    project_id: &ProjectId,
+    decision: &Decision,
+) -> Result<Cow<'a, Policy>, ReactError> {
+    if !decision.events.iter().any(|event| matches!(event, EventBody::ProcessingDispatched(_))) {
+        return Ok(Cow::Borrowed(ports.policy));
+    }
+    let folded = match ports.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await {
+        Ok(commits) => Project::fold(project_id.clone(), &commits).map_err(|error| error.to_string()),
+        Err(error) if error.is_retryable() => return Err(ReactError::Project(error)),
+        Err(error) => Err(error.to_string()),
+    };
+    match folded {
+        Ok(project) => {
+            let limits = project.limits(&ports.policy.limits);
+            Ok(Cow::Owned(Policy { limits, ..ports.policy.clone() }))
+        }
+        Err(error) => {
+            tracing::warn!(%project_id, error, "the project's settings cannot be understood; those of the deployment are used");
+            Ok(Cow::Borrowed(ports.policy))
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
-    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, RecordedEvent, Scope, UploadGranted,
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, ProjectUpdated, RecordedEvent,
+    Scope, UploadGranted,
 };
 use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
@@ -100,6 +101,12 @@ impl TestRegion {
         self.append_to_project("suspended", ProjectSuspended { reason: None }.into()).await;
     }
 
+    /// Sets whether the project `acme` accepts sources of which a part is missing.
+    pub async fn allow_truncated(&self, allow_truncated: bool) {
+        let updated = ProjectUpdated { name: None, allow_truncated: Some(allow_truncated) };
+        self.append_to_project(&format!("truncated {allow_truncated}"), updated.into()).await;
+    }
+
     async fn append_to_project(&self, cause: &str, body: EventBody) {
         let stream = StreamId::Project("acme".parse().unwrap());
         let commit = NewCommit::new(CommitId::derived_from(&[cause]), self.now, [body]);
@@ -116,16 +123,21 @@ impl TestRegion {
     /// Appends an event of a known type whose data cannot be read.
     pub async fn poison(&self, name: &str) {
         let data = serde_json::json!({ "generation": "one" });
-        let event = RecordedEvent {
-            kind: "processing.started".to_owned(),
-            version: 1,
-            at: self.now,
-            data,
-            fact: None,
-        };
+        self.append_unreadable(&stream(name), "processing.started", data).await;
+    }
+
+    /// Appends an event of a known type whose data cannot be read to the stream of the project `acme`.
+    pub async fn poison_project(&self) {
+        let data = serde_json::json!({ "allowTruncated": "perhaps" });
+        let stream = StreamId::Project("acme".parse().unwrap());
+        self.append_unreadable(&stream, "project.updated", data).await;
+    }
+
+    async fn append_unreadable(&self, stream: &StreamId, kind: &str, data: serde_json::Value) {
+        let event = RecordedEvent { kind: kind.to_owned(), version: 1, at: self.now, data, fact: None };
         let id = CommitId::derived_from(&["poison"]);
         let commit = NewCommit { id, events: vec![event], recorded_at: self.now };
-        self.log.append(&stream(name), Expected::Any, commit).await.unwrap();
+        self.log.append(stream, Expected::Any, commit).await.unwrap();
     }
 
     /// Records an upload grant for `name`, issued now.

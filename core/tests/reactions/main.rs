@@ -16,7 +16,7 @@ use streamio_core::uploads::Received;
 use streamio_core::views::status as views;
 use streamio_core::{testing, uploads};
 use streamio_events::event::EventBody;
-use streamio_events::job::Job;
+use streamio_events::job::{Job, MediaLimits};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::media::VideoError;
 use streamio_events::retryable::Retryable as _;
@@ -33,6 +33,45 @@ async fn an_upload_is_dispatched_and_launched_with_the_recorded_job() {
     assert_eq!((job.generation, job.attempt), (1, 1));
     assert_eq!((job.raw_bucket.as_str(), job.processed_bucket.as_str()), ("raw", "processed"));
     assert!(job.client_token.len() <= 64 && job.client_token.is_ascii());
+}
+
+#[tokio::test]
+async fn a_job_has_the_limits_of_its_project_at_the_time_of_its_dispatch() {
+    let region = TestRegion::with_project().await;
+    let mut limits = Vec::new();
+    for (name, allow) in [("a.mp4", None), ("b.mp4", Some(true)), ("c.mp4", Some(false))] {
+        if let Some(allow) = allow {
+            region.allow_truncated(allow).await;
+        }
+        region.receive(notification(name, "01")).await;
+        limits.push(region.react(name).await.unwrap().job.unwrap().limits);
+    }
+    let of_deployment = region.policy.limits.clone();
+    let allowing = MediaLimits { allow_truncated: true, ..of_deployment.clone() };
+    assert_eq!(limits, [of_deployment.clone(), allowing.clone(), of_deployment]);
+    // What was dispatched stays as it was.
+    region.allow_truncated(true).await;
+    assert_eq!(region.react("b.mp4").await.unwrap().job.unwrap().limits, allowing);
+}
+
+#[tokio::test]
+async fn a_project_may_refuse_what_the_deployment_allows() {
+    let mut region = TestRegion::with_project().await;
+    region.policy.limits.allow_truncated = true;
+    region.receive(notification("a.mp4", "01")).await;
+    assert!(region.react("a.mp4").await.unwrap().job.unwrap().limits.allow_truncated);
+    region.allow_truncated(false).await;
+    region.receive(notification("b.mp4", "01")).await;
+    assert!(!region.react("b.mp4").await.unwrap().job.unwrap().limits.allow_truncated);
+}
+
+#[tokio::test]
+async fn an_upload_is_processed_although_the_settings_of_its_project_cannot_be_understood() {
+    let region = TestRegion::with_project().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    region.poison_project().await;
+    let job = region.react("clip.mp4").await.unwrap().job.unwrap();
+    assert_eq!(job.limits, region.policy.limits);
 }
 
 #[tokio::test]

@@ -35,6 +35,9 @@ event_body! {
         /// The new name for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
+        /// Whether a source of which a part is missing becomes a shorter video with a warning from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allow_truncated: Option<bool>,
     }
 }
 

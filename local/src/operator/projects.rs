@@ -9,7 +9,7 @@ use streamio_events::commit::NewCommit;
 use streamio_events::event::{EventBody, Scope};
 use streamio_events::id::{CommitId, KeyId, ProjectId};
 use streamio_events::log::{AppendError, ChangesError, EventLog as _, EventLogExt as _, Expected};
-use streamio_events::project::{NewKey, Project, ProjectRefusal};
+use streamio_events::project::{NewKey, Project, ProjectChanges, ProjectRefusal};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
@@ -80,6 +80,11 @@ impl Operator {
             project.revoke_key(key_id, reason.map(str::to_owned))
         })
         .await
+    }
+
+    /// Changes settings of a project. They hold for attempts that begin later.
+    pub async fn update(&self, id: &ProjectId, changes: &ProjectChanges) -> Result<Project, OperatorError> {
+        self.change(id, "update", clock::now(), |project| project.update(changes.clone())).await
     }
 
     /// Suspends a project: the API refuses its requests until it is resumed.
@@ -234,6 +239,12 @@ mod tests {
         assert!(suspended.suspended);
         assert_eq!(operator.suspend(&acme(), None).await.unwrap().version, suspended.version);
         assert!(!operator.resume(&acme()).await.unwrap().suspended);
+        let changes = ProjectChanges { name: Some("Acme".to_owned()), allow_truncated: Some(true) };
+        let updated = operator.update(&acme(), &changes).await.unwrap();
+        assert_eq!((updated.name.as_deref(), updated.allow_truncated), (Some("Acme"), Some(true)));
+        assert_eq!(operator.update(&acme(), &changes).await.unwrap().version, updated.version);
+        let nothing = ProjectChanges::default();
+        assert_eq!(operator.update(&acme(), &nothing).await.unwrap().version, updated.version);
         let revoked = operator.revoke_key(&acme(), &key_id, Some("leaked")).await.unwrap();
         assert!(revoked.keys[&key_id].revoked_at.is_some());
         assert_eq!(operator.revoke_key(&acme(), &key_id, None).await.unwrap().version, revoked.version);

@@ -10,7 +10,7 @@ mod frame;
 mod poster;
 mod timeline;
 
-pub(super) use self::audio::audio;
+pub(super) use self::audio::{audio, audio_with_gaps};
 pub(super) use self::poster::poster;
 pub(super) use self::timeline::DROP_THRESHOLD;
 use crate::plan::VideoPlan;

@@ -2,6 +2,7 @@ use super::*;
 use crate::frame_rate::FrameRate;
 use crate::ladder::ladder;
 use crate::plan::Conversion;
+use crate::probe::gaps::Gap;
 use crate::probe::input::Demuxing;
 
 fn video(width: u32, height: u32) -> VideoPlan {
@@ -26,6 +27,7 @@ fn audio(number: u32) -> AudioPlan {
         language: Some("eng".into()),
         channels: 2,
         silence: 0.0,
+        gaps: vec![],
     }
 }
 
@@ -91,6 +93,14 @@ fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
         Conversion::Gamut { transfer: "bt709".into(), primaries: "smpte432".into(), matrix: "bt709".into() };
     let mut plan = planned(Some(video), vec![audio(1)]);
     (plan.keeps_audio_time, plan.demuxing.decoding_times_only) = (false, true);
+    insta::assert_snapshot!(formatted(&plan));
+}
+
+#[test]
+fn sound_with_long_gaps() {
+    let gaps = vec![Gap { start: 0.0, end: 90.0 }, Gap { start: 100.0, end: 3700.0 }];
+    let mut plan = planned(None, vec![AudioPlan { gaps, silence: 2.0, ..audio(1) }]);
+    plan.keeps_audio_time = false;
     insta::assert_snapshot!(formatted(&plan));
 }
 

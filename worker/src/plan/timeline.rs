@@ -3,6 +3,7 @@
 
 use crate::frame_rate::FrameRate;
 use crate::probe::Probe;
+use crate::probe::gaps::{Gap, Gaps};
 use crate::probe::packets::StreamPackets;
 
 /// The tracks in use, on FFmpeg's time: seconds from the beginning of the file.
@@ -47,6 +48,13 @@ impl<'a> Timeline<'a> {
         )]
         let frames = (until * rate.per_second()).round() as u64;
         Some(frames.max(1))
+    }
+
+    /// The long gaps in a stream, that before its first packet included.
+    pub(super) fn gaps(&self, index: u32) -> Vec<Gap> {
+        let first = Gap { start: 0.0, end: self.first(index) };
+        let gaps = self.packets(index).map(|packets| packets.gaps.in_order()).unwrap_or_default();
+        Some(first).filter(|gap| gap.end >= Gaps::LONG).into_iter().chain(gaps).collect()
     }
 
     /// Seconds between the end of an audio track and that of the longest track.

@@ -1,4 +1,4 @@
-//! Parses the media playlists that FFmpeg wrote.
+//! Parses the media playlists that FFmpeg wrote, and writes those whose last segment was joined to the one before it.
 
 use crate::argv::INIT;
 
@@ -9,6 +9,7 @@ pub struct MediaPlaylist {
     pub segments: Vec<Segment>,
     /// Upper bound of the segments' durations in seconds, rounded.
     pub target_duration: u64,
+    parsed: m3u8_rs::MediaPlaylist,
 }
 
 /// A segment of a media playlist.
@@ -39,14 +40,43 @@ impl MediaPlaylist {
         }
         let segments = playlist
             .segments
-            .into_iter()
+            .iter()
             // Via text: converting the parser's `f32` directly would not give 4.010667 as `f64`.
             .map(|segment| Segment {
                 duration: segment.duration.to_string().parse().unwrap_or(0.0),
-                name: segment.uri,
+                name: segment.uri.clone(),
             })
             .collect();
-        Ok(Self { segments, target_duration: playlist.target_duration })
+        Ok(Self { segments, target_duration: playlist.target_duration, parsed: playlist })
+    }
+
+    /// Joins the last segment to the one before it. Returns the joined segment and the name of the last one, which is gone from
+    /// the playlist; `None` if there are not two.
+    pub fn join_last(&mut self) -> Option<(Segment, String)> {
+        let [.., joined, last] = self.segments.as_mut_slice() else { return None };
+        joined.duration += last.duration;
+        let (joined, last) = (joined.clone(), last.name.clone());
+        self.segments.pop();
+        self.parsed.segments.pop();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a few seconds; the parser keeps 32 bits of each duration"
+        )]
+        {
+            self.parsed.segments.last_mut()?.duration = joined.duration as f32;
+            // RFC 8216, section 4.3.3.1: no segment is longer when rounded.
+            self.target_duration = self.target_duration.max(joined.duration.round() as u64);
+        }
+        self.parsed.target_duration = self.target_duration;
+        Some((joined, last))
+    }
+
+    /// The text of the playlist.
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.parsed.write_to(&mut text).expect("writing to memory does not fail");
+        text
     }
 
     /// Total duration in seconds.
@@ -69,6 +99,22 @@ mod tests {
         assert_eq!(playlist.segments[0], Segment { name: "00000.m4s".into(), duration: 4.010_667 });
         assert_eq!((playlist.segments.len(), playlist.target_duration), (2, 4));
         assert!((playlist.duration() - 5.290_667).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_last_segment_is_joined_to_the_one_before_it_and_the_target_duration_stays_true() {
+        let mut playlist = MediaPlaylist::parse(PLAYLIST.as_bytes()).unwrap();
+        let (joined, last) = playlist.join_last().unwrap();
+        assert_eq!((joined.name.as_str(), last.as_str()), ("00000.m4s", "00001.m4s"));
+        assert_eq!((playlist.target_duration, playlist.segments.len()), (5, 1));
+        let text = String::from_utf8(playlist.to_text()).unwrap();
+        assert!(text.contains("#EXTINF:5.290667,\n00000.m4s\n#EXT-X-ENDLIST"), "{text}");
+        let again = MediaPlaylist::parse(text.as_bytes()).unwrap();
+        assert_eq!((&again.segments, again.target_duration), (&playlist.segments, 5));
+        for kept in ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-VERSION:7"] {
+            assert!(text.contains(kept), "{text}");
+        }
+        assert_eq!(playlist.join_last(), None);
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Index {
                 if let Some(first) = &mut packets.first_pts {
                     *first -= start;
                     packets.end -= start;
+                    packets.gaps.shift(-start);
                 }
             }
         }

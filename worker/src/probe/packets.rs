@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::density::Density;
+use super::gaps::Gaps;
 use super::input::{self, Demuxing};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::Failure;
@@ -30,6 +31,8 @@ pub struct StreamPackets {
     pub bytes: u64,
     /// The largest number of packets within any second. Counts up to [`StreamPackets::MAX_DENSITY`].
     pub densest_second: u32,
+    /// The long gaps between packets.
+    pub gaps: Gaps,
 }
 
 impl StreamPackets {
@@ -152,6 +155,7 @@ impl Stream {
         self.so_far.bytes += bytes;
         let Some(time) = time else { return };
         self.density.add(time);
+        self.so_far.gaps.add(time, duration);
         self.so_far.first_pts = Some(self.so_far.first_pts.map_or(time, |first| first.min(time)));
         if let Some(latest) = self.latest.filter(|latest| time > *latest) {
             self.step = time - latest;
@@ -184,11 +188,11 @@ mod tests {
     fn reordered_packets_are_counted_with_their_earliest_and_latest_time() {
         let text = "#software: Lavf59\n#tb 0: 1/10\n#media_type 0: video\n0, -1, 0, 1, 700, 0x1\n0, 0, 2, 1, 20, 0x2, F=0x0\n\
                     0, 1, 1, 1, 30, 0x3, F=0x0\n";
-        let expected =
-            StreamPackets { packets: 3, first_pts: Some(0.0), end: 0.3, bytes: 750, densest_second: 3 };
         let found = table(text)[&0];
+        let expected =
+            StreamPackets { packets: 3, first_pts: Some(0.0), bytes: 750, densest_second: 3, ..found };
         assert!((found.end - 0.3).abs() < 1e-9);
-        assert_eq!(StreamPackets { end: 0.3, ..found }, expected);
+        assert_eq!((found, found.gaps.in_order()), (expected, vec![]));
     }
 
     #[test]

@@ -338,7 +338,7 @@ pub(super) fn quarter_turns(degrees: f64) -> u16 {
 }
 
 /// The width in square pixels of `width` pixels with the given aspect ratio. An implausible or unknown ratio counts as 1:1.
-fn square_width(width: u32, sample_aspect_ratio: Option<&str>) -> u32 {
+pub(super) fn square_width(width: u32, sample_aspect_ratio: Option<&str>) -> u32 {
     let shape = sample_aspect_ratio
         .and_then(|text| text.split_once(':'))
         .and_then(|(x, y)| Some(f64::from(x.parse::<u32>().ok()?) / f64::from(y.parse::<u32>().ok()?)))

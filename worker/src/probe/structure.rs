@@ -9,6 +9,7 @@ mod ebml;
 mod iso;
 mod other;
 mod riff;
+mod tail;
 
 use std::sync::Arc;
 
@@ -37,7 +38,11 @@ pub(super) async fn read(source: &Source, head: &[u8]) -> Result<Structure, Arc<
     let mut structure = if iso::begins(head) {
         return iso::read(source).await;
     } else if head.starts_with(&ebml::SIGNATURE) {
-        ebml::read(head, bytes)
+        let mut structure = ebml::read(head, bytes);
+        if !structure.is_cut && ebml::is_live(head) {
+            structure.is_cut = ebml::is_cut(source).await?;
+        }
+        structure
     } else if riff::begins(head) {
         riff::read(head, bytes)
     } else if head.starts_with(&asf::SIGNATURE) {

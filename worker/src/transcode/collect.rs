@@ -110,7 +110,8 @@ async fn rendition(
     Ok(Rendition { codec, bandwidth, duration: playlist.duration() })
 }
 
-async fn read(scratch: &Path, name: &str) -> Result<Option<Vec<u8>>, MachineError> {
+/// The file `name` of `scratch`; `None` if it does not exist.
+pub(super) async fn read(scratch: &Path, name: &str) -> Result<Option<Vec<u8>>, MachineError> {
     match tokio::fs::read(scratch.join(name)).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -49,7 +49,7 @@ impl Limits {
 
 /// Bytes of memory for pictures of `pixels`: those of four encoders at up to 1080p, and the frames of the source in decoder and
 /// filters, at 3 bytes (10 bits, 4:2:0) and a few in linear light at 12 bytes per pixel.
-fn memory(pixels: u64) -> u64 {
+pub fn memory(pixels: u64) -> u64 {
     const ENCODERS: u64 = 2 * 1024 * 1024 * 1024;
     const DECODED_FRAMES: u64 = 64;
     const LINEAR_FRAMES: u64 = 8;

@@ -40,6 +40,32 @@ async fn a_larger_picture_in_mid_stream_neither_lengthens_the_video_nor_shifts_i
 }
 
 #[tokio::test]
+async fn a_call_that_begins_small_has_the_size_of_most_of_its_pictures() {
+    let harness = WorkerHarness::new();
+    let folder = harness.clips();
+    for (name, size, seconds) in [
+        ("1.webm", "160x90", "0.5"),
+        ("2.webm", "320x180", "0.5"),
+        ("3.webm", "640x360", "4"),
+        ("4.webm", "160x160", "1"),
+    ] {
+        let args =
+            format!("-f lavfi -i color=white:s={size}:r=30:d={seconds} -c:v libvpx -deadline realtime");
+        make(&folder, name, &args);
+    }
+    let files = ["1.webm", "2.webm", "3.webm", "4.webm"];
+    let file = joined(&folder, "call.webm", &files, 1, "-c copy");
+    let video = published(harness, &file, 6.0).await;
+    assert_eq!((video.sizes(), video.source.width), (vec![(640, 360), (426, 240)], Some(640)));
+    // The small pictures of the same shape are enlarged, the square one has bars beside it.
+    for (time, brightness) in measure::cropped(&video.mp4(), "100:360:0:0") {
+        if (time - 5.0).abs() > 0.1 {
+            assert_eq!(brightness > 240, time < 5.0, "{brightness} at {time}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn changes_of_picture_and_sound_in_every_second_leave_the_duration_as_it_is() {
     let harness = WorkerHarness::new();
     let folder = harness.clips();
@@ -85,20 +111,21 @@ async fn a_phone_that_is_turned_while_it_records_gets_bars_beside_the_upright_pi
     let harness = WorkerHarness::new();
     let folder = harness.clips();
     let white = |size: &str| format!("-f lavfi -i color=white:s={size}:r=30:d=2 {H264}");
-    make(&folder, "1.ts", &white("320x180"));
+    // Upright for most of the time.
+    make(&folder, "1.ts", &white("320x180").replace("d=2", "d=5"));
     // With key frames only, every frame states its rotation.
     let rotation = "-g 1 -bsf:v h264_metadata=display_orientation=insert:rotate=90";
     make(&folder, "2.ts", &format!("{} {rotation}", white("320x180")));
     make(&folder, "3.ts", &white("180x320"));
     let file = joined(&folder, "joined.ts", &["1.ts", "2.ts", "3.ts"], 1, "-c copy");
-    let video = published(harness, &file, 6.0).await;
-    assert_eq!((video.sizes(), inspect::decode(&video.mp4())), (vec![(320, 180)], 180));
+    let video = published(harness, &file, 9.0).await;
+    assert_eq!((video.sizes(), inspect::decode(&video.mp4())), (vec![(320, 180)], 270));
     let middle = measure::cropped(&video.mp4(), "90:170:114:5");
     assert!(middle.iter().all(|(_, brightness)| *brightness > 240), "{middle:?}");
     for (time, brightness) in measure::cropped(&video.mp4(), "100:180:0:0") {
         // One picture may be lost at a change, and another repeated for it.
-        let is_turned = time > 2.04;
-        if ![2.0, 4.0].iter().any(|change: &f64| (change - time).abs() < 0.07) {
+        let is_turned = time > 5.04;
+        if ![5.0, 7.0].iter().any(|change: &f64| (change - time).abs() < 0.07) {
             assert_eq!(brightness < 20, is_turned, "{brightness} at {time}");
         }
     }

@@ -36,6 +36,40 @@ async fn a_file_that_is_shorter_than_its_own_index_is_truncated() {
 }
 
 #[tokio::test]
+async fn a_file_of_fragments_that_states_no_length_is_truncated_where_its_last_fragment_is_not_complete() {
+    // As browsers and players write it: the length of the file is not stated, nor that of its clusters.
+    let live = clip("live.mkv", &format!("{CLIP} -c:a libopus -f matroska -live 1"));
+    let part = &live[..live.len() * 6 / 10];
+    assert_eq!(code("live.mkv", part).await, "truncated");
+    let mut open = part.to_vec();
+    let clusters: Vec<_> =
+        (0..open.len() - 12).filter(|place| open[*place..].starts_with(&[0x1f, 0x43, 0xb6, 0x75])).collect();
+    for place in clusters {
+        let length = open[place + 4].leading_zeros() as usize + 1;
+        open[place + 5..place + 4 + length].fill(0xff);
+        open[place + 4] = 0xff >> (length - 1);
+    }
+    assert_eq!(code("open.mkv", &open).await, "truncated");
+
+    // Larger than what is read box by box. Places in a fragment count from its beginning.
+    let small = clip(
+        "fragments.mp4",
+        &format!("{CLIP} -c:a aac -g 15 -movflags +frag_keyframe+empty_moov+default_base_moof"),
+    );
+    let first = small.windows(4).position(|window| window == b"moof").unwrap() - 4;
+    let free = 260_u32 * 1024 * 1024;
+    let large = |end: usize| {
+        let header = [&free.to_be_bytes()[..], b"free"].concat();
+        [&small[..first], &header, &vec![0; free as usize - 8], &small[first..end]].concat()
+    };
+    assert_eq!(code("fragments.mp4", &large(small.len() * 6 / 10)).await, "truncated");
+    let harness = WorkerHarness::new();
+    let job = harness.upload("whole.mp4", &large(small.len())).await;
+    let outcome = harness.run(&job).await;
+    assert!(matches!(outcome, RunOutcome::Published), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_whole_file_with_bytes_after_its_end_or_a_wrong_length_in_a_header_is_published() {
     let mut padded = clip("clip.mp4", &format!("{CLIP} -c:a aac -movflags +faststart"));
     padded.resize(padded.len() + 100_000, 0);

@@ -55,7 +55,7 @@ async fn generated_media_obeys_the_laws() {
 
 /// Makes one file, runs a worker on it, and checks the laws. `Ok(false)` if FFmpeg cannot make such a file.
 async fn run(recipe: Recipe) -> Result<bool, String> {
-    let harness = WorkerHarness::new();
+    let harness = WorkerHarness::measured();
     let Some(file) = recipe.make(&harness.clips()) else { return Ok(false) };
     let bytes = recipe.damage.apply(std::fs::read(&file).unwrap());
     let job = harness.upload("clip.bin", &bytes).await;

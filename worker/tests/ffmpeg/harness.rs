@@ -18,6 +18,7 @@ use streamio_worker::transcode::Tools;
 use tempfile::TempDir;
 
 use super::directory_storage::DirectoryStorage;
+use super::memory::MeasuredFfmpeg;
 use super::processes;
 
 pub(super) const RAW: &str = "raw";
@@ -29,6 +30,7 @@ pub(super) struct WorkerHarness {
     pub(super) storage: Arc<DirectoryStorage>,
     pub(super) log: Arc<MemoryLog>,
     pub(super) policy: Policy,
+    ffmpeg: Option<MeasuredFfmpeg>,
 }
 
 /// The time of all events in a test. Tests pass other times explicitly where something has to be due.
@@ -44,8 +46,21 @@ impl WorkerHarness {
             storage: Arc::new(DirectoryStorage::new(&directory.path().join("objects"))),
             log: Arc::new(MemoryLog::new()),
             policy: Policy::new(RAW, PROCESSED),
+            ffmpeg: None,
             directory,
         }
+    }
+
+    /// A harness that measures the memory of FFmpeg. Its limits may not hold, and it is not a child of the worker.
+    pub(super) fn measured() -> Self {
+        let mut harness = Self::new();
+        harness.ffmpeg = Some(MeasuredFfmpeg::new(harness.directory.path()));
+        harness
+    }
+
+    /// The peak memory of all FFmpeg processes so far, in bytes.
+    pub(super) fn peak_memory(&self) -> u64 {
+        self.ffmpeg.as_ref().expect("a measured harness").peak()
     }
 
     /// The worker's directory for temporary files.
@@ -133,7 +148,10 @@ impl WorkerHarness {
             storage: self.storage.clone(),
             job: job.clone(),
             task: task.to_owned(),
-            tools: Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into() },
+            tools: Tools {
+                ffmpeg: self.ffmpeg.as_ref().map_or_else(|| "ffmpeg".to_owned(), MeasuredFfmpeg::program),
+                ffprobe: "ffprobe".into(),
+            },
             scratch: self.scratch(),
             now,
         }

@@ -27,10 +27,66 @@ pub(in crate::argv) fn audio(plan: &AudioPlan, keeps_time: bool) -> String {
         filters.push(format!("aresample={RATE}:async=1:first_pts=0"));
         filters.push("aformat=sample_fmts=fltp:channel_layouts=stereo".to_owned());
     }
-    if plan.silence > 0.0 {
-        filters.push(format!("apad=pad_dur={:.6}", plan.silence));
-    }
+    filters.extend(silence_after(plan));
     filters.join(",")
+}
+
+fn silence_after(plan: &AudioPlan) -> Option<String> {
+    (plan.silence > 0.0).then(|| format!("apad=pad_dur={:.6}", plan.silence))
+}
+
+/// Seconds of a gap, at each of its ends, that are filled together with the sound there.
+const MARGIN: f64 = 1.0;
+
+/// The same as [`audio`], for a track with long gaps: from the input stream to `[a1]`, where 1 is the stream's index.
+///
+/// `aresample` fills a gap with one block of silence, which takes 770 kB of memory a second. Here the parts between the gaps are
+/// joined with silence that is made while it is encoded. Each part has a whole number of samples, so that times stay exact.
+pub(in crate::argv) fn audio_with_gaps(plan: &AudioPlan) -> String {
+    let index = plan.index;
+    let fill = "aresample=async=1:first_pts=0";
+    // The beginning and end of each part; none: the end of the track.
+    let mut parts = Vec::new();
+    let mut start = 0.0;
+    for gap in &plan.gaps {
+        if gap.start > 0.0 {
+            parts.push((start, Some(gap.start + MARGIN)));
+        }
+        start = gap.end - MARGIN;
+    }
+    parts.push((start, None));
+    let mut joined = Vec::new();
+    let mut graph = vec![String::new()];
+    let mut time = 0.0;
+    for (number, (start, end)) in parts.iter().enumerate() {
+        if *start > time {
+            let silence = format!("[n{index}_{number}]");
+            graph.push(format!(
+                "anullsrc=r={RATE}:cl=stereo:d={:.6},aformat=sample_fmts=fltp{silence}",
+                start - time
+            ));
+            joined.push(silence);
+        }
+        let until = end.map(|end| format!(":end={end:.6}")).unwrap_or_default();
+        let pad = end.map(|end| format!(",apad=whole_dur={:.6}", end - start)).unwrap_or_default();
+        graph.push(format!(
+            "[s{index}_{number}]atrim=start={start:.6}{until},asetpts=PTS-{start:.6}/TB,{fill}{pad}[p{index}_{number}]"
+        ));
+        joined.push(format!("[p{index}_{number}]"));
+        time = end.unwrap_or(*start);
+    }
+    let mut input = Vec::new();
+    if plan.channels > MAX_STANDARD_CHANNELS {
+        input.push(downmix(plan.channels));
+    }
+    input.push(format!("aresample={RATE},aformat=sample_fmts=fltp:channel_layouts=stereo"));
+    input.push(format!("asplit={}", parts.len()));
+    let branches = (0..parts.len()).map(|number| format!("[s{index}_{number}]")).collect::<Vec<_>>().concat();
+    graph[0] = format!("[0:{index}]{}{branches}", input.join(","));
+    let mut output = vec![format!("concat=n={}:v=0:a=1", joined.len())];
+    output.extend(silence_after(plan));
+    graph.push(format!("{}{}[a{index}]", joined.concat(), output.join(",")));
+    graph.join(";")
 }
 
 /// The most channels that FFmpeg has a standard layout for, and therefore can mix to stereo itself.

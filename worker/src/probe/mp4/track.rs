@@ -3,6 +3,7 @@
 use super::boxes::{Boxes, child, descendant, u32_at, u64_at};
 use super::samples::{self, Sample, Sizes};
 use crate::probe::density::Density;
+use crate::probe::gaps::Gaps;
 use crate::probe::packets::StreamPackets;
 
 /// What a track is.
@@ -55,6 +56,7 @@ impl Track {
         let timeline = Timeline::of(trak, mdia, movie_scale)?;
         let (mut stated, mut present) = (Counter::new(&timeline), Counter::new(&timeline));
         let mut last = None;
+        let mut has_gaps = true;
         let mut count = |sample: Sample| {
             stated.add(&sample);
             if sample.offset.saturating_add(sample.size) <= file_bytes {
@@ -64,11 +66,16 @@ impl Track {
         };
         if kind == Kind::Audio && Sizes::of(stbl)?.constant > 0 {
             samples::for_each_chunk(stbl, &mut count)?;
+            has_gaps = false;
         } else {
             samples::for_each(stbl, &mut count)?;
             parsed.last_compressed = last.filter(|_| !UNCOMPRESSED.contains(&&codec));
         }
         (parsed.stated, parsed.present) = (stated.finish(), present.finish());
+        if !has_gaps {
+            // A chunk is no packet, and may last for hours.
+            (parsed.stated.gaps, parsed.present.gaps) = (Gaps::default(), Gaps::default());
+        }
         Some(parsed)
     }
 }
@@ -162,6 +169,7 @@ impl<'a> Counter<'a> {
         self.so_far.bytes += sample.size;
         self.timeline.present(sample, |begin, end| {
             self.density.add(begin);
+            self.so_far.gaps.add(begin, end - begin);
             self.so_far.first_pts = Some(self.so_far.first_pts.map_or(begin, |first| first.min(begin)));
             self.so_far.end = self.so_far.end.max(end);
         });

@@ -1,6 +1,11 @@
 //! Matroska and WebM (RFC 8794, RFC 9559).
 
+use std::sync::Arc;
+
 use super::Structure;
+use super::tail::{self, End};
+use crate::relay::Source;
+use crate::storage::StorageError;
 
 pub(super) const SIGNATURE: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
@@ -37,6 +42,40 @@ pub(super) fn read(head: &[u8], bytes: u64) -> Structure {
         .flat_map(|encodings| Elements(encodings).filter_map(is(CONTENT_ENCODING)))
         .any(|encoding| Elements(encoding).any(|(id, _)| id == CONTENT_ENCRYPTION));
     structure
+}
+
+/// Whether the file states no length, because it was written while it was recorded.
+pub(super) fn is_live(head: &[u8]) -> bool {
+    let segment = || {
+        let header = Element::parse(head)?;
+        let start = header.length as u64 + header.size?;
+        Element::parse(head.get(usize::try_from(start).ok()?..)?)
+    };
+    segment().is_some_and(|segment| segment.id == SEGMENT && segment.size.is_none())
+}
+
+/// The elements that a cluster begins with: its time, its place, its length or a checksum.
+const FIRST_IN_CLUSTER: [u8; 4] = [0xe7, 0xa7, 0xab, 0xbf];
+
+/// Whether a live recording ends within an element of its last cluster.
+pub(super) async fn is_cut(source: &Source) -> Result<bool, Arc<StorageError>> {
+    let is_cluster = |bytes: &[u8]| {
+        Element::parse(bytes).is_some_and(|element| {
+            element.id == CLUSTER
+                && bytes.get(element.length).is_some_and(|first| FIRST_IN_CLUSTER.contains(first))
+        })
+    };
+    let Some(cluster) = tail::last_fragment(source, 13, is_cluster).await? else { return Ok(false) };
+    let bytes = source.bytes();
+    let end = |header: &[u8], position: u64| match Element::parse(header) {
+        // Elements of unknown size contain what follows.
+        Some(element) => {
+            End::At((position + element.length as u64).saturating_add(element.size.unwrap_or(0)))
+        }
+        None if header[0] != 0 && bytes - position < 12 => End::Cut,
+        None => End::Unknown,
+    };
+    tail::is_cut(source, cluster, end).await
 }
 
 /// The header of an element.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Structure;
+use super::tail::{self, End};
 use crate::probe::mp4::{Header, Index, any_encrypted};
 use crate::relay::Source;
 use crate::storage::StorageError;
@@ -33,6 +34,34 @@ const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_BOXES: usize = 2_000;
 const MAX_WALKED_BYTES: u64 = 256 * 1024 * 1024;
 
+/// What a fragment begins with: its size, `moof`, and the header of `mfhd`, which always has the same size.
+const FRAGMENT: &[u8] = b"moof\0\0\0\x10mfhd";
+
+/// Whether a fragmented file ends within a box of its last fragment or after it.
+async fn is_last_fragment_cut(source: &Source) -> Result<bool, Arc<StorageError>> {
+    let is_fragment = |bytes: &[u8]| bytes[4..] == *FRAGMENT;
+    let Some(fragment) = tail::last_fragment(source, 4 + FRAGMENT.len(), is_fragment).await? else {
+        return Ok(false);
+    };
+    let bytes = source.bytes();
+    let end = |header: &[u8], position: u64| match parse(header) {
+        Some(header) => End::At(header.size.map_or(bytes, |size| position.saturating_add(size))),
+        None if is_cut_header(header, bytes - position) => End::Cut,
+        None => End::Unknown,
+    };
+    tail::is_cut(source, fragment, end).await
+}
+
+/// The header of a box at the beginning of `bytes`. `None` for anything else.
+fn parse(bytes: &[u8]) -> Option<Header> {
+    Header::parse(bytes).filter(|header| header.kind.iter().all(u8::is_ascii_graphic))
+}
+
+/// Whether `bytes`, of which the file has `left`, are a header that is cut. Anything else after the last box does not count.
+fn is_cut_header(bytes: &[u8], left: u64) -> bool {
+    left < 8 && bytes.get(..4) != Some(&[0; 4])
+}
+
 pub(super) async fn read(source: &Source) -> Result<Structure, Arc<StorageError>> {
     let bytes = source.bytes();
     let mut structure = Structure::default();
@@ -42,11 +71,8 @@ pub(super) async fn read(source: &Source) -> Result<Structure, Arc<StorageError>
             break;
         }
         let header = source.read(position..(position + 16).min(bytes)).await?;
-        let Some(header) =
-            Header::parse(&header).filter(|header| header.kind.iter().all(u8::is_ascii_graphic))
-        else {
-            // A header that is cut counts; anything else after the last box does not.
-            structure.is_cut |= bytes - position < 8 && header.get(..4) != Some(&[0; 4]);
+        let Some(header) = parse(&header) else {
+            structure.is_cut |= is_cut_header(&header, bytes - position);
             break;
         };
         let end = header.size.map_or(bytes, |size| position.saturating_add(size));
@@ -61,6 +87,7 @@ pub(super) async fn read(source: &Source) -> Result<Structure, Arc<StorageError>
             let is_fragmented = index.as_ref().is_some_and(|index| index.is_fragmented);
             structure.index = index.filter(|index| !index.is_fragmented);
             if is_fragmented && bytes > MAX_WALKED_BYTES {
+                structure.is_cut = is_last_fragment_cut(source).await?;
                 return Ok(structure);
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use streamio_events::job::Job;
 use streamio_events::retryable::Retryable as _;
 use streamio_worker::run::RunOutcome;
+use streamio_worker::transcode::memory;
 
 use super::recipe::Recipe;
 use crate::clip::run;
@@ -29,6 +30,12 @@ pub(super) async fn check(
 ) -> Result<(), String> {
     if took > TIME {
         return Err(format!("it took {} s", took.as_secs()));
+    }
+    let pixels = recipe.largest().map_or(0, |(width, height)| u64::from(width) * u64::from(height));
+    let (peak, bound) = (harness.peak_memory(), memory(pixels));
+    // A damaged file may state any size.
+    if recipe.is_whole() && peak > bound {
+        return Err(format!("FFmpeg took {peak} bytes of memory, more than {bound}"));
     }
     match outcome {
         RunOutcome::Failed(failure) if failure.is_retryable() => {

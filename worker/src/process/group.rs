@@ -1,0 +1,81 @@
+//! A child process with everything that it starts.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use process_wrap::tokio::ChildWrapper;
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::task::JoinHandle;
+
+use super::bounds::Bounds;
+use super::tail::Tail;
+use crate::failure::MachineError;
+
+/// Time between SIGTERM and SIGKILL.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
+
+/// A child that leads a process group. Dropping it kills the group.
+#[derive(Debug)]
+pub(super) struct ChildGroup {
+    pub(super) child: Box<dyn ChildWrapper>,
+    /// Whether the leader was reaped. No signal may be sent after that: its process id may be in use by another process.
+    reaped: bool,
+}
+
+impl ChildGroup {
+    /// The group of `child`, which was started as the leader of its own.
+    pub(super) fn new(child: Box<dyn ChildWrapper>) -> Self {
+        Self { child, reaped: false }
+    }
+
+    pub(super) fn collect_stderr(&mut self) -> JoinHandle<String> {
+        let stderr = self.child.stderr().take();
+        tokio::spawn(async move {
+            let mut tail = Tail::default();
+            if let Some(mut stderr) = stderr {
+                let mut chunk = [0; 4096];
+                while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
+                    tail.push(&chunk[..length]);
+                }
+            }
+            tail.text()
+        })
+    }
+
+    pub(super) fn limit(&self, bounds: Bounds) {
+        if let Some(id) = self.child.id().filter(|_| !self.reaped) {
+            bounds.apply(id);
+        }
+    }
+
+    pub(super) async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
+        let status = self.child.wait().await.map_err(MachineError::io("waiting for a child process"))?;
+        self.reaped = true;
+        Ok(status)
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        if !self.reaped && self.child.signal(signal.as_raw()).is_err() {
+            tracing::debug!(signal = signal.as_raw(), "the child ended before it could be signalled");
+        }
+    }
+
+    pub(super) async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        // A paused process receives SIGTERM only after it is resumed.
+        self.signal(Signal::CONT);
+        if tokio::time::timeout(GRACE_PERIOD, self.wait()).await.is_err() {
+            self.signal(Signal::KILL);
+            if let Err(error) = self.wait().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot wait for a killed child");
+            }
+        }
+    }
+}
+
+impl Drop for ChildGroup {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}

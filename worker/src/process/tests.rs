@@ -1,0 +1,99 @@
+//! Tests with a shell as the child.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::*;
+
+fn shell(script: &str) -> Invocation {
+    Invocation {
+        program: "sh".into(),
+        args: vec!["-c".into(), script.into()],
+        directory: std::env::temp_dir(),
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    // A zombie that init has not reaped yet counts as dead.
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+async fn wait_until_dead(pid: &str) {
+    let started_at = std::time::Instant::now();
+    while is_alive(pid) {
+        assert!(started_at.elapsed() < Duration::from_secs(30), "process {pid} is still alive");
+        // The end of a process that is not a child can only be polled.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn output_is_captured_with_the_exit_status() {
+    let output = shell("echo out; echo err >&2; exit 3").capture(Duration::from_secs(10), 100).await.unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice(), output.stderr.as_str()),
+        (Some(3), b"out\n".as_slice(), "err\n")
+    );
+}
+
+#[tokio::test]
+async fn a_child_that_writes_too_much_is_killed() {
+    let result = shell("while :; do echo y; done").capture(Duration::from_mins(1), 1000).await;
+    assert!(matches!(result, Err(CaptureError::TooMuchOutput { limit: 1000, .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_child_that_uses_too_much_processor_time_is_ended_by_the_kernel() {
+    use std::os::unix::process::ExitStatusExt;
+    let bounds = Bounds { processor_time: Duration::from_secs(1), memory: 1 << 30 };
+    let spinning = shell("while :; do :; done");
+    let ended = spinning.capture_within(bounds, Duration::from_mins(5), 10).await.unwrap();
+    assert_eq!(ended.status.signal(), Some(Signal::XCPU.as_raw()));
+}
+
+#[tokio::test]
+async fn a_child_and_its_descendants_are_killed_at_the_time_limit_even_if_they_ignore_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut invocation = shell("trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > inner; sleep 600' & wait");
+    invocation.directory = directory.path().to_owned();
+    let running = invocation.capture(Duration::from_millis(300), 100);
+    assert!(matches!(running.await, Err(CaptureError::Timeout { .. })));
+    let inner = std::fs::read_to_string(directory.path().join("inner")).unwrap();
+    wait_until_dead(inner.trim()).await;
+}
+
+#[tokio::test]
+async fn dropping_an_encoder_kills_its_group_even_while_it_is_paused() {
+    for paused in [false, true] {
+        let encoder = shell("sleep 600 & echo out_time_us=$!; echo progress=continue; wait").start().unwrap();
+        let mut progress = encoder.progress();
+        let report = *progress.wait_for(|report| report.out_time.is_some()).await.unwrap();
+        if paused {
+            encoder.pause();
+        }
+        drop(encoder);
+        wait_until_dead(&report.out_time.unwrap().as_micros().to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_inherits_only_the_allowed_environment_variables() {
+    let output = shell("env").capture(Duration::from_secs(10), 100_000).await.unwrap();
+    let names: Vec<_> = std::str::from_utf8(&output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split('=').next())
+        .filter(|name| !["PATH", "LD_LIBRARY_PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name))
+        .collect();
+    assert_eq!(names, Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn the_error_for_a_missing_program_names_it() {
+    let mut invocation = shell("");
+    invocation.program = "no-such-program".into();
+    let error = invocation.capture(Duration::from_secs(1), 1).await.unwrap_err();
+    assert!(error.to_string().contains("`no-such-program`"), "{error}");
+}
