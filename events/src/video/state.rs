@@ -164,7 +164,7 @@ pub enum GrantEnd {
 const USED_GRANTS: usize = 128;
 
 /// How many other ended grants are remembered. They determine the reason of a rejection.
-const UNUSED_GRANTS: usize = 16;
+pub(super) const UNUSED_GRANTS: usize = 16;
 
 /// What a deletion removes. Newer content is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -115,7 +115,9 @@ impl Simulation {
         if is_accepted && is_appended {
             for known in video.objects.iter().map(|known| &known.object) {
                 let arrived = decide::object_arrived(video, &key(), known, &conditions);
-                let is_earlier = known.order(object).is_lt() && !known.is_same(object);
+                // Within the precision of a listing, the order of two objects is not certain.
+                let is_certain = !known.found && !object.found || known.precedes(object.created_at);
+                let is_earlier = is_certain && known.order(object).is_lt() && !known.is_same(object);
                 // Without versions, `object` has replaced it.
                 let exists = known.version_id.is_some();
                 assert!(
