@@ -107,6 +107,15 @@ async fn a_deleted_source_is_reported_as_missing() {
 }
 
 #[tokio::test]
+async fn an_object_that_replaced_the_source_is_not_read_instead_of_it() {
+    let harness = WorkerHarness::new();
+    let job = harness.upload("clip.mp4", b"x").await;
+    harness.storage.upload(RAW, job.s3_key.as_str(), b"y");
+    let error = failed(&harness, &job).await;
+    assert_eq!((error.code.as_str(), error.retryable), ("source_missing", false));
+}
+
+#[tokio::test]
 async fn a_machine_without_ffmpeg_is_a_retryable_failure() {
     let harness = WorkerHarness::new();
     let job = harness.upload("clip.mp4", b"x").await;

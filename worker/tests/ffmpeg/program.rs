@@ -110,11 +110,12 @@ pub(super) async fn dispatched(
     let headers = ObjectHeaders::immutable("video/mp4");
     let client = s3.client("secret").await;
     client.put(&location, Content::File(clip), headers, Condition::None).await.unwrap();
+    let etag = client.head(&location).await.unwrap().unwrap().etag;
     let completed = UploadCompleted {
         generation: 1,
         s3_key: key.clone(),
         bytes: 1,
-        etag: "etag".into(),
+        etag: etag.trim_matches('"').to_owned(),
         sequencer: "01".into(),
         found: false,
         version_id: None,
