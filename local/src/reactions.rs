@@ -11,6 +11,7 @@ use streamio_core::reactions::react::{Ports, calls_for_action};
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::reactions::tasks;
 use streamio_core::views::status::batch::{Ports as ViewPorts, refresh_batch};
+use streamio_core::views::status::refresh;
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
@@ -125,11 +126,21 @@ impl Reactions {
         }
     }
 
+    /// Makes the rows that could not be read again from the log.
+    async fn fold_unreadable_rows(&self) {
+        for (project_id, video_id) in self.store.take_unreadable() {
+            if let Err(error) = refresh(&self.log, &self.store, &self.policy, &project_id, &video_id).await {
+                tracing::error!(video.id = %video_id, error = chain(&error), "an unreadable row could not be made again");
+            }
+        }
+    }
+
     async fn sweep(&self) {
         let mut period = tokio::time::interval(SWEEP_PERIOD);
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             period.tick().await;
+            self.fold_unreadable_rows().await;
             if let Err(error) = sweep(self.ports(), &self.store, &clock::now, SWEEP_BOUNDS).await {
                 tracing::error!(error = %error, "the sweep could not read which videos are due");
             }

@@ -1,13 +1,16 @@
 //! Views and cursors in SQLite. All of it is derived from the log: the file can be deleted and is then rebuilt.
 
 mod consumers;
+mod file;
 mod list;
+mod rows;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params, params_from_iter};
+use rusqlite::{Connection, named_params, params};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::home::VideoFilter;
@@ -63,91 +66,60 @@ const SCHEMA: &str = "
 ";
 
 /// The view store of the one-machine platform. Cheap to clone.
+///
+/// Whatever cannot be read in it is made anew from the log: a row that is unreadable counts as absent, and a damaged file is replaced by
+/// an empty one, after which the consumers read the log from its beginning.
 #[derive(Clone)]
 pub(crate) struct SqliteViewStore {
+    path: PathBuf,
     connection: Arc<Mutex<Connection>>,
+    /// The videos whose rows could not be read, to be folded anew.
+    unreadable: Arc<Mutex<BTreeSet<(ProjectId, VideoId)>>>,
 }
 
 impl SqliteViewStore {
     /// Opens the file at `path`. A file that has another version or cannot be used is replaced by an empty one.
     pub(crate) fn open(path: &Path) -> Result<Self, AdapterError> {
-        let connection = match open_current(path) {
-            Ok(Some(connection)) => connection,
-            Ok(None) => recreate(path)?,
-            Err(error) => {
-                tracing::warn!(error = %error, "the view store cannot be used; the views are rebuilt from the log");
-                recreate(path)?
-            }
-        };
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        let connection = file::open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection: Arc::new(Mutex::new(connection)),
+            unreadable: Arc::default(),
+        })
     }
 
     /// The videos that are uploaded or being processed.
     pub(crate) async fn in_progress(&self) -> Result<Vec<VideoRow>, ViewStoreError> {
-        self.run(|connection| {
-            let query = "SELECT row FROM videos WHERE state IN ('uploaded', 'processing')";
-            connection.prepare_cached(query)?.query_map([], decode)?.collect()
-        })
-        .await
+        let query = "SELECT project_id, video_id, row FROM videos WHERE state IN ('uploaded', 'processing')";
+        Ok(self.rows(query, vec![]).await?.into_iter().flatten().collect())
     }
 
-    /// Runs a query on a blocking thread.
+    /// Runs a query on a blocking thread. If it finds the file damaged, the file is replaced by an empty one.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ViewStoreError> {
-        let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner)))
+        let (connection, path) = (Arc::clone(&self.connection), self.path.clone());
+        let result = tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = work(&connection);
+            if let Err(error) = &result
+                && file::is_damage(error)
+            {
+                file::replace(&path, &mut connection, error);
+            }
+            result
+        });
+        result
             .await
             .map_err(|error| ViewStoreError::Unavailable(error.into()))?
             .map_err(|error| ViewStoreError::Unavailable(error.into()))
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    // NORMAL, because what a power failure loses is read from the log again.
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;",
-    )?;
-    Ok(connection)
-}
-
-/// Opens the file; `None` if it does not exist or has another version.
-fn open_current(path: &Path) -> rusqlite::Result<Option<Connection>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let connection = connect(path)?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok((version == SCHEMA_VERSION).then_some(connection))
-}
-
-/// Deletes the file and creates an empty view store.
-fn recreate(path: &Path) -> Result<Connection, AdapterError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    let connection = connect(path)?;
-    connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))?;
-    Ok(connection)
-}
-
 /// Converts a version or position to SQLite's integer; larger values become the largest one.
 fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn decode(row: &Row<'_>) -> rusqlite::Result<VideoRow> {
-    let text: String = row.get(0)?;
-    serde_json::from_str(&text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-    })
 }
 
 #[async_trait]
@@ -157,14 +129,7 @@ impl ViewStore for SqliteViewStore {
         project_id: &ProjectId,
         video_id: &VideoId,
     ) -> Result<Option<VideoRow>, ViewStoreError> {
-        let (project_id, video_id) = (project_id.to_string(), video_id.to_string());
-        self.run(move |connection| {
-            connection
-                .prepare_cached("SELECT row FROM videos WHERE project_id = ?1 AND video_id = ?2")?
-                .query_row([project_id, video_id], decode)
-                .optional()
-        })
-        .await
+        self.row(project_id, video_id).await
     }
 
     async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
@@ -211,28 +176,19 @@ impl ViewStore for SqliteViewStore {
         let list = list_name(project_id, filter.state);
         let after = after.map(|text| Cursor::parse(&list, text)).transpose()?.unwrap_or(Cursor::NEWEST);
         let (query, parameters) = list_query(project_id, filter, after, limit);
-        let rows = self
-            .run(move |connection| {
-                connection
-                    .prepare_cached(&query)?
-                    .query_map(params_from_iter(parameters), decode)?
-                    .collect::<rusqlite::Result<Vec<_>>>()
-            })
-            .await?;
+        let rows = self.rows(query, parameters).await?;
         let more = rows.len() > limit;
-        let videos: Vec<VideoStatus> = rows.into_iter().take(limit).filter_map(|row| row.status).collect();
+        let videos: Vec<VideoStatus> = rows.into_iter().take(limit).filter_map(|row| row?.status).collect();
         let next = videos.last().filter(|_| more).map(|last| Cursor::of(last).text(&list));
         Ok(VideoPage { videos, next })
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
-        self.run(move |connection| {
-            connection
-                .prepare_cached("SELECT row FROM videos WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")?
-                .query_map(params![now.unix_millis(), i64::try_from(limit).unwrap_or(i64::MAX)], decode)?
-                .collect()
-        })
-        .await
+        let query =
+            "SELECT project_id, video_id, row FROM videos WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.rows(query, vec![now.unix_millis().into(), limit.into()]).await?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     async fn defer(&self, row: &VideoRow, until: Option<Timestamp>) -> Result<(), ViewStoreError> {

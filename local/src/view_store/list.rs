@@ -32,8 +32,9 @@ pub(super) fn list_query(
             (source, "m")
         }
     };
-    let mut query =
-        format!("SELECT v.row FROM {source} AND ({order}.created_at, {order}.video_id) < (?2, ?3)");
+    let mut query = format!(
+        "SELECT v.project_id, v.video_id, v.row FROM {source} AND ({order}.created_at, {order}.video_id) < (?2, ?3)"
+    );
     match filter.state {
         Some(state) => {
             let state = parameter(state.as_str().to_owned().into());

@@ -74,3 +74,79 @@ async fn pending_streams_are_kept_until_their_last_failed_change_is_delivered() 
     assert!(store.pending("react").await.unwrap().is_empty());
     assert_eq!(store.pending("views").await.unwrap(), at(3));
 }
+
+/// Stores a row of a ready video.
+async fn ready(store: &SqliteViewStore, name: &str) -> VideoRow {
+    let s3_key: SourceKey = format!("projects/acme/{name}").parse().unwrap();
+    let mut video = Video::new("acme".parse().unwrap(), VideoId::of(&s3_key));
+    (video.s3_key, video.version, video.phase) = (Some(s3_key), 7, Phase::Ready);
+    let row = VideoRow::of(video, &Policy::new("raw", "processed"));
+    store.put(&row).await.unwrap();
+    row
+}
+
+#[tokio::test]
+async fn an_unreadable_row_counts_as_absent_and_can_be_stored_again() {
+    let store = TempViewStore::new().open().await;
+    let (row, other) = (ready(&store, "one").await, ready(&store, "two").await);
+    let (project_id, video_id) = (row.video.project_id.clone(), row.video.video_id.clone());
+    let damaged = video_id.to_string();
+    store
+        .run(move |connection| {
+            connection.execute("UPDATE videos SET row = '{' WHERE video_id = ?1", [damaged])
+        })
+        .await
+        .unwrap();
+    let page = store.list(&project_id, &VideoFilter::default(), None, 10).await.unwrap();
+    assert_eq!(page.videos, [other.status.unwrap()]);
+    assert_eq!(store.take_unreadable(), [(project_id.clone(), video_id.clone())]);
+    assert_eq!(store.get(&project_id, &video_id).await.unwrap(), None);
+    assert!(store.put(&row).await.unwrap(), "the same version replaces it");
+    assert_eq!(store.get(&project_id, &video_id).await.unwrap(), Some(row));
+}
+
+#[tokio::test]
+async fn a_page_with_an_unreadable_row_does_not_end_the_list() {
+    let store = TempViewStore::new().open().await;
+    for name in ["one", "two", "three"] {
+        ready(&store, name).await;
+    }
+    let query = "UPDATE videos SET row = '{' WHERE video_id = (SELECT max(video_id) FROM videos)";
+    store.run(|connection| connection.execute(query, [])).await.unwrap();
+    let project_id = "acme".parse().unwrap();
+    let page = store.list(&project_id, &VideoFilter::default(), None, 2).await.unwrap();
+    assert_eq!(page.videos.len(), 1);
+    let rest = store.list(&project_id, &VideoFilter::default(), page.next.as_deref(), 2).await.unwrap();
+    assert_eq!((rest.videos.len(), rest.next), (1, None));
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_is_replaced_on_opening_and_while_it_is_used() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("views.db");
+    let store = SqliteViewStore::open(&path).unwrap();
+    for number in 0..500 {
+        ready(&store, &format!("clip {number}")).await;
+    }
+    store.advance("react", 9, BTreeMap::new()).await.unwrap();
+    drop(store);
+    let damage = || {
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.chunks_mut(4096).skip(1).for_each(|page| page[..64].fill(0xff));
+        std::fs::write(&path, bytes).unwrap();
+    };
+    let intact = std::fs::read(&path).unwrap();
+    damage();
+    let store = SqliteViewStore::open(&path).unwrap();
+    assert_eq!(store.cursor("react").await.unwrap(), 0);
+    drop(store);
+    std::fs::write(&path, intact).unwrap();
+    let store = SqliteViewStore::open(&path).unwrap();
+    assert_eq!(store.cursor("react").await.unwrap(), 9);
+    // Nothing of it stays in the cache of pages.
+    store.run(|connection| connection.execute_batch("PRAGMA shrink_memory")).await.unwrap();
+    damage();
+    store.in_progress().await.unwrap_err();
+    assert_eq!(store.cursor("react").await.unwrap(), 0);
+    ready(&store, "again").await;
+}
