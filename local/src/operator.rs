@@ -5,8 +5,10 @@ mod error;
 mod feed;
 mod handle;
 mod projects;
+mod verify;
 
 pub use self::error::OperatorError;
 pub use self::feed::{ExportSummary, Filter};
 pub use self::handle::{IfMissing, Operator};
 pub use self::projects::{NewApiKey, NewKeyOptions};
+pub use self::verify::Verification;

@@ -43,6 +43,11 @@ pub(super) fn failure(error: OperatorError) -> Failure {
             message,
             "check the disk and the permissions of the data directory, then try again",
         ),
+        OperatorError::Chain(_) => Failure::new(
+            Exit::Failed,
+            message,
+            "`streamio events verify` lists all damaged streams; restore the log from a backup",
+        ),
         OperatorError::DataDir(_)
         | OperatorError::Open(_)
         | OperatorError::Unreadable(_)

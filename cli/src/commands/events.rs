@@ -10,12 +10,13 @@ use serde_json::json;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::event::EVENT_TYPES;
 use streamio_events::id::ProjectId;
-use streamio_local::operator::{ExportSummary, Filter, IfMissing, Operator, OperatorError};
+use streamio_local::operator::{ExportSummary, Filter, IfMissing, Operator, OperatorError, Verification};
 
 use super::data_directory::{failure, open};
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, unwritable};
+use crate::progress::{Progress, Unit};
 use crate::signals::stop_requested;
 
 const EXAMPLES: &str = "\
@@ -24,10 +25,11 @@ Examples:
   streamio events tail --follow --project acme --type video
   streamio events tail --lines 1000 | jq -r 'select(.type == \"video.errored\") | .data.error.message'
   streamio events export --output events.jsonl
+  streamio events verify                                # every chain of hashes
   streamio events feed --follow                         # of the API key's project, through the API
 
 `tail` and `feed` print CloudEvents 1.0, one JSON object per line. `export` writes complete commits with their \
-chained hashes, so that an archive can be verified later. `tail` and `export` open the data directory; they work while \
+chained hashes, so that an archive can be verified later. `tail`, `export` and `verify` open the data directory; they work while \
 the platform is running and while it is not.";
 
 /// Read the event log
@@ -42,6 +44,11 @@ pub(crate) enum Command {
     /// Write the complete log, with its hashes
     #[command(after_help = "Example:\n  streamio events export --output events.jsonl")]
     Export(Export),
+    /// Check that no event was changed, removed or reordered: every stream's chain of hashes
+    #[command(
+        after_help = "Example:\n  streamio events verify\n\nA chain cannot show that its last commits were removed: compare with an export that was kept elsewhere."
+    )]
+    Verify(Verify),
     /// Print the events of the API key's project through the API, and with --follow new ones as they happen
     #[command(
         after_help = "Examples:\n  streamio events feed --follow\n  streamio events feed --after POSITION      # a position that an earlier run has printed"
@@ -76,11 +83,18 @@ pub(crate) struct Export {
     data: DataDirectory,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
 /// Runs `streamio events`.
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Tail(arguments) => tail(arguments, output).await,
         Command::Export(arguments) => export(arguments, output).await,
+        Command::Verify(arguments) => verify(&arguments, output).await,
         Command::Feed(arguments) => feed::run(arguments, output).await,
     }
 }
@@ -127,6 +141,28 @@ async fn export(arguments: Export, output: Output) -> Result<(), Failure> {
             })
         }
     }
+}
+
+async fn verify(arguments: &Verify, output: Output) -> Result<(), Failure> {
+    let operator = open(&arguments.data, IfMissing::Fail)?;
+    let progress = Progress::new(output, "Verifying", Unit::Percent, 100);
+    let verification =
+        operator.verify(|position, end| progress.set(position.saturating_mul(100) / end.max(1)));
+    let verification = verification.await;
+    progress.finish();
+    let verification = verification.map_err(failure)?;
+    let Verification { streams, commits, events, findings } = &verification;
+    if findings.is_empty() {
+        return output.result(&verification, || {
+            format!("No change found: {streams} streams with {events} events in {commits} commits")
+        });
+    }
+    output.result(&verification, || findings.join("\n"))?;
+    Err(Failure::new(
+        Exit::Failed,
+        format!("{} of {streams} streams are damaged", findings.len()),
+        "restore the log from a backup, or compare with an earlier export",
+    ))
 }
 
 /// Writes to a temporary file first, so that `path` always is a complete export.

@@ -82,3 +82,29 @@ async fn an_export_is_atomic_and_can_be_verified() {
     let nowhere = run_on(data.path(), &["events", "export", "--output", "/nowhere/events.jsonl"]).await;
     assert!(nowhere.code == Some(1) && nowhere.stderr.contains("choose another --output"), "{nowhere:?}");
 }
+
+/// Changes a byte of an event in the log of a platform that does not run, as anyone with access to the file can.
+fn change_an_event(data: &Path) {
+    let log = data.join("log.db");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"\"admin\"").expect("the scope of the key");
+    bytes[at + 5] = b'm';
+    std::fs::write(log, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn verify_and_export_find_a_changed_event() {
+    let data = tempfile::tempdir().unwrap();
+    run_on(data.path(), &["project", "create", "acme"]).await.ok();
+    let intact = run_on(data.path(), &["events", "verify"]).await.ok();
+    assert_eq!(intact.stdout, "No change found: 1 streams with 2 events in 1 commits\n");
+    change_an_event(data.path());
+    let changed = run_on(data.path(), &["events", "verify"]).await;
+    let finding = "the commit at version 1 of project/acme was changed";
+    assert_eq!((changed.code, changed.stdout.as_str()), (Some(1), &*format!("{finding}\n")));
+    assert!(changed.stderr.contains("error: 1 of 1 streams are damaged"), "{changed:?}");
+    let json = run_on(data.path(), &["--json", "events", "verify"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["findings"][0], finding);
+    let export = run_on(data.path(), &["events", "export"]).await;
+    assert!(export.code == Some(1) && export.stderr.contains(finding), "{export:?}");
+}

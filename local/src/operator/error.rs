@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use streamio_events::audit::Finding;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::log::{AppendError, ChangesError, ReadError};
 use streamio_events::project::ProjectRefusal;
@@ -37,6 +38,9 @@ pub enum OperatorError {
     /// The project's events are damaged or have a newer version.
     #[error(transparent)]
     Unreadable(#[from] UnreadableEvent),
+    /// The hash chain of a stream is broken.
+    #[error("the log was changed: {0}")]
+    Chain(#[from] Finding),
     /// The output cannot be written.
     #[error("the events cannot be written")]
     Write(#[source] io::Error),

@@ -13,6 +13,7 @@ use streamio_events::sqlite::SqliteLog;
 
 use super::error::OperatorError;
 use super::handle::Operator;
+use super::verify::Chains;
 use crate::changes::{self, Scope};
 
 /// How many changes are read at a time.
@@ -103,10 +104,10 @@ impl Operator {
     }
 
     /// Writes all current commits of the log, in the order in which they were recorded, as one JSON object per line.
-    /// They include the hashes of their streams' chains. Fails at a damaged commit.
+    /// They include the hashes of their streams' chains. Fails at a damaged commit, and at one that does not fit its stream's chain.
     pub async fn export(&self, to: &mut impl Write) -> Result<ExportSummary, OperatorError> {
         let end = self.log.last_position().await?;
-        let mut written = ExportSummary::default();
+        let (mut written, mut chains) = (ExportSummary::default(), Chains::default());
         let mut position = 0;
         while position < end {
             let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
@@ -114,6 +115,7 @@ impl Operator {
             let last = last.position;
             for change in changes.into_iter().take_while(|change| change.position <= end) {
                 let commit = &change.commit.map_err(ChangesError::from)?;
+                chains.follow(commit)?;
                 serde_json::to_writer(&mut *to, commit)
                     .map_err(|error| OperatorError::Write(error.into()))?;
                 to.write_all(b"\n").map_err(OperatorError::Write)?;
