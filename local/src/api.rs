@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use streamio_edge::{Context, Edge, MAX_BODY_BYTES, Served};
 use streamio_events::error_chain::chain;
 use streamio_events::masked::without_api_keys;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 use crate::clock;
-use crate::http_server::{self, DRAIN};
+use crate::http_server::{self, DRAIN, RequestBody};
 use crate::secrets::random;
 
 /// The time limit of a request, including its body.
@@ -44,7 +43,10 @@ impl Api {
     }
 }
 
-async fn respond(edge: Arc<Edge>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(
+    edge: Arc<Edge>,
+    request: Request<RequestBody>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let method = request.method().clone();
     let started_at = tokio::time::Instant::now();
     let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, request)).await {
@@ -55,7 +57,7 @@ async fn respond(edge: Arc<Edge>, request: Request<Incoming>) -> Result<Response
     Ok(response.map(Full::new))
 }
 
-async fn handle_request(edge: &Edge, request: Request<Incoming>) -> Response<Bytes> {
+async fn handle_request(edge: &Edge, request: Request<RequestBody>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),

@@ -23,7 +23,6 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use streamio_core::home_region::{HomePorts, HomeRegion, handle_call};
 use streamio_edge::sign::sigv4::{Credentials, SigningError};
 use streamio_events::home::{Home, HomeReply, MAX_CALL_BYTES, PATH, ReplyError};
@@ -35,7 +34,7 @@ use tower::service_fn;
 
 use self::signature::Verifier;
 use crate::clock;
-use crate::http_server::{self, DRAIN};
+use crate::http_server::{self, DRAIN, RequestBody};
 use crate::intake::{self, Intake};
 use crate::project_feed::LogFeed;
 use crate::tenants::LogDirectory;
@@ -107,7 +106,7 @@ pub(crate) async fn serve(
 
 async fn respond(
     server: Arc<HomeServer>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let result = tokio::time::timeout(TIMEOUT, handle_request(&server, request)).await;
     let response = result.unwrap_or_else(|_| {
@@ -117,7 +116,7 @@ async fn respond(
     Ok(response.map(Full::new))
 }
 
-async fn handle_request(server: &HomeServer, request: Request<Incoming>) -> Response<Bytes> {
+async fn handle_request(server: &HomeServer, request: Request<RequestBody>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let (is_call, limit) = match head.uri.path() {
         PATH => (true, MAX_CALL_BYTES),

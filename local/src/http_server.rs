@@ -1,5 +1,11 @@
 //! Serves HTTP/1.1 on a listener. Used by the API, the object store and the CDN.
 
+mod connections;
+mod request_body;
+mod served;
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -8,15 +14,20 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+
+pub(crate) use self::connections::raise_limit;
+use self::connections::{Connection, Connections};
+use self::request_body::Pace;
+pub(crate) use self::request_body::{BodyError, RequestBody};
+use self::served::Served;
 
 /// The default for how long requests in progress may take when the server stops.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
@@ -24,25 +35,67 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// How long a client may take to send the head of a request.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 
+/// The largest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// How often it is logged that connections are refused.
+const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(10);
+
 /// The pause after a connection could not be accepted, which usually means that no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves each connection with the service that `service_for` returns for its peer, until `shutdown` completes. Then no
 /// connection is accepted, requests in progress may finish within `drain`, and the rest is cut off.
+///
+/// The number of connections is bounded ([`raise_limit`]): for one too many, one without a request is closed.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     drain: Duration,
     shutdown: impl Future<Output = ()>,
     service_for: impl Fn(SocketAddr) -> S,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let limits = Limits { connections: raise_limit(), ..Limits::DEFAULT };
+    serve_within(limits, listener, drain, shutdown, service_for).await;
+}
+
+/// What clients of one listener may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// The number of connections.
+    connections: usize,
+    /// How slow a body may arrive.
+    pace: Pace,
+    /// How long a client may take to receive anything of a response.
+    write: Duration,
+}
+
+impl Limits {
+    const DEFAULT: Self = Self { connections: 1000, pace: Pace::DEFAULT, write: Duration::from_mins(1) };
+}
+
+/// [`serve`] within these limits.
+async fn serve_within<S, B>(
+    limits: Limits,
+    listener: TcpListener,
+    drain: Duration,
+    shutdown: impl Future<Output = ()>,
+    service_for: impl Fn(SocketAddr) -> S,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (finish, cut) = (CancellationToken::new(), CancellationToken::new());
-    let connections = TaskTracker::new();
+    let (connections, open) = (TaskTracker::new(), Connections::new(limits.connections));
+    let mut refusal_logged_at: Option<Instant> = None;
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -50,10 +103,21 @@ pub(crate) async fn serve<S, B>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = serve_connection(stream, peer, service_for(peer), finish.clone());
-                connections.spawn(cut.clone().run_until_cancelled_owned(connection));
-            }
+            Ok((stream, peer)) => match open.admit(peer.ip().to_canonical()) {
+                Some(admitted) => {
+                    let served =
+                        serve_connection(stream, peer, service_for(peer), admitted, (limits, finish.clone()));
+                    connections.spawn(cut.clone().run_until_cancelled_owned(served));
+                }
+                None if refusal_logged_at.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_PERIOD) => {
+                    refusal_logged_at = Some(Instant::now());
+                    tracing::warn!(
+                        connections = connections.len(),
+                        "connections are refused: all have requests in progress; raise the limit of open files (ulimit -n)"
+                    );
+                }
+                None => {}
+            },
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -73,10 +137,16 @@ pub(crate) async fn serve<S, B>(
     }
 }
 
-/// Serves one connection until it ends or, after `finish` is cancelled, until its current request is done.
-async fn serve_connection<S, B>(stream: TcpStream, peer: SocketAddr, service: S, finish: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+/// Serves one connection until it ends or, after `finish` is cancelled or it is to make room for another, until its current request is
+/// done.
+async fn serve_connection<S, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: S,
+    admitted: Connection,
+    (limits, finish): (Limits, CancellationToken),
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -85,16 +155,24 @@ where
         tracing::debug!(error = %error, "a connection was closed before it was served");
         return;
     }
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(limits.write));
     let mut connection = pin!(
         http1::Builder::new()
             // Without a timer a client could keep a connection open by never finishing its request head.
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), Served::new(service, admitted.requests(), limits.pace))
     );
+    let closed = admitted.closed();
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = finish.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = closed.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

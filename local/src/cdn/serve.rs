@@ -11,7 +11,6 @@ use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
 };
 use http::{HeaderValue, Method, Request};
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
@@ -19,7 +18,7 @@ use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 use super::config::{CdnConfig, Clock};
 use super::handler::Cdn;
 use super::origin::Origin;
-use crate::http_server;
+use crate::http_server::{self, RequestBody};
 
 /// How long a browser may cache the response to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
@@ -45,7 +44,7 @@ pub async fn serve<O: Origin>(
     let cdn = Arc::new(Cdn::new(origin, config, clock));
     http_server::serve(listener, drain, shutdown, |viewer| {
         let cdn = Arc::clone(&cdn);
-        ServiceBuilder::new().layer(cors.clone()).service(service_fn(move |request: Request<Incoming>| {
+        ServiceBuilder::new().layer(cors.clone()).service(service_fn(move |request: Request<RequestBody>| {
             let cdn = Arc::clone(&cdn);
             async move {
                 let (head, _) = request.into_parts();

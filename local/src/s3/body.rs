@@ -19,13 +19,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
 
 use self::chunked::ChunkedFraming;
 use self::fault::BodyFault;
 use self::header_digests::HeaderDigests;
-use self::limits::IDLE_TIMEOUT;
+use crate::http_server::{BodyError, RequestBody};
 
 /// The state of a [`CheckedBody`], readable while and after the body is read.
 #[derive(Clone, Default)]
@@ -34,7 +32,7 @@ pub(super) struct BodyStatus(Arc<SharedStatus>);
 #[derive(Default)]
 struct SharedStatus {
     fault: OnceLock<BodyFault>,
-    unread: Mutex<Option<Incoming>>,
+    unread: Mutex<Option<RequestBody>>,
 }
 
 impl BodyStatus {
@@ -44,7 +42,7 @@ impl BodyStatus {
     }
 
     /// The unread rest of the body; `None` if it was read to its end or if the sender still waits for `100 Continue`.
-    pub(super) fn take_unread(&self) -> Option<Incoming> {
+    pub(super) fn take_unread(&self) -> Option<RequestBody> {
         self.0.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -56,25 +54,23 @@ impl BodyStatus {
 
 /// A request body that is checked while it is read.
 pub(super) struct CheckedBody {
-    incoming: Option<Incoming>,
+    incoming: Option<RequestBody>,
     chunked: Option<ChunkedFraming>,
     digests: HeaderDigests,
     ready: VecDeque<Bytes>,
-    idle: Pin<Box<Sleep>>,
     /// With `Expect: 100-continue` the sender sends nothing until the body is first polled.
     awaits_continue: bool,
     status: BodyStatus,
 }
 
 impl CheckedBody {
-    pub(super) fn new(incoming: Incoming, request: &Parts) -> (Self, BodyStatus) {
+    pub(super) fn new(incoming: RequestBody, request: &Parts) -> (Self, BodyStatus) {
         let status = BodyStatus::default();
         let mut body = Self {
             incoming: Some(incoming),
             chunked: ChunkedFraming::for_headers(&request.headers),
             digests: HeaderDigests::of(request),
             ready: VecDeque::new(),
-            idle: Box::pin(sleep(IDLE_TIMEOUT)),
             awaits_continue: request.headers.contains_key(http::header::EXPECT),
             status: status.clone(),
         };
@@ -127,20 +123,14 @@ impl Body for CheckedBody {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             let Some(incoming) = self.incoming.as_mut() else { return Poll::Ready(None) };
-            let received = match Pin::new(incoming).poll_frame(cx) {
-                Poll::Ready(received) => received,
-                Poll::Pending => {
-                    ready!(self.idle.as_mut().poll(cx));
-                    self.incoming = None;
-                    return self.fail(BodyFault::Idle);
-                }
-            };
-            self.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
-            let result = match received {
+            let result = match ready!(Pin::new(incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => frame.into_data().map_or(Ok(()), |bytes| self.receive(bytes)),
-                Some(Err(_)) => {
+                Some(Err(error)) => {
                     self.incoming = None;
-                    Err(BodyFault::Truncated)
+                    Err(match error {
+                        BodyError::Connection(_) => BodyFault::Truncated,
+                        BodyError::TooSlow => BodyFault::TooSlow,
+                    })
                 }
                 None => self.end(),
             };

@@ -12,7 +12,6 @@ use http::header::{CONTENT_ENCODING, EXPECT, RANGE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use s3s::dto::Range;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, s3_error};
@@ -29,6 +28,7 @@ use super::refusal::{self, Refusal};
 use super::request_context::RequestContext;
 use super::sigv4::{self, SignedRequest};
 use super::store::Store;
+use crate::http_server::RequestBody;
 use crate::logged_path::logged_path;
 
 /// How many bytes of a refused body are read, so that a client that is still sending can receive the response.
@@ -51,7 +51,7 @@ pub struct Config {
 }
 
 /// The service over one store.
-pub(super) type S3 = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+pub(super) type S3 = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
 /// Builds the service.
 pub(super) fn service(store: Store, config: Config) -> S3 {
@@ -98,7 +98,7 @@ struct RequestHandler {
 
 impl RequestHandler {
     /// Handles a request, logs it and adds the request id.
-    async fn handle(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn handle(self, request: Request<RequestBody>) -> Result<Response<Body>, Infallible> {
         let started_at = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let request_id = HEXUPPER.encode(&rand::random::<[u8; 8]>());
@@ -129,7 +129,7 @@ impl RequestHandler {
     }
 
     /// Checks the request and runs its operation.
-    async fn handle_request(self, request: Request<Incoming>, context: RequestContext) -> Response<Body> {
+    async fn handle_request(self, request: Request<RequestBody>, context: RequestContext) -> Response<Body> {
         let (mut parts, incoming) = request.into_parts();
         let expects = parts.headers.contains_key(EXPECT);
         let signed = match sigv4::check(&mut parts, &self.region, OffsetDateTime::now_utc()) {
@@ -196,7 +196,7 @@ fn is_plain_mismatch(response: &Response<Body>) -> bool {
 
 /// Reads the rest of a body, up to [`DRAIN_BYTES`] and [`DRAIN_TIME`]. If the connection were closed while the client
 /// is sending, the client might never receive the response.
-async fn drain(mut body: Incoming) {
+async fn drain(mut body: RequestBody) {
     let reading = async {
         let mut remaining = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

@@ -2,7 +2,8 @@
 
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
-use super::limits::{IDLE_TIMEOUT, MAX_SIGNED_CHUNK_BYTES};
+use super::limits::MAX_SIGNED_CHUNK_BYTES;
+use crate::http_server::BodyError;
 use crate::s3::refusal::Refusal;
 
 /// A fault of a request body.
@@ -10,8 +11,8 @@ use crate::s3::refusal::Refusal;
 pub(in crate::s3) enum BodyFault {
     #[error("the body ended before it was complete")]
     Truncated,
-    #[error("nothing was received for {} seconds", IDLE_TIMEOUT.as_secs())]
-    Idle,
+    #[error("{}", BodyError::TooSlow)]
+    TooSlow,
     #[error("the body is not in the aws-chunked encoding that x-amz-content-sha256 declares")]
     Framing,
     #[error("a signed chunk is larger than {MAX_SIGNED_CHUNK_BYTES} bytes; send smaller chunks")]
@@ -31,7 +32,7 @@ impl BodyFault {
     pub(in crate::s3) fn to_refusal(&self) -> Refusal {
         let mut error = match self {
             Self::Truncated | Self::Framing => s3_error!(IncompleteBody),
-            Self::Idle => s3_error!(RequestTimeout),
+            Self::TooSlow => s3_error!(RequestTimeout),
             Self::ChunkTooLarge => s3_error!(InvalidRequest),
             Self::Sha256 { .. } => {
                 let mut error = S3Error::new(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()));
@@ -49,7 +50,7 @@ impl BodyFault {
             Self::Digest { expected, calculated, .. } => {
                 vec![("ExpectedDigest", expected.clone()), ("CalculatedDigest", calculated.clone())]
             }
-            Self::Truncated | Self::Idle | Self::Framing | Self::ChunkTooLarge => Vec::new(),
+            Self::Truncated | Self::TooSlow | Self::Framing | Self::ChunkTooLarge => Vec::new(),
         };
         Refusal { error, details }
     }

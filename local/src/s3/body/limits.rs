@@ -1,10 +1,5 @@
 //! Limits on request bodies.
 
-use std::time::Duration;
-
-/// The reading of a body ends with an error if no byte arrives for this long.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// The largest signed chunk in bytes. A chunk is held in memory until its signature is checked. Clients send 64 KiB to
 /// 1 MiB.
 pub(super) const MAX_SIGNED_CHUNK_BYTES: u64 = 16 << 20;
