@@ -163,6 +163,17 @@ pub enum StoreError {
         /// The sum of the parts, in bytes.
         found: u64,
     },
+    /// The file system has too little free space for a body.
+    #[error(
+        "the server has too little free disk space ({available} bytes, of which {reserve} stay free); try again when its operator has \
+         made space"
+    )]
+    NoSpace {
+        /// The free bytes.
+        available: u64,
+        /// The bytes that stay free.
+        reserve: u64,
+    },
     /// The request body could not be read to its end.
     #[error("the body could not be read to its end")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -18,6 +18,7 @@ mod object_rows;
 mod read;
 mod row;
 mod schema;
+mod space;
 mod stage;
 mod staged;
 mod transaction;

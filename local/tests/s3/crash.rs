@@ -14,7 +14,9 @@ use crate::server::{RAW, files, pattern};
 use crate::versioned_server::VERSIONED;
 
 async fn open(directory: &Path) -> Store {
-    let store = Store::open(directory, StoreOptions { minimum_part_size: 1 }).await.unwrap();
+    let store = Store::open(directory, StoreOptions { minimum_part_size: 1, ..StoreOptions::default() })
+        .await
+        .unwrap();
     store.ensure_bucket(RAW, Watch::Created).await.unwrap();
     store.ensure_bucket(VERSIONED, Watch::Off).await.unwrap();
     store.set_versioning(VERSIONED, Versioning::Enabled).await.unwrap();

@@ -21,6 +21,7 @@ mod refusals;
 mod server;
 mod shutdown;
 mod signer;
+mod space;
 mod version_listing;
 mod version_model;
 mod versioned_server;

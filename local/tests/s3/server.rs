@@ -55,10 +55,10 @@ impl S3TestServer {
 
     /// Starts a server that accepts parts of any size.
     pub(crate) async fn with_small_parts() -> Self {
-        Self::start_with(StoreOptions { minimum_part_size: 1 }).await
+        Self::start_with(StoreOptions { minimum_part_size: 1, ..StoreOptions::default() }).await
     }
 
-    async fn start_with(options: StoreOptions) -> Self {
+    pub(crate) async fn start_with(options: StoreOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), options).await.unwrap();
         store.ensure_bucket(RAW, Watch::Created).await.unwrap();

@@ -52,6 +52,7 @@ pub(super) fn details(error: &StoreError, method: &Method) -> Details {
         | StoreError::NoParts
         | StoreError::SizeMismatch { .. }
         | StoreError::Body(_)
+        | StoreError::NoSpace { .. }
         | StoreError::InUse { .. }
         | StoreError::IndexMissing { .. }
         | StoreError::IndexDamaged { .. }

@@ -98,6 +98,7 @@ impl ErrorMapper {
             StoreError::NoParts => S3ErrorCode::MalformedXML,
             StoreError::DigestMismatch { .. } => S3ErrorCode::BadDigest,
             StoreError::SizeMismatch { .. } => S3ErrorCode::InvalidRequest,
+            StoreError::NoSpace { .. } => S3ErrorCode::SlowDown,
             StoreError::Body(_) if self.has_signed_chunks => S3ErrorCode::SignatureDoesNotMatch,
             StoreError::Body(_) | StoreError::Incomplete { .. } => S3ErrorCode::IncompleteBody,
             StoreError::InUse { .. }

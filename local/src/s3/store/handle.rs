@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::blobs::{BlobId, Blobs, create_dir};
+use super::space::{Space, available_space};
 use super::transaction::WriteTransaction;
 use super::{lost_found, schema};
 use crate::s3::error::{IoContext as _, StoreError};
@@ -20,15 +21,19 @@ use crate::s3::error::{IoContext as _, StoreError};
 const IDLE_READERS: usize = 8;
 
 /// The settings of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The smallest size in bytes of every part of a multipart upload except the last. The default is 5 MiB, as in S3.
     pub minimum_part_size: u64,
+    /// How many bytes of the file system stay free: bodies are refused that would leave less. The default is 256 MiB.
+    pub free_space_reserve: u64,
+    /// Returns the bytes that are available in the file system of a directory.
+    pub available_space: fn(&Path) -> std::io::Result<u64>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { minimum_part_size: 5 << 20 }
+        Self { minimum_part_size: 5 << 20, free_space_reserve: 256 << 20, available_space }
     }
 }
 
@@ -44,6 +49,7 @@ struct Inner {
     writer: Mutex<Connection>,
     idle_readers: Mutex<Vec<Connection>>,
     blobs: Blobs,
+    space: Space,
     options: StoreOptions,
     /// The id of the latest event notification.
     latest_notification: watch::Sender<i64>,
@@ -107,6 +113,7 @@ impl Store {
             writer: Mutex::new(writer),
             idle_readers: Mutex::default(),
             blobs,
+            space: Space::new(directory, options.free_space_reserve, options.available_space),
             options,
             latest_notification: watch::Sender::new(latest),
             _lock: lock,
@@ -116,6 +123,15 @@ impl Store {
 
     pub(super) fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// Checks that a body of `bytes` can be received. One of unknown size has 0.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`], internal errors.
+    pub async fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        spawn_blocking(move || inner.space.check(bytes)).await?
     }
 
     pub(super) fn options(&self) -> &StoreOptions {

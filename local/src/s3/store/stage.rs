@@ -19,7 +19,7 @@ impl Store {
     /// removed.
     ///
     /// # Errors
-    /// [`StoreError::Body`] when the body fails, [`StoreError::TooLarge`] past 5 GiB, internal errors.
+    /// [`StoreError::Body`] when the body fails, [`StoreError::TooLarge`] past 5 GiB, [`StoreError::NoSpace`], internal errors.
     pub async fn stage<S, E>(
         &self,
         mut body: S,
@@ -29,6 +29,7 @@ impl Store {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.check_space(0).await?;
         let blobs = self.blobs().clone();
         let mut writer = spawn_blocking(move || BlobWriter::create(blobs, checksum)).await??;
         let mut batch = Vec::new();
@@ -45,6 +46,7 @@ impl Store {
             if batched >= BATCH_BYTES {
                 let full = std::mem::take(&mut batch);
                 batched = 0;
+                self.check_space(BATCH_BYTES as u64).await?;
                 writer = spawn_blocking(move || writer.write(full)).await??;
             }
         }
