@@ -2,10 +2,15 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
+
+/// The file that a running platform has locked.
+const LOCK: &str = "platform.lock";
+/// The file of generated secrets.
+pub(crate) const SECRETS: &str = "secrets.json";
 
 /// A platform's data directory. Only its owner can read it.
 #[derive(Debug, Clone)]
@@ -60,7 +65,33 @@ impl DataDir {
             path: path.clone(),
             source,
         })?;
-        Ok(Self { path })
+        let directory = Self { path };
+        directory.restrict()?;
+        Ok(directory)
+    }
+
+    /// Takes the permissions of group and others from the directory and from what the platform has put there, which an earlier release or
+    /// an operator may have created with them. A directory in which no platform has run yet is left as it is.
+    fn restrict(&self) -> Result<(), DataDirError> {
+        let database = |name: &str| ["", "-wal", "-shm"].map(|suffix| format!("{name}{suffix}"));
+        let names = database("log.db").into_iter().chain(database("views.db"));
+        let names = names.chain([LOCK, SECRETS, "s3", "scratch"].map(str::to_owned));
+        let present: Vec<PathBuf> =
+            names.map(|name| self.path.join(name)).filter(|path| path.exists()).collect();
+        let own = (!present.is_empty()).then(|| self.path.clone());
+        for path in own.into_iter().chain(present) {
+            let io = |source| DataDirError::Io {
+                action: "restrict the permissions of",
+                path: path.clone(),
+                source,
+            };
+            let mode = fs::metadata(&path).map_err(io)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700)).map_err(io)?;
+                tracing::warn!(path = %path.display(), "other users could access it; only its owner can now");
+            }
+        }
+        Ok(())
     }
 
     /// The absolute path.
@@ -93,7 +124,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::InUse`] if it is locked.
     pub fn lock(&self) -> Result<DataDirLock, DataDirError> {
-        let path = self.path.join("platform.lock");
+        let path = self.path.join(LOCK);
         let io = |source| DataDirError::Io { action: "open", path: path.clone(), source };
         let file = OpenOptions::new()
             .create(true)
@@ -141,7 +172,6 @@ impl DataDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn only_one_platform_can_lock_the_directory() {
@@ -163,6 +193,20 @@ mod tests {
         assert_eq!(mode(directory.path()), 0o700);
         assert_eq!(directory.read_json::<Vec<String>>("secret.json").unwrap().unwrap(), ["x"]);
         assert!(directory.read_json::<Vec<String>>("other.json").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_read_is_restricted_to_its_owner() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (path, file) = (scratch.path().join("data"), scratch.path().join("data/log.db"));
+        fs::create_dir(&path).unwrap();
+        fs::write(&file, "").unwrap();
+        for (path, mode) in [(&path, 0o755), (&file, 0o644)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        DataDir::open(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
     }
 
     #[test]

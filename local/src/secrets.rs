@@ -6,9 +6,7 @@ use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use serde::{Deserialize, Serialize};
 use streamio_edge::sign::key::{KeyKind, PrivateKey};
 
-use crate::data_dir::{DataDir, DataDirError};
-
-const FILE: &str = "secrets.json";
+use crate::data_dir::{DataDir, DataDirError, SECRETS};
 
 /// The platform's keys, generated at its first start and stored in the data directory.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,13 +38,13 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// Reads the secrets in `directory`. Missing ones are generated and stored.
     pub(crate) fn load_or_generate(directory: &DataDir) -> Result<Self, DataDirError> {
-        if let Some(secrets) = directory.read_json::<Self>(FILE)? {
+        if let Some(secrets) = directory.read_json::<Self>(SECRETS)? {
             if !secrets.home_access_key_id.is_empty() {
                 return Ok(secrets);
             }
             let (home_access_key_id, home_secret_access_key) = access_key();
             let secrets = Self { home_access_key_id, home_secret_access_key, ..secrets };
-            directory.write_json(FILE, &secrets)?;
+            directory.write_json(SECRETS, &secrets)?;
             return Ok(secrets);
         }
         let (s3_access_key_id, s3_secret_access_key) = access_key();
@@ -60,7 +58,7 @@ impl Secrets {
             home_access_key_id,
             home_secret_access_key,
         };
-        directory.write_json(FILE, &secrets)?;
+        directory.write_json(SECRETS, &secrets)?;
         Ok(secrets)
     }
 }
@@ -97,10 +95,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path()).unwrap();
         let generated = Secrets::load_or_generate(&directory).unwrap();
-        let mut file: serde_json::Value = directory.read_json(FILE).unwrap().unwrap();
+        let mut file: serde_json::Value = directory.read_json(SECRETS).unwrap().unwrap();
         let file = file.as_object_mut().unwrap();
         assert!(file.remove("homeAccessKeyId").is_some() && file.remove("homeSecretAccessKey").is_some());
-        directory.write_json(FILE, file).unwrap();
+        directory.write_json(SECRETS, file).unwrap();
         let loaded = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
         assert_eq!((loaded.home_access_key_id.len(), loaded.home_secret_access_key.len()), (20, 40));

@@ -166,6 +166,8 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         },
     };
     let requested = config.data_dir.clone();
+    // All files of the platform and of its children can be accessed by their owner only, whatever the shell's umask.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let platform = Platform::start(config).await.map_err(|error| start_failure(&error, &requested))?;
     let data_dir = platform.data_dir().path().to_owned();
     let addresses = platform.addresses().clone();
