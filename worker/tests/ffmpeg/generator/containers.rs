@@ -12,6 +12,13 @@ pub(super) struct Container {
     pub(super) may_have_gaps: bool,
 }
 
+impl Container {
+    /// Whether sound that begins late is stored so. AVI has no times: its sound begins with the picture.
+    pub(super) fn states_times(&self) -> bool {
+        self.file_name != "c.avi"
+    }
+}
+
 const H264: &str = "libx264 -preset ultrafast -pix_fmt yuv420p -bf 0";
 const H264_REORDERED: &str = "libx264 -preset veryfast -pix_fmt yuv420p -bf 3";
 const H264_LONG_GROUPS: &str = "libx264 -preset ultrafast -pix_fmt yuv420p -g 1000";

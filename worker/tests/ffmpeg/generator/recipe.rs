@@ -168,7 +168,8 @@ impl Recipe {
         let (picture, sound) = (self.video.as_ref()?, self.audio.as_ref()?);
         let can_be_seen =
             picture.rate.0 / picture.rate.1 >= 23 && picture.gap.is_none() && picture.grown.is_none();
-        can_be_seen.then(|| f64::from(sound.delay) / 1000.0)
+        let delay = if self.container.states_times() { sound.delay } else { 0 };
+        can_be_seen.then(|| f64::from(delay) / 1000.0)
     }
 }
 
