@@ -16,7 +16,7 @@ use crate::storage::StorageError;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The object has no bytes.
-    #[error("the file is empty; upload it again")]
+    #[error("the file is empty; request a new upload URL and upload the whole file")]
     EmptyFile,
     /// The bytes are not a known media format.
     #[error(
@@ -109,7 +109,7 @@ pub enum Failure {
         height: u32,
     },
     /// The source object does not exist.
-    #[error("the uploaded file no longer exists; upload it again")]
+    #[error("the uploaded file no longer exists; request a new upload URL and upload it again")]
     SourceMissing,
     /// The source object was replaced while it was being read.
     #[error("the uploaded file was replaced while it was processed")]

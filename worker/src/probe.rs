@@ -303,12 +303,17 @@ async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::R
         }
     };
     tracing::debug!(stderr = finished.stderr, "ffprobe ended");
-    if let Fault::File(failure @ Failure::TooComplex { .. }) = fault(finished.status, &finished.stderr) {
-        return Err(failure);
-    }
+    let of_file = match fault(finished.status, &finished.stderr) {
+        Fault::File(failure @ Failure::TooComplex { .. }) => return Err(failure),
+        Fault::File(failure) => Some(failure),
+        Fault::Machine | Fault::Unknown => None,
+    };
+    // For some files ffprobe ends within its report, for example where a picture is larger than it may decode.
     parse::parse_report(&finished.stdout).ok_or_else(|| {
-        let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
-        Failure::Machine(MachineError::Incapable(diagnosis))
+        of_file.unwrap_or_else(|| {
+            let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
+            Failure::Machine(MachineError::Incapable(diagnosis))
+        })
     })
 }
 

@@ -63,3 +63,10 @@ async fn an_index_that_declares_billions_of_samples_does_not_take_the_memory() {
     assert!(["no_streams", "corrupt", "too_complex", "too_long"].contains(&&*code), "{code}");
     assert!(started_at.elapsed() < Duration::from_mins(1));
 }
+
+#[tokio::test]
+async fn a_picture_that_is_too_large_to_be_probed_is_a_fault_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let clip = make(directory.path(), "large.mkv", "-f lavfi -i color=black:s=9000x9000:r=1:d=1 -c:v ffv1");
+    assert_eq!(code("large.mkv", &std::fs::read(clip).unwrap()).await, "frame_too_large");
+}
