@@ -40,6 +40,7 @@ pub(super) fn describe(status: &VideoStatus) -> String {
                 .as_ref()
                 .map(|error| format!("{} ({})", error.message.trim_end_matches('.'), error.code)),
         ),
+        ("Warning", warnings(status)),
         ("Upload by", status.expires_at.map(|time| time.to_string())),
         ("Source key", Some(status.s3_key.to_string())),
         ("Source", status.source.as_ref().map(media)),
@@ -55,6 +56,14 @@ pub(super) fn describe(status: &VideoStatus) -> String {
         ("Created", Some(status.created_at.to_string())),
         ("Updated", Some(status.updated_at.to_string())),
     ])
+}
+
+fn warnings(status: &VideoStatus) -> Option<String> {
+    let warnings = &status.source.as_ref()?.warnings;
+    let texts = warnings
+        .iter()
+        .map(|warning| format!("{} ({})", warning.message.trim_end_matches('.'), warning.code));
+    (!warnings.is_empty()).then(|| texts.collect::<Vec<_>>().join("; "))
 }
 
 fn media(source: &MediaSource) -> String {

@@ -96,9 +96,12 @@ async fn outputs(exchange: &Exchange<'_>, id: &VideoId) -> Result<Outputs, Probl
 fn not_playable(status: &VideoStatus) -> String {
     match (status.state, &status.error) {
         (VideoState::Waiting, _) => "The video has not been uploaded yet.".to_owned(),
+        (VideoState::Expired, _) => {
+            "Nothing was uploaded before the upload URL expired; request a new one.".to_owned()
+        }
         (VideoState::Deleted, _) => "The video is deleted; upload it again.".to_owned(),
         (VideoState::Errored, Some(error)) => {
-            format!("The video could not be processed ({}): {}", error.code, error.message)
+            format!("There is nothing to play ({}): {}", error.code, error.message)
         }
         (state, _) => {
             format!("The video cannot be played yet: it is `{}`; wait until it is `ready`.", state.as_str())
