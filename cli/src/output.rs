@@ -88,15 +88,20 @@ pub(crate) fn table<const N: usize>(
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` with control characters escaped. Names come from tenants and must not send control sequences to a terminal.
+/// `text` with control characters escaped, and with those that change the direction of the text. Names come from tenants and must neither
+/// send control sequences to a terminal nor look like other names there.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
+        .map(|character| {
+            let is_escaped = character.is_control() || changes_direction(character);
+            if is_escaped { character.escape_default().to_string() } else { character.to_string() }
         })
         .collect()
+}
+
+/// Whether a character changes the direction of the text after it: <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>.
+fn changes_direction(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` quoted as one word for a shell.
@@ -158,5 +163,7 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(printable("clip\u{1b}[2J\n.mp4 – ü"), "clip\\u{1b}[2J\\n.mp4 – ü");
+        // Shown as `clip4pm.exe` otherwise.
+        assert_eq!(printable("clip\u{202e}exe.mp4"), "clip\\u{202e}exe.mp4");
     }
 }

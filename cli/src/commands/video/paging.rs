@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::client::wire::CursorPage;
 use crate::exit::{Exit, Failure};
-use crate::output::printable;
+use crate::output::{Output, printable};
 
 /// Maximum page size of the API.
 const MAX_PAGE_SIZE: u32 = 100;
@@ -50,12 +50,11 @@ where
     Ok(page)
 }
 
-/// `shown`, with a note if there are more pages.
-pub(super) fn with_next(shown: String, page: &CursorPage) -> String {
-    match &page.next_cursor {
-        Some(cursor) => format!("{shown}\n\nThere are more: use --after {} or --all", printable(cursor)),
-        None => shown,
-    }
+/// `shown`, with a note if there are more pages, unless `--quiet` is given.
+pub(super) fn with_next(output: Output, shown: String, page: &CursorPage) -> String {
+    let more = |cursor| format!("\n\nThere are more: use --after {} or --all", printable(cursor));
+    let note = page.next_cursor.as_deref().map(more).unwrap_or_default();
+    format!("{shown}{}", output.guidance(note))
 }
 
 /// The member `name` of `value` as text; empty if it is absent.
