@@ -90,6 +90,19 @@ async fn a_video_without_an_upload_shows_until_when_it_can_be_uploaded() {
 }
 
 #[tokio::test]
+async fn a_video_shows_what_is_missing_of_its_source() {
+    let server = FakeServer::start().await;
+    let mut shorter = view("ready", 1, 9);
+    shorter["source"] = json!({
+        "durationSeconds": 1.9, "rotation": 0, "bytes": 100,
+        "warnings": [{ "code": "truncated", "message": "A part of the file is missing." }]
+    });
+    server.state().views.insert(VIDEO.to_owned(), [shorter].into());
+    let run = call(&server, &["video", "show", VIDEO]).await.ok();
+    assert!(run.stdout.contains("Warning:    A part of the file is missing (truncated)"), "{run:?}");
+}
+
+#[tokio::test]
 async fn videos_are_a_table_with_a_cursor_for_more() {
     let server = FakeServer::start().await;
     let mut hostile = view("waiting", 0, 1);
@@ -103,6 +116,8 @@ async fn videos_are_a_table_with_a_cursor_for_more() {
 
     There are more: use --after 1 or --all
     ");
+    let quiet = call(&server, &["video", "list", "--state", "ready", "--limit", "2", "--quiet"]).await.ok();
+    assert_eq!(quiet.stdout.trim_end(), first.stdout.split_once("\n\n").unwrap().0);
     insta::assert_snapshot!(server.requests("GET ")[0].target, @"/videos?state=ready&limit=2");
     insta::assert_snapshot!(call(&server, &["video", "list", "--after", "1"]).await.ok().stdout, @r"
     VIDEO                           STATE    CREATED                   SOURCE KEY
