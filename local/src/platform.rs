@@ -43,6 +43,10 @@ pub const RAW_BUCKET: &str = "raw";
 /// The bucket of outputs.
 pub const PROCESSED_BUCKET: &str = "processed";
 const REGION: &str = "us-east-1";
+
+/// How long to wait at the end for queries of the object store.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
+
 /// A running platform. If it is dropped without [`Platform::run_until`], its workers stop when they see that their parent process has
 /// ended.
 pub struct Platform {
@@ -55,6 +59,7 @@ pub struct Platform {
     api: JoinHandle<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    store: Store,
     _lock: DataDirLock,
 }
 
@@ -108,7 +113,7 @@ impl Platform {
 
         let key_pairs = key_pairs(&secrets)?;
         let cdn_config = cdn_config(&config, &addresses, &key_pairs)?;
-        let origin = cdn::StoreOrigin::new(store, PROCESSED_BUCKET);
+        let origin = cdn::StoreOrigin::new(store.clone(), PROCESSED_BUCKET);
         let cdn = cdn::serve(
             listeners.cdn,
             origin,
@@ -162,7 +167,7 @@ impl Platform {
                 (None, tokio::spawn(workerd.run(stop_api.clone())))
             }
         };
-        Ok(Self { addresses, edge, data_dir, runner, stop_api, api, stop, tasks, _lock: lock })
+        Ok(Self { addresses, edge, data_dir, runner, stop_api, api, stop, tasks, store, _lock: lock })
     }
 
     /// Returns the base URLs of the API, the object store and the CDN.
@@ -194,6 +199,9 @@ impl Platform {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if tokio::time::timeout(CLOSE_TIME, self.store.close()).await.is_err() {
+            tracing::warn!("the object store is still being read; it is closed with the process");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::blobs::{BlobId, Blobs, create_dir};
 use super::space::{Space, available_space};
@@ -53,7 +54,10 @@ struct Inner {
     options: StoreOptions,
     /// The id of the latest event notification.
     latest_notification: watch::Sender<i64>,
+    closed: CancellationToken,
     _lock: File,
+    /// Cancels `closed`. The last field, because fields are dropped in their order: the directory can be locked again then.
+    _closes: DropGuard,
 }
 
 impl fmt::Debug for Store {
@@ -108,6 +112,7 @@ impl Store {
         }
         let latest: i64 =
             writer.query_row("SELECT coalesce(max(id), 0) FROM notices", [], |row| row.get(0))?;
+        let closed = CancellationToken::new();
         let inner = Inner {
             database,
             writer: Mutex::new(writer),
@@ -116,9 +121,19 @@ impl Store {
             space: Space::new(directory, options.free_space_reserve, options.available_space),
             options,
             latest_notification: watch::Sender::new(latest),
+            _closes: closed.clone().drop_guard(),
+            closed,
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Drops this clone and waits until the last one was dropped, which a query that still runs may have. Then the write-ahead log is in
+    /// the database, and the directory is not locked any more.
+    pub async fn close(self) {
+        let closed = self.inner.closed.clone();
+        drop(self);
+        closed.cancelled().await;
     }
 
     pub(super) fn blobs(&self) -> &Blobs {
