@@ -96,6 +96,12 @@ impl DirectoryStorage {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The entity tag of a stored object. Unlike an operation, it can be called while a fault is injected into one.
+    pub(super) fn stored_etag(&self, bucket: &str, key: &str) -> String {
+        let id = (bucket.to_owned(), key.to_owned());
+        self.state.lock().unwrap().objects[&id].etag.clone()
+    }
+
     fn before_operation(&self, operation: &'static str, key: &str) -> Result<(), StorageError> {
         self.state.lock().unwrap().operations.push(format!("{operation} {key}"));
         self.fault.lock().unwrap().as_ref().and_then(|fault| fault(operation, key)).map_or(Ok(()), Err)

@@ -14,7 +14,6 @@ use streamio_events::video::decide::{Decision, Step, next_step};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
 use streamio_worker::run::{RunOutcome, Worker};
 use streamio_worker::stop::StopSignal;
-use streamio_worker::storage::{Location, WholeObjectStore as _};
 use streamio_worker::transcode::Tools;
 use tempfile::TempDir;
 
@@ -81,8 +80,7 @@ impl WorkerHarness {
         let key = SourceKey::new(&"acme".parse::<ProjectId>().unwrap(), "", filename).unwrap();
         let order = self.storage.upload(RAW, key.as_str(), bytes);
         let sequencer = format!("{order:016x}");
-        let location = Location { bucket: RAW.to_owned(), key: key.to_string() };
-        let etag = self.storage.head(&location).await.unwrap().unwrap().etag;
+        let etag = self.storage.stored_etag(RAW, key.as_str());
         self.decide(&VideoId::of(&key), |video| {
             let completed = UploadCompleted {
                 generation: video.generation + 1,
