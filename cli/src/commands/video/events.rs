@@ -38,6 +38,6 @@ pub(super) async fn run(arguments: Events, output: Output) -> Result<(), Failure
                 event_data(&event["data"]),
             ]
         });
-        with_next(output, table(["#", "TIME", "EVENT", "DATA"], rows), &page)
+        with_next(output, &table(["#", "TIME", "EVENT", "DATA"], rows), &page)
     })
 }

@@ -64,6 +64,6 @@ pub(super) async fn run(arguments: List, output: Output) -> Result<(), Failure> 
         } else {
             table(["VIDEO", "STATE", "CREATED", "SOURCE KEY"], rows)
         };
-        with_next(output, shown, &page)
+        with_next(output, &shown, &page)
     })
 }

@@ -51,7 +51,7 @@ where
 }
 
 /// `shown`, with a note if there are more pages, unless `--quiet` is given.
-pub(super) fn with_next(output: Output, shown: String, page: &CursorPage) -> String {
+pub(super) fn with_next(output: Output, shown: &str, page: &CursorPage) -> String {
     let more = |cursor| format!("\n\nThere are more: use --after {} or --all", printable(cursor));
     let note = page.next_cursor.as_deref().map(more).unwrap_or_default();
     format!("{shown}{}", output.guidance(note))
