@@ -69,7 +69,7 @@ test("uploads from a page", { timeout: TIMEOUT_MILLISECONDS }, async (t) => {
     assert.equal(new Set(uploaded.map(([videoId]) => videoId)).size, 5);
     for (const [videoId, name] of uploaded) {
       const status = await platform.ready(videoId);
-      assert.match(status.s3Key, /^projects\/acme\/[a-z2-7]{8}\//);
+      assert.match(status.s3Key, /^projects\/acme\/[a-z2-7]{16}\//);
       assert.equal(status.s3Key.split("/").slice(3).join("/"), name);
       assert.equal(status.source.bytes, (await stat(file(name))).size, name);
     }
