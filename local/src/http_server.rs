@@ -137,8 +137,8 @@ async fn serve_within<S, B>(
     }
 }
 
-/// Serves one connection until it ends or, after `finish` is cancelled or it is to make room for another, until its current request is
-/// done.
+/// Serves one connection until it ends. After `finish` is cancelled, or the connection is closed for a new one, only its current request
+/// is served.
 async fn serve_connection<S, B>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -173,6 +173,10 @@ async fn serve_connection<S, B>(
             connection.await
         }
         () = closed.cancelled() => {
+            if !admitted.has_requests() {
+                // A graceful shutdown would wait for the rest of a head that was received in part.
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -135,7 +135,7 @@ async fn every_url_that_is_issued_for_the_longest_key_is_accepted() {
     }
 }
 
-/// A base URL with a long path leaves less room for keys.
+/// With a longer path in the base URL, the longest key whose URLs are accepted is shorter.
 #[tokio::test]
 async fn a_key_whose_urls_would_be_too_long_for_the_cdn_is_refused_before_the_grant() {
     let base = config();

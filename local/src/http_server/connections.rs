@@ -77,7 +77,8 @@ impl Connections {
         let close = CancellationToken::new();
         let number = open.insert(Entry { address, requests: 0, close: close.clone() });
         drop(open);
-        Some(Connection { number: Arc::new(Mutex::new(number)), close, connections: Arc::clone(self) })
+        let state = Arc::new(Mutex::new(State { number, requests: 0 }));
+        Some(Connection { state, close, connections: Arc::clone(self) })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -107,11 +108,19 @@ impl Open {
     }
 }
 
-/// An admitted connection. Dropping it makes room.
+/// What is known of a connection, also after it was closed for a new one.
+#[derive(Debug)]
+struct State {
+    /// Its present number in [`Open`]: each request gives it a new one.
+    number: u64,
+    /// The requests in progress.
+    requests: usize,
+}
+
+/// An admitted connection. It counts towards the limit until it is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Its present number: each request gives it a new one.
-    number: Arc<Mutex<u64>>,
+    state: Arc<Mutex<State>>,
     close: CancellationToken,
     connections: Arc<Connections>,
 }
@@ -124,13 +133,18 @@ impl Connection {
 
     /// Marks a request of the connection as in progress until the result is dropped.
     pub(super) fn requests(&self) -> Requests {
-        Requests { number: Arc::clone(&self.number), connections: Arc::clone(&self.connections) }
+        Requests { state: Arc::clone(&self.state), connections: Arc::clone(&self.connections) }
+    }
+
+    /// Whether a request is in progress.
+    pub(super) fn has_requests(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).requests > 0
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let number = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.state.lock().unwrap_or_else(PoisonError::into_inner).number;
         self.connections.open().connections.remove(&number);
     }
 }
@@ -138,7 +152,7 @@ impl Drop for Connection {
 /// Counts the requests in progress of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Requests {
-    number: Arc<Mutex<u64>>,
+    state: Arc<Mutex<State>>,
     connections: Arc<Connections>,
 }
 
@@ -150,11 +164,12 @@ impl Requests {
     }
 
     fn change(&self, change: impl FnOnce(usize) -> usize) {
-        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.requests = change(state.requests);
         let mut open = self.connections.open();
         // It may have been closed meanwhile.
-        if let Some(entry) = open.connections.remove(&number) {
-            *number = open.insert(Entry { requests: change(entry.requests), ..entry });
+        if let Some(entry) = open.connections.remove(&state.number) {
+            state.number = open.insert(Entry { requests: state.requests, ..entry });
         }
     }
 }

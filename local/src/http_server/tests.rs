@@ -66,6 +66,11 @@ async fn idle_connections_and_half_sent_heads_make_room_for_requests() {
         let response = send(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert!(response.starts_with("HTTP/1.1 200 OK"), "after {number} connections: {response:?}");
     }
+    // They are closed at once, also those of which the server waits for the rest of a head.
+    for connection in &mut held[..20] {
+        let read = timeout(HEADER_TIME / 2, connection.read(&mut [0; 1])).await.expect("it is closed");
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::services::Services;
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>.
 const MAX_CDN_URL_BYTES: usize = 8 * 1024;
 
-/// The longest name of a file in a stream's folder, in bytes. Every source key leaves room for it.
+/// The longest name of a file in a stream's folder, in bytes. Source keys are limited so that it fits into an object key.
 const MAX_NAME_BYTES: usize = 96;
 
 /// The longest signature, in base64: that of an RSA key of 2,048 bits.
