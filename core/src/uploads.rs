@@ -7,8 +7,6 @@
 mod arrival;
 mod bucket;
 
-use std::time::Duration;
-
 use streamio_events::event::UnreadableEvent;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::{AppendError, EventLog, ReadError};
@@ -16,7 +14,7 @@ use streamio_events::media::VideoError;
 use streamio_events::object_key::{InvalidKey, SourceKey};
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{needs_bucket_check, undecided};
+use streamio_events::video::decide::undecided;
 use streamio_events::video::{NULL_VERSION, Policy, SourceObject, VideoStoreError, load};
 
 use self::arrival::{Handled, handle};
@@ -27,10 +25,6 @@ use crate::ports::object_store::ObjectStore;
 
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;
-
-/// An event notification that is older than this may be a repetition about a version that was removed meanwhile, as may one from
-/// before a deletion.
-const LATE: Duration = Duration::from_mins(10);
 
 /// The ports of upload ingestion.
 #[derive(Clone, Copy)]
@@ -140,8 +134,16 @@ pub async fn receive(
     let (project_id, video_id) = (s3_key.project_id().clone(), VideoId::of(&s3_key));
     let CreatedObject { bytes, etag, sequencer, version_id, created_at, .. } = notification;
     let version_id = version_id.filter(|id| id != NULL_VERSION);
-    let mut object =
-        SourceObject { version_id, bytes, etag, sequencer, created_at, found: false, details: None };
+    let mut object = SourceObject {
+        version_id,
+        bytes,
+        etag,
+        sequencer,
+        created_at,
+        found: false,
+        details: None,
+        grant_id: None,
+    };
     let project = arrival::project(ports, &project_id).await?;
     for _ in 0..MAX_CONFLICTS {
         let mut video = load(ports.log, &project_id, &video_id).await?;
@@ -152,15 +154,6 @@ pub async fn receive(
             if video.version == before {
                 break;
             }
-        }
-        let may_be_removed = object.version_id.is_some()
-            && (now.since(object.created_at) > LATE
-                || video.deleted_at.is_some_and(|at| object.created_at <= at));
-        if object.details.is_none() && (may_be_removed || needs_bucket_check(&video, &object)) {
-            let Some(details) = arrival::details(ports, &s3_key, &object).await? else {
-                return Ok(Received::Gone(video_id));
-            };
-            object.details = Some(details);
         }
         match handle(ports, now, &mut video, &s3_key, &mut object, &project).await? {
             Handled::Conflict => {}

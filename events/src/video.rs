@@ -30,6 +30,8 @@ pub use fold::fold_as_of;
 pub use policy::Policy;
 pub use repository::{Decided, VideoStoreError, catch_up, decide_and_append, load};
 pub use sequencer::sequencer_order;
-pub use source_object::{KnownObject, NULL_VERSION, ObjectDetails, ObjectStatus, SourceObject};
+pub use source_object::{
+    GRANT_HEADER, GRANT_METADATA, KnownObject, NULL_VERSION, ObjectDetails, ObjectStatus, SourceObject,
+};
 pub use state::{Accepted, Arrival, ClosedGrant, Deletion, GrantEnd, OpenGrant, Phase, Upload, Video};
 pub use status::{VideoState, VideoStatus};

@@ -58,6 +58,7 @@ fn grant(name: &str, cause: &str, seconds: u64) -> Fact {
         sha256: None,
         overwrite: true,
         multipart: false,
+        upload_id: None,
         metadata: BTreeMap::new(),
     };
     let commit = NewCommit::new(CommitId::derived_from(&[cause]), at(seconds), [body.into()]);

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::object_store::{ObjectInfo, ObjectStore, ObjectVersion};
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::GRANT_METADATA;
 use time::OffsetDateTime;
 
 use crate::clock;
@@ -39,7 +40,7 @@ impl ObjectStore for StoredObjects {
         };
         Ok(meta.map(|meta| {
             let sha256 = sha256_of(&meta);
-            let ObjectMeta { size: bytes, etag, last_modified, headers, version_id, .. } = meta;
+            let ObjectMeta { size: bytes, etag, last_modified, mut headers, version_id, .. } = meta;
             ObjectInfo {
                 bytes,
                 etag,
@@ -47,6 +48,7 @@ impl ObjectStore for StoredObjects {
                 version_id: version_id.filter(|id| id != NULL_VERSION),
                 content_type: headers.content_type,
                 sha256,
+                grant: headers.metadata.remove(GRANT_METADATA),
             }
         }))
     }

@@ -21,6 +21,8 @@ pub struct ObjectInfo {
     pub content_type: Option<String>,
     /// The SHA-256 of the whole object, in base64, if the object store computed it.
     pub sha256: Option<String>,
+    /// The value of its user metadata [`GRANT_METADATA`](streamio_events::video::GRANT_METADATA).
+    pub grant: Option<String>,
 }
 
 /// A version of an object, as `ListObjectVersions` returns it. Delete markers are not returned.

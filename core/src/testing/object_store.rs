@@ -56,6 +56,13 @@ impl MemoryObjects {
         self.put_in("raw", object);
     }
 
+    /// Stores the object of an event notification in this bucket if nothing is stored under its key.
+    pub fn put_first(&self, bucket: &str, object: &CreatedObject) {
+        if !self.stored.lock().unwrap().contains_key(&format!("{bucket}/{}", object.key)) {
+            self.put_in(bucket, object);
+        }
+    }
+
     /// Stores the object of an event notification in this bucket.
     pub fn put_in(&self, bucket: &str, object: &CreatedObject) {
         self.put_path(&format!("{bucket}/{}", object.key), info_of(object));
@@ -65,6 +72,12 @@ impl MemoryObjects {
     pub fn put_with_details(&self, object: &CreatedObject, content_type: &str, sha256: Option<&str>) {
         let (content_type, sha256) = (Some(content_type.to_owned()), sha256.map(str::to_owned));
         self.put_path(&format!("raw/{}", object.key), ObjectInfo { content_type, sha256, ..info_of(object) });
+    }
+
+    /// Stores the object of an event notification with a name of a grant in its metadata.
+    pub fn put_with_grant(&self, object: &CreatedObject, grant: &str) {
+        let grant = Some(grant.to_owned());
+        self.put_path(&format!("raw/{}", object.key), ObjectInfo { grant, ..info_of(object) });
     }
 
     /// Stores the same bytes again, created at `last_modified`.
@@ -152,6 +165,7 @@ fn info_of(object: &CreatedObject) -> ObjectInfo {
         version_id: object.version_id.clone(),
         content_type: None,
         sha256: None,
+        grant: None,
     }
 }
 

@@ -141,12 +141,12 @@ impl TestRegion {
     }
 
     /// Records an upload grant for `name`, issued now.
-    pub async fn grant(&self, name: &str, lifetime: Duration) {
-        self.record_grant(self.now, grant(name, self.now.plus(lifetime))).await;
+    pub async fn grant(&self, name: &str, lifetime: Duration) -> GrantId {
+        self.record_grant(self.now, grant(name, self.now.plus(lifetime))).await
     }
 
-    /// Records an upload grant that was issued at `at`.
-    pub async fn record_grant(&self, at: Timestamp, mut granted: UploadGranted) {
+    /// Records an upload grant that was issued at `at`, and returns its id.
+    pub async fn record_grant(&self, at: Timestamp, mut granted: UploadGranted) -> GrantId {
         let stream = stream(granted.s3_key.rest());
         // Another region may share the log.
         let number = self.log.head(&stream).await.unwrap().version.to_string();
@@ -154,9 +154,11 @@ impl TestRegion {
         let id = CommitId::derived_from(&["granted", granted.s3_key.as_str(), &number]);
         let commit = NewCommit { id, events: vec![RecordedEvent::of(at, &granted)], recorded_at: self.now };
         self.log.append(&stream, Expected::Any, commit).await.unwrap();
+        granted.grant_id
     }
 
-    /// Records an event notification, and before it, once, a grant for that upload that may replace a video.
+    /// Records an event notification, and before it, once, a grant for that upload that may replace a video. Stores the object if
+    /// nothing is stored under its key.
     pub async fn receive(&self, notification: CreatedObject) -> Received {
         let CreatedObject { key, sequencer, created_at, .. } = &notification;
         let is_new = self.granted.lock().unwrap().insert((key.clone(), sequencer.clone()));
@@ -166,6 +168,7 @@ impl TestRegion {
         {
             self.record_grant(*created_at, grant(name, created_at.plus(Duration::from_hours(1)))).await;
         }
+        self.objects.put_first(&self.policy.raw_bucket, &notification);
         self.receive_only(notification).await
     }
 
@@ -339,6 +342,7 @@ pub fn grant(name: &str, expires_at: Timestamp) -> UploadGranted {
         sha256: None,
         overwrite: true,
         multipart: false,
+        upload_id: None,
         metadata: BTreeMap::new(),
     }
 }

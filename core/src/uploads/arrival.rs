@@ -21,8 +21,7 @@ pub(super) enum Handled {
     Conflict,
 }
 
-/// Decides about `object` by the state of `video`, and appends the decision. Reads the object's details if the decision depends on
-/// them.
+/// Decides about `object` by the state of `video`, and appends the decision. Reads the object's metadata if a decision is due.
 pub(super) async fn handle(
     ports: Ports<'_>,
     now: Timestamp,
@@ -35,10 +34,9 @@ pub(super) async fn handle(
     let video_id = video.video_id.clone();
     let mut arrived = object_arrived(video, s3_key, object, &conditions);
     if arrived == Arrived::NeedsDetails {
-        let Some(details) = details(ports, s3_key, object).await? else {
+        if !read_metadata(ports, s3_key, object).await? {
             return Ok(Handled::Done(Received::Gone(video_id)));
-        };
-        object.details = Some(details);
+        }
         arrived = object_arrived(video, s3_key, object, &conditions);
     }
     let (decision, received) = match arrived {
@@ -52,7 +50,11 @@ pub(super) async fn handle(
     let outcome = append_decision(ports.log, now, video, decision).await?;
     catch_up(ports.log, video).await?;
     Ok(match outcome {
-        AppendOutcome::Conflict => Handled::Conflict,
+        AppendOutcome::Conflict => {
+            // The object may have been replaced before the video is read again.
+            object.details = None;
+            Handled::Conflict
+        }
         AppendOutcome::Repeated => Handled::Done(Received::Duplicate(video_id)),
         AppendOutcome::Appended => Handled::Done(received),
     })
@@ -66,9 +68,8 @@ pub(crate) async fn decide_known(
     mut object: SourceObject,
 ) -> Result<(), UploadError> {
     let Some(s3_key) = video.s3_key.clone() else { return Ok(()) };
-    if let Some(details) = details(ports, &s3_key, &object).await? {
+    if read_metadata(ports, &s3_key, &mut object).await? {
         let project = project(ports, &video.project_id).await?;
-        object.details = Some(details);
         handle(ports, now, video, &s3_key, &mut object, &project).await?;
     } else {
         append_decision(ports.log, now, video, object_missing(video, &s3_key, &object)).await?;
@@ -77,12 +78,12 @@ pub(crate) async fn decide_known(
     Ok(())
 }
 
-/// The media type and checksum of `object`; `None` if it does not exist any more.
-pub(super) async fn details(
+/// Reads the media type, the checksum and the grant of `object`. Returns `false` if it does not exist any more.
+async fn read_metadata(
     ports: Ports<'_>,
     s3_key: &SourceKey,
-    object: &SourceObject,
-) -> Result<Option<ObjectDetails>, UploadError> {
+    object: &mut SourceObject,
+) -> Result<bool, UploadError> {
     let Ports { objects, policy, .. } = ports;
     let (bucket, key) = (&policy.raw_bucket, s3_key.as_str());
     let info = match &object.version_id {
@@ -90,7 +91,11 @@ pub(super) async fn details(
         None => objects.head_without_version(bucket, key).await,
     };
     let info = info.map_err(UploadError::Bucket)?.filter(|info| info.etag == object.etag);
-    Ok(info.map(|ObjectInfo { content_type, sha256, .. }| ObjectDetails { content_type, sha256 }))
+    let Some(ObjectInfo { content_type, sha256, grant, .. }) = info else { return Ok(false) };
+    object.details = Some(ObjectDetails { content_type, sha256 });
+    // Upload URLs contain valid ids, so any other value was set without one.
+    object.grant_id = grant.and_then(|grant| grant.parse().ok());
+    Ok(true)
 }
 
 /// The project of a video.

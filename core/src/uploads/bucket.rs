@@ -49,5 +49,14 @@ pub(crate) async fn check_bucket(
 
 fn found(version: ObjectVersion) -> SourceObject {
     let ObjectVersion { version_id, bytes, etag, last_modified: created_at } = version;
-    SourceObject { version_id, bytes, etag, sequencer: String::new(), created_at, found: true, details: None }
+    SourceObject {
+        version_id,
+        bytes,
+        etag,
+        sequencer: String::new(),
+        created_at,
+        found: true,
+        details: None,
+        grant_id: None,
+    }
 }

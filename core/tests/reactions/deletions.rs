@@ -45,6 +45,7 @@ async fn a_video_that_was_uploaded_again_after_its_deletion_keeps_its_objects() 
     let region = TestRegion::with_project().await;
     region.receive(notification("clip.mp4", "01")).await;
     region.delete("clip.mp4").await;
+    region.objects.put("clip.mp4", "02");
     region.receive(notification("clip.mp4", "02")).await;
     region.react("clip.mp4").await.unwrap();
     assert!(region.objects.removed().is_empty());

@@ -1,9 +1,12 @@
 //! Reactions, ingestion and status views on a region in memory.
 
+mod bucket_checks;
+mod clip;
 mod deletions;
 mod grants;
 mod lost_notifications;
 mod sweep;
+mod versions;
 
 use std::time::Duration;
 
@@ -153,6 +156,7 @@ async fn a_repeated_or_late_event_notification_changes_nothing() {
         );
     }
     assert_eq!(region.video("clip.mp4").await.generation, 1);
+    region.objects.put("clip.mp4", "03");
     assert!(matches!(region.receive(notification("clip.mp4", "03")).await, Received::Accepted(_)));
     assert_eq!(region.video("clip.mp4").await.generation, 2);
 }
@@ -294,6 +298,7 @@ async fn an_unused_grant_expires_when_its_url_does_and_a_late_upload_is_accepted
     assert_eq!((status.state, status.error, status.expires_at), (VideoState::Expired, None, None));
     region.wait(Duration::from_mins(30));
     let late = uploads::CreatedObject { created_at: region.now, ..notification("clip.mp4", "01") };
+    region.objects.put_object(&late);
     region.receive_only(late).await;
     let state = region.video("clip.mp4").await.status().unwrap().state;
     assert_eq!(state, VideoState::Uploaded, "it began in time");

@@ -54,17 +54,15 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
         sha256: request.sha256,
         overwrite: request.overwrite,
         multipart: request.multipart,
+        upload_id,
         metadata: request.metadata,
     };
-    let mut event = RecordedEvent::of(now, &granted);
-    if let Some(upload_id) = &upload_id {
-        multipart::set_upload_id(&mut event, upload_id);
-    }
+    let event = RecordedEvent::of(now, &granted);
     let Some(first) = grant.record(exchange, &stream, event, granted.expires_at).await? else {
-        return respond(exchange, &granted, only_if_new, upload_id.as_deref(), now);
+        return respond(exchange, &granted, only_if_new, now);
     };
-    if let Some(created) = upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
-        multipart::abort_if_surplus(exchange, &granted.s3_key, created, &first).await;
+    if let Some(created) = granted.upload_id.as_deref().filter(|_| request.upload_id.is_none()) {
+        multipart::abort_if_surplus(exchange, created, &read(&first)?).await;
     }
     respond_again(exchange, &first, only_if_new)
 }
@@ -81,7 +79,7 @@ async fn created_upload(
     if is_remembered && let Some(upload_id) = known.upload_of(&grant.id) {
         return Ok(upload_id);
     }
-    let upload_id = multipart::create(exchange, request).await?;
+    let upload_id = multipart::create(exchange, &grant.id, request).await?;
     if is_remembered {
         known.add_upload(grant.id.clone(), upload_id.clone());
     }
@@ -94,7 +92,7 @@ fn respond_again(
     event: &RecordedEvent,
     only_if_new: bool,
 ) -> Result<Response<Bytes>, Problem> {
-    replayed(respond(exchange, &read(event)?, only_if_new, multipart::upload_id_of(event), event.at))
+    replayed(respond(exchange, &read(event)?, only_if_new, event.at))
 }
 
 /// The response. It depends only on the grant's record and on [`UploadRequest::only_if_new`], which all requests of a grant
@@ -103,11 +101,10 @@ fn respond(
     exchange: &Exchange<'_>,
     granted: &UploadGranted,
     only_if_new: bool,
-    upload_id: Option<&str>,
     at: Timestamp,
 ) -> Result<Response<Bytes>, Problem> {
     let raw = &exchange.services.raw;
-    let body = match upload_id {
+    let body = match granted.upload_id.as_deref() {
         None => response::single(raw, granted, only_if_new, at),
         Some(upload_id) => response::multipart(raw, granted, only_if_new, upload_id, at),
     };

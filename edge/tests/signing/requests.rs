@@ -165,6 +165,7 @@ pub(crate) fn query() -> impl Strategy<Value = Pairs> {
         ("partNumber", "7"),
         ("uploadId", "a/b+c=="),
         ("uploads", ""),
+        ("x-amz-meta-streamio-grant", "grt_2"),
         ("versionId", "~"),
         ("X-Amz-Checksum-Mode", "1"),
         ("a", ""),

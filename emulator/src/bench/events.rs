@@ -65,6 +65,7 @@ fn grant(project: &ProjectId, name: &str) -> anyhow::Result<(StreamId, NewCommit
         sha256: None,
         overwrite: true,
         multipart: false,
+        upload_id: None,
         metadata: BTreeMap::new(),
     };
     Ok((stream, NewCommit::new(CommitId::derived_from(&["bench", name]), now, vec![granted.into()])))

@@ -50,6 +50,27 @@ async fn a_used_url_changes_neither_a_video_that_is_encoded_nor_one_that_is_read
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_used_url_does_not_take_the_grant_of_another_upload() {
+    let cloud = TestCloud::start().await;
+    let first = cloud.recorded_grant("clip.mp4").await;
+    cloud.put_object(&first, clip()).await;
+    let video_id = first["videoId"].as_str().unwrap();
+    cloud.wait_until_ready(video_id, 1).await;
+    let request = serde_json::json!({ "filename": "clip.mp4", "overwrite": true });
+    let second = cloud.post("/upload-url", &request).await;
+    cloud.put_object(&first, other_clip()).await;
+    cloud
+        .wait_until("the upload with the used URL is rejected", async || {
+            has(&cloud.event_types(video_id).await, "upload.rejected")
+        })
+        .await;
+    cloud.put_object(&second, other_clip()).await;
+    let status = cloud.wait_until_ready(video_id, 2).await;
+    play(&cloud, &status).await;
+    cloud.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_waits_for_its_grant_that_is_still_in_kinesis() {
     let cloud = TestCloud::start().await;
     cloud.mappings().intake.pause();

@@ -34,6 +34,10 @@ event_body! {
         /// Whether the upload is a multipart upload.
         #[serde(default)]
         multipart: bool,
+        /// The object store's id of the multipart upload. Several grants may be for one upload: a client that needs more time asks for
+        /// new URLs of it. Absent for an upload in one part.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload_id: Option<String>,
         /// The tenant's metadata about the video.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         metadata: BTreeMap<String, String>,
@@ -94,6 +98,10 @@ event_body! {
         /// The SHA-256 that the object store computed, in base64.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sha256: Option<String>,
+        /// The grant of the URL that the object was uploaded with. Absent if the object does not name it, as with URLs of earlier
+        /// releases.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant_id: Option<GrantId>,
     }
 }
 
@@ -135,6 +143,9 @@ event_body! {
         /// When the object was created, by S3's clock. Events of earlier releases lack it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         created_at: Option<Timestamp>,
+        /// The grant of the URL that the object was uploaded with, as in [`UploadReceived`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant_id: Option<GrantId>,
     }
 }
 

@@ -31,6 +31,4 @@ pub use self::decision::Decision;
 pub use self::next_step::{Step, bucket_check, due_at, next_step, step_of_attempt};
 pub use self::removal::{Removal, due_removals, versions_removed};
 pub use self::update::update;
-pub use self::upload::{
-    Arrived, Conditions, grants_expired, needs_bucket_check, object_arrived, object_missing, undecided,
-};
+pub use self::upload::{Arrived, Conditions, grants_expired, object_arrived, object_missing, undecided};

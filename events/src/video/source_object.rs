@@ -7,10 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::sequencer_order;
 use crate::event::RemovalReason;
+use crate::id::GrantId;
 use crate::timestamp::Timestamp;
 
 /// The id that S3 gives to an object that was written before its bucket had versions. A [`SourceObject`] then has no version.
 pub const NULL_VERSION: &str = "null";
+
+/// The header in which an object names the grant of the URL that it was uploaded with. Upload URLs have it as a parameter of their
+/// query, which their signature covers and which S3 takes for the header.
+pub const GRANT_HEADER: &str = "x-amz-meta-streamio-grant";
+
+/// The name of the user metadata that S3 stores for [`GRANT_HEADER`].
+pub const GRANT_METADATA: &str = GRANT_HEADER.split_at("x-amz-meta-".len()).1;
 
 /// S3 states the time of an object that was found in whole seconds.
 const LISTING_PRECISION: Duration = Duration::from_secs(1);
@@ -32,8 +40,12 @@ pub struct SourceObject {
     pub created_at: Timestamp,
     /// Whether a check of the bucket found it.
     pub found: bool,
-    /// Its media type and checksum; `None` if they were not read.
+    /// Its media type and checksum; `None` if its metadata was not read.
     pub details: Option<ObjectDetails>,
+    /// The grant that its metadata names, see [`GRANT_HEADER`]. `None` if it names none (a URL of an earlier release), or if its
+    /// metadata was not read.
+    #[serde(default)]
+    pub grant_id: Option<GrantId>,
 }
 
 /// What an event notification does not contain.

@@ -120,6 +120,9 @@ pub struct OpenGrant {
     pub content_type: Option<String>,
     /// Whether it is for a multipart upload.
     pub multipart: bool,
+    /// The multipart upload that it is for.
+    #[serde(default)]
+    pub upload_id: Option<String>,
     /// Whether it may replace a video.
     pub overwrite: bool,
     /// The version of the stream that records it.
@@ -140,11 +143,15 @@ pub struct ClosedGrant {
     pub expires_at: Timestamp,
     /// Why it ended.
     pub end: GrantEnd,
+    /// The multipart upload that it was for.
+    #[serde(default)]
+    pub upload_id: Option<String>,
 }
 
 impl ClosedGrant {
     pub(super) fn of(grant_id: GrantId, grant: &OpenGrant, end: GrantEnd) -> Self {
-        Self { grant_id, granted_at: grant.granted_at, expires_at: grant.expires_at, end }
+        let OpenGrant { granted_at, expires_at, ref upload_id, .. } = *grant;
+        Self { grant_id, granted_at, expires_at, end, upload_id: upload_id.clone() }
     }
 }
 

@@ -9,7 +9,7 @@ use streamio_core::ports::AdapterError;
 use streamio_core::ports::object_store::{ObjectInfo, ObjectStore, ObjectVersion};
 use streamio_events::s3::{DeleteError, delete_objects};
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::NULL_VERSION;
+use streamio_events::video::{GRANT_METADATA, NULL_VERSION};
 
 use crate::settings;
 
@@ -137,6 +137,7 @@ impl ObjectStore for S3Objects {
                     content_type: head.content_type().map(str::to_owned),
                     // The checksum of a multipart upload is that of its parts' checksums, and followed by their number.
                     sha256: head.checksum_sha256().filter(|sum| !sum.contains('-')).map(str::to_owned),
+                    grant: head.metadata().and_then(|metadata| metadata.get(GRANT_METADATA)).cloned(),
                 }))
             }
             Err(error) if is_missing(&error) => Ok(None),

@@ -69,6 +69,7 @@ pub(crate) fn granted(s3_key: SourceKey, number: u64, at: Timestamp) -> EventBod
         sha256: None,
         overwrite: true,
         multipart: false,
+        upload_id: None,
         metadata: BTreeMap::from([("title".to_owned(), format!("film {number}"))]),
     }
     .into()

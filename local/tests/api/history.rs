@@ -166,6 +166,7 @@ impl Video<'_> {
             sha256: None,
             overwrite: true,
             multipart: false,
+            upload_id: None,
             metadata: [("title".to_owned(), "Été \"sans\" fin".to_owned())].into(),
         }
     }

@@ -146,6 +146,63 @@ async fn a_used_url_does_not_change_a_ready_video() {
 }
 
 #[tokio::test]
+async fn a_used_url_does_not_take_the_grant_of_another_upload() {
+    let test = start().await;
+    let first = test.grant(&json!({ "filename": "clip.mp4" })).await;
+    put(&first, b"no film").await;
+    test.process(&first).await;
+    let second = test.grant(&json!({ "filename": "clip.mp4", "overwrite": true })).await;
+    put(&first, b"other bytes").await;
+    test.until_rejected(&first, "grant_used").await;
+    assert_eq!(test.status(&first).await["generation"], 1);
+    put(&second, b"another film").await;
+    test.until_state(&second, "processing").await;
+    assert_eq!(test.status(&second).await["generation"], 2);
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_cannot_name_another_grant_than_that_of_its_url() {
+    let test = start().await;
+    let first = test.grant(&json!({ "filename": "clip.mp4" })).await;
+    let second = test.grant(&json!({ "filename": "clip.mp4" })).await;
+    let url = first["uploadUrl"].as_str().unwrap();
+    let (authority, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let second_id = second["grantId"].as_str().unwrap();
+    let beside = Request::put(format!("/{path}")).header("x-amz-meta-streamio-grant", second_id);
+    let replaced = Request::put(format!("/{}", path.replace(first["grantId"].as_str().unwrap(), second_id)));
+    let parameter = format!("x-amz-meta-streamio-grant={}&", first["grantId"].as_str().unwrap());
+    let removed = Request::put(format!("/{}", path.replace(&parameter, "")));
+    for request in [beside, replaced, removed] {
+        let response = send(authority, request.body(Bytes::from_static(b"no film")).unwrap()).await;
+        assert_eq!(response.status(), 403, "{:?}", response.body());
+    }
+    assert!(test.sizes("clip.mp4").is_empty());
+    test.stop().await;
+}
+
+/// The object names the grant that the multipart upload was created for.
+#[tokio::test]
+async fn an_upload_in_parts_is_completed_with_the_urls_of_a_later_grant() {
+    let test = start().await;
+    let mut request = json!({ "filename": "clip.mp4", "multipart": true, "size": 7 });
+    let first = test.grant(&request).await;
+    request["uploadId"] = first["multipart"]["uploadId"].clone();
+    let second = test.grant(&request).await;
+    assert_ne!(first["grantId"], second["grantId"]);
+    let part = second["multipart"]["parts"][0]["url"].as_str().unwrap();
+    let stored = follow("PUT", part, Bytes::from_static(b"no film")).await;
+    let etag = stored.headers()["etag"].to_str().unwrap();
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let complete = second["multipart"]["completeUrl"].as_str().unwrap();
+    assert_eq!(follow("POST", complete, Bytes::from(list)).await.status(), 200);
+    test.until_state(&second, "processing").await;
+    test.stop().await;
+}
+
+#[tokio::test]
 async fn a_put_after_a_deletion_does_not_bring_the_video_back() {
     let test = start().await;
     let grant = test.grant(&json!({ "filename": "clip.mp4" })).await;

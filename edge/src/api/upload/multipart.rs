@@ -1,12 +1,12 @@
-//! Multipart uploads: the id in the grant's record, and the two requests that the edge itself sends to S3.
+//! The two requests about multipart uploads that the edge itself sends to S3.
 
 use std::error::Error;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use serde_json::Value;
-use streamio_events::event::RecordedEvent;
-use streamio_events::object_key::SourceKey;
+use streamio_events::event::UploadGranted;
+use streamio_events::id::GrantId;
+use streamio_events::video::GRANT_HEADER;
 
 use super::request::UploadRequest;
 use crate::api::Exchange;
@@ -14,24 +14,15 @@ use crate::problem::Problem;
 use crate::sign::s3::ObjectRequest;
 use crate::sign::sigv4::Payload;
 
-/// The field of a multipart grant's record with S3's id of the upload, so that a repeated request gets URLs for the same
-/// upload. It is not a credential: every use of it needs a signature.
-const UPLOAD_ID: &str = "uploadId";
-
-/// Adds the id of the upload to the grant's record.
-pub(super) fn set_upload_id(event: &mut RecordedEvent, upload_id: &str) {
-    event.data[UPLOAD_ID] = upload_id.into();
-}
-
-/// Returns the id of the upload in the grant's record; `None` for an upload in one part.
-pub(super) fn upload_id_of(event: &RecordedEvent) -> Option<&str> {
-    event.data.get(UPLOAD_ID).and_then(Value::as_str)
-}
-
-/// Creates an upload (`CreateMultipartUpload`) and returns its id. It stores no data, and the bucket's lifecycle rule removes
+/// Creates an upload (`CreateMultipartUpload`) whose object will name the grant, and returns its id. It stores no data, and the bucket's lifecycle rule removes
 /// uploads that are not continued.
-pub(super) async fn create(exchange: &Exchange<'_>, request: &UploadRequest) -> Result<String, Problem> {
-    let mut create = ObjectRequest::create_multipart_upload(request.s3_key.as_str());
+pub(super) async fn create(
+    exchange: &Exchange<'_>,
+    grant_id: &GrantId,
+    request: &UploadRequest,
+) -> Result<String, Problem> {
+    let mut create = ObjectRequest::create_multipart_upload(request.s3_key.as_str())
+        .header(GRANT_HEADER, grant_id.as_str());
     if let Some(content_type) = &request.content_type {
         create = create.header("content-type", content_type);
     }
@@ -42,14 +33,10 @@ pub(super) async fn create(exchange: &Exchange<'_>, request: &UploadRequest) -> 
 
 /// Aborts the upload that was created for this request if the grant's `first` record, by a concurrent copy of the same request,
 /// has another one. Best effort: errors are ignored, and the bucket's lifecycle rule removes the upload.
-pub(super) async fn abort_if_surplus(
-    exchange: &Exchange<'_>,
-    s3_key: &SourceKey,
-    created: &str,
-    first: &RecordedEvent,
-) {
-    if upload_id_of(first) != Some(created) {
-        let _ = send(exchange, &ObjectRequest::abort_multipart_upload(s3_key.as_str(), created)).await;
+pub(super) async fn abort_if_surplus(exchange: &Exchange<'_>, created: &str, first: &UploadGranted) {
+    if first.upload_id.as_deref() != Some(created) {
+        let s3_key = first.s3_key.as_str();
+        let _ = send(exchange, &ObjectRequest::abort_multipart_upload(s3_key, created)).await;
     }
 }
 

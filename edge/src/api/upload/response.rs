@@ -7,6 +7,7 @@ use streamio_events::event::UploadGranted;
 use streamio_events::id::{GrantId, VideoId};
 use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::GRANT_HEADER;
 
 use super::parts::{part_size, parts};
 use crate::sign::s3::{BucketSigner, ObjectRequest};
@@ -62,7 +63,7 @@ pub(super) fn single(
     only_if_new: bool,
     at: Timestamp,
 ) -> Result<Body, SigningError> {
-    let mut put = ObjectRequest::put(granted.s3_key.as_str());
+    let mut put = ObjectRequest::put(granted.s3_key.as_str()).query(GRANT_HEADER, granted.grant_id.as_str());
     if let Some(content_type) = &granted.content_type {
         put = put.header("content-type", content_type);
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::id::{GrantId, KeyId};
 use crate::media::VideoError;
 use crate::timestamp::Timestamp;
-use crate::video::{GrantEnd, ObjectStatus, OpenGrant, Policy, SourceObject, Video, sequencer_order};
+use crate::video::{
+    ClosedGrant, GrantEnd, ObjectDetails, ObjectStatus, OpenGrant, Policy, SourceObject, Video,
+    sequencer_order,
+};
 
 /// The last part of an object's retention, in which it may already be being removed. Of a short retention, a quarter.
 const REMOVAL_MARGIN: Duration = Duration::from_hours(1);
@@ -24,15 +27,15 @@ pub(super) enum Match {
     Occupied,
     /// The grant's API key was revoked before.
     Revoked,
-    /// The media type and the checksum have to be read.
-    Unknown,
     /// The object satisfies the grant.
     Satisfied,
 }
 
-/// The open grants within whose time `object` was created, the one to use first: one for this kind of upload, then the one that
-/// demands most, so that no upload takes a grant that another one needs, then the earliest. Only grants that were recorded after
-/// `after` are returned.
+/// The open grants that `object` may use. Only grants that were recorded after `after` are returned.
+///
+/// An object that names its grant may use that one, or another one for the same multipart upload. Any other object may use those within
+/// whose time it was created, the one to use first: one for this kind of upload, then the one that demands most, so that no upload takes
+/// a grant that another one needs, then the earliest.
 pub(super) fn grants_in_time<'a>(
     video: &'a Video,
     object: &SourceObject,
@@ -48,17 +51,60 @@ pub(super) fn grants_in_time<'a>(
         && video.deleted_at.is_none_or(|deleted_at| object.created_at > deleted_at);
     // A grant that is recorded soon after a rejection may be for a new try.
     let tolerance = if after == 0 { policy.clock_tolerance } else { Duration::ZERO };
-    let in_time = |grant: &OpenGrant| {
+    let is_usable = |grant_id: &GrantId, grant: &OpenGrant| match &object.grant_id {
+        // It was issued before the object that names it, whatever the clocks say.
+        Some(named) => {
+            is_named(video, named, grant_id, grant.upload_id.as_deref()) && !is_void(video, object, policy)
+        }
+        None => may_be_continued && grant.multipart || is_issued_before(grant.granted_at, object, tolerance),
+    };
+    let in_time = |grant_id: &GrantId, grant: &OpenGrant| {
         grant.recorded > after
-            && (may_be_continued && grant.multipart || is_issued_before(grant.granted_at, object, tolerance))
+            && is_usable(grant_id, grant)
             && object.created_at <= grant.expires_at.plus(policy.grant_grace)
     };
-    let mut grants: Vec<_> = video.open_grants.iter().filter(|(_, grant)| in_time(grant)).collect();
+    let grants = video.open_grants.iter();
+    let mut grants: Vec<_> = grants.filter(|(grant_id, grant)| in_time(grant_id, grant)).collect();
     // Other stores may have other tags for multipart uploads, so this is only an order.
     grants.sort_by_key(|(grant_id, grant)| {
         (grant.multipart != is_multipart, Reverse(demands(grant)), grant.granted_at, *grant_id)
     });
     grants
+}
+
+/// Whether `named` is this grant, or another one for the same multipart upload.
+fn is_named(video: &Video, named: &GrantId, grant_id: &GrantId, upload_id: Option<&str>) -> bool {
+    named == grant_id || upload_id.is_some() && upload_id == upload_of(video, named)
+}
+
+/// The multipart upload that a grant is for.
+fn upload_of<'a>(video: &'a Video, grant_id: &GrantId) -> Option<&'a str> {
+    let open = video.open_grants.get(grant_id).map(|grant| &grant.upload_id);
+    let closed = || video.closed_grants.iter().find(|closed| closed.grant_id == *grant_id);
+    open.or_else(|| closed().map(|closed| &closed.upload_id)).and_then(Option::as_deref)
+}
+
+/// Whether the video was deleted after `object`, of which the log did not know, was created. Its grant was void then, even if a repeated
+/// request opened it again.
+fn is_void(video: &Video, object: &SourceObject, policy: &Policy) -> bool {
+    video.deleted_at.is_some_and(|deleted_at| !is_issued_before(deleted_at, object, policy.clock_tolerance))
+}
+
+/// Whether `object` names a grant that another object used. Such a grant is never opened again.
+pub(super) fn names_used_grant(video: &Video, object: &SourceObject) -> bool {
+    ends_of_named_grants(video, object).any(|end| end == GrantEnd::Used)
+}
+
+/// How the closed grants ended that `object` may have been uploaded with by its own statement, in the order of their ends.
+fn ends_of_named_grants<'a>(
+    video: &'a Video,
+    object: &'a SourceObject,
+) -> impl DoubleEndedIterator<Item = GrantEnd> + 'a {
+    let named = object.grant_id.as_ref();
+    let is_named = move |closed: &&ClosedGrant| {
+        named.is_some_and(|named| is_named(video, named, &closed.grant_id, closed.upload_id.as_deref()))
+    };
+    video.closed_grants.iter().filter(is_named).map(|closed| closed.end)
 }
 
 /// How many properties of the upload a grant states.
@@ -77,31 +123,26 @@ fn is_issued_before(granted_at: Timestamp, object: &SourceObject, tolerance: Dur
 pub(super) fn compare(
     video: &Video,
     object: &SourceObject,
+    details: &ObjectDetails,
     grant: &OpenGrant,
     revoked_at: Option<Timestamp>,
 ) -> Match {
-    let stated = grant.content_type.is_some() || grant.sha256.is_some();
-    let details = object.details.as_ref();
     let differs = |stated: Option<&String>, found: Option<&String>| {
         stated
             .is_some_and(|stated| found.is_none_or(|found| !found.trim().eq_ignore_ascii_case(stated.trim())))
     };
-    let found_type = details.and_then(|details| details.content_type.as_ref());
     // Base64 distinguishes upper and lower case.
-    let found_sha256 = details.and_then(|details| details.sha256.as_ref());
-    let is_other_sum = grant.sha256.is_some() && grant.sha256.as_ref() != found_sha256;
+    let is_other_sum = grant.sha256.is_some() && grant.sha256 != details.sha256;
     if grant.size.is_some_and(|size| size != object.bytes) {
         Match::OtherSize
-    } else if details.is_some() && differs(grant.content_type.as_ref(), found_type) {
+    } else if differs(grant.content_type.as_ref(), details.content_type.as_ref()) {
         Match::OtherContentType
-    } else if details.is_some() && is_other_sum {
+    } else if is_other_sum {
         Match::OtherChecksum
     } else if video.is_occupied() && !grant.overwrite {
         Match::Occupied
     } else if revoked_at.is_some_and(|at| at <= object.created_at) {
         Match::Revoked
-    } else if stated && details.is_none() {
-        Match::Unknown
     } else {
         Match::Satisfied
     }
@@ -168,14 +209,21 @@ pub(super) fn refusal(
 }
 
 fn refusal_without_grant(video: &Video, object: &SourceObject, policy: &Policy) -> VideoError {
-    let closed = video.closed_grants.iter().rev();
-    let closed = closed
-        .filter(|grant| is_issued_before(grant.granted_at, object, policy.clock_tolerance))
-        .max_by_key(|grant| grant.granted_at);
-    let is_expired = |grant: &OpenGrant| object.created_at > grant.expires_at;
+    let closed = if object.grant_id.is_some() {
+        let is_used = names_used_grant(video, object);
+        is_used.then_some(GrantEnd::Used).or_else(|| ends_of_named_grants(video, object).next_back())
+    } else {
+        let closed = video.closed_grants.iter().rev();
+        let closed =
+            closed.filter(|grant| is_issued_before(grant.granted_at, object, policy.clock_tolerance));
+        closed.max_by_key(|grant| grant.granted_at).map(|closed| closed.end)
+    };
+    let is_expired = |(grant_id, grant): (&GrantId, &OpenGrant)| {
+        object.grant_id.as_ref().is_none_or(|named| named == grant_id) && object.created_at > grant.expires_at
+    };
     let end = match closed {
-        Some(closed) => Some(closed.end),
-        None if video.open_grants.values().any(is_expired) => Some(GrantEnd::Expired),
+        Some(end) => Some(end),
+        None if video.open_grants.iter().any(is_expired) => Some(GrantEnd::Expired),
         None => video.deleted_at.map(|_| GrantEnd::Deleted),
     };
     match end {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::decision::Decision;
 use super::grant::{
-    Match, acceptable_after, compare, grants_in_time, is_kept, is_outdated, refusal, revoked_at,
+    Match, acceptable_after, compare, grants_in_time, is_kept, is_outdated, names_used_grant, refusal,
+    revoked_at,
 };
 use crate::event::{EventBody, UploadCompleted, UploadExpired, UploadReceived, UploadRejected};
 use crate::id::GrantId;
@@ -13,7 +14,9 @@ use crate::media::VideoError;
 use crate::object_key::SourceKey;
 use crate::project::Project;
 use crate::timestamp::Timestamp;
-use crate::video::{KnownObject, ObjectStatus, OpenGrant, Policy, SourceObject, Video, sequencer_order};
+use crate::video::{
+    KnownObject, ObjectDetails, ObjectStatus, OpenGrant, Policy, SourceObject, Video, sequencer_order,
+};
 
 /// Allowance for the difference between S3's clock and this machine's and for the duration of a bucket check.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
@@ -38,14 +41,17 @@ pub enum Arrived {
     Received(Decision),
     /// The upload is rejected: append this decision.
     Rejected(Decision, VideoError),
-    /// The decision depends on [`SourceObject::details`]: read them and decide again.
+    /// The decision depends on the object's metadata: read it ([`SourceObject::details`] and [`SourceObject::grant_id`]) and decide
+    /// again.
     NeedsDetails,
     /// The object is recorded, or no decision about it is due.
     Recorded,
 }
 
 /// Returns what follows from the arrival of `object` under `s3_key`. Notifications arrive at least once and in any order.
-/// If [`needs_bucket_check`] returns `true`, call this only for an object that still exists in the bucket.
+///
+/// A decision needs the object's metadata, so the object still existed after `video` was read: an object that was replaced or removed
+/// is not decided. In a bucket without versions the one that replaced it has its own notification.
 pub fn object_arrived(
     video: &Video,
     s3_key: &SourceKey,
@@ -56,7 +62,10 @@ pub fn object_arrived(
     let known = video.known(object);
     // With a sequencer its place among the others is certain.
     let notified = known.map(|known| &known.object).filter(|known| !known.found && object.found);
-    let merged = notified.map(|known| SourceObject { details: object.details.clone(), ..known.clone() });
+    let merged = notified.map(|known| {
+        let (details, grant_id) = (object.details.clone(), object.grant_id.clone());
+        SourceObject { details, grant_id, ..known.clone() }
+    });
     let object = merged.as_ref().unwrap_or(object);
     let after = match known {
         None if is_recorded(video, object) => return Arrived::Recorded,
@@ -67,6 +76,7 @@ pub fn object_arrived(
             None => return Arrived::Recorded,
         },
     };
+    let Some(details) = &object.details else { return Arrived::NeedsDetails };
     let reject = |error: VideoError| {
         Arrived::Rejected(rejected(video, s3_key, object, known.is_some(), error.clone()), error)
     };
@@ -77,9 +87,8 @@ pub fn object_arrived(
     let mut best: Option<(&OpenGrant, Match)> = None;
     if !is_outdated(video, object) {
         for (grant_id, grant) in &grants {
-            match compare(video, object, grant, revoked_at(project, &grant.key_id)) {
+            match compare(video, object, details, grant, revoked_at(project, &grant.key_id)) {
                 Match::Satisfied => return Arrived::Accepted(accepted(video, s3_key, object, grant_id)),
-                Match::Unknown => return Arrived::NeedsDetails,
                 unsatisfied if best.is_none_or(|(_, best)| unsatisfied > best) => {
                     best = Some((grant, unsatisfied));
                 }
@@ -87,11 +96,11 @@ pub fn object_arrived(
             }
         }
     }
-    if grants.is_empty() && !is_outdated(video, object) && now < waits_until(object, policy) {
-        return match (known, &object.details) {
-            (Some(_), _) => Arrived::Recorded,
-            (None, None) => Arrived::NeedsDetails,
-            (None, Some(_)) => Arrived::Received(received(video, s3_key, object)),
+    let may_be_granted = grants.is_empty() && !is_outdated(video, object) && !names_used_grant(video, object);
+    if may_be_granted && now < waits_until(object, policy) {
+        return match known {
+            Some(_) => Arrived::Recorded,
+            None => Arrived::Received(received(video, s3_key, object, details)),
         };
     }
     reject(refusal(video, object, best, policy))
@@ -182,6 +191,7 @@ fn rejected(
         found: object.found,
         version_id: object.version_id.clone(),
         created_at: Some(object.created_at),
+        grant_id: object.grant_id.clone(),
     };
     decision(video, "object rejected", object, again, rejected)
 }
@@ -195,8 +205,7 @@ pub fn object_missing(video: &Video, s3_key: &SourceKey, object: &SourceObject) 
     rejected(video, s3_key, object, true, error)
 }
 
-fn received(video: &Video, s3_key: &SourceKey, object: &SourceObject) -> Decision {
-    let details = object.details.clone().unwrap_or_default();
+fn received(video: &Video, s3_key: &SourceKey, object: &SourceObject, details: &ObjectDetails) -> Decision {
     let received = UploadReceived {
         s3_key: s3_key.clone(),
         bytes: object.bytes,
@@ -205,8 +214,9 @@ fn received(video: &Video, s3_key: &SourceKey, object: &SourceObject) -> Decisio
         created_at: object.created_at,
         found: object.found,
         version_id: object.version_id.clone(),
-        content_type: details.content_type,
-        sha256: details.sha256,
+        content_type: details.content_type.clone(),
+        sha256: details.sha256.clone(),
+        grant_id: object.grant_id.clone(),
     };
     decision(video, "object received", object, false, received)
 }
@@ -227,19 +237,6 @@ fn decision(
     let (version_id, at) = (object.version_id.as_deref().unwrap_or_default(), video.version.to_string());
     let at = if again || (object.found && object.version_id.is_none()) { at.as_str() } else { "" };
     Decision::new(video, &[what, version_id, &object.etag, &object.sequencer, at], event)
-}
-
-/// Whether only the bucket shows if `object`, which has no version, is newer than the latest upload, or than the one that
-/// waits for its grant. That upload was found without S3's event, so its position among the key's events is unknown: the
-/// notification may be about the object that it replaced, or about one that replaced it. An object that no longer exists has been replaced, and its successor has its
-/// own notification. Check the bucket after reading the video, and append at the version that was read.
-pub fn needs_bucket_check(video: &Video, object: &SourceObject) -> bool {
-    object.version_id.is_none()
-        && !object.found
-        && !is_recorded(video, object)
-        && video.known(object).is_none()
-        && (video.latest.as_ref().is_some_and(|latest| latest.found)
-            || video.objects.iter().any(|known| known.object.version_id.is_none() && known.object.found))
 }
 
 /// Whether the log has decided about `object`.

@@ -26,8 +26,13 @@ impl Video {
         if self.deleted_at.is_some_and(|deleted_at| at.plus(CLOCK_TOLERANCE) < deleted_at) {
             self.url_is_unchecked(granted.expires_at);
             if !self.open_grants.contains_key(&grant_id) && self.closed(&grant_id).is_none() {
-                let (granted_at, expires_at, end) = (at, granted.expires_at, GrantEnd::Deleted);
-                self.remember(ClosedGrant { grant_id, granted_at, expires_at, end });
+                self.remember(ClosedGrant {
+                    grant_id,
+                    granted_at: at,
+                    expires_at: granted.expires_at,
+                    end: GrantEnd::Deleted,
+                    upload_id: granted.upload_id,
+                });
             }
             return;
         }
@@ -39,6 +44,7 @@ impl Video {
             sha256: granted.sha256,
             content_type: granted.content_type,
             multipart: granted.multipart,
+            upload_id: granted.upload_id,
             overwrite: granted.overwrite,
             recorded: self.version,
             expired: false,

@@ -19,6 +19,7 @@ impl Video {
             created_at: completed.created_at.unwrap_or(at),
             found: completed.found,
             details: None,
+            grant_id: None,
         };
         self.s3_key = Some(completed.s3_key);
         self.forget(&object);
@@ -52,6 +53,7 @@ impl Video {
             created_at: received.created_at,
             found: received.found,
             details: Some(ObjectDetails { content_type: received.content_type, sha256: received.sha256 }),
+            grant_id: received.grant_id,
         };
         self.forget_replaced(&object);
         if object.version_id.is_none() && self.objects.iter().any(|known| known.object.version_id.is_none()) {
@@ -73,6 +75,7 @@ impl Video {
             created_at: created_at.unwrap_or(at),
             found,
             details: None,
+            grant_id: rejected.grant_id,
         };
         let before = self.forget(&object);
         self.forget_replaced(&object);
@@ -158,6 +161,7 @@ impl Video {
             created_at: at,
             found: false,
             details: None,
+            grant_id: None,
         };
         self.objects.push(KnownObject { object, status, since: at, recorded: self.version });
     }
@@ -168,8 +172,8 @@ impl Video {
     }
 
     /// Without versions, an object replaces the one before it, which can no longer be accepted. An object that was found is
-    /// newer than all that the log knows, and so is one whose notification comes after another was found: see
-    /// [`needs_bucket_check`](crate::video::decide::needs_bucket_check).
+    /// newer than all that the log knows, and so is one whose notification comes after another was found: a decision is made
+    /// only about an object that exists.
     fn forget_replaced(&mut self, newer: &SourceObject) {
         if newer.version_id.is_some() {
             return;

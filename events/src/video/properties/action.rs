@@ -130,7 +130,7 @@ impl Simulation {
                 if self.removed.contains(&put) && self.is_versioned {
                     return;
                 }
-                if !decide::needs_bucket_check(&self.video(), &object) || self.stored() == Some(put) {
+                if self.is_versioned || self.stored() == Some(put) {
                     self.arrive(&object);
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::simulation::{BucketCheck, Simulation, key};
+use super::simulation::{BucketCheck, Simulation, grant_id, key};
 use crate::timestamp::Timestamp;
 use crate::video::decide::{self, Arrived, Conditions, Removal};
 use crate::video::{NULL_VERSION, ObjectDetails, SourceObject, Video};
@@ -45,6 +45,7 @@ impl Simulation {
             created_at: self.puts[&put],
             found: false,
             details: Some(ObjectDetails::default()),
+            grant_id: self.names.as_ref().and_then(|names| names.get(&put)).cloned(),
         }
     }
 
@@ -60,6 +61,11 @@ impl Simulation {
     pub(super) fn put(&mut self, put: u8) {
         let before = self.puts.range(put..).next().map_or(self.now, |(_, at)| *at);
         self.puts.entry(put).or_insert(before);
+        // Any grant that was recorded, or one of the next two.
+        let named = grant_id(1 + u32::from(put) * 7 % (self.grants + 2));
+        if let Some(names) = self.names.as_mut().filter(|_| !put.is_multiple_of(4)) {
+            names.entry(put).or_insert(named);
+        }
         let now = self.now;
         self.added.entry(put).or_insert(now);
     }

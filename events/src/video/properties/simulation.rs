@@ -1,5 +1,6 @@
 //! The simulated video: its stream, its bucket, its workers and its clock.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -43,9 +44,16 @@ pub(super) fn api_key(number: u8) -> KeyHash {
     ApiKey::generate("live", [number; 32]).unwrap().hash()
 }
 
+/// The grant that is recorded as this one of all.
+pub(super) fn grant_id(number: u32) -> GrantId {
+    GrantId::derived_from(&[number.to_string().as_bytes()])
+}
+
 /// Simulates one video: its stream, its objects in RAW, its launched workers and a clock.
 pub(super) struct Simulation {
     pub(super) commits: Vec<Commit>,
+    /// The video after this many of the commits.
+    pub(super) folded: RefCell<(Video, usize)>,
     /// Uploads under the key with their times. Without versions the highest number is the object in RAW.
     pub(super) puts: BTreeMap<u8, Timestamp>,
     /// When they were added: an older upload than others may be added later.
@@ -54,6 +62,10 @@ pub(super) struct Simulation {
     pub(super) is_versioned: bool,
     /// Whether some uploads are multipart uploads.
     pub(super) has_multipart: bool,
+    /// The grants that uploads name, except those with a number divisible by four; `None` if no upload names its grant.
+    pub(super) names: Option<BTreeMap<u8, GrantId>>,
+    /// How many grants were recorded, without repetitions.
+    pub(super) grants: u32,
     /// When the API keys with these numbers were revoked.
     pub(super) revoked: BTreeMap<u8, Timestamp>,
     /// Whether all uploads have the same bytes.
@@ -99,10 +111,13 @@ impl Simulation {
     pub(super) fn new() -> Self {
         Self {
             commits: Vec::new(),
+            folded: RefCell::new((Video::new("acme".parse().unwrap(), VideoId::of(&key())), 0)),
             puts: BTreeMap::new(),
             added: BTreeMap::new(),
             is_versioned: false,
             has_multipart: false,
+            names: None,
+            grants: 0,
             revoked: BTreeMap::new(),
             is_same: false,
             removed: BTreeSet::new(),
@@ -116,8 +131,14 @@ impl Simulation {
         }
     }
 
+    /// The video, folded on from where it was last read.
     pub(super) fn video(&self) -> Video {
-        Video::fold("acme".parse().unwrap(), VideoId::of(&key()), &self.commits).unwrap()
+        let mut folded = self.folded.borrow_mut();
+        for commit in &self.commits[folded.1..] {
+            folded.0.apply_commit(commit).unwrap();
+        }
+        folded.1 = self.commits.len();
+        folded.0.clone()
     }
 
     /// The project, in which the API keys 0 to 2 exist.
@@ -207,12 +228,12 @@ impl Simulation {
     /// Records a grant for ten minutes that was issued `age` ago.
     pub(super) fn record_grant(&mut self, age: Duration, demand: &Demand) {
         let Demand { size, overwrite, multipart, key: key_number } = *demand;
-        self.facts += 1;
-        let number = self.facts.to_string();
+        self.grants += 1;
+        let number = self.grants.to_string();
         let at =
             Timestamp::from_unix_millis(self.now.unix_millis() - i64::try_from(age.as_millis()).unwrap());
         let granted = UploadGranted {
-            grant_id: GrantId::derived_from(&[number.as_bytes()]),
+            grant_id: grant_id(self.grants),
             s3_key: key(),
             expires_at: at.plus(Duration::from_mins(10)),
             key_id: api_key(key_number).key_id(),
@@ -221,6 +242,7 @@ impl Simulation {
             sha256: None,
             overwrite,
             multipart,
+            upload_id: None,
             metadata: std::collections::BTreeMap::new(),
         };
         let id = CommitId::derived_from(&["granted", &number]);

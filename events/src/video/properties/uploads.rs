@@ -17,8 +17,10 @@ use crate::video::state::UNUSED_GRANTS;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The history of these actions. Whether uploads name their grants depends on the number of actions.
 fn simulated(actions: &[Action]) -> Simulation {
-    let mut simulation = Simulation { is_versioned: true, has_multipart: true, ..Simulation::new() };
+    let names = (!actions.len().is_multiple_of(3)).then(BTreeMap::new);
+    let mut simulation = Simulation { is_versioned: true, has_multipart: true, names, ..Simulation::new() };
     for action in actions {
         simulation.act(action);
     }
@@ -54,24 +56,50 @@ proptest! {
             let EventBody::UploadCompleted(completed) = body else { continue };
             let grant_id = completed.grant_id.expect("an accepted upload names its grant");
             let (granted_at, granted) = &grants[&grant_id];
+            let put = Simulation::number(&completed.etag);
+            let named = simulation.names.as_ref().and_then(|names| names.get(&put));
+            prop_assert!(named.is_none_or(|named| *named == grant_id), "an upload takes the grant of another");
             prop_assert!(used.insert(grant_id), "a grant is used twice");
             prop_assert!(granted.size.is_none_or(|size| size == completed.bytes));
-            let put = Simulation::number(&completed.etag);
             let created_at = simulation.puts[&put];
             let allowance = simulation.policy.clock_tolerance + SECOND;
-            // S3 does not say when a multipart upload that was found was completed.
-            let is_continued = completed.found && granted.multipart && simulation.is_multipart(put);
+            // S3 does not say when a multipart upload that was found was completed, only when it was initiated.
+            let is_uncertain = completed.found && simulation.is_multipart(put);
+            let is_continued = is_uncertain && granted.multipart;
             prop_assert!(
-                is_continued || *granted_at <= created_at.plus(allowance),
+                named.is_some() || is_continued || *granted_at <= created_at.plus(allowance),
                 "the grant is later than the upload"
             );
-            prop_assert!(created_at <= granted.expires_at.plus(simulation.policy.grant_grace));
+            let took = if is_uncertain { MULTIPART } else { Duration::ZERO };
+            prop_assert!(created_at <= granted.expires_at.plus(simulation.policy.grant_grace).plus(took));
             let revoked = (0..3).find(|key| granted.key_id == api_key(*key).key_id());
             let revoked_at = revoked.and_then(|key| simulation.revoked.get(&key));
             prop_assert!(
                 revoked_at.is_none_or(|at| *at > completed.created_at.unwrap() || *at > simulation.recorded_at(&completed.etag)),
                 "its key was revoked before"
             );
+        }
+    }
+
+    /// Objects that name no grant may use any.
+    #[test]
+    fn no_upload_loses_its_grant_to_one_that_names_another(
+        actions in prop::collection::vec(demanding_action(), 0..150),
+    ) {
+        let mut simulation = simulated(&actions);
+        simulation.settle();
+        let bodies = simulation.bodies();
+        let used: BTreeSet<&GrantId> = bodies.iter().filter_map(|body| match body {
+            EventBody::UploadCompleted(completed) => completed.grant_id.as_ref(),
+            _ => None,
+        }).collect();
+        for body in &bodies {
+            if let EventBody::UploadRejected(rejected) = body
+                && rejected.error.code == "grant_used"
+                && let Some(named) = &rejected.grant_id
+            {
+                prop_assert!(used.contains(named), "{} was not used", named);
+            }
         }
     }
 

@@ -233,6 +233,7 @@ pub(super) fn granted(name: &str, bytes: usize) -> UploadGranted {
         sha256: None,
         overwrite: true,
         multipart: false,
+        upload_id: None,
         metadata: BTreeMap::from([("title".to_owned(), format!("Title № {name}{}", "x".repeat(bytes)))]),
     }
 }

@@ -9,9 +9,11 @@ use crate::object_key::SourceKey;
 use crate::project::Project;
 use crate::timestamp::Timestamp;
 use crate::video::decide::{
-    Arrived, Conditions, Decision, Start, Step, complete, fail, next_step, object_arrived, start,
+    self, Arrived, Conditions, Decision, Start, Step, complete, fail, next_step, object_arrived, start,
 };
-use crate::video::{Policy, SourceObject, Video};
+use crate::video::{ObjectDetails, Policy, SourceObject, Video};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// The commits of one video, one second apart.
 pub(super) struct History {
@@ -120,8 +122,7 @@ impl History {
 
     /// Records that an object waits for its grant.
     pub(super) fn received(self, object: &SourceObject) -> Self {
-        let details = Some(object.details.clone().unwrap_or_default());
-        match self.arrives(&SourceObject { details, ..object.clone() }) {
+        match self.arrives(object) {
             Arrived::Received(decision) => self.then_all(decision),
             other => panic!("{other:?}"),
         }
@@ -216,7 +217,8 @@ pub(super) fn object(sequencer: &str) -> SourceObject {
         sequencer: sequencer.to_owned(),
         created_at: at(),
         found: false,
-        details: None,
+        details: Some(ObjectDetails::default()),
+        grant_id: None,
     }
 }
 
@@ -246,10 +248,36 @@ pub(super) fn grant(id: &str, expires_at: Timestamp) -> UploadGranted {
         sha256: None,
         overwrite: true,
         multipart: false,
+        upload_id: None,
         metadata: std::collections::BTreeMap::new(),
     }
 }
 
 pub(super) fn retryable() -> VideoError {
     VideoError::retryable("storage_unavailable", "no response")
+}
+
+pub(super) fn minute_from(at: Timestamp) -> Timestamp {
+    at.plus(Duration::from_mins(1))
+}
+
+/// A video whose only version is ready.
+pub(super) fn ready_video() -> History {
+    let granted = History::nothing().granted("1");
+    let object = version("01", granted.now);
+    let started = granted.accepted(&object).dispatched().started_by("one");
+    started.completed_by("one").and(|video| decide::ready(video, &job(video)).ok())
+}
+
+/// Adds a grant of this form, issued at this moment.
+pub(super) fn with_grant(history: History, id: &str, change: impl Fn(&mut UploadGranted)) -> History {
+    let mut granted = grant(id, minute_from(history.now));
+    change(&mut granted);
+    let now = history.now.plus(SECOND);
+    history.grant_issued_at(now, &granted)
+}
+
+pub(super) fn after_wait(mut history: History, object: &SourceObject) -> History {
+    history.now = object.created_at.plus(policy().grant_wait);
+    history
 }

@@ -43,6 +43,7 @@ fn a_rejected_upload_used_all_grants_and_ended_a_waiting_video() {
         found: false,
         version_id: None,
         created_at: None,
+        grant_id: None,
     };
     let video = History::nothing().granted("1").fact(rejected).video();
     assert_eq!((video.open_grants.len(), video.phase), (0, Phase::Errored { error }));

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::history::{History, job, key, notification_of, object, policy, stored};
 use crate::event::EventBody;
-use crate::video::decide::{
-    Arrived, Step, delete, due_at, grants_expired, needs_bucket_check, ready, undecided,
-};
+use crate::video::decide::{Arrived, Step, delete, due_at, grants_expired, ready, undecided};
 use crate::video::{Phase, SourceObject, VideoState};
 
 fn state(history: &History) -> VideoState {
@@ -101,7 +99,6 @@ fn the_same_bytes_created_again_are_another_upload() {
     let late = notification_of("a", "05");
     assert_eq!(again.arrives(&late), Arrived::Recorded);
     let notification = SourceObject { created_at: now, ..late };
-    assert!(needs_bucket_check(&again.video(), &notification));
     assert!(matches!(again.arrives(&notification), Arrived::Accepted(_)));
 }
 
@@ -113,25 +110,19 @@ fn a_found_object_is_an_upload_and_its_late_notification_is_ignored() {
     assert!(video.open_grants.is_empty());
     assert!(matches!(found.appended(), EventBody::ProcessingDispatched(_)));
     let late = notification_of("a", "05");
-    assert!(!needs_bucket_check(&video, &late), "it is about the object that was found");
     assert_eq!(found.arrives(&late), Arrived::Recorded);
     assert_eq!(found.arrives(&stored("a")), Arrived::Recorded, "an object is found once");
 }
 
 #[test]
-fn after_an_object_was_found_only_the_bucket_shows_which_notifications_are_newer() {
+fn after_an_object_was_found_sequencers_are_compared_from_the_next_notification_on() {
     let newer = found("b");
-    assert!(
-        needs_bucket_check(&newer.video(), &notification_of("a", "01")),
-        "it may be about the replaced object or about the replacement"
-    );
     let newer = newer.granted("2");
     let object = SourceObject { created_at: newer.now, ..notification_of("c", "03") };
     let newer = newer.accepted(&object);
     let video = newer.video();
     assert_eq!((video.generation, video.sequencer.as_deref()), (2, Some("03")));
     let late = notification_of("b", "02");
-    assert!(!needs_bucket_check(&video, &late));
     assert_eq!(newer.arrives(&late), Arrived::Recorded, "the sequencers can be compared again");
 }
 
@@ -166,8 +157,6 @@ fn an_older_object_does_not_replace_the_one_that_waits() {
     let older = waiting.received(&notification_of("a", "01")).video();
     assert_eq!(older.objects.iter().map(|it| it.object.etag.as_str()).collect::<Vec<_>>(), ["b"]);
     let found = History::nothing().received(&stored("b"));
-    assert!(needs_bucket_check(&found.video(), &notification_of("a", "01")), "which is newer is unknown");
-    assert!(!needs_bucket_check(&found.video(), &notification_of("b", "02")), "it is the one that waits");
     let newer = found.received(&notification_of("c", "03")).video();
     assert_eq!(newer.objects.iter().map(|it| it.object.etag.as_str()).collect::<Vec<_>>(), ["c"]);
 }
