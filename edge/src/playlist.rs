@@ -12,9 +12,12 @@ mod links;
 #[cfg(test)]
 mod tests;
 
-pub use links::Links;
+use std::ops::Range;
 
-use self::attributes::Attributes;
+pub use links::Links;
+use memchr::memchr_iter;
+
+use self::attributes::{Attribute, Attributes};
 
 /// The largest playlist that is read, in bytes. A playlist of 12 hours in segments of four seconds has about half of it.
 pub const MAX_SOURCE_BYTES: usize = 1024 * 1024;
@@ -57,55 +60,84 @@ pub fn rewrite(source: &[u8], links: &Links<'_>) -> Result<Vec<u8>, NotRewritten
     if !after.first().is_none_or(u8::is_ascii_whitespace) {
         return Err(NotRewritten::NotAPlaylist);
     }
-    let mut out = Vec::with_capacity(expected_length(source, links).min(MAX_REWRITTEN_BYTES));
-    for (index, line) in source.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        write_line(&mut out, line, links).ok_or(NotRewritten::InvalidUri { line: index + 1 })?;
-        if out.len() > MAX_REWRITTEN_BYTES {
+    let mut out = Rewritten::new(source, links);
+    let ends = memchr_iter(b'\n', source).map(|at| at + 1).chain([source.len()]);
+    let mut line_at = 0;
+    for (index, end) in ends.enumerate() {
+        let line = &source[line_at..end];
+        write_line(&mut out, line_at, line).ok_or(NotRewritten::InvalidUri { line: index + 1 })?;
+        if out.text.len() > MAX_REWRITTEN_BYTES {
             return Err(NotRewritten::TooLargeWithSignatures);
         }
+        line_at = end;
     }
-    Ok(out)
+    out.keep_until(source.len());
+    if out.text.len() > MAX_REWRITTEN_BYTES {
+        return Err(NotRewritten::TooLargeWithSignatures);
+    }
+    Ok(out.text)
+}
+
+/// A playlist of which the beginning is rewritten. What stays is copied in runs, not line by line: a call for each copy costs more
+/// than the copy.
+struct Rewritten<'a> {
+    source: &'a [u8],
+    links: &'a Links<'a>,
+    text: Vec<u8>,
+    /// How many bytes of `source` are in `text`, as they were or as another URI.
+    read: usize,
+}
+
+impl<'a> Rewritten<'a> {
+    fn new(source: &'a [u8], links: &'a Links<'a>) -> Self {
+        let capacity = expected_length(source, links).min(MAX_REWRITTEN_BYTES);
+        Self { source, links, text: Vec::with_capacity(capacity), read: 0 }
+    }
+
+    /// Copies the source up to `end`.
+    fn keep_until(&mut self, end: usize) {
+        self.text.extend_from_slice(&self.source[self.read..end]);
+        self.read = end;
+    }
+
+    /// Copies the source up to the URI at `uri`, and writes where that leads. `None` if it cannot be resolved.
+    fn write_uri(&mut self, uri: Range<usize>) -> Option<()> {
+        self.keep_until(uri.start);
+        self.read = uri.end;
+        self.links.write(&mut self.text, &self.source[uri])
+    }
 }
 
 /// An estimate of the result's length that is rarely too small, so that the text is not copied while it grows. In a media
 /// playlist every second line is a URI.
 fn expected_length(source: &[u8], links: &Links<'_>) -> usize {
-    let line_count = source.split(|byte| *byte == b'\n').count();
+    let line_count = memchr_iter(b'\n', source).count();
     source.len() + (line_count / 2 + 8) * links.longest_addition()
 }
 
-/// Writes `line` with its end. `None` if a URI in it cannot be resolved.
-fn write_line(out: &mut Vec<u8>, line: &[u8], links: &Links<'_>) -> Option<()> {
+/// Rewrites the URIs in `line`, which is at `line_at`. `None` if one cannot be resolved.
+fn write_line(out: &mut Rewritten<'_>, line_at: usize, line: &[u8]) -> Option<()> {
     if line.starts_with(b"#EXT") {
-        return write_tag(out, line, links);
+        return write_tag(out, line_at, line);
     }
     let uri = line.trim_ascii();
     if uri.is_empty() || uri.starts_with(b"#") {
-        out.extend_from_slice(line);
         return Some(());
     }
-    let start = line.len() - line.trim_ascii_start().len();
-    out.extend_from_slice(&line[..start]);
-    links.write(out, uri)?;
-    out.extend_from_slice(&line[start + uri.len()..]);
-    Some(())
+    let start = line_at + (line.len() - line.trim_ascii_start().len());
+    out.write_uri(start..start + uri.len())
 }
 
-/// Writes a tag with the URIs in its attributes rewritten.
-fn write_tag(out: &mut Vec<u8>, tag: &[u8], links: &Links<'_>) -> Option<()> {
+/// Rewrites the URIs in the attributes of `tag`, which is at `tag_at`.
+fn write_tag(out: &mut Rewritten<'_>, tag_at: usize, tag: &[u8]) -> Option<()> {
     // The most frequent tag; it has no attributes, but a title, which can be any text.
     let list_at = if tag.starts_with(b"#EXTINF") { None } else { tag.iter().position(|byte| *byte == b':') };
-    let mut written = 0;
-    if let Some(list_at) = list_at {
-        for attribute in
-            Attributes::new(tag, list_at + 1).filter(|attribute| is_uri(&tag[attribute.name.clone()]))
-        {
-            out.extend_from_slice(&tag[written..attribute.value.start]);
-            links.write(out, &tag[attribute.value.clone()])?;
-            written = attribute.value.end;
+    let Some(list_at) = list_at else { return Some(()) };
+    for Attribute { name, value } in Attributes::new(tag, list_at + 1) {
+        if is_uri(&tag[name]) {
+            out.write_uri(tag_at + value.start..tag_at + value.end)?;
         }
     }
-    out.extend_from_slice(&tag[written..]);
     Some(())
 }
 

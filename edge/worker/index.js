@@ -3,6 +3,7 @@
 // `fetch` is written in JavaScript because `#[event(fetch)]` of the crate `worker` serves a third fewer requests/s
 // (docs/benchmarks.md). It also creates a new instance of the module after one has ended.
 
+import { readAtMost } from "./body.js";
 import * as edge from "./edge.js";
 import module from "./edge_bg.wasm";
 import { hasEnded, instanceEnded, takeEnded, whileInstanceLives } from "./recovery.js";
@@ -25,7 +26,7 @@ export default {
       // Reading a stream is slower than `arrayBuffer`: it is used only when the length is unknown or too large.
       const length = request.headers.get("content-length");
       if (length !== null && length <= MAX_BODY_BYTES) body = new Uint8Array(await request.arrayBuffer());
-      else if (request.body !== null) body = await readAtMost(request.body, MAX_BODY_BYTES);
+      else if (request.body !== null) body = (await readAtMost(request.body, MAX_BODY_BYTES)) ?? TOO_LONG;
     } catch {
       // The client closed the connection before the end of its request, so it does not read this response.
       return new Response(null, { status: 400 });
@@ -82,29 +83,4 @@ function headOf(request) {
     head += value === null ? "\n" : `\n=${value}`;
   }
   return head;
-}
-
-/** The bytes of a stream, or `TOO_LONG` when there are more than `limit`. */
-async function readAtMost(stream, limit) {
-  const chunks = [];
-  let length = 0;
-  const reader = stream.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > limit) {
-      await reader.cancel();
-      return TOO_LONG;
-    }
-    chunks.push(value);
-  }
-  if (chunks.length === 1) return chunks[0];
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
 }

@@ -26,8 +26,14 @@ export function respond(template, text, rateLimitAt, bodyAt, receipt) {
   return receipt === undefined ? response : [response, receipt];
 }
 
-/** Creates a response from a template, its `x-request-id`, its `etag` and the bytes of its body, if it has one. */
-export function respondWithBytes(template, requestId, etag, body) {
+/**
+ * Creates a response from a template, its `x-request-id`, its `etag` and the bytes of its body, which may be empty and are copied:
+ * they are a part of the module's memory.
+ */
+export function respondWithBytes(template, requestId, etag, bytes) {
+  // A `Blob` is a copy by definition, and a `Response` takes its bytes over. A `Response` of bytes copies them in some versions of the
+  // runtime and not in others.
+  const body = bytes.length === 0 ? null : new Blob([bytes]);
   const response = new Response(body, templates[template]);
   response.headers.set("x-request-id", requestId);
   response.headers.set("etag", etag);

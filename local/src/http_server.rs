@@ -7,6 +7,7 @@ mod served;
 mod tests;
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -44,22 +45,42 @@ const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be accepted, which usually means that no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A service that can be served: it answers every request, and connections run in tasks of their own.
+pub(crate) trait HttpService:
+    Service<
+        Request<RequestBody>,
+        Response = Response<Self::ResponseBody>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of its responses.
+    type ResponseBody: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    type ResponseBody = B;
+}
+
 /// Serves each connection with the service that `service_for` returns for its peer, until `shutdown` completes. Then no
 /// connection is accepted, requests in progress may finish within `drain`, and the rest is cut off.
 ///
 /// The number of connections is bounded ([`raise_limit`]): for one too many, one without a request is closed.
-pub(crate) async fn serve<S, B>(
+pub(crate) async fn serve<S: HttpService>(
     listener: TcpListener,
     drain: Duration,
     shutdown: impl Future<Output = ()>,
     service_for: impl Fn(SocketAddr) -> S,
-) where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     let limits = Limits { connections: raise_limit(), ..Limits::DEFAULT };
     serve_within(limits, listener, drain, shutdown, service_for).await;
 }
@@ -80,19 +101,13 @@ impl Limits {
 }
 
 /// [`serve`] within these limits.
-async fn serve_within<S, B>(
+async fn serve_within<S: HttpService>(
     limits: Limits,
     listener: TcpListener,
     drain: Duration,
     shutdown: impl Future<Output = ()>,
     service_for: impl Fn(SocketAddr) -> S,
-) where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     let (finish, cut) = (CancellationToken::new(), CancellationToken::new());
     let (connections, open) = (TaskTracker::new(), Connections::new(limits.connections));
     let mut refusal_logged_at: Option<Instant> = None;
@@ -139,17 +154,13 @@ async fn serve_within<S, B>(
 
 /// Serves one connection until it ends. After `finish` is cancelled, or the connection is closed for a new one, only its current request
 /// is served.
-async fn serve_connection<S, B>(
+async fn serve_connection<S: HttpService>(
     stream: TcpStream,
     peer: SocketAddr,
     service: S,
     admitted: Connection,
     (limits, finish): (Limits, CancellationToken),
-) where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     // Otherwise a small response waits for the acknowledgement of the previous one.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "a connection was closed before it was served");

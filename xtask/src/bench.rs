@@ -20,7 +20,7 @@ use clap::ValueEnum;
 
 use crate::workspace::Workspace;
 
-use effort::Effort;
+use effort::{Effort, Selection};
 use report::Report;
 
 /// Measure Streamio against its peers, and report which goals are met.
@@ -30,7 +30,8 @@ use report::Report;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask bench edge\n  cargo xtask bench edge --json > bench.json\n  \
-    cargo xtask bench edge --rounds 31 --check\n  cargo xtask bench lambda --check"
+    cargo xtask bench edge --rounds 31 --check\n  \
+    cargo xtask bench edge --only 'GET /play'\n  cargo xtask bench lambda --check"
 )]
 pub(crate) struct Args {
     /// What to measure; everything by default
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     /// Measure existing builds: the Worker of `cargo xtask edge build --probes`, and the functions of the last measurement
     #[arg(long)]
     no_build: bool,
+    /// Measure only the comparisons of the edge whose name contains this text, such as "GET /play"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// The number of rounds of each comparison; each round measures Streamio and the peer once
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -65,11 +69,17 @@ enum Suite {
 /// Measures and prints the results. With `--check`, fails if a goal is missed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let effort = Effort { rounds: args.rounds, turn: Duration::from_secs(args.seconds.into()) };
-    let suites = if args.suites.is_empty() { Suite::value_variants() } else { &args.suites };
+    let selection = Selection { only: args.only.clone() };
+    let suites = match (&args.suites[..], &args.only) {
+        ([], None) => Suite::value_variants(),
+        ([], Some(_)) => &[Suite::Edge],
+        ([.., Suite::Lambda] | [Suite::Lambda, ..], Some(_)) => bail!("--only is for the edge"),
+        (suites, _) => suites,
+    };
     let mut report = Report::new(machine::describe());
     for suite in suites {
         match suite {
-            Suite::Edge => edge::measure(workspace, effort, !args.no_build, &mut report)?,
+            Suite::Edge => edge::measure(workspace, (effort, &selection), !args.no_build, &mut report)?,
             Suite::Lambda => lambda::measure(workspace, effort, !args.no_build, &mut report)?,
         }
     }

@@ -93,7 +93,8 @@ impl ClientError {
     /// Whether a retry may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. } => true,
+            Self::Unreachable { source, .. } => !speaks_no_tls(source),
+            Self::Broken { .. } | Self::TimedOut { .. } => true,
             Self::Problem(problem) => problem.is_transient(),
             Self::Storage(error) => {
                 matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504)
@@ -144,10 +145,20 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
+/// Whether the server answered the beginning of a TLS connection with something else, as an HTTP server does.
+fn speaks_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    root_cause(error).contains("InvalidContentType")
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         match error {
+            ClientError::Unreachable { address, source } if speaks_no_tls(&source) => Failure::new(
+                Exit::Unavailable,
+                format!("{message}: the server does not speak TLS"),
+                format!("try {}", address.replacen("https://", "http://", 1)),
+            ),
             ClientError::Unreachable { source, .. } => Failure::new(
                 Exit::Unavailable,
                 format!("{message}: {}", root_cause(&source)),

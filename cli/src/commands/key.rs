@@ -1,5 +1,6 @@
 //! `streamio key`: manages a project's API keys.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -7,8 +8,9 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 use serde_json::{Map, Value, json};
+use streamio_events::api_key::ApiKey;
 use streamio_events::event::Scope;
-use streamio_events::id::{KeyId, ProjectId};
+use streamio_events::id::{InvalidId, KeyId, ProjectId};
 use streamio_events::project::Key;
 use streamio_local::operator::{IfMissing, NewKeyOptions};
 
@@ -80,12 +82,48 @@ pub(crate) struct Revoke {
     project: ProjectId,
     /// The key's id, as printed by `key list` (not the key itself)
     #[arg(value_name = "KEY_ID")]
-    key: KeyId,
+    key: RevokedKey,
     /// The reason, recorded in the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
     data: DataDirectory,
+}
+
+/// What names the key to revoke. A whole API key is parsed too, because the error for an argument that cannot be parsed repeats it,
+/// and the key is a secret.
+#[derive(Debug, Clone)]
+enum RevokedKey {
+    Id(KeyId),
+    /// An API key, with its id unless it was changed or cut.
+    ApiKey(Option<KeyId>),
+}
+
+impl FromStr for RevokedKey {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim_start().starts_with("sio_") {
+            let key: Option<ApiKey> = text.trim().parse().ok();
+            return Ok(Self::ApiKey(key.map(|key| key.hash().key_id())));
+        }
+        text.parse().map(Self::Id)
+    }
+}
+
+impl RevokedKey {
+    /// The id.
+    fn id(self, project: &ProjectId) -> Result<KeyId, Failure> {
+        let hint = match self {
+            Self::Id(id) => return Ok(id),
+            Self::ApiKey(Some(id)) => format!("its id is {id}: run `streamio key revoke {project} {id}`"),
+            Self::ApiKey(None) => format!("find the key's id with `streamio key list {project}`"),
+        };
+        Err(Failure::usage(
+            "KEY_ID is the id of an API key, not the API key itself, which other users of this machine can see in a command line",
+            hint,
+        ))
+    }
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
@@ -117,15 +155,12 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
             output.result(&json!({"data": keys}), || key_table(&project))
         }
         Command::Revoke(arguments) => {
+            let id = arguments.key.id(&arguments.project)?;
             let operator = open(&arguments.data, IfMissing::Fail)?;
             let reason = arguments.reason.as_deref();
-            let project =
-                operator.revoke_key(&arguments.project, &arguments.key, reason).await.map_err(failure)?;
-            let key =
-                project.keys.get(&arguments.key).map(|key| to_json(&arguments.key, key)).unwrap_or_default();
-            output.result(&key, || {
-                format!("Revoked {}: a running platform refuses it from now on", arguments.key)
-            })
+            let project = operator.revoke_key(&arguments.project, &id, reason).await.map_err(failure)?;
+            let key = project.keys.get(&id).map(|key| to_json(&id, key)).unwrap_or_default();
+            output.result(&key, || format!("Revoked {id}: a running platform refuses it from now on"))
         }
     }
 }

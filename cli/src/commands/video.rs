@@ -33,6 +33,10 @@ Examples:
 
 VIDEO is a video's id (vid_…) or its source key (projects/acme/clip.mp4).";
 
+/// The message for a text that is neither of the names that a video has.
+const NEITHER: &str = "must be a source key (projects/PROJECT/clip.mp4) or a video id (vid_ followed by 26 of a-z and 2-7); \
+    `streamio video list` prints the source keys";
+
 /// List, show, change, delete and reprocess videos
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -101,11 +105,11 @@ impl FromStr for Id {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains('/') {
+        if text.starts_with("projects/") {
             let key: SourceKey = to_nfc(text).parse().map_err(|error| format!("the source key {error}"))?;
             return Ok(Self(VideoId::of(&key)));
         }
-        text.parse().map(Self).map_err(|error: streamio_events::id::InvalidId| error.to_string())
+        text.parse().map(Self).map_err(|_| NEITHER.to_owned())
     }
 }
 

@@ -69,7 +69,7 @@ async fn an_invalid_command_line_is_exit_code_2_as_text_and_as_json() {
       "exitCode": 2,
       "hint": "see `streamio --help`",
       "kind": "usage",
-      "message": "invalid value 'vid_1' for '<VIDEO>': not a video id: vid_ followed by 26 of a-z and 2-7"
+      "message": "invalid value 'vid_1' for '<VIDEO>': must be a source key (projects/PROJECT/clip.mp4) or a video id (vid_ followed by 26 of a-z and 2-7); `streamio video list` prints the source keys"
     }
     "#);
 }

@@ -161,6 +161,30 @@ async fn keys_are_created_listed_and_revoked() {
 }
 
 #[tokio::test]
+async fn a_whole_api_key_in_place_of_its_id_is_not_printed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    let made = run_on(&data, &["project", "create", "acme", "--json"]).await.ok().json();
+    let (key, id) = (made["apiKey"].as_str().unwrap(), made["keyId"].as_str().unwrap());
+    let refused = run_on(&data, &["key", "revoke", "acme", key]).await;
+    insta::assert_snapshot!(refused.transcript().replace(id, "key_ID"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: KEY_ID is the id of an API key, not the API key itself, which other users of this machine can see in a command line; its id is key_ID: run `streamio key revoke acme key_ID`
+    ");
+    let cut = run_on(&data, &["key", "revoke", "acme", &key[..key.len() - 1]]).await;
+    insta::assert_snapshot!(cut.transcript(), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: KEY_ID is the id of an API key, not the API key itself, which other users of this machine can see in a command line; find the key's id with `streamio key list acme`
+    ");
+    let keys = run_on(&data, &["key", "list", "acme", "--json"]).await.ok().json();
+    assert!(keys["data"][0]["revokedAt"].is_null(), "{keys}");
+}
+
+#[tokio::test]
 async fn a_missing_project_key_or_directory_is_exit_code_3() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");

@@ -186,6 +186,16 @@ async fn a_server_that_is_not_the_api_is_reported() {
 }
 
 #[tokio::test]
+async fn an_https_address_of_a_server_without_tls_is_named_as_the_reason() {
+    let server = FakeServer::start().await;
+    let url = server.url().replacen("http://", "https://", 1);
+    let run = show(&server, &["--url", &url]).await;
+    assert_eq!(run.code, Some(5));
+    let replacements = [(url.as_str(), "https://SERVER"), (server.url(), "http://SERVER")];
+    insta::assert_snapshot!(normalized(&run.stderr, &replacements), @"error: cannot connect to https://SERVER: the server does not speak TLS; try http://SERVER");
+}
+
+#[tokio::test]
 async fn without_a_valid_key_nothing_is_sent() {
     let server = FakeServer::start().await;
     let mut lines = String::new();

@@ -226,3 +226,18 @@ async fn deleting_and_reprocessing_carry_an_idempotency_key() {
         server.requests("").iter().map(|request| request.headers["idempotency-key"].clone()).collect();
     assert!(keys.iter().all(|key| key.len() == 32) && keys[0] != keys[2], "{keys:?}");
 }
+
+#[tokio::test]
+async fn a_name_that_is_neither_an_id_nor_a_source_key_is_refused_with_both_forms() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    for name in ["clip.mp4", "films/clip.mp4", "vid_1"] {
+        let run = run(client(&server, state.path(), &["video", "show", name])).await;
+        assert_eq!(run.code, Some(2), "{run:?}");
+        let expected = format!(
+            "error: invalid value '{name}' for '<VIDEO>': must be a source key (projects/PROJECT/clip.mp4) or a video id "
+        );
+        assert!(run.stderr.starts_with(&expected), "{run:?}");
+    }
+    assert!(server.requests("").is_empty());
+}

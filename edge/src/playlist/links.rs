@@ -22,11 +22,16 @@ pub struct Links<'a> {
     folder: &'a str,
     /// The edge's URL that corresponds to the CDN's base URL: `…/play`.
     play: &'a str,
-    /// The query of playlists.
-    playlist_query: &'a str,
-    /// The query of all other files.
-    media_query: &'a str,
+    /// The edge's URL that corresponds to `folder`.
+    play_folder: String,
+    /// The query of playlists, after `?`.
+    playlist_query: String,
+    /// The query of all other files, after `?`.
+    media_query: String,
 }
+
+/// The end of a playlist's key, in the only spelling that `/play` accepts.
+const PLAYLIST_SUFFIX: &str = ".m3u8";
 
 /// A resolved URI of the CDN.
 struct OwnUri<'a> {
@@ -53,22 +58,30 @@ impl<'a> Links<'a> {
         let folder = &playlist[..=playlist.rfind('/')?];
         let host_at = cdn.find("://")? + 3;
         let cdn_origin = &cdn[..cdn[host_at..].find('/').map_or(cdn.len(), |path_at| host_at + path_at)];
-        folder.strip_prefix(cdn)?.starts_with(PROCESSED).then_some(())?;
+        let below = folder.strip_prefix(cdn).filter(|below| below.starts_with(PROCESSED))?;
         let playlist = UriAbsoluteStr::new(playlist).ok()?;
-        Some(Self { cdn, cdn_origin, playlist, folder, play, playlist_query, media_query })
+        let play_folder = [play, below].concat();
+        let [playlist_query, media_query] = [playlist_query, media_query].map(|query| ["?", query].concat());
+        Some(Self { cdn, cdn_origin, playlist, folder, play, play_folder, playlist_query, media_query })
     }
 
     /// The length that rewriting adds at most to a relative URI without a query.
     pub(super) fn longest_addition(&self) -> usize {
-        self.folder.len() + self.media_query.len().max(self.playlist_query.len()) + 1
+        self.folder.len() + self.media_query.len().max(self.playlist_query.len())
     }
 
     /// Writes the URI of a playlist as it is to be in the rewritten one. `None` if it is relative or of the CDN, and invalid.
     pub(super) fn write(&self, out: &mut Vec<u8>, uri: &[u8]) -> Option<()> {
         if is_plain(uri) {
             // Almost all URIs: the folder followed by the URI is the resolved URI already.
-            let rest = str::from_utf8(uri).ok()?;
-            self.write_own(out, &OwnUri { start: self.folder, rest, query: None, fragment: "" });
+            let (folder, query) = if uri.ends_with(PLAYLIST_SUFFIX.as_bytes()) {
+                (&*self.play_folder, &self.playlist_query)
+            } else {
+                (self.folder, &self.media_query)
+            };
+            for part in [folder.as_bytes(), uri, query.as_bytes()] {
+                out.extend_from_slice(part);
+            }
             return Some(());
         }
         if uri.is_empty() {
@@ -111,29 +124,19 @@ impl<'a> Links<'a> {
 
     fn write_own(&self, out: &mut Vec<u8>, uri: &OwnUri<'_>) {
         let below = uri.start.strip_prefix(self.cdn).filter(|below| below.starts_with(PROCESSED));
-        #[expect(
-            clippy::case_sensitive_file_extension_comparisons,
-            reason = "`/play` accepts this spelling only"
-        )]
-        let playlist = below.filter(|_| uri.rest.ends_with(".m3u8"));
+        let playlist = below.filter(|_| uri.rest.ends_with(PLAYLIST_SUFFIX));
         let (parts, query) = match playlist {
-            Some(below) => ([self.play, below], self.playlist_query),
-            None => ([uri.start, ""], self.media_query),
+            Some(below) => ([self.play, below], &*self.playlist_query),
+            None => ([uri.start, ""], &*self.media_query),
         };
-        for part in parts.into_iter().chain([uri.rest]) {
+        let query = match uri.query {
+            None => ["", "", query],
+            Some(own) if has_signature(own) => ["?", own, ""],
+            Some(own) => ["?", own, &["&", &query[1..]].concat()],
+        };
+        for part in parts.into_iter().chain([uri.rest]).chain(query).chain([uri.fragment]) {
             out.extend_from_slice(part.as_bytes());
         }
-        let is_signed = uri.query.is_some_and(has_signature);
-        for (separator, query) in [
-            ("?", uri.query),
-            (if uri.query.is_some() { "&" } else { "?" }, Some(query).filter(|_| !is_signed)),
-        ] {
-            if let Some(query) = query {
-                out.extend_from_slice(separator.as_bytes());
-                out.extend_from_slice(query.as_bytes());
-            }
-        }
-        out.extend_from_slice(uri.fragment.as_bytes());
     }
 }
 

@@ -126,7 +126,7 @@ impl Fields {
         if let Some(seconds) = u32::try_from(seconds).ok().filter(|seconds| bounds.allows(*seconds)) {
             return seconds;
         }
-        self.refuse(name, format!("must be {} to {} seconds", bounds.min, bounds.max));
+        self.refuse(name, format!("must be {bounds}"));
         bounds.default
     }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use http::header::ETAG;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
-use js_sys::{Promise, Uint8Array};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -41,10 +41,10 @@ extern "C" {
         receipt: Option<Promise>,
     ) -> JsValue;
 
-    /// Creates a web `Response` from a template, an `x-request-id`, an `etag`, and a body that is not passed as text.
+    /// Creates a web `Response` from a template, an `x-request-id`, an `etag`, and a body that is not passed as text. JavaScript
+    /// gets a view of the body and copies it.
     #[wasm_bindgen(js_name = respondWithBytes)]
-    fn respond_with_bytes(template: usize, request_id: &str, etag: &str, body: Option<Uint8Array>)
-    -> JsValue;
+    fn respond_with_bytes(template: usize, request_id: &str, etag: &str, body: &[u8]) -> JsValue;
 }
 
 pub(super) fn header_names() -> String {
@@ -110,9 +110,7 @@ pub(super) fn response(response: &Response<Bytes>, receipt: Option<Promise>) -> 
     }
     if !etag.is_empty() {
         // A playlist can be large. As text it would be decoded and encoded again.
-        let body = Some(response.body()).filter(|body| !body.is_empty());
-        let body = body.map(|body| Uint8Array::new_from_slice(body));
-        return respond_with_bytes(template(head), request_id, etag, body);
+        return respond_with_bytes(template(head), request_id, etag, response.body());
     }
     // Other bodies are JSON.
     match std::str::from_utf8(response.body()) {

@@ -2,13 +2,25 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use js_sys::{Reflect, Uint8Array};
-use worker::worker_sys::web_sys::{self, AbortSignal, RequestInit, RequestRedirect};
-use worker::{Error, Fetch, Headers, ResponseBody};
+use js_sys::{Array, Reflect, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::ports::outbound::{MAX_RESPONSE_BYTES, Outbound, OutboundError, ResponseTooLarge};
+
+#[wasm_bindgen(raw_module = "./outbound.js")]
+extern "C" {
+    /// Sends a request. Returns an array of the head of the response and the bytes of its body, which are `undefined` if there are
+    /// more than `limit`. Both heads are lines: the method and the URL or the status, then header names and values in turn.
+    #[wasm_bindgen(js_name = send, catch)]
+    async fn fetch(
+        head: &str,
+        body: Option<Uint8Array>,
+        timeout: u32,
+        limit: usize,
+    ) -> Result<JsValue, JsValue>;
+}
 
 /// Sends requests by `fetch`.
 pub(super) struct FetchOutbound {
@@ -27,65 +39,44 @@ impl FetchOutbound {
 #[async_trait(?Send)]
 impl Outbound for FetchOutbound {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
-        let signal = AbortSignal::timeout_with_u32(self.timeout);
-        let fetch = Fetch::Request(fetch_request(&request)?);
-        let mut received = fetch.send_with_signal(&signal.into()).await.map_err(failed)?;
-        let status = StatusCode::from_u16(received.status_code());
-        let mut response = Response::new(body(&mut received).await?);
-        *response.status_mut() = status.map_err(|error| OutboundError(error.into()))?;
-        for (name, value) in received.headers() {
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
-                response.headers_mut().append(name, value);
-            }
-        }
-        Ok(response)
+        let body = Some(request.body()).filter(|body| !body.is_empty());
+        let body = body.map(|body| Uint8Array::new_from_slice(body));
+        let received = fetch(&head_of(&request)?, body, self.timeout, MAX_RESPONSE_BYTES).await;
+        let received: Array = received.map_err(|error| failed(&error))?.unchecked_into();
+        let (head, body) = (received.get(0).as_string().unwrap_or_default(), received.get(1));
+        let body = body.dyn_ref::<Uint8Array>().ok_or_else(|| OutboundError(ResponseTooLarge.into()))?;
+        response(&head, body.to_vec())
     }
 }
 
-/// Returns `request` for `fetch`. It is made without [`worker::RequestInit`], whose properties for Cloudflare's own proxy would add
-/// 8 KB to the Worker.
-fn fetch_request(request: &Request<Bytes>) -> Result<worker::Request, OutboundError> {
-    let headers = Headers::new();
+/// The head of `request` for [`fetch`]. Neither URLs nor header values can contain line feeds.
+fn head_of(request: &Request<Bytes>) -> Result<String, OutboundError> {
+    let mut head = [request.method().as_str(), "\n", &request.uri().to_string()].concat();
     for (name, value) in request.headers() {
         let value = value.to_str().map_err(|error| OutboundError(error.into()))?;
-        headers.append(name.as_str(), value).map_err(failed)?;
-    }
-    let init = RequestInit::new();
-    init.set_method(request.method().as_str());
-    init.set_headers(headers.as_ref());
-    init.set_redirect(RequestRedirect::Manual);
-    // The CDN decides about each request by its signature, and calls of the home region must not be answered from a cache. The binding
-    // of this field is not among those that `worker` compiles.
-    Reflect::set(&init, &"cache".into(), &"no-store".into()).map_err(|error| failed(error.into()))?;
-    if !request.body().is_empty() {
-        init.set_body(&Uint8Array::from(&request.body()[..]));
-    }
-    let request = web_sys::Request::new_with_str_and_init(&request.uri().to_string(), &init);
-    request.map(worker::Request::from).map_err(|error| failed(error.into()))
-}
-
-/// Reads a body of at most [`MAX_RESPONSE_BYTES`].
-async fn body(response: &mut worker::Response) -> Result<Bytes, OutboundError> {
-    if let ResponseBody::Empty = response.body() {
-        return Ok(Bytes::new());
-    }
-    let mut body = Vec::new();
-    let mut chunks = response.stream().map_err(failed)?;
-    while let Some(chunk) = chunks.next().await {
-        body.extend(chunk.map_err(failed)?);
-        if body.len() > MAX_RESPONSE_BYTES {
-            return Err(OutboundError(ResponseTooLarge.into()));
+        for text in ["\n", name.as_str(), "\n", value] {
+            head.push_str(text);
         }
     }
-    Ok(body.into())
+    Ok(head)
+}
+
+/// The response with this head and body. Headers that are invalid are left out.
+fn response(head: &str, body: Vec<u8>) -> Result<Response<Bytes>, OutboundError> {
+    let mut lines = head.split('\n');
+    let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes());
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status.map_err(|error| OutboundError(error.into()))?;
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Ok(response)
 }
 
 /// The kind of the failure without its message, which may repeat the address, and the address may be a signed URL.
-#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
-fn failed(error: Error) -> OutboundError {
-    let kind = match &error {
-        Error::UnknownJsError { name: Some(name), .. } => name,
-        other => <&'static str>::from(other),
-    };
-    OutboundError(format!("fetch failed with {kind}").into())
+fn failed(error: &JsValue) -> OutboundError {
+    let name = Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    OutboundError(format!("fetch failed with {}", name.as_deref().unwrap_or("an error")).into())
 }

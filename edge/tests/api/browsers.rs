@@ -2,7 +2,8 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use streamio_edge::config::AllowedOrigins;
 
-use crate::test_edge::{TestEdge, config};
+use crate::config::config;
+use crate::test_edge::TestEdge;
 
 const PREFLIGHT: [(&str, &str); 3] = [
     ("origin", "https://app.example"),

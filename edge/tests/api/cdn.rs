@@ -10,7 +10,7 @@ use streamio_edge::ports::outbound::OutboundError;
 use streamio_edge::sign::verify::{VerificationError, verify};
 use streamio_events::timestamp::Timestamp;
 
-use crate::test_edge::{CDN, key_pairs};
+use crate::config::{CDN, key_pairs};
 
 /// The edge's address, as the CDN sees it.
 const EDGE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));

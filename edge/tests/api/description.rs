@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use streamio_edge::route::CALLS;
 
-use crate::test_edge::Answer;
+use crate::answer::Answer;
 
 /// The description as written.
 pub(crate) static DESCRIPTION: LazyLock<Value> =

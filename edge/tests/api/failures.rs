@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use streamio_edge::Served;
 use streamio_events::fault::Fault;
 
-use crate::test_edge::{Answer, TestEdge, block_on};
+use crate::answer::Answer;
+use crate::test_edge::{TestEdge, block_on};
 
 fn grants() -> [(&'static str, Value); 5] {
     [

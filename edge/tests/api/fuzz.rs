@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value};
 
-use crate::test_edge::{TestEdge, block_on, unlimited};
+use crate::config::unlimited;
+use crate::test_edge::{TestEdge, block_on};
 
 const PATHS: [&str; 13] = [
     "/upload-url",

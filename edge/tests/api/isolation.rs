@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use streamio_edge::config::EdgeConfig;
 use streamio_edge::sign::s3::AddressStyle;
 
-use crate::test_edge::{API, CDN, TestEdge, block_on, config, unlimited};
+use crate::config::{API, CDN, config, unlimited};
+use crate::test_edge::{TestEdge, block_on};
 use crate::urls::{ParsedUrl, urls, verified_policy};
 
 /// Texts that parsers may interpret differently.

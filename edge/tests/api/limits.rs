@@ -4,7 +4,8 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use streamio_edge::config::{EdgeConfig, RateLimit};
 
-use crate::test_edge::{TestEdge, config};
+use crate::config::config;
+use crate::test_edge::TestEdge;
 
 #[tokio::test]
 async fn a_key_beyond_its_quota_is_refused_until_retry_after_and_others_are_not() {

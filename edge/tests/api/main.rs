@@ -1,8 +1,10 @@
 //! The API as its clients see it: requests and responses, with all ports in memory.
 
+mod answer;
 mod bad_requests;
 mod browsers;
 mod cdn;
+mod config;
 mod description;
 mod failures;
 mod fuzz;
@@ -13,6 +15,7 @@ mod openapi;
 mod play;
 mod playback;
 mod ports;
+mod ready_video;
 mod repeating;
 mod secrets;
 mod test_edge;

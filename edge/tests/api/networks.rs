@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::test_edge::{API, Answer, CDN, TestEdge};
+use crate::answer::Answer;
+use crate::config::{API, CDN};
+use crate::test_edge::TestEdge;
 use crate::urls::{ParsedUrl, encoded, verified_policy};
 
 const FOLDER: &str = "processed/acme/films/clip.mp4.hls";

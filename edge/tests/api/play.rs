@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use streamio_edge::config::EdgeConfig;
 use streamio_edge::ports::outbound::{MAX_RESPONSE_BYTES, OutboundError, ResponseTooLarge};
 
+use crate::answer::Answer;
 use crate::cdn::response;
-use crate::test_edge::{API, Answer, CDN, TestEdge, config};
+use crate::config::{API, CDN, config};
+use crate::test_edge::TestEdge;
 use crate::urls::{encoded, verified_policy};
 
 const FOLDER: &str = "processed/acme/films/clip.mp4.hls";

@@ -5,7 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use streamio_edge::config::{CdnConfig, EdgeConfig};
 
-use crate::test_edge::{API, CDN, TestEdge, config};
+use crate::config::{API, CDN, config};
+use crate::test_edge::TestEdge;
 use crate::urls::{ParsedUrl, verified_policy};
 
 const MP4: &str = "/playback-url?key=processed/acme/films/clip.mp4";

@@ -29,7 +29,7 @@ use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
 
 use crate::cdn::Cdn;
-use crate::test_edge::CDN;
+use crate::config::CDN;
 
 /// A log whose calls fail when a test says so.
 pub(crate) type Log = Arc<FaultyLog<MemoryLog>>;

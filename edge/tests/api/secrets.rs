@@ -10,7 +10,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 use streamio_edge::Served;
 
-use crate::test_edge::{SECRET_ACCESS_KEY, TestEdge, block_on, config, unlimited};
+use crate::config::{SECRET_ACCESS_KEY, config, unlimited};
+use crate::test_edge::{TestEdge, block_on};
 use crate::urls::{ParsedUrl, urls};
 
 /// A place where a client may put the key by mistake.

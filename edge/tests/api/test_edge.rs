@@ -8,42 +8,28 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::{Value, json};
-use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use serde_json::Value;
+use streamio_edge::config::EdgeConfig;
 use streamio_edge::home::HomeJournal;
 use streamio_edge::ports::Ports;
-use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
-use streamio_edge::sign::s3::AddressStyle;
-use streamio_edge::sign::sigv4::Credentials;
 use streamio_edge::testing::Target;
 use streamio_edge::{Context, Edge};
 use streamio_events::api_key::ApiKey;
-use streamio_events::commit::{Commit, NewCommit};
-use streamio_events::event::{
-    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingStarted, Scope, UploadCompleted,
-    VideoReady,
-};
+use streamio_events::commit::Commit;
+use streamio_events::event::Scope;
 use streamio_events::fault::FaultyLog;
-use streamio_events::id::{CommitId, ProjectId, VideoId};
-use streamio_events::job::{Job, MediaLimits};
-use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
-use streamio_events::media::{MediaSource, Outputs, Rendition};
+use streamio_events::id::ProjectId;
+use streamio_events::log::EventLogExt as _;
 use streamio_events::memory::MemoryLog;
-use streamio_events::object_key::SourceKey;
-use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
+use crate::answer::Answer;
 use crate::cdn::Cdn;
+use crate::config::{config, key_pairs};
 use crate::description::assert_described;
 use crate::ports::{Log, LogHome, ObjectStore, Signer, Tenants, TestJournal};
-
-pub(crate) const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-pub(crate) const CDN: &str = "https://d111111abcdef8.cloudfront.net";
-pub(crate) const API: &str = "https://api.streamio.example";
-/// The source key of [`TestEdge::ready_video`].
-pub(crate) const SOURCE_KEY: &str = "projects/acme/films/clip.mp4";
 
 /// The API under test.
 ///
@@ -64,61 +50,8 @@ pub(crate) struct TestEdge {
     granted: Mutex<HashSet<String>>,
 }
 
-/// A response whose body was read.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) extensions: http::Extensions,
-}
-
-impl Answer {
-    pub(crate) fn of(response: Response<Bytes>) -> Self {
-        let (parts, body) = response.into_parts();
-        Self { status: parts.status, headers: parts.headers, body, extensions: parts.extensions }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    pub(crate) fn problem(&self) -> String {
-        self.json()["type"].as_str().unwrap_or("no problem").replace("/problems/", "")
-    }
-}
-
 pub(crate) fn api_key(number: u8) -> ApiKey {
     ApiKey::generate("live", [number; 32]).unwrap()
-}
-
-pub(crate) fn key_pairs() -> KeyPairs {
-    KeyPairs::new(
-        "K2JCJMDEHXQW5F",
-        [("K2JCJMDEHXQW5F".to_owned(), PrivateKey::generate(KeyKind::P256, [7; 32]))],
-    )
-    .unwrap()
-}
-
-pub(crate) fn config() -> EdgeConfig {
-    let s3 = S3Config {
-        endpoint: "https://s3.eu-west-1.amazonaws.com".to_owned(),
-        region: "eu-west-1".to_owned(),
-        address_style: AddressStyle::VirtualHosted,
-        raw_bucket: "streamio-raw".to_owned(),
-        credentials: Credentials::new("AKIDEXAMPLE", SECRET_ACCESS_KEY).unwrap(),
-    };
-    let cdn = CdnConfig { base_url: CDN.to_owned(), hash: HashAlgorithm::Sha256, expiry_bucket: 1 };
-    EdgeConfig { public_url: Some(API.to_owned()), ..EdgeConfig::new(s3, cdn) }
-}
-
-/// A configuration with a rate limit that tests with many requests do not reach.
-pub(crate) fn unlimited() -> EdgeConfig {
-    EdgeConfig { rate_limit: RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 }, ..config() }
 }
 
 /// Runs a future in a test that is not async.
@@ -310,92 +243,6 @@ impl TestEdge {
     /// All commits of the log, read without faults.
     pub(crate) async fn commits(&self) -> Vec<Commit> {
         self.log.inner().scan_to_end().await.unwrap()
-    }
-
-    /// Appends an event of another component.
-    async fn append(&self, stream: &StreamId, event: impl Into<EventBody>) {
-        let count = self.commits().await.len();
-        let id = CommitId::derived_from(&["test", &count.to_string()]);
-        let commit = NewCommit::new(id, self.now(), [event.into()]);
-        self.log.inner().append(stream, Expected::Any, commit).await.unwrap();
-    }
-
-    /// Creates a video and takes it from its grant to `ready`: six events within nine seconds.
-    pub(crate) async fn ready_video(&self) -> VideoId {
-        let upload = json!({ "filename": "clip.mp4", "path": "films", "metadata": { "title": "Summer" } });
-        let granted = self.post("/upload-url", upload).await;
-        assert_eq!(granted.status, StatusCode::OK, "{granted:?}");
-        let s3_key: SourceKey = SOURCE_KEY.parse().unwrap();
-        let video_id = VideoId::of(&s3_key);
-        let stream = StreamId::Video(self.target.project_id.clone(), video_id.clone());
-        self.advance(Duration::from_secs(4));
-        let completed = UploadCompleted {
-            s3_key: s3_key.clone(),
-            generation: 1,
-            bytes: 1_055_736,
-            etag: "9b2cf535f27731c974343645a3985328".to_owned(),
-            sequencer: "0055AED6DCD90281E5".to_owned(),
-            found: false,
-            version_id: None,
-            created_at: None,
-            grant_id: None,
-        };
-        self.append(&stream, completed).await;
-        let job = Job {
-            project_id: self.target.project_id.clone(),
-            video_id: video_id.clone(),
-            s3_key: s3_key.clone(),
-            version_id: None,
-            etag: None,
-            generation: 1,
-            attempt: 1,
-            client_token: Job::client_token_of(&video_id, 1, 1),
-            raw_bucket: "streamio-raw".to_owned(),
-            processed_bucket: "streamio-processed".to_owned(),
-            limits: MediaLimits::default(),
-        };
-        self.append(&stream, ProcessingDispatched { job }).await;
-        self.advance(Duration::from_secs(1));
-        self.append(&stream, ProcessingStarted { generation: 1, attempt: 1, task: "task-1".to_owned() })
-            .await;
-        self.advance(Duration::from_secs(3));
-        let processed = s3_key.processed();
-        let source = MediaSource {
-            duration_seconds: 5.28,
-            width: Some(1280),
-            height: Some(720),
-            rotation: 0,
-            frame_rate: Some(25.0),
-            video_codec: Some("h264".to_owned()),
-            audio_codec: Some("aac".to_owned()),
-            bytes: 1_055_736,
-            warnings: Vec::new(),
-        };
-        let rendition = |width, height, bandwidth, codecs: &str| Rendition {
-            width: Some(width),
-            height: Some(height),
-            bandwidth,
-            codecs: codecs.to_owned(),
-        };
-        let outputs = Outputs {
-            mp4_key: processed.clone(),
-            hls_key: processed.hls_master(),
-            poster_key: Some(processed.poster()),
-            renditions: vec![
-                rendition(1280, 720, 2_811_000, "avc1.64001f,mp4a.40.2"),
-                rendition(640, 360, 912_000, "avc1.64001e,mp4a.40.2"),
-            ],
-        };
-        let completed = ProcessingCompleted {
-            generation: 1,
-            attempt: 1,
-            source: source.clone(),
-            outputs: outputs.clone(),
-        };
-        self.append(&stream, completed).await;
-        self.advance(Duration::from_secs(1));
-        self.append(&stream, VideoReady { generation: 1, attempt: 1, source, outputs }).await;
-        video_id
     }
 }
 

@@ -6,7 +6,8 @@ use streamio_edge::config::EdgeConfig;
 use streamio_events::id::VideoId;
 use streamio_events::object_key::SourceKey;
 
-use crate::test_edge::{TestEdge, config};
+use crate::config::config;
+use crate::test_edge::TestEdge;
 use crate::urls::ParsedUrl;
 
 const GIB: u64 = 1024 * 1024 * 1024;

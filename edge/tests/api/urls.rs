@@ -8,7 +8,7 @@ use serde_json::Value;
 use streamio_edge::sign::key::{HashAlgorithm, PublicKey};
 use url::Url;
 
-use crate::test_edge::key_pairs;
+use crate::config::key_pairs;
 
 /// A URL as its server parses it.
 #[derive(Debug)]

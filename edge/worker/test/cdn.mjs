@@ -42,7 +42,8 @@ export async function startCdn() {
     if (network !== undefined && network !== "127.0.0.1/32") return refusal("AccessDenied", "Access denied");
     const file = cdn.files.get(url.pathname);
     if (file === undefined) return { status: 404, body: "<Error><Code>NoSuchKey</Code></Error>" };
-    return { headers: { "content-type": "application/vnd.apple.mpegurl", ...cdn.headers }, body: file };
+    const length = { "content-length": Buffer.byteLength(file) };
+    return { headers: { "content-type": "application/vnd.apple.mpegurl", ...length, ...cdn.headers }, body: file };
   });
   return Object.assign(cdn, { url: listener.url, errors: listener.errors, close: listener.close });
 }

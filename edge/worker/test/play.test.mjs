@@ -125,6 +125,16 @@ test("playlists", async (t) => {
     assert.equal((await view(hlsUrl)).status, 200);
   });
 
+  await t.test("viewers who ask at the same time get the text with their own signature", async () => {
+    const grants = await Promise.all(Array.from({ length: 8 }, (_, index) => grant({ ttl: 600 + index })));
+    const texts = await Promise.all(grants.map(({ hlsUrl }) => view(hlsUrl.replace("master.m3u8", "g1-a1/720p.m3u8"))));
+    for (const [index, { text }] of texts.entries()) {
+      const signed = uris(text, cdn.url);
+      assert.equal(signed.length, 1800);
+      assert.ok(signed.every((uri) => uri.endsWith(`.m4s?${grants[index].policyQuery}`)));
+    }
+  });
+
   await t.test("pages of every origin may read playlists", async () => {
     const { hlsUrl } = await grant();
     const { headers } = await view(hlsUrl, { headers: { origin: "https://app.example" } });

@@ -22,7 +22,7 @@ use self::packages::Packages;
 use self::worker::{CdnKey, Workers};
 use self::workerd::Server;
 use super::comparison::Goal;
-use super::effort::Effort;
+use super::effort::{Effort, Selection};
 use super::progress::print_progress;
 use super::report::Report;
 use crate::edge::{Kind, build};
@@ -47,7 +47,7 @@ const MANY_CONNECTIONS: u32 = 32;
 /// Runs all measurements and adds the results to `report`. With `builds`, builds the Worker first.
 pub(super) fn measure(
     workspace: &Workspace,
-    effort: Effort,
+    (effort, selection): (Effort, &Selection),
     builds: bool,
     report: &mut Report,
 ) -> Result<()> {
@@ -63,37 +63,50 @@ pub(super) fn measure(
     report.add_versions(packages.versions()?);
     let workers = Workers::prepare(workspace, &packages, work.path())?;
 
-    operations(&workers, effort, report).context("could not measure single operations")?;
-    loads(&workers, effort, report)?;
-    report.add(
-        cold_start::compare(&workers, effort, NOOP, Goal::AtMost(1.6))
-            .context("could not measure cold starts")?,
-    );
+    let selected = (effort, selection);
+    operations(&workers, selected, report).context("could not measure single operations")?;
+    loads(&workers, selected, report)?;
+    if selection.has(cold_start::NAME) {
+        report.add(
+            cold_start::compare(&workers, effort, NOOP, Goal::AtMost(1.6))
+                .context("could not measure cold starts")?,
+        );
+    }
     Ok(())
 }
 
 /// Compares single operations.
-fn operations(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
+fn operations(
+    workers: &Workers,
+    (effort, selection): (Effort, &Selection),
+    report: &mut Report,
+) -> Result<()> {
+    let mut operations = vec![
+        ("presign one PUT", "presign", "presign", AWS4FETCH, 15.0),
+        ("sign one policy, ECDSA", "sign-ecdsa", "sign-ecdsa", SIGNER_ECDSA, 2.0),
+        ("sign one policy, RSA", "sign-rsa", "sign-rsa", SIGNER_RSA, 1.15),
+        ("share one policy's signature", "sign-shared", "sign-ecdsa", SIGNER_ECDSA, 15.0),
+        ("rewrite a playlist of two hours", "rewrite-playlist", "rewrite-playlist", M3U8, 20.0),
+    ];
+    operations.retain(|(name, ..)| selection.has(name));
+    if operations.is_empty() {
+        return Ok(());
+    }
     let ours = Server::start(&workers.our_operations()?)?;
     let peer = Server::start(&workers.peer_operations()?)?;
-    let compare = |name, our_operation, peer_operation, peer_name, goal| {
+    for (name, our_operation, peer_operation, peer_name, goal) in operations {
         print_progress(name);
-        let (ours, peer) = (Operation::new(&ours, our_operation), Operation::new(&peer, peer_operation));
-        operation::compare(name, (ours, peer), effort, peer_name, goal).with_context(|| name.to_owned())
-    };
-    let at_least = |number| Some(Goal::AtLeast(number));
-    report.add(compare("presign one PUT", "presign", "presign", AWS4FETCH, at_least(15.0))?);
-    report.add(compare("sign one policy, ECDSA", "sign-ecdsa", "sign-ecdsa", SIGNER_ECDSA, at_least(2.0))?);
-    report.add(compare("sign one policy, RSA", "sign-rsa", "sign-rsa", SIGNER_RSA, at_least(1.15))?);
-    let shared = "share one policy's signature";
-    report.add(compare(shared, "sign-shared", "sign-ecdsa", SIGNER_ECDSA, at_least(15.0))?);
-    let (playlist, rewrite) = ("rewrite a playlist of two hours", "rewrite-playlist");
-    report.add(compare(playlist, rewrite, rewrite, M3U8, at_least(20.0))?);
+        let both = (Operation::new(&ours, our_operation), Operation::new(&peer, peer_operation));
+        report.add(
+            operation::compare(name, both, effort, peer_name, Some(Goal::AtLeast(goal)))
+                .with_context(|| name.to_owned())?,
+        );
+    }
     Ok(())
 }
 
 /// Compares requests under load.
-fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
+fn loads(workers: &Workers, (effort, selection): (Effort, &Selection), report: &mut Report) -> Result<()> {
     let (upload, playback, same_playback) = (Call::upload(), Call::playback(), Call::same_playback());
     let peer = |name, goal| Peer::JavaScript { name, goal: Goal::AtLeast(goal), cost: None };
     let aws4fetch = |goal| peer(JAVASCRIPT, goal);
@@ -134,8 +147,10 @@ fn loads(workers: &Workers, effort: Effort, report: &mut Report) -> Result<()> {
             },
             ..upload
         },
+        // It writes twenty times what it reads.
+        Load { call: &playlist, peer: Peer::Floor { goal: Goal::AtMost(2.0) }, ..upload },
     ];
-    for load in &loads {
+    for load in loads.iter().filter(|load| selection.has(&load.name())) {
         print_progress(&load.name());
         for comparison in load.run(workers, effort).with_context(|| load.name())? {
             report.add(comparison);

@@ -148,7 +148,7 @@ fn flags(workspace: &Workspace) -> String {
 
 /// Bundles our JavaScript, the glue code of wasm-bindgen and the snippets of crates into `index.js` in `folder`.
 fn bundle(workspace: &Workspace, kind: Kind, scratch: &Path, folder: &Path) -> Result<()> {
-    for file in ["index.js", "recovery.js", "response.js", "probes.js"] {
+    for file in ["body.js", "index.js", "outbound.js", "recovery.js", "response.js", "probes.js"] {
         fs::copy(workspace.root.join("edge/worker").join(file), scratch.join(file))?;
     }
     // The bundle imports the optimized module, which is `index.wasm` in the same folder.

@@ -23,8 +23,30 @@ pub(super) struct Call {
     pub(super) is_json: bool,
     /// Compares the responses of ours and of the peer to request number 1. Returns an error that describes the first difference.
     pub(super) check: fn(&Value, &Value) -> Result<(), String>,
-    /// Whether the runtime signs for each request, as for URLs of the CDN.
-    pub(super) is_signed_by_host: bool,
+    /// What the runtime has to do for each request beyond reading and answering it.
+    pub(super) host_work: HostWork,
+}
+
+/// Work of the runtime that no Worker can avoid (`edge/bench/floor.mjs`).
+#[derive(Clone, Copy)]
+pub(super) enum HostWork {
+    /// It sends the grant to the queue.
+    Grant,
+    /// It signs for the CDN and sends the grant to the queue.
+    SignedGrant,
+    /// It fetches a playlist from the CDN.
+    Fetch,
+}
+
+impl HostWork {
+    /// Returns the name by which the floor knows it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::SignedGrant => "signed-grant",
+            Self::Fetch => "fetch",
+        }
+    }
 }
 
 impl Call {
@@ -36,7 +58,7 @@ impl Call {
             body: r#"{"filename":"clip-{number}.mp4","path":"films/2026/","contentType":"video/mp4","size":1048576}"#,
             is_json: true,
             check: responses::check_upload,
-            is_signed_by_host: false,
+            host_work: HostWork::Grant,
         }
     }
 
@@ -48,7 +70,7 @@ impl Call {
             body: r#"{"ttl":3600}"#,
             is_json: true,
             check: responses::check_playback,
-            is_signed_by_host: true,
+            host_work: HostWork::SignedGrant,
         }
     }
 
@@ -65,7 +87,7 @@ impl Call {
             body: "",
             is_json: false,
             check: responses::check_playlist,
-            is_signed_by_host: false,
+            host_work: HostWork::Fetch,
         }
     }
 

@@ -12,6 +12,9 @@ use crate::bench::progress::print_progress;
 /// The minimum number of rounds. Starts vary more than loads do, and take less time.
 const MIN_ROUNDS: u32 = 21;
 
+/// The name of the comparison.
+pub(super) const NAME: &str = "cold start to the first answer";
+
 /// A call that needs no API key and does no work.
 const TARGET: &str = "/healthz";
 
@@ -22,8 +25,7 @@ pub(super) fn compare(
     peer_name: &'static str,
     goal: Goal,
 ) -> Result<Comparison> {
-    let name = "cold start to the first answer";
-    print_progress(name);
+    print_progress(NAME);
     let (ours, noop) = (workers.ours(CdnKey::Ecdsa, false)?, workers.noop()?);
     // The first start of each is not counted, because it reads the program and the modules from the disk.
     for service in [&ours, &noop] {
@@ -35,7 +37,7 @@ pub(super) fn compare(
         peer_times.push(millis(&noop).context("the peer")?);
     }
     Ok(Comparison {
-        name: name.to_owned(),
+        name: NAME.to_owned(),
         peer_name,
         ours: median(our_times).unwrap_or(f64::NAN),
         peer: median(peer_times).unwrap_or(f64::NAN),

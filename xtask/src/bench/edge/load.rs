@@ -104,7 +104,7 @@ impl Load<'_> {
         let our_response = ours.request(&target, &body, &workers.api_key).context("ours")?;
         let mut peer = Server::start(&match self.peer {
             Peer::JavaScript { .. } => workers.peer(self.key)?,
-            Peer::Floor { .. } => workers.floor(self.key, self.call.is_signed_by_host, &our_response)?,
+            Peer::Floor { .. } => workers.floor(self.key, self.call.host_work, &our_response)?,
         })?;
         let peer_response = peer.request(&target, &body, &workers.api_key).context("the peer")?;
         self.check(&our_response, &peer_response)?;

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::call::HostWork;
 use super::packages::Packages;
 use super::workerd::Service;
 use crate::edge::Kind;
@@ -89,13 +90,13 @@ impl Workers {
         self.service("peer", None, bindings)
     }
 
-    /// Returns the JavaScript Worker that has the input and output of ours and does no other work. It responds with `body`. With
-    /// `signs`, the runtime signs a message for each request.
-    pub(super) fn floor(&self, key: CdnKey, signs: bool, body: &str) -> Result<Service> {
+    /// Returns the JavaScript Worker that has the input and output of ours and does no other work than `work`. It responds with
+    /// `body`.
+    pub(super) fn floor(&self, key: CdnKey, work: HostWork, body: &str) -> Result<Service> {
         let bindings = vec![
             ("CDN_PRIVATE_KEY", self.private_key(key).to_owned()),
             ("FLOOR_BODY", body.to_owned()),
-            ("FLOOR_SIGNS", signs.to_string()),
+            ("FLOOR_WORK", work.name().to_owned()),
         ];
         self.service("floor", None, bindings)
     }

@@ -1,0 +1,102 @@
+//! The function that reacts to commits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use streamio_core::delivery::batch::RetryPolicy;
+use streamio_core::testing::{TestRegion, UnavailableLog, notification};
+use streamio_events::commit::Commit;
+use streamio_events::log::EventLogExt as _;
+use streamio_events::video::Phase;
+use streamio_lambdas::functions::react::React;
+use streamio_lambdas::runtime::Function as _;
+use streamio_lambdas::runtime::metrics::Counts;
+
+use crate::events::{clock, handled, payload, test_region};
+
+fn react(region: &TestRegion) -> React {
+    React {
+        log: Arc::new(region.log.clone()),
+        launcher: Arc::clone(&region.launcher) as _,
+        objects: Arc::clone(&region.objects) as _,
+        dead_letters: Arc::clone(&region.dead_letters) as _,
+        policy: region.policy.clone(),
+        retry_policy: RetryPolicy::since_first_failure(Duration::from_mins(10)),
+        clock,
+    }
+}
+
+/// A record of the ledger's stream for each of `commits`.
+fn stream_of(commits: &[Commit]) -> Value {
+    let example = payload(include_str!("../payloads/ledger_stream.json"));
+    let records = commits.iter().enumerate().map(|(index, commit)| {
+        let hash = |hash: &[u8; 32]| json!({ "B": BASE64_STANDARD.encode(hash) });
+        let mut record = example["Records"][0].clone();
+        record["eventID"] = json!(format!("{index:032x}"));
+        record["dynamodb"]["SequenceNumber"] = json!(format!("{}", 100 + index));
+        record["dynamodb"]["ApproximateCreationDateTime"] = json!(clock().unix_millis() / 1000);
+        record["dynamodb"]["NewImage"] = json!({
+            "pk": { "S": commit.stream.to_string() },
+            "sk": { "N": commit.first.to_string() },
+            "n": { "N": commit.events.len().to_string() },
+            "id": { "S": commit.id.to_string() },
+            "at": { "S": commit.recorded_at.to_string() },
+            "events": { "S": serde_json::to_string(&commit.events).unwrap() },
+            "prev": hash(commit.prev_hash.as_bytes()),
+            "hash": hash(commit.hash.as_bytes()),
+        });
+        record
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
+}
+
+#[tokio::test]
+async fn repeated_deliveries_of_a_commit_have_one_reaction() {
+    let region = test_region().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
+    for _ in 0..3 {
+        let done = react(&region).handle(event.clone()).await.unwrap();
+        assert_eq!(done.response, json!({ "batchItemFailures": [] }));
+        assert_eq!(done.counts, handled(3), "the commit of the project needs no reaction");
+    }
+    assert_eq!(region.video("clip.mp4").await.attempt, 1);
+    let launched = region.launcher.launched();
+    assert!(launched.iter().all(|job| *job == launched[0]));
+}
+
+#[tokio::test]
+async fn a_lack_of_capacity_does_not_block_the_shard_and_an_unavailable_log_does() {
+    let region = test_region().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
+    region.launcher.fail_next();
+    let done = react(&region).handle(event.clone()).await.unwrap();
+    assert_eq!(done.response, json!({ "batchItemFailures": [] }));
+    assert!(matches!(region.video("clip.mp4").await.phase, Phase::Dispatched { .. }));
+    let unavailable = React { log: Arc::new(UnavailableLog), ..react(&region) };
+    let done = unavailable.handle(event).await.unwrap();
+    // The grant and the upload, both of the same stream.
+    let failures = ["101", "102"].map(|sequence| json!({ "itemIdentifier": sequence }));
+    assert_eq!(done.response, json!({ "batchItemFailures": failures }));
+}
+
+#[tokio::test]
+async fn an_unreadable_stream_is_quarantined_and_the_others_are_handled() {
+    let region = test_region().await;
+    for name in ["poisoned.mp4", "good.mp4"] {
+        region.receive(notification(name, "01")).await;
+    }
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
+    region.poison("poisoned.mp4").await;
+    let done = react(&region).handle(event).await.unwrap();
+    assert_eq!(done.response, json!({ "batchItemFailures": [] }));
+    // The project, and the grant and the upload of each video.
+    assert_eq!(done.counts, Counts { handled: 3, failed: 0, dead_lettered: 2 });
+    assert_eq!(region.launcher.launched().len(), 1);
+    assert_eq!(region.events("poisoned.mp4").await.last().unwrap().kind, "stream.quarantined");
+    assert_eq!(region.dead_letters.kept()[0].function, "react");
+}
