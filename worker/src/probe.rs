@@ -17,7 +17,7 @@ use input::Demuxing;
 use packets::{Packets, StreamPackets};
 use streamio_events::media::{MediaSource, MediaWarning};
 
-use crate::diagnosis::{Fault, fault};
+use crate::diagnosis::{Fault, fault, oversized_frame};
 use crate::failure::{Failure, MachineError, Resource};
 use crate::frame_rate::FrameRate;
 use crate::process::{Bounds, CaptureError, Invocation};
@@ -309,7 +309,7 @@ async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::R
         Fault::Machine | Fault::Unknown => None,
     };
     // For some files ffprobe ends within its report, for example where a picture is larger than it may decode.
-    parse::parse_report(&finished.stdout).ok_or_else(|| {
+    parse::parse_report(&finished.stdout, oversized_frame(&finished.stderr)).ok_or_else(|| {
         of_file.unwrap_or_else(|| {
             let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
             Failure::Machine(MachineError::Incapable(diagnosis))

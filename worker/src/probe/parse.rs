@@ -19,7 +19,7 @@ pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format
 /// ffprobe's output.
 pub(super) enum Report {
     /// ffprobe opened the file.
-    Media(Media),
+    Media(Box<Media>),
     /// ffprobe refused the file.
     Refused {
         /// FFmpeg's error code.
@@ -65,6 +65,8 @@ pub(super) struct Media {
     format: Format,
     streams: Vec<Stream>,
     programs: Vec<Program>,
+    /// Width and height of a frame that ffprobe did not decode because it is too large.
+    oversized: Option<(u32, u32)>,
 }
 
 #[derive(Deserialize, Default)]
@@ -126,13 +128,14 @@ struct SideData {
     rotation: Option<f64>,
 }
 
-/// Parses ffprobe's output; `None` if it is not a report.
-pub(super) fn parse_report(json: &[u8]) -> Option<Report> {
+/// Parses ffprobe's output; `None` if it is not a report. `oversized` is the size of a frame that ffprobe called too large.
+pub(super) fn parse_report(json: &[u8], oversized: Option<(u32, u32)>) -> Option<Report> {
     let raw: Raw = serde_json::from_slice(json).ok()?;
     match (raw.error, raw.format) {
         (Some(error), _) => Some(Report::Refused { code: error.code }),
         (None, Some(format)) => {
-            Some(Report::Media(Media { format, streams: raw.streams, programs: raw.programs }))
+            let Raw { streams, programs, .. } = raw;
+            Some(Report::Media(Box::new(Media { format, streams, programs, oversized })))
         }
         (None, None) => None,
     }
@@ -200,7 +203,7 @@ impl Media {
 /// Validates ffprobe's report on a file of `bytes` bytes that holds `packets`.
 pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe, Failure> {
     let decoding_times_only = media.decoding_times_only();
-    let Media { format, streams, programs } = media;
+    let Media { format, streams, programs, oversized } = media;
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
     let is_still_image =
         |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
@@ -212,7 +215,7 @@ pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe,
         .filter(is("video"))
         .filter(|stream| !is_still_image(stream) && !is_empty(stream))
         .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())));
-    let video = main.map(|stream| video_stream(stream, decoding_times_only)).transpose()?;
+    let video = main.map(|stream| video_stream(stream, decoding_times_only, oversized)).transpose()?;
     let mut tracks: Vec<_> = streams
         .iter()
         .filter(is("audio"))
@@ -262,12 +265,18 @@ impl Stream {
     }
 }
 
-fn video_stream(stream: &Stream, decoding_times_only: bool) -> Result<VideoStream, Failure> {
+fn video_stream(
+    stream: &Stream,
+    decoding_times_only: bool,
+    oversized: Option<(u32, u32)>,
+) -> Result<VideoStream, Failure> {
     let (width, height) = (stream.width, stream.height);
     if width == 0 || height == 0 {
-        return Err(match &stream.codec_name {
-            None => unknown_codec(),
-            Some(_) => Failure::Corrupt { reason: "no frame of its video can be decoded" },
+        return Err(match (&stream.codec_name, oversized) {
+            (None, _) => unknown_codec(),
+            // Only the pictures themselves state the size, as in Motion JPEG and PNG.
+            (Some(_), Some((width, height))) => Failure::FrameTooLarge { width, height },
+            (Some(_), None) => Failure::Corrupt { reason: "no frame of its video can be decoded" },
         });
     }
     if stream.pixels() > MAX_PIXELS {
