@@ -130,6 +130,16 @@ async fn a_file_of_which_most_packets_are_overwritten_is_corrupt_in_one_attempt(
 }
 
 #[tokio::test]
+async fn pictures_none_of_which_can_be_decoded_are_corrupt_although_sound_can() {
+    // Only the first picture can be decoded without others, and it is overwritten. FFmpeg reports no error for most of the others.
+    let black = CLIP.replace("testsrc2=", "color=black:");
+    let mut bytes = clip("clip.mp4", &format!("{black} -bf 0 -c:a aac"));
+    let media = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
+    bytes[media..media + 900].fill(0x5a);
+    assert_eq!(code("clip.mp4", &bytes).await, "corrupt");
+}
+
+#[tokio::test]
 async fn encrypted_media_is_named_as_such() {
     let encrypted = clip(
         "drm.mp4",
