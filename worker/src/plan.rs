@@ -195,7 +195,7 @@ mod tests {
             interlaced: false,
             color: Color { pixel_format: "yuv420p".into(), ..Color::default() },
             duration: Some(5.0),
-            delay: 0.0,
+            ..VideoStream::of_size("h264", 1280, 720)
         }
     }
 

@@ -173,6 +173,25 @@ fn truncated() -> MediaWarning {
             .to_owned(),
     }
 }
+    /// A stream of upright pictures of one size, of which nothing else is known.
+    #[cfg(test)]
+    pub(crate) fn of_size(codec: &str, width: u32, height: u32) -> Self {
+        Self {
+            index: 0,
+            codec: codec.to_owned(),
+            coded: (width, height),
+            display: (width, height),
+            rotation: 0,
+            rotation_persists: false,
+            nominal_rate: None,
+            average_rate: None,
+            interlaced: false,
+            color: Color::default(),
+            duration: None,
+            delay: 0.0,
+        }
+    }
+
 
 /// Durations in seconds that differ by less are the same: what encoders add to the last frames.
 const SAME_DURATION: f64 = 0.15;
