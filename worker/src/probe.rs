@@ -4,18 +4,21 @@ mod density;
 mod first_frame;
 pub mod gaps;
 pub mod input;
+pub mod jumps;
+mod line;
 mod mp4;
 pub mod packets;
 mod parse;
 mod refusal;
 mod sizes;
 mod structure;
+mod warnings;
 
 use std::time::Duration;
 
 use input::Demuxing;
 use packets::{Packets, StreamPackets};
-use streamio_events::media::{MediaSource, MediaWarning};
+use streamio_events::media::MediaSource;
 
 use crate::diagnosis::{Fault, fault, oversized_frame};
 use crate::failure::{Failure, MachineError, Resource};
@@ -130,7 +133,7 @@ impl Probe {
             video_codec: video.map(|video| video.codec.clone()),
             audio_codec: self.audio.first().map(|audio| audio.codec.clone()),
             bytes: self.bytes,
-            warnings: self.is_truncated.then(truncated).into_iter().collect(),
+            warnings: warnings::of(self),
         }
     }
 
@@ -166,13 +169,10 @@ impl Probe {
     }
 }
 
-fn truncated() -> MediaWarning {
-    MediaWarning {
-        code: "truncated".to_owned(),
-        message: "a part of the file is missing that its own index names; the video ends where the file ends"
-            .to_owned(),
-    }
-}
+/// Durations in seconds that differ by less are the same: what encoders add to the last frames.
+const SAME_DURATION: f64 = 0.15;
+
+impl VideoStream {
     /// A stream of upright pictures of one size, of which nothing else is known.
     #[cfg(test)]
     pub(crate) fn of_size(codec: &str, width: u32, height: u32) -> Self {
@@ -192,11 +192,6 @@ fn truncated() -> MediaWarning {
         }
     }
 
-
-/// Durations in seconds that differ by less are the same: what encoders add to the last frames.
-const SAME_DURATION: f64 = 0.15;
-
-impl VideoStream {
     /// Sets the clockwise rotation of a stream that has none: 0, 90, 180 or 270 degrees.
     fn rotate(&mut self, degrees: u16) {
         self.rotation = degrees;

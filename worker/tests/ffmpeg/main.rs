@@ -31,3 +31,4 @@ mod segments;
 mod storage_contract;
 mod timeline;
 mod truth;
+mod wrong_times;
