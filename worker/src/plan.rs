@@ -79,6 +79,8 @@ pub struct AudioPlan {
     pub channels: u32,
     /// Seconds of silence after the end of the track.
     pub silence: f64,
+    /// When silence ends that follows the sound wherever its decoding ends, because its format changes in mid-stream.
+    pub silent_until: Option<f64>,
     /// The long gaps in the track, in the order of time.
     pub gaps: Vec<Gap>,
     /// Sound whose times are wrong.
@@ -177,6 +179,7 @@ fn audio_plans(tracks: &[&AudioStream], timeline: &Timeline<'_>) -> Vec<AudioPla
             language: track.language.clone(),
             channels: track.channels,
             silence: timeline.silence_after(track.index),
+            silent_until: timeline.end.filter(|_| timeline.changes(track.index)),
             gaps: timeline.gaps(track.index),
             jumps: timeline.jumps(track.index),
         });
@@ -223,6 +226,9 @@ mod tests {
             audio,
             packets,
             demuxing: Demuxing::default(),
+            other_pictures: vec![],
+            changes: vec![],
+            zeros_after: 0,
         }
     }
 

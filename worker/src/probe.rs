@@ -46,6 +46,23 @@ pub struct Probe {
     pub packets: Packets,
     /// How to read the file.
     pub demuxing: Demuxing,
+    /// Video streams that are not used, cover art aside.
+    pub other_pictures: Vec<u32>,
+    /// Streams that change their format in mid-stream.
+    pub changes: Vec<FormatChange>,
+    /// Bytes of zeros after what seems to be the end of the media.
+    pub zeros_after: u64,
+}
+
+/// A stream whose format changes in mid-stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FormatChange {
+    /// FFmpeg's index of the stream.
+    pub index: u32,
+    /// How it goes on.
+    pub goes_on: GoesOn,
+    /// Seconds from the beginning of the file, if they are known.
+    pub seconds: Option<f64>,
 }
 
 /// A video stream.
@@ -77,6 +94,15 @@ pub struct VideoStream {
     /// Seconds by which the decoder returns pictures late. Not 0 only where the container states decoding times only and
     /// pictures are stored in another order than shown.
     pub delay: f64,
+}
+
+/// How a stream goes on whose format changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// In itself, where FFmpeg cannot decode it.
+    InItself,
+    /// In another stream: FFmpeg's index, if FFmpeg found it.
+    InAnother(Option<u32>),
 }
 
 /// Colour coding, in FFmpeg's names.
@@ -239,10 +265,10 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
         });
     }
     let mut demuxing = Demuxing { decoding_times_only: media.decoding_times_only(), begins_late: false };
-    if media.undescribed() > 0 {
+    if media.undescribed() > 0 || media.lacks(&structure.changes.later) {
         let patient = Demuxing { begins_late: true, ..demuxing };
         if let Ok(parse::Report::Media(later)) = self::report(&tools.ffprobe, url, patient).await
-            && later.undescribed() < media.undescribed()
+            && (later.undescribed() < media.undescribed() || later.stream_count() > media.stream_count())
         {
             (media, demuxing) = (later.check()?, patient);
         }
@@ -255,8 +281,9 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
         packets::read(&tools.ffmpeg, url, source.bytes(), &media.readable_streams(), demuxing).await?
     };
     let in_mp4 = media.is_mp4();
-    let mut probe = parse::probe(media, source.bytes(), packets)?;
-    probe.demuxing = demuxing;
+    let changes = media.changed(&structure.changes.formats);
+    let mut probe = parse::probe(media, source.object_bytes(), packets)?;
+    (probe.demuxing, probe.changes, probe.zeros_after) = (demuxing, changes, structure.zeros_after);
     let is_short =
         |exact: f64| probe.measured_duration.is_some_and(|measured| measured < exact - SAME_DURATION);
     probe.is_truncated = structure.is_cut || structure.exact_seconds.is_some_and(is_short);

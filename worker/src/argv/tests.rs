@@ -28,6 +28,7 @@ fn audio(number: u32) -> AudioPlan {
         language: Some("eng".into()),
         channels: 2,
         silence: 0.0,
+        silent_until: None,
         gaps: vec![],
         jumps: vec![],
     }

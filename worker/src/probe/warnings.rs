@@ -1,5 +1,7 @@
 //! What is wrong with a source although it can be processed.
 
+mod format_changes;
+
 use streamio_events::media::MediaWarning;
 
 use super::Probe;
@@ -13,7 +15,15 @@ pub(super) fn of(probe: &Probe) -> Vec<MediaWarning> {
             "a part of the file is missing that its own index names; the video ends where the file ends";
         warning("truncated", text.to_owned())
     });
-    truncated.into_iter().chain(wrong_times(probe)).chain(late_end(probe)).collect()
+    truncated
+        .into_iter()
+        .chain(wrong_times(probe))
+        .chain(late_end(probe))
+        .chain(format_changes::stated(probe))
+        .chain(format_changes::other_pictures(probe))
+        .chain(format_changes::other_sound(probe))
+        .chain(zeros_after(probe))
+        .collect()
 }
 
 fn warning(code: &str, message: String) -> MediaWarning {
@@ -65,5 +75,16 @@ fn late_end(probe: &Probe) -> Option<MediaWarning> {
              export the file again"
         );
         warning("late_end", text)
+    })
+}
+
+/// Zeros after what seems to be the end of the media.
+fn zeros_after(probe: &Probe) -> Option<MediaWarning> {
+    (probe.zeros_after > 0).then(|| {
+        let text = format!(
+            "the last {} bytes of the file are zeros; if a part of it was never written, the video ends too early",
+            probe.zeros_after
+        );
+        warning("zeros_at_end", text)
     })
 }

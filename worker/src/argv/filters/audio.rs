@@ -33,6 +33,9 @@ pub(in crate::argv) fn audio(plan: &AudioPlan, keeps_time: bool) -> String {
 }
 
 fn silence_after(plan: &AudioPlan) -> Option<String> {
+    if let Some(end) = plan.silent_until {
+        return Some(format!("apad,atrim=end={end:.6}"));
+    }
     (plan.silence > 0.0).then(|| format!("apad=pad_dur={:.6}", plan.silence))
 }
 
