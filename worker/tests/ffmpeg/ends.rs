@@ -31,6 +31,7 @@ async fn zeros_after_whole_media_change_nothing() {
         ("clip.mkv", format!("{CLIP} {H264} -c:a libopus"), &[][..]),
         ("clip.avi", format!("{CLIP} {H264} -c:a libmp3lame"), &[]),
         ("sound.mp3", "-f lavfi -i sine=440:r=44100:d=3 -c:a libmp3lame".to_owned(), &[]),
+        ("quiet.mp3", "-f lavfi -i anullsrc=r=44100:d=3 -c:a libmp3lame".to_owned(), &[]),
         ("clip.ts", format!("{CLIP} {H264} -c:a aac"), &["zeros_at_end"]),
         ("live.mkv", format!("{CLIP} {H264} -c:a libopus -f matroska -live 1"), &["zeros_at_end"]),
     ] {

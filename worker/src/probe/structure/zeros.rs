@@ -9,8 +9,10 @@ use crate::storage::StorageError;
 
 /// A smaller file is padded rather than interrupted.
 const SMALLEST: u64 = 64 * 1024;
-/// Zeros at the end of media that belong to it, at most: compressed media seldom ends in one.
-const OF_MEDIA: u64 = 3;
+/// Zeros at the end of media that may belong to it: compressed media seldom ends in one.
+const OF_MEDIA: [u64; 4] = [0, 1, 2, 3];
+/// The same where the end is stated: silence may be zeros.
+const OF_STATED_MEDIA: [u64; 4] = [16, 64, 256, 1024];
 
 /// Whether the last tenth of the file seems to consist of zeros. Looks at its beginning and its end.
 pub(super) async fn at_end(source: &Source) -> Result<bool, Arc<StorageError>> {
@@ -24,13 +26,17 @@ pub(super) async fn at_end(source: &Source) -> Result<bool, Arc<StorageError>> {
 pub(super) async fn hide(source: &Source, head: &[u8]) -> Result<Structure, Arc<StorageError>> {
     let bytes = source.bytes();
     let start = start(source).await?;
-    for end in start..=(start + OF_MEDIA).min(bytes) {
+    for zeros in OF_MEDIA.into_iter().chain(OF_STATED_MEDIA) {
+        let end = (start + zeros).min(bytes);
         source.shorten(end);
         let structure = stated(source, head).await?;
-        if structure.end != MediaEnd::Unknown && !structure.is_cut {
-            let zeros_after = if structure.end == MediaEnd::LastPacket { bytes - end } else { 0 };
-            return Ok(Structure { zeros_after, ..structure });
-        }
+        let zeros_after = match structure.end {
+            _ if structure.is_cut => continue,
+            MediaEnd::Stated => 0,
+            MediaEnd::LastPacket if OF_MEDIA.contains(&zeros) => bytes - end,
+            MediaEnd::LastPacket | MediaEnd::Unknown => continue,
+        };
+        return Ok(Structure { zeros_after, ..structure });
     }
     source.shorten(bytes);
     Ok(Structure { ends_in_zeros: true, ..stated(source, head).await? })
