@@ -91,7 +91,7 @@ fn too_complex(resource: Resource) -> Fault {
 }
 
 /// The size of a picture that exceeds `-max_pixels`: `Picture size 9000x9000 exceeds specified max pixel count 67108864`.
-fn oversized_frame(stderr: &str) -> Option<(u32, u32)> {
+pub fn oversized_frame(stderr: &str) -> Option<(u32, u32)> {
     stderr.lines().find_map(|line| {
         let (_, rest) = line.split_once("Picture size ")?;
         let (size, _) = rest.split_once(" exceeds specified max pixel count")?;

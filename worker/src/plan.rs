@@ -15,6 +15,7 @@ use crate::frame_rate::FrameRate;
 use crate::ladder::{Rung, ladder};
 use crate::probe::gaps::Gap;
 use crate::probe::input::Demuxing;
+use crate::probe::jumps::Jump;
 use crate::probe::{AudioStream, Probe, VideoStream};
 
 /// Seconds between forced key frames, and therefore the duration of a segment.
@@ -59,6 +60,8 @@ pub struct VideoPlan {
     pub frames: Option<u64>,
     /// Where to look for the poster, one after the other.
     pub poster: Vec<PosterWindow>,
+    /// Pictures whose times are wrong.
+    pub jumps: Vec<Jump>,
 }
 
 /// How to encode an audio track: AAC-LC, stereo, 48 kHz.
@@ -76,8 +79,12 @@ pub struct AudioPlan {
     pub channels: u32,
     /// Seconds of silence after the end of the track.
     pub silence: f64,
+    /// When silence ends that follows the sound wherever its decoding ends, because its format changes in mid-stream.
+    pub silent_until: Option<f64>,
     /// The long gaps in the track, in the order of time.
     pub gaps: Vec<Gap>,
+    /// Sound whose times are wrong.
+    pub jumps: Vec<Jump>,
 }
 
 /// The most channels that FFmpeg can convert.
@@ -114,8 +121,9 @@ pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) ->
     let used = probe.video.iter().map(|video| video.index).chain(decodable.iter().map(|audio| audio.index));
     let timeline = Timeline::of(probe, used);
     let audio = audio_plans(&decodable, &timeline);
-    // FFmpeg would fill a long gap with one block of silence, before any filter.
-    let keeps_audio_time = capabilities.keeps_audio_time() && audio.iter().all(|track| track.gaps.is_empty());
+    // FFmpeg would fill a long gap, or the time up to a wrong one, with one block of silence, before any filter.
+    let keeps_audio_time = capabilities.keeps_audio_time()
+        && audio.iter().all(|track| track.gaps.is_empty() && track.jumps.is_empty());
     Ok(Plan {
         duration: timeline.end.or(probe.duration),
         video: probe.video.as_ref().map(|video| video_plan(video, &timeline, capabilities)),
@@ -138,6 +146,7 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
         delay: video.delay,
         frames: timeline.frames(video.index, frame_rate),
         poster: poster::windows(timeline.first(video.index), end),
+        jumps: timeline.jumps(video.index),
     }
 }
 
@@ -170,7 +179,9 @@ fn audio_plans(tracks: &[&AudioStream], timeline: &Timeline<'_>) -> Vec<AudioPla
             language: track.language.clone(),
             channels: track.channels,
             silence: timeline.silence_after(track.index),
+            silent_until: timeline.end.filter(|_| timeline.changes(track.index)),
             gaps: timeline.gaps(track.index),
+            jumps: timeline.jumps(track.index),
         });
     }
     plans
@@ -184,18 +195,11 @@ mod tests {
 
     fn video() -> VideoStream {
         VideoStream {
-            index: 0,
-            codec: "h264".into(),
-            coded: (1280, 720),
-            display: (1280, 720),
-            rotation: 0,
-            rotation_persists: false,
             nominal_rate: FrameRate::new(25, 1),
             average_rate: FrameRate::new(25, 1),
-            interlaced: false,
             color: Color { pixel_format: "yuv420p".into(), ..Color::default() },
             duration: Some(5.0),
-            delay: 0.0,
+            ..VideoStream::of_size("h264", 1280, 720)
         }
     }
 
@@ -222,6 +226,9 @@ mod tests {
             audio,
             packets,
             demuxing: Demuxing::default(),
+            other_pictures: vec![],
+            changes: vec![],
+            zeros_after: 0,
         }
     }
 

@@ -4,20 +4,23 @@ mod density;
 mod first_frame;
 pub mod gaps;
 pub mod input;
+pub mod jumps;
+mod line;
 mod mp4;
 pub mod packets;
 mod parse;
 mod refusal;
 mod sizes;
 mod structure;
+mod warnings;
 
 use std::time::Duration;
 
 use input::Demuxing;
 use packets::{Packets, StreamPackets};
-use streamio_events::media::{MediaSource, MediaWarning};
+use streamio_events::media::MediaSource;
 
-use crate::diagnosis::{Fault, fault};
+use crate::diagnosis::{Fault, fault, oversized_frame};
 use crate::failure::{Failure, MachineError, Resource};
 use crate::frame_rate::FrameRate;
 use crate::process::{Bounds, CaptureError, Invocation};
@@ -43,6 +46,23 @@ pub struct Probe {
     pub packets: Packets,
     /// How to read the file.
     pub demuxing: Demuxing,
+    /// Video streams that are not used, cover art aside.
+    pub other_pictures: Vec<u32>,
+    /// Streams that change their format in mid-stream.
+    pub changes: Vec<FormatChange>,
+    /// Bytes of zeros after what seems to be the end of the media.
+    pub zeros_after: u64,
+}
+
+/// A stream whose format changes in mid-stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FormatChange {
+    /// FFmpeg's index of the stream.
+    pub index: u32,
+    /// How it goes on.
+    pub goes_on: GoesOn,
+    /// Seconds from the beginning of the file, if they are known.
+    pub seconds: Option<f64>,
 }
 
 /// A video stream.
@@ -74,6 +94,15 @@ pub struct VideoStream {
     /// Seconds by which the decoder returns pictures late. Not 0 only where the container states decoding times only and
     /// pictures are stored in another order than shown.
     pub delay: f64,
+}
+
+/// How a stream goes on whose format changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// In itself, where FFmpeg cannot decode it.
+    InItself,
+    /// In another stream: FFmpeg's index, if FFmpeg found it.
+    InAnother(Option<u32>),
 }
 
 /// Colour coding, in FFmpeg's names.
@@ -130,7 +159,7 @@ impl Probe {
             video_codec: video.map(|video| video.codec.clone()),
             audio_codec: self.audio.first().map(|audio| audio.codec.clone()),
             bytes: self.bytes,
-            warnings: self.is_truncated.then(truncated).into_iter().collect(),
+            warnings: warnings::of(self),
         }
     }
 
@@ -166,18 +195,29 @@ impl Probe {
     }
 }
 
-fn truncated() -> MediaWarning {
-    MediaWarning {
-        code: "truncated".to_owned(),
-        message: "a part of the file is missing that its own index names; the video ends where the file ends"
-            .to_owned(),
-    }
-}
-
 /// Durations in seconds that differ by less are the same: what encoders add to the last frames.
 const SAME_DURATION: f64 = 0.15;
 
 impl VideoStream {
+    /// A stream of upright pictures of one size, of which nothing else is known.
+    #[cfg(test)]
+    pub(crate) fn of_size(codec: &str, width: u32, height: u32) -> Self {
+        Self {
+            index: 0,
+            codec: codec.to_owned(),
+            coded: (width, height),
+            display: (width, height),
+            rotation: 0,
+            rotation_persists: false,
+            nominal_rate: None,
+            average_rate: None,
+            interlaced: false,
+            color: Color::default(),
+            duration: None,
+            delay: 0.0,
+        }
+    }
+
     /// Sets the clockwise rotation of a stream that has none: 0, 90, 180 or 270 degrees.
     fn rotate(&mut self, degrees: u16) {
         self.rotation = degrees;
@@ -225,10 +265,10 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
         });
     }
     let mut demuxing = Demuxing { decoding_times_only: media.decoding_times_only(), begins_late: false };
-    if media.undescribed() > 0 {
+    if media.undescribed() > 0 || media.lacks(&structure.changes.later) {
         let patient = Demuxing { begins_late: true, ..demuxing };
         if let Ok(parse::Report::Media(later)) = self::report(&tools.ffprobe, url, patient).await
-            && later.undescribed() < media.undescribed()
+            && (later.undescribed() < media.undescribed() || later.stream_count() > media.stream_count())
         {
             (media, demuxing) = (later.check()?, patient);
         }
@@ -241,8 +281,9 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
         packets::read(&tools.ffmpeg, url, source.bytes(), &media.readable_streams(), demuxing).await?
     };
     let in_mp4 = media.is_mp4();
-    let mut probe = parse::probe(media, source.bytes(), packets)?;
-    probe.demuxing = demuxing;
+    let changes = media.changed(&structure.changes.formats);
+    let mut probe = parse::probe(media, source.object_bytes(), packets)?;
+    (probe.demuxing, probe.changes, probe.zeros_after) = (demuxing, changes, structure.zeros_after);
     let is_short =
         |exact: f64| probe.measured_duration.is_some_and(|measured| measured < exact - SAME_DURATION);
     probe.is_truncated = structure.is_cut || structure.exact_seconds.is_some_and(is_short);
@@ -309,7 +350,7 @@ async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::R
         Fault::Machine | Fault::Unknown => None,
     };
     // For some files ffprobe ends within its report, for example where a picture is larger than it may decode.
-    parse::parse_report(&finished.stdout).ok_or_else(|| {
+    parse::parse_report(&finished.stdout, oversized_frame(&finished.stderr)).ok_or_else(|| {
         of_file.unwrap_or_else(|| {
             let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
             Failure::Machine(MachineError::Incapable(diagnosis))

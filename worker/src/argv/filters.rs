@@ -7,6 +7,7 @@
 
 mod audio;
 mod frame;
+mod jumps;
 mod poster;
 mod timeline;
 
@@ -20,7 +21,8 @@ use crate::plan::VideoPlan;
 /// Deinterlaces, gives each picture its place in the constant frame rate, and converts to the size and colours of the largest
 /// rung. The smaller rungs are scaled from that one, which is much cheaper than scaling each from the source.
 pub(super) fn video(plan: &VideoPlan) -> String {
-    let mut chain = straightened(plan);
+    let mut chain: Vec<_> = jumps::pictures(&plan.jumps).into_iter().collect();
+    chain.extend(straightened(plan));
     chain.extend(timeline::timeline(plan));
     chain.push(frame::to_size_and_color(plan));
     let parts = (0..plan.rungs.len()).map(|position| format!("[s{position}]")).collect::<Vec<_>>().concat();

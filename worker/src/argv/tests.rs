@@ -16,6 +16,7 @@ fn video(width: u32, height: u32) -> VideoPlan {
         delay: 0.0,
         frames: Some(158),
         poster: vec![PosterWindow { seek: 0.0, first: 0.0, length: Some(5.28), skip_black: true }],
+        jumps: vec![],
     }
 }
 
@@ -27,7 +28,9 @@ fn audio(number: u32) -> AudioPlan {
         language: Some("eng".into()),
         channels: 2,
         silence: 0.0,
+        silent_until: None,
         gaps: vec![],
+        jumps: vec![],
     }
 }
 

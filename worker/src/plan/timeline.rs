@@ -2,9 +2,10 @@
 //! the last picture is held.
 
 use crate::frame_rate::FrameRate;
-use crate::probe::Probe;
 use crate::probe::gaps::{Gap, Gaps};
+use crate::probe::jumps::Jump;
 use crate::probe::packets::StreamPackets;
+use crate::probe::{FormatChange, GoesOn, Probe};
 
 /// The tracks in use, on FFmpeg's time: seconds from the beginning of the file.
 pub(super) struct Timeline<'a> {
@@ -55,6 +56,17 @@ impl<'a> Timeline<'a> {
         let first = Gap { start: 0.0, end: self.first(index) };
         let gaps = self.packets(index).map(|packets| packets.gaps.in_order()).unwrap_or_default();
         Some(first).filter(|gap| gap.end >= Gaps::LONG).into_iter().chain(gaps).collect()
+    }
+
+    /// The packets of a stream whose times are wrong.
+    pub(super) fn jumps(&self, index: u32) -> Vec<Jump> {
+        self.packets(index).map(|packets| packets.jumps.as_slice().to_vec()).unwrap_or_default()
+    }
+
+    /// Whether a stream changes its format in mid-stream, so that what follows cannot be decoded.
+    pub(super) fn changes(&self, index: u32) -> bool {
+        let is_changed = |change: &FormatChange| change.index == index && change.goes_on == GoesOn::InItself;
+        self.probe.changes.iter().any(is_changed)
     }
 
     /// Seconds between the end of an audio track and that of the longest track.

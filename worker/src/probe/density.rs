@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Counts timestamps in a sliding window of one second. Its memory is bounded.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Density {
     /// Timestamps that an earlier one may still follow, because packets are stored in decoding order.
     unsorted: BinaryHeap<Reverse<Microseconds>>,

@@ -99,24 +99,10 @@ fn whole(fraction: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Color;
     use super::*;
 
     fn inspected(side_data: &str) -> VideoStream {
-        let mut video = VideoStream {
-            index: 0,
-            codec: "hevc".into(),
-            coded: (1920, 1080),
-            display: (1920, 1080),
-            rotation: 0,
-            rotation_persists: false,
-            nominal_rate: None,
-            average_rate: None,
-            interlaced: false,
-            color: Color::default(),
-            duration: None,
-            delay: 0.0,
-        };
+        let mut video = VideoStream::of_size("hevc", 1920, 1080);
         apply(format!(r#"{{"frames":[{{"side_data_list":[{side_data}]}}]}}"#).as_bytes(), &mut video);
         video
     }

@@ -13,7 +13,7 @@ pub struct Gap {
 const MAX: usize = 32;
 
 /// Seconds that a packet lasts, at most. A longer one states a gap: some containers have no other way.
-const LONGEST_PACKET: f64 = 10.0;
+pub(super) const LONGEST_PACKET: f64 = 10.0;
 
 /// The longest gaps between the packets of a track, those of at least [`Gaps::LONG`] seconds. Bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -12,6 +12,7 @@ pub(super) use boxes::Header;
 pub(super) use track::any_encrypted;
 use track::{Kind, Track};
 
+use super::gaps::Gap;
 use super::packets::Packets;
 
 /// The tracks of an index, in FFmpeg's order of streams.
@@ -61,6 +62,9 @@ impl Index {
                     *first -= start;
                     packets.end -= start;
                     packets.gaps.shift(-start);
+                    packets.jumps.shift(-start);
+                    packets.before_last =
+                        packets.before_last.map(|gap| Gap { start: gap.start - start, end: gap.end - start });
                 }
             }
         }

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::density::Density;
-use super::gaps::Gaps;
+use super::gaps::{Gap, Gaps};
 use super::input::{self, Demuxing};
+use super::jumps::{Follower, Jumps};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::Failure;
 use crate::process::{CaptureError, Invocation};
@@ -33,11 +34,29 @@ pub struct StreamPackets {
     pub densest_second: u32,
     /// The long gaps between packets.
     pub gaps: Gaps,
+    /// The time without packets before the last one, if it is long.
+    pub before_last: Option<Gap>,
+    /// Packets whose times are wrong. No other statement counts their times.
+    pub jumps: Jumps,
 }
 
 impl StreamPackets {
     /// Upper bound of [`densest_second`](Self::densest_second); a stream with more has meaningless timestamps.
     pub const MAX_DENSITY: u32 = Density::MAX;
+
+    pub(super) fn new(packets: u64, bytes: u64, times: Follower) -> Self {
+        let (line, jumps) = times.finish();
+        Self {
+            packets,
+            first_pts: line.first(),
+            end: line.end(),
+            bytes,
+            densest_second: line.densest_second(),
+            gaps: line.gaps(),
+            before_last: line.before_last(),
+            jumps,
+        }
+    }
 }
 
 /// Time for starting FFmpeg and reading the beginning of the file.
@@ -83,7 +102,7 @@ pub async fn read(
             return Ok(Packets::new());
         }
     }
-    let of = |position| table.streams.get(&position).map(Stream::finish).unwrap_or_default();
+    let mut of = |position| table.streams.remove(&position).map(Stream::finish).unwrap_or_default();
     Ok((0..).zip(indexes).map(|(position, index)| (*index, of(position))).collect())
 }
 
@@ -97,9 +116,15 @@ pub(super) fn argv(url: &str, indexes: &[u32], demuxing: Demuxing) -> Vec<String
         args.extend(["-map".to_owned(), format!("0:{index}")]);
     }
     // Packets before the first key frame count, and no packet waits in memory for those of another stream.
-    args.extend(words("-c copy -copyinkf -max_interleave_delta 1 -f framecrc -"));
+    args.extend(words("-c copy -copyinkf -max_interleave_delta 1"));
+    args.extend(["-bsf".to_owned(), UNCHANGED_TIMES.to_owned()]);
+    args.extend(words("-f framecrc -"));
     args
 }
+
+/// Makes FFmpeg list presentation times as they are: it would replace those that come before one that it has listed. Decoding times
+/// become numbers that grow and come before every presentation time; where there is no other time, they are listed first.
+const UNCHANGED_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,DTS\\,PTS):dts=N-1000000000000";
 
 /// The packets read so far, by position among the mapped streams.
 #[derive(Default)]
@@ -110,11 +135,9 @@ struct Table {
 
 #[derive(Default)]
 struct Stream {
-    so_far: StreamPackets,
-    /// Presentation time of the packet with the latest one, and the last distance between two latest ones.
-    latest: Option<f64>,
-    step: f64,
-    density: Density,
+    packets: u64,
+    bytes: u64,
+    times: Follower,
 }
 
 /// FFmpeg's `AV_NOPTS_VALUE`.
@@ -151,23 +174,15 @@ impl Table {
 
 impl Stream {
     fn add(&mut self, time: Option<f64>, duration: f64, bytes: u64) {
-        self.so_far.packets += 1;
-        self.so_far.bytes += bytes;
-        let Some(time) = time else { return };
-        self.density.add(time);
-        self.so_far.gaps.add(time, duration);
-        self.so_far.first_pts = Some(self.so_far.first_pts.map_or(time, |first| first.min(time)));
-        if let Some(latest) = self.latest.filter(|latest| time > *latest) {
-            self.step = time - latest;
+        self.packets += 1;
+        self.bytes += bytes;
+        if let Some(time) = time {
+            self.times.add(time, duration);
         }
-        self.latest = Some(self.latest.map_or(time, |latest| latest.max(time)));
-        // Some containers state no duration of packets. A packet then lasts as long as the one before it, as in the encode.
-        let duration = if duration > 0.0 { duration } else { self.step };
-        self.so_far.end = self.so_far.end.max(time + duration);
     }
 
-    fn finish(&self) -> StreamPackets {
-        StreamPackets { densest_second: self.density.densest(), ..self.so_far }
+    fn finish(self) -> StreamPackets {
+        StreamPackets::new(self.packets, self.bytes, self.times)
     }
 }
 
@@ -176,7 +191,7 @@ impl Stream {
 pub(super) fn parse(text: &str) -> Packets {
     let mut table = Table::default();
     text.lines().for_each(|line| table.add(line));
-    table.streams.iter().map(|(position, stream)| (*position, stream.finish())).collect()
+    table.streams.into_iter().map(|(position, stream)| (position, stream.finish())).collect()
 }
 
 #[cfg(test)]

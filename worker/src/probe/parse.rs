@@ -1,17 +1,20 @@
 //! Parses and validates ffprobe's JSON. Its contents come from an untrusted file.
 
+mod tags;
+
 use serde::Deserialize;
 
 use super::input::Demuxing;
 use super::input::MAX_PIXELS;
 use super::packets::Packets;
-use super::{AudioStream, Color, Probe, VideoStream};
+use super::structure;
+use super::{AudioStream, Color, FormatChange, GoesOn, Probe, VideoStream};
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
 
 /// Value of `-show_entries`. Limited to the fields in use, because a file may contain megabytes of tags.
 pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format_tags=major_brand:\
-    stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
+    stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
     pix_fmt,has_b_frames,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
     stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
     stream_side_data=rotation:program=program_id:program_stream=index";
@@ -19,7 +22,7 @@ pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format
 /// ffprobe's output.
 pub(super) enum Report {
     /// ffprobe opened the file.
-    Media(Media),
+    Media(Box<Media>),
     /// ffprobe refused the file.
     Refused {
         /// FFmpeg's error code.
@@ -65,6 +68,8 @@ pub(super) struct Media {
     format: Format,
     streams: Vec<Stream>,
     programs: Vec<Program>,
+    /// Width and height of a frame that ffprobe did not decode because it is too large.
+    oversized: Option<(u32, u32)>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +86,8 @@ struct Format {
 #[serde(default)]
 struct Stream {
     index: u32,
+    /// The container's own number of the stream, in hexadecimal.
+    id: Option<String>,
     codec_type: Option<String>,
     codec_name: Option<String>,
     width: u32,
@@ -126,13 +133,14 @@ struct SideData {
     rotation: Option<f64>,
 }
 
-/// Parses ffprobe's output; `None` if it is not a report.
-pub(super) fn parse_report(json: &[u8]) -> Option<Report> {
+/// Parses ffprobe's output; `None` if it is not a report. `oversized` is the size of a frame that ffprobe called too large.
+pub(super) fn parse_report(json: &[u8], oversized: Option<(u32, u32)>) -> Option<Report> {
     let raw: Raw = serde_json::from_slice(json).ok()?;
     match (raw.error, raw.format) {
         (Some(error), _) => Some(Report::Refused { code: error.code }),
         (None, Some(format)) => {
-            Some(Report::Media(Media { format, streams: raw.streams, programs: raw.programs }))
+            let Raw { streams, programs, .. } = raw;
+            Some(Report::Media(Box::new(Media { format, streams, programs, oversized })))
         }
         (None, None) => None,
     }
@@ -168,6 +176,22 @@ impl Media {
         self.streams.len()
     }
 
+    /// Whether any of the streams with the numbers `ids` is missing.
+    pub(super) fn lacks(&self, ids: &[u16]) -> bool {
+        ids.iter().any(|id| self.streams.iter().all(|stream| stream.number() != Some(*id)))
+    }
+
+    /// The streams that change their format, with FFmpeg's indexes.
+    pub(super) fn changed(&self, changes: &[structure::FormatChange]) -> Vec<FormatChange> {
+        let index =
+            |pid| self.streams.iter().find(|stream| stream.number() == Some(pid)).map(|stream| stream.index);
+        let of = |change: &structure::FormatChange| {
+            let goes_on = change.replaced_by.map_or(GoesOn::InItself, |pid| GoesOn::InAnother(index(pid)));
+            Some(FormatChange { index: index(change.pid)?, goes_on, seconds: change.seconds })
+        };
+        changes.iter().filter_map(of).collect()
+    }
+
     /// Whether the container is MP4 or `QuickTime`.
     pub(super) fn is_mp4(&self) -> bool {
         self.format.name.starts_with("mov,")
@@ -200,19 +224,20 @@ impl Media {
 /// Validates ffprobe's report on a file of `bytes` bytes that holds `packets`.
 pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe, Failure> {
     let decoding_times_only = media.decoding_times_only();
-    let Media { format, streams, programs } = media;
+    let Media { format, streams, programs, oversized } = media;
     let is = |kind: &'static str| move |stream: &&Stream| stream.codec_type.as_deref() == Some(kind);
     let is_still_image =
         |stream: &&Stream| stream.disposition.attached_pic != 0 || stream.disposition.timed_thumbnails != 0;
     // A track that is declared but has no packets is as good as absent: a muted microphone, a camera that never started.
     let is_empty = |stream: &&Stream| packets.get(&stream.index).is_some_and(|found| found.packets == 0);
     // The default stream, or else the largest; the first among equals.
-    let main = streams
-        .iter()
-        .filter(is("video"))
-        .filter(|stream| !is_still_image(stream) && !is_empty(stream))
-        .min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())));
-    let video = main.map(|stream| video_stream(stream, decoding_times_only)).transpose()?;
+    let pictures =
+        || streams.iter().filter(is("video")).filter(|stream| !is_still_image(stream) && !is_empty(stream));
+    let main =
+        pictures().min_by_key(|stream| (stream.disposition.default == 0, std::cmp::Reverse(stream.pixels())));
+    let video = main.map(|stream| video_stream(stream, decoding_times_only, oversized)).transpose()?;
+    let is_other = |stream: &&Stream| main.is_some_and(|main| main.index != stream.index);
+    let other_pictures = pictures().filter(is_other).map(|stream| stream.index).collect();
     let mut tracks: Vec<_> = streams
         .iter()
         .filter(is("audio"))
@@ -246,10 +271,17 @@ pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe,
         packets,
         is_truncated: false,
         demuxing: Demuxing { decoding_times_only, begins_late: false },
+        other_pictures,
+        changes: Vec::new(),
+        zeros_after: 0,
     })
 }
 
 impl Stream {
+    fn number(&self) -> Option<u16> {
+        u16::from_str_radix(self.id.as_deref()?.strip_prefix("0x")?, 16).ok()
+    }
+
     fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
@@ -262,12 +294,18 @@ impl Stream {
     }
 }
 
-fn video_stream(stream: &Stream, decoding_times_only: bool) -> Result<VideoStream, Failure> {
+fn video_stream(
+    stream: &Stream,
+    decoding_times_only: bool,
+    oversized: Option<(u32, u32)>,
+) -> Result<VideoStream, Failure> {
     let (width, height) = (stream.width, stream.height);
     if width == 0 || height == 0 {
-        return Err(match &stream.codec_name {
-            None => unknown_codec(),
-            Some(_) => Failure::Corrupt { reason: "no frame of its video can be decoded" },
+        return Err(match (&stream.codec_name, oversized) {
+            (None, _) => unknown_codec(),
+            // Only the pictures themselves state the size, as in Motion JPEG and PNG.
+            (Some(_), Some((width, height))) => Failure::FrameTooLarge { width, height },
+            (Some(_), None) => Failure::Corrupt { reason: "no frame of its video can be decoded" },
         });
     }
     if stream.pixels() > MAX_PIXELS {
@@ -308,8 +346,8 @@ fn audio_stream(stream: &Stream) -> AudioStream {
         index: stream.index,
         codec: stream.codec_name.clone().unwrap_or_else(|| "unknown".to_owned()),
         channels: stream.channels,
-        language: stream.tags.language.as_deref().and_then(language),
-        title: stream.tags.title.as_deref().and_then(title),
+        language: stream.tags.language.as_deref().and_then(tags::language),
+        title: stream.tags.title.as_deref().and_then(tags::title),
         duration: seconds(stream.duration.as_deref()),
     }
 }
@@ -351,27 +389,6 @@ pub(super) fn square_width(width: u32, sample_aspect_ratio: Option<&str>) -> u32
     )]
     let square = (f64::from(width) * shape).round() as u32;
     square.max(1)
-}
-
-/// A language tag that is valid in a playlist. `None` for `und` and anything that is not a tag.
-fn language(text: &str) -> Option<String> {
-    let tag = text.to_ascii_lowercase();
-    let mut parts = tag.split('-');
-    let primary = parts.next()?;
-    let is_tag = (2..=3).contains(&primary.len())
-        && primary.bytes().all(|byte| byte.is_ascii_lowercase())
-        && parts.all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
-    (is_tag && tag.len() <= 35 && primary != "und").then_some(tag)
-}
-
-/// A title that is valid in a quoted string of a playlist (RFC 8216, section 4.2: no line breaks, no double quote).
-fn title(text: &str) -> Option<String> {
-    let clean: String =
-        text.chars().filter(|character| !character.is_control() && *character != '"').take(64).collect();
-    let clean = clean.trim();
-    (!clean.is_empty()).then(|| clean.to_owned())
 }
 
 #[cfg(test)]

@@ -127,24 +127,10 @@ impl Sizes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Color;
     use super::*;
 
     fn inspected(lines: &[&str], end: f64) -> VideoStream {
-        let mut video = VideoStream {
-            index: 0,
-            codec: "vp8".into(),
-            coded: (320, 180),
-            display: (320, 180),
-            rotation: 0,
-            rotation_persists: false,
-            nominal_rate: None,
-            average_rate: None,
-            interlaced: false,
-            color: Color::default(),
-            duration: None,
-            delay: 0.0,
-        };
+        let mut video = VideoStream::of_size("vp8", 320, 180);
         let mut sizes = Sizes::default();
         for line in lines {
             sizes.add(line);

@@ -1,6 +1,7 @@
 //! Reads the source in blocks, with a small cache and read-ahead of one block.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,8 @@ pub struct Source {
     store: Arc<dyn WholeObjectStore>,
     location: Location,
     info: ObjectInfo,
+    /// Bytes that readers see.
+    bytes: AtomicU64,
     version_id: Option<String>,
     blocks: Mutex<LruCache<u64, Block>>,
     failure: Mutex<Option<Arc<StorageError>>>,
@@ -32,7 +35,8 @@ impl Source {
     /// Reads the object at `location`, whose size and entity tag are `info`.
     pub fn new(store: Arc<dyn WholeObjectStore>, location: Location, info: ObjectInfo) -> Self {
         let blocks = Mutex::new(LruCache::new(BLOCKS_IN_MEMORY));
-        Self { store, location, info, version_id: None, blocks, failure: Mutex::default() }
+        let bytes = AtomicU64::new(info.bytes);
+        Self { store, location, info, bytes, version_id: None, blocks, failure: Mutex::default() }
     }
 
     /// Reads this version of the object, whatever is stored under its key since.
@@ -41,9 +45,19 @@ impl Source {
         Self { version_id, ..self }
     }
 
-    /// Size in bytes.
+    /// Size in bytes, as readers see it.
     pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Size of the object in bytes.
+    pub fn object_bytes(&self) -> u64 {
         self.info.bytes
+    }
+
+    /// Hides everything after the first `bytes` of the object from those who ask for its size from now on.
+    pub fn shorten(&self, bytes: u64) {
+        self.bytes.store(bytes.min(self.info.bytes), Ordering::Relaxed);
     }
 
     /// The first storage error so far. If there is one, FFmpeg's output is unusable: it did not read the whole source.

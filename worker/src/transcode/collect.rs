@@ -79,11 +79,13 @@ async fn rendition(
 ) -> Result<Rendition, Failure> {
     let unexpected = |problem: String| Failure::EncoderFailed { diagnosis: format!("{folder}: {problem}") };
     let text = read(scratch, &format!("{folder}/{PLAYLIST}")).await?;
-    let Some(text) = text else {
-        // FFmpeg writes no playlist for a stream without a packet.
-        return Err(Failure::Corrupt { reason: "one of its streams cannot be decoded" });
-    };
+    let undecodable = Failure::Corrupt { reason: "one of its streams cannot be decoded" };
+    // FFmpeg writes no playlist for a stream without a packet, or one that lasts no time if only the encoder's header is known.
+    let Some(text) = text else { return Err(undecodable) };
     let playlist = MediaPlaylist::parse(&text).map_err(|error| unexpected(error.to_string()))?;
+    if playlist.duration() <= 0.0 {
+        return Err(undecodable);
+    }
     let mut measured = Vec::new();
     for segment in &playlist.segments {
         let name = format!("{folder}/{}", segment.name);

@@ -114,7 +114,8 @@ async fn a_file_whose_end_was_never_written_is_corrupt() {
         ("clip.ts", format!("{CLIP} -c:a aac")),
     ] {
         let mut bytes = clip(name, &args);
-        let third = bytes.len() / 3;
+        // Not where a packet of a transport stream ends.
+        let third = bytes.len() / 3 / 188 * 188 + 100;
         bytes[third..].fill(0);
         assert_eq!(code(name, &bytes).await, "corrupt", "{name}");
     }
@@ -126,6 +127,16 @@ async fn a_file_of_which_most_packets_are_overwritten_is_corrupt_in_one_attempt(
     let media = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 5000;
     let end = bytes.len() - 100;
     bytes[media..end].fill(0x5a);
+    assert_eq!(code("clip.mp4", &bytes).await, "corrupt");
+}
+
+#[tokio::test]
+async fn pictures_none_of_which_can_be_decoded_are_corrupt_although_sound_can() {
+    // Only the first picture can be decoded without others, and it is overwritten. FFmpeg reports no error for most of the others.
+    let black = CLIP.replace("testsrc2=", "color=black:");
+    let mut bytes = clip("clip.mp4", &format!("{black} -bf 0 -c:a aac"));
+    let media = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
+    bytes[media..media + 900].fill(0x5a);
     assert_eq!(code("clip.mp4", &bytes).await, "corrupt");
 }
 

@@ -58,14 +58,18 @@ async fn run(recipe: Recipe) -> Result<bool, String> {
     let harness = WorkerHarness::measured();
     let Some(file) = recipe.make(&harness.clips()) else { return Ok(false) };
     let bytes = recipe.damage.apply(std::fs::read(&file).unwrap());
+    // Kept before the worker runs: a law may also be broken by a panic.
+    let kept = std::env::temp_dir().join(format!("media-{}.bin", recipe.seed));
+    let keeps = std::env::var_os("STREAMIO_MEDIA_FUZZ_KEEP").is_some();
+    if keeps {
+        std::fs::write(&kept, &bytes).unwrap();
+    }
     let job = harness.upload("clip.bin", &bytes).await;
     let started_at = Instant::now();
     let outcome = harness.run(&job).await;
     let law = laws::check(&recipe, &file, &harness, &job, outcome, started_at.elapsed()).await;
-    if law.is_err() && std::env::var_os("STREAMIO_MEDIA_FUZZ_KEEP").is_some() {
-        let kept = std::env::temp_dir().join(format!("media-{}.bin", recipe.seed));
-        std::fs::write(&kept, &bytes).unwrap();
-        println!("kept {}", kept.display());
+    if keeps && law.is_ok() {
+        std::fs::remove_file(&kept).unwrap();
     }
     law.map(|()| true)
 }

@@ -86,6 +86,14 @@ async fn a_file_with_only_subtitles_has_no_streams() {
 }
 
 #[tokio::test]
+async fn a_picture_that_is_too_large_is_named_as_such_even_if_only_the_picture_states_its_size() {
+    for (name, encoder) in [("p.mov", "mjpeg -q:v 31"), ("p.mkv", "png"), ("p.avi", "mjpeg -q:v 31")] {
+        let large = clip(name, &format!("-f lavfi -i color=red:s=9000x9000:r=1:d=1 -c:v {encoder}"));
+        assert_eq!(code(name, &large).await, "frame_too_large", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_codec_is_unsupported() {
     let mut video =
         clip("clip.mp4", &format!("{} -c:v libx264 -preset ultrafast", video_input("160x120", 25, 1)));

@@ -1,5 +1,6 @@
 //! The graph of an audio track.
 
+use super::jumps;
 use crate::plan::AudioPlan;
 
 /// The sample rate of all tracks.
@@ -14,7 +15,7 @@ const PACKET: u32 = 1024;
 /// therefore moved back to a whole packet and silence is inserted after it, so that the encoder's packets stay without gaps and
 /// everything after it is in its place.
 pub(in crate::argv) fn audio(plan: &AudioPlan, keeps_time: bool) -> String {
-    let mut filters = Vec::new();
+    let mut filters: Vec<_> = jumps::sound(&plan.jumps).into_iter().collect();
     if plan.channels > MAX_STANDARD_CHANNELS {
         filters.push(downmix(plan.channels));
     }
@@ -32,6 +33,9 @@ pub(in crate::argv) fn audio(plan: &AudioPlan, keeps_time: bool) -> String {
 }
 
 fn silence_after(plan: &AudioPlan) -> Option<String> {
+    if let Some(end) = plan.silent_until {
+        return Some(format!("apad,atrim=end={end:.6}"));
+    }
     (plan.silence > 0.0).then(|| format!("apad=pad_dur={:.6}", plan.silence))
 }
 
@@ -75,7 +79,7 @@ pub(in crate::argv) fn audio_with_gaps(plan: &AudioPlan) -> String {
         joined.push(format!("[p{index}_{number}]"));
         time = end.unwrap_or(*start);
     }
-    let mut input = Vec::new();
+    let mut input: Vec<_> = jumps::sound(&plan.jumps).into_iter().collect();
     if plan.channels > MAX_STANDARD_CHANNELS {
         input.push(downmix(plan.channels));
     }

@@ -2,8 +2,8 @@
 
 use super::boxes::{Boxes, child, descendant, u32_at, u64_at};
 use super::samples::{self, Sample, Sizes};
-use crate::probe::density::Density;
 use crate::probe::gaps::Gaps;
+use crate::probe::jumps::Follower;
 use crate::probe::packets::StreamPackets;
 
 /// What a track is.
@@ -75,6 +75,7 @@ impl Track {
         if !has_gaps {
             // A chunk is no packet, and may last for hours.
             (parsed.stated.gaps, parsed.present.gaps) = (Gaps::default(), Gaps::default());
+            (parsed.stated.before_last, parsed.present.before_last) = (None, None);
         }
         Some(parsed)
     }
@@ -155,28 +156,26 @@ impl Timeline {
 
 struct Counter<'a> {
     timeline: &'a Timeline,
-    so_far: StreamPackets,
-    density: Density,
+    packets: u64,
+    bytes: u64,
+    times: Follower,
 }
 
 impl<'a> Counter<'a> {
     fn new(timeline: &'a Timeline) -> Self {
-        Self { timeline, so_far: StreamPackets::default(), density: Density::default() }
+        // Several edits may present a sample several times.
+        let times = if timeline.edits.len() > 1 { Follower::trusting() } else { Follower::default() };
+        Self { timeline, packets: 0, bytes: 0, times }
     }
 
     fn add(&mut self, sample: &Sample) {
-        self.so_far.packets += 1;
-        self.so_far.bytes += sample.size;
-        self.timeline.present(sample, |begin, end| {
-            self.density.add(begin);
-            self.so_far.gaps.add(begin, end - begin);
-            self.so_far.first_pts = Some(self.so_far.first_pts.map_or(begin, |first| first.min(begin)));
-            self.so_far.end = self.so_far.end.max(end);
-        });
+        self.packets += 1;
+        self.bytes += sample.size;
+        self.timeline.present(sample, |begin, end| self.times.add(begin, end - begin));
     }
 
-    fn finish(&self) -> StreamPackets {
-        StreamPackets { densest_second: self.density.densest(), ..self.so_far }
+    fn finish(self) -> StreamPackets {
+        StreamPackets::new(self.packets, self.bytes, self.times)
     }
 }
 

@@ -9,7 +9,7 @@ fn parsed(streams: &Value) -> Result<Probe, Failure> {
 
 fn parsed_with(format: &Value, streams: &Value) -> Result<Probe, Failure> {
     let json = json!({"streams": streams, "format": format}).to_string();
-    match parse_report(json.as_bytes()) {
+    match parse_report(json.as_bytes(), None) {
         Some(Report::Media(media)) => probe(media.check()?, 1000, Packets::new()),
         _ => panic!("a report"),
     }
@@ -125,9 +125,9 @@ fn a_missing_duration_is_taken_from_the_streams_or_stays_unknown() {
 #[test]
 fn an_error_report_contains_its_code() {
     let json = r#"{"error": {"code": -22, "string": "Invalid argument"}}"#;
-    assert!(matches!(parse_report(json.as_bytes()), Some(Report::Refused { code: -22 })));
-    assert!(parse_report(b"{}").is_none());
-    assert!(parse_report(b"ffprobe: not found").is_none());
+    assert!(matches!(parse_report(json.as_bytes(), None), Some(Report::Refused { code: -22 })));
+    assert!(parse_report(b"{}", None).is_none());
+    assert!(parse_report(b"ffprobe: not found", None).is_none());
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! WMV and WMA (Advanced Systems Format).
 
-use super::Structure;
+use super::{MediaEnd, Structure};
 
 pub(super) const SIGNATURE: [u8; 16] =
     [0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, 0xa6, 0xd9, 0x00, 0xaa, 0x00, 0x62, 0xce, 0x6c];
@@ -30,6 +30,7 @@ pub(super) fn read(head: &[u8], bytes: u64) -> Structure {
             && let (Some(stated), Some(flags)) = (rest.get(40..48).and_then(number), rest.get(88))
         {
             let is_broadcast = flags & 1 != 0;
+            structure.end = MediaEnd::stated_if(!is_broadcast);
             structure.is_cut = !is_broadcast && stated > bytes;
         }
         let Some(next) =

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Structure;
 use super::tail::{self, End};
+use super::{MediaEnd, Structure};
 use crate::relay::Source;
 use crate::storage::StorageError;
 
@@ -31,6 +31,7 @@ pub(super) fn read(head: &[u8], bytes: u64) -> Structure {
         return structure;
     }
     // The size of a live recording is unknown.
+    structure.end = MediaEnd::stated_if(element.size.is_some());
     structure.is_cut =
         element.size.is_some_and(|size| (start + element.length as u64).saturating_add(size) > bytes);
     let children = Elements(&segment[element.length..]).take_while(|(id, _)| *id != CLUSTER);
@@ -57,15 +58,15 @@ pub(super) fn is_live(head: &[u8]) -> bool {
 /// The elements that a cluster begins with: its time, its place, its length or a checksum.
 const FIRST_IN_CLUSTER: [u8; 4] = [0xe7, 0xa7, 0xab, 0xbf];
 
-/// Whether a live recording ends within an element of its last cluster.
-pub(super) async fn is_cut(source: &Source) -> Result<bool, Arc<StorageError>> {
+/// Whether a live recording ends within an element of its last cluster; `None` if that cannot be found.
+pub(super) async fn is_cut(source: &Source) -> Result<Option<bool>, Arc<StorageError>> {
     let is_cluster = |bytes: &[u8]| {
         Element::parse(bytes).is_some_and(|element| {
             element.id == CLUSTER
                 && bytes.get(element.length).is_some_and(|first| FIRST_IN_CLUSTER.contains(first))
         })
     };
-    let Some(cluster) = tail::last_fragment(source, 13, is_cluster).await? else { return Ok(false) };
+    let Some(cluster) = tail::last_fragment(source, 13, is_cluster).await? else { return Ok(None) };
     let bytes = source.bytes();
     let end = |header: &[u8], position: u64| match Element::parse(header) {
         // Elements of unknown size contain what follows.

@@ -49,7 +49,7 @@ async fn is_last_fragment_cut(source: &Source) -> Result<bool, Arc<StorageError>
         None if is_cut_header(header, bytes - position) => End::Cut,
         None => End::Unknown,
     };
-    tail::is_cut(source, fragment, end).await
+    Ok(tail::is_cut(source, fragment, end).await? == Some(true))
 }
 
 /// The header of a box at the beginning of `bytes`. `None` for anything else.

@@ -1,12 +1,14 @@
 //! Formats that state their size in one field, or not at all: FLV, FLAC, MP3, MPEG transport streams.
 
-use super::Structure;
+use super::{MediaEnd, Structure};
 
 pub(super) fn read(head: &[u8], bytes: u64) -> Structure {
     let size = if head.starts_with(b"FLV") { flv_size(head) } else { mp3_size(head) };
+    let exact_seconds = flac_seconds(head);
     Structure {
         is_cut: size.is_some_and(|size| size > bytes),
-        exact_seconds: flac_seconds(head),
+        end: MediaEnd::stated_if(size.is_some() || exact_seconds.is_some()),
+        exact_seconds,
         is_encrypted: is_scrambled(head),
         ..Structure::default()
     }

@@ -1,6 +1,6 @@
 //! AVI and WAV (RIFF, and RF64 for more than 4 GB) and AIFF (IFF).
 
-use super::Structure;
+use super::{MediaEnd, Structure};
 
 pub(super) fn begins(head: &[u8]) -> bool {
     head.len() >= 12 && matches!(&head[..4], b"RIFF" | b"RF64" | b"FORM")
@@ -21,5 +21,6 @@ pub(super) fn read(head: &[u8], bytes: u64) -> Structure {
     };
     // Recorders that stream, or that stopped without a word, leave 0 or the largest number.
     let size = size.filter(|size| *size != 0 && *size < 0xffff_ff00);
-    Structure { is_cut: size.is_some_and(|size| size.saturating_add(8) > bytes), ..Structure::default() }
+    let is_cut = size.is_some_and(|size| size.saturating_add(8) > bytes);
+    Structure { is_cut, end: MediaEnd::stated_if(size.is_some()), ..Structure::default() }
 }

@@ -24,26 +24,26 @@ pub(super) enum End {
     Unknown,
 }
 
-/// Whether the elements that begin at `position` end beyond the file. `end` returns where the element ends whose first bytes, up to
+/// Whether the elements that begin at `position` end beyond the file; `None` if what follows them states nothing. `end` returns where the element ends whose first bytes, up to
 /// 16, it gets with their place.
 pub(super) async fn is_cut(
     source: &Source,
     mut position: u64,
     end: impl Fn(&[u8], u64) -> End + Send,
-) -> Result<bool, Arc<StorageError>> {
+) -> Result<Option<bool>, Arc<StorageError>> {
     let bytes = source.bytes();
     for _ in 0..MAX_STEPS {
         if position >= bytes {
-            return Ok(position > bytes);
+            return Ok(Some(position > bytes));
         }
         let header = source.read(position..(position + 16).min(bytes)).await?;
         position = match end(&header, position) {
             End::At(next) if next > position => next,
-            End::At(_) | End::Unknown => return Ok(false),
-            End::Cut => return Ok(true),
+            End::At(_) | End::Unknown => return Ok(None),
+            End::Cut => return Ok(Some(true)),
         };
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// The place of the last fragment in the file: of the last bytes for which `is_start` is true. `length` is the number of bytes that
