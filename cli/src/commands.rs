@@ -7,6 +7,7 @@ mod key;
 mod playback;
 mod playback_url;
 mod project;
+mod store;
 mod up;
 mod upload;
 mod video;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     PlaybackUrl(playback_url::Arguments),
     #[command(subcommand)]
     Events(events::Command),
+    #[command(subcommand)]
+    Store(store::Command),
     /// Process one video; started by `streamio up` with the job in the environment
     #[command(name = "__worker", hide = true)]
     Worker,
@@ -57,6 +60,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::Playback(arguments) => playback::run(arguments, output).await,
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
+            Command::Store(command) => store::run(command, output).await,
             Command::Worker => {
                 Err(Failure::usage("__worker is started by the platform only", "use `streamio up`"))
             }

@@ -5,10 +5,12 @@ mod error;
 mod feed;
 mod handle;
 mod projects;
+mod store;
 mod verify;
 
 pub use self::error::OperatorError;
 pub use self::feed::{ExportSummary, Filter};
 pub use self::handle::{IfMissing, Operator};
 pub use self::projects::{NewApiKey, NewKeyOptions};
+pub use self::store::check_store;
 pub use self::verify::Verification;

@@ -8,7 +8,8 @@
 //! Guarantees of the store:
 //!
 //! 1. An object is visible completely or not at all, also after `kill -9` and power loss: its bytes are synced to disk
-//!    before the transaction that makes it visible. Files that a crash leaves unreferenced are removed at the next start.
+//!    before the transaction that makes it visible. Files that a crash leaves unreferenced are moved to `lost+found` at the
+//!    next start. A lost index is rebuilt by [`check_store`].
 //! 2. A write's [`Precondition`] is checked in that transaction: of concurrent writers of an absent key one succeeds.
 //! 3. In a watched bucket that transaction also writes the event notification, which is kept until acknowledged.
 //! 4. An object that is being read stays readable to its end while it is overwritten or deleted.
@@ -39,7 +40,8 @@ pub use object::{ObjectHeaders, ObjectMeta, Precondition, check_key};
 pub use serve::serve;
 pub use service::Config;
 pub use store::{
-    Bucket, CompletedPart, CopiedVersion, ListRequest, Listing, NewUpload, Object, ObjectReader, Part,
-    Staged, Store, StoreOptions, Upload, VersionListRequest, VersionListing, VersionMarker, Watch,
+    Bucket, CheckOptions, CheckReport, CompletedPart, CopiedVersion, IndexState, ListRequest, Listing,
+    NewUpload, Object, ObjectReader, Part, Staged, Store, StoreOptions, Upload, VersionListRequest,
+    VersionListing, VersionMarker, Watch, check as check_store,
 };
 pub use version::{Deleted, NULL_VERSION, ObjectVersion, Versioning};

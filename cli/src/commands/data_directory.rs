@@ -2,6 +2,7 @@
 
 use streamio_events::project::ProjectRefusal;
 use streamio_local::operator::{IfMissing, Operator, OperatorError};
+use streamio_local::s3::StoreError;
 
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
@@ -48,8 +49,14 @@ pub(super) fn failure(error: OperatorError) -> Failure {
             message,
             "`streamio events verify` lists all damaged streams; restore the log from a backup",
         ),
+        OperatorError::Store(StoreError::InUse { .. }) => Failure::new(
+            Exit::Failed,
+            message,
+            "stop the platform that runs on the data directory, then try again",
+        ),
         OperatorError::DataDir(_)
         | OperatorError::Open(_)
+        | OperatorError::Store(_)
         | OperatorError::Unreadable(_)
         | OperatorError::Write(_) => Failure::new(Exit::Failed, message, ""),
     }

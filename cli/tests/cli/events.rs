@@ -6,13 +6,7 @@ use streamio_events::audit;
 use streamio_events::commit::Commit;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::run::{Run, run, streamio};
-
-async fn run_on(data: &Path, arguments: &[&str]) -> Run {
-    let mut command = streamio(arguments);
-    command.env("STREAMIO_DATA", data);
-    run(command).await
-}
+use crate::run::{Run, run_on, streamio};
 
 async fn two_projects() -> tempfile::TempDir {
     let scratch = tempfile::tempdir().unwrap();

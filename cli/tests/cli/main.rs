@@ -14,6 +14,7 @@ mod playback_url;
 mod precedence;
 mod problems;
 mod run;
+mod store;
 mod terminal;
 mod unicode;
 mod up;

@@ -111,3 +111,10 @@ pub(crate) fn normalized(text: &str, replacements: &[(&str, &str)]) -> String {
         })
         .collect()
 }
+
+/// Runs the program on the data directory `data`.
+pub(crate) async fn run_on(data: &Path, arguments: &[&str]) -> Run {
+    let mut command = streamio(arguments);
+    command.env("STREAMIO_DATA", data);
+    run(command).await
+}

@@ -10,6 +10,7 @@ use streamio_events::project::ProjectRefusal;
 use streamio_events::sqlite::OpenError;
 
 use crate::data_dir::DataDirError;
+use crate::s3::StoreError;
 
 /// Why an operator's action failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum OperatorError {
     /// The hash chain of a stream is broken.
     #[error("the log was changed: {0}")]
     Chain(#[from] Finding),
+    /// The object store cannot be checked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The output cannot be written.
     #[error("the events cannot be written")]
     Write(#[source] io::Error),

@@ -195,15 +195,16 @@ pub enum StoreError {
     },
     /// There are files of objects, and no index, or a new one, that says what they are.
     #[error(
-        "the object store's index {} is missing or new, but files of objects exist; restore it from a backup, or move the whole directory away \
-         to begin with an empty store: nothing was changed", path.display()
+        "the object store's index {} is missing or new, but files of objects exist; rebuild it with `streamio store check --repair`, \
+         restore it from a backup, or move the whole directory away to begin with an empty store: nothing was changed", path.display()
     )]
     IndexMissing {
         /// The index.
         path: PathBuf,
     },
     /// The index is damaged.
-    #[error("the object store's index {} is damaged ({what}); restore it from a backup: nothing was changed", path.display())]
+    #[error("the object store's index {} is damaged ({what}); rebuild it with `streamio store check --repair`, or \
+         restore it from a backup: nothing was changed", path.display())]
     IndexDamaged {
         /// The index.
         path: PathBuf,

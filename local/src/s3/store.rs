@@ -2,20 +2,23 @@
 //!
 //! The order of a write: the bytes are written to a file with a random name; the file and its directory are synced; one
 //! transaction makes the object visible and writes its event notification; then files that are no longer referenced are
-//! removed. A crash between any two steps leaves at most an unreferenced file, which the next start moves to `lost+found`.
+//! removed. Before it commits, a manifest is written for each new version, from which a lost index can be rebuilt. A crash between any two steps leaves at most an unreferenced file, which the next start moves to `lost+found`.
 
 mod blobs;
 mod bucket;
+mod check;
 mod complete;
 mod handle;
 mod list;
 mod list_versions;
 mod lost_found;
+mod manifests;
 mod migrations;
 mod multipart;
 mod notifications;
 mod object_rows;
 mod read;
+mod rebuild;
 mod row;
 mod schema;
 mod space;
@@ -26,6 +29,7 @@ mod versions;
 mod write;
 
 pub use self::bucket::{Bucket, Watch};
+pub use self::check::{CheckOptions, CheckReport, IndexState, check};
 pub use self::complete::CompletedPart;
 pub use self::handle::{Store, StoreOptions};
 pub use self::list::{ListRequest, Listing};

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use futures::StreamExt as _;
 use streamio_local::s3::{
-    CompletedPart, ListRequest, NewUpload, Object, ObjectHeaders, Precondition, Store, StoreError,
-    StoreOptions, VersionListRequest, Versioning, Watch,
+    CheckOptions, CompletedPart, IndexState, ListRequest, NewUpload, Object, ObjectHeaders, Precondition,
+    Store, StoreError, StoreOptions, VersionListRequest, Versioning, Watch, check_store,
 };
 
 use crate::server::{RAW, files, pattern};
@@ -286,7 +286,7 @@ async fn check_versions(store: &Store, acknowledged: &[Acknowledged]) {
 async fn acknowledged_writes_survive_a_killed_process() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<Acknowledged> = Vec::new();
-    for lines in [1, 7, 40] {
+    for (lines, loses_index) in [(1, false), (7, false), (40, false), (40, true)] {
         let inner = tempfile::tempdir_in(directory.path()).unwrap();
         acknowledged.clear();
         let child = Command::new(std::env::current_exe().unwrap())
@@ -311,6 +311,12 @@ async fn acknowledged_writes_survive_a_killed_process() {
             acknowledged.extend(Acknowledged::parse(&line));
         }
 
+        if loses_index {
+            remove_index(inner.path());
+            let repair = CheckOptions { repair: true, read_bytes: true };
+            let report = check_store(inner.path(), repair, |_, _| {}).unwrap();
+            assert_eq!((report.index, report.faults), (IndexState::Rebuilt, vec![]));
+        }
         let store = open(inner.path()).await;
         let notifications = store.pending_notifications(u32::MAX).await.unwrap();
         check_versions(&store, &acknowledged).await;
@@ -320,7 +326,8 @@ async fn acknowledged_writes_survive_a_killed_process() {
             assert!(read(&store, &key).await == pattern(length, *round), "{key}");
             assert_eq!(
                 notifications.iter().filter(|notification| notification.key == key).count(),
-                2,
+                // A rebuilt index has one for each current object.
+                if loses_index { 1 } else { 2 },
                 "{key}"
             );
         }

@@ -2,6 +2,7 @@
 //! presigned URLs, and with raw connections for requests that no client library sends.
 
 mod bodies;
+mod check;
 mod concurrent_reads;
 mod conditions;
 mod copies;

@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use streamio_local::s3::{
-    CopiedVersion, Deleted, ListRequest, NULL_VERSION, ObjectHeaders, ObjectVersion, Precondition, Store,
-    StoreError, StoreOptions, VersionListRequest, Versioning, Watch,
+    CheckOptions, CopiedVersion, Deleted, ListRequest, NULL_VERSION, ObjectHeaders, ObjectVersion,
+    Precondition, Store, StoreError, StoreOptions, VersionListRequest, Versioning, Watch, check_store,
 };
 
 use crate::listing::text;
@@ -277,6 +277,14 @@ fn any_sequence_of_operations_has_the_result_that_the_model_has() {
             compare(&store, &bucket, &model, &listing).await;
             // The same after a restart, and with exactly the files that are needed.
             drop(store);
+            let store = open().await;
+            compare(&store, &bucket, &model, &listing).await;
+            // And with an index that was rebuilt.
+            store.close().await;
+            std::fs::remove_file(directory.path().join("objects.db")).unwrap();
+            let options = CheckOptions { repair: true, read_bytes: true };
+            let report = check_store(directory.path(), options, |_, _| {}).unwrap();
+            assert!(report.faults.is_empty() && report.unreferenced == 0, "{report:?}");
             let store = open().await;
             compare(&store, &bucket, &model, &listing).await;
             let contents: BTreeSet<_> = model.keys.values().flatten().filter_map(|(_, content)| content.clone()).collect();

@@ -26,6 +26,11 @@ impl BlobId {
         Ok(Self(bytes))
     }
 
+    /// Its file name.
+    pub(super) fn name(self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
     pub(super) fn parse(name: &str) -> Option<Self> {
         HEXLOWER.decode(name.as_bytes()).ok()?.try_into().ok().map(Self)
     }
@@ -85,12 +90,12 @@ impl Blobs {
 
     /// The path of a completely written blob.
     pub(super) fn path(&self, id: BlobId) -> PathBuf {
-        self.0.blobs.join(HEXLOWER.encode(&id.0[..1])).join(HEXLOWER.encode(&id.0))
+        self.0.blobs.join(HEXLOWER.encode(&id.0[..1])).join(id.name())
     }
 
     /// The path of a blob that is being written.
     pub(super) fn incoming(&self, id: BlobId) -> PathBuf {
-        self.0.incoming.join(HEXLOWER.encode(&id.0))
+        self.0.incoming.join(id.name())
     }
 
     /// Moves a completely written and synced blob to its final path, durably.

@@ -70,6 +70,7 @@ impl Store {
         self.write(move |transaction| {
             let now = millis(transaction.now());
             let rows = transaction.db().execute(sql, params![name, now, watch == Watch::Created])?;
+            transaction.note_change_of_buckets();
             Ok(rows > 0)
         })
         .await
@@ -99,6 +100,7 @@ impl Store {
                 "UPDATE notices SET version_id = ?2 WHERE bucket = ?1 AND version_id IS NULL",
                 params![bucket, NULL_VERSION],
             )?;
+            transaction.note_change_of_buckets();
             Ok(())
         })
         .await

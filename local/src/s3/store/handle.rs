@@ -13,10 +13,14 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::blobs::{BlobId, Blobs, create_dir};
+use super::manifests::Manifests;
 use super::space::{Space, available_space};
 use super::transaction::WriteTransaction;
 use super::{lost_found, schema};
 use crate::s3::error::{IoContext as _, StoreError};
+
+/// The index's file.
+pub(super) const INDEX: &str = "objects.db";
 
 /// The largest number of idle read connections that are kept.
 const IDLE_READERS: usize = 8;
@@ -50,6 +54,7 @@ struct Inner {
     writer: Mutex<Connection>,
     idle_readers: Mutex<Vec<Connection>>,
     blobs: Blobs,
+    manifests: Manifests,
     space: Space,
     options: StoreOptions,
     /// The id of the latest event notification.
@@ -82,16 +87,25 @@ impl Store {
         create_dir(directory)?;
         let lock = lock(directory)?;
         let blobs = Blobs::open(directory)?;
-        let database = directory.join("objects.db");
-        if !database.exists() && lost_found::has_complete_blobs(&blobs)? {
+        let database = directory.join(INDEX);
+        let manifests = Manifests::open(directory)?;
+        let holds_objects = lost_found::has_complete_blobs(&blobs)? || manifests.has_versions()?;
+        if !database.exists() && holds_objects {
             return Err(StoreError::IndexMissing { path: database });
         }
         let writer = schema::open_writer(&database)?;
-        if is_new(&writer)? && lost_found::has_complete_blobs(&blobs)? {
+        if is_new(&writer)? && holds_objects {
             return Err(StoreError::IndexMissing { path: database });
         }
         let referenced = referenced_blobs(&writer)?;
-        let found = lost_found::move_unreferenced(directory, &blobs, &referenced, OffsetDateTime::now_utc())?;
+        let unnamed = manifests.complete(&writer)?;
+        let found = lost_found::move_unreferenced(
+            directory,
+            &blobs,
+            &referenced,
+            unnamed,
+            OffsetDateTime::now_utc(),
+        )?;
         if found.moved > 0 {
             tracing::warn!(
                 s3.moved = found.moved,
@@ -118,6 +132,7 @@ impl Store {
             writer: Mutex::new(writer),
             idle_readers: Mutex::default(),
             blobs,
+            manifests,
             space: Space::new(directory, options.free_space_reserve, options.available_space),
             options,
             latest_notification: watch::Sender::new(latest),
@@ -189,7 +204,8 @@ impl Store {
         spawn_blocking(move || {
             let (result, effects) = {
                 let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut transaction = WriteTransaction::begin(&mut writer, OffsetDateTime::now_utc())?;
+                let mut transaction =
+                    WriteTransaction::begin(&mut writer, &inner.manifests, OffsetDateTime::now_utc())?;
                 let result = change(&mut transaction)?;
                 (result, transaction.commit()?)
             };
@@ -201,6 +217,9 @@ impl Store {
                 });
             }
             inner.blobs.reclaim(&effects.unreferenced);
+            for version in &effects.deleted {
+                inner.manifests.remove(version);
+            }
             Ok(result)
         })
         .await?
@@ -218,7 +237,11 @@ impl Drop for Inner {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
+/// Locks the store's directory until the file is closed.
+///
+/// # Errors
+/// [`StoreError::InUse`] while another process has it open.
+pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -233,7 +256,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
 }
 
 /// Whether nothing was ever written through this index.
-fn is_new(db: &Connection) -> Result<bool, StoreError> {
+pub(super) fn is_new(db: &Connection) -> Result<bool, StoreError> {
     let written: i64 = db.query_row(
         "SELECT (SELECT value FROM sequence) + (SELECT count(*) FROM objects) + (SELECT count(*) FROM parts)",
         [],
@@ -243,7 +266,7 @@ fn is_new(db: &Connection) -> Result<bool, StoreError> {
 }
 
 /// The blobs that a row references.
-fn referenced_blobs(db: &Connection) -> Result<HashSet<BlobId>, StoreError> {
+pub(super) fn referenced_blobs(db: &Connection) -> Result<HashSet<BlobId>, StoreError> {
     let mut statement = db.prepare("SELECT blob FROM segments UNION SELECT blob FROM parts")?;
     let ids = statement.query_map([], |row| row.get(0))?;
     Ok(ids.collect::<Result<_, _>>()?)

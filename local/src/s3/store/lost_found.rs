@@ -41,19 +41,17 @@ pub(super) fn has_complete_blobs(blobs: &Blobs) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Moves the files that are not `referenced` to [`LOST_AND_FOUND`], and removes the days before [`KEPT`]. Must be called before the
-/// first write.
+/// Moves the blobs that are not `referenced`, and the `unnamed` manifests, to [`LOST_AND_FOUND`], and removes the days before [`KEPT`].
+/// Must be called before the first write.
 pub(super) fn move_unreferenced(
     root: &Path,
     blobs: &Blobs,
     referenced: &HashSet<BlobId>,
+    unnamed: Vec<PathBuf>,
     now: OffsetDateTime,
 ) -> Result<Found, StoreError> {
-    let lost_and_found = root.join(LOST_AND_FOUND);
-    let mut found = Found { removed_days: remove_old_days(&lost_and_found, now)?, ..Found::default() };
-    let today = lost_and_found
-        .join(now.date().format(DAY).map_err(std::io::Error::other).io_context("naming a day")?);
-    let mut present = 0;
+    let removed_days = remove_old_days(&root.join(LOST_AND_FOUND), now)?;
+    let (mut present, mut lost) = (0, unnamed);
     for directory in std::iter::once(blobs.incoming_directory()).chain(blobs.complete_directories()) {
         for entry in entries(&directory)? {
             let entry = entry.io_context("listing blobs")?;
@@ -62,21 +60,29 @@ pub(super) fn move_unreferenced(
                 present += 1;
                 continue;
             }
-            if found.moved == 0 {
-                create_dir(&today)?;
-            }
-            fs::rename(entry.path(), unused_name(&today, &entry.file_name()))
-                .io_context("moving a file that the index does not name")?;
-            found.moved += 1;
+            lost.push(entry.path());
         }
     }
-    if found.moved > 0 {
-        sync_dir(&today)?;
-        sync_dir(&lost_and_found)?;
-        sync_dir(root)?;
+    move_files(root, &lost, now)?;
+    Ok(Found { moved: lost.len(), missing: referenced.len() - present, removed_days })
+}
+
+/// Moves files of the store to the day of `now` in [`LOST_AND_FOUND`], durably.
+pub(super) fn move_files(root: &Path, files: &[PathBuf], now: OffsetDateTime) -> Result<(), StoreError> {
+    if files.is_empty() {
+        return Ok(());
     }
-    found.missing = referenced.len() - present;
-    Ok(found)
+    let lost_and_found = root.join(LOST_AND_FOUND);
+    let day = now.date().format(DAY).map_err(std::io::Error::other).io_context("naming a day")?;
+    let today = lost_and_found.join(day);
+    create_dir(&today)?;
+    for file in files {
+        let target = unused_name(&today, file.file_name().unwrap_or_default());
+        fs::rename(file, target).io_context("moving a file that the index does not name")?;
+    }
+    sync_dir(&today)?;
+    sync_dir(&lost_and_found)?;
+    sync_dir(root)
 }
 
 fn entries(directory: &Path) -> Result<ReadDir, StoreError> {
@@ -131,7 +137,8 @@ mod tests {
         let own = scratch.path().join(LOST_AND_FOUND).join("from the backup");
         fs::create_dir_all(&kept).unwrap();
         fs::create_dir_all(&own).unwrap();
-        let open = |day| move_unreferenced(scratch.path(), &blobs, &HashSet::new(), at(day)).unwrap();
+        let open =
+            |day| move_unreferenced(scratch.path(), &blobs, &HashSet::new(), Vec::new(), at(day)).unwrap();
         assert_eq!((open(40), kept.exists()), (Found::default(), true));
         assert_eq!((open(41).removed_days, kept.exists(), own.exists()), (1, false, true));
     }
@@ -142,7 +149,8 @@ mod tests {
         let blobs = Blobs::open(scratch.path()).unwrap();
         for round in ["one", "two", "three"] {
             fs::write(scratch.path().join("incoming/half"), round).unwrap();
-            assert_eq!(move_unreferenced(scratch.path(), &blobs, &HashSet::new(), at(1)).unwrap().moved, 1);
+            let moved = move_unreferenced(scratch.path(), &blobs, &HashSet::new(), Vec::new(), at(1));
+            assert_eq!(moved.unwrap().moved, 1);
         }
         let day = scratch.path().join(LOST_AND_FOUND).join("1970-01-02");
         let mut contents: Vec<_> = fs::read_dir(day)

@@ -1,9 +1,12 @@
 //! Write transactions, and the blobs that they add and release.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use time::OffsetDateTime;
 
 use super::blobs::BlobId;
+use super::manifests::{self, Manifests, Version};
 use super::object_rows::{find_object, segments_of};
 use super::row::{millis, require_bucket, time_of, to_i64, to_json};
 use super::staged::{Staged, StagedFile};
@@ -21,6 +24,10 @@ pub(super) struct WriteTransaction<'a> {
     /// Files that got their first reference. They are removed if the transaction fails.
     adopted: Vec<StagedFile>,
     latest_notification: Option<i64>,
+    manifests: &'a Manifests,
+    /// The versions whose rows were inserted or deleted.
+    changed: BTreeSet<Version>,
+    changes_buckets: bool,
 }
 
 /// What the store has to do after a commit.
@@ -29,6 +36,8 @@ pub(super) struct CommitEffects {
     pub(super) unreferenced: Vec<BlobId>,
     /// The id of the latest event notification that was written, to be announced.
     pub(super) latest_notification: Option<i64>,
+    /// The versions whose rows were deleted: their manifests are to be removed.
+    pub(super) deleted: Vec<Version>,
 }
 
 /// An object to be made visible.
@@ -45,11 +54,24 @@ pub(super) struct NewObject<'a> {
 }
 
 impl<'a> WriteTransaction<'a> {
-    pub(super) fn begin(connection: &'a mut Connection, now: OffsetDateTime) -> Result<Self, StoreError> {
+    pub(super) fn begin(
+        connection: &'a mut Connection,
+        manifests: &'a Manifests,
+        now: OffsetDateTime,
+    ) -> Result<Self, StoreError> {
         let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Truncated to the stored precision, so that the writer gets the same time as readers.
         let now = time_of(millis(now))?;
-        Ok(Self { db, now, released: Vec::new(), adopted: Vec::new(), latest_notification: None })
+        Ok(Self {
+            db,
+            now,
+            released: Vec::new(),
+            adopted: Vec::new(),
+            latest_notification: None,
+            manifests,
+            changed: BTreeSet::new(),
+            changes_buckets: false,
+        })
     }
 
     pub(super) fn db(&self) -> &Connection {
@@ -68,6 +90,17 @@ impl<'a> WriteTransaction<'a> {
     /// Records that a row that referenced the blob was deleted.
     pub(super) fn release(&mut self, blob: BlobId) {
         self.released.push(blob);
+    }
+
+    /// Notes that the row of a version was inserted or deleted.
+    pub(super) fn note_change(&mut self, bucket: &str, key: &str, version_id: &str) {
+        let [bucket, key, version_id] = [bucket, key, version_id].map(str::to_owned);
+        self.changed.insert(Version { bucket, key, version_id });
+    }
+
+    /// Notes that a bucket was added or changed.
+    pub(super) fn note_change_of_buckets(&mut self) {
+        self.changes_buckets = true;
     }
 
     /// Makes an object visible as the newest version of its key if the precondition holds. Unless the bucket is
@@ -96,6 +129,7 @@ impl<'a> WriteTransaction<'a> {
             version_id: settings.versioning.has_ids().then(|| version_id.clone()),
         };
         self.insert(&meta, &version_id, object.upload, &object.segments)?;
+        self.note_change(&meta.bucket, &meta.key, &version_id);
         if settings.watched {
             self.insert_notification(&meta, object.created_by)?;
         }
@@ -106,7 +140,13 @@ impl<'a> WriteTransaction<'a> {
     pub(super) fn remove(&mut self, object: i64) -> Result<(), StoreError> {
         self.released.extend(segments_of(&self.db, object)?.into_iter().map(|(blob, _)| blob));
         self.db.prepare_cached("DELETE FROM segments WHERE object = ?1")?.execute([object])?;
-        self.db.prepare_cached("DELETE FROM objects WHERE id = ?1")?.execute([object])?;
+        let version: Version = self
+            .db
+            .prepare_cached("DELETE FROM objects WHERE id = ?1 RETURNING bucket, key, version_id")?
+            .query_row([object], |row| {
+                Ok(Version { bucket: row.get(0)?, key: row.get(1)?, version_id: row.get(2)? })
+            })?;
+        self.changed.insert(version);
         Ok(())
     }
 
@@ -181,6 +221,7 @@ impl<'a> WriteTransaction<'a> {
     /// Commits durably.
     pub(super) fn commit(self) -> Result<CommitEffects, StoreError> {
         let unreferenced = self.unreferenced()?;
+        let deleted = self.write_manifests()?;
         let committed = self.db.commit();
         // A commit that failed while syncing may still take effect after a restart, so its files must be kept. One for which there was
         // no space is incomplete in the write-ahead log and never does.
@@ -188,7 +229,25 @@ impl<'a> WriteTransaction<'a> {
             self.adopted.into_iter().for_each(StagedFile::keep);
         }
         committed?;
-        Ok(CommitEffects { unreferenced, latest_notification: self.latest_notification })
+        Ok(CommitEffects { unreferenced, latest_notification: self.latest_notification, deleted })
+    }
+
+    /// Writes the manifests of the rows that were inserted. Returns the versions whose rows were deleted.
+    ///
+    /// If the commit fails, the manifest of a version that was to be replaced describes one that does not exist; a check of the store
+    /// finds that. The other order could lose an acknowledged object together with the index.
+    fn write_manifests(&self) -> Result<Vec<Version>, StoreError> {
+        if self.changes_buckets {
+            self.manifests.write_buckets(&manifests::buckets(&self.db)?)?;
+        }
+        let mut deleted = Vec::new();
+        for version in &self.changed {
+            match manifests::of_version(&self.db, version)? {
+                Some(manifest) => self.manifests.write(&manifest)?,
+                None => deleted.push(version.clone()),
+            }
+        }
+        Ok(deleted)
     }
 
     /// The released blobs that no row references.

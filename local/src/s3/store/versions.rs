@@ -106,6 +106,7 @@ impl WriteTransaction<'_> {
                  VALUES (?1, ?2, '', 0, ?3, ?4, '{}', ?5, 1, 1)",
             )?
             .execute(params![bucket, key, millis(self.now()), sequencer, version_id])?;
+        self.note_change(bucket, key, &version_id);
         Ok(version_id)
     }
 
