@@ -201,7 +201,6 @@ impl Section for GiveUp {
 pub struct PolicyOverrides {
     limits: Option<MediaLimits>,
     max_failures: Option<u32>,
-    max_attempts: Option<u32>,
     retry_pause: Option<Seconds>,
     longest_retry_pause: Option<Seconds>,
     relaunch_after: Option<Seconds>,
@@ -238,7 +237,6 @@ impl PolicyOverrides {
         }
         set(&mut policy.limits, self.limits);
         set(&mut policy.max_failures, self.max_failures);
-        set(&mut policy.max_attempts, self.max_attempts);
         set(&mut policy.retry_pause, self.retry_pause);
         set(&mut policy.longest_retry_pause, self.longest_retry_pause);
         set(&mut policy.relaunch_after, self.relaunch_after);

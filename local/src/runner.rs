@@ -115,7 +115,8 @@ impl Inner {
                 tracing::info!(video.id = %job.video_id, attempt = job.attempt, task, "a worker starts");
                 self.wait(&mut child).await
             }
-            Err(error) => WorkerEnd::Crashed(format!("its process could not be started: {error}")),
+            // The machine is at fault, never the video.
+            Err(error) => WorkerEnd::Stopped(format!("its process could not be started: {error}")),
         };
         if let WorkerEnd::Crashed(how) = &end {
             tracing::debug!(video.id = %job.video_id, attempt = job.attempt, task, how, "a worker's process has ended");
@@ -154,7 +155,7 @@ impl Inner {
         // `Child::wait` would close it.
         let parent_pipe = child.stdin.take();
         let end = tokio::select! {
-            status = child.wait() => crashed(status),
+            status = child.wait() => end_of(status),
             () = self.stop.cancelled() => {
                 interrupt(child).await;
                 WorkerEnd::Stopped("the platform was stopped".to_owned())
@@ -165,11 +166,16 @@ impl Inner {
     }
 }
 
-fn crashed(status: std::io::Result<ExitStatus>) -> WorkerEnd {
-    WorkerEnd::Crashed(match status {
-        Ok(status) => status.to_string(),
-        Err(error) => format!("its process could not be watched: {error}"),
-    })
+fn end_of(status: std::io::Result<ExitStatus>) -> WorkerEnd {
+    match status {
+        Ok(status) => match status.code() {
+            // A worker that exits with 0 has recorded its end; if not, it is defective.
+            Some(code) => tasks::end_with_status(code.into())
+                .unwrap_or_else(|| WorkerEnd::Crashed("exit status 0, and nothing is recorded".to_owned())),
+            None => WorkerEnd::Crashed(status.to_string()),
+        },
+        Err(error) => WorkerEnd::Stopped(format!("its process could not be watched: {error}")),
+    }
 }
 
 async fn interrupt(child: &mut Child) {

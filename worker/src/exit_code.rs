@@ -16,7 +16,8 @@ pub enum Exit {
     Done = 0,
     /// The attempt failed; the failure is recorded.
     Failed = 3,
-    /// The worker was stopped by a signal or by the end of its parent. An attempt that was not yet completed is recorded as interrupted.
+    /// The worker was stopped by a signal or by the end of its parent, or the platform could not do the work. An attempt that was not yet
+    /// completed is recorded as interrupted.
     Interrupted = 4,
     /// The attempt is completed but not published; launching the job again publishes it.
     Unpublished = 5,
@@ -31,7 +32,7 @@ impl From<&RunOutcome> for Exit {
         match outcome {
             RunOutcome::Published | RunOutcome::Fenced(_) => Self::Done,
             RunOutcome::Failed(_) => Self::Failed,
-            RunOutcome::Interrupted(_) => Self::Interrupted,
+            RunOutcome::Interrupted(_) | RunOutcome::Unable(_) => Self::Interrupted,
             RunOutcome::Unpublished(_) => Self::Unpublished,
             RunOutcome::LogUnavailable(_) => Self::LogUnavailable,
         }

@@ -236,6 +236,11 @@ impl Retryable for Failure {
 }
 
 impl Failure {
+    /// Whether only the platform is at fault. The attempt then ends as interrupted, and the next one waits for the platform.
+    pub fn is_fault_of_platform(&self) -> bool {
+        matches!(self, Self::StorageUnavailable(_) | Self::Machine(_))
+    }
+
     /// The documented code, stable for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -109,6 +109,9 @@ fn log_outcome(worker: &Worker, outcome: &RunOutcome) {
         RunOutcome::Failed(failure) => {
             tracing::info!(video.id = %video, generation, attempt, task, code = failure.code(), "the attempt failed");
         }
+        RunOutcome::Unable(failure) => {
+            tracing::warn!(video.id = %video, generation, attempt, task, code = failure.code(), "the platform could not do the work; the attempt is repeated");
+        }
         RunOutcome::Interrupted(reason) => {
             tracing::info!(video.id = %video, generation, attempt, task, reason, "the worker was interrupted");
         }

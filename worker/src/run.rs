@@ -57,6 +57,8 @@ pub enum RunOutcome {
     Fenced(Fence),
     /// The attempt failed; `processing.failed` is recorded.
     Failed(Failure),
+    /// The platform could not do the work: storage or this machine. `processing.interrupted` is recorded.
+    Unable(Failure),
     /// The worker was stopped by a signal or by the end of its parent.
     Interrupted(&'static str),
     /// The attempt is completed but not published. Another worker will publish it.
@@ -96,7 +98,11 @@ impl Worker {
                     },
                     "the attempt failed"
                 );
-                attempt.fail(&failure.to_video_error()).await
+                if failure.is_fault_of_platform() {
+                    attempt.interrupt(&failure.to_string()).await
+                } else {
+                    attempt.fail(&failure.to_video_error()).await
+                }
             }
             Err(TranscodeError::Stopped(StopReason::Interrupted(reason))) => {
                 let percent = *percent.borrow();
@@ -113,7 +119,11 @@ impl Worker {
             (Ok(Ok(())), Ok(_)) => self.publish(attempt, stop).await,
             (Ok(Ok(())), Err(TranscodeError::Failure(failure))) => {
                 self.discard(attempt).await;
-                RunOutcome::Failed(failure)
+                if failure.is_fault_of_platform() {
+                    RunOutcome::Unable(failure)
+                } else {
+                    RunOutcome::Failed(failure)
+                }
             }
             // The process may be killed any moment; the next attempt cleans up.
             (Ok(Ok(())), Err(TranscodeError::Stopped(StopReason::Interrupted(reason)))) => {

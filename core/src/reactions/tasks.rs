@@ -76,6 +76,17 @@ const STOPPED_FROM_OUTSIDE: [(&str, &str); 5] = [
     ("TaskFailedToStart", "it could not be started"),
 ];
 
+/// How a worker ended that exited with this status; `None` for 0, after which there is nothing to record.
+pub fn end_with_status(status: i64) -> Option<WorkerEnd> {
+    match status {
+        0 => None,
+        _ if INTERRUPTION_STATUSES.contains(&status) => {
+            Some(WorkerEnd::Stopped(format!("it could not continue (exit status {status})")))
+        }
+        _ => Some(WorkerEnd::Crashed(format!("exit status {status}"))),
+    }
+}
+
 /// How the worker in the container `container` ended; `None` if it exited with status 0.
 pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
     let worker = change.containers.iter().find(|one| one.name == container);
@@ -91,17 +102,14 @@ pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
     let out_of_memory = worker
         .and_then(|worker| worker.reason.as_deref())
         .is_some_and(|reason| reason.starts_with("OutOfMemory"));
-    Some(match exit_code {
-        Some(code) if INTERRUPTION_STATUSES.contains(&code) => {
-            WorkerEnd::Stopped(format!("it could not continue (exit status {code})"))
+    match exit_code {
+        Some(code) if out_of_memory && !INTERRUPTION_STATUSES.contains(&code) => {
+            Some(WorkerEnd::Crashed(format!("it ran out of memory (exit status {code})")))
         }
-        Some(code) if out_of_memory => {
-            WorkerEnd::Crashed(format!("it ran out of memory (exit status {code})"))
-        }
-        Some(code) => WorkerEnd::Crashed(format!("exit status {code}")),
-        None if out_of_memory => WorkerEnd::Crashed("it ran out of memory".to_owned()),
-        None => WorkerEnd::Crashed("no exit status is known".to_owned()),
-    })
+        Some(code) => end_with_status(code),
+        None if out_of_memory => Some(WorkerEnd::Crashed("it ran out of memory".to_owned())),
+        None => Some(WorkerEnd::Crashed("no exit status is known".to_owned())),
+    }
 }
 
 /// The result of recording a state change.

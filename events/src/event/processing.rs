@@ -72,8 +72,8 @@ event_body! {
 }
 
 event_body! {
-    /// The attempt was stopped from outside (a spot interruption, a restart). It is retried and does not count as a
-    /// failure.
+    /// The attempt was ended by the platform: a spot interruption, a restart, storage that was not available, no capacity, no publication
+    /// in time. It is retried, however often, and does not count as a failure.
     ProcessingInterrupted {
         /// The upload.
         generation: u32,
@@ -85,7 +85,7 @@ event_body! {
 }
 
 event_body! {
-    /// The attempt's worker did not start, sent no heartbeat or did not publish in time. It may no longer publish.
+    /// The attempt's worker sent no heartbeat; in earlier releases also if it did not start or publish in time. It may no longer publish.
     ProcessingExpired {
         /// The upload.
         generation: u32,

@@ -15,8 +15,6 @@ pub struct Policy {
     pub limits: MediaLimits,
     /// The number of failed attempts of a generation after which the video is errored.
     pub max_failures: u32,
-    /// The maximum number of attempts of a generation, including interrupted ones.
-    pub max_attempts: u32,
     /// The pause after the first failure and the second interruption; each further pause is four times as long.
     pub retry_pause: Duration,
     /// The longest pause between attempts.
@@ -50,7 +48,6 @@ impl Policy {
             processed_bucket: processed_bucket.into(),
             limits: MediaLimits::default(),
             max_failures: 3,
-            max_attempts: 20,
             retry_pause: Duration::from_secs(5),
             longest_retry_pause: Duration::from_mins(5),
             relaunch_after: Duration::from_mins(2),

@@ -67,8 +67,32 @@ proptest! {
                     prop_assert_eq!(Some((it.generation, it.attempt)), completed, "published without being completed");
                     prop_assert!(published.insert(it.generation), "published twice");
                 }
-                EventBody::ProcessingExpired(_) | EventBody::ProcessingFailed(_) | EventBody::VideoDeleted(_) => {
+                EventBody::ProcessingExpired(_)
+                | EventBody::ProcessingFailed(_)
+                | EventBody::ProcessingInterrupted(_)
+                | EventBody::VideoDeleted(_) => {
                     completed = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn only_faults_that_the_file_may_have_caused_end_a_video(actions in prop::collection::vec(action(), 0..200)) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        let mut failures = 0;
+        for body in simulation.bodies() {
+            match body {
+                EventBody::UploadCompleted(_) | EventBody::ProcessingRequested(_) => failures = 0,
+                EventBody::ProcessingFailed(it) if !it.error.retryable => failures = u32::MAX,
+                EventBody::ProcessingFailed(_) | EventBody::ProcessingExpired(_) => failures += 1,
+                EventBody::VideoErrored(it) => {
+                    prop_assert!(failures >= simulation.policy.max_failures, "{:?} after {}", it.error, failures);
                 }
                 _ => {}
             }

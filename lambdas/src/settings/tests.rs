@@ -29,7 +29,7 @@ fn every_problem_is_reported_at_once_and_only_once() {
     STREAMIO_LEDGER_TABLE is missing
     STREAMIO_RAW_BUCKET is missing
     STREAMIO_PROCESSED_BUCKET is missing
-    STREAMIO_POLICY cannot be read: unknown field `relaunched`, expected one of `limits`, `maxFailures`, `maxAttempts`, `retryPause`, `longestRetryPause`, `relaunchAfter`, `startWithin`, `silence`, `publishWithin`, `publishDeadline`, `grantGrace`, `grantWait`, `clockTolerance`, `rejectedRetention` at line 1 column 27
+    STREAMIO_POLICY cannot be read: unknown field `relaunched`, expected one of `limits`, `maxFailures`, `retryPause`, `longestRetryPause`, `relaunchAfter`, `startWithin`, `silence`, `publishWithin`, `publishDeadline`, `grantGrace`, `grantWait`, `clockTolerance`, `rejectedRetention` at line 1 column 27
     STREAMIO_ECS_CLUSTER is missing
     STREAMIO_ECS_TASK_DEFINITION is missing
     STREAMIO_ECS_SUBNETS has no item
@@ -72,12 +72,12 @@ fn lists_are_comma_separated_and_defaults_are_as_documented() {
 fn a_policy_has_the_defaults_except_for_the_named_fields() {
     let buckets = [("STREAMIO_RAW_BUCKET", "raw"), ("STREAMIO_PROCESSED_BUCKET", "processed")];
     assert_eq!(read_from::<Policy>(&buckets).unwrap(), Policy::new("raw", "processed"));
-    let json = r#"{"silence": 0.5, "maxAttempts": 7, "grantGrace": 0, "grantWait": 1, "clockTolerance": 0.1,
+    let json = r#"{"silence": 0.5, "maxFailures": 7, "grantGrace": 0, "grantWait": 1, "clockTolerance": 0.1,
         "rejectedRetention": 60}"#;
     let policy: Policy = read_from(&[&buckets[..], &[("STREAMIO_POLICY", json)]].concat()).unwrap();
     let expected = Policy {
         heartbeat_timeout: Duration::from_millis(500),
-        max_attempts: 7,
+        max_failures: 7,
         grant_grace: Duration::ZERO,
         grant_wait: Duration::from_secs(1),
         clock_tolerance: Duration::from_millis(100),

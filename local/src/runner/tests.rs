@@ -75,18 +75,31 @@ async fn a_worker_that_exits_without_recording_it_has_failed_with_its_exit_statu
     runner(&log, "exit 3", vec![]).launch(&job).await.unwrap();
     let video = ended(&log).await;
     assert!(
-        matches!(&video.phase, Phase::Failed { error, .. } if error.retryable && error.message.contains("exit status: 3")),
+        matches!(&video.phase, Phase::Failed { error, .. } if error.retryable && error.message.contains("exit status 3")),
         "{video:?}"
     );
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started_is_a_failed_attempt() {
+async fn a_worker_that_cannot_reach_the_log_is_not_a_failure() {
+    for status in [75, 78] {
+        let (log, job) = dispatched().await;
+        runner(&log, &format!("exit {status}"), vec![]).launch(&job).await.unwrap();
+        let video = ended(&log).await;
+        assert!(matches!(video.phase, Phase::Interrupted { .. }), "{status}: {video:?}");
+        assert_eq!(video.failures, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_is_not_a_failure_of_the_video() {
     let (log, job) = dispatched().await;
     let worker = WorkerCommand { command: vec!["/no/such/program".into()], environment: vec![] };
     let runner = Runner::new(Arc::new(log.clone()), worker, 1, "run".to_owned());
     runner.launch(&job).await.unwrap();
-    assert!(matches!(ended(&log).await.phase, Phase::Failed { .. }));
+    let video = ended(&log).await;
+    assert!(matches!(video.phase, Phase::Interrupted { .. }), "{video:?}");
+    assert_eq!(video.failures, 0);
 }
 
 #[tokio::test]

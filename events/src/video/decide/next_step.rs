@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::decision::Decision;
 use super::removal::{Removal, due_removals, removal_at};
 use super::upload::{next_grant_end, undecided, undecided_from};
-use crate::event::{ProcessingDispatched, ProcessingExpired, VideoErrored};
+use crate::event::{ProcessingDispatched, ProcessingExpired, ProcessingInterrupted, VideoErrored};
 use crate::job::Job;
 use crate::media::VideoError;
 use crate::object_key::SourceKey;
@@ -84,7 +84,7 @@ fn uploads_due(video: &Video, policy: &Policy) -> impl Iterator<Item = Timestamp
 pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     match &video.phase {
         Phase::Dispatched { at } if at.plus(policy.start_within) <= now => {
-            expire(video, format!("no worker started it within {}", seconds(policy.start_within)))
+            interrupt(video, format!("no worker started it within {}", seconds(policy.start_within)))
         }
         Phase::Dispatched { .. } => launch(video),
         Phase::Started { last_heartbeat_at, .. } => {
@@ -101,7 +101,7 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
         Phase::Completed { at, .. } => {
             let publish_at = at.plus(policy.publish_within);
             if at.plus(policy.publish_deadline) <= now {
-                expire(video, format!("it was not published within {}", seconds(policy.publish_deadline)))
+                interrupt(video, format!("it was not published within {}", seconds(policy.publish_deadline)))
             } else if publish_at <= now {
                 launch_publisher(video, now.since(*at), policy)
             } else {
@@ -109,21 +109,14 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             }
         }
         Phase::Failed { at, error } => {
-            if !error.retryable
-                || video.failures >= policy.max_failures
-                || video.attempt >= policy.max_attempts
-            {
+            if !error.retryable || video.failures >= policy.max_failures {
                 return give_up(video, error.clone());
             }
             dispatch_after(*at, video.failures, video, now, policy)
         }
-        Phase::Interrupted { .. } if video.attempt >= policy.max_attempts => {
-            let message =
-                format!("processing was interrupted too often: {} attempts were made", video.attempt);
-            give_up(video, VideoError::retryable("interrupted_too_often", message))
-        }
+        // However often: only a fault of the file ends a video.
         Phase::Interrupted { at } => {
-            // The first interruption is retried immediately. After further ones there may be no capacity for a while.
+            // The first interruption is retried immediately. After further ones the platform may not work for a while.
             match video.attempt.saturating_sub(video.failures) {
                 0 | 1 => dispatch(video, policy),
                 interruptions => dispatch_after(*at, interruptions - 1, video, now, policy),
@@ -193,9 +186,16 @@ fn launch_publisher(video: &Video, waited: Duration, policy: &Policy) -> Step {
     Step::Launch(Job { client_token, ..job })
 }
 
+/// Ends an attempt whose worker is silent, which the file may have caused.
 fn expire(video: &Video, reason: String) -> Step {
     let event = ProcessingExpired { generation: video.generation, attempt: video.attempt, reason };
     Step::Append(Decision::of_attempt(video, "expire", event))
+}
+
+/// Ends an attempt that the platform did not start or finish in time. The file is not at fault.
+fn interrupt(video: &Video, reason: String) -> Step {
+    let event = ProcessingInterrupted { generation: video.generation, attempt: video.attempt, reason };
+    Step::Append(Decision::of_attempt(video, "interrupt", event))
 }
 
 fn give_up(video: &Video, error: VideoError) -> Step {
