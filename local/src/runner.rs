@@ -1,4 +1,6 @@
-//! The task runner: runs workers as child processes, a limited number at a time.
+//! The task runner: runs workers as child processes, a limited number at a time, for the projects in turn.
+
+mod slots;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -14,10 +16,10 @@ use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::video::decide::WorkerEnd;
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::slots::Slots;
 use crate::clock;
 
 /// How long a worker may take to record its interruption before it is killed.
@@ -47,7 +49,7 @@ struct Inner {
     /// A unique id of this run of the platform.
     run_id: String,
     next_task: AtomicU64,
-    slots: Semaphore,
+    slots: Slots,
     /// Client tokens of jobs that are queued or running.
     active: Mutex<HashSet<String>>,
     stop: CancellationToken,
@@ -67,7 +69,7 @@ impl Runner {
             worker,
             run_id,
             next_task: AtomicU64::new(1),
-            slots: Semaphore::new(concurrency.max(1)),
+            slots: Slots::new(concurrency.max(1)),
             active: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -106,7 +108,7 @@ impl Inner {
 
     async fn run(&self, job: &Job) {
         let _slot = tokio::select! {
-            slot = self.slots.acquire() => slot,
+            slot = self.slots.acquire(&job.project_id) => slot,
             () = self.stop.cancelled() => return,
         };
         let task = format!("{TASK_PREFIX}{}/{}", self.run_id, self.next_task.fetch_add(1, Ordering::Relaxed));
