@@ -92,13 +92,13 @@ impl Segment {
 
 /// A version of an object: what its manifest is found by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version {
+pub(super) struct ManifestKey {
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) version_id: String,
 }
 
-impl Version {
+impl ManifestKey {
     /// Its manifest's file name.
     fn file_name(&self) -> String {
         let mut hasher = Sha256::new();
@@ -112,8 +112,12 @@ impl Version {
 
 impl Manifest {
     /// The version that it describes.
-    pub(super) fn version(&self) -> Version {
-        Version { bucket: self.bucket.clone(), key: self.key.clone(), version_id: self.version_id.clone() }
+    pub(super) fn version(&self) -> ManifestKey {
+        ManifestKey {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            version_id: self.version_id.clone(),
+        }
     }
 
     /// Reads a row of [`COLUMNS`], without its segments. Returns the row's id, too.
@@ -145,11 +149,11 @@ impl Manifest {
 }
 
 /// What the index says about `version`; `None` if it has no such row.
-pub(super) fn of_version(db: &Connection, version: &Version) -> Result<Option<Manifest>, StoreError> {
+pub(super) fn of_version(db: &Connection, version: &ManifestKey) -> Result<Option<Manifest>, StoreError> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2 AND version_id = ?3"
     ))?;
-    let Version { bucket, key, version_id } = version;
+    let ManifestKey { bucket, key, version_id } = version;
     let found = statement.query_row([bucket, key, version_id], |row| Ok(Manifest::of_row(row))).optional()?;
     let Some((object, manifest)) = found.transpose()? else { return Ok(None) };
     manifest.with_segments(db, object).map(Some)
@@ -227,12 +231,12 @@ impl Manifests {
     }
 
     /// Reads the manifest of `version`; `None` if there is none that can be read.
-    pub(super) fn read(&self, version: &Version) -> Option<Manifest> {
+    pub(super) fn read(&self, version: &ManifestKey) -> Option<Manifest> {
         parse(&self.path(&version.file_name()))
     }
 
     /// Removes the manifest of a version whose row was deleted. If that fails, the next start moves it to `lost+found`.
-    pub(super) fn remove(&self, version: &Version) {
+    pub(super) fn remove(&self, version: &ManifestKey) {
         super::blobs::remove(&self.path(&version.file_name()));
     }
 

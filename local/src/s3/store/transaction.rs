@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, Trans
 use time::OffsetDateTime;
 
 use super::blobs::BlobId;
-use super::manifests::{self, Manifests, Version};
+use super::manifests::{self, ManifestKey, Manifests};
 use super::object_rows::{find_object, segments_of};
 use super::row::{millis, require_bucket, time_of, to_i64, to_json};
 use super::staged::{Staged, StagedFile};
@@ -26,7 +26,7 @@ pub(super) struct WriteTransaction<'a> {
     latest_notification: Option<i64>,
     manifests: &'a Manifests,
     /// The versions whose rows were inserted or deleted.
-    changed: BTreeSet<Version>,
+    changed: BTreeSet<ManifestKey>,
     changes_buckets: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct CommitEffects {
     /// The id of the latest event notification that was written, to be announced.
     pub(super) latest_notification: Option<i64>,
     /// The versions whose rows were deleted: their manifests are to be removed.
-    pub(super) deleted: Vec<Version>,
+    pub(super) deleted: Vec<ManifestKey>,
 }
 
 /// An object to be made visible.
@@ -95,7 +95,7 @@ impl<'a> WriteTransaction<'a> {
     /// Notes that the row of a version was inserted or deleted.
     pub(super) fn note_change(&mut self, bucket: &str, key: &str, version_id: &str) {
         let [bucket, key, version_id] = [bucket, key, version_id].map(str::to_owned);
-        self.changed.insert(Version { bucket, key, version_id });
+        self.changed.insert(ManifestKey { bucket, key, version_id });
     }
 
     /// Notes that a bucket was added or changed.
@@ -140,11 +140,11 @@ impl<'a> WriteTransaction<'a> {
     pub(super) fn remove(&mut self, object: i64) -> Result<(), StoreError> {
         self.released.extend(segments_of(&self.db, object)?.into_iter().map(|(blob, _)| blob));
         self.db.prepare_cached("DELETE FROM segments WHERE object = ?1")?.execute([object])?;
-        let version: Version = self
+        let version: ManifestKey = self
             .db
             .prepare_cached("DELETE FROM objects WHERE id = ?1 RETURNING bucket, key, version_id")?
             .query_row([object], |row| {
-                Ok(Version { bucket: row.get(0)?, key: row.get(1)?, version_id: row.get(2)? })
+                Ok(ManifestKey { bucket: row.get(0)?, key: row.get(1)?, version_id: row.get(2)? })
             })?;
         self.changed.insert(version);
         Ok(())
@@ -236,7 +236,7 @@ impl<'a> WriteTransaction<'a> {
     ///
     /// If the commit fails, the manifest of a version that was to be replaced describes one that does not exist; a check of the store
     /// finds that. The other order could lose an acknowledged object together with the index.
-    fn write_manifests(&self) -> Result<Vec<Version>, StoreError> {
+    fn write_manifests(&self) -> Result<Vec<ManifestKey>, StoreError> {
         if self.changes_buckets {
             self.manifests.write_buckets(&manifests::buckets(&self.db)?)?;
         }
