@@ -11,6 +11,7 @@
 //! | [`home`] | the home region, for the Worker |
 //! | [`data_dir`] | the data directory: the event log, the views, the objects, the secrets |
 //! | [`operator`] | an operator's commands on the data directory, also from another process |
+//! | [`backup`] | backing up a data directory, and restoring it |
 //! | `uploads` | records the event notifications of the object store |
 //! | `changes`, `feed` | what changed in the log, and the delivery to consumers |
 //! | `reactions` | the consumers: status views, reactions; the sweep |
@@ -19,6 +20,7 @@
 //! | `runner` | workers as child processes |
 
 mod api;
+pub mod backup;
 pub mod cdn;
 mod changes;
 mod clock;

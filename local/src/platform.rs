@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::config::{Config, EdgeRuntime, LogFormat};
 pub use self::listeners::Addresses;
+pub(crate) use self::listeners::PORTS_FILE;
 use self::listeners::{Listeners, bind};
 use crate::api::Api;
 use crate::data_dir::{DataDir, DataDirLock};
