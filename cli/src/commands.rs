@@ -1,12 +1,14 @@
 //! The commands, one module each, with their arguments.
 
 mod api_keys;
+mod backup;
 mod data_directory;
 mod events;
 mod key;
 mod playback;
 mod playback_url;
 mod project;
+mod restore;
 mod up;
 mod upload;
 mod video;
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     PlaybackUrl(playback_url::Arguments),
     #[command(subcommand)]
     Events(events::Command),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     /// Process one video; started by `streamio up` with the job in the environment
     #[command(name = "__worker", hide = true)]
     Worker,
@@ -57,6 +61,8 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::Playback(arguments) => playback::run(arguments, output).await,
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
+            Command::Backup(arguments) => backup::run(arguments, output).await,
+            Command::Restore(arguments) => restore::run(arguments, output).await,
             Command::Worker => {
                 Err(Failure::usage("__worker is started by the platform only", "use `streamio up`"))
             }

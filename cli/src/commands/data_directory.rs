@@ -56,7 +56,7 @@ pub(super) fn failure(error: OperatorError) -> Failure {
 }
 
 /// An error and its causes, joined by colons.
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
