@@ -1,6 +1,8 @@
 //! `streamio backup`: copies a platform's data while it runs or not.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -46,10 +48,21 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
     progress.finish();
     let made = made.map_err(|error| data_directory_failure(&data.path).unwrap_or_else(|| failure(&error)))?;
     output.result(&json!({"directory": &directory, "backup": &made}), || {
-        let guidance = output
-            .guidance("\nCopy it to another disk: this one may have hard links to the platform's files");
+        let guidance = if is_same_file_system(&data.path, &directory) {
+            output.guidance(
+                "\nCopy it to another disk: its files are hard links to those of the data directory",
+            )
+        } else {
+            String::new()
+        };
         format!("Backed up {} to {}{guidance}", summary(&made.contents), directory.display())
     })
+}
+
+/// Whether two directories are in one file system, in which files can be linked.
+fn is_same_file_system(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    device(one) == device(other)
 }
 
 /// The progress of making or restoring a backup, and the function that reports it.

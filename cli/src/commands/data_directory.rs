@@ -46,7 +46,7 @@ pub(super) fn failure(error: OperatorError) -> Failure {
         OperatorError::Chain(_) => Failure::new(
             Exit::Failed,
             message,
-            "`streamio events verify` lists all damaged streams; restore the log from a backup",
+            "`streamio events verify` lists all damaged streams; restore a backup with `streamio restore`",
         ),
         OperatorError::DataDir(_)
         | OperatorError::Open(_)

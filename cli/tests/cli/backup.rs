@@ -66,7 +66,7 @@ async fn a_destroyed_data_directory_is_restored() {
     exit 0
     --- stdout
     Backed up 2 events in N streams and 0 versions of objects (0 B) to monday
-    Copy it to another disk: this one may have hard links to the platform's files
+    Copy it to another disk: its files are hard links to those of the data directory
     --- stderr
     Backing up: 50 %
     Backing up: 100 %
