@@ -56,6 +56,7 @@ pub(super) async fn verify(
         report("verifying the log", from + position.saturating_mul(100 - from) / end.max(1));
     });
     let verification = verification.await?;
+    report("verifying the log", 100);
     drop(operator);
     if !verification.findings.is_empty() {
         return Err(BackupError::LogChanged(verification.findings));
