@@ -17,6 +17,7 @@
 //! | `reactions` | the consumers: status views, reactions; the sweep |
 //! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
 //! | `intake` | records facts that the Worker sends |
+//! | `health` | what `GET /healthz` says of the object store |
 //! | `runner` | workers as child processes |
 
 mod api;
@@ -26,6 +27,7 @@ mod changes;
 mod clock;
 pub mod data_dir;
 mod feed;
+mod health;
 pub mod home;
 mod http_server;
 mod intake;
