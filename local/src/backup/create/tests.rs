@@ -214,3 +214,24 @@ async fn nothing_is_appended_between_the_moments_at_which_the_two_databases_are_
     // Writers wait for nothing afterwards.
     holder.execute_batch("BEGIN IMMEDIATE; COMMIT").unwrap();
 }
+
+#[tokio::test]
+async fn a_backup_without_a_file_or_with_another_one_is_not_restored_and_the_file_is_named() {
+    let data = Data::new().await;
+    data.put("key", "bytes").await;
+    let (backup, to) = (data.path("backup"), data.path("restored"));
+    back_up(&data.path("data"), &backup, silent()).await.unwrap();
+    let file = contents_of(&backup.join("s3/blobs")).into_keys().next().unwrap();
+    fs::remove_file(&file).unwrap();
+    let missing = restore(&backup, &to, silent()).await.unwrap_err();
+    assert!(matches!(&missing, BackupError::FileMissing(path) if *path == file), "{missing}");
+    fs::write(&file, "byte").unwrap();
+    let shorter = restore(&backup, &to, silent()).await.unwrap_err();
+    assert!(
+        matches!(&shorter, BackupError::FileLength { path, found: 4, expected: 5 } if *path == file),
+        "{shorter}"
+    );
+    assert!(!to.exists() && !data.path("restored.partial").exists());
+    fs::write(&file, "bytes").unwrap();
+    restore(&backup, &to, silent()).await.unwrap();
+}
