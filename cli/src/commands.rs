@@ -1,12 +1,14 @@
 //! The commands, one module each, with their arguments.
 
 mod api_keys;
+mod backup;
 mod data_directory;
 mod events;
 mod key;
 mod playback;
 mod playback_url;
 mod project;
+mod restore;
 mod store;
 mod up;
 mod upload;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Events(events::Command),
     #[command(subcommand)]
     Store(store::Command),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     /// Process one video; started by `streamio up` with the job in the environment
     #[command(name = "__worker", hide = true)]
     Worker,
@@ -61,6 +65,8 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
             Command::Store(command) => store::run(command, output).await,
+            Command::Backup(arguments) => backup::run(arguments, output).await,
+            Command::Restore(arguments) => restore::run(arguments, output).await,
             Command::Worker => {
                 Err(Failure::usage("__worker is started by the platform only", "use `streamio up`"))
             }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 use crate::clock;
+use crate::health::Health;
 use crate::http_server::{self, DRAIN, RequestBody};
 use crate::secrets::random;
 
@@ -25,19 +26,20 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Api {
     listener: TcpListener,
     edge: Arc<Edge>,
+    health: Arc<Health>,
 }
 
 impl Api {
-    /// `edge` on `listener`.
-    pub(crate) fn new(listener: TcpListener, edge: Arc<Edge>) -> Self {
-        Self { listener, edge }
+    /// `edge` on `listener`, with the state of the platform's `health`.
+    pub(crate) fn new(listener: TcpListener, edge: Arc<Edge>, health: Health) -> Self {
+        Self { listener, edge, health: Arc::new(health) }
     }
 
     /// Serves until `stop`, then finishes the requests that have started.
     pub(crate) async fn serve(self, stop: CancellationToken) {
         http_server::serve(self.listener, DRAIN, stop.cancelled(), |_| {
-            let edge = Arc::clone(&self.edge);
-            service_fn(move |request| respond(Arc::clone(&edge), request))
+            let (edge, health) = (Arc::clone(&self.edge), Arc::clone(&self.health));
+            service_fn(move |request| respond(Arc::clone(&edge), Arc::clone(&health), request))
         })
         .await;
     }
@@ -45,11 +47,12 @@ impl Api {
 
 async fn respond(
     edge: Arc<Edge>,
+    health: Arc<Health>,
     request: Request<RequestBody>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let method = request.method().clone();
     let started_at = tokio::time::Instant::now();
-    let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, request)).await {
+    let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, &health, request)).await {
         Ok(response) => response,
         Err(_) => without_body(StatusCode::REQUEST_TIMEOUT),
     };
@@ -57,7 +60,7 @@ async fn respond(
     Ok(response.map(Full::new))
 }
 
-async fn handle_request(edge: &Edge, request: Request<RequestBody>) -> Response<Bytes> {
+async fn handle_request(edge: &Edge, health: &Health, request: Request<RequestBody>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -66,7 +69,10 @@ async fn handle_request(edge: &Edge, request: Request<RequestBody>) -> Response<
         Err(_) => return without_body(StatusCode::BAD_REQUEST),
     };
     let context = Context { now: clock::now(), random: random() };
-    edge.handle(context, &http::Request::from_parts(head, body)).await
+    let request = http::Request::from_parts(head, body);
+    let mut response = edge.handle(context, &request).await;
+    health.add_to(request.method(), request.uri(), &mut response).await;
+    response
 }
 
 /// The response to a client that did not send its whole request.

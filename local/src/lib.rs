@@ -11,19 +11,23 @@
 //! | [`home`] | the home region, for the Worker |
 //! | [`data_dir`] | the data directory: the event log, the views, the objects, the secrets |
 //! | [`operator`] | an operator's commands on the data directory, also from another process |
+//! | [`backup`] | backing up a data directory, and restoring it |
 //! | `uploads` | records the event notifications of the object store |
 //! | `changes`, `feed` | what changed in the log, and the delivery to consumers |
 //! | `reactions` | the consumers: status views, reactions; the sweep |
 //! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
 //! | `intake` | records facts that the Worker sends |
+//! | `health` | what `GET /healthz` says of the object store |
 //! | `runner` | workers as child processes |
 
 mod api;
+pub mod backup;
 pub mod cdn;
 mod changes;
 mod clock;
 pub mod data_dir;
 mod feed;
+mod health;
 pub mod home;
 mod http_server;
 mod intake;

@@ -24,9 +24,11 @@ use tokio_util::task::TaskTracker;
 
 pub use self::config::{Config, EdgeRuntime, LogFormat};
 pub use self::listeners::Addresses;
+pub(crate) use self::listeners::PORTS_FILE;
 use self::listeners::{Listeners, bind};
 use crate::api::Api;
 use crate::data_dir::{DataDir, DataDirLock};
+use crate::health::Health;
 use crate::home::{self, HomeKeys, HomeState};
 use crate::objects::StoredObjects;
 use crate::outbound::HttpOutbound;
@@ -139,7 +141,8 @@ impl Platform {
                     url_signer: Arc::new(key_pairs),
                 };
                 let edge = Arc::new(Edge::new(edge_config, ports)?);
-                let api = Api::new(listeners.api, Arc::clone(&edge)).serve(stop_api.clone());
+                let api = Api::new(listeners.api, Arc::clone(&edge), Health::new(store.clone()))
+                    .serve(stop_api.clone());
                 (Some(edge), tokio::spawn(api))
             }
             EdgeRuntime::Workerd(workerd) => {

@@ -1,5 +1,7 @@
 //! The platform in the test process: its data directory, and the views that are rebuilt from its log.
 
+#[path = "platform/backups.rs"]
+mod backups;
 #[path = "platform/uploads.rs"]
 mod uploads;
 

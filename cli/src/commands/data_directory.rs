@@ -47,7 +47,7 @@ pub(super) fn failure(error: OperatorError) -> Failure {
         OperatorError::Chain(_) => Failure::new(
             Exit::Failed,
             message,
-            "`streamio events verify` lists all damaged streams; restore the log from a backup",
+            "`streamio events verify` lists all damaged streams; restore a backup with `streamio restore`",
         ),
         OperatorError::Store(StoreError::InUse { .. }) => Failure::new(
             Exit::Failed,
@@ -63,7 +63,7 @@ pub(super) fn failure(error: OperatorError) -> Failure {
 }
 
 /// An error and its causes, joined by colons.
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

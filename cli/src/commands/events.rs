@@ -161,7 +161,7 @@ async fn verify(arguments: &Verify, output: Output) -> Result<(), Failure> {
     Err(Failure::new(
         Exit::Failed,
         format!("{} of {streams} streams are damaged", findings.len()),
-        "restore the log from a backup, or compare with an earlier export",
+        "restore a backup with `streamio restore`, or compare with an earlier export",
     ))
 }
 

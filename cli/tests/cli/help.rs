@@ -24,6 +24,8 @@ const COMMANDS: &[&[&str]] = &[
     &["events", "tail"],
     &["events", "export"],
     &["events", "feed"],
+    &["backup"],
+    &["restore"],
 ];
 
 #[tokio::test]

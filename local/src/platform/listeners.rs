@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::data_dir::DataDir;
 
 /// The file with the ports of the last run.
-const PORTS_FILE: &str = "platform.json";
+pub(crate) const PORTS_FILE: &str = "platform.json";
 
 /// The base URLs of a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
