@@ -78,6 +78,13 @@ impl Platform {
         let views = SqliteViewStore::open(&data_dir.views())
             .map_err(anyhow::Error::from_boxed)
             .with_context(|| format!("cannot open {}", data_dir.views().display()))?;
+        if listeners::has_run(&data_dir) && !data_dir.objects().is_dir() {
+            anyhow::bail!(
+                "the object store {} is missing, although a platform has run on this data directory; restore a backup with `streamio \
+                 restore`, or, to go on without the files of all videos, create the directory",
+                data_dir.objects().display()
+            );
+        }
         let store = Store::open(data_dir.objects(), StoreOptions::default()).await?;
         store.ensure_bucket(RAW_BUCKET, Watch::Created).await?;
         // What was uploaded stays: a later PUT or DELETE of the same key adds a version.

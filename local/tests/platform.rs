@@ -253,3 +253,17 @@ async fn an_abandoned_multipart_upload_is_removed_and_a_recent_one_is_not() {
     until("the abandoned upload is removed", async || keys() == ["projects/acme/recent.mp4"]).await;
     test.platform.run_until(async {}).await;
 }
+
+#[tokio::test]
+async fn a_data_directory_that_lost_its_object_store_does_not_start_with_an_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    Platform::start(config(directory.path())).await.unwrap().run_until(async {}).await;
+    std::fs::remove_dir_all(directory.path().join("s3")).unwrap();
+    let error =
+        Platform::start(config(directory.path())).await.err().expect("the videos of the log have no files");
+    assert!(error.to_string().contains("s3 is missing"), "{error}");
+    assert!(!directory.path().join("s3").exists());
+    // What the operator decides.
+    std::fs::create_dir(directory.path().join("s3")).unwrap();
+    Platform::start(config(directory.path())).await.unwrap().run_until(async {}).await;
+}

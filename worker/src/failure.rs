@@ -49,10 +49,10 @@ pub enum Failure {
         /// What is damaged.
         reason: &'static str,
     },
-    /// Bytes are missing that the file's own index names.
+    /// Bytes are missing that the file's own index, header or last packet states.
     #[error(
-        "the file is incomplete: a part that its own index names is missing; upload it again, and check that the \
-         original plays to its end"
+        "the file is incomplete: it ends before the end that its own index, header or last packet states; upload it again, \
+         and check that the original plays to its end"
     )]
     Truncated,
     /// Pictures or sound are encrypted.

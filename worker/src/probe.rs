@@ -34,7 +34,7 @@ pub struct Probe {
     pub duration: Option<f64>,
     /// Duration in seconds of the packets in the file, for the streams in use; `None` if they are unknown.
     pub measured_duration: Option<f64>,
-    /// Whether a part of the file is missing that its own index names.
+    /// Whether a part of the file is missing, as its own index, header or last packet shows.
     pub is_truncated: bool,
     /// Size of the file in bytes.
     pub bytes: u64,

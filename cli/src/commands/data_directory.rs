@@ -49,11 +49,12 @@ pub(super) fn failure(error: OperatorError) -> Failure {
             message,
             "`streamio events verify` lists all damaged streams; restore a backup with `streamio restore`",
         ),
-        OperatorError::Store(StoreError::InUse { .. }) => Failure::new(
-            Exit::Failed,
-            message,
-            "stop the platform that runs on the data directory, then try again",
-        ),
+        OperatorError::NoStore(_) => {
+            Failure::new(Exit::NotFound, message, "if it was lost, restore a backup with `streamio restore`")
+        }
+        OperatorError::Store(StoreError::InUse { .. }) => {
+            Failure::new(Exit::Failed, message, "the platform runs on the data directory")
+        }
         OperatorError::DataDir(_)
         | OperatorError::Open(_)
         | OperatorError::Store(_)

@@ -23,7 +23,7 @@ Examples:
   streamio store check --repair
 
 The platform must not run. The store keeps, beside each object's files, a manifest with its key, version, type, length and \
-checksums. --repair rebuilds a missing or damaged index from the manifests, moves the former index to s3/lost+found, and deletes \
+checksums. --repair rebuilds a missing, damaged or outdated index from the manifests, moves the former index to s3/lost+found, and deletes \
 nothing. Lost with the index are uploads in parts that were not completed, and after a power failure the objects of the last seconds.";
 
 /// Check and repair the store of objects
@@ -66,13 +66,14 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
         return Ok(());
     }
     let count = report.faults.len();
+    let is_readable = matches!(report.index, IndexState::Intact | IndexState::Rebuilt);
     Err(Failure::new(
         Exit::Failed,
         if count == 1 { "1 fault was found".to_owned() } else { format!("{count} faults were found") },
-        if arguments.repair {
+        if arguments.repair || is_readable {
             ""
         } else {
-            "`streamio store check --repair` repairs the index and the manifests"
+            "`streamio store check --repair` rebuilds the index"
         },
     ))
 }
@@ -87,12 +88,16 @@ fn text(report: &CheckReport) -> String {
         lines.push(format!("{index}: {objects} objects with {}", size(*bytes)));
     }
     let counted = [
-        (*repaired_manifests, "manifests were written"),
-        (*unreferenced, "files belong to no object; the next start moves them to s3/lost+found"),
-        (*lost_and_found, "files are in s3/lost+found"),
+        (*repaired_manifests, "manifests that were written"),
+        (
+            *unreferenced,
+            "files of no known object (an upload that was not completed, or a lost manifest), which the next start moves to \
+             s3/lost+found",
+        ),
+        (*lost_and_found, "files in s3/lost+found"),
     ];
     lines.extend(
-        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count}: {what}")),
     );
     lines.join("\n")
 }

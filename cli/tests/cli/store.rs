@@ -11,11 +11,15 @@ async fn check_names_what_is_wrong_and_repairs_the_index() {
     assert_eq!(none.code, Some(3), "{none:?}");
     assert!(none.stderr.contains("holds no platform's data"), "{none:?}");
 
+    run_on(data.path(), &["project", "create", "acme"]).await.ok();
+    let lost = run_on(data.path(), &["store", "check"]).await;
+    assert!(lost.code == Some(3) && lost.stderr.contains("or the directory s3 was lost"), "{lost:?}");
+
     let store = Store::open(data.path().join("s3"), StoreOptions::default()).await.unwrap();
     store.ensure_bucket("raw", Watch::Created).await.unwrap();
     store.put_bytes("raw", "film.mp4", ObjectHeaders::default(), "film").await.unwrap();
     let in_use = run_on(data.path(), &["store", "check"]).await;
-    assert!(in_use.code == Some(1) && in_use.stderr.contains("stop the platform"), "{in_use:?}");
+    assert!(in_use.code == Some(1) && in_use.stderr.contains("the platform runs on"), "{in_use:?}");
     store.close().await;
     let intact = run_on(data.path(), &["store", "check", "--read"]).await.ok();
     assert_eq!(intact.stdout, "The index is intact: 1 objects with 4 B\n");

@@ -18,6 +18,9 @@ pub enum OperatorError {
     /// The directory is not a data directory.
     #[error("{0} holds no platform's data")]
     NoData(PathBuf),
+    /// There is a log and no object store.
+    #[error("{0} has no object store: no platform has run there yet, or the directory s3 was lost")]
+    NoStore(PathBuf),
     /// The directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),

@@ -34,7 +34,7 @@ impl Operator {
 }
 
 /// The file that every data directory has; the name is that of [`DataDir::log`].
-const LOG_FILE: &str = "log.db";
+pub(super) const LOG_FILE: &str = "log.db";
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,11 @@ use crate::data_dir::DataDir;
 /// The file with the ports of the last run.
 pub(crate) const PORTS_FILE: &str = "platform.json";
 
+/// Whether a platform has run on this data directory.
+pub(super) fn has_run(data_dir: &DataDir) -> bool {
+    data_dir.path().join(PORTS_FILE).exists()
+}
+
 /// The base URLs of a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

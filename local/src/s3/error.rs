@@ -211,6 +211,17 @@ pub enum StoreError {
         /// What SQLite found.
         what: String,
     },
+    /// The index is older than the files: it was replaced by an earlier copy.
+    #[error(
+        "the object store's index {} is older than its files: it does not name {later}; rebuild it with `streamio store check --repair`: \
+         nothing was changed", path.display()
+    )]
+    IndexOutdated {
+        /// The index.
+        path: PathBuf,
+        /// A version that it does not name.
+        later: String,
+    },
     /// The database failed.
     #[error("the object store's database failed")]
     Database(#[from] rusqlite::Error),
@@ -223,10 +234,10 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
-    /// Stored metadata cannot be read back.
-    #[error("the object store's metadata is damaged: {what}")]
+    /// Stored metadata cannot be read back, or a file of an object is missing or has another length.
+    #[error("the object store is damaged: {what}")]
     Damaged {
-        /// What cannot be read.
+        /// What is damaged.
         what: String,
     },
     /// The runtime is shutting down, or a task of the store panicked.
@@ -242,6 +253,7 @@ impl StoreError {
             Self::InUse { .. }
                 | Self::IndexMissing { .. }
                 | Self::IndexDamaged { .. }
+                | Self::IndexOutdated { .. }
                 | Self::SchemaTooNew { .. }
                 | Self::Database(_)
                 | Self::Io { .. }

@@ -8,6 +8,7 @@ mod blobs;
 mod bucket;
 mod check;
 mod complete;
+mod fault;
 mod handle;
 mod list;
 mod list_versions;

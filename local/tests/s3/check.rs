@@ -139,10 +139,29 @@ async fn lost_and_damaged_files_are_named_with_their_objects() {
     assert_eq!(about("a/film.mp4", "its bytes have the entity tag"), 1, "{report:?}");
     assert_eq!(about("parts", "is missing"), 1, "{report:?}");
 
-    // What is whole is rebuilt.
+    // A rebuilt index names what is lost, too, so that a file that is restored later belongs to its object.
     std::fs::remove_file(directory.path().join("objects.db")).unwrap();
-    let rebuilt = check(directory.path(), REPAIR);
-    assert_eq!((rebuilt.objects, rebuilt.faults.len()), (2, 2), "{rebuilt:?}");
+    for options in [REPAIR, CheckOptions::default()] {
+        let rebuilt = check(directory.path(), options);
+        assert_eq!((rebuilt.objects, rebuilt.faults.len()), (4, 2), "{rebuilt:?}");
+    }
+}
+
+/// Before a length is promised.
+#[tokio::test]
+async fn an_object_whose_file_is_lost_or_shorter_cannot_be_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    for (key, content) in [("lost", "one"), ("short", "two"), ("whole", "three")] {
+        store.put_bytes(RAW, key, ObjectHeaders::default(), content).await.unwrap();
+    }
+    std::fs::remove_file(blob(directory.path(), "one")).unwrap();
+    std::fs::write(blob(directory.path(), "two"), "tw").unwrap();
+    for key in ["lost", "short"] {
+        let opened = store.get(RAW, key).await.err().unwrap();
+        assert!(matches!(&opened, StoreError::Damaged { what } if what.contains(key)), "{opened}");
+    }
+    assert!(store.get(RAW, "whole").await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -178,7 +197,122 @@ async fn an_unreadable_manifest_loses_only_its_object() {
     std::fs::write(&manifests(directory.path())[0], "{").unwrap();
     let report = check(directory.path(), REPAIR);
     assert_eq!((report.index, report.faults.len()), (IndexState::Rebuilt, 1), "{report:?}");
-    assert!(report.faults[0].contains("cannot be read"), "{report:?}");
+    assert!(report.faults[0].contains("is ignored"), "{report:?}");
+}
+
+/// The manifest of the first version of this key.
+fn manifest_of(directory: &Path, key: &str) -> PathBuf {
+    let names =
+        |path: &PathBuf| std::fs::read_to_string(path).unwrap().contains(&format!("\"key\":\"{key}\""));
+    manifests(directory).into_iter().find(names).unwrap()
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_changed_is_ignored_and_named() {
+    for (from, to) in [
+        ("\"key\":\"parts\"", "\"key\":\"other\""),
+        ("\"bucket\":\"raw\"", "\"bucket\":\"war\""),
+        ("\"size\":12", "\"size\":11"),
+        ("\"blob\":\"", "\"blob\":\"../"),
+        ("\"sequencer\":\"", "\"sequencer\":\"x"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).await;
+        fill(&store).await;
+        store.close().await;
+        std::fs::remove_file(directory.path().join("objects.db")).unwrap();
+        let manifest = manifest_of(directory.path(), "parts");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&manifest, text.replacen(from, to, 1)).unwrap();
+        let report = check(directory.path(), REPAIR);
+        assert_eq!(
+            (report.index, report.objects, report.faults.len()),
+            (IndexState::Rebuilt, 3, 1),
+            "{report:?}"
+        );
+        assert!(report.faults[0].contains(&manifest.display().to_string()), "{report:?}");
+        assert_eq!(report.unreferenced, 2, "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_is_older_than_the_files_is_not_used_and_is_rebuilt() {
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path()).await.close().await;
+    let store = open(directory.path()).await;
+    store.put_bytes(RAW, "before", ObjectHeaders::default(), "old").await.unwrap();
+    store.close().await;
+    let index = directory.path().join("objects.db");
+    let older = std::fs::read(&index).unwrap();
+    let store = open(directory.path()).await;
+    fill(&store).await;
+    let before = versions(&store).await;
+    store.close().await;
+    std::fs::write(&index, older).unwrap();
+
+    let opened = Store::open(directory.path(), StoreOptions::default()).await;
+    assert!(matches!(opened, Err(StoreError::IndexOutdated { .. })), "{opened:?}");
+    assert!(!directory.path().join("lost+found").exists());
+    let report = check(directory.path(), CheckOptions::default());
+    assert_eq!((report.index, report.faults.len()), (IndexState::Outdated, 1), "{report:?}");
+    let report = check(directory.path(), REPAIR);
+    assert_eq!((report.index, report.faults), (IndexState::Rebuilt, vec![]));
+    assert_eq!(versions(&open(directory.path()).await).await, before);
+}
+
+#[tokio::test]
+async fn without_manifests_a_lost_index_is_not_replaced_by_an_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    fill(&store).await;
+    store.close().await;
+    std::fs::remove_file(directory.path().join("objects.db")).unwrap();
+    std::fs::remove_dir_all(directory.path().join("manifests")).unwrap();
+    let report = check(directory.path(), REPAIR);
+    assert_eq!(report.index, IndexState::Missing);
+    assert!(report.faults[0].contains("there are no manifests"), "{report:?}");
+    assert!(!directory.path().join("objects.db").exists());
+}
+
+#[tokio::test]
+async fn a_row_that_contradicts_a_right_manifest_is_reported_and_the_manifest_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    fill(&store).await;
+    let before = versions(&store).await;
+    store.close().await;
+    let database = rusqlite::Connection::open(directory.path().join("objects.db")).unwrap();
+    let sql = "UPDATE segments SET blob = randomblob(16) WHERE object = (SELECT id FROM objects WHERE key = 'parts')";
+    database.execute(sql, []).unwrap();
+    drop(database);
+    for options in [REPAIR, CheckOptions::default()] {
+        let report = check(directory.path(), options);
+        assert!(
+            report.faults.iter().any(|it| it.contains("the index contradicts the manifest of raw/parts")),
+            "{report:?}"
+        );
+    }
+    std::fs::remove_file(directory.path().join("objects.db")).unwrap();
+    assert_eq!(check(directory.path(), REPAIR).faults, [""; 0]);
+    assert_eq!(versions(&open(directory.path()).await).await, before);
+}
+
+#[tokio::test]
+async fn a_lost_part_of_an_upload_is_named_and_directories_among_the_manifests_are_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let upload = store.create_upload(RAW, "film", NewUpload::default()).await.unwrap();
+    let body = futures::stream::iter([Ok::<_, std::io::Error>("part".into())]);
+    let staged = store.stage(body, None).await.unwrap();
+    store.put_part(RAW, "film", &upload.id, 3, staged).await.unwrap();
+    store.close().await;
+    std::fs::remove_file(blob(directory.path(), "part")).unwrap();
+    std::fs::create_dir(directory.path().join("manifests/00/own")).unwrap();
+    let report = check(directory.path(), CheckOptions::default());
+    assert_eq!(report.faults.len(), 1, "{report:?}");
+    assert!(report.faults[0].starts_with("part 3 of an upload to raw/film is lost"), "{report:?}");
+    open(directory.path()).await.close().await;
 }
 
 #[tokio::test]

@@ -11,8 +11,7 @@ use super::jumps::Jump;
 /// The warnings about a probed source.
 pub(super) fn of(probe: &Probe) -> Vec<MediaWarning> {
     let truncated = probe.is_truncated.then(|| {
-        let text =
-            "a part of the file is missing that its own index names; the video ends where the file ends";
+        let text = "a part of the file is missing; the video ends where the file ends";
         warning("truncated", text.to_owned())
     });
     truncated

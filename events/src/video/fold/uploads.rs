@@ -67,6 +67,9 @@ impl Video {
     pub(super) fn upload_rejected(&mut self, at: Timestamp, rejected: UploadRejected) {
         let UploadRejected { bytes, etag, sequencer, error, found, version_id, created_at, .. } = rejected;
         self.s3_key = Some(rejected.s3_key);
+        // The rightful upload of another URL can still arrive.
+        let is_awaited =
+            rejected.grant_id.as_ref().is_some_and(|named| self.open_grants.keys().any(|open| open != named));
         let object = SourceObject {
             version_id,
             bytes,
@@ -92,7 +95,7 @@ impl Video {
         // A client that waits for an upload, the first one or one after a deletion, must see the rejection.
         let waits = if created_at.is_some() {
             match &self.phase {
-                Phase::Waiting | Phase::Expired => true,
+                Phase::Waiting | Phase::Expired => !is_awaited,
                 Phase::Errored { .. } => self.generation == 0,
                 _ => false,
             }

@@ -56,6 +56,7 @@ pub(super) fn details(error: &StoreError, method: &Method) -> Details {
         | StoreError::InUse { .. }
         | StoreError::IndexMissing { .. }
         | StoreError::IndexDamaged { .. }
+        | StoreError::IndexOutdated { .. }
         | StoreError::SchemaTooNew { .. }
         | StoreError::Database(_)
         | StoreError::Io { .. }

@@ -104,6 +104,7 @@ impl ErrorMapper {
             StoreError::InUse { .. }
             | StoreError::IndexMissing { .. }
             | StoreError::IndexDamaged { .. }
+            | StoreError::IndexOutdated { .. }
             | StoreError::SchemaTooNew { .. }
             | StoreError::Database(_)
             | StoreError::Io { .. }

@@ -1,28 +1,22 @@
 //! Checking the store's files against its index, and repairing the index.
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
-use md5::{Digest as _, Md5};
 use rusqlite::Connection;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::blobs::Blobs;
+use super::fault::{Fault, fault_of_blob, fault_of_blobs, name_of};
 use super::handle::{INDEX, is_new, lock, referenced_blobs};
-use super::lost_found::{LOST_AND_FOUND, has_complete_blobs};
-use super::manifests::{self, Manifest, Manifests};
+use super::lost_found::{LOST_AND_FOUND, has_complete_blobs, move_files};
+use super::manifests::{self, Manifests};
 use super::rebuild::rebuild;
 use super::row::to_u64;
 use super::schema;
 use crate::s3::error::{IoContext as _, StoreError};
-use crate::s3::version::NULL_VERSION;
-
-/// How many bytes of a blob are read at a time.
-const BUFFER: usize = 1 << 20;
 
 /// What a check does beside the comparison of the index with the names and lengths of the files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,7 +37,9 @@ pub enum IndexState {
     Missing,
     /// SQLite found damage.
     Damaged,
-    /// It was missing or damaged, and was rebuilt from the manifests.
+    /// It does not name what was written later: an earlier copy of it was put back.
+    Outdated,
+    /// It could not be used, and was rebuilt from the manifests.
     Rebuilt,
 }
 
@@ -67,50 +63,6 @@ pub struct CheckReport {
     pub lost_and_found: u64,
 }
 
-/// A fault of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// A blob has no file.
-    Missing { version: String, path: PathBuf },
-    /// The file of a blob has another length.
-    OtherLength { version: String, path: PathBuf, expected: u64, found: u64 },
-    /// The bytes do not have the entity tag.
-    OtherBytes { version: String, expected: String, found: String },
-    /// The manifest is missing or differs from the index.
-    Manifest { version: String },
-    /// A manifest cannot be read.
-    UnreadableManifest(PathBuf),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { version, path } => {
-                write!(
-                    f,
-                    "{version} is lost: its file {} is missing; restore the file from a backup",
-                    path.display()
-                )
-            }
-            Self::OtherLength { version, path, expected, found } => write!(
-                f,
-                "{version} is damaged: its file {} has {found} bytes instead of {expected}; restore the file from a backup",
-                path.display()
-            ),
-            Self::OtherBytes { version, expected, found } => write!(
-                f,
-                "{version} is damaged: its bytes have the entity tag {found} instead of {expected}; restore its files from a backup"
-            ),
-            Self::Manifest { version } => {
-                write!(f, "the manifest of {version} is missing or wrong; --repair writes it")
-            }
-            Self::UnreadableManifest(path) => {
-                write!(f, "the manifest {} cannot be read, so its object is unknown", path.display())
-            }
-        }
-    }
-}
-
 /// Checks the store in `directory`, which no platform may have open. Changes nothing without [`CheckOptions::repair`]. Calls `progress`
 /// with the bytes of the versions that were checked, and of all.
 ///
@@ -127,21 +79,23 @@ pub fn check(
     let mut index = state_of_index(directory, &blobs, &manifests)?;
     let mut faults = Vec::new();
     if index != IndexState::Intact {
-        if !options.repair {
+        let is_rebuildable =
+            index != IndexState::Missing || manifests.has_versions()? || !has_complete_blobs(&blobs)?;
+        if !options.repair || !is_rebuildable {
             let lost_and_found = files_below(&directory.join(LOST_AND_FOUND))?;
-            let faults = vec![index_fault(index, directory)];
-            let unreferenced = 0;
+            let faults = vec![fault_of_index(index, directory, is_rebuildable)];
+            let (objects, bytes, repaired_manifests, unreferenced) = (0, 0, 0, 0);
             return Ok(CheckReport {
                 index,
-                objects: 0,
-                bytes: 0,
+                objects,
+                bytes,
                 faults,
-                repaired_manifests: 0,
+                repaired_manifests,
                 unreferenced,
                 lost_and_found,
             });
         }
-        faults = rebuild(directory, &blobs, &manifests, OffsetDateTime::now_utc())?;
+        faults = rebuild(directory, &manifests, OffsetDateTime::now_utc())?;
         index = IndexState::Rebuilt;
     }
     let db = schema::open_reader(&directory.join(INDEX))?;
@@ -152,18 +106,35 @@ pub fn check(
         if !row.is_marker {
             (objects, bytes) = (objects + 1, bytes + row.size);
         }
-        faults.extend(fault_of_blobs(&blobs, &row, options.read_bytes)?);
-        if manifests.read(&row.version()).as_ref() != Some(&row) {
+        let fault = fault_of_blobs(&blobs, &row, options.read_bytes)?;
+        let manifest = manifests.read(&row.version());
+        let is_better = match (&fault, &manifest) {
+            (Some(_), Some(manifest)) if *manifest != row => {
+                fault_of_blobs(&blobs, manifest, true)?.is_none()
+            }
+            _ => false,
+        };
+        if is_better {
+            faults.push(Fault::WrongRow { version: name_of(&row) });
+        } else if manifest.as_ref() != Some(&row) {
             if options.repair {
+                let former = manifests.path_of(&row.version());
+                let former: Vec<PathBuf> = Some(former).filter(|path| path.exists()).into_iter().collect();
+                move_files(directory, &former, OffsetDateTime::now_utc())?;
                 manifests.write(&row)?;
                 repaired_manifests += 1;
             } else {
                 faults.push(Fault::Manifest { version: name_of(&row) });
             }
         }
+        faults.extend(fault);
         progress(bytes, total);
         Ok(())
     })?;
+    faults.extend(faults_of_parts(&db, &blobs)?);
+    if options.repair {
+        manifests.complete(&db, &[])?;
+    }
     Ok(CheckReport {
         index,
         objects,
@@ -175,6 +146,21 @@ pub fn check(
     })
 }
 
+/// The faults of uploads in parts that were not completed.
+fn faults_of_parts(db: &Connection, blobs: &Blobs) -> Result<Vec<Fault>, StoreError> {
+    let mut statement = db.prepare(
+        "SELECT bucket, key, number, blob, size FROM parts JOIN uploads ON uploads.id = upload ORDER BY bucket, key, number",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut faults = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (bucket, key, number): (String, String, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let version = format!("part {number} of an upload to {bucket}/{key}");
+        faults.extend(fault_of_blob(blobs.path(row.get(3)?), to_u64(row.get(4)?)?, &version)?);
+    }
+    Ok(faults)
+}
+
 fn state_of_index(directory: &Path, blobs: &Blobs, manifests: &Manifests) -> Result<IndexState, StoreError> {
     let path = directory.join(INDEX);
     let holds_objects = has_complete_blobs(blobs)? || manifests.has_versions()?;
@@ -183,77 +169,28 @@ fn state_of_index(directory: &Path, blobs: &Blobs, manifests: &Manifests) -> Res
     }
     match schema::open_writer(&path) {
         Ok(db) if is_new(&db)? && holds_objects => Ok(IndexState::Missing),
-        Ok(_) => Ok(IndexState::Intact),
+        Ok(db) => {
+            let unnamed = manifests.compare(&db)?.unnamed;
+            let is_outdated = manifests::later_than(&db, &unnamed)?.is_some();
+            Ok(if is_outdated { IndexState::Outdated } else { IndexState::Intact })
+        }
         Err(StoreError::IndexDamaged { .. }) => Ok(IndexState::Damaged),
         Err(error) => Err(error),
     }
 }
 
-fn index_fault(index: IndexState, directory: &Path) -> String {
-    let what =
-        if index == IndexState::Damaged { "damaged" } else { "missing or new, but the store was used" };
-    format!(
-        "the index {} is {what}; rebuild it from the manifests with --repair, or restore it from a backup",
-        directory.join(INDEX).display()
-    )
-}
-
-/// How a version is named in messages.
-fn name_of(manifest: &Manifest) -> String {
-    let Manifest { bucket, key, .. } = manifest;
-    if manifest.version_id == NULL_VERSION {
-        format!("{bucket}/{key}")
-    } else {
-        format!("{bucket}/{key}, version {}", manifest.version_id)
-    }
-}
-
-/// The first fault of the blobs of a version.
-pub(super) fn fault_of_blobs(
-    blobs: &Blobs,
-    manifest: &Manifest,
-    read_bytes: bool,
-) -> Result<Option<Fault>, StoreError> {
-    let version = || name_of(manifest);
-    let mut sums = Vec::with_capacity(manifest.segments.len());
-    for segment in &manifest.segments {
-        let path = blobs.path(segment.id()?);
-        let found = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Some(Fault::Missing { version: version(), path }));
-            }
-            found => found.io_context("reading the length of a blob")?.len(),
-        };
-        if found != segment.length {
-            let expected = segment.length;
-            return Ok(Some(Fault::OtherLength { version: version(), path, expected, found }));
-        }
-        if read_bytes {
-            sums.push(md5_of(&path)?);
-        }
-    }
-    if !read_bytes || manifest.is_marker {
-        return Ok(None);
-    }
-    let found = match (&manifest.parts, &sums[..]) {
-        (None, [sum]) => HEXLOWER.encode(sum),
-        // A copy of an object has its entity tag and its blobs.
-        _ => format!("{}-{}", HEXLOWER.encode(&Md5::digest(sums.concat())), sums.len()),
+fn fault_of_index(index: IndexState, directory: &Path, is_rebuildable: bool) -> String {
+    let what = match index {
+        IndexState::Damaged => "damaged",
+        IndexState::Outdated => "older than the files",
+        _ => "missing or new, but the store was used",
     };
-    let expected = manifest.etag.clone();
-    Ok((found != expected).then(|| Fault::OtherBytes { version: version(), expected, found }))
-}
-
-fn md5_of(path: &Path) -> Result<[u8; 16], StoreError> {
-    let mut file = File::open(path).io_context("opening a blob")?;
-    let (mut md5, mut buffer) = (Md5::new(), vec![0; BUFFER]);
-    loop {
-        let read = file.read(&mut buffer).io_context("reading a blob")?;
-        if read == 0 {
-            return Ok(md5.finalize().into());
-        }
-        md5.update(&buffer[..read]);
-    }
+    let advice = if is_rebuildable {
+        "rebuild it from the manifests with --repair, or restore it from a backup"
+    } else {
+        "there are no manifests to rebuild it from: restore it from a backup, or move the directory away to begin with an empty store"
+    };
+    format!("the index {} is {what}; {advice}", directory.join(INDEX).display())
 }
 
 fn unreferenced(db: &Connection, blobs: &Blobs) -> Result<u64, StoreError> {

@@ -13,10 +13,10 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::blobs::{BlobId, Blobs, create_dir};
-use super::manifests::Manifests;
+use super::manifests::{Comparison, Manifests};
 use super::space::{Space, available_space};
 use super::transaction::WriteTransaction;
-use super::{lost_found, schema};
+use super::{fault, lost_found, manifests, schema};
 use crate::s3::error::{IoContext as _, StoreError};
 
 /// The index's file.
@@ -76,7 +76,7 @@ impl Store {
     /// for 30 days.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] while another process has it open, [`StoreError::IndexMissing`], [`StoreError::IndexDamaged`],
+    /// [`StoreError::InUse`] while another process has it open, [`StoreError::IndexMissing`], [`StoreError::IndexDamaged`], [`StoreError::IndexOutdated`],
     /// [`StoreError::SchemaTooNew`], internal errors.
     pub async fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
         let directory = directory.as_ref().to_owned();
@@ -98,7 +98,11 @@ impl Store {
             return Err(StoreError::IndexMissing { path: database });
         }
         let referenced = referenced_blobs(&writer)?;
-        let unnamed = manifests.complete(&writer)?;
+        let Comparison { missing, unnamed } = manifests.compare(&writer)?;
+        if let Some(later) = manifests::later_than(&writer, &unnamed)? {
+            return Err(StoreError::IndexOutdated { path: database, later: fault::name_of(&later) });
+        }
+        manifests.complete(&writer, &missing)?;
         let found = lost_found::move_unreferenced(
             directory,
             &blobs,

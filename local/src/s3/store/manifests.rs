@@ -185,6 +185,26 @@ pub(super) fn buckets(db: &Connection) -> Result<Vec<BucketState>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The first of these manifests that the index cannot have forgotten: of a later write than its last one, and the one that a crash may
+/// have interrupted. The index is then older than the manifests.
+pub(super) fn later_than(db: &Connection, unnamed: &[PathBuf]) -> Result<Option<Manifest>, StoreError> {
+    let last: i64 = db.query_row("SELECT value FROM sequence", [], |row| row.get(0))?;
+    let manifests = unnamed.iter().filter_map(|path| read(path));
+    // A transaction that deletes may have many delete markers; one that adds an object has only that.
+    let mut later = manifests.filter(|manifest| !manifest.is_marker).filter(|manifest| {
+        i64::from_str_radix(&manifest.sequencer, 16).is_ok_and(|sequencer| sequencer > last.saturating_add(1))
+    });
+    Ok(later.next())
+}
+
+/// How the manifests differ from the rows of the index.
+pub(super) struct Comparison {
+    /// What the index says about the versions that have no manifest.
+    pub(super) missing: Vec<Manifest>,
+    /// The files that belong to no row.
+    pub(super) unnamed: Vec<PathBuf>,
+}
+
 /// The directory of manifests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Manifests {
@@ -232,7 +252,7 @@ impl Manifests {
 
     /// Reads the manifest of `version`; `None` if there is none that can be read.
     pub(super) fn read(&self, version: &ManifestKey) -> Option<Manifest> {
-        parse(&self.path(&version.file_name()))
+        read(&self.path(&version.file_name()))
     }
 
     /// Removes the manifest of a version whose row was deleted. If that fails, the next start moves it to `lost+found`.
@@ -240,32 +260,30 @@ impl Manifests {
         super::blobs::remove(&self.path(&version.file_name()));
     }
 
-    /// Writes the manifests that are missing, and the buckets. Returns the files that belong to no row.
-    pub(super) fn complete(&self, db: &Connection) -> Result<Vec<PathBuf>, StoreError> {
-        let mut names: HashSet<String> = HashSet::new();
-        for path in self.paths()? {
-            // The manifest of a write that was interrupted: the row that it belongs to has another one, or none.
-            if path.extension().is_some_and(|extension| extension == "partial") {
-                fs::remove_file(path).io_context("removing a partial manifest")?;
-            } else if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
-                names.insert(name.to_owned());
-            }
-        }
-        self.write_buckets(&buckets(db)?)?;
+    /// Compares the manifests' names with the rows. Changes nothing.
+    pub(super) fn compare(&self, db: &Connection) -> Result<Comparison, StoreError> {
+        let mut unnamed: HashSet<PathBuf> = self.paths()?.into_iter().collect();
+        let mut missing = Vec::new();
         for_each_row(db, |manifest| {
-            if names.remove(&manifest.version().file_name()) { Ok(()) } else { self.write(&manifest) }
+            if !unnamed.remove(&self.path(&manifest.version().file_name())) {
+                missing.push(manifest);
+            }
+            Ok(())
         })?;
-        Ok(names.iter().map(|name| self.path(name)).collect())
+        Ok(Comparison { missing, unnamed: unnamed.into_iter().collect() })
+    }
+
+    /// Writes the missing manifests, and the buckets.
+    pub(super) fn complete(&self, db: &Connection, missing: &[Manifest]) -> Result<(), StoreError> {
+        self.write_buckets(&buckets(db)?)?;
+        missing.iter().try_for_each(|manifest| self.write(manifest))
     }
 
     /// All manifests, in no particular order, and the paths of the files that cannot be read as one.
     pub(super) fn read_all(&self) -> Result<(Vec<Manifest>, Vec<PathBuf>), StoreError> {
         let (mut manifests, mut unreadable) = (Vec::new(), Vec::new());
         for path in self.paths()? {
-            if path.extension().is_some_and(|extension| extension == "partial") {
-                continue;
-            }
-            match parse(&path) {
+            match read(&path) {
                 Some(manifest) => manifests.push(manifest),
                 None => unreadable.push(path),
             }
@@ -273,16 +291,36 @@ impl Manifests {
         Ok((manifests, unreadable))
     }
 
+    /// The path of the manifest of `version`.
+    pub(super) fn path_of(&self, version: &ManifestKey) -> PathBuf {
+        self.path(&version.file_name())
+    }
+
+    /// The files, without those of writes that were interrupted: what they belong to has another manifest, or none.
     fn paths(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut paths = Vec::new();
         for byte in 0..=u8::MAX {
             let entries = fs::read_dir(self.root.join(HEXLOWER.encode(&[byte])));
             for entry in entries.io_context("listing manifests")? {
-                paths.push(entry.io_context("listing manifests")?.path());
+                let path = entry.io_context("listing manifests")?.path();
+                if path.extension().is_none_or(|extension| extension != "partial") && path.is_file() {
+                    paths.push(path);
+                }
             }
         }
         Ok(paths)
     }
+}
+
+/// Reads a manifest. One that contradicts itself or its file's name was changed or moved, and counts as unreadable.
+fn read(path: &Path) -> Option<Manifest> {
+    let manifest: Manifest = parse(path)?;
+    let is_named = path.file_name().is_some_and(|name| *name == *manifest.version().file_name());
+    let size = manifest.segments.iter().try_fold(0_u64, |sum, segment| sum.checked_add(segment.length));
+    let is_whole = manifest.is_marker == manifest.segments.is_empty() && size == Some(manifest.size);
+    let is_valid = i64::from_str_radix(&manifest.sequencer, 16).is_ok()
+        && manifest.segments.iter().all(|segment| segment.id().is_ok());
+    (is_named && is_whole && is_valid).then_some(manifest)
 }
 
 fn parse<T: DeserializeOwned>(path: &Path) -> Option<T> {

@@ -111,6 +111,23 @@ impl ObjectReader {
     }
 }
 
+/// Checks that the files of an object exist and have its lengths: a reader that finds out later has promised a length already.
+fn check_files(blobs: &Blobs, meta: &ObjectMeta, segments: &[(BlobId, u64)]) -> Result<(), StoreError> {
+    for (blob, length) in segments {
+        let found = std::fs::metadata(blobs.path(*blob)).map(|metadata| metadata.len());
+        if found.as_ref().ok() != Some(length) {
+            let found = found.map_or_else(
+                |error| error.to_string(),
+                |found| format!("it has {found} bytes instead of {length}"),
+            );
+            let what =
+                format!("the file {} of {}/{}: {found}", blobs.path(*blob).display(), meta.bucket, meta.key);
+            return Err(StoreError::Damaged { what });
+        }
+    }
+    Ok(())
+}
+
 fn read_chunk(
     file: Option<Arc<File>>,
     blobs: &Blobs,
@@ -236,6 +253,7 @@ impl Store {
                 let ids = segments.iter().map(|(blob, _)| *blob).collect();
                 Ok::<_, StoreError>(((meta, segments), ids))
             })?;
+            check_files(&blobs, &meta, &segments)?;
             Ok(Object { meta, segments: segments.into(), pin: Arc::new(pin) })
         })
         .await

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Transaction, params};
 use time::OffsetDateTime;
 
-use super::blobs::{Blobs, sync_dir};
-use super::check::{Fault, fault_of_blobs};
+use super::blobs::sync_dir;
+use super::fault::Fault;
 use super::handle::INDEX;
 use super::lost_found;
 use super::manifests::{BucketState, Manifest, Manifests};
@@ -23,12 +23,10 @@ const PARTIAL: &str = "objects.db.partial";
 
 /// Rebuilds the index from the manifests. The former index is kept in `lost+found`. Returns what could not be rebuilt.
 ///
-/// Versions of which a blob is missing or has another length are left out; their manifests stay. Uploads in parts that were not completed
-/// are lost. All current objects of watched buckets get an event notification, because those that were not acknowledged are lost; who
+/// Versions of which a blob is missing are kept, as the former index had them. Uploads in parts that were not completed are lost. All current objects of watched buckets get an event notification, because those that were not acknowledged are lost; who
 /// reads them must expect repetitions in any case.
 pub(super) fn rebuild(
     root: &Path,
-    blobs: &Blobs,
     manifests: &Manifests,
     now: OffsetDateTime,
 ) -> Result<Vec<Fault>, StoreError> {
@@ -36,7 +34,7 @@ pub(super) fn rebuild(
     remove_database(&partial)?;
     let mut connection = schema::open_writer(&partial)?;
     let (found, unreadable) = manifests.read_all()?;
-    let mut faults: Vec<Fault> = unreadable.into_iter().map(Fault::UnreadableManifest).collect();
+    let faults: Vec<Fault> = unreadable.into_iter().map(Fault::UnreadableManifest).collect();
     let transaction = connection.transaction()?;
     // Without their file, the buckets of all objects are made as the platform makes new ones.
     let mut buckets: HashSet<String> = HashSet::new();
@@ -45,10 +43,6 @@ pub(super) fn rebuild(
         buckets.insert(bucket.name);
     }
     for manifest in &found {
-        if let Some(fault) = fault_of_blobs(blobs, manifest, false)? {
-            faults.push(fault);
-            continue;
-        }
         if buckets.insert(manifest.bucket.clone()) {
             insert_bucket(&transaction, &unknown_bucket(&found, &manifest.bucket))?;
         }

@@ -44,6 +44,21 @@ fn an_upload_with_a_used_url_takes_no_other_grant_and_is_rejected_at_once() {
 }
 
 #[test]
+fn an_upload_with_a_void_url_does_not_end_the_wait_for_that_of_another() {
+    let deleted = ready_video().and(|video| delete(video).unwrap());
+    let waiting = with_grant(deleted.wait(10 * SECOND), "2", |_| {});
+    let dead = named(&waiting, "02", "1");
+    let rejected = waiting.rejected(&dead, "grant_used");
+    assert_eq!(rejected.video().phase, Phase::Waiting);
+    let own = named(&rejected, "03", "2");
+    let short = with_grant(History::nothing(), "own", |grant| grant.size = Some(9));
+    let object = named(&short, "01", "own");
+    let short = short.rejected(&object, "size_mismatch");
+    assert!(matches!(short.video().phase, Phase::Errored { .. }), "no other URL is open");
+    assert_eq!(used(&rejected, &own), grant_id("2"));
+}
+
+#[test]
 fn an_upload_takes_its_own_grant_and_not_an_earlier_or_more_demanding_one() {
     let granted = with_grant(History::nothing().granted("first"), "exact", |grant| grant.size = Some(1));
     let granted = with_grant(granted, "own", |_| {});
