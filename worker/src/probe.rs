@@ -349,9 +349,13 @@ async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::R
         Fault::File(failure) => Some(failure),
         Fault::Machine | Fault::Unknown => None,
     };
-    // For some files ffprobe ends within its report, for example where a picture is larger than it may decode.
+    // For some files ffprobe ends within its report, for example where a picture is larger than it may decode, or where a decoder refuses
+    // the stream's headers.
     parse::parse_report(&finished.stdout, oversized_frame(&finished.stderr)).ok_or_else(|| {
         of_file.unwrap_or_else(|| {
+            if finished.status.code() == Some(1) && finished.stdout.starts_with(b"{") {
+                return Failure::Corrupt { reason: "the headers of its sound or pictures cannot be read" };
+            }
             let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
             Failure::Machine(MachineError::Incapable(diagnosis))
         })

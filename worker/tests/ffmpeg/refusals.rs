@@ -69,6 +69,21 @@ async fn a_truncated_file_is_named_as_such_even_if_little_of_it_is_left() {
     assert_eq!(code("m.mkv", &matroska[..40]).await, "truncated");
 }
 
+/// ffprobe ends within its report.
+#[tokio::test]
+async fn a_file_whose_decoder_refuses_the_headers_is_corrupt() {
+    let args = format!(
+        "{} {} -c:v libx264 -preset ultrafast -c:a libvorbis",
+        video_input("160x120", 25, 1),
+        audio_input(300, 1)
+    );
+    let mut bytes = clip("vorbis.mkv", &args);
+    let setup = b"\x05vorbis";
+    let header = bytes.windows(setup.len()).position(|window| window == setup).unwrap() + setup.len();
+    bytes[header..header + 400].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    assert_eq!(code("vorbis.mkv", &bytes).await, "corrupt");
+}
+
 #[tokio::test]
 async fn images_are_refused_as_images() {
     for (name, encoder) in [("p.png", "png"), ("p.jpg", "mjpeg"), ("p.gif", "gif"), ("p.webp", "libwebp")] {

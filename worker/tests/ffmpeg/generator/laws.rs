@@ -131,7 +131,7 @@ fn reference_duration(file: &Path) -> f64 {
     let output = run("ffprobe", Path::new("."), args.iter().map(Path::new).chain([file]));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let number = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
-    let (mut start, mut end) = (f64::INFINITY, 0.0f64);
+    let (mut start, mut end) = (f64::INFINITY, f64::NEG_INFINITY);
     let mut last = std::collections::BTreeMap::<&str, f64>::new();
     for frame in json["frames"].as_array().into_iter().flatten() {
         let kind = frame["media_type"].as_str().unwrap_or_default();
