@@ -242,7 +242,12 @@ impl Manifests {
 
     /// Whether there is a manifest of a version. Delete markers have manifests, and no blobs.
     pub(super) fn has_versions(&self) -> Result<bool, StoreError> {
-        Ok(!self.paths()?.is_empty())
+        for byte in 0..=u8::MAX {
+            if !self.paths_of(byte)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether there is a file of buckets, as in every store that was used.
@@ -296,16 +301,24 @@ impl Manifests {
         self.path(&version.file_name())
     }
 
-    /// The files, without those of writes that were interrupted: what they belong to has another manifest, or none.
     fn paths(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut paths = Vec::new();
         for byte in 0..=u8::MAX {
-            let entries = fs::read_dir(self.root.join(HEXLOWER.encode(&[byte])));
-            for entry in entries.io_context("listing manifests")? {
-                let path = entry.io_context("listing manifests")?.path();
-                if path.extension().is_none_or(|extension| extension != "partial") && path.is_file() {
-                    paths.push(path);
-                }
+            paths.extend(self.paths_of(byte)?);
+        }
+        Ok(paths)
+    }
+
+    /// The files of a directory, without those of writes that were interrupted: what they belong to has another manifest, or none.
+    fn paths_of(&self, byte: u8) -> Result<Vec<PathBuf>, StoreError> {
+        let mut paths = Vec::new();
+        let entries = fs::read_dir(self.root.join(HEXLOWER.encode(&[byte])));
+        for entry in entries.io_context("listing manifests")? {
+            let entry = entry.io_context("listing manifests")?;
+            let (path, is_file) =
+                (entry.path(), entry.file_type().io_context("listing manifests")?.is_file());
+            if is_file && path.extension().is_none_or(|extension| extension != "partial") {
+                paths.push(path);
             }
         }
         Ok(paths)
