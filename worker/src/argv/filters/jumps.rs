@@ -23,7 +23,8 @@ fn corrected(jumps: &[Jump]) -> String {
         let (from, until) = (start - TOLERANCE, end + TOLERANCE);
         format!("if(between(T,{from:.3},{until:.3}),{shift:.6},{other})")
     });
-    format!("PTS-if(gt(T-PREV_OUTT,{LEAP}),{shift})/TB")
+    // `setpts` cuts fractions off, and a unit may be a whole frame.
+    format!("round(PTS-if(gt(T-PREV_OUTT,{LEAP}),{shift})/TB)")
 }
 
 #[cfg(test)]
@@ -36,8 +37,8 @@ mod tests {
         assert_eq!(sound(&[]), None);
         assert_eq!(
             pictures(&[jump(100.0), jump(200.0)]).unwrap(),
-            "setpts='PTS-if(gt(T-PREV_OUTT,5),if(between(T,99.500,101.500),96.000000,\
-             if(between(T,199.500,201.500),196.000000,0)))/TB'"
+            "setpts='round(PTS-if(gt(T-PREV_OUTT,5),if(between(T,99.500,101.500),96.000000,\
+             if(between(T,199.500,201.500),196.000000,0)))/TB)'"
         );
     }
 }

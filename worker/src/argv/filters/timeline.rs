@@ -22,13 +22,14 @@ pub(in crate::argv) const DROP_THRESHOLD: &str = "0.5";
 
 /// Filters that place pictures in time; see the module.
 pub(super) fn timeline(plan: &VideoPlan) -> Vec<String> {
-    let shift = match plan.delay {
-        delay if delay > 0.0 => format!("-{delay:.6}/TB"),
-        _ => String::new(),
+    // `setpts` cuts fractions off, and a unit may be a whole frame.
+    let shifted = match plan.delay {
+        delay if delay > 0.0 => format!("round(PTS-{delay:.6}/TB)"),
+        _ => "PTS".to_owned(),
     };
     let mut filters = vec![
         // `interleave` refuses frames without a time.
-        format!("setpts='if(isnan(PTS),if(isnan(PREV_OUTPTS),0,PREV_OUTPTS),PTS{shift})'"),
+        format!("setpts='if(isnan(PTS),if(isnan(PREV_OUTPTS),0,PREV_OUTPTS),{shifted})'"),
         // With one input it changes no picture, but declares that frames have no duration and that the last one ends where it
         // begins. Durations that FFmpeg estimated do not count.
         "interleave=nb_inputs=1".to_owned(),
