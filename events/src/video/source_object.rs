@@ -83,6 +83,13 @@ impl SourceObject {
         if self.found { LISTING_PRECISION } else { Duration::ZERO }
     }
 
+    /// Whether it may have been created at `time` or later. Event notifications through `EventBridge` state whole seconds, as listings do.
+    pub fn may_be_created_after(&self, time: Timestamp) -> bool {
+        let is_whole_second = self.created_at.unix_millis() % 1000 == 0;
+        let latest = if is_whole_second { Duration::from_millis(999) } else { Duration::ZERO };
+        time <= self.created_at.plus(latest)
+    }
+
     /// Whether it certainly was created before `time`. A multipart upload that was found may have been completed long after the time that
     /// S3 states, so nothing is known of it.
     pub fn precedes(&self, time: Timestamp) -> bool {

@@ -141,7 +141,7 @@ pub(super) fn compare(
         Match::OtherChecksum
     } else if video.is_occupied() && !grant.overwrite {
         Match::Occupied
-    } else if revoked_at.is_some_and(|at| at <= object.created_at) {
+    } else if revoked_at.is_some_and(|at| object.may_be_created_after(at)) {
         Match::Revoked
     } else {
         Match::Satisfied
