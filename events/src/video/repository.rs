@@ -80,10 +80,17 @@ where
             Ok(None) => return Ok(Ok(Decided { video, appended: false })),
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let commit_id = decision.commit_id.clone();
         let commit = NewCommit::new(decision.commit_id, now, decision.events);
         match log.append(&stream, Expected::Exactly(video.version), commit).await {
             Ok(appended) => {
-                catch_up(log, &mut video).await?;
+                // Others may have reacted to it already.
+                for commit in log.read_to_end(&stream, video.version + 1).await? {
+                    video.apply_commit(&commit)?;
+                    if commit.id == commit_id {
+                        break;
+                    }
+                }
                 return Ok(Ok(Decided { video, appended: !appended.repeated }));
             }
             Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => {
