@@ -63,8 +63,9 @@ pub struct CheckReport {
     pub lost_and_found: u64,
 }
 
-/// Checks the store in `directory`, which no platform may have open. Changes nothing without [`CheckOptions::repair`]. Calls `progress`
-/// with the bytes of the versions that were checked, and of all.
+/// Checks the store in `directory`, which no platform may have open. Without [`CheckOptions::repair`] it changes no object: it only opens the
+/// index as a start does, and a directory that was never used gets an empty one. Calls `progress` with the bytes of the versions that were
+/// checked, and of all.
 ///
 /// # Errors
 /// [`StoreError::InUse`], [`StoreError::SchemaTooNew`], internal errors. Faults of the store's files are part of the report.
@@ -133,7 +134,7 @@ pub fn check(
     })?;
     faults.extend(faults_of_parts(&db, &blobs)?);
     if options.repair {
-        manifests.complete(&db, &[])?;
+        manifests.write_buckets(&manifests::buckets(&db)?)?;
     }
     Ok(CheckReport {
         index,
