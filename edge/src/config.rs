@@ -1,10 +1,12 @@
 //! The configuration of the API. Validation reports all errors at once.
 
 mod lifetime;
+mod rate_limits;
 
 use std::fmt;
 
 pub use lifetime::Lifetime;
+pub use rate_limits::RateLimits;
 use streamio_events::job::MediaLimits;
 
 use crate::base_url::BaseUrl;
@@ -38,8 +40,8 @@ pub struct EdgeConfig {
     pub multipart_upload: Lifetime,
     /// The lifetime of a playback URL (`ttl`).
     pub playback: Lifetime,
-    /// The request quota of an API key.
-    pub rate_limit: RateLimit,
+    /// The quotas of requests.
+    pub rate_limits: RateLimits,
     /// The origins whose web pages may call the API from a browser.
     pub allowed_origins: AllowedOrigins,
     /// The largest upload, in bytes, 1 to 5 TiB: that of [`MediaLimits`] in the application's policy, which does not process
@@ -77,19 +79,6 @@ pub struct CdnConfig {
     pub expiry_bucket: u32,
 }
 
-/// The request quota of one API key. It refills evenly over the window. After a window without requests, the whole quota
-/// may be used at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Requests per window, at least 1.
-    pub quota: u32,
-    /// The length of the window, in seconds, 1 to 86,400.
-    pub window_seconds: u32,
-    /// How many API keys are tracked. Beyond that, the least recently used one is evicted and starts with a full quota
-    /// again. Each takes about 100 bytes.
-    pub tracked_keys: usize,
-}
-
 /// Which origins may call the API from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigins {
@@ -112,7 +101,7 @@ pub(crate) struct ValidConfig {
 
 impl EdgeConfig {
     /// A configuration with default limits: upload URLs expire after 15 minutes (multipart: one day) and at most 7 days,
-    /// playback URLs after one hour and at most 7 days; an API key may make 6,000 requests per minute; all origins are
+    /// playback URLs after one hour and at most 7 days; the quotas of requests of [`RateLimits::default`]; all origins are
     /// allowed; an upload has at most the bytes of [`MediaLimits::default`].
     pub fn new(s3: S3Config, cdn: CdnConfig) -> Self {
         Self {
@@ -122,7 +111,7 @@ impl EdgeConfig {
             upload: Lifetime { min: 1, default: 15 * 60, max: 7 * DAY },
             multipart_upload: Lifetime { min: 1, default: DAY, max: 7 * DAY },
             playback: Lifetime { min: 1, default: 60 * 60, max: 7 * DAY },
-            rate_limit: RateLimit { quota: 6_000, window_seconds: 60, tracked_keys: 10_000 },
+            rate_limits: RateLimits::default(),
             allowed_origins: AllowedOrigins::Any,
             max_upload_bytes: MediaLimits::default().max_bytes,
         }
@@ -165,16 +154,8 @@ impl EdgeConfig {
             let reason = format_args!("must be 1 to {limit}, not {}", self.max_upload_bytes);
             add_problem(&mut problems, "max_upload_bytes", reason);
         }
-        let RateLimit { quota, window_seconds, tracked_keys } = self.rate_limit;
-        if quota == 0 {
-            add_problem(&mut problems, "rate_limit.quota", format_args!("must be at least 1"));
-        }
-        if !(1..=DAY).contains(&window_seconds) {
-            let reason = format_args!("must be 1 to {DAY}, not {window_seconds}");
-            add_problem(&mut problems, "rate_limit.window_seconds", reason);
-        }
-        if tracked_keys == 0 {
-            add_problem(&mut problems, "rate_limit.tracked_keys", format_args!("must be at least 1"));
+        for (setting, reason) in self.rate_limits.problems() {
+            add_problem(&mut problems, setting, format_args!("{reason}"));
         }
         if let AllowedOrigins::Only(origins) = &self.allowed_origins {
             for origin in origins.iter().filter(|origin| !is_origin(origin)) {
@@ -310,11 +291,12 @@ mod tests {
         config.multipart_upload.max = 604_801;
         config.playback = Lifetime { min: 10, default: 5, max: 60 };
         config.max_upload_bytes = 0;
-        config.rate_limit = RateLimit { quota: 0, window_seconds: 0, tracked_keys: 0 };
+        config.rate_limits =
+            RateLimits { window_seconds: 0, key: 0, project: 0, failed_authentications: 0, tracked: 0 };
         config.allowed_origins =
             AllowedOrigins::Only(vec!["https://ok.example".to_owned(), "https://no.example/".to_owned()]);
         let message = config.validate().unwrap_err().to_string();
-        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: public_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; max_upload_bytes must be 1 to 5497558138880 bytes (5 TiB), not 0; rate_limit.quota must be at least 1; rate_limit.window_seconds must be 1 to 86400, not 0; rate_limit.tracked_keys must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
+        insta::assert_snapshot!(message, @r#"the configuration of the API is invalid: public_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; s3 a bucket name is 3 to 63 characters of a-z, 0-9, '-', '.', with a letter or digit at both ends and beside every dot, and is not an IP address; cdn.base_url must be an http:// or https:// URL without user, query, fragment, wildcard or broken percent-encoding; cdn.expiry_bucket must be 1 to 3600 seconds, not 3601; upload must be 1 <= min <= default <= max <= 604800 seconds, not 0, 60, 60; multipart_upload must be 1 <= min <= default <= max <= 604800 seconds, not 1, 86400, 604801; playback must be 1 <= min <= default <= max <= 31536000 seconds, not 10, 5, 60; max_upload_bytes must be 1 to 5497558138880 bytes (5 TiB), not 0; rate_limits.window_seconds must be 1 to 86400, not 0; rate_limits.key must be at least 1; rate_limits.project must be at least 1; rate_limits.failed_authentications must be at least 1; rate_limits.tracked must be at least 1; allowed_origins "https://no.example/" is not an origin: scheme://host or scheme://host:port, lower case, without a trailing slash"#);
     }
 
     #[test]

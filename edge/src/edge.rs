@@ -23,7 +23,7 @@ use crate::ports::directory::{FoundTenant, Tolerance};
 use crate::ports::journal::{JournalError, Receipt};
 use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
-use crate::rate_limit::RateLimiter;
+use crate::request_limits::{Counted, RequestLimits};
 use crate::reply;
 use crate::request::{
     API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId, percent_decode,
@@ -55,7 +55,7 @@ pub(crate) const MAX_URI_BYTES: usize = 8 * 1024;
 /// The API.
 pub struct Edge {
     services: Services,
-    rate_limiter: RateLimiter<KeyId>,
+    limits: RequestLimits,
 }
 
 /// Facts about an exchange for the operator's log: an extension of the response
@@ -105,8 +105,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 impl Edge {
     /// The API with this configuration.
     pub fn new(config: EdgeConfig, ports: Ports) -> Result<Self, InvalidConfig> {
-        let rate_limiter = RateLimiter::new(config.rate_limit);
-        Ok(Self { services: Services::new(config, ports)?, rate_limiter })
+        let limits = RequestLimits::new(config.rate_limits);
+        Ok(Self { services: Services::new(config, ports)?, limits })
     }
 
     /// Returns the response to `request`. Where the public URL is not configured, it is that of the request, so a host that knows the
@@ -241,8 +241,16 @@ impl Edge {
     ) -> Result<Response<Bytes>, Problem> {
         // Playback continues while the key cannot be confirmed; uploads and commands need a confirmed key.
         let tolerance = if scope == Scope::Playback { Tolerance::Stale } else { Tolerance::Strict };
-        let FoundTenant { tenant, stale_for } =
-            authenticate(request.headers(), &*self.services.ports.directory, context.now, tolerance).await?;
+        let Context { now, client_address, .. } = context;
+        if let Some(refusal) = self.limits.refuse_address(client_address, request.headers(), now) {
+            state_limits(refusal, fields)?;
+        }
+        let found =
+            authenticate(request.headers(), &*self.services.ports.directory, now, tolerance).await;
+        if found.as_ref().is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED) {
+            self.limits.count_failed_authentication(client_address, now);
+        }
+        let FoundTenant { tenant, stale_for } = found?;
         if let Some(stale_for) = stale_for {
             fields.push((CACHE_STATUS, stale(stale_for)));
         }
@@ -250,14 +258,7 @@ impl Edge {
         served.video_id = percent_decode(parameter).and_then(|text| text.parse().ok());
         served.key_id = Some(tenant.key_id.clone());
 
-        let quota = self.rate_limiter.count(&tenant.key_id, context.now);
-        fields.push((RATE_LIMIT_POLICY, self.rate_limiter.policy_field()));
-        fields.push((RATE_LIMIT, quota.field()));
-        if let Some(wait) = quota.refused_for {
-            let detail =
-                format!("This API key may send the next request in {:.1} seconds.", wait.as_secs_f64());
-            return Err(Problem::new(ProblemKind::RateLimited, detail).retry_after(wait));
-        }
+        state_limits(self.limits.count(&tenant, now), fields)?;
         authorize(&tenant, scope)?;
 
         let api_key = presented_keys(request.headers()).into_iter().flatten().next().unwrap_or_default();
@@ -277,6 +278,13 @@ impl Edge {
         *receipt = exchange.receipt.into_inner();
         result
     }
+}
+
+/// Adds the headers of a counted request to those of its response. Fails if the request is refused.
+fn state_limits(Counted { policy, status, refused }: Counted, fields: &mut Fields) -> Result<(), Problem> {
+    fields.push((RATE_LIMIT_POLICY, policy));
+    fields.push((RATE_LIMIT, status));
+    refused.map_or(Ok(()), Err)
 }
 
 /// Finds the call, and handles it if it needs no API key.

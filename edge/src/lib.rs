@@ -43,6 +43,7 @@ pub mod ports;
 pub mod problem;
 mod public_url;
 mod rate_limit;
+mod request_limits;
 mod reply;
 mod request;
 pub mod route;

@@ -1,4 +1,4 @@
-//! Rate limits by key: the generic cell rate algorithm, with the time as a parameter.
+//! A rate limit by key: the generic cell rate algorithm, with the time as a parameter.
 //! <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 //!
 //! A key's state is its theoretical arrival time: when its next request would arrive if requests were spaced evenly. Each
@@ -7,10 +7,13 @@
 //!
 //! The state is held in memory. Isolates and servers count separately, so a key may exceed its quota by their number: this
 //! protects the service, it is not metering.
+//!
+//! A clock that is set back must not refuse a key until it reaches the earlier time again. No sequence of requests leaves an
+//! arrival time later than one window after the last one, so a state that is later than that begins anew.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -18,19 +21,32 @@ use lru::LruCache;
 use streamio_events::timestamp::Timestamp;
 
 use crate::bounded;
-use crate::config::RateLimit;
 
 const NANOSECONDS: u64 = 1_000_000_000;
+
+/// How far the times of requests may be out of order, in nanoseconds, before the clock counts as set back.
+const DISORDER: i128 = 10 * NANOSECONDS as i128;
+
+/// A quota of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateLimit {
+    /// Requests per window, at least 1.
+    pub(crate) quota: u32,
+    /// The length of the window, in seconds, at least 1.
+    pub(crate) window_seconds: u32,
+    /// How many keys are tracked. Beyond that, the least recently used one is evicted and starts with a full quota again.
+    pub(crate) tracked: usize,
+}
 
 /// A rate limiter with one quota per key `K`.
 pub(crate) struct RateLimiter<K> {
     limit: RateLimit,
+    /// Names the quota in the headers.
+    name: &'static str,
     /// Nanoseconds between two evenly spaced requests.
     interval: u64,
     /// Nanoseconds in a window.
     window: u64,
-    /// The value of `RateLimit-Policy`.
-    policy: HeaderValue,
     /// Theoretical arrival times, in nanoseconds since the Unix epoch.
     arrivals: Mutex<LruCache<K, i128>>,
 }
@@ -47,56 +63,82 @@ pub(crate) struct QuotaStatus {
 }
 
 impl<K: Clone + Eq + Hash> RateLimiter<K> {
-    pub(crate) fn new(limit: RateLimit) -> Self {
+    /// A limiter whose quota has this `name` in headers.
+    pub(crate) fn new(name: &'static str, limit: RateLimit) -> Self {
         let window = u64::from(limit.window_seconds) * NANOSECONDS;
         let interval = (window / u64::from(limit.quota.max(1))).max(1);
-        let tracked = NonZeroUsize::new(limit.tracked_keys).unwrap_or(NonZeroUsize::MIN);
-        let RateLimit { quota, window_seconds, .. } = limit;
-        let policy = ascii(&["\"key\";q=", &quota.to_string(), ";w=", &window_seconds.to_string()].concat());
-        Self { limit, interval, window, policy, arrivals: Mutex::new(bounded::cache(tracked)) }
+        let tracked = NonZeroUsize::new(limit.tracked).unwrap_or(NonZeroUsize::MIN);
+        Self { limit, name, interval, window, arrivals: Mutex::new(bounded::cache(tracked)) }
     }
 
     /// Counts one request of `key` at `now`.
     pub(crate) fn count(&self, key: &K, now: Timestamp) -> QuotaStatus {
-        let now = i128::from(now.unix_millis()) * 1_000_000;
+        let now = nanoseconds(now);
+        let mut arrivals = self.arrivals();
+        let (arrival, status) = self.next(arrivals.get(key).copied(), now);
+        arrivals.put(key.clone(), arrival);
+        status
+    }
+
+    /// What [`Self::count`] would return, without counting.
+    pub(crate) fn check(&self, key: &K, now: Timestamp) -> QuotaStatus {
+        let arrival = self.arrivals().peek(key).copied();
+        self.next(arrival, nanoseconds(now)).1
+    }
+
+    /// Whether a request of `key` was counted recently.
+    pub(crate) fn tracks(&self, key: &K) -> bool {
+        self.arrivals().contains(key)
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, LruCache<K, i128>> {
         // A panic while the lock was held cannot have left an inconsistent state.
-        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = arrivals.get(key).map_or(now, |arrival| (*arrival).max(now));
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The arrival time after a request at `now`, and its status.
+    fn next(&self, arrival: Option<i128>, now: i128) -> (i128, QuotaStatus) {
+        let latest = now + i128::from(self.window) + DISORDER;
+        let before = arrival.filter(|arrival| *arrival <= latest).map_or(now, |arrival| arrival.max(now));
         let after = before + i128::from(self.interval);
         let excess = after - now - i128::from(self.window);
         let (arrival, refused_for) =
             if excess > 0 { (before, Some(duration(excess))) } else { (after, None) };
-        arrivals.put(key.clone(), arrival);
         let ahead = arrival - now;
         let remaining = (i128::from(self.window) - ahead) / i128::from(self.interval);
-        QuotaStatus {
+        let status = QuotaStatus {
             remaining: u64::try_from(remaining).unwrap_or(0).min(u64::from(self.limit.quota)),
             reset_after: duration(ahead),
             refused_for,
-        }
+        };
+        (arrival, status)
     }
 
-    /// The value of `RateLimit-Policy`: quota `q` in a window of `w` seconds.
+    /// An item of `RateLimit-Policy`: quota `q` in a window of `w` seconds.
     /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
-    pub(crate) fn policy_field(&self) -> HeaderValue {
-        self.policy.clone()
+    pub(crate) fn policy(&self) -> String {
+        let RateLimit { quota, window_seconds, .. } = self.limit;
+        ["\"", self.name, "\";q=", &quota.to_string(), ";w=", &window_seconds.to_string()].concat()
+    }
+
+    /// The value of `RateLimit`: `r` requests remain, and the whole quota is available again in `t` seconds.
+    /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
+    pub(crate) fn field(&self, status: QuotaStatus) -> HeaderValue {
+        let seconds = status.reset_after.as_secs() + u64::from(status.reset_after.subsec_nanos() > 0);
+        ascii(&["\"", self.name, "\";r=", &status.remaining.to_string(), ";t=", &seconds.to_string()].concat())
     }
 }
 
-impl QuotaStatus {
-    /// The value of `RateLimit`: `r` requests remain, and the whole quota is available again in `t` seconds.
-    /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
-    pub(crate) fn field(self) -> HeaderValue {
-        let seconds = self.reset_after.as_secs() + u64::from(self.reset_after.subsec_nanos() > 0);
-        ascii(&["\"key\";r=", &self.remaining.to_string(), ";t=", &seconds.to_string()].concat())
-    }
+fn nanoseconds(time: Timestamp) -> i128 {
+    i128::from(time.unix_millis()) * 1_000_000
 }
 
 fn duration(nanoseconds: i128) -> Duration {
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0))
 }
 
-fn ascii(text: &str) -> HeaderValue {
+/// A header value of ASCII digits and names.
+pub(crate) fn ascii(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("ASCII digits and names")
 }
 
@@ -106,8 +148,8 @@ mod tests {
     use proptest::prelude::*;
     use streamio_events::id::KeyId;
 
-    fn limiter(quota: u32, window_seconds: u32, tracked_keys: usize) -> RateLimiter<KeyId> {
-        RateLimiter::new(RateLimit { quota, window_seconds, tracked_keys })
+    fn limiter(quota: u32, window_seconds: u32, tracked: usize) -> RateLimiter<KeyId> {
+        RateLimiter::new("key", RateLimit { quota, window_seconds, tracked })
     }
 
     fn key(number: u8) -> KeyId {
@@ -143,11 +185,36 @@ mod tests {
     #[test]
     fn the_header_values_have_the_format_of_the_draft() {
         let limiter = limiter(3, 60, 1);
-        assert_eq!(limiter.policy_field(), "\"key\";q=3;w=60");
-        assert_eq!(limiter.count(&key(1), at(1)).field(), "\"key\";r=2;t=20");
+        assert_eq!(limiter.policy(), "\"key\";q=3;w=60");
+        assert_eq!(limiter.field(limiter.count(&key(1), at(1))), "\"key\";r=2;t=20");
+    }
+
+    #[test]
+    fn a_check_counts_nothing() {
+        let limiter = limiter(1, 60, 1);
+        assert_eq!(limiter.check(&key(1), at(0)), limiter.check(&key(1), at(0)));
+        assert!(!limiter.tracks(&key(1)));
+        assert_eq!(limiter.count(&key(1), at(0)).refused_for, None);
+        assert!(limiter.tracks(&key(1)) && limiter.check(&key(1), at(0)).refused_for.is_some());
     }
 
     proptest! {
+        #[test]
+        fn a_clock_that_is_set_to_another_time_refuses_nobody_for_longer_than_a_window(
+            quota in 1u32..50, window in 1u32..100, used in 0u32..60, jump in -10_000_000i64..10_000_000,
+        ) {
+            let limiter = limiter(quota, window, 1);
+            for _ in 0..used {
+                limiter.count(&key(1), at(0));
+            }
+            let status = limiter.count(&key(1), at(jump));
+            let longest = Duration::from_secs(u64::from(window)) + Duration::from_secs(10);
+            prop_assert!(status.refused_for.is_none_or(|wait| wait <= longest) && status.reset_after <= longest);
+            if jump < -10_000 - i64::from(window) * 1000 {
+                prop_assert_eq!(status.refused_for, None);
+            }
+        }
+
         #[test]
         fn no_window_exceeds_twice_the_quota_and_a_request_after_the_wait_is_accepted(
             quota in 1u32..50, window in 1u32..100, steps in prop::collection::vec(-50i64..5_000, 1..300),

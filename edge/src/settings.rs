@@ -7,7 +7,7 @@ use streamio_events::secret::Secret;
 pub use streamio_events::settings::InvalidSettings;
 use streamio_events::settings::Reader;
 
-use crate::config::{AllowedOrigins, CdnConfig, EdgeConfig, RateLimit, S3Config};
+use crate::config::{AllowedOrigins, CdnConfig, EdgeConfig, RateLimits, S3Config};
 use crate::home::{HomeConfig, Service};
 use crate::kinesis::KinesisConfig;
 use crate::sign::key::HashAlgorithm;
@@ -97,8 +97,17 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     );
     let log = reader.choice("LOG", &[("failures", LogMode::Failures), ("requests", LogMode::Requests)]);
     let bucket = reader.number("CDN_EXPIRY_BUCKET_SECONDS");
-    let quota = reader.number("RATE_LIMIT_QUOTA");
-    let window = reader.number("RATE_LIMIT_WINDOW_SECONDS");
+    let default = RateLimits::default();
+    let key = reader.number("RATE_LIMIT_QUOTA").unwrap_or(default.key);
+    let rate_limits = RateLimits {
+        window_seconds: reader.number("RATE_LIMIT_WINDOW_SECONDS").unwrap_or(default.window_seconds),
+        key,
+        project: reader.number("PROJECT_RATE_LIMIT_QUOTA").unwrap_or(RateLimits::project_of(key)),
+        failed_authentications: reader
+            .number("FAILED_AUTHENTICATION_QUOTA")
+            .unwrap_or(default.failed_authentications),
+        tracked: default.tracked,
+    };
     let origins = reader.optional("ALLOWED_ORIGINS");
     let max_upload_bytes = reader.number("MAX_UPLOAD_BYTES");
     let public_url = reader.optional("PUBLIC_URL");
@@ -114,12 +123,7 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     let cdn = CdnConfig { base_url, hash, expiry_bucket: bucket.unwrap_or(1) };
     let mut edge = EdgeConfig::new(s3, cdn);
     edge.public_url = public_url;
-    let RateLimit { quota: default_quota, window_seconds, tracked_keys } = edge.rate_limit;
-    edge.rate_limit = RateLimit {
-        quota: quota.unwrap_or(default_quota),
-        window_seconds: window.unwrap_or(window_seconds),
-        tracked_keys,
-    };
+    edge.rate_limits = rate_limits;
     edge.max_upload_bytes = max_upload_bytes.unwrap_or(edge.max_upload_bytes);
     if let Some(origins) = origins.filter(|origins| origins != "*") {
         let origins = origins.split(',').map(|origin| origin.trim().to_owned());
@@ -201,6 +205,8 @@ mod tests {
             ("LOG", "requests"),
             ("MAX_UPLOAD_BYTES", "5000000000"),
             ("PUBLIC_URL", "https://api.example"),
+            ("FAILED_AUTHENTICATION_QUOTA", "5"),
+            ("PROJECT_RATE_LIMIT_QUOTA", "30"),
             ("RATE_LIMIT_QUOTA", "10"),
             ("RATE_LIMIT_WINDOW_SECONDS", "20"),
             ("S3_ADDRESS_STYLE", "path"),
@@ -208,7 +214,14 @@ mod tests {
         ]);
         let settings = read(&texts).unwrap();
         let edge = settings.edge;
-        assert_eq!((edge.rate_limit.quota, edge.rate_limit.window_seconds), (10, 20));
+        let limits = RateLimits {
+            window_seconds: 20,
+            key: 10,
+            project: 30,
+            failed_authentications: 5,
+            ..RateLimits::default()
+        };
+        assert_eq!(edge.rate_limits, limits);
         assert_eq!(edge.max_upload_bytes, 5_000_000_000);
         assert_eq!((edge.cdn.hash, edge.cdn.expiry_bucket), (HashAlgorithm::Sha1, 60));
         assert_eq!((edge.s3.region.as_str(), edge.s3.address_style), ("us-east-1", AddressStyle::Path));

@@ -1,6 +1,7 @@
 //! The API on a listener: the native edge.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,9 @@ impl Api {
 
     /// Serves until `stop`, then finishes the requests that have started.
     pub(crate) async fn serve(self, stop: CancellationToken) {
-        http_server::serve(self.listener, DRAIN, stop.cancelled(), |_| {
+        http_server::serve(self.listener, DRAIN, stop.cancelled(), |peer| {
             let (edge, health) = (Arc::clone(&self.edge), Arc::clone(&self.health));
-            service_fn(move |request| respond(Arc::clone(&edge), Arc::clone(&health), request))
+            service_fn(move |request| respond(Arc::clone(&edge), Arc::clone(&health), peer.ip(), request))
         })
         .await;
     }
@@ -48,11 +49,12 @@ impl Api {
 async fn respond(
     edge: Arc<Edge>,
     health: Arc<Health>,
+    client_address: IpAddr,
     request: Request<RequestBody>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let method = request.method().clone();
     let started_at = tokio::time::Instant::now();
-    let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, &health, request)).await {
+    let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, &health, client_address, request)).await {
         Ok(response) => response,
         Err(_) => without_body(StatusCode::REQUEST_TIMEOUT),
     };
@@ -60,7 +62,12 @@ async fn respond(
     Ok(response.map(Full::new))
 }
 
-async fn handle_request(edge: &Edge, health: &Health, request: Request<RequestBody>) -> Response<Bytes> {
+async fn handle_request(
+    edge: &Edge,
+    health: &Health,
+    client_address: IpAddr,
+    request: Request<RequestBody>,
+) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -68,7 +75,7 @@ async fn handle_request(edge: &Edge, health: &Health, request: Request<RequestBo
         Err(error) if error.is::<LengthLimitError>() => vec![0; MAX_BODY_BYTES + 1].into(),
         Err(_) => return without_body(StatusCode::BAD_REQUEST),
     };
-    let context = Context { now: clock::now(), random: random() };
+    let context = Context { now: clock::now(), random: random(), client_address: Some(client_address) };
     let request = http::Request::from_parts(head, body);
     let mut response = edge.handle(context, &request).await;
     health.add_to(request.method(), request.uri(), &mut response).await;

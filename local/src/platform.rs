@@ -312,8 +312,8 @@ fn edge_config(
     if !config.allowed_origins.is_empty() {
         edge.allowed_origins = AllowedOrigins::Only(config.allowed_origins.clone());
     }
-    if let Some(rate_limit) = config.rate_limit {
-        edge.rate_limit = rate_limit;
+    if let Some(rate_limits) = config.rate_limits {
+        edge.rate_limits = rate_limits;
     }
     Ok(edge)
 }

@@ -25,7 +25,7 @@ fn config(directory: &std::path::Path) -> Config {
         port: 0,
         concurrency: Some(1),
         allowed_origins: vec![],
-        rate_limit: None,
+        rate_limits: None,
         // These tests never need a worker.
         worker_command: vec!["false".into()],
         edge: EdgeRuntime::Native,

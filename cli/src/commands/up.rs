@@ -157,7 +157,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         port: arguments.port,
         concurrency: arguments.concurrency.map(NonZeroUsize::get),
         allowed_origins: arguments.cors_origin,
-        rate_limit: None,
+        rate_limits: None,
         worker_command: worker_command(program, output),
         edge,
         log_format: match arguments.log_format {

@@ -28,6 +28,8 @@ pub(crate) struct TestPlatform {
     child: Child,
     /// Additional arguments of `streamio up`.
     arguments: Vec<String>,
+    /// Additional environment variables of `streamio up`.
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl TestPlatform {
@@ -38,11 +40,16 @@ impl TestPlatform {
 
     /// Starts a platform with additional arguments for `streamio up`.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, Vec::new()).await
+    }
+
+    /// Starts a platform with additional arguments and environment variables for `streamio up`.
+    pub(crate) async fn start_in(arguments: &[&str], environment: Vec<(&'static str, PathBuf)>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let (child, api) = up(&data_of(directory.path()), &arguments).await;
+        let (child, api) = up(&data_of(directory.path()), &arguments, &environment).await;
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().unwrap();
-        let mut platform = Self { directory, api, key: String::new(), http, child, arguments };
+        let mut platform = Self { directory, api, key: String::new(), http, child, arguments, environment };
         let created = platform.operate(&["project", "create", "acme"]).await;
         created["apiKey"].as_str().unwrap().clone_into(&mut platform.key);
         platform
@@ -59,7 +66,7 @@ impl TestPlatform {
 
     /// Starts the program again on the same directory.
     pub(crate) async fn restart(&mut self) {
-        let (child, api) = up(&self.data(), &self.arguments).await;
+        let (child, api) = up(&self.data(), &self.arguments, &self.environment).await;
         self.child = child;
         self.api = api;
     }
@@ -232,11 +239,16 @@ fn data_of(directory: &Path) -> PathBuf {
     directory.join("data")
 }
 
-async fn up(data: &Path, arguments: &[String]) -> (Child, String) {
+async fn up(
+    data: &Path,
+    arguments: &[String],
+    environment: &[(&'static str, PathBuf)],
+) -> (Child, String) {
     let mut child = Command::new(PROGRAM)
         .args(["up", "--port", "0", "--json", "--stop-at-stdin-end", "--concurrency", "2", "--data"])
         .arg(data)
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log_of(data))

@@ -1,6 +1,8 @@
 //! The whole platform, end to end: the `streamio` program, real FFmpeg workers, and requests over HTTP.
 
 mod clip;
+#[cfg(target_os = "linux")]
+mod clock;
 mod commands;
 mod crash;
 mod harness;

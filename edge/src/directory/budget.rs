@@ -4,12 +4,16 @@
 //! permit.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use streamio_events::api_key::KeyHash;
 use streamio_events::timestamp::Timestamp;
 
 use super::config::DirectoryConfig;
 use crate::rate_limit::RateLimiter;
+
+/// No lookup lasts longer. One that started earlier than this before the latest shows that the clock was set back.
+const LONGEST_LOOKUP: Duration = Duration::from_mins(2);
 
 pub(super) struct HomeBudget {
     per_key: RateLimiter<KeyHash>,
@@ -23,9 +27,9 @@ impl HomeBudget {
     pub(super) fn new(config: &DirectoryConfig) -> Self {
         let tracked = config.max_tenants.max(config.max_unknown_keys);
         Self {
-            per_key: RateLimiter::new(config.home.per_key.tracking(tracked)),
-            cached: RateLimiter::new(config.home.cached.tracking(1)),
-            uncached: RateLimiter::new(config.home.uncached.tracking(1)),
+            per_key: RateLimiter::new("home", config.home.per_key.tracking(tracked)),
+            cached: RateLimiter::new("home", config.home.cached.tracking(1)),
+            uncached: RateLimiter::new("home", config.home.uncached.tracking(1)),
             latest: AtomicI64::new(0),
         }
     }
@@ -34,10 +38,14 @@ impl HomeBudget {
     /// only. A key's own allowance is checked first, so that repeated calls about one key do not use up the shared one.
     ///
     /// `started_at` is when the lookup started. A slow lookup may have started before others that were counted already, so
-    /// the latest start so far is used as the current time.
+    /// the latest start so far is used as the current time, unless the clock was set back since.
     pub(super) fn try_acquire(&self, key: &KeyHash, is_cached: bool, started_at: Timestamp) -> bool {
         let latest = self.latest.fetch_max(started_at.unix_millis(), Ordering::Relaxed);
-        let now = Timestamp::from_unix_millis(latest).max(started_at);
+        let mut now = Timestamp::from_unix_millis(latest).max(started_at);
+        if now.since(started_at) > LONGEST_LOOKUP {
+            self.latest.store(started_at.unix_millis(), Ordering::Relaxed);
+            now = started_at;
+        }
         let all = if is_cached { &self.cached } else { &self.uncached };
         self.per_key.count(key, now).refused_for.is_none() && all.count(&(), now).refused_for.is_none()
     }
@@ -70,6 +78,14 @@ mod tests {
         assert_eq!(cached, 500);
         assert!(budget.try_acquire(&key(1000), false, at(200)), "five calls per second about uncached keys");
         assert!(!budget.try_acquire(&key(1001), false, at(200)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_refuses_no_call() {
+        let budget = HomeBudget::new(&DirectoryConfig::default());
+        let hour = 3_600_000;
+        while budget.try_acquire(&key(1), true, at(hour)) {}
+        assert!((0..1000).all(|second| budget.try_acquire(&key(1), true, at(second * 1000))));
     }
 
     #[test]

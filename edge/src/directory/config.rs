@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{ConfigProblem, InvalidConfig, RateLimit};
+use crate::config::{ConfigProblem, InvalidConfig};
+use crate::rate_limit::RateLimit;
 
 /// Ages and limits of a [`ReplicatedDirectory`](super::ReplicatedDirectory).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +54,9 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// The rate limit with this quota for up to `tracked_keys` keys.
-    pub(super) fn tracking(self, tracked_keys: usize) -> RateLimit {
-        RateLimit { quota: self.calls, window_seconds: self.seconds, tracked_keys }
+    /// The rate limit with this quota for up to `tracked` keys.
+    pub(super) fn tracking(self, tracked: usize) -> RateLimit {
+        RateLimit { quota: self.calls, window_seconds: self.seconds, tracked }
     }
 }
 

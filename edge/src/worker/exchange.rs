@@ -1,6 +1,7 @@
 //! Requests from JavaScript and the responses to them, each in one crossing of the boundary between JavaScript and Wasm.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::ETAG;
@@ -47,11 +48,24 @@ extern "C" {
     fn respond_with_bytes(template: usize, request_id: &str, etag: &str, body: &[u8]) -> JsValue;
 }
 
+/// The address of the client, which Cloudflare states and no client can.
+/// <https://developers.cloudflare.com/fundamentals/reference/http-headers/#cf-connecting-ip>
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
+/// The names of the headers that JavaScript passes, separated by commas.
 pub(super) fn header_names() -> String {
-    REQUEST_HEADERS.map(|name| name.as_str().to_owned()).join(",")
+    headers().map(|name| name.as_str().to_owned()).collect::<Vec<_>>().join(",")
 }
 
-/// Parses `head`: the method, the URL, and for each of [`REQUEST_HEADERS`] either nothing or `=` and its
+fn headers() -> impl Iterator<Item = HeaderName> {
+    REQUEST_HEADERS.into_iter().chain([CLIENT_ADDRESS])
+}
+
+pub(super) fn client_address(request: &Request<Bytes>) -> Option<IpAddr> {
+    request.headers().get(CLIENT_ADDRESS)?.to_str().ok()?.parse().ok()
+}
+
+/// Parses `head`: the method, the URL, and for each of [`header_names`] either nothing or `=` and its
 /// value, separated by line feeds (which none of them can contain).
 pub(super) fn request(head: &str, body: Vec<u8>) -> Request<Bytes> {
     let mut lines = head.split('\n');
@@ -60,9 +74,9 @@ pub(super) fn request(head: &str, body: Vec<u8>) -> Request<Bytes> {
     *request.method_mut() =
         lines.next().and_then(|text| Method::from_bytes(text.as_bytes()).ok()).unwrap_or(Method::TRACE);
     *request.uri_mut() = lines.next().and_then(|text| text.parse().ok()).unwrap_or_else(no_path);
-    for (name, line) in REQUEST_HEADERS.iter().zip(lines) {
+    for (name, line) in headers().zip(lines) {
         if let Some(value) = line.strip_prefix('=').and_then(|text| HeaderValue::from_str(text).ok()) {
-            request.headers_mut().insert(name.clone(), value);
+            request.headers_mut().insert(name, value);
         }
     }
     request

@@ -125,7 +125,8 @@ impl Isolate {
 
     /// Handles `request`. `now` is in milliseconds of the Unix epoch. Returns what [`exchange::response`] returns.
     pub(super) async fn handle(&self, request: &Request<Bytes>, now: f64) -> JsValue {
-        let context = Context { now: timestamp(now), random: self.random() };
+        let client_address = exchange::client_address(request);
+        let context = Context { now: timestamp(now), random: self.random(), client_address };
         #[cfg(feature = "probes")]
         super::probes::panic_if_requested(request.uri().path()).await;
         let PendingResponse { response, receipt } = self.edge.handle_without_waiting(context, request).await;

@@ -1,6 +1,6 @@
 //! Configurations of the API under test.
 
-use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
+use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimits, S3Config};
 use streamio_edge::sign::key::{HashAlgorithm, KeyKind, KeyPairs, PrivateKey};
 use streamio_edge::sign::s3::AddressStyle;
 use streamio_edge::sign::sigv4::Credentials;
@@ -31,5 +31,8 @@ pub(crate) fn config() -> EdgeConfig {
 
 /// A configuration with a rate limit that tests with many requests do not reach.
 pub(crate) fn unlimited() -> EdgeConfig {
-    EdgeConfig { rate_limit: RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 }, ..config() }
+    let quota = u32::MAX;
+    let rate_limits =
+        RateLimits { key: quota, project: quota, failed_authentications: quota, ..RateLimits::default() };
+    EdgeConfig { rate_limits, ..config() }
 }

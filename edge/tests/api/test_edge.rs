@@ -1,6 +1,7 @@
 //! An API with two projects, all ports in memory, and a clock that only tests advance.
 
 use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,6 +46,7 @@ pub(crate) struct TestEdge {
     /// A key of the other project with all scopes.
     pub(crate) other: ApiKey,
     now: Arc<Mutex<Timestamp>>,
+    client_address: Mutex<IpAddr>,
     requests: AtomicU64,
     /// The ids of all grants in responses.
     granted: Mutex<HashSet<String>>,
@@ -62,6 +64,11 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 /// The clock's time at the start of each test.
 pub(crate) fn start() -> Timestamp {
     "2026-01-02T03:04:05.250Z".parse().unwrap()
+}
+
+/// The address from which requests come, unless a test states another.
+fn client_address() -> IpAddr {
+    Ipv4Addr::new(192, 0, 2, 1).into()
 }
 
 impl TestEdge {
@@ -134,8 +141,20 @@ impl TestEdge {
             url_signer: signer.clone(),
         };
         let edge = Edge::new(config, ports).unwrap();
-        let (requests, granted) = (AtomicU64::new(0), Mutex::default());
-        Self { edge, log, tenants, journal, store, signer, target, other, now, requests, granted }
+        Self {
+            edge,
+            log,
+            tenants,
+            journal,
+            store,
+            signer,
+            target,
+            other,
+            now,
+            client_address: Mutex::new(client_address()),
+            requests: AtomicU64::new(0),
+            granted: Mutex::default(),
+        }
     }
 
     /// The API of another process with the same log, keys and clock.
@@ -159,6 +178,7 @@ impl TestEdge {
             other: self.other.clone(),
             now,
             requests: AtomicU64::new(0),
+            client_address: Mutex::new(client_address()),
             granted: Mutex::default(),
         }
     }
@@ -172,13 +192,23 @@ impl TestEdge {
         *now = now.plus(time);
     }
 
-    /// The time, and predictable bytes in place of random ones: the number of the request.
+    pub(crate) fn set_back(&self, time: Duration) {
+        let mut now = self.now.lock().unwrap();
+        *now = Timestamp::from_unix_millis(now.unix_millis() - i64::try_from(time.as_millis()).unwrap());
+    }
+
+    /// From now on, requests come from this address.
+    pub(crate) fn set_client_address(&self, address: &str) {
+        *self.client_address.lock().unwrap() = address.parse().unwrap();
+    }
+
+    /// The time, the client's address, and predictable bytes in place of random ones: the number of the request.
     pub(crate) fn context(&self) -> Context {
         let number = self.requests.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut random = [0; 32];
         random[8..16].copy_from_slice(&number);
         random[24..].copy_from_slice(&number);
-        Context { now: self.now(), random }
+        Context { now: self.now(), random, client_address: Some(*self.client_address.lock().unwrap()) }
     }
 
     /// The response, after a check against `openapi.yaml`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimit, S3Config};
+use streamio_edge::config::{CdnConfig, EdgeConfig, RateLimits, S3Config};
 use streamio_edge::directory::DirectoryConfig;
 use streamio_edge::home::{HomeClient, HomeConfig};
 use streamio_edge::ports::Ports;
@@ -42,7 +42,7 @@ impl Api {
             hash: HashAlgorithm::Sha256,
             expiry_bucket: 1,
         };
-        let rate_limit = RateLimit { quota: u32::MAX, window_seconds: 60, tracked_keys: 10 };
+        let rate_limits = RateLimits { key: u32::MAX, project: u32::MAX, ..RateLimits::default() };
         let key = PrivateKey::generate(KeyKind::P256, [7; 32]);
         let home = HomeConfig::new("https://home.example", "eu-west-1", s3.credentials.clone());
         let clock = {
@@ -60,7 +60,7 @@ impl Api {
         let edge = Edge::new(
             EdgeConfig {
                 public_url: Some("https://api.example".to_owned()),
-                rate_limit,
+                rate_limits,
                 ..EdgeConfig::new(s3, cdn)
             },
             ports,
@@ -76,7 +76,7 @@ impl Api {
             .header("content-type", "application/json")
             .body(Bytes::from_static(body.as_bytes()))
             .unwrap();
-        let context = Context { now: self.harness.now(), random: [9; 32] };
+        let context = Context { now: self.harness.now(), random: [9; 32], client_address: None };
         finish(self.edge.handle(context, &request))
     }
 }

@@ -1,9 +1,11 @@
-//! The service of one connection: counts its requests until their responses are sent.
+//! The service of one connection: counts its requests until their responses are sent, and dates the responses.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{Request, Response};
+use http::header::{DATE, Entry};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -60,7 +62,21 @@ where
         let this = self.project();
         let response = ready!(this.answer.poll(context))?;
         let in_progress = this.in_progress.take();
-        Poll::Ready(Ok(response.map(|body| Counted { body, _in_progress: in_progress })))
+        let mut response = response.map(|body| Counted { body, _in_progress: in_progress });
+        date(response.headers_mut(), SystemTime::now().max(UNIX_EPOCH));
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// Sets the header `Date`, unless the service did.
+///
+/// hyper would add a date that it caches until the clock reaches the next second, which takes an hour after the clock was set back an
+/// hour. Clients of S3 correct their own clocks by this header, so that their signatures would be refused until then.
+fn date(headers: &mut HeaderMap, now: SystemTime) {
+    if let Entry::Vacant(entry) = headers.entry(DATE)
+        && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(now))
+    {
+        entry.insert(value);
     }
 }
 

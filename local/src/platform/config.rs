@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use streamio_edge::config::RateLimit;
+use streamio_edge::config::RateLimits;
 
 use crate::workerd::WorkerdConfig;
 
@@ -18,8 +18,8 @@ pub struct Config {
     pub concurrency: Option<usize>,
     /// Origins whose web pages may call the API, and play with cookies; empty: all may call the API, and none may play with cookies.
     pub allowed_origins: Vec<String>,
-    /// The rate limit per API key; `None`: the default of the edge.
-    pub rate_limit: Option<RateLimit>,
+    /// The quotas of requests; `None`: the default of the edge.
+    pub rate_limits: Option<RateLimits>,
     /// The program and arguments that run [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
     /// What serves the API.

@@ -45,8 +45,10 @@ impl WorkerEnvironment {
             ("CDN_EXPIRY_BUCKET_SECONDS", edge.cdn.expiry_bucket.to_string()),
             ("CDN_KEY_PAIR_ID", secrets.cdn_key_pair_id.clone()),
             ("CDN_PRIVATE_KEY", secrets.cdn_private_key.clone()),
-            ("RATE_LIMIT_QUOTA", edge.rate_limit.quota.to_string()),
-            ("RATE_LIMIT_WINDOW_SECONDS", edge.rate_limit.window_seconds.to_string()),
+            ("RATE_LIMIT_QUOTA", edge.rate_limits.key.to_string()),
+            ("RATE_LIMIT_WINDOW_SECONDS", edge.rate_limits.window_seconds.to_string()),
+            ("PROJECT_RATE_LIMIT_QUOTA", edge.rate_limits.project.to_string()),
+            ("FAILED_AUTHENTICATION_QUOTA", edge.rate_limits.failed_authentications.to_string()),
             ("MAX_UPLOAD_BYTES", edge.max_upload_bytes.to_string()),
             ("LOG", "requests".to_owned()),
         ]);
@@ -77,7 +79,7 @@ impl WorkerEnvironment {
 
 #[cfg(test)]
 mod tests {
-    use streamio_edge::config::{CdnConfig, RateLimit, S3Config};
+    use streamio_edge::config::{CdnConfig, RateLimits, S3Config};
     use streamio_edge::settings::{JournalMode, Settings};
     use streamio_edge::sign::sigv4::Credentials;
 
@@ -99,7 +101,13 @@ mod tests {
         let mut edge =
             EdgeConfig::new(s3, CdnConfig { base_url, hash: HashAlgorithm::Sha1, expiry_bucket: 7 });
         edge.public_url = Some("http://127.0.0.1:4".to_owned());
-        edge.rate_limit = RateLimit { quota: 400, window_seconds: 60, ..edge.rate_limit };
+        edge.rate_limits = RateLimits {
+            window_seconds: 61,
+            key: 400,
+            project: 500,
+            failed_authentications: 7,
+            ..edge.rate_limits
+        };
         edge.max_upload_bytes = 5_000_000_000;
         edge.allowed_origins =
             AllowedOrigins::Only(vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()]);
@@ -121,11 +129,10 @@ mod tests {
             assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
             // Debug output hides the secrets; tests that use them show that they are right.
             let shown = |edge: &EdgeConfig| {
-                let EdgeConfig { public_url, s3, cdn, rate_limit, allowed_origins, max_upload_bytes, .. } =
+                let EdgeConfig { public_url, s3, cdn, rate_limits, allowed_origins, max_upload_bytes, .. } =
                     edge;
-                let RateLimit { quota, window_seconds, .. } = rate_limit;
                 format!(
-                    "{public_url:?} {s3:?} {cdn:?} {quota} {window_seconds} {allowed_origins:?} {max_upload_bytes}"
+                    "{public_url:?} {s3:?} {cdn:?} {rate_limits:?} {allowed_origins:?} {max_upload_bytes}"
                 )
             };
             assert_eq!(shown(&settings.edge), shown(&edge));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
-use streamio_edge::config::RateLimit;
+use streamio_edge::config::RateLimits;
 use streamio_edge::{Context, Edge};
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
@@ -100,7 +100,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         port: 0,
         concurrency: Some(1),
         allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
-        rate_limit: Some(RateLimit { quota: QUOTA, window_seconds: 60, tracked_keys: 100 }),
+        rate_limits: Some(RateLimits { key: QUOTA, ..RateLimits::default() }),
         // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],
         edge: EdgeRuntime::Native,
@@ -174,7 +174,7 @@ impl Target {
             ApiEndpoint::Edge(edge) => {
                 let mut random = [0; 32];
                 getrandom::fill(&mut random).unwrap();
-                edge.handle(Context { now: now(), random }, &request).await
+                edge.handle(Context { now: now(), random, client_address: None }, &request).await
             }
             ApiEndpoint::Http(authority) => http_client::send(authority, request).await,
         }

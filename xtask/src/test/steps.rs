@@ -56,7 +56,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "tests",
         about: "unit and integration tests of every crate",
-        needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Dynoxide],
+        needs: &[Tool::Ffmpeg, Tool::Faketime, Tool::NpmPackages, Tool::Clips, Tool::Dynoxide],
         run: tests,
     },
     Step {
