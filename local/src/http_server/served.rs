@@ -1,11 +1,12 @@
-//! The service of one connection: counts its requests until their responses are sent, and dates the responses.
+//! The service of one connection: refuses requests without one `Host`, counts requests until their responses are sent, and dates
+//! the responses.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::header::{DATE, Entry};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{CONNECTION, DATE, Entry, HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -38,16 +39,28 @@ where
     type Future = Answering<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let answer = self.service.clone().oneshot(request.map(|body| RequestBody::new(body, self.pace)));
+        let answer = has_one_host(&request)
+            .then(|| self.service.clone().oneshot(request.map(|body| RequestBody::new(body, self.pace))));
         Answering { answer, in_progress: Some(self.requests.begin()) }
+    }
+}
+
+/// Whether a request says once to which host it is sent. A proxy and this server could otherwise understand it differently.
+/// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        1 => true,
+        0 => request.version() < Version::HTTP_11,
+        _ => false,
     }
 }
 
 pin_project! {
     /// The future of a response.
     pub(super) struct Answering<S: Service<Request<RequestBody>>> {
+        // `None` for a request that the service does not get.
         #[pin]
-        answer: Oneshot<S, Request<RequestBody>>,
+        answer: Option<Oneshot<S, Request<RequestBody>>>,
         in_progress: Option<InProgress>,
     }
 }
@@ -60,12 +73,23 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.answer.poll(context))?;
+        let response = match this.answer.as_pin_mut() {
+            Some(answer) => ready!(answer.poll(context))?.map(Some),
+            None => bad_request(),
+        };
         let in_progress = this.in_progress.take();
         let mut response = response.map(|body| Counted { body, _in_progress: in_progress });
         date(response.headers_mut(), SystemTime::now().max(UNIX_EPOCH));
         Poll::Ready(Ok(response))
     }
+}
+
+/// The response to a request whose meaning is not certain, after which the connection is closed.
+fn bad_request<B>() -> Response<Option<B>> {
+    let mut response = Response::new(None);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Sets the header `Date`, unless the service did.
@@ -81,10 +105,10 @@ fn date(headers: &mut HeaderMap, now: SystemTime) {
 }
 
 pin_project! {
-    /// The body of a response, whose request is in progress until it is dropped.
+    /// The body of a response, or none, whose request is in progress until it is dropped.
     pub(super) struct Counted<B> {
         #[pin]
-        body: B,
+        body: Option<B>,
         _in_progress: Option<InProgress>,
     }
 }
@@ -97,14 +121,17 @@ impl<B: Body> Body for Counted<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(context)
+        match self.project().body.as_pin_mut() {
+            Some(body) => body.poll_frame(context),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }

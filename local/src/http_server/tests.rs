@@ -163,3 +163,20 @@ async fn a_client_that_stops_reading_is_cut_off() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn a_request_states_its_host_once() {
+    let service = service_fn(|_| async { Ok(Response::new(Full::new(Bytes::from_static(b"here")))) });
+    let address = start(at_most(8), service).await;
+    for (request, expected) in [
+        ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 200 OK"),
+        ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK"),
+        ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        ("GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n", "HTTP/1.0 400 Bad Request"),
+    ] {
+        let response = send(address, request).await;
+        assert!(response.starts_with(expected), "{request:?}: {response:?}");
+    }
+}

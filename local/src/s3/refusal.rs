@@ -25,8 +25,20 @@ impl From<S3Error> for Refusal {
 /// The end of the document that `s3s` writes.
 const END: &[u8] = b"</Error>";
 
-/// Adds the details, the resource and the request id to the document of an error response. Other responses stay as they
-/// are.
+/// The messages of errors that `s3s` reports without one.
+const MESSAGES: &[(&str, &str)] = &[
+    ("IncompleteBody", "The body has fewer bytes than the header Content-Length states; send the request again"),
+    ("InternalError", "The server failed; send the request again, and report its RequestId if that fails too"),
+    ("InvalidRange", "The object does not have the requested range"),
+    ("MalformedXML", "The body is not the XML document of this operation; see the operation in the S3 API reference"),
+    ("MaxMessageLengthExceeded", "The XML document in the body is too long; the most is 20 MiB"),
+    ("MethodNotAllowed", "The method is not allowed for this resource"),
+    ("MissingContentLength", "The header Content-Length is missing; state the length of the body"),
+    ("NotImplemented", "This server does not have this operation"),
+];
+
+/// Adds a missing message, the details, the resource and the request id to the document of an error response. Other responses stay
+/// as they are.
 pub(super) fn complete(response: &mut Response<Body>, details: &Details, resource: &str, request_id: &str) {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
@@ -35,6 +47,9 @@ pub(super) fn complete(response: &mut Response<Body>, details: &Details, resourc
     let Some(document) = response.body().bytes() else { return };
     let Some(start) = document.strip_suffix(END) else { return };
     let mut document = start.to_vec();
+    if let Some(message) = missing_message(start) {
+        document.extend(format!("<Message>{message}</Message>").bytes());
+    }
     let general = [("Resource", resource.to_owned()), ("RequestId", request_id.to_owned())];
     for (name, value) in details.iter().chain(&general) {
         let value = xml_text(value);
@@ -44,6 +59,12 @@ pub(super) fn complete(response: &mut Response<Body>, details: &Details, resourc
     // The server computes it from the body.
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(document);
+}
+
+/// The message for an error document that ends after its code, if there is one for the code.
+fn missing_message(start: &[u8]) -> Option<&'static str> {
+    let (_, code) = std::str::from_utf8(start.strip_suffix(b"</Code>")?).ok()?.rsplit_once("<Code>")?;
+    MESSAGES.iter().find(|(of, _)| *of == code).map(|(_, message)| *message)
 }
 
 /// The text with the characters that XML 1.0 cannot represent replaced by U+FFFD:
@@ -76,6 +97,13 @@ mod tests {
              <Message>too &lt;large&gt;</Message><ProposedSize>9</ProposedSize><MaxSizeAllowed>5</MaxSizeAllowed>\
              <Resource>/raw/a&amp;b</Resource><RequestId>R1</RequestId></Error>"
         );
+    }
+
+    #[test]
+    fn an_error_without_a_message_gets_one() {
+        let response = s3_error!(MalformedXML).to_http_response().unwrap();
+        let document = document(response, &Details::new(), "/");
+        assert!(document.contains("<Code>MalformedXML</Code><Message>The body is not the XML"), "{document}");
     }
 
     #[test]

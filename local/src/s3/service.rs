@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::HEXUPPER;
 use futures::FutureExt as _;
-use http::header::{CONTENT_ENCODING, EXPECT, RANGE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, RANGE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -32,9 +32,12 @@ use crate::http_server::RequestBody;
 use crate::logged_path::logged_path;
 
 /// How many bytes of a refused body are read, so that a client that is still sending can receive the response.
-const DRAIN_BYTES: u64 = 8 << 20;
+const DRAIN_BYTES: u64 = 32 << 20;
 /// How long a refused body is read.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// The longest XML document in the body of a request, which is the limit of `s3s`.
+const MAX_DOCUMENT_BYTES: u64 = 20 << 20;
 
 /// How long a browser may cache the response to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
@@ -141,6 +144,12 @@ impl RequestHandler {
                 return refuse(refusal, &context);
             }
         };
+        if let Err(error) = check_document_length(&parts) {
+            if !expects {
+                drain(incoming).await;
+            }
+            return respond(error);
+        }
         ignore_malformed_range(&mut parts, &signed);
         join_content_encodings(&mut parts);
         let (body, body_status) = CheckedBody::new(incoming, &parts);
@@ -208,6 +217,21 @@ async fn drain(mut body: RequestBody) {
         }
     };
     drop(tokio::time::timeout(DRAIN_TIME, reading).await);
+}
+
+/// Refuses an XML document in the body that is longer than [`MAX_DOCUMENT_BYTES`], or of unknown length. `s3s` would answer with an
+/// internal error.
+fn check_document_length(request: &Parts) -> Result<(), S3Error> {
+    let has_key = request.uri.path().splitn(3, '/').nth(2).is_some_and(|key| !key.is_empty());
+    if !(request.method == Method::POST || request.method == Method::PUT && !has_key) {
+        return Ok(());
+    }
+    let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(length) if length > MAX_DOCUMENT_BYTES => Err(s3_error!(MaxMessageLengthExceeded)),
+        None if request.headers.contains_key(TRANSFER_ENCODING) => Err(s3_error!(MissingContentLength)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a `Range` header that is malformed or has several ranges: it is to be ignored

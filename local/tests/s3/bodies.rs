@@ -273,6 +273,23 @@ async fn an_xml_body_that_does_not_match_its_digest_is_refused() {
 }
 
 #[tokio::test]
+async fn an_xml_body_that_is_too_long_is_refused() {
+    let server = S3TestServer::start().await;
+    let signer = Signer::default();
+    let part = "<Part><PartNumber>1</PartNumber><ETag>0123456789abcdef0123456789abcdef</ETag></Part>";
+    let document = format!(
+        "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
+        part.repeat((22 << 20) / part.len())
+    );
+    for target in ["/raw/k?uploadId=u", "/raw?delete="] {
+        let post = RawRequest::new("POST", target).body(document.as_str());
+        let response = signer.authorize(&server.host(), post).send(server.address).await;
+        assert_eq!(response.outcome(), (400, "MaxMessageLengthExceeded".into()), "{target}");
+        assert!(String::from_utf8_lossy(&response.body).contains("<Message>"), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_upload_gets_a_response_while_the_client_is_sending() {
     let server = S3TestServer::start().await;
     let response =
