@@ -11,6 +11,7 @@ mod client;
 mod command_line;
 mod commands;
 mod exit;
+mod limits;
 mod logging;
 mod output;
 mod permissions;

@@ -14,14 +14,17 @@ use streamio_events::api_key::KeyHash;
 use streamio_events::clock::Clock;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, NewCommit};
+use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, VideoUpdated};
 use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _};
 use streamio_events::metadata::MetadataPatch;
+use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::usage::UsageReport;
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
@@ -29,6 +32,7 @@ pub use self::wire::handle_call;
 use crate::intake::{FactOutcome, Intake};
 use crate::ports::project_feed::{ProjectFeed, ProjectFeedError};
 use crate::ports::tenant_store::TenantStore;
+use crate::ports::usage_store::UsageStore;
 use crate::ports::view_store::{ViewStore, ViewStoreError};
 use crate::views::status;
 
@@ -43,6 +47,8 @@ pub struct HomePorts {
     pub feed: Arc<dyn ProjectFeed>,
     /// The directory of API keys.
     pub tenants: Arc<dyn TenantStore>,
+    /// What projects used.
+    pub usage: Arc<dyn UsageStore>,
     /// The deployment's retry and timeout policy.
     pub policy: Policy,
     /// Returns the time at which facts and decisions are recorded.
@@ -168,6 +174,15 @@ impl Home for HomeRegion {
             Err(ProjectFeedError::InvalidCursor) => Err(HomeError::InvalidCursor),
             Err(error @ ProjectFeedError::Unavailable(_)) => Err(unavailable(error)),
         }
+    }
+
+    async fn usage(&self, project_id: &ProjectId, first: Day, last: Day) -> Result<UsageReport, HomeError> {
+        let HomePorts { usage, policy, .. } = &self.ports;
+        let stream = StreamId::Project(project_id.clone());
+        let commits = self.log().read_to_end(&stream, 1).await.map_err(HomeError::because_of)?;
+        let project = Project::fold(project_id.clone(), &commits).map_err(failed)?;
+        let usage = usage.usage(project_id, first, last).await.map_err(unavailable)?;
+        Ok(UsageReport { usage, limits: policy.project_limits.with(&project.limits) })
     }
 
     async fn delete_video(

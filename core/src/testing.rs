@@ -6,6 +6,7 @@ mod object_store;
 mod region;
 mod task_launcher;
 mod unavailable_log;
+mod usage_store;
 mod view_store;
 
 pub use self::dead_letters::MemoryDeadLetters;
@@ -14,4 +15,5 @@ pub use self::object_store::MemoryObjects;
 pub use self::region::{BOUNDS, TestRegion, grant};
 pub use self::task_launcher::{EndedWorker, RecordingLauncher};
 pub use self::unavailable_log::UnavailableLog;
+pub use self::usage_store::CountedUsage;
 pub use self::view_store::MemoryViews;

@@ -22,6 +22,7 @@ pub(crate) use self::arrival::{append_decision, decide_known};
 pub(crate) use self::bucket::check_bucket;
 use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
+use crate::ports::usage_store::{UsageStore, UsageStoreError};
 
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;
@@ -33,6 +34,8 @@ pub struct Ports<'a> {
     pub log: &'a dyn EventLog,
     /// The object store.
     pub objects: &'a dyn ObjectStore,
+    /// What projects used.
+    pub usage: &'a dyn UsageStore,
     /// Names the bucket of sources and the limits of uploads.
     pub policy: &'a Policy,
 }
@@ -93,6 +96,9 @@ pub enum UploadError {
     /// The project's stream cannot be understood.
     #[error("the project's events cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
+    /// The project has limits, and what it used cannot be read.
+    #[error(transparent)]
+    Usage(#[from] UsageStoreError),
     /// The bucket cannot be read.
     #[error("the bucket of sources cannot be read at present")]
     Bucket(#[source] AdapterError),
@@ -104,7 +110,7 @@ impl Retryable for UploadError {
             Self::Video(error) => error.is_retryable(),
             Self::Project(error) => error.is_retryable(),
             Self::Unreadable(_) => false,
-            Self::Bucket(_) => true,
+            Self::Usage(_) | Self::Bucket(_) => true,
         }
     }
 }

@@ -14,4 +14,3 @@ pub mod projection;
 pub mod rebuild;
 pub mod replication;
 pub mod status;
-pub mod usage;

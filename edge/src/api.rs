@@ -11,6 +11,7 @@ mod play;
 mod playback;
 mod problems;
 mod upload;
+mod usage;
 mod videos;
 
 pub(crate) use grant::not_recorded;
@@ -111,5 +112,6 @@ pub(crate) fn handle_tenant<'a>(
         TenantAction::DeleteVideo => Box::pin(videos::delete(exchange, query)),
         TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
         TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),
+        TenantAction::ShowUsage => Box::pin(usage::show(exchange, query)),
     }
 }

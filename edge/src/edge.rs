@@ -23,12 +23,12 @@ use crate::ports::directory::{FoundTenant, Tolerance};
 use crate::ports::journal::{JournalError, Receipt};
 use crate::ports::{Cause, Ports};
 use crate::problem::{Problem, ProblemKind};
-use crate::request_limits::{Counted, RequestLimits};
 use crate::reply;
 use crate::request::{
     API_KEY_HEADER, IDEMPOTENCY_KEY_HEADER, Query, REQUEST_ID_HEADER, RequestId, percent_decode,
     presented_keys,
 };
+use crate::request_limits::{Counted, RequestLimits};
 use crate::route::{self, Action, Call, Found, TenantAction};
 use crate::services::Services;
 
@@ -245,8 +245,7 @@ impl Edge {
         if let Some(refusal) = self.limits.refuse_address(client_address, request.headers(), now) {
             state_limits(refusal, fields)?;
         }
-        let found =
-            authenticate(request.headers(), &*self.services.ports.directory, now, tolerance).await;
+        let found = authenticate(request.headers(), &*self.services.ports.directory, now, tolerance).await;
         if found.as_ref().is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED) {
             self.limits.count_failed_authentication(client_address, now);
         }

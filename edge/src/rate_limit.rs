@@ -125,7 +125,9 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
     pub(crate) fn field(&self, status: QuotaStatus) -> HeaderValue {
         let seconds = status.reset_after.as_secs() + u64::from(status.reset_after.subsec_nanos() > 0);
-        ascii(&["\"", self.name, "\";r=", &status.remaining.to_string(), ";t=", &seconds.to_string()].concat())
+        ascii(
+            &["\"", self.name, "\";r=", &status.remaining.to_string(), ";t=", &seconds.to_string()].concat(),
+        )
     }
 }
 

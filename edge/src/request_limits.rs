@@ -41,10 +41,8 @@ impl RequestLimits {
         let projects = RateLimiter::new("project", limit(limits.project));
         let failed_authentications =
             RateLimiter::new("failed-authentications", limit(limits.failed_authentications));
-        let policies = [
-            ascii(&[keys.policy(), projects.policy()].join(", ")),
-            ascii(&failed_authentications.policy()),
-        ];
+        let policies =
+            [ascii(&[keys.policy(), projects.policy()].join(", ")), ascii(&failed_authentications.policy())];
         Self { keys, projects, failed_authentications, policies }
     }
 

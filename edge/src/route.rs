@@ -53,6 +53,7 @@ pub(crate) enum TenantAction {
     DeleteVideo,
     ReprocessVideo,
     ListEvents,
+    ShowUsage,
 }
 
 const fn public(method: Method, path: &'static str, action: PublicAction) -> Call {
@@ -64,7 +65,7 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 14] = [
+pub static CALLS: [Call; 15] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
@@ -75,6 +76,7 @@ pub static CALLS: [Call; 14] = [
     tenant(Method::POST, "/videos/{id}/playback", Scope::Playback, TenantAction::GrantVideoPlayback),
     tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
     tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
+    tenant(Method::GET, "/usage", Scope::Read, TenantAction::ShowUsage),
     Call { method: Method::GET, path: "/play/{key}", action: Action::Play },
     public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
     public(Method::GET, "/healthz", PublicAction::ShowHealth),

@@ -62,6 +62,12 @@ pub struct RecordedEvent {
     pub fact: Option<CommitId>,
 }
 
+/// Whether a count is left out of an event's data.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde needs")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl RecordedEvent {
     /// An event with the data of `body`, which happened at `at`.
     pub fn new(at: Timestamp, body: &EventBody) -> Self {

@@ -33,6 +33,7 @@ pub use reply::{HomeReply, HomeResult, ReplyError};
 use crate::api_key::KeyHash;
 use crate::cloud_event::CloudEvent;
 use crate::commit::NewCommit;
+use crate::day::Day;
 use crate::event::RecordedEvent;
 use crate::id::{CommitId, ProjectId, VideoId};
 use crate::metadata::{Metadata, MetadataPatch};
@@ -40,6 +41,7 @@ use crate::stream::StreamId;
 use crate::tenant::Tenant;
 use crate::thread_safe::ThreadSafe;
 use crate::timestamp::Timestamp;
+use crate::usage::UsageReport;
 use crate::video::{VideoState, VideoStatus};
 
 /// The path of every call, appended to the path of the home region's base URL.
@@ -129,6 +131,9 @@ pub trait Home: ThreadSafe {
         after: Option<&str>,
         limit: usize,
     ) -> Result<FeedPage, HomeError>;
+
+    /// What a project used from the day `first` to the day `last`, and what it may use.
+    async fn usage(&self, project_id: &ProjectId, first: Day, last: Day) -> Result<UsageReport, HomeError>;
 
     /// Deletes a video: `video.deleted`, recorded as `commit_id`. The removal of its objects follows. Returns the status
     /// afterwards. Deleting a deleted video succeeds and changes nothing.

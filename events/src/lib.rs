@@ -10,6 +10,7 @@
 //! | [`event`], [`commit`], [`stream`], [`fact`] | what is stored |
 //! | [`video`] | a video: fold, decisions, policy, status |
 //! | [`project`], [`tenant`], [`api_key`] | projects and their API keys |
+//! | [`usage`], [`limits`], [`day`] | what a project used and may use |
 //! | [`home`] | the calls of the edge to the home region |
 //! | [`intake`], [`kinesis`] | facts on their way to the log |
 //! | [`settings`] | reading environment variables |
@@ -24,6 +25,7 @@ pub mod cloud_event;
 pub mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
+pub mod day;
 #[cfg(feature = "aws")]
 pub mod dynamo;
 #[cfg(all(feature = "aws", feature = "testing"))]
@@ -38,6 +40,7 @@ pub mod id;
 pub mod intake;
 pub mod job;
 pub mod kinesis;
+pub mod limits;
 pub mod log;
 pub mod masked;
 pub mod media;
@@ -58,4 +61,5 @@ pub mod tenant;
 pub mod thread_safe;
 pub mod timestamp;
 mod upcast;
+pub mod usage;
 pub mod video;

@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::id::{KeyId, ProjectId};
 use crate::job::MediaLimits;
+use crate::limits::{Limit, OwnLimits};
 use crate::timestamp::Timestamp;
 
 /// A tenant, folded from its stream.
@@ -31,6 +32,9 @@ pub struct Project {
     /// Whether a source of which a part is missing becomes a shorter video with a warning; `None`: as the deployment's limits say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_truncated: Option<bool>,
+    /// Its own limits, which replace those of the deployment.
+    #[serde(skip_serializing_if = "OwnLimits::is_empty")]
+    pub limits: OwnLimits,
     /// When it was created.
     pub created_at: Timestamp,
     /// All its keys, including expired and revoked ones.
@@ -90,6 +94,8 @@ pub struct ProjectChanges {
     pub name: Option<String>,
     /// Whether a source of which a part is missing becomes a shorter video with a warning.
     pub allow_truncated: Option<bool>,
+    /// Limits of the project's own by name ([`crate::limits::ProjectLimits::NAMES`]); `None`: as the deployment's from now on.
+    pub limits: BTreeMap<&'static str, Option<Limit>>,
 }
 
 /// A key to create. The key itself is never recorded.
@@ -114,6 +120,7 @@ impl Project {
             exists: false,
             suspended: false,
             allow_truncated: None,
+            limits: OwnLimits::default(),
             created_at: Timestamp::default(),
             keys: BTreeMap::new(),
             version: 0,
@@ -153,6 +160,9 @@ impl Project {
             EventBody::ProjectUpdated(updated) => {
                 self.name = updated.name.or(self.name.take());
                 self.allow_truncated = updated.allow_truncated.or(self.allow_truncated);
+                if let Some(limits) = updated.limits {
+                    self.limits = limits;
+                }
             }
             EventBody::ProjectSuspended(_) => self.suspended = true,
             EventBody::ProjectResumed(_) => self.suspended = false,
@@ -209,16 +219,23 @@ impl Project {
     /// Changes settings; no events when none of them changes.
     pub fn update(&self, changes: ProjectChanges) -> Result<Vec<EventBody>, ProjectRefusal> {
         self.check_exists()?;
+        let mut limits = self.limits.clone();
+        for (name, limit) in changes.limits {
+            if let Some(own) = limits.by_name(name) {
+                *own = limit;
+            }
+        }
         let updated = ProjectUpdated {
             name: changes.name.filter(|name| self.name.as_ref() != Some(name)),
             allow_truncated: changes.allow_truncated.filter(|allowed| self.allow_truncated != Some(*allowed)),
+            limits: (limits != self.limits).then_some(limits),
         };
-        let is_empty = updated.name.is_none() && updated.allow_truncated.is_none();
-        Ok(if is_empty { vec![] } else { vec![updated.into()] })
+        let changes_nothing = ProjectUpdated { name: None, allow_truncated: None, limits: None };
+        Ok(if updated == changes_nothing { vec![] } else { vec![updated.into()] })
     }
 
     /// The limits on the project's sources: those of the deployment, with the project's own settings.
-    pub fn limits(&self, of_deployment: &MediaLimits) -> MediaLimits {
+    pub fn media_limits(&self, of_deployment: &MediaLimits) -> MediaLimits {
         let allow_truncated = self.allow_truncated.unwrap_or(of_deployment.allow_truncated);
         MediaLimits { allow_truncated, ..of_deployment.clone() }
     }

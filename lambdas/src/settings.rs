@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use streamio_events::job::MediaLimits;
+use streamio_events::limits::OwnLimits;
 use streamio_events::secret::Secret;
 use streamio_events::settings::{InvalidSettings, Reader};
 use streamio_events::video::Policy;
@@ -200,6 +201,7 @@ impl Section for GiveUp {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PolicyOverrides {
     limits: Option<MediaLimits>,
+    project_limits: OwnLimits,
     max_failures: Option<u32>,
     retry_pause: Option<Seconds>,
     longest_retry_pause: Option<Seconds>,
@@ -236,6 +238,7 @@ impl PolicyOverrides {
             }
         }
         set(&mut policy.limits, self.limits);
+        policy.project_limits = policy.project_limits.with(&self.project_limits);
         set(&mut policy.max_failures, self.max_failures);
         set(&mut policy.retry_pause, self.retry_pause);
         set(&mut policy.longest_retry_pause, self.longest_retry_pause);

@@ -103,6 +103,7 @@ impl HomeHarness {
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),
             tenants: Arc::<DynamoViews>::clone(&views),
+            usage: Arc::<DynamoViews>::clone(&views),
             policy: Policy::new("raw", "processed"),
             clock: Arc::new(clock),
         });

@@ -54,10 +54,11 @@ async fn respond(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let method = request.method().clone();
     let started_at = tokio::time::Instant::now();
-    let response = match tokio::time::timeout(TIMEOUT, handle_request(&edge, &health, client_address, request)).await {
-        Ok(response) => response,
-        Err(_) => without_body(StatusCode::REQUEST_TIMEOUT),
-    };
+    let response =
+        match tokio::time::timeout(TIMEOUT, handle_request(&edge, &health, client_address, request)).await {
+            Ok(response) => response,
+            Err(_) => without_body(StatusCode::REQUEST_TIMEOUT),
+        };
     log(&method, &response, started_at.elapsed());
     Ok(response.map(Full::new))
 }

@@ -38,7 +38,7 @@ use crate::http_server::{self, DRAIN, RequestBody};
 use crate::intake::{self, Intake};
 use crate::project_feed::LogFeed;
 use crate::tenants::LogDirectory;
-use crate::view_store::SqliteViewStore;
+use crate::view_store::{CountedUsage, SqliteViewStore};
 
 /// The time limit of a request, including its body.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,9 +62,10 @@ impl HomeState {
 pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Arc<dyn Home> {
     let log = log.clone();
     Arc::new(HomeRegion::new(HomePorts {
-        views: Arc::new(store),
         feed: Arc::new(LogFeed(log.clone())),
         tenants: Arc::new(LogDirectory::new(log.clone())),
+        usage: Arc::new(CountedUsage { log: log.clone(), views: store.clone() }),
+        views: Arc::new(store),
         log: Arc::new(log),
         policy,
         clock: Arc::new(clock::now),

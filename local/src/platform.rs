@@ -36,7 +36,7 @@ use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
 use crate::s3::{Store, StoreOptions, Versioning, Watch};
 use crate::secrets::{Secrets, random};
-use crate::view_store::SqliteViewStore;
+use crate::view_store::{CountedUsage, SqliteViewStore};
 use crate::workerd::{WorkerEnvironment, Workerd};
 use crate::{cdn, clock, s3, uploads};
 
@@ -94,7 +94,7 @@ impl Platform {
 
         let listeners = Listeners::bind(&data_dir, config.port).await?;
         let addresses = listeners.addresses()?;
-        let policy = policy(&config.edge);
+        let policy = policy(&config);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
@@ -104,21 +104,24 @@ impl Platform {
         };
         let concurrency = config.concurrency.unwrap_or_else(default_concurrency);
         let run = HEXLOWER.encode(&random::<8>());
-        let runner = Runner::new(Arc::new(log.clone()), worker, concurrency, run);
+        let runner =
+            Runner::new(Arc::new(log.clone()), worker, concurrency, policy.project_limits.clone(), run);
 
         // Started first, because workers that are launched below need it.
         let credentials = s3::Credentials::new(&secrets.s3_access_key_id, &secrets.s3_secret_access_key);
         let s3_config = s3::Config { region: REGION.to_owned(), credentials: vec![credentials] };
         tasks.spawn(s3::serve(listeners.s3, store.clone(), s3_config, stop.clone()));
+        let usage = || CountedUsage { log: log.clone(), views: views.clone() };
         let reactions = Reactions {
             log: log.clone(),
             store: views.clone(),
             runner: runner.clone(),
             objects: StoredObjects(store.clone()),
+            usage: usage(),
             policy: policy.clone(),
         };
         reactions.start(&stop, &tasks).await;
-        tasks.spawn(uploads::run(log.clone(), store.clone(), policy.clone(), stop.clone()));
+        tasks.spawn(uploads::run(log.clone(), store.clone(), usage(), policy.clone(), stop.clone()));
 
         let key_pairs = key_pairs(&secrets)?;
         let cdn_config = cdn_config(&config, &addresses, &key_pairs)?;
@@ -216,13 +219,15 @@ impl Platform {
 }
 
 /// The policy of one machine: the API and the object store have the same clock.
-fn policy(edge: &EdgeRuntime) -> Policy {
-    let grant_wait = match edge {
+fn policy(config: &Config) -> Policy {
+    let grant_wait = match config.edge {
         // A grant is in the log before its URL is returned.
         EdgeRuntime::Native => Duration::ZERO,
         EdgeRuntime::Workerd(_) => Duration::from_mins(1),
     };
-    Policy { grant_wait, clock_tolerance: Duration::ZERO, ..Policy::new(RAW_BUCKET, PROCESSED_BUCKET) }
+    let project_limits = config.project_limits.clone();
+    let defaults = Policy::new(RAW_BUCKET, PROCESSED_BUCKET);
+    Policy { grant_wait, clock_tolerance: Duration::ZERO, project_limits, ..defaults }
 }
 
 /// Deletes the temporary files of workers of earlier runs. Each attempt starts from the beginning.

@@ -25,7 +25,7 @@ use crate::clock;
 use crate::feed::{Consumer, DeliverBatch, is_quarantine};
 use crate::objects::StoredObjects;
 use crate::runner::{Runner, TASK_PREFIX};
-use crate::view_store::SqliteViewStore;
+use crate::view_store::{CountedUsage, SqliteViewStore};
 
 /// The pause between two sweeps. A sweep is one query of an index.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
@@ -44,6 +44,7 @@ pub(crate) struct Reactions {
     pub(crate) store: SqliteViewStore,
     pub(crate) runner: Runner,
     pub(crate) objects: StoredObjects,
+    pub(crate) usage: CountedUsage,
     pub(crate) policy: Policy,
 }
 
@@ -76,7 +77,13 @@ impl Reactions {
     }
 
     fn ports(&self) -> Ports<'_> {
-        Ports { log: &self.log, launcher: &self.runner, objects: &self.objects, policy: &self.policy }
+        Ports {
+            log: &self.log,
+            launcher: &self.runner,
+            objects: &self.objects,
+            usage: &self.usage,
+            policy: &self.policy,
+        }
     }
 
     /// Records that the workers of an earlier run were interrupted, and launches workers for its dispatched and completed attempts.

@@ -12,14 +12,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use streamio_core::reactions::tasks;
+use streamio_events::id::ProjectId;
 use streamio_events::job::Job;
-use streamio_events::log::EventLog;
+use streamio_events::limits::{OwnLimits, ProjectLimits};
+use streamio_events::log::{EventLog, EventLogExt as _};
+use streamio_events::project::Project;
+use streamio_events::stream::StreamId;
 use streamio_events::video::decide::WorkerEnd;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::slots::Slots;
+use self::slots::{Slot, Slots};
 use crate::clock;
 
 /// How long a worker may take to record its interruption before it is killed.
@@ -50,6 +54,8 @@ struct Inner {
     run_id: String,
     next_task: AtomicU64,
     slots: Slots,
+    /// The deployment's limits.
+    limits: ProjectLimits,
     /// Client tokens of jobs that are queued or running.
     active: Mutex<HashSet<String>>,
     stop: CancellationToken,
@@ -62,6 +68,7 @@ impl Runner {
         log: Arc<dyn EventLog>,
         worker: WorkerCommand,
         concurrency: usize,
+        limits: ProjectLimits,
         run_id: String,
     ) -> Self {
         let inner = Inner {
@@ -70,6 +77,7 @@ impl Runner {
             run_id,
             next_task: AtomicU64::new(1),
             slots: Slots::new(concurrency.max(1)),
+            limits,
             active: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -106,9 +114,22 @@ impl Inner {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for a slot within the limit of the project.
+    async fn slot(&self, project_id: &ProjectId) -> Slot {
+        let own = match self.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await {
+            Ok(commits) => Project::fold(project_id.clone(), &commits).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let own = own.map(|project| project.limits).unwrap_or_else(|error| {
+            tracing::warn!(%project_id, error, "the project's limits cannot be read; those of the deployment are used");
+            OwnLimits::default()
+        });
+        self.slots.acquire(project_id, self.limits.with(&own).concurrent_encodes).await
+    }
+
     async fn run(&self, job: &Job) {
         let _slot = tokio::select! {
-            slot = self.slots.acquire(&job.project_id) => slot,
+            slot = self.slot(&job.project_id) => slot,
             () = self.stop.cancelled() => return,
         };
         let task = format!("{TASK_PREFIX}{}/{}", self.run_id, self.next_task.fetch_add(1, Ordering::Relaxed));

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::objects::StoredObjects;
 use crate::s3::{EventNotification, Store};
+use crate::view_store::CountedUsage;
 
 const BATCH: u32 = 256;
 
@@ -18,13 +19,20 @@ const BATCH: u32 = 256;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Records event notifications until `stop`.
-pub(crate) async fn run(log: SqliteLog, store: Store, policy: Policy, stop: CancellationToken) {
+pub(crate) async fn run(
+    log: SqliteLog,
+    store: Store,
+    usage: CountedUsage,
+    policy: Policy,
+    stop: CancellationToken,
+) {
     let mut notifications = store.watch_notifications();
     let objects = StoredObjects(store.clone());
     let work = async {
         loop {
             notifications.borrow_and_update();
-            match drain(Ports { log: &log, objects: &objects, policy: &policy }, &store).await {
+            let ports = Ports { log: &log, objects: &objects, usage: &usage, policy: &policy };
+            match drain(ports, &store).await {
                 Drained::All if notifications.changed().await.is_err() => return,
                 Drained::All => {}
                 Drained::Failed => tokio::time::sleep(PAUSE).await,

@@ -4,6 +4,7 @@ mod consumers;
 mod file;
 mod list;
 mod rows;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,9 +20,10 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 
 use self::list::{Cursor, list_name, list_query};
+pub(crate) use self::usage::CountedUsage;
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -48,6 +50,13 @@ const SCHEMA: &str = "
         PRIMARY KEY (project_id, name, value, created_at DESC, video_id DESC)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX video_metadata_by_video ON video_metadata (project_id, video_id);
+    CREATE TABLE usage (
+        project_id TEXT NOT NULL,
+        day TEXT NOT NULL,
+        name TEXT NOT NULL,
+        amount INTEGER NOT NULL,
+        PRIMARY KEY (project_id, day, name)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE cursors (consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE pending (
         consumer TEXT NOT NULL,

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use streamio_events::api_key::ApiKey;
+use streamio_events::limits::ProjectLimits;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{IfMissing, Operator};
 use streamio_local::platform::{Config, EdgeRuntime, LogFormat, PROCESSED_BUCKET, Platform, RAW_BUCKET};
@@ -26,6 +27,7 @@ fn config(directory: &std::path::Path) -> Config {
         concurrency: Some(1),
         allowed_origins: vec![],
         rate_limits: None,
+        project_limits: ProjectLimits::UNLIMITED,
         // These tests never need a worker.
         worker_command: vec!["false".into()],
         edge: EdgeRuntime::Native,

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use streamio_events::id::ProjectId;
+use streamio_events::limits::Limit;
 use streamio_events::project::{Project, ProjectChanges};
 use streamio_local::operator::IfMissing;
 
@@ -10,6 +11,7 @@ use super::api_keys::{key_table, new_key_json, new_key_text};
 use super::data_directory::{failure, open};
 use crate::args::DataDirectory;
 use crate::exit::Failure;
+use crate::limits::{OWN_LIMIT_HELP, own_limit};
 use crate::output::{Output, fields, table};
 
 const EXAMPLES: &str = "\
@@ -37,7 +39,7 @@ pub(crate) enum Command {
     Show(One),
     /// Change a project's settings
     #[command(
-        after_help = "Examples:\n  streamio project update acme --allow-truncated true\n  streamio project update acme --title 'Acme Films'"
+        after_help = "Examples:\n  streamio project update acme --allow-truncated true\n  streamio project update acme --title 'Acme Films'\n  streamio project update acme --limit stored-bytes=500GB --limit concurrent-encodes=2"
     )]
     Update(Update),
     /// Suspend a project: the API refuses its keys
@@ -76,7 +78,7 @@ pub(crate) struct One {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "settings", multiple = true, required = true, args = ["title", "allow_truncated"])]
+#[group(id = "settings", multiple = true, required = true, args = ["title", "allow_truncated", "limit"])]
 pub(crate) struct Update {
     /// The project's id
     #[arg(value_name = "PROJECT")]
@@ -88,6 +90,8 @@ pub(crate) struct Update {
     /// `truncated`. Holds for videos whose processing begins later
     #[arg(long, value_name = "BOOLEAN")]
     allow_truncated: Option<bool>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = own_limit, help = OWN_LIMIT_HELP)]
+    limit: Vec<(&'static str, Option<Limit>)>,
     #[command(flatten)]
     data: DataDirectory,
 }
@@ -116,8 +120,11 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
         }
         Command::Update(arguments) => {
             let operator = open(&arguments.data, IfMissing::Fail)?;
-            let changes =
-                ProjectChanges { name: arguments.title, allow_truncated: arguments.allow_truncated };
+            let changes = ProjectChanges {
+                name: arguments.title,
+                allow_truncated: arguments.allow_truncated,
+                limits: arguments.limit.into_iter().collect(),
+            };
             let project = operator.update(&arguments.id, &changes).await.map_err(failure)?;
             output.result(&project, || describe(&project))
         }
@@ -192,6 +199,9 @@ fn describe(project: &Project) -> String {
     ];
     if let Some(allowed) = project.allow_truncated {
         facts.push(("Truncated files", Some(truncated(allowed).to_owned())));
+    }
+    for (name, limit) in project.limits.iter() {
+        facts.push((name, Some(limit.to_string())));
     }
     let facts = fields(&facts);
     format!("{facts}\n\n{}", key_table(project))

@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use streamio_events::limits::Limit;
 use streamio_events::settings::present;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::platform::{self, Addresses, Config, EdgeRuntime, Platform};
@@ -14,6 +15,7 @@ use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 
 use crate::args::DataDirectory;
 use crate::exit::{Exit, Failure};
+use crate::limits::{LIMIT_HELP, limit, project_limits};
 use crate::logging::{self, LogFormat};
 use crate::output::{Output, quoted};
 use crate::permissions::data_directory_failure;
@@ -61,6 +63,8 @@ pub(crate) struct Arguments {
     /// Number of videos processed at the same time (default: one per four cores)
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = limit, help = LIMIT_HELP)]
+    limit: Vec<(&'static str, Limit)>,
     #[command(flatten)]
     edge: EdgeArguments,
     /// Format of the log on standard error
@@ -158,6 +162,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         concurrency: arguments.concurrency.map(NonZeroUsize::get),
         allowed_origins: arguments.cors_origin,
         rate_limits: None,
+        project_limits: project_limits(&arguments.limit),
         worker_command: worker_command(program, output),
         edge,
         log_format: match arguments.log_format {

@@ -239,11 +239,7 @@ fn data_of(directory: &Path) -> PathBuf {
     directory.join("data")
 }
 
-async fn up(
-    data: &Path,
-    arguments: &[String],
-    environment: &[(&'static str, PathBuf)],
-) -> (Child, String) {
+async fn up(data: &Path, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> (Child, String) {
     let mut child = Command::new(PROGRAM)
         .args(["up", "--port", "0", "--json", "--stop-at-stdin-end", "--concurrency", "2", "--data"])
         .arg(data)

@@ -61,6 +61,9 @@ async fn dispatch(home: &dyn Home, call: &HomeCall) -> Result<HomeResult, HomeEr
             let page = home.feed(project_id, after.as_deref(), usize::from(*limit)).await;
             page.map(HomeResult::Feed)
         }
+        HomeCall::Usage { project_id, first, last } => {
+            home.usage(project_id, *first, *last).await.map(HomeResult::Usage)
+        }
         HomeCall::DeleteVideo { project_id, video_id, commit_id } => {
             home.delete_video(project_id, video_id, commit_id).await.map(HomeResult::Command)
         }

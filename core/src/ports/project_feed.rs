@@ -70,7 +70,7 @@ impl Retryable for FeedWriteError {
     }
 }
 
-/// Adds commits to feeds, and counts their [usage](crate::views::usage) in the same write.
+/// Adds commits to feeds, and counts their [usage](streamio_events::usage) in the same write.
 #[async_trait]
 pub trait FeedWriter: Send + Sync {
     /// Adds `commit`, which is in the log, to its project's feed and counts its usage. Both happen once, even if the commits of a

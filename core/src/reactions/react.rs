@@ -23,6 +23,7 @@ use streamio_events::video::{
 use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
 use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
+use crate::ports::usage_store::UsageStore;
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
@@ -52,6 +53,8 @@ pub struct Ports<'a> {
     pub launcher: &'a dyn TaskLauncher,
     /// The object store.
     pub objects: &'a dyn ObjectStore,
+    /// What projects used.
+    pub usage: &'a dyn UsageStore,
     /// Buckets, limits, timeouts and retry pauses.
     pub policy: &'a Policy,
 }
@@ -59,7 +62,7 @@ pub struct Ports<'a> {
 impl<'a> Ports<'a> {
     /// The ports for upload ingestion.
     pub fn uploads(self) -> uploads::Ports<'a> {
-        uploads::Ports { log: self.log, objects: self.objects, policy: self.policy }
+        uploads::Ports { log: self.log, objects: self.objects, usage: self.usage, policy: self.policy }
     }
 }
 
@@ -271,7 +274,7 @@ async fn policy_of<'a>(
     };
     match folded {
         Ok(project) => {
-            let limits = project.limits(&ports.policy.limits);
+            let limits = project.media_limits(&ports.policy.limits);
             Ok(Cow::Owned(Policy { limits, ..ports.policy.clone() }))
         }
         Err(error) => {

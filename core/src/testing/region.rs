@@ -12,6 +12,7 @@ use streamio_events::event::{
 };
 use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
+use streamio_events::limits::OwnLimits;
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::media::VideoError;
 use streamio_events::memory::MemoryLog;
@@ -24,6 +25,7 @@ use super::dead_letters::MemoryDeadLetters;
 use super::fixtures::{ids, key, notification, outputs, source, start_time, stream};
 use super::object_store::MemoryObjects;
 use super::task_launcher::RecordingLauncher;
+use super::usage_store::CountedUsage;
 use super::view_store::MemoryViews;
 use crate::ports::view_store::VideoRow;
 use crate::reactions::react::{Ports, ReactError, react};
@@ -49,6 +51,8 @@ pub struct TestRegion {
     pub store: Arc<MemoryViews>,
     /// Dead letters.
     pub dead_letters: Arc<MemoryDeadLetters>,
+    /// What projects used.
+    pub usage: CountedUsage,
     /// The policy.
     pub policy: Policy,
     /// The current time.
@@ -63,6 +67,7 @@ impl TestRegion {
         let log = MemoryLog::new();
         Self {
             launcher: Arc::new(RecordingLauncher::new(log.clone())),
+            usage: CountedUsage(log.clone()),
             log,
             objects: Arc::default(),
             store: Arc::default(),
@@ -83,7 +88,13 @@ impl TestRegion {
 
     /// Returns the ports of reactions.
     pub fn ports(&self) -> Ports<'_> {
-        Ports { log: &self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
+        Ports {
+            log: &self.log,
+            launcher: &*self.launcher,
+            objects: &*self.objects,
+            usage: &self.usage,
+            policy: &self.policy,
+        }
     }
 
     /// Advances the clock.
@@ -103,8 +114,15 @@ impl TestRegion {
 
     /// Sets whether the project `acme` accepts sources of which a part is missing.
     pub async fn allow_truncated(&self, allow_truncated: bool) {
-        let updated = ProjectUpdated { name: None, allow_truncated: Some(allow_truncated) };
+        let updated = ProjectUpdated { name: None, allow_truncated: Some(allow_truncated), limits: None };
         self.append_to_project(&format!("truncated {allow_truncated}"), updated.into()).await;
+    }
+
+    /// Sets the limits of the project `acme`.
+    pub async fn limit_project(&self, limits: OwnLimits) {
+        let cause = format!("limits {limits:?}");
+        let updated = ProjectUpdated { name: None, allow_truncated: None, limits: Some(limits) };
+        self.append_to_project(&cause, updated.into()).await;
     }
 
     async fn append_to_project(&self, cause: &str, body: EventBody) {

@@ -1,12 +1,15 @@
 //! Decides about one object, and appends the decision.
 
 use streamio_events::commit::NewCommit;
+use streamio_events::day::Day;
 use streamio_events::id::ProjectId;
 use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
+use streamio_events::media::VideoError;
 use streamio_events::object_key::SourceKey;
 use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::usage::Usage;
 use streamio_events::video::decide::{Arrived, Conditions, Decision, object_arrived, object_missing};
 use streamio_events::video::{ObjectDetails, SourceObject, Video, VideoStoreError, catch_up};
 
@@ -30,13 +33,19 @@ pub(super) async fn handle(
     object: &mut SourceObject,
     project: &Project,
 ) -> Result<Handled, UploadError> {
-    let conditions = Conditions { project, now, policy: ports.policy };
+    let policy = ports.policy;
     let video_id = video.video_id.clone();
-    let mut arrived = object_arrived(video, s3_key, object, &conditions);
+    let before = Conditions { project, now, policy, limit_exceeded: None };
+    let mut arrived = object_arrived(video, s3_key, object, &before);
     if arrived == Arrived::NeedsDetails {
         if !read_metadata(ports, s3_key, object).await? {
             return Ok(Handled::Done(Received::Gone(video_id)));
         }
+        arrived = object_arrived(video, s3_key, object, &before);
+    }
+    if matches!(arrived, Arrived::Accepted(_)) {
+        let limit_exceeded = limit_exceeded(ports, project, object.bytes, now).await?;
+        let conditions = Conditions { limit_exceeded: limit_exceeded.as_ref(), ..before };
         arrived = object_arrived(video, s3_key, object, &conditions);
     }
     let (decision, received) = match arrived {
@@ -58,6 +67,23 @@ pub(super) async fn handle(
         AppendOutcome::Repeated => Handled::Done(Received::Duplicate(video_id)),
         AppendOutcome::Appended => Handled::Done(received),
     })
+}
+
+/// Why an upload of `bytes` exceeds the limits of its project at `now`; `None` if it does not.
+async fn limit_exceeded(
+    ports: Ports<'_>,
+    project: &Project,
+    bytes: u64,
+    now: Timestamp,
+) -> Result<Option<VideoError>, UploadError> {
+    let limits = ports.policy.project_limits.with(&project.limits);
+    if !limits.limits_uploads() {
+        return Ok(None);
+    }
+    let today = Day::of(now);
+    let Usage { days, stored_bytes } = ports.usage.usage(&project.project_id, today, today).await?;
+    let today = days.first().map(|day| day.counters).unwrap_or_default();
+    Ok(limits.refuse_upload(bytes, &today, stored_bytes, now))
 }
 
 /// Decides about an object that the log knows, and brings `video` up to date. An object that no longer exists is rejected.

@@ -4,6 +4,7 @@ mod bucket_checks;
 mod clip;
 mod deletions;
 mod grants;
+mod limits;
 mod lost_notifications;
 mod sweep;
 mod versions;

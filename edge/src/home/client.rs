@@ -7,6 +7,7 @@ use streamio_events::api_key::KeyHash;
 use streamio_events::clock::Clock;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::NewCommit;
+use streamio_events::day::Day;
 use streamio_events::event::RecordedEvent;
 use streamio_events::fact::Fact;
 use streamio_events::home::{
@@ -18,6 +19,7 @@ use streamio_events::metadata::MetadataPatch;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::usage::UsageReport;
 use streamio_events::video::VideoStatus;
 
 use super::calls::{CallError, Calls};
@@ -189,6 +191,13 @@ impl Home for HomeClient {
         let HomeResult::Feed(page) = result else { return Err(unexpected(&result)) };
         only_of(project_id, &page.data)?;
         Ok(page)
+    }
+
+    async fn usage(&self, project_id: &ProjectId, first: Day, last: Day) -> Result<UsageReport, HomeError> {
+        match self.calls.call(&HomeCall::Usage { project_id: project_id.clone(), first, last }).await? {
+            HomeResult::Usage(report) => Ok(report),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn delete_video(

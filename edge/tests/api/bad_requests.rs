@@ -44,7 +44,11 @@ async fn an_invalid_api_key_causes_no_lookup() {
 #[tokio::test]
 async fn an_expired_key_works_until_its_expiry() {
     let test = TestEdge::new();
-    let last = Context { now: Timestamp::from_unix_millis(start().unix_millis() - 1), random: [1; 32], client_address: None };
+    let last = Context {
+        now: Timestamp::from_unix_millis(start().unix_millis() - 1),
+        random: [1; 32],
+        client_address: None,
+    };
     let request = |key: &ApiKey| {
         http::Request::get("/videos").header("x-api-key", key.reveal()).body(Bytes::new()).unwrap()
     };

@@ -86,7 +86,10 @@ async fn an_address_with_many_failed_authentications_is_refused_except_for_keys_
     }
     for wrong in [&[("x-api-key", unknown.reveal())][..], &[("x-api-key", test.other.reveal())], &[]] {
         let refused = test.send_with(wrong, Method::GET, "/videos", &Value::Null).await;
-        assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("20")));
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (StatusCode::TOO_MANY_REQUESTS, Some("20"))
+        );
         assert!(refused.json()["detail"].as_str().unwrap().contains("no valid API key"));
     }
     assert_eq!(test.get("/videos").await.status, StatusCode::OK, "a key that was accepted before");
@@ -110,7 +113,11 @@ async fn a_clock_that_is_set_back_or_forward_refuses_nobody() {
             test.send_with(&[], Method::GET, "/videos", &Value::Null).await;
         }
         let hour = Duration::from_hours(1);
-        if set_back { test.set_back(hour) } else { test.advance(hour) }
+        if set_back {
+            test.set_back(hour)
+        } else {
+            test.advance(hour)
+        }
         assert_eq!(test.get("/videos").await.header("ratelimit"), Some("\"key\";r=9;t=6"));
         let failed = test.send_with(&[], Method::GET, "/videos", &Value::Null).await;
         assert_eq!(failed.status, StatusCode::UNAUTHORIZED);

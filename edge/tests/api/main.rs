@@ -21,4 +21,5 @@ mod secrets;
 mod test_edge;
 mod upload;
 mod urls;
+mod usage;
 mod videos;

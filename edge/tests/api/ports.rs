@@ -15,16 +15,19 @@ use streamio_edge::sign::key::{HashAlgorithm, KeyPairs, KeySignature, UrlSigner,
 use streamio_events::api_key::KeyHash;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, NewCommit};
+use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent, VideoUpdated};
 use streamio_events::fault::FaultyLog;
 use streamio_events::home::{self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
+use streamio_events::limits::{Limit, ProjectLimits};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
 use streamio_events::metadata::MetadataPatch;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::usage::{Usage, UsageReport};
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
 
@@ -239,6 +242,16 @@ impl Home for LogHome {
         let start: usize = after.map_or(0, |text| text.parse().unwrap());
         let position = (start + data.len() > 0).then(|| (start + data.len()).to_string());
         Ok(FeedPage { data, position, more: next.is_some() })
+    }
+
+    async fn usage(&self, project_id: &ProjectId, first: Day, last: Day) -> Result<UsageReport, HomeError> {
+        let usage = Usage::of(&self.commits(project_id).await?, first, last);
+        let limits = ProjectLimits {
+            concurrent_encodes: Limit::AtMost(4),
+            stored_bytes: Limit::AtMost(500_000_000_000),
+            ..ProjectLimits::UNLIMITED
+        };
+        Ok(UsageReport { usage, limits })
     }
 
     async fn delete_video(

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api_key::KeyHash;
 use crate::id::KeyId;
+use crate::limits::OwnLimits;
 use crate::timestamp::Timestamp;
 
 /// What an API key may be used for.
@@ -38,6 +39,9 @@ event_body! {
         /// Whether a source of which a part is missing becomes a shorter video with a warning from now on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         allow_truncated: Option<bool>,
+        /// All limits that the project has of its own from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<OwnLimits>,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_zero;
 use crate::id::{GrantId, KeyId};
 use crate::media::VideoError;
 use crate::object_key::SourceKey;
@@ -158,6 +159,9 @@ event_body! {
         version_id: String,
         /// Why it was not kept.
         reason: RemovalReason,
+        /// Its size in bytes; 0 in events of earlier releases.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        bytes: u64,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::is_zero;
 use crate::media::{MediaSource, Outputs, VideoError};
 use crate::metadata::MetadataPatch;
 
@@ -43,5 +44,8 @@ event_body! {
     VideoDeleted {
         /// The latest generation at that time; later ones are not affected.
         generation: u32,
+        /// The bytes of the accepted uploads that were stored, and are removed; 0 in events of earlier releases.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        bytes: u64,
     }
 }

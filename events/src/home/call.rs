@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_CURSOR_BYTES, MAX_PAGE_ITEMS};
 use crate::api_key::KeyHash;
+use crate::day::Day;
 use crate::fact::Fact;
 use crate::id::{CommitId, ProjectId, VideoId};
 use crate::metadata::{Metadata, MetadataPatch};
@@ -75,6 +76,15 @@ pub enum HomeCall {
         /// The maximum number of items, 1 to [`MAX_PAGE_ITEMS`].
         limit: u16,
     },
+    /// What a project used and may use. Result: `usage`.
+    Usage {
+        /// The project.
+        project_id: ProjectId,
+        /// The first day.
+        first: Day,
+        /// The last day.
+        last: Day,
+    },
     /// Deletes a video. Result: `command`.
     DeleteVideo {
         /// The video's project.
@@ -133,6 +143,7 @@ impl HomeCall {
             Self::ListVideos { .. } => "listVideos",
             Self::VideoEvents { .. } => "videoEvents",
             Self::Feed { .. } => "feed",
+            Self::Usage { .. } => "usage",
             Self::DeleteVideo { .. } => "deleteVideo",
             Self::UpdateVideo { .. } => "updateVideo",
             Self::ReprocessVideo { .. } => "reprocessVideo",

@@ -4,6 +4,7 @@ use super::{Commanded, FeedPage, Page};
 use crate::cloud_event::CloudEvent;
 use crate::event::RecordedEvent;
 use crate::tenant::Tenant;
+use crate::usage::UsageReport;
 use crate::video::VideoStatus;
 
 /// The response to a call. On the wire `{"ok": …}` or `{"error": …}`.
@@ -31,6 +32,8 @@ pub enum HomeResult {
     VideoEvents(Option<Page<CloudEvent>>),
     /// A page of the project's events.
     Feed(FeedPage),
+    /// What the project used and may use.
+    Usage(UsageReport),
     /// The outcome of the command.
     Command(Commanded),
     /// The first event of the commit that existed before under the same id; `None` when the fact is new.
@@ -78,6 +81,7 @@ impl HomeResult {
             Self::Videos(_) => "videos",
             Self::VideoEvents(_) => "videoEvents",
             Self::Feed(_) => "feed",
+            Self::Usage(_) => "usage",
             Self::Command(_) => "command",
             Self::Recorded(_) => "recorded",
             Self::Recalled(_) => "recalled",

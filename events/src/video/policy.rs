@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::job::MediaLimits;
+use crate::limits::ProjectLimits;
 
 /// Timeouts, retries and buckets. The same in every decision of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Policy {
     pub processed_bucket: String,
     /// Limits on accepted sources.
     pub limits: MediaLimits,
+    /// Limits of a project's use, where the project has none of its own.
+    pub project_limits: ProjectLimits,
     /// The number of failed attempts of a generation after which the video is errored.
     pub max_failures: u32,
     /// The pause after the first failure and the second interruption; each further pause is four times as long.
@@ -47,6 +50,7 @@ impl Policy {
             raw_bucket: raw_bucket.into(),
             processed_bucket: processed_bucket.into(),
             limits: MediaLimits::default(),
+            project_limits: ProjectLimits::UNLIMITED,
             max_failures: 3,
             retry_pause: Duration::from_secs(5),
             longest_retry_pause: Duration::from_mins(5),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::source_object::{KnownObject, SourceObject};
+use super::source_object::{KnownObject, ObjectStatus, SourceObject};
 use crate::id::{GrantId, KeyId, ProjectId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
@@ -263,6 +263,13 @@ pub enum Phase {
 }
 
 impl Video {
+    /// The bytes of the accepted uploads that are stored: the current one, and those that it replaced and that are not removed yet.
+    pub fn stored_bytes(&self) -> u64 {
+        let replaced = self.objects.iter().filter(|known| known.status == ObjectStatus::Superseded);
+        let current = self.upload.as_ref().map(|upload| upload.bytes);
+        current.into_iter().chain(replaced.map(|known| known.object.bytes)).sum()
+    }
+
     /// Returns a video without events.
     pub fn new(project_id: ProjectId, video_id: VideoId) -> Self {
         Self {

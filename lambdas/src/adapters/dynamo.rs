@@ -8,6 +8,7 @@
 //! | `feed#{project}` | `{stamp}#{stream}` | a commit's place in its project's feed | `stream`, `first`, `events` |
 //! | `fed#{stream}` | `-` | the version up to which a stream is in the feed and in the usage | `version`, `stamp` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
+//! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
 //! | `pending-replication` | `{project}` | a project whose keys are not yet at the edge | `version` |
 //! | `dead#{function}` | `{id}` | a dead letter | its fields, `ttl` |
 //! | `dead-part#{function}` | `{id}#{part}` | a further part of a long payload | `payload`, `ttl` |

@@ -37,6 +37,7 @@ impl Api {
             log,
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),
+            usage: Arc::<DynamoViews>::clone(&views),
             tenants: views,
             policy,
             clock: Arc::new(clock),

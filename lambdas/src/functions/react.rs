@@ -9,12 +9,14 @@ use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::task_launcher::TaskLauncher;
+use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::reactions::react::Ports;
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
+use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::ecs::EcsLauncher;
 use crate::adapters::s3::S3Objects;
 use crate::runtime::{Done, Function, clock};
@@ -29,6 +31,8 @@ pub struct React {
     pub launcher: Arc<dyn TaskLauncher>,
     /// The object store.
     pub objects: Arc<dyn ObjectStore>,
+    /// What projects used.
+    pub usage: Arc<dyn UsageStore>,
     /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Retry and timeout policy of videos.
@@ -47,10 +51,12 @@ impl React {
         let (ledger, views, ecs, policy, s3, give_up) = from_environment::<Sections>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
+        let views = super::views(&sdk, &views, &log);
         Ok(Self {
             launcher: Arc::new(EcsLauncher::new(&sdk, ecs)),
             objects: Arc::new(S3Objects::new(&sdk, s3)),
-            dead_letters: super::views(&sdk, &views, &log),
+            usage: Arc::<DynamoViews>::clone(&views),
+            dead_letters: views,
             log,
             policy,
             retry_policy: RetryPolicy::since_first_failure(give_up.after),
@@ -59,7 +65,13 @@ impl React {
     }
 
     fn ports(&self) -> Ports<'_> {
-        Ports { log: &*self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
+        Ports {
+            log: &*self.log,
+            launcher: &*self.launcher,
+            objects: &*self.objects,
+            usage: &*self.usage,
+            policy: &self.policy,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::pending_replications::PendingReplications;
 use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::tenant_store::TenantStore;
+use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::ports::view_store::ViewStore;
 use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
@@ -44,6 +45,8 @@ pub struct Sweep {
     pub objects: Arc<dyn ObjectStore>,
     /// The views, with the index of due videos.
     pub views: Arc<dyn ViewStore>,
+    /// What projects used.
+    pub usage: Arc<dyn UsageStore>,
     /// The tenants in the home region.
     pub tenants: Arc<dyn TenantStore>,
     /// The edge's copy of them.
@@ -70,6 +73,7 @@ impl Sweep {
             objects: Arc::new(S3Objects::new(&sdk, s3)),
             tenants: Arc::<DynamoViews>::clone(&views),
             pending: Arc::<DynamoViews>::clone(&views),
+            usage: Arc::<DynamoViews>::clone(&views),
             kv: Arc::new(CloudflareKv::new(kv)?),
             views,
             log,
@@ -89,6 +93,7 @@ impl Function for Sweep {
             log: &*self.log,
             launcher: &*self.launcher,
             objects: &*self.objects,
+            usage: &*self.usage,
             policy: &self.policy,
         };
         let directory = replication::Ports {

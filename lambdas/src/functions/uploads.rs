@@ -9,6 +9,7 @@ use streamio_core::delivery::quarantine;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::uploads::{Ports, Received, UploadError, receive_notification};
 use streamio_events::id::VideoId;
 use streamio_events::log::EventLog;
@@ -18,6 +19,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
 use super::ASYNCHRONOUS_EVENT_AGE;
+use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::s3::S3Objects;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
@@ -31,6 +33,8 @@ pub struct Uploads {
     pub objects: Arc<dyn ObjectStore>,
     /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// What projects used.
+    pub usage: Arc<dyn UsageStore>,
     /// The bucket of sources, and the limits of what is accepted.
     pub policy: Policy,
     /// The clock.
@@ -44,9 +48,11 @@ impl Uploads {
             from_environment::<(settings::Ledger, settings::Views, Policy, settings::S3)>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
+        let views = super::views(&sdk, &views, &log);
         Ok(Self {
             objects: Arc::new(S3Objects::new(&sdk, s3)),
-            dead_letters: super::views(&sdk, &views, &log),
+            usage: Arc::<DynamoViews>::clone(&views),
+            dead_letters: views,
             log,
             policy,
             clock,
@@ -113,7 +119,8 @@ impl Handler for Uploads {
     }
 
     async fn handle(&self, _: &StreamId, items: &[&Self::Item]) -> Progress<UploadError> {
-        let ports = Ports { log: &*self.log, objects: &*self.objects, policy: &self.policy };
+        let ports =
+            Ports { log: &*self.log, objects: &*self.objects, usage: &*self.usage, policy: &self.policy };
         for (index, (_, created)) in items.iter().enumerate() {
             match receive_notification(ports, (self.clock)(), &created.notification).await {
                 Ok(Received::Accepted(video_id)) => {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamio_core::ports::project_feed::{FeedWriteError, ProjectFeed as _, ProjectFeedError};
-use streamio_core::views::usage::{UsageDelta, day_of};
+use streamio_core::ports::usage_store::UsageStore as _;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, Head, NewCommit};
+use streamio_events::day::Day;
 use streamio_events::event::{EventBody, ProjectCreated};
 use streamio_events::log::{
     AppendError, Appended, EventLog, EventLogExt as _, Expected, LogPage, Part, ReadError, StreamPage,
@@ -15,6 +16,7 @@ use streamio_events::memory::MemoryLog;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::usage::{Usage, UsageCounters, day_of};
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
 use crate::fixtures::{Numbers, append, key_of, lifecycle, playback, poison, project, start, video};
@@ -78,12 +80,12 @@ async fn assert_complete(dynamo: &TestDynamo, views: &DynamoViews) {
     for owner in ["acme", "acme-2"] {
         let of_owner = || log.iter().filter(|commit| commit.stream.project_id() == &project(owner));
         let mut expected: BTreeMap<String, Vec<CloudEvent>> = BTreeMap::new();
-        let mut usage: BTreeMap<String, UsageDelta> = BTreeMap::new();
+        let mut usage: BTreeMap<String, UsageCounters> = BTreeMap::new();
         for commit in of_owner() {
             expected.entry(commit.stream.to_string()).or_default().extend(CloudEvent::all(commit));
-            let delta = UsageDelta::of(commit);
+            let delta = UsageCounters::of(commit);
             if !delta.is_zero() {
-                *usage.entry(day_of(commit)).or_default() += delta;
+                *usage.entry(day_of(commit).to_string()).or_default() += delta;
             }
         }
         let feed = whole_feed(views, owner, 7).await;
@@ -99,6 +101,13 @@ async fn assert_complete(dynamo: &TestDynamo, views: &DynamoViews) {
         let usage: BTreeMap<String, Counters> =
             usage.into_iter().map(|(day, usage)| (day, counters(&usage))).collect();
         assert_eq!(stored::usage(dynamo, owner).await, usage);
+        for (first, last) in
+            [("2026-01-01", "2026-12-31"), ("2026-01-02", "2026-01-02"), ("1970-01-01", "1970-01-02")]
+        {
+            let (first, last): (Day, Day) = (first.parse().unwrap(), last.parse().unwrap());
+            let read = views.usage(&project(owner), first, last).await.unwrap();
+            assert_eq!(read, Usage::of(of_owner(), first, last), "{owner} from {first} to {last}");
+        }
     }
 }
 

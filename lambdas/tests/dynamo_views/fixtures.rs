@@ -158,7 +158,7 @@ pub(crate) fn lifecycle(
     life.push(VideoReady { generation, attempt, source, outputs }.into());
     if seed % 10 == 3 {
         life.pop();
-        life.push(VideoDeleted { generation }.into());
+        life.push(VideoDeleted { generation, bytes: 1000 }.into());
     }
     life
 }

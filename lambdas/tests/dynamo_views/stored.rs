@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamio_core::ports::dead_letters::DeadLetter;
-use streamio_core::views::usage::UsageDelta;
+use streamio_events::usage::UsageCounters;
 
 use crate::test_dynamo::{TABLE, TestDynamo};
 
 /// Counters by name; a counter of zero is left out.
 pub(crate) type Counters = BTreeMap<String, u64>;
 
-pub(crate) fn counters(usage: &UsageDelta) -> Counters {
+pub(crate) fn counters(usage: &UsageCounters) -> Counters {
     usage.counters().filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
@@ -20,6 +20,9 @@ pub(crate) async fn usage(dynamo: &TestDynamo, project: &str) -> BTreeMap<String
     let mut days: BTreeMap<String, Counters> = BTreeMap::new();
     for item in items(dynamo, format!("usage#{project}")).await {
         let (day, _) = string(&item, "sk").split_once('#').expect("a day and a shard");
+        if day == "total" {
+            continue;
+        }
         let day = days.entry(day.to_owned()).or_default();
         for (name, value) in item.iter().filter(|(name, _)| !matches!(name.as_str(), "pk" | "sk")) {
             *day.entry(name.clone()).or_default() += value.as_n().unwrap().parse::<u64>().unwrap();

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use streamio_core::delivery::batch::RetryPolicy;
-use streamio_core::testing::{TestRegion, UnavailableLog, notification};
+use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, notification};
 use streamio_events::commit::Commit;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::video::Phase;
@@ -22,6 +22,7 @@ fn react(region: &TestRegion) -> React {
         log: Arc::new(region.log.clone()),
         launcher: Arc::clone(&region.launcher) as _,
         objects: Arc::clone(&region.objects) as _,
+        usage: Arc::new(CountedUsage(region.log.clone())),
         dead_letters: Arc::clone(&region.dead_letters) as _,
         policy: region.policy.clone(),
         retry_policy: RetryPolicy::since_first_failure(Duration::from_mins(10)),

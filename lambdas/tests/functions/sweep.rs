@@ -7,7 +7,7 @@ use serde_json::json;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
-use streamio_core::testing::notification;
+use streamio_core::testing::{CountedUsage, notification};
 use streamio_events::api_key::KeyHash;
 use streamio_events::id::ProjectId;
 use streamio_events::tenant::Tenant;
@@ -65,6 +65,7 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
         log: Arc::new(region.log.clone()),
         launcher: Arc::clone(&region.launcher) as _,
         objects: Arc::clone(&region.objects) as _,
+        usage: Arc::new(CountedUsage(region.log.clone())),
         views: Arc::clone(&region.store) as _,
         tenants: Arc::clone(&edge) as _,
         kv: Arc::clone(&edge) as _,

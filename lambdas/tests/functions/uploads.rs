@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use streamio_core::testing::{TestRegion, UnavailableLog, grant};
+use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, grant};
 use streamio_core::uploads::EventNotification;
 use streamio_events::log::EventLogExt as _;
 use streamio_lambdas::functions::uploads::Uploads;
@@ -19,6 +19,7 @@ fn uploads(region: &TestRegion) -> Uploads {
     Uploads {
         log: Arc::new(region.log.clone()),
         objects: Arc::clone(&region.objects) as _,
+        usage: Arc::new(CountedUsage(region.log.clone())),
         dead_letters: Arc::clone(&region.dead_letters) as _,
         policy: region.policy.clone(),
         clock,

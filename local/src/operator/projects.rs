@@ -239,7 +239,11 @@ mod tests {
         assert!(suspended.suspended);
         assert_eq!(operator.suspend(&acme(), None).await.unwrap().version, suspended.version);
         assert!(!operator.resume(&acme()).await.unwrap().suspended);
-        let changes = ProjectChanges { name: Some("Acme".to_owned()), allow_truncated: Some(true) };
+        let changes = ProjectChanges {
+            name: Some("Acme".to_owned()),
+            allow_truncated: Some(true),
+            ..ProjectChanges::default()
+        };
         let updated = operator.update(&acme(), &changes).await.unwrap();
         assert_eq!((updated.name.as_deref(), updated.allow_truncated), (Some("Acme"), Some(true)));
         assert_eq!(operator.update(&acme(), &changes).await.unwrap().version, updated.version);

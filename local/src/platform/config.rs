@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use streamio_edge::config::RateLimits;
+use streamio_events::limits::ProjectLimits;
 
 use crate::workerd::WorkerdConfig;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// The quotas of requests; `None`: the default of the edge.
     pub rate_limits: Option<RateLimits>,
+    /// The limits of projects that have none of their own.
+    pub project_limits: ProjectLimits,
     /// The program and arguments that run [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
     /// What serves the API.

@@ -1,10 +1,11 @@
 //! The slots of workers, which projects get in turn: one that has uploaded a thousand videos delays another one's first by one video for
 //! each slot, not by a thousand.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamio_events::id::ProjectId;
+use streamio_events::limits::Limit;
 use tokio::sync::oneshot;
 
 /// A fixed number of slots. Clones share them.
@@ -13,58 +14,96 @@ pub(super) struct Slots(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
-    /// The projects that wait, in the order in which they get a slot, with their waiters in the order of their arrival. None is empty.
-    waiting: VecDeque<(ProjectId, VecDeque<oneshot::Sender<Slot>>)>,
+    /// How many slots each project has. None has zero.
+    held: HashMap<ProjectId, usize>,
+    /// The projects that wait, in the order in which they get a slot. None is without waiters.
+    waiting: VecDeque<Waiting>,
+}
+
+/// A project that waits.
+struct Waiting {
+    project_id: ProjectId,
+    /// How many slots it may have.
+    limit: Limit,
+    /// In the order of their arrival.
+    waiters: VecDeque<oneshot::Sender<Slot>>,
 }
 
 /// A slot. It is free again when this is dropped.
 pub(super) struct Slot {
+    project_id: ProjectId,
     /// `None` while nothing is to be done on a drop.
     slots: Option<Slots>,
 }
 
 impl Slots {
     pub(super) fn new(count: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { free: count, waiting: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(State { free: count, held: HashMap::new(), waiting: VecDeque::new() })))
     }
 
-    /// Waits for a slot. A future that is dropped gives up its place.
-    pub(super) async fn acquire(&self, project_id: &ProjectId) -> Slot {
+    /// Waits for a slot, and until the project has fewer than `limit`. A future that is dropped gives up its place.
+    pub(super) async fn acquire(&self, project_id: &ProjectId, limit: Limit) -> Slot {
         let waiter = {
             let mut state = self.lock();
-            if state.free > 0 {
-                state.free -= 1;
-                return Slot { slots: Some(self.clone()) };
-            }
             let (sender, receiver) = oneshot::channel();
-            match state.waiting.iter_mut().find(|(waiting, _)| waiting == project_id) {
-                Some((_, waiters)) => waiters.push_back(sender),
-                None => state.waiting.push_back((project_id.clone(), VecDeque::from([sender]))),
+            match state.waiting.iter_mut().find(|waiting| waiting.project_id == *project_id) {
+                Some(waiting) => {
+                    waiting.limit = limit;
+                    waiting.waiters.push_back(sender);
+                }
+                None => state.waiting.push_back(Waiting {
+                    project_id: project_id.clone(),
+                    limit,
+                    waiters: VecDeque::from([sender]),
+                }),
             }
+            self.give(&mut state);
             receiver
         };
         waiter.await.expect("a waiter leaves the queue only with a slot")
     }
 
-    /// Gives a slot to the first waiter of the next project, or frees it.
-    fn release(&self) {
-        let mut state = self.lock();
-        while let Some((project_id, mut waiters)) = state.waiting.pop_front() {
+    /// Gives free slots to the first waiters of the projects that may have more, in turn.
+    fn give(&self, state: &mut State) {
+        while state.free > 0 {
+            let State { held, waiting, .. } = state;
+            let may_have_more = |waiting: &Waiting| {
+                let held = held.get(&waiting.project_id).copied().unwrap_or(0) as u64;
+                !waiting.limit.is_exceeded_by(held + 1)
+            };
+            let Some(mut next) = waiting.iter().position(may_have_more).and_then(|at| waiting.remove(at))
+            else {
+                return;
+            };
             // A waiter that gave up does not cost its project the turn.
-            while let Some(next) = waiters.pop_front() {
-                match next.send(Slot { slots: Some(self.clone()) }) {
+            while let Some(waiter) = next.waiters.pop_front() {
+                let slot = Slot { project_id: next.project_id.clone(), slots: Some(self.clone()) };
+                match waiter.send(slot) {
                     Ok(()) => {
-                        if !waiters.is_empty() {
-                            state.waiting.push_back((project_id, waiters));
-                        }
-                        return;
+                        state.free -= 1;
+                        *state.held.entry(next.project_id.clone()).or_default() += 1;
+                        break;
                     }
-                    // It must not be released again.
+                    // It was not given, so it must not be released.
                     Err(mut slot) => slot.slots = None,
                 }
             }
+            if !next.waiters.is_empty() {
+                state.waiting.push_back(next);
+            }
         }
+    }
+
+    fn release(&self, project_id: &ProjectId) {
+        let mut state = self.lock();
         state.free += 1;
+        if let Some(held) = state.held.get_mut(project_id) {
+            *held -= 1;
+            if *held == 0 {
+                state.held.remove(project_id);
+            }
+        }
+        self.give(&mut state);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -75,15 +114,13 @@ impl Slots {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(slots) = self.slots.take() {
-            slots.release();
+            slots.release(&self.project_id);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
     use proptest::prelude::*;
@@ -96,8 +133,12 @@ mod tests {
 
     /// Begins to wait: the slot, or the future that waits.
     fn begin(slots: &Slots, number: u8) -> Result<Slot, BoxFuture<'static, Slot>> {
+        begin_within(slots, number, Limit::Unlimited)
+    }
+
+    fn begin_within(slots: &Slots, number: u8, limit: Limit) -> Result<Slot, BoxFuture<'static, Slot>> {
         let slots = slots.clone();
-        let mut waiting = async move { slots.acquire(&project(number)).await }.boxed();
+        let mut waiting = async move { slots.acquire(&project(number), limit).await }.boxed();
         match (&mut waiting).now_or_never() {
             Some(slot) => Ok(slot),
             None => Err(waiting),
@@ -115,6 +156,17 @@ mod tests {
         assert!((&mut other).now_or_never().is_none());
         drop(running);
         assert!(other.now_or_never().is_some(), "its turn comes before the flood's second one");
+    }
+
+    #[test]
+    fn a_project_at_its_limit_waits_while_others_get_slots() {
+        let (slots, two) = (Slots::new(4), Limit::AtMost(2));
+        let mut held: Vec<_> = (0..2).map(|_| begin_within(&slots, 1, two).ok().expect("a slot")).collect();
+        let third = begin_within(&slots, 1, two).err().expect("it is at its limit");
+        let other = begin_within(&slots, 2, two).ok().expect("another project is not");
+        held.pop();
+        assert!(third.now_or_never().is_some());
+        drop(other);
     }
 
     #[derive(Debug, Clone)]
@@ -136,6 +188,38 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_project_exceeds_its_limit_and_no_slot_is_free_for_one_that_waits_within_it(
+            count in 1usize..6, most in 1u64..4, steps in steps(),
+        ) {
+            let slots = Slots::new(count);
+            let mut held: Vec<(u8, Slot)> = Vec::new();
+            let mut waiting: Vec<(u8, BoxFuture<'static, Slot>)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Acquire(number) => match begin_within(&slots, number, Limit::AtMost(most)) {
+                        Ok(slot) => held.push((number, slot)),
+                        Err(future) => waiting.push((number, future)),
+                    },
+                    Step::Release(index) if !held.is_empty() => drop(held.remove(index.index(held.len()))),
+                    Step::GiveUp(index) if !waiting.is_empty() => {
+                        drop(waiting.remove(index.index(waiting.len())));
+                    }
+                    _ => {}
+                }
+                for (number, mut future) in std::mem::take(&mut waiting) {
+                    match (&mut future).now_or_never() {
+                        Some(slot) => held.push((number, slot)),
+                        None => waiting.push((number, future)),
+                    }
+                }
+                let of = |number: u8| held.iter().filter(|(other, _)| *other == number).count() as u64;
+                prop_assert!((0..4).all(|number| of(number) <= most));
+                let is_free = held.len() < count;
+                prop_assert!(waiting.iter().all(|(number, _)| of(*number) == most || !is_free));
+            }
+        }
+
         #[test]
         fn no_slot_is_lost_or_given_twice_and_turns_are_fair(count in 1usize..4, steps in steps()) {
             let slots = Slots::new(count);
@@ -181,6 +265,7 @@ mod tests {
                 passed.retain(|number, _| waiting.iter().any(|(other, _)| other == number));
                 prop_assert!(held.len() <= count);
                 prop_assert!(waiting.is_empty() || held.len() == count, "a slot is free, and one waits");
+                prop_assert_eq!(slots.lock().held.values().sum::<usize>(), held.len());
             }
             drop(waiting);
             drop(held);

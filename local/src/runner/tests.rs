@@ -55,7 +55,13 @@ async fn dispatched() -> (MemoryLog, Job) {
 
 fn runner(log: &MemoryLog, script: &str, environment: Vec<(&'static str, String)>) -> Runner {
     let command = ["sh", "-c", script].map(OsString::from).to_vec();
-    Runner::new(Arc::new(log.clone()), WorkerCommand { command, environment }, 1, "run".to_owned())
+    Runner::new(
+        Arc::new(log.clone()),
+        WorkerCommand { command, environment },
+        1,
+        ProjectLimits::UNLIMITED,
+        "run".to_owned(),
+    )
 }
 
 /// Waits until the attempt has ended.
@@ -95,7 +101,7 @@ async fn a_worker_that_cannot_reach_the_log_is_not_a_failure() {
 async fn a_program_that_cannot_be_started_is_not_a_failure_of_the_video() {
     let (log, job) = dispatched().await;
     let worker = WorkerCommand { command: vec!["/no/such/program".into()], environment: vec![] };
-    let runner = Runner::new(Arc::new(log.clone()), worker, 1, "run".to_owned());
+    let runner = Runner::new(Arc::new(log.clone()), worker, 1, ProjectLimits::UNLIMITED, "run".to_owned());
     runner.launch(&job).await.unwrap();
     let video = ended(&log).await;
     assert!(matches!(video.phase, Phase::Interrupted { .. }), "{video:?}");

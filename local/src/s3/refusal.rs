@@ -27,10 +27,19 @@ const END: &[u8] = b"</Error>";
 
 /// The messages of errors that `s3s` reports without one.
 const MESSAGES: &[(&str, &str)] = &[
-    ("IncompleteBody", "The body has fewer bytes than the header Content-Length states; send the request again"),
-    ("InternalError", "The server failed; send the request again, and report its RequestId if that fails too"),
+    (
+        "IncompleteBody",
+        "The body has fewer bytes than the header Content-Length states; send the request again",
+    ),
+    (
+        "InternalError",
+        "The server failed; send the request again, and report its RequestId if that fails too",
+    ),
     ("InvalidRange", "The object does not have the requested range"),
-    ("MalformedXML", "The body is not the XML document of this operation; see the operation in the S3 API reference"),
+    (
+        "MalformedXML",
+        "The body is not the XML document of this operation; see the operation in the S3 API reference",
+    ),
     ("MaxMessageLengthExceeded", "The XML document in the body is too long; the most is 20 MiB"),
     ("MethodNotAllowed", "The method is not allowed for this resource"),
     ("MissingContentLength", "The header Content-Length is missing; state the length of the body"),

@@ -226,7 +226,8 @@ fn check_document_length(request: &Parts) -> Result<(), S3Error> {
     if !(request.method == Method::POST || request.method == Method::PUT && !has_key) {
         return Ok(());
     }
-    let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match length {
         Some(length) if length > MAX_DOCUMENT_BYTES => Err(s3_error!(MaxMessageLengthExceeded)),
         None if request.headers.contains_key(TRANSFER_ENCODING) => Err(s3_error!(MissingContentLength)),

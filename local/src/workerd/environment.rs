@@ -129,8 +129,9 @@ mod tests {
             assert_eq!(settings.key_pair.id, secrets.cdn_key_pair_id);
             // Debug output hides the secrets; tests that use them show that they are right.
             let shown = |edge: &EdgeConfig| {
-                let EdgeConfig { public_url, s3, cdn, rate_limits, allowed_origins, max_upload_bytes, .. } =
-                    edge;
+                let EdgeConfig {
+                    public_url, s3, cdn, rate_limits, allowed_origins, max_upload_bytes, ..
+                } = edge;
                 format!(
                     "{public_url:?} {s3:?} {cdn:?} {rate_limits:?} {allowed_origins:?} {max_upload_bytes}"
                 )

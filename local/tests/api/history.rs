@@ -142,7 +142,7 @@ impl Video<'_> {
             }
         }
         if stage == VideoStage::Deleted {
-            self.append(after(20), VideoDeleted { generation: 1 }).await;
+            self.append(after(20), VideoDeleted { generation: 1, bytes: 1_055_736 }).await;
         }
     }
 

@@ -22,7 +22,8 @@ pub fn delete(video: &Video) -> Result<Option<Decision>, Refusal> {
         Phase::Deleted => Ok(None),
         _ => {
             let cause = ["delete", &video.version.to_string()];
-            Ok(Some(Decision::new(video, &cause, VideoDeleted { generation: video.generation })))
+            let deleted = VideoDeleted { generation: video.generation, bytes: video.stored_bytes() };
+            Ok(Some(Decision::new(video, &cause, deleted)))
         }
     }
 }

@@ -14,14 +14,16 @@ pub struct Removal {
     pub etag: String,
     /// Why it is not kept.
     pub reason: RemovalReason,
+    /// Its size in bytes.
+    pub bytes: u64,
 }
 
 /// The versions to remove at `now`. A version is removed before its removal is recorded.
 pub fn due_removals(video: &Video, now: Timestamp, policy: &Policy) -> Vec<Removal> {
     let due = video.objects.iter().filter(|known| removal_at(known, policy).is_some_and(|at| at <= now));
     let removals = due.filter_map(|known| {
-        let SourceObject { version_id, etag, .. } = &known.object;
-        Some(Removal { version_id: version_id.clone()?, etag: etag.clone(), reason: known.status.removal()? })
+        let SourceObject { version_id, etag, bytes, .. } = known.object.clone();
+        Some(Removal { version_id: version_id?, etag, reason: known.status.removal()?, bytes })
     });
     removals.collect()
 }
@@ -44,8 +46,9 @@ pub fn versions_removed(video: &Video, removals: &[Removal]) -> Option<Decision>
     };
     let removals: Vec<&Removal> = removals.iter().filter(known).collect();
     let first = removals.first()?.version_id.as_str();
-    let events = removals.iter().map(|Removal { version_id, reason, .. }| {
-        UploadRemoved { s3_key: s3_key.clone(), version_id: version_id.clone(), reason: *reason }.into()
+    let events = removals.iter().map(|Removal { version_id, reason, bytes, .. }| {
+        let (s3_key, version_id) = (s3_key.clone(), version_id.clone());
+        UploadRemoved { s3_key, version_id, reason: *reason, bytes: *bytes }.into()
     });
     Decision::of_all(video, &["removed", first, &removals.len().to_string()], events.collect())
 }

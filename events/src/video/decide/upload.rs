@@ -30,6 +30,8 @@ pub struct Conditions<'a> {
     pub now: Timestamp,
     /// Limits and timeouts.
     pub policy: &'a Policy,
+    /// Why an upload of the object's size exceeds the project's limits, if it does.
+    pub limit_exceeded: Option<&'a VideoError>,
 }
 
 /// What follows from the arrival of an object.
@@ -58,7 +60,7 @@ pub fn object_arrived(
     object: &SourceObject,
     conditions: &Conditions<'_>,
 ) -> Arrived {
-    let Conditions { project, now, policy } = *conditions;
+    let Conditions { project, now, policy, limit_exceeded } = *conditions;
     let known = video.known(object);
     // With a sequencer its place among the others is certain.
     let notified = known.map(|known| &known.object).filter(|known| !known.found && object.found);
@@ -88,7 +90,12 @@ pub fn object_arrived(
     if !is_outdated(video, object) {
         for (grant_id, grant) in &grants {
             match compare(video, object, details, grant, revoked_at(project, &grant.key_id)) {
-                Match::Satisfied => return Arrived::Accepted(accepted(video, s3_key, object, grant_id)),
+                Match::Satisfied => {
+                    return match limit_exceeded {
+                        Some(error) => reject(error.clone()),
+                        None => Arrived::Accepted(accepted(video, s3_key, object, grant_id)),
+                    };
+                }
                 unsatisfied if best.is_none_or(|(_, best)| unsatisfied > best) => {
                     best = Some((grant, unsatisfied));
                 }

@@ -107,7 +107,8 @@ impl Simulation {
     /// Decides about an object by the state of `video`, which may be outdated. Returns whether a decision was appended.
     pub(super) fn decide_object(&mut self, video: &Video, object: &SourceObject) -> bool {
         let (project, policy) = (self.project(), self.policy.clone());
-        let conditions = Conditions { project: &project, now: self.now, policy: &policy };
+        let conditions =
+            Conditions { project: &project, now: self.now, policy: &policy, limit_exceeded: None };
         let (decision, is_accepted) = match decide::object_arrived(video, &key(), object, &conditions) {
             Arrived::Accepted(decision) => (decision, true),
             Arrived::Received(decision) | Arrived::Rejected(decision, _) => (decision, false),

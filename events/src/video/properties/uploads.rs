@@ -12,6 +12,7 @@ use super::simulation::{Simulation, api_key};
 use crate::event::{EventBody, UploadGranted};
 use crate::id::GrantId;
 use crate::timestamp::Timestamp;
+use crate::usage::UsageCounters;
 use crate::video::Video;
 use crate::video::state::UNUSED_GRANTS;
 
@@ -207,6 +208,8 @@ proptest! {
             prop_assert!(!simulation.removed.contains(&current[1..].parse().unwrap()), "the source is removed");
         }
         prop_assert!(video.objects.is_empty());
+        let used: UsageCounters = simulation.commits.iter().map(UsageCounters::of).sum();
+        prop_assert_eq!(used.stored_bytes(), video.stored_bytes(), "the usage differs from what is stored");
         // The actions take less time than the retention: only a deletion removes at once.
         let is_deleted = simulation.bodies().iter().any(|body| matches!(body, EventBody::VideoDeleted(_)));
         prop_assert!(during.is_empty() || is_deleted || simulation.takes_longer_than_retention());

@@ -33,7 +33,7 @@ use streamio_events::timestamp::Timestamp;
 use super::DynamoViews;
 use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
 use super::rows::pauses;
-use super::usage::usage_update;
+use super::usage::usage_updates;
 
 /// How long a position is hidden after it was assigned.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
@@ -156,14 +156,13 @@ impl DynamoViews {
     }
 
     async fn write(&self, commit: &Commit, stamp: Timestamp) -> Result<(), Cancelled> {
-        let items = [
-            Some(TransactWriteItem::builder().update(self.progress_update(commit, stamp)).build()),
-            Some(TransactWriteItem::builder().put(self.position_put(commit, stamp)).build()),
-            usage_update(&self.table, commit)
-                .map(|update| TransactWriteItem::builder().update(update).build()),
+        let mut items = vec![
+            TransactWriteItem::builder().update(self.progress_update(commit, stamp)).build(),
+            TransactWriteItem::builder().put(self.position_put(commit, stamp)).build(),
         ];
-        let request = self.client.transact_write_items();
-        let request = request.set_transact_items(Some(items.into_iter().flatten().collect()));
+        let usage = usage_updates(&self.table, commit);
+        items.extend(usage.map(|update| TransactWriteItem::builder().update(update).build()));
+        let request = self.client.transact_write_items().set_transact_items(Some(items));
         let response = match tokio::time::timeout(WRITE_TIMEOUT, request.send()).await {
             Ok(response) => response,
             Err(elapsed) => return Err(Cancelled::Failed(elapsed.into())),

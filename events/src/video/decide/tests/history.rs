@@ -133,7 +133,7 @@ impl History {
     }
 
     pub(super) fn arrives_in(&self, object: &SourceObject, project: &Project) -> Arrived {
-        let conditions = Conditions { project, now: self.now, policy: &policy() };
+        let conditions = Conditions { project, now: self.now, policy: &policy(), limit_exceeded: None };
         object_arrived(&self.video(), &key(), object, &conditions)
     }
 

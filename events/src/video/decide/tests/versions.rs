@@ -8,8 +8,8 @@ use crate::video::{NULL_VERSION, SourceObject, VideoState};
 
 /// The removal of `version(sequencer, …)`.
 fn removal(sequencer: &str, reason: RemovalReason) -> Removal {
-    let SourceObject { version_id, etag, .. } = version(sequencer, Timestamp::default());
-    Removal { version_id: version_id.unwrap(), etag, reason }
+    let SourceObject { version_id, etag, bytes, .. } = version(sequencer, Timestamp::default());
+    Removal { version_id: version_id.unwrap(), etag, reason, bytes }
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn an_upload_without_a_version_is_removed_after_a_version_replaced_it() {
     let accepted = granted.accepted(&old).accepted(&new);
     let accepted = accepted.dispatched().started_by("two").completed_by("two");
     let due = accepted.and(|video| ready(video, &job(video)).ok()).wait(policy().rejected_retention);
-    let (version_id, etag) = (NULL_VERSION.to_owned(), old.etag);
-    let removals = vec![Removal { version_id, etag, reason: RemovalReason::Superseded }];
+    let (version_id, etag, bytes) = (NULL_VERSION.to_owned(), old.etag, old.bytes);
+    let removals = vec![Removal { version_id, etag, reason: RemovalReason::Superseded, bytes }];
     assert_eq!(due.step(), Step::RemoveVersions(key(), removals.clone()));
     let removed = due.and(|video| versions_removed(video, &removals));
     assert!(removed.video().objects.is_empty());

@@ -1,32 +1,43 @@
-//! A project's usage per day, counted from its events. Stored on AWS, in the transaction of the project's feed; the API does not return
-//! it yet.
+//! A project's usage per day, counted from its events.
 
+use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-use serde::Serialize;
-use streamio_events::commit::Commit;
-use streamio_events::event::{EventBody, RecordedEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::commit::Commit;
+use crate::day::Day;
+use crate::event::{EventBody, RecordedEvent, RemovalReason};
+use crate::limits::ProjectLimits;
 
 macro_rules! counters {
     ($($(#[$docs:meta])* $name:ident,)*) => {
         /// What events add to a project's usage. Every counter only grows, by an amount that a single event determines, so the
         /// sum is the same for every order of the events and every division into commits.
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-        #[serde(rename_all = "camelCase")]
-        pub struct UsageDelta {
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        pub struct UsageCounters {
             $($(#[$docs])* pub $name: u64,)*
         }
 
-        impl UsageDelta {
+        impl UsageCounters {
             /// Returns the counters with their names, for stores.
             pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),*].into_iter()
             }
+
+            /// The counter with this name.
+            pub fn counter(&mut self, name: &str) -> Option<&mut u64> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)*
+                    _ => None,
+                }
+            }
         }
 
-        impl Add for UsageDelta {
+        impl Add for UsageCounters {
             type Output = Self;
 
             fn add(self, other: Self) -> Self {
@@ -55,11 +66,13 @@ counters! {
     videos_errored,
     /// Videos deleted.
     videos_deleted,
+    /// Bytes of accepted uploads that are no longer stored: their video was deleted, or they were replaced and not kept.
+    bytes_removed,
     /// Playback URLs issued.
     playbacks_granted,
 }
 
-impl UsageDelta {
+impl UsageCounters {
     /// Returns what `commit` adds. Events of unknown types and events with unreadable data add nothing.
     pub fn of(commit: &Commit) -> Self {
         commit.events.iter().map(Self::of_event).sum()
@@ -80,11 +93,23 @@ impl UsageDelta {
                 delta.source_milliseconds = milliseconds(ready.source.duration_seconds);
             }
             Ok(EventBody::VideoErrored(_)) => delta.videos_errored = 1,
-            Ok(EventBody::VideoDeleted(_)) => delta.videos_deleted = 1,
+            // Rejected uploads were never counted, and those of a deleted video were counted as deleted with it.
+            Ok(EventBody::UploadRemoved(removed)) if removed.reason == RemovalReason::Superseded => {
+                delta.bytes_removed = removed.bytes;
+            }
+            Ok(EventBody::VideoDeleted(deleted)) => {
+                delta.videos_deleted = 1;
+                delta.bytes_removed = deleted.bytes;
+            }
             Ok(EventBody::PlaybackGranted(_)) => delta.playbacks_granted = 1,
             Ok(_) | Err(_) => {}
         }
         delta
+    }
+
+    /// The bytes of the accepted uploads that are stored, if these are the counters of all days.
+    pub fn stored_bytes(&self) -> u64 {
+        self.bytes_uploaded.saturating_sub(self.bytes_removed)
     }
 
     /// Whether all counters are zero.
@@ -99,35 +124,79 @@ fn milliseconds(seconds: f64) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(0)
 }
 
-impl AddAssign for UsageDelta {
+impl AddAssign for UsageCounters {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
 }
 
-impl Sum for UsageDelta {
+impl Sum for UsageCounters {
     fn sum<I: Iterator<Item = Self>>(deltas: I) -> Self {
         deltas.fold(Self::default(), Add::add)
     }
 }
 
-/// Returns the UTC day on which `commit` is counted, `yyyy-mm-dd`: the day on which the log recorded it, so that a day's usage is
-/// complete soon after its end, independent of the clocks of producers.
-pub fn day_of(commit: &Commit) -> String {
-    let mut day = commit.recorded_at.to_string();
-    day.truncate("yyyy-mm-dd".len());
-    day
+/// The day on which `commit` is counted: on which the log recorded it, so that a day's usage is complete soon after its end,
+/// independent of the clocks of producers.
+pub fn day_of(commit: &Commit) -> Day {
+    Day::of(commit.recorded_at)
+}
+
+/// What a project used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// The days on which something was used, in order.
+    pub days: Vec<DayUsage>,
+    /// Bytes of the accepted uploads whose videos are not deleted, at present.
+    pub stored_bytes: u64,
+}
+
+impl Usage {
+    /// Counts all `commits` of a project. The days are those from `first` to `last`.
+    pub fn of<'a>(commits: impl IntoIterator<Item = &'a Commit>, first: Day, last: Day) -> Self {
+        let (mut days, mut total) = (BTreeMap::<Day, UsageCounters>::new(), UsageCounters::default());
+        for commit in commits {
+            let (day, counters) = (day_of(commit), UsageCounters::of(commit));
+            total += counters;
+            if (first..=last).contains(&day) && !counters.is_zero() {
+                *days.entry(day).or_default() += counters;
+            }
+        }
+        let days = days.into_iter().map(|(day, counters)| DayUsage { day, counters }).collect();
+        Self { days, stored_bytes: total.stored_bytes() }
+    }
+}
+
+/// What a project used on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayUsage {
+    /// The day.
+    pub day: Day,
+    /// The amounts.
+    #[serde(flatten)]
+    pub counters: UsageCounters,
+}
+
+/// What a project used, and what it may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// What it used.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// What it may use.
+    pub limits: ProjectLimits,
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::commit::{Head, NewCommit};
+    use crate::event::{UploadCompleted, VideoDeleted, VideoErrored, VideoReady};
+    use crate::id::CommitId;
+    use crate::media::{MediaSource, Outputs, VideoError};
+    use crate::object_key::SourceKey;
+    use crate::timestamp::Timestamp;
     use proptest::prelude::*;
-    use streamio_events::commit::{Head, NewCommit};
-    use streamio_events::event::{UploadCompleted, VideoDeleted, VideoErrored, VideoReady};
-    use streamio_events::id::CommitId;
-    use streamio_events::media::{MediaSource, Outputs, VideoError};
-    use streamio_events::object_key::SourceKey;
-    use streamio_events::timestamp::Timestamp;
 
     use super::*;
 
@@ -173,7 +242,7 @@ mod tests {
                 }
                 .into()
             }),
-            Just(VideoDeleted { generation: 1 }.into()),
+            Just(VideoDeleted { generation: 1, bytes: 5 }.into()),
             Just(VideoErrored { generation: 1, error: VideoError::permanent("no", "no") }.into()),
             Just(EventBody::Unknown { kind: "galaxy.collided".to_owned(), version: 1, data: 1.into() }),
             Just(EventBody::Unknown { kind: "video.ready".to_owned(), version: 1, data: 1.into() }),
@@ -197,8 +266,8 @@ mod tests {
             size in 1usize..20,
         ) {
             let (events, shuffled) = events;
-            let whole = UsageDelta::of(&commit(&events));
-            let parts: UsageDelta = shuffled.chunks(size).map(|some| UsageDelta::of(&commit(some))).sum();
+            let whole = UsageCounters::of(&commit(&events));
+            let parts: UsageCounters = shuffled.chunks(size).map(|some| UsageCounters::of(&commit(some))).sum();
             prop_assert_eq!(whole, parts);
         }
     }
@@ -216,18 +285,22 @@ mod tests {
             created_at: None,
             grant_id: None,
         };
-        let events =
-            [completed.clone().into(), completed.into(), EventBody::from(VideoDeleted { generation: 1 })]
-                .map(|body| RecordedEvent::new(Timestamp::from_unix_seconds(0), &body));
-        let expected = UsageDelta {
+        let events = [
+            completed.clone().into(),
+            completed.into(),
+            EventBody::from(VideoDeleted { generation: 1, bytes: 5 }),
+        ]
+        .map(|body| RecordedEvent::new(Timestamp::from_unix_seconds(0), &body));
+        let expected = UsageCounters {
             uploads_completed: 2,
             bytes_uploaded: 14,
             videos_deleted: 1,
-            ..UsageDelta::default()
+            bytes_removed: 5,
+            ..UsageCounters::default()
         };
-        assert_eq!(UsageDelta::of(&commit(&events)), expected);
+        assert_eq!(UsageCounters::of(&commit(&events)), expected);
         assert_eq!(milliseconds(12.3456), 12_345);
         assert_eq!(milliseconds(-1.0) + milliseconds(f64::NAN), 0);
-        assert_eq!(day_of(&commit(&events)), "2026-01-02");
+        assert_eq!(day_of(&commit(&events)).to_string(), "2026-01-02");
     }
 }
