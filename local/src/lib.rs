@@ -49,3 +49,4 @@ pub mod workerd;
 /// Runs one FFmpeg worker, configured by its environment. A program that runs the platform calls this when it is started by
 /// [`platform::Config::worker_command`].
 pub use streamio_worker::main_from_env as worker_main;
+pub use streamio_worker::sandbox::run_if_launcher as run_if_worker_launcher;

@@ -25,7 +25,8 @@ use crate::publish::{self, MASTER, PublishError};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
 use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, Storage, StorageError};
-use crate::transcode::{Limits, PLAYLIST_TYPE, Tools, Transcode, TranscodeError, Transcoded};
+use crate::tools::Tools;
+use crate::transcode::{Limits, PLAYLIST_TYPE, Transcode, TranscodeError, Transcoded};
 use crate::upload::Destination;
 
 /// A worker and its dependencies.
@@ -183,8 +184,8 @@ impl Worker {
         let source = Arc::new(source.of_version(version_id));
         let relay = Relay::start(Arc::clone(&source)).await?;
         let probed = tokio::try_join!(
-            Capabilities::detect(&self.tools.ffmpeg),
-            probe(&self.tools, &source, relay.url())
+            Capabilities::detect(&self.tools),
+            probe(&self.tools, &source, relay.input())
         );
         if let Some(error) = source.failure() {
             return Err(Failure::from_source_error(error));
