@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::event_log;
 use crate::exit_code::Exit;
+use crate::failure::MachineError;
 use crate::run::{RunOutcome, Worker};
 use crate::sandbox::{Measures, Sandbox};
 use crate::settings::Settings;
@@ -54,16 +55,16 @@ pub fn main_from_env() -> ExitCode {
             return Exit::Misconfigured.into();
         }
     };
-    let sandbox = match Sandbox::detect(Sandbox::this_program()) {
+    let sandbox = match sandbox(&settings) {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot set up the isolation of FFmpeg");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot set up the isolation of FFmpeg"
+            );
             return Exit::Misconfigured.into();
         }
     };
-    for missing in sandbox.measures().map(Measures::missing).unwrap_or_default() {
-        tracing::warn!(missing, "FFmpeg is not isolated completely on this machine");
-    }
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(run(settings, sandbox));
@@ -76,6 +77,19 @@ pub fn main_from_env() -> ExitCode {
             Exit::Misconfigured.into()
         }
     }
+}
+
+/// Returns the isolation of FFmpeg. Logs what it does not enforce on this machine.
+fn sandbox(settings: &Settings) -> Result<Sandbox, MachineError> {
+    if !settings.sandbox {
+        tracing::warn!("FFmpeg is neither isolated nor limited, because STREAMIO_SANDBOX is off");
+        return Ok(Sandbox::off());
+    }
+    let sandbox = Sandbox::detect(Sandbox::this_program())?;
+    for missing in sandbox.measures().map(Measures::missing).unwrap_or_default() {
+        tracing::warn!(missing, "FFmpeg is not isolated completely on this machine");
+    }
+    Ok(sandbox)
 }
 
 /// Returns the filter of log lines that the variable `RUST_LOG` describes, or the default if it is blank or invalid.

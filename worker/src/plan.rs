@@ -93,6 +93,10 @@ const MAX_CHANNELS: u32 = 64;
 const STILL_RATE: FrameRate = FrameRate::new(10, 1).unwrap();
 /// Seconds.
 const SHORT_STILL: f64 = 1.0;
+/// Frames that every video may have, and more for each of its pictures. A video of a few pictures that are hours apart gets a lower
+/// rate, so that its encode takes no longer than others of its size; one picture in two seconds is enough for the usual rates.
+const FREE_FRAMES: f64 = 36_000.0;
+const FRAMES_PER_PICTURE: f64 = 120.0;
 
 /// Decides what to encode, or returns why the source is refused.
 pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) -> Result<Plan, Failure> {
@@ -158,8 +162,17 @@ fn frame_rate(video: &VideoStream, timeline: &Timeline<'_>) -> FrameRate {
         frames => frames,
     });
     let rate = FrameRate::to_encode(video.nominal_rate, video.average_rate, densest);
-    let is_still = packets.is_some_and(|packets| packets.packets == 1);
-    if is_still && timeline.end.is_some_and(|end| end > SHORT_STILL) { rate.min(STILL_RATE) } else { rate }
+    let (Some(packets), Some(end)) = (packets, timeline.end) else { return rate };
+    let is_still = packets.packets == 1 && end > SHORT_STILL;
+    rate.min(affordable_rate(packets.packets, end)).min(if is_still { STILL_RATE } else { rate })
+}
+
+/// The highest rate for `pictures` within `seconds`; at least one frame a second.
+fn affordable_rate(pictures: u64, seconds: f64) -> FrameRate {
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    let rate = (FREE_FRAMES + FRAMES_PER_PICTURE * pictures as f64) / seconds;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; casts saturate")]
+    FrameRate::whole((rate as u32).max(1))
 }
 
 fn audio_plans(tracks: &[&AudioStream], timeline: &Timeline<'_>) -> Vec<AudioPlan> {
@@ -316,6 +329,18 @@ mod tests {
             [(0, StreamPackets { packets: 1, ..packets(0.0, 0.04, 1) }), (1, packets(0.0, 12.0, 47))].into();
         let video = plan_for(&source).unwrap().video.unwrap();
         assert_eq!((video.frame_rate.to_string(), video.frames), ("10".to_owned(), Some(120)));
+    }
+
+    #[test]
+    fn a_few_pictures_that_are_hours_apart_have_a_low_frame_rate() {
+        let rate = |pictures, end| {
+            let mut source = probe(Some(video()), vec![]);
+            source.packets = [(0, StreamPackets { packets: pictures, ..packets(0.0, end, 26) })].into();
+            plan_for(&source).unwrap().video.unwrap().frame_rate.to_string()
+        };
+        assert_eq!(rate(30, 43_000.0), "1");
+        assert_eq!(rate(4_320, 43_200.0), "12", "slides of ten seconds");
+        assert_eq!((rate(30, 1_440.0), rate(43_200 / 4, 43_200.0)), ("25".to_owned(), "25".to_owned()));
     }
 
     #[test]

@@ -322,12 +322,12 @@ const MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// Bounds on reading a file within `time`.
 fn bounds(time: Duration) -> Bounds {
-    Bounds { processor_time: time, memory: MEMORY }
+    Bounds { processor_time: time, memory: MEMORY, file: 0 }
 }
 
 /// Bounds on decoding some pictures of a file within `time`.
 fn decoding(time: Duration) -> Bounds {
-    Bounds { processor_time: time, memory: crate::transcode::memory(input::MAX_PIXELS) }
+    Bounds { processor_time: time, memory: crate::transcode::memory(input::MAX_PIXELS), file: 0 }
 }
 
 async fn report(tools: &Tools, input: &Input, demuxing: Demuxing) -> Result<parse::Report, Failure> {

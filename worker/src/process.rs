@@ -4,6 +4,7 @@ mod bounds;
 mod encoder;
 mod group;
 mod lines;
+mod machine;
 mod progress;
 mod search;
 mod tail;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use self::watchdog::Watchdog;
-pub use self::watchdog::{Limits, memory};
+pub use self::watchdog::{Limits, Work, memory};
 use crate::argv::{POSTER, argv, poster_argv};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::{Failure, MachineError};
@@ -102,7 +102,11 @@ impl Transcode<'_> {
             Progressive::new(self.destination.clone(), self.scratch, ObjectHeaders::immutable(content_type));
         let invocation = Invocation {
             directory: Some(self.scratch.to_owned()),
-            ..self.tools.ffmpeg(argv(self.plan, self.relay.input().url()), self.relay.input(), self.limits.bounds)
+            ..self.tools.ffmpeg(
+                argv(self.plan, self.relay.input().url()),
+                self.relay.input(),
+                self.limits.bounds,
+            )
         };
         let result = self.encode(&invocation, &mut segments, &mut progressive).await;
         let result = match result {

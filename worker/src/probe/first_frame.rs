@@ -27,7 +27,8 @@ pub(super) async fn inspect(
     args.extend(guards());
     args.extend(["-select_streams".to_owned(), video.index.to_string()]);
     args.extend(
-        ["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", input.url()].map(str::to_owned),
+        ["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", input.url()]
+            .map(str::to_owned),
     );
     let invocation = tools.ffprobe(args, input, super::decoding(super::TIMEOUT));
     match invocation.capture(super::TIMEOUT, super::MAX_OUTPUT_BYTES).await {

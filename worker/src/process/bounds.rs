@@ -6,13 +6,18 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// What a child may use. At the limit of processor time it dies by SIGXCPU; at that of memory its allocations fail.
+use super::machine;
+
+/// What a child may use. At the limit of processor time it dies by SIGXCPU; at that of memory its allocations fail, at that
+/// of a file it dies by SIGXFSZ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Processor time of all its threads.
     pub processor_time: Duration,
-    /// Bytes of private memory, the stacks of its threads included.
+    /// Bytes of private memory, the stacks of its threads included. Less where the machine has less.
     pub memory: u64,
+    /// Bytes of each file that it writes.
+    pub file: u64,
 }
 
 /// Stack of a thread, and the threads per processor core that FFmpeg starts: decoders, filters and four encoders have pools.
@@ -24,8 +29,12 @@ impl Bounds {
     pub(crate) fn apply(self) -> io::Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         let memory = self.memory.saturating_add(cores * THREADS_PER_CORE * STACK_BYTES);
-        let limits =
-            [(Resource::Cpu, self.processor_time.as_secs().max(1)), (Resource::Data, memory)];
+        let memory = machine::memory().map_or(memory, |machine| memory.min(machine / 4 * 3));
+        let limits = [
+            (Resource::Cpu, self.processor_time.as_secs().max(1)),
+            (Resource::Data, memory),
+            (Resource::Fsize, self.file),
+        ];
         for (resource, limit) in limits {
             let present = getrlimit(resource).maximum.unwrap_or(u64::MAX);
             let maximum = limit.saturating_add(1).min(present);

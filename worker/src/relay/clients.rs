@@ -97,14 +97,18 @@ mod sockets {
 
     fn has_open(process: u32, socket: &str) -> bool {
         let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-        entries.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == socket))
+        entries
+            .flatten()
+            .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == socket))
     }
 
     /// The processes of `groups` that do not lead them.
     fn others(groups: &BTreeSet<u32>) -> impl Iterator<Item = u32> {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        ids.filter(|process| !groups.contains(process) && group_of(*process).is_some_and(|it| groups.contains(&it)))
+        ids.filter(|process| {
+            !groups.contains(process) && group_of(*process).is_some_and(|it| groups.contains(&it))
+        })
     }
 
     /// The third field after the name in parentheses, which may itself contain some.

@@ -72,7 +72,8 @@ fn written() -> BitFlags<AccessFs> {
 
 /// The dynamic linkers, which the kernel executes before the program.
 fn linkers() -> impl Iterator<Item = PathBuf> {
-    let entries = LIBRARIES.into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let entries =
+        LIBRARIES.into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     entries
         .filter(|entry| {
             let name = entry.file_name();

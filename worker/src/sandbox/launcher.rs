@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::measures::Measures;
 use super::restrictions::Restrictions;
 use super::user;
-use super::{CHECK, LAUNCHER, LAUNCH_FAILED};
+use super::{CHECK, LAUNCH_FAILED, LAUNCHER};
 
 /// Acts as the launcher if this process was started as one, and returns `None` otherwise. A program that runs workers must call it
 /// first, while it has one thread.
@@ -68,12 +68,18 @@ fn launch(restrictions: &OsString, mut command: Vec<OsString>) -> String {
 fn restrict(program: &Path, restrictions: &Restrictions) -> Result<Measures, String> {
     // Also those that the worker itself inherited from the program that started it.
     close_fds::set_fds_cloexec(3, &[]);
+    #[cfg(target_os = "linux")]
+    {
+        // When memory runs out, the kernel ends this process first, not the worker or the platform. The attempt is then repeated.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    }
     limit(restrictions).map_err(|error| format!("cannot limit the process: {error}"))?;
     let is_root = user::is_root();
     let mut measures = Measures { is_root, ..Measures::default() };
     #[cfg(target_os = "linux")]
     {
-        rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot give up privileges: {error}"))?;
+        rustix::thread::set_no_new_privs(true)
+            .map_err(|error| format!("cannot give up privileges: {error}"))?;
         measures.landlock = super::files::restrict(program, restrictions)
             .map_err(|error| format!("cannot restrict access to files: {error}"))?;
         if is_root && user::give_up_root().is_ok() {

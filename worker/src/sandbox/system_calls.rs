@@ -22,6 +22,7 @@ pub(super) fn restrict() -> bool {
 fn filter() -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
         ALLOWED.iter().chain(OF_ARCHITECTURE).map(|call| (*call, vec![])).collect();
+    rules.insert(libc::SYS_mmap, mappings()?);
     rules.insert(libc::SYS_socket, sockets()?);
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![new_thread()?])?]);
     let own = u64::from(std::process::id());
@@ -50,6 +51,17 @@ fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
         }
     }
     Ok(rules)
+}
+
+/// Private memory, and files. Shared memory without a file would not count towards the limit on memory.
+fn mappings() -> Result<Vec<SeccompRule>, BackendError> {
+    const FLAGS: u8 = 3;
+    let (shared, anonymous) =
+        (u64::from(libc::MAP_SHARED.unsigned_abs()), u64::from(libc::MAP_ANONYMOUS.unsigned_abs()));
+    Ok(vec![
+        SeccompRule::new(vec![argument(FLAGS, SeccompCmpOp::MaskedEq(anonymous), 0)?])?,
+        SeccompRule::new(vec![argument(FLAGS, SeccompCmpOp::MaskedEq(anonymous | shared), anonymous)?])?,
+    ])
 }
 
 /// A thread of this process in the same namespaces. `clone3`, whose flags a filter cannot see, is not allowed.
@@ -83,7 +95,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_mbind,
     libc::SYS_membarrier,
     libc::SYS_mlock,
-    libc::SYS_mmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_msync,

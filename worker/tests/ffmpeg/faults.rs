@@ -195,7 +195,7 @@ fn script(harness: &WorkerHarness, text: &str) -> Tools {
 
 fn limits() -> Limits {
     let long = Duration::from_mins(2);
-    let bounds = Bounds { processor_time: long, memory: 1 << 32 };
+    let bounds = Bounds { processor_time: long, memory: 1 << 32, file: 1 << 30 };
     Limits { wall: long, stall: long, media: long, output: long, bounds, disk: u64::MAX }
 }
 

@@ -2,6 +2,7 @@
 
 mod attacker;
 mod children;
+mod program;
 mod relay;
 
 use std::path::{Path, PathBuf};

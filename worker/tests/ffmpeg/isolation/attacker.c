@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -124,11 +125,17 @@ int main(int count, char **arguments) {
     ACT("userfaultfd") return end(syscall(SYS_userfaultfd, 1));
     ACT("bpf") { union bpf_attr map = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
         return end(syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map)); }
+    ACT("shared-memory") return mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
+    ACT("large-file") {
+        signal(SIGXFSZ, SIG_IGN);
+        int file = open("large", O_WRONLY | O_CREAT, 0600);
+        return end(pwrite(file, "x", 1, 1 << 21));
+    }
+    ACT("allocate") return mmap(NULL, 1L << 33, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED ? errno : 0;
     ACT("inherit") return inherit();
     ACT("dump") { struct rlimit limit; getrlimit(RLIMIT_CORE, &limit); return limit.rlim_max > 0 ? 0 : EPERM; }
     ACT("root") return getuid() == 0 || getgroups(0, NULL) > 0 ? 0 : EPERM;
     ACT("privileges") return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? EPERM : 0;
-    ACT("unlimited-memory") return has_limit(RLIMIT_DATA);
     ACT("unlimited-time") return has_limit(RLIMIT_CPU);
     return 99;
 }

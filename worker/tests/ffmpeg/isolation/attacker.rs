@@ -64,7 +64,7 @@ impl Attacker {
             args: vec![act.to_owned(), argument.to_owned()],
             directory: Some(scratch.path().to_owned()),
             input: input.cloned(),
-            bounds: Some(Bounds { processor_time: Duration::from_secs(30), memory: 1 << 28 }),
+            bounds: Some(Bounds { processor_time: Duration::from_secs(30), memory: 1 << 28, file: 1 << 20 }),
             sandbox: sandbox.clone(),
         };
         let output = invocation.capture(Duration::from_mins(1), 1000).await.unwrap();

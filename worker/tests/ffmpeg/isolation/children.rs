@@ -25,7 +25,11 @@ fn sandbox() -> Sandbox {
 async fn check(attacker: &Attacker, acts: &[(&str, String)]) {
     let (sandbox, off) = (sandbox(), Sandbox::off());
     for (act, argument) in acts {
-        assert_ne!(attacker.act(&sandbox, act, argument).await, 0, "{act} {argument} succeeded in the sandbox");
+        assert_ne!(
+            attacker.act(&sandbox, act, argument).await,
+            0,
+            "{act} {argument} succeeded in the sandbox"
+        );
         assert_eq!(attacker.act(&off, act, argument).await, 0, "{act} {argument} failed without the sandbox");
     }
 }
@@ -110,12 +114,28 @@ async fn a_child_cannot_reach_other_processes_or_start_any() {
 #[tokio::test]
 async fn system_calls_that_decoders_do_not_need_do_not_exist_for_a_child() {
     let attacker = Attacker::new().await;
-    let calls =
-        ["unshare", "mount", "keyring", "io_uring", "userfaultfd", "bpf", "mptcp", "symlink", "hardlink", "chmod", "fifo"];
+    let calls = [
+        "unshare",
+        "mount",
+        "keyring",
+        "io_uring",
+        "userfaultfd",
+        "bpf",
+        "mptcp",
+        "symlink",
+        "hardlink",
+        "chmod",
+        "fifo",
+        "shared-memory",
+    ];
     for act in calls {
         let own = attacker.program.display().to_string();
         assert_eq!(attacker.act(&sandbox(), act, &own).await, NO_SUCH_CALL, "{act}");
-        assert_ne!(attacker.act(&Sandbox::off(), act, &own).await, NO_SUCH_CALL, "{act}: this kernel does not have it");
+        assert_ne!(
+            attacker.act(&Sandbox::off(), act, &own).await,
+            NO_SUCH_CALL,
+            "{act}: this kernel does not have it"
+        );
     }
 }
 
@@ -125,7 +145,7 @@ async fn a_child_inherits_neither_rights_nor_files_and_has_limits() {
     // As the platform may have inherited it from a program that started it.
     let inherited = std::fs::File::open(&attacker.victim).unwrap();
     rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
-    let mut acts = vec!["inherit", "dump", "privileges", "unlimited-memory", "unlimited-time"];
+    let mut acts = vec!["inherit", "dump", "privileges", "unlimited-time", "allocate", "large-file"];
     if rustix::process::geteuid().is_root() {
         acts.push("root");
     }

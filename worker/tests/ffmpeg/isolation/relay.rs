@@ -39,7 +39,8 @@ async fn a_child_that_was_started_for_the_source_reads_it_in_the_sandbox_and_wit
 async fn a_child_that_was_started_for_another_source_is_refused() {
     let (attacker, other) = (Attacker::new().await, Attacker::new().await);
     for sandbox in [tools().sandbox, Sandbox::off()] {
-        let status = attacker.act_with(Some(other.relay.input()), &sandbox, "request", &attacker.request()).await;
+        let status =
+            attacker.act_with(Some(other.relay.input()), &sandbox, "request", &attacker.request()).await;
         assert_eq!(status, rustix::io::Errno::ACCESS.raw_os_error());
     }
 }
