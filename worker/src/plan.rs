@@ -48,6 +48,8 @@ pub struct VideoPlan {
     pub frame_rate: FrameRate,
     /// Clockwise degrees by which to rotate all pictures: 90, 180 or 270. `None` to leave rotation to FFmpeg's decoding.
     pub rotation: Option<u16>,
+    /// Threads of the decoder, where FFmpeg could start too many.
+    pub decoder_threads: Option<u32>,
     /// Whether to deinterlace.
     pub deinterlace: bool,
     /// The colour conversion.
@@ -144,6 +146,7 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
         index: video.index,
         frame_rate,
         rotation: video.rotation_persists.then_some(video.rotation),
+        decoder_threads: decoder_threads(video.coded),
         deinterlace: video.interlaced,
         conversion: Conversion::of(&video.color, capabilities),
         rungs: ladder(video.display.0, video.display.1),
@@ -152,6 +155,12 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
         poster: poster::windows(timeline.first(video.index), end),
         jumps: timeline.jumps(video.index),
     }
+}
+
+/// FFmpeg starts one thread for each core, up to 16, each of which holds a picture. Beyond 4K these are gigabytes.
+fn decoder_threads(coded: (u32, u32)) -> Option<u32> {
+    const FOUR_K: u64 = 4096 * 2304;
+    (u64::from(coded.0) * u64::from(coded.1) > FOUR_K).then_some(4)
 }
 
 fn frame_rate(video: &VideoStream, timeline: &Timeline<'_>) -> FrameRate {
@@ -341,6 +350,11 @@ mod tests {
         assert_eq!(rate(30, 43_000.0), "1");
         assert_eq!(rate(4_320, 43_200.0), "12", "slides of ten seconds");
         assert_eq!((rate(30, 1_440.0), rate(43_200 / 4, 43_200.0)), ("25".to_owned(), "25".to_owned()));
+    }
+
+    #[test]
+    fn only_pictures_beyond_4k_have_a_bound_on_threads() {
+        assert_eq!((decoder_threads((4096, 2160)), decoder_threads((7680, 4320))), (None, Some(4)));
     }
 
     #[test]
