@@ -64,30 +64,31 @@ fn launch(restrictions: &OsString, mut command: Vec<OsString>) -> String {
     }
 }
 
-/// Restricts this process for `program`. The system calls come last, because the other measures need some that are not allowed.
+/// Restricts this process for `program`.
 fn restrict(program: &Path, restrictions: &Restrictions) -> Result<Measures, String> {
     // Also those that the worker itself inherited from the program that started it.
     close_fds::set_fds_cloexec(3, &[]);
-    #[cfg(target_os = "linux")]
-    {
-        // When memory runs out, the kernel ends this process first, not the worker or the platform. The attempt is then repeated.
-        let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    }
     limit(restrictions).map_err(|error| format!("cannot limit the process: {error}"))?;
+    confine(program, restrictions)
+}
+
+/// Takes the measures of this system. The system calls come last, because the other measures need some that are not allowed.
+#[cfg(target_os = "linux")]
+fn confine(program: &Path, restrictions: &Restrictions) -> Result<Measures, String> {
+    // When memory runs out, the kernel ends this process first, not the worker or the platform. The attempt is then repeated.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot give up privileges: {error}"))?;
     let is_root = user::is_root();
-    let mut measures = Measures { is_root, ..Measures::default() };
-    #[cfg(target_os = "linux")]
-    {
-        rustix::thread::set_no_new_privs(true)
-            .map_err(|error| format!("cannot give up privileges: {error}"))?;
-        measures.landlock = super::files::restrict(program, restrictions)
-            .map_err(|error| format!("cannot restrict access to files: {error}"))?;
-        if is_root && user::give_up_root().is_ok() {
-            measures.user = Some(user::CHILD_USER);
-        }
-        measures.system_calls = super::system_calls::restrict();
-    }
-    Ok(measures)
+    let landlock = super::files::restrict(program, restrictions)
+        .map_err(|error| format!("cannot restrict access to files: {error}"))?;
+    let user = (is_root && user::give_up_root().is_ok()).then_some(user::CHILD_USER);
+    Ok(Measures { landlock, system_calls: super::system_calls::restrict(), user, is_root })
+}
+
+/// This system has none of these measures.
+#[cfg(not(target_os = "linux"))]
+fn confine(_: &Path, _: &Restrictions) -> Result<Measures, String> {
+    Ok(Measures { is_root: user::is_root(), ..Measures::default() })
 }
 
 /// Sets the limits that the kernel enforces. The process dumps no memory when it crashes.

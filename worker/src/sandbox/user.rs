@@ -1,9 +1,5 @@
 //! The user of child processes where the worker has the rights of root.
 
-use std::io;
-
-use rustix::process::{Gid, Uid};
-
 /// The user and the group, by number, of children of a worker that runs as root. No account is needed; no other program should use it.
 pub const CHILD_USER: u32 = 10_002;
 
@@ -14,7 +10,8 @@ pub(super) fn is_root() -> bool {
 
 /// Gives up root, all capabilities and all groups for [`CHILD_USER`]. Only for a process with one thread.
 #[cfg(target_os = "linux")]
-pub(super) fn give_up_root() -> io::Result<()> {
+pub(super) fn give_up_root() -> std::io::Result<()> {
+    use rustix::process::{Gid, Uid};
     let (user, group) = (Uid::from_raw(CHILD_USER), Gid::from_raw(CHILD_USER));
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(group, group, group)?;
