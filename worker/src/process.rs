@@ -102,7 +102,7 @@ impl Invocation {
             expected: None,
         };
         let program = search::program(&self.program).map_err(failed)?;
-        let of_sandbox = self.sandbox.command(program, &self.args, restrictions)?;
+        let of_sandbox = self.sandbox.command(program, &self.args, &restrictions)?;
         let mut command = CommandWrap::with_new(of_sandbox.program, |command| {
             command
                 .args(of_sandbox.args)

@@ -109,14 +109,14 @@ impl Sandbox {
         &self,
         program: PathBuf,
         args: &[String],
-        restrictions: Restrictions,
+        restrictions: &Restrictions,
     ) -> Result<Command, MachineError> {
         let args = args.iter().map(OsString::from);
         let Some(launcher) = &self.0 else {
             return Ok(Command { program, name: None, args: args.collect() });
         };
-        let restrictions = Restrictions { expected: Some(launcher.measures.clone()), ..restrictions };
-        let restrictions = serde_json::to_string(&restrictions)
+        let expected = Some(launcher.measures.clone());
+        let restrictions = serde_json::to_string(&Restrictions { expected, ..restrictions.clone() })
             .map_err(|error| MachineError::Sandbox(format!("its restrictions have no JSON form: {error}")))?;
         let args = [restrictions.into(), program.into_os_string()].into_iter().chain(args).collect();
         Ok(Command { program: launcher.program.clone(), name: Some(LAUNCHER), args })

@@ -12,6 +12,7 @@ use super::measures::Measures;
 use super::restrictions::Restrictions;
 use super::user;
 use super::{CHECK, LAUNCH_FAILED, LAUNCHER};
+use crate::process::Bounds;
 
 /// Acts as the launcher if this process was started as one, and returns `None` otherwise. A program that runs workers must call it
 /// first, while it has one thread.
@@ -94,5 +95,5 @@ fn confine(_: &Path, _: &Restrictions) -> Result<Measures, String> {
 /// Sets the limits that the kernel enforces. The process dumps no memory when it crashes.
 fn limit(restrictions: &Restrictions) -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    restrictions.bounds.map_or(Ok(()), |bounds| bounds.apply())
+    restrictions.bounds.map_or(Ok(()), Bounds::apply)
 }
