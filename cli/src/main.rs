@@ -29,6 +29,10 @@ use crate::exit::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    // A worker starts this program again for each process of FFmpeg.
+    if let Some(exit) = streamio_local::run_if_worker_launcher() {
+        return exit;
+    }
     let command_line = match CommandLine::from_process() {
         Ok(command_line) => command_line,
         Err(error) => return report_usage(&error),

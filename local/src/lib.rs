@@ -48,4 +48,8 @@ pub mod workerd;
 
 /// Runs one FFmpeg worker, configured by its environment. A program that runs the platform calls this when it is started by
 /// [`platform::Config::worker_command`].
+///
+/// The worker starts the same program again for each FFmpeg: its `main` must call [`run_if_worker_launcher`] before anything else.
 pub use streamio_worker::main_from_env as worker_main;
+/// Acts as the launcher of a worker's FFmpeg if this process was started as one.
+pub use streamio_worker::sandbox::run_if_launcher as run_if_worker_launcher;

@@ -40,7 +40,7 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
     }
     args.0.extend(input::guards());
     args.0.extend(plan.demuxing.args());
-    rotation(&mut args, plan.video.as_ref());
+    decoding(&mut args, plan.video.as_ref());
     args.option("-i", url);
     if let Some(video) = &plan.video {
         args.option("-filter_complex", &filters::video(video));
@@ -71,7 +71,7 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     args.words("-nostdin -hide_banner -v error -y");
     args.0.extend(input::guards());
     args.0.extend(plan.demuxing.args());
-    rotation(&mut args, Some(video));
+    decoding(&mut args, Some(video));
     if window.seek > 0.0 {
         args.option("-ss", &format!("{:.3}", window.seek));
     }
@@ -82,8 +82,11 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     args.0
 }
 
-/// Input option that leaves rotation to the filters where they do it.
-fn rotation(args: &mut Args, video: Option<&VideoPlan>) {
+/// Input options that bound the decoder's threads, and leave rotation to the filters where they do it.
+fn decoding(args: &mut Args, video: Option<&VideoPlan>) {
+    if let Some(threads) = video.and_then(|video| video.decoder_threads) {
+        args.option("-threads", &threads.to_string());
+    }
     if video.is_some_and(|video| video.rotation.is_some()) {
         args.words("-autorotate 0");
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::failure::{Failure, MachineError};
-use crate::process::{CaptureError, Invocation};
+use crate::process::CaptureError;
+use crate::tools::Tools;
 
 /// Decoders and filters of the installed FFmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +20,11 @@ const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 
 impl Capabilities {
     /// Runs `ffmpeg` to list its codecs and filters. Fails if an encoder that every plan needs is missing.
-    pub async fn detect(ffmpeg: &str) -> Result<Self, Failure> {
+    pub async fn detect(tools: &Tools) -> Result<Self, Failure> {
         let (codecs, filters, options) = tokio::try_join!(
-            list(ffmpeg, &["-codecs"]),
-            list(ffmpeg, &["-filters"]),
-            list(ffmpeg, &["-h", "long"])
+            list(tools, &["-codecs"]),
+            list(tools, &["-filters"]),
+            list(tools, &["-h", "long"])
         )?;
         Ok(Self::parse(&codecs, &filters, &options)?)
     }
@@ -92,10 +93,9 @@ fn columns(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?))
 }
 
-async fn list(ffmpeg: &str, what: &[&str]) -> Result<String, Failure> {
+async fn list(tools: &Tools, what: &[&str]) -> Result<String, Failure> {
     let args = ["-hide_banner", "-v", "error"].iter().chain(what).map(|&arg| arg.to_owned()).collect();
-    let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
-    match invocation.capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
+    match tools.ffmpeg_without_input(args).capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
         Ok(finished) => Ok(String::from_utf8_lossy(&finished.stdout).into_owned()),
         Err(CaptureError::Machine(error)) => Err(error.into()),
         Err(CaptureError::Timeout { limit, .. }) => Err(Failure::Timeout(limit)),

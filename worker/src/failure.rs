@@ -175,6 +175,9 @@ pub enum MachineError {
     /// The FFmpeg build lacks a required feature.
     #[error("this FFmpeg lacks {0}; install a full build, such as Debian's package `ffmpeg`")]
     Incapable(String),
+    /// The isolation of FFmpeg could not be set up, or FFmpeg not be started in it.
+    #[error("cannot start FFmpeg in its sandbox: {0}")]
+    Sandbox(String),
     /// I/O failed on a file in the scratch directory, a socket or a pipe.
     #[error("{doing}")]
     Io {

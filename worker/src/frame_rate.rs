@@ -17,7 +17,7 @@ impl FrameRate {
     }
 
     /// A whole number of frames per second.
-    const fn whole(numerator: u32) -> Self {
+    pub(crate) const fn whole(numerator: u32) -> Self {
         Self { numerator, denominator: 1 }
     }
 

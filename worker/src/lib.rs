@@ -10,7 +10,8 @@
 //! FFmpeg over loopback, `ladder` lists the output sizes.
 //!
 //! [`argv`], [`ladder`], [`plan`] and [`playlist`] are pure functions: no I/O, no processes. [`storage`] holds the ports to
-//! object storage and their S3 adapter. FFmpeg is reached only through [`process`] (its process) and [`relay`] (its input).
+//! object storage and their S3 adapter. FFmpeg is reached only through [`process`] (its process) and [`relay`] (its input), and
+//! runs in a [`sandbox`].
 
 pub mod argv;
 pub mod attempt;
@@ -31,10 +32,12 @@ pub mod progressive;
 pub mod publish;
 pub mod relay;
 pub mod run;
+pub mod sandbox;
 pub mod settings;
 pub mod stop;
 pub mod storage;
 mod task_name;
+pub mod tools;
 pub mod transcode;
 pub mod upload;
 

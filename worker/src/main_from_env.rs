@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(target_os = "linux")]
+use rustix::process::DumpableBehavior;
 use streamio_events::settings::present;
 use streamio_events::timestamp::Timestamp;
 use tokio::io::AsyncReadExt;
@@ -12,14 +14,19 @@ use tracing_subscriber::EnvFilter;
 
 use crate::event_log;
 use crate::exit_code::Exit;
+use crate::failure::MachineError;
 use crate::run::{RunOutcome, Worker};
+use crate::sandbox::{Measures, Sandbox};
 use crate::settings::Settings;
 use crate::stop::{StopReason, StopSignal};
 use crate::storage::s3::S3Storage;
 use crate::task_name;
-use crate::transcode::Tools;
+use crate::tools::Tools;
 
 /// Runs the worker configured by the environment (see [`Settings`]) and returns its exit status (see [`Exit`]).
+///
+/// The worker starts its own program again to isolate FFmpeg, so that the program's `main` must call
+/// [`run_if_launcher`](crate::sandbox::run_if_launcher) first.
 ///
 /// The worker stops early and records the interruption with its progress on SIGTERM, on SIGINT, and, with
 /// `STREAMIO_PARENT_PIPE=1`, at the end of standard input, which the operating system closes when the parent process ends
@@ -36,6 +43,11 @@ pub fn main_from_env() -> ExitCode {
         _ => log.json().try_init(),
     };
 
+    // Its environment and memory hold the credentials of storage, and other processes of its user may not read them.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read the worker's memory");
+    }
     let settings = match Settings::read(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(error) => {
@@ -43,9 +55,19 @@ pub fn main_from_env() -> ExitCode {
             return Exit::Misconfigured.into();
         }
     };
+    let sandbox = match sandbox(&settings) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot set up the isolation of FFmpeg"
+            );
+            return Exit::Misconfigured.into();
+        }
+    };
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
-            let exit = runtime.block_on(run(settings));
+            let exit = runtime.block_on(run(settings, sandbox));
             // A pending read of standard input cannot be cancelled; a normal shutdown would wait for it.
             runtime.shutdown_background();
             exit.into()
@@ -57,13 +79,26 @@ pub fn main_from_env() -> ExitCode {
     }
 }
 
+/// Returns the isolation of FFmpeg. Logs what it does not enforce on this machine.
+fn sandbox(settings: &Settings) -> Result<Sandbox, MachineError> {
+    if !settings.sandbox {
+        tracing::warn!("FFmpeg is neither isolated nor limited, because STREAMIO_SANDBOX is off");
+        return Ok(Sandbox::off());
+    }
+    let sandbox = Sandbox::detect(Sandbox::this_program())?;
+    for missing in sandbox.measures().map(Measures::missing).unwrap_or_default() {
+        tracing::warn!(missing, "FFmpeg is not isolated completely on this machine");
+    }
+    Ok(sandbox)
+}
+
 /// Returns the filter of log lines that the variable `RUST_LOG` describes, or the default if it is blank or invalid.
 fn log_filter(variable: Option<String>) -> EnvFilter {
     let filter = variable.and_then(present).and_then(|directives| EnvFilter::try_new(directives).ok());
     filter.unwrap_or_else(|| EnvFilter::new("warn,streamio_worker=info"))
 }
 
-async fn run(settings: Settings) -> Exit {
+async fn run(settings: Settings, sandbox: Sandbox) -> Exit {
     // Before anything else, so that no signal is missed.
     let stop = StopSignal::default();
     if let Err(error) = watch_for_stop(&stop, settings.parent_pipe) {
@@ -87,7 +122,7 @@ async fn run(settings: Settings) -> Exit {
         storage: Arc::new(S3Storage::connect(&settings.s3).await),
         job: settings.job,
         task: task_name::resolve(&settings.task).await,
-        tools: Tools { ffmpeg: settings.ffmpeg, ffprobe: settings.ffprobe },
+        tools: Tools { ffmpeg: settings.ffmpeg, ffprobe: settings.ffprobe, sandbox },
         scratch: settings.scratch,
         now,
     };

@@ -48,6 +48,8 @@ pub struct VideoPlan {
     pub frame_rate: FrameRate,
     /// Clockwise degrees by which to rotate all pictures: 90, 180 or 270. `None` to leave rotation to FFmpeg's decoding.
     pub rotation: Option<u16>,
+    /// Threads of the decoder, where FFmpeg could start too many.
+    pub decoder_threads: Option<u32>,
     /// Whether to deinterlace.
     pub deinterlace: bool,
     /// The colour conversion.
@@ -93,6 +95,10 @@ const MAX_CHANNELS: u32 = 64;
 const STILL_RATE: FrameRate = FrameRate::new(10, 1).unwrap();
 /// Seconds.
 const SHORT_STILL: f64 = 1.0;
+/// Frames that every video may have, and more for each of its pictures. A video of a few pictures that are hours apart gets a lower
+/// rate, so that its encode takes no longer than others of its size; one picture in two seconds is enough for the usual rates.
+const FREE_FRAMES: f64 = 36_000.0;
+const FRAMES_PER_PICTURE: f64 = 120.0;
 
 /// Decides what to encode, or returns why the source is refused.
 pub fn plan(probe: &Probe, limits: &MediaLimits, capabilities: &Capabilities) -> Result<Plan, Failure> {
@@ -140,6 +146,7 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
         index: video.index,
         frame_rate,
         rotation: video.rotation_persists.then_some(video.rotation),
+        decoder_threads: decoder_threads(video.coded),
         deinterlace: video.interlaced,
         conversion: Conversion::of(&video.color, capabilities),
         rungs: ladder(video.display.0, video.display.1),
@@ -150,6 +157,12 @@ fn video_plan(video: &VideoStream, timeline: &Timeline<'_>, capabilities: &Capab
     }
 }
 
+/// FFmpeg starts one thread for each core, up to 16, each of which holds a picture. Beyond 4K these are gigabytes.
+fn decoder_threads(coded: (u32, u32)) -> Option<u32> {
+    const FOUR_K: u64 = 4096 * 2304;
+    (u64::from(coded.0) * u64::from(coded.1) > FOUR_K).then_some(4)
+}
+
 fn frame_rate(video: &VideoStream, timeline: &Timeline<'_>) -> FrameRate {
     let packets = timeline.packets(video.index);
     let densest = packets.map(|packets| match packets.densest_second {
@@ -158,8 +171,17 @@ fn frame_rate(video: &VideoStream, timeline: &Timeline<'_>) -> FrameRate {
         frames => frames,
     });
     let rate = FrameRate::to_encode(video.nominal_rate, video.average_rate, densest);
-    let is_still = packets.is_some_and(|packets| packets.packets == 1);
-    if is_still && timeline.end.is_some_and(|end| end > SHORT_STILL) { rate.min(STILL_RATE) } else { rate }
+    let (Some(packets), Some(end)) = (packets, timeline.end) else { return rate };
+    let is_still = packets.packets == 1 && end > SHORT_STILL;
+    rate.min(affordable_rate(packets.packets, end)).min(if is_still { STILL_RATE } else { rate })
+}
+
+/// The highest rate for `pictures` within `seconds`; at least one frame a second.
+fn affordable_rate(pictures: u64, seconds: f64) -> FrameRate {
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    let rate = (FREE_FRAMES + FRAMES_PER_PICTURE * pictures as f64) / seconds;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; casts saturate")]
+    FrameRate::whole((rate as u32).max(1))
 }
 
 fn audio_plans(tracks: &[&AudioStream], timeline: &Timeline<'_>) -> Vec<AudioPlan> {
@@ -316,6 +338,23 @@ mod tests {
             [(0, StreamPackets { packets: 1, ..packets(0.0, 0.04, 1) }), (1, packets(0.0, 12.0, 47))].into();
         let video = plan_for(&source).unwrap().video.unwrap();
         assert_eq!((video.frame_rate.to_string(), video.frames), ("10".to_owned(), Some(120)));
+    }
+
+    #[test]
+    fn a_few_pictures_that_are_hours_apart_have_a_low_frame_rate() {
+        let rate = |pictures, end| {
+            let mut source = probe(Some(video()), vec![]);
+            source.packets = [(0, StreamPackets { packets: pictures, ..packets(0.0, end, 26) })].into();
+            plan_for(&source).unwrap().video.unwrap().frame_rate.to_string()
+        };
+        assert_eq!(rate(30, 43_000.0), "1");
+        assert_eq!(rate(4_320, 43_200.0), "12", "slides of ten seconds");
+        assert_eq!((rate(30, 1_440.0), rate(43_200 / 4, 43_200.0)), ("25".to_owned(), "25".to_owned()));
+    }
+
+    #[test]
+    fn only_pictures_beyond_4k_have_a_bound_on_threads() {
+        assert_eq!((decoder_threads((4096, 2160)), decoder_threads((7680, 4320))), (None, Some(4)));
     }
 
     #[test]

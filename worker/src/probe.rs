@@ -23,9 +23,9 @@ use streamio_events::media::MediaSource;
 use crate::diagnosis::{Fault, fault, oversized_frame};
 use crate::failure::{Failure, MachineError, Resource};
 use crate::frame_rate::FrameRate;
-use crate::process::{Bounds, CaptureError, Invocation};
-use crate::relay::Source;
-use crate::transcode::Tools;
+use crate::process::{Bounds, CaptureError};
+use crate::relay::{Input, Source};
+use crate::tools::Tools;
 
 /// The source's container, streams and duration.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,18 +232,18 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 /// Only few fields are requested, so only a file with thousands of streams exceeds this.
 const MAX_OUTPUT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Probes `source`, which FFmpeg reads at `url`.
+/// Probes `source`, which FFmpeg reads as `input`.
 ///
 /// The file is untrusted: [`input::guards`] prevents ffprobe from opening other files or hosts that it names.
 ///
 /// Its packets are counted because headers state durations and rates that the media does not have. A plain MP4 has an index of all
 /// samples, which is enough and costs a request or two. Every other format has to be read once from beginning to end: that takes a
 /// small part of the time of the encode, which reads it again.
-pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, Failure> {
+pub async fn probe(tools: &Tools, source: &Source, input: &Input) -> Result<Probe, Failure> {
     let head = source.chunk_at(0).await.map_err(Failure::from_source_error)?;
     refusal::check(&head)?;
     let structure = async { structure::read(source, &head).await.map_err(Failure::from_source_error) };
-    let (report, structure) = tokio::join!(report(&tools.ffprobe, url, Demuxing::default()), structure);
+    let (report, structure) = tokio::join!(report(tools, input, Demuxing::default()), structure);
     let structure = structure?;
     if structure.is_encrypted {
         return Err(Failure::DrmProtected);
@@ -267,7 +267,7 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
     let mut demuxing = Demuxing { decoding_times_only: media.decoding_times_only(), begins_late: false };
     if media.undescribed() > 0 || media.lacks(&structure.changes.later) {
         let patient = Demuxing { begins_late: true, ..demuxing };
-        if let Ok(parse::Report::Media(later)) = self::report(&tools.ffprobe, url, patient).await
+        if let Ok(parse::Report::Media(later)) = self::report(tools, input, patient).await
             && (later.undescribed() < media.undescribed() || later.stream_count() > media.stream_count())
         {
             (media, demuxing) = (later.check()?, patient);
@@ -278,7 +278,7 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
     let packets = if let Some(packets) = index {
         packets
     } else {
-        packets::read(&tools.ffmpeg, url, source.bytes(), &media.readable_streams(), demuxing).await?
+        packets::read(tools, input, source.bytes(), &media.readable_streams(), demuxing).await?
     };
     let in_mp4 = media.is_mp4();
     let changes = media.changed(&structure.changes.formats);
@@ -289,11 +289,11 @@ pub async fn probe(tools: &Tools, source: &Source, url: &str) -> Result<Probe, F
     probe.is_truncated = structure.is_cut || structure.exact_seconds.is_some_and(is_short);
     if let Some(video) = &mut probe.video {
         check_density(probe.packets.get(&video.index))?;
-        first_frame::inspect(tools, url, video, in_mp4).await?;
+        first_frame::inspect(tools, input, video, in_mp4).await?;
         // All pictures of a track in a plain MP4 have one size.
         if let Some(found) = probe.packets.get(&video.index).filter(|_| !is_plain) {
             let length = found.end - found.first_pts.unwrap_or(0.0);
-            sizes::inspect(&tools.ffprobe, url, demuxing, source.bytes(), length, video).await?;
+            sizes::inspect(tools, input, demuxing, source.bytes(), length, video).await?;
         }
     }
     Ok(probe)
@@ -322,20 +322,25 @@ const MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// Bounds on reading a file within `time`.
 fn bounds(time: Duration) -> Bounds {
-    Bounds { processor_time: time, memory: MEMORY }
+    Bounds { processor_time: time, memory: MEMORY, file: 0 }
 }
 
-async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::Report, Failure> {
+/// Bounds on decoding some pictures of a file within `time`.
+fn decoding(time: Duration) -> Bounds {
+    Bounds { processor_time: time, memory: crate::transcode::memory(input::MAX_PIXELS), file: 0 }
+}
+
+async fn report(tools: &Tools, input: &Input, demuxing: Demuxing) -> Result<parse::Report, Failure> {
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
     args.extend(input::guards());
     if demuxing.begins_late {
         args.extend(demuxing.args());
     }
     args.extend(
-        ["-show_error", "-show_entries", parse::ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
+        ["-show_error", "-show_entries", parse::ENTRIES, "-of", "json", "-i", input.url()].map(str::to_owned),
     );
-    let invocation = Invocation { program: ffprobe.to_owned(), args, directory: std::env::temp_dir() };
-    let finished = match invocation.capture_within(bounds(TIMEOUT), TIMEOUT, MAX_OUTPUT_BYTES).await {
+    let invocation = tools.ffprobe(args, input, bounds(TIMEOUT));
+    let finished = match invocation.capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
         Ok(finished) => finished,
         Err(CaptureError::Machine(error)) => return Err(error.into()),
         Err(CaptureError::Timeout { limit, .. }) => return Err(Failure::Timeout(limit)),
@@ -364,7 +369,7 @@ async fn report(ffprobe: &str, url: &str, demuxing: Demuxing) -> Result<parse::R
 
 /// Whether any frame in the first 100 packets of stream `index` can be decoded. Distinguishes a damaged source from a failed
 /// encoder. `true` if ffprobe cannot be run.
-pub async fn is_decodable(ffprobe: &str, url: &str, index: u32) -> bool {
+pub async fn is_decodable(tools: &Tools, input: &Input, index: u32) -> bool {
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
     args.extend(input::guards());
     args.extend(["-select_streams".to_owned(), index.to_string()]);
@@ -372,9 +377,8 @@ pub async fn is_decodable(ffprobe: &str, url: &str, index: u32) -> bool {
         ["-read_intervals", "%+#100", "-count_frames", "-show_entries", "stream=nb_read_frames"]
             .map(str::to_owned),
     );
-    args.extend(["-of", "csv=p=0", "-i", url].map(str::to_owned));
-    let invocation = Invocation { program: ffprobe.to_owned(), args, directory: std::env::temp_dir() };
-    match invocation.capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
+    args.extend(["-of", "csv=p=0", "-i", input.url()].map(str::to_owned));
+    match tools.ffprobe(args, input, decoding(TIMEOUT)).capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
         Ok(finished) => {
             // One line for the stream and one for each program that contains it.
             let text = String::from_utf8_lossy(&finished.stdout).into_owned();

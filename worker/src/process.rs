@@ -1,13 +1,15 @@
-//! Child processes: each in its own process group, with a minimal environment, bounded output and guaranteed termination.
+//! Child processes: each in its own process group and sandbox, with a minimal environment, bounded output and guaranteed termination.
 
 mod bounds;
 mod encoder;
 mod group;
 mod lines;
+mod machine;
 mod progress;
+mod search;
 mod tail;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -22,16 +24,24 @@ pub use self::progress::Progress;
 pub use self::tail::Tail;
 
 use crate::failure::MachineError;
+use crate::relay::Input;
+use crate::sandbox::{Restrictions, Sandbox};
 
-/// A program with its arguments. No shell is involved.
+/// A program with its arguments and rights. No shell is involved.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// A name on `PATH` or a path.
     pub program: String,
     /// The arguments after the program's name.
     pub args: Vec<String>,
-    /// The working directory.
-    pub directory: PathBuf,
+    /// The working directory, in which the program may write; without it, it may write nowhere.
+    pub directory: Option<PathBuf>,
+    /// The relay's source that the program may read.
+    pub input: Option<Input>,
+    /// What the program may use; `None` for one that reads nothing of a tenant.
+    pub bounds: Option<Bounds>,
+    /// How the program is isolated.
+    pub sandbox: Sandbox,
 }
 
 /// The output of a child that has ended.
@@ -84,14 +94,26 @@ impl Invocation {
     /// The child gets only `PATH` and `LD_LIBRARY_PATH` from the environment: it must not see credentials, and variables such
     /// as `http_proxy` would redirect FFmpeg's requests.
     fn spawn(&self) -> Result<ChildGroup, MachineError> {
-        let mut command = CommandWrap::with_new(&self.program, |command| {
+        let failed = |source| MachineError::Program { program: self.program.clone(), source };
+        let restrictions = Restrictions {
+            writes: self.directory.is_some(),
+            port: self.input.as_ref().map(Input::port),
+            bounds: self.bounds,
+            expected: None,
+        };
+        let program = search::program(&self.program).map_err(failed)?;
+        let of_sandbox = self.sandbox.command(program, &self.args, &restrictions)?;
+        let mut command = CommandWrap::with_new(of_sandbox.program, |command| {
             command
-                .args(&self.args)
-                .current_dir(&self.directory)
+                .args(of_sandbox.args)
+                .current_dir(self.directory.as_deref().unwrap_or(Path::new("/")))
                 .env_clear()
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped());
+            if let Some(name) = of_sandbox.name {
+                command.arg0(name);
+            }
             for name in ["PATH", "LD_LIBRARY_PATH"] {
                 if let Some(value) = std::env::var_os(name) {
                     command.env(name, value);
@@ -99,29 +121,22 @@ impl Invocation {
             }
         });
         command.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
-        let child = command
-            .spawn()
-            .map_err(|source| MachineError::Program { program: self.program.clone(), source })?;
-        Ok(ChildGroup::new(child))
+        let mut start = || {
+            let child = command.spawn()?;
+            Ok((child.id(), child))
+        };
+        let (child, admission) = match &self.input {
+            Some(input) => input.admit(start),
+            None => start().map(|(_, child)| (child, None)),
+        }
+        .map_err(failed)?;
+        Ok(ChildGroup::new(child, admission))
     }
 
     /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
     /// `stdout_bytes` to standard output.
     pub async fn capture(&self, time: Duration, stdout_bytes: u64) -> Result<CapturedOutput, CaptureError> {
-        self.capture_within(None, time, stdout_bytes).await
-    }
-
-    /// Like [`capture`](Self::capture), with `bounds` on what the child may use.
-    pub async fn capture_within(
-        &self,
-        bounds: impl Into<Option<Bounds>> + Send,
-        time: Duration,
-        stdout_bytes: u64,
-    ) -> Result<CapturedOutput, CaptureError> {
         let mut group = self.spawn()?;
-        if let Some(bounds) = bounds.into() {
-            group.limit(bounds);
-        }
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
         let output = async {
@@ -143,7 +158,9 @@ impl Invocation {
         };
         match tokio::time::timeout(time, output).await {
             Ok(Ok((stdout, status))) => {
-                Ok(CapturedOutput { status, stdout, stderr: stderr.await.unwrap_or_default() })
+                let stderr = stderr.await.unwrap_or_default();
+                self.sandbox.check(status, &stderr)?;
+                Ok(CapturedOutput { status, stdout, stderr })
             }
             Ok(Err(error)) => {
                 group.stop().await;
@@ -160,12 +177,10 @@ impl Invocation {
     /// at 4 KiB, so that memory is bounded. Kills the child if it runs longer than `time`.
     pub async fn for_each_line(
         &self,
-        bounds: Bounds,
         time: Duration,
         each: impl FnMut(&str),
     ) -> Result<EndedChild, CaptureError> {
         let mut group = self.spawn()?;
-        group.limit(bounds);
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
         let output = async {
@@ -175,7 +190,11 @@ impl Invocation {
             group.wait().await
         };
         match tokio::time::timeout(time, output).await {
-            Ok(Ok(status)) => Ok(EndedChild { status, stderr: stderr.await.unwrap_or_default() }),
+            Ok(Ok(status)) => {
+                let stderr = stderr.await.unwrap_or_default();
+                self.sandbox.check(status, &stderr)?;
+                Ok(EndedChild { status, stderr })
+            }
             Ok(Err(error)) => {
                 group.stop().await;
                 Err(error.into())

@@ -4,12 +4,16 @@
 //! FFmpeg would need TLS and access to the internet, the URL could expire during a long encode, and FFmpeg would treat a broken
 //! connection as the end of the file, so that a truncated video would be published. The relay fetches every block with retries
 //! and current credentials from exactly the object that was probed (`If-Match`), and storage failures are reported as such.
+//!
+//! Every user of the machine sees the URL in the process list. It is of no use to them: the relay serves only connections whose other
+//! end is open in a process that the worker started for this source ([`clients`]).
 
 mod blocks;
+mod clients;
 mod range;
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,14 +27,45 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::blocks::Source;
+pub(crate) use self::clients::Admission;
+use self::clients::Clients;
 use crate::failure::MachineError;
 use crate::storage::StorageError;
 
 /// A running relay. Dropping it closes its connections, so that an FFmpeg that outlives the worker loses its input and ends.
 #[derive(Debug)]
 pub struct Relay {
-    url: String,
+    input: Input,
     task: JoinHandle<()>,
+}
+
+/// A source as FFmpeg's input. Clones are the same input.
+#[derive(Debug, Clone)]
+pub struct Input {
+    url: String,
+    address: SocketAddr,
+    clients: Clients,
+}
+
+impl Input {
+    /// The URL of the source, for FFmpeg's `-i`. Only processes that [`admit`](Self::admit) started can read it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The port of the relay.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Starts the leader of a process group with `start`, which returns its process id, and lets the group read the source until the
+    /// admission is dropped. `None` as the id stands for a process that has ended.
+    pub(crate) fn admit<T>(
+        &self,
+        start: impl FnOnce() -> std::io::Result<(Option<u32>, T)>,
+    ) -> std::io::Result<(T, Option<Admission>)> {
+        self.clients.admit(start)
+    }
 }
 
 impl Relay {
@@ -38,19 +73,20 @@ impl Relay {
     pub async fn start(source: Arc<Source>) -> Result<Self, MachineError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(MachineError::io("opening a port for FFmpeg's input"))?;
-        let port =
-            listener.local_addr().map_err(MachineError::io("opening a port for FFmpeg's input"))?.port();
+        let address = listener.local_addr().map_err(MachineError::io("opening a port for FFmpeg's input"))?;
         let mut random = [0; 16];
         getrandom::fill(&mut random)
             .map_err(|error| MachineError::Io { doing: "generating a random path", source: error.into() })?;
         let path: Arc<str> = format!("/{:032x}", u128::from_be_bytes(random)).into();
-        let url = format!("http://127.0.0.1:{port}{path}");
-        Ok(Self { url, task: tokio::spawn(accept(listener, source, path)) })
+        let clients = Clients::default();
+        let input = Input { url: format!("http://{address}{path}"), address, clients: clients.clone() };
+        let served = Served { source, path, address, clients };
+        Ok(Self { input, task: tokio::spawn(accept(listener, served)) })
     }
 
-    /// The URL of the source, for FFmpeg's `-i`.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// The source as an input.
+    pub fn input(&self) -> &Input {
+        &self.input
     }
 }
 
@@ -60,13 +96,22 @@ impl Drop for Relay {
     }
 }
 
-async fn accept(listener: TcpListener, source: Arc<Source>, path: Arc<str>) {
+/// What a relay serves, and to whom.
+#[derive(Clone)]
+struct Served {
+    source: Arc<Source>,
+    path: Arc<str>,
+    address: SocketAddr,
+    clients: Clients,
+}
+
+async fn accept(listener: TcpListener, served: Served) {
     // Owned by this task, so that aborting it closes the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve(stream, Arc::clone(&source), Arc::clone(&path)))),
+                Ok((stream, peer)) => drop(connections.spawn(serve(stream, peer, served.clone()))),
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot accept a connection"),
             },
             Some(_) = connections.join_next() => {}
@@ -74,9 +119,13 @@ async fn accept(listener: TcpListener, source: Arc<Source>, path: Arc<str>) {
     }
 }
 
-async fn serve(stream: TcpStream, source: Arc<Source>, path: Arc<str>) {
+async fn serve(stream: TcpStream, peer: SocketAddr, served: Served) {
+    let is_client = served.clients.hold(peer, served.address).await;
+    if !is_client {
+        tracing::warn!("a process that is not FFmpeg for this source connected to its relay and was refused");
+    }
     let service = service_fn(move |request| {
-        let response = handle_request(&request, &source, &path);
+        let response = handle_request(&request, &served, is_client);
         async move { Ok::<_, Infallible>(response) }
     });
     // FFmpeg closes connections whenever it seeks.
@@ -91,15 +140,19 @@ type Body<S> = Either<Empty<Bytes>, StreamBody<S>>;
 
 fn handle_request(
     request: &Request<Incoming>,
-    source: &Arc<Source>,
-    path: &str,
+    served: &Served,
+    is_client: bool,
 ) -> Response<Body<impl Stream<Item = Result<Frame<Bytes>, Arc<StorageError>>> + use<>>> {
     let empty = |status| {
         let mut response = Response::new(Either::Left(Empty::new()));
         *response.status_mut() = status;
         response
     };
-    if request.uri().path() != path {
+    if !is_client {
+        return empty(StatusCode::FORBIDDEN);
+    }
+    let source = &served.source;
+    if request.uri().path() != &*served.path {
         return empty(StatusCode::NOT_FOUND);
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {

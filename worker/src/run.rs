@@ -25,7 +25,8 @@ use crate::publish::{self, MASTER, PublishError};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
 use crate::storage::{Condition, Content, Location, ObjectHeaders, ObjectInfo, Storage, StorageError};
-use crate::transcode::{Limits, PLAYLIST_TYPE, Tools, Transcode, TranscodeError, Transcoded};
+use crate::tools::Tools;
+use crate::transcode::{Limits, PLAYLIST_TYPE, Transcode, TranscodeError, Transcoded, Work};
 use crate::upload::Destination;
 
 /// A worker and its dependencies.
@@ -156,11 +157,7 @@ impl Worker {
             relay: &prepared.relay,
             scratch: scratch.path(),
             destination: &destination,
-            limits: Limits::of(
-                prepared.probe.duration,
-                prepared.probe.pixels(),
-                self.job.limits.max_duration_seconds,
-            ),
+            limits: Limits::of(prepared.work(), self.job.limits.max_duration_seconds),
             percent,
             stop,
         };
@@ -182,10 +179,8 @@ impl Worker {
         let source = Source::new(self.storage.clone(), location, info);
         let source = Arc::new(source.of_version(version_id));
         let relay = Relay::start(Arc::clone(&source)).await?;
-        let probed = tokio::try_join!(
-            Capabilities::detect(&self.tools.ffmpeg),
-            probe(&self.tools, &source, relay.url())
-        );
+        let probed =
+            tokio::try_join!(Capabilities::detect(&self.tools), probe(&self.tools, &source, relay.input()));
         if let Some(error) = source.failure() {
             return Err(Failure::from_source_error(error));
         }
@@ -299,4 +294,12 @@ struct Prepared {
     relay: Relay,
     probe: Probe,
     plan: Plan,
+}
+
+impl Prepared {
+    fn work(&self) -> Work {
+        let decoded = |video: u32| self.probe.packets.get(&video).map(|packets| packets.packets);
+        let frames = self.plan.video.as_ref().and_then(|video| Some(video.frames? + decoded(video.index)?));
+        Work { duration: self.probe.duration, pixels: self.probe.pixels(), frames }
+    }
 }

@@ -22,10 +22,13 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// The worker's unique name in events.
     pub task: TaskName,
-    /// The program `ffmpeg`. `STREAMIO_FFMPEG`, by default `ffmpeg`.
+    /// The program `ffmpeg`. `STREAMIO_FFMPEG`, by default `ffmpeg`. Not a script: it could not be started in the sandbox.
     pub ffmpeg: String,
-    /// The program `ffprobe`. `STREAMIO_FFPROBE`, by default `ffprobe`.
+    /// The program `ffprobe`. `STREAMIO_FFPROBE`, by default `ffprobe`. Not a script either.
     pub ffprobe: String,
+    /// Whether FFmpeg is isolated and limited. `STREAMIO_SANDBOX`, `on` or `off`, by default `on`. Off only for tests, and for an FFmpeg
+    /// that has to be started by a script.
+    pub sandbox: bool,
     /// Whether the worker stops at the end of its standard input, because its parent has died. `STREAMIO_PARENT_PIPE=1`.
     pub parent_pipe: bool,
 }
@@ -114,6 +117,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         (None, Some(metadata)) => TaskName::OfEcs(metadata),
         (None, None) => TaskName::MadeUp,
     };
+    let sandbox = reader.choice("STREAMIO_SANDBOX", &[("on", true), ("off", false)]);
     let parent_pipe = reader.flag("STREAMIO_PARENT_PIPE");
     Some(Settings {
         job: job?,
@@ -124,6 +128,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         task,
         ffmpeg: reader.optional("STREAMIO_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
         ffprobe: reader.optional("STREAMIO_FFPROBE").unwrap_or_else(|| "ffprobe".to_owned()),
+        sandbox,
         parent_pipe,
     })
 }
@@ -216,6 +221,7 @@ mod tests {
         assert_eq!(settings.intake, None);
         assert_eq!(settings.task, TaskName::MadeUp);
         assert!(settings.s3.path_style && !settings.parent_pipe && settings.s3.credentials.is_some());
+        assert!(settings.sandbox);
         let printed = format!("{settings:?}");
         assert!(!printed.contains("hidden"), "{printed}");
     }
@@ -262,9 +268,10 @@ mod tests {
             "STREAMIO_S3_ENDPOINT" => Some("nowhere".into()),
             "ECS_CONTAINER_METADATA_URI_V4" => Some("/v4".into()),
             "STREAMIO_PARENT_PIPE" => Some("yes".into()),
+            "STREAMIO_SANDBOX" => Some("maybe".into()),
             name => complete(name),
         };
-        assert_eq!(problems(malformed).len(), 6);
+        assert_eq!(problems(malformed).len(), 7);
         for log in ["sqlite:", "dynamodb:", "log.db"] {
             let problems = problems(|name| match name {
                 "STREAMIO_LOG" => Some(log.to_owned()),

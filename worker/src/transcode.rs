@@ -13,18 +13,19 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use self::watchdog::Watchdog;
-pub use self::watchdog::{Limits, memory};
+pub use self::watchdog::{Limits, Work, memory};
 use crate::argv::{POSTER, argv, poster_argv};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
 use crate::probe::{self, Probe};
-use crate::process::{Encoder, Invocation};
+use crate::process::{Bounds, Encoder, Invocation};
 use crate::progressive::{Progressive, Stored};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
 use crate::storage::ObjectHeaders;
+use crate::tools::Tools;
 use crate::upload::{Destination, RenditionFolder, SegmentUpload, upload_file};
 
 /// The media type of playlists (RFC 8216, section 4).
@@ -32,18 +33,11 @@ pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// Time to make a poster from one part of the source: decoding half a minute of 8K takes about a minute on two cores.
 const POSTER_TIMEOUT: Duration = Duration::from_mins(5);
+/// The same, of all processors.
+const POSTER_PROCESSOR_TIME: Duration = Duration::from_mins(15);
 
 /// How often to check for finished files and limits.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-
-/// The FFmpeg programs.
-#[derive(Debug, Clone)]
-pub struct Tools {
-    /// Name or path of `ffmpeg`.
-    pub ffmpeg: String,
-    /// Name or path of `ffprobe`.
-    pub ffprobe: String,
-}
 
 /// The parameters of an encode.
 pub struct Transcode<'a> {
@@ -107,9 +101,12 @@ impl Transcode<'_> {
         let mut progressive =
             Progressive::new(self.destination.clone(), self.scratch, ObjectHeaders::immutable(content_type));
         let invocation = Invocation {
-            program: self.tools.ffmpeg.clone(),
-            args: argv(self.plan, self.relay.url()),
-            directory: self.scratch.to_owned(),
+            directory: Some(self.scratch.to_owned()),
+            ..self.tools.ffmpeg(
+                argv(self.plan, self.relay.input().url()),
+                self.relay.input(),
+                self.limits.bounds,
+            )
         };
         let result = self.encode(&invocation, &mut segments, &mut progressive).await;
         let result = match result {
@@ -126,11 +123,13 @@ impl Transcode<'_> {
     }
 
     async fn make_folders(&self) -> Result<(), MachineError> {
+        self.tools.sandbox.share_directory(self.scratch)?;
         for folder in self.folders() {
             let path = self.scratch.join(folder.name);
-            tokio::fs::create_dir_all(path)
+            tokio::fs::create_dir_all(&path)
                 .await
                 .map_err(MachineError::io("creating a scratch directory"))?;
+            self.tools.sandbox.share_directory(&path)?;
         }
         Ok(())
     }
@@ -155,15 +154,15 @@ impl Transcode<'_> {
         progressive: &mut Progressive,
     ) -> Result<(), TranscodeError> {
         let mut encoder = invocation.start()?;
-        encoder.limit(self.limits.bounds);
         let status = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
-        let stderr = encoder.into_stderr().await.replace(self.relay.url(), "source");
+        let stderr = encoder.into_stderr().await.replace(self.relay.input().url(), "source");
         // If storage failed, FFmpeg's output is unusable even if FFmpeg succeeded: it did not read the whole source.
         if let Some(error) = self.source.failure() {
             return Err(Failure::from_source_error(error).into());
         }
         let status = status?;
+        self.tools.sandbox.check(status, &stderr)?;
         if !stderr.is_empty() {
             tracing::info!(stderr, "FFmpeg wrote to standard error");
         }
@@ -232,7 +231,7 @@ impl Transcode<'_> {
         }
         let video = self.plan.video.iter().map(|video| video.index);
         for index in video.chain(self.plan.audio.iter().map(|audio| audio.index)) {
-            if !probe::is_decodable(&self.tools.ffprobe, self.relay.url(), index).await {
+            if !probe::is_decodable(self.tools, self.relay.input(), index).await {
                 return Failure::Corrupt { reason: "one of its streams cannot be decoded" };
             }
         }
@@ -264,10 +263,11 @@ impl Transcode<'_> {
     async fn make_poster(&self, video: &VideoPlan) -> Result<bool, Failure> {
         let path = self.scratch.join(POSTER);
         for window in &video.poster {
+            let args = poster_argv(self.plan, video, window, self.relay.input().url());
+            let bounds = Bounds { processor_time: POSTER_PROCESSOR_TIME, ..self.limits.bounds };
             let invocation = Invocation {
-                program: self.tools.ffmpeg.clone(),
-                args: poster_argv(self.plan, video, window, self.relay.url()),
-                directory: self.scratch.to_owned(),
+                directory: Some(self.scratch.to_owned()),
+                ..self.tools.ffmpeg(args, self.relay.input(), bounds)
             };
             let problem = match invocation.capture(POSTER_TIMEOUT, 0).await {
                 Ok(_) if path.exists() => {
@@ -281,7 +281,7 @@ impl Transcode<'_> {
             if let Some(error) = self.source.failure() {
                 return Err(Failure::from_source_error(error));
             }
-            let problem = problem.replace(self.relay.url(), "source");
+            let problem = problem.replace(self.relay.input().url(), "source");
             tracing::debug!(
                 poster.seek_seconds = window.seek,
                 poster.first_seconds = window.first,

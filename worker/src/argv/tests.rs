@@ -10,6 +10,7 @@ fn video(width: u32, height: u32) -> VideoPlan {
         index: 0,
         frame_rate: FrameRate::new(30_000, 1001).unwrap(),
         rotation: None,
+        decoder_threads: None,
         deinterlace: false,
         conversion: Conversion::Standard,
         rungs: ladder(width, height),
@@ -137,5 +138,19 @@ fn nothing_may_be_opened_but_the_relay_and_containers_without_references() {
         "ffmetadata",
     ] {
         assert!(value("-format_whitelist").split(',').all(|format| format != reference), "{reference}");
+    }
+}
+
+#[test]
+fn the_decoder_of_very_large_pictures_has_few_threads() {
+    let large = VideoPlan { decoder_threads: Some(4), ..video(7680, 4320) };
+    let plan = planned(Some(large.clone()), vec![]);
+    for args in [argv(&plan, "source"), poster_argv(&plan, &large, &large.poster[0], "source")] {
+        let threads = args.iter().position(|arg| arg == "-threads").unwrap();
+        assert_eq!(args[threads + 1], "4");
+        assert!(
+            threads < args.iter().position(|arg| arg == "-i").unwrap(),
+            "an option of the input: {args:?}"
+        );
     }
 }

@@ -2,16 +2,18 @@
 
 use serde::Deserialize;
 
-use super::{VideoStream, input};
+use super::VideoStream;
+use super::input::guards;
 use crate::failure::Failure;
-use crate::process::{CaptureError, Invocation};
-use crate::transcode::Tools;
+use crate::process::CaptureError;
+use crate::relay::Input;
+use crate::tools::Tools;
 
 /// Completes `video` by what its first frame states. Decodes that frame only where it may state something. A frame that
 /// cannot be decoded states nothing: whether the video can be decoded is known only when it is encoded.
 pub(super) async fn inspect(
     tools: &Tools,
-    url: &str,
+    input: &Input,
     video: &mut VideoStream,
     in_mp4: bool,
 ) -> Result<(), Failure> {
@@ -22,12 +24,13 @@ pub(super) async fn inspect(
         return Ok(());
     }
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
-    args.extend(input::guards());
+    args.extend(guards());
     args.extend(["-select_streams".to_owned(), video.index.to_string()]);
     args.extend(
-        ["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", url].map(str::to_owned),
+        ["-read_intervals", "%+#8", "-show_entries", ENTRIES, "-of", "json", "-i", input.url()]
+            .map(str::to_owned),
     );
-    let invocation = Invocation { program: tools.ffprobe.clone(), args, directory: std::env::temp_dir() };
+    let invocation = tools.ffprobe(args, input, super::decoding(super::TIMEOUT));
     match invocation.capture(super::TIMEOUT, super::MAX_OUTPUT_BYTES).await {
         Ok(finished) => apply(&finished.stdout, video),
         Err(CaptureError::Machine(error)) => return Err(error.into()),

@@ -13,7 +13,9 @@ use super::input::{self, Demuxing};
 use super::jumps::{Follower, Jumps};
 use crate::diagnosis::{Fault, fault};
 use crate::failure::Failure;
-use crate::process::{CaptureError, Invocation};
+use crate::process::CaptureError;
+use crate::relay::Input;
+use crate::tools::Tools;
 
 /// The packets of every stream that was read, by FFmpeg's index of the stream. A stream without an entry is unknown; a stream
 /// without packets has an entry with zero packets.
@@ -64,12 +66,12 @@ const START: Duration = Duration::from_secs(90);
 /// The slowest rate at which a source is read before the machine counts as unable, in bytes per second.
 const SLOWEST_READ: u64 = 4_000_000;
 
-/// Reads the packets of the streams `indexes` of the source of `bytes` bytes at `url`. Reads the whole file.
+/// Reads the packets of the streams `indexes` of the source of `bytes` bytes at `input`. Reads the whole file.
 ///
 /// A file that FFmpeg cannot read to its end gives the packets before that place. An empty result means that nothing is known.
 pub async fn read(
-    ffmpeg: &str,
-    url: &str,
+    tools: &Tools,
+    input: &Input,
     bytes: u64,
     indexes: &[u32],
     demuxing: Demuxing,
@@ -77,11 +79,11 @@ pub async fn read(
     if indexes.is_empty() {
         return Ok(Packets::new());
     }
-    let args = argv(url, indexes, demuxing);
-    let invocation = Invocation { program: ffmpeg.to_owned(), args, directory: std::env::temp_dir() };
+    let args = argv(input.url(), indexes, demuxing);
     let mut table = Table::default();
     let time = START + Duration::from_secs(bytes / SLOWEST_READ);
-    let ended = invocation.for_each_line(super::bounds(time), time, |line| table.add(line)).await;
+    let invocation = tools.ffmpeg(args, input, super::bounds(time));
+    let ended = invocation.for_each_line(time, |line| table.add(line)).await;
     let ended = ended.map_err(|error| match error {
         CaptureError::Machine(error) => error.into(),
         CaptureError::Timeout { limit, .. } => Failure::Timeout(limit),
@@ -90,7 +92,7 @@ pub async fn read(
     if !ended.status.success() {
         tracing::info!(
             status = %ended.status,
-            stderr = ended.stderr.replace(url, "source"),
+            stderr = ended.stderr.replace(input.url(), "source"),
             "FFmpeg could not list all packets of the source"
         );
         match fault(ended.status, &ended.stderr) {

@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-use super::{TIMEOUT, VideoStream, input, parse};
+use super::input::{Demuxing, guards};
+use super::{TIMEOUT, VideoStream, parse};
 use crate::failure::Failure;
-use crate::process::{Bounds, CaptureError, Invocation};
+use crate::process::CaptureError;
+use crate::relay::Input;
+use crate::tools::Tools;
 
 /// Codecs whose pictures change in size without a new file: those of calls, browsers and broadcasts.
 const CODECS: [&str; 8] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4", "flv1"];
@@ -22,9 +25,9 @@ const SLOWEST: u64 = 1_000_000;
 /// Sets the size of `video` to the one that is shown for the longest time, among equals to the earliest. `end` is the time at which
 /// the stream ends, `bytes` the size of the file. What cannot be decoded states nothing.
 pub(super) async fn inspect(
-    ffprobe: &str,
-    url: &str,
-    demuxing: input::Demuxing,
+    tools: &Tools,
+    input: &Input,
+    demuxing: Demuxing,
     bytes: u64,
     end: f64,
     video: &mut VideoStream,
@@ -33,16 +36,15 @@ pub(super) async fn inspect(
         return Ok(());
     }
     let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
-    args.extend(input::guards());
+    args.extend(guards());
     args.extend(demuxing.args());
     args.extend(["-skip_frame", "nokey", "-select_streams"].map(str::to_owned));
     args.push(video.index.to_string());
-    args.extend(["-show_entries", ENTRIES, "-of", "compact=p=0", "-i", url].map(str::to_owned));
-    let invocation = Invocation { program: ffprobe.to_owned(), args, directory: std::env::temp_dir() };
+    args.extend(["-show_entries", ENTRIES, "-of", "compact=p=0", "-i", input.url()].map(str::to_owned));
     let mut sizes = Sizes::default();
     let time = TIMEOUT + Duration::from_secs(bytes / SLOWEST);
-    let bounds = Bounds { processor_time: time, memory: crate::transcode::memory(input::MAX_PIXELS) };
-    match invocation.for_each_line(bounds, time, |line| sizes.add(line)).await {
+    let invocation = tools.ffprobe(args, input, super::decoding(time));
+    match invocation.for_each_line(time, |line| sizes.add(line)).await {
         Ok(_) => sizes.apply(end, video),
         Err(CaptureError::Machine(error)) => return Err(error.into()),
         Err(error) => {

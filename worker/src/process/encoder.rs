@@ -6,7 +6,6 @@ use rustix::process::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::bounds::Bounds;
 use super::group::ChildGroup;
 use super::progress::Progress;
 use crate::failure::MachineError;
@@ -20,11 +19,6 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Limits what the process may use. Call it before FFmpeg has read anything.
-    pub fn limit(&self, bounds: Bounds) {
-        self.group.limit(bounds);
-    }
-
     /// Watches the latest progress report.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()

@@ -8,9 +8,9 @@ use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
-use super::bounds::Bounds;
 use super::tail::Tail;
 use crate::failure::MachineError;
+use crate::relay::Admission;
 
 /// Time between SIGTERM and SIGKILL.
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
@@ -21,12 +21,14 @@ pub(super) struct ChildGroup {
     pub(super) child: Box<dyn ChildWrapper>,
     /// Whether the leader was reaped. No signal may be sent after that: its process id may be in use by another process.
     reaped: bool,
+    /// The group's right to read from the relay, if it has it.
+    admission: Option<Admission>,
 }
 
 impl ChildGroup {
     /// The group of `child`, which was started as the leader of its own.
-    pub(super) fn new(child: Box<dyn ChildWrapper>) -> Self {
-        Self { child, reaped: false }
+    pub(super) fn new(child: Box<dyn ChildWrapper>, admission: Option<Admission>) -> Self {
+        Self { child, reaped: false, admission }
     }
 
     pub(super) fn collect_stderr(&mut self) -> JoinHandle<String> {
@@ -43,15 +45,11 @@ impl ChildGroup {
         })
     }
 
-    pub(super) fn limit(&self, bounds: Bounds) {
-        if let Some(id) = self.child.id().filter(|_| !self.reaped) {
-            bounds.apply(id);
-        }
-    }
-
     pub(super) async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
         let status = self.child.wait().await.map_err(MachineError::io("waiting for a child process"))?;
         self.reaped = true;
+        // Another process may get the id from now on.
+        self.admission = None;
         Ok(status)
     }
 

@@ -87,7 +87,7 @@ async fn read_all(source: Arc<Source>, range: Range<u64>) -> Result<Bytes, Arc<S
 }
 
 async fn exchange(relay: &Relay, request: &str) -> String {
-    let address = relay.url().strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let address = relay.input().url().strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = Vec::new();
@@ -127,11 +127,32 @@ async fn a_storage_failure_is_kept_and_ends_the_body() {
     assert!(matches!(&*source.failure().unwrap(), StorageError::NotFound { .. }));
 }
 
+/// Lets this process read from `relay`.
+fn admit_self(relay: &Relay) -> Admission {
+    let group = rustix::process::getpgrp().as_raw_nonzero().get().unsigned_abs();
+    relay.input().admit(|| Ok((Some(group), ()))).unwrap().1.unwrap()
+}
+
+#[tokio::test]
+async fn a_process_that_knows_the_url_but_was_not_started_for_the_source_gets_nothing() {
+    let (store, source) = source(u64::MAX);
+    let relay = Relay::start(source).await.unwrap();
+    let path = relay.input().url().rsplit('/').next().unwrap();
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=1-3\r\n\r\n");
+    assert!(exchange(&relay, &request).await.starts_with("HTTP/1.1 403"));
+    assert!(store.reads.lock().unwrap().is_empty());
+    let admission = admit_self(&relay);
+    assert!(exchange(&relay, &request).await.starts_with("HTTP/1.1 206"));
+    drop(admission);
+    assert!(exchange(&relay, &request).await.starts_with("HTTP/1.1 403"));
+}
+
 #[tokio::test]
 async fn only_the_secret_path_is_served() {
     let (_, source) = source(u64::MAX);
     let relay = Relay::start(source).await.unwrap();
-    let path = relay.url().rsplit('/').next().unwrap();
+    let _admission = admit_self(&relay);
+    let path = relay.input().url().rsplit('/').next().unwrap();
     let get =
         |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
     assert!(exchange(&relay, &get("/", "")).await.starts_with("HTTP/1.1 404"));
@@ -153,7 +174,7 @@ async fn only_the_secret_path_is_served() {
 async fn dropping_the_relay_closes_its_port() {
     let (_, source) = source(u64::MAX);
     let relay = Relay::start(source).await.unwrap();
-    let address = relay.url().strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let address = relay.input().url().strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
     assert!(TcpStream::connect(&address).await.is_ok());
     drop(relay);
     let started_at = std::time::Instant::now();

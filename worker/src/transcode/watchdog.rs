@@ -23,29 +23,51 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits for a source of `duration` seconds (`None`: unknown) whose pictures have `pixels`, with a duration limit of
-    /// `longest` seconds.
+    /// The limits for `work`, with a duration limit of `longest` seconds.
     ///
-    /// The encode may take twenty times the duration of the source; 4K HDR takes about ten times on two cores. Its processor time
-    /// may be three times that, for machines with more and slower cores.
-    pub fn of(duration: Option<f64>, pixels: u64, longest: u64) -> Self {
+    /// The encode may take five times the duration of the source, and twenty times for pictures of 4K; 4K HDR takes about ten times on
+    /// two cores. A source with fewer than 25 pictures a second takes as much less. Its processor time may be three times that, for
+    /// machines with more and slower cores.
+    pub fn of(work: Work, longest: u64) -> Self {
+        const FOUR_K: f64 = 3840.0 * 2160.0;
         let media = Duration::from_secs(longest);
         let expected =
-            duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(media);
+            work.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(media);
+        let busy = work.frames.map_or(expected, |frames| expected.min(Duration::from_secs(frames / 25)));
+        #[allow(clippy::cast_precision_loss, reason = "a ratio")]
+        let size = (work.pixels as f64 / FOUR_K).min(1.0);
+        let wall = Duration::from_mins(10) + busy.mul_f64(5.0 + 15.0 * size);
+        // Encoders and filters round up, and streams may begin and end at different times.
+        let output = expected + expected / 10 + Duration::from_secs(10);
         Self {
-            wall: Duration::from_mins(10) + expected * 20,
+            wall,
             stall: Duration::from_mins(1),
             media,
-            // Encoders and filters round up, and streams may begin and end at different times.
-            output: expected + expected / 10 + Duration::from_secs(10),
+            output,
             bounds: Bounds {
-                processor_time: Duration::from_mins(10) + expected * 60,
-                memory: memory(pixels),
+                processor_time: wall * 3,
+                memory: memory(work.pixels),
+                file: FILE_BYTES + output.as_secs() * FILE_BYTES_PER_SECOND,
             },
             disk: 256 * 1024 * 1024,
         }
     }
 }
+
+/// How much there is to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Seconds; `None` if they are not known.
+    pub duration: Option<f64>,
+    /// Pixels of a coded picture; 0 without pictures.
+    pub pixels: u64,
+    /// Pictures to decode and to encode for one rung; `None` if they are not known, or there are none.
+    pub frames: Option<u64>,
+}
+
+/// Bytes of the largest output file, the progressive MP4: several times what the encoders are allowed, and its index.
+const FILE_BYTES: u64 = 256 * 1024 * 1024;
+const FILE_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
 /// Bytes of memory for pictures of `pixels`: those of four encoders at up to 1080p, and the frames of the source in decoder and
 /// filters, at 3 bytes (10 bits, 4:2:0) and a few in linear light at 12 bytes per pixel.
@@ -139,7 +161,7 @@ mod tests {
             stall: Duration::from_secs(10),
             media: Duration::from_mins(1),
             output: Duration::from_mins(2),
-            bounds: Bounds { processor_time: Duration::from_mins(1), memory: 1 << 30 },
+            bounds: Bounds { processor_time: Duration::from_mins(1), memory: 1 << 30, file: 1 << 30 },
             disk: 0,
         }
     }
@@ -231,9 +253,21 @@ mod tests {
 
     #[test]
     fn the_limits_grow_with_the_duration_and_the_pictures() {
-        let limits = Limits::of(Some(60.0), 1280 * 720, 43_200);
+        let work = Work { duration: Some(60.0), pixels: 3840 * 2160, frames: Some(3000) };
+        let limits = Limits::of(work, 43_200);
         assert_eq!((limits.wall, limits.output), (Duration::from_mins(30), Duration::from_secs(76)));
-        assert_eq!(Limits::of(None, 0, 60).wall, Duration::from_mins(30));
-        assert!(Limits::of(None, 8192 * 8192, 60).bounds.memory > 4 * limits.bounds.memory);
+        assert_eq!(Limits::of(Work { pixels: 0, frames: None, ..work }, 60).wall, Duration::from_mins(15));
+        assert_eq!(Limits::of(Work { duration: None, ..work }, 60).wall, Duration::from_mins(30));
+        let large = Limits::of(Work { pixels: 8192 * 8192, ..work }, 60).bounds;
+        assert!(large.memory > 4 * limits.bounds.memory);
+    }
+
+    #[test]
+    fn hours_with_few_pictures_may_not_take_as_long_as_hours_of_pictures() {
+        let sparse = Work { duration: Some(43_000.0), pixels: 64 * 36, frames: Some(43_030) };
+        let wall = Limits::of(sparse, 43_200).wall;
+        assert!(wall < Duration::from_hours(3), "{wall:?}");
+        let usual = Work { frames: Some(43_000 * 50), ..sparse };
+        assert!(Limits::of(usual, 43_200).wall > Duration::from_hours(48));
     }
 }

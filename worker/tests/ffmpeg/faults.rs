@@ -18,12 +18,14 @@ use streamio_worker::relay::{Relay, Source};
 use streamio_worker::run::RunOutcome;
 use streamio_worker::stop::StopSignal;
 use streamio_worker::storage::{Location, StorageError, WholeObjectStore};
-use streamio_worker::transcode::{Limits, Tools, Transcode, TranscodeError, Transcoded};
+use streamio_worker::tools::Tools;
+use streamio_worker::transcode::{Limits, Transcode, TranscodeError, Transcoded};
 use streamio_worker::upload::Destination;
 use tokio::sync::watch;
 
 use super::clip::{make, video_input};
-use super::harness::{PROCESSED, RAW, WorkerHarness};
+use super::harness::{PROCESSED, RAW, WorkerHarness, tools, tools_with};
+use super::isolation::compile;
 use super::processes;
 
 /// Runs an attempt and returns its recorded error.
@@ -137,11 +139,11 @@ async fn a_machine_without_ffmpeg_is_no_failure_of_the_video() {
     assert!(matches!(harness.bodies(&job).await.pop(), Some(EventBody::ProcessingInterrupted(_))));
 }
 
-/// Encodes `clip` with the program `ffmpeg` within `limits`.
+/// Encodes `clip` with `tools` within `limits`.
 async fn transcode(
     harness: &WorkerHarness,
     clip: &Path,
-    ffmpeg: &str,
+    tools: Tools,
     limits: Limits,
 ) -> Result<Transcoded, TranscodeError> {
     let location = Location { bucket: RAW.into(), key: "projects/acme/clip.mp4".into() };
@@ -149,9 +151,9 @@ async fn transcode(
     let info = harness.storage.head(&location).await.unwrap().unwrap();
     let source = Arc::new(Source::new(harness.storage.clone(), location, info));
     let relay = Relay::start(Arc::clone(&source)).await.unwrap();
-    let tools = Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into() };
-    let probe = probe(&tools, &source, relay.url()).await.unwrap();
-    let capabilities = Capabilities::detect("ffmpeg").await.unwrap();
+    let real = super::harness::tools();
+    let probe = probe(&real, &source, relay.input()).await.unwrap();
+    let capabilities = Capabilities::detect(&real).await.unwrap();
     let plan = plan(&probe, &harness.policy.limits, &capabilities).unwrap();
     let scratch = tempfile::tempdir_in(harness.scratch()).unwrap();
     let destination = Destination {
@@ -159,7 +161,6 @@ async fn transcode(
         bucket: PROCESSED.into(),
         prefix: "processed/acme/x.hls/g1-a1/".into(),
     };
-    let tools = Tools { ffmpeg: ffmpeg.to_owned(), ..tools };
     let transcode = Transcode {
         tools: &tools,
         probe: &probe,
@@ -183,18 +184,18 @@ fn clip(harness: &WorkerHarness) -> std::path::PathBuf {
     )
 }
 
-/// Writes a shell script to run instead of FFmpeg and returns its path.
-fn script(harness: &WorkerHarness, text: &str) -> String {
+/// Writes a shell script to run instead of FFmpeg.
+fn script(harness: &WorkerHarness, text: &str) -> Tools {
     use std::os::unix::fs::PermissionsExt;
     let path = harness.clips().join("ffmpeg");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path.to_str().unwrap().to_owned()
+    tools_with(path.to_str().unwrap().to_owned())
 }
 
 fn limits() -> Limits {
     let long = Duration::from_mins(2);
-    let bounds = Bounds { processor_time: long, memory: 1 << 32 };
+    let bounds = Bounds { processor_time: long, memory: 1 << 32, file: 1 << 30 };
     Limits { wall: long, stall: long, media: long, output: long, bounds, disk: u64::MAX }
 }
 
@@ -204,7 +205,7 @@ async fn an_encoder_that_makes_no_progress_is_stopped() {
     let hanging =
         script(&harness, "while :; do echo out_time_us=1000; echo progress=continue; sleep 0.1; done");
     let limits = Limits { stall: Duration::from_millis(600), ..limits() };
-    let result = transcode(&harness, &clip(&harness), &hanging, limits).await;
+    let result = transcode(&harness, &clip(&harness), hanging, limits).await;
     assert!(matches!(result, Err(TranscodeError::Failure(Failure::Stalled(_)))), "{result:?}");
 }
 
@@ -216,16 +217,17 @@ async fn an_encoder_that_exceeds_the_time_limit_is_stopped() {
         "n=0; while :; do n=$((n+1)); echo out_time_us=$n; echo progress=continue; sleep 0.1; done",
     );
     let limits = Limits { wall: Duration::from_millis(600), ..limits() };
-    let result = transcode(&harness, &clip(&harness), &slow, limits).await;
+    let result = transcode(&harness, &clip(&harness), slow, limits).await;
     assert!(matches!(result, Err(TranscodeError::Failure(Failure::Timeout(_)))), "{result:?}");
 }
 
 #[tokio::test]
 async fn an_encode_that_needs_too_much_processor_time_ends_in_one_attempt() {
     let harness = WorkerHarness::new();
-    let spinning = script(&harness, "while :; do :; done");
+    let spinning = compile(&harness.clips(), "int main(void) { for (volatile int i = 0;; i++) {} }");
+    let spinning = Tools { ffmpeg: spinning.to_str().unwrap().to_owned(), ..tools() };
     let bounds = Bounds { processor_time: Duration::from_secs(1), ..limits().bounds };
-    let result = transcode(&harness, &clip(&harness), &spinning, Limits { bounds, ..limits() }).await;
+    let result = transcode(&harness, &clip(&harness), spinning, Limits { bounds, ..limits() }).await;
     let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
     assert_eq!((failure.code(), failure.is_retryable()), ("too_complex", false));
 }
@@ -239,7 +241,7 @@ async fn an_encode_that_needs_too_much_memory_ends_in_one_attempt() {
         "large.mp4",
         "-f lavfi -i color=s=3840x2160:r=25:d=4 -c:v libx264 -preset ultrafast",
     );
-    let result = transcode(&harness, &large, "ffmpeg", Limits { bounds, ..limits() }).await;
+    let result = transcode(&harness, &large, tools(), Limits { bounds, ..limits() }).await;
     let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
     assert_eq!((failure.code(), failure.is_retryable()), ("too_complex", false), "{failure:?}");
 }
@@ -248,7 +250,7 @@ async fn an_encode_that_needs_too_much_memory_ends_in_one_attempt() {
 async fn ffmpeg_without_room_on_the_disk_is_a_fault_of_the_machine() {
     let harness = WorkerHarness::new();
     let full = script(&harness, "echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1");
-    let result = transcode(&harness, &clip(&harness), &full, limits()).await;
+    let result = transcode(&harness, &clip(&harness), full, limits()).await;
     let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
     assert_eq!((failure.code(), failure.is_retryable()), ("encoder_failed", true));
 }
@@ -257,7 +259,7 @@ async fn ffmpeg_without_room_on_the_disk_is_a_fault_of_the_machine() {
 async fn a_failing_encoder_is_distinguished_from_a_damaged_source() {
     let harness = WorkerHarness::new();
     let broken = script(&harness, "echo 'Conversion failed!' >&2; exit 1");
-    let result = transcode(&harness, &clip(&harness), &broken, limits()).await;
+    let result = transcode(&harness, &clip(&harness), broken, limits()).await;
     let Err(TranscodeError::Failure(Failure::EncoderFailed { diagnosis })) = result else {
         panic!("{result:?}")
     };
@@ -281,6 +283,6 @@ async fn ffmpeg_is_paused_while_uploads_are_behind() {
     // Long enough that FFmpeg is still running when its first segment is uploaded.
     let args = format!("{} -c:v libx264 -preset ultrafast", video_input("640x360", 30, 20));
     let clip = make(&harness.clips(), "long.mp4", &args);
-    let transcoded = transcode(&harness, &clip, "ffmpeg", Limits { disk: 0, ..limits() }).await;
+    let transcoded = transcode(&harness, &clip, tools(), Limits { disk: 0, ..limits() }).await;
     assert!((transcoded.unwrap().duration.as_secs_f64() - 20.0).abs() < 0.1);
 }

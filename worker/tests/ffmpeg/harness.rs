@@ -1,7 +1,7 @@
 //! Test harness for the worker: an event log in memory, storage in a directory, uploads and dispatched jobs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use streamio_events::event::{EventBody, UploadCompleted};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
@@ -13,8 +13,9 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{Decision, Step, next_step};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
 use streamio_worker::run::{RunOutcome, Worker};
+use streamio_worker::sandbox::Sandbox;
 use streamio_worker::stop::StopSignal;
-use streamio_worker::transcode::Tools;
+use streamio_worker::tools::Tools;
 use tempfile::TempDir;
 
 use super::directory_storage::DirectoryStorage;
@@ -31,6 +32,18 @@ pub(super) struct WorkerHarness {
     pub(super) log: Arc<MemoryLog>,
     pub(super) policy: Policy,
     ffmpeg: Option<MeasuredFfmpeg>,
+}
+
+/// FFmpeg in the sandbox that the worker's program sets up.
+pub(super) fn tools() -> Tools {
+    static SANDBOX: LazyLock<Sandbox> =
+        LazyLock::new(|| Sandbox::detect(env!("CARGO_BIN_EXE_streamio-worker").into()).unwrap());
+    Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), sandbox: SANDBOX.clone() }
+}
+
+/// The program at the path `ffmpeg`, which may be a script, as FFmpeg. It is not isolated and its limits do not hold.
+pub(super) fn tools_with(ffmpeg: String) -> Tools {
+    Tools { ffmpeg, sandbox: Sandbox::off(), ..tools() }
 }
 
 /// The time of all events in a test. Tests pass other times explicitly where something has to be due.
@@ -51,7 +64,7 @@ impl WorkerHarness {
         }
     }
 
-    /// A harness that measures the memory of FFmpeg. Its limits may not hold, and it is not a child of the worker.
+    /// A harness that measures the memory of FFmpeg. It is not isolated, and it is not a child of the worker.
     pub(super) fn measured() -> Self {
         let mut harness = Self::new();
         harness.ffmpeg = Some(MeasuredFfmpeg::new(harness.directory.path()));
@@ -149,10 +162,7 @@ impl WorkerHarness {
             storage: self.storage.clone(),
             job: job.clone(),
             task: task.to_owned(),
-            tools: Tools {
-                ffmpeg: self.ffmpeg.as_ref().map_or_else(|| "ffmpeg".to_owned(), MeasuredFfmpeg::program),
-                ffprobe: "ffprobe".into(),
-            },
+            tools: self.ffmpeg.as_ref().map_or_else(tools, |measured| tools_with(measured.program())),
             scratch: self.scratch(),
             now,
         }

@@ -25,6 +25,7 @@ mod fencing;
 mod format_changes;
 mod generator;
 mod hostile;
+mod isolation;
 mod posters;
 mod program;
 mod progressive;

@@ -4,7 +4,7 @@ use streamio_worker::run::RunOutcome;
 use streamio_worker::stop::StopSignal;
 
 use super::clip::{audio_input, make, video_input};
-use super::harness::{PROCESSED, WorkerHarness};
+use super::harness::{PROCESSED, WorkerHarness, tools_with};
 use super::inspect;
 use super::measure::{self, H264};
 use super::published::{PublishedVideo, publish_clip};
@@ -65,7 +65,7 @@ async fn a_poster_that_cannot_be_made_does_not_fail_the_video() {
         .unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut worker = harness.worker(&job, "task");
-    worker.tools.ffmpeg = script.to_str().unwrap().to_owned();
+    worker.tools = tools_with(script.to_str().unwrap().to_owned());
     let outcome = worker.run(&StopSignal::default()).await;
     assert!(matches!(outcome, RunOutcome::Published), "{outcome:?}");
     let outputs = harness.video(&job.video_id).await.outputs.unwrap();

@@ -22,8 +22,8 @@ use super::processes::{self, children, is_alive, wait_until_dead};
 use super::s3_server::S3Server;
 
 /// A dispatched job with its log and storage. Dropping it fails the test if FFmpeg is left running.
-struct ProgramHarness {
-    directory: tempfile::TempDir,
+pub(super) struct ProgramHarness {
+    pub(super) directory: tempfile::TempDir,
     s3: S3Server,
     log: SqliteLog,
     job: Job,
@@ -31,7 +31,7 @@ struct ProgramHarness {
 
 impl ProgramHarness {
     /// Uploads a clip that FFmpeg makes with `args`, and dispatches a job for it.
-    async fn new(filename: &str, args: &str) -> Self {
+    pub(super) async fn new(filename: &str, args: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let s3 = S3Server::start().await;
         let log = SqliteLog::open(directory.path().join("log.db")).unwrap();
@@ -40,7 +40,13 @@ impl ProgramHarness {
     }
 
     fn start(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_streamio-worker"))
+        self.command(Path::new(env!("CARGO_BIN_EXE_streamio-worker"))).spawn().unwrap()
+    }
+
+    /// The worker's program at the path `program`, ready to start.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("STREAMIO_JOB", serde_json::to_string(&self.job).unwrap())
@@ -56,12 +62,11 @@ impl ProgramHarness {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+            .kill_on_drop(true);
+        command
     }
 
-    async fn video(&self) -> Video {
+    pub(super) async fn video(&self) -> Video {
         load(&self.log, &self.job.project_id, &self.job.video_id).await.unwrap()
     }
 
@@ -77,7 +82,7 @@ impl ProgramHarness {
     }
 
     /// Waits until the worker reports progress.
-    async fn wait_for_progress(&self) {
+    pub(super) async fn wait_for_progress(&self) {
         let mut changes = self.log.watch();
         let progressed = async {
             while self.video().await.progress == 0 {
@@ -151,7 +156,7 @@ pub(super) fn short() -> String {
 }
 
 /// Long enough that the encode is still running when the test acts.
-fn long() -> String {
+pub(super) fn long() -> String {
     format!("{} -c:v libx264 -preset ultrafast", video_input("640x480", 30, 60))
 }
 

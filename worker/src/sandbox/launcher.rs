@@ -1,0 +1,99 @@
+//! The launcher: restricts its own process and replaces itself by the program.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::measures::Measures;
+use super::restrictions::Restrictions;
+use super::user;
+use super::{CHECK, LAUNCH_FAILED, LAUNCHER};
+use crate::process::Bounds;
+
+/// Acts as the launcher if this process was started as one, and returns `None` otherwise. A program that runs workers must call it
+/// first, while it has one thread.
+///
+/// The arguments are the restrictions as JSON, the program's path and its arguments. The process is replaced by the program; the exit
+/// status [`LAUNCH_FAILED`] and a line on standard error state why it could not be.
+pub fn run_if_launcher() -> Option<ExitCode> {
+    let mut args = std::env::args_os();
+    if args.next()? != LAUNCHER {
+        return None;
+    }
+    let problem = match args.next() {
+        Some(check) if check == CHECK => match check_measures() {
+            Ok(measures) => {
+                println!("{measures}");
+                return Some(ExitCode::SUCCESS);
+            }
+            Err(problem) => problem,
+        },
+        Some(restrictions) => launch(&restrictions, args.collect()),
+        None => "no restrictions are given".to_owned(),
+    };
+    eprintln!("{LAUNCHER}: {problem}");
+    Some(ExitCode::from(u8::try_from(LAUNCH_FAILED).unwrap_or(u8::MAX)))
+}
+
+/// Restricts this process as far as possible, and returns the measures as JSON.
+fn check_measures() -> Result<String, String> {
+    let measures = restrict(Path::new("/"), &Restrictions::default())?;
+    serde_json::to_string(&measures).map_err(|error| error.to_string())
+}
+
+/// Returns only if the program cannot be started, and why.
+fn launch(restrictions: &OsString, mut command: Vec<OsString>) -> String {
+    let restrictions = restrictions.to_str().and_then(|json| serde_json::from_str::<Restrictions>(json).ok());
+    let Some(restrictions) = restrictions else { return "the restrictions are not valid".to_owned() };
+    if command.is_empty() {
+        return "no program is given".to_owned();
+    }
+    let program = PathBuf::from(command.remove(0));
+    match restrict(&program, &restrictions) {
+        Ok(measures) if restrictions.expected.as_ref().is_some_and(|expected| *expected != measures) => {
+            format!("the kernel enforces {measures:?} and enforced {:?} before", restrictions.expected)
+        }
+        Ok(_) => {
+            let error = Command::new(&program).args(command).exec();
+            format!("cannot start `{}` as user {}: {error}", program.display(), rustix::process::geteuid())
+        }
+        Err(problem) => problem,
+    }
+}
+
+/// Restricts this process for `program`.
+fn restrict(program: &Path, restrictions: &Restrictions) -> Result<Measures, String> {
+    // Also those that the worker itself inherited from the program that started it.
+    close_fds::set_fds_cloexec(3, &[]);
+    limit(restrictions).map_err(|error| format!("cannot limit the process: {error}"))?;
+    confine(program, restrictions)
+}
+
+/// Takes the measures of this system. The system calls come last, because the other measures need some that are not allowed.
+#[cfg(target_os = "linux")]
+fn confine(program: &Path, restrictions: &Restrictions) -> Result<Measures, String> {
+    // When memory runs out, the kernel ends this process first, not the worker or the platform. The attempt is then repeated.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot give up privileges: {error}"))?;
+    let is_root = user::is_root();
+    let landlock = super::files::restrict(program, restrictions)
+        .map_err(|error| format!("cannot restrict access to files: {error}"))?;
+    let user = (is_root && user::give_up_root().is_ok()).then_some(user::CHILD_USER);
+    Ok(Measures { landlock, system_calls: super::system_calls::restrict(), user, is_root })
+}
+
+/// This system has none of these measures.
+#[cfg(not(target_os = "linux"))]
+fn confine(_: &Path, _: &Restrictions) -> Result<Measures, String> {
+    Ok(Measures { is_root: user::is_root(), ..Measures::default() })
+}
+
+/// Sets the limits that the kernel enforces. The process dumps no memory when it crashes.
+fn limit(restrictions: &Restrictions) -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    restrictions.bounds.map_or(Ok(()), Bounds::apply)
+}
