@@ -7,9 +7,8 @@
 mod arrival;
 mod bucket;
 
-use streamio_events::event::UnreadableEvent;
 use streamio_events::id::{ProjectId, VideoId};
-use streamio_events::log::{AppendError, EventLog, ReadError};
+use streamio_events::log::{AppendError, EventLog};
 use streamio_events::media::VideoError;
 use streamio_events::object_key::{InvalidKey, SourceKey};
 use streamio_events::retryable::Retryable;
@@ -22,6 +21,7 @@ pub(crate) use self::arrival::{append_decision, decide_known};
 pub(crate) use self::bucket::check_bucket;
 use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
+use crate::projects::{ProjectCache, ProjectError};
 
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;
@@ -33,6 +33,8 @@ pub struct Ports<'a> {
     pub log: &'a dyn EventLog,
     /// The object store.
     pub objects: &'a dyn ObjectStore,
+    /// The projects' settings and keys.
+    pub projects: &'a ProjectCache,
     /// Names the bucket of sources and the limits of uploads.
     pub policy: &'a Policy,
 }
@@ -87,12 +89,9 @@ pub enum UploadError {
     /// The video's stream cannot be read, understood or appended to.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
-    /// The project's stream cannot be read.
-    #[error("the project's events cannot be read")]
-    Project(#[from] ReadError),
-    /// The project's stream cannot be understood.
-    #[error("the project's events cannot be understood")]
-    Unreadable(#[from] UnreadableEvent),
+    /// The project's stream cannot be read or understood.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// The bucket cannot be read.
     #[error("the bucket of sources cannot be read at present")]
     Bucket(#[source] AdapterError),
@@ -103,7 +102,6 @@ impl Retryable for UploadError {
         match self {
             Self::Video(error) => error.is_retryable(),
             Self::Project(error) => error.is_retryable(),
-            Self::Unreadable(_) => false,
             Self::Bucket(_) => true,
         }
     }
@@ -144,7 +142,7 @@ pub async fn receive(
         details: None,
         grant_id: None,
     };
-    let project = arrival::project(ports, &project_id).await?;
+    let project = ports.projects.current(ports.log, &project_id).await?;
     for _ in 0..MAX_CONFLICTS {
         let mut video = load(ports.log, &project_id, &video_id).await?;
         // The upload that S3 stored first comes first, if both can be decided.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use streamio_core::projects::ProjectCache;
 use streamio_core::uploads::{CreatedObject, Ports, Received, receive};
 use streamio_events::retryable::Retryable as _;
 use streamio_events::sqlite::SqliteLog;
@@ -21,10 +22,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn run(log: SqliteLog, store: Store, policy: Policy, stop: CancellationToken) {
     let mut notifications = store.watch_notifications();
     let objects = StoredObjects(store.clone());
+    let projects = ProjectCache::default();
     let work = async {
         loop {
             notifications.borrow_and_update();
-            match drain(Ports { log: &log, objects: &objects, policy: &policy }, &store).await {
+            match drain(Ports { log: &log, objects: &objects, projects: &projects, policy: &policy }, &store)
+                .await
+            {
                 Drained::All if notifications.changed().await.is_err() => return,
                 Drained::All => {}
                 Drained::Failed => tokio::time::sleep(PAUSE).await,

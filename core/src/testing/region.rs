@@ -12,7 +12,7 @@ use streamio_events::event::{
 };
 use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
-use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
+use streamio_events::log::{EventLog as _, EventLogExt as _, Expected, Part};
 use streamio_events::media::VideoError;
 use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
@@ -26,6 +26,7 @@ use super::object_store::MemoryObjects;
 use super::task_launcher::RecordingLauncher;
 use super::view_store::MemoryViews;
 use crate::ports::view_store::VideoRow;
+use crate::projects::ProjectCache;
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::reactions::sweep::{Bounds, SweepReport, sweep};
 use crate::uploads::{CreatedObject, Received, receive};
@@ -49,6 +50,8 @@ pub struct TestRegion {
     pub store: Arc<MemoryViews>,
     /// Dead letters.
     pub dead_letters: Arc<MemoryDeadLetters>,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// The policy.
     pub policy: Policy,
     /// The current time.
@@ -67,6 +70,7 @@ impl TestRegion {
             objects: Arc::default(),
             store: Arc::default(),
             dead_letters: Arc::default(),
+            projects: ProjectCache::default(),
             policy: Policy::new("raw", "processed"),
             now: start_time(),
             tasks: Mutex::new(0),
@@ -83,7 +87,13 @@ impl TestRegion {
 
     /// Returns the ports of reactions.
     pub fn ports(&self) -> Ports<'_> {
-        Ports { log: &self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
+        Ports {
+            log: &self.log,
+            launcher: &*self.launcher,
+            objects: &*self.objects,
+            projects: &self.projects,
+            policy: &self.policy,
+        }
     }
 
     /// Advances the clock.
@@ -99,6 +109,12 @@ impl TestRegion {
     /// Suspends the project `acme`.
     pub async fn suspend_project(&self) {
         self.append_to_project("suspended", ProjectSuspended { reason: None }.into()).await;
+    }
+
+    /// Gives the project `acme` a name.
+    pub async fn rename_project(&self, name: &str) {
+        let updated = ProjectUpdated { name: Some(name.to_owned()), allow_truncated: None };
+        self.append_to_project(&format!("name {name}"), updated.into()).await;
     }
 
     /// Sets whether the project `acme` accepts sources of which a part is missing.
@@ -212,7 +228,7 @@ impl TestRegion {
 
     /// Runs a sweep.
     pub async fn sweep(&self) -> SweepReport {
-        sweep(self.ports(), &*self.store, &|| self.now, BOUNDS).await.unwrap()
+        sweep(self.ports(), &*self.store, &|| self.now, Part::WHOLE, BOUNDS).await.unwrap()
     }
 
     /// Returns the folded state of the video `name`.

@@ -108,8 +108,7 @@ fn grants_of_one_shard(per_hour: usize) -> Vec<Vec<(StreamId, NewCommit)>> {
         let at = at(i64::try_from(second).unwrap());
         (second * per_shard / seconds..(second + 1) * per_shard / seconds).map(move |number| {
             let commit = grant(number, at);
-            let StreamId::Grants { project_id, interval, .. } =
-                StreamId::grants(project(), at, &commit.id)
+            let StreamId::Grants { project_id, interval, .. } = StreamId::grants(project(), at, &commit.id)
             else {
                 panic!("a stream of grants")
             };

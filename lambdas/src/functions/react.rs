@@ -9,6 +9,7 @@ use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::task_launcher::TaskLauncher;
+use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::reactions::react::Ports;
 use streamio_events::log::EventLog;
@@ -31,6 +32,8 @@ pub struct React {
     pub objects: Arc<dyn ObjectStore>,
     /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// Retry and timeout policy of videos.
     pub policy: Policy,
     /// How long a record with a retryable error is tried.
@@ -52,6 +55,7 @@ impl React {
             objects: Arc::new(S3Objects::new(&sdk, s3)),
             dead_letters: super::views(&sdk, &views, &log),
             log,
+            projects: ProjectCache::default(),
             policy,
             retry_policy: RetryPolicy::since_first_failure(give_up.after),
             clock,
@@ -59,7 +63,13 @@ impl React {
     }
 
     fn ports(&self) -> Ports<'_> {
-        Ports { log: &*self.log, launcher: &*self.launcher, objects: &*self.objects, policy: &self.policy }
+        Ports {
+            log: &*self.log,
+            launcher: &*self.launcher,
+            objects: &*self.objects,
+            projects: &self.projects,
+            policy: &self.policy,
+        }
     }
 }
 

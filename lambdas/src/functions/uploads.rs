@@ -9,6 +9,7 @@ use streamio_core::delivery::quarantine;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::projects::ProjectCache;
 use streamio_core::uploads::{Ports, Received, UploadError, receive_notification};
 use streamio_events::id::VideoId;
 use streamio_events::log::EventLog;
@@ -31,6 +32,8 @@ pub struct Uploads {
     pub objects: Arc<dyn ObjectStore>,
     /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// The bucket of sources, and the limits of what is accepted.
     pub policy: Policy,
     /// The clock.
@@ -48,6 +51,7 @@ impl Uploads {
             objects: Arc::new(S3Objects::new(&sdk, s3)),
             dead_letters: super::views(&sdk, &views, &log),
             log,
+            projects: ProjectCache::default(),
             policy,
             clock,
         })
@@ -113,7 +117,12 @@ impl Handler for Uploads {
     }
 
     async fn handle(&self, _: &StreamId, items: &[&Self::Item]) -> Progress<UploadError> {
-        let ports = Ports { log: &*self.log, objects: &*self.objects, policy: &self.policy };
+        let ports = Ports {
+            log: &*self.log,
+            objects: &*self.objects,
+            projects: &self.projects,
+            policy: &self.policy,
+        };
         for (index, (_, created)) in items.iter().enumerate() {
             match receive_notification(ports, (self.clock)(), &created.notification).await {
                 Ok(Received::Accepted(video_id)) => {
