@@ -19,7 +19,7 @@ use super::table::{BY_DUE, DUE, DUE_SHARD};
 /// How many partitions due videos of one urgency are spread over: each takes 1,000 writes a second
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>), and a change of a due time is
 /// two. `docs/scale.md` states how many uploads a second that is. It may be raised: what was written with fewer is found.
-pub const DUE_SHARDS: u32 = 64;
+pub(super) const DUE_SHARDS: u32 = 64;
 
 /// How many partitions are read at the same time.
 const CONCURRENT_QUERIES: usize = 32;
