@@ -18,10 +18,11 @@
 //!
 //! # Cost
 //!
-//! A new fact costs one append and no read, whatever the volume: playback grants are in streams of ten seconds
-//! ([`StreamId::grants`]), so the ids that the cache needs are those of the latest seconds. A fact that is delivered again after its
-//! stream left the cache costs one refused append and one read of that short stream. The streams of videos are read once, and only
-//! the streams of an hour, which earlier versions made, are long.
+//! A batch of facts of one stream costs one append, and at most one read, of what the process does not know of the stream. It reads a stream
+//! before its first append, and before every append once another process has appended to it: a read costs less than an append
+//! that is refused. Both are independent of the volume, because playback grants are in streams of ten seconds ([`StreamId::grants`]):
+//! the ids that the cache needs are those of the latest seconds, and the whole of a stream that left the cache is short. Only the
+//! streams of an hour, which earlier versions made, are long.
 
 mod stream_cache;
 
@@ -130,10 +131,9 @@ impl Intake {
         cached: &mut CachedStream,
         outcomes: &mut Vec<FactOutcome>,
     ) -> Result<(), RecordFactsError> {
-        // A stream of grants lasts for seconds, so one that is not cached is most likely new: the append at version 0 finds out
-        // without a read.
-        let is_probably_new = cached.version() == 0 && stream.is_of_grants();
-        if !cached.is_complete() && !is_probably_new {
+        // A stream of its own is new, unless the fact is delivered again: the append finds out without a read.
+        let is_probably_new = cached.version() == 0 && matches!(stream, StreamId::KeyedGrant { .. });
+        if cached.must_be_read() && !is_probably_new {
             self.read_new_commits(stream, cached).await?;
         }
         let (mut max_bytes, mut conflicts) = (MAX_COMMIT_BYTES, 0);
@@ -164,6 +164,7 @@ impl Intake {
                 }
                 Err(AppendError::Conflict { .. }) => {
                     conflicts += 1;
+                    cached.set_shared();
                     self.read_new_commits(stream, cached).await?;
                 }
                 // Merged facts may be too large although each is not: sizes are estimates, and canonical form may be longer.

@@ -195,8 +195,7 @@ impl Proxy {
         let fault = self.fault_of(&operation, request.body());
         let name = fault.as_ref().map(Fault::name);
         let is_metered = capacity::is_reported(&operation) && lock(&self.consumed).is_some();
-        let request =
-            if is_metered { request.map(|body| capacity::with_report(&body)) } else { request };
+        let request = if is_metered { request.map(|body| capacity::with_report(&body)) } else { request };
         let result = self.respond_with(fault, request).await;
         if is_metered
             && let Ok(response) = &result

@@ -6,7 +6,7 @@
 //! what is consumed.
 
 /// The units of the ledger, of the views, and of the indexes of the views.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
     /// Writes to the ledger.
     pub ledger_writes: f64,
@@ -88,12 +88,45 @@ impl Cost {
 
 /// An upload from its grant to `video.ready`, without reports of progress.
 pub const UPLOAD: Cost = Cost {
-    ledger_writes: 0.0,
-    ledger_reads: 0.0,
-    view_writes: 0.0,
-    view_reads: 0.0,
+    ledger_writes: 6.0,
+    ledger_reads: 27.0,
+    view_writes: 42.0,
+    view_reads: 6.0,
+    by_project: 1.0,
+    by_state: 5.0,
+    by_due: 8.0,
+    requests: 50.0,
+};
+
+/// A report of progress, which a worker sends every 15 seconds.
+pub const REPORT: Cost = Cost {
+    ledger_writes: 1.0,
+    ledger_reads: 3.5,
+    view_writes: 6.0,
+    view_reads: 1.0,
     by_project: 0.0,
     by_state: 0.0,
-    by_due: 0.0,
-    requests: 0.0,
+    by_due: 2.0,
+    requests: 8.5,
 };
+
+/// The bytes of a commit's item beside its events.
+pub const COMMIT_BYTES: f64 = 270.0;
+
+/// The bytes of one playback grant among a commit's events.
+pub const GRANT_BYTES: f64 = 330.0;
+
+/// The bytes of a write unit.
+const WRITE_UNIT_BYTES: f64 = 1024.0;
+
+/// A commit of `grants` playback grants: the read of what is new in its stream, the item in the ledger, and the transaction that gives it a place in the project's feed and counts
+/// it in the project's usage, whose three items cost two units each.
+pub fn playback_commit(grants: f64) -> Cost {
+    Cost {
+        ledger_writes: ((COMMIT_BYTES + grants * GRANT_BYTES) / WRITE_UNIT_BYTES).ceil(),
+        ledger_reads: 1.0,
+        view_writes: 6.0,
+        requests: 3.0,
+        ..Cost::default()
+    }
+}
