@@ -89,13 +89,13 @@ impl Cost {
 /// An upload from its grant to `video.ready`, without reports of progress.
 pub const UPLOAD: Cost = Cost {
     ledger_writes: 6.0,
-    ledger_reads: 27.0,
-    view_writes: 42.0,
+    ledger_reads: 29.0,
+    view_writes: 44.0,
     view_reads: 6.0,
     by_project: 1.0,
-    by_state: 5.0,
-    by_due: 8.0,
-    requests: 50.0,
+    by_state: 7.0,
+    by_due: 9.5,
+    requests: 52.5,
 };
 
 /// A report of progress, which a worker sends every 15 seconds.
@@ -119,7 +119,7 @@ pub const GRANT_BYTES: f64 = 330.0;
 /// The bytes of a write unit.
 const WRITE_UNIT_BYTES: f64 = 1024.0;
 
-/// A commit of `grants` playback grants: the read of what is new in its stream, the item in the ledger, and the transaction that gives it a place in the project's feed and counts
+/// A commit of `grants` playback grants: at most one read of what is new in its stream, the item in the ledger, and the transaction that gives it a place in the project's feed and counts
 /// it in the project's usage, whose three items cost two units each.
 pub fn playback_commit(grants: f64) -> Cost {
     Cost {

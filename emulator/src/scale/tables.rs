@@ -16,11 +16,21 @@ pub(super) const LOADS: [(&str, Load); 4] = [
     ("100,000 playback grants/s", Load { uploads: 0.0, playbacks: 100_000.0 }),
 ];
 
+/// What a limit is a limit of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// The account, which AWS increases on request.
+    Account,
+    /// One partition key, which nobody increases.
+    Partition,
+}
+
 /// A limit: what reaches it, its value, and what is done about it.
 pub(super) struct Limit {
     name: &'static str,
     demand: fn(Load) -> f64,
     limit: f64,
+    scope: Scope,
     remedy: &'static str,
 }
 
@@ -29,60 +39,70 @@ pub(super) const LIMITS: [Limit; 10] = [
         name: "tasks launched by Fargate",
         demand: |load| load.uploads,
         limit: LAUNCHES,
+        scope: Scope::Account,
         remedy: "attempts wait, and the sweep launches them after growing pauses; request an increase, or run workers that take many jobs",
     },
     Limit {
         name: "writes to the table of views",
         demand: |load| load.dynamo().view_writes,
         limit: TABLE_WRITES,
+        scope: Scope::Account,
         remedy: "request an increase",
     },
     Limit {
         name: "writes to the ledger",
         demand: |load| load.dynamo().ledger_writes,
         limit: TABLE_WRITES,
+        scope: Scope::Account,
         remedy: "request an increase",
     },
     Limit {
         name: "concurrent invocations of Lambda",
         demand: Load::concurrency,
         limit: CONCURRENT_INVOCATIONS,
+        scope: Scope::Account,
         remedy: "request an increase",
     },
     Limit {
         name: "the feed of the largest project",
         demand: Load::hottest_feed,
         limit: PARTITION_WRITES,
+        scope: Scope::Partition,
         remedy: "`views` is delayed for that project only; split its feed into parts, or the project",
     },
     Limit {
         name: "a counter of the largest project's usage",
         demand: Load::hottest_usage,
         limit: PARTITION_WRITES,
+        scope: Scope::Partition,
         remedy: "raise `SHARDS` in `usage.rs`",
     },
     Limit {
         name: "the largest project's list of videos in a state",
         demand: Load::hottest_list,
         limit: PARTITION_WRITES,
+        scope: Scope::Partition,
         remedy: "writes to that project's views are throttled and retried; split the project",
     },
     Limit {
         name: "a partition of due videos",
         demand: Load::hottest_due,
         limit: PARTITION_WRITES,
+        scope: Scope::Partition,
         remedy: "raise `DUE_SHARDS`; rows in fewer partitions are found",
     },
     Limit {
         name: "reads of the largest project's stream",
         demand: Load::hottest_project_reads,
         limit: PARTITION_READS,
+        scope: Scope::Partition,
         remedy: "accept a stated age of a project's record in place of a read for each upload; split the project",
     },
     Limit {
         name: "a stream of the largest project's grants in Kinesis",
         demand: Load::hottest_stream,
         limit: SHARD_RECORDS,
+        scope: Scope::Partition,
         remedy: "raise `GRANT_SHARDS`; until then the edge's queue sends throttled grants again",
     },
 ];
@@ -159,8 +179,8 @@ fn load() -> String {
 
 fn hottest() -> String {
     let mut table = load_header("units or records each second, and the limit");
-    for Limit { name, demand, limit, .. } in &LIMITS {
-        if [PARTITION_WRITES, PARTITION_READS].contains(limit) {
+    for Limit { name, demand, limit, scope, .. } in &LIMITS {
+        if *scope == Scope::Partition {
             table += &load_row(&format!("{name} ({})", number(*limit)), demand);
         }
     }
