@@ -32,8 +32,8 @@ pub enum StreamId {
     KeyedGrant {
         /// The project that made the grant.
         project_id: ProjectId,
-        /// The hour in UTC, `yyyymmddhh`.
-        hour: String,
+        /// The hour, since the Unix epoch.
+        hour: u32,
         /// The id of the grant's commit, which is derived from the key.
         commit_id: CommitId,
     },
@@ -52,7 +52,7 @@ impl StreamId {
     /// The stream of the grant that `project_id` made at `at` for a request with an Idempotency-Key, from which the commit id
     /// is derived.
     pub fn keyed_grant(project_id: ProjectId, at: Timestamp, commit_id: CommitId) -> Self {
-        Self::KeyedGrant { project_id, hour: at.hour(), commit_id }
+        Self::KeyedGrant { project_id, hour: hour_of(at), commit_id }
     }
 
     /// Whether each event of the stream stands for itself, so that their order does not matter. Such a stream is usually new
@@ -81,6 +81,7 @@ impl fmt::Display for StreamId {
                 write!(formatter, "grants/{project_id}/{interval}/{shard}")
             }
             Self::KeyedGrant { project_id, hour, commit_id } => {
+                let hour = Timestamp::from_unix_seconds(i64::from(*hour) * SECONDS_OF_AN_HOUR).hour();
                 write!(formatter, "grant/{project_id}/{hour}/{commit_id}")
             }
         }
@@ -113,16 +114,33 @@ impl FromStr for StreamId {
                     shard: number,
                 })
             }
-            ["grant", project_id, hour, commit_id] if hour.len() == 10 && is_digits(hour) => {
-                Ok(Self::KeyedGrant {
-                    project_id: project_id.parse()?,
-                    hour: hour.to_owned(),
-                    commit_id: commit_id.parse()?,
-                })
-            }
+            ["grant", project_id, hour, commit_id] => Ok(Self::KeyedGrant {
+                project_id: project_id.parse()?,
+                hour: parse_hour(hour).ok_or_else(invalid)?,
+                commit_id: commit_id.parse()?,
+            }),
             _ => Err(invalid()),
         }
     }
+}
+
+/// The seconds of an hour.
+const SECONDS_OF_AN_HOUR: i64 = 3600;
+
+/// The hour of `at`, since the Unix epoch.
+fn hour_of(at: Timestamp) -> u32 {
+    u32::try_from(at.unix_seconds() / SECONDS_OF_AN_HOUR).expect("hours until the year 9999 fit into 32 bits")
+}
+
+/// The hour whose text form is `yyyymmddhh`.
+fn parse_hour(text: &str) -> Option<u32> {
+    if text.len() != 10 || !is_digits(text) {
+        return None;
+    }
+    let (date, hour) = text.split_at(8);
+    let (year, rest) = date.split_at(4);
+    let (month, day) = rest.split_at(2);
+    Some(hour_of(format!("{year}-{month}-{day}T{hour}:00:00Z").parse().ok()?))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -166,6 +184,14 @@ mod tests {
                 StreamId::keyed_grant(project, at, id),
             ] {
                 prop_assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));
+            }
+        }
+
+        #[test]
+        fn a_keyed_grant_has_a_valid_hour_in_its_name(hour in "[0-9]{10}|20[0-9]{2}(0[1-9]|1[0-2])[0-2][0-9][0-2][0-9]") {
+            let name = format!("grant/acme/{hour}/{}", CommitId::derived_from(&["a"]));
+            if let Ok(stream) = name.parse::<StreamId>() {
+                prop_assert_eq!(stream.to_string(), name);
             }
         }
 

@@ -35,25 +35,23 @@ impl VideoRow {
 /// How soon due work must be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Urgency {
-    /// An upload or an attempt stands still until this is done: it was not dispatched, its worker is silent, its pause has ended, or
-    /// its outputs are not published.
-    Urgent,
-    /// All else: attempts that wait for capacity, of which there may be very many, grants that ended, versions to remove.
+    /// An attempt has a worker that is silent, or that did not publish.
+    Worker,
+    /// A video stands still until its next attempt is dispatched: its upload was accepted, or the pause after an attempt has ended.
+    Dispatch,
+    /// All else: attempts that wait for capacity, grants that ended, versions to remove. There may be very many.
     Deferrable,
 }
 
 impl Urgency {
-    /// Both, the more urgent first.
-    pub const ALL: [Self; 2] = [Self::Urgent, Self::Deferrable];
+    /// All, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Worker, Self::Dispatch, Self::Deferrable];
 
     /// The urgency of what is due of `video`.
     pub fn of(video: &Video) -> Self {
         match video.phase {
-            Phase::Uploaded { .. }
-            | Phase::Started { .. }
-            | Phase::Completed { .. }
-            | Phase::Failed { .. }
-            | Phase::Interrupted { .. } => Self::Urgent,
+            Phase::Started { .. } | Phase::Completed { .. } => Self::Worker,
+            Phase::Uploaded { .. } | Phase::Failed { .. } | Phase::Interrupted { .. } => Self::Dispatch,
             Phase::Dispatched { .. }
             | Phase::Waiting
             | Phase::Expired

@@ -78,9 +78,9 @@ impl Add for SweepReport {
     }
 }
 
-/// Reacts to the videos of `part` that are due, within `bounds`: those of each urgency at the same time, longest overdue first. So the
-/// amount of deferrable work, such as attempts that wait for capacity, delays no urgent work, and neither waits for the other for ever. A
-/// failing video does not delay the others and is handled after them in the next sweep.
+/// Reacts to the videos of `part` that are due, within `bounds`: those of each urgency at the same time, longest overdue first. So no amount
+/// of other work, such as uploads to dispatch or attempts that wait for capacity, delays the detection of silent workers, and none
+/// waits for another for ever. A failing video does not delay the others and is handled after them in the next sweep.
 ///
 /// Sweeps of different parts share nothing and may run at the same time. Two sweeps of the same part would make the same decisions,
 /// each of which is appended once.
@@ -92,9 +92,8 @@ pub async fn sweep(
     bounds: Bounds,
 ) -> Result<SweepReport, ViewStoreError> {
     let sweep = Sweep { ports, store, clock, part, bounds, began: clock() };
-    let [urgent, deferrable] = Urgency::ALL.map(|urgency| sweep.handle_all(urgency));
-    let (urgent, deferrable) = futures::future::join(urgent, deferrable).await;
-    Ok(urgent? + deferrable?)
+    let reports = futures::future::join_all(Urgency::ALL.map(|urgency| sweep.handle_all(urgency))).await;
+    reports.into_iter().try_fold(SweepReport::default(), |sum, report| Ok(sum + report?))
 }
 
 struct Sweep<'a> {

@@ -29,7 +29,7 @@ enum Scope {
 pub(super) struct Limit {
     name: &'static str,
     demand: fn(Load) -> f64,
-    limit: f64,
+    most: f64,
     scope: Scope,
     remedy: &'static str,
 }
@@ -38,70 +38,70 @@ pub(super) const LIMITS: [Limit; 10] = [
     Limit {
         name: "tasks launched by Fargate",
         demand: |load| load.uploads,
-        limit: LAUNCHES,
+        most: LAUNCHES,
         scope: Scope::Account,
         remedy: "attempts wait, and the sweep launches them after growing pauses; request an increase, or run workers that take many jobs",
     },
     Limit {
         name: "writes to the table of views",
         demand: |load| load.dynamo().view_writes,
-        limit: TABLE_WRITES,
+        most: TABLE_WRITES,
         scope: Scope::Account,
         remedy: "request an increase",
     },
     Limit {
         name: "writes to the ledger",
         demand: |load| load.dynamo().ledger_writes,
-        limit: TABLE_WRITES,
+        most: TABLE_WRITES,
         scope: Scope::Account,
         remedy: "request an increase",
     },
     Limit {
         name: "concurrent invocations of Lambda",
         demand: Load::concurrency,
-        limit: CONCURRENT_INVOCATIONS,
+        most: CONCURRENT_INVOCATIONS,
         scope: Scope::Account,
         remedy: "request an increase",
     },
     Limit {
         name: "the feed of the largest project",
         demand: Load::hottest_feed,
-        limit: PARTITION_WRITES,
+        most: PARTITION_WRITES,
         scope: Scope::Partition,
         remedy: "`views` is delayed for that project only; split its feed into parts, or the project",
     },
     Limit {
         name: "a counter of the largest project's usage",
         demand: Load::hottest_usage,
-        limit: PARTITION_WRITES,
+        most: PARTITION_WRITES,
         scope: Scope::Partition,
         remedy: "raise `SHARDS` in `usage.rs`",
     },
     Limit {
         name: "the largest project's list of videos in a state",
         demand: Load::hottest_list,
-        limit: PARTITION_WRITES,
+        most: PARTITION_WRITES,
         scope: Scope::Partition,
         remedy: "writes to that project's views are throttled and retried; split the project",
     },
     Limit {
         name: "a partition of due videos",
         demand: Load::hottest_due,
-        limit: PARTITION_WRITES,
+        most: PARTITION_WRITES,
         scope: Scope::Partition,
         remedy: "raise `DUE_SHARDS`; rows in fewer partitions are found",
     },
     Limit {
         name: "reads of the largest project's stream",
         demand: Load::hottest_project_reads,
-        limit: PARTITION_READS,
+        most: PARTITION_READS,
         scope: Scope::Partition,
         remedy: "accept a stated age of a project's record in place of a read for each upload; split the project",
     },
     Limit {
         name: "a stream of the largest project's grants in Kinesis",
         demand: Load::hottest_stream,
-        limit: SHARD_RECORDS,
+        most: SHARD_RECORDS,
         scope: Scope::Partition,
         remedy: "raise `GRANT_SHARDS`; until then the edge's queue sends throttled grants again",
     },
@@ -179,9 +179,9 @@ fn load() -> String {
 
 fn hottest() -> String {
     let mut table = load_header("units or records each second, and the limit");
-    for Limit { name, demand, limit, scope, .. } in &LIMITS {
+    for Limit { name, demand, most, scope, .. } in &LIMITS {
         if *scope == Scope::Partition {
-            table += &load_row(&format!("{name} ({})", number(*limit)), demand);
+            table += &load_row(&format!("{name} ({})", number(*most)), demand);
         }
     }
     table
@@ -190,12 +190,12 @@ fn hottest() -> String {
 /// The rate at which `limit` is reached, for a load of one a second of uploads or of playback grants; `None` if never.
 pub(super) fn breaks_at(limit: &Limit, of: fn(f64) -> Load) -> Option<f64> {
     let (mut low, mut high) = (0.0, 1e9);
-    if (limit.demand)(of(high)) < limit.limit {
+    if (limit.demand)(of(high)) < limit.most {
         return None;
     }
     for _ in 0..100 {
         let middle = f64::midpoint(low, high);
-        if (limit.demand)(of(middle)) < limit.limit {
+        if (limit.demand)(of(middle)) < limit.most {
             low = middle;
         } else {
             high = middle;
@@ -225,7 +225,7 @@ fn breaks() -> String {
         text += &header(&[heading, "reach this limit", "of", "what is done"]);
         for (rate, limit) in reached {
             let cells =
-                [number(rate.floor()), limit.name.to_owned(), number(limit.limit), limit.remedy.to_owned()];
+                [number(rate.floor()), limit.name.to_owned(), number(limit.most), limit.remedy.to_owned()];
             text += &row(cells);
         }
         text.push('\n');

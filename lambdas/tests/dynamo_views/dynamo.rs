@@ -109,11 +109,11 @@ async fn a_due_video_in_a_partition_of_an_earlier_build_is_found_and_gets_its_ne
         rows.push(row);
     }
     let due_at = rows.iter().filter_map(|row| row.due_at).max().unwrap();
-    let found = views.due(Part::WHOLE, Urgency::Urgent, due_at, 100).await.unwrap();
+    let found = views.due(Part::WHOLE, Urgency::Dispatch, due_at, 100).await.unwrap();
     assert_eq!(found.len(), 12);
     for row in &found {
         views.defer(row, row.due_at).await.unwrap();
     }
-    assert!(views.due(Part::WHOLE, Urgency::Urgent, due_at, 100).await.unwrap().is_empty());
+    assert!(views.due(Part::WHOLE, Urgency::Dispatch, due_at, 100).await.unwrap().is_empty());
     assert_eq!(views.due(Part::WHOLE, Urgency::Deferrable, due_at, 100).await.unwrap().len(), 12);
 }

@@ -1,7 +1,7 @@
 //! The index of due videos.
 //!
-//! It is spread over [`DUE_SHARDS`] partitions for each urgency: `due#{shard}` for urgent work, `later#{shard}` for the rest. Builds with
-//! four partitions wrote all due videos to `due#0` to `due#3`; such an item is found there and gets its new place when it is written next.
+//! It is spread over [`DUE_SHARDS`] partitions for each urgency: `worker#{shard}`, `due#{shard}` and `later#{shard}`. Builds with four
+//! partitions wrote all due videos to `due#0` to `due#3`; such an item is found there and gets its new place when it is written next.
 
 use std::time::Duration;
 
@@ -112,7 +112,8 @@ impl DynamoViews {
 
 fn partition(urgency: Urgency, shard: u32) -> String {
     match urgency {
-        Urgency::Urgent => format!("due#{shard}"),
+        Urgency::Worker => format!("worker#{shard}"),
+        Urgency::Dispatch => format!("due#{shard}"),
         Urgency::Deferrable => format!("later#{shard}"),
     }
 }
