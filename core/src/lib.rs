@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications |
 //! | [`uploads`] | turns S3 event notifications into `upload.completed` and `upload.rejected` |
+//! | [`projects`] | the projects' settings and keys, folded once and kept up to date |
 //! | [`intake`] | moves facts (grants, progress) from a queue or stream into the log, each once |
 //! | [`reactions`] | acts on the log: dispatch, retry, cleanup, the ends of worker tasks, the periodic sweep |
 //! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
@@ -18,6 +19,7 @@ pub mod delivery;
 pub mod home_region;
 pub mod intake;
 pub mod ports;
+pub mod projects;
 pub mod reactions;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -7,9 +7,8 @@
 mod arrival;
 mod bucket;
 
-use streamio_events::event::UnreadableEvent;
 use streamio_events::id::{ProjectId, VideoId};
-use streamio_events::log::{AppendError, EventLog, ReadError};
+use streamio_events::log::{AppendError, EventLog};
 use streamio_events::media::VideoError;
 use streamio_events::object_key::{InvalidKey, SourceKey};
 use streamio_events::retryable::Retryable;
@@ -23,6 +22,7 @@ pub(crate) use self::bucket::check_bucket;
 use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
 use crate::ports::usage_store::{UsageStore, UsageStoreError};
+use crate::projects::{ProjectCache, ProjectError};
 
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;
@@ -36,6 +36,8 @@ pub struct Ports<'a> {
     pub objects: &'a dyn ObjectStore,
     /// What projects used.
     pub usage: &'a dyn UsageStore,
+    /// The projects' settings and keys.
+    pub projects: &'a ProjectCache,
     /// Names the bucket of sources and the limits of uploads.
     pub policy: &'a Policy,
 }
@@ -90,12 +92,9 @@ pub enum UploadError {
     /// The video's stream cannot be read, understood or appended to.
     #[error(transparent)]
     Video(#[from] VideoStoreError),
-    /// The project's stream cannot be read.
-    #[error("the project's events cannot be read")]
-    Project(#[from] ReadError),
-    /// The project's stream cannot be understood.
-    #[error("the project's events cannot be understood")]
-    Unreadable(#[from] UnreadableEvent),
+    /// The project's stream cannot be read or understood.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// The project has limits, and what it used cannot be read.
     #[error(transparent)]
     Usage(#[from] UsageStoreError),
@@ -109,7 +108,6 @@ impl Retryable for UploadError {
         match self {
             Self::Video(error) => error.is_retryable(),
             Self::Project(error) => error.is_retryable(),
-            Self::Unreadable(_) => false,
             Self::Usage(_) | Self::Bucket(_) => true,
         }
     }
@@ -150,7 +148,7 @@ pub async fn receive(
         details: None,
         grant_id: None,
     };
-    let project = arrival::project(ports, &project_id).await?;
+    let project = ports.projects.current(ports.log, &project_id).await?;
     for _ in 0..MAX_CONFLICTS {
         let mut video = load(ports.log, &project_id, &video_id).await?;
         // The upload that S3 stored first comes first, if both can be decided.

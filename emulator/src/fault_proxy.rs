@@ -8,6 +8,7 @@
 //! shard, 20 `RunTask` per second).
 
 mod call;
+mod capacity;
 mod partial;
 mod throttled;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::call::Call;
 use self::call::Calls;
+pub use self::capacity::{Consumed, Units};
 pub use self::throttled::Service;
 use crate::http_listener::{self, CloseConnection};
 
@@ -113,6 +115,8 @@ struct Proxy {
     http: reqwest::Client,
     rules: Mutex<Vec<Arc<Rule>>>,
     calls: Mutex<Calls>,
+    /// Present while capacity is metered.
+    consumed: Mutex<Option<Consumed>>,
 }
 
 impl fmt::Debug for Proxy {
@@ -133,6 +137,7 @@ impl FaultProxy {
             http: http.map_err(io::Error::other)?,
             rules: Mutex::default(),
             calls: Mutex::default(),
+            consumed: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let responding = Arc::clone(&proxy);
@@ -167,6 +172,16 @@ impl FaultProxy {
         lock(&self.proxy.calls).latest()
     }
 
+    /// Begins to meter the capacity that DynamoDB reports, from zero.
+    pub fn meter_capacity(&self) {
+        *lock(&self.proxy.consumed) = Some(Consumed::default());
+    }
+
+    /// Returns the capacity consumed since [`Self::meter_capacity`].
+    pub fn consumed(&self) -> Consumed {
+        lock(&self.proxy.consumed).clone().unwrap_or_default()
+    }
+
     /// Returns the number of calls of `operation`.
     pub fn count(&self, operation: &str) -> usize {
         lock(&self.proxy.calls).count(operation)
@@ -179,7 +194,15 @@ impl Proxy {
         let operation = operation(request.headers());
         let fault = self.fault_of(&operation, request.body());
         let name = fault.as_ref().map(Fault::name);
+        let is_metered = capacity::is_reported(&operation) && lock(&self.consumed).is_some();
+        let request = if is_metered { request.map(|body| capacity::with_report(&body)) } else { request };
         let result = self.respond_with(fault, request).await;
+        if is_metered
+            && let Ok(response) = &result
+            && let Some(consumed) = &mut *lock(&self.consumed)
+        {
+            consumed.add(&operation, response.status().is_success(), response.body());
+        }
         let status = result.as_ref().map_or(0, |response| response.status().as_u16());
         let call = Call { operation, begun, took: begun.elapsed(), status, fault: name };
         lock(&self.calls).record(call);

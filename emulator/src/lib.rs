@@ -11,6 +11,7 @@
 //! | [`cloud`] | starts and stops everything |
 //! | [`lambda`], [`function_url`], [`sources`] | Lambda, its function URLs and its event source mappings |
 //! | [`event_bus`], [`ecs`], [`kv`], [`s3`], [`cdn`], [`worker_edge`] | EventBridge, ECS, Workers KV, S3, CloudFront, Workers |
+//! | [`scale`] | the model of load, limits and cost on AWS |
 //! | [`event_channel`], [`fault_proxy`] | faults: of events, and of requests |
 
 pub mod arn;
@@ -27,6 +28,7 @@ pub mod kv;
 pub mod lambda;
 mod request_id;
 pub mod s3;
+pub mod scale;
 pub mod sources;
 mod wall_clock;
 pub mod worker_edge;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use streamio_emulator::{Cloud, CloudConfig, Journal, bench};
+use streamio_emulator::{Cloud, CloudConfig, Journal, bench, scale};
 use streamio_events::settings::present;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,6 +29,8 @@ enum Command {
     Up(Up),
     BenchLambda(bench::Args),
     BenchDispatch(bench::dispatch::Args),
+    /// Print the model of load, limits and cost on AWS as the tables of docs/scale.md
+    Scale,
 }
 
 #[derive(clap::Args)]
@@ -82,6 +84,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(up) => run_cloud(up).await,
         Command::BenchLambda(args) => bench::run(args).await,
         Command::BenchDispatch(args) => bench::dispatch::run(args).await,
+        Command::Scale => Ok(write!(std::io::stdout(), "{}", scale::tables())?),
     }
 }
 

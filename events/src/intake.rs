@@ -12,8 +12,8 @@
 //!
 //! **Order.** The facts of one stream are accepted in the order in which they were given, and none before the previous
 //! one is known to be accepted. After an error the listed facts of a stream are therefore its last ones. No order is
-//! promised among streams, for grants ([`StreamId::Grants`](crate::stream::StreamId::Grants)), which need none, or among
-//! concurrent calls.
+//! promised among streams, for grants ([`StreamId::is_of_grants`](crate::stream::StreamId::is_of_grants)), which need none, or
+//! among concurrent calls.
 
 use std::error::Error;
 

@@ -52,11 +52,20 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// The hour in UTC as `yyyymmddhh`, by which grants are assigned to streams.
+    /// The hour in UTC as `yyyymmddhh`, by which grants with an Idempotency-Key are assigned to streams.
     pub fn hour(self) -> String {
+        self.digits("yyyy-mm-ddThh".len())
+    }
+
+    /// The beginning of the ten seconds in UTC as `yyyymmddhhmmss`, by which grants are assigned to streams.
+    pub fn ten_seconds(self) -> String {
+        self.digits("yyyy-mm-ddThh:mm:s".len()) + "0"
+    }
+
+    /// The digits in the first `length` characters of the text form.
+    fn digits(self, length: usize) -> String {
         let text = self.text();
-        // Without the separators of `yyyy-mm-ddThh`.
-        text[..13].iter().filter(|byte| byte.is_ascii_digit()).map(|byte| char::from(*byte)).collect()
+        text[..length].iter().filter(|byte| byte.is_ascii_digit()).map(|byte| char::from(*byte)).collect()
     }
 
     /// Formats `yyyy-mm-ddThh:mm:ss.mmmZ` digit by digit: each response of the API holds several timestamps, and

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
+use streamio_core::projects::ProjectCache;
 use streamio_edge::Edge;
 use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, S3Config};
 use streamio_edge::home::{HomeJournal, HomeTenants};
@@ -113,6 +114,7 @@ impl Platform {
         tasks.spawn(s3::serve(listeners.s3, store.clone(), s3_config, stop.clone()));
         let usage = || CountedUsage { log: log.clone(), views: views.clone() };
         let reactions = Reactions {
+            projects: ProjectCache::default(),
             log: log.clone(),
             store: views.clone(),
             runner: runner.clone(),

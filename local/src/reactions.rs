@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamio_core::delivery::batch::{Batch, Record, Report};
 use streamio_core::ports::task_launcher::TaskLauncher as _;
+use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::reactions::react::{Ports, calls_for_action};
 use streamio_core::reactions::sweep::{Bounds, sweep};
@@ -14,6 +15,7 @@ use streamio_core::views::status::batch::{Ports as ViewPorts, refresh_batch};
 use streamio_core::views::status::refresh;
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
+use streamio_events::log::Part;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::WorkerEnd;
@@ -45,6 +47,7 @@ pub(crate) struct Reactions {
     pub(crate) runner: Runner,
     pub(crate) objects: StoredObjects,
     pub(crate) usage: CountedUsage,
+    pub(crate) projects: ProjectCache,
     pub(crate) policy: Policy,
 }
 
@@ -82,6 +85,7 @@ impl Reactions {
             launcher: &self.runner,
             objects: &self.objects,
             usage: &self.usage,
+            projects: &self.projects,
             policy: &self.policy,
         }
     }
@@ -148,7 +152,8 @@ impl Reactions {
         loop {
             period.tick().await;
             self.fold_unreadable_rows().await;
-            if let Err(error) = sweep(self.ports(), &self.store, &clock::now, SWEEP_BOUNDS).await {
+            if let Err(error) = sweep(self.ports(), &self.store, &clock::now, Part::WHOLE, SWEEP_BOUNDS).await
+            {
                 tracing::error!(error = %error, "the sweep could not read which videos are due");
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use streamio_core::projects::ProjectCache;
 use streamio_core::uploads::{CreatedObject, Ports, Received, receive};
 use streamio_events::retryable::Retryable as _;
 use streamio_events::sqlite::SqliteLog;
@@ -28,10 +29,12 @@ pub(crate) async fn run(
 ) {
     let mut notifications = store.watch_notifications();
     let objects = StoredObjects(store.clone());
+    let projects = ProjectCache::default();
     let work = async {
         loop {
             notifications.borrow_and_update();
-            let ports = Ports { log: &log, objects: &objects, usage: &usage, policy: &policy };
+            let ports =
+                Ports { log: &log, objects: &objects, usage: &usage, projects: &projects, policy: &policy };
             match drain(ports, &store).await {
                 Drained::All if notifications.changed().await.is_err() => return,
                 Drained::All => {}

@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, named_params, params};
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_core::ports::view_store::{Urgency, VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 
@@ -34,13 +35,15 @@ const SCHEMA: &str = "
         s3_key TEXT,
         created_at INTEGER NOT NULL,
         due_at INTEGER,
+        urgency INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
         row TEXT NOT NULL,
         PRIMARY KEY (project_id, video_id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX videos_by_age ON videos (project_id, created_at DESC, video_id DESC);
     CREATE INDEX videos_by_state ON videos (project_id, state, created_at DESC, video_id DESC);
     CREATE INDEX videos_in_progress ON videos (state) WHERE state IN ('uploaded', 'processing');
-    CREATE INDEX videos_due ON videos (due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX videos_due ON videos (urgency, due_at) WHERE due_at IS NOT NULL;
     CREATE TABLE video_metadata (
         project_id TEXT NOT NULL,
         name TEXT NOT NULL,
@@ -147,18 +150,21 @@ impl ViewStore for SqliteViewStore {
         let state = row.status.as_ref().map(|status| status.state.as_str());
         let (version, created_at) = (integer(row.video.version), row.video.created_at.unix_millis());
         let due_at = row.due_at.map(Timestamp::unix_millis);
+        let (urgency, slot) = (Urgency::of(&row.video) as i64, Part::slot(&row.video.stream()));
         let s3_key = row.status.as_ref().map(|status| status.s3_key.to_string());
         let metadata = row.status.as_ref().map(|status| status.metadata.clone()).unwrap_or_default();
         self.run(move |connection| {
             let transaction = connection.unchecked_transaction()?;
             let upsert = "
-                INSERT INTO videos VALUES (:project, :video, :version, :state, :key, :created, :due, :row)
+                INSERT INTO videos VALUES (:project, :video, :version, :state, :key, :created, :due, :urgency, :slot, :row)
                 ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state,
-                    s3_key = excluded.s3_key, created_at = excluded.created_at, due_at = excluded.due_at, row = excluded.row
+                    s3_key = excluded.s3_key, created_at = excluded.created_at, due_at = excluded.due_at,
+                    urgency = excluded.urgency, row = excluded.row
                 WHERE excluded.version > videos.version";
             let changed = transaction.prepare_cached(upsert)?.execute(named_params! {
                 ":project": project_id, ":video": video_id, ":version": version, ":state": state,
-                ":key": s3_key, ":created": created_at, ":due": due_at, ":row": text,
+                ":key": s3_key, ":created": created_at, ":due": due_at,
+                ":urgency": urgency, ":slot": slot, ":row": text,
             })?;
             if changed > 0 {
                 let delete = "DELETE FROM video_metadata WHERE project_id = ?1 AND video_id = ?2";
@@ -192,11 +198,20 @@ impl ViewStore for SqliteViewStore {
         Ok(VideoPage { videos, next })
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
-        let query =
-            "SELECT project_id, video_id, row FROM videos WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+    async fn due(
+        &self,
+        part: Part,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<VideoRow>, ViewStoreError> {
+        let query = "SELECT project_id, video_id, row FROM videos
+            WHERE urgency = ?1 AND due_at <= ?2 AND slot % ?3 = ?4 ORDER BY due_at LIMIT ?5";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.rows(query, vec![now.unix_millis().into(), limit.into()]).await?;
+        let (urgency, of, index) = (urgency as i64, i64::from(part.of()), i64::from(part.index()));
+        let parameters =
+            vec![urgency.into(), now.unix_millis().into(), of.into(), index.into(), limit.into()];
+        let rows = self.rows(query, parameters).await?;
         Ok(rows.into_iter().flatten().collect())
     }
 

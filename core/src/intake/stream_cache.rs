@@ -20,6 +20,7 @@ pub(super) struct CachedStream {
     recorded_at: Timestamp,
     ids: HashSet<CommitId>,
     complete: bool,
+    shared: bool,
 }
 
 impl CachedStream {
@@ -33,9 +34,14 @@ impl CachedStream {
         self.recorded_at
     }
 
-    /// Whether the stream has been read to its end at least once.
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
+    /// Whether the stream is likely to have commits that are not cached: it has never been read to its end, or others append to it.
+    pub(super) fn must_be_read(&self) -> bool {
+        !self.complete || self.shared
+    }
+
+    /// Another process appends to the stream.
+    pub(super) fn set_shared(&mut self) {
+        self.shared = true;
     }
 
     pub(super) fn set_complete(&mut self) {

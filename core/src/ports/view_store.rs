@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::{Policy, Video, VideoStatus, decide};
+use streamio_events::video::{Phase, Policy, Video, VideoStatus, decide};
 
 use crate::ports::AdapterError;
 
@@ -28,6 +29,36 @@ impl VideoRow {
     /// Returns the row of `video`.
     pub fn of(video: Video, policy: &Policy) -> Self {
         Self { status: video.status(), due_at: decide::due_at(&video, policy), video }
+    }
+}
+
+/// How soon due work must be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// An attempt has a worker that is silent, or that did not publish.
+    Worker,
+    /// A video stands still until its next attempt is dispatched: its upload was accepted, or the pause after an attempt has ended.
+    Dispatch,
+    /// All else: attempts that wait for capacity, grants that ended, versions to remove. There may be very many.
+    Deferrable,
+}
+
+impl Urgency {
+    /// All, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Worker, Self::Dispatch, Self::Deferrable];
+
+    /// The urgency of what is due of `video`.
+    pub fn of(video: &Video) -> Self {
+        match video.phase {
+            Phase::Started { .. } | Phase::Completed { .. } => Self::Worker,
+            Phase::Uploaded { .. } | Phase::Failed { .. } | Phase::Interrupted { .. } => Self::Dispatch,
+            Phase::Dispatched { .. }
+            | Phase::Waiting
+            | Phase::Expired
+            | Phase::Ready
+            | Phase::Errored { .. }
+            | Phase::Deleted => Self::Deferrable,
+        }
     }
 }
 
@@ -77,8 +108,16 @@ pub trait ViewStore: Send + Sync {
         limit: usize,
     ) -> Result<VideoPage, ViewStoreError>;
 
-    /// Returns at most `limit` videos that are due at `now`, longest overdue first.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError>;
+    /// Returns at most `limit` videos of `part` that are due at `now`, longest overdue first: those of one [urgency](Urgency::of), so
+    /// that no amount of other work delays them. The parts of a division are disjoint and have all videos. A row that an earlier
+    /// version stored may be returned for another urgency.
+    async fn due(
+        &self,
+        part: Part,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<VideoRow>, ViewStoreError>;
 
     /// Excludes `row` from [`Self::due`] until the time `until` (`None`: until its next version), if the stored row still has
     /// the same version.

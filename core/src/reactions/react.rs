@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 
 use streamio_events::commit::Commit;
+use streamio_events::error_chain::chain;
 use streamio_events::event::EventBody;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::job::Job;
-use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
-use streamio_events::project::Project;
+use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
-use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{
     Decision, Removal, Step, bucket_check, due_removals, grants_expired, step_of_attempt, undecided,
@@ -24,6 +23,7 @@ use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
 use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use crate::ports::usage_store::UsageStore;
+use crate::projects::{ProjectCache, ProjectError};
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::uploads::{self, UploadError};
 
@@ -55,6 +55,8 @@ pub struct Ports<'a> {
     pub objects: &'a dyn ObjectStore,
     /// What projects used.
     pub usage: &'a dyn UsageStore,
+    /// The projects' settings and keys.
+    pub projects: &'a ProjectCache,
     /// Buckets, limits, timeouts and retry pauses.
     pub policy: &'a Policy,
 }
@@ -62,7 +64,8 @@ pub struct Ports<'a> {
 impl<'a> Ports<'a> {
     /// The ports for upload ingestion.
     pub fn uploads(self) -> uploads::Ports<'a> {
-        uploads::Ports { log: self.log, objects: self.objects, usage: self.usage, policy: self.policy }
+        let Self { log, objects, usage, projects, policy, .. } = self;
+        uploads::Ports { log, objects, usage, projects, policy }
     }
 }
 
@@ -80,8 +83,8 @@ pub enum ReactError {
     #[error(transparent)]
     Video(#[from] VideoStoreError),
     /// The settings of the video's project cannot be read at present.
-    #[error("the project's events cannot be read")]
-    Project(#[source] ReadError),
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// The worker cannot be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -267,18 +270,14 @@ async fn policy_of<'a>(
     if !decision.events.iter().any(|event| matches!(event, EventBody::ProcessingDispatched(_))) {
         return Ok(Cow::Borrowed(ports.policy));
     }
-    let folded = match ports.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await {
-        Ok(commits) => Project::fold(project_id.clone(), &commits).map_err(|error| error.to_string()),
-        Err(error) if error.is_retryable() => return Err(ReactError::Project(error)),
-        Err(error) => Err(error.to_string()),
-    };
-    match folded {
+    match ports.projects.current(ports.log, project_id).await {
         Ok(project) => {
             let limits = project.media_limits(&ports.policy.limits);
             Ok(Cow::Owned(Policy { limits, ..ports.policy.clone() }))
         }
+        Err(error) if error.is_retryable() => Err(error.into()),
         Err(error) => {
-            tracing::warn!(%project_id, error, "the project's settings cannot be understood; those of the deployment are used");
+            tracing::warn!(%project_id, error = chain(&error), "the project's settings cannot be understood; those of the deployment are used");
             Ok(Cow::Borrowed(ports.policy))
         }
     }

@@ -3,32 +3,46 @@
 //! Due are attempts that were not launched, workers without a heartbeat, retry pauses that have ended, completed attempts that are
 //! not published, and expired grants, whose event notification may have been lost.
 
+use std::collections::HashSet;
+use std::ops::Add;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use streamio_events::error_chain::chain;
+use streamio_events::id::VideoId;
+use streamio_events::log::Part;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::{Phase, Policy, Video};
 
 use crate::delivery::quarantine;
 use crate::ports::Clock;
-use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
+use crate::ports::view_store::{Urgency, VideoRow, ViewStore, ViewStoreError};
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::views::status::{self, ViewError};
 
 /// The pause after a failed reaction.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pause after a failed launch.
+/// The pause after a failed launch. It grows with the time for which the attempt has waited, to [`LONGEST_CAPACITY_PAUSE`].
 const CAPACITY_PAUSE: Duration = Duration::from_secs(30);
 
-/// How many videos are handled at the same time.
-const MAX_CONCURRENT_VIDEOS: usize = 8;
+/// The longest pause after a failed launch.
+const LONGEST_CAPACITY_PAUSE: Duration = Duration::from_mins(5);
+
+/// The longest pause between two checks of an attempt that was launched and has not started.
+const LONGEST_RELAUNCH_PAUSE: Duration = Duration::from_hours(1);
+
+/// How many videos of one urgency are handled at the same time.
+const MAX_CONCURRENT_VIDEOS: usize = 32;
+
+/// How many due videos are read at a time.
+const PAGE: usize = 256;
 
 /// The limits of one sweep. Videos that remain are the longest overdue in the next sweep, which handles them first.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The maximum number of videos.
+    /// The maximum number of videos of each [urgency](Urgency).
     pub videos: usize,
     /// No video is started after this time.
     pub time: Duration,
@@ -41,34 +55,85 @@ pub struct SweepReport {
     pub handled: usize,
     /// Videos whose reaction failed; they become due again.
     pub failed: usize,
-    /// Videos that were due but not started in time.
+    /// Videos that were found due but not started in time; there may be more.
     pub left: usize,
 }
 
-/// Reacts to the videos that are due, longest overdue first, within `bounds`. A failing video does not delay the others and is
-/// handled after them in the next sweep.
+impl SweepReport {
+    fn of(outcomes: &[Outcome]) -> Self {
+        let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+        Self { handled: count(Outcome::Handled), failed: count(Outcome::Failed), left: count(Outcome::Left) }
+    }
+}
+
+impl Add for SweepReport {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            handled: self.handled + other.handled,
+            failed: self.failed + other.failed,
+            left: self.left + other.left,
+        }
+    }
+}
+
+/// Reacts to the videos of `part` that are due, within `bounds`: those of each urgency at the same time, longest overdue first. So no amount
+/// of other work, such as uploads to dispatch or attempts that wait for capacity, delays the detection of silent workers, and none
+/// waits for another for ever. A failing video does not delay the others and is handled after them in the next sweep.
+///
+/// Sweeps of different parts share nothing and may run at the same time. Two sweeps of the same part would make the same decisions,
+/// each of which is appended once.
 pub async fn sweep(
     ports: Ports<'_>,
     store: &dyn ViewStore,
     clock: Clock<'_>,
+    part: Part,
     bounds: Bounds,
 ) -> Result<SweepReport, ViewStoreError> {
-    let began = clock();
-    let rows = store.due(began, bounds.videos).await?;
-    let outcomes = futures::stream::iter(rows).map(|row| async move {
-        let now = clock();
-        if now.since(began) >= bounds.time {
-            return Outcome::Left;
+    let sweep = Sweep { ports, store, clock, part, bounds, began: clock() };
+    let reports = futures::future::join_all(Urgency::ALL.map(|urgency| sweep.handle_all(urgency))).await;
+    reports.into_iter().try_fold(SweepReport::default(), |sum, report| Ok(sum + report?))
+}
+
+struct Sweep<'a> {
+    ports: Ports<'a>,
+    store: &'a dyn ViewStore,
+    clock: Clock<'a>,
+    part: Part,
+    bounds: Bounds,
+    began: Timestamp,
+}
+
+impl Sweep<'_> {
+    /// Handles what was due of one urgency when the sweep began, page by page.
+    async fn handle_all(&self, urgency: Urgency) -> Result<SweepReport, ViewStoreError> {
+        let mut report = SweepReport::default();
+        // A video that could not be deferred, or that an outdated index returns again, is handled once.
+        let mut seen: HashSet<VideoId> = HashSet::new();
+        while seen.len() < self.bounds.videos && report.left == 0 {
+            let limit = PAGE.min(self.bounds.videos - seen.len());
+            let mut rows = self.store.due(self.part, urgency, self.began, limit).await?;
+            let is_last = rows.len() < limit;
+            rows.retain(|row| seen.insert(row.video.video_id.clone()));
+            if rows.is_empty() {
+                break;
+            }
+            let outcomes = futures::stream::iter(rows).map(|row| async move {
+                let now = (self.clock)();
+                if now.since(self.began) >= self.bounds.time {
+                    return Outcome::Left;
+                }
+                handle_row(self.ports, self.store, now, &row).await
+            });
+            let outcomes: Vec<Outcome> = outcomes.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect().await;
+            report = report + SweepReport::of(&outcomes);
+            if is_last {
+                break;
+            }
         }
-        handle_row(ports, store, now, &row).await
-    });
-    let outcomes: Vec<Outcome> = outcomes.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect().await;
-    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    Ok(SweepReport {
-        handled: count(Outcome::Handled),
-        failed: count(Outcome::Failed),
-        left: count(Outcome::Left),
-    })
+        Ok(report)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -82,7 +147,7 @@ async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row
     let (outcome, until) = match handle(ports, store, now, row).await {
         // Launched again, or nothing to do yet: handled again after a pause, not immediately.
         Ok(refreshed) if refreshed.video.version == row.video.version => {
-            (Outcome::Handled, Some(now.plus(ports.policy.relaunch_after)))
+            (Outcome::Handled, Some(next_check(&row.video, now, ports.policy)))
         }
         Ok(_) => return Outcome::Handled,
         Err(error) => (Outcome::Failed, after_failure(ports, now, row, &error).await),
@@ -93,6 +158,27 @@ async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row
         return Outcome::Failed;
     }
     outcome
+}
+
+/// When a video that did not change is handled again.
+///
+/// An attempt that was launched and has not started is launched again after a pause as long as it has waited, so that an attempt costs
+/// the sweep some thirty checks in the 24 hours for which it may wait, whatever the number of attempts that wait. Its worker is usually
+/// reported when it ends, so that the check is needed only if a report was lost.
+fn next_check(video: &Video, now: Timestamp, policy: &Policy) -> Timestamp {
+    let Phase::Dispatched { at } = video.phase else { return now.plus(policy.relaunch_after) };
+    let pause = now.since(at).clamp(policy.relaunch_after, LONGEST_RELAUNCH_PAUSE.max(policy.relaunch_after));
+    let expires_at = at.plus(policy.start_within);
+    if expires_at > now { now.plus(pause).min(expires_at) } else { now.plus(pause) }
+}
+
+/// The pause before the next launch of an attempt for which there was no capacity: a quarter of the time for which it has waited.
+fn capacity_pause(video: &Video, now: Timestamp) -> Duration {
+    let waited = match video.phase {
+        Phase::Dispatched { at } => now.since(at),
+        _ => Duration::ZERO,
+    };
+    (waited / 4).clamp(CAPACITY_PAUSE, LONGEST_CAPACITY_PAUSE)
 }
 
 /// Logs the failure and returns when the video is handled again; `None` if its stream is quarantined.
@@ -107,7 +193,7 @@ async fn after_failure(
         // Not a fault of the video: its attempt stays dispatched.
         SweepError::React(ReactError::Launch(launch)) => {
             launch.report(video_id);
-            Some(now.plus(CAPACITY_PAUSE))
+            Some(now.plus(capacity_pause(&row.video, now)))
         }
         _ if error.is_retryable() => {
             tracing::warn!(video.id = %video_id, project.id = %project_id, error = chain(error), "a video that is due could not be handled");
@@ -146,4 +232,50 @@ async fn handle(
     let (project_id, video_id) = (&row.video.project_id, &row.video.video_id);
     react(ports, now, project_id, video_id).await?;
     Ok(status::refresh(ports.log, store, ports.policy, project_id, video_id).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use streamio_events::object_key::SourceKey;
+
+    use super::*;
+
+    fn dispatched(at: Timestamp) -> Video {
+        let s3_key: SourceKey = "projects/acme/a".parse().unwrap();
+        let mut video = Video::new("acme".parse().unwrap(), VideoId::of(&s3_key));
+        video.phase = Phase::Dispatched { at };
+        video
+    }
+
+    #[test]
+    fn an_attempt_that_waits_a_day_is_checked_some_thirty_times_and_then_expires() {
+        let policy = Policy::new("raw", "processed");
+        let began = Timestamp::from_unix_seconds(1_767_323_045);
+        let video = dispatched(began);
+        let expires_at = began.plus(policy.start_within);
+        let mut checks = vec![began.plus(policy.relaunch_after)];
+        while checks[checks.len() - 1] < expires_at {
+            checks.push(next_check(&video, checks[checks.len() - 1], &policy));
+        }
+        let minutes: Vec<u64> = checks.iter().take(6).map(|at| at.since(began).as_secs() / 60).collect();
+        assert_eq!(minutes, [2, 4, 8, 16, 32, 64]);
+        assert!((25..=35).contains(&checks.len()), "{}", checks.len());
+        assert_eq!(checks.last(), Some(&expires_at), "it expires in time");
+    }
+
+    proptest! {
+        #[test]
+        fn pauses_grow_with_the_time_waited_within_their_bounds(seconds in 0u64..200_000, more in 0u64..200_000) {
+            let policy = Policy::new("raw", "processed");
+            let began = Timestamp::from_unix_seconds(1_767_323_045);
+            let video = dispatched(began);
+            let now = began.plus(Duration::from_secs(seconds));
+            prop_assert!(next_check(&video, now, &policy) > now);
+            prop_assert!(next_check(&video, now, &policy) <= now.plus(LONGEST_RELAUNCH_PAUSE));
+            let pause = capacity_pause(&video, now);
+            prop_assert!((CAPACITY_PAUSE..=LONGEST_CAPACITY_PAUSE).contains(&pause));
+            prop_assert!(pause <= capacity_pause(&video, now.plus(Duration::from_secs(more))));
+        }
+    }
 }

@@ -13,7 +13,7 @@ use streamio_events::event::{
 use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
 use streamio_events::limits::OwnLimits;
-use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
+use streamio_events::log::{EventLog as _, EventLogExt as _, Expected, Part};
 use streamio_events::media::VideoError;
 use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
@@ -28,6 +28,7 @@ use super::task_launcher::RecordingLauncher;
 use super::usage_store::CountedUsage;
 use super::view_store::MemoryViews;
 use crate::ports::view_store::VideoRow;
+use crate::projects::ProjectCache;
 use crate::reactions::react::{Ports, ReactError, react};
 use crate::reactions::sweep::{Bounds, SweepReport, sweep};
 use crate::uploads::{CreatedObject, Received, receive};
@@ -53,6 +54,8 @@ pub struct TestRegion {
     pub dead_letters: Arc<MemoryDeadLetters>,
     /// What projects used.
     pub usage: CountedUsage,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// The policy.
     pub policy: Policy,
     /// The current time.
@@ -72,6 +75,7 @@ impl TestRegion {
             objects: Arc::default(),
             store: Arc::default(),
             dead_letters: Arc::default(),
+            projects: ProjectCache::default(),
             policy: Policy::new("raw", "processed"),
             now: start_time(),
             tasks: Mutex::new(0),
@@ -93,6 +97,7 @@ impl TestRegion {
             launcher: &*self.launcher,
             objects: &*self.objects,
             usage: &self.usage,
+            projects: &self.projects,
             policy: &self.policy,
         }
     }
@@ -110,6 +115,12 @@ impl TestRegion {
     /// Suspends the project `acme`.
     pub async fn suspend_project(&self) {
         self.append_to_project("suspended", ProjectSuspended { reason: None }.into()).await;
+    }
+
+    /// Gives the project `acme` a name.
+    pub async fn rename_project(&self, name: &str) {
+        let updated = ProjectUpdated { name: Some(name.to_owned()), allow_truncated: None, limits: None };
+        self.append_to_project(&format!("name {name}"), updated.into()).await;
     }
 
     /// Sets whether the project `acme` accepts sources of which a part is missing.
@@ -230,7 +241,7 @@ impl TestRegion {
 
     /// Runs a sweep.
     pub async fn sweep(&self) -> SweepReport {
-        sweep(self.ports(), &*self.store, &|| self.now, BOUNDS).await.unwrap()
+        sweep(self.ports(), &*self.store, &|| self.now, Part::WHOLE, BOUNDS).await.unwrap()
     }
 
     /// Returns the folded state of the video `name`.

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 
-use crate::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use crate::ports::view_store::{Urgency, VideoPage, VideoRow, ViewStore, ViewStoreError};
 
 /// Status views in memory. Lists are not supported.
 #[derive(Default)]
@@ -48,10 +49,20 @@ impl ViewStore for MemoryViews {
         Err(ViewStoreError::Unavailable("lists are not supported in memory".into()))
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
+    async fn due(
+        &self,
+        part: Part,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<VideoRow>, ViewStoreError> {
         let rows = self.rows.lock().unwrap();
-        let mut due: Vec<_> =
-            rows.values().filter(|row| row.due_at.is_some_and(|at| at <= now)).cloned().collect();
+        let mut due: Vec<_> = rows
+            .values()
+            .filter(|row| row.due_at.is_some_and(|at| at <= now))
+            .filter(|row| Urgency::of(&row.video) == urgency && part.holds(Part::slot(&row.video.stream())))
+            .cloned()
+            .collect();
         due.sort_by_key(|row| row.due_at);
         due.truncate(limit);
         Ok(due)

@@ -2,12 +2,10 @@
 
 use streamio_events::commit::NewCommit;
 use streamio_events::day::Day;
-use streamio_events::id::ProjectId;
-use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
+use streamio_events::log::{AppendError, EventLog, Expected};
 use streamio_events::media::VideoError;
 use streamio_events::object_key::SourceKey;
 use streamio_events::project::Project;
-use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::usage::Usage;
 use streamio_events::video::decide::{Arrived, Conditions, Decision, object_arrived, object_missing};
@@ -95,7 +93,7 @@ pub(crate) async fn decide_known(
 ) -> Result<(), UploadError> {
     let Some(s3_key) = video.s3_key.clone() else { return Ok(()) };
     if read_metadata(ports, &s3_key, &mut object).await? {
-        let project = project(ports, &video.project_id).await?;
+        let project = ports.projects.current(ports.log, &video.project_id).await?;
         handle(ports, now, video, &s3_key, &mut object, &project).await?;
     } else {
         append_decision(ports.log, now, video, object_missing(video, &s3_key, &object)).await?;
@@ -122,12 +120,6 @@ async fn read_metadata(
     // Upload URLs contain valid ids, so any other value was set without one.
     object.grant_id = grant.and_then(|grant| grant.parse().ok());
     Ok(true)
-}
-
-/// The project of a video.
-pub(super) async fn project(ports: Ports<'_>, project_id: &ProjectId) -> Result<Project, UploadError> {
-    let commits = ports.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await?;
-    Ok(Project::fold(project_id.clone(), &commits)?)
 }
 
 /// The result of an append at the version that was read.

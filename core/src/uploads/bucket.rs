@@ -4,7 +4,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{SourceObject, Video};
 
-use super::arrival::{self, Handled, handle};
+use super::arrival::{Handled, handle};
 use super::{MAX_CONFLICTS, Ports, Received, UploadError, conflicts};
 use crate::ports::object_store::ObjectVersion;
 
@@ -18,7 +18,7 @@ pub(crate) async fn check_bucket(
     video: &mut Video,
     s3_key: &SourceKey,
 ) -> Result<Received, UploadError> {
-    let project = arrival::project(ports, &video.project_id).await?;
+    let project = ports.projects.current(ports.log, &video.project_id).await?;
     for _ in 0..MAX_CONFLICTS {
         let versions = ports.objects.versions(&ports.policy.raw_bucket, s3_key.as_str()).await;
         let mut newest = Received::Gone(video.video_id.clone());

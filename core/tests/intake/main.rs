@@ -3,6 +3,7 @@
 mod dead_letters;
 mod deliveries;
 mod fixtures;
+mod volume;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod deletions;
 mod grants;
 mod limits;
 mod lost_notifications;
+mod projects;
 mod sweep;
 mod versions;
 
@@ -21,7 +22,7 @@ use streamio_core::views::status as views;
 use streamio_core::{testing, uploads};
 use streamio_events::event::EventBody;
 use streamio_events::job::{Job, MediaLimits};
-use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
+use streamio_events::log::{EventLog as _, EventLogExt as _, Expected, Part};
 use streamio_events::media::VideoError;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::video::decide::{self, WorkerEnd};
@@ -364,7 +365,7 @@ async fn an_unavailable_log_is_a_retryable_error() {
     assert!(refreshed.unwrap_err().is_retryable());
     assert!(load(&log, &project_id, &video_id).await.unwrap_err().is_retryable());
     assert_eq!(
-        run_sweep(ports, &*region.store, &|| region.now, testing::BOUNDS).await.unwrap(),
+        run_sweep(ports, &*region.store, &|| region.now, Part::WHOLE, testing::BOUNDS).await.unwrap(),
         SweepReport::default()
     );
 }

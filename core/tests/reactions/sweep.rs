@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use streamio_core::reactions::sweep::{Bounds, SweepReport, sweep};
+use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Phase;
 
@@ -25,7 +26,7 @@ async fn a_sweep_handles_at_most_its_limit_and_the_next_one_the_rest() {
     let region = with_uploads(5).await;
     let bounds = Bounds { videos: 3, ..BOUNDS };
     for handled in [3, 2, 0] {
-        let swept = sweep(region.ports(), &*region.store, &|| region.now, bounds).await.unwrap();
+        let swept = sweep(region.ports(), &*region.store, &|| region.now, Part::WHOLE, bounds).await.unwrap();
         assert_eq!(swept, SweepReport { handled, ..SweepReport::default() });
     }
     assert_eq!(region.launcher.launched().len(), 5);
@@ -37,9 +38,9 @@ async fn a_sweep_starts_nothing_after_its_time_limit() {
     let ticks = AtomicI64::new(region.now.unix_millis());
     // Each reading of the clock is ten seconds later.
     let clock = || Timestamp::from_unix_millis(ticks.fetch_add(10_000, Ordering::Relaxed));
-    let swept = sweep(region.ports(), &*region.store, &clock, BOUNDS).await.unwrap();
+    let swept = sweep(region.ports(), &*region.store, &clock, Part::WHOLE, BOUNDS).await.unwrap();
     assert_eq!((swept.handled, swept.left), (5, 15), "{swept:?}");
-    let rest = sweep(region.ports(), &*region.store, &|| region.now, BOUNDS).await.unwrap();
+    let rest = sweep(region.ports(), &*region.store, &|| region.now, Part::WHOLE, BOUNDS).await.unwrap();
     assert_eq!(rest, SweepReport { handled: 15, ..SweepReport::default() });
 }
 
@@ -70,4 +71,47 @@ async fn a_launcher_that_rejects_requests_loses_no_video_and_quarantines_none() 
     region.sweep().await;
     assert_eq!(region.launcher.launched().len(), 1, "repaired");
     assert!(matches!(region.video("0.mp4").await.phase, Phase::Dispatched { .. }));
+}
+
+/// More attempts wait for capacity, and more uploads for their dispatch, than a sweep handles, all of them longer overdue than the silent
+/// worker.
+#[tokio::test]
+async fn a_silent_worker_is_found_however_much_else_is_due() {
+    let mut region = with_uploads(80).await;
+    for number in 0..40 {
+        region.react(&format!("{number}.mp4")).await.unwrap();
+        region.refresh(&format!("{number}.mp4")).await;
+    }
+    region.start("silent.mp4").await;
+    region.refresh("silent.mp4").await;
+    region.wait(Duration::from_mins(10));
+    let bounds = Bounds { videos: 10, ..BOUNDS };
+    let swept = sweep(region.ports(), &*region.store, &|| region.now, Part::WHOLE, bounds).await.unwrap();
+    assert_eq!(swept.handled, 21, "the silent worker, and ten of each of the others: {swept:?}");
+    let kinds: Vec<_> = region.events("silent.mp4").await.into_iter().map(|event| event.kind).collect();
+    assert!(kinds.contains(&"processing.expired".to_owned()), "{kinds:?}");
+}
+
+/// Nor do other sweeps: each handles its part, and together they handle everything once.
+#[tokio::test]
+async fn the_sweeps_of_all_parts_handle_every_video_once() {
+    let region = with_uploads(50).await;
+    let mut handled = Vec::new();
+    for index in 0..4 {
+        let part = Part::new(index, 4).unwrap();
+        let swept = sweep(region.ports(), &*region.store, &|| region.now, part, BOUNDS).await.unwrap();
+        handled.push(swept.handled);
+    }
+    assert_eq!(handled.iter().sum::<usize>(), 50, "{handled:?}");
+    assert!(handled.iter().all(|count| *count > 0), "{handled:?}");
+    assert_eq!(region.launcher.launched().len(), 50);
+}
+
+/// A sweep reads page after page until its time is over.
+#[tokio::test]
+async fn a_sweep_handles_more_than_a_page() {
+    let region = with_uploads(600).await;
+    let bounds = Bounds { videos: 10_000, ..BOUNDS };
+    let swept = sweep(region.ports(), &*region.store, &|| region.now, Part::WHOLE, bounds).await.unwrap();
+    assert_eq!(swept, SweepReport { handled: 600, ..SweepReport::default() });
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use streamio_events::event::{PlaybackGranted, RecordedEvent};
-use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
@@ -26,9 +25,6 @@ use crate::problem::Problem;
 use crate::public_url::public_url;
 use crate::reply;
 use crate::request::Query;
-
-/// The streams among which an hour's grants of a project are distributed.
-const SHARDS: u8 = 16;
 
 pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     let now = exchange.context.now;
@@ -62,7 +58,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
 }
 
 /// The record of a request that is repeated, in the streams of these times ago. That of a request that was first sent before the end of
-/// an hour is in the stream of that hour.
+/// an hour is in a stream of that hour.
 async fn recall(
     exchange: &Exchange<'_>,
     grant: &Grant,
@@ -73,8 +69,15 @@ async fn recall(
     grant.recall(&*exchange.services.ports.journal, &streams.iter().collect::<Vec<_>>()).await
 }
 
+/// The stream of `grant`, made at `at`. A grant that may be recalled has a stream of its own, so that finding it takes one read
+/// whatever else the project grants. A journal without a memory recalls nothing, and its grants share commits.
 fn stream_at(exchange: &Exchange<'_>, grant: &Grant, at: Timestamp) -> StreamId {
-    StreamId::grants(exchange.tenant.project_id.clone(), at, shard(&grant.commit))
+    let project_id = exchange.tenant.project_id.clone();
+    if grant.may_be_repeated && exchange.services.ports.journal.has_memory() {
+        StreamId::keyed_grant(project_id, at, grant.commit.clone())
+    } else {
+        StreamId::grants(project_id, at, &grant.commit)
+    }
 }
 
 /// The response for a grant that was recorded before.
@@ -95,28 +98,8 @@ async fn respond(
     reply::json(StatusCode::OK, &response::body(exchange.services, public_url, granted).await?)
 }
 
-/// The grant's stream of the hour: the same one for the same record.
-fn shard(id: &CommitId) -> u8 {
-    let sum = id.as_str().bytes().fold(0u8, u8::wrapping_add);
-    sum % SHARDS
-}
-
 fn earlier(now: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_unix_millis(
         now.unix_millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grants_are_distributed_among_all_streams_of_an_hour() {
-        let mut counts = [0u32; SHARDS as usize];
-        for number in 0u32..1600 {
-            counts[usize::from(shard(&CommitId::derived_from(&[&number.to_string()])))] += 1;
-        }
-        assert!(counts.iter().all(|count| (50..200).contains(count)), "{counts:?}");
-    }
 }

@@ -252,15 +252,31 @@ async fn wildcard_characters_in_a_key_are_escaped_in_the_policy() {
     );
 }
 
+/// So that a repeated request finds it with one read.
 #[tokio::test]
-async fn the_grant_is_recorded_in_a_stream_of_its_hour() {
+async fn a_grant_with_an_idempotency_key_has_a_stream_of_its_own() {
+    let test = TestEdge::new();
+    for key in ["one", "two", "one"] {
+        test.post_once(key, MP4, json!({})).await;
+    }
+    let commits = test.commits().await;
+    let mut streams: Vec<String> = commits.iter().map(|commit| commit.stream.to_string()).collect();
+    streams.dedup();
+    assert_eq!((commits.len(), streams.len()), (2, 2), "{streams:?}");
+    for commit in &commits {
+        assert_eq!(commit.stream.to_string(), format!("grant/acme/2026010203/{}", commit.id));
+    }
+}
+
+#[tokio::test]
+async fn the_grant_is_recorded_in_a_stream_of_its_ten_seconds() {
     let test = TestEdge::new();
     let body = json!({ "format": "hls", "startsAt": "2026-01-03T00:00:00Z", "ip": "203.0.113.7", "ttl": 60 });
     test.post(MP4, body).await;
     let commits = test.commits().await;
     assert_eq!(commits.len(), 1);
     let stream = commits[0].stream.to_string();
-    assert!(stream.starts_with("grants/acme/2026010203/"), "{stream}");
+    assert!(stream.starts_with("grants/acme/20260102030400/"), "{stream}");
     insta::assert_json_snapshot!(commits[0].events, @r#"
 [
   {

@@ -161,7 +161,6 @@ pub(crate) fn fact(number: usize, bytes: usize) -> Fact {
     let data = json!({ "number": number, "padding": "x".repeat(bytes) });
     let event = RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data, fact: None };
     let id = CommitId::derived_from(&["fact", &number.to_string()]);
-    let shard = u8::try_from(number % 3).unwrap();
-    let stream = StreamId::grants("acme".parse().unwrap(), at, shard);
+    let stream: StreamId = format!("grants/acme/20260102030400/{}", number % 3).parse().unwrap();
     Fact::new(stream, NewCommit { id, events: vec![event], recorded_at: at }).unwrap()
 }

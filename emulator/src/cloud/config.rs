@@ -91,7 +91,8 @@ impl CloudConfig {
             port: 0,
             policy: json!({}),
             give_up_after: Duration::from_mins(10),
-            sweep_every: Duration::from_secs(1),
+            // A sweep reads each partition of due videos, which takes an unoptimized build a second on a busy machine.
+            sweep_every: Duration::from_secs(5),
             ffmpeg: None,
             stop_timeout: Duration::from_secs(30),
         })

@@ -3,6 +3,7 @@
 //!
 //! `lambdas/README.md` lists what AWS guarantees, how Streamio handles the rest, and the scenario for each guarantee.
 
+mod capacity;
 mod clips;
 mod dead_letters;
 mod ffmpeg_gate;

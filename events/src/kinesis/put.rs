@@ -150,7 +150,7 @@ fn ready<'a>(waiting: impl IntoIterator<Item = (usize, &'a Fact)>) -> Vec<usize>
 
 /// Whether the facts of `stream` must be accepted in order. Grants need no order.
 fn is_ordered(stream: &StreamId) -> bool {
-    !matches!(stream, StreamId::Grants { .. })
+    !stream.is_of_grants()
 }
 
 fn record(fact: &Fact) -> Result<PutRecordsRequestEntry, BuildError> {

@@ -12,7 +12,7 @@ pub const MAX_RECORDS: usize = 500;
 /// The maximum size of one request's records in bytes, partition keys included.
 pub const MAX_RECORDS_BYTES: usize = 5 * 1024 * 1024;
 
-/// The partition key of a fact: the name of its stream, at most 77 of the 256 characters that Kinesis allows.
+/// The partition key of a fact: the name of its stream, at most 88 of the 256 characters that Kinesis allows.
 pub fn partition_key(fact: &Fact) -> String {
     fact.stream().to_string()
 }

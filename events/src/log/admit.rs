@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_stream_whose_name_does_not_parse_is_refused() {
         let stream =
-            StreamId::Grants { project_id: "acme".parse().unwrap(), hour: "a/b".to_owned(), shard: 0 };
+            StreamId::Grants { project_id: "acme".parse().unwrap(), interval: "a/b".to_owned(), shard: 0 };
         let at = Timestamp::from_unix_millis(0);
         let event =
             RecordedEvent { kind: "galaxy.collided".to_owned(), version: 1, at, data: json!({}), fact: None };

@@ -88,7 +88,7 @@ proptest! {
     fn the_hash_covers_everything(one in commit(), other in commit(), added in event()) {
         let project = one.stream.project_id().clone();
         let mut variants = vec![
-            Commit { stream: StreamId::grants(project.clone(), added.at, 0), ..one.clone() },
+            Commit { stream: StreamId::grants(project.clone(), added.at, &one.id), ..one.clone() },
             Commit { stream: StreamId::Project(project), ..one.clone() },
             Commit { stream: other.stream, ..one.clone() },
             Commit { first: other.first, ..one.clone() },

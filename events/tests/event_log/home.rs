@@ -95,8 +95,8 @@ fn any_call() -> impl Strategy<Value = HomeCall> {
             let commit = NewCommit { id: commit_id("cause"), events: vec![event], recorded_at: at };
             Some(HomeCall::Record { fact: Fact::new(StreamId::Project(project()), commit).ok()? })
         }),
-        (any_time(), any::<u8>()).prop_map(|(at, shard)| HomeCall::Recall {
-            stream: StreamId::grants(project(), at, shard),
+        (any_time(), ".*").prop_map(|(at, cause)| HomeCall::Recall {
+            stream: StreamId::keyed_grant(project(), at, commit_id(&cause)),
             commit_id: commit_id("cause")
         }),
     ]

@@ -27,6 +27,7 @@ use streamio_events::log::EventLog;
 
 mod cursor;
 mod dead_letters;
+mod due;
 mod feed;
 mod feed_page;
 mod item;

@@ -10,6 +10,7 @@ use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::usage_store::UsageStore;
+use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::reactions::react::Ports;
 use streamio_events::log::EventLog;
@@ -35,6 +36,8 @@ pub struct React {
     pub usage: Arc<dyn UsageStore>,
     /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// Retry and timeout policy of videos.
     pub policy: Policy,
     /// How long a record with a retryable error is tried.
@@ -58,6 +61,7 @@ impl React {
             usage: Arc::<DynamoViews>::clone(&views),
             dead_letters: views,
             log,
+            projects: ProjectCache::default(),
             policy,
             retry_policy: RetryPolicy::since_first_failure(give_up.after),
             clock,
@@ -70,6 +74,7 @@ impl React {
             launcher: &*self.launcher,
             objects: &*self.objects,
             usage: &*self.usage,
+            projects: &self.projects,
             policy: &self.policy,
         }
     }

@@ -13,10 +13,11 @@ use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::tenant_store::TenantStore;
 use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::ports::view_store::ViewStore;
+use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
-use streamio_core::views::replication;
-use streamio_events::log::EventLog;
+use streamio_core::views::replication::{self, PendingReport};
+use streamio_events::log::{EventLog, Part};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
@@ -27,10 +28,10 @@ use crate::adapters::s3::S3Objects;
 use crate::runtime::metrics::Counts;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
-use crate::triggers::schedule::read;
+use crate::triggers::schedule::{Scheduled, read};
 
 /// The limits of a sweep. The function's timeout must leave time to finish the last video: one minute is enough.
-const BOUNDS: Bounds = Bounds { videos: 1000, time: Duration::from_secs(40) };
+const BOUNDS: Bounds = Bounds { videos: 100_000, time: Duration::from_secs(40) };
 
 /// How many projects' keys a sweep puts into the edge's store.
 const PROJECTS: usize = 1000;
@@ -53,6 +54,8 @@ pub struct Sweep {
     pub kv: Arc<dyn KvNamespace>,
     /// The projects whose keys are not yet at the edge.
     pub pending: Arc<dyn PendingReplications>,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// Retry and timeout policy of videos.
     pub policy: Policy,
     /// The clock.
@@ -77,6 +80,7 @@ impl Sweep {
             kv: Arc::new(CloudflareKv::new(kv)?),
             views,
             log,
+            projects: ProjectCache::default(),
             policy,
             clock,
         })
@@ -85,15 +89,20 @@ impl Sweep {
 
 #[async_trait]
 impl Function for Sweep {
-    /// The function has a concurrency of one because [`replication`] needs it. For videos, two sweeps at a time would be
-    /// harmless: both make the same decisions, and each is appended once.
+    /// A sweep of everything must have a concurrency of one because [`replication`] needs it. For videos, two sweeps at a time are
+    /// harmless: both make the same decisions, and each is appended once. Sweeps of parts leave out the keys, so a second
+    /// function of the same program may run any number of them.
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
-        read(event)?;
+        let part = match read(event)? {
+            Scheduled::Everything(_) => None,
+            Scheduled::Part(part) => Some(part),
+        };
         let ports = Ports {
             log: &*self.log,
             launcher: &*self.launcher,
             objects: &*self.objects,
             usage: &*self.usage,
+            projects: &self.projects,
             policy: &self.policy,
         };
         let directory = replication::Ports {
@@ -104,8 +113,13 @@ impl Function for Sweep {
         };
         // Concurrently: slow services of one take no time from the other.
         let (swept, keys) = tokio::join!(
-            sweep(ports, &*self.views, &self.clock, BOUNDS),
-            replication::replicate_pending(directory, &self.clock, PROJECTS, BOUNDS.time)
+            sweep(ports, &*self.views, &self.clock, part.unwrap_or(Part::WHOLE), BOUNDS),
+            async {
+                if part.is_some() {
+                    return Ok(PendingReport::default());
+                }
+                replication::replicate_pending(directory, &self.clock, PROJECTS, BOUNDS.time).await
+            }
         );
         if let Ok(swept) = &swept
             && swept.left > 0

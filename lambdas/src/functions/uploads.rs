@@ -10,6 +10,7 @@ use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::usage_store::UsageStore;
+use streamio_core::projects::ProjectCache;
 use streamio_core::uploads::{Ports, Received, UploadError, receive_notification};
 use streamio_events::id::VideoId;
 use streamio_events::log::EventLog;
@@ -35,6 +36,8 @@ pub struct Uploads {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// What projects used.
     pub usage: Arc<dyn UsageStore>,
+    /// The projects' settings and keys.
+    pub projects: ProjectCache,
     /// The bucket of sources, and the limits of what is accepted.
     pub policy: Policy,
     /// The clock.
@@ -54,6 +57,7 @@ impl Uploads {
             usage: Arc::<DynamoViews>::clone(&views),
             dead_letters: views,
             log,
+            projects: ProjectCache::default(),
             policy,
             clock,
         })
@@ -119,8 +123,13 @@ impl Handler for Uploads {
     }
 
     async fn handle(&self, _: &StreamId, items: &[&Self::Item]) -> Progress<UploadError> {
-        let ports =
-            Ports { log: &*self.log, objects: &*self.objects, usage: &*self.usage, policy: &self.policy };
+        let ports = Ports {
+            log: &*self.log,
+            objects: &*self.objects,
+            usage: &*self.usage,
+            projects: &self.projects,
+            policy: &self.policy,
+        };
         for (index, (_, created)) in items.iter().enumerate() {
             match receive_notification(ports, (self.clock)(), &created.notification).await {
                 Ok(Received::Accepted(video_id)) => {

@@ -1,7 +1,8 @@
-use streamio_core::ports::view_store::{VideoRow, ViewStore as _};
+use streamio_core::ports::view_store::{Urgency, VideoRow, ViewStore as _};
 use streamio_core::views::status::refresh;
 use streamio_events::event::EventBody;
 use streamio_events::home::VideoFilter;
+use streamio_events::log::Part;
 use streamio_events::video::{Video, VideoState};
 
 use crate::fixtures::{append, granted, key_of, policy, project, start, video};
@@ -37,7 +38,10 @@ async fn a_row_that_is_too_long_for_an_item_is_folded_when_needed() {
     let list = views.list(&owner, &VideoFilter::by_state(Some(VideoState::Waiting)), None, 10).await.unwrap();
     assert_eq!(list.videos, [row.status.clone().unwrap()]);
     let due_at = row.due_at.unwrap();
-    assert_eq!(views.due(due_at, 10).await.unwrap(), std::slice::from_ref(&row));
+    assert_eq!(
+        views.due(Part::WHOLE, Urgency::Deferrable, due_at, 10).await.unwrap(),
+        std::slice::from_ref(&row)
+    );
     assert_eq!(views.get(&owner, &row.video.video_id).await.unwrap(), None, "the row is not stored");
     assert!(!views.put(&row).await.unwrap(), "its version is stored");
 }
@@ -80,4 +84,36 @@ async fn a_row_in_another_format_is_folded_again() {
     );
     rewrite("9").await;
     assert!(!views.put(&VideoRow::of(Video { version: 9, ..row.video }, &policy())).await.unwrap());
+}
+
+/// Builds with four partitions of due videos wrote all of them to these.
+#[tokio::test]
+async fn a_due_video_in_a_partition_of_an_earlier_build_is_found_and_gets_its_new_place() {
+    use aws_sdk_dynamodb::types::AttributeValue::S;
+
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let owner = project("acme");
+    let mut rows = Vec::new();
+    for number in 0..12 {
+        let name = format!("v{number}");
+        let granted = granted(key_of("acme", &name), number, start());
+        append(&dynamo.log, &video("acme", &name), "1", start(), vec![granted]).await;
+        let video_id = streamio_events::id::VideoId::of(&key_of("acme", &name));
+        let row = refresh(&dynamo.log, &views, &policy(), &owner, &video_id).await.unwrap();
+        let shard = Part::slot(&row.video.stream()) % 4;
+        let update = dynamo.client().update_item().table_name(TABLE);
+        let update = update.key("pk", S(format!("video#acme#{video_id}"))).key("sk", S("-".to_owned()));
+        let update = update.update_expression("SET due_shard = :shard");
+        update.expression_attribute_values(":shard", S(format!("due#{shard}"))).send().await.unwrap();
+        rows.push(row);
+    }
+    let due_at = rows.iter().filter_map(|row| row.due_at).max().unwrap();
+    let found = views.due(Part::WHOLE, Urgency::Dispatch, due_at, 100).await.unwrap();
+    assert_eq!(found.len(), 12);
+    for row in &found {
+        views.defer(row, row.due_at).await.unwrap();
+    }
+    assert!(views.due(Part::WHOLE, Urgency::Dispatch, due_at, 100).await.unwrap().is_empty());
+    assert_eq!(views.due(Part::WHOLE, Urgency::Deferrable, due_at, 100).await.unwrap().len(), 12);
 }

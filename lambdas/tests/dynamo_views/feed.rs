@@ -9,6 +9,7 @@ use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::day::Day;
 use streamio_events::event::{EventBody, ProjectCreated};
+use streamio_events::id::CommitId;
 use streamio_events::log::{
     AppendError, Appended, EventLog, EventLogExt as _, Expected, LogPage, Part, ReadError, StreamPage,
 };
@@ -48,7 +49,7 @@ async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
             size = size % 3 + 1;
         }
     }
-    let grants = StreamId::grants(project("acme"), start(), 0);
+    let grants = StreamId::grants(project("acme"), start(), &CommitId::derived_from(&["grants"]));
     for number in 0..5 {
         let granted: Vec<EventBody> =
             (0..3).map(|n| playback(&key_of("acme", "v0"), 3 * number + n, start())).collect();

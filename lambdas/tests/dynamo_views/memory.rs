@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
-use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_core::ports::view_store::{Urgency, VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus};
 
@@ -89,9 +90,21 @@ impl ViewStore for MemoryViews {
         Ok(VideoPage { videos, next })
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
+    async fn due(
+        &self,
+        part: Part,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<VideoRow>, ViewStoreError> {
         let rows = self.0.lock().unwrap();
-        let mut due: Vec<_> = rows.values().filter(|(_, due)| due.is_some_and(|at| at <= now)).collect();
+        let mut due: Vec<_> = rows
+            .values()
+            .filter(|(_, due)| due.is_some_and(|at| at <= now))
+            .filter(|(row, _)| {
+                Urgency::of(&row.video) == urgency && part.holds(Part::slot(&row.video.stream()))
+            })
+            .collect();
         due.sort_by_key(|(_, due)| *due);
         Ok(due.into_iter().take(limit).map(|(row, _)| row.clone()).collect())
     }

@@ -14,6 +14,7 @@ use streamio_events::commit::Commit;
 use streamio_events::event::{
     EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, Scope, StreamQuarantined,
 };
+use streamio_events::id::CommitId;
 use streamio_events::log::EventLogExt as _;
 use streamio_events::project::Project;
 use streamio_events::retryable::Retryable as _;
@@ -60,7 +61,7 @@ async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
             commits.push(append(&dynamo.log, &video("acme", &name), &cause, start(), bodies.to_vec()).await);
         }
     }
-    let grants = StreamId::grants(fixtures::project("acme"), start(), 3);
+    let grants = StreamId::grants(fixtures::project("acme"), start(), &CommitId::derived_from(&["g"]));
     let granted = vec![playback(&key_of("acme", "v2"), 1, start())];
     commits.push(append(&dynamo.log, &grants, "g", start(), granted).await);
     commits
@@ -93,7 +94,7 @@ async fn assert_folded(dynamo: &TestDynamo, views: &DynamoViews) -> BTreeMap<Str
                     records.insert(Tenant::stored_name(&hash), tenant.to_stored());
                 }
             }
-            StreamId::Grants { .. } => {}
+            StreamId::Grants { .. } | StreamId::KeyedGrant { .. } => {}
         }
     }
     records

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use streamio_core::delivery::batch::RetryPolicy;
+use streamio_core::projects::ProjectCache;
 use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, notification};
 use streamio_events::commit::Commit;
 use streamio_events::log::EventLogExt as _;
@@ -24,6 +25,7 @@ fn react(region: &TestRegion) -> React {
         objects: Arc::clone(&region.objects) as _,
         usage: Arc::new(CountedUsage(region.log.clone())),
         dead_letters: Arc::clone(&region.dead_letters) as _,
+        projects: ProjectCache::default(),
         policy: region.policy.clone(),
         retry_policy: RetryPolicy::since_first_failure(Duration::from_mins(10)),
         clock,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use streamio_core::projects::ProjectCache;
 use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, grant};
 use streamio_core::uploads::EventNotification;
 use streamio_events::log::EventLogExt as _;
@@ -21,6 +22,7 @@ fn uploads(region: &TestRegion) -> Uploads {
         objects: Arc::clone(&region.objects) as _,
         usage: Arc::new(CountedUsage(region.log.clone())),
         dead_letters: Arc::clone(&region.dead_letters) as _,
+        projects: ProjectCache::default(),
         policy: region.policy.clone(),
         clock,
     }

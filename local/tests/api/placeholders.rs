@@ -56,8 +56,9 @@ static RFC_3339: LazyLock<Regex> =
 static EPOCH: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(\bExpires=|"AWS:EpochTime":)([0-9]{9,11})\b"#));
 static AMZ_DATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"X-Amz-Date=[0-9]{8}T[0-9]{6}Z"));
 static AMZ_DAY: LazyLock<Regex> = LazyLock::new(|| pattern(r"(X-Amz-Credential=[^&%]+%2F)[0-9]{8}%2F"));
-/// The hour and the shard of a stream of grants. The shard depends on the commit id, which depends on the journal.
-static GRANTS_STREAM: LazyLock<Regex> = LazyLock::new(|| pattern(r"(grants/[a-z]+/)[0-9]{10}/[0-9]+/"));
+/// The time and the shard of a stream of grants, or the time and the commit id. They depend on the journal.
+static GRANTS_STREAM: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"grants?(/[a-z]+/)[0-9]{10,14}/(?:[0-9]+|cmt_[a-z2-7]+)/"));
 static REMAINING: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(ratelimit: "key");r=[0-9]+;t=[0-9]+"#));
 static WAIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"send the next request in [0-9]+\.[0-9] seconds"));
 
@@ -99,7 +100,7 @@ impl Placeholders {
         for (pattern, placeholder) in [
             (&AMZ_DATE, "X-Amz-Date={time}"),
             (&AMZ_DAY, "${1}{day}%2F"),
-            (&GRANTS_STREAM, "${1}{hour}/{shard}/"),
+            (&GRANTS_STREAM, "grants${1}{hour}/{shard}/"),
             (&REMAINING, "$1;r={number};t={number}"),
             (&WAIT, "send the next request in {seconds} seconds"),
         ] {

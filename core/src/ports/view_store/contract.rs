@@ -34,6 +34,8 @@ macro_rules! view_store_contract {
             videos_without_a_status_are_not_listed
             a_cursor_of_another_list_is_refused
             due_videos_are_returned_longest_overdue_first
+            urgent_work_is_found_before_any_amount_of_other_work
+            the_parts_of_due_work_are_disjoint_and_complete
             a_deferred_video_is_due_at_its_time_or_with_its_next_version
         }
     };

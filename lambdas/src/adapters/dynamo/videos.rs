@@ -2,10 +2,9 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::view_store::{VideoPage, VideoRow, ViewStore, ViewStoreError};
+use streamio_core::ports::view_store::{Urgency, VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::home::VideoFilter;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::Part;
@@ -13,8 +12,9 @@ use streamio_events::retryable::Retryable as _;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{VideoState, VideoStatus, load};
 
+use super::due::{due_keys, due_of};
 use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
-use super::table::{BY_DUE, BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE, STATE_LISTING};
+use super::table::{BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE, STATE_LISTING};
 use super::{DynamoViews, cursor};
 
 /// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
@@ -26,11 +26,6 @@ const FORM: u32 = 2;
 /// one. Only open grants and rejected uploads, some 250 bytes each, can make a row this long: fifteen hundred for one key. Such a
 /// row is stored without its JSON; readers fold the stream instead.
 const MAX_ROW_BYTES: usize = 380 * 1024;
-
-/// How many partitions due videos are spread over: each takes 1,000 writes a second
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>), and a worker's heartbeat
-/// is two.
-const DUE_SHARDS: u32 = 4;
 
 impl DynamoViews {
     /// The row of an item. Folded from the log if the item has no row that this build can read.
@@ -50,13 +45,12 @@ impl DynamoViews {
         Ok(Some(VideoRow { status: video.status(), due_at: due_of(item), video }))
     }
 
-    /// The keys of at most `limit` entries of an index, and whether there may be more entries.
+    /// The keys of at most `limit` entries of a list, from its end on, and whether there may be more entries.
     async fn entries(
         &self,
         index: &str,
         (partition, value): (&str, String),
         (sort, below): (&str, String),
-        forward: bool,
         limit: usize,
     ) -> Result<(Vec<Item>, bool), AdapterError> {
         let mut entries = Vec::new();
@@ -73,7 +67,7 @@ impl DynamoViews {
                 .expression_attribute_names("#sort", sort)
                 .expression_attribute_values(":partition", text(&value))
                 .expression_attribute_values(":below", text(&below))
-                .scan_index_forward(forward)
+                .scan_index_forward(false)
                 .limit(i32::try_from(left).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(from)
                 .send()
@@ -84,27 +78,6 @@ impl DynamoViews {
                 return Ok((entries, from.is_some()));
             }
         }
-    }
-
-    /// At most `limit` items that are due before `bound`, the longest overdue first.
-    async fn due_items(&self, bound: &str, limit: usize) -> Result<Vec<Item>, AdapterError> {
-        let shards = (0..DUE_SHARDS).map(|shard| {
-            self.entries(BY_DUE, (DUE_SHARD, due_shard(shard)), (DUE, bound.to_owned()), true, limit)
-        });
-        let mut entries: Vec<Item> =
-            try_join_all(shards).await?.into_iter().flat_map(|(entries, _)| entries).collect();
-        entries.sort_by(|a, b| due_text(a).cmp(&due_text(b)));
-        entries.truncate(limit);
-        let mut pks: Vec<String> =
-            entries.iter().map(|entry| text_of(entry, "pk").map(str::to_owned)).collect::<Result<_, _>>()?;
-        // An outdated index may list an item under both of its times, and a batch must not contain a key twice.
-        pks.sort_unstable();
-        pks.dedup();
-        let mut items = self.items(&pks).await?;
-        // An outdated index may list an item that is no longer due.
-        items.retain(|item| due_text(item).is_some_and(|due| due < bound));
-        items.sort_by(|a, b| due_text(a).cmp(&due_text(b)));
-        Ok(items)
     }
 
     /// At least `limit` videos of a list, each with its place, unless the list ends before. If only some of the list is selected
@@ -122,7 +95,7 @@ impl DynamoViews {
             let missing = limit - found.len();
             let amount = if list.filter.is_selective() { missing.max(SELECTED_FROM) } else { missing };
             let (entries, more) =
-                self.entries(list.index(), (partition, value), (PLACE, below.clone()), false, amount).await?;
+                self.entries(list.index(), (partition, value), (PLACE, below.clone()), amount).await?;
             examined += entries.len();
             let pks: Vec<String> = entries
                 .iter()
@@ -214,31 +187,6 @@ fn place_of(created_at: Timestamp, video_id: &VideoId) -> String {
     format!("{created_at}#{video_id}")
 }
 
-fn due_shard(shard: u32) -> String {
-    format!("due#{shard}")
-}
-
-/// Sorts after everything that is due at `now`: the text of the next millisecond.
-fn due_bound(now: Timestamp) -> String {
-    now.plus(std::time::Duration::from_millis(1)).to_string()
-}
-
-fn due_text(item: &Item) -> Option<&str> {
-    text_of(item, DUE).ok()
-}
-
-fn due_of(item: &Item) -> Option<Timestamp> {
-    due_text(item)?.split_once('#')?.0.parse().ok()
-}
-
-/// The keys of the index of due videos.
-fn due_keys(row: &VideoRow, at: Timestamp) -> [(&'static str, AttributeValue); 2] {
-    let video = &row.video;
-    let shard = Part::slot(&video.stream()) % DUE_SHARDS;
-    let due = format!("{at}#{}#{}", video.project_id, video.video_id);
-    [(DUE_SHARD, text(due_shard(shard))), (DUE, text(due))]
-}
-
 fn row_of(item: &Item) -> Option<VideoRow> {
     if number_of(item, "form") != Ok(FORM) {
         return None;
@@ -325,11 +273,17 @@ impl ViewStore for DynamoViews {
         Ok(VideoPage { videos: found.into_iter().map(|(_, status)| status).collect(), next })
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<VideoRow>, ViewStoreError> {
+    async fn due(
+        &self,
+        part: Part,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<VideoRow>, ViewStoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let items = self.due_items(&due_bound(now), limit).await.map_err(unavailable)?;
+        let items = self.due_items(part, urgency, now, limit).await.map_err(unavailable)?;
         let rows = items.iter().map(|item| self.row_or_fold(item));
         let rows = try_join_all(rows).await.map_err(unavailable)?;
         Ok(rows.into_iter().flatten().collect())

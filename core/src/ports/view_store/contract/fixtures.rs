@@ -56,6 +56,11 @@ pub(super) fn uploaded() -> Phase {
     Phase::Uploaded { at: at(DUE_MILLIS) }
 }
 
+/// The phase of an attempt whose worker was last heard at `millis`.
+pub(super) fn started(millis: i64) -> Phase {
+    Phase::Started { task: "task".to_owned(), last_heartbeat_at: at(millis) }
+}
+
 /// How many different phases [`phase`] returns.
 pub(super) const PHASES: u64 = 5;
 
