@@ -11,6 +11,7 @@ mod edge;
 mod media_fuzz;
 mod process;
 mod rules;
+mod simulate;
 mod test;
 mod tools;
 mod workspace;
@@ -48,6 +49,7 @@ enum Command {
     Tools(tools::Args),
     Clips(tools::clips::Args),
     Rules(rules::Args),
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +79,7 @@ fn run(command: Command) -> Result<()> {
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),
         Command::Rules(args) => rules::run(&workspace, &args),
+        Command::Simulate(args) => simulate::run(&workspace, &args),
     }
 }
 

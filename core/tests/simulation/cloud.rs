@@ -21,7 +21,7 @@ use crate::worker::Launcher;
 use crate::world::{LogClient, ObjectClient, SharedDirectory, ViewClient, World};
 
 /// How long a record with a retryable error is tried: the default of the functions.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
+const GIVE_UP_AFTER: Duration = Duration::from_hours(12);
 
 /// Starts the pollers of the intake and of the change feed, and the schedule of the sweep.
 pub(crate) fn start(world: &Arc<World>) {

@@ -6,9 +6,11 @@
 
 mod actor;
 mod executor;
+mod signal;
 
 pub(crate) use self::actor::{Actor, ClockOf, timestamp as true_time};
 pub(crate) use self::executor::{Engine, ProcessId, Stopped};
+pub(crate) use self::signal::Signal;
 
 /// Milliseconds of virtual time since the beginning of a run.
 pub(crate) type Millis = u64;

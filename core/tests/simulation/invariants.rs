@@ -40,6 +40,7 @@ pub(crate) fn append(
             format!("log: {} {}: {}", commit.stream, commit.first, kinds.join(", "))
         });
         events::check(world, &mut state, commit);
+        world.changes.notify();
     }
     Ok(appended)
 }

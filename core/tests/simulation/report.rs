@@ -41,7 +41,7 @@ impl Settings {
             first_seed: number("SEED").unwrap_or(0),
             seeds: number("SEEDS").unwrap_or(if number("SEED").is_some() { 1 } else { DEFAULT_SEEDS }),
             hours: number("HOURS").unwrap_or(DEFAULT_HOURS),
-            is_default: ["SEED", "SEEDS", "HOURS", "FAULTS"].iter().all(|name| text(name).is_none()),
+            is_default: ["SEED", "SEEDS", "HOURS", "FAULTS", "WHOLE"].iter().all(|name| text(name).is_none()),
             faults: faults.unwrap_or_else(|| Fault::ALL.to_vec()),
             prints_trace: text("TRACE").is_some(),
         }
@@ -167,8 +167,12 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Shrinks a failing run, and returns what happens in the smallest one.
+/// Shrinks a failing run, and returns what happens in the smallest one. With the variable `STREAMIO_SIMULATION_WHOLE`, returns only
+/// the seed and the violation.
 pub(crate) fn describe(settings: &Settings, (seed, violation): &(u64, String)) -> String {
+    if std::env::var_os("STREAMIO_SIMULATION_WHOLE").is_some() {
+        return format!("seed {seed}: {violation}");
+    }
     let plan = settings.plan(*seed);
     let shrunk = shrink(&plan, |plan| run::run(plan, false).violation.is_some());
     let outcome = run::run(&shrunk, true);

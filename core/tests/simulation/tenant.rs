@@ -107,6 +107,7 @@ async fn run(world: Arc<World>, actor: Arc<Actor>, operation: Operation) {
             let payload = format!("{{\"v\":1,\"poison\":{id}}}");
             state.oracle.poisoned("intake", &payload);
             state.intake[id % crate::world::SHARDS].put_raw(actor.now(), payload);
+            world.changes.notify();
         }
         Action::PoisonNotification => {
             let payload = format!("poison {id}");

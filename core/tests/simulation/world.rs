@@ -29,7 +29,7 @@ pub(crate) use self::ledger::Ledger;
 pub(crate) use self::log_client::LogClient;
 pub(crate) use self::object_client::{ObjectClient, WriteError};
 pub(crate) use self::view_client::ViewClient;
-use crate::engine::{Actor, ClockOf, Engine, Millis};
+use crate::engine::{Actor, ClockOf, Engine, Millis, Signal};
 use crate::faults::Faults;
 use crate::invariants::Oracle;
 use crate::plan::Plan;
@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) faults: Arc<Faults>,
     pub(crate) policy: Policy,
     pub(crate) plan: Plan,
+    /// Appends to the log and to the intake.
+    pub(crate) changes: Signal,
     state: Mutex<State>,
 }
 
@@ -85,7 +87,7 @@ impl World {
             oracle: Oracle::new(&plan),
             trace: has_trace.then(Vec::new),
         };
-        Arc::new(Self { engine, faults: Arc::new(faults), policy, plan, state: Mutex::new(state) })
+        Arc::new(Self { engine, faults: Arc::new(faults), policy, plan, changes: Signal::default(), state: Mutex::new(state) })
     }
 
     /// The content of all stores. Never held while waiting.

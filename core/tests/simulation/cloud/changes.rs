@@ -12,7 +12,7 @@ use crate::engine::{Actor, MINUTE, SECOND};
 use crate::faults::Fault;
 use crate::world::{SHARDS, World};
 
-/// The pause between two polls of a shard without new records.
+/// The longest time from the arrival of a record to its delivery.
 const POLL: u64 = SECOND;
 
 /// How many records a batch has.
@@ -60,14 +60,16 @@ impl Poller {
         let (mut position, mut failures, mut count) = (0, 0_u32, 0_u64);
         let mut retry = Arc::new(retry_policy(&world));
         loop {
+            let seen = world.changes.count();
+            if records(&world, shard, position).is_empty() {
+                world.changes.beyond(seen).await;
+                continue;
+            }
+            actor.sleep(actor.below(POLL)).await;
             if actor.meets(Fault::DelayedShard) {
                 actor.sleep(actor.below(2 * MINUTE)).await;
             }
             let mut records = records(&world, shard, position);
-            if records.is_empty() {
-                actor.sleep(POLL).await;
-                continue;
-            }
             let length = records.len();
             if function == Function::React && actor.meets(Fault::LostRecords) {
                 records.clear();

@@ -11,7 +11,7 @@ use crate::engine::{MINUTE, SECOND};
 use crate::faults::Fault;
 use crate::world::{SHARDS, World};
 
-/// The pause between two polls of a shard without new records.
+/// The longest time from the arrival of a record to its delivery.
 const POLL: u64 = SECOND;
 
 /// How many records a batch has.
@@ -26,14 +26,16 @@ pub(super) fn start(world: &Arc<World>) {
             let (mut position, mut failures, mut count) = (0, 0_u32, 0_u64);
             let mut instance = Arc::new(Instance::new(&world, shard, count));
             loop {
+                let seen = world.changes.count();
+                if records(&world, shard, position).is_empty() {
+                    world.changes.beyond(seen).await;
+                    continue;
+                }
+                actor.sleep(actor.below(POLL)).await;
                 if actor.meets(Fault::DelayedIntake) {
                     actor.sleep(MINUTE).await;
                 }
                 let records = records(&world, shard, position);
-                if records.is_empty() {
-                    actor.sleep(POLL).await;
-                    continue;
-                }
                 count += 1;
                 if actor.meets(Fault::Deploy) {
                     instance = Arc::new(Instance::new(&world, shard, count));

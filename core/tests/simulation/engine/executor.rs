@@ -63,7 +63,7 @@ impl Wake for TaskWaker {
 }
 
 /// The largest number of polls of a run.
-const MAX_STEPS: u64 = 20_000_000;
+const MAX_STEPS: u64 = 1_000_000;
 
 impl Engine {
     /// Returns an engine whose order of execution is determined by `seed`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use streamio_core::views::directory::tenants_of;
 use streamio_core::views::usage::UsageDelta;
 use streamio_events::commit::{Commit, CommitHash};
-use streamio_events::event::EventBody;
+use streamio_events::event::{EventBody, RecordedEvent};
 use streamio_events::id::ProjectId;
 use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
@@ -36,6 +36,7 @@ pub(crate) fn check_quiet(world: &World) {
             violations.extend(found.into_iter().flatten().map(|what| format!("{stream}: {what}")));
         }
     }
+    violations.extend(state.ledger.streams().filter_map(|(_, commits)| fact_is_repeated(commits)));
     violations.extend(state.oracle.objects.iter().filter_map(|object| is_not_recorded(&state, object)));
     violations.extend(state.oracle.grants.iter().filter_map(|grant| grant_is_lost(&state, grant)));
     violations.extend(refused_uploads(world, &state));
@@ -56,6 +57,18 @@ fn chain_is_broken(stream: &StreamId, commits: &[Commit]) -> Option<String> {
         (previous, next) = (commit.hash, commit.last() + 1);
     }
     None
+}
+
+/// A fact is recorded once. Progress is not a fact in this sense: it may be recorded once more when the intake is unavailable.
+fn fact_is_repeated(commits: &[Commit]) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let events = commits.iter().flat_map(|commit| {
+        let id_of = |event: &RecordedEvent| event.fact.clone().unwrap_or_else(|| commit.id.clone());
+        commit.events.iter().map(move |event| (id_of(event), event))
+    });
+    let mut grants = events.filter(|(_, event)| event.kind == "upload.granted");
+    let repeated = grants.find(|(id, _)| !seen.insert(id.clone()));
+    repeated.map(|(id, _)| format!("the fact {id} is recorded twice"))
 }
 
 /// A replay, in two pieces with JSON in between, gives the same bytes.

@@ -45,6 +45,7 @@ fn check_event(
     let at = commit.recorded_at;
     match body {
         EventBody::UploadGranted(granted) => {
+            facts.voided.remove(&granted.grant_id);
             facts.overwriting.insert(granted.grant_id.clone(), granted.overwrite);
             Ok(())
         }
@@ -124,7 +125,7 @@ fn check_event(
             facts.is_occupied = false;
             facts.published = None;
             facts.accepted = None;
-            facts.was_deleted = true;
+            facts.voided = facts.overwriting.keys().cloned().collect();
             for version in facts.versions.values_mut().filter(|it| **it != VersionState::Removed) {
                 *version = VersionState::Deleted;
             }
@@ -180,6 +181,9 @@ fn completed_event(
     let Some(overwrites) = facts.overwriting.get(grant_id) else {
         return Err(format!("the grant {grant_id} is not recorded"));
     };
+    if facts.voided.contains(grant_id) {
+        return Err(format!("the grant {grant_id} was recorded before a deletion"));
+    }
     if facts.is_occupied && !overwrites {
         return Err("a video is replaced with a grant that does not allow it".to_owned());
     }

@@ -65,7 +65,8 @@ pub(crate) struct VideoFacts {
     pub(super) overwriting: BTreeMap<GrantId, bool>,
     pub(crate) dispatched: BTreeMap<(u32, u32), Job>,
     pub(super) published: Option<(u32, u32)>,
-    pub(super) was_deleted: bool,
+    /// Grants that a deletion voided.
+    pub(super) voided: BTreeSet<GrantId>,
 }
 
 /// The state of the current attempt.
@@ -223,7 +224,7 @@ impl VideoFacts {
             overwriting: BTreeMap::new(),
             dispatched: BTreeMap::new(),
             published: None,
-            was_deleted: false,
+            voided: BTreeSet::new(),
         }
     }
 }

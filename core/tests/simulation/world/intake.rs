@@ -41,6 +41,7 @@ pub(crate) async fn put_facts(world: &World, actor: &Actor, facts: &[Fact]) -> R
         let mut state = world.state();
         let shard = &mut state.intake[Ledger::shard_of(fact.stream())];
         shard.records.extend(std::iter::repeat_n(record, copies));
+        world.changes.notify();
     }
     actor.travel().await;
     Ok(())

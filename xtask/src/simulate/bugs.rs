@@ -1,0 +1,23 @@
+//! Bugs that the simulation must find: realistic mistakes in `events` and `core`.
+
+mod application;
+mod decisions;
+
+/// A bug.
+pub(super) struct Bug {
+    /// Its name on the command line.
+    pub(super) name: &'static str,
+    /// The file, relative to the root of the workspace.
+    pub(super) file: &'static str,
+    /// The text that is replaced. It occurs once in the file.
+    pub(super) text: &'static str,
+    /// What replaces it.
+    pub(super) replacement: &'static str,
+    /// What it breaks.
+    pub(super) breaks: &'static str,
+}
+
+/// All bugs.
+pub(super) fn all() -> impl Iterator<Item = &'static Bug> {
+    decisions::BUGS.iter().chain(application::BUGS)
+}
