@@ -20,8 +20,12 @@ use crate::engine::{Actor, ClockOf};
 use crate::worker::Launcher;
 use crate::world::{LogClient, ObjectClient, SharedDirectory, ViewClient, World};
 
-/// How long a record with a retryable error is tried: the default of the functions.
-const GIVE_UP_AFTER: Duration = Duration::from_hours(12);
+/// How long a record with a retryable error is tried: the defaults of the functions, see `lambdas/src/settings.rs`.
+#[derive(Debug, Clone, Copy)]
+enum GiveUp {
+    Reactions,
+    Records,
+}
 
 /// Starts the pollers of the intake and of the change feed, and the schedule of the sweep.
 pub(crate) fn start(world: &Arc<World>) {
@@ -31,8 +35,12 @@ pub(crate) fn start(world: &Arc<World>) {
 }
 
 /// How long records are tried. On one machine, without a limit.
-fn retry_policy(world: &World) -> RetryPolicy {
-    let limit = if world.plan.has_one_clock { Duration::MAX } else { GIVE_UP_AFTER };
+fn retry_policy(world: &World, give_up: GiveUp) -> RetryPolicy {
+    let limit = match give_up {
+        _ if world.plan.has_one_clock => Duration::MAX,
+        GiveUp::Reactions => Duration::from_mins(10),
+        GiveUp::Records => Duration::from_hours(12),
+    };
     RetryPolicy::since_first_failure(limit)
 }
 

@@ -17,6 +17,7 @@ mod cloud;
 mod engine;
 mod faults;
 mod invariants;
+mod outages;
 mod plan;
 mod report;
 mod run;

@@ -53,7 +53,7 @@ impl React {
             dead_letters: super::views(&sdk, &views, &log),
             log,
             policy,
-            retry_policy: RetryPolicy::since_first_failure(give_up.after),
+            retry_policy: RetryPolicy::since_first_failure(give_up.reactions),
             clock,
         })
     }

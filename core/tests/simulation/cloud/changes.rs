@@ -7,7 +7,7 @@ use streamio_core::reactions::batch::react_batch;
 use streamio_core::views::projection::{Ports, project_batch};
 use streamio_events::commit::Commit;
 
-use super::{Invocation, retry_policy};
+use super::{GiveUp, Invocation, retry_policy};
 use crate::engine::{Actor, MINUTE, SECOND};
 use crate::faults::Fault;
 use crate::world::{SHARDS, World};
@@ -34,6 +34,13 @@ impl Function {
             Self::Views => "views",
         }
     }
+
+    fn give_up(self) -> GiveUp {
+        match self {
+            Self::React => GiveUp::Reactions,
+            Self::Views => GiveUp::Records,
+        }
+    }
 }
 
 /// Starts one poller for each shard and function.
@@ -58,7 +65,7 @@ impl Poller {
     async fn run(self) {
         let Self { world, actor, function, shard } = self;
         let (mut position, mut failures, mut count) = (0, 0_u32, 0_u64);
-        let mut retry = Arc::new(retry_policy(&world));
+        let mut retry = Arc::new(retry_policy(&world, function.give_up()));
         loop {
             let seen = world.changes.count();
             if records(&world, shard, position).is_empty() {
@@ -98,7 +105,7 @@ impl Poller {
                     }
                 },
                 Err(_) => {
-                    retry = Arc::new(retry_policy(&world));
+                    retry = Arc::new(retry_policy(&world, function.give_up()));
                     failures += 1;
                 }
             }

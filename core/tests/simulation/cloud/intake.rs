@@ -6,7 +6,7 @@ use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::intake::{Intake, record_batch};
 use streamio_events::fact::Fact;
 
-use super::{Invocation, retry_policy};
+use super::{GiveUp, Invocation, retry_policy};
 use crate::engine::{MINUTE, SECOND};
 use crate::faults::Fault;
 use crate::world::{SHARDS, World};
@@ -75,7 +75,7 @@ impl Instance {
     fn new(world: &Arc<World>, shard: usize, count: u64) -> Self {
         let invocation = Invocation::new(world, &format!("intake {shard} {count}"));
         let intake = Intake::new(Arc::new(invocation.log.clone()));
-        Self { invocation, intake, retry: retry_policy(world) }
+        Self { invocation, intake, retry: retry_policy(world, GiveUp::Records) }
     }
 }
 
