@@ -3,6 +3,7 @@
 mod asynchronous;
 mod changes;
 mod intake;
+mod machine;
 mod rebuild;
 mod sweep;
 mod tasks;
@@ -32,6 +33,7 @@ pub(crate) fn start(world: &Arc<World>) {
     intake::start(world);
     changes::start(world);
     sweep::start(world);
+    machine::start(world);
 }
 
 /// How long records are tried. On one machine, without a limit.

@@ -108,6 +108,10 @@ faults! {
     LostTaskEnd = "lost-task-end",
     /// The sweep does not run.
     SweepStopped = "sweep-stopped",
+    /// One machine loses power: all its processes end at once, the workers too, and start again within a minute.
+    PowerLoss = "power-loss",
+    /// A commit is lost with the power, because it was not yet synced.
+    LostCommit = "lost-commit",
     /// All functions are replaced: running invocations end, and caches are empty.
     Deploy = "deploy",
 }
@@ -116,7 +120,10 @@ impl Fault {
     /// Faults after which running attempts expire, which counts as failures of their videos. A run has at most
     /// [`MAX_EXPIRING`](crate::plan::MAX_EXPIRING) periods of these.
     pub(crate) fn expires_attempts(self) -> bool {
-        matches!(self, Self::LogUnavailable | Self::Partition | Self::ClockAhead | Self::ClockBehind)
+        matches!(
+            self,
+            Self::LogUnavailable | Self::Partition | Self::ClockAhead | Self::ClockBehind | Self::PowerLoss
+        )
     }
 
     /// The longest period of such faults, and the largest share of calls that they affect, in thousandths.
@@ -217,6 +224,11 @@ impl Faults {
     /// The number of planned periods of faults after which attempts expire.
     pub(crate) fn expiring_periods(&self) -> usize {
         self.periods.iter().filter(|period| period.fault.expires_attempts()).count()
+    }
+
+    /// The beginnings of the periods of `fault`.
+    pub(crate) fn beginnings(&self, fault: Fault) -> Vec<Millis> {
+        self.periods.iter().filter(|period| period.fault == fault).map(|period| period.from).collect()
     }
 
     /// How often each kind happened, in the order of [`Fault::ALL`].

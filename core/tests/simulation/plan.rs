@@ -105,6 +105,9 @@ pub(crate) enum Quality {
 /// The number of projects.
 pub(crate) const PROJECTS: usize = 3;
 
+/// The number of files of each project.
+const FILES: usize = 5;
+
 /// The number of API keys of each project.
 pub(crate) const KEYS: usize = 2;
 
@@ -120,35 +123,9 @@ impl Plan {
         let busy: Vec<Millis> = (0..random.usize(2..5))
             .map(|_| random.u64(..active.saturating_sub(2 * HOUR).max(1)))
             .collect();
-        let mut items = Vec::new();
-        for id in 0..random.usize(8..18) {
-            let at = random.choice(&busy).copied().unwrap_or_default() + random.u64(..BUSY);
-            let (project, file) = (random.usize(..PROJECTS), random.usize(..6));
-            let action = any_action(&mut random);
-            items.push(Item::Operation(Operation { id, at, project, file, action }));
-        }
-        let share = random.u64(5..40);
-        let mut expiring = 0;
-        for fault in kinds.iter().copied().filter(|_| random.u64(..100) < share).collect::<Vec<_>>() {
-            for _ in 0..random.usize(1..3) {
-                expiring += usize::from(fault.expires_attempts());
-                if fault.expires_attempts() && expiring > MAX_EXPIRING {
-                    continue;
-                }
-                let (longest, strongest) = fault.extent();
-                let middle = random.choice(&busy).copied().unwrap_or_default() + random.u64(..BUSY);
-                let length = random.u64(MINUTE..=longest);
-                let from = middle.saturating_sub(random.u64(..length));
-                let until = (from + length).min(active);
-                // With pauses in between, such a fault would expire several attempts.
-                let per_mille = if fault.expires_attempts() || (strongest == 1000 && random.u8(..3) > 0) {
-                    1000
-                } else {
-                    random.u64(1..=strongest)
-                };
-                items.push(Item::Fault(FaultPeriod { fault, from, until, per_mille }));
-            }
-        }
+        let operations = any_operations(&mut random, &busy);
+        let mut items: Vec<Item> = operations.into_iter().map(Item::Operation).collect();
+        items.extend(any_faults(&mut random, &busy, active, kinds).into_iter().map(Item::Fault));
         let retention = Duration::from_hours(if random.bool() { 6 } else { 72 });
         Self { seed, active, has_one_clock: random.bool(), has_versions: true, retention, items }
     }
@@ -206,6 +183,57 @@ impl Plan {
             policy
         }
     }
+}
+
+fn any_operations(random: &mut fastrand::Rng, busy: &[Millis]) -> Vec<Operation> {
+    let mut operations: Vec<Operation> = Vec::new();
+    for id in 0..random.usize(10..22) {
+        let at = random.choice(busy).copied().unwrap_or_default() + random.u64(..BUSY);
+        let file = if random.bool() { random.usize(..FILES) } else { random.usize(..2) };
+        let mut operation = Operation { id, at, project: random.usize(..PROJECTS), file, action: any_action(random) };
+        // Most commands are about a video that is being uploaded or processed.
+        let is_upload = matches!(operation.action, Action::Upload(_));
+        let other = random.choice(&operations).cloned();
+        if let Some(other) = other.filter(|_| !is_upload && random.u8(..4) > 0)
+            && let Action::Upload(upload) = &other.action
+        {
+            operation.project = other.project;
+            operation.file = other.file;
+            operation.at = other.at + upload.delay + upload.duration + random.u64(..5 * MINUTE);
+        }
+        operations.push(operation);
+    }
+    operations
+}
+
+fn any_faults(
+    random: &mut fastrand::Rng,
+    busy: &[Millis],
+    active: Millis,
+    kinds: &[Fault],
+) -> Vec<FaultPeriod> {
+    let share = random.u64(5..50);
+    let chosen: Vec<Fault> = kinds.iter().copied().filter(|_| random.u64(..100) < share).collect();
+    let (mut periods, mut expiring) = (Vec::new(), 0);
+    for fault in chosen {
+        for _ in 0..random.usize(1..3) {
+            expiring += usize::from(fault.expires_attempts());
+            if fault.expires_attempts() && expiring > MAX_EXPIRING {
+                continue;
+            }
+            let (longest, strongest) = fault.extent();
+            let middle = random.choice(busy).copied().unwrap_or_default() + random.u64(..BUSY);
+            let length = random.u64(MINUTE..=longest);
+            let from = middle.saturating_sub(random.u64(..length));
+            let until = (from + length).min(active);
+            // With pauses in between, some faults would expire several attempts.
+            let is_whole = strongest == 1000 && random.u8(..3) > 0;
+            let per_mille =
+                if fault.expires_attempts() || is_whole { 1000 } else { random.u64(1..=strongest) };
+            periods.push(FaultPeriod { fault, from, until, per_mille });
+        }
+    }
+    periods
 }
 
 fn any_action(random: &mut fastrand::Rng) -> Action {

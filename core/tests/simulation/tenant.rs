@@ -162,6 +162,7 @@ async fn command(world: &Arc<World>, actor: &Arc<Actor>, operation: &Operation) 
     let metadata: MetadataPatch =
         [("number".to_owned(), Some(id.to_string()))].into_iter().collect();
     for attempt in 0..TRIES {
+        world.machine.on().await;
         // Each call is an invocation of its own.
         let function = world.actor(ClockOf::Functions, &format!("api {id} {attempt}"));
         let home = home_region(world, &function);
@@ -242,6 +243,7 @@ async fn request_url(
         if attempt > 0 {
             actor.sleep(SECOND << attempt).await;
         }
+        world.machine.on().await;
         let edge = world.actor(ClockOf::Other, &format!("edge {id} {number} {attempt}"));
         let is_stale = edge.meets(Fault::KvStale);
         let tenant = {
@@ -323,6 +325,7 @@ async fn put(
 ) {
     let key = source_key(operation.project, operation.file);
     for attempt in 0..TRIES {
+        world.machine.on().await;
         actor.travel().await;
         if actor.meets(Fault::StoreUnavailable) {
             actor.sleep(SECOND << (2 * attempt)).await;
@@ -335,6 +338,9 @@ async fn put(
             return;
         }
         actor.sleep(upload.duration).await;
+        if world.machine.is_off() {
+            continue;
+        }
         let completed_at = store.now();
         let (stored, sequencer) = {
             let mut state = world.state();

@@ -8,6 +8,7 @@ mod intake;
 mod launcher;
 mod ledger;
 mod log_client;
+mod machine;
 mod object_client;
 mod view_client;
 
@@ -27,6 +28,7 @@ pub(crate) use self::intake::{IntakeRecord, IntakeShard, put_facts};
 pub(crate) use self::launcher::{Launches, TaskState};
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::log_client::LogClient;
+pub(crate) use self::machine::Machine;
 pub(crate) use self::object_client::{ObjectClient, WriteError};
 pub(crate) use self::view_client::ViewClient;
 use crate::engine::{Actor, ClockOf, Engine, Millis, Signal};
@@ -45,6 +47,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     /// Appends to the log and to the intake.
     pub(crate) changes: Signal,
+    /// The machine, on which all processes run if there is only one.
+    pub(crate) machine: Machine,
     state: Mutex<State>,
 }
 
@@ -87,7 +91,7 @@ impl World {
             oracle: Oracle::new(&plan),
             trace: has_trace.then(Vec::new),
         };
-        Arc::new(Self { engine, faults: Arc::new(faults), policy, plan, changes: Signal::default(), state: Mutex::new(state) })
+        Arc::new(Self { engine, faults: Arc::new(faults), policy, plan, changes: Signal::default(), machine: Machine::default(), state: Mutex::new(state) })
     }
 
     /// The content of all stores. Never held while waiting.
@@ -97,12 +101,21 @@ impl World {
 
     /// Returns a process that may crash.
     pub(crate) fn actor(&self, clock: ClockOf, name: &str) -> Arc<Actor> {
-        Arc::new(Actor::new(&self.engine, &self.faults, clock, name))
+        let actor = Actor::new(&self.engine, &self.faults, clock, name);
+        self.machine.add(actor.process);
+        Arc::new(actor)
     }
 
     /// Returns a process of the cloud itself.
     pub(crate) fn lasting_actor(&self, name: &str) -> Arc<Actor> {
         Arc::new(Actor::lasting(&self.engine, &self.faults, ClockOf::Functions, name))
+    }
+
+    /// Returns the process of a worker.
+    pub(crate) fn worker_actor(&self, name: &str) -> Arc<Actor> {
+        let actor = Actor::lasting(&self.engine, &self.faults, ClockOf::Other, &format!("worker {name}"));
+        self.machine.add(actor.process);
+        Arc::new(actor)
     }
 
     /// Returns the clock of the object store.

@@ -11,11 +11,14 @@ pub(super) struct Bug {
     pub(super) file: &'static str,
     /// The text that is replaced. It occurs once in the file.
     pub(super) text: &'static str,
-    /// What replaces it.
+    /// What replaces it. In it, [`SWITCH`] is an expression that is true if the bug is switched on.
     pub(super) replacement: &'static str,
     /// What it breaks.
     pub(super) breaks: &'static str,
 }
+
+/// Stands for the expression that is true if a bug is switched on.
+pub(super) const SWITCH: &str = "PLANTED";
 
 /// All bugs.
 pub(super) fn all() -> impl Iterator<Item = &'static Bug> {

@@ -1,7 +1,7 @@
-//! Builds the simulation with one planted bug after another, and reports which it finds.
+//! Builds the simulation with all planted bugs, switches on one after another, and reports which it finds.
 //!
-//! The bugs are planted in a copy of the workspace in the build directory, which has a build directory of its own, so that only
-//! `events` and `core` are built for each bug.
+//! The bugs are planted in a copy of the workspace in the build directory, which has a build directory of its own. An environment
+//! variable names the bug that is switched on, so that one build is enough for all.
 
 use std::env;
 use std::fs;
@@ -9,46 +9,49 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use super::TEST;
-use super::bugs::{Bug, all};
+use super::bugs::{Bug, SWITCH, all};
 use crate::duration::format_duration;
-use crate::process::{capture, capture_ok};
+use crate::process::{capture, capture_ok, run as run_child};
 use crate::workspace::Workspace;
 
 /// The number of seeds for each bug.
 const SEEDS: u64 = 1000;
 
-/// What the simulation did with a bug.
-enum Finding {
-    /// It found the bug with this message, which begins with the seed.
-    Found(String),
-    /// No seed failed.
-    NotFound,
-    /// The bug does not compile; the end of the compiler's messages.
-    DoesNotCompile(String),
-}
+/// The variable that names the bug that is switched on.
+const VARIABLE: &str = "STREAMIO_PLANTED";
 
-/// Plants the bugs with these names, or all, and prints what the simulation finds. Fails if one is not found that should be.
+/// The function that tells whether a bug is switched on.
+const FUNCTION: &str = r#"
+/// Whether the planted bug `name` is switched on.
+pub fn planted(name: &str) -> bool {
+    static SWITCHED_ON: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let switched_on = SWITCHED_ON.get_or_init(|| std::env::var("STREAMIO_PLANTED").ok());
+    switched_on.as_deref() == Some(name)
+}
+"#;
+
+/// Switches on the bugs with these names, or all, and prints what the simulation finds. Fails if one is not found.
 pub(super) fn run(workspace: &Workspace, names: &[String], seeds: Option<u64>) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| all().all(|bug| bug.name != **name)) {
         let known: Vec<&str> = all().map(|bug| bug.name).collect();
         bail!("there is no planted bug {unknown}; there are {}", known.join(", "));
     }
     let copy = Copy::of(workspace)?;
+    copy.build()?;
     let mut missed = Vec::new();
     for bug in all().filter(|bug| names.is_empty() || names.iter().any(|name| name == bug.name)) {
         let began = Instant::now();
-        let finding = copy.test(bug, seeds.unwrap_or(SEEDS))?;
+        let found = copy.find(bug, seeds.unwrap_or(SEEDS))?;
         let elapsed = format_duration(began.elapsed());
-        match finding {
-            Finding::Found(message) => println!("{}: found in {elapsed}: {message}", bug.name),
-            Finding::NotFound => {
+        match found {
+            Some(message) => println!("{}: found in {elapsed}: {message}", bug.name),
+            None => {
                 println!("{}: NOT FOUND in {elapsed}; it breaks: {}", bug.name, bug.breaks);
                 missed.push(bug.name);
             }
-            Finding::DoesNotCompile(message) => bail!("{} does not compile:\n{message}", bug.name),
         }
     }
     if !missed.is_empty() {
@@ -64,67 +67,79 @@ struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
-    /// Copies all files that belong to the workspace. Those that are equal are left alone, so that they are not built again.
+    /// Copies all files that belong to the workspace, with all bugs. Those that are equal are left alone, so that they are not built
+    /// again.
     fn of(workspace: &'a Workspace) -> Result<Self> {
         let shell = &workspace.shell;
         let root = workspace.target().join("planted");
         let listed = capture_ok(cmd!(shell, "git ls-files --cached --others --exclude-standard"))?;
         for file in listed.lines().filter(|file| workspace.root.join(file).is_file()) {
-            let text = fs::read(workspace.root.join(file)).with_context(|| format!("could not read {file}"))?;
-            write_changed(&root.join(file), &text)?;
+            let content = fs::read(workspace.root.join(file)).with_context(|| format!("could not read {file}"))?;
+            let content = if all().any(|bug| bug.file == file) || file == "events/src/lib.rs" {
+                plant_all(file, String::from_utf8(content)?)?.into_bytes()
+            } else {
+                content
+            };
+            write_changed(&root.join(file), &content)?;
         }
         Ok(Self { workspace, root })
     }
 
-    /// Plants `bug`, runs the simulation, and removes the bug again.
-    fn test(&self, bug: &Bug, seeds: u64) -> Result<Finding> {
-        let path = self.root.join(bug.file);
-        let text = fs::read_to_string(&path).with_context(|| format!("could not read {}", bug.file))?;
-        write_changed(&path, bug.plant(&text)?.as_bytes())?;
-        let finding = self.simulate(seeds);
-        write_changed(&path, text.as_bytes())?;
-        finding
+    fn build(&self) -> Result<()> {
+        let _in_copy = self.workspace.shell.push_dir(&self.root);
+        run_child(self.command().arg("--no-run")).context("the planted bugs do not compile")
     }
 
-    fn simulate(&self, seeds: u64) -> Result<Finding> {
-        let (shell, cargo) = (&self.workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-        let _in_copy = shell.push_dir(&self.root);
-        let command = |last: &[&str]| {
-            cmd!(shell, "{cargo} test --quiet -p streamio-core --all-features --test simulation")
-                .args(last)
-                .env("CARGO_TARGET_DIR", self.root.join("target"))
-                .env("STREAMIO_SIMULATION_SEEDS", seeds.to_string())
-                .env("STREAMIO_SIMULATION_WHOLE", "1")
-        };
-        let built = capture(command(&["--no-run"]))?;
-        if !built.status.success() {
-            let messages = String::from_utf8_lossy(&built.stderr);
-            return Ok(Finding::DoesNotCompile(crate::process::last_lines(&messages, 30)));
-        }
-        let tested = capture(command(&["--", "--exact", TEST, "--nocapture"]))?;
+    /// Runs the simulation with `bug`. Returns the first failing seed and what it breaks; `None` if no seed fails.
+    fn find(&self, bug: &Bug, seeds: u64) -> Result<Option<String>> {
+        let _in_copy = self.workspace.shell.push_dir(&self.root);
+        let tested = self
+            .command()
+            .args(["--quiet", "--", "--exact", TEST, "--nocapture"])
+            .env("STREAMIO_SIMULATION_SEEDS", seeds.to_string())
+            .env("STREAMIO_SIMULATION_WHOLE", "1")
+            .env(VARIABLE, bug.name);
+        let tested = capture(tested)?;
         if tested.status.success() {
-            return Ok(Finding::NotFound);
+            return Ok(None);
         }
         let printed = [tested.stdout, tested.stderr].concat();
         let printed = String::from_utf8_lossy(&printed);
         match printed.lines().find(|line| line.starts_with("seed ")) {
-            Some(line) => Ok(Finding::Found(line.to_owned())),
+            Some(line) => Ok(Some(line.to_owned())),
             None => bail!("the simulation failed without a seed:\n{printed}"),
         }
     }
+
+    fn command(&self) -> Cmd<'_> {
+        let (shell, cargo) = (&self.workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        cmd!(shell, "{cargo} test -p streamio-core --all-features --test simulation")
+            .env("CARGO_TARGET_DIR", self.root.join("target"))
+            // Debug information is not needed here, and takes time to write.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+    }
+}
+
+/// Returns the text of `file` with all of its bugs, and with the function that switches them on.
+fn plant_all(file: &str, text: String) -> Result<String> {
+    let planted = all().filter(|bug| bug.file == file).try_fold(text, |text, bug| bug.plant(&text))?;
+    Ok(if file == "events/src/lib.rs" { planted + FUNCTION } else { planted })
 }
 
 impl Bug {
     /// Returns `text` with the bug. Fails unless the bug's place occurs exactly once.
     fn plant(&self, text: &str) -> Result<String> {
-        match text.matches(self.text).count() {
-            1 => Ok(text.replacen(self.text, self.replacement, 1)),
-            count => bail!(
-                "the text of the planted bug {} occurs {count} times in {}, not once: correct it in xtask/src/simulate/bugs",
+        let found = text.matches(self.text).count();
+        if found != 1 {
+            bail!(
+                "the text of the planted bug {} occurs {found} times in {}, not once: correct it in xtask/src/simulate/bugs",
                 self.name,
                 self.file
-            ),
+            );
         }
+        let own_crate = if self.file.starts_with("events/") { "crate" } else { "streamio_events" };
+        let switch = format!("{own_crate}::planted(\"{}\")", self.name);
+        Ok(text.replacen(self.text, &self.replacement.replace(SWITCH, &switch), 1))
     }
 }
 
@@ -144,15 +159,16 @@ mod tests {
     use std::fs;
 
     use super::super::bugs::all;
+    use super::plant_all;
     use crate::workspace::Workspace;
 
     #[test]
-    fn each_planted_bug_has_its_place() {
+    fn each_planted_bug_has_its_place_and_a_switch() {
         let workspace = Workspace::find().unwrap();
         for bug in all() {
             let text = fs::read_to_string(workspace.root.join(bug.file)).unwrap();
-            let planted = bug.plant(&text).unwrap();
-            assert_ne!(planted, text, "{} changes nothing", bug.name);
+            let switch = format!("::planted(\"{}\")", bug.name);
+            assert_eq!(plant_all(bug.file, text).unwrap().matches(&switch).count(), 1, "{}", bug.name);
         }
     }
 

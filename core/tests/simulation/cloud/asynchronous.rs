@@ -91,6 +91,7 @@ fn deliver(world: &Arc<World>, event: Event, delay: u64) {
         // On one machine the object store keeps the notification until it is recorded.
         let attempts = if world.plan.has_one_clock { u32::MAX } else { ATTEMPTS };
         for attempt in 0..attempts {
+            world.machine.on().await;
             let invocation = Invocation::new(&world, &format!("uploads {} {attempt}", event.id));
             let process = invocation.actor.process;
             let running = world.engine.spawn(process, handle(invocation, event.clone()));

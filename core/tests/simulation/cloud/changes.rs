@@ -73,6 +73,7 @@ impl Poller {
                 continue;
             }
             actor.sleep(actor.below(POLL)).await;
+            world.machine.on().await;
             if actor.meets(Fault::DelayedShard) {
                 actor.sleep(actor.below(2 * MINUTE)).await;
             }

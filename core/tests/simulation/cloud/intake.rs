@@ -32,6 +32,7 @@ pub(super) fn start(world: &Arc<World>) {
                     continue;
                 }
                 actor.sleep(actor.below(POLL)).await;
+                world.machine.on().await;
                 if actor.meets(Fault::DelayedIntake) {
                     actor.sleep(MINUTE).await;
                 }

@@ -10,6 +10,7 @@ use crate::world::World;
 
 /// Rebuilds all views from the log while the functions go on.
 pub(crate) async fn rebuild(world: &Arc<World>, operator: &Actor) {
+    world.machine.on().await;
     let count = operator.below(1000);
     let invocation = Invocation::new(world, &format!("rebuild {count}"));
     let process = invocation.actor.process;

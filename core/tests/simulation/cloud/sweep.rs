@@ -24,6 +24,7 @@ pub(super) fn start(world: &Arc<World>) {
     let _ = world.engine.clone().spawn(actor.process, async move {
         for count in 0_u64.. {
             actor.sleep(MINUTE).await;
+            world.machine.on().await;
             let now = actor.now();
             let is_due = {
                 let state = world.state();

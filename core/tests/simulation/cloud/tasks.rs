@@ -53,6 +53,7 @@ fn deliver(world: &Arc<World>, change: TaskChange, number: usize, delay: u64) {
     let _ = world.engine.clone().spawn(actor.process, async move {
         actor.sleep(delay).await;
         for attempt in 0..ATTEMPTS {
+            world.machine.on().await;
             let invocation = Invocation::new(&world, &format!("tasks {} {number} {attempt}", change.task));
             let (process, change) = (invocation.actor.process, change.clone());
             let task = async move {

@@ -16,7 +16,7 @@ use streamio_events::video::decide::{self, Decision, Start};
 use streamio_events::video::{Phase, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 use super::publish;
-use crate::engine::{Actor, ClockOf, MINUTE, Millis, SECOND};
+use crate::engine::{Actor, MINUTE, Millis, SECOND};
 use crate::faults::Fault;
 use crate::plan::Quality;
 use crate::world::{Content, LogClient, ObjectClient, World, put_facts};
@@ -69,8 +69,8 @@ enum Ended {
 }
 
 /// Runs the task `name` with `job`.
-pub(super) async fn run(world: &Arc<World>, name: &str, job: &Job) -> End {
-    let actor = Arc::new(Actor::lasting(&world.engine, &world.faults, ClockOf::Other, &format!("worker {name}")));
+pub(super) async fn run(world: &Arc<World>, actor: &Arc<Actor>, name: &str, job: &Job) -> End {
+    let actor = Arc::clone(actor);
     let log = LogClient { world: Arc::clone(world), actor: Arc::clone(&actor), is_worker: true };
     let objects = ObjectClient { world: Arc::clone(world), actor: Arc::clone(&actor) };
     let world = Arc::clone(world);

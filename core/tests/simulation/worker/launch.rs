@@ -64,25 +64,31 @@ impl TaskLauncher for Launcher {
 /// Starts the task `name`.
 fn start(world: &Arc<World>, name: String, job: Job) {
     let world = Arc::clone(world);
-    let actor = world.lasting_actor(&name);
+    let actor = world.worker_actor(&name);
     let _ = world.engine.clone().spawn(actor.process, async move {
         actor.sleep(SECOND + actor.below(30 * SECOND)).await;
         let (stop_code, exit_code) = if actor.meets(Fault::TaskFailedToStart) {
             ("TaskFailedToStart", None)
         } else {
-            let end = attempt::run(&world, &name, &job).await;
+            let end = attempt::run(&world, &actor, &name, &job).await;
             world.trace(|| format!("worker: {name} ended: {end:?}"));
             match end {
                 attempt::End::Exit(code) => ("EssentialContainerExited", Some(code)),
                 attempt::End::Spot(code) => ("SpotInterruption", code),
                 // Its machine is gone: the launcher notices that much later, if at all.
-                attempt::End::Silent => {
-                    world.state().launches.ended(&name, world.engine.now());
-                    return;
-                }
+                attempt::End::Silent => return has_ended(&world, &name),
             }
         };
-        world.state().launches.ended(&name, world.engine.now());
+        has_ended(&world, &name);
         cloud::report_end(&world, &name, &job, stop_code, exit_code);
     });
+}
+
+fn has_ended(world: &World, name: &str) {
+    let mut state = world.state();
+    if world.plan.has_one_clock {
+        state.launches.forget(name);
+    } else {
+        state.launches.ended(name, world.engine.now());
+    }
 }

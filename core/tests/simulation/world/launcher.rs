@@ -41,6 +41,16 @@ impl Launches {
         self.by_token.get(token).filter(is_known)
     }
 
+    /// Forgets all tasks: the runner of one machine knows only those that it runs.
+    pub(crate) fn forget_all(&mut self) {
+        self.by_token.clear();
+    }
+
+    /// Forgets the task `name`.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.by_token.retain(|_, task| task.name != name);
+    }
+
     /// Adds a task for `job` and returns its name.
     pub(crate) fn add(&mut self, job: &Job) -> String {
         self.count += 1;

@@ -15,6 +15,23 @@ use crate::invariants;
 /// How long a client tries a log that does not respond.
 const TIMEOUT: u64 = 2 * SECOND;
 
+/// The longest time in which the embedded log syncs a group of commits. Nobody sees a commit before that.
+const SYNC: u64 = 10;
+
+/// A commit that is written and not yet synced. Counts it if it is lost.
+struct Unsynced<'a> {
+    client: &'a LogClient,
+    is_synced: bool,
+}
+
+impl Drop for Unsynced<'_> {
+    fn drop(&mut self) {
+        if !self.is_synced && self.client.world.machine.is_off() {
+            self.client.world.faults.count(Fault::LostCommit, self.client.actor.engine.now());
+        }
+    }
+}
+
 /// The log as a process reaches it.
 #[derive(Clone)]
 pub(crate) struct LogClient {
@@ -55,6 +72,11 @@ impl EventLog for LogClient {
         commit: NewCommit,
     ) -> Result<Appended, AppendError> {
         self.reach().await.map_err(|reason| AppendError::Unavailable(reason.into()))?;
+        if self.world.plan.has_one_clock {
+            let mut unsynced = Unsynced { client: self, is_synced: false };
+            self.actor.sleep(1 + self.actor.below(SYNC)).await;
+            unsynced.is_synced = true;
+        }
         let appended = invariants::append(&self.world, stream, expected, commit);
         self.actor.travel().await;
         if self.actor.meets(Fault::LostResponse) {
