@@ -1,7 +1,9 @@
 //! Power losses of one machine, and its start, wired as `local/src/reactions.rs` wires it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::future::select;
 use streamio_core::ports::task_launcher::TaskLauncher as _;
 use streamio_core::reactions::tasks;
 use streamio_core::views::status::refresh;
@@ -24,6 +26,10 @@ pub(super) fn start(world: &Arc<World>) {
         let actor = world.lasting_actor(&format!("power {at}"));
         let _ = world.engine.clone().spawn(actor.process, async move {
             actor.sleep(at + actor.below(MINUTE)).await;
+            // At most half of the losses are at a commit.
+            if actor.below(2) == 0 {
+                select(pin!(world.machine.next_commit()), pin!(actor.sleep(2 * MINUTE))).await;
+            }
             world.faults.count(Fault::PowerLoss, world.engine.now());
             for process in world.machine.switch_off() {
                 world.engine.kill(process);

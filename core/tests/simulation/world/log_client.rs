@@ -74,6 +74,7 @@ impl EventLog for LogClient {
         self.reach().await.map_err(|reason| AppendError::Unavailable(reason.into()))?;
         if self.world.plan.has_one_clock {
             let mut unsynced = Unsynced { client: self, is_synced: false };
+            self.world.machine.is_syncing();
             self.actor.sleep(1 + self.actor.below(SYNC)).await;
             unsynced.is_synced = true;
         }
