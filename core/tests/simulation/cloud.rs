@@ -87,11 +87,6 @@ impl Invocation {
 
     /// The ports of reactions.
     pub(crate) fn ports(&self) -> Ports<'_> {
-        Ports {
-            log: &self.log,
-            launcher: &self.launcher,
-            objects: &self.objects,
-            policy: &self.world.policy,
-        }
+        Ports { log: &self.log, launcher: &self.launcher, objects: &self.objects, policy: &self.world.policy }
     }
 }

@@ -133,10 +133,13 @@ impl Fault {
             // More would delay the heartbeats of workers too long.
             Self::LogThrottled => (HOUR, 150),
             Self::LostResponse | Self::LostViewResponse => (HOUR, 300),
-            Self::LogUnavailable | Self::StoreUnavailable | Self::ViewsUnavailable => (HOUR, 1000),
+            Self::LogUnavailable
+            | Self::StoreUnavailable
+            | Self::ViewsUnavailable
+            | Self::Partition
+            | Self::DiskFull => (HOUR, 1000),
             Self::SweepStopped => (5 * HOUR, 1000),
             Self::LauncherUnavailable | Self::LauncherRefuses => (3 * HOUR, 1000),
-            Self::Partition | Self::DiskFull => (HOUR, 1000),
             Self::ClockAhead | Self::ClockBehind => (2 * HOUR, 1000),
             Self::DelayedShard | Self::DelayedIntake => (HOUR, 700),
             Self::Deploy => (30 * MINUTE, 1000),

@@ -50,13 +50,12 @@ pub(crate) fn row_written(state: &mut State, row: &VideoRow) {
     let stream = row.video.stream();
     let (project_id, video_id) = (row.video.project_id.clone(), row.video.video_id.clone());
     let known = state.oracle.videos.get(&stream).map(|facts| &facts.fold);
-    let is_equal = match known.filter(|known| known.version == row.video.version) {
-        Some(known) => *known == row.video,
-        None => {
-            let commits = state.ledger.commits(&stream).iter();
-            let before = commits.take_while(|commit| commit.last() <= row.video.version);
-            Video::fold(project_id, video_id, before).is_ok_and(|folded| folded == row.video)
-        }
+    let is_equal = if let Some(known) = known.filter(|known| known.version == row.video.version) {
+        *known == row.video
+    } else {
+        let commits = state.ledger.commits(&stream).iter();
+        let before = commits.take_while(|commit| commit.last() <= row.video.version);
+        Video::fold(project_id, video_id, before).is_ok_and(|folded| folded == row.video)
     };
     if !is_equal {
         state.oracle.violated(format!("a row of {stream} at version {} is not its fold", row.video.version));
@@ -65,9 +64,11 @@ pub(crate) fn row_written(state: &mut State, row: &VideoRow) {
 
 /// Checks a launch.
 pub(crate) fn job_launched(state: &mut State, job: &Job) {
-    let dispatched = state.oracle.videos.get(&job.stream()).and_then(|facts| {
-        facts.dispatched.get(&(job.generation, job.attempt)).cloned()
-    });
+    let dispatched = state
+        .oracle
+        .videos
+        .get(&job.stream())
+        .and_then(|facts| facts.dispatched.get(&(job.generation, job.attempt)).cloned());
     match dispatched {
         Some(dispatched) => state.oracle.same_parameters(&dispatched, job),
         None => state.oracle.violated(format!("a job was launched that the log does not contain: {job:?}")),

@@ -38,7 +38,7 @@ fn plan(seed: u64, fault: Fault, has_one_clock: bool) -> Plan {
     }
     let until = BEGINS + HOUR + SECOND;
     items.push(Item::Fault(FaultPeriod { fault, from: BEGINS, until, per_mille: 1000 }));
-    Plan { items, has_one_clock, ..Plan::of_seed(seed, 4, &[]) }
+    Plan { has_one_clock, items, ..Plan::of_seed(seed, 4, &[]) }
 }
 
 fn check(fault: Fault, kinds_of_clock: &[bool]) {

@@ -58,8 +58,12 @@ pub(crate) enum Action {
     Reprocess,
     Update,
     Read,
-    RevokeKey { key: usize },
-    Suspend { resumes_after: Millis },
+    RevokeKey {
+        key: usize,
+    },
+    Suspend {
+        resumes_after: Millis,
+    },
     /// An event that cannot be read is appended to the video's stream.
     PoisonVideo,
     /// Something that is no fact is put into the intake.
@@ -72,6 +76,7 @@ pub(crate) enum Action {
 
 /// An upload URL and its use.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of one another")]
 pub(crate) struct Upload {
     pub(crate) key: usize,
     pub(crate) lifetime: Millis,
@@ -120,9 +125,8 @@ impl Plan {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1);
         let active = hours * HOUR;
         // Faults and operations coincide.
-        let busy: Vec<Millis> = (0..random.usize(2..5))
-            .map(|_| random.u64(..active.saturating_sub(2 * HOUR).max(1)))
-            .collect();
+        let busy: Vec<Millis> =
+            (0..random.usize(2..5)).map(|_| random.u64(..active.saturating_sub(2 * HOUR).max(1))).collect();
         let operations = any_operations(&mut random, &busy);
         let mut items: Vec<Item> = operations.into_iter().map(Item::Operation).collect();
         items.extend(any_faults(&mut random, &busy, active, kinds).into_iter().map(Item::Fault));
@@ -162,7 +166,9 @@ impl Plan {
                     && match &other.action {
                         Action::RevokeKey { key } => *key == upload.key,
                         Action::Suspend { .. } => true,
-                        Action::Read | Action::Rebuild | Action::PoisonFact | Action::PoisonNotification => false,
+                        Action::Read | Action::Rebuild | Action::PoisonFact | Action::PoisonNotification => {
+                            false
+                        }
                         _ => other.file == one.file,
                     }
             })
@@ -190,7 +196,8 @@ fn any_operations(random: &mut fastrand::Rng, busy: &[Millis]) -> Vec<Operation>
     for id in 0..random.usize(10..22) {
         let at = random.choice(busy).copied().unwrap_or_default() + random.u64(..BUSY);
         let file = if random.bool() { random.usize(..FILES) } else { random.usize(..2) };
-        let mut operation = Operation { id, at, project: random.usize(..PROJECTS), file, action: any_action(random) };
+        let mut operation =
+            Operation { id, at, project: random.usize(..PROJECTS), file, action: any_action(random) };
         // Most commands are about a video that is being uploaded or processed.
         let is_upload = matches!(operation.action, Action::Upload(_));
         let other = random.choice(&operations).cloned();
@@ -275,8 +282,8 @@ fn any_upload(random: &mut fastrand::Rng) -> Upload {
         },
         is_requested_again: random.u8(..6) == 0,
         quality: match random.u8(..12) {
-            0 => Quality::Bad,
-            1 => Quality::Deadly,
+            0 | 1 => Quality::Bad,
+            2 => Quality::Deadly,
             _ => Quality::Good,
         },
     }

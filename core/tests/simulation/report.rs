@@ -34,7 +34,8 @@ impl Settings {
     pub(crate) fn from_environment() -> Self {
         let text = |name: &str| std::env::var(format!("STREAMIO_SIMULATION_{name}")).ok();
         let number = |name: &str| {
-            text(name).map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+            text(name)
+                .map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
         };
         let faults = text("FAULTS").map(|names| names.split(',').map(fault_named).collect());
         Self {

@@ -11,7 +11,8 @@ pub(crate) fn shrink(plan: &Plan, fails: impl Fn(&Plan) -> bool) -> Plan {
         let mut is_smaller = false;
         while start < smallest.items.len() {
             let end = (start + size).min(smallest.items.len());
-            let items: Vec<Item> = smallest.items[..start].iter().chain(&smallest.items[end..]).cloned().collect();
+            let items: Vec<Item> =
+                smallest.items[..start].iter().chain(&smallest.items[end..]).cloned().collect();
             let candidate = Plan { items, ..smallest.clone() };
             if fails(&candidate) {
                 smallest = candidate;

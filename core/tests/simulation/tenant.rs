@@ -55,7 +55,8 @@ pub(crate) fn create_projects(world: &Arc<World>) {
         let mut state = Project::new(project_id(project));
         for key in 0..KEYS {
             let hash = key_hash(project, key);
-            let key = NewKey { hash, scopes: vec![Scope::Upload, Scope::Admin], label: None, expires_at: None };
+            let key =
+                NewKey { hash, scopes: vec![Scope::Upload, Scope::Admin], label: None, expires_at: None };
             let created = if key.hash == key_hash(project, 0) {
                 state.create(None, key)
             } else {
@@ -73,7 +74,7 @@ pub(crate) fn start(world: &Arc<World>) {
     for operation in world.plan.operations().cloned().collect::<Vec<_>>() {
         let world = Arc::clone(world);
         let actor = world.lasting_actor(&format!("tenant {}", operation.id));
-        let _ = world.engine.clone().spawn(actor.process, async move {
+        world.engine.clone().start(actor.process, async move {
             actor.sleep(operation.at).await;
             world.trace(|| format!("tenant: {operation:?}"));
             run(world, actor, operation).await;
@@ -92,14 +93,12 @@ async fn run(world: Arc<World>, actor: Arc<Actor>, operation: Operation) {
             let key_id = key_hash(project, key).key_id();
             change_project(&world, &actor, project, "revoked", |it| {
                 it.revoke_key(&key_id, None).unwrap_or_default()
-            })
-            .await;
+            });
         }
         Action::Suspend { resumes_after } => {
-            change_project(&world, &actor, project, "suspended", |it| it.suspend(None).unwrap_or_default())
-                .await;
+            change_project(&world, &actor, project, "suspended", |it| it.suspend(None).unwrap_or_default());
             actor.sleep(resumes_after).await;
-            change_project(&world, &actor, project, "resumed", |it| it.resume().unwrap_or_default()).await;
+            change_project(&world, &actor, project, "resumed", |it| it.resume().unwrap_or_default());
         }
         Action::PoisonVideo => poison_video(&world, id, project, file, actor.now()),
         Action::PoisonFact => {
@@ -119,7 +118,7 @@ async fn run(world: Arc<World>, actor: Arc<Actor>, operation: Operation) {
 }
 
 /// Changes a project as the operator's commands do: reads its stream, decides, appends.
-async fn change_project(
+fn change_project(
     world: &Arc<World>,
     actor: &Actor,
     project: usize,
@@ -159,8 +158,7 @@ async fn command(world: &Arc<World>, actor: &Arc<Actor>, operation: &Operation) 
     let Operation { id, project, file, .. } = *operation;
     let (project_id, video_id) = (project_id(project), VideoId::of(&source_key(project, file)));
     let commit_id = CommitId::derived_from(&["command", &id.to_string()]);
-    let metadata: MetadataPatch =
-        [("number".to_owned(), Some(id.to_string()))].into_iter().collect();
+    let metadata: MetadataPatch = [("number".to_owned(), Some(id.to_string()))].into_iter().collect();
     for attempt in 0..TRIES {
         world.machine.on().await;
         // Each call is an invocation of its own.
@@ -176,7 +174,9 @@ async fn command(world: &Arc<World>, actor: &Arc<Actor>, operation: &Operation) 
         let call = world.engine.spawn(function.process, async move {
             match action {
                 Action::Delete => home.delete_video(&project_id, &video_id, &commit_id).await.map(|_| ()),
-                Action::Reprocess => home.reprocess_video(&project_id, &video_id, &commit_id).await.map(|_| ()),
+                Action::Reprocess => {
+                    home.reprocess_video(&project_id, &video_id, &commit_id).await.map(|_| ())
+                }
                 Action::Update => {
                     home.update_video(&project_id, &video_id, &commit_id, &metadata).await.map(|_| ())
                 }
@@ -362,7 +362,9 @@ async fn put(
             state.oracle.object_stored(operation, &stored, completed_at, world.engine.now());
             (stored, sequencer)
         };
-        world.trace(|| format!("object store: {key} of {} is stored as {:?}", operation.id, stored.info.version_id));
+        world.trace(|| {
+            format!("object store: {key} of {} is stored as {:?}", operation.id, stored.info.version_id)
+        });
         cloud::notify(world, key.as_str(), &stored, &sequencer, completed_at);
         actor.travel().await;
         if !actor.meets(Fault::StoreErrorAfterSuccess) {

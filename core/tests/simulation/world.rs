@@ -29,7 +29,7 @@ pub(crate) use self::launcher::{Launches, TaskState};
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::log_client::LogClient;
 pub(crate) use self::machine::Machine;
-pub(crate) use self::object_client::{ObjectClient, WriteError};
+pub(crate) use self::object_client::{Condition, ObjectClient, WriteError};
 pub(crate) use self::view_client::ViewClient;
 use crate::engine::{Actor, ClockOf, Engine, Millis, Signal};
 use crate::faults::Faults;
@@ -91,7 +91,15 @@ impl World {
             oracle: Oracle::new(&plan),
             trace: has_trace.then(Vec::new),
         };
-        Arc::new(Self { engine, faults: Arc::new(faults), policy, plan, changes: Signal::default(), machine: Machine::default(), state: Mutex::new(state) })
+        Arc::new(Self {
+            engine,
+            faults: Arc::new(faults),
+            policy,
+            plan,
+            changes: Signal::default(),
+            machine: Machine::default(),
+            state: Mutex::new(state),
+        })
     }
 
     /// The content of all stores. Never held while waiting.

@@ -86,7 +86,7 @@ struct Event {
 fn deliver(world: &Arc<World>, event: Event, delay: u64) {
     let world = Arc::clone(world);
     let actor = world.lasting_actor(&format!("asynchronous {}", event.id));
-    let _ = world.engine.clone().spawn(actor.process, async move {
+    world.engine.clone().start(actor.process, async move {
         actor.sleep(delay).await;
         // On one machine the object store keeps the notification until it is recorded.
         let attempts = if world.plan.has_one_clock { u32::MAX } else { ATTEMPTS };

@@ -49,7 +49,7 @@ pub(super) fn start(world: &Arc<World>) {
         for shard in 0..SHARDS {
             let actor = world.lasting_actor(&format!("{} poller {shard}", function.name()));
             let poller = Poller { world: Arc::clone(world), actor, function, shard };
-            let _ = world.engine.spawn(poller.actor.process, poller.run());
+            world.engine.start(poller.actor.process, poller.run());
         }
     }
 }
@@ -92,23 +92,23 @@ impl Poller {
                 actor.sleep(actor.below(10 * SECOND)).await;
                 world.engine.kill(process);
             }
-            match running.await {
-                Ok(report) => match report.failed.first() {
-                    None => {
-                        (position, failures) = (position + length, 0);
-                        if actor.meets(Fault::DuplicateRecords) {
-                            position -= usize::try_from(actor.below(REPEATED)).unwrap_or(0).min(position);
-                        }
+            let ended = running.await.ok();
+            if ended.is_none() {
+                // The next instance does not know the failures of this one.
+                retry = Arc::new(retry_policy(&world, function.give_up()));
+            }
+            match ended.as_ref().map(|report| report.failed.first()) {
+                Some(None) => {
+                    (position, failures) = (position + length, 0);
+                    if actor.meets(Fault::DuplicateRecords) {
+                        position -= usize::try_from(actor.below(REPEATED)).unwrap_or(0).min(position);
                     }
-                    Some(failed) => {
-                        position = failed.parse().unwrap_or(position);
-                        failures += 1;
-                    }
-                },
-                Err(_) => {
-                    retry = Arc::new(retry_policy(&world, function.give_up()));
+                }
+                Some(Some(failed)) => {
+                    position = failed.parse().unwrap_or(position);
                     failures += 1;
                 }
+                None => failures += 1,
             }
             if failures > 0 {
                 actor.sleep((SECOND << failures.min(6)).min(MINUTE)).await;

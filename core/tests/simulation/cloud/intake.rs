@@ -22,7 +22,7 @@ pub(super) fn start(world: &Arc<World>) {
     for shard in 0..SHARDS {
         let world = Arc::clone(world);
         let actor = world.lasting_actor(&format!("intake poller {shard}"));
-        let _ = world.engine.clone().spawn(actor.process, async move {
+        world.engine.clone().start(actor.process, async move {
             let (mut position, mut failures, mut count) = (0, 0_u32, 0_u64);
             let mut instance = Arc::new(Instance::new(&world, shard, count));
             loop {
@@ -43,19 +43,18 @@ pub(super) fn start(world: &Arc<World>) {
                 }
                 let length = records.len();
                 let process = instance.invocation.actor.process;
-                match world.engine.spawn(process, handle(Arc::clone(&instance), records)).await {
-                    Ok(report) => match report.failed.first() {
-                        None => (position, failures) = (position + length, 0),
-                        Some(failed) => {
-                            position = failed.parse().unwrap_or(position);
-                            failures += 1;
-                        }
-                    },
+                let ended = world.engine.spawn(process, handle(Arc::clone(&instance), records)).await.ok();
+                if ended.is_none() {
                     // The next instance has an empty cache.
-                    Err(_) => {
-                        instance = Arc::new(Instance::new(&world, shard, count));
+                    instance = Arc::new(Instance::new(&world, shard, count));
+                }
+                match ended.as_ref().map(|report| report.failed.first()) {
+                    Some(None) => (position, failures) = (position + length, 0),
+                    Some(Some(failed)) => {
+                        position = failed.parse().unwrap_or(position);
                         failures += 1;
                     }
+                    None => failures += 1,
                 }
                 if failures > 0 {
                     actor.sleep((SECOND << failures.min(6)).min(MINUTE)).await;

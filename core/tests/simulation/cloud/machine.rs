@@ -24,11 +24,11 @@ pub(super) fn start(world: &Arc<World>) {
     for at in world.faults.beginnings(Fault::PowerLoss) {
         let world = Arc::clone(world);
         let actor = world.lasting_actor(&format!("power {at}"));
-        let _ = world.engine.clone().spawn(actor.process, async move {
+        world.engine.clone().start(actor.process, async move {
             actor.sleep(at + actor.below(MINUTE)).await;
             // At most half of the losses are at a commit.
             if actor.below(2) == 0 {
-                select(pin!(world.machine.next_commit()), pin!(actor.sleep(2 * MINUTE))).await;
+                select(pin!(world.machine.next_commit()), pin!(actor.sleep(30 * MINUTE))).await;
             }
             world.faults.count(Fault::PowerLoss, world.engine.now());
             for process in world.machine.switch_off() {

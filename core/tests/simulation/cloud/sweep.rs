@@ -21,7 +21,7 @@ const PROJECTS: usize = 1000;
 pub(super) fn start(world: &Arc<World>) {
     let world = Arc::clone(world);
     let actor = world.lasting_actor("schedule");
-    let _ = world.engine.clone().spawn(actor.process, async move {
+    world.engine.clone().start(actor.process, async move {
         for count in 0_u64.. {
             actor.sleep(MINUTE).await;
             world.machine.on().await;

@@ -50,7 +50,7 @@ pub(crate) fn report_end(
 fn deliver(world: &Arc<World>, change: TaskChange, number: usize, delay: u64) {
     let world = Arc::clone(world);
     let actor = world.lasting_actor(&format!("end {} {number}", change.task));
-    let _ = world.engine.clone().spawn(actor.process, async move {
+    world.engine.clone().start(actor.process, async move {
         actor.sleep(delay).await;
         for attempt in 0..ATTEMPTS {
             world.machine.on().await;

@@ -108,6 +108,11 @@ impl Engine {
         receiver
     }
 
+    /// Starts a task of `process` whose result nobody waits for.
+    pub(crate) fn start(&self, process: ProcessId, future: impl Future<Output = ()> + Send + 'static) {
+        drop(self.spawn(process, future));
+    }
+
     /// Ends all tasks of `process`, wherever they wait. A task that ends its own process has to wait for ever after that.
     pub(crate) fn kill(&self, process: ProcessId) {
         let mut inner = lock(&self.inner);
@@ -184,8 +189,8 @@ impl Engine {
         let waker = Waker::from(Arc::new(TaskWaker { task: id, ready: Arc::clone(&self.ready) }));
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let mut inner = lock(&self.inner);
-        let ended = polled.is_ready()
-            || inner.tasks.get(&id).is_none_or(|task| inner.killed.contains(&task.process));
+        let ended =
+            polled.is_ready() || inner.tasks.get(&id).is_none_or(|task| inner.killed.contains(&task.process));
         if ended {
             let task = inner.tasks.remove(&id);
             drop(inner);
@@ -244,19 +249,19 @@ mod tests {
 
     fn order_of(seed: u64) -> Vec<(Millis, u32)> {
         let engine = Engine::new(seed);
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let steps = Arc::new(Mutex::new(Vec::new()));
         for task in 0..5 {
-            let (engine_of_task, seen) = (Arc::clone(&engine), Arc::clone(&seen));
-            let _ = engine.spawn(engine.process(), async move {
+            let (engine_of_task, own_steps) = (Arc::clone(&engine), Arc::clone(&steps));
+            engine.start(engine.process(), async move {
                 for _ in 0..3 {
                     engine_of_task.sleep(10).await;
-                    seen.lock().unwrap().push((engine_of_task.now(), task));
+                    own_steps.lock().unwrap().push((engine_of_task.now(), task));
                 }
             });
         }
         assert!(engine.run_until(100, || false).is_ok());
         assert_eq!(engine.now(), 100);
-        Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+        Arc::try_unwrap(steps).unwrap().into_inner().unwrap()
     }
 
     #[test]

@@ -256,10 +256,8 @@ fn is_current(facts: &VideoFacts, generation: u32, attempt: u32) -> Result<(), S
 
 fn end_attempt(facts: &mut VideoFacts, generation: u32, attempt: u32) -> Result<(), String> {
     is_current(facts, generation, attempt)?;
-    let is_running = matches!(
-        facts.state,
-        AttemptState::Dispatched | AttemptState::Started(_) | AttemptState::Completed
-    );
+    let is_running =
+        matches!(facts.state, AttemptState::Dispatched | AttemptState::Started(_) | AttemptState::Completed);
     if !is_running {
         return Err(format!("an attempt ends that is {:?}", facts.state));
     }

@@ -21,7 +21,8 @@ pub(crate) fn object_removed(
 ) {
     let is_source = removed.content == Content::Source;
     state.trace(now, || format!("object store: {bucket}/{key} {:?} is removed", removed.info.version_id));
-    let Some((stream, facts)) = state.oracle.videos.iter().find(|(_, facts)| is_of(facts, key, is_source)) else {
+    let Some((stream, facts)) = state.oracle.videos.iter().find(|(_, facts)| is_of(facts, key, is_source))
+    else {
         state.oracle.violated(format!("{key} is removed, of which the log knows nothing"));
         return;
     };
@@ -78,9 +79,11 @@ fn result_is_kept(facts: &VideoFacts, key: &str, removed: &StoredObject) -> Opti
 pub(crate) fn result_written(state: &mut State, key: &str, content: &Content) {
     let Content::Result { generation, attempt, .. } = content else { return };
     let stable = state.oracle.videos.iter().find(|(_, facts)| {
-        facts.fold.s3_key.as_ref().is_some_and(|s3_key| {
-            stable_keys(s3_key).iter().any(|stable| stable == key)
-        })
+        facts
+            .fold
+            .s3_key
+            .as_ref()
+            .is_some_and(|s3_key| stable_keys(s3_key).iter().any(|stable| stable == key))
     });
     let Some((stream, facts)) = stable else { return };
     if facts.published.is_some_and(|published| published > (*generation, *attempt)) {

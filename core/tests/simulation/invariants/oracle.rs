@@ -181,7 +181,9 @@ impl Oracle {
     pub(crate) fn same_parameters(&mut self, one: &Job, other: &Job) {
         let other = Job { client_token: one.client_token.clone(), ..other.clone() };
         if *one != other {
-            self.violated(format!("one attempt was launched with different parameters: {one:?} and {other:?}"));
+            self.violated(format!(
+                "one attempt was launched with different parameters: {one:?} and {other:?}"
+            ));
         }
     }
 

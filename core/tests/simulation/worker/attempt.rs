@@ -19,7 +19,7 @@ use super::publish;
 use crate::engine::{Actor, MINUTE, Millis, SECOND};
 use crate::faults::Fault;
 use crate::plan::Quality;
-use crate::world::{Content, LogClient, ObjectClient, World, put_facts};
+use crate::world::{Condition, Content, LogClient, ObjectClient, World, put_facts};
 
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +200,8 @@ impl Worker {
         let job = &self.job;
         let prefix = job.s3_key.processed().attempt_prefix(job.generation, job.attempt);
         for (name, etag) in publish::files(job) {
-            let written = self.objects.write(&format!("{prefix}{name}"), &etag, self.content(), None).await;
+            let written =
+                self.objects.write(&format!("{prefix}{name}"), &etag, self.content(), Condition::None).await;
             written.map_err(|_| Ended::Platform("storage was not available"))?;
         }
         Ok(())
@@ -213,8 +214,7 @@ impl Worker {
 
     async fn report_progress(&self, number: u64, video: &Video) {
         let job = &self.job;
-        let event =
-            ProcessingProgressed { generation: job.generation, attempt: job.attempt, percent: 50 };
+        let event = ProcessingProgressed { generation: job.generation, attempt: job.attempt, percent: 50 };
         let cause = ["progress", &self.task, &number.to_string()];
         let now = self.actor.now();
         let commit = NewCommit::new(CommitId::derived_from(&cause), now, [event.into()]);

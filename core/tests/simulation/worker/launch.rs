@@ -65,7 +65,7 @@ impl TaskLauncher for Launcher {
 fn start(world: &Arc<World>, name: String, job: Job) {
     let world = Arc::clone(world);
     let actor = world.worker_actor(&name);
-    let _ = world.engine.clone().spawn(actor.process, async move {
+    world.engine.clone().start(actor.process, async move {
         actor.sleep(SECOND + actor.below(30 * SECOND)).await;
         let (stop_code, exit_code) = if actor.meets(Fault::TaskFailedToStart) {
             ("TaskFailedToStart", None)

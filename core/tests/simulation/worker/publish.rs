@@ -6,7 +6,9 @@ use streamio_events::video::Phase;
 use streamio_events::video::decide;
 
 use super::attempt::Worker;
-use crate::world::WriteError;
+use crate::engine::MINUTE;
+use crate::faults::Fault;
+use crate::world::{Condition, WriteError};
 
 /// Why a completed attempt was not published.
 pub(super) enum PublishError {
@@ -53,7 +55,11 @@ pub(super) async fn publish(worker: &Worker) -> Result<(), PublishError> {
 async fn check_publishable(worker: &Worker) -> Result<(), PublishError> {
     let video = worker.video().await.map_err(|_| PublishError::Unavailable)?;
     let is_completed = matches!(video.phase, Phase::Completed { .. });
-    if is_completed && decide::ready(&video, &worker.job).is_ok() { Ok(()) } else { Err(PublishError::Fenced) }
+    if is_completed && decide::ready(&video, &worker.job).is_ok() {
+        Ok(())
+    } else {
+        Err(PublishError::Fenced)
+    }
 }
 
 async fn write(worker: &Worker, stable: &str, source: &str, etag: &str) -> Result<(), PublishError> {
@@ -66,7 +72,11 @@ async fn write(worker: &Worker, stable: &str, source: &str, etag: &str) -> Resul
             check_publishable(worker).await?;
             return Err(PublishError::Unavailable);
         }
-        let condition = Some(observed.map(|stored| stored.info.etag));
+        let condition = Condition::UnchangedSince(observed.map(|stored| stored.info.etag));
+        // A worker that pauses here goes on when another one has published, or the video is deleted.
+        if worker.actor.meets(Fault::Zombie) {
+            worker.actor.sleep(MINUTE + worker.actor.below(10 * MINUTE)).await;
+        }
         match worker.objects.write(stable, etag, worker.content(), condition).await {
             Ok(()) => return Ok(()),
             Err(WriteError::PreconditionFailed) => {}
@@ -107,7 +117,9 @@ pub(super) async fn retract(worker: &Worker) {
         return;
     }
     let deleted = video.deleted_stable_keys();
-    for (stable, etag) in observed.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable)) {
+    for (stable, etag) in
+        observed.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable))
+    {
         if worker.objects.delete(&job.processed_bucket, stable, etag).await.is_err() {
             return;
         }

@@ -18,7 +18,10 @@ impl DeadLetters for ViewClient {
         {
             let mut state = self.world.state();
             state.trace(now, || {
-                format!("dead letter of {}: {} ({})", dead_letter.function, dead_letter.id, dead_letter.reason)
+                format!(
+                    "dead letter of {}: {} ({})",
+                    dead_letter.function, dead_letter.id, dead_letter.reason
+                )
             });
             state.oracle.dead_letter_stored(&dead_letter);
             state.dead_letters.insert((dead_letter.function, dead_letter.id.clone()), dead_letter);

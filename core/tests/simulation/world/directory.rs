@@ -30,11 +30,8 @@ impl KeyValueStore {
     /// The value of `name`; an older one if `is_stale`.
     pub(crate) fn get(&self, now: Millis, name: &str, is_stale: bool) -> Option<&str> {
         let values = self.0.get(name)?;
-        let visible = if is_stale {
-            values.iter().rev().find(|(at, _)| at + STALENESS <= now)
-        } else {
-            values.last()
-        };
+        let visible =
+            if is_stale { values.iter().rev().find(|(at, _)| at + STALENESS <= now) } else { values.last() };
         visible.map(|(_, value)| value.as_str())
     }
 }

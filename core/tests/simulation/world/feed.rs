@@ -68,8 +68,7 @@ impl FeedWriter for ViewClient {
             Added::Before => return Ok(false),
             Added::MissingFrom(from) => from,
         };
-        let log =
-            LogClient { world: self.world.clone(), actor: self.actor.clone(), is_worker: false };
+        let log = LogClient { world: self.world.clone(), actor: self.actor.clone(), is_worker: false };
         loop {
             let page = log.read(&commit.stream, from, 64).await?;
             for missing in &page.commits {
@@ -79,7 +78,9 @@ impl FeedWriter for ViewClient {
                     _ => {}
                 }
             }
-            from = page.next.ok_or_else(|| FeedWriteError::Unavailable("the commit is not in the log".into()))?;
+            from = page
+                .next
+                .ok_or_else(|| FeedWriteError::Unavailable("the commit is not in the log".into()))?;
         }
     }
 }

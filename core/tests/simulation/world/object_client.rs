@@ -20,6 +20,14 @@ pub(crate) struct ObjectClient {
     pub(crate) actor: Arc<Actor>,
 }
 
+/// The condition of a write.
+pub(crate) enum Condition {
+    /// None.
+    None,
+    /// The present object has this entity tag; `None`: there is none.
+    UnchangedSince(Option<String>),
+}
+
 /// Why a conditional write failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WriteError {
@@ -58,21 +66,23 @@ impl ObjectClient {
         Ok(self.world.state().processed.get(key, None).cloned())
     }
 
-    /// Writes an object of the bucket of results. `condition`: the entity tag that the present object must have; `Some(None)`
-    /// if there must be none.
+    /// Writes an object of the bucket of results.
     pub(crate) async fn write(
         &self,
         key: &str,
         etag: &str,
         content: Content,
-        condition: Option<Option<String>>,
+        condition: Condition,
     ) -> Result<(), WriteError> {
         self.reach().await.map_err(|_| WriteError::Unavailable)?;
         {
             let mut state = self.world.state();
             let present = state.processed.get(key, None).map(|stored| stored.info.etag.clone());
-            if condition.is_some_and(|expected| expected != present) {
-                return Err(WriteError::PreconditionFailed);
+            match condition {
+                Condition::UnchangedSince(expected) if expected != present => {
+                    return Err(WriteError::PreconditionFailed);
+                }
+                Condition::None | Condition::UnchangedSince(_) => {}
             }
             let info = ObjectInfo {
                 bytes: 1,
