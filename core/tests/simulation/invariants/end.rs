@@ -113,18 +113,22 @@ fn row_is_old(state: &State, facts: &VideoFacts) -> Option<String> {
     }
 }
 
+/// The stable keys hold what is published. A publication that a newer upload ended may have written some of them.
 fn stable_keys_differ(state: &State, facts: &VideoFacts) -> Option<String> {
     let s3_key = facts.fold.s3_key.as_ref()?;
+    let is_unfinished = |attempt: (u32, u32)| {
+        facts.completed.contains(&attempt)
+            && attempt.0 > facts.deleted_generation
+            && facts.published.is_none_or(|published| published < attempt)
+    };
     for key in stable_keys(s3_key) {
-        let content = state.processed.get(&key, None).map(|stored| &stored.content);
-        match (facts.published, content) {
-            (None, None) => {}
-            (None, Some(content)) => return Some(format!("{key} holds {content:?}, nothing is published")),
-            (Some(published), Some(Content::Result { generation, attempt, .. }))
-                if published == (*generation, *attempt) => {}
-            (Some(published), content) => {
-                return Some(format!("{key} holds {content:?}, published is {published:?}"));
-            }
+        let stored = state.processed.get(&key, None).map(|stored| &stored.content);
+        let attempt = stored.and_then(|content| match content {
+            Content::Result { generation, attempt, .. } => Some((*generation, *attempt)),
+            Content::Source => None,
+        });
+        if attempt != facts.published && !attempt.is_some_and(is_unfinished) {
+            return Some(format!("{key} holds {stored:?}, published is {:?}", facts.published));
         }
     }
     let published = facts.published?;

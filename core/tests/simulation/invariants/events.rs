@@ -100,6 +100,7 @@ fn check_event(
                 return Err(format!("an attempt completes that is {:?}", facts.state));
             }
             facts.state = AttemptState::Completed;
+            facts.completed.insert((completed.generation, completed.attempt));
             Ok(())
         }
         EventBody::ProcessingFailed(it) => end_attempt(facts, it.generation, it.attempt),
@@ -124,6 +125,7 @@ fn check_event(
             facts.state = AttemptState::Final;
             facts.is_occupied = false;
             facts.published = None;
+            facts.deleted_generation = facts.generation;
             facts.accepted = None;
             facts.voided = facts.overwriting.keys().cloned().collect();
             for version in facts.versions.values_mut().filter(|it| **it != VersionState::Removed) {

@@ -64,7 +64,10 @@ pub(crate) struct VideoFacts {
     pub(super) used_grants: BTreeSet<GrantId>,
     pub(super) overwriting: BTreeMap<GrantId, bool>,
     pub(crate) dispatched: BTreeMap<(u32, u32), Job>,
+    pub(super) completed: BTreeSet<(u32, u32)>,
     pub(super) published: Option<(u32, u32)>,
+    /// Everything of this generation and of those before is deleted.
+    pub(super) deleted_generation: u32,
     /// Grants that a deletion voided.
     pub(super) voided: BTreeSet<GrantId>,
 }
@@ -225,7 +228,9 @@ impl VideoFacts {
             used_grants: BTreeSet::new(),
             overwriting: BTreeMap::new(),
             dispatched: BTreeMap::new(),
+            completed: BTreeSet::new(),
             published: None,
+            deleted_generation: 0,
             voided: BTreeSet::new(),
         }
     }
