@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use streamio_events::timestamp::Timestamp;
 
 use crate::engine::{ClockOf, HOUR, MINUTE, Millis};
+use crate::plan::Plan;
 
 macro_rules! faults {
     ($($(#[$docs:meta])* $name:ident = $text:literal,)*) => {
@@ -126,6 +127,28 @@ impl Fault {
         )
     }
 
+    /// Faults that delay the sweep, or the time at which it expires an attempt.
+    pub(crate) fn delays_sweep(self) -> bool {
+        matches!(
+            self,
+            Self::Crash
+                | Self::LostResponse
+                | Self::LogUnavailable
+                | Self::LogThrottled
+                | Self::StoreUnavailable
+                | Self::HeadThrottled
+                | Self::StoreErrorAfterSuccess
+                | Self::ViewsUnavailable
+                | Self::LostViewResponse
+                | Self::DelayedShard
+                | Self::ClockAhead
+                | Self::ClockBehind
+                | Self::SweepStopped
+                | Self::PowerLoss
+                | Self::Deploy
+        )
+    }
+
     /// The longest period of such faults, and the largest share of calls that they affect, in thousandths.
     pub(crate) fn extent(self) -> (Millis, u64) {
         match self {
@@ -162,6 +185,8 @@ pub(crate) struct FaultPeriod {
 pub(crate) struct Faults {
     seed: u64,
     has_one_clock: bool,
+    /// See [`Plan::slowness`].
+    pub(crate) slowness: u64,
     periods: Vec<FaultPeriod>,
     counts: Vec<AtomicU64>,
     trace: Mutex<Option<Vec<(Millis, Fault)>>>,
@@ -174,10 +199,16 @@ const CLOCK_ERROR: i64 = HOUR.cast_signed();
 const TOLERATED_CLOCK_ERROR: i64 = 15_000;
 
 impl Faults {
-    /// Returns the faults of a run with this seed. `has_one_clock`: whether all components run on one machine's clock.
-    pub(crate) fn new(seed: u64, has_one_clock: bool, periods: Vec<FaultPeriod>, has_trace: bool) -> Self {
-        let counts = Fault::ALL.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { seed, has_one_clock, periods, counts, trace: Mutex::new(has_trace.then(Vec::new)) }
+    /// Returns the faults of the run of `plan`.
+    pub(crate) fn new(plan: &Plan, has_trace: bool) -> Self {
+        Self {
+            seed: plan.seed,
+            has_one_clock: plan.has_one_clock,
+            slowness: plan.slowness,
+            periods: plan.periods(),
+            counts: Fault::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            trace: Mutex::new(has_trace.then(Vec::new)),
+        }
     }
 
     /// Returns the seed of the process `name`: FNV-1a of its name, mixed with the seed of the run.

@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) has_one_clock: bool,
     /// Whether the bucket of sources keeps versions.
     pub(crate) has_versions: bool,
+    /// How many times longer calls take than on a good network: slow calls race with more others.
+    pub(crate) slowness: u64,
     /// How long rejected and replaced versions are kept.
     pub(crate) retention: Duration,
     pub(crate) items: Vec<Item>,
@@ -131,7 +133,9 @@ impl Plan {
         let mut items: Vec<Item> = operations.into_iter().map(Item::Operation).collect();
         items.extend(any_faults(&mut random, &busy, active, kinds).into_iter().map(Item::Fault));
         let retention = Duration::from_hours(if random.bool() { 6 } else { 72 });
-        Self { seed, active, has_one_clock: random.bool(), has_versions: true, retention, items }
+        let has_one_clock = random.bool();
+        let slowness = if random.u8(..4) == 0 { 20 } else { 1 };
+        Self { seed, active, has_one_clock, has_versions: true, slowness, retention, items }
     }
 
     /// The operations.
@@ -178,6 +182,12 @@ impl Plan {
             _ => None,
         });
         uploads.filter(|(one, upload)| !is_disturbed(one, upload)).map(|(one, _)| one.id).collect()
+    }
+
+    /// Whether a fault that delays the sweep is planned between these times.
+    pub(crate) fn delays_sweep(&self, from: Millis, until: Millis) -> bool {
+        let overlaps = |period: &FaultPeriod| period.from <= until && from <= period.until;
+        self.periods().iter().any(|period| period.fault.delays_sweep() && overlaps(period))
     }
 
     /// The deployment's policy.

@@ -74,7 +74,7 @@ impl World {
     /// Returns an empty cloud for a run of `plan`.
     pub(crate) fn new(plan: Plan, has_trace: bool) -> Arc<Self> {
         let engine = Engine::new(plan.seed);
-        let faults = Faults::new(plan.seed, plan.has_one_clock, plan.periods(), has_trace);
+        let faults = Faults::new(&plan, has_trace);
         let policy = plan.policy();
         let state = State {
             ledger: Ledger::default(),

@@ -66,8 +66,8 @@ impl Actor {
     /// Waits as long as a message travels. The process may crash here.
     pub(crate) async fn travel(&self) {
         let latency = match self.below(100) {
-            0..90 => 1 + self.below(20),
-            90..99 => 20 + self.below(300),
+            0..90 => self.faults.slowness * (1 + self.below(20)),
+            90..99 => self.faults.slowness * (20 + self.below(100)),
             _ => 300 + self.below(3000),
         };
         self.engine.sleep(latency).await;

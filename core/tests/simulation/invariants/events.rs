@@ -1,5 +1,7 @@
 //! Checks each event when it is appended: no two workers, no two publications, no acceptance against a grant.
 
+use std::time::Duration;
+
 use streamio_events::commit::Commit;
 use streamio_events::event::{EventBody, ProcessingDispatched, UploadCompleted, VideoReady};
 use streamio_events::project::Project;
@@ -11,6 +13,9 @@ use super::oracle::{AttemptState, VersionState, VideoFacts};
 use crate::faults::Fault;
 use crate::plan::Quality;
 use crate::world::{Content, State, World};
+
+/// How long the sweep may take to notice that something is due.
+const MAX_SWEEP_DELAY: Duration = Duration::from_mins(10);
 
 /// Checks `commit`, which was just appended.
 pub(super) fn check(world: &World, state: &mut State, commit: &Commit) {
@@ -25,6 +30,9 @@ pub(super) fn check(world: &World, state: &mut State, commit: &Commit) {
             facts.is_poisoned = true;
             break;
         };
+        if matches!(body, EventBody::ProcessingStarted(_) | EventBody::ProcessingProgressed(_)) {
+            facts.last_heartbeat_at = facts.last_heartbeat_at.max(event.at);
+        }
         if let Err(what) = check_event(world, state, &mut facts, commit, &body) {
             state.oracle.violated(format!("{} {}: {what}", commit.stream, event.kind));
         }
@@ -104,7 +112,10 @@ fn check_event(
             Ok(())
         }
         EventBody::ProcessingFailed(it) => end_attempt(facts, it.generation, it.attempt),
-        EventBody::ProcessingExpired(it) => end_attempt(facts, it.generation, it.attempt),
+        EventBody::ProcessingExpired(it) => {
+            end_attempt(facts, it.generation, it.attempt)?;
+            expired_in_time(world, facts, at)
+        }
         EventBody::ProcessingInterrupted(it) => end_attempt(facts, it.generation, it.attempt),
         EventBody::VideoReady(ready) => ready_event(state, facts, ready),
         EventBody::VideoErrored(errored) => {
@@ -265,6 +276,17 @@ fn end_attempt(facts: &mut VideoFacts, generation: u32, attempt: u32) -> Result<
     }
     facts.state = AttemptState::Ended;
     Ok(())
+}
+
+/// A lost worker is noticed soon after its last heartbeat, unless a fault delays the sweep.
+fn expired_in_time(world: &World, facts: &VideoFacts, at: Timestamp) -> Result<(), String> {
+    let silence = at.since(facts.last_heartbeat_at);
+    let now = world.engine.now();
+    let from = now.saturating_sub(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
+    if silence < world.policy.heartbeat_timeout + MAX_SWEEP_DELAY || world.plan.delays_sweep(from, now) {
+        return Ok(());
+    }
+    Err(format!("a lost worker is noticed after {} s", silence.as_secs()))
 }
 
 fn ready_event(state: &State, facts: &mut VideoFacts, ready: &VideoReady) -> Result<(), String> {

@@ -64,6 +64,8 @@ pub(crate) struct VideoFacts {
     pub(super) used_grants: BTreeSet<GrantId>,
     pub(super) overwriting: BTreeMap<GrantId, bool>,
     pub(crate) dispatched: BTreeMap<(u32, u32), Job>,
+    /// The time of the worker's last event.
+    pub(super) last_heartbeat_at: Timestamp,
     pub(super) completed: BTreeSet<(u32, u32)>,
     pub(super) published: Option<(u32, u32)>,
     /// Everything of this generation and of those before is deleted.
@@ -228,6 +230,7 @@ impl VideoFacts {
             used_grants: BTreeSet::new(),
             overwriting: BTreeMap::new(),
             dispatched: BTreeMap::new(),
+            last_heartbeat_at: Timestamp::default(),
             completed: BTreeSet::new(),
             published: None,
             deleted_generation: 0,
