@@ -49,6 +49,22 @@ async fn a_removal_that_fails_is_tried_again() {
     assert_eq!(region.objects.versions_of(CLIP).len(), 1);
 }
 
+/// Otherwise nothing would be due, and the sweep would not find the outputs again.
+#[tokio::test]
+async fn the_removal_of_a_deleted_version_is_recorded_after_that_of_the_outputs() {
+    let mut region = ready().await;
+    region.objects.put_stable_keys(CLIP, "published");
+    region.wait(Duration::from_secs(1));
+    region.delete(CLIP).await;
+    region.refresh(CLIP).await;
+    region.objects.fail_next();
+    region.react(CLIP).await.unwrap_err();
+    assert!(!region.events(CLIP).await.iter().any(|event| event.kind == "upload.removed"));
+    assert_eq!(region.sweep().await.handled, 1);
+    assert!(region.objects.stored("processed").is_empty());
+    assert!(region.objects.versions_of(CLIP).is_empty());
+}
+
 #[tokio::test]
 async fn a_deletion_removes_all_versions_by_their_ids_and_a_later_put_stays_rejected() {
     let mut region = ready().await;

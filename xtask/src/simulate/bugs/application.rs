@@ -83,8 +83,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "versions-are-not-removed",
         file: "core/src/reactions/react.rs",
-        text: "Kind::Versions => self.remove_versions().await,",
-        replacement: "Kind::Versions if PLANTED => Ok(()),\n            Kind::Versions => self.remove_versions().await,",
+        text: "                self.remove_versions().await\n",
+        replacement: "                if PLANTED {\n                    return Ok(());\n                }\n                self.remove_versions().await\n",
         breaks: "a deleted file stays",
     },
     Bug {
