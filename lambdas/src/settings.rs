@@ -13,7 +13,7 @@
 //! | `STREAMIO_KV_ACCOUNT_ID`, `STREAMIO_KV_NAMESPACE_ID`, `STREAMIO_KV_API_TOKEN` | the edge's key-value store |
 //! | `STREAMIO_KV_ENDPOINT` | default `https://api.cloudflare.com` |
 //! | `STREAMIO_POLICY` | the fields of [`Policy`] that differ from the default, as JSON: see [`PolicyOverrides`] |
-//! | `STREAMIO_GIVE_UP_AFTER` | how many seconds a record is tried; default 600 |
+//! | `STREAMIO_GIVE_UP_AFTER` | how many seconds a record is tried; default 600 for `react` and 43,200 for `intake` and `views` |
 //! | `STREAMIO_S3_PATH_STYLE` | `1` for an object store without a host name for each bucket |
 
 use std::time::Duration;
@@ -183,16 +183,25 @@ impl Section for S3 {
 }
 
 /// When a record that fails with a retryable error is given up: see [`Batch`](streamio_core::delivery::batch::Batch).
+///
+/// The sweep makes up for a reaction that is given up. Nothing makes up for a fact that does not reach the log, nor for a video without a
+/// row, which the sweep does not find: these records are tried for half of the 24 hours for which their sources keep them, so that an
+/// outage of hours loses none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GiveUp {
-    /// The age after which it is given up.
-    pub after: Duration,
+    /// How long a record of the function `react` is tried.
+    pub reactions: Duration,
+    /// How long a record of the functions `intake` and `views` is tried.
+    pub records: Duration,
 }
 
 impl Section for GiveUp {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let after = reader.seconds("STREAMIO_GIVE_UP_AFTER").unwrap_or(Duration::from_mins(10));
-        Some(Self { after })
+        let stated = reader.seconds("STREAMIO_GIVE_UP_AFTER");
+        Some(Self {
+            reactions: stated.unwrap_or(Duration::from_mins(10)),
+            records: stated.unwrap_or(Duration::from_hours(12)),
+        })
     }
 }
 

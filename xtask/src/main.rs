@@ -12,6 +12,7 @@ mod media_fuzz;
 mod process;
 mod rules;
 mod scale;
+mod simulate;
 mod test;
 mod tools;
 mod workspace;
@@ -50,6 +51,7 @@ enum Command {
     Clips(tools::clips::Args),
     Rules(rules::Args),
     Scale(scale::Args),
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Clips(args) => tools::clips::run(&workspace, &args),
         Command::Rules(args) => rules::run(&workspace, &args),
         Command::Scale(args) => scale::run(&workspace, &args),
+        Command::Simulate(args) => simulate::run(&workspace, &args),
     }
 }
 

@@ -121,7 +121,7 @@ enum Kind {
     Objects,
     /// Dispatch, launch, expire or give up attempts.
     Attempts,
-    /// Remove versions that are not kept.
+    /// Remove the outputs of a deleted video, then versions that are not kept.
     Versions,
     /// Check the bucket and record grants as expired.
     Grants,
@@ -155,10 +155,9 @@ pub async fn react(
             break;
         }
     }
-    let cleaned = cleanup::remove_deleted(ports, &mut reaction.video).await;
     match failed.into_iter().next() {
         Some((_, error)) => Err(error),
-        None => cleaned.map(|()| reaction.video).map_err(ReactError::from),
+        None => Ok(reaction.video),
     }
 }
 
@@ -175,7 +174,11 @@ impl Reaction<'_> {
         match kind {
             Kind::Objects => self.decide_objects().await,
             Kind::Attempts => self.advance_attempts().await,
-            Kind::Versions => self.remove_versions().await,
+            Kind::Versions => {
+                // Before the record of a removed version: until that is recorded, the sweep tries again.
+                cleanup::remove_deleted(self.ports, &mut self.video).await?;
+                self.remove_versions().await
+            }
             Kind::Grants => self.end_grants().await,
         }
     }

@@ -49,6 +49,21 @@ async fn a_removal_that_fails_is_tried_again() {
     assert_eq!(region.objects.versions_of(CLIP).len(), 1);
 }
 
+/// Otherwise nothing would be due after a failure between the two, and the sweep would not find the outputs again.
+#[tokio::test]
+async fn the_outputs_of_a_deleted_video_are_removed_before_its_source() {
+    let mut region = ready().await;
+    region.objects.put_stable_keys(CLIP, "published");
+    region.wait(Duration::from_secs(1));
+    region.delete(CLIP).await;
+    region.react(CLIP).await.unwrap();
+    assert!(region.objects.stored("processed").is_empty());
+    let removed = region.objects.removed();
+    let source = removed.iter().position(|it| it.starts_with("raw/")).unwrap();
+    let last_output = removed.iter().rposition(|it| it.starts_with("processed/")).unwrap();
+    assert!(last_output < source, "{removed:?}");
+}
+
 #[tokio::test]
 async fn a_deletion_removes_all_versions_by_their_ids_and_a_later_put_stays_rejected() {
     let mut region = ready().await;

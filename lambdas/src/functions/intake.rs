@@ -39,7 +39,7 @@ impl IntakeFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log: Arc<dyn EventLog> = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = DynamoViews::new(dynamo, views.table, Arc::clone(&log));
-        let retry_policy = RetryPolicy::since_first_failure(give_up.after);
+        let retry_policy = RetryPolicy::since_first_failure(give_up.records);
         Ok(Self { intake: Intake::new(log), views, retry_policy })
     }
 }

@@ -44,7 +44,7 @@ impl ViewsFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log = DynamoLog::new(dynamo.clone(), ledger.table);
         let views = DynamoViews::new(dynamo, views.table, Arc::new(log.clone()));
-        let retry_policy = RetryPolicy::since_first_failure(give_up.after);
+        let retry_policy = RetryPolicy::since_first_failure(give_up.records);
         Ok(Self { log, views, kv: CloudflareKv::new(kv)?, policy, retry_policy })
     }
 }

@@ -46,7 +46,7 @@ fn every_problem_is_reported_at_once_and_only_once() {
 fn sections_that_are_not_read_may_be_missing() {
     let (ledger, give_up): (Ledger, GiveUp) = read_from(&[("STREAMIO_LEDGER_TABLE", "ledger")]).unwrap();
     assert_eq!(ledger.table, "ledger");
-    assert_eq!(give_up.after, Duration::from_mins(10));
+    assert_eq!(give_up, GiveUp { reactions: Duration::from_mins(10), records: Duration::from_hours(12) });
 }
 
 #[test]

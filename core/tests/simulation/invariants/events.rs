@@ -1,0 +1,308 @@
+//! Checks each event when it is appended: no two workers, no two publications, no acceptance against a grant.
+
+use std::time::Duration;
+
+use streamio_events::commit::Commit;
+use streamio_events::event::{EventBody, ProcessingDispatched, UploadCompleted, VideoReady};
+use streamio_events::project::Project;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Video;
+
+use super::oracle::{AttemptState, VersionState, VideoFacts};
+use crate::faults::Fault;
+use crate::plan::Quality;
+use crate::world::{Content, State, World};
+
+/// How long the sweep may take to notice that something is due.
+const MAX_SWEEP_DELAY: Duration = Duration::from_mins(10);
+
+/// Checks `commit`, which was just appended.
+pub(super) fn check(world: &World, state: &mut State, commit: &Commit) {
+    let StreamId::Video(project_id, video_id) = &commit.stream else { return };
+    let new = || VideoFacts::new(Video::new(project_id.clone(), video_id.clone()));
+    let mut facts = state.oracle.videos.remove(&commit.stream).unwrap_or_else(new);
+    for event in &commit.events {
+        if facts.is_poisoned {
+            break;
+        }
+        let Ok(body) = event.body() else {
+            facts.is_poisoned = true;
+            break;
+        };
+        if matches!(body, EventBody::ProcessingStarted(_) | EventBody::ProcessingProgressed(_)) {
+            facts.last_heartbeat_at = facts.last_heartbeat_at.max(event.at);
+        }
+        if let Err(what) = check_event(world, state, &mut facts, commit, &body) {
+            state.oracle.violated(format!("{} {}: {what}", commit.stream, event.kind));
+        }
+    }
+    if !facts.is_poisoned && facts.fold.apply_commit(commit).is_err() {
+        facts.is_poisoned = true;
+    }
+    state.oracle.videos.insert(commit.stream.clone(), facts);
+}
+
+fn check_event(
+    world: &World,
+    state: &mut State,
+    facts: &mut VideoFacts,
+    commit: &Commit,
+    body: &EventBody,
+) -> Result<(), String> {
+    let at = commit.recorded_at;
+    match body {
+        EventBody::UploadGranted(granted) => {
+            facts.voided.remove(&granted.grant_id);
+            facts.overwriting.insert(granted.grant_id.clone(), granted.overwrite);
+            Ok(())
+        }
+        EventBody::UploadReceived(received) => {
+            if let Some(version_id) = &received.version_id {
+                facts.versions.insert(version_id.clone(), VersionState::Waiting);
+            }
+            Ok(())
+        }
+        EventBody::UploadCompleted(completed) => completed_event(world, state, facts, commit, completed),
+        EventBody::UploadRejected(rejected) => {
+            let Some(version_id) = &rejected.version_id else { return Ok(()) };
+            match facts.versions.get(version_id) {
+                Some(VersionState::Accepted) => return Err("an accepted upload is rejected".to_owned()),
+                // It is not kept longer.
+                Some(VersionState::SetAside(_)) => {}
+                _ => {
+                    facts.versions.insert(version_id.clone(), VersionState::SetAside(at));
+                }
+            }
+            Ok(())
+        }
+        EventBody::UploadRemoved(removed) => {
+            facts.versions.insert(removed.version_id.clone(), VersionState::Removed);
+            if state.raw.get(removed_key(facts), Some(&removed.version_id)).is_some() {
+                return Err("a version is recorded as removed that still exists".to_owned());
+            }
+            Ok(())
+        }
+        EventBody::ProcessingRequested(requested) => {
+            if requested.generation != facts.generation + 1 {
+                return Err(format!("generation {} follows {}", requested.generation, facts.generation));
+            }
+            if facts.accepted.is_none() {
+                return Err("there is no source".to_owned());
+            }
+            begin_generation(facts, requested.generation);
+            Ok(())
+        }
+        EventBody::ProcessingDispatched(dispatched) => dispatched_event(world, facts, dispatched),
+        EventBody::ProcessingStarted(started) => {
+            is_current(facts, started.generation, started.attempt)?;
+            if facts.state != AttemptState::Dispatched {
+                return Err(format!("{} starts an attempt that is {:?}", started.task, facts.state));
+            }
+            facts.state = AttemptState::Started(started.task.clone());
+            Ok(())
+        }
+        EventBody::ProcessingCompleted(completed) => {
+            is_current(facts, completed.generation, completed.attempt)?;
+            if !matches!(facts.state, AttemptState::Started(_)) {
+                return Err(format!("an attempt completes that is {:?}", facts.state));
+            }
+            facts.state = AttemptState::Completed;
+            facts.completed.insert((completed.generation, completed.attempt));
+            Ok(())
+        }
+        EventBody::ProcessingFailed(it) => end_attempt(facts, it.generation, it.attempt),
+        EventBody::ProcessingExpired(it) => {
+            end_attempt(facts, it.generation, it.attempt)?;
+            expired_in_time(world, facts, at)
+        }
+        EventBody::ProcessingInterrupted(it) => end_attempt(facts, it.generation, it.attempt),
+        EventBody::VideoReady(ready) => ready_event(state, facts, ready),
+        EventBody::VideoErrored(errored) => {
+            if errored.generation != facts.generation || facts.state != AttemptState::Ended {
+                return Err(format!("a video is errored whose attempt is {:?}", facts.state));
+            }
+            facts.state = AttemptState::Final;
+            facts.is_occupied = false;
+            let job = facts.dispatched.get(&(facts.generation, facts.attempt));
+            match job.map(|job| state.oracle.quality_of(job)) {
+                Some(Quality::Good) => {
+                    Err(format!("a video is errored without a fault of its file: {}", errored.error))
+                }
+                _ => Ok(()),
+            }
+        }
+        EventBody::VideoDeleted(_) => {
+            facts.state = AttemptState::Final;
+            facts.is_occupied = false;
+            facts.published = None;
+            facts.deleted_generation = facts.generation;
+            facts.accepted = None;
+            facts.voided = facts.overwriting.keys().cloned().collect();
+            for version in facts.versions.values_mut().filter(|it| **it != VersionState::Removed) {
+                *version = VersionState::Deleted;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn removed_key(facts: &VideoFacts) -> &str {
+    facts.fold.s3_key.as_ref().map_or("", |key| key.as_str())
+}
+
+fn begin_generation(facts: &mut VideoFacts, generation: u32) {
+    facts.generation = generation;
+    facts.attempt = 0;
+    facts.state = AttemptState::None;
+    facts.is_occupied = true;
+}
+
+fn completed_event(
+    world: &World,
+    state: &State,
+    facts: &mut VideoFacts,
+    commit: &Commit,
+    completed: &UploadCompleted,
+) -> Result<(), String> {
+    let oracle = &state.oracle;
+    if completed.generation != facts.generation + 1 {
+        return Err(format!("generation {} follows {}", completed.generation, facts.generation));
+    }
+    let stored = oracle.objects.iter().find(|object| {
+        object.stream == commit.stream
+            && object.version_id == completed.version_id
+            && object.etag == completed.etag
+    });
+    let Some(stored) = stored else { return Err("no tenant stored this object".to_owned()) };
+    if let Some(version_id) = &completed.version_id {
+        if matches!(
+            facts.versions.get(version_id),
+            Some(VersionState::Accepted | VersionState::Deleted | VersionState::Removed)
+        ) {
+            return Err(format!("the version {version_id} is accepted again"));
+        }
+        if state.raw.get(completed.s3_key.as_str(), Some(version_id)).is_none() {
+            return Err(format!("the version {version_id} does not exist any more"));
+        }
+    }
+    let Some(grant_id) = &completed.grant_id else { return Err("no grant is named".to_owned()) };
+    if !facts.used_grants.insert(grant_id.clone()) {
+        return Err(format!("the grant {grant_id} is used twice"));
+    }
+    let Some(overwrites) = facts.overwriting.get(grant_id) else {
+        return Err(format!("the grant {grant_id} is not recorded"));
+    };
+    if facts.voided.contains(grant_id) {
+        return Err(format!("the grant {grant_id} was recorded before a deletion"));
+    }
+    if facts.is_occupied && !overwrites {
+        return Err("a video is replaced with a grant that does not allow it".to_owned());
+    }
+    let has_clock_faults = world.plan.has(Fault::ClockAhead) || world.plan.has(Fault::ClockBehind);
+    if !has_clock_faults
+        && let Some(upload) = oracle.uploads.get(&stored.operation)
+        && let Some(revoked_at) = revoked_at(state, &commit.stream, upload.key)
+        && crate::tenant::grant_id(stored.operation) == *grant_id
+        && stored.created_at > revoked_at
+    {
+        return Err("an upload is accepted whose key was revoked before".to_owned());
+    }
+    if let Some((version_id, _)) = facts.accepted.take().filter(|(version_id, _)| version_id.is_some()) {
+        let before = VersionState::SetAside(commit.recorded_at);
+        facts.versions.insert(version_id.unwrap_or_default(), before);
+    }
+    facts.accepted = Some((completed.version_id.clone(), completed.etag.clone()));
+    if let Some(version_id) = &completed.version_id {
+        facts.versions.insert(version_id.clone(), VersionState::Accepted);
+    }
+    begin_generation(facts, completed.generation);
+    Ok(())
+}
+
+fn revoked_at(state: &State, stream: &StreamId, key: usize) -> Option<Timestamp> {
+    let project_id = stream.project_id();
+    let commits = state.ledger.commits(&StreamId::Project(project_id.clone()));
+    let project = Project::fold(project_id.clone(), commits).ok()?;
+    let number = project_id.as_str().rsplit('-').next()?.parse().ok()?;
+    project.keys.get(&crate::tenant::key_hash(number, key).key_id())?.revoked_at
+}
+
+fn dispatched_event(
+    world: &World,
+    facts: &mut VideoFacts,
+    dispatched: &ProcessingDispatched,
+) -> Result<(), String> {
+    let job = &dispatched.job;
+    if job.generation != facts.generation || job.attempt != facts.attempt + 1 {
+        return Err(format!(
+            "attempt {} of {} follows {} of {}",
+            job.attempt, job.generation, facts.attempt, facts.generation
+        ));
+    }
+    if !matches!(facts.state, AttemptState::None | AttemptState::Ended) {
+        return Err(format!("an attempt is dispatched while another is {:?}", facts.state));
+    }
+    let source = (job.version_id.clone(), job.etag.clone().unwrap_or_default());
+    if facts.accepted.as_ref() != Some(&source) {
+        return Err(format!("the job is about {source:?}, accepted is {:?}", facts.accepted));
+    }
+    if job.raw_bucket != world.policy.raw_bucket || job.processed_bucket != world.policy.processed_bucket {
+        return Err("the job names other buckets".to_owned());
+    }
+    facts.attempt = job.attempt;
+    facts.state = AttemptState::Dispatched;
+    facts.dispatched.insert((job.generation, job.attempt), job.clone());
+    Ok(())
+}
+
+fn is_current(facts: &VideoFacts, generation: u32, attempt: u32) -> Result<(), String> {
+    if (facts.generation, facts.attempt) == (generation, attempt) {
+        return Ok(());
+    }
+    Err(format!(
+        "attempt {attempt} of {generation} acts while {} of {} is current",
+        facts.attempt, facts.generation
+    ))
+}
+
+fn end_attempt(facts: &mut VideoFacts, generation: u32, attempt: u32) -> Result<(), String> {
+    is_current(facts, generation, attempt)?;
+    let is_running =
+        matches!(facts.state, AttemptState::Dispatched | AttemptState::Started(_) | AttemptState::Completed);
+    if !is_running {
+        return Err(format!("an attempt ends that is {:?}", facts.state));
+    }
+    facts.state = AttemptState::Ended;
+    Ok(())
+}
+
+/// A lost worker is noticed soon after its last heartbeat, unless a fault delays the sweep.
+fn expired_in_time(world: &World, facts: &VideoFacts, at: Timestamp) -> Result<(), String> {
+    let silence = at.since(facts.last_heartbeat_at);
+    let now = world.engine.now();
+    let from = now.saturating_sub(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
+    if silence < world.policy.heartbeat_timeout + MAX_SWEEP_DELAY || world.plan.delays_sweep(from, now) {
+        return Ok(());
+    }
+    Err(format!("a lost worker is noticed after {} s", silence.as_secs()))
+}
+
+fn ready_event(state: &State, facts: &mut VideoFacts, ready: &VideoReady) -> Result<(), String> {
+    is_current(facts, ready.generation, ready.attempt)?;
+    if facts.state != AttemptState::Completed {
+        return Err(format!("an attempt is published that is {:?}", facts.state));
+    }
+    facts.state = AttemptState::Final;
+    facts.published = Some((ready.generation, ready.attempt));
+    let content = state.processed.get(ready.outputs.hls_key.as_str(), None).map(|stored| &stored.content);
+    match content {
+        Some(Content::Result { generation, attempt, .. })
+            if (*generation, *attempt) == (ready.generation, ready.attempt) =>
+        {
+            Ok(())
+        }
+        other => Err(format!("the master playlist holds {other:?}")),
+    }
+}

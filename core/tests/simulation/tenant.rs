@@ -1,0 +1,379 @@
+//! Tenants and the edge: requests for upload URLs, uploads, and commands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::ports::object_store::ObjectInfo;
+use streamio_events::api_key::{ApiKey, KeyHash};
+use streamio_events::commit::NewCommit;
+use streamio_events::event::{EventBody, RecordedEvent, Scope, UploadGranted};
+use streamio_events::fact::Fact;
+use streamio_events::home::{Home as _, HomeError};
+use streamio_events::id::{CommitId, GrantId, ProjectId, VideoId};
+use streamio_events::log::Expected;
+use streamio_events::metadata::MetadataPatch;
+use streamio_events::object_key::SourceKey;
+use streamio_events::project::{NewKey, Project};
+use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
+
+use crate::cloud;
+use crate::engine::{Actor, ClockOf, MINUTE, SECOND, true_time};
+use crate::faults::Fault;
+use crate::invariants;
+use crate::plan::{Action, KEYS, Operation, PROJECTS, Upload};
+use crate::world::{Content, LogClient, ViewClient, World, put_facts};
+
+/// The size of every file.
+pub(crate) const BYTES: u64 = 10;
+
+/// How often a request is made before the tenant gives up.
+const TRIES: u32 = 5;
+
+/// The project with this number.
+pub(crate) fn project_id(project: usize) -> ProjectId {
+    format!("tenant-{project}").parse().expect("a project id")
+}
+
+/// The source key of a file.
+pub(crate) fn source_key(project: usize, file: usize) -> SourceKey {
+    format!("projects/{}/file-{file}.mp4", project_id(project)).parse().expect("a source key")
+}
+
+/// The API key of a project with this number.
+pub(crate) fn key_hash(project: usize, key: usize) -> KeyHash {
+    let number = u8::try_from(project * KEYS + key).expect("few keys");
+    ApiKey::generate("live", [number; 32]).expect("a valid environment").hash()
+}
+
+/// Creates all projects with their keys, before anything else happens.
+pub(crate) fn create_projects(world: &Arc<World>) {
+    for project in 0..PROJECTS {
+        let mut events = Vec::new();
+        let mut state = Project::new(project_id(project));
+        for key in 0..KEYS {
+            let hash = key_hash(project, key);
+            let key =
+                NewKey { hash, scopes: vec![Scope::Upload, Scope::Admin], label: None, expires_at: None };
+            let created = if key.hash == key_hash(project, 0) {
+                state.create(None, key)
+            } else {
+                state.exists = true;
+                state.create_key(key)
+            };
+            events.extend(created.expect("the project is new"));
+        }
+        append_to_project(world, project, "created", true_time(0), events);
+    }
+}
+
+/// Starts all operations of the plan.
+pub(crate) fn start(world: &Arc<World>) {
+    for operation in world.plan.operations().cloned().collect::<Vec<_>>() {
+        let world = Arc::clone(world);
+        let actor = world.lasting_actor(&format!("tenant {}", operation.id));
+        world.engine.clone().start(actor.process, async move {
+            actor.sleep(operation.at).await;
+            world.trace(|| format!("tenant: {operation:?}"));
+            run(world, actor, operation).await;
+        });
+    }
+}
+
+async fn run(world: Arc<World>, actor: Arc<Actor>, operation: Operation) {
+    let Operation { id, project, file, .. } = operation;
+    match operation.action.clone() {
+        Action::Upload(upload) => upload_file(&world, &actor, &operation, &upload).await,
+        Action::Delete | Action::Reprocess | Action::Update | Action::Read => {
+            command(&world, &actor, &operation).await;
+        }
+        Action::RevokeKey { key } => {
+            let key_id = key_hash(project, key).key_id();
+            change_project(&world, &actor, project, "revoked", |it| {
+                it.revoke_key(&key_id, None).unwrap_or_default()
+            });
+        }
+        Action::Suspend { resumes_after } => {
+            change_project(&world, &actor, project, "suspended", |it| it.suspend(None).unwrap_or_default());
+            actor.sleep(resumes_after).await;
+            change_project(&world, &actor, project, "resumed", |it| it.resume().unwrap_or_default());
+        }
+        Action::PoisonVideo => poison_video(&world, id, project, file, actor.now()),
+        Action::PoisonFact => {
+            let mut state = world.state();
+            let payload = format!("{{\"v\":1,\"poison\":{id}}}");
+            state.oracle.poisoned("intake", &payload);
+            state.intake[id % crate::world::SHARDS].put_raw(actor.now(), payload);
+            world.changes.notify();
+        }
+        Action::PoisonNotification => {
+            let payload = format!("poison {id}");
+            world.state().oracle.poisoned("uploads", &payload);
+            cloud::deliver_poison(&world, payload);
+        }
+        Action::Rebuild => cloud::rebuild(&world, &actor).await,
+    }
+}
+
+/// Changes a project as the operator's commands do: reads its stream, decides, appends.
+fn change_project(
+    world: &Arc<World>,
+    actor: &Actor,
+    project: usize,
+    what: &str,
+    decide: impl Fn(&Project) -> Vec<EventBody>,
+) {
+    let events = {
+        let state = world.state();
+        let stream = StreamId::Project(project_id(project));
+        let folded = Project::fold(project_id(project), state.ledger.commits(&stream));
+        decide(&folded.expect("nothing poisons projects"))
+    };
+    if !events.is_empty() {
+        append_to_project(world, project, what, actor.now(), events);
+    }
+}
+
+fn append_to_project(world: &Arc<World>, project: usize, what: &str, now: Timestamp, events: Vec<EventBody>) {
+    let stream = StreamId::Project(project_id(project));
+    let version = world.state().ledger.head(&stream).version;
+    let id = CommitId::derived_from(&[what, &version.to_string()]);
+    let commit = NewCommit::new(id, now, events);
+    invariants::append(world, &stream, Expected::Exactly(version), commit).expect("nothing runs between");
+}
+
+fn poison_video(world: &Arc<World>, id: usize, project: usize, file: usize, now: Timestamp) {
+    let stream = StreamId::Video(project_id(project), VideoId::of(&source_key(project, file)));
+    let data = serde_json::json!({ "generation": "one" });
+    let event =
+        RecordedEvent { kind: "processing.started".to_owned(), version: 1, at: now, data, fact: None };
+    let id = CommitId::derived_from(&["poison", &id.to_string()]);
+    let commit = NewCommit { id, events: vec![event], recorded_at: now };
+    invariants::append(world, &stream, Expected::Any, commit).expect("a fact never conflicts");
+}
+
+async fn command(world: &Arc<World>, actor: &Arc<Actor>, operation: &Operation) {
+    let Operation { id, project, file, .. } = *operation;
+    let (project_id, video_id) = (project_id(project), VideoId::of(&source_key(project, file)));
+    let commit_id = CommitId::derived_from(&["command", &id.to_string()]);
+    let metadata: MetadataPatch = [("number".to_owned(), Some(id.to_string()))].into_iter().collect();
+    for attempt in 0..TRIES {
+        world.machine.on().await;
+        // Each call is an invocation of its own.
+        let function = world.actor(ClockOf::Functions, &format!("api {id} {attempt}"));
+        let home = home_region(world, &function);
+        let (action, project_id, video_id, commit_id, metadata) = (
+            operation.action.clone(),
+            project_id.clone(),
+            video_id.clone(),
+            commit_id.clone(),
+            metadata.clone(),
+        );
+        let call = world.engine.spawn(function.process, async move {
+            match action {
+                Action::Delete => home.delete_video(&project_id, &video_id, &commit_id).await.map(|_| ()),
+                Action::Reprocess => {
+                    home.reprocess_video(&project_id, &video_id, &commit_id).await.map(|_| ())
+                }
+                Action::Update => {
+                    home.update_video(&project_id, &video_id, &commit_id, &metadata).await.map(|_| ())
+                }
+                _ => home.video(&project_id, &video_id).await.map(|_| ()),
+            }
+        });
+        match call.await {
+            Ok(Ok(())) => {
+                world.state().oracle.command_acknowledged(operation, &commit_id_of(id));
+                return;
+            }
+            Ok(Err(HomeError::NotFound | HomeError::Conflict { .. } | HomeError::Failed { .. })) => return,
+            Ok(Err(_)) | Err(_) => actor.sleep(SECOND << attempt).await,
+        }
+    }
+}
+
+fn commit_id_of(operation: usize) -> CommitId {
+    CommitId::derived_from(&["command", &operation.to_string()])
+}
+
+fn home_region(world: &Arc<World>, actor: &Arc<Actor>) -> HomeRegion {
+    let views = Arc::new(ViewClient { world: Arc::clone(world), actor: Arc::clone(actor) });
+    let log = Arc::new(LogClient { world: Arc::clone(world), actor: Arc::clone(actor), is_worker: false });
+    let clock = Arc::clone(actor);
+    HomeRegion::new(HomePorts {
+        log,
+        views: Arc::<ViewClient>::clone(&views),
+        feed: Arc::<ViewClient>::clone(&views),
+        usage: Arc::<ViewClient>::clone(&views),
+        tenants: views,
+        policy: world.policy.clone(),
+        clock: Arc::new(move || clock.now()),
+    })
+}
+
+async fn upload_file(world: &Arc<World>, actor: &Arc<Actor>, operation: &Operation, upload: &Upload) {
+    let grants = 1 + u32::from(upload.is_requested_again);
+    let mut expires_at = None;
+    for number in 0..grants {
+        match request_url(world, actor, operation, upload, number).await {
+            Some(expiry) => expires_at = Some(expiry),
+            None => break,
+        }
+    }
+    let Some(expires_at) = expires_at else { return };
+    for number in 0..upload.uses {
+        let delay = if number == 0 { upload.delay } else { upload.delay + MINUTE };
+        actor.sleep(delay).await;
+        put(world, actor, operation, upload, expires_at).await;
+    }
+}
+
+/// Requests an upload URL, and returns its expiry when the grant is durably accepted.
+async fn request_url(
+    world: &Arc<World>,
+    actor: &Arc<Actor>,
+    operation: &Operation,
+    upload: &Upload,
+    number: u32,
+) -> Option<Timestamp> {
+    let Operation { id, project, file, .. } = *operation;
+    let hash = key_hash(project, upload.key);
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            actor.sleep(SECOND << attempt).await;
+        }
+        world.machine.on().await;
+        let edge = world.actor(ClockOf::Other, &format!("edge {id} {number} {attempt}"));
+        let is_stale = edge.meets(Fault::KvStale);
+        let tenant = {
+            let state = world.state();
+            let value = state.kv.get(world.engine.now(), &Tenant::stored_name(&hash), is_stale);
+            value.and_then(|value| Tenant::from_stored(&hash, value.as_bytes()).ok())
+        };
+        let Some(tenant) = tenant else { continue };
+        if tenant.revoked || tenant.suspended {
+            world.trace(|| format!("edge: refuses request {id}"));
+            return None;
+        }
+        let at = edge.now();
+        let granted = UploadGranted {
+            grant_id: grant_id(id),
+            s3_key: source_key(project, file),
+            expires_at: at.plus(std::time::Duration::from_millis(upload.lifetime)),
+            key_id: hash.key_id(),
+            content_type: None,
+            size: upload.states_size.then_some(BYTES),
+            sha256: None,
+            overwrite: upload.overwrite,
+            multipart: upload.is_multipart,
+            upload_id: upload.is_multipart.then(|| format!("upload-{id}")),
+            metadata: BTreeMap::from([("operation".to_owned(), id.to_string())]),
+        };
+        let commit_id = CommitId::derived_from(&["granted", &id.to_string(), &number.to_string()]);
+        let commit = NewCommit {
+            id: commit_id.clone(),
+            events: vec![RecordedEvent::of(at, &granted)],
+            recorded_at: at,
+        };
+        let stream = StreamId::Video(project_id(project), VideoId::of(&granted.s3_key));
+        let task = record_grant(Arc::clone(world), Arc::clone(&edge), stream.clone(), commit);
+        if let Ok(Some(expires_at)) = world.engine.spawn(edge.process, task).await {
+            // A repeated request has the URL of the grant that was recorded.
+            let now = world.engine.now();
+            world.state().oracle.grant_acknowledged(operation, &stream, &commit_id, now);
+            return Some(expires_at);
+        }
+    }
+    None
+}
+
+/// Records a grant, in the log or through the intake. Returns the expiry of the recorded grant.
+async fn record_grant(
+    world: Arc<World>,
+    edge: Arc<Actor>,
+    stream: StreamId,
+    commit: NewCommit,
+) -> Option<Timestamp> {
+    let expiry = |event: &RecordedEvent| event.read::<UploadGranted>().ok().flatten().map(|it| it.expires_at);
+    let recorded_expiry = expiry(&commit.events[0]);
+    if world.plan.has_one_clock {
+        let recorded = home_region(&world, &edge).record(&stream, commit).await.ok()?;
+        return match recorded {
+            streamio_events::home::Recorded::New => recorded_expiry,
+            streamio_events::home::Recorded::Repeated(event) => expiry(&event),
+        };
+    }
+    let fact = Fact::new(stream, commit).expect("a grant is a fact");
+    put_facts(&world, &edge, &[fact]).await.ok()?;
+    edge.travel().await;
+    recorded_expiry
+}
+
+/// The grant of the upload with this number.
+pub(crate) fn grant_id(operation: usize) -> GrantId {
+    GrantId::derived_from(&[operation.to_string().as_bytes()])
+}
+
+/// Uploads the file with a URL that expires at `expires_at`, again while the object store fails.
+async fn put(
+    world: &Arc<World>,
+    actor: &Arc<Actor>,
+    operation: &Operation,
+    upload: &Upload,
+    expires_at: Timestamp,
+) {
+    let key = source_key(operation.project, operation.file);
+    for attempt in 0..TRIES {
+        world.machine.on().await;
+        actor.travel().await;
+        if actor.meets(Fault::StoreUnavailable) {
+            actor.sleep(SECOND << (2 * attempt)).await;
+            continue;
+        }
+        let store = world.lasting_store();
+        let began_at = store.now();
+        if began_at > expires_at {
+            world.trace(|| format!("object store: the URL of {} has expired", operation.id));
+            return;
+        }
+        actor.sleep(upload.duration).await;
+        if world.machine.is_off() {
+            continue;
+        }
+        let completed_at = store.now();
+        let (stored, sequencer) = {
+            let mut state = world.state();
+            let etag = if upload.is_multipart {
+                format!("etag-{}-2", operation.id)
+            } else {
+                format!("etag{}", operation.id)
+            };
+            let info = ObjectInfo {
+                bytes: BYTES,
+                etag,
+                last_modified: if upload.is_multipart { began_at } else { completed_at },
+                version_id: None,
+                content_type: None,
+                sha256: None,
+                grant: upload.names_grant.then(|| grant_id(operation.id).to_string()),
+            };
+            let (stored, sequencer) = state.raw.put(key.as_str(), info, Content::Source);
+            state.oracle.object_stored(operation, &stored, completed_at, world.engine.now());
+            (stored, sequencer)
+        };
+        world.trace(|| {
+            format!("object store: {key} of {} is stored as {:?}", operation.id, stored.info.version_id)
+        });
+        cloud::notify(world, key.as_str(), &stored, &sequencer, completed_at);
+        actor.travel().await;
+        if !actor.meets(Fault::StoreErrorAfterSuccess) {
+            return;
+        }
+        // A multipart upload is complete: completing it again returns the same object.
+        if upload.is_multipart {
+            return;
+        }
+    }
+}

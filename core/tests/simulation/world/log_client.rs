@@ -1,0 +1,111 @@
+//! A process's connection to the log.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use streamio_events::commit::{Head, NewCommit};
+use streamio_events::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage};
+use streamio_events::stream::StreamId;
+
+use super::World;
+use crate::engine::{Actor, SECOND};
+use crate::faults::Fault;
+use crate::invariants;
+
+/// How long a client tries a log that does not respond.
+const TIMEOUT: u64 = 2 * SECOND;
+
+/// The longest time in which the embedded log syncs a group of commits. Nobody sees a commit before that.
+const SYNC: u64 = 10;
+
+/// A commit that is written and not yet synced. Counts it if it is lost.
+struct Unsynced<'a> {
+    client: &'a LogClient,
+    is_synced: bool,
+}
+
+impl Drop for Unsynced<'_> {
+    fn drop(&mut self) {
+        if !self.is_synced && self.client.world.machine.is_off() {
+            self.client.world.faults.count(Fault::LostCommit, self.client.actor.engine.now());
+        }
+    }
+}
+
+/// The log as a process reaches it.
+#[derive(Clone)]
+pub(crate) struct LogClient {
+    pub(crate) world: Arc<World>,
+    pub(crate) actor: Arc<Actor>,
+    /// Whether the process is a worker, whose network may be partitioned.
+    pub(crate) is_worker: bool,
+}
+
+impl LogClient {
+    async fn reach(&self) -> Result<(), &'static str> {
+        self.actor.travel().await;
+        if self.actor.meets(Fault::LogUnavailable) {
+            self.actor.sleep(TIMEOUT).await;
+            return Err("the log does not respond");
+        }
+        if self.is_worker && self.actor.meets(Fault::Partition) {
+            self.actor.sleep(TIMEOUT).await;
+            return Err("the network is partitioned");
+        }
+        if self.actor.meets(Fault::LogThrottled) {
+            return Err("the log is throttled");
+        }
+        Ok(())
+    }
+
+    async fn read_access(&self) -> Result<(), ReadError> {
+        self.reach().await.map_err(|reason| ReadError::Unavailable(reason.into()))
+    }
+}
+
+#[async_trait]
+impl EventLog for LogClient {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        commit: NewCommit,
+    ) -> Result<Appended, AppendError> {
+        self.reach().await.map_err(|reason| AppendError::Unavailable(reason.into()))?;
+        if self.world.plan.has_one_clock {
+            let mut unsynced = Unsynced { client: self, is_synced: false };
+            self.world.machine.is_syncing();
+            self.actor.sleep(1 + self.actor.below(SYNC)).await;
+            unsynced.is_synced = true;
+        }
+        let appended = invariants::append(&self.world, stream, expected, commit);
+        self.actor.travel().await;
+        if self.actor.meets(Fault::LostResponse) {
+            return Err(AppendError::Unavailable("the response is lost".into()));
+        }
+        appended
+    }
+
+    async fn head(&self, stream: &StreamId) -> Result<Head, ReadError> {
+        self.read_access().await?;
+        Ok(self.world.state().ledger.head(stream))
+    }
+
+    async fn read(&self, stream: &StreamId, from: u64, limit: usize) -> Result<StreamPage, ReadError> {
+        self.read_access().await?;
+        let page = self.world.state().ledger.read(stream, from, limit);
+        self.actor.travel().await;
+        Ok(page)
+    }
+
+    async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError> {
+        self.read_access().await?;
+        let state = self.world.state();
+        let skipped = after.map_or(0, |cursor| cursor.parse::<usize>().unwrap_or(usize::MAX));
+        let streams = state.ledger.streams().filter(|(stream, _)| part.holds(Part::slot(stream)));
+        let mut rest = streams.flat_map(|(_, commits)| commits).skip(skipped);
+        let commits: Vec<_> = rest.by_ref().take(limit.max(1)).cloned().collect();
+        let next = rest.next().map(|_| (skipped + commits.len()).to_string());
+        Ok(LogPage { commits, next })
+    }
+}
