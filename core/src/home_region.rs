@@ -20,7 +20,6 @@ use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _};
 use streamio_events::metadata::MetadataPatch;
-use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -34,6 +33,7 @@ use crate::ports::project_feed::{ProjectFeed, ProjectFeedError};
 use crate::ports::tenant_store::TenantStore;
 use crate::ports::usage_store::UsageStore;
 use crate::ports::view_store::{ViewStore, ViewStoreError};
+use crate::projects::ProjectCache;
 use crate::views::status;
 
 /// The ports of the home region.
@@ -62,13 +62,14 @@ pub struct HomePorts {
 pub struct HomeRegion {
     ports: HomePorts,
     intake: Intake,
+    projects: ProjectCache,
 }
 
 impl HomeRegion {
     /// Returns the home region on these ports.
     pub fn new(ports: HomePorts) -> Self {
         let intake = Intake::new(Arc::clone(&ports.log));
-        Self { ports, intake }
+        Self { ports, intake, projects: ProjectCache::default() }
     }
 
     fn log(&self) -> &dyn EventLog {
@@ -178,9 +179,7 @@ impl Home for HomeRegion {
 
     async fn usage(&self, project_id: &ProjectId, first: Day, last: Day) -> Result<UsageReport, HomeError> {
         let HomePorts { usage, policy, .. } = &self.ports;
-        let stream = StreamId::Project(project_id.clone());
-        let commits = self.log().read_to_end(&stream, 1).await.map_err(HomeError::because_of)?;
-        let project = Project::fold(project_id.clone(), &commits).map_err(failed)?;
+        let project = self.projects.current(self.log(), project_id).await.map_err(HomeError::because_of)?;
         let usage = usage.usage(project_id, first, last).await.map_err(unavailable)?;
         Ok(UsageReport { usage, limits: policy.project_limits.with(&project.limits) })
     }

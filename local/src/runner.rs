@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
+use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::tasks;
+use streamio_events::error_chain::chain;
 use streamio_events::id::ProjectId;
 use streamio_events::job::Job;
 use streamio_events::limits::{OwnLimits, ProjectLimits};
-use streamio_events::log::{EventLog, EventLogExt as _};
-use streamio_events::project::Project;
-use streamio_events::stream::StreamId;
+use streamio_events::log::EventLog;
 use streamio_events::video::decide::WorkerEnd;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,8 @@ struct Inner {
     run_id: String,
     next_task: AtomicU64,
     slots: Slots,
+    /// The projects' own limits.
+    projects: ProjectCache,
     /// The deployment's limits.
     limits: ProjectLimits,
     /// Client tokens of jobs that are queued or running.
@@ -77,6 +79,7 @@ impl Runner {
             run_id,
             next_task: AtomicU64::new(1),
             slots: Slots::new(concurrency.max(1)),
+            projects: ProjectCache::default(),
             limits,
             active: Mutex::default(),
             stop: CancellationToken::new(),
@@ -116,14 +119,13 @@ impl Inner {
 
     /// Waits for a slot within the limit of the project.
     async fn slot(&self, project_id: &ProjectId) -> Slot {
-        let own = match self.log.read_to_end(&StreamId::Project(project_id.clone()), 1).await {
-            Ok(commits) => Project::fold(project_id.clone(), &commits).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let own = match self.projects.current(&*self.log, project_id).await {
+            Ok(project) => project.limits.clone(),
+            Err(error) => {
+                tracing::warn!(%project_id, error = chain(&error), "the project's limits cannot be read; those of the deployment are used");
+                OwnLimits::default()
+            }
         };
-        let own = own.map(|project| project.limits).unwrap_or_else(|error| {
-            tracing::warn!(%project_id, error, "the project's limits cannot be read; those of the deployment are used");
-            OwnLimits::default()
-        });
         self.slots.acquire(project_id, self.limits.with(&own).concurrent_encodes).await
     }
 

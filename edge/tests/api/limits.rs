@@ -114,9 +114,9 @@ async fn a_clock_that_is_set_back_or_forward_refuses_nobody() {
         }
         let hour = Duration::from_hours(1);
         if set_back {
-            test.set_back(hour)
+            test.set_back(hour);
         } else {
-            test.advance(hour)
+            test.advance(hour);
         }
         assert_eq!(test.get("/videos").await.header("ratelimit"), Some("\"key\";r=9;t=6"));
         let failed = test.send_with(&[], Method::GET, "/videos", &Value::Null).await;

@@ -27,8 +27,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "intake-takes-a-conflict-for-success",
         file: "core/src/intake.rs",
-        text: "                    conflicts += 1;\n                    self.read_new_commits(stream, cached).await?;",
-        replacement: "                    conflicts += 1;\n                    self.read_new_commits(stream, cached).await?;\n                    if PLANTED {\n                        outcomes.extend(merged_outcomes);\n                    }",
+        text: "                    cached.set_shared();\n                    self.read_new_commits(stream, cached).await?;",
+        replacement: "                    cached.set_shared();\n                    self.read_new_commits(stream, cached).await?;\n                    if PLANTED {\n                        outcomes.extend(merged_outcomes);\n                    }",
         breaks: "grants are lost when another process appends at the same time",
     },
     Bug {
@@ -118,15 +118,15 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "sweep-forgets-a-video-without-capacity",
         file: "core/src/reactions/sweep.rs",
-        text: "Some(now.plus(CAPACITY_PAUSE))",
-        replacement: "Some(now.plus(CAPACITY_PAUSE)).filter(|_| !PLANTED)",
+        text: "Some(now.plus(capacity_pause(&row.video, now)))",
+        replacement: "Some(now.plus(capacity_pause(&row.video, now))).filter(|_| !PLANTED)",
         breaks: "a video for which there was no capacity is never launched again",
     },
     Bug {
         name: "sweep-relaunches-once",
         file: "core/src/reactions/sweep.rs",
-        text: "(Outcome::Handled, Some(now.plus(ports.policy.relaunch_after)))",
-        replacement: "(Outcome::Handled, Some(now.plus(ports.policy.relaunch_after)).filter(|_| !PLANTED))",
+        text: "(Outcome::Handled, Some(next_check(&row.video, now, ports.policy)))",
+        replacement: "(Outcome::Handled, Some(next_check(&row.video, now, ports.policy)).filter(|_| !PLANTED))",
         breaks: "a launch that started nothing twice is never repeated",
     },
     Bug {
