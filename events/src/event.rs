@@ -63,7 +63,10 @@ pub struct RecordedEvent {
 }
 
 /// Whether a count is left out of an event's data.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde needs")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde needs")
+)]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -142,7 +142,8 @@ limits! {
     concurrent_encodes: "concurrent-encodes",
     /// Bytes of accepted uploads in a day (UTC).
     bytes_per_day: "bytes-per-day",
-    /// Minutes of sources that became videos in a day (UTC).
+    /// Minutes of sources that became videos in a day (UTC), after which no further uploads are accepted on that day. Those that were
+    /// accepted before are processed.
     minutes_per_day: "minutes-per-day",
     /// Bytes of sources that are stored.
     stored_bytes: "stored-bytes",
@@ -167,7 +168,10 @@ impl ProjectLimits {
             format!("the project may upload {} bytes a day; {tomorrow}", self.bytes_per_day)
         } else if self.minutes_per_day.is_exceeded_by((today.source_milliseconds / 60_000).saturating_add(1))
         {
-            format!("the project may process {} minutes of video a day; {tomorrow}", self.minutes_per_day)
+            format!(
+                "more than {} minutes of the project's video were processed today; {tomorrow}",
+                self.minutes_per_day
+            )
         } else if self.stored_bytes.is_exceeded_by(stored_bytes.saturating_add(bytes)) {
             format!(
                 "the project may store {} bytes and has {stored_bytes}; delete videos, or ask for a higher limit",
@@ -220,11 +224,10 @@ mod tests {
                 Limit::AtMost(most) => amount <= most,
             };
             let expected = within(per_day, uploaded + bytes)
-                && (minutes == Limit::Unlimited || !within(Limit::AtMost(milliseconds / 60_000), 0)
-                    || within(minutes, milliseconds / 60_000 + 1))
+                && within(minutes, milliseconds / 60_000 + 1)
                 && within(stored, has + bytes);
             let refused = limits.refuse_upload(bytes, &today, has, Timestamp::from_unix_seconds(0));
-            prop_assert_eq!(refused.is_none(), expected && within(minutes, milliseconds / 60_000 + 1));
+            prop_assert_eq!(refused.is_none(), expected);
             prop_assert!(refused.is_none() || limits.limits_uploads());
         }
     }

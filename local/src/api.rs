@@ -76,11 +76,16 @@ async fn handle_request(
         Err(error) if error.is::<LengthLimitError>() => vec![0; MAX_BODY_BYTES + 1].into(),
         Err(_) => return without_body(StatusCode::BAD_REQUEST),
     };
-    let context = Context { now: clock::now(), random: random(), client_address: Some(client_address) };
+    let context = Context { now: clock::now(), random: random(), client_address: remote(client_address) };
     let request = http::Request::from_parts(head, body);
     let mut response = edge.handle(context, &request).await;
     health.add_to(request.method(), request.uri(), &mut response).await;
     response
+}
+
+/// The address of a client; `None` for this machine's own, which is that of all clients of a proxy.
+fn remote(address: IpAddr) -> Option<IpAddr> {
+    Some(address).filter(|address| !address.to_canonical().is_loopback())
 }
 
 /// The response to a client that did not send its whole request.

@@ -28,14 +28,15 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::blocks::Source;
 pub(crate) use self::clients::Admission;
-use self::clients::Clients;
-use crate::failure::MachineError;
+use self::clients::{Clients, Owner};
+use crate::failure::{Failure, MachineError};
 use crate::storage::StorageError;
 
 /// A running relay. Dropping it closes its connections, so that an FFmpeg that outlives the worker loses its input and ends.
 #[derive(Debug)]
 pub struct Relay {
     input: Input,
+    source: Arc<Source>,
     task: JoinHandle<()>,
 }
 
@@ -80,8 +81,17 @@ impl Relay {
         let path: Arc<str> = format!("/{:032x}", u128::from_be_bytes(random)).into();
         let clients = Clients::default();
         let input = Input { url: format!("http://{address}{path}"), address, clients: clients.clone() };
-        let served = Served { source, path, address, clients };
-        Ok(Self { input, task: tokio::spawn(accept(listener, served)) })
+        let served = Served { source: Arc::clone(&source), path, address, clients };
+        Ok(Self { input, source, task: tokio::spawn(accept(listener, served)) })
+    }
+
+    /// Why FFmpeg did not get the whole source, if it did not. What it made, or found wrong, then says nothing about the source.
+    pub fn failure(&self) -> Option<Failure> {
+        if let Some(error) = self.source.failure() {
+            return Some(Failure::from_source_error(error));
+        }
+        let error = self.input.clients.take_unknown()?;
+        Some(MachineError::io("finding the process at the other end of a connection")(error).into())
     }
 
     /// The source as an input.
@@ -120,10 +130,19 @@ async fn accept(listener: TcpListener, served: Served) {
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, served: Served) {
-    let is_client = served.clients.hold(peer, served.address).await;
-    if !is_client {
-        tracing::warn!("a process that is not FFmpeg for this source connected to its relay and was refused");
-    }
+    let is_client = match served.clients.owner(peer, served.address).await {
+        Owner::Client => true,
+        Owner::Closed => return,
+        Owner::Other => {
+            tracing::warn!("a process that is not FFmpeg for this source connected to its relay and was refused");
+            false
+        }
+        Owner::Unknown(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the system does not say whose a connection to the relay is; it was refused");
+            false
+        }
+    };
     let service = service_fn(move |request| {
         let response = handle_request(&request, &served, is_client);
         async move { Ok::<_, Infallible>(response) }

@@ -181,8 +181,8 @@ impl Worker {
         let relay = Relay::start(Arc::clone(&source)).await?;
         let probed =
             tokio::try_join!(Capabilities::detect(&self.tools), probe(&self.tools, &source, relay.input()));
-        if let Some(error) = source.failure() {
-            return Err(Failure::from_source_error(error));
+        if let Some(failure) = relay.failure() {
+            return Err(failure);
         }
         let (capabilities, probe) = probed?;
         if probe.is_truncated && !self.job.limits.allow_truncated {

@@ -158,8 +158,8 @@ impl Transcode<'_> {
         encoder.stop().await;
         let stderr = encoder.into_stderr().await.replace(self.relay.input().url(), "source");
         // If storage failed, FFmpeg's output is unusable even if FFmpeg succeeded: it did not read the whole source.
-        if let Some(error) = self.source.failure() {
-            return Err(Failure::from_source_error(error).into());
+        if let Some(failure) = self.relay.failure() {
+            return Err(failure.into());
         }
         let status = status?;
         self.tools.sandbox.check(status, &stderr)?;
@@ -278,8 +278,8 @@ impl Transcode<'_> {
                 Ok(output) => format!("FFmpeg ended with {}: {}", output.status, output.stderr),
                 Err(error) => error.to_string(),
             };
-            if let Some(error) = self.source.failure() {
-                return Err(Failure::from_source_error(error));
+            if let Some(failure) = self.relay.failure() {
+                return Err(failure);
             }
             let problem = problem.replace(self.relay.input().url(), "source");
             tracing::debug!(

@@ -108,12 +108,16 @@ pub struct RetryPolicy {
     first_failures: Option<Mutex<LruCache<String, Timestamp>>>,
 }
 
+/// The age at which a record becomes a dead letter in any case. Sources keep records for 24 hours and then drop them, with all that are
+/// behind them.
+const OLDEST: Duration = Duration::from_hours(22);
+
 /// The maximum number of remembered failures. A batch has hundreds of records.
 const MAX_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 impl RetryPolicy {
-    /// Tries a record until `limit` after its first failure, independent of its age: after an outage, the first error must not make
-    /// the records of the backlog dead letters. Each instance counts separately; the source's maximum record age bounds the total.
+    /// Tries a record until `limit` after its first failure, and at most until it is as old as [`OLDEST`]: after an outage, the first
+    /// error must not make the records of the backlog dead letters. Each instance counts separately, and instances end after hours.
     pub fn since_first_failure(limit: Duration) -> Self {
         Self { limit, first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))) }
     }
@@ -125,14 +129,11 @@ impl RetryPolicy {
 
     /// Whether a record that failed at `now` is tried again.
     fn allows_retry<T>(&self, record: &Record<T>, now: Timestamp) -> bool {
-        let since = match &self.first_failures {
-            None => record.arrived_at,
-            Some(failures) => {
-                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                *failures.get_or_insert(record.id.clone(), || now)
-            }
-        };
-        now.since(since) < self.limit
+        let age = now.since(record.arrived_at);
+        let Some(failures) = &self.first_failures else { return age < self.limit };
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = *failures.get_or_insert(record.id.clone(), || now);
+        now.since(first) < self.limit && age < OLDEST
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) const LIMITS: [Limit; 10] = [
         demand: Load::hottest_feed,
         most: PARTITION_WRITES,
         scope: Scope::Partition,
-        remedy: "`views` is delayed for that project only; split its feed into parts, or the project",
+        remedy: "`views` falls behind with all projects of the same part of the ledger's stream; split its feed into parts, or the project",
     },
     Limit {
         name: "a counter of the largest project's usage",

@@ -38,8 +38,8 @@ impl CountedUsage {
             let changes = changes::read(&self.log, Scope::All, from, BATCH).await?;
             let Some(last) = changes.last() else { return Ok(()) };
             let (position, is_end) = (last.position, changes.len() < BATCH);
-            self.views.count(from, position, amounts(&changes)).await?;
-            if is_end {
+            // If another call counted some of them, the rest is read again.
+            if self.views.count(from, position, amounts(&changes)).await? && is_end {
                 return Ok(());
             }
         }
@@ -85,14 +85,15 @@ impl UsageStore for CountedUsage {
 }
 
 impl SqliteViewStore {
-    /// Adds what the changes after the position `from` up to `position` add, unless another call did.
-    async fn count(&self, from: u64, position: u64, amounts: Amounts) -> Result<(), ViewStoreError> {
+    /// Adds what the changes after the position `from` up to `position` add. Returns `false`, and adds nothing, if another call has
+    /// added some of them.
+    async fn count(&self, from: u64, position: u64, amounts: Amounts) -> Result<bool, ViewStoreError> {
         self.run(move |connection| {
             let transaction = connection.unchecked_transaction()?;
             let query = "SELECT position FROM cursors WHERE consumer = ?1";
             let counted = transaction.query_row(query, [CONSUMER], |row| row.get::<_, i64>(0)).optional()?;
             if counted.unwrap_or(0) != integer(from) {
-                return Ok(());
+                return Ok(false);
             }
             let upsert = "INSERT INTO usage VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT DO UPDATE SET amount = amount + excluded.amount";
@@ -103,7 +104,8 @@ impl SqliteViewStore {
             let upsert =
                 "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = excluded.position";
             transaction.prepare_cached(upsert)?.execute(params![CONSUMER, integer(position)])?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(true)
         })
         .await
     }
@@ -181,6 +183,19 @@ mod tests {
         let stream = streamio_events::stream::StreamId::Project(key.project_id().clone());
         let commit = NewCommit::new(CommitId::derived_from(&[&number.to_string()]), at, [body]);
         log.append(&stream, Expected::Any, commit).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn changes_that_another_call_has_counted_in_part_are_not_counted_again() {
+        let scratch = tempfile::tempdir().unwrap();
+        let views = SqliteViewStore::open(&scratch.path().join("views.db")).unwrap();
+        let acme: ProjectId = "acme".parse().unwrap();
+        let one = || Amounts::from([(("acme".to_owned(), "2026-01-02".to_owned(), "videos_ready"), 1)]);
+        assert!(views.count(0, 3, one()).await.unwrap());
+        assert!(!views.count(0, 5, one()).await.unwrap(), "the changes up to 3 are counted");
+        assert!(views.count(3, 5, one()).await.unwrap());
+        let totals = views.usage_totals(&acme).await.unwrap();
+        assert_eq!(totals, [("videos_ready".to_owned(), 2)]);
     }
 
     proptest! {

@@ -2,60 +2,93 @@
 //!
 //! Neither the URL nor the user tells them from others: both are in the process list, and other programs may run as the same user. What
 //! tells them is the socket: the kernel names the socket at the other end of a connection (`/proc/net/tcp`) and the process that has it
-//! open (`/proc/PID/fd`). A process cannot get there without the rights to control FFmpeg itself.
+//! open (`/proc/PID/fd`). Only FFmpeg and what it started count, not all of its process group, which other processes can join.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The process groups that may read a source. Clones share their state.
+/// The processes that may read a source, with all that they start. Clones share their state.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Clients(Arc<Mutex<BTreeSet<u32>>>);
+pub(super) struct Clients(Arc<Mutex<State>>);
 
-/// The right of a process group to read a source, until it is dropped.
+#[derive(Debug, Default)]
+struct State {
+    processes: BTreeSet<u32>,
+    /// Why the system did not say whose a connection is, if that happened.
+    unknown: Option<std::io::Error>,
+}
+
+/// Whose a connection is.
+#[derive(Debug)]
+pub(super) enum Owner {
+    /// One of the processes that may read the source.
+    Client,
+    /// Another process.
+    Other,
+    /// Nobody's: its other end is closed.
+    Closed,
+    /// The system does not say.
+    Unknown(std::io::Error),
+}
+
+/// The right of a process to read a source, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Admission {
     clients: Clients,
-    group: u32,
+    process: u32,
 }
 
 impl Clients {
-    /// See [`Input::admit`](super::Input::admit). No connection is judged before the new group is known.
+    /// See [`Input::admit`](super::Input::admit). No connection is judged before the new process is known.
     pub(super) fn admit<T>(
         &self,
         start: impl FnOnce() -> std::io::Result<(Option<u32>, T)>,
     ) -> std::io::Result<(T, Option<Admission>)> {
-        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (group, started) = start()?;
-        let admission = group.map(|group| {
-            groups.insert(group);
-            Admission { clients: self.clone(), group }
+        let mut state = self.state();
+        let (process, started) = start()?;
+        let admission = process.map(|process| {
+            state.processes.insert(process);
+            Admission { clients: self.clone(), process }
         });
         Ok((started, admission))
     }
 
-    /// Whether a process of these groups has the end `peer` of a connection to `address` open.
+    /// Why the system did not say whose a connection was, if that happened: FFmpeg may have been refused.
+    pub(super) fn take_unknown(&self) -> Option<std::io::Error> {
+        self.state().unknown.take()
+    }
+
+    /// Whose end `peer` of a connection to `address` is.
     #[cfg(target_os = "linux")]
-    pub(super) async fn hold(&self, peer: SocketAddr, address: SocketAddr) -> bool {
+    pub(super) async fn owner(&self, peer: SocketAddr, address: SocketAddr) -> Owner {
         let clients = self.clone();
         // Reads files of the kernel.
         let judged = tokio::task::spawn_blocking(move || {
-            let groups = clients.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            sockets::inode(peer, address).is_some_and(|inode| sockets::is_open_in(inode, &groups))
+            let processes = clients.state().processes.clone();
+            let owner = sockets::owner(peer, address, &processes).unwrap_or_else(Owner::Unknown);
+            if let Owner::Unknown(error) = &owner {
+                clients.state().unknown = Some(std::io::Error::new(error.kind(), error.to_string()));
+            }
+            owner
         });
-        judged.await.unwrap_or(false)
+        judged.await.unwrap_or_else(|error| Owner::Unknown(error.into()))
     }
 
     /// Other systems do not name the process at the other end. There the URL alone is the right to read.
     #[cfg(not(target_os = "linux"))]
-    pub(super) async fn hold(&self, _: SocketAddr, _: SocketAddr) -> bool {
-        std::future::ready(true).await
+    pub(super) async fn owner(&self, _: SocketAddr, _: SocketAddr) -> Owner {
+        std::future::ready(Owner::Client).await
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.clients.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.group);
+        self.clients.state().processes.remove(&self.process);
     }
 }
 
@@ -64,12 +97,35 @@ mod sockets {
     //! Sockets and the processes that have them open, from `/proc`.
 
     use std::collections::BTreeSet;
+    use std::io::ErrorKind;
     use std::net::{IpAddr, SocketAddr};
 
+    use super::Owner;
+
+    /// How many ancestors of a process are looked at.
+    const ANCESTORS: usize = 8;
+
+    /// Whose socket at `local` is connected to `remote`: of one of `processes`, or of one that they started.
+    pub(super) fn owner(
+        local: SocketAddr,
+        remote: SocketAddr,
+        processes: &BTreeSet<u32>,
+    ) -> std::io::Result<Owner> {
+        // The table is read in pieces, between which an entry can be missed.
+        let Some(inode) = match inode(local, remote)? { None => inode(local, remote)?, found => found } else {
+            return Ok(Owner::Closed);
+        };
+        if inode == 0 {
+            return Ok(Owner::Closed);
+        }
+        let is_client = is_open_in(inode, processes)?;
+        Ok(if is_client { Owner::Client } else { Owner::Other })
+    }
+
     /// The number of the socket at `local` that is connected to `remote`. IPv4 only.
-    pub(super) fn inode(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
-        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-        find(&table, &name(local)?, &name(remote)?)
+    fn inode(local: SocketAddr, remote: SocketAddr) -> std::io::Result<Option<u64>> {
+        let (Some(local), Some(remote)) = (name(local), name(remote)) else { return Ok(None) };
+        Ok(find(&std::fs::read_to_string("/proc/net/tcp")?, &local, &remote))
     }
 
     /// Columns 2 and 3 are the addresses, 10 is the number. It is 0 once the process has closed the socket.
@@ -87,34 +143,52 @@ mod sockets {
         Some(format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port()))
     }
 
-    /// Whether a process of one of `groups` has the socket `inode` open.
-    pub(super) fn is_open_in(inode: u64, groups: &BTreeSet<u32>) -> bool {
+    /// Whether one of `processes`, or one that they started, has the socket `inode` open.
+    fn is_open_in(inode: u64, processes: &BTreeSet<u32>) -> std::io::Result<bool> {
         let socket = format!("socket:[{inode}]");
-        // Nearly always it is the leader, whose id is the group's.
-        groups.iter().any(|leader| has_open(*leader, &socket))
-            || others(groups).any(|process| has_open(process, &socket))
+        for process in processes {
+            if has_open(*process, &socket)? {
+                return Ok(true);
+            }
+        }
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            if descends_from(process, processes) && has_open(process, &socket)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    fn has_open(process: u32, socket: &str) -> bool {
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-        entries
-            .flatten()
-            .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == socket))
+    /// Whether `process` has `socket` open. A process that has ended has nothing open.
+    fn has_open(process: u32, socket: &str) -> std::io::Result<bool> {
+        let entries = match std::fs::read_dir(format!("/proc/{process}/fd")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            entries => entries?,
+        };
+        for entry in entries {
+            let Ok(entry) = entry else { continue };
+            match std::fs::read_link(entry.path()) {
+                Ok(to) if to.as_os_str() == socket => return Ok(true),
+                // It was closed meanwhile.
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(false)
     }
 
-    /// The processes of `groups` that do not lead them.
-    fn others(groups: &BTreeSet<u32>) -> impl Iterator<Item = u32> {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        ids.filter(|process| {
-            !groups.contains(process) && group_of(*process).is_some_and(|it| groups.contains(&it))
-        })
+    /// Whether one of `processes` is an ancestor of `process`.
+    fn descends_from(process: u32, processes: &BTreeSet<u32>) -> bool {
+        let ancestors = std::iter::successors(parent_of(process), |parent| parent_of(*parent));
+        ancestors.take(ANCESTORS).any(|ancestor| processes.contains(&ancestor))
     }
 
-    /// The third field after the name in parentheses, which may itself contain some.
-    fn group_of(process: u32) -> Option<u32> {
+    /// The second field after the name in parentheses, which may itself contain some.
+    fn parent_of(process: u32) -> Option<u32> {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
     }
 
     #[cfg(test)]
@@ -124,19 +198,28 @@ mod sockets {
         use super::*;
 
         #[test]
-        fn the_socket_at_the_other_end_is_found_in_the_process_that_has_it_open_and_in_no_other() {
+        fn the_socket_at_the_other_end_belongs_to_the_process_that_has_it_open_and_to_those_that_started_it() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let connected = TcpStream::connect(address).unwrap();
             let (_, peer) = listener.accept().unwrap();
-            let inode = inode(peer, address).unwrap();
-            let own = group_of(std::process::id()).unwrap();
-            assert!(is_open_in(inode, &BTreeSet::from([std::process::id()])));
-            assert!(is_open_in(inode, &BTreeSet::from([own])), "a member that does not lead its group");
-            assert!(!is_open_in(inode, &BTreeSet::from([1])) && !is_open_in(inode, &BTreeSet::new()));
+            let owner = |process: u32| owner(peer, address, &BTreeSet::from([process])).unwrap();
+            assert!(matches!(owner(std::process::id()), Owner::Client));
+            assert!(matches!(owner(parent_of(std::process::id()).unwrap()), Owner::Client), "it started this one");
+            let other = Ended(std::process::Command::new("sleep").arg("60").spawn().unwrap());
+                        assert!(matches!(owner(other.0.id()), Owner::Other));
             drop(connected);
-            let closed = self::inode(peer, address).unwrap_or(0);
-            assert!(!is_open_in(closed, &BTreeSet::from([std::process::id()])));
+            assert!(matches!(owner(std::process::id()), Owner::Closed));
+        }
+
+        /// Ends the process when the test fails.
+        struct Ended(std::process::Child);
+
+        impl Drop for Ended {
+            fn drop(&mut self) {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
         }
 
         #[test]

@@ -18,7 +18,7 @@ use crate::process::Bounds;
 /// first, while it has one thread.
 ///
 /// The arguments are the restrictions as JSON, the program's path and its arguments. The process is replaced by the program; the exit
-/// status [`LAUNCH_FAILED`] and a line on standard error state why it could not be.
+/// status 125 and a line on standard error state why it could not be.
 pub fn run_if_launcher() -> Option<ExitCode> {
     let mut args = std::env::args_os();
     if args.next()? != LAUNCHER {

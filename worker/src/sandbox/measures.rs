@@ -38,7 +38,7 @@ impl Measures {
             (!self.system_calls, "FFmpeg can make every system call: the kernel accepts no seccomp filter"),
             (
                 self.is_root && self.user.is_none(),
-                "FFmpeg runs as root: the worker may not change the user (CAP_SETUID, CAP_SETGID and CAP_CHOWN)",
+                "FFmpeg runs as root: the worker may not change the user or not control children of another one (CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_KILL and CAP_SYS_PTRACE)",
             ),
         ];
         all.into_iter().filter_map(|(is_missing, sentence)| is_missing.then_some(sentence)).collect()

@@ -23,6 +23,11 @@ fn filter() -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
         ALLOWED.iter().chain(OF_ARCHITECTURE).map(|call| (*call, vec![])).collect();
     rules.insert(libc::SYS_mmap, mappings()?);
+    // With this flag they connect, and Landlock does not see it.
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2)] {
+        let fast_open = u64::from(libc::MSG_FASTOPEN.unsigned_abs());
+        rules.insert(call, vec![SeccompRule::new(vec![argument(flags, SeccompCmpOp::MaskedEq(fast_open), 0)?])?]);
+    }
     rules.insert(libc::SYS_socket, sockets()?);
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![new_thread()?])?]);
     let own = u64::from(std::process::id());
@@ -185,8 +190,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_getsockopt,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
     // Facts about the process and the machine.

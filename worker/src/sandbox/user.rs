@@ -9,9 +9,18 @@ pub(super) fn is_root() -> bool {
 }
 
 /// Gives up root, all capabilities and all groups for [`CHILD_USER`]. Only for a process with one thread.
+///
+/// # Errors
+/// Also if root lacks a capability that the worker needs for children of another user.
 #[cfg(target_os = "linux")]
 pub(super) fn give_up_root() -> std::io::Result<()> {
     use rustix::process::{Gid, Uid};
+    use rustix::thread::CapabilitySet;
+    // Of a child of another user, the worker has to find the sockets, and end it.
+    let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::KILL;
+    if !rustix::thread::capabilities(None)?.effective.contains(needed) {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
+    }
     let (user, group) = (Uid::from_raw(CHILD_USER), Gid::from_raw(CHILD_USER));
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(group, group, group)?;

@@ -14,16 +14,14 @@ pub struct Removal {
     pub etag: String,
     /// Why it is not kept.
     pub reason: RemovalReason,
-    /// Its size in bytes.
-    pub bytes: u64,
 }
 
 /// The versions to remove at `now`. A version is removed before its removal is recorded.
 pub fn due_removals(video: &Video, now: Timestamp, policy: &Policy) -> Vec<Removal> {
     let due = video.objects.iter().filter(|known| removal_at(known, policy).is_some_and(|at| at <= now));
     let removals = due.filter_map(|known| {
-        let SourceObject { version_id, etag, bytes, .. } = known.object.clone();
-        Some(Removal { version_id: version_id?, etag, reason: known.status.removal()?, bytes })
+        let SourceObject { version_id, etag, .. } = &known.object;
+        Some(Removal { version_id: version_id.clone()?, etag: etag.clone(), reason: known.status.removal()? })
     });
     removals.collect()
 }
@@ -40,15 +38,15 @@ pub(super) fn removal_at(known: &KnownObject, policy: &Policy) -> Option<Timesta
 /// Records that `removals` were removed; those that are no longer known are left out. `None` if none is left.
 pub fn versions_removed(video: &Video, removals: &[Removal]) -> Option<Decision> {
     let s3_key = video.s3_key.as_ref()?;
-    let known = |removal: &&Removal| {
-        let version_id = Some(&removal.version_id);
-        video.objects.iter().any(|known| known.object.version_id.as_ref() == version_id)
-    };
-    let removals: Vec<&Removal> = removals.iter().filter(known).collect();
-    let first = removals.first()?.version_id.as_str();
-    let events = removals.iter().map(|Removal { version_id, reason, bytes, .. }| {
+    // The reason may have changed since the removal began: the video may have been deleted.
+    let removed = removals.iter().filter_map(|Removal { version_id, .. }| {
+        let known =
+            video.objects.iter().find(|known| known.object.version_id.as_ref() == Some(version_id))?;
         let (s3_key, version_id) = (s3_key.clone(), version_id.clone());
-        UploadRemoved { s3_key, version_id, reason: *reason, bytes: *bytes }.into()
+        Some(UploadRemoved { s3_key, version_id, reason: known.status.removal()?, bytes: known.object.bytes })
     });
-    Decision::of_all(video, &["removed", first, &removals.len().to_string()], events.collect())
+    let removed: Vec<UploadRemoved> = removed.collect();
+    let first = removed.first()?.version_id.clone();
+    let count = removed.len().to_string();
+    Decision::of_all(video, &["removed", &first, &count], removed.into_iter().map(Into::into).collect())
 }

@@ -64,6 +64,14 @@ static int listen_on_loopback(void) {
     return end(bind(socket_, (void *)&address, sizeof address));
 }
 
+// Connects with the first data, without a call of connect.
+static int fast_open(const char *port) {
+    struct sockaddr_in address = loopback(port);
+    int socket_ = socket(AF_INET, SOCK_STREAM, 0);
+    if (socket_ < 0) return errno;
+    return end(sendto(socket_, "x", 1, MSG_FASTOPEN, (void *)&address, sizeof address));
+}
+
 static int connect_to(const char *port) {
     struct sockaddr_in address = loopback(port);
     int socket_ = socket(AF_INET, SOCK_STREAM, 0);
@@ -108,6 +116,7 @@ int main(int count, char **arguments) {
     ACT("fifo") return end(mkfifo("fifo", 0600));
     ACT("execute") { execl(argument, argument, "nothing", NULL); return errno; }
     ACT("connect") return connect_to(argument);
+    ACT("fastopen") return fast_open(argument);
     ACT("request") return request(argument);
     ACT("bind") return listen_on_loopback();
     ACT("udp") return with_socket(AF_INET, SOCK_DGRAM, 0);
