@@ -16,7 +16,7 @@ use streamio_core::reactions::tasks;
 use streamio_events::error_chain::chain;
 use streamio_events::id::ProjectId;
 use streamio_events::job::Job;
-use streamio_events::limits::{OwnLimits, ProjectLimits};
+use streamio_events::limits::{Limit, OwnLimits, ProjectLimits};
 use streamio_events::log::EventLog;
 use streamio_events::video::decide::WorkerEnd;
 use tokio::process::{Child, Command};
@@ -99,7 +99,13 @@ impl Runner {
 #[async_trait]
 impl TaskLauncher for Runner {
     async fn launch(&self, job: &Job) -> Result<Launched, LaunchError> {
-        if self.inner.stop.is_cancelled() || !self.inner.active().insert(job.client_token.clone()) {
+        if self.inner.stop.is_cancelled() {
+            return Ok(Launched::Present);
+        }
+        if !self.inner.active().insert(job.client_token.clone()) {
+            // It may wait for a limit that was changed since.
+            let limit = self.inner.limit(&job.project_id).await;
+            self.inner.slots.set_limit(&job.project_id, limit);
             return Ok(Launched::Present);
         }
         let inner = Arc::clone(&self.inner);
@@ -119,6 +125,11 @@ impl Inner {
 
     /// Waits for a slot within the limit of the project.
     async fn slot(&self, project_id: &ProjectId) -> Slot {
+        self.slots.acquire(project_id, self.limit(project_id).await).await
+    }
+
+    /// How many workers of the project may run at the same time.
+    async fn limit(&self, project_id: &ProjectId) -> Limit {
         let own = match self.projects.current(&*self.log, project_id).await {
             Ok(project) => project.limits.clone(),
             Err(error) => {
@@ -126,7 +137,7 @@ impl Inner {
                 OwnLimits::default()
             }
         };
-        self.slots.acquire(project_id, self.limits.with(&own).concurrent_encodes).await
+        self.limits.with(&own).concurrent_encodes
     }
 
     async fn run(&self, job: &Job) {

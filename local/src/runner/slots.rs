@@ -63,6 +63,15 @@ impl Slots {
         waiter.await.expect("a waiter leaves the queue only with a slot")
     }
 
+    /// Changes how many slots a project that waits may have.
+    pub(super) fn set_limit(&self, project_id: &ProjectId, limit: Limit) {
+        let mut state = self.lock();
+        if let Some(waiting) = state.waiting.iter_mut().find(|waiting| waiting.project_id == *project_id) {
+            waiting.limit = limit;
+            self.give(&mut state);
+        }
+    }
+
     /// Gives free slots to the first waiters of the projects that may have more, in turn.
     fn give(&self, state: &mut State) {
         while state.free > 0 {
@@ -167,6 +176,14 @@ mod tests {
         held.pop();
         assert!(third.now_or_never().is_some());
         drop(other);
+    }
+
+    #[test]
+    fn a_limit_that_is_raised_gives_slots_to_those_that_wait() {
+        let slots = Slots::new(2);
+        let waiting = begin_within(&slots, 1, Limit::AtMost(0)).err().expect("it may have none");
+        slots.set_limit(&project(1), Limit::AtMost(1));
+        assert!(waiting.now_or_never().is_some());
     }
 
     #[derive(Debug, Clone)]
