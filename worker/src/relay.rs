@@ -134,12 +134,17 @@ async fn serve(stream: TcpStream, peer: SocketAddr, served: Served) {
         Owner::Client => true,
         Owner::Closed => return,
         Owner::Other => {
-            tracing::warn!("a process that is not FFmpeg for this source connected to its relay and was refused");
+            tracing::warn!(
+                "a process that is not FFmpeg for this source connected to its relay and was refused"
+            );
             false
         }
         Owner::Unknown(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the system does not say whose a connection to the relay is; it was refused");
+            tracing::error!(
+                error,
+                "the system does not say whose a connection to the relay is; it was refused"
+            );
             false
         }
     };

@@ -112,12 +112,11 @@ mod sockets {
         processes: &BTreeSet<u32>,
     ) -> std::io::Result<Owner> {
         // The table is read in pieces, between which an entry can be missed.
-        let Some(inode) = match inode(local, remote)? { None => inode(local, remote)?, found => found } else {
-            return Ok(Owner::Closed);
+        let found = match inode(local, remote)? {
+            None => inode(local, remote)?,
+            found => found,
         };
-        if inode == 0 {
-            return Ok(Owner::Closed);
-        }
+        let Some(inode) = found.filter(|inode| *inode != 0) else { return Ok(Owner::Closed) };
         let is_client = is_open_in(inode, processes)?;
         Ok(if is_client { Owner::Client } else { Owner::Other })
     }
@@ -198,16 +197,20 @@ mod sockets {
         use super::*;
 
         #[test]
-        fn the_socket_at_the_other_end_belongs_to_the_process_that_has_it_open_and_to_those_that_started_it() {
+        fn the_socket_at_the_other_end_belongs_to_the_process_that_has_it_open_and_to_those_that_started_it()
+        {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let connected = TcpStream::connect(address).unwrap();
             let (_, peer) = listener.accept().unwrap();
             let owner = |process: u32| owner(peer, address, &BTreeSet::from([process])).unwrap();
             assert!(matches!(owner(std::process::id()), Owner::Client));
-            assert!(matches!(owner(parent_of(std::process::id()).unwrap()), Owner::Client), "it started this one");
+            assert!(
+                matches!(owner(parent_of(std::process::id()).unwrap()), Owner::Client),
+                "it started this one"
+            );
             let other = Ended(std::process::Command::new("sleep").arg("60").spawn().unwrap());
-                        assert!(matches!(owner(other.0.id()), Owner::Other));
+            assert!(matches!(owner(other.0.id()), Owner::Other));
             drop(connected);
             assert!(matches!(owner(std::process::id()), Owner::Closed));
         }

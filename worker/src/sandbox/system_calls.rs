@@ -26,7 +26,10 @@ fn filter() -> Result<BpfProgram, BackendError> {
     // With this flag they connect, and Landlock does not see it.
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2)] {
         let fast_open = u64::from(libc::MSG_FASTOPEN.unsigned_abs());
-        rules.insert(call, vec![SeccompRule::new(vec![argument(flags, SeccompCmpOp::MaskedEq(fast_open), 0)?])?]);
+        rules.insert(
+            call,
+            vec![SeccompRule::new(vec![argument(flags, SeccompCmpOp::MaskedEq(fast_open), 0)?])?],
+        );
     }
     rules.insert(libc::SYS_socket, sockets()?);
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![new_thread()?])?]);
