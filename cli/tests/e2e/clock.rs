@@ -54,7 +54,7 @@ impl Clock {
 async fn set_during_an_encode(difference: &str) {
     let clock = Clock::new();
     let platform = TestPlatform::start_in(&[], clock.environment()).await;
-    let video_id = platform.upload("before.mp4", clip::video_with_audio(30, "1280x720").await).await;
+    let video_id = platform.upload("before.mp4", clip::video_with_audio(20, "640x360").await).await;
     platform.wait_for(&video_id, |status| status["progress"].as_u64() > Some(5)).await;
     clock.set(difference);
     let before = platform.wait_for_end(&video_id, 1).await;
