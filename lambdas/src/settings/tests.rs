@@ -29,7 +29,7 @@ fn every_problem_is_reported_at_once_and_only_once() {
     STREAMIO_LEDGER_TABLE is missing
     STREAMIO_RAW_BUCKET is missing
     STREAMIO_PROCESSED_BUCKET is missing
-    STREAMIO_POLICY cannot be read: unknown field `relaunched`, expected one of `limits`, `maxFailures`, `retryPause`, `longestRetryPause`, `relaunchAfter`, `startWithin`, `silence`, `publishWithin`, `publishDeadline`, `grantGrace`, `grantWait`, `clockTolerance`, `rejectedRetention` at line 1 column 27
+    STREAMIO_POLICY cannot be read: unknown field `relaunched`, expected one of `limits`, `projectLimits`, `maxFailures`, `retryPause`, `longestRetryPause`, `relaunchAfter`, `startWithin`, `silence`, `publishWithin`, `publishDeadline`, `grantGrace`, `grantWait`, `clockTolerance`, `rejectedRetention` at line 1 column 27
     STREAMIO_ECS_CLUSTER is missing
     STREAMIO_ECS_TASK_DEFINITION is missing
     STREAMIO_ECS_SUBNETS has no item
