@@ -9,7 +9,10 @@ const MAX_REQUESTS: u32 = 20 * QUOTA;
 pub(crate) async fn reported_and_exhausted(session: &Session<'_>) {
     let exhausted = &session.keys().exhausted;
     let first = session.get("/videos?limit=1").key(exhausted).send().await.expect(200);
-    assert_eq!(first.header("ratelimit-policy"), Some(&*format!("\"key\";q={QUOTA};w=60, \"project\";q=30000;w=60")));
+    assert_eq!(
+        first.header("ratelimit-policy"),
+        Some(&*format!("\"key\";q={QUOTA};w=60, \"project\";q=30000;w=60"))
+    );
     assert_eq!(first.header("ratelimit"), Some(&*format!("\"key\";r={};t=1", QUOTA - 1)));
     // Requests that are refused for other reasons count, too.
     session.get("/events?limit=0").key(exhausted).send().await.expect_problem(400, "invalid-parameter");

@@ -77,7 +77,7 @@ async fn a_child_connects_to_nothing_but_the_relay() {
     let attacker = Attacker::new().await;
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    check(&attacker, &[("connect", port), ("fastopen", port)]).await;
+    check(&attacker, &[("connect", port.clone()), ("fastopen", port)]).await;
     let acts = ["bind", "udp", "unix", "netlink"].map(|act| (act, String::new()));
     check(&attacker, &acts).await;
     let relay = attacker.relay.input().port().to_string();
