@@ -321,6 +321,26 @@ fn a_policy_since_the_first_failure_ignores_the_age_of_the_record() {
     }
 }
 
+/// Each instance counts the first failures for itself.
+#[test]
+fn a_record_becomes_a_dead_letter_before_its_source_drops_it_however_often_instances_change() {
+    let oldest = Duration::from_hours(22);
+    let handler = PlannedHandler { plan: vec![planned(1, &[Fate::Retryable])], ..PlannedHandler::default() };
+    for (age, dead_letters) in [(oldest.saturating_sub(Duration::from_secs(1)), 0), (oldest, 1)] {
+        let record = Record {
+            sequence: "0".to_owned(),
+            id: "shard:0".to_owned(),
+            arrived_at: now(),
+            payload: String::new(),
+            content: Ok(0),
+        };
+        let retry_policy = RetryPolicy::since_first_failure(GIVE_UP_AFTER).until_age(oldest);
+        let batch = Batch { function: "test", dead_letters: &handler, retry_policy: &retry_policy };
+        let report = block_on(batch.run(&[record], &handler, now().plus(age)));
+        assert_eq!(report.dead_lettered, dead_letters);
+    }
+}
+
 /// The handler reports fewer handled records than it got, and no failure.
 #[test]
 fn records_that_a_handler_leaves_out_are_delivered_again() {

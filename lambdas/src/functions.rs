@@ -27,6 +27,10 @@ use crate::settings;
 /// invocation.
 const ASYNCHRONOUS_EVENT_AGE: Duration = Duration::from_hours(6);
 
+/// The age at which a record of a stream becomes a dead letter if it still fails. Kinesis and DynamoDB Streams keep records for 24 hours
+/// and then drop them, with all that are behind them.
+const RECORD_AGE: Duration = Duration::from_hours(22);
+
 /// The event log.
 fn ledger(sdk: &SdkConfig, settings: &settings::Ledger) -> Arc<dyn EventLog> {
     Arc::new(DynamoLog::new(dynamo_client(sdk), &settings.table))

@@ -104,36 +104,41 @@ pub struct Batch<'a> {
 #[derive(Debug)]
 pub struct RetryPolicy {
     limit: Duration,
+    /// The age from which on a record is not tried again.
+    oldest: Duration,
     /// The time of each record's first failure, by id; `None` if the age of the record counts.
     first_failures: Option<Mutex<LruCache<String, Timestamp>>>,
 }
-
-/// The age at which a record becomes a dead letter in any case. Sources keep records for 24 hours and then drop them, with all that are
-/// behind them.
-const OLDEST: Duration = Duration::from_hours(22);
 
 /// The maximum number of remembered failures. A batch has hundreds of records.
 const MAX_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 impl RetryPolicy {
-    /// Tries a record until `limit` after its first failure, and at most until it is as old as [`OLDEST`]: after an outage, the first
-    /// error must not make the records of the backlog dead letters. Each instance counts separately, and instances end after hours.
+    /// Tries a record until `limit` after its first failure, independent of its age: after an outage, the first error must not make
+    /// the records of the backlog dead letters. Each instance counts separately.
     pub fn since_first_failure(limit: Duration) -> Self {
-        Self { limit, first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))) }
+        Self { limit, oldest: Duration::MAX, first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))) }
+    }
+
+    /// Tries no record that is as old as `oldest`. Needed where the source drops records at a greater age, with all that are behind
+    /// them: instances end after hours, and then count anew.
+    #[must_use]
+    pub fn until_age(self, oldest: Duration) -> Self {
+        Self { oldest, ..self }
     }
 
     /// Tries a record until it is as old as `limit`, when the source stops delivering it.
     pub fn since_arrival(limit: Duration) -> Self {
-        Self { limit, first_failures: None }
+        Self { limit, oldest: limit, first_failures: None }
     }
 
     /// Whether a record that failed at `now` is tried again.
     fn allows_retry<T>(&self, record: &Record<T>, now: Timestamp) -> bool {
-        let age = now.since(record.arrived_at);
-        let Some(failures) = &self.first_failures else { return age < self.limit };
+        let is_young = now.since(record.arrived_at) < self.oldest;
+        let Some(failures) = &self.first_failures else { return is_young };
         let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *failures.get_or_insert(record.id.clone(), || now);
-        now.since(first) < self.limit && age < OLDEST
+        now.since(first) < self.limit && is_young
     }
 }
 

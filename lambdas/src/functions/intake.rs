@@ -39,7 +39,7 @@ impl IntakeFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log: Arc<dyn EventLog> = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = DynamoViews::new(dynamo, views.table, Arc::clone(&log));
-        let retry_policy = RetryPolicy::since_first_failure(give_up.records);
+        let retry_policy = RetryPolicy::since_first_failure(give_up.records).until_age(super::RECORD_AGE);
         Ok(Self { intake: Intake::new(log), views, retry_policy })
     }
 }

@@ -63,7 +63,7 @@ impl React {
             log,
             projects: ProjectCache::default(),
             policy,
-            retry_policy: RetryPolicy::since_first_failure(give_up.reactions),
+            retry_policy: RetryPolicy::since_first_failure(give_up.reactions).until_age(super::RECORD_AGE),
             clock,
         })
     }

@@ -44,7 +44,7 @@ impl ViewsFunction {
         let dynamo = dynamo_client(&sdk_config().await);
         let log = DynamoLog::new(dynamo.clone(), ledger.table);
         let views = DynamoViews::new(dynamo, views.table, Arc::new(log.clone()));
-        let retry_policy = RetryPolicy::since_first_failure(give_up.records);
+        let retry_policy = RetryPolicy::since_first_failure(give_up.records).until_age(super::RECORD_AGE);
         Ok(Self { log, views, kv: CloudflareKv::new(kv)?, policy, retry_policy })
     }
 }
