@@ -6,7 +6,7 @@
 //! and current credentials from exactly the object that was probed (`If-Match`), and storage failures are reported as such.
 //!
 //! Every user of the machine sees the URL in the process list. It is of no use to them: the relay serves only connections whose other
-//! end is open in a process that the worker started for this source ([`clients`]).
+//! end is open in a process that the worker started for this source.
 
 mod blocks;
 mod clients;
@@ -49,7 +49,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// The URL of the source, for FFmpeg's `-i`. Only processes that [`admit`](Self::admit) started can read it.
+    /// The URL of the source, for FFmpeg's `-i`. Only processes that the worker started for it can read it.
     pub fn url(&self) -> &str {
         &self.url
     }
