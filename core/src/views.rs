@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`status`] | keeps the stored status of videos up to date; `streamio_events::video` computes it | AWS, one machine |
 //! | [`directory`] | API keys and their projects | AWS, one machine |
-//! | [`usage`](streamio_events::usage) | counters per project and day | AWS |
+//! | [`usage`](streamio_events::usage) | counters per project and day | AWS, one machine |
 //! | [`projection`] | updates all views for one commit | AWS |
 //! | [`replication`] | brings API keys to the store of the edge | AWS |
 //! | [`rebuild`] | computes views from the whole log | tests; no command calls it yet |
