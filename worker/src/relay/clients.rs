@@ -26,7 +26,7 @@ pub(super) enum Owner {
     Client,
     /// Another process.
     Other,
-    /// Nobody's: its other end is closed.
+    /// No process: the other end is closed.
     Closed,
     /// The system does not say.
     Unknown(std::io::Error),
