@@ -22,8 +22,6 @@ pub(crate) struct Plan {
     pub(crate) active: Millis,
     /// Whether all components read one clock, and grants are in the log before their URLs are returned, as on one machine.
     pub(crate) has_one_clock: bool,
-    /// Whether the bucket of sources keeps versions.
-    pub(crate) has_versions: bool,
     /// How many times longer calls take than on a good network: slow calls race with more others.
     pub(crate) slowness: u64,
     /// How long rejected and replaced versions are kept.
@@ -135,7 +133,7 @@ impl Plan {
         let retention = Duration::from_hours(if random.bool() { 6 } else { 72 });
         let has_one_clock = random.bool();
         let slowness = if random.u8(..4) == 0 { 20 } else { 1 };
-        Self { seed, active, has_one_clock, has_versions: true, slowness, retention, items }
+        Self { seed, active, has_one_clock, slowness, retention, items }
     }
 
     /// The operations.

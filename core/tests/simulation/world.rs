@@ -78,7 +78,7 @@ impl World {
         let policy = plan.policy();
         let state = State {
             ledger: Ledger::default(),
-            raw: Bucket::new(plan.has_versions),
+            raw: Bucket::new(true),
             processed: Bucket::new(false),
             rows: BTreeMap::new(),
             feeds: Feeds::default(),
