@@ -15,7 +15,7 @@
 mod filters;
 
 use crate::ladder::Rung;
-use crate::plan::{AudioPlan, Plan, PosterWindow, SEGMENT_SECONDS, VideoPlan};
+use crate::plan::{AudioPlan, Plan, PosterWindow, SEGMENT_SECONDS, SoundTime, VideoPlan};
 use crate::probe::input;
 
 /// File name of the media playlist in each rendition's folder.
@@ -35,11 +35,11 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
     args.words("-nostdin -hide_banner -v error -y");
     args.words("-nostats -progress pipe:1 -stats_period 0.5");
     args.option("-frame_drop_threshold", filters::DROP_THRESHOLD);
-    if plan.keeps_audio_time {
-        args.words("-async 1");
+    if plan.sound_time == SoundTime::Input {
+        args.words("-async 1").option("-adrift_threshold", filters::MAX_DRIFT);
     }
     args.0.extend(input::guards());
-    args.0.extend(plan.demuxing.args());
+    args.0.extend(plan.demuxing.ffmpeg_args());
     decoding(&mut args, plan.video.as_ref());
     args.option("-i", url);
     if let Some(video) = &plan.video {
@@ -57,7 +57,7 @@ pub fn argv(plan: &Plan, url: &str) -> Vec<String> {
         }
     }
     for audio in plan.audio.iter().skip(1) {
-        encode_audio(&mut args, audio, plan.keeps_audio_time);
+        encode_audio(&mut args, audio, plan.sound_time);
         // Drop the source's metadata from every output: it may contain a location, a name or an attack on a player.
         args.words("-map_metadata -1 -map_chapters -1");
         hls_output(&mut args, &audio.name);
@@ -70,7 +70,7 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.0.extend(input::guards());
-    args.0.extend(plan.demuxing.args());
+    args.0.extend(plan.demuxing.ffmpeg_args());
     decoding(&mut args, Some(video));
     if window.seek > 0.0 {
         args.option("-ss", &format!("{:.3}", window.seek));
@@ -100,7 +100,7 @@ fn best_output(args: &mut Args, plan: &Plan) {
         tee_outputs.push(hls_tee_output("v", &rung.name()));
     }
     if let Some(audio) = plan.audio.first() {
-        encode_audio(args, audio, plan.keeps_audio_time);
+        encode_audio(args, audio, plan.sound_time);
         if let Some(language) = audio.language.as_deref().filter(|language| language.len() == 3) {
             args.option("-metadata:s:a:0", &format!("language={language}"));
         }
@@ -130,10 +130,10 @@ fn encode_video(args: &mut Args, video: &VideoPlan, position: usize) {
     args.option("-g", &group.to_string()).words("-sc_threshold 0");
 }
 
-fn encode_audio(args: &mut Args, audio: &AudioPlan, keeps_time: bool) {
+fn encode_audio(args: &mut Args, audio: &AudioPlan, time: SoundTime) {
     if audio.gaps.is_empty() {
         args.option("-map", &format!("0:{}", audio.index));
-        args.option("-filter:a", &filters::audio(audio, keeps_time));
+        args.option("-filter:a", &filters::audio(audio, time));
     } else {
         args.option("-map", &format!("[a{}]", audio.index));
     }

@@ -78,7 +78,7 @@ impl Capabilities {
     #[cfg(test)]
     pub(crate) fn full() -> Self {
         let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let (decoded, filters) = (set(&["h264", "aac"]), set(&["zscale", "tonemap"]));
+        let (decoded, filters) = (set(&["h264", "aac", "mp2", "mp3"]), set(&["zscale", "tonemap"]));
         Self { decoded, filters, keeps_audio_time: true }
     }
 

@@ -1,5 +1,6 @@
 //! Probes the source: its container and streams with ffprobe, its packets with FFmpeg. Validates the result.
 
+mod decodable;
 mod density;
 mod first_frame;
 pub mod gaps;
@@ -16,6 +17,7 @@ mod warnings;
 
 use std::time::Duration;
 
+pub use decodable::is_decodable;
 use input::Demuxing;
 use packets::{Packets, StreamPackets};
 use streamio_events::media::MediaSource;
@@ -264,7 +266,7 @@ pub async fn probe(tools: &Tools, source: &Source, input: &Input) -> Result<Prob
             reason: "a part of it was never written, as after an interrupted download or copy",
         });
     }
-    let mut demuxing = Demuxing { decoding_times_only: media.decoding_times_only(), begins_late: false };
+    let mut demuxing = Demuxing { decoding_times_only: media.decoding_times_only(), ..Demuxing::default() };
     if media.undescribed() > 0 || media.lacks(&structure.changes.later) {
         let patient = Demuxing { begins_late: true, ..demuxing };
         if let Ok(parse::Report::Media(later)) = self::report(tools, input, patient).await
@@ -278,7 +280,14 @@ pub async fn probe(tools: &Tools, source: &Source, input: &Input) -> Result<Prob
     let packets = if let Some(packets) = index {
         packets
     } else {
-        packets::read(tools, input, source.bytes(), &media.readable_streams(), demuxing).await?
+        let streams = media.readable_streams();
+        let packets = packets::read(tools, input, source.bytes(), &streams, demuxing).await?;
+        demuxing.begins_earlier = media.begins_earlier(&packets);
+        if demuxing.begins_earlier > 0 {
+            packets::read(tools, input, source.bytes(), &streams, demuxing).await?
+        } else {
+            packets
+        }
     };
     let in_mp4 = media.is_mp4();
     let changes = media.changed(&structure.changes.formats);
@@ -365,32 +374,4 @@ async fn report(tools: &Tools, input: &Input, demuxing: Demuxing) -> Result<pars
             Failure::Machine(MachineError::Incapable(diagnosis))
         })
     })
-}
-
-/// Whether any frame in the first 100 packets of stream `index` can be decoded. Distinguishes a damaged source from a failed
-/// encoder. `true` if ffprobe cannot be run.
-pub async fn is_decodable(tools: &Tools, input: &Input, index: u32) -> bool {
-    let mut args: Vec<String> = ["-hide_banner", "-v", "error"].map(str::to_owned).into();
-    args.extend(input::guards());
-    args.extend(["-select_streams".to_owned(), index.to_string()]);
-    args.extend(
-        ["-read_intervals", "%+#100", "-count_frames", "-show_entries", "stream=nb_read_frames"]
-            .map(str::to_owned),
-    );
-    args.extend(["-of", "csv=p=0", "-i", input.url()].map(str::to_owned));
-    match tools.ffprobe(args, input, decoding(TIMEOUT)).capture(TIMEOUT, MAX_OUTPUT_BYTES).await {
-        Ok(finished) => {
-            // One line for the stream and one for each program that contains it.
-            let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-            text.lines()
-                .any(|line| line.trim().trim_end_matches(',').parse().is_ok_and(|frames: u64| frames > 0))
-        }
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot check whether the source is decodable"
-            );
-            true
-        }
-    }
 }

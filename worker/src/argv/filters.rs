@@ -9,9 +9,10 @@ mod audio;
 mod frame;
 mod jumps;
 mod poster;
+mod rates;
 mod timeline;
 
-pub(super) use self::audio::{audio, audio_with_gaps};
+pub(super) use self::audio::{MAX_DRIFT, audio, audio_with_gaps};
 pub(super) use self::poster::poster;
 pub(super) use self::timeline::DROP_THRESHOLD;
 use crate::plan::VideoPlan;

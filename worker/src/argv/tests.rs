@@ -1,7 +1,7 @@
 use super::*;
 use crate::frame_rate::FrameRate;
 use crate::ladder::ladder;
-use crate::plan::Conversion;
+use crate::plan::{Conversion, SoundTime};
 use crate::probe::gaps::Gap;
 use crate::probe::input::Demuxing;
 
@@ -30,13 +30,14 @@ fn audio(number: u32) -> AudioPlan {
         channels: 2,
         silence: 0.0,
         silent_until: None,
+        mislabels_rates: false,
         gaps: vec![],
         jumps: vec![],
     }
 }
 
 fn planned(video: Option<VideoPlan>, audio: Vec<AudioPlan>) -> Plan {
-    Plan { duration: Some(5.28), video, audio, keeps_audio_time: true, demuxing: Demuxing::default() }
+    Plan { duration: Some(5.28), video, audio, sound_time: SoundTime::Input, demuxing: Demuxing::default() }
 }
 
 const SOURCE: &str = "http://127.0.0.1:4000/source";
@@ -96,7 +97,7 @@ fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
     video.conversion =
         Conversion::Gamut { transfer: "bt709".into(), primaries: "smpte432".into(), matrix: "bt709".into() };
     let mut plan = planned(Some(video), vec![audio(1)]);
-    (plan.keeps_audio_time, plan.demuxing.decoding_times_only) = (false, true);
+    (plan.sound_time, plan.demuxing.decoding_times_only) = (SoundTime::OneGraph, true);
     insta::assert_snapshot!(formatted(&plan));
 }
 
@@ -104,7 +105,14 @@ fn an_avi_video_in_wide_colours_and_an_ffmpeg_that_cannot_keep_sound_in_time() {
 fn sound_with_long_gaps() {
     let gaps = vec![Gap { start: 0.0, end: 90.0 }, Gap { start: 100.0, end: 3700.0 }];
     let mut plan = planned(None, vec![AudioPlan { gaps, silence: 2.0, ..audio(1) }]);
-    plan.keeps_audio_time = false;
+    plan.sound_time = SoundTime::OneGraph;
+    insta::assert_snapshot!(formatted(&plan));
+}
+
+#[test]
+fn mpeg_audio() {
+    let mut plan = planned(None, vec![AudioPlan { mislabels_rates: true, ..audio(1) }]);
+    plan.sound_time = SoundTime::Graphs;
     insta::assert_snapshot!(formatted(&plan));
 }
 

@@ -43,10 +43,19 @@ pub struct Demuxing {
     pub decoding_times_only: bool,
     /// Whether a stream that only its packets describe begins later than FFmpeg looks by default.
     pub begins_late: bool,
+    /// Milliseconds by which the file begins before the start that FFmpeg takes for it. FFmpeg would drop what comes before its start.
+    pub begins_earlier: u32,
 }
 
 impl Demuxing {
-    /// Input options for FFmpeg and ffprobe, to follow [`guards`].
+    /// Input options for FFmpeg, to follow [`guards`].
+    pub fn ffmpeg_args(self) -> impl Iterator<Item = String> {
+        let offset = (self.begins_earlier > 0)
+            .then(|| ["-itsoffset".to_owned(), format!("{:.3}", f64::from(self.begins_earlier) / 1000.0)]);
+        self.args().chain(offset.into_iter().flatten())
+    }
+
+    /// Those of the options that ffprobe has too.
     pub fn args(self) -> impl Iterator<Item = String> {
         let mut words = Vec::new();
         if !self.decoding_times_only {
@@ -73,9 +82,17 @@ mod tests {
     #[test]
     fn options_for_a_stream_that_begins_late_replace_the_usual_ones() {
         let of = |decoding_times_only, begins_late| {
-            Demuxing { decoding_times_only, begins_late }.args().collect::<Vec<_>>().join(" ")
+            let demuxing = Demuxing { decoding_times_only, begins_late, ..Demuxing::default() };
+            demuxing.args().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(of(false, false), "-fflags +genpts");
         assert_eq!(of(true, true), "-probesize 200000000 -analyzeduration 43200000000");
+    }
+
+    #[test]
+    fn an_earlier_beginning_is_an_offset_for_ffmpeg_only() {
+        let demuxing = Demuxing { begins_earlier: 717, ..Demuxing::default() };
+        assert_eq!(demuxing.ffmpeg_args().collect::<Vec<_>>().join(" "), "-fflags +genpts -itsoffset 0.717");
+        assert_eq!(demuxing.args().collect::<Vec<_>>().join(" "), "-fflags +genpts");
     }
 }

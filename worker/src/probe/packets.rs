@@ -112,7 +112,7 @@ pub(super) fn argv(url: &str, indexes: &[u32], demuxing: Demuxing) -> Vec<String
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut args = words("-nostdin -hide_banner -v error");
     args.extend(input::guards());
-    args.extend(demuxing.args());
+    args.extend(demuxing.ffmpeg_args());
     args.extend(["-i".to_owned(), url.to_owned()]);
     for index in indexes {
         args.extend(["-map".to_owned(), format!("0:{index}")]);

@@ -1,5 +1,6 @@
 //! Parses and validates ffprobe's JSON. Its contents come from an untrusted file.
 
+mod media;
 mod tags;
 
 use serde::Deserialize;
@@ -7,15 +8,14 @@ use serde::Deserialize;
 use super::input::Demuxing;
 use super::input::MAX_PIXELS;
 use super::packets::Packets;
-use super::structure;
-use super::{AudioStream, Color, FormatChange, GoesOn, Probe, VideoStream};
+use super::{AudioStream, Color, Probe, VideoStream};
 use crate::failure::Failure;
 use crate::frame_rate::FrameRate;
 
 /// Value of `-show_entries`. Limited to the fields in use, because a file may contain megabytes of tags.
 pub(super) const ENTRIES: &str = "format=format_name,duration,probe_score:format_tags=major_brand:\
     stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,field_order,\
-    pix_fmt,has_b_frames,color_transfer,color_primaries,color_space,channels,sample_rate,duration,nb_frames:\
+    pix_fmt,has_b_frames,color_transfer,color_primaries,color_space,channels,sample_rate,start_time,duration,nb_frames:\
     stream_disposition=default,attached_pic,timed_thumbnails:stream_tags=language,title,rotate:\
     stream_side_data=rotation:program=program_id:program_stream=index";
 
@@ -103,6 +103,7 @@ struct Stream {
     color_space: Option<String>,
     channels: u32,
     sample_rate: Option<String>,
+    start_time: Option<String>,
     duration: Option<String>,
     nb_frames: Option<String>,
     disposition: Disposition,
@@ -143,81 +144,6 @@ pub(super) fn parse_report(json: &[u8], oversized: Option<(u32, u32)>) -> Option
             Some(Report::Media(Box::new(Media { format, streams, programs, oversized })))
         }
         (None, None) => None,
-    }
-}
-
-/// Major brands of image formats that use the MP4 container (HEIF and AVIF; ISO/IEC 23008-12, AVIF 1.1).
-const IMAGE_BRANDS: [&str; 10] =
-    ["avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"];
-
-/// At or below this score FFmpeg guessed a format without evidence (`AVPROBE_SCORE_RETRY` is 25), so the file is not media.
-const MAX_SCORE_OF_NOISE: i64 = 5;
-
-/// Streams of a file. A broadcast has a few dozen; FFmpeg keeps a decoder and buffers for each.
-const MAX_STREAMS: usize = 256;
-
-impl Media {
-    /// Refuses what is not media at all.
-    pub(super) fn check(self) -> Result<Self, Failure> {
-        if self.format.tags.major_brand.as_deref().is_some_and(|brand| IMAGE_BRANDS.contains(&brand.trim())) {
-            return Err(Failure::ImageNotSupported);
-        }
-        if self.format.probe_score <= MAX_SCORE_OF_NOISE {
-            return Err(Failure::NotMedia);
-        }
-        if self.streams.len() > MAX_STREAMS {
-            return Err(Failure::TooManyStreams { streams: self.streams.len(), limit: MAX_STREAMS });
-        }
-        Ok(self)
-    }
-
-    /// The number of streams, cover art included.
-    pub(super) fn stream_count(&self) -> usize {
-        self.streams.len()
-    }
-
-    /// Whether any of the streams with the numbers `ids` is missing.
-    pub(super) fn lacks(&self, ids: &[u16]) -> bool {
-        ids.iter().any(|id| self.streams.iter().all(|stream| stream.number() != Some(*id)))
-    }
-
-    /// The streams that change their format, with FFmpeg's indexes.
-    pub(super) fn changed(&self, changes: &[structure::FormatChange]) -> Vec<FormatChange> {
-        let index =
-            |pid| self.streams.iter().find(|stream| stream.number() == Some(pid)).map(|stream| stream.index);
-        let of = |change: &structure::FormatChange| {
-            let goes_on = change.replaced_by.map_or(GoesOn::InItself, |pid| GoesOn::InAnother(index(pid)));
-            Some(FormatChange { index: index(change.pid)?, goes_on, seconds: change.seconds })
-        };
-        changes.iter().filter_map(of).collect()
-    }
-
-    /// Whether the container is MP4 or `QuickTime`.
-    pub(super) fn is_mp4(&self) -> bool {
-        self.format.name.starts_with("mov,")
-    }
-
-    /// Whether the container states decoding times only.
-    pub(super) fn decoding_times_only(&self) -> bool {
-        self.format.name == "avi"
-    }
-
-    /// The number of streams in a known codec of which nothing else is known, because no packet of them was read.
-    pub(super) fn undescribed(&self) -> usize {
-        let is_undescribed = |stream: &&Stream| match stream.codec_type.as_deref() {
-            Some("video") => stream.pixels() == 0,
-            Some("audio") => stream.channels == 0,
-            _ => false,
-        };
-        self.streams.iter().filter(|stream| stream.codec_name.is_some()).filter(is_undescribed).count()
-    }
-
-    /// FFmpeg's indexes of the streams whose packets it can copy: pictures and sound in a known codec.
-    pub(super) fn readable_streams(&self) -> Vec<u32> {
-        let is_readable = |stream: &&Stream| {
-            matches!(stream.codec_type.as_deref(), Some("video" | "audio")) && stream.codec_name.is_some()
-        };
-        self.streams.iter().filter(is_readable).map(|stream| stream.index).collect()
     }
 }
 
@@ -270,7 +196,7 @@ pub(super) fn probe(media: Media, bytes: u64, packets: Packets) -> Result<Probe,
         audio,
         packets,
         is_truncated: false,
-        demuxing: Demuxing { decoding_times_only, begins_late: false },
+        demuxing: Demuxing { decoding_times_only, ..Demuxing::default() },
         other_pictures,
         changes: Vec::new(),
         zeros_after: 0,

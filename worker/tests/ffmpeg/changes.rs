@@ -149,3 +149,47 @@ async fn a_rotation_that_only_the_codec_states_is_applied_to_every_picture() {
         assert!(half.iter().all(|(_, brightness)| *brightness > 240), "{rotate}: {half:?}");
     }
 }
+
+/// Asserts that the sound of `video` has a beep half a second after each of `seconds` full seconds, or up to `delay` seconds later.
+fn assert_beeps_every_second(video: &PublishedVideo, name: &str, seconds: u32, delay: f64) {
+    let beeps = measure::beeps(&video.mp4());
+    assert_eq!(beeps.len(), seconds as usize, "{name}: {beeps:?}");
+    for (number, beep) in (0..).zip(beeps) {
+        let late = beep - 0.5 - f64::from(number);
+        assert!((-0.03..delay + 0.03).contains(&late), "{name}: beep {number} comes at {beep}");
+    }
+}
+
+#[tokio::test]
+async fn mpeg_audio_whose_sample_rate_changes_stays_in_time() {
+    for (name, encoder, rates) in [
+        ("up.mp3", "-c:a libmp3lame -write_xing 0", [32_000, 44_100, 32_000]),
+        ("down.mp3", "-c:a libmp3lame -write_xing 0", [48_000, 32_000, 48_000]),
+        ("up.mp2", "-c:a mp2", [32_000, 48_000, 44_100]),
+    ] {
+        let harness = WorkerHarness::new();
+        let folder = harness.clips();
+        let parts = rates.map(|rate| {
+            let args = format!("{} {encoder} -ar {rate} -id3v2_version 0", beeps_source(3));
+            std::fs::read(make(&folder, &format!("{rate}.{name}"), &args)).unwrap()
+        });
+        let job = harness.upload(name, &parts.concat()).await;
+        let video = publish(harness, job, 9.0).await;
+        // Each part begins with the encoder's delay, and ends with a whole frame.
+        assert_beeps_every_second(&video, name, 9, 0.3);
+    }
+}
+
+#[tokio::test]
+async fn a_frame_of_mpeg_audio_with_a_damaged_header_does_not_move_the_sound_after_it() {
+    let harness = WorkerHarness::new();
+    let args = format!("{} -c:a mp2 -b:a 64k -ar 44100", beeps_source(8));
+    let mut bytes = std::fs::read(make(&harness.clips(), "whole.mp2", &args)).unwrap();
+    // The bits of the rate (ISO/IEC 11172-3, 2.4.2.3): 44.1 kHz becomes 32 kHz, in a frame in the sixth second.
+    let middle = bytes.len() * 11 / 16;
+    let header = middle + bytes[middle..].windows(2).position(|pair| pair == [0xff, 0xfd]).unwrap();
+    bytes[header + 2] |= 0b1000;
+    let job = harness.upload("damaged.mp2", &bytes).await;
+    let video = publish(harness, job, 8.0).await;
+    assert_beeps_every_second(&video, "damaged.mp2", 8, 0.03);
+}

@@ -3,7 +3,7 @@
 use super::clip::{audio_input, make, video_input};
 use super::harness::WorkerHarness;
 use super::inspect;
-use super::measure::H264;
+use super::measure::{self, H264};
 use super::published::{PublishedVideo, publish, publish_clip};
 
 #[tokio::test]
@@ -101,4 +101,32 @@ async fn a_second_track_that_is_shorter_or_begins_later_ends_with_the_first() {
     // Checks the duration of every rendition.
     let video = publish(harness, job, 3.0).await;
     assert_eq!(inspect::parse(&video.master()).alternatives.len(), 2);
+}
+
+#[tokio::test]
+async fn a_live_recording_begins_with_its_first_picture_where_only_its_sound_states_a_start() {
+    let args = format!(
+        "-f lavfi -i color=black:s=426x240:r=5:d=1,drawbox=t=fill:c=white:enable='between(t,0.35,0.5)' \
+         -itsoffset 738ms {} {H264} -bf 0 -c:a aac -ac 6 -live 1",
+        measure::beeps_source(4).replace(":d=4", ":d=3.7")
+    );
+    let published = publish_clip("live.mkv", &args, 4.45).await;
+    assert_eq!(measure::flashes(&published.mp4()).len(), 1, "the flash comes before the sound begins");
+    let beeps = measure::beeps(&published.mp4());
+    assert!((beeps[0] - 1.217).abs() < 0.03, "{beeps:?}");
+}
+
+#[tokio::test]
+async fn sound_with_a_short_gap_stays_in_sync_after_it() {
+    // The first packet of sound is followed by the others 95 ms later than it should.
+    let args = format!(
+        "{} -itsoffset 116ms {} {H264} -bf 0 -c:a aac -ac 1 -g 10 -movflags +frag_keyframe+empty_moov",
+        measure::flashes_source("160x90", 4),
+        measure::beeps_source(4)
+    );
+    let published = publish_clip("fragments.mp4", &args, 4.12).await;
+    assert_ends_together(&published, "fragments.mp4", 4.12, 0.045);
+    for (number, beep) in (0..).zip(measure::beeps(&published.mp4())) {
+        assert!((beep - 0.616 - f64::from(number)).abs() < 0.03, "beep {number} comes at {beep}");
+    }
 }

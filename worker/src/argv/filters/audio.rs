@@ -1,35 +1,48 @@
 //! The graph of an audio track.
 
-use super::jumps;
-use crate::plan::AudioPlan;
+use super::{jumps, rates};
+use crate::plan::{AudioPlan, SoundTime};
 
 /// The sample rate of all tracks.
 const RATE: u32 = 48_000;
 /// Samples in a packet of the AAC encoder.
 const PACKET: u32 = 1024;
+/// Seconds by which sound may be apart from its time before FFmpeg inserts silence or leaves out sound. FFmpeg's default of 0.1 s is seen
+/// in moving lips. Recorders state times that are off by some milliseconds, which must not be heard.
+pub(in crate::argv) const MAX_DRIFT: &str = "0.03";
 
 /// From any sound to stereo at 48 kHz that starts at time zero, has silence in its gaps and for `silence` after its end.
 ///
-/// With `keeps_time`, FFmpeg itself fills the beginning and gaps of the input (`-async`), once for the whole encode. A graph that
-/// it rebuilds begins at the time of its first sound, and up to one packet of the old graph's sound is lost. The first sound is
-/// therefore moved back to a whole packet and silence is inserted after it, so that the encoder's packets stay without gaps and
-/// everything after it is in its place.
-pub(in crate::argv) fn audio(plan: &AudioPlan, keeps_time: bool) -> String {
-    let mut filters: Vec<_> = jumps::sound(&plan.jumps).into_iter().collect();
+/// Unless there is one graph from time zero, a graph that FFmpeg rebuilds begins at the time of its first sound, and up to one packet
+/// of the old graph's sound is lost. The first sound is therefore moved back to a whole packet and silence is inserted after it, so that
+/// the encoder's packets stay without gaps and everything after it is in its place.
+pub(in crate::argv) fn audio(plan: &AudioPlan, time: SoundTime) -> String {
+    let mut filters = frames(plan);
     if plan.channels > MAX_STANDARD_CHANNELS {
         filters.push(downmix(plan.channels));
     }
-    if keeps_time {
+    if time == SoundTime::OneGraph {
+        filters.push(format!("aresample={RATE}:{}", from_zero()));
+        filters.push("aformat=sample_fmts=fltp:channel_layouts=stereo".to_owned());
+    } else {
         filters.push(format!("aresample={RATE}"));
         filters.push("aformat=sample_fmts=fltp:channel_layouts=stereo".to_owned());
         filters.push(format!("asetpts='if(isnan(PREV_INPTS),floor(PTS/{PACKET})*{PACKET},PTS)'"));
         filters.push("aresample=async=1:min_hard_comp=0.0001".to_owned());
-    } else {
-        filters.push(format!("aresample={RATE}:async=1:first_pts=0"));
-        filters.push("aformat=sample_fmts=fltp:channel_layouts=stereo".to_owned());
     }
     filters.extend(silence_after(plan));
     filters.join(",")
+}
+
+/// The frames of the input, each at its time.
+fn frames(plan: &AudioPlan) -> Vec<String> {
+    let wrong = plan.mislabels_rates.then(rates::without_wrong_times);
+    wrong.into_iter().chain(jumps::sound(&plan.jumps)).collect()
+}
+
+/// Options of `aresample` to fill the beginning and gaps with silence.
+fn from_zero() -> String {
+    format!("async=1:first_pts=0:min_hard_comp={MAX_DRIFT}")
 }
 
 fn silence_after(plan: &AudioPlan) -> Option<String> {
@@ -48,7 +61,7 @@ const MARGIN: f64 = 1.0;
 /// joined with silence that is made while it is encoded. Each part has a whole number of samples, so that times stay exact.
 pub(in crate::argv) fn audio_with_gaps(plan: &AudioPlan) -> String {
     let index = plan.index;
-    let fill = "aresample=async=1:first_pts=0";
+    let fill = format!("aresample={}", from_zero());
     // The beginning and end of each part; none: the end of the track.
     let mut parts = Vec::new();
     let mut start = 0.0;
@@ -79,7 +92,7 @@ pub(in crate::argv) fn audio_with_gaps(plan: &AudioPlan) -> String {
         joined.push(format!("[p{index}_{number}]"));
         time = end.unwrap_or(*start);
     }
-    let mut input: Vec<_> = jumps::sound(&plan.jumps).into_iter().collect();
+    let mut input = frames(plan);
     if plan.channels > MAX_STANDARD_CHANNELS {
         input.push(downmix(plan.channels));
     }

@@ -43,7 +43,7 @@ async fn the_index_states_the_times_that_ffmpeg_finds() {
         let file = clip(path, name, &args);
         let found = index(&file, file.len() as u64);
         let url = path.join(name);
-        let demuxing = Demuxing { decoding_times_only: false, begins_late: false };
+        let demuxing = Demuxing::default();
         let indexes: Vec<u32> = (0..).take(found.tracks.len()).collect();
         let args = packets::argv(url.to_str().unwrap(), &indexes, demuxing).into_iter();
         // FFmpeg may open only loopback addresses there; here it opens a file.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::probe::packets::StreamPackets;
 
 fn parsed(streams: &Value) -> Result<Probe, Failure> {
     parsed_with(&json!({"format_name": "mov,mp4", "duration": "5.280000", "probe_score": 100}), streams)
@@ -148,4 +149,23 @@ proptest! {
             prop_assert!(language.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
         }
     }
+}
+
+#[test]
+fn a_stream_without_a_stated_start_may_begin_before_the_others() {
+    let earlier = |start: Value, first| {
+        let streams =
+            json!([video(&json!({"start_time": start})), audio(&json!({"start_time": "0.717000"}))]);
+        let json =
+            json!({"streams": streams, "format": {"format_name": "matroska,webm", "probe_score": 100}});
+        let Some(Report::Media(media)) = parse_report(json.to_string().as_bytes(), None) else {
+            panic!("a report")
+        };
+        let stream = |first| StreamPackets { packets: 9, first_pts: Some(first), ..StreamPackets::default() };
+        media.begins_earlier(&[(0, stream(first)), (1, stream(-0.02))].into())
+    };
+    assert_eq!(earlier(Value::Null, -0.717), 717);
+    assert_eq!(earlier(json!("N/A"), -0.0004), 0);
+    assert_eq!(earlier(Value::Null, 0.5), 0);
+    assert_eq!(earlier(json!("0.000000"), -0.04), 0, "pictures to decode and not to show");
 }
