@@ -1,40 +1,46 @@
 //! What `GET /healthz` says on one machine, beyond that the process responds.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 
+use crate::outage::Outage;
 use crate::s3::{Store, StoreError};
 
-/// The response while less than the reserve of free space is left. It is a success: requests other than uploads are still served, and a
-/// load balancer must not stop them.
-const LOW_SPACE: &[u8] = br#"{"status":"ok","storage":"low-space"}"#;
-
-/// The health of the platform's object store.
+/// The health of the platform's object store and of its processing.
 #[derive(Debug)]
 pub(crate) struct Health {
     store: Store,
+    outage: Arc<Outage>,
 }
 
 impl Health {
-    /// The health of `store`.
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    /// The health of `store`, and whether there is an `outage`.
+    pub(crate) fn new(store: Store, outage: Arc<Outage>) -> Self {
+        Self { store, outage }
     }
 
-    /// Adds to the API's response to a request that the object store refuses uploads, if it does and this was asked for.
+    /// Adds to the API's response to a request what does not work, if this was asked for: that the object store refuses uploads, that
+    /// videos cannot be processed. The response stays a success: other requests are still served, and a load balancer must not stop them.
     pub(crate) async fn add_to(&self, method: &Method, uri: &Uri, response: &mut Response<Bytes>) {
         let is_head = method == Method::HEAD;
         let is_asked = (is_head || method == Method::GET)
             && uri.path() == "/healthz"
             && response.status() == StatusCode::OK;
-        if !is_asked || !matches!(self.store.check_space(0).await, Err(StoreError::NoSpace { .. })) {
+        if !is_asked {
             return;
         }
+        let has_low_space = matches!(self.store.check_space(0).await, Err(StoreError::NoSpace { .. }));
+        let storage = has_low_space.then_some(r#","storage":"low-space""#).unwrap_or_default();
+        let processing =
+            self.outage.is_ongoing().then_some(r#","processing":"interrupted""#).unwrap_or_default();
+        let body = format!(r#"{{"status":"ok"{storage}{processing}}}"#);
         if is_head {
-            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(LOW_SPACE.len()));
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         } else {
-            *response.body_mut() = Bytes::from_static(LOW_SPACE);
+            *response.body_mut() = body.into();
         }
     }
 }
@@ -54,7 +60,7 @@ mod tests {
             };
             let options = StoreOptions { available_space, ..StoreOptions::default() };
             let store = Store::open(scratch.path(), options).await.unwrap();
-            let health = Health::new(store.clone());
+            let health = Health::new(store.clone(), Arc::default());
             let answer = async |method: Method, uri: &'static str, status: StatusCode| {
                 let mut response = Response::new(Bytes::from_static(b"{\"status\":\"ok\"}"));
                 *response.status_mut() = status;
@@ -67,7 +73,8 @@ mod tests {
             let mut head = Response::new(Bytes::new());
             health.add_to(&Method::HEAD, &Uri::from_static("/healthz"), &mut head).await;
             let length = head.headers().get("content-length").map(|length| length.to_str().unwrap());
-            assert_eq!((length, head.body().len()), ((!said.is_empty()).then_some("37"), 0));
+            let expected = if said.is_empty() { "15" } else { "37" };
+            assert_eq!((length, head.body().len()), (Some(expected), 0));
             let others = [
                 (Method::GET, "/openapi.json", StatusCode::OK),
                 (Method::GET, "/healthz", StatusCode::BAD_REQUEST),

@@ -17,7 +17,8 @@
 //! | `reactions` | the consumers: status views, reactions; the sweep |
 //! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
 //! | `intake` | records facts that the Worker sends |
-//! | `health` | what `GET /healthz` says of the object store |
+//! | `health` | what `GET /healthz` says of the object store and of outages |
+//! | `outage` | the alarm when attempts are interrupted one after another |
 //! | `runner` | workers as child processes |
 
 mod api;
@@ -34,6 +35,7 @@ mod intake;
 mod logged_path;
 mod objects;
 pub mod operator;
+mod outage;
 mod outbound;
 pub mod platform;
 mod project_feed;

@@ -32,6 +32,7 @@ use crate::data_dir::{DataDir, DataDirLock};
 use crate::health::Health;
 use crate::home::{self, HomeKeys, HomeState};
 use crate::objects::StoredObjects;
+use crate::outage::Outage;
 use crate::outbound::HttpOutbound;
 use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
@@ -113,6 +114,7 @@ impl Platform {
         let s3_config = s3::Config { region: REGION.to_owned(), credentials: vec![credentials] };
         tasks.spawn(s3::serve(listeners.s3, store.clone(), s3_config, stop.clone()));
         let usage = || CountedUsage { log: log.clone(), views: views.clone() };
+        let outage = Arc::new(Outage::default());
         let reactions = Reactions {
             projects: ProjectCache::default(),
             log: log.clone(),
@@ -120,6 +122,7 @@ impl Platform {
             runner: runner.clone(),
             objects: StoredObjects(store.clone()),
             usage: usage(),
+            outage: Arc::clone(&outage),
             policy: policy.clone(),
         };
         reactions.start(&stop, &tasks).await;
@@ -153,7 +156,7 @@ impl Platform {
                     url_signer: Arc::new(key_pairs),
                 };
                 let edge = Arc::new(Edge::new(edge_config, ports)?);
-                let api = Api::new(listeners.api, Arc::clone(&edge), Health::new(store.clone()))
+                let api = Api::new(listeners.api, Arc::clone(&edge), Health::new(store.clone(), outage))
                     .serve(stop_api.clone());
                 (Some(edge), tokio::spawn(api))
             }

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::feed::{Consumer, DeliverBatch, is_quarantine};
 use crate::objects::StoredObjects;
+use crate::outage::Outage;
 use crate::runner::{Runner, TASK_PREFIX};
 use crate::view_store::{CountedUsage, SqliteViewStore};
 
@@ -48,6 +49,7 @@ pub(crate) struct Reactions {
     pub(crate) objects: StoredObjects,
     pub(crate) usage: CountedUsage,
     pub(crate) projects: ProjectCache,
+    pub(crate) outage: Arc<Outage>,
     pub(crate) policy: Policy,
 }
 
@@ -182,7 +184,11 @@ struct Views(Arc<Reactions>);
 #[async_trait]
 impl DeliverBatch for Views {
     async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report {
-        let Reactions { log, store, policy, .. } = &*self.0;
+        let Reactions { log, store, outage, policy, .. } = &*self.0;
+        records
+            .iter()
+            .filter_map(|record| record.content.as_ref().ok())
+            .for_each(|commit| outage.observe(commit));
         refresh_batch(batch, ViewPorts { log, store, policy }, records, &clock::now).await
     }
 }
