@@ -18,9 +18,9 @@ pub fn check(data: &[u8]) {
     let Some(text) = text::of(data) else { return };
     let variables: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
     let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    report(EdgeSettings::read(variable));
-    report(WorkerSettings::read(variable));
-    report(settings::read::<All>(&variable).map(|_| ()));
+    report(&EdgeSettings::read(variable));
+    report(&WorkerSettings::read(variable));
+    report(&settings::read::<All>(&variable).map(|_| ()));
     let mut reader = Reader::new(&variable);
     let number: Option<u32> = reader.number("N");
     if let (Some(number), Some(text)) = (number, variable("N")) {
@@ -28,8 +28,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn report<T: std::fmt::Debug, E: std::fmt::Display>(read: Result<T, E>) {
-    let shown = match &read {
+fn report<T: std::fmt::Debug, E: std::fmt::Display>(read: &Result<T, E>) {
+    let shown = match read {
         Ok(settings) => format!("{settings:?}"),
         Err(error) => error.to_string(),
     };

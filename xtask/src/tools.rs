@@ -55,8 +55,6 @@ pub(crate) enum Tool {
     NpmPackages,
     /// `cargo-deny` at the pinned version.
     CargoDeny,
-    /// `cargo-fuzz` at the pinned version.
-    CargoFuzz,
     /// A C++ compiler, for libFuzzer.
     Cxx,
     /// `dynoxide` at the pinned version.
@@ -120,9 +118,6 @@ impl<'a> Tools<'a> {
                 Tool::NpmPackages => npm::ensure(self.workspace)?,
                 Tool::CargoDeny => {
                     cargo_deny::ensure(self.workspace)?;
-                }
-                Tool::CargoFuzz => {
-                    cargo_fuzz::ensure(self.workspace)?;
                 }
                 Tool::Cxx => cxx::ensure()?,
                 Tool::Schemathesis => {

@@ -23,8 +23,8 @@ pub(super) fn with_cargo_fuzz(
 ) -> Result<PathBuf> {
     tools.ensure(&[Tool::Cxx])?;
     let (shell, cargo) = (&workspace.shell, cargo());
-    let folders =
-        [tools.cargo_fuzz()?].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let inherited = env::var_os("PATH").unwrap_or_default();
+    let folders = [tools.cargo_fuzz()?].into_iter().chain(env::split_paths(&inherited));
     let path: OsString = env::join_paths(folders).context("a folder on PATH has a colon in its name")?;
     let target_dir = workspace.target().join("fuzz");
     let sanitizer = if address_sanitizer { "address" } else { "none" };

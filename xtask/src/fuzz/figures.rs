@@ -37,12 +37,12 @@ impl Figures {
 /// The figures of all targets.
 pub(super) fn table(results: &[(String, Figures)]) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["target", "executions", "coverage", "per second", ""]);
+    table.load_style(NOTHING).set_header(["target", "executions", "coverage", "per second", ""]);
     for (name, figures) in results {
         let broken = if figures.is_broken { "a law is broken" } else { "" };
         let numbers =
             [figures.executions, figures.coverage, figures.per_second].map(|number| number.to_string());
-        table.add_row([&[name.clone()], &numbers[..], &[broken.to_owned()]].concat());
+        table.add_row([&[name.clone()][..], &numbers, &[broken.to_owned()]].concat());
     }
     for column in 1..4 {
         if let Some(column) = table.column_mut(column) {

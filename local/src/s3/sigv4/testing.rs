@@ -25,7 +25,7 @@ pub fn check_signature(
     signer: &Credentials,
 ) -> SignatureCheck {
     match super::check(&mut request, region, now) {
-        Ok(signed) => SignatureCheck::Formed { matches: signed.is_signed_for(&request.method, signer) },
+        Ok(form) => SignatureCheck::Formed { matches: form.is_signed_for(&request.method, signer) },
         Err(refusal) => SignatureCheck::Refused(refusal.error.code().as_str().to_owned()),
     }
 }
