@@ -21,6 +21,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "object keys are case-sensitive")]
 fn check_key(text: &str) {
     if let Ok(key) = text.parse::<SourceKey>() {
         assert_eq!(key.as_str(), text);

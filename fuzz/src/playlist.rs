@@ -15,8 +15,8 @@ pub fn check(data: &[u8]) {
     let Ok(rewritten) = rewrite(data, &links) else { return };
     assert!(data.len() <= MAX_SOURCE_BYTES && rewritten.len() <= MAX_REWRITTEN_BYTES);
     assert!(rewritten.starts_with(b"#EXTM3U") && data.starts_with(b"#EXTM3U"));
-    let lines = |text: &[u8]| text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
-    let (before, after) = (lines(data), lines(&rewritten));
+    let split = |text: &[u8]| text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let (before, after) = (split(data), split(&rewritten));
     assert_eq!(before.len(), after.len());
     let base = Url::parse(PLAYLIST).expect("it is a URL");
     for (before, after) in before.iter().zip(&after) {

@@ -37,8 +37,8 @@ pub fn check(data: &[u8]) {
     };
     let request = ObjectRequest::put(key).query("partNumber", value).header("x-amz-meta-note", name);
     let Ok(url) = SIGNER.presign(&request, 60, NOW) else { return };
-    let Ok(sent) = Request::builder().method(Method::PUT).uri(url.as_str()).body(()) else { return };
-    let mut parts = sent.into_parts().0;
+    let Ok(request) = Request::builder().method(Method::PUT).uri(url.as_str()).body(()) else { return };
+    let mut parts = request.into_parts().0;
     let mut send = |name: &'static str, value: &str| {
         let value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes()));
         value.is_ok_and(|value| parts.headers.insert(HeaderName::from_static(name), value).is_none())
