@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use streamio_events::digits;
-
 /// The range contains no byte of the object: status 416.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotSatisfiable;
@@ -19,12 +17,18 @@ pub(super) fn parse(header: &str, size: u64) -> Result<Range<u64>, NotSatisfiabl
 /// The first byte and the last one, if it is stated. `None` for any other form, also where the last byte comes before the first.
 fn bounds(header: &str) -> Option<(u64, Option<u64>)> {
     let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
-    let first = digits::number(first)?;
+    let first = position(first)?;
     if last.is_empty() {
         return Some((first, None));
     }
-    let last = digits::number(last).filter(|last| first <= *last)?;
+    let last = position(last).filter(|last| first <= *last)?;
     Some((first, Some(last)))
+}
+
+/// The position that `text` states. One beyond 64 bits is beyond every object.
+fn position(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -37,6 +41,7 @@ mod tests {
         assert_eq!(parse("bytes=3-5", 10), Ok(3..6));
         assert_eq!(parse("bytes=3-500", 10), Ok(3..10));
         assert_eq!(parse("bytes=9-18446744073709551615", 10), Ok(9..10));
+        assert_eq!(parse("bytes=9-18446744873709551615", 10), Ok(9..10), "more than 64 bits");
         assert_eq!(parse("bytes=10-", 10), Err(NotSatisfiable));
         for other in [
             "items=1-2",
