@@ -13,7 +13,7 @@
 //! | [`usage`], [`limits`], [`day`] | what a project used and may use |
 //! | [`home`] | the calls of the edge to the home region |
 //! | [`intake`], [`kinesis`] | facts on their way to the log |
-//! | [`settings`] | reading environment variables |
+//! | [`settings`], [`digits`] | reading environment variables; reading numbers |
 //! | `contract` | the test suite of log adapters (feature `testing`) |
 
 pub mod api_key;
@@ -26,6 +26,7 @@ pub mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod day;
+pub mod digits;
 #[cfg(feature = "aws")]
 pub mod dynamo;
 #[cfg(all(feature = "aws", feature = "testing"))]

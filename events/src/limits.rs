@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::day::Day;
+use crate::digits;
 use crate::media::VideoError;
 use crate::timestamp::Timestamp;
 use crate::usage::UsageCounters;
@@ -49,7 +50,7 @@ impl FromStr for Limit {
         if text == UNLIMITED {
             return Ok(Self::Unlimited);
         }
-        text.parse().map(Self::AtMost).map_err(|_| InvalidLimit)
+        digits::number(text).map(Self::AtMost).ok_or(InvalidLimit)
     }
 }
 

@@ -261,7 +261,9 @@ impl ProcessedKey {
     pub fn attempt_of(&self, key: &str) -> Option<(u32, u32)> {
         let (folder, _) = key.strip_prefix(&self.hls_prefix())?.split_once('/')?;
         let (generation, attempt) = folder.strip_prefix('g')?.split_once("-a")?;
-        Some((generation.parse().ok()?, attempt.parse().ok()?))
+        let (generation, attempt) = (generation.parse().ok()?, attempt.parse().ok()?);
+        // Another spelling of the numbers is another folder.
+        key.starts_with(&self.attempt_prefix(generation, attempt)).then_some((generation, attempt))
     }
 
     fn with_suffix(&self, suffix: &str) -> Self {
@@ -302,8 +304,18 @@ mod tests {
         let processed: ProcessedKey = "processed/acme/a.mp4".parse().unwrap();
         let of = |rest: &str| processed.attempt_of(&format!("processed/acme/a.mp4.hls/{rest}"));
         assert_eq!((of("g2-a10/720p/00000.m4s"), of("g2-a10/")), (Some((2, 10)), Some((2, 10))));
-        for other in ["master.m3u8", "g1-a1", "g1/x", "ga-a1/x", "g1-ax/x", "x1-a1/x", "g1-a1x/y", "g-1-a1/y"]
-        {
+        for other in [
+            "master.m3u8",
+            "g1-a1",
+            "g1/x",
+            "ga-a1/x",
+            "g1-ax/x",
+            "x1-a1/x",
+            "g1-a1x/y",
+            "g-1-a1/y",
+            "g1-a01/y",
+            "g+1-a1/y",
+        ] {
             assert_eq!(of(other), None, "{other}");
         }
         assert_eq!(processed.attempt_of("processed/acme/b.mp4.hls/g1-a1/x"), None);

@@ -11,6 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::digits;
+
 /// The settings cannot be used. Names every problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSettings {
@@ -100,7 +102,7 @@ impl<'a> Reader<'a> {
     /// An optional whole number.
     pub fn number<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
         let text = self.optional(name)?;
-        let number = text.trim().parse().ok();
+        let number = digits::number(text.trim());
         if number.is_none() {
             self.refuse(name, "must be a whole number");
         }
@@ -110,7 +112,7 @@ impl<'a> Reader<'a> {
     /// An optional duration in whole seconds.
     pub fn seconds(&mut self, name: &'static str) -> Option<Duration> {
         let text = self.optional(name)?;
-        let seconds = text.trim().parse().ok();
+        let seconds = digits::number(text.trim());
         if seconds.is_none() {
             self.refuse(name, "must be a whole number of seconds");
         }

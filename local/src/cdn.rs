@@ -34,6 +34,8 @@ mod refusal;
 mod representation;
 mod serve;
 mod signature;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trusted_keys;
 
 pub use base_url::{BaseUrl, InvalidBaseUrl};

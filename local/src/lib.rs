@@ -44,6 +44,8 @@ mod runner;
 pub mod s3;
 mod secrets;
 mod tenants;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod uploads;
 mod view_store;
 pub mod workerd;

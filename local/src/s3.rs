@@ -30,6 +30,8 @@ mod serve;
 mod service;
 mod sigv4;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod version;
 
 pub use auth::Credentials;

@@ -20,6 +20,8 @@ use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::list::reprint_cursor;
 use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
 

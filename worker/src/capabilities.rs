@@ -75,7 +75,7 @@ impl Capabilities {
         self.keeps_audio_time
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn full() -> Self {
         let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let (decoded, filters) = (set(&["h264", "aac", "mp2", "mp3"]), set(&["zscale", "tonemap"]));

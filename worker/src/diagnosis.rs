@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use rustix::process::Signal;
+use streamio_events::digits;
 
 use crate::failure::{Failure, Resource};
 
@@ -96,7 +97,7 @@ pub fn oversized_frame(stderr: &str) -> Option<(u32, u32)> {
         let (_, rest) = line.split_once("Picture size ")?;
         let (size, _) = rest.split_once(" exceeds specified max pixel count")?;
         let (width, height) = size.split_once('x')?;
-        Some((width.parse().ok()?, height.parse().ok()?))
+        Some((digits::number(width)?, digits::number(height)?))
     })
 }
 

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use streamio_events::digits;
+
 /// Frames per second as a fraction greater than zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameRate {
@@ -24,7 +26,7 @@ impl FrameRate {
     /// Parses a fraction as ffprobe prints it, such as `30000/1001`. `None` for `0/0` and for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (numerator, denominator) = text.split_once('/')?;
-        Self::new(numerator.parse().ok()?, denominator.parse().ok()?)
+        Self::new(digits::number(numerator)?, digits::number(denominator)?)
     }
 
     /// The rate as a floating-point number.

@@ -13,6 +13,8 @@ mod parse;
 mod refusal;
 mod sizes;
 mod structure;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod warnings;
 
 use std::time::Duration;

@@ -8,6 +8,8 @@ mod machine;
 mod progress;
 mod search;
 mod tail;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};

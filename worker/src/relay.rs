@@ -11,6 +11,8 @@
 mod blocks;
 mod clients;
 mod range;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -8,6 +8,7 @@ mod cloud;
 mod demo;
 mod duration;
 mod edge;
+mod fuzz;
 mod media_fuzz;
 mod process;
 mod rules;
@@ -46,6 +47,7 @@ enum Command {
     Cloud(cloud::Command),
     #[command(subcommand)]
     Edge(edge::Command),
+    Fuzz(fuzz::Args),
     MediaFuzz(media_fuzz::Args),
     Tools(tools::Args),
     Clips(tools::clips::Args),
@@ -55,6 +57,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if fuzz::compiler::is_called() {
+        return fuzz::compiler::compile();
+    }
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -77,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Cloud(command) => cloud::run(&workspace, &command),
         Command::Edge(command) => edge::run(&workspace, &command),
+        Command::Fuzz(args) => fuzz::run(&workspace, &args),
         Command::MediaFuzz(args) => media_fuzz::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),

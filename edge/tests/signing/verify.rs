@@ -215,6 +215,13 @@ fn a_policy_without_the_documented_form_is_refused() {
         policy(&format!(r#"{until},"DateGreaterThan":null"#)),
         policy(&format!(r#"{until},"IpAddress":{{"AWS:SourceIp":"2001:db8::/32"}}"#)),
         policy(&format!(r#"{until},"StringEquals":{{}}"#)),
+        policy(r#""DateLessThan":{"AWS:EpochTime":2147483648}"#),
+        policy(&format!(r#"{until},"DateGreaterThan":{{"AWS:EpochTime":2147483648}}"#)),
+        policy(r#""DateLessThan":[100]"#),
+        policy(&format!(r#"{until},"IpAddress":["192.0.2.1/32"]"#)),
+        format!(r#"{{"Statement":[["{URL}",{{{until}}}]]}}"#),
+        format!(r#"[[{{"Resource":"{URL}","Condition":{{{until}}}}}]]"#),
+        policy(until).replace(URL, "h*"),
         policy(until).replace("}]}", "},{}]}"),
         policy(until) + " x",
     ] {

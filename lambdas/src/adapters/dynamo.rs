@@ -35,6 +35,8 @@ mod pending;
 mod rows;
 mod table;
 mod tenants;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod usage;
 mod videos;
 

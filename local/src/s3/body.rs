@@ -9,6 +9,8 @@ mod chunked;
 mod fault;
 mod header_digests;
 mod limits;
+#[cfg(feature = "testing")]
+pub(super) mod testing;
 
 use std::collections::VecDeque;
 use std::io;

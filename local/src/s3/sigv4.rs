@@ -8,6 +8,8 @@
 mod canonical_request;
 mod fields;
 mod mismatch;
+#[cfg(feature = "testing")]
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod validity;

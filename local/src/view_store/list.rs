@@ -84,10 +84,17 @@ impl Cursor {
             let (created_at, video_id): (_, VideoId) = (created_at.parse().ok()?, video_id.parse().ok()?);
             Some(Self { created_at, video_id: video_id.to_string() })
         };
-        parse().ok_or(ViewStoreError::InvalidCursor)
+        // A number has several texts; a cursor has one.
+        parse().filter(|cursor| cursor.text(list) == text).ok_or(ViewStoreError::InvalidCursor)
     }
 
     pub(super) fn text(&self, list: &str) -> String {
         format!("{list}.{}.{}", self.created_at, self.video_id)
     }
+}
+
+/// The cursor `text` of `list` as this store prints it; `None` if it is none.
+#[cfg(feature = "testing")]
+pub(crate) fn reprint_cursor(list: &str, text: &str) -> Option<String> {
+    Cursor::parse(list, text).ok().map(|cursor| cursor.text(list))
 }

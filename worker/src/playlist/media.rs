@@ -1,6 +1,8 @@
 //! Parses the media playlists that FFmpeg wrote, and writes those whose last segment was joined to the one before it.
 
-use crate::argv::INIT;
+use streamio_events::digits;
+
+use crate::argv::{INIT, SEGMENT_SUFFIX};
 
 /// A media playlist.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,10 @@ impl MediaPlaylist {
         let first = playlist.segments.first().ok_or(InvalidPlaylist("it has no segments"))?;
         if first.map.as_ref().is_none_or(|map| map.uri != INIT) {
             return Err(InvalidPlaylist("it names another initialization segment"));
+        }
+        // The worker opens the files of these names with more rights than FFmpeg has.
+        if !playlist.segments.iter().all(|segment| is_segment(&segment.uri)) {
+            return Err(InvalidPlaylist("a segment has another name"));
         }
         let segments = playlist
             .segments
@@ -85,6 +91,11 @@ impl MediaPlaylist {
     }
 }
 
+/// Whether FFmpeg was told to write segments under such names: a number and [`SEGMENT_SUFFIX`].
+fn is_segment(name: &str) -> bool {
+    name.strip_suffix(SEGMENT_SUFFIX).is_some_and(|number| digits::number::<u64>(number).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +126,27 @@ mod tests {
             assert!(text.contains(kept), "{text}");
         }
         assert_eq!(playlist.join_last(), None);
+    }
+
+    #[test]
+    fn a_playlist_that_names_other_files_is_refused() {
+        for name in [
+            "../00001.m4s",
+            "/etc/passwd",
+            "/00001.m4s",
+            "1/00001.m4s",
+            "00001.mp4",
+            ".m4s",
+            "+1.m4s",
+            "a.m4s",
+        ] {
+            let text = PLAYLIST.replace("00001.m4s", name);
+            assert_eq!(
+                MediaPlaylist::parse(text.as_bytes()),
+                Err(InvalidPlaylist("a segment has another name")),
+                "{name}"
+            );
+        }
     }
 
     #[test]

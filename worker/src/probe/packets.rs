@@ -189,7 +189,7 @@ impl Stream {
 }
 
 /// The packets that `text` lists, by position among the mapped streams.
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(super) fn parse(text: &str) -> Packets {
     let mut table = Table::default();
     text.lines().for_each(|line| table.add(line));

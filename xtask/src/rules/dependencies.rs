@@ -50,6 +50,20 @@ const POLICIES: &[Policy] = &[
         sdk: true,
         sdk_in_tests: true,
     },
+    // Checks the parsers of all packages.
+    Policy {
+        name: "streamio-fuzz",
+        packages: &[
+            "streamio-core",
+            "streamio-edge",
+            "streamio-events",
+            "streamio-lambdas",
+            "streamio-local",
+            "streamio-worker",
+        ],
+        sdk: false,
+        sdk_in_tests: false,
+    },
     Policy { name: "xtask", packages: &[], sdk: false, sdk_in_tests: false },
 ];
 

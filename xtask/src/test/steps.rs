@@ -15,6 +15,7 @@ use super::report::Outcome;
 use super::suites;
 use crate::cloud;
 use crate::edge;
+use crate::fuzz;
 use crate::process::{capture, run};
 use crate::rules;
 use crate::tools::{Tool, Tools};
@@ -58,6 +59,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "unit and integration tests of every crate",
         needs: &[Tool::Ffmpeg, Tool::Faketime, Tool::NpmPackages, Tool::Clips, Tool::Dynoxide],
         run: tests,
+    },
+    Step {
+        name: "fuzz",
+        about: "the parsers of bytes from outside hold their laws on generated inputs",
+        needs: &[Tool::Cxx],
+        run: fuzz,
     },
     Step {
         name: "node",
@@ -165,6 +172,11 @@ fn tests(workspace: &Workspace, tools: &Tools) -> Result<Outcome> {
     let environment: Vec<_> =
         tools.environment()?.into_iter().chain([worker, functions, snapshots]).collect();
     suites::run_all(workspace, &environment)?;
+    Ok(Outcome::Passed)
+}
+
+fn fuzz(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
+    fuzz::run_quick(workspace)?;
     Ok(Outcome::Passed)
 }
 

@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::VerificationError;
 use crate::sign::policy;
@@ -65,14 +66,21 @@ impl PolicyDocument {
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let PolicyJson { statement: [Statement { resource, condition }] } =
             serde_json::from_slice(text).ok()?;
+        if !has_names(text) || !SCHEMES.iter().any(|scheme| resource.starts_with(scheme)) {
+            return None;
+        }
         let source_ip = match condition.ip_address {
             Some(source) => Some(network(&source.network)?),
             None => None,
         };
-        Some(Self {
+        let expires_at = i64::from(condition.date_less_than.seconds);
+        let starts_at = condition.date_greater_than.map(|time| i64::from(time.seconds));
+        // The CDN reads no later times.
+        let in_range = |seconds: i64| seconds <= policy::MAX_EXPIRES_AT;
+        (in_range(expires_at) && starts_at.is_none_or(in_range)).then_some(Self {
             resource,
-            expires_at: condition.date_less_than.seconds.into(),
-            starts_at: condition.date_greater_than.map(|time| time.seconds.into()),
+            expires_at,
+            starts_at,
             source_ip,
         })
     }
@@ -100,6 +108,16 @@ impl PolicyDocument {
             (Some(_), None) => Err(VerificationError::AddressNeeded),
         }
     }
+}
+
+/// How the resource of a policy begins.
+const SCHEMES: [&str; 4] = ["http://", "https://", "http*", "*"];
+
+/// Whether the values of the policy `text` have their names. Serde also reads a struct from an array of its values.
+fn has_names(text: &[u8]) -> bool {
+    let Ok(policy) = serde_json::from_slice::<Value>(text) else { return false };
+    let condition = policy.pointer("/Statement/0/Condition").and_then(Value::as_object);
+    condition.is_some_and(|conditions| conditions.values().all(Value::is_object))
 }
 
 /// Parses a network in CIDR notation or a single address.

@@ -86,10 +86,7 @@ impl ChunkedFraming {
     }
 
     fn start_chunk(&mut self, line: Vec<u8>, out: &mut VecDeque<Bytes>) -> Result<(), BodyFault> {
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let size =
-            std::str::from_utf8(&line[..digits]).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        let size = size.ok_or(BodyFault::Framing)?;
+        let size = size_in(&line).ok_or(BodyFault::Framing)?;
         if self.signed && size > MAX_SIGNED_CHUNK_BYTES {
             return Err(BodyFault::ChunkTooLarge);
         }
@@ -104,6 +101,15 @@ impl ChunkedFraming {
     pub(super) fn end(&self) -> Result<(), BodyFault> {
         if matches!(self.state, State::Trailers) { Ok(()) } else { Err(BodyFault::Truncated) }
     }
+}
+
+/// The size that a chunk's header line states: hexadecimal digits, up to the line end or a semicolon.
+fn size_in(line: &[u8]) -> Option<u64> {
+    let line = line.strip_suffix(b"\r\n")?;
+    let size = line.split(|byte| *byte == b';').next()?;
+    // The parser also takes a sign.
+    let is_hex = size.iter().all(u8::is_ascii_hexdigit);
+    std::str::from_utf8(size).ok().filter(|_| is_hex).and_then(|hex| u64::from_str_radix(hex, 16).ok())
 }
 
 #[cfg(test)]
@@ -154,6 +160,13 @@ mod tests {
         assert_eq!(receive_all(false, &[b"3\r\nabcd\r\n0\r\n"]), Err(BodyFault::Framing));
         assert_eq!(receive_all(true, &[b"1000001;chunk-signature=00\r\n"]), Err(BodyFault::ChunkTooLarge));
         assert_eq!(receive_all(false, &[&[b'1'; 300]]), Err(BodyFault::Framing));
+        for header in
+            ["3x\r\n", "3 \r\n", "3\n", "3\r", "+3\r\n", ";\r\n", "3\rx\n", "3chunk-signature=00\r\n"]
+        {
+            let body = format!("{header}abc\r\n0\r\n\r\n");
+            assert!(receive_all(false, &[body.as_bytes()]).is_err(), "{header:?}");
+            assert!(receive_all(true, &[body.as_bytes()]).is_err(), "{header:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use s3s::{S3Result, TrailingHeaders, s3_error};
+use streamio_events::digits;
 
 use super::error_mapper::ErrorMapper;
 use crate::s3::checksum::{ChecksumAlgorithm, decode};
@@ -27,8 +28,9 @@ impl DeclaredDigests {
     /// bytes.
     pub(super) fn read(headers: &HeaderMap, length: Option<i64>) -> S3Result<Self> {
         // A chunked body has no Content-Length, but may have the length of its decoded content.
-        let decoded =
-            headers.get("x-amz-decoded-content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+        let decoded = headers
+            .get("x-amz-decoded-content-length")
+            .and_then(|length| digits::number(length.to_str().ok()?));
         let length = length
             .and_then(|length| u64::try_from(length).ok())
             .or(decoded)

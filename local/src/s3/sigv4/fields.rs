@@ -3,6 +3,7 @@
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName};
 use s3s::{S3Result, s3_error};
+use streamio_events::digits;
 
 use super::{ALGORITHM, unsupported_mechanism};
 use crate::s3::refusal::Refusal;
@@ -62,7 +63,7 @@ impl SignatureFields {
         if parameter("X-Amz-Algorithm")? != ALGORITHM {
             return Err(s3_error!(AuthorizationQueryParametersError, "X-Amz-Algorithm must be {ALGORITHM}"));
         }
-        let expires = parameter("X-Amz-Expires")?.parse::<u32>().ok();
+        let expires = digits::number::<u32>(parameter("X-Amz-Expires")?);
         let Some(expires) = expires.filter(|seconds| (1..=MAX_EXPIRES).contains(seconds)) else {
             return Err(s3_error!(
                 AuthorizationQueryParametersError,

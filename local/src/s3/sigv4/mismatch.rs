@@ -89,7 +89,8 @@ impl SignedRequest {
         }
     }
 
-    fn is_signed_for(&self, method: &Method, signer: &Credentials) -> bool {
+    /// Whether its signature is one of `signer` for a request with this method.
+    pub(super) fn is_signed_for(&self, method: &Method, signer: &Credentials) -> bool {
         let string_to_sign = self.string_to_sign(&self.canonical_request(method, false));
         let mut key = format!("AWS4{}", signer.secret()).into_bytes();
         for part in self.scope().split('/').chain([string_to_sign.as_str()]) {
