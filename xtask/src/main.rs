@@ -15,6 +15,7 @@ mod scale;
 mod simulate;
 mod test;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ enum Command {
     Rules(rules::Args),
     Scale(scale::Args),
     Simulate(simulate::Args),
+    Torture(torture::Args),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +85,7 @@ fn run(command: Command) -> Result<()> {
         Command::Rules(args) => rules::run(&workspace, &args),
         Command::Scale(args) => scale::run(&workspace, &args),
         Command::Simulate(args) => simulate::run(&workspace, &args),
+        Command::Torture(args) => torture::run(&workspace, &args),
     }
 }
 

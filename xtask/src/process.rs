@@ -143,6 +143,20 @@ impl Running {
         Ok(status)
     }
 
+    /// Sends a signal to the group, without waiting.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // Fails if the group has already ended, which is not an error.
+        let _ = kill_process_group(self.group, signal);
+    }
+
+    /// Kills the group with SIGKILL, and waits until the child has ended.
+    pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        let status = self.child.wait()?;
+        self.forget_group();
+        Ok(status)
+    }
+
     /// Kills the remaining processes of the group, and removes the group from the list.
     fn forget_group(&mut self) {
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
