@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
+use rustix::process::{getegid, geteuid};
 
 use super::disk::{Loss, Lost, Mounted, Tree};
 use super::program::wait_for;
@@ -32,7 +33,7 @@ impl Medium {
     /// Mounts a file system that loses what was not synced, on a new directory.
     pub(super) fn losing(directory: &Path) -> Result<Self> {
         std::fs::create_dir(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let tree = Arc::new(Mutex::new(Tree::new()));
+        let tree = Arc::new(Mutex::new(Tree::new(geteuid().as_raw(), getegid().as_raw())));
         let mounted = Some(Mounted::mount(&tree, directory)?);
         Ok(Self::Losing(Losing { tree, directory: directory.to_owned(), mounted }))
     }

@@ -117,17 +117,15 @@ impl Platform {
 }
 
 impl Places {
-    /// Runs an operator's command on the data directory and returns its JSON output.
+    /// Runs an operator's command on the data directory and returns its JSON output. Fails with all that it printed if it fails.
     pub(super) fn operate<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).arg("--json").arg("--data").arg(&self.data);
-        let output = process::capture_ok(command)?;
-        serde_json::from_str(&output)
+        let output = self.run(&[arguments, &["--json"]].concat())?;
+        serde_json::from_slice(&output)
             .with_context(|| format!("could not parse the output of `streamio {}`", arguments.join(" ")))
     }
 
-    /// Runs an operator's command on the data directory, and fails with all that it printed if it fails.
-    pub(super) fn check(&self, arguments: &[&str]) -> Result<()> {
+    /// Runs an operator's command on the data directory and returns its output. Fails with all that it printed if it fails.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<Vec<u8>> {
         let mut command = Command::new(&self.program);
         command.args(arguments).arg("--data").arg(&self.data);
         let output = process::capture(command)?;
@@ -135,7 +133,7 @@ impl Places {
             let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             bail!("`streamio {}` ended with {}:\n{}", arguments.join(" "), output.status, printed.concat().trim());
         }
-        Ok(())
+        Ok(output.stdout)
     }
 }
 

@@ -20,7 +20,7 @@ struct Report {
 /// Checks the log and the store with the operator's commands. A platform that was killed may leave files that no object names; one that
 /// was stopped leaves none.
 pub(in crate::torture) fn check_with_commands(places: &Places, was_stopped: bool) -> Result<()> {
-    places.check(&["events", "verify"])?;
+    places.run(&["events", "verify"])?;
     let report: Report = places.operate(&["store", "check", "--read"])?;
     ensure!(report.faults.is_empty(), "`streamio store check` found {:?}", report.faults);
     ensure!(

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,11 +12,14 @@ use anyhow::{Context, Result};
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
     Generation, INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, SessionACL, TimeOrNow,
+    WriteFlags,
 };
 
 use super::contents::SECTOR;
-use super::tree::{Attributes, Refusal, Tree};
+use super::super::program::wait_for;
+use super::tree::{Access, Attributes, Refusal, Tree};
+use crate::process;
 
 /// How long the kernel may remember entries and attributes. Nothing but the kernel changes them while it is mounted.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -23,12 +27,16 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 /// The free and the total blocks that are reported: more than the platform's reserve.
 const BLOCKS: u64 = 1 << 24;
 
+/// How long processes that were killed may take to close their files.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// `RENAME_NOREPLACE` of renameat2(2).
 const NO_REPLACE: u32 = 1;
 
 /// A mounted file system. It is unmounted when this is dropped.
 pub(in crate::torture) struct Mounted {
-    session: Option<BackgroundSession>,
+    session: BackgroundSession,
+    directory: PathBuf,
 }
 
 impl Mounted {
@@ -40,18 +48,27 @@ impl Mounted {
             MountOption::DefaultPermissions,
             MountOption::NoAtime,
         ];
+        // FFmpeg runs as another user.
+        config.acl = SessionACL::All;
         let served = Served { tree: Arc::clone(tree), listings: Mutex::default(), next_listing: AtomicU64::new(1) };
         let session = fuser::spawn_mount(served, directory, &config)
             .with_context(|| format!("cannot mount a file system with FUSE on {}", directory.display()))?;
-        Ok(Self { session: Some(session) })
+        Ok(Self { session, directory: directory.to_owned() })
     }
 
-    /// Unmounts it. Fails while a process uses it.
-    pub(in crate::torture) fn unmount(mut self) -> Result<()> {
-        match self.session.take() {
-            Some(session) => session.umount_and_join().context("cannot unmount the file system"),
-            None => Ok(()),
-        }
+    /// Unmounts it. Waits for processes that are ending and still have files of it open.
+    pub(in crate::torture) fn unmount(self) -> Result<()> {
+        let mut printed = String::new();
+        // The command instead of the session's own method, which cannot be tried again.
+        wait_for(TIMEOUT, String::new, || {
+            let mut command = Command::new("umount");
+            command.arg(&self.directory);
+            let output = process::capture(command)?;
+            printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Ok(output.status.success().then_some(()))
+        })
+        .with_context(|| format!("the file system cannot be unmounted: {printed}"))?;
+        self.session.join().context("the file system ended with an error")
     }
 }
 
@@ -86,8 +103,8 @@ impl From<Refusal> for Errno {
     }
 }
 
-fn described(attributes: Attributes, request: &Request) -> FileAttr {
-    let Attributes { inode, is_directory, length, permissions } = attributes;
+fn described(attributes: Attributes) -> FileAttr {
+    let Attributes { inode, is_directory, length, access } = attributes;
     FileAttr {
         ino: INodeNo(inode),
         size: length,
@@ -97,10 +114,10 @@ fn described(attributes: Attributes, request: &Request) -> FileAttr {
         ctime: UNIX_EPOCH,
         crtime: UNIX_EPOCH,
         kind: kind(is_directory),
-        perm: permissions,
+        perm: access.permissions,
         nlink: 1,
-        uid: request.uid(),
-        gid: request.gid(),
+        uid: access.user,
+        gid: access.group,
         rdev: 0,
         blksize: 4096,
         flags: 0,
@@ -111,14 +128,19 @@ fn kind(is_directory: bool) -> FileType {
     if is_directory { FileType::Directory } else { FileType::RegularFile }
 }
 
-/// The permissions in a mode, without those that the umask removes.
-fn permissions(mode: u32, umask: u32) -> u16 {
-    u16::try_from(mode & !umask & 0o7777).unwrap_or_default()
+/// The permissions in a mode.
+fn permissions(mode: u32) -> u16 {
+    u16::try_from(mode & 0o7777).unwrap_or_default()
 }
 
-fn entry(result: Result<Attributes, Refusal>, request: &Request, reply: ReplyEntry) {
+/// The access to what a process creates.
+fn created_by(request: &Request, mode: u32, umask: u32) -> Access {
+    Access { user: request.uid(), group: request.gid(), permissions: permissions(mode & !umask) }
+}
+
+fn entry(result: Result<Attributes, Refusal>, reply: ReplyEntry) {
     match result {
-        Ok(found) => reply.entry(&REMEMBERED, &described(found, request), Generation(0)),
+        Ok(found) => reply.entry(&REMEMBERED, &described(found), Generation(0)),
         Err(refusal) => reply.error(refusal.into()),
     }
 }
@@ -135,25 +157,25 @@ fn position(number: u64) -> usize {
 }
 
 impl Filesystem for Served {
-    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let found = self.tree().look_up(parent.0, name);
-        entry(found, request, reply);
+        entry(found, reply);
     }
 
-    fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         match self.tree().attributes(inode.0) {
-            Ok(found) => reply.attr(&REMEMBERED, &described(found, request)),
+            Ok(found) => reply.attr(&REMEMBERED, &described(found)),
             Err(refusal) => reply.error(refusal.into()),
         }
     }
 
     fn setattr(
         &self,
-        request: &Request,
+        _: &Request,
         inode: INodeNo,
         mode: Option<u32>,
-        _: Option<u32>,
-        _: Option<u32>,
+        user: Option<u32>,
+        group: Option<u32>,
         size: Option<u64>,
         _: Option<TimeOrNow>,
         _: Option<TimeOrNow>,
@@ -166,19 +188,27 @@ impl Filesystem for Served {
         reply: ReplyAttr,
     ) {
         let mut tree = self.tree();
-        let changed = mode
-            .map_or(Ok(()), |mode| tree.set_permissions(inode.0, permissions(mode, 0)))
+        let changed = tree
+            .attributes(inode.0)
+            .and_then(|Attributes { access, .. }| {
+                let access = Access {
+                    user: user.unwrap_or(access.user),
+                    group: group.unwrap_or(access.group),
+                    permissions: mode.map_or(access.permissions, permissions),
+                };
+                tree.set_access(inode.0, access)
+            })
             .and_then(|()| size.map_or(Ok(()), |size| tree.resize(inode.0, position(size))))
             .and_then(|()| tree.attributes(inode.0));
         match changed {
-            Ok(attributes) => reply.attr(&REMEMBERED, &described(attributes, request)),
+            Ok(attributes) => reply.attr(&REMEMBERED, &described(attributes)),
             Err(refusal) => reply.error(refusal.into()),
         }
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
-        let created = self.tree().create_directory(parent.0, name, permissions(mode, umask));
-        entry(created, request, reply);
+        let created = self.tree().create_directory(parent.0, name, created_by(request, mode, umask));
+        entry(created, reply);
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -222,10 +252,10 @@ impl Filesystem for Served {
         _: i32,
         reply: ReplyCreate,
     ) {
-        match self.tree().create_file(parent.0, name, permissions(mode, umask)) {
+        match self.tree().create_file(parent.0, name, created_by(request, mode, umask)) {
             Ok(created) => reply.created(
                 &REMEMBERED,
-                &described(created, request),
+                &described(created),
                 Generation(0),
                 FileHandle(0),
                 FopenFlags::FOPEN_KEEP_CACHE,

@@ -61,7 +61,7 @@ fn unshare() -> Command {
     let mut command = Command::new("unshare");
     // Without the privilege to mount, a user namespace gives it.
     if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
+        command.args(["--user", "--map-current-user", "--keep-caps"]);
     }
     command.args(["--mount", "--"]);
     command

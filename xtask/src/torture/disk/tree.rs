@@ -2,7 +2,7 @@
 //!
 //! A file's bytes are durable when the file was synced. An entry of a directory (a creation, a renaming, a removal) is durable when
 //! that directory was synced: syncing the file is not enough, as POSIX has it. Of the entries that were not synced, a power loss takes
-//! the latest of each directory; a renaming between directories is kept or lost in both. The permissions are always durable.
+//! the latest of each directory; a renaming between directories is kept or lost in both. Owners and permissions are always durable.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -38,8 +38,16 @@ enum Body {
 }
 
 struct Node {
-    permissions: u16,
+    access: Access,
     body: Body,
+}
+
+/// Who may use a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Access {
+    pub(super) user: u32,
+    pub(super) group: u32,
+    pub(super) permissions: u16,
 }
 
 /// What is known about a file or directory.
@@ -49,7 +57,7 @@ pub(super) struct Attributes {
     pub(super) is_directory: bool,
     /// In bytes.
     pub(super) length: u64,
-    pub(super) permissions: u16,
+    pub(super) access: Access,
 }
 
 /// A change of one or two directories that was not synced: the new inodes of names, or `None` where a name was removed.
@@ -65,9 +73,9 @@ pub(in crate::torture) struct Tree {
 }
 
 impl Tree {
-    /// An empty file system.
-    pub(in crate::torture) fn new() -> Self {
-        let root = Node { permissions: 0o755, body: directory() };
+    /// An empty file system of the user and the group with these numbers.
+    pub(in crate::torture) fn new(user: u32, group: u32) -> Self {
+        let root = Node { access: Access { user, group, permissions: 0o755 }, body: directory() };
         Self { nodes: HashMap::from([(ROOT, root)]), next: ROOT + 1, unsynced: Vec::new(), remaining: None }
     }
 
@@ -110,7 +118,7 @@ impl Tree {
             Body::File(contents) => (false, contents.length() as u64),
             Body::Directory { .. } => (true, 0),
         };
-        Ok(Attributes { inode, is_directory, length, permissions: node.permissions })
+        Ok(Attributes { inode, is_directory, length, access: node.access })
     }
 
     pub(super) fn look_up(&self, parent: Inode, name: &OsStr) -> Result<Attributes, Refusal> {
@@ -124,17 +132,17 @@ impl Tree {
         entries.map(|(name, inode)| Ok((name.clone(), self.attributes(*inode)?))).collect()
     }
 
-    pub(super) fn create_file(&mut self, parent: Inode, name: &OsStr, permissions: u16) -> Result<Attributes, Refusal> {
-        self.create(parent, name, Node { permissions, body: Body::File(Contents::default()) })
+    pub(super) fn create_file(&mut self, parent: Inode, name: &OsStr, access: Access) -> Result<Attributes, Refusal> {
+        self.create(parent, name, Node { access, body: Body::File(Contents::default()) })
     }
 
     pub(super) fn create_directory(
         &mut self,
         parent: Inode,
         name: &OsStr,
-        permissions: u16,
+        access: Access,
     ) -> Result<Attributes, Refusal> {
-        self.create(parent, name, Node { permissions, body: directory() })
+        self.create(parent, name, Node { access, body: directory() })
     }
 
     pub(super) fn remove_file(&mut self, parent: Inode, name: &OsStr) -> Result<(), Refusal> {
@@ -189,9 +197,9 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn set_permissions(&mut self, inode: Inode, permissions: u16) -> Result<(), Refusal> {
+    pub(super) fn set_access(&mut self, inode: Inode, access: Access) -> Result<(), Refusal> {
         self.check_power()?;
-        self.nodes.get_mut(&inode).ok_or(Refusal::NotFound)?.permissions = permissions;
+        self.nodes.get_mut(&inode).ok_or(Refusal::NotFound)?.access = access;
         Ok(())
     }
 
