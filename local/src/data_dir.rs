@@ -204,7 +204,8 @@ mod tests {
             .unwrap();
             std::mem::take(&mut synced)
         };
-        let parents = [scratch.path().join("srv/streamio"), scratch.path().join("srv"), scratch.path().to_owned()];
+        let parents =
+            [scratch.path().join("srv/streamio"), scratch.path().join("srv"), scratch.path().to_owned()];
         assert_eq!(create(&path), parents);
         assert_eq!(create(&path), parents[..1], "a run that was killed may not have synced it");
     }

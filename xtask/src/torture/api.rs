@@ -119,7 +119,8 @@ fn send(request: Request) -> Result<Response, Failure> {
         match response.status_code {
             200..=299 => return Ok(response),
             429 => {
-                let seconds = response.header("retry-after").and_then(|after| after.parse().ok()).unwrap_or(1);
+                let seconds =
+                    response.header("retry-after").and_then(|after| after.parse().ok()).unwrap_or(1);
                 thread::sleep(Duration::from_secs(seconds));
             }
             500.. => return Err(Failure::Unknown),

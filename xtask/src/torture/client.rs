@@ -108,7 +108,11 @@ impl Client {
     /// The videos of which no call's result is unknown.
     pub(super) fn settled(&self) -> impl Iterator<Item = &Video> {
         let unknown = self.pending.as_ref().and_then(Operation::video);
-        self.videos.iter().enumerate().filter(move |(video, _)| Some(*video) != unknown).map(|(_, video)| video)
+        self.videos
+            .iter()
+            .enumerate()
+            .filter(move |(video, _)| Some(*video) != unknown)
+            .map(|(_, video)| video)
     }
 
     /// Repeats the call whose result is unknown until it succeeds.
@@ -143,13 +147,15 @@ impl Client {
     fn perform(&mut self, operation: &mut Operation, api: &Api) -> Result<(), Failure> {
         let video = match operation {
             Operation::Grant { name, file, in_parts, key } => {
-                let mut body = json!({ "filename": name, "expiresIn": VALIDITY, "metadata": { "label": key } });
+                let mut body =
+                    json!({ "filename": name, "expiresIn": VALIDITY, "metadata": { "label": key } });
                 if *in_parts {
                     body["multipart"] = true.into();
                     body["size"] = file.length(&self.clip).into();
                 }
                 let grant = api.call(Method::Post, "/upload-url", Some(&body), key)?;
-                let text = |pointer| text_at(&grant, pointer).map(str::to_owned).map_err(|_| Failure::Unknown);
+                let text =
+                    |pointer| text_at(&grant, pointer).map(str::to_owned).map_err(|_| Failure::Unknown);
                 let (id, source) = (text("/videoId")?, text("/s3Key")?);
                 self.counts.grants += 1;
                 self.videos.push(Video {
@@ -174,7 +180,8 @@ impl Client {
             }
             Operation::UploadParts { video, etags } => {
                 let found = &mut self.videos[*video];
-                found.version = Some(upload_parts(&found.grant["multipart"], &found.file.bytes(&self.clip), etags)?);
+                found.version =
+                    Some(upload_parts(&found.grant["multipart"], &found.file.bytes(&self.clip), etags)?);
                 self.counts.uploads += 1;
                 self.counts.in_parts += 1;
                 *video
@@ -196,7 +203,8 @@ impl Client {
             Operation::Play { video, key } => {
                 let path = format!("/videos/{}", self.videos[*video].id);
                 if api.get(&path)?["state"] == "ready" {
-                    let granted = api.call(Method::Post, &format!("{path}/playback"), Some(&json!({})), key)?;
+                    let granted =
+                        api.call(Method::Post, &format!("{path}/playback"), Some(&json!({})), key)?;
                     let grant = text_at(&granted, "/grantId").map_err(|_| Failure::Unknown)?;
                     self.playback_grants.push(grant.to_owned());
                     self.counts.playbacks += 1;
@@ -217,7 +225,8 @@ impl Client {
 
 /// Uploads the parts after those in `etags`, and completes the upload. Returns the version.
 fn upload_parts(multipart: &Value, bytes: &[u8], etags: &mut Vec<String>) -> Result<String, Failure> {
-    let size = multipart["partSize"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+    let size =
+        multipart["partSize"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
     let parts = multipart["parts"].as_array().into_iter().flatten();
     for (part, bytes) in parts.zip(bytes.chunks(size)).skip(etags.len()) {
         let url = part["url"].as_str().unwrap_or_default();

@@ -29,7 +29,8 @@ pub(super) struct Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { grants, uploads, in_parts, updates, deletions, playbacks, reads, repeated } = self.counts;
+        let Counts { grants, uploads, in_parts, updates, deletions, playbacks, reads, repeated } =
+            self.counts;
         writeln!(formatter, "  {} kills in {}:", self.cycles, format_duration(self.took))?;
         for (stage, kills) in &self.kills {
             writeln!(formatter, "    {kills:>5} {stage}")?;
@@ -38,10 +39,10 @@ impl fmt::Display for Figures {
             writeln!(formatter, "    {:>5} of them because their moment did not come", self.late)?;
         }
         if self.power_losses > 0 {
-            let Lost { changes, torn, entries } = self.lost;
+            let Lost { sectors, files, entries } = self.lost;
             writeln!(
                 formatter,
-                "  {} power losses took {changes} changes of files and {entries} of directories, and tore {torn} writes",
+                "  {} power losses took {sectors} sectors of {files} files, and {entries} changes of directories",
                 self.power_losses
             )?;
         }

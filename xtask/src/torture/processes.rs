@@ -15,7 +15,10 @@ pub(super) fn wait_until_none_uses(directory: &Path) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     while let Some(left) = first_that_uses(directory) {
         if Instant::now() >= deadline {
-            bail!("{} s after the platform was killed, one of its processes is left: {left}", TIMEOUT.as_secs());
+            bail!(
+                "{} s after the platform was killed, one of its processes is left: {left}",
+                TIMEOUT.as_secs()
+            );
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -34,7 +37,8 @@ fn first_that_uses(directory: &Path) -> Option<String> {
         let (command_line, environment) = (text_of("cmdline"), text_of("environ"));
         // A process that has ended and was not waited for yet has no command line.
         let is_running = !command_line.trim().is_empty();
-        let works_there = fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+        let works_there =
+            fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
         let uses = command_line.contains(&text) || environment.contains(&text) || works_there;
         (is_running && uses).then(|| format!("{id} {}", command_line.trim()))
     })

@@ -130,8 +130,14 @@ impl Places {
         command.args(arguments).arg("--data").arg(&self.data);
         let output = process::capture(command)?;
         if !output.status.success() {
-            let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            bail!("`streamio {}` ended with {}:\n{}", arguments.join(" "), output.status, printed.concat().trim());
+            let printed =
+                [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            bail!(
+                "`streamio {}` ended with {}:\n{}",
+                arguments.join(" "),
+                output.status,
+                printed.concat().trim()
+            );
         }
         Ok(output.stdout)
     }

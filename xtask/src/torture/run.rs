@@ -79,7 +79,11 @@ impl Run {
     }
 
     /// Runs the cycles, and checks everything at the end. Calls `progress` with the figures after each kill.
-    pub(super) fn cycles(&mut self, cycles: u32, mut progress: impl FnMut(&Figures, Stage)) -> Result<&Figures> {
+    pub(super) fn cycles(
+        &mut self,
+        cycles: u32,
+        mut progress: impl FnMut(&Figures, Stage),
+    ) -> Result<&Figures> {
         let started = Instant::now();
         for cycle in 1..=cycles {
             check_interrupted()?;
@@ -100,7 +104,8 @@ impl Run {
     /// Starts the platform, and kills it at the moment.
     fn cycle(&mut self, cycle: u32, moment: Moment) -> Result<()> {
         // Every cycle takes the same numbers from the generator, whatever happens in it.
-        let (loss, mut loss_rng, mut sample_rng) = (Loss::choose(&mut self.rng), self.rng.fork(), self.rng.fork());
+        let (loss, mut loss_rng, mut sample_rng) =
+            (Loss::choose(&mut self.rng), self.rng.fork(), self.rng.fork());
         let started = Instant::now();
         if moment.stage == Stage::Start {
             self.medium.fail_after(moment.changes);

@@ -9,7 +9,6 @@ const EVENTS: &[&str] = &[
     "upload.completed",
     "processing.dispatched",
     "processing.started",
-    "processing.progressed",
     "processing.completed",
     "video.ready",
 ];

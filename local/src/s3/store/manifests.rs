@@ -301,7 +301,10 @@ impl Manifests {
         self.write_buckets(&buckets(db)?)?;
         missing.iter().try_for_each(|manifest| self.write(manifest))?;
         for byte in 0..=u8::MAX {
-            self.files_of(byte)?.iter().filter(|path| is_partial(path)).for_each(|path| super::blobs::remove(path));
+            self.files_of(byte)?
+                .iter()
+                .filter(|path| is_partial(path))
+                .for_each(|path| super::blobs::remove(path));
         }
         Ok(())
     }

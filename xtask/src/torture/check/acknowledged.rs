@@ -28,10 +28,14 @@ impl Running<'_> {
     /// Checks that the platform has the video, its metadata, its deletion and the bytes of its source.
     pub(in crate::torture) fn has(&self, video: &Video) -> Result<()> {
         let mut status = Value::Null;
-        wait_for(TIMEOUT, || format!("something that was acknowledged is missing: {video:?}"), || {
-            status = self.api.read(&format!("/videos/{}", video.id))?;
-            Ok(shows(&status, video).then_some(()))
-        })
+        wait_for(
+            TIMEOUT,
+            || format!("something that was acknowledged is missing: {video:?}"),
+            || {
+                status = self.api.read(&format!("/videos/{}", video.id))?;
+                Ok(shows(&status, video).then_some(()))
+            },
+        )
         .with_context(|| format!("the video's status is {status}"))?;
         if video.has_source() {
             self.has_source(video)?;
@@ -57,13 +61,20 @@ impl Running<'_> {
     /// Waits until every video is ready, errored or deleted, or has no upload, and checks which of them.
     pub(in crate::torture) fn comes_to_rest(&self, videos: &[Video]) -> Result<()> {
         for video in videos.iter().filter(|video| video.has_source()) {
-            let status = wait_for(REST_TIMEOUT, || format!("a video is not processed: {video:?}"), || {
-                let status = self.api.read(&format!("/videos/{}", video.id))?;
-                let is_done = status["state"] == "ready" || status["state"] == "errored";
-                Ok(is_done.then_some(status))
-            })?;
+            let status = wait_for(
+                REST_TIMEOUT,
+                || format!("a video is not processed: {video:?}"),
+                || {
+                    let status = self.api.read(&format!("/videos/{}", video.id))?;
+                    let is_done = status["state"] == "ready" || status["state"] == "errored";
+                    Ok(is_done.then_some(status))
+                },
+            )?;
             // What FFmpeg makes of noise is its own affair.
-            ensure!(video.file.kind == Kind::Noise || status["state"] == "ready", "a clip is not ready: {status}");
+            ensure!(
+                video.file.kind == Kind::Noise || status["state"] == "ready",
+                "a clip is not ready: {status}"
+            );
         }
         Ok(())
     }
@@ -75,7 +86,8 @@ impl Running<'_> {
             return Ok(false);
         }
         let key = format!("check-{}", video.id);
-        let granted = self.api.call(minreq::Method::Post, &format!("{path}/playback"), Some(&json!({})), &key);
+        let granted =
+            self.api.call(minreq::Method::Post, &format!("{path}/playback"), Some(&json!({})), &key);
         let granted = granted.map_err(anyhow::Error::from)?;
         let mp4 = api::download(text_at(&granted, "/mp4Url")?)?;
         ensure!(mp4.get(4..8) == Some(b"ftyp"), "the MP4 of {} is none", video.id);
@@ -105,9 +117,12 @@ fn shows(status: &Value, video: &Video) -> bool {
 /// The absolute URIs of a playlist's entries.
 fn uris(playlist: &str, text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text).into_owned();
-    let folder = playlist.split('?').next().and_then(|url| url.rsplit_once('/')).map_or("", |(folder, _)| folder);
+    let folder =
+        playlist.split('?').next().and_then(|url| url.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| if line.contains("://") { line.to_owned() } else { format!("{folder}/{line}") }).collect()
+    lines
+        .map(|line| if line.contains("://") { line.to_owned() } else { format!("{folder}/{line}") })
+        .collect()
 }
 
 #[cfg(test)]
@@ -133,9 +148,7 @@ mod tests {
 
     #[test]
     fn a_status_without_something_acknowledged_is_not_accepted() {
-        let status = |state: &str, label: &str, revision: &str| {
-            json!({ "state": state, "metadata": { "label": label, "revision": revision } })
-        };
+        let status = |state: &str, label: &str, revision: &str| json!({ "state": state, "metadata": { "label": label, "revision": revision } });
         assert!(shows(&status("ready", "a-1", "7"), &video()));
         assert!(!shows(&status("waiting", "a-1", "7"), &video()), "the upload is lost");
         assert!(!shows(&status("ready", "a-2", "7"), &video()), "the metadata are lost");
@@ -148,6 +161,9 @@ mod tests {
     #[test]
     fn entries_of_a_playlist_are_relative_to_it_or_absolute() {
         let text = b"#EXTM3U\na/b.m3u8?x=1\n\nhttp://cdn/c.m4s\n";
-        assert_eq!(uris("http://api/play/master.m3u8?y=2", text), ["http://api/play/a/b.m3u8?x=1", "http://cdn/c.m4s"]);
+        assert_eq!(
+            uris("http://api/play/master.m3u8?y=2", text),
+            ["http://api/play/a/b.m3u8?x=1", "http://cdn/c.m4s"]
+        );
     }
 }

@@ -93,8 +93,10 @@ impl Page {
     fn read(api: &Api, after: Option<&str>) -> Result<Self> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
         let page = api.read(&format!("/events?limit=100{after}"))?;
-        let events = page["data"].as_array().into_iter().flatten().map(Event::parse).collect::<Result<Vec<_>>>()?;
-        let position = if events.is_empty() { String::new() } else { text_at(&page, "/position")?.to_owned() };
+        let events =
+            page["data"].as_array().into_iter().flatten().map(Event::parse).collect::<Result<Vec<_>>>()?;
+        let position =
+            if events.is_empty() { String::new() } else { text_at(&page, "/position")?.to_owned() };
         Ok(Self { events, position })
     }
 }

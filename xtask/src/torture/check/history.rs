@@ -12,11 +12,18 @@ const ONCE_IN_A_GENERATION: &[&str] = &["upload.completed", "video.ready", "vide
 const ONCE_IN_AN_ATTEMPT: &[&str] = &["processing.dispatched", "processing.started", "processing.completed"];
 
 /// What is wrong with the events, one sentence each.
-pub(in crate::torture) fn faults(events: &[Event], videos: &[Video], playback_grants: &[String]) -> Vec<String> {
+pub(in crate::torture) fn faults(
+    events: &[Event],
+    videos: &[Video],
+    playback_grants: &[String],
+) -> Vec<String> {
     let mut faults = repeated(events.iter().map(|event| event.id.as_str()), "the event");
     let of_kind = |kind: &'static str| events.iter().filter(move |event| event.kind == kind);
     for (kind, acknowledged) in [
-        ("upload.granted", videos.iter().filter_map(|video| video.grant["grantId"].as_str()).collect::<Vec<_>>()),
+        (
+            "upload.granted",
+            videos.iter().filter_map(|video| video.grant["grantId"].as_str()).collect::<Vec<_>>(),
+        ),
         ("playback.granted", playback_grants.iter().map(String::as_str).collect()),
     ] {
         faults.extend(repeated(of_kind(kind).map(|event| event.grant.as_str()), "the grant"));
@@ -36,7 +43,11 @@ pub(in crate::torture) fn faults(events: &[Event], videos: &[Video], playback_gr
         let history = histories.get(video.id.as_str()).map(Vec::as_slice).unwrap_or_default();
         let count = |kind: &str| history.iter().filter(|event| event.kind == kind).count();
         if count("upload.completed") != 1 {
-            faults.push(format!("{}: {} accepted uploads instead of one", video.id, count("upload.completed")));
+            faults.push(format!(
+                "{}: {} accepted uploads instead of one",
+                video.id,
+                count("upload.completed")
+            ));
         }
         if video.file.kind == Kind::Clip && count("video.ready") != 1 {
             faults.push(format!("{}: published {} times instead of once", video.id, count("video.ready")));
@@ -50,13 +61,16 @@ pub(in crate::torture) fn faults(events: &[Event], videos: &[Video], playback_gr
 
 /// The faults of one stream.
 fn faults_of_one(history: &[&Event]) -> Vec<String> {
-    let of = |kinds: &'static [&'static str]| history.iter().filter(|event| kinds.contains(&event.kind.as_str()));
-    let generations = of(ONCE_IN_A_GENERATION).map(|event| format!("{} of generation {}", event.kind, event.generation));
+    let of =
+        |kinds: &'static [&'static str]| history.iter().filter(|event| kinds.contains(&event.kind.as_str()));
+    let generations =
+        of(ONCE_IN_A_GENERATION).map(|event| format!("{} of generation {}", event.kind, event.generation));
     let attempts = of(ONCE_IN_AN_ATTEMPT).map(|event| format!("{} of attempt {}", event.kind, event.attempt));
     let all: Vec<String> = generations.chain(attempts).collect();
     let mut faults = repeated(all.iter().map(String::as_str), "the event");
     for (place, ready) in history.iter().enumerate().filter(|(_, event)| event.kind == "video.ready") {
-        let is_same = |event: &&&Event| (event.generation, event.attempt) == (ready.generation, ready.attempt);
+        let is_same =
+            |event: &&&Event| (event.generation, event.attempt) == (ready.generation, ready.attempt);
         if !history[..place].iter().filter(is_same).any(|event| event.kind == "processing.completed") {
             faults.push(format!("attempt {} was published and is not completed", ready.attempt));
         }

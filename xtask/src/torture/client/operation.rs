@@ -39,7 +39,8 @@ impl Operation {
 /// Chooses the next call. `number` is that of the call, for its name and its idempotency key.
 pub(super) fn choose(rng: &mut Rng, name: &str, number: u64, videos: &[Video], limits: &Limits) -> Operation {
     let waiting = videos.iter().rposition(Video::awaits_upload);
-    if let Some(video) = waiting.filter(|video| videos[*video].file.kind == Kind::Clip || rng.u32(0..10) < 6) {
+    if let Some(video) = waiting.filter(|video| videos[*video].file.kind == Kind::Clip || rng.u32(0..10) < 6)
+    {
         return if videos[video].grant.get("multipart").is_some_and(|multipart| !multipart.is_null()) {
             Operation::UploadParts { video, etags: Vec::new() }
         } else {
@@ -58,8 +59,11 @@ pub(super) fn choose(rng: &mut Rng, name: &str, number: u64, videos: &[Video], l
         0..35 => grant(rng, name, number, key, limits),
         35..60 => Operation::Update { video, revision: u32::try_from(number).unwrap_or_default(), key },
         60..68 if videos[video].version.is_some() => Operation::Delete { video, key },
-        68..78 if videos[video].file.kind == Kind::Clip && videos[video].version.is_some() => {
-            Operation::Play { video, key }
+        68..78 => {
+            let clips =
+                videos.iter().enumerate().filter(|(_, it)| it.has_source() && it.file.kind == Kind::Clip);
+            let clips: Vec<usize> = clips.map(|(video, _)| video).collect();
+            rng.choice(&clips).map_or(Operation::Look { video }, |clip| Operation::Play { video: *clip, key })
         }
         _ => Operation::Look { video },
     }

@@ -1,8 +1,10 @@
 //! The bytes of a file: those on the medium, and the changes since they were last synced.
 
+use std::collections::BTreeMap;
+
 use fastrand::Rng;
 
-use super::loss::{Loss, Lost};
+use super::loss::Loss;
 
 /// The number of bytes that a medium writes completely or not at all, at multiples of this number.
 pub(super) const SECTOR: usize = 512;
@@ -40,7 +42,10 @@ impl Contents {
         for change in &self.unsynced {
             match change {
                 Change::Write { offset: at, bytes } => overlay(&mut window, offset, *at, bytes),
-                Change::Resize(length) => window.iter_mut().skip(length.saturating_sub(offset)).for_each(|byte| *byte = 0),
+                Change::Resize(length) => {
+                    let kept = length.saturating_sub(offset).min(window.len());
+                    window[kept..].fill(0);
+                }
             }
         }
         window
@@ -48,6 +53,9 @@ impl Contents {
 
     /// Writes `bytes` at `offset`. A gap before it reads as zeros.
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.length = self.length.max(offset + bytes.len());
         self.unsynced.push(Change::Write { offset, bytes: bytes.to_vec() });
     }
@@ -61,68 +69,88 @@ impl Contents {
     /// Makes all changes durable.
     pub(super) fn sync(&mut self) {
         for change in std::mem::take(&mut self.unsynced) {
-            apply(&mut self.durable, change);
+            apply(&mut self.durable, &change);
         }
     }
 
-    /// Keeps what a power loss leaves: the synced bytes, and of the later changes those that `loss` keeps.
-    pub(super) fn lose_power(&mut self, loss: Loss, rng: &mut Rng) -> Lost {
+    /// Keeps what a power loss leaves: the synced bytes, and of the later changes those that `loss` keeps. Returns the number of sectors
+    /// that are not as they were.
+    pub(super) fn lose_power(&mut self, loss: Loss, rng: &mut Rng) -> u64 {
         let changes = std::mem::take(&mut self.unsynced);
-        let mut lost = Lost::default();
-        // With `Loss::Latest` everything from this change on is lost.
-        let first_lost = rng.usize(0..=changes.len());
-        for (index, change) in changes.into_iter().enumerate() {
-            let fate = match loss {
-                Loss::All => Fate::Lost,
-                Loss::Latest if index < first_lost => Fate::Kept,
-                Loss::Latest if index == first_lost => Fate::Torn,
-                Loss::Latest => Fate::Lost,
-                Loss::Any => *rng.choice(&[Fate::Kept, Fate::Lost, Fate::Torn]).unwrap_or(&Fate::Lost),
-            };
-            match (fate, change) {
-                (Fate::Kept, change) => apply(&mut self.durable, change),
-                (Fate::Torn, Change::Write { offset, bytes }) => {
-                    let kept = torn_length(offset, bytes.len(), rng);
-                    lost.torn += u64::from(kept > 0);
-                    lost.changes += u64::from(kept == 0);
-                    if kept > 0 {
-                        apply(&mut self.durable, Change::Write { offset, bytes: bytes[..kept].to_vec() });
-                    }
-                }
-                (Fate::Lost | Fate::Torn, _) => lost.changes += 1,
-            }
+        if changes.is_empty() {
+            return 0;
+        }
+        let mut former = self.durable.clone();
+        changes.iter().for_each(|change| apply(&mut former, change));
+        match loss {
+            Loss::All => {}
+            Loss::Latest => keep_first(&mut self.durable, &changes, rng),
+            Loss::Any => self.durable = mixed(&self.durable, &changes, rng),
         }
         self.length = self.durable.len();
-        lost
+        let sectors = 0..former.len().max(self.length).div_ceil(SECTOR);
+        sectors.filter(|sector| part(&former, *sector) != part(&self.durable, *sector)).count() as u64
     }
 }
 
-/// What happens to a change that was not synced.
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    Kept,
-    Lost,
-    /// The first sectors of a write are kept.
-    Torn,
+/// Applies the changes up to a random one, and of the next one, if it is a write, the first sectors.
+fn keep_first(bytes: &mut Vec<u8>, changes: &[Change], rng: &mut Rng) {
+    let (kept, lost) = changes.split_at(rng.usize(0..=changes.len()));
+    kept.iter().for_each(|change| apply(bytes, change));
+    if let Some(Change::Write { offset, bytes: written }) = lost.first() {
+        let first = (offset / SECTOR + 1) * SECTOR;
+        let boundaries: Vec<usize> = (first..offset + written.len()).step_by(SECTOR).collect();
+        if let Some(boundary) = rng.choice(&boundaries) {
+            apply(bytes, &Change::Write { offset: *offset, bytes: written[..boundary - offset].to_vec() });
+        }
+    }
 }
 
-/// The number of bytes of a torn write that are kept: those before a boundary of sectors in it, or none.
-fn torn_length(offset: usize, length: usize, rng: &mut Rng) -> usize {
-    let first = (offset / SECTOR + 1) * SECTOR;
-    let boundaries: Vec<usize> = (first..offset + length).step_by(SECTOR).collect();
-    rng.choice(&boundaries).map_or(0, |boundary| boundary - offset)
+/// Returns bytes of which each sector is as it was after a random one of the changes, and the length, too: the system writes sectors and
+/// lengths in any order, and each as it is then.
+fn mixed(durable: &[u8], changes: &[Change], rng: &mut Rng) -> Vec<u8> {
+    let (mut current, mut result) = (durable.to_vec(), durable.to_vec());
+    let mut lengths = vec![durable.len()];
+    let mut versions: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+    for change in changes {
+        let touched = match change {
+            Change::Write { offset, bytes } => *offset..offset + bytes.len(),
+            Change::Resize(length) => (*length).min(current.len())..current.len(),
+        };
+        apply(&mut current, change);
+        lengths.push(current.len());
+        if !touched.is_empty() {
+            for sector in touched.start / SECTOR..touched.end.div_ceil(SECTOR) {
+                versions.entry(sector).or_default().push(part(&current, sector).to_vec());
+            }
+        }
+    }
+    for (sector, versions) in versions {
+        if let Some(kept) = rng.usize(0..=versions.len()).checked_sub(1) {
+            let start = sector * SECTOR;
+            result.resize(result.len().max(start + SECTOR), 0);
+            result[start..start + SECTOR].fill(0);
+            result[start..start + versions[kept].len()].copy_from_slice(&versions[kept]);
+        }
+    }
+    result.resize(rng.choice(&lengths).copied().unwrap_or_default(), 0);
+    result
 }
 
-fn apply(bytes: &mut Vec<u8>, change: Change) {
+/// The bytes of a sector, or fewer at the end.
+fn part(bytes: &[u8], sector: usize) -> &[u8] {
+    let end = bytes.len().min((sector + 1) * SECTOR);
+    bytes.get(sector * SECTOR..end).unwrap_or_default()
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
     match change {
         Change::Write { offset, bytes: written } => {
             let end = offset + written.len();
-            if bytes.len() < end {
-                bytes.resize(end, 0);
-            }
-            bytes[offset..end].copy_from_slice(&written);
+            bytes.resize(bytes.len().max(end), 0);
+            bytes[*offset..end].copy_from_slice(written);
         }
-        Change::Resize(length) => bytes.resize(length, 0),
+        Change::Resize(length) => bytes.resize(*length, 0),
     }
 }
 

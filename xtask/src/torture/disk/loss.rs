@@ -7,9 +7,10 @@ use fastrand::Rng;
 pub(in crate::torture) enum Loss {
     /// All changes that were not synced.
     All,
-    /// The latest changes of each file and of each directory, from a random one on. The first of them is torn if it is a write.
+    /// The latest changes of each file and of each directory, from a random one on. Of the first of them, if it is a write, the first
+    /// sectors may be kept.
     Latest,
-    /// Any changes of each file, each of which is kept, lost or torn; and the latest changes of each directory.
+    /// Any sectors of each file, each of which is as it was after one of its changes; and the latest changes of each directory.
     Any,
 }
 
@@ -23,18 +24,18 @@ impl Loss {
 /// What a power loss took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::torture) struct Lost {
-    /// Writes and changes of a length.
-    pub(in crate::torture) changes: u64,
-    /// Writes of which the first sectors are kept.
-    pub(in crate::torture) torn: u64,
+    /// The sectors of files that were not as last written.
+    pub(in crate::torture) sectors: u64,
+    /// The files that had such sectors.
+    pub(in crate::torture) files: u64,
     /// Creations, renamings and removals.
     pub(in crate::torture) entries: u64,
 }
 
 impl std::ops::AddAssign for Lost {
     fn add_assign(&mut self, other: Self) {
-        self.changes += other.changes;
-        self.torn += other.torn;
+        self.sectors += other.sectors;
+        self.files += other.files;
         self.entries += other.entries;
     }
 }

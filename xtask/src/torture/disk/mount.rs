@@ -12,12 +12,12 @@ use anyhow::{Context, Result};
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
     Generation, INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, SessionACL, TimeOrNow,
-    WriteFlags,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, SessionACL,
+    TimeOrNow, WriteFlags,
 };
 
-use super::contents::SECTOR;
 use super::super::program::wait_for;
+use super::contents::SECTOR;
 use super::tree::{Access, Attributes, Refusal, Tree};
 use crate::process;
 
@@ -50,7 +50,8 @@ impl Mounted {
         ];
         // FFmpeg runs as another user.
         config.acl = SessionACL::All;
-        let served = Served { tree: Arc::clone(tree), listings: Mutex::default(), next_listing: AtomicU64::new(1) };
+        let served =
+            Served { tree: Arc::clone(tree), listings: Mutex::default(), next_listing: AtomicU64::new(1) };
         let session = fuser::spawn_mount(served, directory, &config)
             .with_context(|| format!("cannot mount a file system with FUSE on {}", directory.display()))?;
         Ok(Self { session, directory: directory.to_owned() })
@@ -206,7 +207,15 @@ impl Filesystem for Served {
         }
     }
 
-    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
         let created = self.tree().create_directory(parent.0, name, created_by(request, mode, umask));
         entry(created, reply);
     }
@@ -322,10 +331,18 @@ impl Filesystem for Served {
         }
     }
 
-    fn readdir(&self, _: &Request, inode: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+    fn readdir(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
         let listings = self.listings();
         let entries = listings.get(&handle.0).into_iter().flatten();
-        let entries = entries.map(|(name, found)| (INodeNo(found.inode), kind(found.is_directory), name.as_os_str()));
+        let entries =
+            entries.map(|(name, found)| (INodeNo(found.inode), kind(found.is_directory), name.as_os_str()));
         let own = [".", ".."].map(|name| (inode, FileType::Directory, OsStr::new(name)));
         for (next, (inode, kind, name)) in (1..).zip(own.into_iter().chain(entries)).skip(position(offset)) {
             if reply.add(inode, next, kind, name) {

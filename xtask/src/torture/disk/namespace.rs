@@ -1,6 +1,7 @@
 //! A mount namespace of its own for this process, so that no mounted file system outlives it, even if it is killed.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
 
@@ -20,7 +21,7 @@ pub(in crate::torture) fn obstacle() -> Option<String> {
         return Some("it needs FUSE on Linux".to_owned());
     }
     if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
-        return Some(format!("{DEVICE} cannot be opened ({error})"));
+        return Some(format!("{DEVICE} cannot be opened: {error}"));
     }
     if is_inside() {
         return None;
@@ -47,13 +48,11 @@ pub(in crate::torture) fn end_with_parent() -> Result<()> {
     Ok(())
 }
 
-/// Runs `cargo xtask torture --lose-unsynced-writes` with these arguments in a mount namespace of its own.
-pub(in crate::torture) fn run_inside(cycles: u32, seed: Option<u64>) -> Result<()> {
+/// Runs this program with these arguments in a mount namespace of its own.
+pub(in crate::torture) fn run_inside(words: &[OsString]) -> Result<()> {
     let program = env::current_exe().context("cannot determine the path of this program")?;
     let mut command = unshare();
-    command.arg(program).args(["torture", "--lose-unsynced-writes", "--cycles", &cycles.to_string()]);
-    command.args(seed.into_iter().flat_map(|seed| ["--seed".to_owned(), seed.to_string()]));
-    command.env(INSIDE, "1");
+    command.arg(program).args(words).env(INSIDE, "1");
     process::run(command).context("the run with lost writes failed")
 }
 

@@ -102,7 +102,10 @@ impl Tree {
         let inodes: BTreeSet<Inode> = self.nodes.keys().copied().collect();
         for inode in inodes {
             match self.nodes.get_mut(&inode).map(|node| &mut node.body) {
-                Some(Body::File(contents)) => lost += contents.lose_power(loss, rng),
+                Some(Body::File(contents)) => {
+                    let sectors = contents.lose_power(loss, rng);
+                    lost += Lost { sectors, files: u64::from(sectors > 0), ..Lost::default() };
+                }
                 Some(Body::Directory { durable, current }) => current.clone_from(durable),
                 None => {}
             }
@@ -132,7 +135,12 @@ impl Tree {
         entries.map(|(name, inode)| Ok((name.clone(), self.attributes(*inode)?))).collect()
     }
 
-    pub(super) fn create_file(&mut self, parent: Inode, name: &OsStr, access: Access) -> Result<Attributes, Refusal> {
+    pub(super) fn create_file(
+        &mut self,
+        parent: Inode,
+        name: &OsStr,
+        access: Access,
+    ) -> Result<Attributes, Refusal> {
         self.create(parent, name, Node { access, body: Body::File(Contents::default()) })
     }
 
@@ -161,13 +169,22 @@ impl Tree {
     }
 
     /// Renames a file or directory. With `replace`, an existing file or empty directory of the new name is replaced.
-    pub(super) fn rename(&mut self, from: (Inode, &OsStr), to: (Inode, &OsStr), replace: bool) -> Result<(), Refusal> {
+    pub(super) fn rename(
+        &mut self,
+        from: (Inode, &OsStr),
+        to: (Inode, &OsStr),
+        replace: bool,
+    ) -> Result<(), Refusal> {
         let moved = self.look_up(from.0, from.1)?;
         match self.look_up(to.0, to.1) {
             Ok(_) if !replace => return Err(Refusal::Exists),
             Ok(existing) if existing.inode == moved.inode => return Ok(()),
-            Ok(existing) if existing.is_directory && !moved.is_directory => return Err(Refusal::IsADirectory),
-            Ok(existing) if !existing.is_directory && moved.is_directory => return Err(Refusal::NotADirectory),
+            Ok(existing) if existing.is_directory && !moved.is_directory => {
+                return Err(Refusal::IsADirectory);
+            }
+            Ok(existing) if !existing.is_directory && moved.is_directory => {
+                return Err(Refusal::NotADirectory);
+            }
             Ok(existing) if existing.is_directory && !self.entries(existing.inode)?.is_empty() => {
                 return Err(Refusal::NotEmpty);
             }
@@ -262,7 +279,9 @@ impl Tree {
     fn change(&mut self, entries: Vec<(Inode, OsString, Option<Inode>)>) -> Result<(), Refusal> {
         self.use_power()?;
         for (parent, name, inode) in &entries {
-            if let Some(Body::Directory { current, .. }) = self.nodes.get_mut(parent).map(|node| &mut node.body) {
+            if let Some(Body::Directory { current, .. }) =
+                self.nodes.get_mut(parent).map(|node| &mut node.body)
+            {
                 set(current, name, *inode);
             }
         }
@@ -290,7 +309,9 @@ impl Tree {
 
     fn make_durable(&mut self, changes: Vec<EntryChange>) {
         for (parent, name, inode) in changes.into_iter().flat_map(|change| change.0) {
-            if let Some(Body::Directory { durable, .. }) = self.nodes.get_mut(&parent).map(|node| &mut node.body) {
+            if let Some(Body::Directory { durable, .. }) =
+                self.nodes.get_mut(&parent).map(|node| &mut node.body)
+            {
                 set(durable, &name, inode);
             }
         }
