@@ -303,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn killing_ends_a_group_that_ignores_sigterm() {
+        let (mut running, output) = started("trap '' TERM; sleep 1000 & echo ready; wait");
+        running.signal(Signal::TERM);
+        let status = running.kill().unwrap();
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
+        assert_whole_tree_ends(output);
+    }
+
+    #[test]
     fn a_failing_command_is_an_error_with_the_command_and_its_output() {
         let error = capture_ok(sh("echo broken pipe dreams >&2; exit 3")).unwrap_err().to_string();
         assert!(

@@ -25,6 +25,7 @@ use self::medium::Medium;
 use self::program::Places;
 use self::run::Run;
 use crate::demo;
+use crate::process::check_interrupted;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
@@ -36,7 +37,7 @@ Examples:
 
 Each cycle starts `streamio up` on the same data directory, lets three clients make calls, kills the program with SIGKILL, and checks after
 the next start that all that was acknowledged is there: upload URLs, uploads with their bytes, metadata, deletions, playback \
-grants. Calls that the kill cut off are repeated with the same idempotency key. Every 25th cycle and the end wait until all videos are \
+grants. Calls that the kill cut off are repeated with the same idempotency key. Every 50th cycle and the end wait until all videos are \
 processed, and check all bytes, the whole feed, that each clip was published once and plays, `streamio events verify`, `streamio store \
 check --read`, the databases, and that no process and no file is left over.
 
@@ -113,6 +114,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     println!("{again}");
     let result = torture(program, work.path(), args, seed);
     if result.is_err() {
+        check_interrupted()?;
         let kept = work.keep();
         return result.with_context(|| format!("kept {}; to run this again: {again}", kept.display()));
     }

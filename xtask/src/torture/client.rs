@@ -31,16 +31,22 @@ pub(super) struct Limits {
     pub(super) acknowledged: AtomicU64,
     /// Set to end the clients.
     pub(super) stop: AtomicBool,
-    /// The clips that may still be uploaded in this cycle.
+    /// The uploads that may still be begun in this cycle.
+    uploads: AtomicI64,
+    /// The upload URLs for clips that may still be requested in this cycle.
     clips: AtomicI64,
-    /// The uploads in parts that may still be begun in this cycle.
+    /// The upload URLs for parts that may still be requested in this cycle.
     in_parts: AtomicI64,
 }
 
 impl Limits {
     /// Limits of a cycle.
-    pub(super) fn new(clips: i64, in_parts: i64) -> Self {
-        Self { clips: clips.into(), in_parts: in_parts.into(), ..Self::default() }
+    pub(super) fn new(uploads: i64, clips: i64, in_parts: i64) -> Self {
+        Self { uploads: uploads.into(), clips: clips.into(), in_parts: in_parts.into(), ..Self::default() }
+    }
+
+    fn take_upload(&self) -> bool {
+        self.uploads.fetch_sub(1, Ordering::Relaxed) > 0
     }
 
     fn take_clip(&self) -> bool {

@@ -29,18 +29,20 @@ use crate::process::{self, check_interrupted};
 
 /// The clients that make calls at the same time.
 const CLIENTS: usize = 3;
-/// The clips that are uploaded in a cycle: each is processed.
+/// The uploads of a cycle, each of which starts a worker.
+const UPLOADS: i64 = 5;
+/// Those of them that are clips.
 const CLIPS: i64 = 2;
 /// One cycle of so many has an upload in parts.
 const IN_PARTS_EVERY: u32 = 8;
 /// The videos of earlier cycles that are checked in each cycle.
 const SAMPLE: usize = 10;
 /// One cycle of so many begins with a check of everything.
-const THOROUGH_EVERY: u32 = 25;
+const THOROUGH_EVERY: u32 = 50;
 /// One kill of so many is followed by a check of the files before the next start.
 const FILES_EVERY: u32 = 5;
 /// How long the moment of a kill is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The state of a run.
 pub(super) struct Run {
@@ -154,7 +156,7 @@ impl Run {
     /// Lets the clients make calls until the moment has come, with the platform still running.
     fn load(&mut self, cycle: u32, moment: Moment, api: &Api, platform: &Platform) -> Result<()> {
         let in_parts = i64::from(cycle.is_multiple_of(IN_PARTS_EVERY));
-        let limits = Limits::new(CLIPS, in_parts);
+        let limits = Limits::new(UPLOADS, CLIPS, in_parts);
         let (medium, feed, figures) = (&self.medium, &mut self.feed, &mut self.figures);
         thread::scope(|scope| {
             for client in &mut self.clients {

@@ -38,9 +38,9 @@ impl Operation {
 
 /// Chooses the next call. `number` is that of the call, for its name and its idempotency key.
 pub(super) fn choose(rng: &mut Rng, name: &str, number: u64, videos: &[Video], limits: &Limits) -> Operation {
+    let is_due = |rng: &mut Rng, video: &Video| video.file.kind == Kind::Clip || rng.u32(0..10) < 6;
     let waiting = videos.iter().rposition(Video::awaits_upload);
-    if let Some(video) = waiting.filter(|video| videos[*video].file.kind == Kind::Clip || rng.u32(0..10) < 6)
-    {
+    if let Some(video) = waiting.filter(|video| is_due(rng, &videos[*video]) && limits.take_upload()) {
         return if videos[video].grant.get("multipart").is_some_and(|multipart| !multipart.is_null()) {
             Operation::UploadParts { video, etags: Vec::new() }
         } else {
