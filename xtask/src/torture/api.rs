@@ -114,8 +114,9 @@ pub(super) fn text_at<'a>(answer: &'a Value, pointer: &str) -> Result<&'a str> {
 
 /// Sends a request. One that exceeds the rate limit is repeated after the stated time.
 fn send(request: Request) -> Result<Response, Failure> {
+    let request = request.with_timeout(TIMEOUT);
     loop {
-        let response = request.clone().with_timeout(TIMEOUT).send().map_err(|_| Failure::Unknown)?;
+        let response = request.clone().send().map_err(|_| Failure::Unknown)?;
         match response.status_code {
             200..=299 => return Ok(response),
             429 => {

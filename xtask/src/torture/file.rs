@@ -67,3 +67,20 @@ impl File {
 pub(super) fn digest(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{File, Kind};
+
+    #[test]
+    fn the_padding_of_a_clip_is_a_box_and_the_bytes_follow_from_the_seed() {
+        let file = File { kind: Kind::Clip, seed: 7, random: 1_000 };
+        let bytes = file.bytes(b"clip");
+        assert_eq!(bytes.len() as u64, file.length(b"clip"));
+        assert_eq!(bytes[..12], *b"clip\x00\x00\x03\xf0free");
+        assert_eq!(bytes, file.bytes(b"clip"));
+        assert_ne!(bytes, File { seed: 8, ..file }.bytes(b"clip"));
+        let noise = File { kind: Kind::Noise, ..file };
+        assert_eq!((noise.bytes(b"clip").len(), noise.length(b"clip")), (1_000, 1_000));
+    }
+}

@@ -62,9 +62,9 @@ impl Medium {
         if let Some(mounted) = losing.mounted.take() {
             mounted.unmount()?;
         }
-        let lost = losing.tree().lose_power(loss, rng);
+        let taken = losing.tree().lose_power(loss, rng);
         losing.mounted = Some(Mounted::mount(&losing.tree, &losing.directory)?);
-        Ok(lost)
+        Ok(taken)
     }
 
     /// Switches the power on without a loss, to look at what is there.

@@ -52,7 +52,7 @@ impl Storage {
     fn presigned(&self, key: &str, version: &str, now: UtcDateTime) -> Result<String> {
         let day = now.format(format_description!("[year][month][day]"))?;
         let moment = now.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
-        let key: Vec<String> = key.split('/').map(|segment| encoded(segment)).collect();
+        let key: Vec<String> = key.split('/').map(encoded).collect();
         let path = format!("/raw/{}", key.join("/"));
         let scope = format!("{day}/{SCOPE}");
         let credential = format!("{}/{scope}", self.secrets.s3_access_key_id);

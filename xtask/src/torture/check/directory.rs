@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use super::super::program::Places;
 
+/// The databases. Each has files beside it while it is open.
+const DATABASES: [&str; 3] = ["log.db", "views.db", "s3/objects.db"];
+
 /// The members of the report of `streamio store check --json` that are read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,7 +36,7 @@ pub(in crate::torture) fn check_with_commands(places: &Places, was_stopped: bool
 
 /// Checks the form of the databases, and that there is no file without a purpose.
 pub(in crate::torture) fn check_files(data: &Path) -> Result<()> {
-    for database in ["log.db", "views.db", "s3/objects.db"] {
+    for database in DATABASES {
         let connection = Connection::open(data.join(database))?;
         let result: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         ensure!(result == "ok", "{database} is damaged: {result}");
@@ -66,12 +69,12 @@ fn first_stray(data: &Path, below: &Path) -> Result<Option<String>> {
 /// Whether `docs/operations.md` knows a file of this path. `s3/incoming` and `scratch` are empty in a stopped platform.
 fn is_documented(path: &str) -> bool {
     const FILES: &[&str] =
-        &["log.db", "views.db", "secrets.json", "platform.json", "platform.lock", "s3/objects.db", "s3/lock"];
+        &["secrets.json", "platform.json", "platform.lock", "s3/lock", "s3/manifests/buckets.json"];
     let database = path.trim_end_matches("-wal").trim_end_matches("-shm");
     let is_blob = |name: &str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     FILES.contains(&path)
-        || (path != database && database.ends_with(".db") && FILES.contains(&database))
-        || path == "s3/manifests/buckets.json"
+        || DATABASES.contains(&path)
+        || (path != database && DATABASES.contains(&database))
         || path.starts_with("s3/lost+found/")
         || matches!(path.split('/').collect::<Vec<_>>()[..], ["s3", "blobs", _, name] if is_blob(name))
         || matches!(path.split('/').collect::<Vec<_>>()[..], ["s3", "manifests", _, name]

@@ -81,7 +81,9 @@ impl Contents {
             return 0;
         }
         let mut former = self.durable.clone();
-        changes.iter().for_each(|change| apply(&mut former, change));
+        for change in &changes {
+            apply(&mut former, change);
+        }
         match loss {
             Loss::All => {}
             Loss::Latest => keep_first(&mut self.durable, &changes, rng),
@@ -96,7 +98,9 @@ impl Contents {
 /// Applies the changes up to a random one, and of the next one, if it is a write, the first sectors.
 fn keep_first(bytes: &mut Vec<u8>, changes: &[Change], rng: &mut Rng) {
     let (kept, lost) = changes.split_at(rng.usize(0..=changes.len()));
-    kept.iter().for_each(|change| apply(bytes, change));
+    for change in kept {
+        apply(bytes, change);
+    }
     if let Some(Change::Write { offset, bytes: written }) = lost.first() {
         let first = (offset / SECTOR + 1) * SECTOR;
         let boundaries: Vec<usize> = (first..offset + written.len()).step_by(SECTOR).collect();

@@ -65,10 +65,10 @@ impl Mounted {
             let mut command = Command::new("umount");
             command.arg(&self.directory);
             let output = process::capture(command)?;
-            printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            printed = String::from_utf8_lossy(&output.stderr).into_owned();
             Ok(output.status.success().then_some(()))
         })
-        .with_context(|| format!("the file system cannot be unmounted: {printed}"))?;
+        .with_context(|| format!("the file system cannot be unmounted: {}", printed.trim()))?;
         self.session.join().context("the file system ended with an error")
     }
 }

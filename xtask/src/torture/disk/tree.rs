@@ -96,7 +96,7 @@ impl Tree {
 
     /// Takes of the changes that were not synced what a power loss takes, and switches the power on.
     pub(in crate::torture) fn lose_power(&mut self, loss: Loss, rng: &mut Rng) -> Lost {
-        let mut lost = self.lose_entries(loss, rng);
+        let mut taken = self.lose_entries(loss, rng);
         self.remove_unreachable();
         // In a fixed order, because each file takes numbers from the generator.
         let inodes: BTreeSet<Inode> = self.nodes.keys().copied().collect();
@@ -104,14 +104,14 @@ impl Tree {
             match self.nodes.get_mut(&inode).map(|node| &mut node.body) {
                 Some(Body::File(contents)) => {
                     let sectors = contents.lose_power(loss, rng);
-                    lost += Lost { sectors, files: u64::from(sectors > 0), ..Lost::default() };
+                    taken += Lost { sectors, files: u64::from(sectors > 0), ..Lost::default() };
                 }
                 Some(Body::Directory { durable, current }) => current.clone_from(durable),
                 None => {}
             }
         }
         self.remaining = None;
-        lost
+        taken
     }
 
     pub(super) fn attributes(&self, inode: Inode) -> Result<Attributes, Refusal> {
