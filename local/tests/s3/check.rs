@@ -205,6 +205,25 @@ async fn a_start_writes_manifests_that_a_power_failure_damaged_and_removes_inter
     assert_eq!(manifests(directory.path()).len(), all.len());
 }
 
+/// A renaming whose directory was not synced may be undone by a power failure.
+#[tokio::test]
+async fn a_start_replaces_the_manifest_of_a_replaced_object_that_a_power_failure_brought_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    store.ensure_bucket("processed", Watch::Off).await.unwrap();
+    store.put_bytes("processed", "replaced", ObjectHeaders::default(), "first").await.unwrap();
+    let manifest = manifest_of(directory.path(), "replaced");
+    let first = std::fs::read(&manifest).unwrap();
+    store.put_bytes("processed", "replaced", ObjectHeaders::default(), "second").await.unwrap();
+    store.close().await;
+    let second = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, &first).unwrap();
+    assert_eq!(check(directory.path(), READ).faults.len(), 1);
+    open(directory.path()).await.close().await;
+    assert_eq!(check(directory.path(), READ).faults, [""; 0]);
+    assert!(second != first && std::fs::read(&manifest).unwrap() == second);
+}
+
 #[tokio::test]
 async fn an_unreadable_manifest_loses_only_its_object() {
     let directory = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 //! rebuilt.
 //!
 //! The buckets are in one file. A manifest is written before the transaction commits that creates its row, and removed after the one that deletes it. It is not
-//! synced: a power failure can lose the manifests of the last seconds, or leave empty files of them, and each start writes those that
-//! are missing and the latest ones that cannot be read.
+//! synced: a power failure can lose the manifests of the last seconds, leave empty files of them, or bring former ones back. Each start
+//! writes those that are missing, and of the latest versions also those that cannot be read or are of an earlier write.
 
 use std::collections::HashSet;
 use std::fs;
@@ -213,7 +213,8 @@ fn is_later(manifest: &Manifest, sequencer: i64) -> bool {
 
 /// How the manifests differ from the rows of the index.
 pub(super) struct Comparison {
-    /// What the index says about the versions that have no manifest, and about the latest ones whose manifest cannot be read.
+    /// What the index says about the versions that have no manifest, and about the latest ones whose manifest cannot be read or is of an
+    /// earlier write.
     pub(super) missing: Vec<Manifest>,
     /// The files that belong to no row.
     pub(super) unnamed: Vec<PathBuf>,
@@ -286,9 +287,10 @@ impl Manifests {
         let last = last_sequencer(db)?;
         for_each_row(db, |manifest| {
             let path = self.path(&manifest.version().file_name());
-            // One that can be read and differs is left to a check of the store: the row may be what is wrong.
-            let is_damaged = || is_later(&manifest, last.saturating_sub(LATEST)) && read(&path).is_none();
-            if !unnamed.remove(&path) || is_damaged() {
+            // One of this write or a later one that differs is left to a check of the store: the row may be what is wrong.
+            let is_outdated = || read(&path).is_none_or(|found| found.sequencer < manifest.sequencer);
+            let is_lost = || is_later(&manifest, last.saturating_sub(LATEST)) && is_outdated();
+            if !unnamed.remove(&path) || is_lost() {
                 missing.push(manifest);
             }
             Ok(())
