@@ -1,7 +1,7 @@
 //! The directory with all state of one platform.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,7 @@ impl DataDir {
             path: path.as_ref().to_owned(),
             source,
         })?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|source| DataDirError::Io {
+        create_durably(&path, sync_if_readable).map_err(|source| DataDirError::Io {
             action: "create the directory",
             path: path.clone(),
             source,
@@ -169,9 +169,56 @@ impl DataDir {
     }
 }
 
+/// Creates a directory and its missing parents, accessible by their owner only. Calls `sync` for each directory in which a name may be
+/// new: a power failure takes a name whose directory was not synced, with everything below it, however often that was synced.
+fn create_durably(path: &Path, sync: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|directory| !directory.exists()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // Also if it exists: a process that was killed may have created it and not synced its name.
+    path.ancestors().skip(1).take(missing.max(1)).try_for_each(sync)
+}
+
+/// Syncs the names in a directory. One that this user may not read was created by another one before.
+fn sync_if_readable(directory: &Path) -> io::Result<()> {
+    match File::open(directory).and_then(|directory| directory.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_the_directory_and_of_each_new_parent_is_synced() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("srv/streamio/data");
+        let mut synced = Vec::new();
+        let mut create = |path: &Path| {
+            create_durably(path, |directory| {
+                assert!(path.is_dir(), "before the directory exists");
+                synced.push(directory.to_owned());
+                Ok(())
+            })
+            .unwrap();
+            std::mem::take(&mut synced)
+        };
+        let parents =
+            [scratch.path().join("srv/streamio"), scratch.path().join("srv"), scratch.path().to_owned()];
+        assert_eq!(create(&path), parents);
+        assert_eq!(create(&path), parents[..1], "a run that was killed may not have synced it");
+    }
+
+    #[test]
+    fn a_directory_below_one_that_cannot_be_read_is_opened() {
+        let scratch = tempfile::tempdir().unwrap();
+        let parent = scratch.path().join("parent");
+        DataDir::open(parent.join("data")).unwrap();
+        fs::set_permissions(&parent, fs::Permissions::from_mode(0o300)).unwrap();
+        DataDir::open(parent.join("data")).unwrap();
+        fs::set_permissions(&parent, fs::Permissions::from_mode(0o700)).unwrap();
+    }
 
     #[test]
     fn only_one_platform_can_lock_the_directory() {

@@ -16,6 +16,7 @@ mod scale;
 mod simulate;
 mod test;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ enum Command {
     Rules(rules::Args),
     Scale(scale::Args),
     Simulate(simulate::Args),
+    Torture(torture::Args),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +91,7 @@ fn run(command: Command) -> Result<()> {
         Command::Rules(args) => rules::run(&workspace, &args),
         Command::Scale(args) => scale::run(&workspace, &args),
         Command::Simulate(args) => simulate::run(&workspace, &args),
+        Command::Torture(args) => torture::run(&workspace, &args),
     }
 }
 

@@ -143,6 +143,20 @@ impl Running {
         Ok(status)
     }
 
+    /// Sends a signal to the group, without waiting.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // Fails if the group has already ended, which is not an error.
+        let _ = kill_process_group(self.group, signal);
+    }
+
+    /// Kills the group with SIGKILL, and waits until the child has ended.
+    pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        let status = self.child.wait()?;
+        self.forget_group();
+        Ok(status)
+    }
+
     /// Kills the remaining processes of the group, and removes the group from the list.
     fn forget_group(&mut self) {
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -286,6 +300,15 @@ mod tests {
     /// Every process of the tree has the pipe open, so it is closed when the last process has ended.
     fn assert_whole_tree_ends(mut output: BufReader<ChildStdout>) {
         assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);
+    }
+
+    #[test]
+    fn killing_ends_a_group_that_ignores_sigterm() {
+        let (mut running, output) = started("trap '' TERM; sleep 1000 & echo ready; wait");
+        running.signal(Signal::TERM);
+        let status = running.kill().unwrap();
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
+        assert_whole_tree_ends(output);
     }
 
     #[test]

@@ -187,6 +187,43 @@ async fn missing_and_wrong_manifests_are_found_and_written_again() {
     assert_eq!(check(directory.path(), READ).faults, [""; 0]);
 }
 
+/// A file that was renamed and not synced may be empty after a power failure, or have only its first sectors.
+#[tokio::test]
+async fn a_start_writes_manifests_that_a_power_failure_damaged_and_removes_interrupted_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    fill(&store).await;
+    store.close().await;
+    let all = manifests(directory.path());
+    std::fs::write(&all[0], "").unwrap();
+    let whole = std::fs::read(&all[1]).unwrap();
+    std::fs::write(&all[1], &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(all[2].with_extension("partial"), "{").unwrap();
+    open(directory.path()).await.close().await;
+    assert_eq!(check(directory.path(), READ).faults, [""; 0]);
+    assert_eq!(std::fs::read(&all[1]).unwrap(), whole);
+    assert_eq!(manifests(directory.path()).len(), all.len());
+}
+
+/// A renaming whose directory was not synced may be undone by a power failure.
+#[tokio::test]
+async fn a_start_replaces_the_manifest_of_a_replaced_object_that_a_power_failure_brought_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    store.ensure_bucket("processed", Watch::Off).await.unwrap();
+    store.put_bytes("processed", "replaced", ObjectHeaders::default(), "first").await.unwrap();
+    let manifest = manifest_of(directory.path(), "replaced");
+    let first = std::fs::read(&manifest).unwrap();
+    store.put_bytes("processed", "replaced", ObjectHeaders::default(), "second").await.unwrap();
+    store.close().await;
+    let second = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, &first).unwrap();
+    assert_eq!(check(directory.path(), READ).faults.len(), 1);
+    open(directory.path()).await.close().await;
+    assert_eq!(check(directory.path(), READ).faults, [""; 0]);
+    assert!(second != first && std::fs::read(&manifest).unwrap() == second);
+}
+
 #[tokio::test]
 async fn an_unreadable_manifest_loses_only_its_object() {
     let directory = tempfile::tempdir().unwrap();

@@ -19,6 +19,7 @@ use crate::fuzz;
 use crate::process::{capture, run};
 use crate::rules;
 use crate::tools::{Tool, Tools};
+use crate::torture;
 use crate::workspace::Workspace;
 
 /// A step of `cargo xtask test`.
@@ -89,6 +90,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "the API's description, by itself and against a running platform",
         needs: &[Tool::Ffmpeg, Tool::NpmPackages, Tool::Clips, Tool::Schemathesis],
         run: contract::check,
+    },
+    Step {
+        name: "torture",
+        about: "20 kills of the platform under load, some of which lose unsynced writes",
+        needs: &[Tool::Ffmpeg],
+        run: torture,
     },
     Step { name: "doctests", about: "examples in the documentation", needs: &[], run: doctests },
 ];
@@ -222,6 +229,11 @@ fn built_worker(workspace: &Workspace) -> Result<PathBuf> {
         bail!("the Worker is not built: run `cargo xtask test --only worker` first");
     }
     Ok(folder)
+}
+
+fn torture(workspace: &Workspace, _: &Tools) -> Result<Outcome> {
+    torture::run_short(workspace)?;
+    Ok(Outcome::Passed)
 }
 
 fn doctests(workspace: &Workspace, _: &Tools) -> Result<Outcome> {

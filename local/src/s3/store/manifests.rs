@@ -2,7 +2,8 @@
 //! rebuilt.
 //!
 //! The buckets are in one file. A manifest is written before the transaction commits that creates its row, and removed after the one that deletes it. It is not
-//! synced: a power failure can lose the manifests of the last seconds, and each start writes those that are missing.
+//! synced: a power failure can lose the manifests of the last seconds, leave empty files of them, or bring former ones back. Each start
+//! writes those that are missing, and of the latest versions also those that cannot be read or are of an earlier write.
 
 use std::collections::HashSet;
 use std::fs;
@@ -27,6 +28,13 @@ pub(super) const MANIFESTS: &str = "manifests";
 
 /// The file of the buckets in it.
 const BUCKETS: &str = "buckets.json";
+
+/// What the name of an interrupted write ends with.
+const PARTIAL: &str = "partial";
+
+/// How many of the latest versions have manifests that a power failure may have damaged: more than are written in the seconds until
+/// the operating system writes a file that is not synced.
+const LATEST: i64 = 10_000;
 
 /// The columns that [`Manifest::of_row`] reads, in its order.
 const COLUMNS: &str = "id, bucket, key, etag, size, last_modified, sequencer, headers, checksum, parts, upload, version_id, is_marker";
@@ -188,18 +196,25 @@ pub(super) fn buckets(db: &Connection) -> Result<Vec<BucketState>, StoreError> {
 /// The first of these manifests that the index cannot have forgotten: of a later write than its last one, and the one that a crash may
 /// have interrupted. The index is then older than the manifests.
 pub(super) fn later_than(db: &Connection, unnamed: &[PathBuf]) -> Result<Option<Manifest>, StoreError> {
-    let last: i64 = db.query_row("SELECT value FROM sequence", [], |row| row.get(0))?;
+    let last = last_sequencer(db)?;
     let manifests = unnamed.iter().filter_map(|path| read(path));
     // A transaction that deletes may have many delete markers; one that adds an object has only that.
-    let mut later = manifests.filter(|manifest| !manifest.is_marker).filter(|manifest| {
-        i64::from_str_radix(&manifest.sequencer, 16).is_ok_and(|sequencer| sequencer > last.saturating_add(1))
-    });
+    let mut later = manifests.filter(|found| !found.is_marker && is_later(found, last.saturating_add(1)));
     Ok(later.next())
+}
+
+fn last_sequencer(db: &Connection) -> Result<i64, StoreError> {
+    Ok(db.query_row("SELECT value FROM sequence", [], |row| row.get(0))?)
+}
+
+fn is_later(manifest: &Manifest, sequencer: i64) -> bool {
+    i64::from_str_radix(&manifest.sequencer, 16).is_ok_and(|found| found > sequencer)
 }
 
 /// How the manifests differ from the rows of the index.
 pub(super) struct Comparison {
-    /// What the index says about the versions that have no manifest.
+    /// What the index says about the versions that have no manifest, and about the latest ones whose manifest cannot be read or is of an
+    /// earlier write.
     pub(super) missing: Vec<Manifest>,
     /// The files that belong to no row.
     pub(super) unnamed: Vec<PathBuf>,
@@ -265,12 +280,17 @@ impl Manifests {
         super::blobs::remove(&self.path(&version.file_name()));
     }
 
-    /// Compares the manifests' names with the rows. Changes nothing.
+    /// Compares the manifests' names with the rows, and reads the latest ones. Changes nothing.
     pub(super) fn compare(&self, db: &Connection) -> Result<Comparison, StoreError> {
         let mut unnamed: HashSet<PathBuf> = self.paths()?.into_iter().collect();
         let mut missing = Vec::new();
+        let last = last_sequencer(db)?;
         for_each_row(db, |manifest| {
-            if !unnamed.remove(&self.path(&manifest.version().file_name())) {
+            let path = self.path(&manifest.version().file_name());
+            // One of this write or a later one that differs is left to a check of the store: the row may be what is wrong.
+            let is_outdated = || read(&path).is_none_or(|found| found.sequencer < manifest.sequencer);
+            let is_lost = || is_later(&manifest, last.saturating_sub(LATEST)) && is_outdated();
+            if !unnamed.remove(&path) || is_lost() {
                 missing.push(manifest);
             }
             Ok(())
@@ -278,10 +298,17 @@ impl Manifests {
         Ok(Comparison { missing, unnamed: unnamed.into_iter().collect() })
     }
 
-    /// Writes the missing manifests, and the buckets.
+    /// Writes the missing manifests, and the buckets. Removes what interrupted writes left.
     pub(super) fn complete(&self, db: &Connection, missing: &[Manifest]) -> Result<(), StoreError> {
         self.write_buckets(&buckets(db)?)?;
-        missing.iter().try_for_each(|manifest| self.write(manifest))
+        missing.iter().try_for_each(|manifest| self.write(manifest))?;
+        for byte in 0..=u8::MAX {
+            self.files_of(byte)?
+                .iter()
+                .filter(|path| is_partial(path))
+                .for_each(|path| super::blobs::remove(path));
+        }
+        Ok(())
     }
 
     /// All manifests, in no particular order, and the paths of the files that cannot be read as one.
@@ -311,18 +338,26 @@ impl Manifests {
 
     /// The files of a directory, without those of writes that were interrupted: what they belong to has another manifest, or none.
     fn paths_of(&self, byte: u8) -> Result<Vec<PathBuf>, StoreError> {
+        let mut paths = self.files_of(byte)?;
+        paths.retain(|path| !is_partial(path));
+        Ok(paths)
+    }
+
+    fn files_of(&self, byte: u8) -> Result<Vec<PathBuf>, StoreError> {
         let mut paths = Vec::new();
         let entries = fs::read_dir(self.root.join(HEXLOWER.encode(&[byte])));
         for entry in entries.io_context("listing manifests")? {
             let entry = entry.io_context("listing manifests")?;
-            let (path, is_file) =
-                (entry.path(), entry.file_type().io_context("listing manifests")?.is_file());
-            if is_file && path.extension().is_none_or(|extension| extension != "partial") {
-                paths.push(path);
+            if entry.file_type().io_context("listing manifests")?.is_file() {
+                paths.push(entry.path());
             }
         }
         Ok(paths)
     }
+}
+
+fn is_partial(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == PARTIAL)
 }
 
 /// Reads a manifest. One that contradicts itself or its file's name was changed or moved, and counts as unreadable.
@@ -341,7 +376,7 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), StoreError> {
-    let partial = path.with_extension("partial");
+    let partial = path.with_extension(PARTIAL);
     let json = serde_json::to_vec(value).map_err(io::Error::other);
     json.and_then(|json| fs::write(&partial, json))
         .and_then(|()| fs::rename(&partial, path))
