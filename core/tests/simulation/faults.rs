@@ -173,8 +173,7 @@ impl Fault {
     /// The longest period of such faults, and the largest share of calls that they affect, in thousandths.
     pub(crate) fn extent(self) -> (Millis, u64) {
         match self {
-            Self::Crash => (HOUR, 60),
-            Self::SlowCall => (HOUR, 60),
+            Self::Crash | Self::SlowCall => (HOUR, 60),
             // More would delay the heartbeats of workers too long.
             Self::LogThrottled => (HOUR, 150),
             Self::LostResponse | Self::LostViewResponse => (HOUR, 300),

@@ -58,11 +58,11 @@ fn limits_of<'a>(
 ) -> impl DoubleEndedIterator<Item = (Millis, Limit)> + use<'a> {
     let commits = state.ledger.commits(&StreamId::Project(project_id.clone()));
     let limit = |commit: &Commit| {
-        let limits = commit.events.iter().filter_map(|event| match event.body().ok()? {
+        let mut limits = commit.events.iter().filter_map(|event| match event.body().ok()? {
             EventBody::ProjectUpdated(updated) => updated.limits?.bytes_per_day,
             _ => None,
         });
-        limits.last()
+        limits.next_back()
     };
     commits.iter().filter_map(move |commit| Some((state.ledger.appended_at(commit), limit(commit)?)))
 }
