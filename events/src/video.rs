@@ -12,7 +12,8 @@
 //!
 //! A generation is one upload of the key (or one request to process it again); an attempt is one try at a generation.
 //! Only the current attempt of the current generation may change the video: the [fold](Video::apply) ignores the
-//! events of all others, and the [decisions](decide) refuse them.
+//! events of all others, and the [decisions](decide) refuse them. The one exception is a completed attempt whose publication a newer
+//! upload ended: if that upload cannot be published, the publication of the earlier one [is continued](Unpublished).
 
 mod backoff;
 pub mod decide;
@@ -20,6 +21,7 @@ mod fold;
 mod policy;
 #[cfg(test)]
 mod properties;
+mod publication;
 mod repository;
 mod sequencer;
 mod source_object;
@@ -28,6 +30,7 @@ mod status;
 
 pub use fold::fold_as_of;
 pub use policy::Policy;
+pub use publication::Unpublished;
 pub use repository::{Decided, VideoStoreError, catch_up, decide_and_append, load};
 pub use sequencer::sequencer_order;
 pub use source_object::{

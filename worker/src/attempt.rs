@@ -99,10 +99,10 @@ impl Attempt {
     /// Returns the outputs to publish if this attempt may still be published. Checked before each write to a stable key.
     pub async fn publishable(&self) -> Result<Result<Outputs, Fence>, VideoStoreError> {
         let video = self.video().await?;
-        Ok(match (decide::ready(&video, &self.job), video.phase) {
-            (Ok(_), Phase::Completed { outputs, .. }) => Ok(outputs),
-            (Ok(_), _) => Err(Fence::Ended),
-            (Err(fence), _) => Err(fence),
+        // The fence is that of the decision which follows the writes.
+        Ok(match video.publishable(&self.job) {
+            Some((_, outputs)) => Ok(outputs.clone()),
+            None => Err(decide::ready(&video, &self.job).err().unwrap_or(Fence::Ended)),
         })
     }
 

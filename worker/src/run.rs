@@ -11,7 +11,7 @@ use streamio_events::log::EventLog;
 use streamio_events::media::{MediaSource, Outputs};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::Fence;
-use streamio_events::video::{NULL_VERSION, Phase, VideoStoreError};
+use streamio_events::video::{NULL_VERSION, VideoStoreError};
 use tokio::sync::watch;
 
 use self::reporter::Reporter;
@@ -272,14 +272,10 @@ impl Worker {
         }
     }
 
-    /// Deletes the attempt's files, unless it is published or another worker is running it.
+    /// Deletes the attempt's files, unless it is published, may be published, or another worker is running it.
     async fn discard(&self, attempt: &Attempt) {
         let Job { generation, attempt: number, .. } = self.job;
-        let is_obsolete = attempt.video().await.is_ok_and(|video| {
-            video.published != Some((generation, number))
-                && !(video.is_current(generation, number)
-                    && matches!(video.phase, Phase::Started { .. } | Phase::Completed { .. } | Phase::Ready))
-        });
+        let is_obsolete = attempt.video().await.is_ok_and(|video| !video.needs_files_of(generation, number));
         if is_obsolete && let Err(error) = publish::discard(&self.job, &*self.storage).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

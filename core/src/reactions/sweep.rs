@@ -111,13 +111,19 @@ impl Sweep<'_> {
         let mut report = SweepReport::default();
         // A video that could not be deferred, or that an outdated index returns again, is handled once.
         let mut seen: HashSet<VideoId> = HashSet::new();
+        // How many of the last page were handled before. They are the longest overdue, so the next page has them again.
+        let mut known = 0;
         while seen.len() < self.bounds.videos && report.left == 0 {
-            let limit = PAGE.min(self.bounds.videos - seen.len());
+            let limit = known + PAGE.min(self.bounds.videos - seen.len());
             let mut rows = self.store.due(self.part, urgency, self.began, limit).await?;
-            let is_last = rows.len() < limit;
+            let found = rows.len();
             rows.retain(|row| seen.insert(row.video.video_id.clone()));
-            if rows.is_empty() {
-                break;
+            known = found - rows.len();
+            if known > 0 {
+                tracing::warn!(
+                    known,
+                    "videos that were handled are still due: they could not be deferred, or the index of the views is outdated"
+                );
             }
             let outcomes = futures::stream::iter(rows).map(|row| async move {
                 let now = (self.clock)();
@@ -128,7 +134,7 @@ impl Sweep<'_> {
             });
             let outcomes: Vec<Outcome> = outcomes.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect().await;
             report = report + SweepReport::of(&outcomes);
-            if is_last {
+            if found < limit {
                 break;
             }
         }
@@ -164,10 +170,16 @@ async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row
 ///
 /// An attempt that was launched and has not started is launched again after a pause as long as it has waited, so that an attempt costs
 /// the sweep some thirty checks in the 24 hours for which it may wait, whatever the number of attempts that wait. Its worker is usually
-/// reported when it ends, so that the check is needed only if a report was lost.
+/// reported when it ends, so that the check is needed only if a report was lost. The same holds for a publication that is continued.
 fn next_check(video: &Video, now: Timestamp, policy: &Policy) -> Timestamp {
-    let Phase::Dispatched { at } = video.phase else { return now.plus(policy.relaunch_after) };
-    let pause = now.since(at).clamp(policy.relaunch_after, LONGEST_RELAUNCH_PAUSE.max(policy.relaunch_after));
+    let after = |at: Timestamp| {
+        now.since(at).clamp(policy.relaunch_after, LONGEST_RELAUNCH_PAUSE.max(policy.relaunch_after))
+    };
+    let Phase::Dispatched { at } = video.phase else {
+        let pause = video.publication_to_continue().map_or(policy.relaunch_after, |it| after(it.at));
+        return now.plus(pause);
+    };
+    let pause = after(at);
     let expires_at = at.plus(policy.start_within);
     if expires_at > now { now.plus(pause).min(expires_at) } else { now.plus(pause) }
 }

@@ -294,6 +294,11 @@ impl TestRegion {
     /// Records that the worker of `job` completed and published.
     pub async fn publish(&self, job: &Job) {
         self.complete(job).await;
+        self.ready(job).await;
+    }
+
+    /// Records that the completed attempt of `job` is published.
+    pub async fn ready(&self, job: &Job) {
         self.decide(job.s3_key.rest(), |video| decide::ready(video, job).unwrap()).await;
     }
 

@@ -7,6 +7,7 @@ mod grants;
 mod limits;
 mod lost_notifications;
 mod projects;
+mod publication;
 mod sweep;
 mod versions;
 
@@ -21,7 +22,7 @@ use streamio_core::uploads::Received;
 use streamio_core::views::status as views;
 use streamio_core::{testing, uploads};
 use streamio_events::event::EventBody;
-use streamio_events::job::{Job, MediaLimits};
+use streamio_events::job::MediaLimits;
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected, Part};
 use streamio_events::media::VideoError;
 use streamio_events::retryable::Retryable as _;
@@ -251,22 +252,6 @@ async fn a_worker_without_heartbeats_is_found_by_the_sweep_and_replaced() {
     assert_eq!(video.attempt, 2);
     let late = decide::complete(&video, &old, "task-1", testing::source(), testing::outputs("clip.mp4"));
     assert!(late.is_err(), "the old worker is fenced off");
-}
-
-#[tokio::test]
-async fn for_a_completed_attempt_that_was_not_published_a_publisher_is_launched() {
-    let mut region = TestRegion::with_project().await;
-    let job = region.start("clip.mp4").await;
-    region.complete(&job).await;
-    region.refresh("clip.mp4").await;
-    region.wait(Duration::from_secs(61));
-    assert_eq!(region.sweep().await, SweepReport { handled: 1, ..SweepReport::default() });
-    // With another token: for the first one ECS would return the task that has ended.
-    let client_token = Job::publisher_token_of(&job.video_id, 1, 1, 0);
-    let publisher = Job { client_token, ..job.clone() };
-    assert_eq!(region.launcher.launched(), [job.clone(), publisher]);
-    assert_eq!(decide::start(&region.video("clip.mp4").await, &job, "task-9"), decide::Start::Publish);
-    assert_eq!(region.sweep().await, SweepReport::default(), "it is launched once");
 }
 
 #[tokio::test]

@@ -1,14 +1,18 @@
 //! The sweep: its limits, and workers that cannot be launched.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use streamio_core::ports::view_store::{Urgency, VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_core::reactions::sweep::{Bounds, SweepReport, sweep};
+use streamio_core::testing::{BOUNDS, MemoryViews, TestRegion, notification};
+use streamio_events::home::VideoFilter;
+use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Phase;
-
-use streamio_core::testing::{BOUNDS, TestRegion, notification};
 
 async fn with_uploads(count: usize) -> TestRegion {
     let mut region = TestRegion::with_project().await;
@@ -114,4 +118,54 @@ async fn a_sweep_handles_more_than_a_page() {
     let bounds = Bounds { videos: 10_000, ..BOUNDS };
     let swept = sweep(region.ports(), &*region.store, &|| region.now, Part::WHOLE, bounds).await.unwrap();
     assert_eq!(swept, SweepReport { handled: 600, ..SweepReport::default() });
+}
+
+/// Views that cannot be deferred: every due video stays due.
+struct Undeferrable(Arc<MemoryViews>);
+
+#[async_trait]
+impl ViewStore for Undeferrable {
+    async fn get(&self, project: &ProjectId, video: &VideoId) -> Result<Option<VideoRow>, ViewStoreError> {
+        self.0.get(project, video).await
+    }
+
+    async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
+        self.0.put(row).await
+    }
+
+    async fn list(
+        &self,
+        project_id: &ProjectId,
+        filter: &VideoFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<VideoPage, ViewStoreError> {
+        self.0.list(project_id, filter, after, limit).await
+    }
+
+    async fn due(
+        &self,
+        part: Part,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<VideoRow>, ViewStoreError> {
+        self.0.due(part, urgency, now, limit).await
+    }
+
+    async fn defer(&self, _: &VideoRow, _: Option<Timestamp>) -> Result<(), ViewStoreError> {
+        Err(ViewStoreError::Unavailable("throttled".into()))
+    }
+}
+
+/// The longest overdue videos are still due after they were handled. Those behind them are handled nevertheless.
+#[tokio::test]
+async fn more_than_a_page_of_videos_that_stay_due_hides_no_other() {
+    let mut region = with_uploads(600).await;
+    let bounds = Bounds { videos: 10_000, ..BOUNDS };
+    sweep(region.ports(), &*region.store, &|| region.now, Part::WHOLE, bounds).await.unwrap();
+    region.wait(Duration::from_mins(3));
+    let views = Undeferrable(Arc::clone(&region.store));
+    let swept = sweep(region.ports(), &views, &|| region.now, Part::WHOLE, bounds).await.unwrap();
+    assert_eq!(swept, SweepReport { failed: 600, ..SweepReport::default() });
 }

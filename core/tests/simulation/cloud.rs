@@ -15,7 +15,7 @@ use streamio_core::delivery::batch::RetryPolicy;
 use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::react::Ports;
 
-pub(crate) use self::asynchronous::{deliver_poison, notify};
+pub(crate) use self::asynchronous::{deliver_unreadable, notify};
 pub(crate) use self::rebuild::rebuild;
 pub(crate) use self::tasks::report_end;
 use crate::engine::{Actor, ClockOf};
@@ -56,8 +56,8 @@ pub(crate) struct Invocation {
     pub(crate) views: ViewClient,
     pub(crate) kv: SharedDirectory,
     pub(crate) launcher: Launcher,
-    /// Empty at the start: with that of an earlier invocation, a function reads less.
-    projects: ProjectCache,
+    /// That of the instance, which earlier invocations filled.
+    projects: Arc<ProjectCache>,
 }
 
 impl Invocation {
@@ -85,7 +85,7 @@ impl Invocation {
             let (world, actor) = shared();
             Launcher { world, actor }
         };
-        let projects = ProjectCache::default();
+        let projects = world.warm_projects(actor.below(u64::MAX));
         Self { world: Arc::clone(world), actor, log, objects, views, kv, launcher, projects }
     }
 

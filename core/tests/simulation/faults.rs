@@ -67,6 +67,12 @@ faults! {
     DuplicateFact = "duplicate-fact",
     /// The intake delivers late.
     DelayedIntake = "delayed-intake",
+    /// The intake delivers nothing for hours.
+    IntakeStopped = "intake-stopped",
+    /// A poller is replaced while its invocation, which is slow, runs: the next one delivers the same records meanwhile.
+    OverlappingInvocation = "overlapping-invocation",
+    /// A call of a function takes minutes.
+    SlowCall = "slow-call",
     /// The intake accepts nothing.
     IntakeUnavailable = "intake-unavailable",
     /// The edge reads an old value of its key-value store.
@@ -100,7 +106,7 @@ faults! {
     /// A worker ends by itself without recording anything.
     WorkerCrash = "worker-crash",
     /// A worker pauses until its attempt is another's, and then continues.
-    Zombie = "zombie",
+    PausedWorker = "paused-worker",
     /// A worker takes many times longer.
     SlowWorker = "slow-worker",
     /// The end of a task is reported twice.
@@ -138,6 +144,7 @@ impl Fault {
                 | Self::StoreUnavailable
                 | Self::HeadThrottled
                 | Self::StoreErrorAfterSuccess
+                | Self::SlowCall
                 | Self::ViewsUnavailable
                 | Self::LostViewResponse
                 | Self::DelayedShard
@@ -149,10 +156,24 @@ impl Fault {
         )
     }
 
+    /// Faults that delay the publication of a completed attempt.
+    pub(crate) fn delays_publication(self) -> bool {
+        self.delays_sweep()
+            || matches!(
+                self,
+                Self::Partition
+                    | Self::PausedWorker
+                    | Self::LauncherUnavailable
+                    | Self::LauncherRefuses
+                    | Self::LostLaunchResponse
+                    | Self::TaskFailedToStart
+            )
+    }
+
     /// The longest period of such faults, and the largest share of calls that they affect, in thousandths.
     pub(crate) fn extent(self) -> (Millis, u64) {
         match self {
-            Self::Crash => (HOUR, 60),
+            Self::Crash | Self::SlowCall => (HOUR, 60),
             // More would delay the heartbeats of workers too long.
             Self::LogThrottled => (HOUR, 150),
             Self::LostResponse | Self::LostViewResponse => (HOUR, 300),
@@ -162,7 +183,8 @@ impl Fault {
             | Self::Partition
             | Self::DiskFull => (HOUR, 1000),
             Self::SweepStopped => (5 * HOUR, 1000),
-            Self::LauncherUnavailable | Self::LauncherRefuses => (3 * HOUR, 1000),
+            Self::LauncherUnavailable | Self::LauncherRefuses | Self::IntakeStopped => (3 * HOUR, 1000),
+            Self::OverlappingInvocation => (2 * HOUR, 300),
             Self::ClockAhead | Self::ClockBehind => (2 * HOUR, 1000),
             Self::DelayedShard | Self::DelayedIntake => (HOUR, 700),
             Self::Deploy => (30 * MINUTE, 1000),

@@ -3,8 +3,10 @@
 //! The checks have a state of their own, which is derived from events, objects and the tenants' calls without the product's
 //! decisions. Only the comparison of views uses the product's fold.
 
+mod delays;
 mod end;
 mod events;
+mod limits;
 mod objects;
 mod oracle;
 
@@ -31,7 +33,7 @@ pub(crate) fn append(
     commit: NewCommit,
 ) -> Result<Appended, AppendError> {
     let mut state = world.state();
-    let appended = state.ledger.append(stream, expected, commit)?;
+    let appended = state.ledger.append(stream, expected, commit, world.engine.now())?;
     if !appended.repeated {
         let now = world.engine.now();
         let commit = &appended.commit;

@@ -11,6 +11,9 @@ use crate::faults::{Fault, FaultPeriod};
 /// The largest number of periods of faults after which running attempts expire: a video is errored after three failures.
 pub(crate) const MAX_EXPIRING: usize = 2;
 
+/// How long a rebuild of views may take while stores fail.
+const LONGEST_REBUILD: Millis = 3 * HOUR;
+
 /// How long faults have been over and tenants silent when a run ends. Longer than the 24 hours that an attempt may wait for its worker.
 pub(crate) const QUIET: Millis = 26 * HOUR;
 
@@ -64,14 +67,25 @@ pub(crate) enum Action {
     Suspend {
         resumes_after: Millis,
     },
+    /// Playback URLs are requested, one after another.
+    Play {
+        count: u32,
+    },
+    /// An operator limits the bytes that the project may upload in a day; `None`: to as many as it wants.
+    Limit {
+        bytes_per_day: Option<u64>,
+    },
     /// An event that cannot be read is appended to the video's stream.
-    PoisonVideo,
+    UnreadableEvent,
     /// Something that is no fact is put into the intake.
-    PoisonFact,
+    UnreadableFact,
     /// Something that is no event notification is delivered.
-    PoisonNotification,
+    UnreadableNotification,
     /// An operator rebuilds the views from the log.
-    Rebuild,
+    Rebuild {
+        /// Whether the rows of videos were lost.
+        is_lost: bool,
+    },
 }
 
 /// An upload URL and its use.
@@ -104,7 +118,7 @@ pub(crate) enum Quality {
     /// It is no video.
     Bad,
     /// Each worker crashes.
-    Deadly,
+    CrashesWorker,
 }
 
 /// The number of projects.
@@ -167,10 +181,12 @@ impl Plan {
                     && other.project == one.project
                     && match &other.action {
                         Action::RevokeKey { key } => *key == upload.key,
-                        Action::Suspend { .. } => true,
-                        Action::Read | Action::Rebuild | Action::PoisonFact | Action::PoisonNotification => {
-                            false
-                        }
+                        Action::Suspend { .. } | Action::Limit { .. } => true,
+                        Action::Read
+                        | Action::Play { .. }
+                        | Action::Rebuild { .. }
+                        | Action::UnreadableFact
+                        | Action::UnreadableNotification => false,
                         _ => other.file == one.file,
                     }
             })
@@ -182,10 +198,27 @@ impl Plan {
         uploads.filter(|(one, upload)| !is_disturbed(one, upload)).map(|(one, _)| one.id).collect()
     }
 
-    /// Whether a fault that delays the sweep is planned between these times.
+    /// Whether a fault that delays the sweep is planned between these times, or a loss of the rows that it reads.
     pub(crate) fn delays_sweep(&self, from: Millis, until: Millis) -> bool {
+        self.meets_any(Fault::delays_sweep, from, until) || self.loses_rows(from, until)
+    }
+
+    /// Whether something that delays publications is planned between these times.
+    pub(crate) fn delays_publication(&self, from: Millis, until: Millis) -> bool {
+        self.meets_any(Fault::delays_publication, from, until) || self.loses_rows(from, until)
+    }
+
+    fn meets_any(&self, is_wanted: impl Fn(Fault) -> bool, from: Millis, until: Millis) -> bool {
         let overlaps = |period: &FaultPeriod| period.from <= until && from <= period.until;
-        self.periods().iter().any(|period| period.fault.delays_sweep() && overlaps(period))
+        self.periods().iter().any(|period| is_wanted(period.fault) && overlaps(period))
+    }
+
+    fn loses_rows(&self, from: Millis, until: Millis) -> bool {
+        let is_loss = |operation: &Operation| {
+            matches!(operation.action, Action::Rebuild { is_lost: true })
+                && (from.saturating_sub(LONGEST_REBUILD)..=until).contains(&operation.at)
+        };
+        self.operations().any(is_loss)
     }
 
     /// The deployment's policy.
@@ -201,13 +234,22 @@ impl Plan {
 
 fn any_operations(random: &mut fastrand::Rng, busy: &[Millis]) -> Vec<Operation> {
     let mut operations: Vec<Operation> = Vec::new();
+    let any_time =
+        |random: &mut fastrand::Rng| random.choice(busy).copied().unwrap_or_default() + random.u64(..BUSY);
     for id in 0..random.usize(10..22) {
-        let at = random.choice(busy).copied().unwrap_or_default() + random.u64(..BUSY);
+        let at = any_time(random);
         let file = if random.bool() { random.usize(..FILES) } else { random.usize(..2) };
         let mut operation =
             Operation { id, at, project: random.usize(..PROJECTS), file, action: any_action(random) };
         // Most commands are about a video that is being uploaded or processed.
         let is_upload = matches!(operation.action, Action::Upload(_));
+        let deletion = operations.iter().rfind(|other| other.action == Action::Delete);
+        if let Some(deletion) = deletion.filter(|_| is_upload && random.u8(..4) == 0) {
+            // A deleted video is uploaded again while it is being removed.
+            operation.project = deletion.project;
+            operation.file = deletion.file;
+            operation.at = deletion.at + random.u64(..2 * MINUTE);
+        }
         let other = random.choice(&operations).cloned();
         if let Some(other) = other.filter(|_| !is_upload && random.u8(..4) > 0)
             && let Action::Upload(upload) = &other.action
@@ -217,6 +259,12 @@ fn any_operations(random: &mut fastrand::Rng, busy: &[Millis]) -> Vec<Operation>
             operation.at = other.at + upload.delay + upload.duration + random.u64(..5 * MINUTE);
         }
         operations.push(operation);
+    }
+    // Playback is more frequent than all else.
+    for _ in 0..random.usize(1..3) {
+        let (id, at) = (operations.len(), any_time(random));
+        let (project, action) = (random.usize(..PROJECTS), any_playback(random));
+        operations.push(Operation { id, at, project, file: 0, action });
     }
     operations
 }
@@ -253,18 +301,31 @@ fn any_faults(
 
 fn any_action(random: &mut fastrand::Rng) -> Action {
     match random.u8(..100) {
-        0..62 => Action::Upload(any_upload(random)),
-        62..69 => Action::Delete,
-        69..75 => Action::Reprocess,
-        75..79 => Action::Update,
-        79..83 => Action::Read,
-        83..87 => Action::RevokeKey { key: random.usize(..KEYS) },
-        87..89 => Action::Suspend { resumes_after: random.u64(MINUTE..HOUR) },
-        89..92 => Action::PoisonVideo,
-        92..95 => Action::PoisonFact,
-        95..98 => Action::PoisonNotification,
-        _ => Action::Rebuild,
+        0..56 => Action::Upload(any_upload(random)),
+        56..62 => Action::Delete,
+        62..67 => Action::Reprocess,
+        67..70 => Action::Update,
+        70..73 => Action::Read,
+        73..76 => Action::RevokeKey { key: random.usize(..KEYS) },
+        76..79 => Action::Suspend { resumes_after: any_suspension(random) },
+        79..81 => {
+            Action::Limit { bytes_per_day: random.choice([Some(0), Some(25), None]).unwrap_or_default() }
+        }
+        81..87 => any_playback(random),
+        87..90 => Action::UnreadableEvent,
+        90..93 => Action::UnreadableFact,
+        93..96 => Action::UnreadableNotification,
+        _ => Action::Rebuild { is_lost: random.bool() },
     }
+}
+
+fn any_playback(random: &mut fastrand::Rng) -> Action {
+    Action::Play { count: random.u32(5..60) }
+}
+
+/// How long a project is suspended: seconds by mistake, or longer.
+fn any_suspension(random: &mut fastrand::Rng) -> Millis {
+    if random.bool() { random.u64(10 * SECOND..2 * MINUTE) } else { random.u64(MINUTE..HOUR) }
 }
 
 fn any_upload(random: &mut fastrand::Rng) -> Upload {
@@ -291,7 +352,7 @@ fn any_upload(random: &mut fastrand::Rng) -> Upload {
         is_requested_again: random.u8(..6) == 0,
         quality: match random.u8(..12) {
             0 | 1 => Quality::Bad,
-            2 => Quality::Deadly,
+            2 => Quality::CrashesWorker,
             _ => Quality::Good,
         },
     }

@@ -132,9 +132,10 @@ impl Summary {
 
     /// The kinds of events that never happened, of those that the application records.
     pub(crate) fn unseen_events(&self) -> Vec<&'static str> {
-        const EVENTS: [&str; 19] = [
+        const EVENTS: [&str; 21] = [
             "key.created",
             "key.revoked",
+            "playback.granted",
             "processing.completed",
             "processing.dispatched",
             "processing.expired",
@@ -143,6 +144,7 @@ impl Summary {
             "processing.progressed",
             "processing.requested",
             "processing.started",
+            "project.updated",
             "stream.quarantined",
             "upload.completed",
             "upload.expired",

@@ -1,5 +1,8 @@
 //! Tenants and the edge: requests for upload URLs, uploads, and commands.
 
+mod playback;
+mod project;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,23 +10,21 @@ use streamio_core::home_region::{HomePorts, HomeRegion};
 use streamio_core::ports::object_store::ObjectInfo;
 use streamio_events::api_key::{ApiKey, KeyHash};
 use streamio_events::commit::NewCommit;
-use streamio_events::event::{EventBody, RecordedEvent, Scope, UploadGranted};
+use streamio_events::event::{EventBody, RecordedEvent, UploadGranted};
 use streamio_events::fact::Fact;
 use streamio_events::home::{Home as _, HomeError};
 use streamio_events::id::{CommitId, GrantId, ProjectId, VideoId};
-use streamio_events::log::Expected;
 use streamio_events::metadata::MetadataPatch;
 use streamio_events::object_key::SourceKey;
-use streamio_events::project::{NewKey, Project};
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 
+pub(crate) use self::project::create_projects;
 use crate::cloud;
-use crate::engine::{Actor, ClockOf, MINUTE, SECOND, true_time};
+use crate::engine::{Actor, ClockOf, MINUTE, SECOND};
 use crate::faults::Fault;
-use crate::invariants;
-use crate::plan::{Action, KEYS, Operation, PROJECTS, Upload};
+use crate::plan::{Action, KEYS, Operation, Upload};
 use crate::world::{Content, LogClient, ViewClient, World, put_facts};
 
 /// The size of every file.
@@ -48,27 +49,6 @@ pub(crate) fn key_hash(project: usize, key: usize) -> KeyHash {
     ApiKey::generate("live", [number; 32]).expect("a valid environment").hash()
 }
 
-/// Creates all projects with their keys, before anything else happens.
-pub(crate) fn create_projects(world: &Arc<World>) {
-    for project in 0..PROJECTS {
-        let mut events = Vec::new();
-        let mut state = Project::new(project_id(project));
-        for key in 0..KEYS {
-            let hash = key_hash(project, key);
-            let key =
-                NewKey { hash, scopes: vec![Scope::Upload, Scope::Admin], label: None, expires_at: None };
-            let created = if key.hash == key_hash(project, 0) {
-                state.create(None, key)
-            } else {
-                state.exists = true;
-                state.create_key(key)
-            };
-            events.extend(created.expect("the project is new"));
-        }
-        append_to_project(world, project, "created", true_time(0), events);
-    }
-}
-
 /// Starts all operations of the plan.
 pub(crate) fn start(world: &Arc<World>) {
     for operation in world.plan.operations().cloned().collect::<Vec<_>>() {
@@ -91,67 +71,34 @@ async fn run(world: Arc<World>, actor: Arc<Actor>, operation: Operation) {
         }
         Action::RevokeKey { key } => {
             let key_id = key_hash(project, key).key_id();
-            change_project(&world, &actor, project, "revoked", |it| {
+            project::change(&world, &actor, project, "revoked", |it| {
                 it.revoke_key(&key_id, None).unwrap_or_default()
             });
         }
         Action::Suspend { resumes_after } => {
-            change_project(&world, &actor, project, "suspended", |it| it.suspend(None).unwrap_or_default());
+            project::change(&world, &actor, project, "suspended", |it| it.suspend(None).unwrap_or_default());
             actor.sleep(resumes_after).await;
-            change_project(&world, &actor, project, "resumed", |it| it.resume().unwrap_or_default());
+            project::change(&world, &actor, project, "resumed", |it| it.resume().unwrap_or_default());
         }
-        Action::PoisonVideo => poison_video(&world, id, project, file, actor.now()),
-        Action::PoisonFact => {
+        Action::Limit { bytes_per_day } => project::limit(&world, &actor, project, bytes_per_day),
+        Action::Play { count } => playback::play(&world, &actor, &operation, count).await,
+        Action::UnreadableEvent => {
+            project::append_unreadable_event(&world, id, project, file, actor.now());
+        }
+        Action::UnreadableFact => {
             let mut state = world.state();
-            let payload = format!("{{\"v\":1,\"poison\":{id}}}");
-            state.oracle.poisoned("intake", &payload);
+            let payload = format!("{{\"v\":1,\"unreadable\":{id}}}");
+            state.oracle.cannot_be_processed("intake", &payload);
             state.intake[id % crate::world::SHARDS].put_raw(actor.now(), payload);
             world.changes.notify();
         }
-        Action::PoisonNotification => {
-            let payload = format!("poison {id}");
-            world.state().oracle.poisoned("uploads", &payload);
-            cloud::deliver_poison(&world, payload);
+        Action::UnreadableNotification => {
+            let payload = format!("unreadable {id}");
+            world.state().oracle.cannot_be_processed("uploads", &payload);
+            cloud::deliver_unreadable(&world, payload);
         }
-        Action::Rebuild => cloud::rebuild(&world, &actor).await,
+        Action::Rebuild { is_lost } => cloud::rebuild(&world, &actor, is_lost).await,
     }
-}
-
-/// Changes a project as the operator's commands do: reads its stream, decides, appends.
-fn change_project(
-    world: &Arc<World>,
-    actor: &Actor,
-    project: usize,
-    what: &str,
-    decide: impl Fn(&Project) -> Vec<EventBody>,
-) {
-    let events = {
-        let state = world.state();
-        let stream = StreamId::Project(project_id(project));
-        let folded = Project::fold(project_id(project), state.ledger.commits(&stream));
-        decide(&folded.expect("nothing poisons projects"))
-    };
-    if !events.is_empty() {
-        append_to_project(world, project, what, actor.now(), events);
-    }
-}
-
-fn append_to_project(world: &Arc<World>, project: usize, what: &str, now: Timestamp, events: Vec<EventBody>) {
-    let stream = StreamId::Project(project_id(project));
-    let version = world.state().ledger.head(&stream).version;
-    let id = CommitId::derived_from(&[what, &version.to_string()]);
-    let commit = NewCommit::new(id, now, events);
-    invariants::append(world, &stream, Expected::Exactly(version), commit).expect("nothing runs between");
-}
-
-fn poison_video(world: &Arc<World>, id: usize, project: usize, file: usize, now: Timestamp) {
-    let stream = StreamId::Video(project_id(project), VideoId::of(&source_key(project, file)));
-    let data = serde_json::json!({ "generation": "one" });
-    let event =
-        RecordedEvent { kind: "processing.started".to_owned(), version: 1, at: now, data, fact: None };
-    let id = CommitId::derived_from(&["poison", &id.to_string()]);
-    let commit = NewCommit { id, events: vec![event], recorded_at: now };
-    invariants::append(world, &stream, Expected::Any, commit).expect("a fact never conflicts");
 }
 
 async fn command(world: &Arc<World>, actor: &Arc<Actor>, operation: &Operation) {
@@ -246,13 +193,7 @@ async fn request_url(
         }
         world.machine.on().await;
         let edge = world.actor(ClockOf::Other, &format!("edge {id} {number} {attempt}"));
-        let is_stale = edge.meets(Fault::KvStale);
-        let tenant = {
-            let state = world.state();
-            let value = state.kv.get(world.engine.now(), &Tenant::stored_name(&hash), is_stale);
-            value.and_then(|value| Tenant::from_stored(&hash, value.as_bytes()).ok())
-        };
-        let Some(tenant) = tenant else { continue };
+        let Some(tenant) = tenant_at_edge(world, &edge, &hash) else { continue };
         if tenant.revoked || tenant.suspended {
             world.trace(|| format!("edge: refuses request {id}"));
             return None;
@@ -289,26 +230,41 @@ async fn request_url(
     None
 }
 
-/// Records a grant, in the log or through the intake. Returns the expiry of the recorded grant.
+/// The API key as the edge knows it.
+fn tenant_at_edge(world: &World, edge: &Actor, hash: &KeyHash) -> Option<Tenant> {
+    let is_stale = edge.meets(Fault::KvStale);
+    let state = world.state();
+    let value = state.kv.get(world.engine.now(), &Tenant::stored_name(hash), is_stale);
+    value.and_then(|value| Tenant::from_stored(hash, value.as_bytes()).ok())
+}
+
+/// Records the grant of an upload or of a playback, in the log or through the intake. Returns the expiry of the recorded grant.
 async fn record_grant(
     world: Arc<World>,
     edge: Arc<Actor>,
     stream: StreamId,
     commit: NewCommit,
 ) -> Option<Timestamp> {
-    let expiry = |event: &RecordedEvent| event.read::<UploadGranted>().ok().flatten().map(|it| it.expires_at);
-    let recorded_expiry = expiry(&commit.events[0]);
+    let recorded_expiry = expiry_of(&commit.events[0]);
     if world.plan.has_one_clock {
         let recorded = home_region(&world, &edge).record(&stream, commit).await.ok()?;
         return match recorded {
             streamio_events::home::Recorded::New => recorded_expiry,
-            streamio_events::home::Recorded::Repeated(event) => expiry(&event),
+            streamio_events::home::Recorded::Repeated(event) => expiry_of(&event),
         };
     }
     let fact = Fact::new(stream, commit).expect("a grant is a fact");
     put_facts(&world, &edge, &[fact]).await.ok()?;
     edge.travel().await;
     recorded_expiry
+}
+
+fn expiry_of(event: &RecordedEvent) -> Option<Timestamp> {
+    match event.body().ok()? {
+        EventBody::UploadGranted(granted) => Some(granted.expires_at),
+        EventBody::PlaybackGranted(granted) => Some(granted.expires_at),
+        _ => None,
+    }
 }
 
 /// The grant of the upload with this number.

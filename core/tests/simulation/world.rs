@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamio_core::ports::dead_letters::DeadLetter;
 use streamio_core::ports::view_store::VideoRow;
+use streamio_core::projects::ProjectCache;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::tenant::Tenant;
 use streamio_events::video::Policy;
@@ -39,6 +40,9 @@ use crate::plan::Plan;
 /// The number of shards of the intake and of the log's change feed.
 pub(crate) const SHARDS: usize = 2;
 
+/// The number of warm instances of the functions.
+const INSTANCES: usize = 3;
+
 /// Everything that outlives a process.
 pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
@@ -50,6 +54,8 @@ pub(crate) struct World {
     /// The machine, on which all processes run if there is only one.
     pub(crate) machine: Machine,
     state: Mutex<State>,
+    /// The caches of projects of the functions' warm instances.
+    projects: Mutex<Vec<Arc<ProjectCache>>>,
 }
 
 /// The content of all stores.
@@ -99,12 +105,24 @@ impl World {
             changes: Signal::default(),
             machine: Machine::default(),
             state: Mutex::new(state),
+            projects: Mutex::new(cold_caches()),
         })
     }
 
     /// The content of all stores. Never held while waiting.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the cache of projects of one of the warm instances.
+    pub(crate) fn warm_projects(&self, number: u64) -> Arc<ProjectCache> {
+        let caches = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&caches[usize::try_from(number).unwrap_or(0) % caches.len()])
+    }
+
+    /// Replaces all instances of the functions: their caches are empty.
+    pub(crate) fn replace_instances(&self) {
+        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = cold_caches();
     }
 
     /// Returns a process that may crash.
@@ -147,6 +165,10 @@ impl World {
         lines.sort_by_key(|(at, _)| *at);
         lines
     }
+}
+
+fn cold_caches() -> Vec<Arc<ProjectCache>> {
+    (0..INSTANCES).map(|_| Arc::default()).collect()
 }
 
 impl State {

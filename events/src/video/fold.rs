@@ -111,17 +111,7 @@ impl Video {
                     Phase::Interrupted { at },
                 );
             }
-            EventBody::VideoReady(ready) => {
-                if self.is_current(ready.generation, ready.attempt)
-                    && matches!(self.phase, Phase::Completed { .. })
-                {
-                    self.published = Some((ready.generation, ready.attempt));
-                    self.source = Some(ready.source);
-                    self.outputs = Some(ready.outputs);
-                    self.progress = 100;
-                    self.phase = Phase::Ready;
-                }
-            }
+            EventBody::VideoReady(ready) => self.video_ready(ready),
             EventBody::VideoErrored(errored) => {
                 if errored.generation == self.generation {
                     self.phase = Phase::Errored { error: errored.error };
@@ -136,6 +126,7 @@ impl Video {
                     self.phase = Phase::Deleted;
                     self.delete_uploads(at);
                     self.published = None;
+                    self.unpublished = None;
                     self.source = None;
                     self.outputs = None;
                     self.progress = 0;
@@ -155,6 +146,7 @@ impl Video {
 
     pub(super) fn begin_generation(&mut self, generation: u32, at: Timestamp) {
         if generation > self.generation {
+            self.set_completed_aside();
             self.generation = generation;
             self.attempt = 0;
             self.failures = 0;
@@ -168,6 +160,7 @@ impl Video {
         let running =
             matches!(self.phase, Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. });
         if self.is_current(generation, attempt) && running {
+            self.set_completed_aside();
             self.failures += u32::from(is_failure);
             self.phase = phase;
         }

@@ -15,7 +15,7 @@ use self::action::{Action, action};
 use self::simulation::{Simulation, key};
 use super::decide::{self, Step, next_step};
 use super::{Phase, Video, VideoState};
-use crate::event::EventBody;
+use crate::event::{EventBody, ProcessingRequested, UploadCompleted};
 use crate::id::VideoId;
 
 proptest! {
@@ -48,11 +48,17 @@ proptest! {
         let bodies = simulation.bodies();
         let mut current = (0, 0);
         let mut completed = None;
+        let mut unpublished = None;
+        let mut is_processed = false;
         let mut published = HashSet::new();
         for body in &bodies {
             match body {
-                EventBody::UploadCompleted(it) => { current = (it.generation, 0); completed = None; }
-                EventBody::ProcessingRequested(it) => { current = (it.generation, 0); completed = None; }
+                EventBody::UploadCompleted(UploadCompleted { generation, .. })
+                | EventBody::ProcessingRequested(ProcessingRequested { generation }) => {
+                    current = (*generation, 0);
+                    is_processed = true;
+                    unpublished = completed.take().or(unpublished);
+                }
                 EventBody::ProcessingDispatched(it) => {
                     prop_assert_eq!(it.job.generation, current.0);
                     prop_assert_eq!(it.job.attempt, current.1 + 1, "attempts are numbered without gaps");
@@ -64,15 +70,19 @@ proptest! {
                     completed = Some(current);
                 }
                 EventBody::VideoReady(it) => {
-                    prop_assert_eq!(Some((it.generation, it.attempt)), completed, "published without being completed");
+                    let attempt = Some((it.generation, it.attempt));
+                    let is_continued = !is_processed && attempt == unpublished;
+                    prop_assert!(is_continued || attempt == completed, "published without being completed");
                     prop_assert!(published.insert(it.generation), "published twice");
+                    (completed, unpublished, is_processed) = (None, None, false);
                 }
                 EventBody::ProcessingExpired(_)
                 | EventBody::ProcessingFailed(_)
-                | EventBody::ProcessingInterrupted(_)
-                | EventBody::VideoDeleted(_) => {
-                    completed = None;
+                | EventBody::ProcessingInterrupted(_) => {
+                    unpublished = completed.take().or(unpublished);
                 }
+                EventBody::VideoErrored(_) => is_processed = false,
+                EventBody::VideoDeleted(_) => (completed, unpublished, is_processed) = (None, None, false),
                 _ => {}
             }
         }
@@ -195,9 +205,17 @@ proptest! {
         if let (Some(deletion), Some(generation)) = (&video.deleted, simulation.stable_generation) {
             prop_assert!(generation > deletion.generation, "the stable keys hold deleted content");
         }
-        if let Some((published, _)) = video.published {
-            prop_assert!(simulation.stable_generation.is_some_and(|it| it >= published), "the published files were removed");
+    }
+
+    #[test]
+    fn in_the_end_the_stable_keys_hold_what_is_published(actions in prop::collection::vec(action(), 0..200), is_same in any::<bool>()) {
+        let mut simulation = Simulation { is_same, ..Simulation::new() };
+        for action in &actions {
+            simulation.act(action);
         }
+        simulation.settle();
+        let published = simulation.video().published.map(|(generation, _)| generation);
+        prop_assert_eq!(simulation.stable_generation, published);
     }
 
     #[test]

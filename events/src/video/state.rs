@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::publication::Unpublished;
 use super::source_object::{KnownObject, ObjectStatus, SourceObject};
 use crate::id::{GrantId, KeyId, ProjectId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
-use crate::object_key::{ProcessedKey, SourceKey};
+use crate::object_key::SourceKey;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
@@ -68,6 +69,9 @@ pub struct Video {
     pub job: Option<Job>,
     /// The published generation and attempt, which may be older than the current ones.
     pub published: Option<(u32, u32)>,
+    /// The latest completed attempt that ended before it was published. `None` once a later one is published or the video is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpublished: Option<Unpublished>,
     /// The source of what is published or being published.
     pub source: Option<MediaSource>,
     /// What is published.
@@ -297,6 +301,7 @@ impl Video {
             unchecked_until: None,
             job: None,
             published: None,
+            unpublished: None,
             source: None,
             outputs: None,
             metadata: BTreeMap::new(),
@@ -312,19 +317,6 @@ impl Video {
     /// Whether this is the attempt that may change the video.
     pub fn is_current(&self, generation: u32, attempt: u32) -> bool {
         self.generation == generation && self.attempt == attempt
-    }
-
-    /// The stable keys that hold only deleted content: nothing newer is published under them, or about to be.
-    pub fn deleted_stable_keys(&self) -> Vec<ProcessedKey> {
-        let Some(s3_key) = self.s3_key.as_ref().filter(|_| self.deleted.is_some()) else { return Vec::new() };
-        let stable = s3_key.processed();
-        match (&self.phase, &self.outputs) {
-            (Phase::Completed { .. }, _) => Vec::new(),
-            // Audio has no poster.
-            (_, Some(outputs)) if outputs.poster_key.is_none() => vec![stable.poster()],
-            (_, Some(_)) => Vec::new(),
-            (_, None) => vec![stable.hls_master(), stable.poster(), stable],
-        }
     }
 
     /// The deletion that must still remove the object in a bucket without versions. `None` if something was uploaded

@@ -84,6 +84,36 @@ async fn a_completed_attempt_is_published_without_processing_it_again() {
     assert_eq!(kinds.iter().filter(|kind| *kind == "video.ready").count(), 1);
 }
 
+/// A newer upload arrives between two stable keys, and ends in error.
+#[tokio::test]
+async fn a_publication_that_a_failed_upload_ended_is_continued() {
+    let harness = Arc::new(WorkerHarness::new());
+    let clip = clip(&harness);
+    let job = harness.upload("clip.mp4", &clip).await;
+    let (first, other) = (once(), Arc::clone(&harness));
+    harness.storage.on_each_operation(move |operation, key| {
+        if operation == "PutObject" && key == "processed/acme/clip.mp4.images/poster.jpg" && first() {
+            block_on(other.upload("clip.mp4", b"no video"));
+        }
+        None
+    });
+    let outcome = harness.run(&job).await;
+    assert!(matches!(outcome, RunOutcome::Fenced(Fence::NotCurrent { generation: 2, .. })), "{outcome:?}");
+    harness.storage.on_each_operation(|_, _| None);
+    assert!(harness.storage.path(PROCESSED, "processed/acme/clip.mp4").exists());
+    assert!(!harness.storage.path(PROCESSED, "processed/acme/clip.mp4.hls/master.m3u8").exists());
+
+    let newer = harness.dispatch(&job.s3_key).await;
+    let outcome = harness.run(&newer).await;
+    assert!(matches!(outcome, RunOutcome::Failed(_)), "{outcome:?}");
+    let publisher = harness.dispatch(&job.s3_key).await;
+    assert_eq!((publisher.generation, publisher.attempt), (1, 1));
+    let outcome = harness.worker(&publisher, "publisher").run(&StopSignal::default()).await;
+    assert!(matches!(outcome, RunOutcome::Published), "{outcome:?}");
+    assert!(harness.storage.path(PROCESSED, "processed/acme/clip.mp4.hls/master.m3u8").exists());
+    assert_eq!(harness.video(&job.video_id).await.published, Some((1, 1)));
+}
+
 #[tokio::test]
 async fn a_new_upload_during_the_encode_supersedes_the_attempt() {
     let harness = Arc::new(WorkerHarness::new());

@@ -69,7 +69,7 @@ pub(crate) fn notify(
 }
 
 /// Delivers something that is no event notification.
-pub(crate) fn deliver_poison(world: &Arc<World>, payload: String) {
+pub(crate) fn deliver_unreadable(world: &Arc<World>, payload: String) {
     let event =
         Event { id: payload.clone(), arrived_at: world.lasting_store().now(), payload, notification: None };
     deliver(world, event, 0);

@@ -84,13 +84,22 @@ impl Poller {
             }
             count += 1;
             let invocation = Invocation::new(&world, &format!("{} {shard} {count}", function.name()));
-            let process = invocation.actor.process;
+            let instance = Arc::clone(&invocation.actor);
+            let process = instance.process;
             let task = handle(function, invocation, Arc::clone(&retry), records);
             let running = world.engine.spawn(process, task);
+            if actor.meets(Fault::OverlappingInvocation) {
+                // The next poller knows nothing of this one and its invocation.
+                instance.slow_down();
+                actor.sleep(actor.below(10 * SECOND)).await;
+                retry = Arc::new(retry_policy(&world, function.give_up()));
+                continue;
+            }
             // A deployment ends the invocation within ten seconds.
             if actor.meets(Fault::Deploy) {
                 actor.sleep(actor.below(10 * SECOND)).await;
                 world.engine.kill(process);
+                world.replace_instances();
             }
             let ended = running.await.ok();
             if ended.is_none() {

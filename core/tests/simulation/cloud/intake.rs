@@ -17,14 +17,17 @@ const POLL: u64 = SECOND;
 /// How many records a batch has.
 const BATCH: usize = 20;
 
+/// How many instances of the function are warm.
+const WARM: u64 = 2;
+
 /// Starts one poller for each shard.
 pub(super) fn start(world: &Arc<World>) {
     for shard in 0..SHARDS {
         let world = Arc::clone(world);
         let actor = world.lasting_actor(&format!("intake poller {shard}"));
         world.engine.clone().start(actor.process, async move {
-            let (mut position, mut failures, mut count) = (0, 0_u32, 0_u64);
-            let mut instance = Arc::new(Instance::new(&world, shard, count));
+            let (mut position, mut failures) = (0, 0_u32);
+            let mut instances = Instances::new(&world, shard);
             loop {
                 let seen = world.changes.count();
                 if records(&world, shard, position).is_empty() {
@@ -33,20 +36,32 @@ pub(super) fn start(world: &Arc<World>) {
                 }
                 actor.sleep(actor.below(POLL)).await;
                 world.machine.on().await;
+                while actor.meets(Fault::IntakeStopped) {
+                    actor.sleep(MINUTE).await;
+                }
                 if actor.meets(Fault::DelayedIntake) {
                     actor.sleep(MINUTE).await;
                 }
                 let records = records(&world, shard, position);
-                count += 1;
                 if actor.meets(Fault::Deploy) {
-                    instance = Arc::new(Instance::new(&world, shard, count));
+                    instances = instances.replaced(&world, shard);
                 }
                 let length = records.len();
-                let process = instance.invocation.actor.process;
-                let ended = world.engine.spawn(process, handle(Arc::clone(&instance), records)).await.ok();
+                let number = usize::try_from(actor.below(WARM)).unwrap_or(0);
+                let instance = Arc::clone(&instances.warm[number]);
+                let invoked = Arc::clone(&instance.invocation.actor);
+                let running = world.engine.spawn(invoked.process, handle(instance, records));
+                if actor.meets(Fault::OverlappingInvocation) {
+                    // The next poller knows nothing of this one and its invocation, whose instance stays busy.
+                    invoked.slow_down();
+                    actor.sleep(actor.below(10 * SECOND)).await;
+                    instances.replace(&world, shard, number);
+                    continue;
+                }
+                let ended = running.await.ok();
                 if ended.is_none() {
                     // The next instance has an empty cache.
-                    instance = Arc::new(Instance::new(&world, shard, count));
+                    instances.replace(&world, shard, number);
                 }
                 match ended.as_ref().map(|report| report.failed.first()) {
                     Some(None) => (position, failures) = (position + length, 0),
@@ -76,6 +91,35 @@ impl Instance {
         let invocation = Invocation::new(world, &format!("intake {shard} {count}"));
         let intake = Intake::new(Arc::new(invocation.log.clone()));
         Self { invocation, intake, retry: retry_policy(world, GiveUp::Records) }
+    }
+}
+
+/// The warm instances of the function for a shard. Any of them gets the next batch, so each knows only a part of what was recorded.
+struct Instances {
+    warm: Vec<Arc<Instance>>,
+    /// How many there were.
+    count: u64,
+}
+
+impl Instances {
+    fn new(world: &Arc<World>, shard: usize) -> Self {
+        Self { warm: Vec::new(), count: 0 }.replaced(world, shard)
+    }
+
+    /// Replaces all instances.
+    fn replaced(mut self, world: &Arc<World>, shard: usize) -> Self {
+        self.warm = (0..WARM).map(|_| self.next(world, shard)).collect();
+        self
+    }
+
+    /// Replaces the instance with this number.
+    fn replace(&mut self, world: &Arc<World>, shard: usize, number: usize) {
+        self.warm[number] = self.next(world, shard);
+    }
+
+    fn next(&mut self, world: &Arc<World>, shard: usize) -> Arc<Instance> {
+        self.count += 1;
+        Arc::new(Instance::new(world, shard, self.count))
     }
 }
 

@@ -34,7 +34,13 @@ pub(super) fn start(world: &Arc<World>) {
             for process in world.machine.switch_off() {
                 world.engine.kill(process);
             }
-            world.state().launches.forget_all();
+            {
+                let mut state = world.state();
+                for name in state.launches.forget_all() {
+                    state.oracle.task_ends(&name);
+                }
+            }
+            world.replace_instances();
             actor.sleep(5 * SECOND + actor.below(MINUTE)).await;
             let invocation = Invocation::new(&world, &format!("start {at}"));
             let process = invocation.actor.process;

@@ -1,11 +1,12 @@
 //! A process of the simulation, as its ports see it.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use streamio_events::timestamp::Timestamp;
 
-use super::{Engine, Millis, ProcessId};
+use super::{Engine, MINUTE, Millis, ProcessId, SECOND};
 use crate::faults::{Fault, Faults};
 
 /// Which clock a process reads.
@@ -25,6 +26,8 @@ pub(crate) struct Actor {
     faults: Arc<Faults>,
     clock: ClockOf,
     crashes: bool,
+    /// Whether each of its calls takes long.
+    is_slow: AtomicBool,
     random: Mutex<fastrand::Rng>,
 }
 
@@ -34,7 +37,7 @@ impl Actor {
         let process = engine.process();
         let random = Mutex::new(fastrand::Rng::with_seed(faults.seed_of(name)));
         let (engine, faults) = (Arc::clone(engine), Arc::clone(faults));
-        Self { engine, process, faults, clock, crashes: true, random }
+        Self { engine, process, faults, clock, crashes: true, is_slow: AtomicBool::new(false), random }
     }
 
     /// Returns a process of the cloud itself, which never crashes.
@@ -58,6 +61,11 @@ impl Actor {
         self.faults.meets(fault, self.engine.now(), &mut random)
     }
 
+    /// From now on each call of the process takes long.
+    pub(crate) fn slow_down(&self) {
+        self.is_slow.store(true, Ordering::Relaxed);
+    }
+
     /// Waits.
     pub(crate) async fn sleep(&self, duration: Millis) {
         self.engine.sleep(duration).await;
@@ -71,6 +79,12 @@ impl Actor {
             _ => 300 + self.below(3000),
         };
         self.engine.sleep(latency).await;
+        if self.is_slow.load(Ordering::Relaxed) {
+            self.engine.sleep(self.below(LONG_CALL)).await;
+        }
+        if self.crashes && self.clock == ClockOf::Functions && self.meets(Fault::SlowCall) {
+            self.engine.sleep(self.below(LONGEST_CALL)).await;
+        }
         if self.crashes && self.meets(Fault::Crash) {
             self.engine.kill(self.process);
             pending::<()>().await;
@@ -82,6 +96,12 @@ impl Actor {
 pub(crate) fn timestamp(now: Millis) -> Timestamp {
     Timestamp::from_unix_millis(START + i64::try_from(now).unwrap_or(i64::MAX))
 }
+
+/// The longest time that a call of a slow process takes.
+const LONG_CALL: Millis = 20 * SECOND;
+
+/// The longest time that a slow call of a function takes.
+const LONGEST_CALL: Millis = 3 * MINUTE;
 
 /// When runs begin.
 const START: i64 = 1_800_000_000_000;

@@ -25,7 +25,7 @@ pub(crate) fn check_quiet(world: &World) {
     let mut violations = Vec::new();
     for (stream, commits) in state.ledger.streams() {
         violations.extend(chain_is_broken(stream, commits));
-        if let Some(facts) = state.oracle.videos.get(stream).filter(|facts| !facts.is_poisoned) {
+        if let Some(facts) = state.oracle.videos.get(stream).filter(|facts| !facts.is_unreadable) {
             let found = [
                 is_not_replayed(facts, commits),
                 has_not_ended(facts),
@@ -37,11 +37,12 @@ pub(crate) fn check_quiet(world: &World) {
         }
     }
     violations.extend(state.ledger.streams().filter_map(|(_, commits)| fact_is_repeated(commits)));
-    violations.extend(state.oracle.objects.iter().filter_map(|object| is_not_recorded(&state, object)));
+    violations
+        .extend(state.oracle.objects.iter().filter_map(|object| is_not_recorded(world, &state, object)));
     violations.extend(state.oracle.grants.iter().filter_map(|grant| grant_is_lost(&state, grant)));
     violations.extend(refused_uploads(world, &state));
     violations.extend(commands_are_lost(&state));
-    violations.extend(poison_is_lost(&state));
+    violations.extend(unprocessable_payload_is_lost(&state));
     violations.extend(feeds_differ(&state));
     violations.extend(keys_differ(world, &state));
     state.oracle.violations.extend(violations);
@@ -66,7 +67,8 @@ fn fact_is_repeated(commits: &[Commit]) -> Option<String> {
         let id_of = |event: &RecordedEvent| event.fact.clone().unwrap_or_else(|| commit.id.clone());
         commit.events.iter().map(move |event| (id_of(event), event))
     });
-    let mut grants = events.filter(|(_, event)| event.kind == "upload.granted");
+    let is_grant = |kind: &str| ["upload.granted", "playback.granted"].contains(&kind);
+    let mut grants = events.filter(|(_, event)| is_grant(&event.kind));
     let repeated = grants.find(|(id, _)| !seen.insert(id.clone()));
     repeated.map(|(id, _)| format!("the fact {id} is recorded twice"))
 }
@@ -96,6 +98,9 @@ fn has_not_ended(facts: &VideoFacts) -> Option<String> {
     if is_running {
         return Some(format!("an accepted upload has not ended: {:?}", video.phase));
     }
+    if let Some(attempt) = facts.unpublished {
+        return Some(format!("the publication of {attempt:?} was not continued"));
+    }
     if matches!(video.phase, Phase::Waiting) || !video.open_grants.is_empty() {
         return Some(format!("grants have not ended: {:?}", video.open_grants.keys().collect::<Vec<_>>()));
     }
@@ -113,21 +118,16 @@ fn row_is_old(state: &State, facts: &VideoFacts) -> Option<String> {
     }
 }
 
-/// The stable keys hold what is published. A publication that a newer upload ended may have written some of them.
+/// The stable keys hold what is published.
 fn stable_keys_differ(state: &State, facts: &VideoFacts) -> Option<String> {
     let s3_key = facts.fold.s3_key.as_ref()?;
-    let is_unfinished = |attempt: (u32, u32)| {
-        facts.completed.contains(&attempt)
-            && attempt.0 > facts.deleted_generation
-            && facts.published.is_none_or(|published| published < attempt)
-    };
     for key in stable_keys(s3_key) {
         let stored = state.processed.get(&key, None).map(|stored| &stored.content);
         let attempt = stored.and_then(|content| match content {
             Content::Result { generation, attempt, .. } => Some((*generation, *attempt)),
             Content::Source => None,
         });
-        if attempt != facts.published && !attempt.is_some_and(is_unfinished) {
+        if attempt != facts.published {
             return Some(format!("{key} holds {stored:?}, published is {:?}", facts.published));
         }
     }
@@ -152,12 +152,18 @@ fn source_is_wrong(state: &State, facts: &VideoFacts) -> Option<String> {
     left.map(|(version_id, _)| format!("the deleted version {version_id} still exists"))
 }
 
-fn is_poisoned(state: &State, stream: &StreamId) -> bool {
-    state.oracle.videos.get(stream).is_some_and(|facts| facts.is_poisoned)
+fn is_unreadable(state: &State, stream: &StreamId) -> bool {
+    state.oracle.videos.get(stream).is_some_and(|facts| facts.is_unreadable)
 }
 
-fn is_not_recorded(state: &State, object: &TenantObject) -> Option<String> {
-    if is_poisoned(state, &object.stream) {
+/// Each stored object is recorded. One whose notification is lost is found before its grant closes, or never if the clock is set forward
+/// during the upload by as much as the grant stays open after its expiry.
+fn is_not_recorded(world: &World, state: &State, object: &TenantObject) -> Option<String> {
+    let grant = state.oracle.grants.iter().find(|grant| grant.operation == object.operation);
+    let granted_at = grant.map_or(object.at, |grant| grant.at);
+    if is_unreadable(state, &object.stream)
+        || (world.plan.has_one_clock && clock_jumps(world, granted_at, object.at))
+    {
         return None;
     }
     let version = object.version_id.as_ref()?;
@@ -172,7 +178,7 @@ fn is_not_recorded(state: &State, object: &TenantObject) -> Option<String> {
 fn grant_is_lost(state: &State, grant: &AcknowledgedGrant) -> Option<String> {
     let is_recorded = |commit: &Commit| commit.ids().filter(|id| **id == grant.commit_id).count() > 0;
     let commits = state.ledger.commits(&grant.stream);
-    if commits.iter().any(is_recorded) || is_poisoned(state, &grant.stream) {
+    if commits.iter().any(is_recorded) || is_unreadable(state, &grant.stream) {
         return None;
     }
     let id = grant.commit_id.as_str();
@@ -227,15 +233,15 @@ fn commands_are_lost(state: &State) -> Vec<String> {
 }
 
 /// Every payload that cannot be handled is kept, and nothing else becomes a dead letter.
-fn poison_is_lost(state: &State) -> Vec<String> {
+fn unprocessable_payload_is_lost(state: &State) -> Vec<String> {
     let is_kept = |function: &str, payload: &str| {
         state.dead_letters.values().any(|kept| kept.function == function && kept.payload == payload)
     };
-    let poison = state.oracle.poison.iter();
+    let payloads = state.oracle.unprocessable.iter();
     let is_lost = |(function, payload): &&(&'static str, String)| {
         !is_kept(function, payload) && !state.oracle.given_up.contains(payload)
     };
-    poison.filter(is_lost).map(|(function, payload)| format!("{function} lost {payload}")).collect()
+    payloads.filter(is_lost).map(|(function, payload)| format!("{function} lost {payload}")).collect()
 }
 
 /// Each commit is in its project's feed once, those of a stream in their order, and is counted once.

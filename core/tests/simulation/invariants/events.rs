@@ -1,7 +1,5 @@
 //! Checks each event when it is appended: no two workers, no two publications, no acceptance against a grant.
 
-use std::time::Duration;
-
 use streamio_events::commit::Commit;
 use streamio_events::event::{EventBody, ProcessingDispatched, UploadCompleted, VideoReady};
 use streamio_events::project::Project;
@@ -9,13 +7,12 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Video;
 
+use super::delays::{dispatched_in_time, expired_in_time, published_in_time};
+use super::limits;
 use super::oracle::{AttemptState, VersionState, VideoFacts};
 use crate::faults::Fault;
 use crate::plan::Quality;
 use crate::world::{Content, State, World};
-
-/// How long the sweep may take to notice that something is due.
-const MAX_SWEEP_DELAY: Duration = Duration::from_mins(10);
 
 /// Checks `commit`, which was just appended.
 pub(super) fn check(world: &World, state: &mut State, commit: &Commit) {
@@ -23,11 +20,11 @@ pub(super) fn check(world: &World, state: &mut State, commit: &Commit) {
     let new = || VideoFacts::new(Video::new(project_id.clone(), video_id.clone()));
     let mut facts = state.oracle.videos.remove(&commit.stream).unwrap_or_else(new);
     for event in &commit.events {
-        if facts.is_poisoned {
+        if facts.is_unreadable {
             break;
         }
         let Ok(body) = event.body() else {
-            facts.is_poisoned = true;
+            facts.is_unreadable = true;
             break;
         };
         if matches!(body, EventBody::ProcessingStarted(_) | EventBody::ProcessingProgressed(_)) {
@@ -37,8 +34,8 @@ pub(super) fn check(world: &World, state: &mut State, commit: &Commit) {
             state.oracle.violated(format!("{} {}: {what}", commit.stream, event.kind));
         }
     }
-    if !facts.is_poisoned && facts.fold.apply_commit(commit).is_err() {
-        facts.is_poisoned = true;
+    if !facts.is_unreadable && facts.fold.apply_commit(commit).is_err() {
+        facts.is_unreadable = true;
     }
     state.oracle.videos.insert(commit.stream.clone(), facts);
 }
@@ -65,6 +62,7 @@ fn check_event(
         }
         EventBody::UploadCompleted(completed) => completed_event(world, state, facts, commit, completed),
         EventBody::UploadRejected(rejected) => {
+            limits::check_rejection(state, commit, rejected)?;
             let Some(version_id) = &rejected.version_id else { return Ok(()) };
             match facts.versions.get(version_id) {
                 Some(VersionState::Accepted) => return Err("an accepted upload is rejected".to_owned()),
@@ -93,7 +91,7 @@ fn check_event(
             begin_generation(facts, requested.generation);
             Ok(())
         }
-        EventBody::ProcessingDispatched(dispatched) => dispatched_event(world, facts, dispatched),
+        EventBody::ProcessingDispatched(dispatched) => dispatched_event(world, facts, dispatched, at),
         EventBody::ProcessingStarted(started) => {
             is_current(facts, started.generation, started.attempt)?;
             if facts.state != AttemptState::Dispatched {
@@ -108,15 +106,21 @@ fn check_event(
                 return Err(format!("an attempt completes that is {:?}", facts.state));
             }
             facts.state = AttemptState::Completed;
-            facts.completed.insert((completed.generation, completed.attempt));
             Ok(())
         }
-        EventBody::ProcessingFailed(it) => end_attempt(facts, it.generation, it.attempt),
+        EventBody::ProcessingFailed(it) => {
+            worker_has_ended(state, facts)?;
+            end_attempt(facts, it.generation, it.attempt, at)
+        }
         EventBody::ProcessingExpired(it) => {
-            end_attempt(facts, it.generation, it.attempt)?;
+            end_attempt(facts, it.generation, it.attempt, at)?;
             expired_in_time(world, facts, at)
         }
-        EventBody::ProcessingInterrupted(it) => end_attempt(facts, it.generation, it.attempt),
+        EventBody::ProcessingInterrupted(it) => {
+            worker_has_ended(state, facts)?;
+            published_in_time(world, facts)?;
+            end_attempt(facts, it.generation, it.attempt, at)
+        }
         EventBody::VideoReady(ready) => ready_event(state, facts, ready),
         EventBody::VideoErrored(errored) => {
             if errored.generation != facts.generation || facts.state != AttemptState::Ended {
@@ -135,8 +139,7 @@ fn check_event(
         EventBody::VideoDeleted(_) => {
             facts.state = AttemptState::Final;
             facts.is_occupied = false;
-            facts.published = None;
-            facts.deleted_generation = facts.generation;
+            (facts.published, facts.unpublished) = (None, None);
             facts.accepted = None;
             facts.voided = facts.overwriting.keys().cloned().collect();
             for version in facts.versions.values_mut().filter(|it| **it != VersionState::Removed) {
@@ -153,9 +156,11 @@ fn removed_key(facts: &VideoFacts) -> &str {
 }
 
 fn begin_generation(facts: &mut VideoFacts, generation: u32) {
+    set_completed_aside(facts);
     facts.generation = generation;
     facts.attempt = 0;
     facts.state = AttemptState::None;
+    facts.ended_at = None;
     facts.is_occupied = true;
 }
 
@@ -200,6 +205,7 @@ fn completed_event(
     if facts.is_occupied && !overwrites {
         return Err("a video is replaced with a grant that does not allow it".to_owned());
     }
+    limits::check_acceptance(world, state, commit)?;
     let has_clock_faults = world.plan.has(Fault::ClockAhead) || world.plan.has(Fault::ClockBehind);
     if !has_clock_faults
         && let Some(upload) = oracle.uploads.get(&stored.operation)
@@ -233,7 +239,9 @@ fn dispatched_event(
     world: &World,
     facts: &mut VideoFacts,
     dispatched: &ProcessingDispatched,
+    at: Timestamp,
 ) -> Result<(), String> {
+    dispatched_in_time(world, facts, at)?;
     let job = &dispatched.job;
     if job.generation != facts.generation || job.attempt != facts.attempt + 1 {
         return Err(format!(
@@ -267,35 +275,48 @@ fn is_current(facts: &VideoFacts, generation: u32, attempt: u32) -> Result<(), S
     ))
 }
 
-fn end_attempt(facts: &mut VideoFacts, generation: u32, attempt: u32) -> Result<(), String> {
+fn end_attempt(facts: &mut VideoFacts, generation: u32, attempt: u32, at: Timestamp) -> Result<(), String> {
     is_current(facts, generation, attempt)?;
     let is_running =
         matches!(facts.state, AttemptState::Dispatched | AttemptState::Started(_) | AttemptState::Completed);
     if !is_running {
         return Err(format!("an attempt ends that is {:?}", facts.state));
     }
+    set_completed_aside(facts);
     facts.state = AttemptState::Ended;
+    facts.ended_at = Some(at);
     Ok(())
 }
 
-/// A lost worker is noticed soon after its last heartbeat, unless a fault delays the sweep.
-fn expired_in_time(world: &World, facts: &VideoFacts, at: Timestamp) -> Result<(), String> {
-    let silence = at.since(facts.last_heartbeat_at);
-    let now = world.engine.now();
-    let from = now.saturating_sub(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
-    if silence < world.policy.heartbeat_timeout + MAX_SWEEP_DELAY || world.plan.delays_sweep(from, now) {
-        return Ok(());
+/// An attempt ends with its worker: not while that one goes on.
+fn worker_has_ended(state: &State, facts: &VideoFacts) -> Result<(), String> {
+    match &facts.state {
+        AttemptState::Started(task) if state.oracle.is_working(task) => {
+            Err(format!("an attempt ends whose worker {task} goes on"))
+        }
+        _ => Ok(()),
     }
-    Err(format!("a lost worker is noticed after {} s", silence.as_secs()))
+}
+
+/// A completed attempt that ends may have written some of the stable keys.
+fn set_completed_aside(facts: &mut VideoFacts) {
+    if facts.state == AttemptState::Completed {
+        facts.unpublished = Some((facts.generation, facts.attempt));
+    }
 }
 
 fn ready_event(state: &State, facts: &mut VideoFacts, ready: &VideoReady) -> Result<(), String> {
-    is_current(facts, ready.generation, ready.attempt)?;
-    if facts.state != AttemptState::Completed {
-        return Err(format!("an attempt is published that is {:?}", facts.state));
+    let attempt = (ready.generation, ready.attempt);
+    // A publication that a newer upload ended is continued when that one cannot be published.
+    if facts.is_occupied || facts.unpublished != Some(attempt) {
+        is_current(facts, ready.generation, ready.attempt)?;
+        if facts.state != AttemptState::Completed {
+            return Err(format!("an attempt is published that is {:?}", facts.state));
+        }
     }
     facts.state = AttemptState::Final;
-    facts.published = Some((ready.generation, ready.attempt));
+    facts.is_occupied |= ready.generation == facts.generation;
+    (facts.published, facts.unpublished) = (Some(attempt), None);
     let content = state.processed.get(ready.outputs.hls_key.as_str(), None).map(|stored| &stored.content);
     match content {
         Some(Content::Result { generation, attempt, .. })

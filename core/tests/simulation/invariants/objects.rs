@@ -70,6 +70,7 @@ fn result_is_kept(facts: &VideoFacts, key: &str, removed: &StoredObject) -> Opti
         // A copy of it is under the stable key.
         Some(_) if key.ends_with("progressive.mp4") && facts.state == AttemptState::Final => None,
         Some(of) if facts.published == Some(of) => Some("which is a part of what is published"),
+        Some(of) if facts.unpublished == Some(of) => Some("which may have to be published"),
         Some(_) if is_current && facts.state == AttemptState::Completed => Some("which is to be published"),
         _ => None,
     }

@@ -24,11 +24,13 @@ pub(crate) struct Oracle {
     pub(super) objects: Vec<TenantObject>,
     pub(super) commands: Vec<(StreamId, CommitId)>,
     /// Payloads that no function can handle.
-    pub(super) poison: Vec<(&'static str, String)>,
+    pub(super) unprocessable: Vec<(&'static str, String)>,
     /// Payloads of asynchronous events that no attempt could deliver.
     pub(super) given_up: BTreeSet<String>,
     pub(super) retention: Duration,
     lost_attempts: BTreeMap<(VideoId, u32), usize>,
+    /// Workers that have ended, or that are about to record the end of their attempts.
+    ending_tasks: BTreeSet<String>,
 }
 
 /// A grant whose URL a tenant has.
@@ -54,7 +56,7 @@ pub(super) struct TenantObject {
 pub(crate) struct VideoFacts {
     /// The product's fold, for the comparison with views.
     pub(crate) fold: Video,
-    pub(super) is_poisoned: bool,
+    pub(super) is_unreadable: bool,
     pub(super) generation: u32,
     pub(super) attempt: u32,
     pub(super) state: AttemptState,
@@ -64,12 +66,13 @@ pub(crate) struct VideoFacts {
     pub(super) used_grants: BTreeSet<GrantId>,
     pub(super) overwriting: BTreeMap<GrantId, bool>,
     pub(crate) dispatched: BTreeMap<(u32, u32), Job>,
+    /// When the attempt before the next one ended.
+    pub(super) ended_at: Option<Timestamp>,
     /// The time of the worker's last event.
     pub(super) last_heartbeat_at: Timestamp,
-    pub(super) completed: BTreeSet<(u32, u32)>,
     pub(super) published: Option<(u32, u32)>,
-    /// Everything of this generation and of those before is deleted.
-    pub(super) deleted_generation: u32,
+    /// The latest completed attempt that ended before it was published.
+    pub(super) unpublished: Option<(u32, u32)>,
     /// Grants that a deletion voided.
     pub(super) voided: BTreeSet<GrantId>,
 }
@@ -113,10 +116,11 @@ impl Oracle {
             grants: Vec::new(),
             objects: Vec::new(),
             commands: Vec::new(),
-            poison: Vec::new(),
+            unprocessable: Vec::new(),
             given_up: BTreeSet::new(),
             retention: plan.retention,
             lost_attempts: BTreeMap::new(),
+            ending_tasks: BTreeSet::new(),
         }
     }
 
@@ -166,8 +170,8 @@ impl Oracle {
     }
 
     /// Notes that `function` gets a payload that it cannot handle.
-    pub(crate) fn poisoned(&mut self, function: &'static str, payload: &str) {
-        self.poison.push((function, payload.to_owned()));
+    pub(crate) fn cannot_be_processed(&mut self, function: &'static str, payload: &str) {
+        self.unprocessable.push((function, payload.to_owned()));
     }
 
     /// Notes that no attempt could deliver an asynchronous event.
@@ -210,6 +214,16 @@ impl Oracle {
         lost + expiring < crate::plan::MAX_EXPIRING
     }
 
+    /// Notes that the worker `task` ends, or is about to record the end of its attempt.
+    pub(crate) fn task_ends(&mut self, task: &str) {
+        self.ending_tasks.insert(task.to_owned());
+    }
+
+    /// Whether the worker `task` goes on with its attempt.
+    pub(super) fn is_working(&self, task: &str) -> bool {
+        !self.ending_tasks.contains(task)
+    }
+
     /// Notes that an attempt is lost.
     pub(crate) fn attempt_lost(&mut self, job: &Job) {
         *self.lost_attempts.entry((job.video_id.clone(), job.generation)).or_default() += 1;
@@ -220,7 +234,7 @@ impl VideoFacts {
     pub(super) fn new(fold: Video) -> Self {
         Self {
             fold,
-            is_poisoned: false,
+            is_unreadable: false,
             generation: 0,
             attempt: 0,
             state: AttemptState::None,
@@ -230,10 +244,10 @@ impl VideoFacts {
             used_grants: BTreeSet::new(),
             overwriting: BTreeMap::new(),
             dispatched: BTreeMap::new(),
+            ended_at: None,
             last_heartbeat_at: Timestamp::default(),
-            completed: BTreeSet::new(),
             published: None,
-            deleted_generation: 0,
+            unpublished: None,
             voided: BTreeSet::new(),
         }
     }

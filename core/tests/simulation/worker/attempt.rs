@@ -96,7 +96,11 @@ impl Worker {
 
     async fn process(&self) -> End {
         let (job, task) = (&self.job, self.task.as_str());
-        let recorded = match self.transcode().await {
+        let transcoded = self.transcode().await;
+        if transcoded.is_err() {
+            self.world.state().oracle.task_ends(task);
+        }
+        let recorded = match transcoded {
             Ok(()) => {
                 let completed =
                     self.decide(|video| decide::complete(video, job, task, source(), outputs(job))).await;
@@ -161,7 +165,7 @@ impl Worker {
         match quality {
             Quality::Good => {}
             Quality::Bad => return Err(Ended::Failed(VideoError::permanent("not_media", "it is no video"))),
-            Quality::Deadly => return Err(Ended::Vanished(End::Exit(139))),
+            Quality::CrashesWorker => return Err(Ended::Vanished(End::Exit(139))),
         }
         if actor.meets(Fault::DiskFull) {
             return Err(Ended::Platform("the disk is full"));
@@ -189,7 +193,7 @@ impl Worker {
             self.world.state().oracle.attempt_lost(&self.job);
             return Err(Ended::Vanished(end));
         }
-        if actor.meets(Fault::Zombie) {
+        if actor.meets(Fault::PausedWorker) {
             self.world.state().oracle.attempt_lost(&self.job);
             actor.sleep(2 * MINUTE + actor.below(10 * MINUTE)).await;
         }
@@ -244,13 +248,10 @@ impl Worker {
         }
     }
 
-    /// Deletes the attempt's files, unless it is published or another worker is running it.
+    /// Deletes the attempt's files, unless it is published, may be published, or another worker is running it.
     async fn discard(&self) {
         let Ok(video) = self.video().await else { return };
-        let Job { generation, attempt, .. } = self.job;
-        let is_current = video.is_current(generation, attempt)
-            && matches!(video.phase, Phase::Started { .. } | Phase::Completed { .. } | Phase::Ready);
-        if video.published != Some((generation, attempt)) && !is_current {
+        if !video.needs_files_of(self.job.generation, self.job.attempt) {
             publish::discard(self).await;
         }
     }

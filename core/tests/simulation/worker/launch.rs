@@ -86,6 +86,7 @@ fn start(world: &Arc<World>, name: String, job: Job) {
 
 fn has_ended(world: &World, name: &str) {
     let mut state = world.state();
+    state.oracle.task_ends(name);
     if world.plan.has_one_clock {
         state.launches.forget(name);
     } else {

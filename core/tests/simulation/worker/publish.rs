@@ -2,7 +2,6 @@
 
 use streamio_core::ports::object_store::ObjectStore as _;
 use streamio_events::job::Job;
-use streamio_events::video::Phase;
 use streamio_events::video::decide;
 
 use super::attempt::Worker;
@@ -54,12 +53,7 @@ pub(super) async fn publish(worker: &Worker) -> Result<(), PublishError> {
 
 async fn check_publishable(worker: &Worker) -> Result<(), PublishError> {
     let video = worker.video().await.map_err(|_| PublishError::Unavailable)?;
-    let is_completed = matches!(video.phase, Phase::Completed { .. });
-    if is_completed && decide::ready(&video, &worker.job).is_ok() {
-        Ok(())
-    } else {
-        Err(PublishError::Fenced)
-    }
+    video.publishable(&worker.job).map(|_| ()).ok_or(PublishError::Fenced)
 }
 
 async fn write(worker: &Worker, stable: &str, source: &str, etag: &str) -> Result<(), PublishError> {
@@ -74,7 +68,7 @@ async fn write(worker: &Worker, stable: &str, source: &str, etag: &str) -> Resul
         }
         let condition = Condition::UnchangedSince(observed.map(|stored| stored.info.etag));
         // A worker that pauses here goes on when another one has published, or the video is deleted.
-        if worker.actor.meets(Fault::Zombie) {
+        if worker.actor.meets(Fault::PausedWorker) {
             worker.actor.sleep(MINUTE + worker.actor.below(10 * MINUTE)).await;
         }
         match worker.objects.write(stable, etag, worker.content(), condition).await {

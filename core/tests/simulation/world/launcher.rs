@@ -41,9 +41,10 @@ impl Launches {
         self.by_token.get(token).filter(is_known)
     }
 
-    /// Forgets all tasks: the runner of one machine knows only those that it runs.
-    pub(crate) fn forget_all(&mut self) {
+    /// Forgets all tasks, and returns the names of all that there were: the runner of one machine knows only those that it runs.
+    pub(crate) fn forget_all(&mut self) -> Vec<String> {
         self.by_token.clear();
+        (1..=self.count).map(name_of).collect()
     }
 
     /// Forgets the task `name`.
@@ -54,7 +55,7 @@ impl Launches {
     /// Adds a task for `job` and returns its name.
     pub(crate) fn add(&mut self, job: &Job) -> String {
         self.count += 1;
-        let name = format!("task-{}", self.count);
+        let name = name_of(self.count);
         let task = Task { name: name.clone(), job: job.clone(), state: TaskState::Running };
         self.by_token.insert(job.client_token.clone(), task);
         name
@@ -66,4 +67,8 @@ impl Launches {
             task.state = TaskState::Ended(now);
         }
     }
+}
+
+fn name_of(number: u64) -> String {
+    format!("task-{number}")
 }

@@ -8,12 +8,14 @@ use streamio_events::log::{AppendError, Appended, Expected, Part, StreamPage, ad
 use streamio_events::stream::StreamId;
 
 use super::SHARDS;
+use crate::engine::Millis;
 
 /// All commits, and the log's change feed.
 #[derive(Default)]
 pub(crate) struct Ledger {
     streams: BTreeMap<StreamId, Vec<Commit>>,
     ids: BTreeMap<(StreamId, CommitId), usize>,
+    appended_at: BTreeMap<(StreamId, u64), Millis>,
     /// The shards of the change feed: each stream is in one shard, in its order.
     pub(crate) changes: [Vec<Commit>; SHARDS],
 }
@@ -25,6 +27,7 @@ impl Ledger {
         stream: &StreamId,
         expected: Expected,
         commit: NewCommit,
+        now: Millis,
     ) -> Result<Appended, AppendError> {
         let commit = admit(stream, commit)?;
         if let Some(index) = self.ids.get(&(stream.clone(), commit.id.clone())) {
@@ -40,8 +43,14 @@ impl Ledger {
         let commits = self.streams.entry(stream.clone()).or_default();
         self.ids.insert((stream.clone(), commit.id.clone()), commits.len());
         commits.push(commit.clone());
+        self.appended_at.insert((stream.clone(), commit.first), now);
         self.changes[Self::shard_of(stream)].push(commit.clone());
         Ok(Appended { commit, repeated: false })
+    }
+
+    /// When `commit` was appended, in true time.
+    pub(crate) fn appended_at(&self, commit: &Commit) -> Millis {
+        self.appended_at.get(&(commit.stream.clone(), commit.first)).copied().unwrap_or(0)
     }
 
     /// The shard of the change feed that has the commits of `stream`.

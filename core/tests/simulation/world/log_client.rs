@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use streamio_events::commit::{Head, NewCommit};
+use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage};
 use streamio_events::stream::StreamId;
 
 use super::World;
-use crate::engine::{Actor, SECOND};
+use crate::engine::{Actor, Millis, SECOND};
 use crate::faults::Fault;
 use crate::invariants;
 
@@ -17,6 +17,39 @@ const TIMEOUT: u64 = 2 * SECOND;
 
 /// The longest time in which the embedded log syncs a group of commits. Nobody sees a commit before that.
 const SYNC: u64 = 10;
+
+/// How many commits a page of a scan has at most.
+const SCAN_PAGE: usize = 16;
+
+/// A place in a scan, which returns stream by stream.
+struct ScanCursor {
+    /// When the scan began.
+    began: Millis,
+    /// The stream and the first version of the last commit that was returned.
+    last: Option<(StreamId, u64)>,
+}
+
+impl ScanCursor {
+    fn first(began: Millis) -> Self {
+        Self { began, last: None }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let began = parts.next()?.parse().ok()?;
+        let last = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { began, last: Some(last) })
+    }
+
+    /// The cursor after `commit`.
+    fn after(&self, commit: &Commit) -> String {
+        format!("{} {} {}", self.began, commit.stream, commit.first)
+    }
+
+    fn is_before(&self, commit: &Commit) -> bool {
+        self.last.as_ref().is_none_or(|(stream, first)| (stream, *first) < (&commit.stream, commit.first))
+    }
+}
 
 /// A commit that is written and not yet synced. Counts it if it is lost.
 struct Unsynced<'a> {
@@ -100,12 +133,23 @@ impl EventLog for LogClient {
 
     async fn scan(&self, part: Part, after: Option<&str>, limit: usize) -> Result<LogPage, ReadError> {
         self.read_access().await?;
-        let state = self.world.state();
-        let skipped = after.map_or(0, |cursor| cursor.parse::<usize>().unwrap_or(usize::MAX));
-        let streams = state.ledger.streams().filter(|(stream, _)| part.holds(Part::slot(stream)));
-        let mut rest = streams.flat_map(|(_, commits)| commits).skip(skipped);
-        let commits: Vec<_> = rest.by_ref().take(limit.max(1)).cloned().collect();
-        let next = rest.next().map(|_| (skipped + commits.len()).to_string());
-        Ok(LogPage { commits, next })
+        let cursor =
+            after.map_or_else(|| Some(ScanCursor::first(self.actor.engine.now())), ScanCursor::parse);
+        let cursor = cursor.ok_or_else(|| ReadError::Unavailable("it is no cursor".into()))?;
+        let page = {
+            let state = self.world.state();
+            let in_part = |commit: &&Commit| part.holds(Part::slot(&commit.stream));
+            // What is appended during the scan may or may not be returned.
+            let is_seen = |commit: &&Commit| {
+                state.ledger.appended_at(commit) < cursor.began || self.actor.below(2) == 0
+            };
+            let commits = state.ledger.streams().flat_map(|(_, commits)| commits).filter(in_part);
+            let mut rest = commits.filter(|commit| cursor.is_before(commit)).filter(is_seen);
+            let commits: Vec<Commit> = rest.by_ref().take(limit.clamp(1, SCAN_PAGE)).cloned().collect();
+            let next = rest.next().and_then(|_| commits.last()).map(|last| cursor.after(last));
+            LogPage { commits, next }
+        };
+        self.actor.travel().await;
+        Ok(page)
     }
 }

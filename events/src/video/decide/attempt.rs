@@ -42,6 +42,9 @@ pub enum Start {
 
 /// Returns what the worker `task`, launched with `job`, must do.
 pub fn start(video: &Video, job: &Job, task: &str) -> Start {
+    if video.publishable(job).is_some() {
+        return Start::Publish;
+    }
     if let Err(fence) = check_current(video, job) {
         return Start::Stop(fence);
     }
@@ -53,7 +56,6 @@ pub fn start(video: &Video, job: &Job, task: &str) -> Start {
             let cause = ["start", &job.generation.to_string(), &job.attempt.to_string(), task];
             Start::Run(Decision::new(video, &cause, event))
         }
-        Phase::Completed { .. } => Start::Publish,
         _ => Start::Stop(Fence::Ended),
     }
 }
@@ -88,19 +90,13 @@ pub fn interrupt(video: &Video, job: &Job, task: &str, reason: impl Into<String>
 
 /// Records that the completed attempt is published under all stable keys.
 pub fn ready(video: &Video, job: &Job) -> Result<Decision, Fence> {
-    check_current(video, job)?;
-    match &video.phase {
-        Phase::Completed { source, outputs, .. } => {
-            let event = VideoReady {
-                generation: job.generation,
-                attempt: job.attempt,
-                source: source.clone(),
-                outputs: outputs.clone(),
-            };
-            Ok(Decision::of_attempt(video, "ready", event))
-        }
-        _ => Err(Fence::Ended),
-    }
+    let Some((source, outputs)) = video.publishable(job) else {
+        return Err(check_current(video, job).err().unwrap_or(Fence::Ended));
+    };
+    let Job { generation, attempt, .. } = *job;
+    let event = VideoReady { generation, attempt, source: source.clone(), outputs: outputs.clone() };
+    // It may be an earlier attempt than the current one.
+    Ok(Decision::new(video, &["ready", &generation.to_string(), &attempt.to_string()], event))
 }
 
 /// How a worker's process ended, as observed by its launcher.

@@ -103,7 +103,7 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             if at.plus(policy.publish_deadline) <= now {
                 interrupt(video, format!("it was not published within {}", seconds(policy.publish_deadline)))
             } else if publish_at <= now {
-                launch_publisher(video, now.since(*at), policy)
+                video.job.as_ref().map_or(Step::Idle, |job| launch_publisher(job, now.since(*at), policy))
             } else {
                 Step::Wait(publish_at)
             }
@@ -123,7 +123,12 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             }
         }
         Phase::Uploaded { .. } => dispatch(video, policy),
-        Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => Step::Idle,
+        Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => {
+            match video.publication_to_continue() {
+                Some(earlier) => launch_publisher(&earlier.job, now.since(earlier.at), policy),
+                None => Step::Idle,
+            }
+        }
     }
 }
 
@@ -139,7 +144,9 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
             Step::Wait(retry_at) => Some(retry_at),
             _ => Some(*at),
         },
-        Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => None,
+        Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => {
+            video.publication_to_continue().map(|earlier| earlier.at.plus(policy.publish_within))
+        }
     };
     of_phase.into_iter().chain(uploads_due(video, policy)).min()
 }
@@ -178,12 +185,11 @@ fn launch(video: &Video) -> Step {
 /// Launches another worker for an attempt that was completed `waited` ago. The job's own client token was used by the
 /// worker that completed it, and a launcher may return that worker for a while after its end. So each doubling of the
 /// waiting time gets a new token. Several workers that publish at the same time do the same and are harmless.
-fn launch_publisher(video: &Video, waited: Duration, policy: &Policy) -> Step {
-    let Some(job) = video.job.clone() else { return Step::Idle };
+fn launch_publisher(job: &Job, waited: Duration, policy: &Policy) -> Step {
     let times = waited.as_millis() / policy.publish_within.as_millis().max(1);
     let client_token =
         Job::publisher_token_of(&job.video_id, job.generation, job.attempt, times.max(1).ilog2());
-    Step::Launch(Job { client_token, ..job })
+    Step::Launch(Job { client_token, ..job.clone() })
 }
 
 /// Ends an attempt whose worker is silent, which the file may have caused.

@@ -300,6 +300,11 @@ impl Simulation {
                     self.act(&Action::Complete { worker });
                     self.act(&Action::Publish { worker });
                 }
+                (_, Step::Launch(job)) => {
+                    // The publication of an earlier upload is continued.
+                    self.workers.push(Worker { job, task: "publisher".to_owned(), video: self.video() });
+                    self.act(&Action::Publish { worker: self.workers.len() - 1 });
+                }
                 (_, Step::Idle) => return,
                 (_, Step::Wait(until)) => self.now = until,
                 (_, step) => panic!("more to do: {step:?}"),

@@ -156,3 +156,59 @@ fn publishers_have_few_tokens_and_never_the_one_of_the_worker_that_completed() {
     assert_eq!(tokens.len(), 6, "after 1, 2, 4, 8, 16 and 32 minutes: {tokens:?}");
     assert!(!tokens.contains(&dispatched.client_token));
 }
+
+/// The publication of the first upload has begun when the second one arrives.
+#[test]
+fn a_publication_that_a_newer_upload_ended_is_continued_if_that_upload_fails() {
+    let completed = History::started().completed_by("one");
+    let earlier = job(&completed.video());
+    let replaced = completed.upload("02");
+    let fence = Fence::NotCurrent { generation: 2, attempt: 0 };
+    assert_eq!(ready(&replaced.video(), &earlier), Err(fence), "the newer upload may be published");
+    assert!(replaced.video().needs_files_of(1, 1));
+    let errored = replaced.dispatched().started_by("two").failed_by("two", &permanent()).dispatched();
+    let video = errored.video();
+    assert!(matches!(video.phase, Phase::Errored { .. }));
+    let Step::Launch(publisher) = errored.step() else { panic!("{:?}", errored.step()) };
+    assert_eq!(Job { client_token: earlier.client_token.clone(), ..publisher.clone() }, earlier);
+    assert!(due_at(&video, &policy()).is_some(), "a publisher that is lost is followed by another");
+    assert_eq!(start(&video, &publisher, "three"), Start::Publish);
+    let published = errored.and(|video| ready(video, &publisher).ok());
+    let video = published.video();
+    assert_eq!((video.published, video.outputs.clone()), (Some((1, 1)), Some(outputs())));
+    assert!(matches!(video.phase, Phase::Errored { .. }), "the latest upload is errored");
+    assert_eq!(published.step(), published.check_of_used_urls(), "nothing is left to publish");
+    assert_eq!(
+        start(&video, &publisher, "four"),
+        Start::Stop(Fence::NotCurrent { generation: 2, attempt: 1 })
+    );
+}
+
+#[test]
+fn a_publication_is_not_continued_after_a_later_one_or_a_deletion() {
+    let replaced = || History::started().completed_by("one").upload("02").dispatched().started_by("two");
+    let later = replaced().completed_by("two").and(|video| ready(video, &job(video)).ok());
+    assert_eq!((later.video().published, later.video().unpublished), (Some((2, 1)), None));
+    assert!(!later.video().needs_files_of(1, 1));
+    let deleted = replaced().and(|video| delete(video).unwrap());
+    assert_eq!(deleted.video().unpublished, None);
+    assert_eq!(deleted.video().deleted_stable_keys().len(), 3);
+}
+
+/// It was not published in time, and the attempts that follow fail.
+#[test]
+fn a_publication_that_took_too_long_is_continued_if_the_next_attempts_fail() {
+    let completed = History::started().completed_by("one");
+    let interrupted = completed.wait(policy().publish_deadline).dispatched();
+    assert!(matches!(interrupted.video().phase, Phase::Interrupted { .. }));
+    let second = interrupted.dispatched().started_by("two").failed_by("two", &permanent()).dispatched();
+    assert!(matches!(second.video().phase, Phase::Errored { .. }));
+    let Step::Launch(publisher) = second.step() else { panic!("{:?}", second.step()) };
+    assert_eq!((publisher.generation, publisher.attempt), (1, 1));
+    let published = second.and(|video| ready(video, &publisher).ok()).video();
+    assert_eq!((published.phase, published.published), (Phase::Ready, Some((1, 1))));
+}
+
+fn permanent() -> VideoError {
+    VideoError::permanent("corrupt", "cut")
+}

@@ -1,0 +1,106 @@
+//! Which attempt may be published under the stable keys of its video.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Phase, Video};
+use crate::event::VideoReady;
+use crate::job::Job;
+use crate::media::{MediaSource, Outputs};
+use crate::object_key::ProcessedKey;
+use crate::timestamp::Timestamp;
+
+/// A completed attempt that ended before it was published: a newer upload arrived, or its publication took too long.
+///
+/// Its worker may have replaced some of the stable keys, and what they held before is gone. So, if no later upload is published, the
+/// publication is continued: after it all stable keys hold one attempt again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unpublished {
+    /// When the attempt was completed.
+    pub at: Timestamp,
+    /// The attempt's work.
+    pub job: Job,
+    /// The source as probed.
+    pub source: MediaSource,
+    /// What is to be published.
+    pub outputs: Outputs,
+}
+
+impl Unpublished {
+    fn is_of(&self, generation: u32, attempt: u32) -> bool {
+        (self.job.generation, self.job.attempt) == (generation, attempt)
+    }
+}
+
+impl Video {
+    /// The completed attempt whose publication must be continued now: no upload is being processed that could replace it.
+    pub fn publication_to_continue(&self) -> Option<&Unpublished> {
+        self.unpublished.as_ref().filter(|_| !self.is_occupied())
+    }
+
+    /// The source and the outputs of the attempt of `job`, if it may be published now. `None`: its worker is fenced off.
+    pub fn publishable(&self, job: &Job) -> Option<(&MediaSource, &Outputs)> {
+        match &self.phase {
+            Phase::Completed { source, outputs, .. } if self.is_current(job.generation, job.attempt) => {
+                Some((source, outputs))
+            }
+            _ => {
+                let unpublished = self.publication_to_continue()?;
+                unpublished
+                    .is_of(job.generation, job.attempt)
+                    .then_some((&unpublished.source, &unpublished.outputs))
+            }
+        }
+    }
+
+    /// Whether the files of this attempt are or may be needed: it is published, may be published, or is being processed.
+    pub fn needs_files_of(&self, generation: u32, attempt: u32) -> bool {
+        let is_running = matches!(self.phase, Phase::Started { .. } | Phase::Completed { .. } | Phase::Ready);
+        self.published == Some((generation, attempt))
+            || self.unpublished.as_ref().is_some_and(|it| it.is_of(generation, attempt))
+            || (is_running && self.is_current(generation, attempt))
+    }
+
+    /// The stable keys that hold only deleted content: nothing newer is published under them, or about to be.
+    pub fn deleted_stable_keys(&self) -> Vec<ProcessedKey> {
+        let Some(s3_key) = self.s3_key.as_ref().filter(|_| self.deleted.is_some()) else { return Vec::new() };
+        if self.unpublished.is_some() || matches!(self.phase, Phase::Completed { .. }) {
+            return Vec::new();
+        }
+        let stable = s3_key.processed();
+        match &self.outputs {
+            // Audio has no poster.
+            Some(outputs) if outputs.poster_key.is_none() => vec![stable.poster()],
+            Some(_) => Vec::new(),
+            None => vec![stable.hls_master(), stable.poster(), stable],
+        }
+    }
+
+    /// Notes that the current attempt ends. If it is completed, its publication may have to be continued.
+    pub(super) fn set_completed_aside(&mut self) {
+        if let Phase::Completed { at, source, outputs } = &self.phase
+            && let Some(job) = &self.job
+        {
+            let (job, source, outputs) = (job.clone(), source.clone(), outputs.clone());
+            self.unpublished = Some(Unpublished { at: *at, job, source, outputs });
+        }
+    }
+
+    pub(super) fn video_ready(&mut self, ready: VideoReady) {
+        let VideoReady { generation, attempt, source, outputs } = ready;
+        let is_current =
+            self.is_current(generation, attempt) && matches!(self.phase, Phase::Completed { .. });
+        if !is_current && !self.publication_to_continue().is_some_and(|it| it.is_of(generation, attempt)) {
+            return;
+        }
+        self.published = Some((generation, attempt));
+        self.source = Some(source);
+        self.outputs = Some(outputs);
+        self.unpublished = None;
+        // Another state is that of a later upload.
+        if is_current || (generation == self.generation && matches!(self.phase, Phase::Errored { .. })) {
+            self.progress = 100;
+            self.phase = Phase::Ready;
+        }
+    }
+}
