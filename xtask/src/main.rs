@@ -8,7 +8,9 @@ mod cloud;
 mod demo;
 mod duration;
 mod edge;
+mod load;
 mod media_fuzz;
+mod platform;
 mod process;
 mod rules;
 mod scale;
@@ -47,6 +49,7 @@ enum Command {
     Cloud(cloud::Command),
     #[command(subcommand)]
     Edge(edge::Command),
+    Load(load::Args),
     MediaFuzz(media_fuzz::Args),
     Tools(tools::Args),
     Clips(tools::clips::Args),
@@ -79,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Cloud(command) => cloud::run(&workspace, &command),
         Command::Edge(command) => edge::run(&workspace, &command),
+        Command::Load(args) => load::run(&workspace, &args),
         Command::MediaFuzz(args) => media_fuzz::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),

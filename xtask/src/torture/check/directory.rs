@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use super::super::program::Places;
+use crate::platform::program::Places;
 
 /// The members of the report of `streamio store check --json` that are read.
 #[derive(Debug, Deserialize)]
