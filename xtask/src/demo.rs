@@ -58,7 +58,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
     let data = args.data.clone().unwrap_or_else(|| work.path().join("data"));
     let mut platform = Platform::start(&cli, &data, work.path())?;
-    show::platform(&platform.ready);
+    show::platform(&platform.addresses);
     let api = platform.new_project()?;
 
     let started = Instant::now();
@@ -74,7 +74,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
     let played = playback::check(&source, outputs.renditions.len(), &hls, &mp4)?;
     show::result(&source, took, &played);
-    show::urls(&platform.ready, &hls, &mp4, args.keep);
+    show::urls(&platform.addresses, &hls, &mp4, args.keep);
     if args.keep {
         keep(&mut platform, &api, &outputs.hls_key)?;
     }

@@ -9,7 +9,9 @@ mod demo;
 mod duration;
 mod edge;
 mod fuzz;
+mod load;
 mod media_fuzz;
+mod platform;
 mod process;
 mod rules;
 mod scale;
@@ -48,7 +50,11 @@ enum Command {
     Cloud(cloud::Command),
     #[command(subcommand)]
     Edge(edge::Command),
+<<<<<<< HEAD
     Fuzz(fuzz::Args),
+=======
+    Load(load::Args),
+>>>>>>> load
     MediaFuzz(media_fuzz::Args),
     Tools(tools::Args),
     Clips(tools::clips::Args),
@@ -84,7 +90,11 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Cloud(command) => cloud::run(&workspace, &command),
         Command::Edge(command) => edge::run(&workspace, &command),
+<<<<<<< HEAD
         Command::Fuzz(args) => fuzz::run(&workspace, &args),
+=======
+        Command::Load(args) => load::run(&workspace, &args),
+>>>>>>> load
         Command::MediaFuzz(args) => media_fuzz::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),

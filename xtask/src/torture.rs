@@ -1,7 +1,6 @@
 //! `cargo xtask torture`: kills the real program at random moments under load, and checks that nothing acknowledged is lost and nothing
 //! is published twice.
 
-mod api;
 mod check;
 mod client;
 mod disk;
@@ -9,7 +8,6 @@ mod figures;
 mod file;
 mod medium;
 mod processes;
-mod program;
 mod record;
 mod run;
 mod stage;
@@ -22,9 +20,9 @@ use anyhow::{Context, Result, bail};
 
 use self::disk::namespace;
 use self::medium::Medium;
-use self::program::Places;
 use self::run::Run;
 use crate::demo;
+use crate::platform::program::Places;
 use crate::process::check_interrupted;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;

@@ -1,41 +1,21 @@
 //! The platform as a child process, and the public commands that call it.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::{Command, ExitStatus};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::process::{Running, check_interrupted, last_lines, stdout_of};
+use crate::platform::program::{self, Addresses, Places};
+use crate::process::stdout_of;
 
-/// The timeout until `streamio up` is ready.
-const START_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// The line that `streamio up --json` prints when the platform is ready.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Ready {
-    pub(crate) api: String,
-    pub(crate) s3: String,
-    pub(crate) cdn: String,
-    pub(crate) data_dir: PathBuf,
-}
-
-/// A running platform. It is stopped when this is dropped.
+/// A running platform with a place for projects. It is stopped when this is dropped.
 pub(crate) struct Platform {
-    running: Running,
-    /// Kept open: the platform stops when its standard input is closed, also if this process is killed.
-    _stdin: Option<ChildStdin>,
-    pub(crate) ready: Ready,
-    cli: PathBuf,
-    data: PathBuf,
-    log: PathBuf,
+    platform: program::Platform,
+    pub(crate) addresses: Addresses,
+    places: Places,
     /// Whether the data directory is new. An existing one may contain a project called `demo`.
     fresh: bool,
 }
@@ -44,17 +24,11 @@ impl Platform {
     /// Starts the platform on the directory `data`, with a log file in `work`, and waits until it is ready.
     pub(crate) fn start(cli: &Path, data: &Path, work: &Path) -> Result<Self> {
         let fresh = !data.exists();
-        let log = work.join("platform.log");
-        let mut command = Command::new(cli);
-        command.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
-        command.arg("--stop-at-stdin-end").stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
-        let mut running = Running::start_with(command, Stdio::piped())?;
-        // Taken from the child, because waiting for the child closes its standard input.
-        let stdin = running.child().stdin.take();
-        let stdout = running.child().stdout.take().context("the platform has no stdout")?;
-        let line = first_line(stdout);
-        let ready = wait_until_ready(&mut running, &line).with_context(|| log_end(&log))?;
-        Ok(Self { running, _stdin: stdin, ready, cli: cli.to_owned(), data: data.to_owned(), log, fresh })
+        let places =
+            Places { program: cli.to_owned(), data: data.to_owned(), log: work.join("platform.log") };
+        let mut platform = program::Platform::start(&places, &[])?;
+        let addresses = platform.ready()?;
+        Ok(Self { platform, addresses, places, fresh })
     }
 
     /// Creates a project with the operator's command.
@@ -64,29 +38,23 @@ impl Platform {
         } else {
             format!("demo-{}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
         };
-        let mut command = Command::new(&self.cli);
-        command.args(["project", "create", &name, "--json"]).arg("--data").arg(&self.data);
-        let project: Project = json(command)?;
-        Ok(Api { cli: self.cli.clone(), url: self.ready.api.clone(), project })
+        let project: Project = self.places.operate(&["project", "create", &name])?;
+        Ok(Api { cli: self.places.program.clone(), url: self.addresses.api.clone(), project })
     }
 
     /// Waits until the platform ends.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
-        self.running.wait()
+        self.platform.wait()
     }
 
     /// Stops the platform. Fails if its exit status is not 0.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        let status = self.running.stop()?;
-        if !status.success() {
-            bail!("the platform did not stop cleanly ({status})\n{}", self.log_end());
-        }
-        Ok(())
+    pub(crate) fn stop(self) -> Result<()> {
+        self.platform.stop()
     }
 
     /// Returns the end of its log, for messages.
     pub(crate) fn log_end(&self) -> String {
-        log_end(&self.log)
+        self.platform.log_end()
     }
 }
 
@@ -198,75 +166,9 @@ fn json<T: DeserializeOwned>(command: Command) -> Result<T> {
         .with_context(|| format!("could not parse the output of `streamio {name} --json`"))
 }
 
-/// Returns a channel that receives the first line of a pipe. The rest is read too, so that the child does not block.
-fn first_line(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            // Fails for later lines, because the receiver is dropped after the first.
-            let _ = sender.send(line);
-        }
-    });
-    receiver
-}
-
-fn wait_until_ready(running: &mut Running, line: &mpsc::Receiver<String>) -> Result<Ready> {
-    match line.recv_timeout(START_TIMEOUT) {
-        Ok(line) => {
-            serde_json::from_str(&line).with_context(|| format!("`streamio up --json` printed {line:?}"))
-        }
-        Err(RecvTimeoutError::Disconnected) => {
-            let status = running.wait()?;
-            bail!("`streamio up` ended with {status} before it was ready")
-        }
-        Err(RecvTimeoutError::Timeout) => {
-            check_interrupted()?;
-            bail!("`streamio up` was not ready after {} s", START_TIMEOUT.as_secs())
-        }
-    }
-}
-
-fn log_end(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    format!("the end of its log:\n{}", last_lines(&text, 20))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Platform, Video};
-    use std::path::PathBuf;
-    use std::process::Command;
-
-    /// Creates a shell script that replaces `streamio`, and returns its path.
-    fn program(folder: &std::path::Path, script: &str) -> PathBuf {
-        let file = folder.join("streamio");
-        // The file is written by another process. If this one wrote it, a child process of a concurrent test could inherit the
-        // open file, and executing the script would fail with ETXTBSY.
-        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
-        let status = Command::new("sh").args(["-c", write]).arg(&file).arg(script).status().unwrap();
-        assert!(status.success(), "{status}");
-        file
-    }
-
-    const UP: &str = r#"echo '{"api":"http://a","s3":"http://b","cdn":"http://c","dataDir":"/d"}'"#;
-
-    #[test]
-    fn a_platform_that_ends_before_it_is_ready_is_an_error_with_its_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let cli = program(folder.path(), "echo 'port 80 is taken' >&2; exit 4");
-        let error = Platform::start(&cli, &folder.path().join("data"), folder.path()).err().unwrap();
-        let text = format!("{error:#}");
-        assert!(text.contains("exit status: 4") && text.contains("port 80 is taken"), "{text}");
-    }
-
-    #[test]
-    fn a_platform_that_does_not_stop_cleanly_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let cli = program(folder.path(), &format!("trap 'exit 9' TERM; {UP}; sleep 1000 & wait"));
-        let platform = Platform::start(&cli, &folder.path().join("data"), folder.path()).unwrap();
-        assert_eq!(platform.ready.cdn, "http://c");
-        assert!(platform.stop().unwrap_err().to_string().contains("exit status: 9"));
-    }
+    use super::Video;
 
     #[test]
     fn the_error_of_a_video_has_its_message_and_code() {

@@ -8,9 +8,10 @@ use anyhow::Result;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::media::{Kind, Media, Track};
-use super::platform::{Api, Ready};
+use super::platform::Api;
 use super::playback::Played;
 use crate::duration::format_duration;
+use crate::platform::program::Addresses;
 
 /// All characters except the unreserved ones of RFC 3986 and the slash.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -24,9 +25,9 @@ pub(super) fn source(file: &Path, media: &Media) -> Result<()> {
 }
 
 /// Prints the addresses of the platform.
-pub(super) fn platform(ready: &Ready) {
-    println!("  platform   API {}, S3 {}, CDN {}", ready.api, ready.s3, ready.cdn);
-    println!("  data       {}\n", ready.data_dir.display());
+pub(super) fn platform(addresses: &Addresses) {
+    println!("  platform   API {}, S3 {}, CDN {}", addresses.api, addresses.s3, addresses.cdn);
+    println!("  data       {}\n", addresses.data_dir.display());
 }
 
 /// Prints the renditions.
@@ -35,8 +36,8 @@ pub(super) fn result(source: &Media, took: Duration, played: &Played) {
 }
 
 /// Prints the signed URLs and how to play them.
-pub(super) fn urls(ready: &Ready, hls: &str, mp4: &str, kept: bool) {
-    println!("  HLS   {hls}\n  MP4   {mp4}\n  API   {}\n", ready.api);
+pub(super) fn urls(addresses: &Addresses, hls: &str, mp4: &str, kept: bool) {
+    println!("  HLS   {hls}\n  MP4   {mp4}\n  API   {}\n", addresses.api);
     println!("  play  ffplay -autoexit \"{hls}\"");
     if !kept {
         println!(

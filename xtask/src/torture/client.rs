@@ -14,9 +14,9 @@ use minreq::Method;
 use serde_json::{Value, json};
 
 use self::operation::{Operation, choose};
-use super::api::{self, Api, Failure, text_at};
-use super::program::wait_for;
 use super::record::{Counts, Video};
+use crate::platform::api::{self, Api, Failure, text_at};
+use crate::platform::program::{Places, wait_for};
 
 /// How long a call may take to succeed when the platform stays.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -242,7 +242,7 @@ fn upload_parts(multipart: &Value, bytes: &[u8], etags: &mut Vec<String>) -> Res
 }
 
 /// Creates the project and its first API key, which is returned.
-pub(super) fn create_project(places: &super::program::Places) -> Result<String> {
+pub(super) fn create_project(places: &Places) -> Result<String> {
     let created: Value = places.operate(&["project", "create", "torture"])?;
     text_at(&created, "/apiKey").map(str::to_owned).context("`streamio project create` printed no API key")
 }

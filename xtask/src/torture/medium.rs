@@ -9,7 +9,7 @@ use fastrand::Rng;
 use rustix::process::{getegid, geteuid};
 
 use super::disk::{Loss, Lost, Mounted, Tree};
-use super::program::wait_for;
+use crate::platform::program::wait_for;
 
 /// How long a change of a file is waited for before the power is switched off without one.
 const PATIENCE: Duration = Duration::from_secs(2);

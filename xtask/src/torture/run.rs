@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 
-use super::api::Api;
 use super::check::acknowledged::Running;
 use super::check::directory;
 use super::check::feed::Feed;
@@ -21,12 +20,15 @@ use super::figures::Figures;
 use super::file;
 use super::medium::Medium;
 use super::processes;
-use super::program::{Addresses, Places, Platform};
 use super::record::Video;
 use super::stage::{Moment, Stage};
 use super::storage::Storage;
+use crate::platform::api::Api;
+use crate::platform::program::{Addresses, Places, Platform};
 use crate::process::{self, check_interrupted};
 
+/// Options of the platform: few workers, so that attempts wait for one.
+const OPTIONS: [&str; 2] = ["--concurrency", "2"];
 /// The clients that make calls at the same time.
 const CLIENTS: usize = 3;
 /// The uploads of a cycle, each of which starts a worker.
@@ -66,7 +68,7 @@ impl Run {
         let mut rng = Rng::with_seed(seed);
         let clip = Arc::new(file::make_clip(work)?);
         let started = Instant::now();
-        let mut platform = Platform::start(&places)?;
+        let mut platform = Platform::start(&places, &OPTIONS)?;
         platform.ready()?;
         let start_time = started.elapsed();
         let key = create_project(&places)?;
@@ -112,7 +114,7 @@ impl Run {
         if moment.stage == Stage::Start {
             self.medium.fail_after(moment.changes);
         }
-        let mut platform = Platform::start(&self.places)?;
+        let mut platform = Platform::start(&self.places, &OPTIONS)?;
         if moment.stage == Stage::Start {
             self.wait_in_start(&mut platform, moment)?;
         } else {
@@ -203,7 +205,7 @@ impl Run {
 
     /// Starts the platform, checks everything, stops it, and checks its files. With `at_rest` it lets the platform process all videos before.
     fn check_everything(&mut self, at_rest: bool) -> Result<()> {
-        let mut platform = Platform::start(&self.places)?;
+        let mut platform = Platform::start(&self.places, &OPTIONS)?;
         let addresses = platform.ready()?;
         let (api, storage) = (self.api(&addresses), Storage::open(&addresses.s3, &self.places.data)?);
         for client in &mut self.clients {

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcDateTime};
 
-use super::api::download_if_present;
+use crate::platform::api::download_if_present;
 
 /// What is not encoded: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::super::api::{self, Api, text_at};
 use super::super::file::{Kind, digest};
-use super::super::program::wait_for;
 use super::super::record::Video;
 use super::super::storage::Storage;
+use crate::platform::api::{self, Api, text_at};
+use crate::platform::program::wait_for;
 
 /// How long the platform may take to show what was acknowledged.
 const TIMEOUT: Duration = Duration::from_mins(1);

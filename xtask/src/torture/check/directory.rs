@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use super::super::program::Places;
+use crate::platform::program::Places;
 
 /// The databases. Each has files beside it while it is open.
 const DATABASES: [&str; 3] = ["log.db", "views.db", "s3/objects.db"];

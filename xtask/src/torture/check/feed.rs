@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::super::api::{Api, text_at};
+use crate::platform::api::{Api, text_at};
 
 /// An event, with the data that the checks need.
 #[derive(Debug, Clone, PartialEq, Eq)]

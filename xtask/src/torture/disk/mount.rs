@@ -16,9 +16,9 @@ use fuser::{
     TimeOrNow, WriteFlags,
 };
 
-use super::super::program::wait_for;
 use super::contents::SECTOR;
 use super::tree::{Access, Attributes, Refusal, Tree};
+use crate::platform::program::wait_for;
 use crate::process;
 
 /// How long the kernel may remember entries and attributes. Nothing but the kernel changes them while it is mounted.

@@ -12,7 +12,7 @@ const TIMEOUT: u64 = 60;
 
 /// Why a call has no result.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The platform did not answer, or answered with a server error: whether the call had an effect is unknown.
     Unknown,
     /// The platform refused the call.
@@ -30,14 +30,14 @@ impl From<Failure> for anyhow::Error {
 
 /// The API of a running platform, with the key of one project.
 #[derive(Debug, Clone)]
-pub(super) struct Api {
-    pub(super) url: String,
-    pub(super) key: String,
+pub(crate) struct Api {
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 impl Api {
     /// Makes a call that can be repeated under `idempotency_key`.
-    pub(super) fn call(
+    pub(crate) fn call(
         &self,
         method: Method,
         path: &str,
@@ -54,25 +54,25 @@ impl Api {
     }
 
     /// Reads a resource.
-    pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
         let request = minreq::get(format!("{}{path}", self.url)).with_header("x-api-key", &self.key);
         json(&send(request)?)
     }
 
     /// Reads a resource, and fails if the platform does not answer.
-    pub(super) fn read(&self, path: &str) -> Result<Value> {
+    pub(crate) fn read(&self, path: &str) -> Result<Value> {
         self.get(path).map_err(anyhow::Error::from).with_context(|| format!("GET {path}"))
     }
 }
 
 /// Sends a body to a presigned URL. Returns the header `returned` of the response.
-pub(super) fn put(url: &str, body: Vec<u8>, returned: &str) -> Result<String, Failure> {
+pub(crate) fn put(url: &str, body: Vec<u8>, returned: &str) -> Result<String, Failure> {
     let response = send(minreq::put(url).with_body(body))?;
     header(&response, returned)
 }
 
 /// Completes an upload in parts, whose entity tags are in their order. Returns the version.
-pub(super) fn complete(url: &str, headers: &Value, etags: &[String]) -> Result<String, Failure> {
+pub(crate) fn complete(url: &str, headers: &Value, etags: &[String]) -> Result<String, Failure> {
     let parts = (1..).zip(etags).map(|(number, etag): (u32, _)| {
         format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
     });
@@ -90,13 +90,13 @@ pub(super) fn complete(url: &str, headers: &Value, etags: &[String]) -> Result<S
 }
 
 /// Downloads from a signed URL.
-pub(super) fn download(url: &str) -> Result<Vec<u8>> {
+pub(crate) fn download(url: &str) -> Result<Vec<u8>> {
     let response = send(minreq::get(url)).map_err(anyhow::Error::from);
     Ok(response.with_context(|| format!("GET {}", url.split('?').next().unwrap_or_default()))?.into_bytes())
 }
 
 /// Downloads from a signed URL where a missing object is an answer: `None`.
-pub(super) fn download_if_present(url: &str) -> Result<Option<Vec<u8>>> {
+pub(crate) fn download_if_present(url: &str) -> Result<Option<Vec<u8>>> {
     match send(minreq::get(url)) {
         Ok(response) => Ok(Some(response.into_bytes())),
         Err(Failure::Refused { status: 404, .. }) => Ok(None),
@@ -105,7 +105,7 @@ pub(super) fn download_if_present(url: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// The entry of an answer at a JSON pointer, which must be text.
-pub(super) fn text_at<'a>(answer: &'a Value, pointer: &str) -> Result<&'a str> {
+pub(crate) fn text_at<'a>(answer: &'a Value, pointer: &str) -> Result<&'a str> {
     match answer.pointer(pointer).and_then(Value::as_str) {
         Some(text) => Ok(text),
         None => bail!("the platform's answer has no {pointer}: {answer}"),
