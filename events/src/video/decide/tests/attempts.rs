@@ -173,11 +173,11 @@ fn a_publication_that_a_newer_upload_ended_is_continued_if_that_upload_fails() {
     assert_eq!(Job { client_token: earlier.client_token.clone(), ..publisher.clone() }, earlier);
     assert!(due_at(&video, &policy()).is_some(), "a publisher that is lost is followed by another");
     assert_eq!(start(&video, &publisher, "three"), Start::Publish);
-    let published = errored.and(|video| ready(video, &publisher).ok());
-    let video = published.video();
+    let continued = errored.and(|video| ready(video, &publisher).ok());
+    let video = continued.video();
     assert_eq!((video.published, video.outputs.clone()), (Some((1, 1)), Some(outputs())));
     assert!(matches!(video.phase, Phase::Errored { .. }), "the latest upload is errored");
-    assert_eq!(published.step(), published.check_of_used_urls(), "nothing is left to publish");
+    assert_eq!(continued.step(), continued.check_of_used_urls(), "nothing is left to publish");
     assert_eq!(
         start(&video, &publisher, "four"),
         Start::Stop(Fence::NotCurrent { generation: 2, attempt: 1 })
@@ -205,8 +205,8 @@ fn a_publication_that_took_too_long_is_continued_if_the_next_attempts_fail() {
     assert!(matches!(second.video().phase, Phase::Errored { .. }));
     let Step::Launch(publisher) = second.step() else { panic!("{:?}", second.step()) };
     assert_eq!((publisher.generation, publisher.attempt), (1, 1));
-    let published = second.and(|video| ready(video, &publisher).ok()).video();
-    assert_eq!((published.phase, published.published), (Phase::Ready, Some((1, 1))));
+    let continued = second.and(|video| ready(video, &publisher).ok()).video();
+    assert_eq!((continued.phase, continued.published), (Phase::Ready, Some((1, 1))));
 }
 
 fn permanent() -> VideoError {
