@@ -50,11 +50,8 @@ enum Command {
     Cloud(cloud::Command),
     #[command(subcommand)]
     Edge(edge::Command),
-<<<<<<< HEAD
     Fuzz(fuzz::Args),
-=======
     Load(load::Args),
->>>>>>> load
     MediaFuzz(media_fuzz::Args),
     Tools(tools::Args),
     Clips(tools::clips::Args),
@@ -90,11 +87,8 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Cloud(command) => cloud::run(&workspace, &command),
         Command::Edge(command) => edge::run(&workspace, &command),
-<<<<<<< HEAD
         Command::Fuzz(args) => fuzz::run(&workspace, &args),
-=======
         Command::Load(args) => load::run(&workspace, &args),
->>>>>>> load
         Command::MediaFuzz(args) => media_fuzz::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),
