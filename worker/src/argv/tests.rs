@@ -4,6 +4,7 @@ use crate::ladder::ladder;
 use crate::plan::{Conversion, SoundTime};
 use crate::probe::gaps::Gap;
 use crate::probe::input::Demuxing;
+use crate::probe::jumps::Jump;
 
 fn video(width: u32, height: u32) -> VideoPlan {
     VideoPlan {
@@ -125,6 +126,16 @@ fn every_output_drops_the_metadata_of_the_source() {
     assert_eq!((count("-map_metadata"), count("-f")), (5, 5));
     let poster = poster_argv(&plan, &video(1280, 720), &video(1280, 720).poster[0], SOURCE);
     assert!(poster.windows(2).any(|words| words == ["-map_metadata", "-1"]));
+}
+
+#[test]
+fn no_filter_of_the_poster_repeats_pictures() {
+    let mut video = video(320, 180);
+    video.jumps = vec![Jump { start: 1_000_000.0, end: 1_000_000.1, shift: 999_998.0 }];
+    let args = poster_argv(&planned(Some(video.clone()), vec![]), &video, &video.poster[0], SOURCE);
+    let filters = &args[args.iter().position(|arg| arg == "-filter:v").unwrap() + 1];
+    assert!(!filters.contains("fps="), "{filters}");
+    assert!(filters.starts_with("setpts="), "the wrong time is put back: {filters}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use process_wrap::tokio::ChildWrapper;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
@@ -14,6 +14,8 @@ use crate::relay::Admission;
 
 /// Time between SIGTERM and SIGKILL.
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
+/// Time between two looks at whether the leader has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A child that leads a process group. Dropping it kills the group.
 #[derive(Debug)]
@@ -63,11 +65,21 @@ impl ChildGroup {
         self.signal(Signal::TERM);
         // A paused process receives SIGTERM only after it is resumed.
         self.signal(Signal::CONT);
-        if tokio::time::timeout(GRACE_PERIOD, self.wait()).await.is_err() {
-            self.signal(Signal::KILL);
-            if let Err(error) = self.wait().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot wait for a killed child");
-            }
+        let _ = tokio::time::timeout(GRACE_PERIOD, self.leader_ended()).await;
+        // Also when the leader has ended: what it started may go on. Until the leader is reaped, no other group can have its id.
+        self.signal(Signal::KILL);
+        if let Err(error) = self.wait().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot wait for a killed child");
+        }
+    }
+
+    /// Completes when the leader has ended. Does not reap it.
+    async fn leader_ended(&self) {
+        let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let Some(id) = id.filter(|_| !self.reaped) else { return };
+        let without_reaping = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while let Ok(None) = waitid(WaitId::Pid(id), without_reaping) {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

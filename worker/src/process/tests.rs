@@ -48,13 +48,17 @@ async fn a_child_that_writes_too_much_is_killed() {
 
 #[tokio::test]
 async fn a_child_and_its_descendants_are_killed_at_the_time_limit_even_if_they_ignore_sigterm() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut invocation = shell("trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > inner; sleep 600' & wait");
-    invocation.directory = Some(directory.path().to_owned());
-    let running = invocation.capture(Duration::from_millis(300), 100);
-    assert!(matches!(running.await, Err(CaptureError::Timeout { .. })));
-    let inner = std::fs::read_to_string(directory.path().join("inner")).unwrap();
-    wait_until_dead(inner.trim()).await;
+    for leader in ["trap '' TERM;", ""] {
+        let directory = tempfile::tempdir().unwrap();
+        let script =
+            format!("{leader} sh -c 'trap \"\" TERM; echo $$ > inner; while :; do sleep 600; done' & wait");
+        let mut invocation = shell(&script);
+        invocation.directory = Some(directory.path().to_owned());
+        let inner = directory.path().join("inner");
+        let result = invocation.capture(Duration::from_secs(1), 100).await;
+        assert!(matches!(result, Err(CaptureError::Timeout { .. })), "{result:?}");
+        wait_until_dead(std::fs::read_to_string(inner).unwrap().trim()).await;
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,15 @@ async fn one_picture_that_comes_much_too_late_does_not_stretch_the_video() {
 }
 
 #[tokio::test]
+async fn a_picture_that_comes_days_too_late_stretches_neither_the_video_nor_the_poster() {
+    let late = "setts=pts=if(eq(N\\,50)\\,PTS+1000000000\\,PTS)";
+    let video = published("clip.mkv", &format!("-c copy -bsf:v {late}")).await;
+    assert_eq!(inspect::decode(&video.mp4()), 180);
+    let poster = video.path(video.outputs.poster_key.as_ref().unwrap().as_str());
+    assert_eq!(inspect::decode(&poster), 1);
+}
+
+#[tokio::test]
 async fn sound_that_comes_much_too_late_does_not_stretch_the_video() {
     let args = "-c copy -bsf:a setts=pts=if(eq(N\\,50)\\,PTS+100000\\,PTS)";
     let video = published("clip.mkv", args).await;

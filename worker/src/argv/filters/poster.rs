@@ -1,6 +1,6 @@
 //! The poster's graph.
 
-use super::{frame, straightened};
+use super::{frame, jumps, straightened};
 use crate::plan::{PosterWindow, VideoPlan};
 
 /// Frames among which the poster is chosen. FFmpeg keeps all of them in memory: 37 MB at 1080p.
@@ -11,11 +11,14 @@ const NOT_BLACK: &str = "blackframe=amount=0:threshold=32,metadata=mode=select:k
 
 /// Picks the candidate frame of `window` that is nearest to the average of all, which avoids flashes.
 pub(in crate::argv) fn poster(plan: &VideoPlan, window: &PosterWindow) -> String {
-    let mut chain = straightened(plan);
+    let mut chain: Vec<_> = jumps::pictures(&plan.jumps).into_iter().filter(|_| window.seek == 0.0).collect();
+    chain.extend(straightened(plan));
     if let Some(length) = window.length {
         let start = window.first;
         chain.push(format!("trim=start={start:.3}:end={:.3}", start + length));
-        chain.push(format!("fps=fps={}/{:.0}:start_time={start:.3}", CANDIDATES * 1000, length * 1000.0));
+        // Leaves pictures out and repeats none: a picture with a wrong time could be repeated for days.
+        let step = length / f64::from(CANDIDATES);
+        chain.push(format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4})'"));
     }
     chain.push(frame::to_size_and_color(plan));
     if window.skip_black {
