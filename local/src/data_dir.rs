@@ -178,11 +178,18 @@ fn create_durably(path: &Path, sync: impl FnMut(&Path) -> io::Result<()>) -> io:
     path.ancestors().skip(1).take(missing.max(1)).try_for_each(sync)
 }
 
-/// Syncs the names in a directory. One that this user may not read was created by another one before.
+/// Syncs the names in a directory. One that this user may not read was created by another one before; read-only and some foreign file
+/// systems cannot sync a directory, and have no new names or no way to keep them.
 fn sync_if_readable(directory: &Path) -> io::Result<()> {
     match File::open(directory).and_then(|directory| directory.sync_all()) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result,
+        Err(error) => match error.kind() {
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::Unsupported
+            | io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
 }
 

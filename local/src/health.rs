@@ -33,9 +33,8 @@ impl Health {
             return;
         }
         let has_low_space = matches!(self.store.check_space(0).await, Err(StoreError::NoSpace { .. }));
-        let storage = has_low_space.then_some(r#","storage":"low-space""#).unwrap_or_default();
-        let processing =
-            self.outage.is_ongoing().then_some(r#","processing":"interrupted""#).unwrap_or_default();
+        let storage = if has_low_space { r#","storage":"low-space""# } else { "" };
+        let processing = if self.outage.is_ongoing() { r#","processing":"interrupted""# } else { "" };
         let body = format!(r#"{{"status":"ok"{storage}{processing}}}"#);
         if is_head {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -60,7 +59,7 @@ mod tests {
             };
             let options = StoreOptions { available_space, ..StoreOptions::default() };
             let store = Store::open(scratch.path(), options).await.unwrap();
-            let health = Health::new(store.clone(), Arc::default());
+            let health = Health::new(store.clone(), Arc::new(Outage::new(crate::clock::now())));
             let answer = async |method: Method, uri: &'static str, status: StatusCode| {
                 let mut response = Response::new(Bytes::from_static(b"{\"status\":\"ok\"}"));
                 *response.status_mut() = status;
@@ -83,6 +82,14 @@ mod tests {
             for (method, uri, status) in others {
                 assert!(answer(method, uri, status).await["storage"].is_null());
             }
+            let health = Health::new(store.clone(), Arc::new(Outage::ongoing()));
+            let mut response = Response::new(Bytes::new());
+            health.add_to(&Method::GET, &Uri::from_static("/healthz"), &mut response).await;
+            let answered: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(
+                (&answered["processing"], answered["storage"].is_null()),
+                (&"interrupted".into(), said.is_empty())
+            );
             drop(health);
             store.close().await;
         }

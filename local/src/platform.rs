@@ -114,7 +114,7 @@ impl Platform {
         let s3_config = s3::Config { region: REGION.to_owned(), credentials: vec![credentials] };
         tasks.spawn(s3::serve(listeners.s3, store.clone(), s3_config, stop.clone()));
         let usage = || CountedUsage { log: log.clone(), views: views.clone() };
-        let outage = Arc::new(Outage::default());
+        let outage = Arc::new(Outage::new(clock::now()));
         let reactions = Reactions {
             projects: ProjectCache::default(),
             log: log.clone(),

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::feed::{Consumer, DeliverBatch, is_quarantine};
 use crate::objects::StoredObjects;
-use crate::outage::Outage;
+use crate::outage::{Outage, RESTARTED};
 use crate::runner::{Runner, TASK_PREFIX};
 use crate::view_store::{CountedUsage, SqliteViewStore};
 
@@ -107,7 +107,7 @@ impl Reactions {
             let Some(job) = &video.job else { continue };
             match &video.phase {
                 Phase::Started { task, .. } if task.starts_with(TASK_PREFIX) => {
-                    let end = WorkerEnd::Stopped("the platform was restarted".to_owned());
+                    let end = WorkerEnd::Stopped(RESTARTED.to_owned());
                     if let Err(error) = tasks::ended(&self.log, clock::now(), job, task, &end).await {
                         tracing::error!(video.id = %video.video_id, error = %error, "an interruption could not be recorded");
                     }

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::slots::{Slot, Slots};
 use crate::clock;
+use crate::outage::STOPPED;
 
 /// How long a worker may take to record its interruption before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -194,7 +195,7 @@ impl Inner {
             status = child.wait() => end_of(status),
             () = self.stop.cancelled() => {
                 interrupt(child).await;
-                WorkerEnd::Stopped("the platform was stopped".to_owned())
+                WorkerEnd::Stopped(STOPPED.to_owned())
             }
         };
         drop(parent_pipe);

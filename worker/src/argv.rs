@@ -70,11 +70,15 @@ pub fn poster_argv(plan: &Plan, video: &VideoPlan, window: &PosterWindow, url: &
     let mut args = Args::default();
     args.words("-nostdin -hide_banner -v error -y");
     args.0.extend(input::guards());
-    args.0.extend(plan.demuxing.ffmpeg_args());
-    decoding(&mut args, Some(video));
     if window.seek > 0.0 {
-        args.option("-ss", &format!("{:.3}", window.seek));
+        args.0.extend(plan.demuxing.args());
+        // FFmpeg counts from the start that it takes for the file's, and times count from the place that it seeks.
+        let seek = window.seek - f64::from(plan.demuxing.begins_earlier) / 1000.0;
+        args.option("-ss", &format!("{:.3}", seek.max(0.0)));
+    } else {
+        args.0.extend(plan.demuxing.ffmpeg_args());
     }
+    decoding(&mut args, Some(video));
     args.option("-i", url);
     args.option("-map", &format!("0:{}", video.index)).option("-filter:v", &filters::poster(video, window));
     args.words("-map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f image2 -update 1");

@@ -34,7 +34,7 @@ pub struct VideoStatus {
     /// The source of what can be played.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<MediaSource>,
-    /// What can be played. While a new generation is processed, these are the outputs of the previous one.
+    /// What can be played: the outputs of the latest published generation, which may be older than the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
     /// When the last upload URL expires, while the video waits for an upload.

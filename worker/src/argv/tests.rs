@@ -129,6 +129,18 @@ fn every_output_drops_the_metadata_of_the_source() {
 }
 
 #[test]
+fn a_later_poster_of_a_file_that_begins_before_its_stated_start_is_sought_from_that_start() {
+    let mut plan = planned(Some(video(320, 180)), vec![]);
+    plan.demuxing.begins_earlier = 10_000;
+    let window = PosterWindow { seek: 31.5, first: 0.0, length: Some(8.0), skip_black: false };
+    let args = poster_argv(&plan, &video(320, 180), &window, SOURCE).join(" ");
+    assert!(args.contains("-ss 21.500") && !args.contains("-itsoffset"), "{args}");
+    let window = PosterWindow { seek: 0.0, ..window };
+    let args = poster_argv(&plan, &video(320, 180), &window, SOURCE).join(" ");
+    assert!(args.contains("-itsoffset 10.000") && !args.contains("-ss"), "{args}");
+}
+
+#[test]
 fn no_filter_of_the_poster_repeats_pictures() {
     let mut video = video(320, 180);
     video.jumps = vec![Jump { start: 1_000_000.0, end: 1_000_000.1, shift: 999_998.0 }];

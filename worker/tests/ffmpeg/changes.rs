@@ -193,3 +193,15 @@ async fn a_frame_of_mpeg_audio_with_a_damaged_header_does_not_move_the_sound_aft
     let video = publish(harness, job, 8.0).await;
     assert_beeps_every_second(&video, "damaged.mp2", 8, 0.03);
 }
+
+#[tokio::test]
+async fn mpeg_audio_whose_times_are_off_by_milliseconds_has_no_holes() {
+    let harness = WorkerHarness::new();
+    let folder = harness.clips();
+    make(&folder, "exact.mkv", "-f lavfi -i sine=440:r=44100:d=6 -c:a libmp3lame");
+    let args = "-i exact.mkv -c copy -bsf:a setts=pts=PTS+8*mod(N\\,3):dts=DTS+8*mod(N\\,3)";
+    let file = make(&folder, "jitter.mkv", args);
+    let job = harness.upload_file("jitter.mkv", &file).await;
+    let video = publish(harness, job, 6.0).await;
+    assert_eq!(measure::holes(&video.mp4()), Vec::<String>::new());
+}

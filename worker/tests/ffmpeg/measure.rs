@@ -62,6 +62,19 @@ pub(super) fn beeps(path: &Path) -> Vec<f64> {
         .collect()
 }
 
+/// The times of silence of at least 2 ms within the sound, the first and last 0.2 s aside.
+pub(super) fn holes(path: &Path) -> Vec<String> {
+    let before = ["-nostdin", "-v", "info", "-i"].map(Path::new);
+    let filter = "atrim=start=0.2:end=5.8,silencedetect=noise=-60dB:d=0.002";
+    let after = ["-af", filter, "-f", "null", "-"].map(Path::new);
+    let output = run("ffmpeg", Path::new("."), before.into_iter().chain([path]).chain(after));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    text.split("silence_start: ")
+        .skip(1)
+        .map(|rest| rest.split(['\n', ' ']).next().unwrap().to_owned())
+        .collect()
+}
+
 fn clock(text: &str) -> f64 {
     text.split(':').fold(0.0, |sum, part| sum * 60.0 + part.trim().parse::<f64>().unwrap())
 }

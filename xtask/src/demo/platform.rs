@@ -13,7 +13,7 @@ use crate::process::stdout_of;
 
 /// A running platform with a place for projects. It is stopped when this is dropped.
 pub(crate) struct Platform {
-    platform: program::Platform,
+    program: program::Platform,
     pub(crate) addresses: Addresses,
     places: Places,
     /// Whether the data directory is new. An existing one may contain a project called `demo`.
@@ -28,7 +28,7 @@ impl Platform {
             Places { program: cli.to_owned(), data: data.to_owned(), log: work.join("platform.log") };
         let mut platform = program::Platform::start(&places, &[])?;
         let addresses = platform.ready()?;
-        Ok(Self { platform, addresses, places, fresh })
+        Ok(Self { program: platform, addresses, places, fresh })
     }
 
     /// Creates a project with the operator's command.
@@ -44,17 +44,17 @@ impl Platform {
 
     /// Waits until the platform ends.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
-        self.platform.wait()
+        self.program.wait()
     }
 
     /// Stops the platform. Fails if its exit status is not 0.
     pub(crate) fn stop(self) -> Result<()> {
-        self.platform.stop()
+        self.program.stop()
     }
 
     /// Returns the end of its log, for messages.
     pub(crate) fn log_end(&self) -> String {
-        self.platform.log_end()
+        self.program.log_end()
     }
 }
 

@@ -155,15 +155,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends the next byte. Opens the connection again if the platform has closed it, and returns whether it did.
+    /// Sends the next byte. Opens the connection again if the platform has closed it, and returns whether an open one was found closed.
     fn step(&mut self) -> bool {
         if self.stream.as_mut().is_some_and(|stream| goes_on(stream, self.kind, &mut self.rest)) {
             return false;
         }
+        let was_open = self.stream.take().is_some();
         // Fails while the platform has no room for it; then in the next step.
-        self.stream = None;
         let _ = self.connect();
-        true
+        was_open
     }
 }
 

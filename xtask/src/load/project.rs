@@ -13,7 +13,7 @@ use crate::platform::program::{Places, wait_for};
 use crate::process::check_interrupted;
 
 /// How long all videos may take until they are ready.
-const TIMEOUT: Duration = Duration::from_mins(60);
+const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Uploads of the flood after which the others begin.
 const BEGUN: u32 = 30;
@@ -87,7 +87,7 @@ impl Project {
             Ok(())
         };
         thread::scope(|scope| {
-            let clients: Vec<_> = (0..clients).map(|_| scope.spawn(&upload)).collect();
+            let clients: Vec<_> = (0..clients).map(|_| scope.spawn(upload)).collect();
             let has_begun = || {
                 let enough = || Ok((uploaded.load(Ordering::Relaxed) >= BEGUN.min(videos)).then_some(()));
                 wait_for(TIMEOUT, || "the flood has not begun".to_owned(), enough)

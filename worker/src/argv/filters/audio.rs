@@ -25,7 +25,13 @@ pub(in crate::argv) fn audio(plan: &AudioPlan, time: SoundTime) -> String {
         filters.push(format!("aresample={RATE}:{}", from_zero()));
         filters.push("aformat=sample_fmts=fltp:channel_layouts=stereo".to_owned());
     } else {
-        filters.push(format!("aresample={RATE}"));
+        // Without `-async`, this one bears times that are off by some milliseconds.
+        let bears = if time == SoundTime::Graphs {
+            format!(":async=1:min_hard_comp={MAX_DRIFT}")
+        } else {
+            String::new()
+        };
+        filters.push(format!("aresample={RATE}{bears}"));
         filters.push("aformat=sample_fmts=fltp:channel_layouts=stereo".to_owned());
         filters.push(format!("asetpts='if(isnan(PREV_INPTS),floor(PTS/{PACKET})*{PACKET},PTS)'"));
         filters.push("aresample=async=1:min_hard_comp=0.0001".to_owned());

@@ -11,6 +11,7 @@ const NOT_BLACK: &str = "blackframe=amount=0:threshold=32,metadata=mode=select:k
 
 /// Picks the candidate frame of `window` that is nearest to the average of all, which avoids flashes.
 pub(in crate::argv) fn poster(plan: &VideoPlan, window: &PosterWindow) -> String {
+    // After seeking, times do not count from the beginning, as those of the jumps do.
     let mut chain: Vec<_> = jumps::pictures(&plan.jumps).into_iter().filter(|_| window.seek == 0.0).collect();
     chain.extend(straightened(plan));
     if let Some(length) = window.length {
