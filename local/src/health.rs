@@ -82,6 +82,7 @@ mod tests {
             for (method, uri, status) in others {
                 assert!(answer(method, uri, status).await["storage"].is_null());
             }
+            drop(health);
             let health = Health::new(store.clone(), Arc::new(Outage::ongoing()));
             let mut response = Response::new(Bytes::new());
             health.add_to(&Method::GET, &Uri::from_static("/healthz"), &mut response).await;
