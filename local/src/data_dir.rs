@@ -60,7 +60,7 @@ impl DataDir {
             path: path.as_ref().to_owned(),
             source,
         })?;
-        create_durably(&path, sync_if_readable).map_err(|source| DataDirError::Io {
+        create_durably(&path, sync_if_possible).map_err(|source| DataDirError::Io {
             action: "create the directory",
             path: path.clone(),
             source,
@@ -180,17 +180,16 @@ fn create_durably(path: &Path, sync: impl FnMut(&Path) -> io::Result<()>) -> io:
 
 /// Syncs the names in a directory. One that this user may not read was created by another one before; read-only and some foreign file
 /// systems cannot sync a directory, and have no new names or no way to keep them.
-fn sync_if_readable(directory: &Path) -> io::Result<()> {
+fn sync_if_possible(directory: &Path) -> io::Result<()> {
     match File::open(directory).and_then(|directory| directory.sync_all()) {
-        Err(error) => match error.kind() {
-            io::ErrorKind::PermissionDenied
-            | io::ErrorKind::InvalidInput
-            | io::ErrorKind::Unsupported
-            | io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-            _ => Err(error),
-        },
-        Ok(()) => Ok(()),
+        Err(error) if cannot_be_synced(error.kind()) => Ok(()),
+        result => result,
     }
+}
+
+fn cannot_be_synced(error: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error, PermissionDenied | InvalidInput | Unsupported | ReadOnlyFilesystem)
 }
 
 #[cfg(test)]
@@ -217,14 +216,17 @@ mod tests {
         assert_eq!(create(&path), parents[..1], "a run that was killed may not have synced it");
     }
 
+    /// Of the error numbers, because root is refused nothing.
     #[test]
-    fn a_directory_below_one_that_cannot_be_read_is_opened() {
-        let scratch = tempfile::tempdir().unwrap();
-        let parent = scratch.path().join("parent");
-        DataDir::open(parent.join("data")).unwrap();
-        fs::set_permissions(&parent, fs::Permissions::from_mode(0o300)).unwrap();
-        DataDir::open(parent.join("data")).unwrap();
-        fs::set_permissions(&parent, fs::Permissions::from_mode(0o700)).unwrap();
+    fn only_a_directory_that_cannot_be_synced_stays_without() {
+        use rustix::io::Errno;
+        let refuses = |errno: Errno| !cannot_be_synced(io::Error::from(errno).kind());
+        assert!(
+            [Errno::ACCESS, Errno::INVAL, Errno::OPNOTSUPP, Errno::ROFS]
+                .into_iter()
+                .all(|errno| !refuses(errno))
+        );
+        assert!([Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::NOENT].into_iter().all(refuses));
     }
 
     #[test]

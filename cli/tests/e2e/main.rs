@@ -9,6 +9,7 @@ mod harness;
 mod lifecycle;
 mod log;
 mod media;
+mod outage;
 mod play;
 mod processes;
 mod workerd;

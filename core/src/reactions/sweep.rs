@@ -33,6 +33,10 @@ const LONGEST_CAPACITY_PAUSE: Duration = Duration::from_mins(5);
 /// The longest pause between two checks of an attempt that was launched and has not started.
 const LONGEST_RELAUNCH_PAUSE: Duration = Duration::from_hours(1);
 
+/// The longest pause between two launches of a publisher that continues an earlier publication. It may never succeed, for example because
+/// the attempt's files were removed.
+const LONGEST_CONTINUATION_PAUSE: Duration = Duration::from_hours(24);
+
 /// How many videos of one urgency are handled at the same time.
 const MAX_CONCURRENT_VIDEOS: usize = 32;
 
@@ -170,16 +174,19 @@ async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row
 ///
 /// An attempt that was launched and has not started is launched again after a pause as long as it has waited, so that an attempt costs
 /// the sweep some thirty checks in the 24 hours for which it may wait, whatever the number of attempts that wait. Its worker is usually
-/// reported when it ends, so that the check is needed only if a report was lost. The same holds for a publication that is continued.
+/// reported when it ends, so that the check is needed only if a report was lost. The pauses of a publication that is continued grow in the
+/// same way, up to a day.
 fn next_check(video: &Video, now: Timestamp, policy: &Policy) -> Timestamp {
-    let after = |at: Timestamp| {
-        now.since(at).clamp(policy.relaunch_after, LONGEST_RELAUNCH_PAUSE.max(policy.relaunch_after))
+    let after = |at: Timestamp, longest: Duration| {
+        now.since(at).clamp(policy.relaunch_after, longest.max(policy.relaunch_after))
     };
     let Phase::Dispatched { at } = video.phase else {
-        let pause = video.publication_to_continue().map_or(policy.relaunch_after, |it| after(it.at));
+        let pause = video
+            .publication_to_continue()
+            .map_or(policy.relaunch_after, |it| after(it.at, LONGEST_CONTINUATION_PAUSE));
         return now.plus(pause);
     };
-    let pause = after(at);
+    let pause = after(at, LONGEST_RELAUNCH_PAUSE);
     let expires_at = at.plus(policy.start_within);
     if expires_at > now { now.plus(pause).min(expires_at) } else { now.plus(pause) }
 }

@@ -68,6 +68,8 @@ impl Session {
                 bail!("{target} ended with {} and named no input:\n{text}", output.status);
             };
             self.report(target, &input, &text)?;
+        } else if figures.executions == 0 {
+            bail!("{target} ended with success and states no executed input:\n{text}");
         }
         Ok(figures)
     }

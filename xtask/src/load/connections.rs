@@ -161,7 +161,7 @@ impl Connection {
             return false;
         }
         let was_open = self.stream.take().is_some();
-        // Fails while the platform has no room for it; then in the next step.
+        // While the platform refuses connections this fails, and the next step tries again.
         let _ = self.connect();
         was_open
     }

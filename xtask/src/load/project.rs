@@ -132,7 +132,7 @@ impl Project {
             let page = self.api.read(&format!("/videos?limit=100&state={state}{cursor}"))?;
             count += u32::try_from(page["data"].as_array().map_or(0, Vec::len))?;
             match page["nextCursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
+                Some(next) => cursor = format!("&after={next}"),
                 None => return Ok(count),
             }
         }
