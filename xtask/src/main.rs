@@ -17,6 +17,7 @@ mod rules;
 mod scale;
 mod simulate;
 mod test;
+mod this_program;
 mod tools;
 mod torture;
 mod workspace;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
+    this_program::remember_path()?;
     process::end_children_on_signals()?;
     let workspace = Workspace::find()?;
     match command {

@@ -9,6 +9,7 @@ use xshell::cmd;
 
 use super::compiler;
 use crate::process::{capture_ok, run};
+use crate::this_program;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
@@ -40,9 +41,8 @@ pub(super) fn with_cargo_fuzz(
 pub(super) fn beside_tests(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
     tools.ensure(&[Tool::Cxx])?;
     let (shell, cargo) = (&workspace.shell, cargo());
-    let this = env::current_exe().context("the path of this program is not known")?;
     run(cmd!(shell, "{cargo} build --workspace --all-features --bin {PROGRAM}")
-        .env("RUSTC_WORKSPACE_WRAPPER", this)
+        .env("RUSTC_WORKSPACE_WRAPPER", this_program::path()?)
         .env(compiler::VARIABLE, "1"))?;
     Ok(workspace.target().join("debug").join(PROGRAM))
 }

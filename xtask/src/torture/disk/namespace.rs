@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::process;
+use crate::{process, this_program};
 
 /// Set in the process that runs in the namespace.
 const INSIDE: &str = "STREAMIO_TORTURE_NAMESPACE";
@@ -50,9 +50,8 @@ pub(in crate::torture) fn end_with_parent() -> Result<()> {
 
 /// Runs this program with these arguments in a mount namespace of its own.
 pub(in crate::torture) fn run_inside(words: &[OsString]) -> Result<()> {
-    let program = env::current_exe().context("cannot determine the path of this program")?;
     let mut command = unshare();
-    command.arg(program).args(words).env(INSIDE, "1");
+    command.arg(this_program::path()?).args(words).env(INSIDE, "1");
     process::run(command).context("the run with lost writes failed")
 }
 
