@@ -19,8 +19,8 @@ use crate::workspace::Workspace;
 use figures::Figures;
 use session::{Effort, Session};
 
-/// The seconds of each target in `--quick`.
-const QUICK_SECONDS: u64 = 1;
+/// The inputs of each target in `--quick`.
+const QUICK_EXECUTIONS: u64 = 3000;
 /// The seconds of each target if nothing is stated.
 const DEFAULT_SECONDS: u64 = 60;
 
@@ -54,8 +54,9 @@ pub(crate) struct Args {
     /// Also find invalid uses of memory in dependencies; several times slower
     #[arg(long)]
     address_sanitizer: bool,
-    /// Build as the tests are built, which takes seconds after them, and spend a second per target. `cargo xtask test` does this
-    #[arg(long, conflicts_with = "address_sanitizer")]
+    /// Build as the tests are built, which takes seconds after them, and run 3,000 inputs per target, the same at each time.
+    /// `cargo xtask test` does this
+    #[arg(long, conflicts_with_all = ["address_sanitizer", "executions", "seconds"])]
     quick: bool,
     /// Run only the input in this file, with one target
     #[arg(long, value_name = "FILE", conflicts_with_all = ["executions", "seconds"])]
@@ -71,10 +72,10 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     } else {
         build::with_cargo_fuzz(workspace, &tools, args.address_sanitizer)?
     };
-    let effort = match (args.executions, args.seconds) {
-        (Some(executions), _) => Effort::Executions(executions),
-        (None, Some(seconds)) => Effort::Seconds(seconds),
-        (None, None) => Effort::Seconds(if args.quick { QUICK_SECONDS } else { DEFAULT_SECONDS }),
+    let effort = match (args.quick, args.executions) {
+        (true, _) => Effort::SameExecutions(QUICK_EXECUTIONS),
+        (false, Some(executions)) => Effort::Executions(executions),
+        (false, None) => Effort::Seconds(args.seconds.unwrap_or(DEFAULT_SECONDS)),
     };
     let session = Session::new(workspace, program, effort);
     if let Some(input) = &args.input {
@@ -91,7 +92,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The short form for `cargo xtask test`: all targets, a second each, two at the same time.
+/// The short form for `cargo xtask test`: all targets, the same inputs at each time, two targets at the same time.
 pub(crate) fn run_quick(workspace: &Workspace) -> Result<()> {
     let jobs = NonZeroUsize::new(2).expect("two is not zero");
     let (executions, seconds, input) = (None, None, None);

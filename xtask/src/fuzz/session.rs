@@ -1,6 +1,7 @@
 //! Runs targets, and makes an input that breaks a law smaller.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +15,20 @@ use crate::workspace::Workspace;
 #[derive(Clone, Copy)]
 pub(super) enum Effort {
     Executions(u64),
+    /// This many, the same in each run: neither chance nor earlier runs decide what is generated.
+    SameExecutions(u64),
     Seconds(u64),
+}
+
+impl Effort {
+    /// The arguments for libFuzzer.
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Executions(executions) => vec![format!("-runs={executions}")],
+            Self::SameExecutions(executions) => vec![format!("-runs={executions}"), "-seed=1".to_owned()],
+            Self::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
+        }
+    }
 }
 
 /// The seconds after which one input counts as too slow.
@@ -44,7 +58,7 @@ impl Session {
 
     /// Runs the committed inputs of a target, and generated ones.
     pub(super) fn run(&self, target: &str) -> Result<Figures> {
-        let corpus = self.generated.join("corpus").join(target);
+        let corpus = self.corpus(target)?;
         let crashes = self.generated.join("crashes").join(target);
         for folder in [&corpus, &crashes] {
             fs::create_dir_all(folder).with_context(|| format!("could not create {}", folder.display()))?;
@@ -53,10 +67,7 @@ impl Session {
         command.arg(&corpus);
         let committed = ["seeds", "regressions"].map(|kind| self.committed.join(kind).join(target));
         command.args(committed.iter().filter(|folder| folder.is_dir()));
-        command.arg(match self.effort {
-            Effort::Executions(executions) => format!("-runs={executions}"),
-            Effort::Seconds(seconds) => format!("-max_total_time={seconds}"),
-        });
+        command.args(self.effort.arguments());
         command.args([format!("-max_len={LONGEST}"), "-print_final_stats=1".to_owned()]);
         command.arg(format!("-artifact_prefix={}/", crashes.display()));
         let output = capture(command)?;
@@ -72,6 +83,20 @@ impl Session {
             bail!("{target} ended with success and states no executed input:\n{text}");
         }
         Ok(figures)
+    }
+
+    /// The folder of the inputs that earlier runs kept, or an empty one.
+    fn corpus(&self, target: &str) -> Result<PathBuf> {
+        if !matches!(self.effort, Effort::SameExecutions(_)) {
+            return Ok(self.generated.join("corpus").join(target));
+        }
+        let folder = self.generated.join("quick").join(target);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("could not remove {}", folder.display()))
+            }
+            _ => Ok(folder),
+        }
     }
 
     /// Runs one input. Fails if it breaks a law.
