@@ -11,6 +11,7 @@ mod edge;
 mod fuzz;
 mod load;
 mod media_fuzz;
+mod mutants;
 mod platform;
 mod process;
 mod rules;
@@ -21,6 +22,7 @@ mod this_program;
 mod tools;
 mod torture;
 mod workspace;
+mod workspace_copy;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,7 @@ enum Command {
     Fuzz(fuzz::Args),
     Load(load::Args),
     MediaFuzz(media_fuzz::Args),
+    Mutants(mutants::Args),
     Tools(tools::Args),
     Clips(tools::clips::Args),
     Rules(rules::Args),
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<()> {
         Command::Fuzz(args) => fuzz::run(&workspace, &args),
         Command::Load(args) => load::run(&workspace, &args),
         Command::MediaFuzz(args) => media_fuzz::run(&workspace, &args),
+        Command::Mutants(args) => mutants::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
         Command::Clips(args) => tools::clips::run(&workspace, &args),
         Command::Rules(args) => rules::run(&workspace, &args),

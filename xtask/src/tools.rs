@@ -6,6 +6,8 @@
 mod announce;
 mod cargo_deny;
 mod cargo_fuzz;
+mod cargo_install;
+mod cargo_mutants;
 mod chromium;
 pub(crate) mod clips;
 mod curl;
@@ -117,7 +119,7 @@ impl<'a> Tools<'a> {
                 }
                 Tool::NpmPackages => npm::ensure(self.workspace)?,
                 Tool::CargoDeny => {
-                    cargo_deny::ensure(self.workspace)?;
+                    cargo_deny::PROGRAM.ensure(self.workspace)?;
                 }
                 Tool::Cxx => cxx::ensure()?,
                 Tool::Schemathesis => {
@@ -148,12 +150,17 @@ impl<'a> Tools<'a> {
 
     /// Returns the path of cargo-deny, after installing it if it is missing.
     pub(crate) fn cargo_deny(&self) -> Result<PathBuf> {
-        cargo_deny::ensure(self.workspace)
+        cargo_deny::PROGRAM.ensure(self.workspace)
     }
 
     /// Returns the folder of cargo-fuzz, after installing it if it is missing.
     pub(crate) fn cargo_fuzz(&self) -> Result<PathBuf> {
-        cargo_fuzz::ensure(self.workspace)
+        cargo_fuzz::PROGRAM.ensure_folder(self.workspace)
+    }
+
+    /// Returns the folder of cargo-mutants, after installing it if it is missing.
+    pub(crate) fn cargo_mutants(&self) -> Result<PathBuf> {
+        cargo_mutants::PROGRAM.ensure_folder(self.workspace)
     }
 
     /// Returns the path of wasm-bindgen, after installing it if it is missing.

@@ -16,23 +16,21 @@ use crate::platform::program::Addresses;
 /// The time between two bytes of a connection, and between two checks whether it is still open.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Requests whose answers are never read: their answers fill the buffers of both sides.
-const UNREAD: usize = 2_000;
+/// Requests whose answers are never read. Each answer has tens of kilobytes: together they fill the buffers of both sides.
+const UNREAD: usize = 200;
 
 /// What a connection does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Kind {
     /// Sends nothing.
     Idle,
-    /// Sends the head of a request, a byte at a time.
-    Head,
-    /// Sends the body of a request, a byte at a time.
-    Body,
-    /// Sends requests and reads no answer.
-    Greedy,
+    /// Sends this head of a request, a byte at a time.
+    Head(String),
+    /// Sends this head of a request and then a body, a byte at a time.
+    Body(String),
+    /// Sends many requests with this head and reads no answer.
+    Greedy(String),
 }
-
-const KINDS: [Kind; 4] = [Kind::Idle, Kind::Head, Kind::Body, Kind::Greedy];
 
 /// Open connections, which are opened again when the platform closes them.
 pub(super) struct BadConnections {
@@ -40,47 +38,14 @@ pub(super) struct BadConnections {
     thread: JoinHandle<usize>,
 }
 
-/// Where a connection goes.
-#[derive(Debug, Clone)]
-struct Target {
-    /// Host and port.
-    host: String,
-    /// The path and query of a request with a body.
-    path: String,
-    /// The method of a request with a body.
-    method: &'static str,
-    /// Further lines of its head.
-    headers: String,
-}
-
 impl BadConnections {
-    /// Opens `count` connections, half to the API and half to the object store.
+    /// Opens `count` connections to the API, the object store and the CDN.
     pub(super) fn open(addresses: &Addresses, project: &Project, clip: &[u8], count: usize) -> Result<Self> {
         allow_open_files(count)?;
-        let grant = project.grant()?;
-        let url = text_at(&grant, "/uploadUrl")?;
-        let host =
-            |url: &str| url.trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
-        let path =
-            url.strip_prefix(&addresses.s3).context("the upload URL is not one of the object store")?;
-        let targets = [
-            Target {
-                host: host(&addresses.api),
-                path: "/upload-url".into(),
-                method: "POST",
-                headers: format!("x-api-key: {}\r\ncontent-type: application/json\r\n", project.api.key),
-            },
-            Target {
-                host: host(&addresses.s3),
-                path: path.to_owned(),
-                method: "PUT",
-                headers: String::new(),
-            },
-        ];
+        let kinds = kinds(addresses, project, clip)?;
         let mut connections = Vec::new();
-        for number in 0..count {
-            let (target, kind) = (targets[number % 2].clone(), KINDS[number / 2 % KINDS.len()]);
-            connections.push(Connection::open(target, kind, clip.len())?);
+        for (host, kind) in kinds.iter().cycle().take(count) {
+            connections.push(Connection::open(host.clone(), kind.clone(), clip.len())?);
         }
         let is_over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&is_over);
@@ -104,6 +69,36 @@ impl BadConnections {
     }
 }
 
+/// What each server gets, and its host and port.
+fn kinds(addresses: &Addresses, project: &Project, clip: &[u8]) -> Result<Vec<(String, Kind)>> {
+    let head = |method: &str, url: &str, headers: &str| -> Result<(String, String)> {
+        let (host, path) = url
+            .strip_prefix("http://")
+            .and_then(|rest| rest.split_once('/'))
+            .with_context(|| format!("{url} is not a URL of the platform"))?;
+        Ok((host.to_owned(), format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n")))
+    };
+    let body = format!("content-length: {}\r\n", clip.len());
+    let json = format!("x-api-key: {}\r\ncontent-type: application/json\r\n{body}", project.api.key);
+    let (api, grant) = head("POST", &format!("{}/upload-url", addresses.api), &json)?;
+    let (_, description) = head("GET", &format!("{}/openapi.json", addresses.api), "")?;
+    let (store, put) = head("PUT", text_at(&project.grant()?, "/uploadUrl")?, &body)?;
+    let (cdn, video) = head("GET", &project.progressive_url(clip)?, "")?;
+    let to = |host: &String, kind| (host.clone(), kind);
+    Ok(vec![
+        to(&api, Kind::Idle),
+        to(&store, Kind::Idle),
+        to(&cdn, Kind::Idle),
+        to(&api, Kind::Head(grant.clone())),
+        to(&store, Kind::Head(put.clone())),
+        to(&cdn, Kind::Head(video.clone())),
+        to(&api, Kind::Body(grant)),
+        to(&store, Kind::Body(put)),
+        to(&api, Kind::Greedy(description)),
+        to(&cdn, Kind::Greedy(video)),
+    ])
+}
+
 /// Raises the limit of this process for `count` more sockets.
 fn allow_open_files(count: usize) -> Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -115,7 +110,7 @@ fn allow_open_files(count: usize) -> Result<()> {
 }
 
 struct Connection {
-    target: Target,
+    host: String,
     kind: Kind,
     stream: Option<TcpStream>,
     /// Bytes that are still to be sent, one in each step.
@@ -124,32 +119,28 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(target: Target, kind: Kind, body_length: usize) -> Result<Self> {
-        let mut connection = Self { target, kind, stream: None, rest: Vec::new(), body_length };
+    fn open(host: String, kind: Kind, body_length: usize) -> Result<Self> {
+        let mut connection = Self { host, kind, stream: None, rest: Vec::new(), body_length };
         connection.connect().context("cannot open a connection to the platform")?;
         Ok(connection)
     }
 
     fn connect(&mut self) -> io::Result<()> {
-        let Target { host, path, method, headers } = &self.target;
-        let mut stream = TcpStream::connect(host)?;
+        let mut stream = TcpStream::connect(&self.host)?;
         stream.set_nonblocking(true)?;
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}");
-        match self.kind {
-            Kind::Idle => self.rest.clear(),
-            Kind::Head => self.rest = head.into_bytes(),
-            Kind::Body => {
-                let with_length = format!("{head}content-length: {}\r\n\r\n", self.body_length);
-                stream.write_all(with_length.as_bytes())?;
-                self.rest = vec![b' '; self.body_length];
+        self.rest = match &self.kind {
+            Kind::Idle => Vec::new(),
+            Kind::Head(head) => head.as_bytes().to_vec(),
+            Kind::Body(head) => {
+                stream.write_all(head.as_bytes())?;
+                vec![b' '; self.body_length]
             }
-            Kind::Greedy => {
-                let requests = format!("GET /missing HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(UNREAD);
-                self.rest.clear();
+            Kind::Greedy(head) => {
                 // As many as the buffers take.
-                let _ = stream.write(requests.as_bytes())?;
+                let _ = stream.write(head.repeat(UNREAD).as_bytes())?;
+                Vec::new()
             }
-        }
+        };
         self.rest.reverse();
         self.stream = Some(stream);
         Ok(())
@@ -157,7 +148,7 @@ impl Connection {
 
     /// Sends the next byte. Opens the connection again if the platform has closed it, and returns whether an open one was found closed.
     fn step(&mut self) -> bool {
-        if self.stream.as_mut().is_some_and(|stream| goes_on(stream, self.kind, &mut self.rest)) {
+        if self.stream.as_mut().is_some_and(|stream| goes_on(stream, &self.kind, &mut self.rest)) {
             return false;
         }
         let was_open = self.stream.take().is_some();
@@ -168,7 +159,7 @@ impl Connection {
 }
 
 /// Sends the next byte of `rest`. Returns whether the connection is still open.
-fn goes_on(stream: &mut TcpStream, kind: Kind, rest: &mut Vec<u8>) -> bool {
+fn goes_on(stream: &mut TcpStream, kind: &Kind, rest: &mut Vec<u8>) -> bool {
     let is_open = |result: io::Result<usize>| match result {
         Ok(length) => length > 0,
         Err(error) => error.kind() == io::ErrorKind::WouldBlock,
@@ -180,7 +171,7 @@ fn goes_on(stream: &mut TcpStream, kind: Kind, rest: &mut Vec<u8>) -> bool {
     }
     // A client that never reads does not see that the connection was closed until it sends.
     match kind {
-        Kind::Greedy => is_open(stream.write(b"\r\n")),
-        Kind::Idle | Kind::Head | Kind::Body => is_open(stream.read(&mut [0; 1024])),
+        Kind::Greedy(_) => is_open(stream.write(b"\r\n")),
+        Kind::Idle | Kind::Head(_) | Kind::Body(_) => is_open(stream.read(&mut [0; 1024])),
     }
 }

@@ -50,6 +50,15 @@ impl Project {
         Ok(text_at(&grant, "/videoId")?.to_owned())
     }
 
+    /// Uploads `clip`, waits until it is ready, and returns a signed URL of its MP4.
+    pub(super) fn progressive_url(&self, clip: &[u8]) -> Result<String> {
+        let video = self.upload(clip)?;
+        self.wait_until_ready(&video)?;
+        let path = format!("/videos/{video}/playback");
+        let grant = self.api.call(Method::Post, &path, Some(&json!({})), &video)?;
+        Ok(text_at(&grant, "/mp4Url")?.to_owned())
+    }
+
     /// Waits until a video is ready, and returns how long that took.
     pub(super) fn wait_until_ready(&self, video: &str) -> Result<Duration> {
         let started = Instant::now();

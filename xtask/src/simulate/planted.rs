@@ -4,8 +4,7 @@
 //! variable names the bug that is switched on, so that one build is enough for all.
 
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -14,14 +13,18 @@ use xshell::{Cmd, cmd};
 use super::TEST;
 use super::bugs::{Bug, SWITCH, all};
 use crate::duration::format_duration;
-use crate::process::{capture, capture_ok, run as run_child};
+use crate::process::{capture, run as run_child};
 use crate::workspace::Workspace;
+use crate::workspace_copy;
 
 /// The number of seeds for each bug.
 const SEEDS: u64 = 1000;
 
 /// The variable that names the bug that is switched on.
 const VARIABLE: &str = "STREAMIO_PLANTED";
+
+/// The file that gets [`FUNCTION`].
+const LIBRARY: &str = "events/src/lib.rs";
 
 /// The function that tells whether a bug is switched on.
 const FUNCTION: &str = r#"
@@ -69,19 +72,15 @@ impl<'a> Copy<'a> {
     /// Copies all files that belong to the workspace, with all bugs. Those that are equal are left alone, so that they are not built
     /// again.
     fn of(workspace: &'a Workspace) -> Result<Self> {
-        let shell = &workspace.shell;
         let root = workspace.target().join("planted");
-        let listed = capture_ok(cmd!(shell, "git ls-files --cached --others --exclude-standard"))?;
-        for file in listed.lines().filter(|file| workspace.root.join(file).is_file()) {
-            let content =
-                fs::read(workspace.root.join(file)).with_context(|| format!("could not read {file}"))?;
-            let content = if all().any(|bug| bug.file == file) || file == "events/src/lib.rs" {
-                plant_all(file, String::from_utf8(content)?)?.into_bytes()
+        workspace_copy::update(workspace, &root, |file, content| {
+            let is_changed = file == LIBRARY || all().any(|bug| bug.file == file);
+            if is_changed {
+                plant_all(file, String::from_utf8(content)?).map(String::into_bytes)
             } else {
-                content
-            };
-            write_changed(&root.join(file), &content)?;
-        }
+                Ok(content)
+            }
+        })?;
         Ok(Self { workspace, root })
     }
 
@@ -124,7 +123,7 @@ impl<'a> Copy<'a> {
 /// Returns the text of `file` with all of its bugs, and with the function that switches them on.
 fn plant_all(file: &str, text: String) -> Result<String> {
     let planted = all().filter(|bug| bug.file == file).try_fold(text, |text, bug| bug.plant(&text))?;
-    Ok(if file == "events/src/lib.rs" { planted + FUNCTION } else { planted })
+    Ok(if file == LIBRARY { planted + FUNCTION } else { planted })
 }
 
 impl Bug {
@@ -142,16 +141,6 @@ impl Bug {
         let switch = format!("{own_crate}::planted(\"{}\")", self.name);
         Ok(text.replacen(self.text, &self.replacement.replace(SWITCH, &switch), 1))
     }
-}
-
-fn write_changed(path: &Path, content: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|present| present == content) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, content).with_context(|| format!("could not write {}", path.display()))
 }
 
 #[cfg(test)]

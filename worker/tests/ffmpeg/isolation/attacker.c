@@ -145,6 +145,7 @@ int main(int count, char **arguments) {
     ACT("dump") { struct rlimit limit; getrlimit(RLIMIT_CORE, &limit); return limit.rlim_max > 0 ? 0 : EPERM; }
     ACT("root") return getuid() == 0 || getgroups(0, NULL) > 0 ? 0 : EPERM;
     ACT("privileges") return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? EPERM : 0;
+    ACT("equal-priority") return getpriority(PRIO_PROCESS, 0) <= atoi(argument) ? 0 : EPERM;
     ACT("unlimited-time") return has_limit(RLIMIT_CPU);
     return 99;
 }

@@ -154,6 +154,13 @@ async fn a_child_inherits_neither_rights_nor_files_and_has_limits() {
 }
 
 #[tokio::test]
+async fn a_child_has_a_lower_priority_than_the_platform() {
+    let own = rustix::process::getpriority_process(None).unwrap();
+    assert!(own < 19, "this test needs a priority that can be lowered");
+    check(&Attacker::new().await, &[("equal-priority", own.to_string())]).await;
+}
+
+#[tokio::test]
 async fn a_program_that_cannot_be_started_in_the_sandbox_is_a_fault_of_the_machine() {
     let attacker = Attacker::new().await;
     let script = attacker.program.with_file_name("script");
