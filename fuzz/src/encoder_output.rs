@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
 
     let text = String::from_utf8_lossy(output);
     let status = ExitStatus::from_raw(i32::from(choice.first().copied().unwrap_or_default()) << 8);
-    if let Fault::File(failure) = fault(status, &text) {
+    if let Fault::File(failure) = fault(status.into(), &text) {
         assert!(!failure.code().is_empty());
     }
     if oversized_frame(&text).is_some() {

@@ -1,12 +1,12 @@
 //! Tells from FFmpeg's exit status and last output whether the file, the machine or neither is known to be at fault.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 use rustix::process::Signal;
 use streamio_events::digits;
 
 use crate::failure::{Failure, Resource};
+use crate::process::ChildEnd;
 
 /// Who is at fault for the end of FFmpeg.
 #[derive(Debug)]
@@ -50,10 +50,14 @@ const OF_FILE: [&str; 6] = [
 /// Messages of FFmpeg and x264 when an allocation exceeds the limit on memory.
 const OUT_OF_MEMORY: [&str; 2] = ["Cannot allocate memory", "malloc of size"];
 
-/// The fault behind an unsuccessful `status` with the last output `stderr`.
-pub fn fault(status: ExitStatus, stderr: &str) -> Fault {
+/// The fault behind an unsuccessful `end` with the last output `stderr`.
+pub fn fault(end: ChildEnd, stderr: &str) -> Fault {
     let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
+    let status = end.status;
     match status.signal() {
+        Some(signal) if signal == Signal::KILL.as_raw() && end.exceeded_memory => {
+            return too_complex(Resource::Memory);
+        }
         Some(signal) if signal == Signal::XCPU.as_raw() => return too_complex(Resource::ProcessorTime),
         Some(signal)
             if [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP]
@@ -103,12 +107,18 @@ pub fn oversized_frame(stderr: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
+
     use super::*;
 
     /// The code of the failure, `machine` or `unknown`. `code` is an exit status, or a signal if it is negative.
     fn classified(code: i32, stderr: &str) -> &'static str {
         let raw = if code < 0 { -code } else { code << 8 };
-        match fault(ExitStatus::from_raw(raw), stderr) {
+        name(fault(ExitStatus::from_raw(raw).into(), stderr))
+    }
+
+    fn name(fault: Fault) -> &'static str {
+        match fault {
             Fault::File(failure) => failure.code(),
             Fault::Machine => "machine",
             Fault::Unknown => "unknown",
@@ -141,5 +151,15 @@ mod tests {
         ] {
             assert_eq!(classified(code, stderr), expected, "{code} {stderr}");
         }
+    }
+
+    #[test]
+    fn a_kill_at_the_limit_of_the_control_group_is_a_fault_of_the_file_and_any_other_of_the_machine() {
+        let ended = |signal: i32| ChildEnd { status: ExitStatus::from_raw(signal), exceeded_memory: true };
+        let Fault::File(failure) = fault(ended(9), "") else { panic!("the machine is not at fault") };
+        assert!(matches!(failure, Failure::TooComplex { resource: Resource::Memory }), "{failure:?}");
+        // Something else ended it before the kernel did.
+        assert_eq!(name(fault(ended(15), "")), "machine");
+        assert_eq!(name(fault(ExitStatus::from_raw(9).into(), "")), "machine");
     }
 }

@@ -360,7 +360,7 @@ async fn report(tools: &Tools, input: &Input, demuxing: Demuxing) -> Result<pars
         }
     };
     tracing::debug!(stderr = finished.stderr, "ffprobe ended");
-    let of_file = match fault(finished.status, &finished.stderr) {
+    let of_file = match fault(finished.end, &finished.stderr) {
         Fault::File(failure @ Failure::TooComplex { .. }) => return Err(failure),
         Fault::File(failure) => Some(failure),
         Fault::Machine | Fault::Unknown => None,
@@ -369,10 +369,10 @@ async fn report(tools: &Tools, input: &Input, demuxing: Demuxing) -> Result<pars
     // the stream's headers.
     parse::parse_report(&finished.stdout, oversized_frame(&finished.stderr)).ok_or_else(|| {
         of_file.unwrap_or_else(|| {
-            if finished.status.code() == Some(1) && finished.stdout.starts_with(b"{") {
+            if finished.end.status.code() == Some(1) && finished.stdout.starts_with(b"{") {
                 return Failure::Corrupt { reason: "the headers of its sound or pictures cannot be read" };
             }
-            let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.status);
+            let diagnosis = format!("an ffprobe that reports in JSON (it ended with {})", finished.end);
             Failure::Machine(MachineError::Incapable(diagnosis))
         })
     })

@@ -1,6 +1,7 @@
-//! Child processes: each in its own process group and sandbox, with a minimal environment, bounded output and guaranteed termination.
+//! Child processes: each in its own process group, sandbox and control group, with a minimal environment, bounded output and guaranteed termination.
 
 mod bounds;
+mod child_end;
 mod encoder;
 mod group;
 mod lines;
@@ -12,7 +13,7 @@ mod tail;
 pub mod testing;
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
@@ -20,6 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
 pub use self::bounds::Bounds;
+pub use self::child_end::ChildEnd;
 pub use self::encoder::Encoder;
 use self::group::ChildGroup;
 pub use self::progress::Progress;
@@ -49,8 +51,8 @@ pub struct Invocation {
 /// The output of a child that has ended.
 #[derive(Debug)]
 pub struct CapturedOutput {
-    /// Exit status.
-    pub status: ExitStatus,
+    /// How it ended.
+    pub end: ChildEnd,
     /// The complete standard output.
     pub stdout: Vec<u8>,
     /// The last 8 KiB of standard error.
@@ -60,8 +62,8 @@ pub struct CapturedOutput {
 /// A child that has ended and whose standard output was read line by line.
 #[derive(Debug)]
 pub struct EndedChild {
-    /// Exit status.
-    pub status: ExitStatus,
+    /// How it ended.
+    pub end: ChildEnd,
     /// The last 8 KiB of standard error.
     pub stderr: String,
 }
@@ -97,10 +99,12 @@ impl Invocation {
     /// as `http_proxy` would redirect FFmpeg's requests.
     fn spawn(&self) -> Result<ChildGroup, MachineError> {
         let failed = |source| MachineError::Program { program: self.program.clone(), source };
+        let control_group = self.sandbox.control_group(self.bounds, self.directory.as_deref())?;
         let restrictions = Restrictions {
             writes: self.directory.is_some(),
             port: self.input.as_ref().map(Input::port),
             bounds: self.bounds,
+            control_group: control_group.as_ref().map(|group| group.path().to_owned()),
             expected: None,
         };
         let program = search::program(&self.program).map_err(failed)?;
@@ -132,7 +136,7 @@ impl Invocation {
             None => start().map(|(_, child)| (child, None)),
         }
         .map_err(failed)?;
-        Ok(ChildGroup::new(child, admission))
+        Ok(ChildGroup::new(child, admission, control_group))
     }
 
     /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
@@ -159,10 +163,10 @@ impl Invocation {
             Ok((bytes, group.wait().await?))
         };
         match tokio::time::timeout(time, output).await {
-            Ok(Ok((stdout, status))) => {
+            Ok(Ok((stdout, end))) => {
                 let stderr = stderr.await.unwrap_or_default();
-                self.sandbox.check(status, &stderr)?;
-                Ok(CapturedOutput { status, stdout, stderr })
+                self.sandbox.check(end.status, &stderr)?;
+                Ok(CapturedOutput { end, stdout, stderr })
             }
             Ok(Err(error)) => {
                 group.stop().await;
@@ -192,10 +196,10 @@ impl Invocation {
             group.wait().await
         };
         match tokio::time::timeout(time, output).await {
-            Ok(Ok(status)) => {
+            Ok(Ok(end)) => {
                 let stderr = stderr.await.unwrap_or_default();
-                self.sandbox.check(status, &stderr)?;
-                Ok(EndedChild { status, stderr })
+                self.sandbox.check(end.status, &stderr)?;
+                Ok(EndedChild { end, stderr })
             }
             Ok(Err(error)) => {
                 group.stop().await;

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! worker ─ spawn ─▶ launcher: the worker's own program again, under the name `streamio-sandbox`
-//!                     limits, Landlock, user, seccomp, in its only thread
+//!                     limits, control group, Landlock, user, seccomp, in its only thread
 //!                     exec ─▶ ffmpeg or ffprobe, in the same process
 //! ```
 //!
 //! The launcher exists because these measures cannot be taken between `fork` and `exec` without unsafe code. What holds on which
 //! platform is stated in `docs/security.md`.
 
+mod control_group;
 #[cfg(target_os = "linux")]
 mod files;
 mod launcher;
@@ -26,15 +27,19 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
+pub(crate) use self::control_group::ControlGroup;
+pub use self::control_group::Controllers;
+use self::control_group::{Limits, Subtree};
 pub use self::launcher::run_if_launcher;
 pub use self::measures::Measures;
 pub(crate) use self::restrictions::Restrictions;
 pub use self::user::CHILD_USER;
 use crate::failure::MachineError;
+use crate::process::Bounds;
 
 /// The name under which the worker's program acts as the launcher.
 const LAUNCHER: &str = "streamio-sandbox";
-/// The launcher's argument to state what it can enforce, in place of restrictions.
+/// The launcher's argument to state what it can enforce, before the restrictions.
 const CHECK: &str = "check";
 /// The launcher's exit status when the program could not be started in the sandbox.
 const LAUNCH_FAILED: i32 = 125;
@@ -47,6 +52,51 @@ pub struct Sandbox(Option<Arc<Launcher>>);
 struct Launcher {
     program: PathBuf,
     measures: Measures,
+    /// Where the control groups of children are made, if they are among the measures.
+    subtree: Option<Subtree>,
+}
+
+impl Launcher {
+    /// The launcher `program`, with control groups where they can be made.
+    fn detect(program: PathBuf) -> Result<Self, MachineError> {
+        if let Some(subtree) = Subtree::detect() {
+            match check_in_group(&program, &subtree) {
+                Ok(measures) => return Ok(Self { program, measures, subtree: Some(subtree) }),
+                Err(error) => tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot use control groups for FFmpeg"
+                ),
+            }
+        }
+        let measures = check(&program, &Restrictions::default())?;
+        Ok(Self { program, measures, subtree: None })
+    }
+}
+
+/// The measures that work in a control group of `subtree`.
+fn check_in_group(launcher: &Path, subtree: &Subtree) -> Result<Measures, MachineError> {
+    let group = subtree.group(Limits::of(None, None)).map_err(MachineError::io("making a control group"))?;
+    let restrictions =
+        Restrictions { control_group: Some(group.path().to_owned()), ..Restrictions::default() };
+    let measures = check(launcher, &restrictions)?;
+    group.kill().map_err(MachineError::io("ending the processes of a control group"))?;
+    Ok(measures)
+}
+
+/// The measures that the program `launcher` could take under `restrictions`.
+fn check(launcher: &Path, restrictions: &Restrictions) -> Result<Measures, MachineError> {
+    let checked = std::process::Command::new(launcher)
+        .arg0(LAUNCHER)
+        .arg(CHECK)
+        .arg(restrictions.to_json()?)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| MachineError::Program { program: launcher.display().to_string(), source })?;
+    serde_json::from_slice(&checked.stdout).map_err(|_| {
+        let stderr = String::from_utf8_lossy(&checked.stderr).into_owned();
+        MachineError::Sandbox(format!("the launcher ended with {}: {stderr}", checked.status))
+    })
 }
 
 /// A program with its arguments, as it is to be spawned.
@@ -62,18 +112,7 @@ impl Sandbox {
     /// The sandbox that the program `launcher` sets up, with the measures that this machine supports. `launcher` must call
     /// [`run_if_launcher`] first. Fails if it cannot be run.
     pub fn detect(launcher: PathBuf) -> Result<Self, MachineError> {
-        let checked = std::process::Command::new(&launcher)
-            .arg0(LAUNCHER)
-            .arg(CHECK)
-            .env_clear()
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| MachineError::Program { program: launcher.display().to_string(), source })?;
-        let measures = serde_json::from_slice(&checked.stdout).map_err(|_| {
-            let stderr = String::from_utf8_lossy(&checked.stderr).into_owned();
-            MachineError::Sandbox(format!("the launcher ended with {}: {stderr}", checked.status))
-        })?;
-        Ok(Self(Some(Arc::new(Launcher { program: launcher, measures }))))
+        Ok(Self(Some(Arc::new(Launcher::detect(launcher)?))))
     }
 
     /// No isolation and no limits. For tests and measurements.
@@ -104,6 +143,19 @@ impl Sandbox {
             .map_err(MachineError::io("giving a scratch directory to FFmpeg's user"))
     }
 
+    /// A control group for a child with the limits `bounds` that may write in `directory`; `None` without control groups.
+    pub(crate) fn control_group(
+        &self,
+        bounds: Option<Bounds>,
+        directory: Option<&Path>,
+    ) -> Result<Option<ControlGroup>, MachineError> {
+        let Some(subtree) = self.0.as_ref().and_then(|launcher| launcher.subtree.as_ref()) else {
+            return Ok(None);
+        };
+        let group = subtree.group(Limits::of(bounds, directory));
+        group.map(Some).map_err(MachineError::io("making a control group for FFmpeg"))
+    }
+
     /// How to spawn `program` with `args` under `restrictions`.
     pub(crate) fn command(
         &self,
@@ -116,8 +168,7 @@ impl Sandbox {
             return Ok(Command { program, name: None, args: args.collect() });
         };
         let expected = Some(launcher.measures.clone());
-        let restrictions = serde_json::to_string(&Restrictions { expected, ..restrictions.clone() })
-            .map_err(|error| MachineError::Sandbox(format!("its restrictions have no JSON form: {error}")))?;
+        let restrictions = Restrictions { expected, ..restrictions.clone() }.to_json()?;
         let args = [restrictions.into(), program.into_os_string()].into_iter().chain(args).collect();
         Ok(Command { program: launcher.program.clone(), name: Some(LAUNCHER), args })
     }

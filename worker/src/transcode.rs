@@ -5,7 +5,6 @@ mod last_segment;
 mod watchdog;
 
 use std::path::Path;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
 use crate::probe::{self, Probe};
-use crate::process::{Bounds, Encoder, Invocation};
+use crate::process::{Bounds, ChildEnd, Encoder, Invocation};
 use crate::progressive::{Progressive, Stored};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
@@ -154,22 +153,22 @@ impl Transcode<'_> {
         progressive: &mut Progressive,
     ) -> Result<(), TranscodeError> {
         let mut encoder = invocation.start()?;
-        let status = self.watch(&mut encoder, segments, progressive).await;
+        let end = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
         let stderr = encoder.into_stderr().await.replace(self.relay.input().url(), "source");
         // If storage failed, FFmpeg's output is unusable even if FFmpeg succeeded: it did not read the whole source.
         if let Some(failure) = self.relay.failure() {
             return Err(failure.into());
         }
-        let status = status?;
-        self.tools.sandbox.check(status, &stderr)?;
+        let end = end?;
+        self.tools.sandbox.check(end.status, &stderr)?;
         if !stderr.is_empty() {
             tracing::info!(stderr, "FFmpeg wrote to standard error");
         }
-        if status.success() {
+        if end.status.success() {
             return Ok(());
         }
-        Err(self.diagnose(status, &stderr).await.into())
+        Err(self.diagnose(end, &stderr).await.into())
     }
 
     /// Uploads finished files, reports progress and enforces the limits until FFmpeg ends.
@@ -178,14 +177,14 @@ impl Transcode<'_> {
         encoder: &mut Encoder,
         segments: &mut SegmentUpload,
         progressive: &mut Progressive,
-    ) -> Result<ExitStatus, TranscodeError> {
+    ) -> Result<ChildEnd, TranscodeError> {
         let mut progress = encoder.progress();
         let mut watchdog = Watchdog::new(self.limits, Instant::now());
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                status = encoder.wait() => return Ok(status?),
+                end = encoder.wait() => return Ok(end?),
                 reason = self.stop.stopped() => return Err(TranscodeError::Stopped(reason)),
                 Ok(()) = progress.changed() => {
                     let out_time = progress.borrow_and_update().out_time;
@@ -218,12 +217,12 @@ impl Transcode<'_> {
     }
 
     /// Returns whether the source or the encoder is at fault.
-    async fn diagnose(&self, status: ExitStatus, stderr: &str) -> Failure {
+    async fn diagnose(&self, end: ChildEnd, stderr: &str) -> Failure {
         let encoder_failed =
-            || Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {status}: {stderr}") };
-        match fault(status, stderr) {
+            || Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {end}: {stderr}") };
+        match fault(end, stderr) {
             Fault::File(failure) => {
-                tracing::info!(%status, stderr, "FFmpeg could not process the source");
+                tracing::info!(status = %end, stderr, "FFmpeg could not process the source");
                 return failure;
             }
             Fault::Machine => return encoder_failed(),
@@ -275,7 +274,7 @@ impl Transcode<'_> {
                         .await?;
                     return Ok(true);
                 }
-                Ok(output) => format!("FFmpeg ended with {}: {}", output.status, output.stderr),
+                Ok(output) => format!("FFmpeg ended with {}: {}", output.end, output.stderr),
                 Err(error) => error.to_string(),
             };
             if let Some(failure) = self.relay.failure() {

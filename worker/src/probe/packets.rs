@@ -89,13 +89,13 @@ pub async fn read(
         CaptureError::Timeout { limit, .. } => Failure::Timeout(limit),
         CaptureError::TooMuchOutput { .. } => Failure::EncoderFailed { diagnosis: error.to_string() },
     })?;
-    if !ended.status.success() {
+    if !ended.end.status.success() {
         tracing::info!(
-            status = %ended.status,
+            status = %ended.end,
             stderr = ended.stderr.replace(input.url(), "source"),
             "FFmpeg could not list all packets of the source"
         );
-        match fault(ended.status, &ended.stderr) {
+        match fault(ended.end, &ended.stderr) {
             Fault::File(failure @ Failure::TooComplex { .. }) => return Err(failure),
             Fault::Machine => return Err(Failure::EncoderFailed { diagnosis: ended.stderr }),
             Fault::File(_) | Fault::Unknown => {}

@@ -25,14 +25,18 @@ const STACK_BYTES: u64 = 8 * 1024 * 1024;
 const THREADS_PER_CORE: u64 = 12;
 
 impl Bounds {
-    /// Limits this process, and the program that replaces it. A lower limit that it has already stays.
-    pub(crate) fn apply(self) -> io::Result<()> {
+    /// Bytes of private memory on this machine, with the stacks of its threads.
+    pub(crate) fn memory_here(self) -> u64 {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         let memory = self.memory.saturating_add(cores * THREADS_PER_CORE * STACK_BYTES);
-        let memory = machine::memory().map_or(memory, |machine| memory.min(machine / 4 * 3));
+        machine::memory().map_or(memory, |machine| memory.min(machine / 4 * 3))
+    }
+
+    /// Limits this process, and the program that replaces it. A lower limit that it has already stays.
+    pub(crate) fn apply(self) -> io::Result<()> {
         let limits = [
             (Resource::Cpu, self.processor_time.as_secs().max(1)),
-            (Resource::Data, memory),
+            (Resource::Data, self.memory_here()),
             (Resource::Fsize, self.file),
         ];
         for (resource, limit) in limits {

@@ -1,11 +1,10 @@
 //! FFmpeg as an encoder, which reports its progress.
 
-use std::process::ExitStatus;
-
 use rustix::process::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::child_end::ChildEnd;
 use super::group::ChildGroup;
 use super::progress::Progress;
 use crate::failure::MachineError;
@@ -25,7 +24,7 @@ impl Encoder {
     }
 
     /// Waits for the process to end. Cancel safe.
-    pub async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
+    pub async fn wait(&mut self) -> Result<ChildEnd, MachineError> {
         self.group.wait().await
     }
 

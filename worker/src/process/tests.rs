@@ -35,7 +35,7 @@ async fn wait_until_dead(pid: &str) {
 async fn output_is_captured_with_the_exit_status() {
     let output = shell("echo out; echo err >&2; exit 3").capture(Duration::from_secs(10), 100).await.unwrap();
     assert_eq!(
-        (output.status.code(), output.stdout.as_slice(), output.stderr.as_str()),
+        (output.end.status.code(), output.stdout.as_slice(), output.stderr.as_str()),
         (Some(3), b"out\n".as_slice(), "err\n")
     );
 }

@@ -1,6 +1,6 @@
 //! The launcher: restricts its own process and replaces itself by the program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::control_group;
 use super::measures::Measures;
 use super::restrictions::Restrictions;
 use super::user;
@@ -25,7 +26,7 @@ pub fn run_if_launcher() -> Option<ExitCode> {
         return None;
     }
     let problem = match args.next() {
-        Some(check) if check == CHECK => match check_measures() {
+        Some(check) if check == CHECK => match check_measures(&args.next().unwrap_or_default()) {
             Ok(measures) => {
                 println!("{measures}");
                 return Some(ExitCode::SUCCESS);
@@ -39,16 +40,17 @@ pub fn run_if_launcher() -> Option<ExitCode> {
     Some(ExitCode::from(u8::try_from(LAUNCH_FAILED).unwrap_or(u8::MAX)))
 }
 
+const INVALID: &str = "the restrictions are not valid";
+
 /// Restricts this process as far as possible, and returns the measures as JSON.
-fn check_measures() -> Result<String, String> {
-    let measures = restrict(Path::new("/"), &Restrictions::default())?;
+fn check_measures(restrictions: &OsStr) -> Result<String, String> {
+    let measures = restrict(Path::new("/"), &Restrictions::from_json(restrictions).ok_or(INVALID)?)?;
     serde_json::to_string(&measures).map_err(|error| error.to_string())
 }
 
 /// Returns only if the program cannot be started, and why.
-fn launch(restrictions: &OsString, mut command: Vec<OsString>) -> String {
-    let restrictions = restrictions.to_str().and_then(|json| serde_json::from_str::<Restrictions>(json).ok());
-    let Some(restrictions) = restrictions else { return "the restrictions are not valid".to_owned() };
+fn launch(restrictions: &OsStr, mut command: Vec<OsString>) -> String {
+    let Some(restrictions) = Restrictions::from_json(restrictions) else { return INVALID.to_owned() };
     if command.is_empty() {
         return "no program is given".to_owned();
     }
@@ -69,8 +71,16 @@ fn launch(restrictions: &OsString, mut command: Vec<OsString>) -> String {
 fn restrict(program: &Path, restrictions: &Restrictions) -> Result<Measures, String> {
     // Also those that the worker itself inherited from the program that started it.
     close_fds::set_fds_cloexec(3, &[]);
+    // Before the process is in its group, whose limit on memory would count as that of the machine.
     limit(restrictions).map_err(|error| format!("cannot limit the process: {error}"))?;
-    confine(program, restrictions)
+    let control_group = match &restrictions.control_group {
+        Some(path) => Some(
+            control_group::join(path)
+                .map_err(|error| format!("cannot enter the control group `{}`: {error}", path.display()))?,
+        ),
+        None => None,
+    };
+    Ok(Measures { control_group, ..confine(program, restrictions)? })
 }
 
 /// Takes the measures of this system. The system calls come last, because the other measures need some that are not allowed.
@@ -83,7 +93,8 @@ fn confine(program: &Path, restrictions: &Restrictions) -> Result<Measures, Stri
     let landlock = super::files::restrict(program, restrictions)
         .map_err(|error| format!("cannot restrict access to files: {error}"))?;
     let user = (is_root && user::give_up_root().is_ok()).then_some(user::CHILD_USER);
-    Ok(Measures { landlock, system_calls: super::system_calls::restrict(), user, is_root })
+    let system_calls = super::system_calls::restrict();
+    Ok(Measures { landlock, system_calls, user, is_root, control_group: None })
 }
 
 /// This system has none of these measures.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::control_group::Controllers;
+
 /// The measures that are enforced on a child.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Measures {
@@ -13,11 +15,14 @@ pub struct Measures {
     pub user: Option<u32>,
     /// Whether the worker has the rights of root.
     pub is_root: bool,
+    /// What is limited by a control group of the child; `None` without such a group.
+    pub control_group: Option<Controllers>,
 }
 
 impl Measures {
     /// What is not enforced, as sentences for the operator. Empty where everything is.
     pub fn missing(&self) -> Vec<&'static str> {
+        let group = self.control_group;
         let all = [
             (
                 self.landlock < 1,
@@ -40,6 +45,18 @@ impl Measures {
                 self.is_root && self.user.is_none(),
                 "FFmpeg runs as root: the worker may not change the user or not control children of another one (CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_KILL and CAP_SYS_PTRACE)",
             ),
+            (
+                group.is_none(),
+                "FFmpeg has no control group of its own: the worker needs one that is left to it (Linux 5.14, version 2; `Delegate=yes` of systemd)",
+            ),
+            (
+                group.is_some_and(|group| !group.memory),
+                "FFmpeg's memory is limited as that of a process, not by its control group: it needs the controller `memory`",
+            ),
+            (
+                group.is_some_and(|group| !group.processes),
+                "FFmpeg's processes and threads are not limited by its control group: it needs the controller `pids`",
+            ),
         ];
         all.into_iter().filter_map(|(is_missing, sentence)| is_missing.then_some(sentence)).collect()
     }
@@ -51,7 +68,14 @@ mod tests {
 
     #[test]
     fn every_measure_that_is_missing_is_named_and_no_other() {
-        let full = Measures { landlock: 7, system_calls: true, user: Some(1), is_root: true };
+        let all = Controllers { memory: true, processes: true };
+        let full = Measures {
+            landlock: 7,
+            system_calls: true,
+            user: Some(1),
+            is_root: true,
+            control_group: Some(all),
+        };
         let named = |measures: Measures| measures.missing().join("\n");
         assert_eq!(named(full.clone()), "");
         assert_eq!(named(Measures { user: None, is_root: false, ..full.clone() }), "");
@@ -60,6 +84,14 @@ mod tests {
         for (landlock, sentences) in [(0, 2), (1, 2), (3, 1), (4, 0)] {
             assert_eq!(Measures { landlock, ..full.clone() }.missing().len(), sentences, "{landlock}");
         }
-        assert_eq!(Measures { is_root: true, ..Measures::default() }.missing().len(), 5);
+        for (control_group, word) in [
+            (None, "Delegate=yes"),
+            (Some(Controllers { memory: false, ..all }), "`memory`"),
+            (Some(Controllers { processes: false, ..all }), "`pids`"),
+        ] {
+            let missing = Measures { control_group, ..full.clone() }.missing();
+            assert!(missing.len() == 1 && missing[0].contains(word), "{missing:?}");
+        }
+        assert_eq!(Measures { is_root: true, ..Measures::default() }.missing().len(), 6);
     }
 }

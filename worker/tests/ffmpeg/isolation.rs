@@ -2,6 +2,7 @@
 
 mod attacker;
 mod children;
+mod control_group;
 mod program;
 mod relay;
 
@@ -14,7 +15,7 @@ pub(super) fn compile(directory: &Path, source: &str) -> PathBuf {
     let (text, program) = (directory.join("program.c"), directory.join("program"));
     std::fs::write(&text, source).unwrap();
     let compiled = Command::new("cc")
-        .args(["-O1", "-no-pie", "-fno-pie", "-o"])
+        .args(["-O1", "-pthread", "-no-pie", "-fno-pie", "-o"])
         .args([&program, &text])
         .output()
         .expect("the tests need a C compiler, `cc`");

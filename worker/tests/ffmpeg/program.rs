@@ -39,7 +39,7 @@ impl ProgramHarness {
         Self { directory, s3, log, job }
     }
 
-    fn start(&self) -> Child {
+    pub(super) fn start(&self) -> Child {
         self.command(Path::new(env!("CARGO_BIN_EXE_streamio-worker"))).spawn().unwrap()
     }
 

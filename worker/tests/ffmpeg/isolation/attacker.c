@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,6 +95,33 @@ static int read_memory(pid_t process) {
     return end(process_vm_readv(process, &to, 1, &from, 1, 0));
 }
 
+// Makes the kernel use as many MiB for page tables, by reading every second MiB of memory that is not the process's to write.
+static int use_page_tables(long mebibytes) {
+    long step = 1L << 21, length = mebibytes << 29;
+    volatile char *memory =
+        mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return errno;
+    for (long place = 0; place < length; place += step) memory[place];
+    return 0;
+}
+
+// Waits until a signal comes. The system call of `pause` does not exist in the sandbox.
+static int wait_for_signal(void) { return end(poll(NULL, 0, -1)); }
+
+static void *wait_in_thread(void *none) { wait_for_signal(); return none; }
+
+// Starts as many threads, all of which go on.
+static int start_threads(long count) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 16384);
+    for (pthread_t thread; count > 0; count--) {
+        int error = pthread_create(&thread, &attributes, wait_in_thread, NULL);
+        if (error) return error;
+    }
+    return 0;
+}
+
 static int has_limit(int resource) {
     struct rlimit limit;
     if (getrlimit(resource, &limit) < 0) return errno;
@@ -104,7 +133,7 @@ int main(int count, char **arguments) {
     char *argument = count > 2 ? arguments[2] : "";
 #define ACT(name) if (strcmp(act, name) == 0)
     ACT("nothing") return 0;
-    ACT("wait") { puts("ready"); fflush(stdout); return end(pause()); }
+    ACT("wait") { puts("ready"); fflush(stdout); return wait_for_signal(); }
     ACT("read") return end(open(argument, O_RDONLY));
     ACT("list") return end(open(argument, O_RDONLY | O_DIRECTORY));
     ACT("write") return end(open(argument, O_WRONLY | O_CREAT, 0600));
@@ -141,6 +170,8 @@ int main(int count, char **arguments) {
         return end(pwrite(file, "x", 1, 1 << 21));
     }
     ACT("allocate") return mmap(NULL, 1L << 33, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED ? errno : 0;
+    ACT("page-tables") return use_page_tables(atol(argument));
+    ACT("threads") return start_threads(atol(argument));
     ACT("inherit") return inherit();
     ACT("dump") { struct rlimit limit; getrlimit(RLIMIT_CORE, &limit); return limit.rlim_max > 0 ? 0 : EPERM; }
     ACT("root") return getuid() == 0 || getgroups(0, NULL) > 0 ? 0 : EPERM;

@@ -17,6 +17,10 @@ use super::compile;
 /// `ENOSYS`: the error of a system call that the sandbox does not allow.
 pub(super) const NO_SUCH_CALL: i32 = 38;
 
+/// What the attacker may use.
+pub(super) const BOUNDS: Bounds =
+    Bounds { processor_time: Duration::from_secs(30), memory: 1 << 28, file: 1 << 20 };
+
 /// The attacker with a relay that serves a source, a file that it must not reach and a scratch directory.
 pub(super) struct Attacker {
     pub(super) program: PathBuf,
@@ -60,15 +64,24 @@ impl Attacker {
         let scratch = tempfile::tempdir_in(&self.scratch).unwrap();
         sandbox.share_directory(scratch.path()).unwrap();
         let invocation = Invocation {
-            program: self.program.to_str().unwrap().to_owned(),
-            args: vec![act.to_owned(), argument.to_owned()],
             directory: Some(scratch.path().to_owned()),
             input: input.cloned(),
-            bounds: Some(Bounds { processor_time: Duration::from_secs(30), memory: 1 << 28, file: 1 << 20 }),
-            sandbox: sandbox.clone(),
+            ..self.invocation(sandbox, act, argument)
         };
         let output = invocation.capture(Duration::from_mins(1), 1000).await.unwrap();
-        output.status.code().unwrap_or_else(|| panic!("{act} {argument}: {output:?}"))
+        output.end.status.code().unwrap_or_else(|| panic!("{act} {argument}: {output:?}"))
+    }
+
+    /// The attacker that does `act` without a source and a directory.
+    pub(super) fn invocation(&self, sandbox: &Sandbox, act: &str, argument: &str) -> Invocation {
+        Invocation {
+            program: self.program.to_str().unwrap().to_owned(),
+            args: vec![act.to_owned(), argument.to_owned()],
+            directory: None,
+            input: None,
+            bounds: Some(BOUNDS),
+            sandbox: sandbox.clone(),
+        }
     }
 
     /// The form in which the attacker takes the URL of a source: `PORT/PATH`.

@@ -65,5 +65,7 @@ async fn the_worker_of_an_ordinary_user_publishes_and_hides_its_credentials_from
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert_eq!(harness.video().await.phase, Phase::Ready);
-    assert!(!stderr.contains("not isolated completely"), "{stderr}");
+    // Whether a control group is left to that user depends on the system.
+    let missing = stderr.lines().filter(|line| line.contains("not isolated completely"));
+    assert!(missing.into_iter().all(|line| line.contains("control group")), "{stderr}");
 }
