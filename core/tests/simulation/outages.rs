@@ -50,7 +50,7 @@ fn plan_of_long_uploads(seed: u64) -> Plan {
         Item::Operation(Operation { id, project, file, action: Action::Upload(upload), .. }) => {
             let duration = random.u64(12 * MINUTE..30 * MINUTE);
             let (delay, lifetime) = (0, 10 * MINUTE);
-            let action = Action::Upload(Upload { delay, lifetime, duration, ..upload });
+            let action = Action::Upload(Upload { lifetime, delay, duration, ..upload });
             let at = BEGINS - random.u64(2 * MINUTE..duration);
             Item::Operation(Operation { id, at, project, file, action })
         }

@@ -114,8 +114,6 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             }
             dispatch_after(*at, video.failures, video, now, policy)
         }
-        // A worker that was stopped says nothing about whether the platform works, however often that happens.
-        Phase::Interrupted { stopped: true, .. } => dispatch(video, policy),
         // However often: only a fault of the file ends a video.
         Phase::Interrupted { at, stopped: false } => {
             // The first interruption is retried immediately. After further ones the platform may not work for a while.
@@ -124,7 +122,8 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
                 interruptions => dispatch_after(*at, interruptions - 1, video, now, policy),
             }
         }
-        Phase::Uploaded { .. } => dispatch(video, policy),
+        // A worker that was stopped says nothing about whether the platform works, however often that happens.
+        Phase::Uploaded { .. } | Phase::Interrupted { stopped: true, .. } => dispatch(video, policy),
         Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => {
             match video.publication_to_continue() {
                 Some(earlier) => launch_publisher(&earlier.job, now.since(earlier.at), policy),
