@@ -224,7 +224,7 @@ mod tests {
         end_of(&stopped(Some(code), exit_code, None), "worker")
     }
 
-    fn is_unable(end: Option<WorkerEnd>) -> bool {
+    fn is_unable(end: Option<&WorkerEnd>) -> bool {
         matches!(end, Some(WorkerEnd::Interrupted(Interruption::Unable(_))))
     }
 
@@ -237,7 +237,7 @@ mod tests {
             }
             assert_eq!(end(code, Some(0)), None, "{code}: it had finished before");
         }
-        assert!(is_unable(end(FAILED_TO_START, None)), "another attempt may not start either");
+        assert!(is_unable(end(FAILED_TO_START, None).as_ref()), "another attempt may not start either");
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(essential(Some(code)), Some(WorkerEnd::Crashed(format!("exit status {code}"))));
         }
         for code in INTERRUPTION_STATUSES {
-            assert!(is_unable(essential(Some(code))), "{code}");
+            assert!(is_unable(essential(Some(code)).as_ref()), "{code}");
         }
         assert!(matches!(essential(None), Some(WorkerEnd::Crashed(_))));
         let reason = "OutOfMemoryError: Container killed due to memory usage";

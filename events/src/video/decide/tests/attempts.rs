@@ -133,7 +133,7 @@ fn pause(history: &History) -> Option<Duration> {
     }
 }
 
-fn attempt_ended(history: History, end: WorkerEnd) -> History {
+fn attempt_ended(history: History, end: &WorkerEnd) -> History {
     history.dispatched().started_by("one").and(|video| worker_ended(video, &job(video), "one", end.clone()))
 }
 
@@ -146,12 +146,12 @@ proptest! {
         let (mut history, mut faults) = (History::uploaded(), History::uploaded());
         for is_stop in ends {
             if is_stop {
-                history = attempt_ended(history, WorkerEnd::Interrupted(stopped()));
+                history = attempt_ended(history, &WorkerEnd::Interrupted(stopped()));
                 prop_assert_eq!(pause(&history), None);
                 continue;
             }
-            history = attempt_ended(history, WorkerEnd::Interrupted(unable()));
-            faults = attempt_ended(faults, WorkerEnd::Interrupted(unable()));
+            history = attempt_ended(history, &WorkerEnd::Interrupted(unable()));
+            faults = attempt_ended(faults, &WorkerEnd::Interrupted(unable()));
             match (pause(&history), pause(&faults)) {
                 (Some(one), Some(other)) => prop_assert!(one <= other * 3 / 2 && other <= one * 3 / 2),
                 (one, other) => prop_assert_eq!(one, other),
@@ -264,7 +264,7 @@ fn the_poster_of_an_earlier_upload_is_unused_once_the_later_one_is_published_wit
     let second = complete_with(first.upload("02").dispatched().started_by("one"), &outputs());
     assert_eq!(second.video().unused_stable_keys(), [], "it is still being published");
     let second = ready(second);
-    assert_eq!(second.video().unused_stable_keys(), [poster.clone()]);
+    assert_eq!(second.video().unused_stable_keys(), std::slice::from_ref(&poster));
     let third = ready(complete_with(second.upload("03").dispatched().started_by("one"), &pictures));
     assert_eq!(third.video().unused_stable_keys(), []);
     // A publication that never ended may have written its poster.
