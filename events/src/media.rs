@@ -75,6 +75,13 @@ pub struct Outputs {
     pub renditions: Vec<Rendition>,
 }
 
+impl Outputs {
+    /// The stable keys that hold these outputs once they are published.
+    pub fn keys(&self) -> impl Iterator<Item = &ProcessedKey> {
+        [&self.mp4_key, &self.hls_key].into_iter().chain(&self.poster_key)
+    }
+}
+
 /// Why an upload was rejected or a video could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]

@@ -223,6 +223,7 @@ pub struct PolicyOverrides {
     grant_grace: Option<Seconds>,
     grant_wait: Option<Seconds>,
     clock_tolerance: Option<Seconds>,
+    clock_step: Option<Seconds>,
     rejected_retention: Option<Seconds>,
 }
 
@@ -259,6 +260,7 @@ impl PolicyOverrides {
         set(&mut policy.grant_grace, self.grant_grace);
         set(&mut policy.grant_wait, self.grant_wait);
         set(&mut policy.clock_tolerance, self.clock_tolerance);
+        set(&mut policy.clock_step, self.clock_step);
         set(&mut policy.rejected_retention, self.rejected_retention);
     }
 }

@@ -7,11 +7,6 @@ use streamio_events::event::EventBody;
 use streamio_events::id::CommitId;
 use streamio_events::timestamp::Timestamp;
 
-/// Why an attempt was interrupted whose worker was ended with the platform. This is ordinary and no outage.
-pub(crate) const STOPPED: &str = "the platform was stopped";
-/// Why an attempt was interrupted whose worker an earlier run of the platform left. This is ordinary and no outage.
-pub(crate) const RESTARTED: &str = "the platform was restarted";
-
 /// Attempts that are interrupted one after another before this is an outage. A single one may have its own reason.
 const INTERRUPTIONS: u32 = 3;
 
@@ -89,9 +84,8 @@ impl State {
     fn apply(&mut self, event: &EventBody, commit: &CommitId, at: Timestamp) -> Option<Notice> {
         match event {
             EventBody::ProcessingInterrupted(interrupted) => {
-                if [STOPPED, RESTARTED].contains(&interrupted.reason.as_str())
-                    || self.counted.contains(commit)
-                {
+                // A worker that is stopped, as with the platform, is ordinary.
+                if interrupted.stopped || self.counted.contains(commit) {
                     return None;
                 }
                 if self.interruptions < INTERRUPTIONS {
@@ -127,6 +121,7 @@ mod tests {
             generation: 1,
             attempt: 1,
             reason: "the storage is not available".into(),
+            stopped: false,
         })
     }
 
@@ -167,11 +162,12 @@ mod tests {
         for second in [1, 1, 1, 2, 1, 2] {
             assert_eq!(state.apply(&interrupted(), &id(second), at(second)), None);
         }
-        for (second, reason) in (3..).zip([STOPPED, RESTARTED].repeat(3)) {
+        for second in 3..9 {
             let body = EventBody::ProcessingInterrupted(ProcessingInterrupted {
                 generation: 1,
                 attempt: 1,
-                reason: reason.into(),
+                reason: "the platform was stopped".into(),
+                stopped: true,
             });
             assert_eq!(state.apply(&body, &id(second), at(second)), None);
         }

@@ -223,6 +223,10 @@ impl Platform {
     }
 }
 
+/// By how much an operator may set the clock forward while an upload is in progress: from an hour behind to an hour ahead, the errors of a
+/// clock that was set to another local time.
+const CLOCK_STEP: Duration = Duration::from_hours(2);
+
 /// The policy of one machine: the API and the object store have the same clock.
 fn policy(config: &Config) -> Policy {
     let grant_wait = match config.edge {
@@ -232,7 +236,7 @@ fn policy(config: &Config) -> Policy {
     };
     let project_limits = config.project_limits.clone();
     let defaults = Policy::new(RAW_BUCKET, PROCESSED_BUCKET);
-    Policy { grant_wait, clock_tolerance: Duration::ZERO, project_limits, ..defaults }
+    Policy { grant_wait, clock_tolerance: Duration::ZERO, clock_step: CLOCK_STEP, project_limits, ..defaults }
 }
 
 /// Deletes the temporary files of workers of earlier runs. Each attempt starts from the beginning.

@@ -18,7 +18,7 @@ use streamio_events::error_chain::chain;
 use streamio_events::log::Part;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::WorkerEnd;
+use streamio_events::video::decide::{Interruption, WorkerEnd};
 use streamio_events::video::{Phase, Policy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,13 +26,16 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::feed::{Consumer, DeliverBatch, is_quarantine};
 use crate::objects::StoredObjects;
-use crate::outage::{Outage, RESTARTED};
+use crate::outage::Outage;
 use crate::runner::{Runner, TASK_PREFIX};
 use crate::view_store::{CountedUsage, SqliteViewStore};
 
 /// The pause between two sweeps. A sweep is one query of an index.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 const SWEEP_BOUNDS: Bounds = Bounds { videos: 256, time: Duration::from_mins(1) };
+
+/// Why an attempt was interrupted whose worker an earlier run of the platform left.
+const RESTARTED: &str = "the platform was restarted";
 
 /// How often abandoned multipart uploads are looked up.
 const ABANDONED_UPLOADS_PERIOD: Duration = Duration::from_hours(1);
@@ -107,7 +110,7 @@ impl Reactions {
             let Some(job) = &video.job else { continue };
             match &video.phase {
                 Phase::Started { task, .. } if task.starts_with(TASK_PREFIX) => {
-                    let end = WorkerEnd::Stopped(RESTARTED.to_owned());
+                    let end = WorkerEnd::Interrupted(Interruption::Stopped(RESTARTED.to_owned()));
                     if let Err(error) = tasks::ended(&self.log, clock::now(), job, task, &end).await {
                         tracing::error!(video.id = %video.video_id, error = %error, "an interruption could not be recorded");
                     }

@@ -18,14 +18,16 @@ use streamio_events::id::ProjectId;
 use streamio_events::job::Job;
 use streamio_events::limits::{Limit, OwnLimits, ProjectLimits};
 use streamio_events::log::EventLog;
-use streamio_events::video::decide::WorkerEnd;
+use streamio_events::video::decide::{Interruption, WorkerEnd};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::slots::{Slot, Slots};
 use crate::clock;
-use crate::outage::STOPPED;
+
+/// Why an attempt was interrupted whose worker was ended with the platform.
+const STOPPED: &str = "the platform was stopped";
 
 /// How long a worker may take to record its interruption before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -153,7 +155,7 @@ impl Inner {
                 self.wait(&mut child).await
             }
             // The machine is at fault, never the video.
-            Err(error) => WorkerEnd::Stopped(format!("its process could not be started: {error}")),
+            Err(error) => unable(format!("its process could not be started: {error}")),
         };
         if let WorkerEnd::Crashed(how) = &end {
             tracing::debug!(video.id = %job.video_id, attempt = job.attempt, task, how, "a worker's process has ended");
@@ -195,7 +197,7 @@ impl Inner {
             status = child.wait() => end_of(status),
             () = self.stop.cancelled() => {
                 interrupt(child).await;
-                WorkerEnd::Stopped(STOPPED.to_owned())
+                WorkerEnd::Interrupted(Interruption::Stopped(STOPPED.to_owned()))
             }
         };
         drop(parent_pipe);
@@ -211,8 +213,12 @@ fn end_of(status: std::io::Result<ExitStatus>) -> WorkerEnd {
                 .unwrap_or_else(|| WorkerEnd::Crashed("exit status 0, and nothing is recorded".to_owned())),
             None => WorkerEnd::Crashed(status.to_string()),
         },
-        Err(error) => WorkerEnd::Stopped(format!("its process could not be watched: {error}")),
+        Err(error) => unable(format!("its process could not be watched: {error}")),
     }
+}
+
+fn unable(reason: String) -> WorkerEnd {
+    WorkerEnd::Interrupted(Interruption::Unable(reason))
 }
 
 async fn interrupt(child: &mut Child) {

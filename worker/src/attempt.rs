@@ -14,7 +14,7 @@ use streamio_events::log::{AppendError, EventLog, Expected};
 use streamio_events::media::{MediaSource, Outputs, VideoError};
 use streamio_events::retryable::Retryable as _;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{self, Decision, Fence, Start};
+use streamio_events::video::decide::{self, Decision, Fence, Interruption, Start};
 use streamio_events::video::{Phase, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 /// One attempt, on behalf of one worker.
@@ -86,9 +86,9 @@ impl Attempt {
         self.decide(|video| decide::fail(video, &self.job, &self.task, error.clone())).await
     }
 
-    /// Records `processing.interrupted`: the worker was stopped before the attempt ended.
-    pub async fn interrupt(&self, reason: &str) -> Result<Result<(), Fence>, VideoStoreError> {
-        self.decide(|video| decide::interrupt(video, &self.job, &self.task, reason)).await
+    /// Records `processing.interrupted`: the worker was stopped, or the platform could not do the work.
+    pub async fn interrupt(&self, interruption: &Interruption) -> Result<Result<(), Fence>, VideoStoreError> {
+        self.decide(|video| decide::interrupt(video, &self.job, &self.task, interruption.clone())).await
     }
 
     /// Records `video.ready`: all stable keys are written.

@@ -1,6 +1,7 @@
 //! Tells from FFmpeg's exit status and last output whether the file, the machine or neither is known to be at fault.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use rustix::process::Signal;
 use streamio_events::digits;
@@ -8,40 +9,58 @@ use streamio_events::digits;
 use crate::failure::{Failure, Resource};
 use crate::process::ChildEnd;
 
-/// Who is at fault for the end of FFmpeg.
+/// Who is at fault for the end of FFmpeg that [`is_fault_of_machine`] does not explain.
 #[derive(Debug)]
 pub enum Fault {
     /// The file: every further attempt would end in the same way.
     File(Failure),
-    /// The machine: the disk is full, or FFmpeg was killed.
-    Machine,
     /// Unknown.
     Unknown,
 }
 
 /// `max_error_rate` was exceeded: FFmpeg could not decode two thirds of the packets.
 const TOO_MANY_DECODE_ERRORS: i32 = 69;
+/// FFmpeg ended itself at the fourth signal.
+const TOO_MANY_SIGNALS: i32 = 123;
 /// `AVERROR_INVALIDDATA` as an exit status, since FFmpeg 6.
 const INVALID_DATA: i32 = 183;
+/// FFmpeg caught a signal; since FFmpeg 6 also `AVERROR(EPERM)`, of which there is a message.
+const SIGNALLED: i32 = 255;
 
-/// Texts of the operating system's errors that a file cannot cause. FFmpeg prints them at the end of a line.
-const OF_MACHINE: [&str; 9] = [
-    "No space left on device",
-    "Disk quota exceeded",
-    "Read-only file system",
-    "Permission denied",
-    "Too many open files",
-    "Connection refused",
-    "Connection reset by peer",
-    "Resource temporarily unavailable",
-    "Input/output error",
+/// Signals that this program does not send to a child whose end it diagnoses, and that no limit causes. The first one is that of the kernel
+/// when memory runs out.
+const OF_OTHERS: [Signal; 4] = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP];
+
+/// What a line says about writing, where FFmpeg reports an error.
+const WRITING: &[&str] = &["writ", " mux", "output", "trailer"];
+/// What a line says about reading from the relay. The relay's own failures are known otherwise.
+const READING: &[&str] = &["source", "opening input", "demuxing"];
+/// What a line says about starting a codec or a filter.
+const STARTING: &[&str] = &["opening", "threading", "pthread_create"];
+
+/// Texts of the operating system's errors at the end of a line, and the words of which one is before it. Demuxers and decoders return the
+/// errors with words, too, for what is in a file.
+const OF_MACHINE: [(&str, &[&str]); 10] = [
+    ("No space left on device", &[]),
+    ("Disk quota exceeded", &[]),
+    ("Read-only file system", &[]),
+    ("Too many open files", &[]),
+    ("Too many open files in system", &[]),
+    ("Permission denied", WRITING),
+    ("Input/output error", WRITING),
+    ("Connection refused", READING),
+    ("Connection reset by peer", READING),
+    ("Resource temporarily unavailable", STARTING),
 ];
+
+/// FFmpeg returns "No space left on device" also for its own queue, which the file fills.
+const QUEUE_IS_FULL: &str = "Too many packets buffered for output stream";
 
 /// Messages about the file that end FFmpeg.
 const OF_FILE: [&str; 6] = [
     "Invalid data found when processing input",
     "Output file is empty, nothing was encoded",
-    "Too many packets buffered for output stream",
+    QUEUE_IS_FULL,
     "could not find codec parameters",
     "Error while opening decoder",
     "Could not open decoder",
@@ -50,7 +69,41 @@ const OF_FILE: [&str; 6] = [
 /// Messages of FFmpeg and x264 when an allocation exceeds the limit on memory.
 const OUT_OF_MEMORY: [&str; 2] = ["Cannot allocate memory", "malloc of size"];
 
-/// The fault behind an unsuccessful `end` with the last output `stderr`.
+/// Whether this machine ended FFmpeg, and not its source: it was killed by others than its own limits, or has no room for its output.
+///
+/// `stderr` is the last output, in which the source is called `source`.
+pub fn is_fault_of_machine(end: ChildEnd, stderr: &str) -> bool {
+    let status = end.status;
+    if let Some(signal) = status.signal() {
+        let is_own_limit = signal == Signal::KILL.as_raw() && end.exceeded_memory;
+        return !is_own_limit && OF_OTHERS.iter().any(|other| other.as_raw() == signal);
+    }
+    if status.success() || stderr.contains(QUEUE_IS_FULL) {
+        return false;
+    }
+    is_signalled(status, stderr) || stderr.lines().any(names_machine)
+}
+
+/// Whether FFmpeg ended by itself because of signals.
+fn is_signalled(status: ExitStatus, stderr: &str) -> bool {
+    match status.code() {
+        Some(TOO_MANY_SIGNALS) => true,
+        Some(SIGNALLED) => !stderr.contains("Operation not permitted"),
+        _ => false,
+    }
+}
+
+/// Whether a line of FFmpeg's output states an error of the machine: `av_interleaved_write_frame(): No space left on device`.
+fn names_machine(line: &str) -> bool {
+    // In parentheses since FFmpeg 7: `Task finished with error code: -28 (No space left on device)`.
+    let line = line.trim_end_matches([')', '.', ' ', '\r']);
+    OF_MACHINE.iter().any(|(text, words)| {
+        let before = line.strip_suffix(text);
+        before.is_some_and(|before| words.is_empty() || words.iter().any(|word| before.contains(word)))
+    })
+}
+
+/// The fault behind an unsuccessful `end` with the last output `stderr`, if it is none of the machine.
 pub fn fault(end: ChildEnd, stderr: &str) -> Fault {
     let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
     let status = end.status;
@@ -59,19 +112,12 @@ pub fn fault(end: ChildEnd, stderr: &str) -> Fault {
             return too_complex(Resource::Memory);
         }
         Some(signal) if signal == Signal::XCPU.as_raw() => return too_complex(Resource::ProcessorTime),
-        Some(signal)
-            if [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP]
-                .iter()
-                .any(|s| s.as_raw() == signal) =>
-        {
-            return Fault::Machine;
-        }
+        Some(signal) if signal == Signal::XFSZ.as_raw() => return too_complex(Resource::Output),
         // A crash may be a defect of the decoder or of the machine.
         Some(_) => return Fault::Unknown,
+        // It caught the signal of its limit.
+        None if is_signalled(status, stderr) => return too_complex(Resource::ProcessorTime),
         None => {}
-    }
-    if says(&OF_MACHINE) {
-        return Fault::Machine;
     }
     if says(&OUT_OF_MEMORY) {
         return too_complex(Resource::Memory);
@@ -107,20 +153,18 @@ pub fn oversized_frame(stderr: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::ExitStatus;
-
     use super::*;
 
     /// The code of the failure, `machine` or `unknown`. `code` is an exit status, or a signal if it is negative.
     fn classified(code: i32, stderr: &str) -> &'static str {
         let raw = if code < 0 { -code } else { code << 8 };
-        name(fault(ExitStatus::from_raw(raw).into(), stderr))
+        let end = ExitStatus::from_raw(raw).into();
+        if is_fault_of_machine(end, stderr) { "machine" } else { name(fault(end, stderr)) }
     }
 
     fn name(fault: Fault) -> &'static str {
         match fault {
             Fault::File(failure) => failure.code(),
-            Fault::Machine => "machine",
             Fault::Unknown => "unknown",
         }
     }
@@ -143,8 +187,32 @@ mod tests {
                 "frame_too_large",
             ),
             (1, "Conversion failed!", "unknown"),
-            (255, "Exiting normally, received signal 15.", "unknown"),
+            (1, "[out#0/tee] Task finished with error code: -28 (No space left on device)", "machine"),
+            (1, "Error writing trailer of 240p/index.m3u8: Input/output error", "machine"),
+            (
+                1,
+                "[AVFilterGraph @ 0x1] Error initializing threading: Resource temporarily unavailable.",
+                "machine",
+            ),
+            (1, "source: Connection refused", "machine"),
+            // Demuxers and decoders return these, too.
+            (1, "source: Input/output error", "unknown"),
+            (1, "[in#0/avi] Error during demuxing: Input/output error", "unknown"),
+            (1, "[mov] error opening alias: path='/a', filename='b': Permission denied", "unknown"),
+            (1, "tcp://192.0.2.1:80: Connection refused", "unknown"),
+            (1, "Error submitting packet to decoder: Resource temporarily unavailable", "unknown"),
+            (1, "title: No space left on device, said the disk\nConversion failed!", "unknown"),
+            (
+                228,
+                "Too many packets buffered for output stream 0:1.\n[vost#0:0] Error muxing: No space left on device",
+                "corrupt",
+            ),
+            (255, "", "machine"),
+            (123, "Received > 3 system signals, hard exiting", "machine"),
+            (255, "Error opening output files: Operation not permitted", "unknown"),
+            (0, "", "unknown"),
             (-24, "", "too_complex"),
+            (-25, "", "too_complex"),
             (-9, "", "machine"),
             (-15, "", "machine"),
             (-11, "Invalid data found when processing input", "unknown"),

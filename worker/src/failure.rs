@@ -117,7 +117,7 @@ pub enum Failure {
     /// Object storage was unavailable or refused a request.
     #[error("storage was not available")]
     StorageUnavailable(#[source] Arc<StorageError>),
-    /// FFmpeg ended with an error not known to be caused by the source.
+    /// FFmpeg ended with an error of which neither the source nor this machine is known to be the cause.
     #[error("the encoder ended unexpectedly")]
     EncoderFailed {
         /// Its exit status and last output, for the operator.
@@ -129,7 +129,7 @@ pub enum Failure {
     /// The attempt took too long.
     #[error("processing took longer than {} seconds", .0.as_secs())]
     Timeout(Duration),
-    /// This machine cannot do the work: FFmpeg is missing, the disk is full, or a directory is not writable.
+    /// This machine cannot do the work: FFmpeg is missing or was killed, the disk is full, or a directory is not writable.
     #[error("the worker's machine cannot process videos")]
     Machine(#[source] MachineError),
 }
@@ -178,6 +178,16 @@ pub enum MachineError {
     /// The isolation of FFmpeg could not be set up, or FFmpeg not be started in it.
     #[error("cannot start FFmpeg in its sandbox: {0}")]
     Sandbox(String),
+    /// FFmpeg or ffprobe was killed, or had no room for its output.
+    #[error(
+        "`{program}` was ended by this machine and not by the source; check its memory, its disk and what sends signals: {how}"
+    )]
+    Ended {
+        /// The program.
+        program: String,
+        /// Its exit status and last output.
+        how: String,
+    },
     /// I/O failed on a file in the scratch directory, a socket or a pipe.
     #[error("{doing}")]
     Io {

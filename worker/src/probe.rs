@@ -363,7 +363,7 @@ async fn report(tools: &Tools, input: &Input, demuxing: Demuxing) -> Result<pars
     let of_file = match fault(finished.end, &finished.stderr) {
         Fault::File(failure @ Failure::TooComplex { .. }) => return Err(failure),
         Fault::File(failure) => Some(failure),
-        Fault::Machine | Fault::Unknown => None,
+        Fault::Unknown => None,
     };
     // For some files ffprobe ends within its report, for example where a picture is larger than it may decode, or where a decoder refuses
     // the stream's headers.

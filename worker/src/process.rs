@@ -14,7 +14,7 @@ pub mod testing;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::AsyncReadExt;
@@ -27,6 +27,7 @@ use self::group::ChildGroup;
 pub use self::progress::Progress;
 pub use self::tail::Tail;
 
+use crate::diagnosis::is_fault_of_machine;
 use crate::failure::MachineError;
 use crate::relay::Input;
 use crate::sandbox::{Restrictions, Sandbox};
@@ -71,7 +72,7 @@ pub struct EndedChild {
 /// Why a child's output could not be captured.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// The child could not be started, or its output not read.
+    /// The child could not be started or was ended by this machine, or its output could not be read.
     #[error(transparent)]
     Machine(#[from] MachineError),
     /// The child did not end in time and was killed.
@@ -142,6 +143,7 @@ impl Invocation {
     /// Runs the child to its end and returns its output. Kills it if it runs longer than `time` or writes more than
     /// `stdout_bytes` to standard output.
     pub async fn capture(&self, time: Duration, stdout_bytes: u64) -> Result<CapturedOutput, CaptureError> {
+        let started_at = Instant::now();
         let mut group = self.spawn()?;
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
@@ -165,7 +167,7 @@ impl Invocation {
         match tokio::time::timeout(time, output).await {
             Ok(Ok((stdout, end))) => {
                 let stderr = stderr.await.unwrap_or_default();
-                self.sandbox.check(end.status, &stderr)?;
+                self.check_end(end, &stderr, started_at.elapsed())?;
                 Ok(CapturedOutput { end, stdout, stderr })
             }
             Ok(Err(error)) => {
@@ -186,6 +188,7 @@ impl Invocation {
         time: Duration,
         each: impl FnMut(&str),
     ) -> Result<EndedChild, CaptureError> {
+        let started_at = Instant::now();
         let mut group = self.spawn()?;
         let stderr = group.collect_stderr();
         let stdout = group.child.stdout().take();
@@ -198,7 +201,7 @@ impl Invocation {
         match tokio::time::timeout(time, output).await {
             Ok(Ok(end)) => {
                 let stderr = stderr.await.unwrap_or_default();
-                self.sandbox.check(end.status, &stderr)?;
+                self.check_end(end, &stderr, started_at.elapsed())?;
                 Ok(EndedChild { end, stderr })
             }
             Ok(Err(error)) => {
@@ -210,6 +213,34 @@ impl Invocation {
                 Err(CaptureError::Timeout { program: self.program.clone(), limit: time })
             }
         }
+    }
+
+    /// Fails if the child, which ended with `end` after `ran` with the last output `stderr`, was ended by this machine or not started
+    /// in its sandbox.
+    pub fn check_end(&self, end: ChildEnd, stderr: &str, ran: Duration) -> Result<(), MachineError> {
+        self.sandbox.check(end.status, stderr)?;
+        let stderr = match &self.input {
+            Some(input) => stderr.replace(input.url(), "source"),
+            None => stderr.to_owned(),
+        };
+        if is_fault_of_machine(end, &stderr) && !self.may_be_out_of_time(ran) {
+            let how = format!("it ended with {end}: {stderr}");
+            return Err(MachineError::Ended { program: self.program.clone(), how });
+        }
+        Ok(())
+    }
+
+    /// Whether a child that ran for that long may have been killed, or have ended by itself, because of its limit on processor time. Where
+    /// system calls are filtered it can only have died by SIGXCPU then.
+    fn may_be_out_of_time(&self, ran: Duration) -> bool {
+        // Half a core more may be available than is stated.
+        let cores = std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+        let is_limited = self.sandbox.measures().is_some_and(|measures| !measures.system_calls);
+        is_limited
+            && self
+                .bounds
+                .is_some_and(|bounds| ran.saturating_mul(cores.saturating_add(1)) >= bounds.processor_time)
     }
 
     /// Starts FFmpeg as an encoder. The arguments must send the `-progress` report to standard output.

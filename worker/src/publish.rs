@@ -152,9 +152,9 @@ pub async fn clean_up(job: &Job, storage: &dyn Storage) -> Result<(), StorageErr
     storage.delete(&job.processed_bucket, &to_delete).await
 }
 
-/// Deletes the stable keys again if the video was deleted during its publication: the deletion may have removed the video's
-/// objects before this worker wrote them. Objects that a later generation wrote to the same keys stay, because each deletion
-/// is conditional. Does nothing if the video was not deleted.
+/// Deletes the stable keys that nothing that is published has, and that this worker may have written: the video was deleted, or replaced
+/// by sound without a poster, during its publication, and the objects may have been removed before this worker wrote them. Objects that a
+/// later generation wrote to the same keys stay, because each deletion is conditional.
 pub async fn retract(attempt: &Attempt, storage: &dyn Storage) -> Result<(), PublishError> {
     let job = attempt.job();
     let processed = job.s3_key.processed();
@@ -164,16 +164,16 @@ pub async fn retract(attempt: &Attempt, storage: &dyn Storage) -> Result<(), Pub
         observed.extend(storage.head(&stable).await?.map(|info| (stable, info.etag)));
     }
     let video = attempt.video().await?;
-    if video.deleted.as_ref().is_none_or(|deletion| deletion.generation < job.generation) {
-        return Ok(());
-    }
-    let deleted = video.deleted_stable_keys();
+    let unused = video.unused_stable_keys();
     for (stable, etag) in
-        observed.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable.key))
+        observed.iter().filter(|(stable, _)| unused.iter().any(|key| key.as_str() == stable.key))
     {
         storage.delete_if(stable, etag).await?;
     }
-    Ok(discard(job, storage).await?)
+    if video.deleted.is_some_and(|deletion| deletion.generation >= job.generation) {
+        discard(job, storage).await?;
+    }
+    Ok(())
 }
 
 /// Deletes all files of an attempt that will never be published.

@@ -4,13 +4,14 @@ mod reporter;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use streamio_events::intake::Intake;
 use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::media::{MediaSource, Outputs};
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::Fence;
+use streamio_events::video::decide::{Fence, Interruption};
 use streamio_events::video::{NULL_VERSION, VideoStoreError};
 use tokio::sync::watch;
 
@@ -84,7 +85,10 @@ impl Worker {
     async fn process(&self, attempt: &Attempt, stop: &StopSignal) -> RunOutcome {
         let (percent, receiver) = watch::channel(0);
         let reporter = Reporter::start(attempt.clone(), receiver, stop.clone());
-        let result = self.transcode(&percent, stop).await;
+        let result = match self.transcode(&percent, stop).await {
+            Err(TranscodeError::Failure(failure)) => Err(end_of(failure, stop, STOP_DELAY).await),
+            result => result,
+        };
         drop(reporter);
         let recorded = match &result {
             Ok((source, outputs)) => attempt.complete(source, outputs).await,
@@ -100,14 +104,15 @@ impl Worker {
                     "the attempt failed"
                 );
                 if failure.is_fault_of_platform() {
-                    attempt.interrupt(&failure.to_string()).await
+                    attempt.interrupt(&Interruption::Unable(failure.to_string())).await
                 } else {
                     attempt.fail(&failure.to_video_error()).await
                 }
             }
             Err(TranscodeError::Stopped(StopReason::Interrupted(reason))) => {
                 let percent = *percent.borrow();
-                attempt.interrupt(&format!("{reason} when it was at {percent} %")).await
+                let reason = format!("{reason} when it was at {percent} %");
+                attempt.interrupt(&Interruption::Stopped(reason)).await
             }
             Err(TranscodeError::Stopped(StopReason::Superseded)) => Ok(Err(Fence::Ended)),
         };
@@ -263,7 +268,7 @@ impl Worker {
                 if let Err(error) = publish::retract(attempt, &*self.storage).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "cannot delete the published files of a deleted video"
+                        "cannot delete the published files of a deleted or replaced video"
                     );
                 }
                 RunOutcome::Fenced(fence)
@@ -285,6 +290,20 @@ impl Worker {
     }
 }
 
+/// How long after FFmpeg or the storage is stopped the signal for this worker may arrive. A service manager stops all processes of a
+/// service, and in any order.
+const STOP_DELAY: Duration = Duration::from_secs(1);
+
+/// The end of a transcode that failed: a fault of the platform is a part of the stop that follows it within `delay`.
+async fn end_of(failure: Failure, stop: &StopSignal, delay: Duration) -> TranscodeError {
+    if failure.is_fault_of_platform()
+        && let Ok(reason) = tokio::time::timeout(delay, stop.stopped()).await
+    {
+        return TranscodeError::Stopped(reason);
+    }
+    TranscodeError::Failure(failure)
+}
+
 struct Prepared {
     source: Arc<Source>,
     relay: Relay,
@@ -297,5 +316,25 @@ impl Prepared {
         let decoded = |video: u32| self.probe.packets.get(&video).map(|packets| packets.packets);
         let frames = self.plan.video.as_ref().and_then(|video| Some(video.frames? + decoded(video.index)?));
         Work { duration: self.probe.duration, pixels: self.probe.pixels(), frames }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_ffmpeg_that_is_killed_with_its_worker_is_a_part_of_the_stop() {
+        let killed =
+            || Failure::Machine(MachineError::Ended { program: "ffmpeg".into(), how: "SIGTERM".into() });
+        let stop = StopSignal::default();
+        let end = end_of(killed(), &stop, Duration::ZERO).await;
+        assert!(matches!(end, TranscodeError::Failure(Failure::Machine(_))), "{end:?}");
+        let (end, ()) = tokio::join!(end_of(killed(), &stop, Duration::from_mins(1)), async {
+            stop.trigger(StopReason::Interrupted("SIGTERM"));
+        });
+        assert!(matches!(end, TranscodeError::Stopped(StopReason::Interrupted("SIGTERM"))), "{end:?}");
+        let end = end_of(Failure::NotMedia, &stop, Duration::from_mins(1)).await;
+        assert!(matches!(end, TranscodeError::Failure(Failure::NotMedia)), "{end:?}");
     }
 }

@@ -19,7 +19,7 @@ use crate::failure::{Failure, MachineError};
 use crate::plan::{Plan, VideoPlan};
 use crate::playlist::Master;
 use crate::probe::{self, Probe};
-use crate::process::{Bounds, ChildEnd, Encoder, Invocation};
+use crate::process::{Bounds, CaptureError, ChildEnd, Encoder, Invocation};
 use crate::progressive::{Progressive, Stored};
 use crate::relay::{Relay, Source};
 use crate::stop::{StopReason, StopSignal};
@@ -152,6 +152,7 @@ impl Transcode<'_> {
         segments: &mut SegmentUpload,
         progressive: &mut Progressive,
     ) -> Result<(), TranscodeError> {
+        let started_at = Instant::now();
         let mut encoder = invocation.start()?;
         let end = self.watch(&mut encoder, segments, progressive).await;
         encoder.stop().await;
@@ -161,7 +162,7 @@ impl Transcode<'_> {
             return Err(failure.into());
         }
         let end = end?;
-        self.tools.sandbox.check(end.status, &stderr)?;
+        invocation.check_end(end, &stderr, started_at.elapsed())?;
         if !stderr.is_empty() {
             tracing::info!(stderr, "FFmpeg wrote to standard error");
         }
@@ -216,7 +217,7 @@ impl Transcode<'_> {
         }
     }
 
-    /// Returns whether the source or the encoder is at fault.
+    /// Returns why FFmpeg failed, which this machine did not end: because of the source, or for an unknown reason.
     async fn diagnose(&self, end: ChildEnd, stderr: &str) -> Failure {
         let encoder_failed =
             || Failure::EncoderFailed { diagnosis: format!("FFmpeg ended with {end}: {stderr}") };
@@ -225,13 +226,14 @@ impl Transcode<'_> {
                 tracing::info!(status = %end, stderr, "FFmpeg could not process the source");
                 return failure;
             }
-            Fault::Machine => return encoder_failed(),
             Fault::Unknown => {}
         }
         let video = self.plan.video.iter().map(|video| video.index);
         for index in video.chain(self.plan.audio.iter().map(|audio| audio.index)) {
-            if !probe::is_decodable(self.tools, self.relay.input(), index).await {
-                return Failure::Corrupt { reason: "one of its streams cannot be decoded" };
+            match probe::is_decodable(self.tools, self.relay.input(), index).await {
+                Ok(true) => {}
+                Ok(false) => return Failure::Corrupt { reason: "one of its streams cannot be decoded" },
+                Err(error) => return error.into(),
             }
         }
         encoder_failed()
@@ -257,8 +259,8 @@ impl Transcode<'_> {
         Ok(Transcoded { master: collected.master, duration: collected.duration, progressive, has_poster })
     }
 
-    /// Makes the poster from the first window that gives one. A video without a usable picture for it has none; only storage can
-    /// fail it.
+    /// Makes the poster from the first window that gives one. A video without a usable picture for it has none; only storage and this
+    /// machine can fail it.
     async fn make_poster(&self, video: &VideoPlan) -> Result<bool, Failure> {
         let path = self.scratch.join(POSTER);
         for window in &video.poster {
@@ -275,6 +277,10 @@ impl Transcode<'_> {
                     return Ok(true);
                 }
                 Ok(output) => format!("FFmpeg ended with {}: {}", output.end, output.stderr),
+                // Storage may be what failed.
+                Err(CaptureError::Machine(error)) => {
+                    return Err(self.relay.failure().unwrap_or(error.into()));
+                }
                 Err(error) => error.to_string(),
             };
             if let Some(failure) = self.relay.failure() {

@@ -1,4 +1,5 @@
-//! Removes the outputs of a deleted video, and its source from a bucket without versions.
+//! Removes the outputs of a deleted video and what a replaced one left under stable keys, and the source of a deleted video from a
+//! bucket without versions.
 
 use streamio_events::retryable::Retryable;
 use streamio_events::video::{Video, VideoStoreError, catch_up};
@@ -6,13 +7,13 @@ use streamio_events::video::{Video, VideoStoreError, catch_up};
 use crate::ports::AdapterError;
 use crate::reactions::react::Ports;
 
-/// Why the objects of a deleted video were not removed.
+/// Why the objects of a deleted or replaced video were not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
     /// The object store is unavailable. Retry.
-    #[error("the objects of a deleted video cannot be removed at present")]
+    #[error("the objects of a deleted or replaced video cannot be removed at present")]
     Unavailable(#[from] AdapterError),
-    /// The log cannot be read, so it is unknown whether the objects still belong to the deleted video.
+    /// The log cannot be read, so it is unknown whether the objects still belong to the deleted or replaced video.
     #[error(transparent)]
     Log(#[from] VideoStoreError),
 }
@@ -26,8 +27,9 @@ impl Retryable for CleanupError {
     }
 }
 
-/// Removes the objects of `video` up to its latest deletion, if it was ever deleted: the outputs of all attempts, the stable
-/// keys unless something newer is published under them, and the source unless it was uploaded again. Idempotent.
+/// Removes the stable keys of `video` that nothing that is published has: all of a deleted video, or the poster of a video that sound
+/// replaced. If the video was ever deleted, also removes its other objects up to the latest deletion: the outputs of all attempts, and
+/// the source unless it was uploaded again. Idempotent.
 ///
 /// A stable key is deleted only if its object is the one that was read *before* the log was checked for a newer
 /// publication, because workers write stable keys after the log states that their attempt is complete. The condition is the
@@ -36,13 +38,11 @@ impl Retryable for CleanupError {
 /// Here the source is removed only if it has no version; [`react`](super::react) removes versions. While a grant is open, the
 /// same bytes may be uploaded again with the same entity tag, so the source is kept until the grant
 /// is used or has expired.
-pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Result<(), CleanupError> {
-    let (Some(s3_key), Some(deletion)) = (video.s3_key.clone(), video.deleted.clone()) else { return Ok(()) };
+pub(crate) async fn remove_unused(ports: Ports<'_>, video: &mut Video) -> Result<(), CleanupError> {
     let Ports { objects, policy, .. } = ports;
     let (raw, processed) = (&policy.raw_bucket, &policy.processed_bucket);
-    let stable = s3_key.processed();
     let mut seen = Vec::new();
-    for stable_key in video.deleted_stable_keys() {
+    for stable_key in video.unused_stable_keys() {
         seen.extend(
             objects.head(processed, stable_key.as_str(), None).await?.map(|info| (stable_key, info.etag)),
         );
@@ -51,10 +51,12 @@ pub(crate) async fn remove_deleted(ports: Ports<'_>, video: &mut Video) -> Resul
         catch_up(ports.log, video).await?;
     }
     // The stable keys first: after that no player finds the objects that are being removed.
-    let deleted = video.deleted_stable_keys();
-    for (stable_key, etag) in seen.iter().filter(|(stable_key, _)| deleted.contains(stable_key)) {
+    let unused = video.unused_stable_keys();
+    for (stable_key, etag) in seen.iter().filter(|(stable_key, _)| unused.contains(stable_key)) {
         objects.delete(processed, stable_key.as_str(), etag).await?;
     }
+    let (Some(s3_key), Some(deletion)) = (&video.s3_key, &video.deleted) else { return Ok(()) };
+    let stable = s3_key.processed();
     for folder in objects.folders(processed, &stable.hls_prefix()).await? {
         if stable.attempt_of(&folder).is_some_and(|(generation, _)| generation <= deletion.generation) {
             objects.delete_prefix(processed, &folder).await?;

@@ -88,7 +88,7 @@ pub enum ReactError {
     /// The worker cannot be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// The objects of a deleted video cannot be removed.
+    /// The objects of a deleted or replaced video cannot be removed.
     #[error(transparent)]
     Cleanup(#[from] CleanupError),
     /// The bucket cannot be checked for an upload without an event notification.
@@ -121,7 +121,7 @@ enum Kind {
     Objects,
     /// Dispatch, launch, expire or give up attempts.
     Attempts,
-    /// Remove the outputs of a deleted video, then versions that are not kept.
+    /// Remove the outputs of a deleted or replaced video, then versions that are not kept.
     Versions,
     /// Check the bucket and record grants as expired.
     Grants,
@@ -176,7 +176,7 @@ impl Reaction<'_> {
             Kind::Attempts => self.advance_attempts().await,
             Kind::Versions => {
                 // Before the record of a removed version: until that is recorded, the sweep tries again.
-                cleanup::remove_deleted(self.ports, &mut self.video).await?;
+                cleanup::remove_unused(self.ports, &mut self.video).await?;
                 self.remove_versions().await
             }
             Kind::Grants => self.end_grants().await,

@@ -11,7 +11,7 @@ use streamio_events::job::Job;
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::decide::{WorkerEnd, worker_ended};
+use streamio_events::video::decide::{Interruption, WorkerEnd, worker_ended};
 use streamio_events::video::{Decided, VideoStoreError, decide_and_append};
 
 /// Records that the worker `task`, launched with `job`, has ended. Appends nothing if the worker recorded the end itself, or
@@ -67,21 +67,23 @@ const INTERRUPTION_STATUSES: [i64; 3] = [4, 75, 78];
 
 /// Stop codes of tasks that were stopped from outside, with a description for people:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html>
-const STOPPED_FROM_OUTSIDE: [(&str, &str); 5] = [
+const STOPPED_FROM_OUTSIDE: [(&str, &str); 4] = [
     ("SpotInterruption", "its spot capacity was reclaimed"),
     ("TerminationNotice", "the machine that it ran on was taken out of service"),
     ("UserInitiated", "an operator stopped it"),
     ("ServiceSchedulerInitiated", "the scheduler stopped it"),
-    // No capacity, the image could not be pulled, or the network could not be attached.
-    ("TaskFailedToStart", "it could not be started"),
 ];
+
+/// The stop code of a task without capacity, whose image could not be pulled, or whose network could not be attached.
+const FAILED_TO_START: &str = "TaskFailedToStart";
 
 /// How a worker ended that exited with this status; `None` for 0, after which there is nothing to record.
 pub fn end_with_status(status: i64) -> Option<WorkerEnd> {
     match status {
         0 => None,
         _ if INTERRUPTION_STATUSES.contains(&status) => {
-            Some(WorkerEnd::Stopped(format!("it could not continue (exit status {status})")))
+            let reason = format!("it could not continue (exit status {status})");
+            Some(WorkerEnd::Interrupted(Interruption::Unable(reason)))
         }
         _ => Some(WorkerEnd::Crashed(format!("exit status {status}"))),
     }
@@ -97,7 +99,10 @@ pub fn end_of(change: &TaskChange, container: &str) -> Option<WorkerEnd> {
     }
     let code = change.stop_code.as_deref();
     if let Some((_, words)) = STOPPED_FROM_OUTSIDE.iter().find(|(known, _)| Some(*known) == code) {
-        return Some(WorkerEnd::Stopped((*words).to_owned()));
+        return Some(WorkerEnd::Interrupted(Interruption::Stopped((*words).to_owned())));
+    }
+    if code == Some(FAILED_TO_START) {
+        return Some(WorkerEnd::Interrupted(Interruption::Unable("it could not be started".to_owned())));
     }
     let out_of_memory = worker
         .and_then(|worker| worker.reason.as_deref())
@@ -188,7 +193,7 @@ pub async fn record_change(
     }
     let (code, reason) = (change.stop_code.as_deref(), change.stopped_reason.as_deref());
     let (video, attempt, task) = (&job.video_id, job.attempt, &change.task);
-    if code == Some("TaskFailedToStart") {
+    if code == Some(FAILED_TO_START) {
         tracing::error!(video.id = %video, attempt, task, ecs.reason = reason, "a worker could not be started");
     } else {
         tracing::warn!(video.id = %video, attempt, task, end = %end, ecs.stop_code = code, ecs.reason = reason, "a worker ended without recording the end of its attempt");
@@ -219,14 +224,20 @@ mod tests {
         end_of(&stopped(Some(code), exit_code, None), "worker")
     }
 
+    fn is_unable(end: Option<&WorkerEnd>) -> bool {
+        matches!(end, Some(WorkerEnd::Interrupted(Interruption::Unable(_))))
+    }
+
     #[test]
     fn a_task_that_was_stopped_from_outside_is_not_a_failure_of_the_video() {
         for (code, words) in STOPPED_FROM_OUTSIDE {
             for exit_code in [None, Some(4), Some(137), Some(143)] {
-                assert_eq!(end(code, exit_code), Some(WorkerEnd::Stopped(words.to_owned())), "{code}");
+                let stopped = WorkerEnd::Interrupted(Interruption::Stopped(words.to_owned()));
+                assert_eq!(end(code, exit_code), Some(stopped), "{code}");
             }
             assert_eq!(end(code, Some(0)), None, "{code}: it had finished before");
         }
+        assert!(is_unable(end(FAILED_TO_START, None).as_ref()), "another attempt may not start either");
     }
 
     #[test]
@@ -237,7 +248,7 @@ mod tests {
             assert_eq!(essential(Some(code)), Some(WorkerEnd::Crashed(format!("exit status {code}"))));
         }
         for code in INTERRUPTION_STATUSES {
-            assert!(matches!(essential(Some(code)), Some(WorkerEnd::Stopped(_))), "{code}");
+            assert!(is_unable(essential(Some(code)).as_ref()), "{code}");
         }
         assert!(matches!(essential(None), Some(WorkerEnd::Crashed(_))));
         let reason = "OutOfMemoryError: Container killed due to memory usage";

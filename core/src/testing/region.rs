@@ -14,7 +14,7 @@ use streamio_events::id::{CommitId, GrantId, KeyId};
 use streamio_events::job::Job;
 use streamio_events::limits::OwnLimits;
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected, Part};
-use streamio_events::media::VideoError;
+use streamio_events::media::{Outputs, VideoError};
 use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
@@ -284,9 +284,13 @@ impl TestRegion {
 
     /// Records that the worker of `job` completed.
     pub async fn complete(&self, job: &Job) {
-        let name = job.s3_key.rest().to_owned();
-        self.decide(&name, |video| {
-            decide::complete(video, job, video.worker().unwrap(), source(), outputs(&name)).unwrap()
+        self.complete_with(job, &outputs(job.s3_key.rest())).await;
+    }
+
+    /// Records that the worker of `job` completed it with `outputs`.
+    pub async fn complete_with(&self, job: &Job, outputs: &Outputs) {
+        self.decide(job.s3_key.rest(), |video| {
+            decide::complete(video, job, video.worker().unwrap(), source(), outputs.clone()).unwrap()
         })
         .await;
     }

@@ -26,7 +26,7 @@ use streamio_events::job::MediaLimits;
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected, Part};
 use streamio_events::media::VideoError;
 use streamio_events::retryable::Retryable as _;
-use streamio_events::video::decide::{self, WorkerEnd};
+use streamio_events::video::decide::{self, Interruption, WorkerEnd};
 use streamio_events::video::{Phase, VideoState, load};
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn a_retryable_failure_is_retried_after_a_pause_and_at_most_three_times() 
 async fn a_crashed_worker_counts_as_a_failure_and_a_stopped_one_does_not() {
     let region = TestRegion::with_project().await;
     let job = region.start("clip.mp4").await;
-    let end = WorkerEnd::Stopped("spot".to_owned());
+    let end = WorkerEnd::Interrupted(Interruption::Stopped("spot".to_owned()));
     tasks::ended(&region.log, region.now, &job, "task-1", &end).await.unwrap();
     assert_eq!(region.video("clip.mp4").await.failures, 0);
     let job = region.start("clip.mp4").await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use streamio_core::reactions::sweep::SweepReport;
-use streamio_core::testing::{TestRegion, notification};
+use streamio_core::testing::{self, TestRegion, notification};
 use streamio_core::uploads::Received;
 use streamio_events::job::Job;
-use streamio_events::media::VideoError;
+use streamio_events::media::{Outputs, VideoError};
 use streamio_events::video::{VideoState, decide};
 
 /// Uploads the video again.
@@ -89,6 +89,34 @@ async fn the_sweep_launches_a_publisher_again_that_is_lost() {
     assert!(launched.iter().all(|job| is_of(job, &second)), "{launched:?}");
     assert!(pauses.len() > 3, "it is launched until it has published: {pauses:?}");
     assert!(pauses.len() < 12, "more and more rarely: {pauses:?}");
+}
+
+/// A video is replaced by sound, which has no poster.
+#[tokio::test]
+async fn the_poster_of_an_earlier_upload_is_removed_when_a_later_one_is_published_without_one() {
+    let region = TestRegion::with_project().await;
+    let first = region.start("clip.mp4").await;
+    let poster = first.s3_key.processed().poster();
+    let pictures = Outputs { poster_key: Some(poster.clone()), ..testing::outputs("clip.mp4") };
+    region.complete_with(&first, &pictures).await;
+    region.objects.put_stable_keys("clip.mp4", "first");
+    region.ready(&first).await;
+    region.react("clip.mp4").await.unwrap();
+    upload(&region, "02").await;
+    let second = region.start("clip.mp4").await;
+    region.complete(&second).await;
+    region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.objects.removed(), Vec::<String>::new(), "the first upload is still published");
+    region.ready(&second).await;
+    region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.objects.removed(), [format!("processed/{poster} if first")]);
+    // A later upload with pictures has begun to publish.
+    upload(&region, "03").await;
+    let third = region.start("clip.mp4").await;
+    region.complete_with(&third, &pictures).await;
+    region.objects.put_stable_keys("clip.mp4", "third");
+    region.react("clip.mp4").await.unwrap();
+    assert_eq!(region.objects.stored("processed").len(), 3, "{:?}", region.objects.removed());
 }
 
 /// A deletion from before the upload that is being published must not remove its files.

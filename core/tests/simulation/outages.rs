@@ -1,4 +1,4 @@
-//! Outages of an hour, and a clock that is set back by one: no video ends in error, and no upload is refused.
+//! Outages of an hour, and a clock that is set back or forward by one: no video ends in error, and no upload is refused or lost.
 
 use crate::engine::{HOUR, MINUTE, SECOND};
 use crate::faults::{Fault, FaultPeriod};
@@ -39,6 +39,27 @@ fn plan(seed: u64, fault: Fault, has_one_clock: bool) -> Plan {
     let until = BEGINS + HOUR + SECOND;
     items.push(Item::Fault(FaultPeriod { fault, from: BEGINS, until, per_mille: 1000 }));
     Plan { has_one_clock, items, ..Plan::of_seed(seed, 4, &[]) }
+}
+
+/// Uploads that take longer than their URLs are valid. Their event notifications are lost, and the clock is set forward while they are in
+/// progress.
+fn plan_of_long_uploads(seed: u64) -> Plan {
+    let Plan { items, .. } = plan(seed, Fault::ClockAhead, true);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let longer = |item: Item| match item {
+        Item::Operation(Operation { id, project, file, action: Action::Upload(upload), .. }) => {
+            let duration = random.u64(12 * MINUTE..30 * MINUTE);
+            let (delay, lifetime) = (0, 10 * MINUTE);
+            let action = Action::Upload(Upload { lifetime, delay, duration, ..upload });
+            let at = BEGINS - random.u64(2 * MINUTE..duration);
+            Item::Operation(Operation { id, at, project, file, action })
+        }
+        other => other,
+    };
+    let mut items: Vec<Item> = items.into_iter().map(longer).collect();
+    let fault = Fault::LostNotification;
+    items.push(Item::Fault(FaultPeriod { fault, from: 0, until: 3 * HOUR, per_mille: 1000 }));
+    Plan { has_one_clock: true, items, ..Plan::of_seed(seed, 4, &[]) }
 }
 
 fn check(fault: Fault, kinds_of_clock: &[bool]) {
@@ -83,4 +104,18 @@ fn an_hour_without_the_network_of_the_workers_ends_no_video() {
 #[test]
 fn a_clock_that_is_set_back_by_an_hour_ends_no_video() {
     check(Fault::ClockBehind, &[false, true]);
+}
+
+#[test]
+fn a_clock_that_is_set_forward_by_an_hour_ends_no_video() {
+    check(Fault::ClockAhead, &[false, true]);
+}
+
+#[test]
+fn an_upload_whose_notification_is_lost_is_found_although_the_clock_was_set_forward() {
+    for seed in 0..SEEDS {
+        let outcome = run::run(&plan_of_long_uploads(seed), false);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        assert!(outcome.faults[Fault::LostNotification as usize] > 0, "no notification was lost");
+    }
 }

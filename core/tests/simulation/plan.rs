@@ -115,10 +115,19 @@ pub(crate) struct Upload {
 pub(crate) enum Quality {
     /// It can be processed.
     Good,
+    /// It can be processed, and has no pictures.
+    Sound,
     /// It is no video.
     Bad,
     /// Each worker crashes.
     CrashesWorker,
+}
+
+impl Quality {
+    /// Whether it can be processed.
+    pub(crate) fn is_media(self) -> bool {
+        matches!(self, Self::Good | Self::Sound)
+    }
 }
 
 /// The number of projects.
@@ -225,7 +234,8 @@ impl Plan {
     pub(crate) fn policy(&self) -> Policy {
         let policy = Policy { rejected_retention: self.retention, ..Policy::new("raw", "processed") };
         if self.has_one_clock {
-            Policy { grant_wait: Duration::ZERO, clock_tolerance: Duration::ZERO, ..policy }
+            let clock_step = Duration::from_hours(2);
+            Policy { grant_wait: Duration::ZERO, clock_tolerance: Duration::ZERO, clock_step, ..policy }
         } else {
             policy
         }
@@ -353,6 +363,7 @@ fn any_upload(random: &mut fastrand::Rng) -> Upload {
         quality: match random.u8(..12) {
             0 | 1 => Quality::Bad,
             2 => Quality::CrashesWorker,
+            3..6 => Quality::Sound,
             _ => Quality::Good,
         },
     }

@@ -222,8 +222,7 @@ async fn request_url(
         let task = record_grant(Arc::clone(world), Arc::clone(&edge), stream.clone(), commit);
         if let Ok(Some(expires_at)) = world.engine.spawn(edge.process, task).await {
             // A repeated request has the URL of the grant that was recorded.
-            let now = world.engine.now();
-            world.state().oracle.grant_acknowledged(operation, &stream, &commit_id, now);
+            world.state().oracle.grant_acknowledged(operation, &stream, &commit_id);
             return Some(expires_at);
         }
     }
@@ -316,7 +315,7 @@ async fn put(
                 grant: upload.names_grant.then(|| grant_id(operation.id).to_string()),
             };
             let (stored, sequencer) = state.raw.put(key.as_str(), info, Content::Source);
-            state.oracle.object_stored(operation, &stored, completed_at, world.engine.now());
+            state.oracle.object_stored(operation, &stored, completed_at);
             (stored, sequencer)
         };
         world.trace(|| {

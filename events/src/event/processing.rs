@@ -72,8 +72,8 @@ event_body! {
 }
 
 event_body! {
-    /// The attempt was ended by the platform: a spot interruption, a restart, storage that was not available, no capacity, no publication
-    /// in time. It is retried, however often, and does not count as a failure.
+    /// The attempt was ended by the platform: a spot interruption, a restart, storage that was not available, FFmpeg that was killed or had
+    /// no room on the disk, no capacity, no publication in time. It is retried, however often, and does not count as a failure.
     ProcessingInterrupted {
         /// The upload.
         generation: u32,
@@ -81,6 +81,10 @@ event_body! {
         attempt: u32,
         /// The cause, for people.
         reason: String,
+        /// Whether the worker was stopped from outside, with the platform or with its machine: the next attempt follows at once. `false`
+        /// for faults of the platform, after which pauses grow, and in events of earlier releases.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stopped: bool,
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Policy;
 use crate::id::VideoId;
 
-/// The pause before the attempt that follows `attempt`, after that many failures or interruptions: exponential, with
+/// The pause before the attempt that follows `attempt`, after that many failures or faults of the platform: exponential, with
 /// ±20 % jitter seeded from the video and the attempt, so that replaying a decision gives the same time.
 pub(super) fn pause(
     policy: &Policy,

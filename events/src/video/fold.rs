@@ -87,6 +87,7 @@ impl Video {
                 if self.is_current(completed.generation, completed.attempt)
                     && matches!(self.phase, Phase::Started { .. })
                 {
+                    self.stable_keys.extend(completed.outputs.keys().cloned());
                     self.phase =
                         Phase::Completed { at, source: completed.source, outputs: completed.outputs };
                 }
@@ -108,7 +109,7 @@ impl Video {
                     interrupted.generation,
                     interrupted.attempt,
                     false,
-                    Phase::Interrupted { at },
+                    Phase::Interrupted { at, stopped: interrupted.stopped },
                 );
             }
             EventBody::VideoReady(ready) => self.video_ready(ready),
@@ -151,6 +152,7 @@ impl Video {
             self.attempt = 0;
             self.failures = 0;
             self.progress = 0;
+            self.stops = 0;
             self.job = None;
             self.phase = Phase::Uploaded { at };
         }
@@ -162,6 +164,7 @@ impl Video {
         if self.is_current(generation, attempt) && running {
             self.set_completed_aside();
             self.failures += u32::from(is_failure);
+            self.stops += u32::from(matches!(phase, Phase::Interrupted { stopped: true, .. }));
             self.phase = phase;
         }
     }

@@ -18,7 +18,7 @@ pub struct Policy {
     pub project_limits: ProjectLimits,
     /// The number of failed attempts of a generation after which the video is errored.
     pub max_failures: u32,
-    /// The pause after the first failure and the second interruption; each further pause is four times as long.
+    /// The pause after the first failure and the second fault of the platform; each further pause is four times as long.
     pub retry_pause: Duration,
     /// The longest pause between attempts.
     pub longest_retry_pause: Duration,
@@ -39,6 +39,9 @@ pub struct Policy {
     pub grant_wait: Duration,
     /// By how much the clocks of the API and of the object store may differ; zero if they are the same clock.
     pub clock_tolerance: Duration,
+    /// By how much the clock may be set forward while an upload is in progress: the last check for uploads with a URL comes that much
+    /// later, because it is the only one that finds an upload whose event notification is lost. Zero where clocks are not set.
+    pub clock_step: Duration,
     /// How long a version of a source that was rejected, or replaced by a newer upload, is kept.
     pub rejected_retention: Duration,
 }
@@ -62,6 +65,7 @@ impl Policy {
             grant_grace: Duration::from_hours(1),
             grant_wait: Duration::from_mins(15),
             clock_tolerance: Duration::from_secs(2),
+            clock_step: Duration::ZERO,
             rejected_retention: Duration::from_hours(3 * 24),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::action::{Action, action};
-use self::simulation::{Simulation, key};
+use self::simulation::{Simulation, has_poster, key};
 use super::decide::{self, Step, next_step};
 use super::{Phase, Video, VideoState};
 use crate::event::{EventBody, ProcessingRequested, UploadCompleted};
@@ -216,6 +216,8 @@ proptest! {
         simulation.settle();
         let published = simulation.video().published.map(|(generation, _)| generation);
         prop_assert_eq!(simulation.stable_generation, published);
+        let of_poster = published.filter(|generation| has_poster(*generation));
+        prop_assert_eq!(simulation.poster_generation, of_poster, "the poster is that of an earlier upload");
     }
 
     #[test]

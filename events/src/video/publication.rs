@@ -61,19 +61,25 @@ impl Video {
             || (is_running && self.is_current(generation, attempt))
     }
 
-    /// The stable keys that hold only deleted content: nothing newer is published under them, or about to be.
-    pub fn deleted_stable_keys(&self) -> Vec<ProcessedKey> {
-        let Some(s3_key) = self.s3_key.as_ref().filter(|_| self.deleted.is_some()) else { return Vec::new() };
+    /// The stable keys that hold nothing but deleted or replaced content: what is published has nothing for them, such as a poster of
+    /// sound, and nothing is about to be published.
+    ///
+    /// These are the keys of a deleted video, and those that earlier attempts had outputs for according to the log.
+    pub fn unused_stable_keys(&self) -> Vec<ProcessedKey> {
+        let Some(s3_key) = self.s3_key.as_ref() else { return Vec::new() };
         if self.unpublished.is_some() || matches!(self.phase, Phase::Completed { .. }) {
             return Vec::new();
         }
-        let stable = s3_key.processed();
-        match &self.outputs {
-            // Audio has no poster.
-            Some(outputs) if outputs.poster_key.is_none() => vec![stable.poster()],
-            Some(_) => Vec::new(),
-            None => vec![stable.hls_master(), stable.poster(), stable],
-        }
+        let mut keys = match (&self.deleted, &self.outputs) {
+            (Some(_), _) => {
+                let stable = s3_key.processed();
+                vec![stable.hls_master(), stable.poster(), stable]
+            }
+            (None, Some(_)) => self.stable_keys.iter().cloned().collect(),
+            (None, None) => Vec::new(),
+        };
+        keys.retain(|key| self.outputs.iter().flat_map(Outputs::keys).all(|used| used != key));
+        keys
     }
 
     /// Notes that the current attempt ends. If it is completed, its publication may have to be continued.

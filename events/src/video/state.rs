@@ -1,6 +1,6 @@
 //! The state of a video, folded from its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::source_object::{KnownObject, ObjectStatus, SourceObject};
 use crate::id::{GrantId, KeyId, ProjectId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
-use crate::object_key::SourceKey;
+use crate::object_key::{ProcessedKey, SourceKey};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
@@ -36,6 +36,9 @@ pub struct Video {
     pub attempt: u32,
     /// How many attempts of the generation have failed or expired.
     pub failures: u32,
+    /// How many attempts of the generation were stopped from outside.
+    #[serde(default)]
+    pub stops: u32,
     /// The phase of the current generation.
     pub phase: Phase,
     /// The progress of the current attempt, 0 to 100.
@@ -76,6 +79,9 @@ pub struct Video {
     pub source: Option<MediaSource>,
     /// What is published.
     pub outputs: Option<Outputs>,
+    /// The stable keys that completed attempts had outputs for, which their publications may have written.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stable_keys: BTreeSet<ProcessedKey>,
     /// The tenant's metadata: from the latest grant that had any, with the changes since.
     pub metadata: BTreeMap<String, String>,
     /// When the metadata was last changed other than by a grant. A grant from before, which reached the log later, does not
@@ -254,6 +260,9 @@ pub enum Phase {
     Interrupted {
         /// Since when.
         at: Timestamp,
+        /// Whether its worker was stopped from outside: no pause follows.
+        #[serde(default)]
+        stopped: bool,
     },
     /// The video can be played.
     Ready,
@@ -286,6 +295,7 @@ impl Video {
             generation: 0,
             attempt: 0,
             failures: 0,
+            stops: 0,
             phase: Phase::Waiting,
             progress: 0,
             upload: None,
@@ -304,6 +314,7 @@ impl Video {
             unpublished: None,
             source: None,
             outputs: None,
+            stable_keys: BTreeSet::new(),
             metadata: BTreeMap::new(),
             metadata_updated_at: None,
         }

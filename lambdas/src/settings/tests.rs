@@ -29,7 +29,7 @@ fn every_problem_is_reported_at_once_and_only_once() {
     STREAMIO_LEDGER_TABLE is missing
     STREAMIO_RAW_BUCKET is missing
     STREAMIO_PROCESSED_BUCKET is missing
-    STREAMIO_POLICY cannot be read: unknown field `relaunched`, expected one of `limits`, `projectLimits`, `maxFailures`, `retryPause`, `longestRetryPause`, `relaunchAfter`, `startWithin`, `silence`, `publishWithin`, `publishDeadline`, `grantGrace`, `grantWait`, `clockTolerance`, `rejectedRetention` at line 1 column 27
+    STREAMIO_POLICY cannot be read: unknown field `relaunched`, expected one of `limits`, `projectLimits`, `maxFailures`, `retryPause`, `longestRetryPause`, `relaunchAfter`, `startWithin`, `silence`, `publishWithin`, `publishDeadline`, `grantGrace`, `grantWait`, `clockTolerance`, `clockStep`, `rejectedRetention` at line 1 column 27
     STREAMIO_ECS_CLUSTER is missing
     STREAMIO_ECS_TASK_DEFINITION is missing
     STREAMIO_ECS_SUBNETS has no item
@@ -72,7 +72,7 @@ fn lists_are_comma_separated_and_defaults_are_as_documented() {
 fn a_policy_has_the_defaults_except_for_the_named_fields() {
     let buckets = [("STREAMIO_RAW_BUCKET", "raw"), ("STREAMIO_PROCESSED_BUCKET", "processed")];
     assert_eq!(read_from::<Policy>(&buckets).unwrap(), Policy::new("raw", "processed"));
-    let json = r#"{"silence": 0.5, "maxFailures": 7, "grantGrace": 0, "grantWait": 1, "clockTolerance": 0.1,
+    let json = r#"{"silence": 0.5, "maxFailures": 7, "grantGrace": 0, "grantWait": 1, "clockTolerance": 0.1, "clockStep": 2,
         "rejectedRetention": 60}"#;
     let policy: Policy = read_from(&[&buckets[..], &[("STREAMIO_POLICY", json)]].concat()).unwrap();
     let expected = Policy {
@@ -81,6 +81,7 @@ fn a_policy_has_the_defaults_except_for_the_named_fields() {
         grant_grace: Duration::ZERO,
         grant_wait: Duration::from_secs(1),
         clock_tolerance: Duration::from_millis(100),
+        clock_step: Duration::from_secs(2),
         rejected_retention: Duration::from_mins(1),
         ..Policy::new("raw", "processed")
     };

@@ -74,7 +74,7 @@ async fn a_task_that_ecs_stops_is_an_interruption_and_not_a_failure() {
         event["detail"]["stopCode"] = json!(code);
         tasks(&region).handle(event).await.unwrap();
         let video = region.video("clip.mp4").await;
-        assert!(matches!(video.phase, Phase::Interrupted { .. }), "{code}");
+        assert!(matches!(video.phase, Phase::Interrupted { stopped: true, .. }), "{code}");
         assert_eq!(video.failures, 0);
     }
 }
@@ -91,7 +91,7 @@ async fn a_task_that_could_not_start_ends_its_attempt_and_tenants_see_no_details
     tasks(&region).handle(event).await.unwrap();
     let last = region.events("clip.mp4").await.last().unwrap().body().unwrap();
     let EventBody::ProcessingInterrupted(interrupted) = last else { panic!("{last:?}") };
-    assert_eq!(interrupted.reason, "it could not be started");
+    assert_eq!((interrupted.reason.as_str(), interrupted.stopped), ("it could not be started", false));
     assert_eq!(region.react("clip.mp4").await.unwrap().attempt, 2);
 }
 

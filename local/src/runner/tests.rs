@@ -92,7 +92,7 @@ async fn a_worker_that_cannot_reach_the_log_is_not_a_failure() {
         let (log, job) = dispatched().await;
         runner(&log, &format!("exit {status}"), vec![]).launch(&job).await.unwrap();
         let video = ended(&log).await;
-        assert!(matches!(video.phase, Phase::Interrupted { .. }), "{status}: {video:?}");
+        assert!(matches!(video.phase, Phase::Interrupted { stopped: false, .. }), "{status}: {video:?}");
         assert_eq!(video.failures, 0);
     }
 }
@@ -137,7 +137,7 @@ async fn stopping_interrupts_workers_and_is_not_a_failure() {
     append(&log, ProcessingStarted { generation, attempt, task: "local/run/1".to_owned() }.into()).await;
     runner.stop().await;
     let video = video(&log).await;
-    assert!(matches!(video.phase, Phase::Interrupted { .. }), "{video:?}");
+    assert!(matches!(video.phase, Phase::Interrupted { stopped: true, .. }), "{video:?}");
     assert_eq!(video.failures, 0);
     runner.launch(&job).await.unwrap();
     assert_eq!(log.scan_to_end().await.unwrap().len(), 4, "a stopped runner starts nothing");

@@ -97,7 +97,6 @@ pub async fn read(
         );
         match fault(ended.end, &ended.stderr) {
             Fault::File(failure @ Failure::TooComplex { .. }) => return Err(failure),
-            Fault::Machine => return Err(Failure::EncoderFailed { diagnosis: ended.stderr }),
             Fault::File(_) | Fault::Unknown => {}
         }
         if table.streams.is_empty() {

@@ -38,6 +38,10 @@ fn filter() -> Result<BpfProgram, BackendError> {
     for call in [libc::SYS_kill, libc::SYS_tgkill] {
         rules.insert(call, vec![to(own)?]);
     }
+    // FFmpeg would catch the signal of its limit on processor time and go on, and then be killed like a process that the machine ends.
+    let limit_signal = u64::from(libc::SIGXCPU.unsigned_abs());
+    let other_signals = argument(0, SeccompCmpOp::Ne, limit_signal)?;
+    rules.insert(libc::SYS_rt_sigaction, vec![SeccompRule::new(vec![other_signals])?]);
     // Its own limits; 0 is the calling process.
     rules.insert(libc::SYS_prlimit64, vec![to(0)?, to(own)?]);
     let otherwise = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
@@ -127,7 +131,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_set_tid_address,
     // Signals.
     libc::SYS_restart_syscall,
-    libc::SYS_rt_sigaction,
     libc::SYS_rt_sigpending,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,

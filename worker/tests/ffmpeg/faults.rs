@@ -232,6 +232,49 @@ async fn an_encode_that_needs_too_much_processor_time_ends_in_one_attempt() {
     assert_eq!((failure.code(), failure.is_retryable()), ("too_complex", false));
 }
 
+/// FFmpeg catches the signal of the limit and goes on for a while.
+#[tokio::test]
+async fn an_encode_that_catches_the_signal_of_its_limit_ends_in_one_attempt_too() {
+    let harness = WorkerHarness::new();
+    let source = "#include <signal.h>\nstatic void go_on(int number) {}\n\
+                  int main(void) { signal(SIGXCPU, go_on); for (volatile int i = 0;; i++) {} }";
+    let catching = compile(&harness.clips(), source);
+    let catching = Tools { ffmpeg: catching.to_str().unwrap().to_owned(), ..tools() };
+    let bounds = Bounds { processor_time: Duration::from_secs(1), ..limits().bounds };
+    let result = transcode(&harness, &clip(&harness), catching, Limits { bounds, ..limits() }).await;
+    let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
+    assert_eq!((failure.code(), failure.is_retryable()), ("too_complex", false), "{failure:?}");
+}
+
+#[tokio::test]
+async fn ffmpegs_that_are_killed_end_no_video_however_many() {
+    let harness = WorkerHarness::new();
+    let killed = script(&harness, "kill -KILL $$");
+    let mut job = harness.upload_file("clip.mp4", &clip(&harness)).await;
+    for attempt in 1..=4 {
+        assert_eq!((job.generation, job.attempt), (1, attempt));
+        let mut worker = harness.worker(&job, "task");
+        worker.tools = killed.clone();
+        let outcome = worker.run(&StopSignal::default()).await;
+        assert!(matches!(outcome, RunOutcome::Unable(_)), "{outcome:?}");
+        assert_eq!(harness.video(&job.video_id).await.failures, 0);
+        job = harness.dispatch(&job.s3_key).await;
+    }
+    let outcome = harness.run(&job).await;
+    assert!(matches!(outcome, RunOutcome::Published), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_encode_whose_ffmpeg_is_killed_is_a_fault_of_the_machine() {
+    let harness = WorkerHarness::new();
+    for signal in ["KILL", "TERM"] {
+        let killed = script(&harness, &format!("kill -{signal} $$"));
+        let result = transcode(&harness, &clip(&harness), killed, limits()).await;
+        let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
+        assert_eq!((failure.code(), failure.is_fault_of_platform()), ("worker_unable", true), "{signal}");
+    }
+}
+
 #[tokio::test]
 async fn an_encode_that_needs_too_much_memory_ends_in_one_attempt() {
     let harness = WorkerHarness::new();
@@ -252,7 +295,7 @@ async fn ffmpeg_without_room_on_the_disk_is_a_fault_of_the_machine() {
     let full = script(&harness, "echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1");
     let result = transcode(&harness, &clip(&harness), full, limits()).await;
     let Err(TranscodeError::Failure(failure)) = result else { panic!("{result:?}") };
-    assert_eq!((failure.code(), failure.is_retryable()), ("encoder_failed", true));
+    assert_eq!((failure.code(), failure.is_fault_of_platform()), ("worker_unable", true));
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ async fn an_interruption_is_recorded_and_the_next_attempt_succeeds() {
     let outcome = harness.worker(&job, "task").run(&stop).await;
     assert!(matches!(outcome, RunOutcome::Interrupted("the machine is shutting down")), "{outcome:?}");
     let video: Video = harness.video(&job.video_id).await;
-    assert!(matches!(video.phase, Phase::Interrupted { .. }), "{:?}", video.phase);
+    assert!(matches!(video.phase, Phase::Interrupted { stopped: true, .. }), "{:?}", video.phase);
     assert_eq!(video.failures, 0);
 
     let next = harness.dispatch(&job.s3_key).await;

@@ -197,7 +197,7 @@ async fn a_signal_interrupts_the_attempt_and_ends_ffmpeg() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(worker.wait().await.unwrap().code(), Some(4));
     assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
-    assert!(matches!(harness.video().await.phase, Phase::Interrupted { .. }));
+    assert!(matches!(harness.video().await.phase, Phase::Interrupted { stopped: true, .. }));
     let reason = harness.interruption().await;
     let percent = reason.strip_prefix("the worker was asked to stop when it was at ").expect(&reason);
     let percent: u8 = percent.trim_end_matches(" %").parse().expect(&reason);
@@ -215,7 +215,7 @@ async fn a_worker_stops_when_its_parent_has_ended() {
     drop(pipe);
     assert_eq!(worker.wait().await.unwrap().code(), Some(4));
     assert!(ffmpeg.iter().all(|child| !is_alive(*child)));
-    assert!(matches!(harness.video().await.phase, Phase::Interrupted { .. }));
+    assert!(matches!(harness.video().await.phase, Phase::Interrupted { stopped: true, .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

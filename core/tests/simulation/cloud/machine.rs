@@ -9,7 +9,7 @@ use streamio_core::reactions::tasks;
 use streamio_core::views::status::refresh;
 use streamio_events::stream::StreamId;
 use streamio_events::video::Phase;
-use streamio_events::video::decide::WorkerEnd;
+use streamio_events::video::decide::{Interruption, WorkerEnd};
 
 use super::Invocation;
 use crate::engine::{MINUTE, SECOND};
@@ -64,7 +64,8 @@ async fn recover(invocation: Invocation) {
         let Some(job) = &row.video.job else { continue };
         match &row.video.phase {
             Phase::Started { task, .. } => {
-                let end = WorkerEnd::Stopped("the platform was restarted".to_owned());
+                let restarted = Interruption::Stopped("the platform was restarted".to_owned());
+                let end = WorkerEnd::Interrupted(restarted);
                 let _ = tasks::ended(log, actor.now(), job, task, &end).await;
             }
             Phase::Dispatched { .. } | Phase::Completed { .. } => {

@@ -130,7 +130,7 @@ fn check_event(
             facts.is_occupied = false;
             let job = facts.dispatched.get(&(facts.generation, facts.attempt));
             match job.map(|job| state.oracle.quality_of(job)) {
-                Some(Quality::Good) => {
+                Some(Quality::Good | Quality::Sound) => {
                     Err(format!("a video is errored without a fault of its file: {}", errored.error))
                 }
                 _ => Ok(()),

@@ -6,6 +6,7 @@ use streamio_events::object_key::SourceKey;
 
 use super::oracle::{AttemptState, VersionState, VideoFacts};
 use crate::engine::{Millis, true_time};
+use crate::plan::Quality;
 use crate::world::{Content, State, StoredObject};
 
 /// By how much the clock by which something is removed may be ahead.
@@ -74,6 +75,11 @@ fn result_is_kept(facts: &VideoFacts, key: &str, removed: &StoredObject) -> Opti
         Some(_) if is_current && facts.state == AttemptState::Completed => Some("which is to be published"),
         _ => None,
     }
+}
+
+/// Whether the attempt's source has pictures, and its outputs a poster.
+pub(super) fn has_pictures(state: &State, facts: &VideoFacts, attempt: (u32, u32)) -> bool {
+    facts.dispatched.get(&attempt).is_none_or(|job| state.oracle.quality_of(job) != Quality::Sound)
 }
 
 /// Checks that no worker overwrites what a later one has published.

@@ -10,7 +10,6 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Video;
 
-use crate::engine::Millis;
 use crate::plan::{Action, Operation, Plan, Quality, Upload};
 use crate::tenant::{project_id, source_key};
 use crate::world::StoredObject;
@@ -38,7 +37,6 @@ pub(super) struct AcknowledgedGrant {
     pub(super) operation: usize,
     pub(super) stream: StreamId,
     pub(super) commit_id: CommitId,
-    pub(super) at: Millis,
 }
 
 /// An object that a tenant stored.
@@ -49,7 +47,6 @@ pub(super) struct TenantObject {
     pub(super) version_id: Option<String>,
     pub(super) etag: String,
     pub(super) created_at: Timestamp,
-    pub(super) at: Millis,
 }
 
 /// What the events of a video say.
@@ -140,10 +137,9 @@ impl Oracle {
         operation: &Operation,
         stream: &StreamId,
         commit_id: &CommitId,
-        at: Millis,
     ) {
         let (operation, stream, commit_id) = (operation.id, stream.clone(), commit_id.clone());
-        self.grants.push(AcknowledgedGrant { operation, stream, commit_id, at });
+        self.grants.push(AcknowledgedGrant { operation, stream, commit_id });
     }
 
     /// Notes that a tenant stored an object.
@@ -152,12 +148,11 @@ impl Oracle {
         operation: &Operation,
         stored: &StoredObject,
         created_at: Timestamp,
-        at: Millis,
     ) {
         let key = source_key(operation.project, operation.file);
         let stream = StreamId::Video(project_id(operation.project), VideoId::of(&key));
         let (version_id, etag) = (stored.info.version_id.clone(), stored.info.etag.clone());
-        self.objects.push(TenantObject { operation: operation.id, stream, version_id, etag, created_at, at });
+        self.objects.push(TenantObject { operation: operation.id, stream, version_id, etag, created_at });
     }
 
     /// Notes that a command succeeded.

@@ -48,8 +48,7 @@ pub(super) async fn play(world: &Arc<World>, actor: &Actor, operation: &Operatio
         let commit = NewCommit { id: commit_id.clone(), events, recorded_at: at };
         let recording = record_grant(Arc::clone(world), Arc::clone(&edge), stream.clone(), commit);
         if let Ok(Some(_)) = world.engine.spawn(edge.process, recording).await {
-            let now = world.engine.now();
-            world.state().oracle.grant_acknowledged(operation, &stream, &commit_id, now);
+            world.state().oracle.grant_acknowledged(operation, &stream, &commit_id);
         }
     }
 }

@@ -12,7 +12,7 @@ use streamio_events::job::Job;
 use streamio_events::log::{EventLog as _, Expected};
 use streamio_events::media::{MediaSource, Outputs, VideoError};
 use streamio_events::retryable::Retryable as _;
-use streamio_events::video::decide::{self, Decision, Start};
+use streamio_events::video::decide::{self, Decision, Interruption, Start};
 use streamio_events::video::{Phase, Video, VideoStoreError, catch_up, decide_and_append, load};
 
 use super::publish;
@@ -103,7 +103,7 @@ impl Worker {
         let recorded = match transcoded {
             Ok(()) => {
                 let completed =
-                    self.decide(|video| decide::complete(video, job, task, source(), outputs(job))).await;
+                    self.decide(|video| decide::complete(video, job, task, source(), self.outputs())).await;
                 match completed {
                     Ok(Ok(())) => return self.publish().await,
                     other => other.map(|_| DONE),
@@ -112,7 +112,7 @@ impl Worker {
             Err(Ended::Vanished(end)) => return end,
             Err(Ended::Superseded) => Ok(DONE),
             Err(Ended::Interrupted) => {
-                let recorded = self.decide(|video| decide::interrupt(video, job, task, "a signal")).await;
+                let recorded = self.decide(|video| decide::interrupt(video, job, task, signalled())).await;
                 return End::Spot(Some(if recorded.is_ok() { INTERRUPTED } else { LOG_UNAVAILABLE }));
             }
             Err(Ended::Failed(error)) => {
@@ -120,7 +120,8 @@ impl Worker {
                 recorded.map(|_| FAILED)
             }
             Err(Ended::Platform(reason)) => {
-                let recorded = self.decide(|video| decide::interrupt(video, job, task, reason)).await;
+                let unable = Interruption::Unable(reason.to_owned());
+                let recorded = self.decide(|video| decide::interrupt(video, job, task, unable.clone())).await;
                 recorded.map(|_| INTERRUPTED)
             }
         };
@@ -163,7 +164,7 @@ impl Worker {
             }
         }
         match quality {
-            Quality::Good => {}
+            Quality::Good | Quality::Sound => {}
             Quality::Bad => return Err(Ended::Failed(VideoError::permanent("not_media", "it is no video"))),
             Quality::CrashesWorker => return Err(Ended::Vanished(End::Exit(139))),
         }
@@ -203,12 +204,24 @@ impl Worker {
     async fn store_results(&self) -> Result<(), Ended> {
         let job = &self.job;
         let prefix = job.s3_key.processed().attempt_prefix(job.generation, job.attempt);
-        for (name, etag) in publish::files(job) {
-            let written =
-                self.objects.write(&format!("{prefix}{name}"), &etag, self.content(), Condition::None).await;
+        for file in publish::files(self) {
+            let key = format!("{prefix}{}", file.name);
+            let written = self.objects.write(&key, &file.etag, self.content(), Condition::None).await;
             written.map_err(|_| Ended::Platform("storage was not available"))?;
         }
         Ok(())
+    }
+
+    /// What the attempt makes: a poster only of pictures.
+    pub(super) fn outputs(&self) -> Outputs {
+        let processed = self.job.s3_key.processed();
+        let has_pictures = self.world.state().oracle.quality_of(&self.job) != Quality::Sound;
+        Outputs {
+            hls_key: processed.hls_master(),
+            poster_key: has_pictures.then(|| processed.poster()),
+            mp4_key: processed,
+            renditions: vec![],
+        }
     }
 
     pub(super) fn content(&self) -> Content {
@@ -290,6 +303,10 @@ impl Worker {
     }
 }
 
+fn signalled() -> Interruption {
+    Interruption::Stopped("a signal".to_owned())
+}
+
 fn source() -> MediaSource {
     MediaSource {
         duration_seconds: 2.0,
@@ -301,16 +318,5 @@ fn source() -> MediaSource {
         audio_codec: Some("aac".to_owned()),
         bytes: 10,
         warnings: Vec::new(),
-    }
-}
-
-/// The outputs of `job`. It has a poster.
-pub(super) fn outputs(job: &Job) -> Outputs {
-    let processed = job.s3_key.processed();
-    Outputs {
-        hls_key: processed.hls_master(),
-        poster_key: Some(processed.poster()),
-        mp4_key: processed,
-        renditions: vec![],
     }
 }

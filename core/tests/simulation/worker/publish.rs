@@ -2,6 +2,8 @@
 
 use streamio_core::ports::object_store::ObjectStore as _;
 use streamio_events::job::Job;
+use streamio_events::media::Outputs;
+use streamio_events::object_key::ProcessedKey;
 use streamio_events::video::decide;
 
 use super::attempt::Worker;
@@ -20,18 +22,29 @@ pub(super) enum PublishError {
 /// Tries per stable key when it keeps changing.
 const TRIES: u32 = 5;
 
-/// The files of an attempt that are published, the master playlist last, with their entity tags. The same source gives the same MP4.
-pub(super) fn files(job: &Job) -> [(&'static str, String); 3] {
-    let source = job.etag.clone().unwrap_or_default();
-    [
-        ("progressive.mp4", format!("mp4-{source}")),
-        ("poster.jpg", format!("poster-{source}")),
-        ("master.m3u8", format!("master-{source}-{}-{}", job.generation, job.attempt)),
-    ]
+/// A file of an attempt that is published.
+pub(super) struct File {
+    /// Its name under the attempt's prefix.
+    pub(super) name: &'static str,
+    pub(super) etag: String,
+    stable: String,
 }
 
-/// The stable keys, in the order of [`files`].
-pub(crate) fn stable_keys(job: &Job) -> [String; 3] {
+/// The files of an attempt that are published, the master playlist last. The same source gives the same MP4.
+pub(super) fn files(worker: &Worker) -> Vec<File> {
+    let job = &worker.job;
+    let source = job.etag.clone().unwrap_or_default();
+    let Outputs { mp4_key, hls_key, poster_key, .. } = worker.outputs();
+    let file = |name, etag, stable: ProcessedKey| File { name, etag, stable: stable.to_string() };
+    let mut files = vec![file("progressive.mp4", format!("mp4-{source}"), mp4_key)];
+    files.extend(poster_key.map(|key| file("poster.jpg", format!("poster-{source}"), key)));
+    let etag = format!("master-{source}-{}-{}", job.generation, job.attempt);
+    files.push(file("master.m3u8", etag, hls_key));
+    files
+}
+
+/// All stable keys of the job's video.
+fn stable_keys(job: &Job) -> [String; 3] {
     let processed = job.s3_key.processed();
     [processed.to_string(), processed.poster().to_string(), processed.hls_master().to_string()]
 }
@@ -40,8 +53,8 @@ pub(crate) fn stable_keys(job: &Job) -> [String; 3] {
 pub(super) async fn publish(worker: &Worker) -> Result<(), PublishError> {
     check_publishable(worker).await?;
     let prefix = worker.job.s3_key.processed().attempt_prefix(worker.job.generation, worker.job.attempt);
-    for ((name, etag), stable) in files(&worker.job).iter().zip(stable_keys(&worker.job)) {
-        write(worker, &stable, &format!("{prefix}{name}"), etag).await?;
+    for File { name, etag, stable } in files(worker) {
+        write(worker, &stable, &format!("{prefix}{name}"), &etag).await?;
     }
     let ready = worker.decide(|video| decide::ready(video, &worker.job)).await;
     match ready {
@@ -96,7 +109,7 @@ pub(super) async fn clean_up(worker: &Worker) {
     }
 }
 
-/// Deletes the stable keys again if the video was deleted during its publication.
+/// Deletes the stable keys that nothing that is published has: the video was deleted, or replaced by sound, during this publication.
 pub(super) async fn retract(worker: &Worker) {
     let job = &worker.job;
     let mut observed = Vec::new();
@@ -107,18 +120,17 @@ pub(super) async fn retract(worker: &Worker) {
         }
     }
     let Ok(video) = worker.video().await else { return };
-    if video.deleted.as_ref().is_none_or(|deletion| deletion.generation < job.generation) {
-        return;
-    }
-    let deleted = video.deleted_stable_keys();
+    let unused = video.unused_stable_keys();
     for (stable, etag) in
-        observed.iter().filter(|(stable, _)| deleted.iter().any(|key| key.as_str() == stable))
+        observed.iter().filter(|(stable, _)| unused.iter().any(|key| key.as_str() == stable))
     {
         if worker.objects.delete(&job.processed_bucket, stable, etag).await.is_err() {
             return;
         }
     }
-    discard(worker).await;
+    if video.deleted.is_some_and(|deletion| deletion.generation >= job.generation) {
+        discard(worker).await;
+    }
 }
 
 /// Deletes all files of an attempt that will never be published.

@@ -80,12 +80,34 @@ pub fn fail(video: &Video, job: &Job, task: &str, error: VideoError) -> Result<D
     Ok(Decision::of_attempt(video, "fail", event))
 }
 
-/// Records that the attempt held by `task` was stopped from outside.
-pub fn interrupt(video: &Video, job: &Job, task: &str, reason: impl Into<String>) -> Result<Decision, Fence> {
+/// Why an attempt was interrupted, with a reason for people. The video is not at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interruption {
+    /// Its worker was stopped from outside, with the platform or with its machine. The next attempt follows at once.
+    Stopped(String),
+    /// The platform could not do the work. After the first time, the next attempt follows after a pause that grows.
+    Unable(String),
+}
+
+/// Records that the attempt held by `task` was interrupted.
+pub fn interrupt(
+    video: &Video,
+    job: &Job,
+    task: &str,
+    interruption: Interruption,
+) -> Result<Decision, Fence> {
     check_holds(video, job, task)?;
-    let event =
-        ProcessingInterrupted { generation: job.generation, attempt: job.attempt, reason: reason.into() };
-    Ok(Decision::of_attempt(video, "interrupt", event))
+    Ok(interrupted(video, job, interruption))
+}
+
+fn interrupted(video: &Video, job: &Job, interruption: Interruption) -> Decision {
+    let (reason, stopped) = match interruption {
+        Interruption::Stopped(reason) => (reason, true),
+        Interruption::Unable(reason) => (reason, false),
+    };
+    let Job { generation, attempt, .. } = *job;
+    let event = ProcessingInterrupted { generation, attempt, reason, stopped };
+    Decision::of_attempt(video, "interrupt", event)
 }
 
 /// Records that the completed attempt is published under all stable keys.
@@ -102,8 +124,8 @@ pub fn ready(video: &Video, job: &Job) -> Result<Decision, Fence> {
 /// How a worker's process ended, as observed by its launcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerEnd {
-    /// It was stopped from outside, for this reason (for people). The video is not at fault.
-    Stopped(String),
+    /// It was stopped from outside, or could not be started or go on.
+    Interrupted(Interruption),
     /// It ended without reporting the result of its attempt; described for the operator.
     Crashed(String),
 }
@@ -111,7 +133,10 @@ pub enum WorkerEnd {
 impl fmt::Display for WorkerEnd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stopped(reason) => write!(formatter, "it was stopped: {reason}"),
+            Self::Interrupted(Interruption::Stopped(reason)) => write!(formatter, "it was stopped: {reason}"),
+            Self::Interrupted(Interruption::Unable(reason)) => {
+                write!(formatter, "the platform could not do its work: {reason}")
+            }
             Self::Crashed(how) => write!(formatter, "it ended by itself: {how}"),
         }
     }
@@ -124,14 +149,12 @@ pub fn worker_ended(video: &Video, job: &Job, task: &str, end: WorkerEnd) -> Opt
         Phase::Dispatched { .. } => check_current(video, job).ok()?,
         _ => check_holds(video, job, task).ok()?,
     }
-    let (generation, attempt) = (job.generation, job.attempt);
     Some(match end {
-        WorkerEnd::Stopped(reason) => {
-            Decision::of_attempt(video, "interrupt", ProcessingInterrupted { generation, attempt, reason })
-        }
+        WorkerEnd::Interrupted(interruption) => interrupted(video, job, interruption),
         WorkerEnd::Crashed(how) => {
             let error =
                 VideoError::retryable("worker_crashed", format!("the worker ended unexpectedly: {how}"));
+            let Job { generation, attempt, .. } = *job;
             Decision::of_attempt(video, "fail", ProcessingFailed { generation, attempt, error })
         }
     })

@@ -33,7 +33,7 @@ pub(super) enum Match {
 
 /// The open grants that `object` may use. Only grants that were recorded after `after` are returned.
 ///
-/// An object that names its grant may use that one, or another one for the same multipart upload. Any other object may use those within
+/// An object that names its grant may use that one, or another one for the same multipart upload, as long as it is open. Any other object may use those within
 /// whose time it was created, the one to use first: one for this kind of upload, then the one that demands most, so that no upload takes
 /// a grant that another one needs, then the earliest.
 pub(super) fn grants_in_time<'a>(
@@ -59,9 +59,11 @@ pub(super) fn grants_in_time<'a>(
         None => may_be_continued && grant.multipart || is_issued_before(grant.granted_at, object, tolerance),
     };
     let in_time = |grant_id: &GrantId, grant: &OpenGrant| {
-        grant.recorded > after
-            && is_usable(grant_id, grant)
-            && object.created_at <= grant.expires_at.plus(policy.grant_grace)
+        // The object store refuses a URL that has expired. An object that names its grant began in time, also if the clock was set
+        // forward while it was uploaded.
+        let began_in_time =
+            object.grant_id.is_some() || object.created_at <= grant.expires_at.plus(policy.grant_grace);
+        grant.recorded > after && is_usable(grant_id, grant) && began_in_time
     };
     let grants = video.open_grants.iter();
     let mut grants: Vec<_> = grants.filter(|(grant_id, grant)| in_time(grant_id, grant)).collect();

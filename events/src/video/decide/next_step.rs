@@ -115,14 +115,15 @@ pub fn step_of_attempt(video: &Video, now: Timestamp, policy: &Policy) -> Step {
             dispatch_after(*at, video.failures, video, now, policy)
         }
         // However often: only a fault of the file ends a video.
-        Phase::Interrupted { at } => {
+        Phase::Interrupted { at, stopped: false } => {
             // The first interruption is retried immediately. After further ones the platform may not work for a while.
-            match video.attempt.saturating_sub(video.failures) {
+            match video.attempt.saturating_sub(video.failures).saturating_sub(video.stops) {
                 0 | 1 => dispatch(video, policy),
                 interruptions => dispatch_after(*at, interruptions - 1, video, now, policy),
             }
         }
-        Phase::Uploaded { .. } => dispatch(video, policy),
+        // A worker that was stopped says nothing about whether the platform works, however often that happens.
+        Phase::Uploaded { .. } | Phase::Interrupted { stopped: true, .. } => dispatch(video, policy),
         Phase::Waiting | Phase::Expired | Phase::Ready | Phase::Errored { .. } | Phase::Deleted => {
             match video.publication_to_continue() {
                 Some(earlier) => launch_publisher(&earlier.job, now.since(earlier.at), policy),
@@ -140,7 +141,8 @@ pub fn due_at(video: &Video, policy: &Policy) -> Option<Timestamp> {
         Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),
         Phase::Started { last_heartbeat_at, .. } => Some(last_heartbeat_at.plus(policy.heartbeat_timeout)),
         Phase::Completed { at, .. } => Some(at.plus(policy.publish_within)),
-        Phase::Failed { at, .. } | Phase::Interrupted { at } => match step_of_attempt(video, *at, policy) {
+        Phase::Failed { at, .. } | Phase::Interrupted { at, .. } => match step_of_attempt(video, *at, policy)
+        {
             Step::Wait(retry_at) => Some(retry_at),
             _ => Some(*at),
         },
@@ -200,7 +202,8 @@ fn expire(video: &Video, reason: String) -> Step {
 
 /// Ends an attempt that the platform did not start or finish in time. The file is not at fault.
 fn interrupt(video: &Video, reason: String) -> Step {
-    let event = ProcessingInterrupted { generation: video.generation, attempt: video.attempt, reason };
+    let Video { generation, attempt, .. } = *video;
+    let event = ProcessingInterrupted { generation, attempt, reason, stopped: false };
     Step::Append(Decision::of_attempt(video, "interrupt", event))
 }
 

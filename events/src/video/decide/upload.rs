@@ -291,8 +291,8 @@ pub fn grants_expired(video: &Video, now: Timestamp, policy: &Policy) -> Option<
         video.open_grants.iter().filter(|(_, grant)| is_over(grant)).map(|(id, _)| id.clone()).collect()
     };
     let expired = ids(&|grant| !grant.expired && grant.expires_at <= now);
-    let closed = ids(&|grant| grant.expires_at.plus(policy.grant_grace) <= now);
-    let checked_until = video.unchecked_until.filter(|until| until.plus(policy.grant_grace) <= now);
+    let closed = ids(&|grant| closes_at(grant.expires_at, policy) <= now);
+    let checked_until = video.unchecked_until.filter(|until| closes_at(*until, policy) <= now);
     let events = [
         UploadExpired { grant_ids: expired, closed: false, checked_until: None },
         UploadExpired { grant_ids: closed, closed: true, checked_until },
@@ -302,12 +302,18 @@ pub fn grants_expired(video: &Video, now: Timestamp, policy: &Policy) -> Option<
     Decision::of_all(video, &["grants expired", &video.version.to_string()], events)
 }
 
+/// When the bucket is checked for the last time for uploads with a URL that expires at `expires_at`: an upload that began in time has ended
+/// by then, even if the clock was set forward meanwhile.
+fn closes_at(expires_at: Timestamp, policy: &Policy) -> Timestamp {
+    expires_at.plus(policy.grant_grace).plus(policy.clock_step)
+}
+
 /// When the next open grant expires or, if its expiry is recorded, closes; or when the URLs of used and voided grants can no longer be
 /// used. Event notifications of uploads may be lost while other grants are open, and new grants may be issued forever.
 pub(super) fn next_grant_end(video: &Video, policy: &Policy) -> Option<Timestamp> {
     let end = |grant: &OpenGrant| {
-        if grant.expired { grant.expires_at.plus(policy.grant_grace) } else { grant.expires_at }
+        if grant.expired { closes_at(grant.expires_at, policy) } else { grant.expires_at }
     };
-    let unchecked = video.unchecked_until.map(|until| until.plus(policy.grant_grace));
+    let unchecked = video.unchecked_until.map(|until| closes_at(until, policy));
     video.open_grants.values().map(end).chain(unchecked).min()
 }

@@ -9,7 +9,7 @@ use crate::event::ProcessingProgressed;
 use crate::id::CommitId;
 use crate::job::Job;
 use crate::media::VideoError;
-use crate::video::decide::{self, Decision, WorkerEnd};
+use crate::video::decide::{self, Decision, Interruption, WorkerEnd};
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
@@ -182,7 +182,8 @@ impl Simulation {
                 }
             }
             Action::Complete { worker } => self.worker_decides(worker, |worker| {
-                decide::complete(&worker.video, &worker.job, &worker.task, source(), outputs()).ok()
+                let outputs = outputs(worker.job.generation);
+                decide::complete(&worker.video, &worker.job, &worker.task, source(), outputs).ok()
             }),
             Action::WriteStableKeys { worker } => self.write_stable_keys(worker),
             Action::Publish { worker } => {
@@ -194,14 +195,19 @@ impl Simulation {
                 decide::fail(&worker.video, &worker.job, &worker.task, error).ok()
             }),
             Action::Interrupt { worker } => self.worker_decides(worker, |worker| {
-                decide::interrupt(&worker.video, &worker.job, &worker.task, "spot").ok()
+                let interruption = Interruption::Unable("no storage".to_owned());
+                decide::interrupt(&worker.video, &worker.job, &worker.task, interruption).ok()
             }),
             Action::WorkerEnds { worker, crashed } => {
                 let video = self.video();
                 if let Some(worker) = self.workers.get(worker) {
-                    let end = if crashed { WorkerEnd::Crashed } else { WorkerEnd::Stopped };
-                    let decision =
-                        decide::worker_ended(&video, &worker.job, &worker.task, end("gone".to_owned()));
+                    let how = "gone".to_owned();
+                    let end = if crashed {
+                        WorkerEnd::Crashed(how)
+                    } else {
+                        WorkerEnd::Interrupted(Interruption::Stopped(how))
+                    };
+                    let decision = decide::worker_ended(&video, &worker.job, &worker.task, end);
                     self.decide(decision, &video);
                 }
             }

@@ -160,15 +160,19 @@ impl Simulation {
         }
     }
 
-    pub(super) fn remove_deleted(&mut self, video: &Video) -> bool {
+    pub(super) fn remove_unused(&mut self, video: &Video) -> bool {
         if let (Some(deletion), Some(put)) = (video.deletion_of_source(), self.stored())
             && deletion.etag == self.etag(put)
             && self.puts[&put] <= deletion.at
         {
             self.removed.insert(put);
         }
-        if video.deleted_stable_keys().contains(&key().processed()) {
+        let unused = video.unused_stable_keys();
+        if unused.contains(&key().processed()) {
             self.stable_generation = None;
+        }
+        if unused.contains(&key().processed().poster()) {
+            self.poster_generation = None;
         }
         false
     }

@@ -35,9 +35,19 @@ pub(super) fn source() -> MediaSource {
     }
 }
 
-pub(super) fn outputs() -> Outputs {
+/// The outputs of an upload. Every second one has no pictures and so no poster.
+pub(super) fn outputs(generation: u32) -> Outputs {
     let processed = key().processed();
-    Outputs { hls_key: processed.hls_master(), poster_key: None, mp4_key: processed, renditions: vec![] }
+    Outputs {
+        hls_key: processed.hls_master(),
+        poster_key: has_poster(generation).then(|| processed.poster()),
+        mp4_key: processed,
+        renditions: vec![],
+    }
+}
+
+pub(super) fn has_poster(generation: u32) -> bool {
+    !generation.is_multiple_of(2)
 }
 
 pub(super) fn api_key(number: u8) -> KeyHash {
@@ -72,8 +82,10 @@ pub(super) struct Simulation {
     pub(super) is_same: bool,
     /// Uploads removed from RAW.
     pub(super) removed: BTreeSet<u8>,
-    /// The generation that the stable keys hold.
+    /// The generation that the stable keys of MP4 and playlist hold.
     pub(super) stable_generation: Option<u32>,
+    /// The generation that the stable key of the poster holds.
+    pub(super) poster_generation: Option<u32>,
     pub(super) checks: Vec<BucketCheck>,
     pub(super) now: Timestamp,
     pub(super) policy: Policy,
@@ -122,6 +134,7 @@ impl Simulation {
             is_same: false,
             removed: BTreeSet::new(),
             stable_generation: None,
+            poster_generation: None,
             checks: Vec::new(),
             now: Timestamp::from_unix_seconds(1_800_000_000),
             policy: Policy::new("raw", "processed"),
@@ -204,9 +217,9 @@ impl Simulation {
             }
             Step::Wait(until) => {
                 assert!(until > self.now, "waiting until a past time would never end");
-                self.remove_deleted(&video)
+                self.remove_unused(&video)
             }
-            Step::Idle => self.remove_deleted(&video),
+            Step::Idle => self.remove_unused(&video),
         }
     }
 
@@ -217,6 +230,9 @@ impl Simulation {
             && decide::ready(&video, job).is_ok()
         {
             self.stable_generation = Some(job.generation);
+            if has_poster(job.generation) {
+                self.poster_generation = Some(job.generation);
+            }
         }
     }
 

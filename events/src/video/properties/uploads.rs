@@ -72,7 +72,9 @@ proptest! {
                 "the grant is later than the upload"
             );
             let took = if is_uncertain { MULTIPART } else { Duration::ZERO };
-            prop_assert!(created_at <= granted.expires_at.plus(simulation.policy.grant_grace).plus(took));
+            // The object store refuses an upload that begins after its URL expired, and an upload names the grant of its URL.
+            let latest = granted.expires_at.plus(simulation.policy.grant_grace).plus(took);
+            prop_assert!(named.is_some() || created_at <= latest);
             let revoked = (0..3).find(|key| granted.key_id == api_key(*key).key_id());
             let revoked_at = revoked.and_then(|key| simulation.revoked.get(&key));
             prop_assert!(

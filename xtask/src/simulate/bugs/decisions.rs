@@ -174,8 +174,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "grant-closes-without-grace",
         file: "events/src/video/decide/upload.rs",
-        text: "let closed = ids(&|grant| grant.expires_at.plus(policy.grant_grace) <= now);",
-        replacement: "let grace = if PLANTED { Duration::ZERO } else { policy.grant_grace };\n    let closed = ids(&|grant| grant.expires_at.plus(grace) <= now);",
+        text: "let closed = ids(&|grant| closes_at(grant.expires_at, policy) <= now);",
+        replacement: "let closed = ids(&|grant| (PLANTED && grant.expires_at <= now) || closes_at(grant.expires_at, policy) <= now);",
         breaks: "an upload that began in time is refused",
     },
     Bug {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::history::{History, job, outputs, policy, retryable, source};
-use crate::event::{EventBody, ProcessingProgressed, VideoErrored};
+use proptest::prelude::*;
+
+use super::history::{History, job, key, outputs, policy, retryable, source};
+use crate::event::{EventBody, ProcessingInterrupted, ProcessingProgressed, VideoErrored};
 use crate::job::Job;
-use crate::media::VideoError;
+use crate::media::{Outputs, VideoError};
 use crate::video::Phase;
 use crate::video::decide::{
-    Fence, Start, Step, WorkerEnd, complete, delete, due_at, fail, interrupt, ready, start, worker_ended,
+    Fence, Interruption, Start, Step, WorkerEnd, complete, delete, due_at, fail, interrupt, ready, start,
+    worker_ended,
 };
 
 #[test]
@@ -21,7 +24,7 @@ fn an_older_attempt_cannot_start_complete_fail_interrupt_or_publish() {
     assert_eq!(start(&video, &old, "one"), Start::Stop(not_current.clone()));
     assert_eq!(complete(&video, &old, "one", source(), outputs()), Err(not_current.clone()));
     assert_eq!(fail(&video, &old, "one", retryable()), Err(not_current.clone()));
-    assert_eq!(interrupt(&video, &old, "one", "spot"), Err(not_current.clone()));
+    assert_eq!(interrupt(&video, &old, "one", stopped()), Err(not_current.clone()));
     assert_eq!(ready(&video, &old), Err(not_current));
     assert_eq!(worker_ended(&video, &old, "one", WorkerEnd::Crashed("9".to_owned())), None);
     assert!(ready(&video, &job(&video)).is_ok());
@@ -33,7 +36,7 @@ fn a_second_worker_of_the_same_attempt_stops_and_the_first_may_start_again() {
     assert_eq!(start(&video, &job(&video), "two"), Start::Stop(Fence::HeldByOther("one".to_owned())));
     assert!(matches!(start(&video, &job(&video), "one"), Start::Run(_)));
     assert_eq!(fail(&video, &job(&video), "two", retryable()), Err(Fence::HeldByOther("one".to_owned())));
-    assert_eq!(worker_ended(&video, &job(&video), "two", WorkerEnd::Stopped("x".to_owned())), None);
+    assert_eq!(worker_ended(&video, &job(&video), "two", WorkerEnd::Interrupted(stopped())), None);
 }
 
 #[test]
@@ -92,7 +95,8 @@ fn interruptions_are_no_failures_however_many_there_are() {
     for attempt in 1..=50 {
         history = history.dispatched().started_by("spot");
         assert_eq!(history.video().attempt, attempt);
-        history = history.and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok());
+        let interruption = if attempt % 2 == 0 { unable() } else { stopped() };
+        history = history.and(|video| interrupt(video, &job(video), "spot", interruption.clone()).ok());
         assert_eq!(history.video().failures, 0);
     }
     let Step::Wait(until) = history.step() else { panic!("{:?}", history.step()) };
@@ -100,12 +104,12 @@ fn interruptions_are_no_failures_however_many_there_are() {
 }
 
 #[test]
-fn the_first_interruption_is_retried_immediately_and_further_ones_after_growing_pauses() {
+fn the_first_fault_of_the_platform_is_retried_immediately_and_further_ones_after_growing_pauses() {
     let interrupted = |history: History| {
         history
             .dispatched()
-            .started_by("spot")
-            .and(|video| interrupt(video, &job(video), "spot", "reclaimed").ok())
+            .started_by("one")
+            .and(|video| interrupt(video, &job(video), "one", unable()).ok())
     };
     let mut history = interrupted(History::uploaded());
     assert!(matches!(history.appended(), EventBody::ProcessingDispatched(_)));
@@ -117,6 +121,57 @@ fn the_first_interruption_is_retried_immediately_and_further_ones_after_growing_
         let pause = until.since(history.now);
         assert!(pause > longest, "{pause:?} after {longest:?}");
         longest = pause;
+    }
+}
+
+/// The pause before the attempt that follows; `None` if it follows at once.
+fn pause(history: &History) -> Option<Duration> {
+    match history.step() {
+        Step::Append(_) => None,
+        Step::Wait(until) => Some(until.since(history.now)),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn attempt_ended(history: History, end: &WorkerEnd) -> History {
+    history.dispatched().started_by("one").and(|video| worker_ended(video, &job(video), "one", end.clone()))
+}
+
+proptest! {
+    /// The pauses are those of a history with the same faults and without the stops, except for their jitter of a fifth.
+    #[test]
+    fn a_worker_that_was_stopped_is_followed_at_once_and_lengthens_no_pause(
+        ends in prop::collection::vec(prop_oneof![2 => Just(true), 1 => Just(false)], 1..12),
+    ) {
+        let (mut history, mut faults) = (History::uploaded(), History::uploaded());
+        for is_stop in ends {
+            if is_stop {
+                history = attempt_ended(history, &WorkerEnd::Interrupted(stopped()));
+                prop_assert_eq!(pause(&history), None);
+                continue;
+            }
+            history = attempt_ended(history, &WorkerEnd::Interrupted(unable()));
+            faults = attempt_ended(faults, &WorkerEnd::Interrupted(unable()));
+            match (pause(&history), pause(&faults)) {
+                (Some(one), Some(other)) => prop_assert!(one <= other * 3 / 2 && other <= one * 3 / 2),
+                (one, other) => prop_assert_eq!(one, other),
+            }
+        }
+        prop_assert_eq!(history.video().failures, 0);
+    }
+}
+
+/// Earlier releases did not state whether a worker was stopped.
+#[test]
+fn interruptions_of_earlier_releases_are_followed_after_the_same_pauses_as_before() {
+    let mut history = History::uploaded();
+    for attempt in 1..=3 {
+        let interrupted = serde_json::json!({
+            "generation": 1, "attempt": attempt, "reason": "the platform was restarted"
+        });
+        let interrupted: ProcessingInterrupted = serde_json::from_value(interrupted).unwrap();
+        history = history.dispatched().started_by("one").fact(interrupted);
+        assert_eq!(pause(&history).is_some(), attempt > 1, "{attempt}");
     }
 }
 
@@ -192,7 +247,32 @@ fn a_publication_is_not_continued_after_a_later_one_or_a_deletion() {
     assert!(!later.video().needs_files_of(1, 1));
     let deleted = replaced().and(|video| delete(video).unwrap());
     assert_eq!(deleted.video().unpublished, None);
-    assert_eq!(deleted.video().deleted_stable_keys().len(), 3);
+    assert_eq!(deleted.video().unused_stable_keys().len(), 3);
+}
+
+/// Of a video that sound replaces, the poster is left.
+#[test]
+fn the_poster_of_an_earlier_upload_is_unused_once_the_later_one_is_published_without_one() {
+    let poster = key().processed().poster();
+    let pictures = Outputs { poster_key: Some(poster.clone()), ..outputs() };
+    let ready = |history: History| history.and(|video| ready(video, &job(video)).ok());
+    let complete_with = |history: History, outputs: &Outputs| {
+        history.and(|video| complete(video, &job(video), "one", source(), outputs.clone()).ok())
+    };
+    let first = ready(complete_with(History::started(), &pictures));
+    assert_eq!(first.video().unused_stable_keys(), []);
+    let second = complete_with(first.upload("02").dispatched().started_by("one"), &outputs());
+    assert_eq!(second.video().unused_stable_keys(), [], "it is still being published");
+    let second = ready(second);
+    assert_eq!(second.video().unused_stable_keys(), std::slice::from_ref(&poster));
+    let third = ready(complete_with(second.upload("03").dispatched().started_by("one"), &pictures));
+    assert_eq!(third.video().unused_stable_keys(), []);
+    // A publication that never ended may have written its poster.
+    let begun = complete_with(History::started(), &pictures);
+    let replaced = ready(complete_with(begun.upload("02").dispatched().started_by("one"), &outputs()));
+    assert_eq!(replaced.video().unused_stable_keys(), [poster]);
+    let sound = ready(complete_with(History::started(), &outputs()));
+    assert_eq!(sound.video().unused_stable_keys(), [], "nothing is removed of which the log knows nothing");
 }
 
 /// It was not published in time, and the attempts that follow fail.
@@ -207,6 +287,14 @@ fn a_publication_that_took_too_long_is_continued_if_the_next_attempts_fail() {
     assert_eq!((publisher.generation, publisher.attempt), (1, 1));
     let continued = second.and(|video| ready(video, &publisher).ok()).video();
     assert_eq!((continued.phase, continued.published), (Phase::Ready, Some((1, 1))));
+}
+
+fn stopped() -> Interruption {
+    Interruption::Stopped("the platform was restarted".to_owned())
+}
+
+fn unable() -> Interruption {
+    Interruption::Unable("storage was not available".to_owned())
 }
 
 fn permanent() -> VideoError {

@@ -38,7 +38,7 @@ fn a_second_deletion_still_records_the_object_to_remove() {
 }
 
 fn deleted_keys(history: &History) -> Vec<ProcessedKey> {
-    history.video().deleted_stable_keys()
+    history.video().unused_stable_keys()
 }
 
 #[test]

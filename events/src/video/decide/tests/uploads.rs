@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use super::history::{History, job, key, notification_of, object, policy, stored};
+use proptest::prelude::*;
+
+use super::history::{History, job, key, notification_of, object, policy, project, stored, version};
 use crate::event::EventBody;
-use crate::video::decide::{Arrived, Step, delete, due_at, grants_expired, ready, undecided};
-use crate::video::{Phase, SourceObject, VideoState};
+use crate::id::GrantId;
+use crate::video::decide::{
+    Arrived, Conditions, Step, bucket_check, delete, due_at, grants_expired, object_arrived, ready, undecided,
+};
+use crate::video::{Phase, Policy, SourceObject, VideoState};
 
 fn state(history: &History) -> VideoState {
     history.video().status().unwrap().state
@@ -53,6 +58,35 @@ fn an_upload_that_began_in_time_is_accepted_after_the_expiry_and_not_after_the_g
     assert!(matches!(arrives(policy().grant_grace), Arrived::Accepted(_)));
     let late = arrives(policy().grant_grace + Duration::from_millis(1));
     assert!(matches!(&late, Arrived::Rejected(_, error) if error.code == "grant_expired"), "{late:?}");
+}
+
+proptest! {
+    /// The event notification of the upload is lost, so that only a check of the bucket finds it.
+    #[test]
+    fn an_upload_is_found_and_accepted_although_the_clock_was_set_forward_during_it(
+        late in 0u64..3600,
+        step in 0u64..=7200,
+        first_check in 0u64..60,
+    ) {
+        let policy = Policy { clock_step: Duration::from_hours(2), ..policy() };
+        let seconds = Duration::from_secs;
+        let mut history = History::nothing().granted("1");
+        // It begins in time, the clock is set, and the sweep finds the grant expired.
+        let expires_at = history.video().upload_until().unwrap();
+        history.now = expires_at.plus(seconds(step + first_check));
+        let now = history.now;
+        let expired = history.and(|video| grants_expired(video, now, &policy));
+        let created_at = expires_at.plus(seconds(step + late));
+        let last_check = due_at(&expired.video(), &policy).unwrap();
+        prop_assert_eq!(bucket_check(&expired.video(), last_check, &policy), Some(key()));
+        prop_assert!(created_at <= last_check, "no check of the bucket finds it");
+        let grant_id = Some(GrantId::derived_from(&[b"1"]));
+        let object = SourceObject { found: true, grant_id, ..version("", created_at) };
+        let conditions =
+            Conditions { project: &project(), now: last_check, policy: &policy, limit_exceeded: None };
+        let arrived = object_arrived(&expired.video(), &key(), &object, &conditions);
+        prop_assert!(matches!(arrived, Arrived::Accepted(_)), "{:?}", arrived);
+    }
 }
 
 #[test]
