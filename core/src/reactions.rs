@@ -2,6 +2,8 @@
 
 pub mod batch;
 pub mod cleanup;
+mod platform_wait;
 pub mod react;
+mod slots;
 pub mod sweep;
 pub mod tasks;

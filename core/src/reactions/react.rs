@@ -16,15 +16,17 @@ use streamio_events::video::decide::{
     versions_removed,
 };
 use streamio_events::video::{
-    NULL_VERSION, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
+    NULL_VERSION, Phase, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
 };
 
 use crate::ports::AdapterError;
+use crate::ports::encode_slots::{EncodeSlots, EncodeSlotsError, SlotHolder};
 use crate::ports::object_store::ObjectStore;
 use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
 use crate::ports::usage_store::UsageStore;
 use crate::projects::{ProjectCache, ProjectError};
 use crate::reactions::cleanup::{self, CleanupError};
+use crate::reactions::slots::{self, SlotState};
 use crate::uploads::{self, UploadError};
 
 /// The maximum number of decisions about attempts in one call. More mean that a decision does not change the state from which it was
@@ -55,6 +57,8 @@ pub struct Ports<'a> {
     pub objects: &'a dyn ObjectStore,
     /// What projects used.
     pub usage: &'a dyn UsageStore,
+    /// Limits a project's concurrent encodes; `None` if the launcher does so by itself.
+    pub slots: Option<&'a dyn EncodeSlots>,
     /// The projects' settings and keys.
     pub projects: &'a ProjectCache,
     /// Buckets, limits, timeouts and retry pauses.
@@ -85,6 +89,9 @@ pub enum ReactError {
     /// The settings of the video's project cannot be read at present.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// It is not known whether the attempt may run.
+    #[error(transparent)]
+    Slots(#[from] EncodeSlotsError),
     /// The worker cannot be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -105,6 +112,7 @@ impl Retryable for ReactError {
             Self::Video(error) => error.is_retryable(),
             Self::Project(error) => error.is_retryable(),
             Self::Launch(error) => error.is_retryable(),
+            Self::Slots(_) => true,
             Self::BucketCheck(error) => error.is_retryable(),
             Self::Cleanup(error) => error.is_retryable(),
             Self::Endless(_) => false,
@@ -113,7 +121,7 @@ impl Retryable for ReactError {
 }
 
 /// The kinds of steps, in the order in which they are taken in a round.
-const KINDS: [Kind; 4] = [Kind::Objects, Kind::Attempts, Kind::Versions, Kind::Grants];
+const KINDS: [Kind; 5] = [Kind::Objects, Kind::Attempts, Kind::Slots, Kind::Versions, Kind::Grants];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -121,6 +129,8 @@ enum Kind {
     Objects,
     /// Dispatch, launch, expire or give up attempts.
     Attempts,
+    /// Release the slot of an attempt that has ended.
+    Slots,
     /// Remove the outputs of a deleted video, then versions that are not kept.
     Versions,
     /// Check the bucket and record grants as expired.
@@ -133,14 +143,46 @@ enum Kind {
 /// missing capacity for workers delay removals. The first error is returned at the end.
 ///
 /// Steps that were recorded before a crash are not repeated; a launch may be repeated with the same job.
+///
+/// If an attempt of the video has ended, other attempts of the project that wait for its slot are launched.
 pub async fn react(
     ports: Ports<'_>,
     now: Timestamp,
     project_id: &ProjectId,
     video_id: &VideoId,
 ) -> Result<Video, ReactError> {
-    let mut reaction =
-        Reaction { ports, now, video: load(ports.log, project_id, video_id).await?, launched: None };
+    let reacted = react_alone(ports, now, project_id, video_id).await;
+    if reacted.has_released_slot
+        && let Err(error) = slots::launch_waiting(ports, now, project_id).await
+    {
+        tracing::warn!(%project_id, error = chain(&error), "the attempts that wait for a slot are left to the sweep");
+    }
+    reacted.result
+}
+
+/// The outcome of [`react_alone`].
+pub(super) struct Reacted {
+    pub(super) result: Result<Video, ReactError>,
+    pub(super) slot: SlotState,
+    pub(super) has_released_slot: bool,
+}
+
+/// Takes the steps of a video, and none of others that follow from them.
+pub(super) async fn react_alone(
+    ports: Ports<'_>,
+    now: Timestamp,
+    project_id: &ProjectId,
+    video_id: &VideoId,
+) -> Reacted {
+    let video = match load(ports.log, project_id, video_id).await {
+        Ok(video) => video,
+        Err(error) => {
+            let (result, slot) = (Err(error.into()), SlotState::Unknown);
+            return Reacted { result, slot, has_released_slot: false };
+        }
+    };
+    let slot = SlotState::Unknown;
+    let mut reaction = Reaction { ports, now, video, launched: None, slot, has_released_slot: false };
     let mut failed: Vec<(Kind, ReactError)> = Vec::new();
     for _ in 0..MAX_ROUNDS {
         let before = reaction.video.version;
@@ -155,10 +197,9 @@ pub async fn react(
             break;
         }
     }
-    match failed.into_iter().next() {
-        Some((_, error)) => Err(error),
-        None => Ok(reaction.video),
-    }
+    let Reaction { video, slot, has_released_slot, .. } = reaction;
+    let result = failed.into_iter().next().map_or(Ok(video), |(_, error)| Err(error));
+    Reacted { result, slot, has_released_slot }
 }
 
 struct Reaction<'a> {
@@ -167,6 +208,9 @@ struct Reaction<'a> {
     video: Video,
     /// The job that has a worker.
     launched: Option<Job>,
+    /// Whether the current attempt may run.
+    slot: SlotState,
+    has_released_slot: bool,
 }
 
 impl Reaction<'_> {
@@ -174,6 +218,10 @@ impl Reaction<'_> {
         match kind {
             Kind::Objects => self.decide_objects().await,
             Kind::Attempts => self.advance_attempts().await,
+            Kind::Slots => {
+                self.has_released_slot |= slots::release(self.ports, &self.video).await?;
+                Ok(())
+            }
             Kind::Versions => {
                 // Before the record of a removed version: until that is recorded, the sweep tries again.
                 cleanup::remove_deleted(self.ports, &mut self.video).await?;
@@ -198,8 +246,11 @@ impl Reaction<'_> {
     }
 
     async fn advance_attempts(&mut self) -> Result<(), ReactError> {
-        let Self { ports, now, ref mut video, ref mut launched } = *self;
         for _ in 0..MAX_DECISIONS {
+            if self.waits_for_slot().await? {
+                return Ok(());
+            }
+            let Self { ports, now, ref mut video, ref mut launched, .. } = *self;
             match step_of_attempt(video, now, ports.policy) {
                 Step::Append(decision) => {
                     let (project_id, video_id) = (video.project_id.clone(), video.video_id.clone());
@@ -224,7 +275,20 @@ impl Reaction<'_> {
                 _ => return Ok(()),
             }
         }
-        Err(ReactError::Endless(video.video_id.clone()))
+        Err(ReactError::Endless(self.video.video_id.clone()))
+    }
+
+    /// Whether the current attempt waits for a slot. Takes one for it if there is one.
+    async fn waits_for_slot(&mut self) -> Result<bool, ReactError> {
+        let current = SlotHolder::current_of(&self.video);
+        if !matches!(self.video.phase, Phase::Dispatched { .. }) {
+            self.slot = SlotState::NotNeeded;
+        } else if self.slot != SlotState::Has(current.clone()) {
+            self.slot = SlotState::Unknown;
+            let has_slot = slots::take(self.ports, &self.video).await?;
+            self.slot = if has_slot { SlotState::Has(current) } else { SlotState::Waits };
+        }
+        Ok(self.slot == SlotState::Waits)
     }
 
     /// Removes the versions that are due, and records those that were removed. Fails at the end if some could not be.

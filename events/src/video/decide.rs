@@ -25,7 +25,9 @@ mod tests;
 mod update;
 mod upload;
 
-pub use self::attempt::{Fence, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended};
+pub use self::attempt::{
+    Fence, Start, WorkerEnd, complete, fail, has_ended, interrupt, ready, start, worker_ended,
+};
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
 pub use self::next_step::{Step, bucket_check, due_at, next_step, step_of_attempt};

@@ -87,6 +87,7 @@ impl Video {
                 if self.is_current(completed.generation, completed.attempt)
                     && matches!(self.phase, Phase::Started { .. })
                 {
+                    self.interrupted_since = None;
                     self.phase =
                         Phase::Completed { at, source: completed.source, outputs: completed.outputs };
                 }
@@ -124,6 +125,7 @@ impl Video {
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
+                    self.interrupted_since = None;
                     self.delete_uploads(at);
                     self.published = None;
                     self.unpublished = None;
@@ -150,6 +152,7 @@ impl Video {
             self.generation = generation;
             self.attempt = 0;
             self.failures = 0;
+            self.interrupted_since = None;
             self.progress = 0;
             self.job = None;
             self.phase = Phase::Uploaded { at };
@@ -162,6 +165,10 @@ impl Video {
         if self.is_current(generation, attempt) && running {
             self.set_completed_aside();
             self.failures += u32::from(is_failure);
+            self.interrupted_since = match phase {
+                Phase::Interrupted { at } => self.interrupted_since.or(Some(at)),
+                _ => None,
+            };
             self.phase = phase;
         }
     }

@@ -36,6 +36,10 @@ pub struct Video {
     pub attempt: u32,
     /// How many attempts of the generation have failed or expired.
     pub failures: u32,
+    /// Since when attempts of the generation have been interrupted one after another: when the first of them was. `None` once one
+    /// completes, fails or expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted_since: Option<Timestamp>,
     /// The phase of the current generation.
     pub phase: Phase,
     /// The progress of the current attempt, 0 to 100.
@@ -286,6 +290,7 @@ impl Video {
             generation: 0,
             attempt: 0,
             failures: 0,
+            interrupted_since: None,
             phase: Phase::Waiting,
             progress: 0,
             upload: None,
