@@ -2,7 +2,9 @@
 
 pub mod batch;
 pub mod cleanup;
+mod launch;
 mod platform_wait;
+mod project_settings;
 pub mod react;
 mod slots;
 pub mod sweep;

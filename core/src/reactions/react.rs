@@ -22,10 +22,12 @@ use streamio_events::video::{
 use crate::ports::AdapterError;
 use crate::ports::encode_slots::{EncodeSlots, EncodeSlotsError, SlotHolder};
 use crate::ports::object_store::ObjectStore;
-use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
+use crate::ports::task_launcher::{LaunchError, TaskLauncher};
 use crate::ports::usage_store::UsageStore;
 use crate::projects::{ProjectCache, ProjectError};
 use crate::reactions::cleanup::{self, CleanupError};
+use crate::reactions::launch::{Outcome, launch};
+use crate::reactions::project_settings::ProjectSettings;
 use crate::reactions::slots::{self, SlotState};
 use crate::uploads::{self, UploadError};
 
@@ -41,10 +43,6 @@ const MAX_OBJECTS: u32 = 256;
 
 /// How many removals are recorded in one commit.
 const REMOVALS: usize = 100;
-
-/// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
-/// [`tasks`](crate::reactions::tasks) and are followed by attempts with other tokens.
-const MAX_ENDED_WORKERS: u32 = 8;
 
 /// The ports of a reaction.
 #[derive(Clone, Copy)]
@@ -181,8 +179,15 @@ pub(super) async fn react_alone(
             return Reacted { result, slot, has_released_slot: false };
         }
     };
-    let slot = SlotState::Unknown;
-    let mut reaction = Reaction { ports, now, video, launched: None, slot, has_released_slot: false };
+    let mut reaction = Reaction {
+        ports,
+        now,
+        video,
+        launched: None,
+        slot: SlotState::Unknown,
+        has_released_slot: false,
+        settings: None,
+    };
     let mut failed: Vec<(Kind, ReactError)> = Vec::new();
     for _ in 0..MAX_ROUNDS {
         let before = reaction.video.version;
@@ -211,17 +216,16 @@ struct Reaction<'a> {
     /// Whether the current attempt may run.
     slot: SlotState,
     has_released_slot: bool,
+    /// `None` until they are needed.
+    settings: Option<ProjectSettings>,
 }
 
-impl Reaction<'_> {
+impl<'a> Reaction<'a> {
     async fn take(&mut self, kind: Kind) -> Result<(), ReactError> {
         match kind {
             Kind::Objects => self.decide_objects().await,
             Kind::Attempts => self.advance_attempts().await,
-            Kind::Slots => {
-                self.has_released_slot |= slots::release(self.ports, &self.video).await?;
-                Ok(())
-            }
+            Kind::Slots => self.release_slot().await,
             Kind::Versions => {
                 // Before the record of a removed version: until that is recorded, the sweep tries again.
                 cleanup::remove_deleted(self.ports, &mut self.video).await?;
@@ -250,12 +254,12 @@ impl Reaction<'_> {
             if self.waits_for_slot().await? {
                 return Ok(());
             }
-            let Self { ports, now, ref mut video, ref mut launched, .. } = *self;
-            match step_of_attempt(video, now, ports.policy) {
+            let (ports, now) = (self.ports, self.now);
+            match step_of_attempt(&self.video, now, ports.policy) {
                 Step::Append(decision) => {
-                    let (project_id, video_id) = (video.project_id.clone(), video.video_id.clone());
-                    let policy = policy_of(ports, &project_id, &decision).await?;
-                    let decided = decide_and_append(ports.log, &project_id, &video_id, now, |video| {
+                    let policy = self.policy_for(&decision).await?;
+                    let Video { project_id, video_id, .. } = &self.video;
+                    let decided = decide_and_append(ports.log, project_id, video_id, now, |video| {
                         Ok::<_, Infallible>(match step_of_attempt(video, now, &policy) {
                             Step::Append(decision) => Some(decision),
                             _ => None,
@@ -263,12 +267,12 @@ impl Reaction<'_> {
                     })
                     .await?;
                     let Ok(decided) = decided;
-                    *video = decided.video;
+                    self.video = decided.video;
                 }
-                Step::Launch(job) if launched.as_ref() == Some(&job) => return Ok(()),
+                Step::Launch(job) if self.launched.as_ref() == Some(&job) => return Ok(()),
                 Step::Launch(job) => {
-                    if launch(ports, now, video, job.clone()).await? == Outcome::Present {
-                        *launched = Some(job);
+                    if launch(ports, now, &mut self.video, job.clone()).await? == Outcome::Present {
+                        self.launched = Some(job);
                         return Ok(());
                     }
                 }
@@ -281,14 +285,42 @@ impl Reaction<'_> {
     /// Whether the current attempt waits for a slot. Takes one for it if there is one.
     async fn waits_for_slot(&mut self) -> Result<bool, ReactError> {
         let current = SlotHolder::current_of(&self.video);
-        if !matches!(self.video.phase, Phase::Dispatched { .. }) {
+        if !matches!(self.video.phase, Phase::Dispatched { .. }) || self.ports.slots.is_none() {
             self.slot = SlotState::NotNeeded;
         } else if self.slot != SlotState::Has(current.clone()) {
             self.slot = SlotState::Unknown;
-            let has_slot = slots::take(self.ports, &self.video).await?;
+            let limit = self.settings().await?.concurrent_encodes;
+            let has_slot = slots::take(self.ports, &self.video, limit).await?;
             self.slot = if has_slot { SlotState::Has(current) } else { SlotState::Waits };
         }
         Ok(self.slot == SlotState::Waits)
+    }
+
+    async fn release_slot(&mut self) -> Result<(), ReactError> {
+        if self.ports.slots.is_some() && slots::needs_none(&self.video) {
+            let limit = self.settings().await?.concurrent_encodes;
+            self.has_released_slot |= slots::release(self.ports, &self.video, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// The settings of the project. They are read once in a reaction.
+    async fn settings(&mut self) -> Result<&ProjectSettings, ProjectError> {
+        let settings = match self.settings.take() {
+            Some(settings) => settings,
+            None => ProjectSettings::read(self.ports, &self.video.project_id).await?,
+        };
+        Ok(self.settings.insert(settings))
+    }
+
+    /// The policy for a decision. An attempt gets the limits of its project, which only a dispatch needs.
+    async fn policy_for(&mut self, decision: &Decision) -> Result<Cow<'a, Policy>, ReactError> {
+        let policy = self.ports.policy;
+        if !decision.events.iter().any(|event| matches!(event, EventBody::ProcessingDispatched(_))) {
+            return Ok(Cow::Borrowed(policy));
+        }
+        let limits = self.settings().await?.media_limits.clone();
+        Ok(Cow::Owned(Policy { limits, ..policy.clone() }))
     }
 
     /// Removes the versions that are due, and records those that were removed. Fails at the end if some could not be.
@@ -326,30 +358,6 @@ impl Reaction<'_> {
     }
 }
 
-/// The policy for a decision about a video of this project. An attempt gets the limits of its project, which only a dispatch needs.
-///
-/// A project whose events cannot be understood has the deployment's limits: an accepted upload is processed nevertheless.
-async fn policy_of<'a>(
-    ports: Ports<'a>,
-    project_id: &ProjectId,
-    decision: &Decision,
-) -> Result<Cow<'a, Policy>, ReactError> {
-    if !decision.events.iter().any(|event| matches!(event, EventBody::ProcessingDispatched(_))) {
-        return Ok(Cow::Borrowed(ports.policy));
-    }
-    match ports.projects.current(ports.log, project_id).await {
-        Ok(project) => {
-            let limits = project.media_limits(&ports.policy.limits);
-            Ok(Cow::Owned(Policy { limits, ..ports.policy.clone() }))
-        }
-        Err(error) if error.is_retryable() => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%project_id, error = chain(&error), "the project's settings cannot be understood; those of the deployment are used");
-            Ok(Cow::Borrowed(ports.policy))
-        }
-    }
-}
-
 async fn remove(ports: Ports<'_>, s3_key: &str, removal: &Removal) -> Result<(), AdapterError> {
     let Removal { version_id, etag, .. } = removal;
     let bucket = &ports.policy.raw_bucket;
@@ -359,39 +367,4 @@ async fn remove(ports: Ports<'_>, s3_key: &str, removal: &Removal) -> Result<(),
     } else {
         ports.objects.delete_version(bucket, s3_key, version_id).await
     }
-}
-
-#[derive(PartialEq)]
-enum Outcome {
-    /// The job has a worker.
-    Present,
-    /// According to the log, the job is no longer the next step.
-    Superseded,
-}
-
-/// Launches a worker for `wanted`, unless it has one.
-///
-/// If the response of an earlier launch was lost, its worker may have ended meanwhile. The log, read again, then states whether
-/// that worker finished or another one must follow it.
-async fn launch(
-    ports: Ports<'_>,
-    now: Timestamp,
-    video: &mut Video,
-    wanted: Job,
-) -> Result<Outcome, ReactError> {
-    let mut job = wanted.clone();
-    for _ in 0..MAX_ENDED_WORKERS {
-        let Launched::Ended { task } = ports.launcher.launch(&job).await? else {
-            return Ok(Outcome::Present);
-        };
-        catch_up(ports.log, video).await?;
-        if !matches!(step_of_attempt(video, now, ports.policy), Step::Launch(job) if job == wanted) {
-            return Ok(Outcome::Superseded);
-        }
-        job = job.following(&task);
-    }
-    Err(LaunchError::Unavailable(
-        format!("{MAX_ENDED_WORKERS} workers of this job ended before they started").into(),
-    )
-    .into())
 }

@@ -20,7 +20,6 @@ use streamio_events::video::{Phase, Video};
 
 use crate::ports::encode_slots::{EncodeSlots, EncodeSlotsError, SlotHolder, Waiting};
 use crate::ports::view_store::ViewStore;
-use crate::projects::ProjectError;
 use crate::reactions::react::{Ports, ReactError, react_alone};
 use crate::views::status;
 
@@ -43,25 +42,13 @@ pub(super) enum SlotState {
     NotNeeded,
 }
 
-/// How many attempts of the project may run at the same time.
-///
-/// A project whose events cannot be understood has the deployment's limit.
-pub(super) async fn limit_of(ports: Ports<'_>, project_id: &ProjectId) -> Result<Limit, ProjectError> {
-    let of_deployment = &ports.policy.project_limits;
-    match ports.projects.current(ports.log, project_id).await {
-        Ok(project) => Ok(of_deployment.with(&project.limits).concurrent_encodes),
-        Err(error) if error.is_retryable() => Err(error),
-        Err(error) => {
-            tracing::warn!(%project_id, error = chain(&error), "the project's settings cannot be understood; the limit of the deployment is used");
-            Ok(of_deployment.concurrent_encodes)
-        }
-    }
-}
-
-/// Gives the dispatched attempt of `video` a slot, or a place in the queue. Returns whether it has a slot.
-pub(super) async fn take(ports: Ports<'_>, video: &Video) -> Result<bool, ReactError> {
-    let (Some(slots), Phase::Dispatched { at }) = (ports.slots, &video.phase) else { return Ok(true) };
-    let Limit::AtMost(most) = limit_of(ports, &video.project_id).await? else { return Ok(true) };
+/// Gives the dispatched attempt of `video` a slot, or a place in the queue. Returns whether it has a slot, or needs none because there is
+/// no `limit`.
+pub(super) async fn take(ports: Ports<'_>, video: &Video, limit: Limit) -> Result<bool, EncodeSlotsError> {
+    let (Some(slots), Limit::AtMost(most), Phase::Dispatched { at }) = (ports.slots, limit, &video.phase)
+    else {
+        return Ok(true);
+    };
     let (project_id, holder) = (&video.project_id, SlotHolder::current_of(video));
     if slots.take(project_id, &holder, most).await? {
         return Ok(true);
@@ -75,17 +62,21 @@ pub(super) async fn take(ports: Ports<'_>, video: &Video) -> Result<bool, ReactE
     Ok(has_slot)
 }
 
-/// Releases the slot of the current attempt of `video`, if that has ended, or of an earlier one. Returns whether one was released.
-pub(super) async fn release(ports: Ports<'_>, video: &Video) -> Result<bool, ReactError> {
-    let Some(slots) = ports.slots else { return Ok(false) };
-    let is_first = (video.generation, video.attempt) < (1, 1);
-    if is_first
-        || !has_ended(video, video.generation, video.attempt)
-        || limit_of(ports, &video.project_id).await? == Limit::Unlimited
-    {
-        return Ok(false);
+/// Whether no attempt of `video` runs, after at least one was dispatched.
+pub(super) fn needs_none(video: &Video) -> bool {
+    let (generation, attempt) = (video.generation, video.attempt);
+    (generation, attempt) >= (1, 1) && has_ended(video, generation, attempt)
+}
+
+/// Releases the slot of `video`, which [needs none](needs_none). Returns whether it had one. Without a `limit` nothing is released: no
+/// attempt waits.
+pub(super) async fn release(ports: Ports<'_>, video: &Video, limit: Limit) -> Result<bool, EncodeSlotsError> {
+    match ports.slots {
+        Some(slots) if limit != Limit::Unlimited => {
+            slots.release(&video.project_id, &SlotHolder::current_of(video)).await
+        }
+        _ => Ok(false),
     }
-    Ok(slots.release(&video.project_id, &SlotHolder::current_of(video)).await?)
 }
 
 /// Launches the attempts that wait for a slot, in the order of the queue, until one gets none. What fails is left to the sweep.

@@ -230,7 +230,8 @@ pub async fn racing_calls_never_exceed_the_limit<H: EncodeSlotsHarness>(harness:
 /// The queue is by time, then by video.
 pub async fn a_queue_is_in_order_and_has_each_place_once<H: EncodeSlotsHarness>(harness: &H) {
     let (slots, acme) = (harness.open().await, project("acme"));
-    let mut places: Vec<Waiting> = (0..12).map(|number| waiting(i64::try_from((7 * number) % 5).unwrap(), number)).collect();
+    let mut places: Vec<Waiting> =
+        (0..12).map(|number| waiting(i64::try_from((7 * number) % 5).unwrap(), number)).collect();
     for place in places.iter().chain(&places) {
         slots.enqueue(&acme, place).await.unwrap();
     }
