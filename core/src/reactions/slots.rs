@@ -136,17 +136,17 @@ async fn release_ended(
 ) -> Result<(), EncodeSlotsError> {
     let SlotHolder { video_id, generation, attempt } = holder;
     // Read after the slot, so that the log has the attempt.
-    match status::refresh(ports.log, store, ports.policy, project_id, video_id).await {
-        Ok(row) if !has_ended(&row.video, *generation, *attempt) => return Ok(()),
-        Ok(_) => {}
+    let row = status::refresh(ports.log, store, ports.policy, project_id, video_id).await;
+    let needs_slot = match row {
+        Ok(row) => !has_ended(&row.video, *generation, *attempt),
         Err(error) if error.is_retryable() => {
             tracing::warn!(video.id = %video_id, error = chain(&error), "it is not known whether an attempt with a slot has ended");
-            return Ok(());
+            true
         }
         // Its worker cannot record anything that could be understood: it is not waited for.
-        Err(_) => {}
-    }
-    if slots.release(project_id, holder).await? {
+        Err(_) => false,
+    };
+    if !needs_slot && slots.release(project_id, holder).await? {
         tracing::warn!(video.id = %video_id, attempt, "the slot of an attempt that has ended is released");
     }
     Ok(())

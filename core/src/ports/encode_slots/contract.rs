@@ -86,7 +86,7 @@ pub async fn a_slot_is_taken_once_however_often_it_is_asked_for<H: EncodeSlotsHa
     for most in [2, 2, 1, 0] {
         assert!(slots.take(&acme, &one, most).await.unwrap(), "with a limit of {most}");
     }
-    assert_eq!(slots.holders(&acme).await.unwrap(), [one.clone()]);
+    assert_eq!(slots.holders(&acme).await.unwrap(), std::slice::from_ref(&one));
     assert!(slots.take(&acme, &holder(2, 1, 1), 2).await.unwrap());
     assert!(!slots.take(&acme, &holder(3, 1, 1), 2).await.unwrap());
     assert!(slots.take(&project("other"), &holder(3, 1, 1), 1).await.unwrap(), "each project has its own");
@@ -186,7 +186,7 @@ pub async fn racing_calls_never_exceed_the_limit<H: EncodeSlotsHarness>(harness:
     const MOST: u64 = 3;
     let acme = project("acme");
     let opened = join_all((0..8).map(|_| harness.open())).await;
-    let takes = opened.iter().zip(0..).map(|(slots, number)| {
+    let calls = opened.iter().zip(0..).map(|(slots, number)| {
         let acme = &acme;
         async move {
             let it = holder(number, 1, 1);
@@ -199,7 +199,7 @@ pub async fn racing_calls_never_exceed_the_limit<H: EncodeSlotsHarness>(harness:
             }
         }
     });
-    let taken: Vec<SlotHolder> = join_all(takes).await.into_iter().flatten().collect();
+    let taken: Vec<SlotHolder> = join_all(calls).await.into_iter().flatten().collect();
     assert_eq!(taken.len() as u64, MOST);
     // While one slot is released and taken again, the others stay.
     let (released, kept) = (taken[0].clone(), &taken[1..]);

@@ -1,5 +1,6 @@
 //! The law of slots, in any order of events.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -70,7 +71,11 @@ struct Run {
 }
 
 impl Run {
-    async fn step(&mut self, step: &Step) {
+    fn step<'a>(&'a mut self, step: &'a Step) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        Box::pin(self.take(step))
+    }
+
+    async fn take(&mut self, step: &Step) {
         match *step {
             Step::Upload(file) => {
                 self.uploads += 1;
@@ -141,7 +146,7 @@ impl Run {
         match outcome {
             WorkerOutcome::Published => region.publish(job).await,
             WorkerOutcome::Failed => {
-                region.fail(job, VideoError::retryable("worker_crashed", "signal 9")).await
+                region.fail(job, VideoError::retryable("worker_crashed", "signal 9")).await;
             }
             WorkerOutcome::Stopped => {
                 let end = WorkerEnd::Stopped("spot".to_owned());
