@@ -172,13 +172,6 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "a project has more running attempts than its limit",
     },
     Bug {
-        name: "slots-of-ended-attempts-are-kept",
-        file: "core/src/reactions/slots.rs",
-        text: "    for holder in slots.holders(project_id).await? {",
-        replacement: "    for holder in slots.holders(project_id).await?.into_iter().filter(|_| !PLANTED) {",
-        breaks: "an attempt waits for ever for a slot whose holder has ended",
-    },
-    Bug {
         name: "replication-forgets-pending-projects",
         file: "core/src/views/replication.rs",
         text: "            ports.pending.add(project_id, version).await?;\n",
