@@ -220,11 +220,4 @@ pub(super) const BUGS: &[Bug] = &[
         replacement: ".then_some(recorded)\n        .filter(|_| !PLANTED),",
         breaks: "an upload whose grant is late is refused",
     },
-    Bug {
-        name: "slot-is-released-before-publication",
-        file: "events/src/video/decide/attempt.rs",
-        text: "matches!(video.phase, Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. });",
-        replacement: "matches!(video.phase, Phase::Dispatched { .. } | Phase::Started { .. })\n            || (matches!(video.phase, Phase::Completed { .. }) && !PLANTED);",
-        breaks: "a project has more running attempts than its limit",
-    },
 ];
