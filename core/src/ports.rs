@@ -3,6 +3,7 @@
 use streamio_events::timestamp::Timestamp;
 
 pub mod dead_letters;
+pub mod encode_slots;
 pub mod kv_namespace;
 pub mod object_store;
 pub mod pending_replications;

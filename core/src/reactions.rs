@@ -2,6 +2,10 @@
 
 pub mod batch;
 pub mod cleanup;
+mod launch;
+mod platform_wait;
+mod project_settings;
 pub mod react;
+mod slots;
 pub mod sweep;
 pub mod tasks;

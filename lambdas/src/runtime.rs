@@ -5,7 +5,7 @@
 
 pub mod metrics;
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -30,12 +30,14 @@ pub struct Done {
     pub response: Value,
     /// The counts for the metrics.
     pub counts: Counts,
+    /// For how long the oldest work that was due has waited for the platform; `None` if the function does not know.
+    pub oldest_wait: Option<Duration>,
 }
 
 impl Done {
     /// `response` as JSON, and the counts.
     pub fn new(response: &impl Serialize, counts: Counts) -> Result<Self, AdapterError> {
-        Ok(Self { response: serde_json::to_value(response)?, counts })
+        Ok(Self { response: serde_json::to_value(response)?, counts, oldest_wait: None })
     }
 
     /// The response to an event source mapping: the records that failed.
@@ -81,6 +83,7 @@ pub async fn run<F: Function>(
             at: clock(),
             duration: started_at.elapsed(),
             counts,
+            oldest_wait: handled.as_ref().ok().and_then(|done| done.oldest_wait),
         };
         println!("{}", invocation.line());
         handled.map(|done| done.response).map_err(|error| {

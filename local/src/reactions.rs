@@ -90,6 +90,8 @@ impl Reactions {
             launcher: &self.runner,
             objects: &self.objects,
             usage: &self.usage,
+            // The runner gives slots to projects in turn, within their limits.
+            slots: None,
             projects: &self.projects,
             policy: &self.policy,
         }

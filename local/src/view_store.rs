@@ -26,7 +26,7 @@ use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 8;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (

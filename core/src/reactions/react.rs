@@ -16,15 +16,19 @@ use streamio_events::video::decide::{
     versions_removed,
 };
 use streamio_events::video::{
-    NULL_VERSION, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
+    NULL_VERSION, Phase, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
 };
 
 use crate::ports::AdapterError;
+use crate::ports::encode_slots::{EncodeSlots, EncodeSlotsError, SlotHolder};
 use crate::ports::object_store::ObjectStore;
-use crate::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
+use crate::ports::task_launcher::{LaunchError, TaskLauncher};
 use crate::ports::usage_store::UsageStore;
 use crate::projects::{ProjectCache, ProjectError};
 use crate::reactions::cleanup::{self, CleanupError};
+use crate::reactions::launch::{Outcome, launch};
+use crate::reactions::project_settings::ProjectSettings;
+use crate::reactions::slots::{self, SlotState};
 use crate::uploads::{self, UploadError};
 
 /// The maximum number of decisions about attempts in one call. More mean that a decision does not change the state from which it was
@@ -40,10 +44,6 @@ const MAX_OBJECTS: u32 = 256;
 /// How many removals are recorded in one commit.
 const REMOVALS: usize = 100;
 
-/// How many workers of one job may have ended before they started their work. Failed attempts are recorded by
-/// [`tasks`](crate::reactions::tasks) and are followed by attempts with other tokens.
-const MAX_ENDED_WORKERS: u32 = 8;
-
 /// The ports of a reaction.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
@@ -55,6 +55,8 @@ pub struct Ports<'a> {
     pub objects: &'a dyn ObjectStore,
     /// What projects used.
     pub usage: &'a dyn UsageStore,
+    /// Limits a project's concurrent encodes; `None` if the launcher does so by itself.
+    pub slots: Option<&'a dyn EncodeSlots>,
     /// The projects' settings and keys.
     pub projects: &'a ProjectCache,
     /// Buckets, limits, timeouts and retry pauses.
@@ -85,6 +87,9 @@ pub enum ReactError {
     /// The settings of the video's project cannot be read at present.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// It is not known whether the attempt may run.
+    #[error(transparent)]
+    Slots(#[from] EncodeSlotsError),
     /// The worker cannot be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -105,6 +110,7 @@ impl Retryable for ReactError {
             Self::Video(error) => error.is_retryable(),
             Self::Project(error) => error.is_retryable(),
             Self::Launch(error) => error.is_retryable(),
+            Self::Slots(_) => true,
             Self::BucketCheck(error) => error.is_retryable(),
             Self::Cleanup(error) => error.is_retryable(),
             Self::Endless(_) => false,
@@ -113,7 +119,7 @@ impl Retryable for ReactError {
 }
 
 /// The kinds of steps, in the order in which they are taken in a round.
-const KINDS: [Kind; 4] = [Kind::Objects, Kind::Attempts, Kind::Versions, Kind::Grants];
+const KINDS: [Kind; 5] = [Kind::Objects, Kind::Attempts, Kind::Slots, Kind::Versions, Kind::Grants];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -121,6 +127,8 @@ enum Kind {
     Objects,
     /// Dispatch, launch, expire or give up attempts.
     Attempts,
+    /// Release the slot of an attempt that has ended.
+    Slots,
     /// Remove the outputs of a deleted or replaced video, then versions that are not kept.
     Versions,
     /// Check the bucket and record grants as expired.
@@ -133,14 +141,53 @@ enum Kind {
 /// missing capacity for workers delay removals. The first error is returned at the end.
 ///
 /// Steps that were recorded before a crash are not repeated; a launch may be repeated with the same job.
+///
+/// If an attempt of the video has ended, other attempts of the project that wait for its slot are launched.
 pub async fn react(
     ports: Ports<'_>,
     now: Timestamp,
     project_id: &ProjectId,
     video_id: &VideoId,
 ) -> Result<Video, ReactError> {
-    let mut reaction =
-        Reaction { ports, now, video: load(ports.log, project_id, video_id).await?, launched: None };
+    let reacted = react_alone(ports, now, project_id, video_id).await;
+    if reacted.has_released_slot
+        && let Err(error) = slots::launch_waiting(ports, now, project_id).await
+    {
+        tracing::warn!(%project_id, error = chain(&error), "the attempts that wait for a slot are left to the sweep");
+    }
+    reacted.result
+}
+
+/// The outcome of [`react_alone`].
+pub(super) struct Reacted {
+    pub(super) result: Result<Video, ReactError>,
+    pub(super) slot: SlotState,
+    pub(super) has_released_slot: bool,
+}
+
+/// Takes the steps of a video, and none of others that follow from them.
+pub(super) async fn react_alone(
+    ports: Ports<'_>,
+    now: Timestamp,
+    project_id: &ProjectId,
+    video_id: &VideoId,
+) -> Reacted {
+    let video = match load(ports.log, project_id, video_id).await {
+        Ok(video) => video,
+        Err(error) => {
+            let (result, slot) = (Err(error.into()), SlotState::Unknown);
+            return Reacted { result, slot, has_released_slot: false };
+        }
+    };
+    let mut reaction = Reaction {
+        ports,
+        now,
+        video,
+        launched: None,
+        slot: SlotState::Unknown,
+        has_released_slot: false,
+        settings: None,
+    };
     let mut failed: Vec<(Kind, ReactError)> = Vec::new();
     for _ in 0..MAX_ROUNDS {
         let before = reaction.video.version;
@@ -155,10 +202,9 @@ pub async fn react(
             break;
         }
     }
-    match failed.into_iter().next() {
-        Some((_, error)) => Err(error),
-        None => Ok(reaction.video),
-    }
+    let Reaction { video, slot, has_released_slot, .. } = reaction;
+    let result = failed.into_iter().next().map_or(Ok(video), |(_, error)| Err(error));
+    Reacted { result, slot, has_released_slot }
 }
 
 struct Reaction<'a> {
@@ -167,13 +213,19 @@ struct Reaction<'a> {
     video: Video,
     /// The job that has a worker.
     launched: Option<Job>,
+    /// Whether the current attempt may run.
+    slot: SlotState,
+    has_released_slot: bool,
+    /// `None` until they are needed.
+    settings: Option<ProjectSettings>,
 }
 
-impl Reaction<'_> {
+impl<'a> Reaction<'a> {
     async fn take(&mut self, kind: Kind) -> Result<(), ReactError> {
         match kind {
             Kind::Objects => self.decide_objects().await,
             Kind::Attempts => self.advance_attempts().await,
+            Kind::Slots => self.release_slot().await,
             Kind::Versions => {
                 // Before the record of a removed version: until that is recorded, the sweep tries again.
                 cleanup::remove_unused(self.ports, &mut self.video).await?;
@@ -198,13 +250,16 @@ impl Reaction<'_> {
     }
 
     async fn advance_attempts(&mut self) -> Result<(), ReactError> {
-        let Self { ports, now, ref mut video, ref mut launched } = *self;
         for _ in 0..MAX_DECISIONS {
-            match step_of_attempt(video, now, ports.policy) {
+            if self.waits_for_slot().await? {
+                return Ok(());
+            }
+            let (ports, now) = (self.ports, self.now);
+            match step_of_attempt(&self.video, now, ports.policy) {
                 Step::Append(decision) => {
-                    let (project_id, video_id) = (video.project_id.clone(), video.video_id.clone());
-                    let policy = policy_of(ports, &project_id, &decision).await?;
-                    let decided = decide_and_append(ports.log, &project_id, &video_id, now, |video| {
+                    let policy = self.policy_for(&decision).await?;
+                    let Video { project_id, video_id, .. } = &self.video;
+                    let decided = decide_and_append(ports.log, project_id, video_id, now, |video| {
                         Ok::<_, Infallible>(match step_of_attempt(video, now, &policy) {
                             Step::Append(decision) => Some(decision),
                             _ => None,
@@ -212,19 +267,60 @@ impl Reaction<'_> {
                     })
                     .await?;
                     let Ok(decided) = decided;
-                    *video = decided.video;
+                    self.video = decided.video;
                 }
-                Step::Launch(job) if launched.as_ref() == Some(&job) => return Ok(()),
+                Step::Launch(job) if self.launched.as_ref() == Some(&job) => return Ok(()),
                 Step::Launch(job) => {
-                    if launch(ports, now, video, job.clone()).await? == Outcome::Present {
-                        *launched = Some(job);
+                    if launch(ports, now, &mut self.video, job.clone()).await? == Outcome::Present {
+                        self.launched = Some(job);
                         return Ok(());
                     }
                 }
                 _ => return Ok(()),
             }
         }
-        Err(ReactError::Endless(video.video_id.clone()))
+        Err(ReactError::Endless(self.video.video_id.clone()))
+    }
+
+    /// Whether the current attempt waits for a slot. Takes one for it if there is one.
+    async fn waits_for_slot(&mut self) -> Result<bool, ReactError> {
+        let current = SlotHolder::current_of(&self.video);
+        if !matches!(self.video.phase, Phase::Dispatched { .. }) || self.ports.slots.is_none() {
+            self.slot = SlotState::NotNeeded;
+        } else if self.slot != SlotState::Has(current.clone()) {
+            self.slot = SlotState::Unknown;
+            let limit = self.settings().await?.concurrent_encodes;
+            let has_slot = slots::take(self.ports, &self.video, limit).await?;
+            self.slot = if has_slot { SlotState::Has(current) } else { SlotState::Waits };
+        }
+        Ok(self.slot == SlotState::Waits)
+    }
+
+    async fn release_slot(&mut self) -> Result<(), ReactError> {
+        if self.ports.slots.is_some() && slots::needs_none(&self.video) {
+            let limit = self.settings().await?.concurrent_encodes;
+            self.has_released_slot |= slots::release(self.ports, &self.video, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// The settings of the project. They are read once in a reaction.
+    async fn settings(&mut self) -> Result<&ProjectSettings, ProjectError> {
+        let settings = match self.settings.take() {
+            Some(settings) => settings,
+            None => ProjectSettings::read(self.ports, &self.video.project_id).await?,
+        };
+        Ok(self.settings.insert(settings))
+    }
+
+    /// The policy for a decision. An attempt gets the limits of its project, which only a dispatch needs.
+    async fn policy_for(&mut self, decision: &Decision) -> Result<Cow<'a, Policy>, ReactError> {
+        let policy = self.ports.policy;
+        if !decision.events.iter().any(|event| matches!(event, EventBody::ProcessingDispatched(_))) {
+            return Ok(Cow::Borrowed(policy));
+        }
+        let limits = self.settings().await?.media_limits.clone();
+        Ok(Cow::Owned(Policy { limits, ..policy.clone() }))
     }
 
     /// Removes the versions that are due, and records those that were removed. Fails at the end if some could not be.
@@ -262,30 +358,6 @@ impl Reaction<'_> {
     }
 }
 
-/// The policy for a decision about a video of this project. An attempt gets the limits of its project, which only a dispatch needs.
-///
-/// A project whose events cannot be understood has the deployment's limits: an accepted upload is processed nevertheless.
-async fn policy_of<'a>(
-    ports: Ports<'a>,
-    project_id: &ProjectId,
-    decision: &Decision,
-) -> Result<Cow<'a, Policy>, ReactError> {
-    if !decision.events.iter().any(|event| matches!(event, EventBody::ProcessingDispatched(_))) {
-        return Ok(Cow::Borrowed(ports.policy));
-    }
-    match ports.projects.current(ports.log, project_id).await {
-        Ok(project) => {
-            let limits = project.media_limits(&ports.policy.limits);
-            Ok(Cow::Owned(Policy { limits, ..ports.policy.clone() }))
-        }
-        Err(error) if error.is_retryable() => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%project_id, error = chain(&error), "the project's settings cannot be understood; those of the deployment are used");
-            Ok(Cow::Borrowed(ports.policy))
-        }
-    }
-}
-
 async fn remove(ports: Ports<'_>, s3_key: &str, removal: &Removal) -> Result<(), AdapterError> {
     let Removal { version_id, etag, .. } = removal;
     let bucket = &ports.policy.raw_bucket;
@@ -295,39 +367,4 @@ async fn remove(ports: Ports<'_>, s3_key: &str, removal: &Removal) -> Result<(),
     } else {
         ports.objects.delete_version(bucket, s3_key, version_id).await
     }
-}
-
-#[derive(PartialEq)]
-enum Outcome {
-    /// The job has a worker.
-    Present,
-    /// According to the log, the job is no longer the next step.
-    Superseded,
-}
-
-/// Launches a worker for `wanted`, unless it has one.
-///
-/// If the response of an earlier launch was lost, its worker may have ended meanwhile. The log, read again, then states whether
-/// that worker finished or another one must follow it.
-async fn launch(
-    ports: Ports<'_>,
-    now: Timestamp,
-    video: &mut Video,
-    wanted: Job,
-) -> Result<Outcome, ReactError> {
-    let mut job = wanted.clone();
-    for _ in 0..MAX_ENDED_WORKERS {
-        let Launched::Ended { task } = ports.launcher.launch(&job).await? else {
-            return Ok(Outcome::Present);
-        };
-        catch_up(ports.log, video).await?;
-        if !matches!(step_of_attempt(video, now, ports.policy), Step::Launch(job) if job == wanted) {
-            return Ok(Outcome::Superseded);
-        }
-        job = job.following(&task);
-    }
-    Err(LaunchError::Unavailable(
-        format!("{MAX_ENDED_WORKERS} workers of this job ended before they started").into(),
-    )
-    .into())
 }

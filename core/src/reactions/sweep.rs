@@ -2,23 +2,32 @@
 //!
 //! Due are attempts that were not launched, workers without a heartbeat, retry pauses that have ended, completed attempts that are
 //! not published, and expired grants, whose event notification may have been lost.
+//!
+//! Where a project's concurrent encodes are limited, the sweep also releases the slots of attempts that have ended, and launches those
+//! that wait for them.
 
-use std::collections::HashSet;
+mod turns;
+
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Add;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use streamio_events::error_chain::chain;
-use streamio_events::id::VideoId;
+use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::Part;
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{Phase, Policy, Video};
 
+use self::turns::in_turn;
 use crate::delivery::quarantine;
 use crate::ports::Clock;
 use crate::ports::view_store::{Urgency, VideoRow, ViewStore, ViewStoreError};
+use crate::reactions::platform_wait;
 use crate::reactions::react::{Ports, ReactError, react};
+use crate::reactions::slots;
 use crate::views::status::{self, ViewError};
 
 /// The pause after a failed reaction.
@@ -61,12 +70,19 @@ pub struct SweepReport {
     pub failed: usize,
     /// Videos that were found due but not started in time; there may be more.
     pub left: usize,
+    /// For how long the oldest of these videos has waited for the platform; zero if none has.
+    pub oldest_wait: Duration,
 }
 
 impl SweepReport {
-    fn of(outcomes: &[Outcome]) -> Self {
-        let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-        Self { handled: count(Outcome::Handled), failed: count(Outcome::Failed), left: count(Outcome::Left) }
+    fn of(swept: &[Swept]) -> Self {
+        let count = |wanted| swept.iter().filter(|it| it.outcome == wanted).count();
+        Self {
+            handled: count(Outcome::Handled),
+            failed: count(Outcome::Failed),
+            left: count(Outcome::Left),
+            oldest_wait: swept.iter().map(|it| it.waited).max().unwrap_or_default(),
+        }
     }
 }
 
@@ -78,13 +94,15 @@ impl Add for SweepReport {
             handled: self.handled + other.handled,
             failed: self.failed + other.failed,
             left: self.left + other.left,
+            oldest_wait: self.oldest_wait.max(other.oldest_wait),
         }
     }
 }
 
 /// Reacts to the videos of `part` that are due, within `bounds`: those of each urgency at the same time, longest overdue first. So no amount
 /// of other work, such as uploads to dispatch or attempts that wait for capacity, delays the detection of silent workers, and none
-/// waits for another for ever. A failing video does not delay the others and is handled after them in the next sweep.
+/// waits for another for ever. A failing video does not delay the others and is handled after them in the next sweep. Of the videos that
+/// are read at a time, those of the projects are handled in turn.
 ///
 /// Sweeps of different parts share nothing and may run at the same time. Two sweeps of the same part would make the same decisions,
 /// each of which is appended once.
@@ -95,8 +113,9 @@ pub async fn sweep(
     part: Part,
     bounds: Bounds,
 ) -> Result<SweepReport, ViewStoreError> {
-    let sweep = Sweep { ports, store, clock, part, bounds, began: clock() };
+    let sweep = Sweep { ports, store, clock, part, bounds, began: clock(), dispatched: Mutex::default() };
     let reports = futures::future::join_all(Urgency::ALL.map(|urgency| sweep.handle_all(urgency))).await;
+    sweep.reconcile_slots().await;
     reports.into_iter().try_fold(SweepReport::default(), |sum, report| Ok(sum + report?))
 }
 
@@ -107,6 +126,8 @@ struct Sweep<'a> {
     part: Part,
     bounds: Bounds,
     began: Timestamp,
+    /// The projects of dispatched attempts that were due. They may wait for slots.
+    dispatched: Mutex<BTreeSet<ProjectId>>,
 }
 
 impl Sweep<'_> {
@@ -129,21 +150,51 @@ impl Sweep<'_> {
                     "videos that were handled are still due: they could not be deferred, or the index of the views is outdated"
                 );
             }
-            let outcomes = futures::stream::iter(rows).map(|row| async move {
+            let swept = futures::stream::iter(in_turn(rows)).map(|row| async move {
                 let now = (self.clock)();
-                if now.since(self.began) >= self.bounds.time {
-                    return Outcome::Left;
+                if self.is_over(now) {
+                    let waited = platform_wait::overdue(&row.video, now, self.ports.policy);
+                    return Swept { outcome: Outcome::Left, waited };
+                }
+                if let Phase::Dispatched { .. } = row.video.phase {
+                    let project_id = row.video.project_id.clone();
+                    self.dispatched.lock().unwrap_or_else(PoisonError::into_inner).insert(project_id);
                 }
                 handle_row(self.ports, self.store, now, &row).await
             });
-            let outcomes: Vec<Outcome> = outcomes.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect().await;
-            report = report + SweepReport::of(&outcomes);
+            let swept: Vec<Swept> = swept.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect().await;
+            report = report + SweepReport::of(&swept);
             if found < limit {
                 break;
             }
         }
         Ok(report)
     }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.since(self.began) >= self.bounds.time
+    }
+
+    /// Reconciles the slots of the projects whose dispatched attempts were due.
+    async fn reconcile_slots(&self) {
+        let projects = std::mem::take(&mut *self.dispatched.lock().unwrap_or_else(PoisonError::into_inner));
+        let reconciled = futures::stream::iter(projects).map(|project_id| async move {
+            let now = (self.clock)();
+            if !self.is_over(now)
+                && let Err(error) = slots::reconcile(self.ports, self.store, now, &project_id).await
+            {
+                tracing::warn!(%project_id, error = chain(&error), "the slots of a project could not be compared with the log; the next sweep does it");
+            }
+        });
+        reconciled.buffer_unordered(MAX_CONCURRENT_VIDEOS).collect::<()>().await;
+    }
+}
+
+/// What became of a video that was due.
+struct Swept {
+    outcome: Outcome,
+    /// For how long it has waited for the platform.
+    waited: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -153,21 +204,26 @@ enum Outcome {
     Left,
 }
 
-async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row: &VideoRow) -> Outcome {
-    let (outcome, until) = match handle(ports, store, now, row).await {
+async fn handle_row(ports: Ports<'_>, store: &dyn ViewStore, now: Timestamp, row: &VideoRow) -> Swept {
+    let handled = handle(ports, store, now, row).await;
+    let waited = match &handled {
+        Err(error) if error.is_of_platform() => platform_wait::overdue(&row.video, now, ports.policy),
+        _ => platform_wait::interrupted(&row.video, now),
+    };
+    let (outcome, until) = match handled {
         // Launched again, or nothing to do yet: handled again after a pause, not immediately.
         Ok(refreshed) if refreshed.video.version == row.video.version => {
             (Outcome::Handled, Some(next_check(&row.video, now, ports.policy)))
         }
-        Ok(_) => return Outcome::Handled,
+        Ok(_) => return Swept { outcome: Outcome::Handled, waited },
         Err(error) => (Outcome::Failed, after_failure(ports, now, row, &error).await),
     };
     if let Err(error) = store.defer(row, until).await {
         // It stays due and is found again.
         tracing::warn!(video.id = %row.video.video_id, error = chain(&error), "a video that was due could not be deferred");
-        return Outcome::Failed;
+        return Swept { outcome: Outcome::Failed, waited };
     }
-    outcome
+    Swept { outcome, waited }
 }
 
 /// When a video that did not change is handled again.
@@ -231,6 +287,13 @@ enum SweepError {
     React(#[from] ReactError),
     #[error(transparent)]
     View(#[from] ViewError),
+}
+
+impl SweepError {
+    /// Whether the platform is at fault, not the video's events.
+    fn is_of_platform(&self) -> bool {
+        matches!(self, Self::React(ReactError::Launch(_))) || self.is_retryable()
+    }
 }
 
 impl Retryable for SweepError {

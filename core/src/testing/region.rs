@@ -22,6 +22,7 @@ use streamio_events::video::decide::{self, Decision, Start};
 use streamio_events::video::{Policy, Video, decide_and_append, load};
 
 use super::dead_letters::MemoryDeadLetters;
+use super::encode_slots::MemorySlots;
 use super::fixtures::{ids, key, notification, outputs, source, start_time, stream};
 use super::object_store::MemoryObjects;
 use super::task_launcher::RecordingLauncher;
@@ -54,6 +55,8 @@ pub struct TestRegion {
     pub dead_letters: Arc<MemoryDeadLetters>,
     /// What projects used.
     pub usage: CountedUsage,
+    /// The slots of projects.
+    pub slots: MemorySlots,
     /// The projects' settings and keys.
     pub projects: ProjectCache,
     /// The policy.
@@ -75,6 +78,7 @@ impl TestRegion {
             objects: Arc::default(),
             store: Arc::default(),
             dead_letters: Arc::default(),
+            slots: MemorySlots::default(),
             projects: ProjectCache::default(),
             policy: Policy::new("raw", "processed"),
             now: start_time(),
@@ -97,6 +101,7 @@ impl TestRegion {
             launcher: &*self.launcher,
             objects: &*self.objects,
             usage: &self.usage,
+            slots: Some(&self.slots),
             projects: &self.projects,
             policy: &self.policy,
         }

@@ -3,9 +3,11 @@
 mod bucket_checks;
 mod clip;
 mod deletions;
+mod encode_slots;
 mod grants;
 mod limits;
 mod lost_notifications;
+mod outages;
 mod projects;
 mod publication;
 mod sweep;
@@ -263,7 +265,7 @@ async fn a_video_that_cannot_be_handled_does_not_delay_the_others() {
     }
     region.poison("poisoned.mp4").await;
     region.wait(Duration::from_secs(1));
-    assert_eq!(region.sweep().await, SweepReport { handled: 1, failed: 1, left: 0 });
+    assert_eq!(region.sweep().await, SweepReport { handled: 1, failed: 1, ..SweepReport::default() });
     let events = region.events("poisoned.mp4").await;
     assert_eq!(events.last().unwrap().kind, "stream.quarantined");
     region.wait(Duration::from_hours(1));

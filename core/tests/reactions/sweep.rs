@@ -52,7 +52,9 @@ async fn a_sweep_starts_nothing_after_its_time_limit() {
 async fn without_capacity_an_attempt_stays_dispatched_and_is_launched_later() {
     let mut region = with_uploads(1).await;
     region.launcher.fail_next();
-    assert_eq!(region.sweep().await, SweepReport { failed: 1, ..SweepReport::default() });
+    // The upload was accepted a second ago.
+    let oldest_wait = Duration::from_secs(1);
+    assert_eq!(region.sweep().await, SweepReport { failed: 1, oldest_wait, ..SweepReport::default() });
     assert_eq!(region.sweep().await, SweepReport::default(), "not immediately");
     region.refresh("0.mp4").await;
     region.wait(Duration::from_mins(3));
@@ -64,9 +66,10 @@ async fn without_capacity_an_attempt_stays_dispatched_and_is_launched_later() {
 #[tokio::test]
 async fn a_launcher_that_rejects_requests_loses_no_video_and_quarantines_none() {
     let mut region = with_uploads(1).await;
-    for _ in 0..3 {
+    for waited in [1, 180, 360] {
         region.launcher.refuse_next();
-        assert_eq!(region.sweep().await, SweepReport { failed: 1, ..SweepReport::default() });
+        let oldest_wait = Duration::from_secs(waited);
+        assert_eq!(region.sweep().await, SweepReport { failed: 1, oldest_wait, ..SweepReport::default() });
         region.refresh("0.mp4").await;
         region.wait(Duration::from_mins(3));
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_core::delivery::batch::RetryPolicy;
+use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::react::Ports;
 
@@ -96,6 +97,8 @@ impl Invocation {
             launcher: &self.launcher,
             objects: &self.objects,
             usage: &self.views,
+            // On one machine, the runner limits concurrent encodes.
+            slots: (!self.world.plan.has_one_clock).then_some(&self.views as &dyn EncodeSlots),
             projects: &self.projects,
             policy: &self.world.policy,
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use streamio_events::limits::{Limit, ProjectLimits};
 use streamio_events::video::Policy;
 
 use crate::engine::{HOUR, MINUTE, Millis, SECOND};
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) slowness: u64,
     /// How long rejected and replaced versions are kept.
     pub(crate) retention: Duration,
+    /// How many attempts of a project may run at the same time.
+    pub(crate) concurrent_encodes: Limit,
     pub(crate) items: Vec<Item>,
 }
 
@@ -156,7 +159,10 @@ impl Plan {
         let retention = Duration::from_hours(if random.bool() { 6 } else { 72 });
         let has_one_clock = random.bool();
         let slowness = if random.u8(..4) == 0 { 20 } else { 1 };
-        Self { seed, active, has_one_clock, slowness, retention, items }
+        let concurrent_encodes = *random
+            .choice(&[Limit::AtMost(1), Limit::AtMost(2), Limit::Unlimited])
+            .unwrap_or(&Limit::Unlimited);
+        Self { seed, active, has_one_clock, slowness, retention, concurrent_encodes, items }
     }
 
     /// The operations.
@@ -232,7 +238,10 @@ impl Plan {
 
     /// The deployment's policy.
     pub(crate) fn policy(&self) -> Policy {
-        let policy = Policy { rejected_retention: self.retention, ..Policy::new("raw", "processed") };
+        let concurrent_encodes = self.concurrent_encodes;
+        let project_limits = ProjectLimits { concurrent_encodes, ..ProjectLimits::UNLIMITED };
+        let policy =
+            Policy { rejected_retention: self.retention, project_limits, ..Policy::new("raw", "processed") };
         if self.has_one_clock {
             let clock_step = Duration::from_hours(2);
             Policy { grant_wait: Duration::ZERO, clock_tolerance: Duration::ZERO, clock_step, ..policy }

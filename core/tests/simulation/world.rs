@@ -10,6 +10,7 @@ mod ledger;
 mod log_client;
 mod machine;
 mod object_client;
+mod slots;
 mod view_client;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use streamio_core::ports::dead_letters::DeadLetter;
 use streamio_core::ports::view_store::VideoRow;
 use streamio_core::projects::ProjectCache;
+use streamio_core::testing::MemorySlots;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::tenant::Tenant;
 use streamio_events::video::Policy;
@@ -53,6 +55,8 @@ pub(crate) struct World {
     pub(crate) changes: Signal,
     /// The machine, on which all processes run if there is only one.
     pub(crate) machine: Machine,
+    /// The slots of projects, which are in the table of views.
+    pub(crate) slots: MemorySlots,
     state: Mutex<State>,
     /// The caches of projects of the functions' warm instances.
     projects: Mutex<Vec<Arc<ProjectCache>>>,
@@ -104,6 +108,7 @@ impl World {
             plan,
             changes: Signal::default(),
             machine: Machine::default(),
+            slots: MemorySlots::default(),
             state: Mutex::new(state),
             projects: Mutex::new(cold_caches()),
         })

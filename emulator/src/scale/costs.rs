@@ -89,13 +89,13 @@ impl Cost {
 /// An upload from its grant to `video.ready`, without reports of progress.
 pub const UPLOAD: Cost = Cost {
     ledger_writes: 6.0,
-    ledger_reads: 29.0,
+    ledger_reads: 31.0,
     view_writes: 44.0,
     view_reads: 6.0,
     by_project: 1.0,
     by_state: 7.0,
     by_due: 9.5,
-    requests: 52.5,
+    requests: 54.5,
 };
 
 /// A report of progress, which a worker sends every 15 seconds.

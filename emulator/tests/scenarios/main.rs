@@ -6,6 +6,7 @@
 mod capacity;
 mod clips;
 mod dead_letters;
+mod encode_limits;
 mod ffmpeg_gate;
 mod final_state;
 mod functions;
@@ -15,6 +16,7 @@ mod keys;
 mod launches;
 mod ledger;
 mod lifecycle;
+mod outages;
 mod play;
 mod poison;
 mod processes;

@@ -26,7 +26,7 @@ mod update;
 mod upload;
 
 pub use self::attempt::{
-    Fence, Interruption, Start, WorkerEnd, complete, fail, interrupt, ready, start, worker_ended,
+    Fence, Interruption, Start, WorkerEnd, complete, fail, has_ended, interrupt, ready, start, worker_ended,
 };
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;

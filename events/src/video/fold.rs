@@ -88,6 +88,7 @@ impl Video {
                     && matches!(self.phase, Phase::Started { .. })
                 {
                     self.stable_keys.extend(completed.outputs.keys().cloned());
+                    self.interrupted_since = None;
                     self.phase =
                         Phase::Completed { at, source: completed.source, outputs: completed.outputs };
                 }
@@ -125,6 +126,7 @@ impl Video {
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
+                    self.interrupted_since = None;
                     self.delete_uploads(at);
                     self.published = None;
                     self.unpublished = None;
@@ -151,6 +153,7 @@ impl Video {
             self.generation = generation;
             self.attempt = 0;
             self.failures = 0;
+            self.interrupted_since = None;
             self.progress = 0;
             self.stops = 0;
             self.job = None;
@@ -165,6 +168,12 @@ impl Video {
             self.set_completed_aside();
             self.failures += u32::from(is_failure);
             self.stops += u32::from(matches!(phase, Phase::Interrupted { stopped: true, .. }));
+            self.interrupted_since = match phase {
+                Phase::Interrupted { at, stopped: false } => self.interrupted_since.or(Some(at)),
+                // A worker that is stopped from outside is no sign of an outage, nor of its end.
+                Phase::Interrupted { stopped: true, .. } => self.interrupted_since,
+                _ => None,
+            };
             self.phase = phase;
         }
     }

@@ -88,6 +88,67 @@ proptest! {
         }
     }
 
+    /// The law of slots: an attempt that has ended needs none any more, and at most one attempt has not ended.
+    #[test]
+    fn an_attempt_that_has_ended_never_runs_again(actions in prop::collection::vec(action(), 0..200)) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        simulation.settle();
+        let (mut dispatched, mut ended) = (Vec::new(), HashSet::new());
+        let mut video = Video::new("acme".parse().unwrap(), VideoId::of(&key()));
+        for commit in &simulation.commits {
+            video.apply_commit(commit).unwrap();
+            for event in &commit.events {
+                if let Ok(EventBody::ProcessingDispatched(it)) = event.body() {
+                    prop_assert!(!decide::has_ended(&video, it.job.generation, it.job.attempt));
+                    dispatched.push((it.job.generation, it.job.attempt));
+                }
+            }
+            for attempt in &dispatched {
+                if decide::has_ended(&video, attempt.0, attempt.1) {
+                    ended.insert(*attempt);
+                } else {
+                    prop_assert!(!ended.contains(attempt), "{:?} runs again", attempt);
+                }
+            }
+            prop_assert!(dispatched.len() - ended.len() <= 1);
+        }
+        prop_assert_eq!(dispatched.len(), ended.len(), "all have ended when nothing is left to do");
+    }
+
+    #[test]
+    fn interruptions_count_from_the_first_of_those_one_after_another(actions in prop::collection::vec(action(), 0..200)) {
+        let mut simulation = Simulation::new();
+        for action in &actions {
+            simulation.act(action);
+        }
+        let mut video = Video::new("acme".parse().unwrap(), VideoId::of(&key()));
+        let mut expected = None;
+        for commit in &simulation.commits {
+            let before = video.clone();
+            video.apply_commit(commit).unwrap();
+            for event in &commit.events {
+                match event.body().unwrap() {
+                    EventBody::ProcessingInterrupted(interrupted)
+                        if !interrupted.stopped && before.phase != video.phase =>
+                    {
+                        expected = expected.or(Some(event.at));
+                    }
+                    EventBody::ProcessingCompleted(_)
+                    | EventBody::ProcessingFailed(_)
+                    | EventBody::ProcessingExpired(_)
+                    | EventBody::UploadCompleted(_)
+                    | EventBody::ProcessingRequested(_)
+                    | EventBody::VideoDeleted(_) => expected = None,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(video.interrupted_since, expected);
+        }
+    }
+
     #[test]
     fn only_faults_that_the_file_may_have_caused_end_a_video(actions in prop::collection::vec(action(), 0..200)) {
         let mut simulation = Simulation::new();

@@ -39,6 +39,10 @@ pub struct Video {
     /// How many attempts of the generation were stopped from outside.
     #[serde(default)]
     pub stops: u32,
+    /// Since when attempts of the generation have been interrupted one after another: when the first of them was. `None` once one
+    /// completes, fails or expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted_since: Option<Timestamp>,
     /// The phase of the current generation.
     pub phase: Phase,
     /// The progress of the current attempt, 0 to 100.
@@ -296,6 +300,7 @@ impl Video {
             attempt: 0,
             failures: 0,
             stops: 0,
+            interrupted_since: None,
             phase: Phase::Waiting,
             progress: 0,
             upload: None,

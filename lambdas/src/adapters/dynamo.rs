@@ -1,5 +1,6 @@
-//! Views in DynamoDB: one table with everything that is computed from the log. A rebuild restores all of it, except for the
-//! pending replications, which are not in the log: a rebuild marks all projects as pending.
+//! Views in DynamoDB: one table with everything that is computed from the log. A rebuild restores all of it, except for what is not in the
+//! log: the pending replications, for which a rebuild marks all projects as pending, and the slots of projects. If those are lost, running
+//! attempts are not counted until they end, and attempts that wait are found by the sweep.
 //!
 //! | `pk` | `sk` | item | attributes besides the keys |
 //! |---|---|---|---|
@@ -9,6 +10,9 @@
 //! | `fed#{stream}` | `-` | the version up to which a stream is in the feed and in the usage | `version`, `stamp` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
 //! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
+//! | `slots#{project}` | `count` | how many attempts have a slot | `held` |
+//! | `slots#{project}` | `held#{video}` | an attempt that has a slot | `attempt` |
+//! | `slots#{project}` | `waiting#{since}#{video}` | a place in the queue for slots | |
 //! | `pending-replication` | `{project}` | a project whose keys are not yet at the edge | `version` |
 //! | `dead#{function}` | `{id}` | a dead letter | its fields, `ttl` |
 //! | `dead-part#{function}` | `{id}#{part}` | a further part of a long payload | `payload`, `ttl` |
@@ -33,6 +37,7 @@ mod feed_page;
 mod item;
 mod pending;
 mod rows;
+mod slots;
 mod table;
 mod tenants;
 #[cfg(feature = "testing")]

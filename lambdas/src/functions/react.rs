@@ -7,6 +7,7 @@ use serde_json::Value;
 use streamio_core::delivery::batch::{Batch, RetryPolicy};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::usage_store::UsageStore;
@@ -34,6 +35,8 @@ pub struct React {
     pub objects: Arc<dyn ObjectStore>,
     /// What projects used.
     pub usage: Arc<dyn UsageStore>,
+    /// Limits the projects' concurrent encodes.
+    pub slots: Arc<dyn EncodeSlots>,
     /// Stores records that cannot be handled.
     pub dead_letters: Arc<dyn DeadLetters>,
     /// The projects' settings and keys.
@@ -59,6 +62,7 @@ impl React {
             launcher: Arc::new(EcsLauncher::new(&sdk, ecs)),
             objects: Arc::new(S3Objects::new(&sdk, s3)),
             usage: Arc::<DynamoViews>::clone(&views),
+            slots: Arc::<DynamoViews>::clone(&views),
             dead_letters: views,
             log,
             projects: ProjectCache::default(),
@@ -74,6 +78,7 @@ impl React {
             launcher: &*self.launcher,
             objects: &*self.objects,
             usage: &*self.usage,
+            slots: Some(&*self.slots),
             projects: &self.projects,
             policy: &self.policy,
         }

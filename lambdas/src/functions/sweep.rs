@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use streamio_core::ports::AdapterError;
+use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::kv_namespace::KvNamespace;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::pending_replications::PendingReplications;
@@ -48,6 +49,8 @@ pub struct Sweep {
     pub views: Arc<dyn ViewStore>,
     /// What projects used.
     pub usage: Arc<dyn UsageStore>,
+    /// Limits the projects' concurrent encodes.
+    pub slots: Arc<dyn EncodeSlots>,
     /// The tenants in the home region.
     pub tenants: Arc<dyn TenantStore>,
     /// The edge's copy of them.
@@ -77,6 +80,7 @@ impl Sweep {
             tenants: Arc::<DynamoViews>::clone(&views),
             pending: Arc::<DynamoViews>::clone(&views),
             usage: Arc::<DynamoViews>::clone(&views),
+            slots: Arc::<DynamoViews>::clone(&views),
             kv: Arc::new(CloudflareKv::new(kv)?),
             views,
             log,
@@ -102,6 +106,7 @@ impl Function for Sweep {
             launcher: &*self.launcher,
             objects: &*self.objects,
             usage: &*self.usage,
+            slots: Some(&*self.slots),
             projects: &self.projects,
             policy: &self.policy,
         };
@@ -127,6 +132,11 @@ impl Function for Sweep {
             tracing::warn!(left = swept.left, "more is due than one sweep can do");
         }
         let (swept, keys) = (swept?, keys?);
+        if !swept.oldest_wait.is_zero() {
+            // One line for a sweep, however many videos wait. CloudWatch's alarm on the metric states when an outage begins and ends.
+            let oldest_wait_seconds = swept.oldest_wait.as_secs();
+            tracing::warn!(oldest_wait_seconds, failed = swept.failed, "work waits for the platform");
+        }
         let response = json!({
             "handled": swept.handled,
             "failed": swept.failed,
@@ -135,6 +145,6 @@ impl Function for Sweep {
         });
         let (handled, failed) = (swept.handled + keys.replicated, swept.failed + keys.failed);
         let counts = Counts { handled, failed, ..Counts::default() };
-        Done::new(&response, counts)
+        Ok(Done { oldest_wait: Some(swept.oldest_wait), ..Done::new(&response, counts)? })
     }
 }

@@ -34,6 +34,8 @@ pub struct Invocation<'a> {
     pub duration: Duration,
     /// The counts.
     pub counts: Counts,
+    /// For how long the oldest work that was due has waited for the platform; `None` if the function does not know.
+    pub oldest_wait: Option<Duration>,
 }
 
 impl Invocation<'_> {
@@ -41,18 +43,20 @@ impl Invocation<'_> {
     pub fn line(&self) -> String {
         let metric = |name: &str, unit: &str| json!({ "Name": name, "Unit": unit });
         let Counts { handled, failed, dead_lettered } = self.counts;
+        let mut metrics = vec![
+            metric("Handled", "Count"),
+            metric("Failed", "Count"),
+            metric("DeadLettered", "Count"),
+            metric("Duration", "Milliseconds"),
+        ];
+        metrics.extend(self.oldest_wait.map(|_| metric("OldestWait", "Seconds")));
         let mut line = json!({
             "_aws": {
                 "Timestamp": self.at.unix_millis(),
                 "CloudWatchMetrics": [{
                     "Namespace": NAMESPACE,
                     "Dimensions": [["Function"]],
-                    "Metrics": [
-                        metric("Handled", "Count"),
-                        metric("Failed", "Count"),
-                        metric("DeadLettered", "Count"),
-                        metric("Duration", "Milliseconds"),
-                    ],
+                    "Metrics": metrics,
                 }],
             },
             "Function": self.function,
@@ -62,6 +66,9 @@ impl Invocation<'_> {
             "requestId": self.request_id,
         });
         line["Duration"] = Value::from(self.duration.as_secs_f64() * 1000.0);
+        if let Some(oldest_wait) = self.oldest_wait {
+            line["OldestWait"] = Value::from(oldest_wait.as_secs_f64());
+        }
         line.to_string()
     }
 }
@@ -78,6 +85,7 @@ mod tests {
             at: Timestamp::from_unix_millis(1_767_323_045_678),
             duration: Duration::from_micros(12_500),
             counts: Counts { handled: 97, failed: 2, dead_lettered: 1 },
+            oldest_wait: None,
         };
         let line = invocation.line();
         assert!(!line.contains('\n'));
@@ -122,5 +130,10 @@ mod tests {
           "requestId": "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
         }
         "#);
+        let waits = Invocation { oldest_wait: Some(Duration::from_millis(90_500)), ..invocation };
+        let line: Value = serde_json::from_str(&waits.line()).unwrap();
+        assert_eq!(line["OldestWait"], 90.5);
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        assert_eq!(metrics.last(), Some(&json!({ "Name": "OldestWait", "Unit": "Seconds" })));
     }
 }

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::interceptors::{
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use streamio_core::ports::encode_slots::{EncodeSlots as _, SlotHolder};
 use streamio_core::ports::project_feed::ProjectFeed as _;
 use streamio_core::ports::view_store::{VideoRow, ViewStore};
 use streamio_events::event::EventBody;
@@ -116,6 +117,31 @@ async fn a_transaction_whose_response_is_lost_or_that_conflicts_is_repeated() {
         let usage = stored::usage(&dynamo, "acme").await;
         let usage = &usage["2026-01-02"];
         assert_eq!((usage["uploads_granted"], usage["videos_ready"]), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_slot_whose_response_is_lost_or_that_conflicts_is_counted_once() {
+    const MOST: u64 = 3;
+    for response in [LOST, CONFLICT, THROTTLED] {
+        let dynamo = TestDynamo::new();
+        let (views, replaced) = views(&dynamo, "TransactWriteItems", response).await;
+        let owner = project("acme");
+        let holder = |number: u64| {
+            let video_id = VideoId::of(&key_of("acme", &number.to_string()));
+            SlotHolder { video_id, generation: 1, attempt: 1 }
+        };
+        for round in 0..3 {
+            let numbers = round * 10..round * 10 + MOST;
+            for number in numbers.clone() {
+                assert!(views.take(&owner, &holder(number), MOST).await.unwrap(), "{response:?}");
+            }
+            assert!(!views.take(&owner, &holder(99), MOST).await.unwrap(), "{response:?}");
+            for number in numbers {
+                assert!(views.release(&owner, &holder(number)).await.unwrap(), "{response:?}");
+            }
+        }
+        assert!(replaced.load(Ordering::SeqCst) >= 6, "{response:?}");
     }
 }
 

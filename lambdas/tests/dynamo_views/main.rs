@@ -10,6 +10,7 @@ mod memory;
 mod projection;
 mod rebuild;
 mod replication;
+mod slots;
 mod stored;
 mod tenants;
 mod test_dynamo;

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use streamio_core::ports::encode_slots::contract::EncodeSlotsHarness;
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_events::emulators::LocalDynamo;
 use streamio_events::memory::MemoryLog;
@@ -39,6 +40,14 @@ impl TestDynamo {
 }
 
 impl ViewStoreHarness for TestDynamo {
+    type Store = DynamoViews;
+
+    async fn open(&self) -> DynamoViews {
+        self.views().await
+    }
+}
+
+impl EncodeSlotsHarness for TestDynamo {
     type Store = DynamoViews;
 
     async fn open(&self) -> DynamoViews {

@@ -24,6 +24,7 @@ fn react(region: &TestRegion) -> React {
         launcher: Arc::clone(&region.launcher) as _,
         objects: Arc::clone(&region.objects) as _,
         usage: Arc::new(CountedUsage(region.log.clone())),
+        slots: Arc::new(region.slots.clone()),
         dead_letters: Arc::clone(&region.dead_letters) as _,
         projects: ProjectCache::default(),
         policy: region.policy.clone(),

@@ -62,6 +62,7 @@ fn sweep_of(region: &TestRegion, edge: &Arc<Edge>) -> Sweep {
         launcher: Arc::clone(&region.launcher) as _,
         objects: Arc::clone(&region.objects) as _,
         usage: Arc::new(CountedUsage(region.log.clone())),
+        slots: Arc::new(region.slots.clone()),
         views: Arc::clone(&region.store) as _,
         tenants: Arc::clone(edge) as _,
         kv: Arc::clone(edge) as _,

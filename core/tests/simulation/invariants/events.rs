@@ -98,7 +98,7 @@ fn check_event(
                 return Err(format!("{} starts an attempt that is {:?}", started.task, facts.state));
             }
             facts.state = AttemptState::Started(started.task.clone());
-            Ok(())
+            limits::check_start(world, state, commit)
         }
         EventBody::ProcessingCompleted(completed) => {
             is_current(facts, completed.generation, completed.attempt)?;

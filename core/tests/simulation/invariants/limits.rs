@@ -1,4 +1,5 @@
-//! Checks the limits of projects: what exceeds none is not refused, and nothing is accepted where nothing may be uploaded.
+//! Checks the limits of projects: what exceeds none is not refused, nothing is accepted where nothing may be uploaded, and no more
+//! attempts run at the same time than may.
 
 use streamio_events::commit::Commit;
 use streamio_events::day::Day;
@@ -8,6 +9,7 @@ use streamio_events::limits::Limit;
 use streamio_events::stream::StreamId;
 use streamio_events::usage::UsageCounters;
 
+use super::oracle::AttemptState;
 use crate::engine::{MINUTE, Millis};
 use crate::faults::Fault;
 use crate::world::{State, World};
@@ -49,6 +51,24 @@ pub(super) fn check_acceptance(world: &World, state: &State, commit: &Commit) ->
         return Ok(());
     }
     Err("an upload is accepted in a project that may upload nothing".to_owned())
+}
+
+/// No project has more running attempts than its limit. An attempt runs from its start until it is published or ended according to the
+/// log; a worker whose attempt was ended without it, because it was silent or replaced, may run a while longer and does not count. On one
+/// machine, the runner limits its own processes.
+pub(super) fn check_start(world: &World, state: &State, commit: &Commit) -> Result<(), String> {
+    let (limit, project_id) = (world.plan.concurrent_encodes, commit.stream.project_id());
+    // The video of the commit is not among them.
+    let running = state.oracle.videos.iter().filter(|(stream, facts)| {
+        stream.project_id() == project_id
+            && !facts.is_unreadable
+            && matches!(facts.state, AttemptState::Started(_) | AttemptState::Completed)
+    });
+    let count = running.count() as u64 + 1;
+    if world.plan.has_one_clock || !limit.is_exceeded_by(count) {
+        return Ok(());
+    }
+    Err(format!("{count} attempts of a project run at the same time, which may have {limit}"))
 }
 
 /// The limits of bytes per day that a project had so far, with the times at which they were recorded.

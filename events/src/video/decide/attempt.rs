@@ -60,6 +60,16 @@ pub fn start(video: &Video, job: &Job, task: &str) -> Start {
     }
 }
 
+/// Whether this attempt has ended: it is published, failed or was interrupted, or a later one is the current one. An attempt that has
+/// ended never runs again, and one that is not known yet has not ended. A worker of an attempt that has ended may still run, until it
+/// learns of the end.
+pub fn has_ended(video: &Video, generation: u32, attempt: u32) -> bool {
+    let current = (video.generation, video.attempt);
+    let is_running =
+        matches!(video.phase, Phase::Dispatched { .. } | Phase::Started { .. } | Phase::Completed { .. });
+    current > (generation, attempt) || (current == (generation, attempt) && !is_running)
+}
+
 /// Records that all files of the attempt held by `task` are stored.
 pub fn complete(
     video: &Video,

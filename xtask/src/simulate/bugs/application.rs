@@ -165,6 +165,13 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "an upload is accepted whose key was revoked after the project was cached",
     },
     Bug {
+        name: "slot-is-not-waited-for",
+        file: "core/src/reactions/react.rs",
+        text: "        Ok(self.slot == SlotState::Waits)\n",
+        replacement: "        Ok(self.slot == SlotState::Waits && !PLANTED)\n",
+        breaks: "a project has more running attempts than its limit",
+    },
+    Bug {
         name: "replication-forgets-pending-projects",
         file: "core/src/views/replication.rs",
         text: "            ports.pending.add(project_id, version).await?;\n",

@@ -202,8 +202,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "failures-of-an-earlier-upload-count",
         file: "events/src/video/fold.rs",
-        text: "            self.failures = 0;\n            self.progress = 0;",
-        replacement: "            if !PLANTED {\n                self.failures = 0;\n            }\n            self.progress = 0;",
+        text: "            self.failures = 0;\n            self.interrupted_since = None;",
+        replacement: "            if !PLANTED {\n                self.failures = 0;\n            }\n            self.interrupted_since = None;",
         breaks: "failures of an earlier upload end a later one",
     },
     Bug {
