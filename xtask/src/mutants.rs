@@ -21,7 +21,9 @@ struct Area {
     files: &'static [&'static str],
     /// The packages whose tests run.
     packages: &'static [&'static str],
-    /// What of their tests runs, as arguments for `cargo test`.
+    /// The test programs that are built and run, as arguments for `cargo test`.
+    programs: &'static [&'static str],
+    /// Parts of the names of the tests that run; empty: all.
     tests: &'static [&'static str],
 }
 
@@ -31,7 +33,8 @@ const AREAS: &[Area] = &[
         about: "presigned URLs of S3 and signed URLs of CloudFront",
         files: &["edge/src/sign.rs", "edge/src/sign/**"],
         packages: &["streamio-edge"],
-        tests: &["--lib", "--test", "signing"],
+        programs: &["--lib", "--test=signing"],
+        tests: &[],
     },
     Area {
         name: "keys",
@@ -43,28 +46,32 @@ const AREAS: &[Area] = &[
             "events/src/id.rs",
         ],
         packages: &["streamio-events"],
-        tests: &["--lib"],
+        programs: &["--lib"],
+        tests: &[],
     },
     Area {
         name: "authentication",
         about: "which project a request may act for",
         files: &["edge/src/authenticate.rs", "edge/src/known_keys.rs"],
         packages: &["streamio-edge"],
-        tests: &["--lib", "--test", "api", "--test", "directory"],
+        programs: &["--lib", "--test=api", "--test=directory"],
+        tests: &[],
     },
     Area {
         name: "policy",
         about: "what a signed URL allows at the CDN",
         files: &["local/src/cdn/policy.rs", "local/src/cdn/policy/**"],
         packages: &["streamio-local"],
-        tests: &["--lib", "--test", "cdn"],
+        programs: &["--lib", "--test=cdn"],
+        tests: &[],
     },
     Area {
         name: "fold",
         about: "the state of a video from its events",
         files: &["events/src/video/fold.rs", "events/src/video/fold/**"],
         packages: &["streamio-events"],
-        tests: &["--lib"],
+        programs: &["--lib"],
+        tests: &[],
     },
     Area {
         name: "decide",
@@ -77,21 +84,24 @@ const AREAS: &[Area] = &[
             "events/src/video/publication.rs",
         ],
         packages: &["streamio-events"],
-        tests: &["--lib"],
+        programs: &["--lib"],
+        tests: &[],
     },
     Area {
         name: "delivery",
         about: "batches of records, their failures, and the intake of facts",
         files: &["core/src/delivery.rs", "core/src/delivery/**", "core/src/intake.rs", "core/src/intake/**"],
         packages: &["streamio-core"],
-        tests: &["--lib", "--test", "batch", "--test", "intake"],
+        programs: &["--lib", "--test=batch", "--test=intake"],
+        tests: &[],
     },
     Area {
         name: "isolation",
         about: "the sandbox of FFmpeg",
         files: &["worker/src/sandbox.rs", "worker/src/sandbox/**"],
         packages: &["streamio-worker"],
-        tests: &["--lib", "--test", "ffmpeg", "--", "isolation", "sandbox", "process"],
+        programs: &["--lib", "--test=ffmpeg"],
+        tests: &["isolation", "sandbox", "process"],
     },
 ];
 
@@ -166,7 +176,9 @@ fn catches_all(workspace: &Workspace, tools: &Tools, copy: &Path, area: &Area, a
     .args(files)
     .args(packages)
     .args(shard)
-    .arg("--")
+    // For the build, too: otherwise every test program of the packages is built for each change.
+    .args(area.programs.iter().map(|program| format!("--cargo-arg={program}")))
+    .args(["--", "--"])
     .args(area.tests)
     .env("PATH", path)
     .envs(tools.environment()?)
@@ -175,7 +187,7 @@ fn catches_all(workspace: &Workspace, tools: &Tools, copy: &Path, area: &Area, a
     // A law that a change breaks is broken in most cases.
     .env("PROPTEST_CASES", "64");
     let result = run_child(command);
-    if result.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
+    if result.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
         return result.map(|()| false);
     }
     let lists = |name: &str| {
