@@ -184,6 +184,24 @@ mod tests {
     }
 
     #[test]
+    fn the_form_of_a_key_is_checked_also_if_its_checksum_is_right() {
+        let parsed = |env: &str, secret: &str| {
+            let body = format!("sio_{env}_{secret}");
+            format!("{body}_{}", checksum(&body)).parse::<ApiKey>()
+        };
+        let secret = "a".repeat(SECRET_LENGTH);
+        for env in ["li", "live", "abcdefgh"] {
+            assert!(parsed(env, &secret).is_ok(), "{env}");
+        }
+        for env in ["", "a", "abcdefghi", "liVe", "l1ve", "l-ve"] {
+            assert!(matches!(parsed(env, &secret), Err(InvalidApiKey::Malformed)), "{env}");
+        }
+        for secret in ["", &secret[1..], &format!("{secret}a"), &format!("{}-", &secret[1..])] {
+            assert!(matches!(parsed("live", secret), Err(InvalidApiKey::Malformed)), "{secret}");
+        }
+    }
+
+    #[test]
     fn the_largest_numbers_fit_the_digits() {
         // 2^256 - 1 and 2^32 - 1 in base62, computed independently by repeated division.
         assert_eq!(base62([255; 4], CHECKSUM_LENGTH), "4gfFC3");

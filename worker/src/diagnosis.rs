@@ -158,12 +158,12 @@ mod tests {
     /// The code of the failure, `machine` or `unknown`. `code` is an exit status, or a signal if it is negative.
     fn classified(code: i32, stderr: &str) -> &'static str {
         let raw = if code < 0 { -code } else { code << 8 };
-        let end = ExitStatus::from_raw(raw).into();
-        if is_fault_of_machine(end, stderr) { "machine" } else { name(fault(end, stderr)) }
+        name(ExitStatus::from_raw(raw).into(), stderr)
     }
 
-    fn name(fault: Fault) -> &'static str {
-        match fault {
+    fn name(end: ChildEnd, stderr: &str) -> &'static str {
+        match fault(end, stderr) {
+            _ if is_fault_of_machine(end, stderr) => "machine",
             Fault::File(failure) => failure.code(),
             Fault::Unknown => "unknown",
         }
@@ -224,10 +224,11 @@ mod tests {
     #[test]
     fn a_kill_at_the_limit_of_the_control_group_is_a_fault_of_the_file_and_any_other_of_the_machine() {
         let ended = |signal: i32| ChildEnd { status: ExitStatus::from_raw(signal), exceeded_memory: true };
-        let Fault::File(failure) = fault(ended(9), "") else { panic!("the machine is not at fault") };
+        assert!(!is_fault_of_machine(ended(9), ""));
+        let Fault::File(failure) = fault(ended(9), "") else { panic!("the file is at fault") };
         assert!(matches!(failure, Failure::TooComplex { resource: Resource::Memory }), "{failure:?}");
         // Something else ended it before the kernel did.
-        assert_eq!(name(fault(ended(15), "")), "machine");
-        assert_eq!(name(fault(ExitStatus::from_raw(9).into(), "")), "machine");
+        assert_eq!(name(ended(15), ""), "machine");
+        assert_eq!(name(ExitStatus::from_raw(9).into(), ""), "machine");
     }
 }
