@@ -117,6 +117,11 @@ impl Ecs {
         self.shared.tasks().placement_failures.extend(std::iter::repeat_n(reason.to_owned(), times));
     }
 
+    /// Places tasks again, whatever number of failures is left.
+    pub fn place_again(&self) {
+        self.shared.tasks().placement_failures.clear();
+    }
+
     /// Kills all processes of a task, as when its host fails.
     pub fn kill(&self, task: &str) -> Result<(), EcsError> {
         self.signal(task, container::kill)
