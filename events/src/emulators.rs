@@ -9,9 +9,10 @@
 //! state it.
 
 use std::env;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,7 @@ impl LocalKinesis {
     /// Starts an emulator.
     pub fn start() -> io::Result<Self> {
         let script = variable("STREAMIO_KINESIS")?;
-        Server::start(|port| vec!["node".into(), script.clone(), port.to_string()]).map(Self)
+        Server::start_and_read_port(&["node".into(), script]).map(Self)
     }
 
     /// The emulator's address, `http://127.0.0.1:{port}`.
@@ -125,6 +126,14 @@ const GUARD: &str = r#""$@" </dev/null & child=$!
 ( wait_for_end() { cat >/dev/null; kill -KILL "$child" 2>/dev/null; }; wait_for_end ) <&3 & guard=$!
 wait "$child" 2>/dev/null; status=$?; kill "$guard" 2>/dev/null; exit "$status""#;
 
+/// A shell that runs `command` and ends it when its standard input, which is piped, is closed.
+fn guarded(command: &[String]) -> Command {
+    let mut shell = Command::new("sh");
+    // A background job of a shell has no standard input, so it is passed as descriptor 3.
+    shell.args(["-c", &format!("exec 3<&0; {GUARD}"), "sh"]).args(command).stdin(Stdio::piped());
+    shell
+}
+
 impl Server {
     fn start(command: impl Fn(u16) -> Vec<String>) -> io::Result<Self> {
         let mut last = io::Error::other("no port");
@@ -138,14 +147,23 @@ impl Server {
         Err(last)
     }
 
+    /// Starts a command that chooses a port by itself and prints it.
+    fn start_and_read_port(command: &[String]) -> io::Result<Self> {
+        let mut shell = guarded(command).stdout(Stdio::piped()).spawn()?;
+        let output = shell.stdout.take().map(BufReader::new);
+        let mut server = Self { shell, address: (Ipv4Addr::LOCALHOST, 0).into() };
+        let (sender, line) = mpsc::channel();
+        thread::spawn(move || sender.send(output.and_then(|output| output.lines().next())));
+        let problem = |problem: &str| io::Error::other(format!("{} {problem}", command.join(" ")));
+        let line = line.recv_timeout(START_TIMEOUT).map_err(|_| problem("prints no port"))?;
+        let line = line.ok_or_else(|| problem("has ended without a port"))??;
+        let port = line.parse().map_err(|_| problem(&format!("printed `{line}`, which is no port")))?;
+        server.address.set_port(port);
+        Ok(server)
+    }
+
     fn start_on(port: u16, command: &[String]) -> io::Result<Self> {
-        let shell = Command::new("sh")
-            // A background job of a shell has no standard input, so it is passed as descriptor 3.
-            .args(["-c", &format!("exec 3<&0; {GUARD}"), "sh"])
-            .args(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()?;
+        let shell = guarded(command).stdout(Stdio::null()).spawn()?;
         let mut server = Self { shell, address: (Ipv4Addr::LOCALHOST, port).into() };
         let started_at = Instant::now();
         while TcpStream::connect(server.address).is_err() {
