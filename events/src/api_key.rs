@@ -184,6 +184,12 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_a_key_is_the_sha_256_of_its_text() {
+        let key = ApiKey::generate("live", [7; 32]).unwrap();
+        assert_eq!(key.hash().as_bytes()[..], Sha256::digest(key.reveal())[..]);
+    }
+
+    #[test]
     fn the_form_of_a_key_is_checked_also_if_its_checksum_is_right() {
         let parsed = |env: &str, secret: &str| {
             let body = format!("sio_{env}_{secret}");

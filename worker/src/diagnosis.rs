@@ -69,7 +69,7 @@ const OF_FILE: [&str; 6] = [
 /// Messages of FFmpeg and x264 when an allocation exceeds the limit on memory.
 const OUT_OF_MEMORY: [&str; 2] = ["Cannot allocate memory", "malloc of size"];
 
-/// Whether this machine ended FFmpeg, and not its source: it was killed by others than its own limits, or has no room for its output.
+/// Whether this machine ended FFmpeg, and not its source: a signal that is not from its own limits killed it, or its disk was full.
 ///
 /// `stderr` is the last output, in which the source is called `source`.
 pub fn is_fault_of_machine(end: ChildEnd, stderr: &str) -> bool {

@@ -178,7 +178,7 @@ pub enum MachineError {
     /// The isolation of FFmpeg could not be set up, or FFmpeg not be started in it.
     #[error("cannot start FFmpeg in its sandbox: {0}")]
     Sandbox(String),
-    /// FFmpeg or ffprobe was killed, or had no room for its output.
+    /// FFmpeg or ffprobe was killed, or its disk was full.
     #[error(
         "`{program}` was ended by this machine and not by the source; check its memory, its disk and what sends signals: {how}"
     )]

@@ -72,8 +72,8 @@ event_body! {
 }
 
 event_body! {
-    /// The attempt was ended by the platform: a spot interruption, a restart, storage that was not available, FFmpeg that was killed or had
-    /// no room on the disk, no capacity, no publication in time. It is retried, however often, and does not count as a failure.
+    /// The attempt was ended by the platform: a spot interruption, a restart, storage that was not available, FFmpeg that was killed, a
+    /// full disk, no capacity, no publication in time. It is retried, however often, and does not count as a failure.
     ProcessingInterrupted {
         /// The upload.
         generation: u32,
