@@ -20,7 +20,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::usage::{Usage, UsageCounters, day_of};
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{Numbers, append, key_of, lifecycle, playback, poison, project, start, video};
+use crate::fixtures::{append, key_of, lifecycle, playback, poison, project, start, video};
 use crate::stored::{self, Counters, counters};
 use crate::test_dynamo::{TABLE, TestDynamo};
 
@@ -131,7 +131,7 @@ async fn deliveries_in_any_order_and_number_give_the_same_feed() {
         let views = dynamo.views().await;
         let mut deliveries = history(&dynamo).await;
         deliveries.extend(deliveries.clone());
-        Numbers::new(seed).shuffle(&mut deliveries);
+        fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
         for (minute, commit) in (0..).zip(&deliveries) {
             // Each with a clock that is up to two minutes behind or ahead of the previous one.
             let now = start().plus(Duration::from_mins(minute * 7 % 3));
@@ -149,7 +149,7 @@ async fn concurrent_projectors_assign_one_position_per_commit() {
     for seed in 1..=8 {
         let (views, mut deliveries) = (dynamo.views().await, commits.clone());
         if seed > 2 {
-            Numbers::new(seed).shuffle(&mut deliveries);
+            fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
         }
         tasks.spawn(async move {
             let mut placed = 0;

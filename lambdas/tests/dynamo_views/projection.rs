@@ -23,7 +23,7 @@ use streamio_events::tenant::Tenant;
 use streamio_events::video::load;
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{self, Numbers, append, key_of, lifecycle, playback, poison, policy, start, video};
+use crate::fixtures::{self, append, key_of, lifecycle, playback, poison, policy, start, video};
 use crate::memory::MemoryKv;
 use crate::stored;
 use crate::test_dynamo::TestDynamo;
@@ -107,7 +107,7 @@ async fn after_deliveries_in_any_order_and_number_the_views_are_the_fold_of_the_
         let (views, kv, policy) = (dynamo.views().await, MemoryKv::default(), policy());
         let mut deliveries = history(&dynamo).await;
         deliveries.extend(deliveries.clone());
-        Numbers::new(seed).shuffle(&mut deliveries);
+        fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
         for commit in &deliveries {
             project(ports(&dynamo, &views, &policy, &kv), commit, start()).await.unwrap();
         }

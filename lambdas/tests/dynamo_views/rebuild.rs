@@ -10,7 +10,7 @@ use streamio_events::id::CommitId;
 use streamio_events::log::{AppendError, Appended, EventLog, Expected, LogPage, Part, ReadError, StreamPage};
 use streamio_events::stream::StreamId;
 
-use crate::fixtures::{Numbers, key_of, lifecycle, policy, project, start, video};
+use crate::fixtures::{key_of, lifecycle, policy, project, start, video};
 use crate::memory::MemoryViews;
 
 const EVENTS: usize = 100_000;
@@ -87,7 +87,7 @@ impl EventLog for ListedLog {
 
 /// Commits of one to nine events, of interleaved videos.
 fn history(videos: usize, events: usize) -> Vec<(StreamId, Vec<RecordedEvent>)> {
-    let mut numbers = Numbers::new(7);
+    let mut random = fastrand::Rng::with_seed(7);
     let mut lives: Vec<_> = (0..videos)
         .map(|n| {
             let (owner, name) = (format!("project-{}", n % 7), format!("v{n}"));
@@ -97,8 +97,8 @@ fn history(videos: usize, events: usize) -> Vec<(StreamId, Vec<RecordedEvent>)> 
         .collect();
     let mut commits = Vec::new();
     while !lives.is_empty() {
-        let index = usize::try_from(numbers.below(lives.len() as u64)).unwrap();
-        let size = usize::try_from(1 + numbers.below(9)).unwrap();
+        let index = usize::try_from(random.u64(..lives.len() as u64)).unwrap();
+        let size = usize::try_from(1 + random.u64(..9)).unwrap();
         let (stream, rest) = &mut lives[index];
         let events: Vec<_> =
             rest.by_ref().take(size).map(|body| RecordedEvent::new(start(), &body)).collect();

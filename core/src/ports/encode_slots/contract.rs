@@ -68,17 +68,6 @@ fn waiting(seconds: i64, number: u64) -> Waiting {
     Waiting { since: Timestamp::from_unix_seconds(1_800_000_000 + seconds), video_id: video(number) }
 }
 
-/// Reproducible pseudo-random numbers below `end`.
-fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    move |end| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % end
-    }
-}
-
 /// Taking a slot again succeeds, also when the limit was lowered since, and takes no second one.
 pub async fn a_slot_is_taken_once_however_often_it_is_asked_for<H: EncodeSlotsHarness>(harness: &H) {
     let (slots, acme) = (harness.open().await, project("acme"));
@@ -130,16 +119,16 @@ pub async fn slots_and_queues_are_those_of_the_model_in_any_order_of_calls<H: En
     let slots = harness.open().await;
     for seed in 0..4 {
         let project_id = project(&format!("project-{seed}"));
-        let mut below = numbers(seed + 1);
+        let mut random = fastrand::Rng::with_seed(seed);
         let mut held: BTreeMap<VideoId, (u32, u32)> = BTreeMap::new();
         let mut queue: BTreeSet<Waiting> = BTreeSet::new();
         for step in 0..120 {
-            let attempt = u32::try_from(1 + below(3)).unwrap();
-            let it = holder(below(5), u32::try_from(1 + below(2)).unwrap(), attempt);
+            let attempt = random.u32(1..=3);
+            let it = holder(random.u64(..5), random.u32(1..=2), attempt);
             let order = (it.generation, it.attempt);
-            match below(5) {
+            match random.u64(..5) {
                 0 | 1 => {
-                    let most = 1 + below(3);
+                    let most = random.u64(1..=3);
                     let has = held.contains_key(&it.video_id) || (held.len() as u64) < most;
                     let taken = slots.take(&project_id, &it, most).await.unwrap();
                     assert_eq!(taken, has, "seed {seed}, step {step}: {it:?} of at most {most}, {held:?}");
@@ -157,12 +146,12 @@ pub async fn slots_and_queues_are_those_of_the_model_in_any_order_of_calls<H: En
                     }
                 }
                 3 => {
-                    let place = waiting(i64::from(attempt), below(5));
+                    let place = waiting(i64::from(attempt), random.u64(..5));
                     slots.enqueue(&project_id, &place).await.unwrap();
                     queue.insert(place);
                 }
                 _ => {
-                    let place = waiting(i64::from(attempt), below(5));
+                    let place = waiting(i64::from(attempt), random.u64(..5));
                     slots.dequeue(&project_id, &place).await.unwrap();
                     queue.remove(&place);
                 }

@@ -94,19 +94,3 @@ pub(super) async fn all_pages(
         }
     }
 }
-
-/// Reproducible pseudo-random numbers (xorshift, <https://doi.org/10.18637/jss.v008.i14>).
-pub(super) struct Numbers(u64);
-
-impl Numbers {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}

@@ -6,17 +6,17 @@ use streamio_events::home::VideoFilter;
 use streamio_events::id::ProjectId;
 use streamio_events::video::{Phase, Policy, VideoState, VideoStatus};
 
-use super::fixtures::{Numbers, PHASES, all_pages, phase, row};
+use super::fixtures::{PHASES, all_pages, phase, row};
 use super::harness::ViewStoreHarness;
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 
 /// After any writes, the lists by project and by state have the highest version of each video, with every page size.
 pub async fn lists_are_newest_first_in_pages_of_any_size(harness: &impl ViewStoreHarness) {
     let store = harness.open().await;
-    let mut numbers = Numbers::new(1);
+    let mut random = fastrand::Rng::with_seed(1);
     let mut model: BTreeMap<u64, VideoRow> = BTreeMap::new();
     for _ in 0..80 {
-        let (name, version, kind) = (numbers.below(20), 1 + numbers.below(6), numbers.below(PHASES));
+        let (name, version, kind) = (random.u64(..20), 1 + random.u64(..6), random.u64(..PHASES));
         // Several videos have the same creation time.
         let created = i64::try_from(name / 3).expect("a small number");
         let row = |project| row(project, &format!("v{name}"), version, created, phase(kind));
@@ -98,18 +98,18 @@ pub async fn a_list_read_during_writes_returns_each_video_once(harness: &impl Vi
 /// Prefixes and metadata select the same videos as a check of every status, in the order of the list, with every page size.
 pub async fn lists_are_filtered_by_prefix_metadata_and_state(harness: &impl ViewStoreHarness) {
     let store = harness.open().await;
-    let mut numbers = Numbers::new(7);
+    let mut random = fastrand::Rng::with_seed(7);
     let mut model: BTreeMap<u64, VideoRow> = BTreeMap::new();
     let folders = ["films/", "films/2026/", "films%/", "Films/", "", "fil_ms/", "\u{e9}t\u{e9}/"];
     for version in 1..=60 {
         // The later versions have other metadata.
-        let name = numbers.below(25);
+        let name = random.u64(..25);
         let folder = folders[usize::try_from(name).expect("a small number") % folders.len()];
-        let mut video = row("acme", &format!("{folder}v{name}"), version, 0, phase(numbers.below(4))).video;
+        let mut video = row("acme", &format!("{folder}v{name}"), version, 0, phase(random.u64(..4))).video;
         video.created_at = super::fixtures::at(i64::try_from(name / 2).expect("a small number"));
         for key in ["customer", "lesson"] {
-            if numbers.below(3) > 0 {
-                video.metadata.insert(key.to_owned(), format!("{}'%\u{1f3ac}", numbers.below(2)));
+            if random.u64(..3) > 0 {
+                video.metadata.insert(key.to_owned(), format!("{}'%\u{1f3ac}", random.u64(..2)));
             }
         }
         let row = VideoRow::of(video, &Policy::new("raw", "processed"));

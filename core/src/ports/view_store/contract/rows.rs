@@ -2,7 +2,7 @@
 
 use streamio_events::video::Phase;
 
-use super::fixtures::{Numbers, full_row, phase, row};
+use super::fixtures::{full_row, phase, row};
 use super::harness::ViewStoreHarness;
 use crate::ports::view_store::ViewStore;
 
@@ -41,8 +41,8 @@ pub async fn racing_writers_leave_the_highest_version(harness: &impl ViewStoreHa
         let store = harness.open().await;
         tasks.spawn(async move {
             let mut versions: Vec<u64> = (0..VERSIONS).map(|n| 1 + n * WRITERS + writer).collect();
-            let mut numbers = Numbers::new(writer + 1);
-            versions.sort_by_cached_key(|_| numbers.below(1000));
+            let mut random = fastrand::Rng::with_seed(writer + 1);
+            versions.sort_by_cached_key(|_| random.u64(..1000));
             for version in versions {
                 store.put(&row("acme", "a", version, 0, Phase::Ready)).await.unwrap();
             }
