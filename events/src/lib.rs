@@ -10,6 +10,7 @@
 //! | [`event`], [`commit`], [`stream`], [`fact`] | what is stored |
 //! | [`video`] | a video: fold, decisions, policy, status |
 //! | [`project`], [`tenant`], [`api_key`] | projects and their API keys |
+//! | [`webhook`] | webhooks: endpoints, messages, deliveries |
 //! | [`usage`], [`limits`], [`day`] | what a project used and may use |
 //! | [`home`] | the calls of the edge to the home region |
 //! | [`intake`], [`kinesis`] | facts on their way to the log |
@@ -64,3 +65,4 @@ pub mod timestamp;
 mod upcast;
 pub mod usage;
 pub mod video;
+pub mod webhook;
