@@ -28,12 +28,12 @@ use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
 pub use self::wire::handle_call;
+use crate::fold_cache::ProjectCache;
 use crate::intake::{FactOutcome, Intake};
 use crate::ports::project_feed::{ProjectFeed, ProjectFeedError};
 use crate::ports::tenant_store::TenantStore;
 use crate::ports::usage_store::UsageStore;
 use crate::ports::view_store::{ViewStore, ViewStoreError};
-use crate::projects::ProjectCache;
 use crate::views::status;
 
 /// The ports of the home region.

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications |
 //! | [`uploads`] | turns S3 event notifications into `upload.completed` and `upload.rejected` |
-//! | [`projects`] | the projects' settings and keys, folded once and kept up to date |
+//! | [`fold_cache`] | the projects' settings, keys and webhook endpoints, folded once and kept up to date |
 //! | [`intake`] | moves facts (grants, progress) from a queue or stream into the log, each once |
 //! | [`reactions`] | acts on the log: dispatch, retry, cleanup, the ends of worker tasks, the periodic sweep |
 //! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
+//! | [`webhooks`] | sends messages about videos to the tenants' endpoints |
 //! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
 //! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
 //!
@@ -16,12 +17,13 @@
 //! and `local` (one machine).
 
 pub mod delivery;
+pub mod fold_cache;
 pub mod home_region;
 pub mod intake;
 pub mod ports;
-pub mod projects;
 pub mod reactions;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod uploads;
 pub mod views;
+pub mod webhooks;

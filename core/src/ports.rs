@@ -3,6 +3,7 @@
 use streamio_events::timestamp::Timestamp;
 
 pub mod dead_letters;
+pub mod delivery_store;
 pub mod encode_slots;
 pub mod kv_namespace;
 pub mod object_store;
@@ -12,6 +13,7 @@ pub mod task_launcher;
 pub mod tenant_store;
 pub mod usage_store;
 pub mod view_store;
+pub mod webhook_sender;
 
 /// An adapter's error, with its causes.
 pub type AdapterError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,6 +1,7 @@
 //! A region in memory whose ports record their calls, for tests of the application and of its adapters.
 
 mod dead_letters;
+mod delivery_store;
 mod encode_slots;
 mod fixtures;
 mod object_store;
@@ -11,6 +12,7 @@ mod usage_store;
 mod view_store;
 
 pub use self::dead_letters::MemoryDeadLetters;
+pub use self::delivery_store::MemoryDeliveries;
 pub use self::encode_slots::MemorySlots;
 pub use self::fixtures::{ids, key, notification, outputs, source, start_time, stream, version};
 pub use self::object_store::MemoryObjects;

@@ -19,10 +19,10 @@ use streamio_events::video::{NULL_VERSION, Policy, SourceObject, VideoStoreError
 use self::arrival::{Handled, handle};
 pub(crate) use self::arrival::{append_decision, decide_known};
 pub(crate) use self::bucket::check_bucket;
+use crate::fold_cache::{FoldError, ProjectCache};
 use crate::ports::AdapterError;
 use crate::ports::object_store::ObjectStore;
 use crate::ports::usage_store::{UsageStore, UsageStoreError};
-use crate::projects::{ProjectCache, ProjectError};
 
 /// The maximum number of append conflicts in one call, see [`streamio_events::video::decide_and_append`].
 const MAX_CONFLICTS: u32 = 32;
@@ -94,7 +94,7 @@ pub enum UploadError {
     Video(#[from] VideoStoreError),
     /// The project's stream cannot be read or understood.
     #[error(transparent)]
-    Project(#[from] ProjectError),
+    Project(#[from] FoldError),
     /// The project has limits, and what it used cannot be read.
     #[error(transparent)]
     Usage(#[from] UsageStoreError),

@@ -3,12 +3,14 @@
 //! | module | contents | runs |
 //! |---|---|---|
 //! | [`status`] | keeps the stored status of videos up to date; `streamio_events::video` computes it | AWS, one machine |
+//! | [`batch`] | updates the views of videos and of webhook deliveries for a batch of commits | one machine |
 //! | [`directory`] | API keys and their projects | AWS, one machine |
 //! | [`usage`](streamio_events::usage) | counters per project and day | AWS, one machine |
 //! | [`projection`] | updates all views for one commit | AWS |
 //! | [`replication`] | brings API keys to the store of the edge | AWS |
 //! | [`rebuild`] | computes views from the whole log | tests; no command calls it yet |
 
+pub mod batch;
 pub mod directory;
 pub mod projection;
 pub mod rebuild;

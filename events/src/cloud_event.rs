@@ -107,7 +107,11 @@ impl CloudEvent {
 fn video_of(stream: &StreamId) -> Option<String> {
     match stream {
         StreamId::Video(_, video_id) => Some(video_id.to_string()),
-        StreamId::Project(_) | StreamId::Grants { .. } | StreamId::KeyedGrant { .. } => None,
+        StreamId::Project(_)
+        | StreamId::Grants { .. }
+        | StreamId::KeyedGrant { .. }
+        | StreamId::Webhooks(_)
+        | StreamId::Delivery(..) => None,
     }
 }
 

@@ -18,6 +18,7 @@ mod project;
 mod stream;
 mod upload;
 mod video;
+mod webhook;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,10 @@ pub use self::upload::{
     UploadRemoved,
 };
 pub use self::video::{VideoDeleted, VideoErrored, VideoReady, VideoUpdated};
+pub use self::webhook::{
+    WebhookDelivered, WebhookDisabled, WebhookFailed, WebhookRegistered, WebhookRemoved, WebhookScheduled,
+    WebhookUpdated,
+};
 use crate::id::CommitId;
 use crate::timestamp::Timestamp;
 use crate::upcast::upcast;
@@ -217,5 +222,12 @@ event_types! {
     "video.updated" v 1 => VideoUpdated,
     "video.deleted" v 1 => VideoDeleted,
     "playback.granted" v 1 => PlaybackGranted,
+    "webhook.registered" v 1 => WebhookRegistered,
+    "webhook.updated" v 1 => WebhookUpdated,
+    "webhook.removed" v 1 => WebhookRemoved,
+    "webhook.disabled" v 1 => WebhookDisabled,
+    "webhook.scheduled" v 1 => WebhookScheduled,
+    "webhook.delivered" v 1 => WebhookDelivered,
+    "webhook.failed" v 1 => WebhookFailed,
     "stream.quarantined" v 1 => StreamQuarantined,
 }

@@ -131,6 +131,22 @@ text_id!(
     |text| text.strip_prefix("cmt_").is_some_and(is_derived)
 );
 
+text_id!(
+    /// An endpoint that receives webhooks: `whk_` and 26 characters of base32.
+    WebhookId,
+    "webhook id",
+    "whk_ followed by 26 of a-z and 2-7",
+    |text| text.strip_prefix("whk_").is_some_and(is_derived)
+);
+
+text_id!(
+    /// A message to webhook endpoints: `msg_` and 26 characters of base32, derived from the event that it is about.
+    MessageId,
+    "message id",
+    "msg_ followed by 26 of a-z and 2-7",
+    |text| text.strip_prefix("msg_").is_some_and(is_derived)
+);
+
 impl VideoId {
     /// The id of the video at `key`: base32 (RFC 4648, lower case) of SHA-256(project id, 0x00, source key), cut to
     /// 26 characters.
@@ -155,6 +171,23 @@ impl KeyId {
     /// The id of the API key whose SHA-256 is `hash`.
     pub fn of_hash(hash: &[u8; 32]) -> Self {
         Self(format!("key_{}", derive(&[b"api key", hash])))
+    }
+}
+
+impl WebhookId {
+    /// The endpoint that follows from `parts`: the project, and what identifies the request (its Idempotency-Key) or, without such a
+    /// key, random bytes.
+    pub fn derived_from(parts: &[&[u8]]) -> Self {
+        Self(format!("whk_{}", derive(parts)))
+    }
+}
+
+impl MessageId {
+    /// The message that `cause` leads to: the event that it is about, or what identifies the request for a test. Equal causes give equal
+    /// ids.
+    pub fn derived_from(cause: &[&str]) -> Self {
+        let parts: Vec<&[u8]> = cause.iter().map(|part| part.as_bytes()).collect();
+        Self(format!("msg_{}", derive(&parts)))
     }
 }
 

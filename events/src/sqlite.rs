@@ -26,6 +26,12 @@
 //! reader's snapshot contains all transactions that ended before it began. A consumer that stores only the last
 //! position it has handled misses no commit.
 
+//!
+//! # Places
+//!
+//! Each commit also has a place among the commits of its project: 0, 1, 2, … without gaps, in the order of their positions. It is
+//! assigned in the same transaction.
+
 mod lookup;
 mod open;
 mod read;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::id::{CommitId, InvalidId, ProjectId, VideoId};
+use crate::id::{CommitId, InvalidId, MessageId, ProjectId, VideoId, WebhookId};
 use crate::timestamp::Timestamp;
 
 /// Identifies a stream: one subject, whose events are in one total order.
@@ -37,6 +37,10 @@ pub enum StreamId {
         /// The id of the grant's commit, which is derived from the key.
         commit_id: CommitId,
     },
+    /// `webhooks/{project_id}`: the webhook endpoints of a project.
+    Webhooks(ProjectId),
+    /// `delivery/{project_id}/{webhook_id}/{message_id}`: the delivery of one message to one endpoint, with all its attempts.
+    Delivery(ProjectId, WebhookId, MessageId),
 }
 
 /// The number of parallel streams of an interval. At ten million grants of one project in an hour, a stream has some 870 grants.
@@ -67,7 +71,9 @@ impl StreamId {
             Self::Project(project_id)
             | Self::Video(project_id, _)
             | Self::Grants { project_id, .. }
-            | Self::KeyedGrant { project_id, .. } => project_id,
+            | Self::KeyedGrant { project_id, .. }
+            | Self::Webhooks(project_id)
+            | Self::Delivery(project_id, ..) => project_id,
         }
     }
 }
@@ -84,6 +90,10 @@ impl fmt::Display for StreamId {
                 let hour = Timestamp::from_unix_seconds(i64::from(*hour) * SECONDS_OF_AN_HOUR).hour();
                 write!(formatter, "grant/{project_id}/{hour}/{commit_id}")
             }
+            Self::Webhooks(project_id) => write!(formatter, "webhooks/{project_id}"),
+            Self::Delivery(project_id, webhook_id, message_id) => {
+                write!(formatter, "delivery/{project_id}/{webhook_id}/{message_id}")
+            }
         }
     }
 }
@@ -94,7 +104,7 @@ impl FromStr for StreamId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidId {
             kind: "stream",
-            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard} or grant/{project}/{yyyymmddhh}/{commit}",
+            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project} or delivery/{project}/{webhook}/{message}",
         };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
@@ -119,6 +129,10 @@ impl FromStr for StreamId {
                 hour: parse_hour(hour).ok_or_else(invalid)?,
                 commit_id: commit_id.parse()?,
             }),
+            ["webhooks", project_id] => Ok(Self::Webhooks(project_id.parse()?)),
+            ["delivery", project_id, webhook_id, message_id] => {
+                Ok(Self::Delivery(project_id.parse()?, webhook_id.parse()?, message_id.parse()?))
+            }
             _ => Err(invalid()),
         }
     }
@@ -166,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
+        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
             if let Ok(stream) = text.parse::<StreamId>() {
                 prop_assert_eq!(stream.to_string(), text);
             }
@@ -181,7 +195,9 @@ mod tests {
                 StreamId::Project(project.clone()),
                 StreamId::Video(project.clone(), video),
                 StreamId::grants(project.clone(), at, &id),
-                StreamId::keyed_grant(project, at, id),
+                StreamId::keyed_grant(project.clone(), at, id),
+                StreamId::Webhooks(project.clone()),
+                StreamId::Delivery(project, WebhookId::derived_from(&[cause.as_bytes()]), MessageId::derived_from(&[&cause])),
             ] {
                 prop_assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));
             }

@@ -1,1 +1,25 @@
 //! Webhooks: the endpoints of a project, the messages about its videos, and their deliveries.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`message_type`] | the types of messages, and patterns that select them |
+//! | [`message`] | which messages an event leads to, and their bodies |
+//! | [`endpoint`] | endpoints, folded from `webhooks/{project}`, and the decisions about them |
+//! | [`delivery`] | the delivery of one message to one endpoint: fold and decisions |
+//! | [`exchange`] | what one attempt resulted in |
+//! | [`schedule`] | when attempts are made |
+//!
+//! A message is made of an event of a video's stream. It has the same id and the same bytes for all endpoints and attempts. For each
+//! endpoint that receives its type, a stream `delivery/{project}/{webhook}/{message}` records that it is due and how each attempt ended.
+
+pub mod delivery;
+pub mod endpoint;
+pub mod exchange;
+pub mod message;
+pub mod message_type;
+pub mod schedule;
+
+pub use self::delivery::{Delivery, DeliveryState, ScheduleCause};
+pub use self::endpoint::{DisabledReason, Endpoint, Endpoints};
+pub use self::message::Message;
+pub use self::message_type::{MessageType, TypePattern};

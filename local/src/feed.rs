@@ -14,7 +14,6 @@ use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::stream::StreamId;
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::{self, Change, Scope};
@@ -50,7 +49,7 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Returns a consumer of the commits of videos for which `wants` returns `true`.
+    /// Returns a consumer of the commits for which `wants` returns `true`.
     pub(crate) fn new(
         name: &'static str,
         wants: fn(&Commit) -> bool,
@@ -143,7 +142,7 @@ impl Consumer {
         let arrived_at = clock::now();
         let (id, payload, content) = match change.commit {
             Ok(commit) => {
-                if !matches!(commit.stream, StreamId::Video(..)) || !(self.wants)(&commit) {
+                if !(self.wants)(&commit) {
                     return None;
                 }
                 let payload = serde_json::to_string(&commit).unwrap_or_default();

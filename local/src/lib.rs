@@ -16,6 +16,7 @@
 //! | `changes`, `feed` | what changed in the log, and the delivery to consumers |
 //! | `reactions` | the consumers: status views, reactions; the sweep |
 //! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
+//! | `webhooks` | sends the messages to webhook endpoints that are due |
 //! | `intake` | records facts that the Worker sends |
 //! | `health` | what `GET /healthz` says of the object store and of outages |
 //! | `outage` | the alarm when attempts are interrupted one after another |
@@ -48,6 +49,7 @@ mod tenants;
 pub mod testing;
 mod uploads;
 mod view_store;
+mod webhooks;
 pub mod workerd;
 
 /// Runs one FFmpeg worker, configured by its environment. A program that runs the platform calls this when it is started by

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
-use streamio_core::projects::ProjectCache;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_edge::Edge;
 use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, S3Config};
 use streamio_edge::home::{HomeJournal, HomeTenants};
@@ -34,6 +34,7 @@ use crate::home::{self, HomeKeys, HomeState};
 use crate::objects::StoredObjects;
 use crate::outage::Outage;
 use crate::outbound::HttpOutbound;
+use crate::project_feed::LogFeed;
 use crate::reactions::Reactions;
 use crate::runner::{Runner, WorkerCommand};
 use crate::s3::{Store, StoreOptions, Versioning, Watch};
@@ -117,6 +118,8 @@ impl Platform {
         let outage = Arc::new(Outage::new(clock::now()));
         let reactions = Reactions {
             projects: ProjectCache::default(),
+            endpoints: Arc::default(),
+            places: LogFeed(log.clone()),
             log: log.clone(),
             store: views.clone(),
             runner: runner.clone(),

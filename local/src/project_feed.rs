@@ -1,8 +1,11 @@
 //! A project's feed on one machine: the log has a position for every commit, and an index of them by project.
 
 use async_trait::async_trait;
-use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
+use streamio_core::ports::project_feed::{
+    FeedPage, FeedPlaces, FeedWriteError, ProjectFeed, ProjectFeedError,
+};
 use streamio_events::cloud_event::CloudEvent;
+use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
@@ -48,6 +51,15 @@ impl ProjectFeed for LogFeed {
         }
         let next = next.map(|place| place.to_string()).or_else(|| after.map(str::to_owned));
         Ok(FeedPage { events, next, more })
+    }
+}
+
+/// The log gives each commit its place when it is appended.
+#[async_trait]
+impl FeedPlaces for LogFeed {
+    async fn place(&self, commit: &Commit) -> Result<u64, FeedWriteError> {
+        let place = self.0.place_of(&commit.stream, commit.first).await?;
+        place.ok_or_else(|| FeedWriteError::Unavailable("the log does not have the commit".into()))
     }
 }
 

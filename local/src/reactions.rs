@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamio_core::delivery::batch::{Batch, Record, Report};
+use streamio_core::fold_cache::{EndpointCache, ProjectCache};
 use streamio_core::ports::task_launcher::TaskLauncher as _;
-use streamio_core::projects::ProjectCache;
-use streamio_core::reactions::batch::react_batch;
-use streamio_core::reactions::react::{Ports, calls_for_action};
+use streamio_core::reactions::batch::{is_relevant, react_batch};
+use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::reactions::tasks;
-use streamio_core::views::status::batch::{Ports as ViewPorts, refresh_batch};
+use streamio_core::views::batch::{self as views, refresh_batch};
 use streamio_core::views::status::refresh;
+use streamio_core::webhooks::scheduling;
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::log::Part;
 use streamio_events::sqlite::SqliteLog;
+use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::decide::{Interruption, WorkerEnd};
 use streamio_events::video::{Phase, Policy};
@@ -27,6 +29,7 @@ use crate::clock;
 use crate::feed::{Consumer, DeliverBatch, is_quarantine};
 use crate::objects::StoredObjects;
 use crate::outage::Outage;
+use crate::project_feed::LogFeed;
 use crate::runner::{Runner, TASK_PREFIX};
 use crate::view_store::{CountedUsage, SqliteViewStore};
 
@@ -52,6 +55,8 @@ pub(crate) struct Reactions {
     pub(crate) objects: StoredObjects,
     pub(crate) usage: CountedUsage,
     pub(crate) projects: ProjectCache,
+    pub(crate) endpoints: Arc<EndpointCache>,
+    pub(crate) places: LogFeed,
     pub(crate) outage: Arc<Outage>,
     pub(crate) policy: Policy,
 }
@@ -61,14 +66,15 @@ impl Reactions {
     /// `tasks`, until `stop`.
     pub(crate) async fn start(self, stop: &CancellationToken, tasks: &TaskTracker) {
         let this = Arc::new(self);
-        let views = this.consumer("views", |commit| !is_quarantine(commit));
+        let views =
+            this.consumer("views", |commit| views::is_relevant(&commit.stream) && !is_quarantine(commit));
         let handler = Views(Arc::clone(&this));
         while views.deliver_next(&handler).await {}
         this.recover_in_progress().await;
 
         let stopped = stop.clone();
         tasks.spawn(async move { views.run(stopped, &handler).await });
-        let (consumer, handler) = (this.consumer("react", calls_for_action), React(Arc::clone(&this)));
+        let (consumer, handler) = (this.consumer("react", wants_reaction), React(Arc::clone(&this)));
         let stopped = stop.clone();
         tasks.spawn(async move { consumer.run(stopped, &handler).await });
         let stopped = stop.clone();
@@ -173,17 +179,24 @@ fn abandoned_before() -> Timestamp {
     Timestamp::from_unix_millis(clock::now().unix_millis().saturating_sub(age))
 }
 
+/// Whether the reactions have something to do for `commit`.
+fn wants_reaction(commit: &Commit) -> bool {
+    matches!(commit.stream, StreamId::Video(..) | StreamId::Webhooks(_)) && is_relevant(commit)
+}
+
 /// Delivers to the reactions.
 struct React(Arc<Reactions>);
 
 #[async_trait]
 impl DeliverBatch for React {
     async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report {
-        react_batch(batch, self.0.ports(), records, &clock::now).await
+        let Reactions { log, places, endpoints, .. } = &*self.0;
+        let messages = scheduling::Ports { log, endpoints, places };
+        react_batch(batch, self.0.ports(), Some(messages), records, &clock::now).await
     }
 }
 
-/// Delivers to the status views.
+/// Delivers to the views.
 struct Views(Arc<Reactions>);
 
 #[async_trait]
@@ -194,6 +207,7 @@ impl DeliverBatch for Views {
             .iter()
             .filter_map(|record| record.content.as_ref().ok())
             .for_each(|commit| outage.observe(commit));
-        refresh_batch(batch, ViewPorts { log, store, policy }, records, &clock::now).await
+        let ports = views::Ports { log, store, deliveries: store, policy };
+        refresh_batch(batch, ports, records, &clock::now).await
     }
 }

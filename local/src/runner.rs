@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::task_launcher::{LaunchError, Launched, TaskLauncher};
-use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::tasks;
 use streamio_events::error_chain::chain;
 use streamio_events::id::ProjectId;

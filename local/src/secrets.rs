@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use streamio_edge::sign::key::{KeyKind, PrivateKey};
 
@@ -27,6 +27,9 @@ pub(crate) struct Secrets {
     /// The secret of that key. Empty in the files of older versions.
     #[serde(default)]
     pub(crate) home_secret_access_key: String,
+    /// The secret from which the keys of webhooks are derived, in hexadecimal digits. Empty in the files of older versions.
+    #[serde(default)]
+    pub(crate) webhook_secret: String,
 }
 
 impl fmt::Debug for Secrets {
@@ -39,13 +42,7 @@ impl Secrets {
     /// Reads the secrets in `directory`. Missing ones are generated and stored.
     pub(crate) fn load_or_generate(directory: &DataDir) -> Result<Self, DataDirError> {
         if let Some(secrets) = directory.read_json::<Self>(SECRETS)? {
-            if !secrets.home_access_key_id.is_empty() {
-                return Ok(secrets);
-            }
-            let (home_access_key_id, home_secret_access_key) = access_key();
-            let secrets = Self { home_access_key_id, home_secret_access_key, ..secrets };
-            directory.write_json(SECRETS, &secrets)?;
-            return Ok(secrets);
+            return secrets.complete(directory);
         }
         let (s3_access_key_id, s3_secret_access_key) = access_key();
         let (home_access_key_id, home_secret_access_key) = access_key();
@@ -57,10 +54,31 @@ impl Secrets {
             cdn_private_key: PrivateKey::generate(KeyKind::P256, random()).to_pem(),
             home_access_key_id,
             home_secret_access_key,
+            webhook_secret: webhook_secret(),
         };
         directory.write_json(SECRETS, &secrets)?;
         Ok(secrets)
     }
+
+    /// Generates and stores the secrets that files of older versions lack.
+    fn complete(mut self, directory: &DataDir) -> Result<Self, DataDirError> {
+        let lacks_home = self.home_access_key_id.is_empty();
+        let lacks_webhooks = self.webhook_secret.is_empty();
+        if lacks_home {
+            (self.home_access_key_id, self.home_secret_access_key) = access_key();
+        }
+        if lacks_webhooks {
+            self.webhook_secret = webhook_secret();
+        }
+        if lacks_home || lacks_webhooks {
+            directory.write_json(SECRETS, &self)?;
+        }
+        Ok(self)
+    }
+}
+
+fn webhook_secret() -> String {
+    HEXLOWER.encode(&random::<32>())
 }
 
 /// Generates an id and a secret in the format of AWS access keys.
@@ -87,22 +105,27 @@ mod tests {
         let loaded = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(generated.s3_secret_access_key, loaded.s3_secret_access_key);
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
+        assert_eq!((generated.webhook_secret.len(), &generated.webhook_secret), (64, &loaded.webhook_secret));
         assert!(!format!("{generated:?}").contains(&generated.s3_secret_access_key));
     }
 
     #[test]
-    fn a_file_of_an_older_version_gets_the_missing_key_and_keeps_the_others() {
+    fn a_file_of_an_older_version_gets_the_missing_keys_and_keeps_the_others() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = DataDir::open(scratch.path()).unwrap();
         let generated = Secrets::load_or_generate(&directory).unwrap();
         let mut file: serde_json::Value = directory.read_json(SECRETS).unwrap().unwrap();
         let file = file.as_object_mut().unwrap();
-        assert!(file.remove("homeAccessKeyId").is_some() && file.remove("homeSecretAccessKey").is_some());
+        for name in ["homeAccessKeyId", "homeSecretAccessKey", "webhookSecret"] {
+            assert!(file.remove(name).is_some(), "{name}");
+        }
         directory.write_json(SECRETS, file).unwrap();
         let loaded = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
         assert_eq!((loaded.home_access_key_id.len(), loaded.home_secret_access_key.len()), (20, 40));
+        assert_eq!(loaded.webhook_secret.len(), 64);
         let again = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(loaded.home_secret_access_key, again.home_secret_access_key);
+        assert_eq!(loaded.webhook_secret, again.webhook_secret);
     }
 }

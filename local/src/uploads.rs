@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use streamio_core::projects::ProjectCache;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::uploads::{CreatedObject, Ports, Received, receive};
 use streamio_events::retryable::Retryable as _;
 use streamio_events::sqlite::SqliteLog;

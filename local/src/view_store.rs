@@ -1,6 +1,7 @@
 //! Views and cursors in SQLite. All of it is derived from the log: the file can be deleted and is then rebuilt.
 
 mod consumers;
+mod deliveries;
 mod file;
 mod list;
 mod rows;
@@ -19,6 +20,7 @@ use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::Part;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
+use tokio::sync::Notify;
 
 #[cfg(feature = "testing")]
 pub(crate) use self::list::reprint_cursor;
@@ -26,7 +28,7 @@ use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 8;
+const SCHEMA_VERSION: i64 = 9;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -89,6 +91,8 @@ pub(crate) struct SqliteViewStore {
     connection: Arc<Mutex<Connection>>,
     /// The videos whose rows could not be read, to be folded anew.
     unreadable: Arc<Mutex<BTreeSet<(ProjectId, VideoId)>>>,
+    /// Notified when a webhook delivery is written that is due at some time.
+    due_deliveries: Arc<Notify>,
 }
 
 impl SqliteViewStore {
@@ -99,6 +103,7 @@ impl SqliteViewStore {
             path: path.to_owned(),
             connection: Arc::new(Mutex::new(connection)),
             unreadable: Arc::default(),
+            due_deliveries: Arc::default(),
         })
     }
 

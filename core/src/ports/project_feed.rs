@@ -81,3 +81,11 @@ pub trait FeedWriter: Send + Sync {
     /// whole batch, readers could pass the position before the commit is there.
     async fn project(&self, commit: &Commit, now: Timestamp) -> Result<bool, FeedWriteError>;
 }
+
+/// Gives commits their places in feeds.
+#[async_trait]
+pub trait FeedPlaces: Send + Sync {
+    /// Returns the place of `commit`, which is in the log, in its project's feed: the commits of a project have the places 0, 1, 2, …
+    /// without gaps.
+    async fn place(&self, commit: &Commit) -> Result<u64, FeedWriteError>;
+}

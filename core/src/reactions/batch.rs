@@ -1,10 +1,11 @@
-//! Reacts to batches of the log's change feed.
+//! Reacts to batches of the log's change feed: schedules messages to webhook endpoints, and takes the steps of videos.
 
 use async_trait::async_trait;
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::event::{EventData as _, ProjectUpdated};
 use streamio_events::id::ProjectId;
+use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 
 use super::react::{Ports, ReactError, calls_for_action, react};
@@ -12,52 +13,60 @@ use super::slots;
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
 use crate::ports::Clock;
+use crate::webhooks::scheduling::{self, SchedulingError, leads_to_messages, schedule_messages};
 
-/// Reacts to the videos of the commits of a batch. `clock` is read for each stream.
+/// Whether a reaction to `commit` may have something to do.
+pub fn is_relevant(commit: &Commit) -> bool {
+    calls_for_action(commit) || leads_to_messages(commit)
+}
+
+/// Reacts to the commits of a batch. `clock` is read for each stream. Without `messages` no messages to webhook endpoints are scheduled.
 pub async fn react_batch(
     batch: Batch<'_>,
     ports: Ports<'_>,
+    messages: Option<scheduling::Ports<'_>>,
     records: &[Record<Commit>],
     clock: Clock<'_>,
 ) -> Report {
-    batch.run(records, &Reactions { ports, clock }, clock()).await
+    batch.run(records, &Reactions { ports, messages, clock }, clock()).await
 }
 
-struct Reactions<'a> {
-    ports: Ports<'a>,
-    clock: Clock<'a>,
+/// Why a reaction to a commit failed.
+#[derive(Debug, thiserror::Error)]
+enum ReactionError {
+    /// The steps of a video failed.
+    #[error(transparent)]
+    Steps(#[from] ReactError),
+    /// Messages were not scheduled.
+    #[error(transparent)]
+    Messages(#[from] SchedulingError),
 }
 
-impl Reactions<'_> {
-    /// Launches attempts that wait for a slot, if the limits of their project have changed.
-    async fn launch_waiting(&self, project_id: &ProjectId, commits: &[&Commit]) {
-        let mut kinds = commits.iter().flat_map(|commit| &commit.events).map(|event| event.kind.as_str());
-        if kinds.any(|kind| kind == ProjectUpdated::KIND)
-            && let Err(error) = slots::launch_waiting(self.ports, (self.clock)(), project_id).await
-        {
-            tracing::warn!(%project_id, error = chain(&error), "the attempts that wait for a slot are left to the sweep");
+impl Retryable for ReactionError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Steps(error) => error.is_retryable(),
+            Self::Messages(error) => error.is_retryable(),
         }
     }
 }
 
-#[async_trait]
-impl Handler for Reactions<'_> {
-    type Item = Commit;
-    type Error = ReactError;
+struct Reactions<'a> {
+    ports: Ports<'a>,
+    messages: Option<scheduling::Ports<'a>>,
+    clock: Clock<'a>,
+}
 
-    fn stream(&self, commit: &Commit) -> StreamId {
-        commit.stream.clone()
-    }
-
-    /// Reacts once for all commits of a stream, because a reaction reads the whole stream.
-    async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactError> {
+impl Reactions<'_> {
+    /// Takes the steps of the stream once for all of its commits, because a reaction reads the whole stream.
+    async fn take_steps(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactError> {
         let (project_id, video_id) = match stream {
             StreamId::Video(project_id, video_id) => (project_id, video_id),
             StreamId::Project(project_id) => {
                 self.launch_waiting(project_id, commits).await;
                 return Progress::all(commits.len());
             }
-            StreamId::Grants { .. } | StreamId::KeyedGrant { .. } => return Progress::all(commits.len()),
+            _ => return Progress::all(commits.len()),
         };
         let Some(first) = commits.iter().position(|commit| calls_for_action(commit)) else {
             return Progress::all(commits.len());
@@ -78,7 +87,44 @@ impl Handler for Reactions<'_> {
         }
     }
 
-    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ReactError) {
+    /// Launches attempts that wait for a slot, if the limits of their project have changed.
+    async fn launch_waiting(&self, project_id: &ProjectId, commits: &[&Commit]) {
+        let mut kinds = commits.iter().flat_map(|commit| &commit.events).map(|event| event.kind.as_str());
+        if kinds.any(|kind| kind == ProjectUpdated::KIND)
+            && let Err(error) = slots::launch_waiting(self.ports, (self.clock)(), project_id).await
+        {
+            tracing::warn!(%project_id, error = chain(&error), "the attempts that wait for a slot are left to the sweep");
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Reactions<'_> {
+    type Item = Commit;
+    type Error = ReactionError;
+
+    fn stream(&self, commit: &Commit) -> StreamId {
+        commit.stream.clone()
+    }
+
+    /// Messages and steps do not wait for each other: a message that cannot be scheduled delays no attempt, and the other way round.
+    async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactionError> {
+        let scheduling = async {
+            let Some(ports) = self.messages else { return Ok(()) };
+            schedule_messages(ports, (self.clock)(), stream, commits).await
+        };
+        let (scheduled, steps) = futures::join!(scheduling, self.take_steps(stream, commits));
+        let first = commits.iter().position(|commit| leads_to_messages(commit)).unwrap_or(0);
+        let messages = match scheduled {
+            Ok(()) => Progress::all(commits.len()),
+            Err(error) => Progress::until(first, error.into()),
+        };
+        let Progress { handled, failure } = steps;
+        let steps = Progress { handled, failure: failure.map(ReactionError::from) };
+        if steps.handled <= messages.handled && steps.failure.is_some() { steps } else { messages }
+    }
+
+    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &ReactionError) {
         quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
     }
 }

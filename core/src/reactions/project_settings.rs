@@ -6,7 +6,7 @@ use streamio_events::job::MediaLimits;
 use streamio_events::limits::Limit;
 use streamio_events::retryable::Retryable as _;
 
-use crate::projects::ProjectError;
+use crate::fold_cache::FoldError;
 use crate::reactions::react::Ports;
 
 /// The settings of a project.
@@ -22,7 +22,7 @@ impl ProjectSettings {
     /// Reads the settings of a project, or those of the deployment where it has none.
     ///
     /// A project whose events cannot be understood has the deployment's settings: an accepted upload is processed nevertheless.
-    pub(super) async fn read(ports: Ports<'_>, project_id: &ProjectId) -> Result<Self, ProjectError> {
+    pub(super) async fn read(ports: Ports<'_>, project_id: &ProjectId) -> Result<Self, FoldError> {
         let (limits, project_limits) = (&ports.policy.limits, &ports.policy.project_limits);
         match ports.projects.current(ports.log, project_id).await {
             Ok(project) => Ok(Self {

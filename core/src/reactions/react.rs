@@ -19,12 +19,12 @@ use streamio_events::video::{
     NULL_VERSION, Phase, Policy, Video, VideoStoreError, catch_up, decide_and_append, load,
 };
 
+use crate::fold_cache::{FoldError, ProjectCache};
 use crate::ports::AdapterError;
 use crate::ports::encode_slots::{EncodeSlots, EncodeSlotsError, SlotHolder};
 use crate::ports::object_store::ObjectStore;
 use crate::ports::task_launcher::{LaunchError, TaskLauncher};
 use crate::ports::usage_store::UsageStore;
-use crate::projects::{ProjectCache, ProjectError};
 use crate::reactions::cleanup::{self, CleanupError};
 use crate::reactions::launch::{Outcome, launch};
 use crate::reactions::project_settings::ProjectSettings;
@@ -86,7 +86,7 @@ pub enum ReactError {
     Video(#[from] VideoStoreError),
     /// The settings of the video's project cannot be read at present.
     #[error(transparent)]
-    Project(#[from] ProjectError),
+    Project(#[from] FoldError),
     /// It is not known whether the attempt may run.
     #[error(transparent)]
     Slots(#[from] EncodeSlotsError),
@@ -305,7 +305,7 @@ impl<'a> Reaction<'a> {
     }
 
     /// The settings of the project. They are read once in a reaction.
-    async fn settings(&mut self) -> Result<&ProjectSettings, ProjectError> {
+    async fn settings(&mut self) -> Result<&ProjectSettings, FoldError> {
         let settings = match self.settings.take() {
             Some(settings) => settings,
             None => ProjectSettings::read(self.ports, &self.video.project_id).await?,

@@ -94,7 +94,10 @@ async fn compute(ports: Ports<'_>, commit: &Commit) -> Result<(), ProjectionErro
         // Changes no keys.
         StreamId::Project(_) if has_only_quarantine_events(commit) => {}
         StreamId::Project(project_id) => replicate(ports.replication(), project_id).await?,
-        StreamId::Grants { .. } | StreamId::KeyedGrant { .. } => {}
+        StreamId::Grants { .. }
+        | StreamId::KeyedGrant { .. }
+        | StreamId::Webhooks(_)
+        | StreamId::Delivery(..) => {}
     }
     Ok(())
 }

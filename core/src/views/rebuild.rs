@@ -120,7 +120,7 @@ pub async fn tenants(
             report.commits += commits.len() as u64;
             projects.extend(commits.into_iter().filter_map(|commit| match commit.stream {
                 StreamId::Project(project_id) => Some(project_id),
-                StreamId::Video(..) | StreamId::Grants { .. } | StreamId::KeyedGrant { .. } => None,
+                _ => None,
             }));
         }
         for project_id in projects {

@@ -1,7 +1,5 @@
 //! The status view: a video's row is the fold of its stream.
 
-pub mod batch;
-
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_core::delivery::batch::RetryPolicy;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::encode_slots::EncodeSlots;
-use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::react::Ports;
 
 pub(crate) use self::asynchronous::{deliver_unreadable, notify};

@@ -16,9 +16,9 @@ mod view_client;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::dead_letters::DeadLetter;
 use streamio_core::ports::view_store::VideoRow;
-use streamio_core::projects::ProjectCache;
 use streamio_core::testing::MemorySlots;
 use streamio_events::id::{ProjectId, VideoId};
 use streamio_events::tenant::Tenant;

@@ -7,7 +7,8 @@ use super::read::{self, FailedRead};
 use super::row::{COLUMNS, RawCommit};
 use crate::commit::Commit;
 use crate::id::ProjectId;
-use crate::log::ChangesError;
+use crate::log::{ChangesError, ReadError};
+use crate::stream::StreamId;
 
 impl SqliteLog {
     /// Like [`changes_after`](Self::changes_after), restricted to the streams of `project_id`, of all kinds.
@@ -28,6 +29,16 @@ impl SqliteLog {
                     (project_id, read::integer(position), read::integer(limit as u64)),
                 )
             })
+            .await
+    }
+
+    /// The place of a commit among the commits of its project, counted from 0 without gaps in the order of their appends; `None` if
+    /// `stream` has no commit with the first version `first`.
+    pub async fn place_of(&self, stream: &StreamId, first: u64) -> Result<Option<u64>, ReadError> {
+        let stream = stream.clone();
+        self.inner
+            .readers
+            .with(move |connection| read::place_of(connection, &stream, first).map_err(ReadError::of))
             .await
     }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 const APPLICATION_ID: i32 = 0x5349_4f4c;
 
 /// The version of the schema below.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE commits (
@@ -22,6 +22,7 @@ const SCHEMA: &str = "
         prev_hash   BLOB    NOT NULL CHECK (length(prev_hash) = 32),
         hash        BLOB    NOT NULL CHECK (length(hash) = 32),
         slot        INTEGER NOT NULL,
+        place       INTEGER NOT NULL DEFAULT 0,
         project_id  TEXT    GENERATED ALWAYS AS (
             -- What stands between the first slash and the next, or the end.
             substr(stream, instr(stream, '/') + 1, instr(substr(stream, instr(stream, '/') + 1) || '/', '/') - 1)
@@ -31,6 +32,16 @@ const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX commits_of_project ON commits (project_id, position);
     CREATE INDEX commits_about_projects ON commits (position) WHERE stream GLOB 'project/*';
+";
+
+/// Files of version 1 have no places: the commits of a project are counted in the order of their positions, from 0.
+const FROM_VERSION_1: &str = "
+    ALTER TABLE commits ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+    UPDATE commits SET place = counted.place
+    FROM (
+        SELECT position, row_number() OVER (PARTITION BY project_id ORDER BY position) - 1 AS place FROM commits
+    ) AS counted
+    WHERE commits.position = counted.position;
 ";
 
 /// Attempts to get a lock, about a millisecond apart.
@@ -84,7 +95,8 @@ pub(super) fn refused(path: &Path, source: std::io::Error) -> OpenError {
     OpenError::Failed { path: path.to_owned(), source: source.into() }
 }
 
-/// Opens a connection to the log at `path`, creating the schema if the file is new.
+/// Opens a connection to the log at `path`. A new file gets the schema; a file of an earlier version gets the current one, which takes
+/// some seconds for a million commits.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return Err(OpenError::NoFolder { path: path.to_owned() });
@@ -132,32 +144,33 @@ fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenEr
     // Check before any change: another program's file must stay unchanged. In one transaction, because another process
     // may be creating the schema now.
     let transaction = connection.transaction().map_err(failed)?;
-    let exists = has_schema(path, &transaction)?;
+    let needed = needed_batch(path, &transaction)?;
     transaction.rollback().map_err(failed)?;
     enter_wal_mode(connection).map_err(failed)?;
-    if exists {
+    if needed.is_none() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Check again, now that no other process can write.
-    if !has_schema(path, &transaction)? {
-        transaction.execute_batch(SCHEMA).map_err(failed)?;
+    if let Some(batch) = needed_batch(path, &transaction)? {
+        transaction.execute_batch(batch).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
 
-/// Whether the file has this schema; `false` if it is empty.
-fn has_schema(path: &Path, transaction: &Transaction<'_>) -> Result<bool, OpenError> {
+/// The statements that give the file this schema; `None` if it has it.
+fn needed_batch(path: &Path, transaction: &Transaction<'_>) -> Result<Option<&'static str>, OpenError> {
     let number =
         |sql| transaction.query_row(sql, [], |row| row.get(0)).map_err(|source| failed(path, source));
     let application_id: i32 = number("PRAGMA application_id")?;
     let version: i32 = number("PRAGMA user_version")?;
     let tables: i32 = number("SELECT count(*) FROM sqlite_schema")?;
     match (application_id, version) {
-        (0, 0) if tables == 0 => Ok(false),
-        (APPLICATION_ID, SCHEMA_VERSION) => Ok(true),
+        (0, 0) if tables == 0 => Ok(Some(SCHEMA)),
+        (APPLICATION_ID, 1) => Ok(Some(FROM_VERSION_1)),
+        (APPLICATION_ID, SCHEMA_VERSION) => Ok(None),
         (APPLICATION_ID, found) if found > SCHEMA_VERSION => {
             Err(OpenError::NewerSchema { path: path.to_owned(), found })
         }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, ffi};
 
 use super::row::{COLUMNS, DamagedRow, RawCommit, hash};
 use crate::commit::{Commit, Head};
-use crate::id::CommitId;
+use crate::id::{CommitId, ProjectId};
 use crate::log::{ChangesError, LogPage, Part, ReadError, StreamPage};
 use crate::stream::StreamId;
 
@@ -78,6 +78,27 @@ pub(super) fn head_of(connection: &Connection, stream: &StreamId) -> rusqlite::R
         Some(Some((version, hash))) => Ok(Head { version, hash }),
         Some(None) => Err("its last commit has no version or no hash".to_owned()),
     })
+}
+
+/// The place of the next commit among the commits of the project.
+pub(super) fn next_place(connection: &Connection, project_id: &ProjectId) -> rusqlite::Result<i64> {
+    let sql = "SELECT place FROM commits WHERE project_id = ? ORDER BY position DESC LIMIT 1";
+    let last = connection.prepare_cached(sql)?.query_row([project_id.as_str()], |row| row.get(0));
+    Ok(last.optional()?.map_or(0, |place: i64| place + 1))
+}
+
+/// The place of the commit of `stream` with the first version `first` among the commits of its project.
+pub(super) fn place_of(
+    connection: &Connection,
+    stream: &StreamId,
+    first: u64,
+) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT place FROM commits WHERE stream = ? AND first = ?";
+    let place = connection
+        .prepare_cached(sql)?
+        .query_row((stream.to_string(), integer(first)), |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(place.and_then(|place| u64::try_from(place).ok()))
 }
 
 /// The commit with this id in `stream`.

@@ -139,9 +139,10 @@ fn append(
 
 fn insert(transaction: &Connection, commit: &Commit) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO commits (stream, first, last, commit_id, recorded_at, events, prev_hash, hash, slot)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO commits (stream, first, last, commit_id, recorded_at, events, prev_hash, hash, slot, place)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
+    let place = read::next_place(transaction, commit.stream.project_id())?;
     let events = String::from_utf8(canonical_json(&commit.events)).expect("JSON is UTF-8");
     statement.execute((
         commit.stream.to_string(),
@@ -153,6 +154,7 @@ fn insert(transaction: &Connection, commit: &Commit) -> rusqlite::Result<()> {
         commit.prev_hash.as_bytes(),
         commit.hash.as_bytes(),
         Part::slot(&commit.stream),
+        place,
     ))?;
     Ok(())
 }

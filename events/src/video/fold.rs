@@ -126,6 +126,7 @@ impl Video {
             EventBody::VideoDeleted(deleted) => {
                 if deleted.generation >= self.generation {
                     self.phase = Phase::Deleted;
+                    self.deleted_version = Some(self.version);
                     self.interrupted_since = None;
                     self.delete_uploads(at);
                     self.published = None;
@@ -142,6 +143,13 @@ impl Video {
             | EventBody::KeyCreated(_)
             | EventBody::KeyRevoked(_)
             | EventBody::PlaybackGranted(_)
+            | EventBody::WebhookRegistered(_)
+            | EventBody::WebhookUpdated(_)
+            | EventBody::WebhookRemoved(_)
+            | EventBody::WebhookDisabled(_)
+            | EventBody::WebhookScheduled(_)
+            | EventBody::WebhookDelivered(_)
+            | EventBody::WebhookFailed(_)
             | EventBody::StreamQuarantined(_)
             | EventBody::Unknown { .. } => {}
         }

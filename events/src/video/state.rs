@@ -53,6 +53,9 @@ pub struct Video {
     pub deleted: Option<Deletion>,
     /// When the video was last deleted, uploaded or not. Grants issued before are void.
     pub deleted_at: Option<Timestamp>,
+    /// The version that records the latest deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_version: Option<u64>,
     /// When the latest accepted object was created, even if it was deleted since.
     #[serde(default)]
     pub accepted: Accepted,
@@ -306,6 +309,7 @@ impl Video {
             upload: None,
             deleted: None,
             deleted_at: None,
+            deleted_version: None,
             accepted: Accepted::default(),
             sequencer: None,
             latest: None,

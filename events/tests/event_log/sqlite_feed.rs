@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use streamio_events::commit::Commit;
 use streamio_events::log::{EventLog, EventLogExt, Expected};
+use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -136,4 +138,46 @@ async fn a_reopened_log_knows_its_last_position() {
     let position = log.last_position().await.unwrap();
     drop(log);
     assert_eq!(*open(&folder).watch().borrow(), position);
+}
+
+/// Whatever is appended through which handle: the commits of each project have the places 0, 1, 2, … in the order of their positions. A
+/// file of the version without places gets the same ones.
+#[tokio::test]
+async fn the_commits_of_a_project_have_places_without_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let (one, other) = (open(&folder), open(&folder));
+    let streams: Vec<StreamId> =
+        ["project/acme", "webhooks/acme", "project/zebra", "grants/acme/2026010203/1"]
+            .map(|name| name.parse().unwrap())
+            .into();
+    let mut appends = JoinSet::new();
+    for n in 0..200 {
+        let log = if n % 3 == 0 { one.clone() } else { other.clone() };
+        let stream = streams[n * 7 / 5 % streams.len()].clone();
+        let new = commit(&n.to_string(), 1 + n % 3);
+        appends.spawn(async move { log.append(&stream, Expected::Any, new).await.unwrap() });
+    }
+    appends.join_all().await;
+    assert!(one.append(&streams[0], Expected::Exactly(9999), commit("refused", 1)).await.is_err());
+    let check = async |log: &SqliteLog| {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for (_, commit) in log.changes_after(0, 1000).await.unwrap() {
+            let count = counts.entry(commit.stream.project_id().to_string()).or_default();
+            assert_eq!(log.place_of(&commit.stream, commit.first).await.unwrap(), Some(*count));
+            *count += 1;
+        }
+        assert_eq!((counts.len(), counts.values().sum::<u64>()), (2, 200));
+        assert_eq!(log.place_of(&streams[0], 9999).await.unwrap(), None);
+    };
+    check(&one).await;
+    drop((one, other));
+    let earlier = "ALTER TABLE commits DROP COLUMN place; PRAGMA user_version = 1;";
+    Connection::open(&path).unwrap().execute_batch(earlier).unwrap();
+    let migrated = open(&folder);
+    check(&migrated).await;
+    migrated.append(&streams[0], Expected::Any, commit("later", 1)).await.unwrap();
+    let places = migrated.changes_of_project(&"acme".parse().unwrap(), 0, 1000).await.unwrap().len();
+    let last = migrated.head(&streams[0]).await.unwrap().version;
+    assert_eq!(migrated.place_of(&streams[0], last).await.unwrap(), Some(places as u64 - 1));
 }

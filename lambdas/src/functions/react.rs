@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use streamio_core::delivery::batch::{Batch, RetryPolicy};
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
 use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::usage_store::UsageStore;
-use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::reactions::react::Ports;
 use streamio_events::log::EventLog;
@@ -90,6 +90,6 @@ impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let batch =
             Batch { function: "react", dead_letters: &*self.dead_letters, retry_policy: &self.retry_policy };
-        Done::of_batch(&react_batch(batch, self.ports(), &read(event)?, &self.clock).await)
+        Done::of_batch(&react_batch(batch, self.ports(), None, &read(event)?, &self.clock).await)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::kv_namespace::KvNamespace;
@@ -14,7 +15,6 @@ use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::tenant_store::TenantStore;
 use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::ports::view_store::ViewStore;
-use streamio_core::projects::ProjectCache;
 use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::views::replication::{self, PendingReport};

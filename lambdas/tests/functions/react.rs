@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use streamio_core::delivery::batch::RetryPolicy;
-use streamio_core::projects::ProjectCache;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, notification};
 use streamio_events::commit::Commit;
 use streamio_events::log::EventLogExt as _;

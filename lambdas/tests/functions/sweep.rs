@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::json;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
-use streamio_core::projects::ProjectCache;
 use streamio_core::testing::{CountedUsage, TestRegion, notification};
 use streamio_events::api_key::KeyHash;
 use streamio_events::id::ProjectId;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use streamio_core::projects::ProjectCache;
+use streamio_core::fold_cache::ProjectCache;
 use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, grant};
 use streamio_core::uploads::EventNotification;
 use streamio_events::log::EventLogExt as _;

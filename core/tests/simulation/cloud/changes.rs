@@ -135,7 +135,7 @@ async fn handle(
     let batch = Batch { function: function.name(), dead_letters: &invocation.views, retry_policy: &retry };
     let clock = || invocation.actor.now();
     match function {
-        Function::React => react_batch(batch, invocation.ports(), &records, &clock).await,
+        Function::React => react_batch(batch, invocation.ports(), None, &records, &clock).await,
         Function::Views => {
             let Invocation { log, views, kv, world, .. } = &invocation;
             let ports = Ports {

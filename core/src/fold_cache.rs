@@ -1,34 +1,36 @@
-//! The projects' settings and keys, which every accepted upload is checked against.
+//! What is folded from one stream of a project: its settings and keys, and its webhook endpoints.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
+use streamio_events::commit::Commit;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::id::ProjectId;
 use streamio_events::log::{EventLog, ReadError};
 use streamio_events::project::Project;
 use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
+use streamio_events::webhook::Endpoints;
 
-/// How many projects are cached. A project with ten keys takes about 3 KB.
+/// How many folds are cached. A project with ten keys takes about 3 KB.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
 /// How many commits are read at a time.
 const PAGE: usize = 256;
 
-/// Why a project is not known.
+/// Why a fold is not known.
 #[derive(Debug, thiserror::Error)]
-pub enum ProjectError {
-    /// Its stream cannot be read.
-    #[error("the project's events cannot be read")]
+pub enum FoldError {
+    /// The stream cannot be read.
+    #[error("the events of the project cannot be read")]
     Read(#[from] ReadError),
-    /// Its stream cannot be understood.
-    #[error("the project's events cannot be understood")]
+    /// The stream cannot be understood.
+    #[error("the events of the project cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
 }
 
-impl Retryable for ProjectError {
+impl Retryable for FoldError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Read(error) => error.is_retryable(),
@@ -37,50 +39,90 @@ impl Retryable for ProjectError {
     }
 }
 
-/// Folded projects. The least recently used is evicted first.
-///
-/// A stream only grows, so a cached project is never wrong, only outdated. Each use reads the events that follow it, which are usually
-/// none: the cost of a use does not depend on the length of the project's stream, and a key that was revoked before the use is found
-/// revoked.
-pub struct ProjectCache(Mutex<LruCache<ProjectId, Arc<Project>>>);
+/// What is folded from one stream of a project.
+pub trait ProjectFold: Clone + Send + Sync {
+    /// The state without events.
+    fn empty(project_id: ProjectId) -> Self;
 
-impl Default for ProjectCache {
+    /// The stream.
+    fn stream(project_id: ProjectId) -> StreamId;
+
+    /// The version that this was folded to.
+    fn version(&self) -> u64;
+
+    /// Applies the next commit of the stream.
+    fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent>;
+}
+
+macro_rules! project_fold {
+    ($name:ident, $stream:ident) => {
+        impl ProjectFold for $name {
+            fn empty(project_id: ProjectId) -> Self {
+                Self::new(project_id)
+            }
+
+            fn stream(project_id: ProjectId) -> StreamId {
+                StreamId::$stream(project_id)
+            }
+
+            fn version(&self) -> u64 {
+                self.version
+            }
+
+            fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
+                self.apply_commit(commit)
+            }
+        }
+    };
+}
+
+project_fold!(Project, Project);
+project_fold!(Endpoints, Webhooks);
+
+/// Cached folds, one for each project. The least recently used is evicted first.
+///
+/// A stream only grows, so a cached fold is never wrong, only outdated. Each use reads the events that follow it, which are usually
+/// none: the cost of a use does not depend on the length of the stream, and what was changed before the use is found changed.
+pub struct FoldCache<T>(Mutex<LruCache<ProjectId, Arc<T>>>);
+
+/// The projects' settings and keys, which every accepted upload is checked against.
+pub type ProjectCache = FoldCache<Project>;
+
+/// The projects' webhook endpoints.
+pub type EndpointCache = FoldCache<Endpoints>;
+
+impl<T> Default for FoldCache<T> {
     fn default() -> Self {
         Self(Mutex::new(LruCache::new(CAPACITY)))
     }
 }
 
-impl ProjectCache {
-    /// Returns the project after every event that was recorded before this call.
-    pub async fn current(
-        &self,
-        log: &dyn EventLog,
-        project_id: &ProjectId,
-    ) -> Result<Arc<Project>, ProjectError> {
-        let mut project =
-            self.cached(project_id).unwrap_or_else(|| Arc::new(Project::new(project_id.clone())));
-        let stream = StreamId::Project(project_id.clone());
-        let mut next = Some(project.version + 1);
+impl<T: ProjectFold> FoldCache<T> {
+    /// Returns the fold after every event that was recorded before this call.
+    pub async fn current(&self, log: &dyn EventLog, project_id: &ProjectId) -> Result<Arc<T>, FoldError> {
+        let mut fold = self.cached(project_id).unwrap_or_else(|| Arc::new(T::empty(project_id.clone())));
+        let stream = T::stream(project_id.clone());
+        let mut next = Some(fold.version() + 1);
         while let Some(version) = next {
             let page = log.read(&stream, version, PAGE).await?;
             for commit in &page.commits {
-                Arc::make_mut(&mut project).apply_commit(commit)?;
+                Arc::make_mut(&mut fold).apply_commit(commit)?;
             }
             next = page.next;
         }
-        self.keep(&project);
-        Ok(project)
+        self.keep(project_id, &fold);
+        Ok(fold)
     }
 
-    fn cached(&self, project_id: &ProjectId) -> Option<Arc<Project>> {
+    fn cached(&self, project_id: &ProjectId) -> Option<Arc<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(project_id).cloned()
     }
 
-    /// Keeps `project` unless a concurrent use has kept a newer one.
-    fn keep(&self, project: &Arc<Project>) {
-        let mut projects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if projects.peek(&project.project_id).is_none_or(|kept| kept.version < project.version) {
-            projects.put(project.project_id.clone(), Arc::clone(project));
+    /// Keeps `fold` unless a concurrent use has kept a newer one.
+    fn keep(&self, project_id: &ProjectId, fold: &Arc<T>) {
+        let mut folds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if folds.peek(project_id).is_none_or(|kept| kept.version() < fold.version()) {
+            folds.put(project_id.clone(), Arc::clone(fold));
         }
     }
 }
@@ -126,7 +168,7 @@ mod tests {
                 }
                 recorded += count;
                 let commits = block_on(log.read_to_end(&StreamId::Project(acme()), 1)).unwrap();
-                let project = block_on(projects.current(&log, &acme())).unwrap();
+                let project: Arc<Project> = block_on(projects.current(&log, &acme())).unwrap();
                 prop_assert_eq!(&*project, &Project::fold(acme(), &commits).unwrap());
             }
         }

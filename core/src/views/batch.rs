@@ -1,0 +1,106 @@
+//! Updates the views of videos and of webhook deliveries for batches of the log's change feed.
+
+use async_trait::async_trait;
+use streamio_events::commit::Commit;
+use streamio_events::log::EventLog;
+use streamio_events::retryable::Retryable;
+use streamio_events::stream::StreamId;
+use streamio_events::video::Policy;
+
+use super::status::{self, ViewError};
+use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
+use crate::delivery::quarantine;
+use crate::ports::Clock;
+use crate::ports::delivery_store::DeliveryStore;
+use crate::ports::view_store::ViewStore;
+use crate::webhooks::view::{self, DeliveryViewError};
+
+/// The ports of [`refresh_batch`].
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The log.
+    pub log: &'a dyn EventLog,
+    /// Status views.
+    pub store: &'a dyn ViewStore,
+    /// The views of webhook deliveries.
+    pub deliveries: &'a dyn DeliveryStore,
+    /// Buckets, limits, timeouts and retry pauses.
+    pub policy: &'a Policy,
+}
+
+/// Updates the rows of the videos and deliveries of the commits of a batch.
+pub async fn refresh_batch(
+    batch: Batch<'_>,
+    ports: Ports<'_>,
+    records: &[Record<Commit>],
+    clock: Clock<'_>,
+) -> Report {
+    batch.run(records, &Refreshes { ports, clock }, clock()).await
+}
+
+/// Whether a view is computed from the streams of this kind.
+pub fn is_relevant(stream: &StreamId) -> bool {
+    matches!(stream, StreamId::Video(..) | StreamId::Delivery(..))
+}
+
+/// Why a view was not updated.
+#[derive(Debug, thiserror::Error)]
+enum RefreshError {
+    #[error(transparent)]
+    Video(#[from] ViewError),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryViewError),
+}
+
+impl Retryable for RefreshError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Video(error) => error.is_retryable(),
+            Self::Delivery(error) => error.is_retryable(),
+        }
+    }
+}
+
+struct Refreshes<'a> {
+    ports: Ports<'a>,
+    clock: Clock<'a>,
+}
+
+impl Refreshes<'_> {
+    async fn refresh(&self, stream: &StreamId, commits: &[&Commit]) -> Result<(), RefreshError> {
+        let Ports { log, store, deliveries, policy } = self.ports;
+        match stream {
+            StreamId::Video(project_id, video_id) => {
+                status::refresh(log, store, policy, project_id, video_id).await?;
+            }
+            StreamId::Delivery(project_id, webhook_id, message_id) => {
+                view::refresh(log, deliveries, project_id, webhook_id, message_id).await?;
+                view::add_attempts(deliveries, project_id, webhook_id, commits).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Handler for Refreshes<'_> {
+    type Item = Commit;
+    type Error = RefreshError;
+
+    fn stream(&self, commit: &Commit) -> StreamId {
+        commit.stream.clone()
+    }
+
+    /// Updates the row once for all commits of a stream, because an update reads the whole stream.
+    async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<RefreshError> {
+        match self.refresh(stream, commits).await {
+            Ok(()) => Progress::all(commits.len()),
+            Err(error) => Progress::until(0, error),
+        }
+    }
+
+    async fn quarantine(&self, stream: &StreamId, commit: &Commit, error: &RefreshError) {
+        quarantine::report(self.ports.log, (self.clock)(), stream, commit.first, error).await;
+    }
+}

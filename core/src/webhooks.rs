@@ -1,0 +1,21 @@
+//! Webhooks: sends messages about videos to the tenants' endpoints.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`scheduling`] | records which messages are to be sent, when the log has changed |
+//! | [`delivering`] | makes the attempts that are due, and records how they ended |
+//! | [`keys`] | the keys with which messages are signed |
+//! | [`view`] | keeps the views of deliveries up to date |
+//!
+//! ```text
+//! video's stream ──▶ scheduling ──▶ delivery's stream ──▶ view ──▶ what is due ──▶ delivering ──▶ delivery's stream
+//! ```
+//!
+//! Everything is recorded before it is acted upon, and each step can be repeated: a message that was scheduled is not scheduled again, and
+//! an attempt whose end could not be recorded is made again, with the same id and the same bytes. So no message is lost, and some arrive
+//! twice.
+
+pub mod delivering;
+pub mod keys;
+pub mod scheduling;
+pub mod view;

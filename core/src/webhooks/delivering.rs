@@ -1,0 +1,185 @@
+//! Makes the attempts that are due, and records how they ended.
+
+use streamio_events::clock::Clock;
+use streamio_events::commit::NewCommit;
+use streamio_events::id::CommitId;
+use streamio_events::log::{AppendError, EventLog, Expected};
+use streamio_events::retryable::Retryable;
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::video::Policy;
+use streamio_events::webhook::delivery::decide::{Step, attempted, next_step};
+use streamio_events::webhook::delivery::{self, Attempt, DeliveryStoreError as LogError};
+use streamio_events::webhook::schedule::DISABLED_AFTER;
+use streamio_events::webhook::{Delivery, DisabledReason, Endpoint};
+
+use super::keys::WebhookKeys;
+use crate::fold_cache::{EndpointCache, FoldError};
+use crate::ports::delivery_store::{DeliveryKey, DeliveryStore, DeliveryStoreError};
+use crate::ports::view_store::ViewStore;
+use crate::ports::webhook_sender::{WebhookRequest, WebhookSender};
+use crate::views::status::{self, ViewError};
+
+/// How often it is tried to disable an endpoint whose stream others change at the same time.
+const MAX_CONFLICTS: u32 = 32;
+
+/// What is sent in the header `user-agent`.
+const USER_AGENT: &str = concat!("Streamio-Webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// The ports of delivering.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The log.
+    pub log: &'a dyn EventLog,
+    /// The projects' endpoints.
+    pub endpoints: &'a EndpointCache,
+    /// Status views.
+    pub views: &'a dyn ViewStore,
+    /// The views of deliveries.
+    pub deliveries: &'a dyn DeliveryStore,
+    /// Sends requests.
+    pub sender: &'a dyn WebhookSender,
+    /// Signs them.
+    pub keys: &'a WebhookKeys,
+    /// The deployment's policy, for status views.
+    pub policy: &'a Policy,
+    /// Returns the current time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Why a delivery was not continued.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveringError {
+    /// The delivery's stream cannot be read, understood or appended to.
+    #[error(transparent)]
+    Delivery(#[from] LogError),
+    /// The project's endpoints are not known.
+    #[error("the webhook endpoints of the project cannot be read")]
+    Endpoints(#[from] FoldError),
+    /// It is not known whether the video was deleted.
+    #[error(transparent)]
+    Video(#[from] ViewError),
+    /// The store of deliveries failed.
+    #[error(transparent)]
+    Store(#[from] DeliveryStoreError),
+    /// An endpoint cannot be disabled.
+    #[error("an endpoint cannot be disabled")]
+    Disable(#[from] AppendError),
+}
+
+impl Retryable for DeliveringError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Delivery(error) => error.is_retryable(),
+            Self::Endpoints(error) => error.is_retryable(),
+            Self::Video(error) => error.is_retryable(),
+            Self::Store(_) => true,
+            Self::Disable(error) => error.is_retryable() || matches!(error, AppendError::Conflict { .. }),
+        }
+    }
+}
+
+/// Makes the attempt of a delivery if one is due, or ends the delivery if there is a reason to. Returns the delivery afterwards.
+///
+/// If the process ends between the answer and its record, the attempt is made again. Two processes may make the same attempt at the same
+/// time; one of them records it.
+pub async fn deliver(ports: Ports<'_>, key: &DeliveryKey) -> Result<Delivery, DeliveringError> {
+    let DeliveryKey { project_id, webhook_id, message_id } = key;
+    let mut delivery = delivery::load(ports.log, project_id, webhook_id, message_id).await?;
+    let endpoints = ports.endpoints.current(ports.log, project_id).await?;
+    let endpoint = endpoints.endpoints.get(webhook_id);
+    let deleted = deleted(ports, &delivery).await?;
+    let step = next_step(&delivery, endpoint, deleted, ports.clock.now());
+    let attempt = match (step, endpoint) {
+        (Step::End(commit), _) => {
+            delivery::append(ports.log, &mut delivery, commit).await?;
+            None
+        }
+        (Step::Send { .. }, Some(endpoint)) => send(ports, &mut delivery, endpoint).await?,
+        (Step::Send { .. } | Step::Wait(_) | Step::Nothing, _) => None,
+    };
+    ports.deliveries.put_delivery(&delivery).await?;
+    if let (Some(attempt), Some(endpoint)) = (attempt, endpoint) {
+        judge(ports, endpoint, &delivery, &attempt).await?;
+    }
+    Ok(delivery)
+}
+
+/// The version of the video's stream that records its latest deletion, if the message is about a video.
+async fn deleted(ports: Ports<'_>, delivery: &Delivery) -> Result<Option<u64>, ViewError> {
+    let Some(video_id) = delivery.scheduled.as_ref().and_then(|scheduled| scheduled.video_id.as_ref()) else {
+        return Ok(None);
+    };
+    let row = status::refresh(ports.log, ports.views, ports.policy, &delivery.project_id, video_id).await?;
+    Ok(row.video.deleted_version)
+}
+
+/// Sends the message and records the attempt. Returns it, unless another process has recorded the same attempt.
+async fn send(
+    ports: Ports<'_>,
+    delivery: &mut Delivery,
+    endpoint: &Endpoint,
+) -> Result<Option<Attempt>, DeliveringError> {
+    let body = delivery.scheduled.as_ref().map(|it| it.body.clone()).unwrap_or_default();
+    let now = ports.clock.now();
+    let signed = ports.keys.headers(&delivery.project_id, endpoint, &delivery.message_id, now, &body);
+    let fixed = [("content-type", "application/json".to_owned()), ("user-agent", USER_AGENT.to_owned())];
+    let headers = fixed.into_iter().chain(signed).collect();
+    let exchange = ports.sender.send(WebhookRequest { url: endpoint.url.clone(), headers, body }).await;
+    let commit = attempted(delivery, exchange, ports.clock.now());
+    let is_recorded = delivery::append(ports.log, delivery, commit).await?;
+    Ok(delivery.attempts.last().filter(|_| is_recorded).cloned())
+}
+
+/// Disables the endpoint if it answered that it is gone, or if it has failed for too long.
+async fn judge(
+    ports: Ports<'_>,
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    attempt: &Attempt,
+) -> Result<(), DeliveringError> {
+    let (project_id, webhook_id) = (&delivery.project_id, &delivery.webhook_id);
+    // The view may not have this attempt yet.
+    let mut health = ports.deliveries.health(project_id, webhook_id).await?;
+    health.add(attempt.at, attempt.error.as_ref());
+    let failing_since = health.failing_since.map(|since| since.max(endpoint.enabled_at));
+    let reason = if attempt.error.as_ref().is_some_and(|error| error.code == "gone") {
+        Some((DisabledReason::Gone, None))
+    } else {
+        failing_since
+            .filter(|since| attempt.error.is_some() && attempt.at.since(*since) >= DISABLED_AFTER)
+            .map(|since| (DisabledReason::Failing, Some(since)))
+    };
+    let Some((reason, failing_since)) = reason else { return Ok(()) };
+    tracing::warn!(%project_id, webhook.id = %webhook_id, ?reason, "a webhook endpoint is disabled");
+    disable(ports, delivery, reason, failing_since).await
+}
+
+/// Disables the endpoint, unless it was disabled or removed meanwhile.
+async fn disable(
+    ports: Ports<'_>,
+    delivery: &Delivery,
+    reason: DisabledReason,
+    failing_since: Option<Timestamp>,
+) -> Result<(), DeliveringError> {
+    let (project_id, webhook_id, message_id) =
+        (&delivery.project_id, &delivery.webhook_id, &delivery.message_id);
+    let stream = StreamId::Webhooks(project_id.clone());
+    let mut conflicts = 0;
+    loop {
+        let endpoints = ports.endpoints.current(ports.log, project_id).await?;
+        let events = endpoints.disable(webhook_id, reason, failing_since, message_id);
+        if events.is_empty() {
+            return Ok(());
+        }
+        let version = endpoints.version.to_string();
+        let id =
+            CommitId::derived_from(&["webhook.disabled", webhook_id.as_str(), message_id.as_str(), &version]);
+        let commit = NewCommit::new(id, ports.clock.now(), events);
+        match ports.log.append(&stream, Expected::Exactly(endpoints.version), commit).await {
+            Ok(_) => return Ok(()),
+            Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Keeps the views of deliveries, and of the health of endpoints, up to date.
+
+use streamio_events::commit::Commit;
+use streamio_events::event::{EventBody, UnreadableEvent};
+use streamio_events::id::{MessageId, ProjectId, WebhookId};
+use streamio_events::log::EventLog;
+use streamio_events::retryable::Retryable;
+use streamio_events::webhook::Delivery;
+use streamio_events::webhook::delivery::{self, DeliveryError, DeliveryStoreError as LogError};
+
+use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
+
+/// Why a view was not updated.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryViewError {
+    /// The delivery's stream cannot be read or understood.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// An event cannot be understood.
+    #[error("the delivery's events cannot be understood")]
+    Unreadable(#[from] UnreadableEvent),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] DeliveryStoreError),
+}
+
+impl Retryable for DeliveryViewError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_retryable(),
+            Self::Unreadable(_) => false,
+            Self::Store(_) => true,
+        }
+    }
+}
+
+/// Brings the stored view of a delivery up to date with its stream, and returns the delivery.
+pub async fn refresh(
+    log: &dyn EventLog,
+    store: &dyn DeliveryStore,
+    project_id: &ProjectId,
+    webhook_id: &WebhookId,
+    message_id: &MessageId,
+) -> Result<Delivery, DeliveryViewError> {
+    let delivery = delivery::load(log, project_id, webhook_id, message_id).await?;
+    if delivery.version > 0 {
+        store.put_delivery(&delivery).await?;
+    }
+    Ok(delivery)
+}
+
+/// Adds the attempts that `commits` of one delivery record to the health of the endpoint. To add one again changes nothing.
+pub async fn add_attempts(
+    store: &dyn DeliveryStore,
+    project_id: &ProjectId,
+    webhook_id: &WebhookId,
+    commits: &[&Commit],
+) -> Result<(), DeliveryViewError> {
+    for event in commits.iter().flat_map(|commit| &commit.events) {
+        let error = match event.body()? {
+            EventBody::WebhookDelivered(_) => None,
+            EventBody::WebhookFailed(failed) if failed.attempt.is_some() => {
+                Some(DeliveryError { code: failed.code, message: failed.message })
+            }
+            _ => continue,
+        };
+        store.add_attempt(project_id, webhook_id, event.at, error.as_ref()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! The decisions about a delivery.
+
+use super::{Delivery, DeliveryState, ScheduleCause};
+use crate::commit::NewCommit;
+use crate::event::{EventBody, WebhookDelivered, WebhookFailed, WebhookScheduled};
+use crate::id::{CommitId, WebhookId};
+use crate::timestamp::Timestamp;
+use crate::webhook::exchange::{Exchange, ExchangeResult};
+use crate::webhook::message::Message;
+use crate::webhook::{Endpoint, MessageType, schedule};
+
+/// The status with which an endpoint states that it wants no further messages.
+const GONE: u16 = 410;
+
+/// What is to be done for a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// The message is sent: the attempt with this number.
+    Send {
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// The delivery ends without a further attempt.
+    End(NewCommit),
+    /// Nothing, before this time.
+    Wait(Timestamp),
+    /// Nothing any more.
+    Nothing,
+}
+
+/// Why a delivery ends without a further attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    Removed,
+    Disabled,
+    VideoDeleted,
+}
+
+impl Obstacle {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Removed => "webhook_removed",
+            Self::Disabled => "webhook_disabled",
+            Self::VideoDeleted => "video_deleted",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Removed => "the webhook was removed",
+            Self::Disabled => "the webhook is disabled; enable it, then recover its messages",
+            Self::VideoDeleted => {
+                "the video was deleted before the message was delivered; video.deleted is the last message about it"
+            }
+        }
+    }
+}
+
+/// The first event of a delivery: `message` is sent to `webhook_id`, from `due_at` on.
+pub fn schedule(
+    message: &Message,
+    webhook_id: &WebhookId,
+    cause: ScheduleCause,
+    now: Timestamp,
+    due_at: Timestamp,
+) -> NewCommit {
+    let scheduled = WebhookScheduled {
+        webhook_id: webhook_id.clone(),
+        message_id: message.id.clone(),
+        message_type: message.message_type,
+        video_id: message.video_id.clone(),
+        video_version: message.video_version,
+        cause,
+        due_at,
+        body: Some(message.body.clone()),
+    };
+    let id = CommitId::derived_from(&["webhook.scheduled", webhook_id.as_str(), message.id.as_str()]);
+    NewCommit::new(id, now, [scheduled.into()])
+}
+
+/// Sends the message of `delivery` again, from `due_at` on; `None` if an attempt is due by then anyway, or if nothing was ever scheduled.
+/// `request` identifies the request: repeated, it has the same commit.
+pub fn schedule_again(
+    delivery: &Delivery,
+    cause: ScheduleCause,
+    now: Timestamp,
+    due_at: Timestamp,
+    request: &str,
+) -> Option<NewCommit> {
+    let scheduled = delivery.scheduled.as_ref()?;
+    if delivery.due_at.is_some_and(|due| due <= due_at) {
+        return None;
+    }
+    let again = WebhookScheduled {
+        webhook_id: delivery.webhook_id.clone(),
+        message_id: delivery.message_id.clone(),
+        message_type: scheduled.message_type,
+        video_id: scheduled.video_id.clone(),
+        video_version: scheduled.video_version,
+        cause,
+        due_at,
+        body: None,
+    };
+    let id = CommitId::derived_from(&["webhook.scheduled again", request]);
+    Some(NewCommit::new(id, now, [again.into()]))
+}
+
+/// What is to be done for `delivery` at `now`. `endpoint` is absent if it was removed. `deleted` is the version of the video's stream
+/// that records its latest deletion.
+///
+/// After a deletion nothing follows about what was deleted: an attempt that is still due is not made. What is sent again on request, or
+/// as an example, is sent whatever happened to the video.
+pub fn next_step(
+    delivery: &Delivery,
+    endpoint: Option<&Endpoint>,
+    deleted: Option<u64>,
+    now: Timestamp,
+) -> Step {
+    let (Some(scheduled), DeliveryState::Pending, Some(due_at)) =
+        (&delivery.scheduled, delivery.state, delivery.due_at)
+    else {
+        return Step::Nothing;
+    };
+    let obstacle = match endpoint {
+        None => Some(Obstacle::Removed),
+        Some(endpoint) if endpoint.disabled.is_some() => Some(Obstacle::Disabled),
+        Some(_) => {
+            let is_before_deletion = scheduled.video_version < deleted
+                && scheduled.video_version.is_some()
+                && scheduled.message_type != MessageType::VideoDeleted;
+            let is_automatic = scheduled.cause == ScheduleCause::Event && delivery.round == 1;
+            (is_before_deletion && is_automatic).then_some(Obstacle::VideoDeleted)
+        }
+    };
+    match obstacle {
+        Some(obstacle) => Step::End(end(delivery, obstacle, now)),
+        None if due_at > now => Step::Wait(due_at),
+        None => Step::Send { attempt: delivery.attempts_made + 1 },
+    }
+}
+
+fn end(delivery: &Delivery, obstacle: Obstacle, now: Timestamp) -> NewCommit {
+    let failed = WebhookFailed {
+        webhook_id: delivery.webhook_id.clone(),
+        message_id: delivery.message_id.clone(),
+        attempt: None,
+        code: obstacle.code().to_owned(),
+        message: obstacle.message().to_owned(),
+        status: None,
+        duration_milliseconds: None,
+        answer: None,
+        retry_at: None,
+    };
+    NewCommit::new(commit_id(delivery), now, [failed.into()])
+}
+
+/// The commit that records the current attempt of `delivery`, which ended at `now` with `exchange`.
+///
+/// A status of 200 to 299 is success. Everything else is a failure, also a redirection, which is not followed. The next attempt is made
+/// after the [pause of the schedule](crate::webhook::schedule), or later if a status of 429 or 503 came with `Retry-After`. After 410
+/// there is none.
+pub fn attempted(delivery: &Delivery, exchange: Exchange, now: Timestamp) -> NewCommit {
+    let (webhook_id, message_id) = (delivery.webhook_id.clone(), delivery.message_id.clone());
+    let attempt = delivery.attempts_made + 1;
+    let Exchange { duration_milliseconds, result } = exchange;
+    let mut status = None;
+    let mut answer = None;
+    let (mut retry_after, mut is_final) = (None, false);
+    let failure = match result {
+        ExchangeResult::Error { code, message } => Some((code, message)),
+        ExchangeResult::Answer(it) => {
+            status = Some(it.status);
+            answer = Some(it.body).filter(|body| !body.is_empty());
+            retry_after = it.retry_after.filter(|_| matches!(it.status, 429 | 503));
+            is_final = it.status == GONE;
+            failure_of(it.status)
+        }
+    };
+    let body: EventBody = match (failure, status) {
+        (None, Some(status)) => {
+            WebhookDelivered { webhook_id, message_id, attempt, status, duration_milliseconds, answer }.into()
+        }
+        (failure, status) => {
+            let (code, message) = failure.unwrap_or(("no_answer", "the endpoint did not answer".to_owned()));
+            let number = delivery.attempts_of_round + 1;
+            let pause = schedule::pause(
+                &delivery.webhook_id,
+                &delivery.message_id,
+                delivery.round,
+                number,
+                retry_after,
+            );
+            WebhookFailed {
+                webhook_id,
+                message_id,
+                attempt: Some(attempt),
+                code: code.to_owned(),
+                message,
+                status,
+                duration_milliseconds: Some(duration_milliseconds),
+                answer,
+                retry_at: pause.filter(|_| !is_final).map(|pause| now.plus(pause)),
+            }
+            .into()
+        }
+    };
+    NewCommit::new(commit_id(delivery), now, [body])
+}
+
+/// Why an answer with this status is a failure; `None` if it is none.
+fn failure_of(status: u16) -> Option<(&'static str, String)> {
+    match status {
+        200..=299 => None,
+        300..=399 => Some((
+            "redirect",
+            format!(
+                "the endpoint redirected with status {status}, which is not followed; set the webhook's URL to the target"
+            ),
+        )),
+        GONE => Some(("gone", "the endpoint answered 410: it wants no further messages".to_owned())),
+        _ => Some(("status", format!("the endpoint answered with status {status}"))),
+    }
+}
+
+/// The id of the commit that ends the current attempt, or the delivery: one for each version of the delivery.
+fn commit_id(delivery: &Delivery) -> CommitId {
+    let stream = delivery.stream().to_string();
+    CommitId::derived_from(&["attempt", &stream, &delivery.version.to_string()])
+}

@@ -1,0 +1,342 @@
+//! The views of webhook deliveries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
+use streamio_core::ports::delivery_store::{
+    DeliveryFilter, DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError, EndpointHealth,
+};
+use streamio_core::ports::view_store::ViewStoreError;
+use streamio_events::id::{MessageId, ProjectId, WebhookId};
+use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::Delivery;
+use streamio_events::webhook::delivery::DeliveryError;
+
+use super::{SqliteViewStore, integer};
+
+/// The tables of deliveries.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE deliveries (
+        project_id TEXT NOT NULL,
+        webhook_id TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        message_type TEXT,
+        video_id TEXT,
+        scheduled_at INTEGER NOT NULL,
+        due_at INTEGER,
+        row TEXT NOT NULL,
+        PRIMARY KEY (project_id, webhook_id, message_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deliveries_by_time ON deliveries (project_id, scheduled_at DESC, webhook_id DESC, message_id DESC);
+    CREATE INDEX deliveries_of_video ON deliveries (project_id, video_id, scheduled_at DESC, webhook_id DESC, message_id DESC);
+    CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at) WHERE due_at IS NOT NULL;
+    CREATE TABLE endpoint_health (
+        project_id TEXT NOT NULL,
+        webhook_id TEXT NOT NULL,
+        row TEXT NOT NULL,
+        PRIMARY KEY (project_id, webhook_id)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The endpoints that have pending deliveries: each step of the recursion finds the next one in the index.
+const WAITING_ENDPOINTS: &str = "
+    WITH RECURSIVE waiting (id) AS (
+        SELECT min(webhook_id) FROM deliveries WHERE due_at IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(webhook_id) FROM deliveries WHERE due_at IS NOT NULL AND webhook_id > waiting.id)
+        FROM waiting WHERE waiting.id IS NOT NULL
+    )
+    SELECT id FROM waiting WHERE id IS NOT NULL";
+
+impl From<ViewStoreError> for Failed {
+    fn from(error: ViewStoreError) -> Self {
+        Self(match error {
+            ViewStoreError::Unavailable(source) => DeliveryStoreError::Unavailable(source),
+            ViewStoreError::InvalidCursor => DeliveryStoreError::InvalidCursor,
+        })
+    }
+}
+
+/// A failed query.
+struct Failed(DeliveryStoreError);
+
+impl SqliteViewStore {
+    async fn query<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DeliveryStoreError> {
+        self.run(work).await.map_err(|error| Failed::from(error).0)
+    }
+}
+
+impl SqliteViewStore {
+    /// Returns a future that completes after the next write of a delivery that is due at some time. One that was written since the last
+    /// such future completed counts.
+    pub(crate) fn due_changed(&self) -> impl Future<Output = ()> + use<> {
+        let changed = Arc::clone(&self.due_deliveries);
+        async move { changed.notified().await }
+    }
+}
+
+/// A position in a project's list, `{project}.{scheduled_at}.{webhook_id}.{message_id}`.
+struct Cursor {
+    scheduled_at: i64,
+    webhook_id: String,
+    message_id: String,
+}
+
+impl Cursor {
+    const NEWEST: Self =
+        Self { scheduled_at: i64::MAX, webhook_id: String::new(), message_id: String::new() };
+
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            scheduled_at: scheduled_at(delivery),
+            webhook_id: delivery.webhook_id.to_string(),
+            message_id: delivery.message_id.to_string(),
+        }
+    }
+
+    fn parse(project_id: &ProjectId, text: &str) -> Result<Self, DeliveryStoreError> {
+        let parse = || {
+            let mut parts = text.strip_prefix(project_id.as_str())?.strip_prefix('.')?.split('.');
+            let scheduled_at = parts.next()?.parse().ok()?;
+            let webhook_id: WebhookId = parts.next()?.parse().ok()?;
+            let message_id: MessageId = parts.next()?.parse().ok()?;
+            let (webhook_id, message_id) = (webhook_id.to_string(), message_id.to_string());
+            Some(Self { scheduled_at, webhook_id, message_id })
+        };
+        // A number has several texts; a cursor has one.
+        parse().filter(|it| it.text(project_id) == text).ok_or(DeliveryStoreError::InvalidCursor)
+    }
+
+    fn text(&self, project_id: &ProjectId) -> String {
+        format!("{project_id}.{}.{}.{}", self.scheduled_at, self.webhook_id, self.message_id)
+    }
+}
+
+fn scheduled_at(delivery: &Delivery) -> i64 {
+    delivery.scheduled.as_ref().map_or(0, |scheduled| scheduled.at.unix_millis())
+}
+
+/// The query of at most `limit + 1` rows after `after`, and its parameters.
+fn list_query(
+    project_id: &ProjectId,
+    filter: &DeliveryFilter,
+    after: Cursor,
+    limit: usize,
+) -> (String, Vec<Value>) {
+    let mut parameters: Vec<Value> = vec![
+        project_id.to_string().into(),
+        after.scheduled_at.into(),
+        after.webhook_id.into(),
+        after.message_id.into(),
+    ];
+    let mut query = "SELECT row FROM deliveries WHERE project_id = ?1
+        AND (scheduled_at, webhook_id, message_id) < (?2, ?3, ?4)"
+        .to_owned();
+    let mut condition = |text: &str, value: Value| {
+        parameters.push(value);
+        query += &format!(" AND {text} ?{}", parameters.len());
+    };
+    if let Some(webhook_id) = &filter.webhook_id {
+        condition("webhook_id =", webhook_id.to_string().into());
+    }
+    if let Some(video_id) = &filter.video_id {
+        condition("video_id =", video_id.to_string().into());
+    }
+    if let Some(message_type) = filter.message_type {
+        condition("message_type =", message_type.as_str().to_owned().into());
+    }
+    if let Some(state) = filter.state {
+        condition("state =", state.as_str().to_owned().into());
+    }
+    if let Some(from) = filter.from {
+        condition("scheduled_at >=", from.unix_millis().into());
+    }
+    if let Some(to) = filter.to {
+        condition("scheduled_at <", to.unix_millis().into());
+    }
+    parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1).into());
+    let order = " ORDER BY scheduled_at DESC, webhook_id DESC, message_id DESC LIMIT";
+    query += &format!("{order} ?{}", parameters.len());
+    (query, parameters)
+}
+
+/// A stored delivery; `None` if it is unreadable.
+fn read(text: &str) -> Option<Delivery> {
+    serde_json::from_str(text).inspect_err(|error| {
+        tracing::error!(error = %error, "the view of a webhook delivery is unreadable; it is left out until its next event");
+    }).ok()
+}
+
+fn health_of(
+    connection: &Connection,
+    project_id: &ProjectId,
+    webhook_id: &WebhookId,
+) -> rusqlite::Result<EndpointHealth> {
+    let query = "SELECT row FROM endpoint_health WHERE project_id = ?1 AND webhook_id = ?2";
+    let row: Option<String> = connection
+        .prepare_cached(query)?
+        .query_row([project_id.as_str(), webhook_id.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(row.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+#[async_trait]
+impl DeliveryStore for SqliteViewStore {
+    async fn delivery(&self, key: &DeliveryKey) -> Result<Option<Delivery>, DeliveryStoreError> {
+        let key = key.clone();
+        self.query(move |connection| {
+            let query =
+                "SELECT row FROM deliveries WHERE project_id = ?1 AND webhook_id = ?2 AND message_id = ?3";
+            let parameters = [key.project_id.as_str(), key.webhook_id.as_str(), key.message_id.as_str()];
+            let row: Option<String> =
+                connection.prepare_cached(query)?.query_row(parameters, |row| row.get(0)).optional()?;
+            Ok(row.and_then(|text| read(&text)))
+        })
+        .await
+    }
+
+    async fn put_delivery(&self, delivery: &Delivery) -> Result<bool, DeliveryStoreError> {
+        let text =
+            serde_json::to_string(delivery).map_err(|error| DeliveryStoreError::Unavailable(error.into()))?;
+        let key = DeliveryKey::of(delivery);
+        let scheduled = delivery.scheduled.as_ref();
+        let message_type = scheduled.map(|it| it.message_type.as_str());
+        let video_id = scheduled.and_then(|it| it.video_id.as_ref()).map(ToString::to_string);
+        let (version, state, at) =
+            (integer(delivery.version), delivery.state.as_str(), scheduled_at(delivery));
+        let due_at = delivery.due_at.map(Timestamp::unix_millis);
+        self.query(move |connection| {
+            let upsert = "
+                INSERT INTO deliveries VALUES (:project, :webhook, :message, :version, :state, :type, :video, :at, :due, :row)
+                ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state,
+                    message_type = excluded.message_type, video_id = excluded.video_id,
+                    scheduled_at = excluded.scheduled_at, due_at = excluded.due_at, row = excluded.row
+                WHERE excluded.version > deliveries.version";
+            let changed = connection.prepare_cached(upsert)?.execute(named_params! {
+                ":project": key.project_id.as_str(), ":webhook": key.webhook_id.as_str(),
+                ":message": key.message_id.as_str(), ":version": version, ":state": state,
+                ":type": message_type, ":video": video_id, ":at": at, ":due": due_at, ":row": text,
+            })?;
+            Ok(changed > 0)
+        })
+        .await
+        .inspect(|changed| {
+            if *changed && due_at.is_some() {
+                self.due_deliveries.notify_one();
+            }
+        })
+    }
+
+    async fn list_deliveries(
+        &self,
+        project_id: &ProjectId,
+        filter: &DeliveryFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<DeliveryPage, DeliveryStoreError> {
+        let after = after.map(|text| Cursor::parse(project_id, text)).transpose()?.unwrap_or(Cursor::NEWEST);
+        let (query, parameters) = list_query(project_id, filter, after, limit);
+        let rows = self
+            .query(move |connection| {
+                let mut statement = connection.prepare_cached(&query)?;
+                let rows =
+                    statement.query_map(params_from_iter(parameters), |row| row.get::<_, String>(0))?;
+                rows.collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        let more = rows.len() > limit;
+        let deliveries: Vec<Delivery> = rows.iter().take(limit).filter_map(|text| read(text)).collect();
+        let next = deliveries.last().filter(|_| more).map(|last| Cursor::of(last).text(project_id));
+        Ok(DeliveryPage { deliveries, next })
+    }
+
+    async fn due_deliveries(
+        &self,
+        now: Timestamp,
+        per_endpoint: usize,
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
+        let per_endpoint = i64::try_from(per_endpoint).unwrap_or(i64::MAX);
+        let by_rank: BTreeMap<usize, Vec<DeliveryKey>> = self
+            .query(move |connection| {
+                let of_endpoint = "SELECT project_id, webhook_id, message_id FROM deliveries
+                    WHERE webhook_id = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
+                let mut endpoints = connection.prepare_cached(WAITING_ENDPOINTS)?;
+                let mut due = connection.prepare_cached(of_endpoint)?;
+                let mut by_rank: BTreeMap<usize, Vec<DeliveryKey>> = BTreeMap::new();
+                for endpoint in endpoints.query_map([], |row| row.get::<_, String>(0))? {
+                    let rows = due.query_map(params![endpoint?, now.unix_millis(), per_endpoint], |row| {
+                        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+                    })?;
+                    for (rank, row) in rows.enumerate() {
+                        by_rank.entry(rank).or_default().extend(key_of(row?));
+                    }
+                }
+                Ok(by_rank)
+            })
+            .await?;
+        Ok(by_rank.into_values().flatten().take(limit).collect())
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError> {
+        self.query(move |connection| {
+            let of_endpoint = "SELECT min(due_at) FROM deliveries WHERE webhook_id = ?1 AND due_at > ?2";
+            let mut endpoints = connection.prepare_cached(WAITING_ENDPOINTS)?;
+            let mut next = connection.prepare_cached(of_endpoint)?;
+            let mut first: Option<i64> = None;
+            for endpoint in endpoints.query_map([], |row| row.get::<_, String>(0))? {
+                let due: Option<i64> =
+                    next.query_row(params![endpoint?, now.unix_millis()], |row| row.get(0))?;
+                first = first.into_iter().chain(due).min();
+            }
+            Ok(first.map(Timestamp::from_unix_millis))
+        })
+        .await
+    }
+
+    async fn health(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+    ) -> Result<EndpointHealth, DeliveryStoreError> {
+        let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
+        self.query(move |connection| health_of(connection, &project_id, &webhook_id)).await
+    }
+
+    async fn add_attempt(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        at: Timestamp,
+        error: Option<&DeliveryError>,
+    ) -> Result<EndpointHealth, DeliveryStoreError> {
+        let (project_id, webhook_id, error) = (project_id.clone(), webhook_id.clone(), error.cloned());
+        self.query(move |connection| {
+            let mut health = health_of(connection, &project_id, &webhook_id)?;
+            health.add(at, error.as_ref());
+            let text = serde_json::to_string(&health).unwrap_or_default();
+            let replace = "INSERT OR REPLACE INTO endpoint_health VALUES (?1, ?2, ?3)";
+            let values = [project_id.as_str(), webhook_id.as_str(), text.as_str()];
+            connection.prepare_cached(replace)?.execute(values)?;
+            Ok(health)
+        })
+        .await
+    }
+}
+
+/// The key of a row; `None` if the row is damaged.
+fn key_of((project_id, webhook_id, message_id): (String, String, String)) -> Option<DeliveryKey> {
+    Some(DeliveryKey {
+        project_id: project_id.parse().ok()?,
+        webhook_id: webhook_id.parse().ok()?,
+        message_id: message_id.parse().ok()?,
+    })
+}

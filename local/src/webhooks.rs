@@ -1,0 +1,151 @@
+//! Delivers webhooks on one machine: makes the attempts that are due, many at the same time, and none that waits for another endpoint.
+//!
+//! What is due is read from the views, which follow the log. Which attempts are in progress is known only in memory: after a restart,
+//! what an earlier process had begun is due again.
+
+mod attempts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamio_core::fold_cache::EndpointCache;
+use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _, DeliveryStoreError};
+use streamio_core::ports::webhook_sender::WebhookSender;
+use streamio_core::webhooks::delivering::{DeliveringError, Ports, deliver};
+use streamio_core::webhooks::keys::WebhookKeys;
+use streamio_events::error_chain::chain;
+use streamio_events::sqlite::SqliteLog;
+use streamio_events::video::Policy;
+use streamio_events::webhook::Delivery;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::attempts::{Attempts, End, MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ENDPOINT};
+use crate::clock;
+use crate::view_store::SqliteViewStore;
+
+/// How many due deliveries of an endpoint are read at a time: those in progress, and as many that follow them.
+const DUE_PER_ENDPOINT: usize = 2 * MAX_ATTEMPTS_PER_ENDPOINT;
+
+/// How many due deliveries are read at a time. Each endpoint has one before any has two.
+const DUE: usize = 32 * MAX_ATTEMPTS;
+
+/// The pause after the views could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time between two looks at what is due: the clock may have been set.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// How long attempts that are in progress may take to end when the platform stops. The others are made again after the next start.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// The adapters of delivery.
+pub(crate) struct Webhooks {
+    pub(crate) log: SqliteLog,
+    pub(crate) store: SqliteViewStore,
+    pub(crate) endpoints: Arc<EndpointCache>,
+    pub(crate) sender: Arc<dyn WebhookSender>,
+    pub(crate) keys: WebhookKeys,
+    pub(crate) policy: Policy,
+}
+
+type Ended = (DeliveryKey, Result<Delivery, DeliveringError>);
+
+impl Webhooks {
+    /// Makes the attempts that are due, until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let this = Arc::new(self);
+        let mut attempts = Attempts::default();
+        let mut running: JoinSet<Ended> = JoinSet::new();
+        let mut must_read = true;
+        let mut next_read = Instant::now();
+        while !stop.is_cancelled() {
+            let changed = this.store.due_changed();
+            if must_read || Instant::now() >= next_read || attempts.needs_more() {
+                next_read = Instant::now() + this.read_due(&mut attempts).await;
+            }
+            for key in attempts.start(Instant::now()) {
+                let this = Arc::clone(&this);
+                running.spawn(async move {
+                    let ended = this.deliver(&key).await;
+                    (key, ended)
+                });
+            }
+            let wake = attempts.next_start(Instant::now()).map_or(next_read, |at| at.min(next_read));
+            must_read = tokio::select! {
+                () = stop.cancelled() => break,
+                () = changed => true,
+                () = tokio::time::sleep_until(wake) => false,
+                Some(ended) = running.join_next() => {
+                    attempts.end_all(std::iter::once(ended).chain(std::iter::from_fn(|| running.try_join_next())));
+                    false
+                }
+            };
+        }
+        let ended = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIME, ended).await.is_err() {
+            tracing::info!("webhook attempts that are in progress are made again after the next start");
+        }
+    }
+
+    /// Reads what is due. Returns when to read again at the latest.
+    async fn read_due(&self, attempts: &mut Attempts) -> Duration {
+        match self.try_read_due(attempts).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "the webhooks that are due cannot be read; retrying");
+                PAUSE
+            }
+        }
+    }
+
+    async fn try_read_due(&self, attempts: &mut Attempts) -> Result<Duration, DeliveryStoreError> {
+        let now = clock::now();
+        let due = self.store.due_deliveries(now, DUE_PER_ENDPOINT, DUE).await?;
+        for project_id in attempts.set_due(due, DUE_PER_ENDPOINT) {
+            match self.endpoints.current(&self.log, &project_id).await {
+                Ok(endpoints) => attempts.set_rate_limits(&endpoints),
+                // The attempt itself reads them again, and reports the error.
+                Err(error) => {
+                    tracing::debug!(%project_id, error = chain(&error), "rate limits are not known")
+                }
+            }
+        }
+        let next = self.store.next_due(now).await?;
+        Ok(next.map_or(LONGEST_WAIT, |at| at.since(now)).min(LONGEST_WAIT))
+    }
+
+    async fn deliver(&self, key: &DeliveryKey) -> Result<Delivery, DeliveringError> {
+        let Self { log, store, endpoints, sender, keys, policy } = self;
+        let ports = Ports {
+            log,
+            endpoints,
+            views: store,
+            deliveries: store,
+            sender: &**sender,
+            keys,
+            policy,
+            clock: &clock::now,
+        };
+        deliver(ports, key).await.inspect_err(|error| {
+            tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(error), "a webhook delivery could not be continued; it is tried again");
+        })
+    }
+}
+
+impl Attempts {
+    fn end_all(&mut self, ended: impl Iterator<Item = Result<Ended, tokio::task::JoinError>>) {
+        let now = Instant::now();
+        for ended in ended {
+            match ended {
+                Ok((key, Ok(delivery))) => {
+                    let has_failed = delivery.attempts.last().is_some_and(|attempt| attempt.error.is_some());
+                    self.end(&key, if has_failed { End::Failed } else { End::Succeeded }, now);
+                }
+                Ok((key, Err(_))) => self.end(&key, End::Unknown, now),
+                Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
+            }
+        }
+    }
+}
