@@ -12,7 +12,7 @@
 //! | status | body | means |
 //! |---|---|---|
 //! | 200 | `{"ok": {"tenant": …}}`, the field named after the kind of result | done |
-//! | 200 | `{"error": {"kind": "invalidCursor" \| "notFound" \| "conflict" \| "keyReused"}}` | understood and refused |
+//! | 200 | `{"error": {"kind": "invalidCursor" \| "notFound" \| "conflict" \| "keyReused" \| "invalid"}}` | understood and refused |
 //! | 400, 403, 404, 405, 413 | `{"error": {"kind": "refused", "text": …}}` | not a call, or not signed correctly: the same call will be refused again |
 //! | 503 | `{"error": {"kind": "unavailable"}}` | the log or a view is unavailable; the same call may be made again |
 //!
@@ -22,6 +22,7 @@
 mod call;
 mod error;
 mod reply;
+mod webhooks;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use call::HomeCall;
 pub use error::HomeError;
 pub use reply::{HomeReply, HomeResult, ReplyError};
+pub use webhooks::{DeliveryFilter, EndpointWithSecret, WebhookCall, WebhookResult};
 
 use crate::api_key::KeyHash;
 use crate::cloud_event::CloudEvent;
@@ -162,6 +164,10 @@ pub trait Home: ThreadSafe {
         video_id: &VideoId,
         commit_id: &CommitId,
     ) -> Result<Commanded, HomeError>;
+
+    /// Does what `call` states about the webhooks of a project. What does not exist is [`HomeError::NotFound`], and what is not valid is
+    /// [`HomeError::Invalid`].
+    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall) -> Result<WebhookResult, HomeError>;
 
     /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;

@@ -8,6 +8,7 @@
 //! | [`delivery`] | the delivery of one message to one endpoint: fold and decisions |
 //! | [`exchange`] | what one attempt resulted in |
 //! | [`schedule`] | when attempts are made |
+//! | [`status`] | what a tenant sees of endpoints and deliveries |
 //!
 //! A message is made of an event of a video's stream. It has the same id and the same bytes for all endpoints and attempts. For each
 //! endpoint that receives its type, a stream `delivery/{project}/{webhook}/{message}` records that it is due and how each attempt ended.
@@ -18,6 +19,7 @@ pub mod exchange;
 pub mod message;
 pub mod message_type;
 pub mod schedule;
+pub mod status;
 
 pub use self::delivery::{Delivery, DeliveryState, ScheduleCause};
 pub use self::endpoint::{DisabledReason, Endpoint, Endpoints};

@@ -2,7 +2,7 @@
 
 use streamio_events::error_chain::chain;
 use streamio_events::home::{
-    Home, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, ReplyError, VideoFilter,
+    Home, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, ReplyError, VideoFilter, WebhookCall,
 };
 
 /// A result that does not fit into a reply and cannot be split into pages.
@@ -73,6 +73,9 @@ async fn dispatch(home: &dyn Home, call: &HomeCall) -> Result<HomeResult, HomeEr
         HomeCall::ReprocessVideo { project_id, video_id, commit_id } => {
             home.reprocess_video(project_id, video_id, commit_id).await.map(HomeResult::Command)
         }
+        HomeCall::Webhooks { project_id, request } => {
+            home.webhooks(project_id, request).await.map(HomeResult::Webhooks)
+        }
         HomeCall::Record { fact } => {
             let recorded = home.record(fact.stream(), fact.commit().clone()).await?;
             Ok(HomeResult::Recorded(recorded.into()))
@@ -100,7 +103,8 @@ fn failed(call: &HomeCall, error: &HomeError) -> (u16, String) {
         HomeError::InvalidCursor
         | HomeError::NotFound
         | HomeError::Conflict { .. }
-        | HomeError::KeyReused => 200,
+        | HomeError::KeyReused
+        | HomeError::Invalid { .. } => 200,
     };
     (status, HomeReply::Error(error.to_reply()).to_json())
 }
@@ -111,6 +115,7 @@ fn halve_limit(call: &mut HomeCall) -> bool {
         HomeCall::ListVideos { limit, .. }
         | HomeCall::VideoEvents { limit, .. }
         | HomeCall::Feed { limit, .. }
+        | HomeCall::Webhooks { request: WebhookCall::ListDeliveries { limit, .. }, .. }
             if *limit > 1 =>
         {
             *limit /= 2;

@@ -1,11 +1,12 @@
 //! The port that stores the views of webhook deliveries: their state, and the health of endpoints.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use streamio_events::id::{MessageId, ProjectId, VideoId, WebhookId};
+use streamio_events::home::DeliveryFilter;
+use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
-use streamio_events::webhook::{Delivery, DeliveryState, MessageType};
+use streamio_events::webhook::status::EndpointHealth;
 
 use crate::ports::AdapterError;
 
@@ -43,34 +44,15 @@ impl DeliveryKey {
     }
 }
 
-/// Which deliveries of a project to list: those that pass all of these conditions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeliveryFilter {
-    /// Only those to this endpoint.
-    pub webhook_id: Option<WebhookId>,
-    /// Only those about this video.
-    pub video_id: Option<VideoId>,
-    /// Only messages of this type.
-    pub message_type: Option<MessageType>,
-    /// Only those in this state.
-    pub state: Option<DeliveryState>,
-    /// Only those that were first scheduled at this time or later.
-    pub from: Option<Timestamp>,
-    /// Only those that were first scheduled before this time.
-    pub to: Option<Timestamp>,
-}
-
-impl DeliveryFilter {
-    /// Whether the delivery passes.
-    pub fn passes(&self, delivery: &Delivery) -> bool {
-        let Some(scheduled) = &delivery.scheduled else { return false };
-        self.webhook_id.as_ref().is_none_or(|it| *it == delivery.webhook_id)
-            && self.video_id.as_ref().is_none_or(|it| scheduled.video_id.as_ref() == Some(it))
-            && self.message_type.is_none_or(|it| it == scheduled.message_type)
-            && self.state.is_none_or(|it| it == delivery.state)
-            && self.from.is_none_or(|it| scheduled.at >= it)
-            && self.to.is_none_or(|it| scheduled.at < it)
-    }
+/// Whether a delivery passes a filter.
+pub fn passes(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    let Some(scheduled) = &delivery.scheduled else { return false };
+    filter.webhook_id.as_ref().is_none_or(|it| *it == delivery.webhook_id)
+        && filter.video_id.as_ref().is_none_or(|it| scheduled.video_id.as_ref() == Some(it))
+        && filter.message_type.is_none_or(|it| it == scheduled.message_type)
+        && filter.state.is_none_or(|it| it == delivery.state)
+        && filter.from.is_none_or(|it| scheduled.at >= it)
+        && filter.to.is_none_or(|it| scheduled.at < it)
 }
 
 /// A page of a project's deliveries.
@@ -80,54 +62,6 @@ pub struct DeliveryPage {
     pub deliveries: Vec<Delivery>,
     /// The cursor of the next page; `None` at the end.
     pub next: Option<String>,
-}
-
-/// How an endpoint has answered lately.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EndpointHealth {
-    /// When an attempt last succeeded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub succeeded_at: Option<Timestamp>,
-    /// When the first attempt failed after which none has succeeded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failing_since: Option<Timestamp>,
-    /// When the last of these attempts failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failed_at: Option<Timestamp>,
-    /// Why the last of them failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<DeliveryError>,
-    /// Since when attempts have failed with the code of `error`, one after another.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub same_error_since: Option<Timestamp>,
-}
-
-impl EndpointHealth {
-    /// Adds an attempt that ended at `at`, with `error` if it failed. Attempts may be added repeatedly, and in another order than they
-    /// ended; then a period of failures may appear shorter than it was.
-    pub fn add(&mut self, at: Timestamp, error: Option<&DeliveryError>) {
-        let Some(error) = error else {
-            self.succeeded_at = self.succeeded_at.max(Some(at));
-            if self.failed_at.is_none_or(|failed| failed <= at) {
-                *self = Self { succeeded_at: self.succeeded_at, ..Self::default() };
-            } else if self.failing_since.is_some_and(|since| since <= at) {
-                self.failing_since = self.failed_at;
-                self.same_error_since = self.failed_at;
-            }
-            return;
-        };
-        if self.succeeded_at.is_some_and(|succeeded| succeeded >= at) {
-            return;
-        }
-        self.failing_since = Some(self.failing_since.map_or(at, |since| since.min(at)));
-        if self.failed_at.is_none_or(|failed| failed <= at) {
-            let is_same = self.error.as_ref().is_some_and(|before| before.code == error.code);
-            self.same_error_since = self.same_error_since.filter(|_| is_same).or(Some(at));
-            self.failed_at = Some(at);
-            self.error = Some(error.clone());
-        }
-    }
 }
 
 /// Stores the views of deliveries. They can be deleted and rebuilt from the log at any time.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use streamio_events::home::DeliveryFilter;
 use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
+use streamio_events::webhook::status::EndpointHealth;
 
-use crate::ports::delivery_store::{
-    DeliveryFilter, DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError, EndpointHealth,
-};
+use crate::ports::delivery_store::{DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError, passes};
 
 /// The views of deliveries in memory. Clones share them.
 #[derive(Clone, Default)]
@@ -65,7 +65,7 @@ impl DeliveryStore for MemoryDeliveries {
             let end = known.ok_or(DeliveryStoreError::InvalidCursor)?;
             rows.drain(..=end);
         }
-        rows.retain(|row| filter.passes(row));
+        rows.retain(|row| passes(filter, row));
         let next = rows.get(limit.wrapping_sub(1)).filter(|_| rows.len() > limit).map(|row| position(row));
         Ok(DeliveryPage { deliveries: rows.into_iter().take(limit).cloned().collect(), next })
     }

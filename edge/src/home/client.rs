@@ -244,6 +244,23 @@ impl Home for HomeClient {
         self.command(call, project_id, video_id).await
     }
 
+    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall) -> Result<WebhookResult, HomeError> {
+        let call = HomeCall::Webhooks { project_id: project_id.clone(), request: call.clone() };
+        let result = self.calls.call(&call).await.map_err(|error| match error {
+            CallError::Replied(ReplyError::InvalidCursor) => HomeError::InvalidCursor,
+            CallError::Replied(ReplyError::NotFound) => HomeError::NotFound,
+            CallError::Replied(ReplyError::Conflict { text }) => HomeError::Conflict { text },
+            CallError::Replied(ReplyError::KeyReused) => HomeError::KeyReused,
+            CallError::Replied(ReplyError::Invalid { field, text }) => HomeError::Invalid { field, text },
+            other => other.into(),
+        })?;
+        match result {
+            HomeResult::Webhooks(result) if result.is_of(project_id) => Ok(result),
+            HomeResult::Webhooks(_) => Err(foreign()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {
         let fact = Fact::new(stream.clone(), commit)
             .map_err(|error| HomeError::because_of(HomeClientError::Fact(error)))?;

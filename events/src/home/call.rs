@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_CURSOR_BYTES, MAX_PAGE_ITEMS};
+use super::{MAX_CURSOR_BYTES, MAX_PAGE_ITEMS, WebhookCall};
 use crate::api_key::KeyHash;
 use crate::day::Day;
 use crate::fact::Fact;
@@ -114,6 +114,13 @@ pub enum HomeCall {
         /// The id under which the decision is recorded, at most once.
         commit_id: CommitId,
     },
+    /// Something about a project's webhooks. Result: `webhooks`.
+    Webhooks {
+        /// The project.
+        project_id: ProjectId,
+        /// What.
+        request: WebhookCall,
+    },
     /// Appends a fact to the log, at any version of its stream. Result: `recorded`.
     Record {
         /// The commit and its stream.
@@ -147,6 +154,7 @@ impl HomeCall {
             Self::DeleteVideo { .. } => "deleteVideo",
             Self::UpdateVideo { .. } => "updateVideo",
             Self::ReprocessVideo { .. } => "reprocessVideo",
+            Self::Webhooks { .. } => "webhooks",
             Self::Record { .. } => "record",
             Self::Recall { .. } => "recall",
         }
@@ -156,7 +164,8 @@ impl HomeCall {
     pub fn check_page(&self) -> Result<(), String> {
         let (Self::ListVideos { after, limit, .. }
         | Self::VideoEvents { after, limit, .. }
-        | Self::Feed { after, limit, .. }) = self
+        | Self::Feed { after, limit, .. }
+        | Self::Webhooks { request: WebhookCall::ListDeliveries { after, limit, .. }, .. }) = self
         else {
             return Ok(());
         };

@@ -9,8 +9,8 @@ pub enum HomeError {
     /// `after` is not a cursor of this list.
     #[error("not a cursor of this list")]
     InvalidCursor,
-    /// The project has no such video.
-    #[error("the project has no such video")]
+    /// The project does not have what the call is about.
+    #[error("the project has no such video or webhook")]
     NotFound,
     /// The video's state does not allow the command.
     #[error("{text}")]
@@ -21,6 +21,14 @@ pub enum HomeError {
     /// The command was recorded before under the same id, with other parameters. Nothing was changed.
     #[error("the id of the command is that of another command")]
     KeyReused,
+    /// A value of the call is not valid.
+    #[error("{field} {text}")]
+    Invalid {
+        /// The field of the request.
+        field: String,
+        /// What is wrong and what to do, as the rest of a sentence that begins with the field.
+        text: String,
+    },
     /// The log, a view or the connection failed. A write may have happened; the same call may be made again.
     #[error("the home region is not available")]
     Unavailable {
@@ -53,6 +61,7 @@ impl HomeError {
             Self::NotFound => ReplyError::NotFound,
             Self::Conflict { text } => ReplyError::Conflict { text: text.clone() },
             Self::KeyReused => ReplyError::KeyReused,
+            Self::Invalid { field, text } => ReplyError::Invalid { field: field.clone(), text: text.clone() },
             Self::Unavailable { .. } | Self::Failed { .. } => ReplyError::Unavailable,
         }
     }

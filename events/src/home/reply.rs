@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Commanded, FeedPage, Page};
+use super::{Commanded, FeedPage, Page, WebhookResult};
 use crate::cloud_event::CloudEvent;
 use crate::event::RecordedEvent;
 use crate::tenant::Tenant;
@@ -36,6 +36,8 @@ pub enum HomeResult {
     Usage(UsageReport),
     /// The outcome of the command.
     Command(Commanded),
+    /// The result of a call about webhooks.
+    Webhooks(WebhookResult),
     /// The first event of the commit that existed before under the same id; `None` when the fact is new.
     Recorded(Option<RecordedEvent>),
     /// The first event of the commit; `None` when the stream has no such commit.
@@ -49,8 +51,8 @@ pub enum ReplyError {
     /// `after` is not a cursor of this list.
     #[error("not a cursor of this list")]
     InvalidCursor,
-    /// The project has no such video.
-    #[error("the project has no such video")]
+    /// The project does not have what the call is about.
+    #[error("the project has no such video or webhook")]
     NotFound,
     /// The video's state does not allow the command.
     #[error("{text}")]
@@ -61,6 +63,14 @@ pub enum ReplyError {
     /// The command was recorded before under the same id, with other parameters.
     #[error("the id of the command is that of another command")]
     KeyReused,
+    /// A value of the call is not valid.
+    #[error("{field} {text}")]
+    Invalid {
+        /// The field of the request.
+        field: String,
+        /// What is wrong and what to do.
+        text: String,
+    },
     /// The log or a view is unavailable. A write may have happened.
     #[error("the log or a view is not available")]
     Unavailable,
@@ -83,6 +93,7 @@ impl HomeResult {
             Self::Feed(_) => "feed",
             Self::Usage(_) => "usage",
             Self::Command(_) => "command",
+            Self::Webhooks(_) => "webhooks",
             Self::Recorded(_) => "recorded",
             Self::Recalled(_) => "recalled",
         }

@@ -63,7 +63,7 @@ pub struct Endpoint {
 }
 
 /// Since when and why no messages are sent to an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Disabled {
     /// Since when.
@@ -71,7 +71,7 @@ pub struct Disabled {
     /// Why.
     pub reason: DisabledReason,
     /// Since when no attempt had succeeded, if that is the reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
-use streamio_core::ports::delivery_store::{
-    DeliveryFilter, DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError, EndpointHealth,
-};
+use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError};
 use streamio_core::ports::view_store::ViewStoreError;
+use streamio_events::home::DeliveryFilter;
 use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
+use streamio_events::webhook::status::EndpointHealth;
 
 use super::{SqliteViewStore, integer};
 

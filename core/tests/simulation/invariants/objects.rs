@@ -68,8 +68,8 @@ fn result_is_kept(facts: &VideoFacts, key: &str, removed: &StoredObject) -> Opti
     let is_current = (facts.generation, facts.attempt) == (generation, attempt);
     match s3_key.processed().attempt_of(key) {
         None if facts.published == Some((generation, attempt)) => Some("which is published"),
-        // A copy of it is under the stable key.
-        Some(_) if key.ends_with("progressive.mp4") && facts.state == AttemptState::Final => None,
+        // A copy of it is under the stable key, also after a newer generation was requested.
+        Some(of) if key.ends_with("progressive.mp4") && facts.published == Some(of) => None,
         Some(of) if facts.published == Some(of) => Some("which is a part of what is published"),
         Some(of) if facts.unpublished == Some(of) => Some("which may have to be published"),
         Some(_) if is_current && facts.state == AttemptState::Completed => Some("which is to be published"),
