@@ -12,6 +12,7 @@ pub mod task_launcher;
 pub mod tenant_store;
 pub mod usage_store;
 pub mod view_store;
+pub mod webhook_sender;
 
 /// An adapter's error, with its causes.
 pub type AdapterError = Box<dyn std::error::Error + Send + Sync>;
