@@ -6,7 +6,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::fixtures::{
-    AMPLE, class, error, exchange_with, listen, local_sender, read_request, request, until_closed,
+    AMPLE, V4, class, error, exchange_with, listen_on_one, local_sender, other, read_request, request,
+    until_closed,
 };
 
 /// The class of the failure of a request that an endpoint answers with `bytes`, before it closes the connection.
@@ -86,8 +87,7 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn a_port_at_which_nothing_listens_is_reported_as_such() {
-    let (listener, port) = listen().await;
-    drop(listener);
+    let (_listener, _closed, port) = listen_on_one(other(), V4).await;
     let exchange = local_sender(AMPLE).send(request(&format!("http://127.0.0.1:{port}/"))).await;
     let error = error(exchange);
     assert_eq!(error.class, ErrorClass::ConnectFailed);

@@ -15,10 +15,9 @@ use streamio_core::webhooks::http_sender::{HttpSender, Limits, Resolver, SenderR
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::exchange::{Answer, ErrorClass, Exchange, ExchangeError, ExchangeResult};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub(crate) const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-pub(crate) const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 /// The body of every request.
 pub(crate) const BODY: &[u8] = br#"{"type":"video.ready"}"#;
@@ -78,12 +77,31 @@ pub(crate) async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Listens at the same free port of 127.0.0.1 and of ::1.
+/// Another loopback address than [`V4`]: 127.0.0.2, which Linux has, or else ::1.
+pub(crate) fn other() -> IpAddr {
+    let second = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    let has_second = std::net::TcpListener::bind((second, 0)).is_ok();
+    if has_second { second } else { Ipv6Addr::LOCALHOST.into() }
+}
+
+/// Listens at the same free port of [`V4`] and of [`other`].
 pub(crate) async fn listen_on_both() -> (TcpListener, TcpListener, u16) {
     loop {
-        let (v4, port) = listen().await;
-        if let Ok(v6) = TcpListener::bind((V6, port)).await {
-            return (v4, v6, port);
+        let (first, port) = listen().await;
+        if let Ok(second) = TcpListener::bind((other(), port)).await {
+            return (first, second, port);
+        }
+    }
+}
+
+/// Listens at a free port of `open`. At the same port of `closed` nothing listens, as long as the socket exists.
+pub(crate) async fn listen_on_one(open: IpAddr, closed: IpAddr) -> (TcpListener, TcpSocket, u16) {
+    loop {
+        let listener = TcpListener::bind((open, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let socket = if closed.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        if socket.bind((closed, port).into()).is_ok() {
+            return (listener, socket, port);
         }
     }
 }

@@ -12,14 +12,14 @@ use tokio::net::TcpListener;
 
 use crate::certificates::Authority;
 use crate::fixtures::{
-    AMPLE, Answers, V4, V6, accept, answer, assert_untouched, class, listen, listen_on_both, local_sender,
-    read_request, request,
+    AMPLE, Answers, V4, accept, answer, assert_untouched, class, listen, listen_on_both, listen_on_one,
+    local_sender, other, read_request, request,
 };
 use crate::tls::serve_tls;
 
-/// A sender for which ::1 is on the public internet and 127.0.0.1 is this machine.
+/// A sender for which [`other`] is on the public internet and [`V4`] is this machine.
 fn sender(authority: &Authority, port: u16, resolver: Arc<Answers>) -> HttpSender {
-    let urls = Rules { ports: vec![port], networks: vec!["::1/128".parse().unwrap()], loopback: true };
+    let urls = Rules { ports: vec![port], networks: vec![other().into()], loopback: true };
     HttpSender::new(SenderRules { urls, extra_roots: authority.pem(), limits: AMPLE }, resolver).unwrap()
 }
 
@@ -36,7 +36,7 @@ async fn a_name_is_looked_up_once_for_a_request() {
     let authority = Authority::new();
     let (private, public, port) = listen_on_both().await;
     // A name server that gives a public address to whatever checks it, and this machine's to whatever connects afterwards.
-    let resolver = Answers::new(&[&[V6], &[V4]]);
+    let resolver = Answers::new(&[&[other()], &[V4]]);
     let sender = sender(&authority, port, resolver.clone());
     assert_eq!(send(&sender, &public, &authority, port).await, 200);
     assert_eq!(resolver.names(), ["hooks.example"]);
@@ -50,9 +50,8 @@ async fn a_name_is_looked_up_once_for_a_request() {
 #[tokio::test]
 async fn nothing_is_looked_up_again_when_a_connection_fails() {
     let authority = Authority::new();
-    let (private, public, port) = listen_on_both().await;
-    drop(public);
-    let resolver = Answers::new(&[&[V6], &[V4]]);
+    let (private, _public, port) = listen_on_one(V4, other()).await;
+    let resolver = Answers::new(&[&[other()], &[V4]]);
     let exchange = sender(&authority, port, resolver.clone())
         .send(request(&format!("https://hooks.example:{port}/")))
         .await;
@@ -65,14 +64,14 @@ async fn nothing_is_looked_up_again_when_a_connection_fails() {
 async fn of_public_and_private_addresses_only_the_public_ones_are_tried() {
     let authority = Authority::new();
     let (private, public, port) = listen_on_both().await;
-    for addresses in [[V4, V6], [V6, V4]] {
+    for addresses in [[V4, other()], [other(), V4]] {
         let sender = sender(&authority, port, Answers::new(&[&addresses]));
         assert_eq!(send(&sender, &public, &authority, port).await, 200, "{addresses:?}");
     }
-    drop(public);
-    let exchange = sender(&authority, port, Answers::new(&[&[V6, V4]]))
-        .send(request(&format!("https://hooks.example:{port}/")))
-        .await;
+    assert_untouched(&private).await;
+    let (private, _public, port) = listen_on_one(V4, other()).await;
+    let sender = sender(&authority, port, Answers::new(&[&[other(), V4]]));
+    let exchange = sender.send(request(&format!("https://hooks.example:{port}/"))).await;
     assert_eq!(class(exchange), ErrorClass::ConnectFailed);
     assert_untouched(&private).await;
 }
@@ -130,10 +129,9 @@ async fn a_name_without_addresses_is_not_resolved() {
 
 #[tokio::test]
 async fn localhost_is_not_looked_up() {
-    let (v4, v6, port) = listen_on_both().await;
-    drop(v4);
+    let (listener, port) = listen().await;
     let served = async {
-        let mut stream = accept(&v6).await;
+        let mut stream = accept(&listener).await;
         read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     };

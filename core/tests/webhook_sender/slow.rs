@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use crate::certificates::Authority;
 use crate::fixtures::{
-    AMPLE, Answers, V4, V6, accept, answer, class, error, exchange_with, listen, local_sender, read_request,
-    request, until_closed,
+    AMPLE, Answers, V4, accept, answer, class, error, exchange_with, listen, local_sender, other,
+    read_request, request, until_closed,
 };
 use crate::tls::{names_sender, serve_tls};
 
@@ -170,10 +170,10 @@ async fn a_host_that_accepts_no_connection_times_out() {
 
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_accepts_no_connection() {
-    let (full, v6, _queue) = loop {
+    let (full, second, _queue) = loop {
         let (full, queue) = full_listener().await;
-        if let Ok(v6) = TcpListener::bind((V6, full.local_addr().unwrap().port())).await {
-            break (full, v6, queue);
+        if let Ok(second) = TcpListener::bind((other(), full.local_addr().unwrap().port())).await {
+            break (full, second, queue);
         }
     };
     let port = full.local_addr().unwrap().port();
@@ -181,9 +181,9 @@ async fn the_next_address_is_tried_when_one_accepts_no_connection() {
     let identity = authority.for_names(&["hooks.example"]);
     for limits in limits() {
         let limits = Limits { exchange: AMPLE.exchange, ..limits };
-        let sender = names_sender(&authority, port, limits, Answers::new(&[&[V4, V6]]));
+        let sender = names_sender(&authority, port, limits, Answers::new(&[&[V4, other()]]));
         let sent = pin!(sender.send(request(&format!("https://hooks.example:{port}/"))));
-        let served = pin!(serve_tls(&v6, &identity));
+        let served = pin!(serve_tls(&second, &identity));
         let exchange = match select(sent, served).await {
             Either::Left((exchange, _)) => exchange,
             Either::Right(((), sent)) => sent.await,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use rcgen::{BasicConstraints, IsCa};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -15,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{Authority, Identity};
 use crate::fixtures::{
-    AMPLE, Answers, V4, V6, accept, answer, class, error, listen, listen_on_both, read_request, request,
+    AMPLE, Answers, V4, accept, answer, class, error, listen, listen_on_one, other, read_request, request,
     until_closed,
 };
 
@@ -26,7 +27,7 @@ pub(crate) fn names_sender(
     limits: Limits,
     resolver: Arc<Answers>,
 ) -> HttpSender {
-    let networks = vec!["127.0.0.1/32".parse().unwrap(), "::1/128".parse().unwrap()];
+    let networks = [V4, other()].map(IpNet::from).to_vec();
     let urls = Rules { ports: vec![port], networks, loopback: false };
     HttpSender::new(SenderRules { urls, extra_roots: authority.pem(), limits }, resolver).unwrap()
 }
@@ -136,12 +137,11 @@ async fn a_port_that_does_not_speak_tls_is_reported_as_such() {
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_refuses_the_connection() {
     let authority = Authority::new();
-    let (v4, v6, port) = listen_on_both().await;
-    drop(v4);
-    let sender = names_sender(&authority, port, AMPLE, Answers::new(&[&[V4, V6]]));
+    let (listener, _closed, port) = listen_on_one(other(), V4).await;
+    let sender = names_sender(&authority, port, AMPLE, Answers::new(&[&[V4, other()]]));
     let sent = sender.send(request(&format!("https://hooks.example:{port}/")));
     let identity = authority.for_names(&["hooks.example"]);
-    let (exchange, ()) = tokio::join!(sent, serve_tls(&v6, &identity));
+    let (exchange, ()) = tokio::join!(sent, serve_tls(&listener, &identity));
     assert_eq!(answer(exchange).status, 200);
 }
 

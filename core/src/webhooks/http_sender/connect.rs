@@ -120,6 +120,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn localhost_is_both_loopback_addresses_and_an_address_is_itself() {
+        let addresses = |host| loopback(&host).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(addresses(Host::Name("localhost".to_owned())), ["127.0.0.1", "::1"]);
+        assert_eq!(addresses(Host::Address([127, 0, 0, 5].into())), ["127.0.0.5"]);
+    }
+
+    #[test]
     fn at_most_three_addresses_of_each_family_are_tried_in_their_order() {
         let addresses =
             ["::2", "::3", "::2", "::4", "::5", "1.1.1.1", "::6", "1.1.1.2", "1.1.1.3", "1.1.1.4"];
