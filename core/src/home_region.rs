@@ -5,6 +5,7 @@
 //! which [`handle_call`] serves for any [`Home`].
 
 mod video_events;
+mod webhooks;
 mod wire;
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, VideoUpdated};
-use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter};
+use streamio_events::home::{
+    Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookResult,
+};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _};
 use streamio_events::metadata::MetadataPatch;
@@ -27,6 +30,7 @@ use streamio_events::usage::UsageReport;
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
+pub use self::webhooks::WebhookPorts;
 pub use self::wire::handle_call;
 use crate::fold_cache::ProjectCache;
 use crate::intake::{FactOutcome, Intake};
@@ -49,6 +53,8 @@ pub struct HomePorts {
     pub tenants: Arc<dyn TenantStore>,
     /// What projects used.
     pub usage: Arc<dyn UsageStore>,
+    /// Webhooks; `None` where the platform has none.
+    pub webhooks: Option<WebhookPorts>,
     /// The deployment's retry and timeout policy.
     pub policy: Policy,
     /// Returns the time at which facts and decisions are recorded.
@@ -215,6 +221,15 @@ impl Home for HomeRegion {
     ) -> Result<Commanded, HomeError> {
         self.command(project_id, video_id, commit_id, |_| true, |video| decide::reprocess(video).map(Some))
             .await
+    }
+
+    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall) -> Result<WebhookResult, HomeError> {
+        let Some(ports) = &self.ports.webhooks else {
+            let text = "This deployment has no webhooks yet; read the events with GET /events.".to_owned();
+            return Err(HomeError::Conflict { text });
+        };
+        let now = self.ports.clock.now();
+        webhooks::Webhooks { log: self.log(), ports, project_id, now }.serve(call).await
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {

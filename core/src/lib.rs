@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications |
+//! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications, webhook sender |
 //! | [`uploads`] | turns S3 event notifications into `upload.completed` and `upload.rejected` |
 //! | [`fold_cache`] | the projects' settings, keys and webhook endpoints, folded once and kept up to date |
 //! | [`intake`] | moves facts (grants, progress) from a queue or stream into the log, each once |
@@ -10,6 +10,7 @@
 //! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
 //! | [`webhooks`] | sends messages about videos to the tenants' endpoints |
 //! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
+//! | [`webhooks`] | the sender of webhooks over HTTP (feature `http-sender`) |
 //! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
 //!
 //! A record of the log's change feed is a hint: every handler reads the stream that the record is about, so duplicates and

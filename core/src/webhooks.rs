@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`scheduling`] | records which messages are to be sent, when the log has changed |
 //! | [`delivering`] | makes the attempts that are due, and records how they ended |
+//! | `http_sender` | sends requests over HTTPS (feature `http-sender`) |
 //! | [`keys`] | the keys with which messages are signed |
 //! | [`view`] | keeps the views of deliveries up to date |
 //!
@@ -16,6 +17,8 @@
 //! twice.
 
 pub mod delivering;
+#[cfg(feature = "http-sender")]
+pub mod http_sender;
 pub mod keys;
 pub mod scheduling;
 pub mod view;

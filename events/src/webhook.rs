@@ -2,6 +2,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`endpoint_url`], [`address`] | which URLs and addresses messages are sent to |
 //! | [`message_type`] | the types of messages, and patterns that select them |
 //! | [`message`] | which messages an event leads to, and their bodies |
 //! | [`endpoint`] | endpoints, folded from `webhooks/{project}`, and the decisions about them |
@@ -13,8 +14,10 @@
 //! A message is made of an event of a video's stream. It has the same id and the same bytes for all endpoints and attempts. For each
 //! endpoint that receives its type, a stream `delivery/{project}/{webhook}/{message}` records that it is due and how each attempt ended.
 
+pub mod address;
 pub mod delivery;
 pub mod endpoint;
+pub mod endpoint_url;
 pub mod exchange;
 pub mod message;
 pub mod message_type;

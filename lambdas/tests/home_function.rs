@@ -99,6 +99,7 @@ impl HomeHarness {
             move || *now.lock().unwrap()
         };
         let region = HomeRegion::new(HomePorts {
+            webhooks: None,
             log: Arc::<FaultyLog<DynamoLog>>::clone(&log),
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use streamio_core::home_region::{HomePorts, HomeRegion, handle_call};
+use streamio_core::home_region::{WebhookPorts, HomePorts, HomeRegion, handle_call};
 use streamio_edge::sign::sigv4::{Credentials, SigningError};
 use streamio_events::home::{Home, HomeReply, MAX_CALL_BYTES, PATH, ReplyError};
 use streamio_events::sqlite::SqliteLog;
@@ -59,7 +59,12 @@ impl HomeState {
 }
 
 /// Returns the home region on a log and its views.
-pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) -> Arc<dyn Home> {
+pub(crate) fn region(
+    log: &SqliteLog,
+    store: SqliteViewStore,
+    webhooks: WebhookPorts,
+    policy: Policy,
+) -> Arc<dyn Home> {
     let log = log.clone();
     Arc::new(HomeRegion::new(HomePorts {
         feed: Arc::new(LogFeed(log.clone())),
@@ -67,6 +72,7 @@ pub(crate) fn region(log: &SqliteLog, store: SqliteViewStore, policy: Policy) ->
         usage: Arc::new(CountedUsage { log: log.clone(), views: store.clone() }),
         views: Arc::new(store),
         log: Arc::new(log),
+        webhooks: Some(webhooks),
         policy,
         clock: Arc::new(clock::now),
     }))

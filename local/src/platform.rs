@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
-use streamio_core::fold_cache::ProjectCache;
+use streamio_core::fold_cache::{EndpointCache, ProjectCache};
+use streamio_core::home_region::WebhookPorts;
+use streamio_core::webhooks::http_sender::{HttpSender, SenderRules, SystemResolver};
+use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_edge::Edge;
 use streamio_edge::config::{AllowedOrigins, CdnConfig, EdgeConfig, S3Config};
 use streamio_edge::home::{HomeJournal, HomeTenants};
@@ -40,6 +43,7 @@ use crate::runner::{Runner, WorkerCommand};
 use crate::s3::{Store, StoreOptions, Versioning, Watch};
 use crate::secrets::{Secrets, random};
 use crate::view_store::{CountedUsage, SqliteViewStore};
+use crate::webhooks::Webhooks;
 use crate::workerd::{WorkerEnvironment, Workerd};
 use crate::{cdn, clock, s3, uploads};
 
@@ -116,9 +120,10 @@ impl Platform {
         tasks.spawn(s3::serve(listeners.s3, store.clone(), s3_config, stop.clone()));
         let usage = || CountedUsage { log: log.clone(), views: views.clone() };
         let outage = Arc::new(Outage::new(clock::now()));
+        let endpoints: Arc<EndpointCache> = Arc::default();
         let reactions = Reactions {
             projects: ProjectCache::default(),
-            endpoints: Arc::default(),
+            endpoints: Arc::clone(&endpoints),
             places: LogFeed(log.clone()),
             log: log.clone(),
             store: views.clone(),
@@ -130,6 +135,24 @@ impl Platform {
         };
         reactions.start(&stop, &tasks).await;
         tasks.spawn(uploads::run(log.clone(), store.clone(), usage(), policy.clone(), stop.clone()));
+
+        let webhooks = WebhookPorts {
+            endpoints,
+            deliveries: Arc::new(views.clone()),
+            keys: webhook_keys(&secrets)?,
+            urls: config.webhook_urls.clone(),
+        };
+        let sender = SenderRules { urls: webhooks.urls.clone(), ..SenderRules::default() };
+        let webhook_delivery = Webhooks {
+            log: log.clone(),
+            store: views.clone(),
+            endpoints: Arc::clone(&webhooks.endpoints),
+            sender: Arc::new(HttpSender::new(sender, Arc::new(SystemResolver))?),
+            keys: webhooks.keys.clone(),
+            urls: webhooks.urls.clone(),
+            policy: policy.clone(),
+        };
+        tasks.spawn(webhook_delivery.run(stop.clone()));
 
         let key_pairs = key_pairs(&secrets)?;
         let cdn_config = cdn_config(&config, &addresses, &key_pairs)?;
@@ -148,7 +171,7 @@ impl Platform {
         });
         let edge_config = edge_config(&config, &addresses, &secrets, &policy)?;
         let stop_api = CancellationToken::new();
-        let region = home::region(&log, views, policy);
+        let region = home::region(&log, views, webhooks, policy);
         let (edge, api) = match config.edge {
             EdgeRuntime::Native => {
                 let ports = Ports {
@@ -289,6 +312,13 @@ fn key_pairs(secrets: &Secrets) -> anyhow::Result<KeyPairs> {
         .context("the CDN's private key in secrets.json is invalid")?;
     let id = secrets.cdn_key_pair_id.clone();
     Ok(KeyPairs::new(&id.clone(), [(id, private_key)])?)
+}
+
+fn webhook_keys(secrets: &Secrets) -> anyhow::Result<WebhookKeys> {
+    let secret = HEXLOWER
+        .decode(secrets.webhook_secret.as_bytes())
+        .context("webhookSecret in secrets.json is not hexadecimal")?;
+    WebhookKeys::new(&secret).context("webhookSecret in secrets.json is invalid")
 }
 
 fn home_keys(secrets: &Secrets) -> anyhow::Result<HomeKeys> {

@@ -17,6 +17,7 @@ use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::video::Policy;
 use streamio_events::webhook::Delivery;
+use streamio_events::webhook::endpoint_url::Rules;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,7 @@ pub(crate) struct Webhooks {
     pub(crate) endpoints: Arc<EndpointCache>,
     pub(crate) sender: Arc<dyn WebhookSender>,
     pub(crate) keys: WebhookKeys,
+    pub(crate) urls: Rules,
     pub(crate) policy: Policy,
 }
 
@@ -117,7 +119,7 @@ impl Webhooks {
     }
 
     async fn deliver(&self, key: &DeliveryKey) -> Result<Delivery, DeliveringError> {
-        let Self { log, store, endpoints, sender, keys, policy } = self;
+        let Self { log, store, endpoints, sender, keys, urls, policy } = self;
         let ports = Ports {
             log,
             endpoints,
@@ -125,6 +127,7 @@ impl Webhooks {
             deliveries: store,
             sender: &**sender,
             keys,
+            urls,
             policy,
             clock: &clock::now,
         };

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use streamio_events::api_key::ApiKey;
 use streamio_events::limits::ProjectLimits;
+use streamio_events::webhook::endpoint_url::Rules;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{IfMissing, Operator};
 use streamio_local::platform::{Config, EdgeRuntime, LogFormat, PROCESSED_BUCKET, Platform, RAW_BUCKET};
@@ -28,6 +29,7 @@ fn config(directory: &std::path::Path) -> Config {
         allowed_origins: vec![],
         rate_limits: None,
         project_limits: ProjectLimits::UNLIMITED,
+        webhook_urls: Rules::default(),
         // These tests never need a worker.
         worker_command: vec!["false".into()],
         edge: EdgeRuntime::Native,

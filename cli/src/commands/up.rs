@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use streamio_events::limits::Limit;
 use streamio_events::settings::present;
+use streamio_events::webhook::endpoint_url::Rules;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::platform::{self, Addresses, Config, EdgeRuntime, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
@@ -66,6 +67,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME=VALUE", value_parser = limit, help = LIMIT_HELP)]
     limit: Vec<(&'static str, Limit)>,
     #[command(flatten)]
+    webhooks: WebhookArguments,
+    #[command(flatten)]
     edge: EdgeArguments,
     /// Format of the log on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
@@ -74,6 +77,26 @@ pub(crate) struct Arguments {
     /// killed
     #[arg(long, hide = true)]
     stop_at_stdin_end: bool,
+}
+
+/// Options of webhooks.
+#[derive(Debug, Args)]
+struct WebhookArguments {
+    /// Also send webhooks to this machine: http and https URLs of 127.0.0.1, [::1] and localhost, with any port. For development: every
+    /// tenant can then send requests to the programs on this machine
+    #[arg(long)]
+    webhook_loopback: bool,
+    /// Also send webhooks to this port (repeatable; default: 443 and 8443)
+    #[arg(long, value_name = "PORT")]
+    webhook_port: Vec<u16>,
+}
+
+impl WebhookArguments {
+    fn rules(&self) -> Rules {
+        let mut rules = Rules { loopback: self.webhook_loopback, ..Rules::default() };
+        rules.ports.extend(&self.webhook_port);
+        rules
+    }
 }
 
 /// Options of the edge.
@@ -163,6 +186,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         allowed_origins: arguments.cors_origin,
         rate_limits: None,
         project_limits: project_limits(&arguments.limit),
+        webhook_urls: arguments.webhooks.rules(),
         worker_command: worker_command(program, output),
         edge,
         log_format: match arguments.log_format {

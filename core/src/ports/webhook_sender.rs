@@ -1,23 +1,26 @@
-//! The port that sends one request to a webhook endpoint.
+//! The port that sends webhooks.
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use streamio_events::webhook::endpoint_url::EndpointUrl;
 use streamio_events::webhook::exchange::Exchange;
 
-/// A request to an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A POST request to an endpoint.
+#[derive(Debug, Clone)]
 pub struct WebhookRequest {
-    /// Where it is sent.
-    pub url: String,
-    /// The headers, besides those that HTTP itself needs.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: String,
+    /// The endpoint. The sender checks it against its rules.
+    pub url: EndpointUrl,
+    /// The headers. Those that frame the message or belong to the connection, such as `Content-Length`, are the sender's own.
+    pub headers: HeaderMap,
+    /// The body, sent as it is.
+    pub body: Bytes,
 }
 
-/// Sends requests to endpoints.
+/// Sends webhooks.
 #[async_trait]
 pub trait WebhookSender: Send + Sync {
-    /// Sends a POST request and returns what came of it. The result is limited in time and size, and no address is connected to that
-    /// the operator does not allow.
+    /// Sends `request` once and returns what that resulted in. Every failure is an [`Exchange`] too. Dropping the future closes the
+    /// connection; the endpoint may have received the request.
     async fn send(&self, request: WebhookRequest) -> Exchange;
 }

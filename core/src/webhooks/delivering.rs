@@ -1,5 +1,6 @@
 //! Makes the attempts that are due, and records how they ended.
 
+use http::{HeaderValue, header};
 use streamio_events::clock::Clock;
 use streamio_events::commit::NewCommit;
 use streamio_events::id::CommitId;
@@ -10,6 +11,8 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 use streamio_events::webhook::delivery::decide::{Step, attempted, next_step};
 use streamio_events::webhook::delivery::{self, Attempt, DeliveryStoreError as LogError};
+use streamio_events::webhook::endpoint_url::{EndpointUrl, InvalidEndpointUrl, Rules};
+use streamio_events::webhook::exchange::{ErrorClass, Exchange, ExchangeError, ExchangeResult};
 use streamio_events::webhook::schedule::DISABLED_AFTER;
 use streamio_events::webhook::{Delivery, DisabledReason, Endpoint};
 
@@ -41,6 +44,8 @@ pub struct Ports<'a> {
     pub sender: &'a dyn WebhookSender,
     /// Signs them.
     pub keys: &'a WebhookKeys,
+    /// Which URLs are allowed.
+    pub urls: &'a Rules,
     /// The deployment's policy, for status views.
     pub policy: &'a Policy,
     /// Returns the current time.
@@ -122,13 +127,23 @@ async fn send(
 ) -> Result<Option<Attempt>, DeliveringError> {
     let body = delivery.scheduled.as_ref().map(|it| it.body.clone()).unwrap_or_default();
     let now = ports.clock.now();
-    let signed = ports.keys.headers(&delivery.project_id, endpoint, &delivery.message_id, now, &body);
-    let fixed = [("content-type", "application/json".to_owned()), ("user-agent", USER_AGENT.to_owned())];
-    let headers = fixed.into_iter().chain(signed).collect();
-    let exchange = ports.sender.send(WebhookRequest { url: endpoint.url.clone(), headers, body }).await;
+    let mut headers = ports.keys.headers(&delivery.project_id, endpoint, &delivery.message_id, now, &body);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    let exchange = match EndpointUrl::parse(&endpoint.url, ports.urls) {
+        Ok(url) => ports.sender.send(WebhookRequest { url, headers, body: body.into() }).await,
+        Err(refused) => not_sent(&refused),
+    };
     let commit = attempted(delivery, exchange, ports.clock.now());
     let is_recorded = delivery::append(ports.log, delivery, commit).await?;
     Ok(delivery.attempts.last().filter(|_| is_recorded).cloned())
+}
+
+/// The outcome of an attempt to an endpoint whose URL the operator's rules do not allow any more.
+fn not_sent(refused: &InvalidEndpointUrl) -> Exchange {
+    let message = format!("{refused}; then update the endpoint");
+    let result = ExchangeResult::Error(ExchangeError::new(ErrorClass::UrlRefused, message));
+    Exchange { duration_milliseconds: 0, result }
 }
 
 /// Disables the endpoint if it answered that it is gone, or if it has failed for too long.

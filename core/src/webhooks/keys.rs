@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::Sha256;
 use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::secret::Secret;
@@ -72,7 +73,7 @@ impl WebhookKeys {
         message_id: &MessageId,
         now: Timestamp,
         body: &str,
-    ) -> [(&'static str, String); 3] {
+    ) -> HeaderMap {
         let timestamp = now.unix_seconds().to_string();
         let signed = format!("{message_id}.{timestamp}.{body}");
         let symmetric = endpoint.secret_versions(now).map(|version| {
@@ -83,11 +84,13 @@ impl WebhookKeys {
         let asymmetric = self.signing_key(project_id).sign(signed.as_bytes());
         let asymmetric = format!("v1a,{}", STANDARD.encode(asymmetric.to_bytes()));
         let signatures: Vec<String> = symmetric.chain([asymmetric]).collect();
-        [
-            ("webhook-id", message_id.to_string()),
-            ("webhook-timestamp", timestamp),
-            ("webhook-signature", signatures.join(" ")),
-        ]
+        let headers = [
+            (HeaderName::from_static("webhook-id"), message_id.to_string()),
+            (HeaderName::from_static("webhook-timestamp"), timestamp),
+            (HeaderName::from_static("webhook-signature"), signatures.join(" ")),
+        ];
+        let value = |text: String| HeaderValue::try_from(text).expect("ids, numbers and base64 are ASCII");
+        headers.into_iter().map(|(name, text)| (name, value(text))).collect()
     }
 
     fn endpoint_key(&self, project_id: &ProjectId, webhook_id: &WebhookId, version: u32) -> [u8; 32] {

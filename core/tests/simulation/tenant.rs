@@ -150,6 +150,7 @@ fn home_region(world: &Arc<World>, actor: &Arc<Actor>) -> HomeRegion {
     let log = Arc::new(LogClient { world: Arc::clone(world), actor: Arc::clone(actor), is_worker: false });
     let clock = Arc::clone(actor);
     HomeRegion::new(HomePorts {
+        webhooks: None,
         log,
         views: Arc::<ViewClient>::clone(&views),
         feed: Arc::<ViewClient>::clone(&views),

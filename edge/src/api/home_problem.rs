@@ -39,6 +39,7 @@ fn problem(error: HomeError, unavailable: &'static str) -> Problem {
         HomeError::NotFound => no_such_video(),
         HomeError::Conflict { text } => Problem::new(ProblemKind::VideoConflict, text),
         HomeError::KeyReused => reused_key(),
+        HomeError::Invalid { field, text } => Problem::at_field(ProblemKind::InvalidBody, &field, text),
         HomeError::Unavailable { .. } | HomeError::Failed { .. } => {
             Problem::unavailable(unavailable, Cause::from(error))
         }

@@ -12,7 +12,7 @@ use streamio_events::event::RecordedEvent;
 use streamio_events::fact::Fact;
 use streamio_events::home::{
     Commanded, FeedPage, Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page, Recorded, ReplyError,
-    VideoFilter,
+    VideoFilter, WebhookCall, WebhookResult,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::metadata::MetadataPatch;

@@ -18,7 +18,9 @@ use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent, VideoUpdated};
 use streamio_events::fault::FaultyLog;
-use streamio_events::home::{self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter};
+use streamio_events::home::{
+    self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter, WebhookCall, WebhookResult,
+};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::limits::{Limit, ProjectLimits};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
@@ -90,6 +92,10 @@ impl Receipt for TestReceipt {
 impl Journal for TestJournal {
     fn has_memory(&self) -> bool {
         !self.forgets.load(Ordering::Relaxed)
+    }
+
+    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookResult, HomeError> {
+        Err(HomeError::NotFound)
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {

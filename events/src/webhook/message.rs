@@ -1,5 +1,6 @@
 //! Which messages an event leads to, and their bodies.
 
+mod example;
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +47,8 @@ struct Data<'a> {
     project_id: &'a ProjectId,
     #[serde(skip_serializing_if = "Option::is_none")]
     video_id: Option<&'a VideoId>,
-    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
     occurred_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     video: Option<VideoStatus>,
@@ -108,7 +110,7 @@ impl Message {
         let data = Data {
             project_id,
             video_id: Some(video_id),
-            seq,
+            seq: Some(seq),
             occurred_at: event.at,
             video: Some(status),
             rejection,
@@ -138,7 +140,7 @@ impl Message {
         let data = Data {
             project_id,
             video_id: None,
-            seq,
+            seq: Some(seq),
             occurred_at: at,
             video: None,
             rejection: None,

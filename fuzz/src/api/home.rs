@@ -6,7 +6,7 @@ use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::NewCommit;
 use streamio_events::day::Day;
 use streamio_events::event::RecordedEvent;
-use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter};
+use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookResult};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::limits::ProjectLimits;
 use streamio_events::metadata::MetadataPatch;
@@ -90,6 +90,10 @@ impl Home for Empty {
         _: &VideoId,
         _: &CommitId,
     ) -> Result<Commanded, HomeError> {
+        Err(HomeError::NotFound)
+    }
+
+    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookResult, HomeError> {
         Err(HomeError::NotFound)
     }
 

@@ -34,6 +34,7 @@ impl Api {
         let log = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = Arc::new(DynamoViews::new(dynamo, views.table, Arc::<DynamoLog>::clone(&log)));
         Ok(Self(HomeRegion::new(HomePorts {
+            webhooks: None,
             log,
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),

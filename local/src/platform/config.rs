@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use streamio_edge::config::RateLimits;
 use streamio_events::limits::ProjectLimits;
+use streamio_events::webhook::endpoint_url::Rules;
 
 use crate::workerd::WorkerdConfig;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub rate_limits: Option<RateLimits>,
     /// The limits of projects that have none of their own.
     pub project_limits: ProjectLimits,
+    /// Which webhook endpoints messages are sent to.
+    pub webhook_urls: Rules,
     /// The program and arguments that run [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
     /// What serves the API.

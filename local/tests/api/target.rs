@@ -11,6 +11,7 @@ use serde_json::Value;
 use streamio_edge::config::RateLimits;
 use streamio_edge::{Context, Edge};
 use streamio_events::limits::ProjectLimits;
+use streamio_events::webhook::endpoint_url::Rules;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_local::data_dir::DataDir;
@@ -102,6 +103,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         concurrency: Some(1),
         allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
         project_limits: ProjectLimits::UNLIMITED,
+        webhook_urls: Rules::default(),
         rate_limits: Some(RateLimits { key: QUOTA, ..RateLimits::default() }),
         // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],

@@ -1,11 +1,13 @@
 //! The decisions about a delivery.
 
+use std::time::Duration;
+
 use super::{Delivery, DeliveryState, ScheduleCause};
 use crate::commit::NewCommit;
 use crate::event::{EventBody, WebhookDelivered, WebhookFailed, WebhookScheduled};
 use crate::id::{CommitId, WebhookId};
 use crate::timestamp::Timestamp;
-use crate::webhook::exchange::{Exchange, ExchangeResult};
+use crate::webhook::exchange::{ErrorClass, Exchange, ExchangeResult};
 use crate::webhook::message::Message;
 use crate::webhook::{Endpoint, MessageType, schedule};
 
@@ -167,13 +169,13 @@ pub fn attempted(delivery: &Delivery, exchange: Exchange, now: Timestamp) -> New
     let mut answer = None;
     let (mut retry_after, mut is_final) = (None, false);
     let failure = match result {
-        ExchangeResult::Error { code, message } => Some((code, message)),
+        ExchangeResult::Error(error) => Some((code_of(error.class), error.message)),
         ExchangeResult::Answer(it) => {
             status = Some(it.status);
             answer = Some(it.body).filter(|body| !body.is_empty());
-            retry_after = it.retry_after.filter(|_| matches!(it.status, 429 | 503));
+            retry_after = it.retry_after_seconds.filter(|_| matches!(it.status, 429 | 503));
             is_final = it.status == GONE;
-            failure_of(it.status)
+            failure_of(it.status).map(|(code, message)| (code.to_owned(), message))
         }
     };
     let body: EventBody = match (failure, status) {
@@ -181,20 +183,20 @@ pub fn attempted(delivery: &Delivery, exchange: Exchange, now: Timestamp) -> New
             WebhookDelivered { webhook_id, message_id, attempt, status, duration_milliseconds, answer }.into()
         }
         (failure, status) => {
-            let (code, message) = failure.unwrap_or(("no_answer", "the endpoint did not answer".to_owned()));
+            let (code, message) = failure.unwrap_or_default();
             let number = delivery.attempts_of_round + 1;
             let pause = schedule::pause(
                 &delivery.webhook_id,
                 &delivery.message_id,
                 delivery.round,
                 number,
-                retry_after,
+                retry_after.map(Duration::from_secs),
             );
             WebhookFailed {
                 webhook_id,
                 message_id,
                 attempt: Some(attempt),
-                code: code.to_owned(),
+                code,
                 message,
                 status,
                 duration_milliseconds: Some(duration_milliseconds),
@@ -205,6 +207,12 @@ pub fn attempted(delivery: &Delivery, exchange: Exchange, now: Timestamp) -> New
         }
     };
     NewCommit::new(commit_id(delivery), now, [body])
+}
+
+/// The code of an attempt without an answer.
+fn code_of(class: ErrorClass) -> String {
+    let code = serde_json::to_value(class).ok();
+    code.and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Why an answer with this status is a failure; `None` if it is none.

@@ -8,7 +8,7 @@ use crate::commit::{Commit, Head, NewCommit};
 use crate::id::{MessageId, ProjectId, VideoId, WebhookId};
 use crate::timestamp::Timestamp;
 use crate::webhook::endpoint::{EndpointChanges, Endpoints, NewEndpoint};
-use crate::webhook::exchange::{Answer, Exchange, ExchangeResult};
+use crate::webhook::exchange::{Answer, ErrorClass, Exchange, ExchangeError, ExchangeResult};
 use crate::webhook::schedule::{ATTEMPTS, PAUSES};
 use crate::webhook::{Endpoint, Message, MessageType};
 
@@ -83,13 +83,12 @@ fn apply(endpoints: &mut Endpoints, decide: impl FnOnce(&Endpoints) -> Vec<crate
 }
 
 fn answered(status: u16, retry_after: Option<u64>) -> Exchange {
-    let retry_after = retry_after.map(Duration::from_secs);
-    let answer = Answer { status, retry_after, body: String::new() };
+    let answer = Answer::new(status, retry_after, b"");
     Exchange { duration_milliseconds: 12, result: ExchangeResult::Answer(answer) }
 }
 
 fn unreachable() -> Exchange {
-    let result = ExchangeResult::Error { code: "connect_failed", message: "refused".to_owned() };
+    let result = ExchangeResult::Error(ExchangeError::new(ErrorClass::ConnectFailed, "refused"));
     Exchange { duration_milliseconds: 3, result }
 }
 

@@ -12,6 +12,8 @@ use streamio_edge::kinesis::{Backoff, Feeder, KinesisConfig};
 use streamio_edge::ports::outbound::Outbound as _;
 use streamio_edge::ports::{Clock, Pause};
 use streamio_edge::sign::sigv4::Credentials;
+use streamio_core::home_region::WebhookPorts;
+use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
@@ -27,6 +29,7 @@ use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
+use streamio_events::webhook::endpoint_url::Rules;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -88,7 +91,13 @@ impl HomeHarness {
         let policy = Policy::new("raw", "processed");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let region = region(&log, store, policy);
+        let webhooks = WebhookPorts {
+            endpoints: Arc::default(),
+            deliveries: Arc::new(store.clone()),
+            keys: WebhookKeys::new(&[7; 32]).unwrap(),
+            urls: Rules::default(),
+        };
+        let region = region(&log, store, webhooks, policy);
         let mut state = HomeState::new(Arc::clone(&region), &log);
         state.intake = Intake::new(intake(&log), clock::now());
         let direct = region;

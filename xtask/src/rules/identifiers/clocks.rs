@@ -10,8 +10,13 @@ use crate::rules::violation::Violation;
 const CRATES: [&str; 3] = ["events", "edge", "core"];
 
 /// Files that may use a clock. `x.rs` stands for `x/` too.
-const ADAPTERS: [&str; 4] =
-    ["events/src/sqlite.rs", "events/src/contract.rs", "events/src/emulators.rs", "edge/src/worker.rs"];
+const ADAPTERS: [&str; 5] = [
+    "events/src/sqlite.rs",
+    "events/src/contract.rs",
+    "events/src/emulators.rs",
+    "edge/src/worker.rs",
+    "core/src/webhooks/http_sender.rs",
+];
 
 const CLOCKS: [&str; 4] = ["SystemTime", "Instant", "now_utc", "now_local"];
 const RANDOMNESS: [&str; 7] =

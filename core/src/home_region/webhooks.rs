@@ -1,0 +1,351 @@
+//! Calls about webhooks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamio_events::commit::{Commit, NewCommit};
+use streamio_events::event::{EventBody, WebhookUpdated};
+use streamio_events::home::{
+    DeliveryFilter, EndpointWithSecret, HomeError, Page, WebhookCall, WebhookResult,
+};
+use streamio_events::id::{CommitId, MessageId, ProjectId, WebhookId};
+use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
+use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::delivery::decide::{schedule, schedule_again};
+use streamio_events::webhook::delivery;
+use streamio_events::webhook::endpoint::{
+    EndpointChanges, EndpointRefusal, MAX_DESCRIPTION_BYTES, MAX_RATE_LIMIT, NewEndpoint,
+};
+use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
+use streamio_events::webhook::status::{DeliveryStatus, EndpointStatus};
+use streamio_events::webhook::{Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause, TypePattern};
+
+use super::unavailable;
+use crate::fold_cache::EndpointCache;
+use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
+use crate::webhooks::keys::WebhookKeys;
+
+/// How often a decision is made again after a conflict.
+const MAX_CONFLICTS: u32 = 32;
+
+/// The longest time for which a secret that was replaced is used beside the new one.
+const LONGEST_OVERLAP: Duration = Duration::from_hours(7 * 24);
+
+/// What the home region needs for webhooks.
+#[derive(Clone)]
+pub struct WebhookPorts {
+    /// The projects' endpoints.
+    pub endpoints: Arc<EndpointCache>,
+    /// The views of deliveries.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// The keys with which messages are signed.
+    pub keys: WebhookKeys,
+    /// Which URLs are allowed.
+    pub urls: Rules,
+}
+
+/// Serves the calls of one project.
+pub(super) struct Webhooks<'a> {
+    pub(super) log: &'a dyn EventLog,
+    pub(super) ports: &'a WebhookPorts,
+    pub(super) project_id: &'a ProjectId,
+    pub(super) now: Timestamp,
+}
+
+impl Webhooks<'_> {
+    pub(super) async fn serve(&self, call: &WebhookCall) -> Result<WebhookResult, HomeError> {
+        match call {
+            WebhookCall::Create { commit_id, url, types, description, rate_limit } => {
+                let new = NewEndpoint {
+                    url: self.valid_url(url)?,
+                    types: valid_types(types)?,
+                    description: valid_description(description.as_deref())?,
+                    rate_limit: valid_rate_limit(*rate_limit)?.filter(|limit| *limit > 0),
+                };
+                self.create(commit_id, new).await.map(WebhookResult::Created)
+            }
+            WebhookCall::List => self.list().await.map(WebhookResult::Endpoints),
+            WebhookCall::Show { webhook_id } => {
+                let endpoints = self.endpoints().await?;
+                self.status(endpoints.get(webhook_id).map_err(refused)?).await.map(WebhookResult::Endpoint)
+            }
+            WebhookCall::Update { webhook_id, commit_id, changes } => {
+                let changes = self.valid_changes(changes)?;
+                let decide = |endpoints: &Endpoints| endpoints.update(webhook_id, changes.clone());
+                let endpoints = self.decide(commit_id, decide).await?;
+                self.status(endpoints.get(webhook_id).map_err(refused)?).await.map(WebhookResult::Endpoint)
+            }
+            WebhookCall::Remove { webhook_id, commit_id } => {
+                self.decide(commit_id, |endpoints| endpoints.remove(webhook_id)).await?;
+                Ok(WebhookResult::Removed)
+            }
+            WebhookCall::RotateSecret { webhook_id, commit_id, overlap_seconds } => {
+                let overlap = Duration::from_secs(u64::from(*overlap_seconds));
+                if overlap > LONGEST_OVERLAP {
+                    let most = LONGEST_OVERLAP.as_secs();
+                    return Err(invalid("overlapSeconds", format!("must be at most {most}")));
+                }
+                let decide = |endpoints: &Endpoints| endpoints.rotate_secret(webhook_id, self.now, overlap);
+                let endpoints = self.decide(commit_id, decide).await?;
+                let endpoint = endpoints.get(webhook_id).map_err(refused)?;
+                self.with_secret(endpoint).await.map(WebhookResult::Created)
+            }
+            WebhookCall::Test { webhook_id, commit_id, message_type } => {
+                self.test(webhook_id, commit_id, *message_type).await.map(WebhookResult::Delivery)
+            }
+            WebhookCall::PublicKey => {
+                Ok(WebhookResult::PublicKey(self.ports.keys.public_key(self.project_id)))
+            }
+            WebhookCall::ListDeliveries { filter, after, limit } => {
+                let page = self.list_deliveries(filter, after.as_deref(), usize::from(*limit)).await?;
+                Ok(WebhookResult::Deliveries(page))
+            }
+            WebhookCall::ShowDelivery { webhook_id, message_id } => {
+                let delivery = self.delivery(webhook_id, message_id).await?;
+                delivery.status().map(WebhookResult::Delivery).ok_or(HomeError::NotFound)
+            }
+            WebhookCall::Resend { webhook_id, message_id, commit_id } => {
+                self.resend(webhook_id, message_id, commit_id).await.map(WebhookResult::Delivery)
+            }
+        }
+    }
+
+    async fn endpoints(&self) -> Result<Arc<Endpoints>, HomeError> {
+        self.ports.endpoints.current(self.log, self.project_id).await.map_err(HomeError::because_of)
+    }
+
+    async fn create(
+        &self,
+        commit_id: &CommitId,
+        new: NewEndpoint,
+    ) -> Result<EndpointWithSecret, HomeError> {
+        let webhook_id =
+            WebhookId::derived_from(&[self.project_id.as_str().as_bytes(), commit_id.as_str().as_bytes()]);
+        let endpoints = self.decide(commit_id, |endpoints| endpoints.register(&webhook_id, new.clone())).await?;
+        self.with_secret(endpoints.get(&webhook_id).map_err(refused)?).await
+    }
+
+    async fn list(&self) -> Result<Vec<EndpointStatus>, HomeError> {
+        let endpoints = self.endpoints().await?;
+        let mut statuses = Vec::new();
+        for endpoint in endpoints.endpoints.values() {
+            statuses.push(self.status(endpoint).await?);
+        }
+        statuses.sort_by(|one, other| {
+            (one.created_at, &one.webhook_id).cmp(&(other.created_at, &other.webhook_id))
+        });
+        Ok(statuses)
+    }
+
+    async fn status(&self, endpoint: &Endpoint) -> Result<EndpointStatus, HomeError> {
+        let health = self.ports.deliveries.health(self.project_id, &endpoint.webhook_id).await;
+        Ok(EndpointStatus::of(self.project_id, endpoint, health.map_err(failed)?, self.now))
+    }
+
+    async fn with_secret(&self, endpoint: &Endpoint) -> Result<EndpointWithSecret, HomeError> {
+        let secret =
+            self.ports.keys.secret(self.project_id, &endpoint.webhook_id, endpoint.secret_version);
+        Ok(EndpointWithSecret { endpoint: self.status(endpoint).await?, secret: secret.reveal().to_owned() })
+    }
+
+    /// Decides about the project's endpoints, and records the decision as `commit_id`. Returns the endpoints afterwards. If `commit_id`
+    /// is recorded already, `decide` is not called, and its refusal does not matter.
+    async fn decide(
+        &self,
+        commit_id: &CommitId,
+        decide: impl Fn(&Endpoints) -> Result<Vec<EventBody>, EndpointRefusal> + Send + Sync,
+    ) -> Result<Arc<Endpoints>, HomeError> {
+        let stream = StreamId::Webhooks(self.project_id.clone());
+        if let Some(commit) = self.log.find(&stream, commit_id).await.map_err(HomeError::because_of)? {
+            return self.repeated(&commit, &decide).await;
+        }
+        let mut conflicts = 0;
+        loop {
+            let endpoints = self.endpoints().await?;
+            let events = decide(&endpoints).map_err(refused)?;
+            if events.is_empty() {
+                return Ok(endpoints);
+            }
+            let commit = NewCommit::new(commit_id.clone(), self.now, events);
+            match self.log.append(&stream, Expected::Exactly(endpoints.version), commit).await {
+                Ok(_) => return self.endpoints().await,
+                Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
+                Err(error) => return Err(HomeError::because_of(error)),
+            }
+        }
+    }
+
+    /// The endpoints after a request that is recorded as `commit`. It must be the same request: the same decision from the state before.
+    async fn repeated(
+        &self,
+        commit: &Commit,
+        decide: &(impl Fn(&Endpoints) -> Result<Vec<EventBody>, EndpointRefusal> + Send + Sync),
+    ) -> Result<Arc<Endpoints>, HomeError> {
+        let mut before = Endpoints::new(self.project_id.clone());
+        let stream = StreamId::Webhooks(self.project_id.clone());
+        for earlier in self.log.read_to_end(&stream, 1).await.map_err(HomeError::because_of)? {
+            if earlier.first < commit.first {
+                before.apply_commit(&earlier).map_err(super::failed)?;
+            }
+        }
+        let recorded: Result<Vec<EventBody>, _> = commit.events.iter().map(|event| event.body()).collect();
+        let recorded = recorded.map_err(super::failed)?;
+        let is_same = decide(&before).is_ok_and(|decided| {
+            decided.into_iter().map(without_times).eq(recorded.into_iter().map(without_times))
+        });
+        if is_same { self.endpoints().await } else { Err(HomeError::KeyReused) }
+    }
+
+    async fn test(
+        &self,
+        webhook_id: &WebhookId,
+        commit_id: &CommitId,
+        message_type: MessageType,
+    ) -> Result<DeliveryStatus, HomeError> {
+        let endpoints = self.endpoints().await?;
+        let endpoint = endpoints.get(webhook_id).map_err(refused)?;
+        if endpoint.disabled.is_some() {
+            let text = "The webhook is disabled; enable it first.".to_owned();
+            return Err(HomeError::Conflict { text });
+        }
+        let message_id = MessageId::derived_from(&["test", self.project_id.as_str(), commit_id.as_str()]);
+        let message = Message::example(self.project_id, message_id, message_type, self.now);
+        let mut delivery = self.delivery(webhook_id, &message.id).await?;
+        if delivery.version > 0 {
+            let is_same = delivery.scheduled.as_ref().is_some_and(|it| it.message_type == message_type);
+            return if is_same { shown(&delivery) } else { Err(HomeError::KeyReused) };
+        }
+        let commit = schedule(&message, webhook_id, ScheduleCause::Test, self.now, self.now);
+        self.record(&mut delivery, commit).await
+    }
+
+    async fn resend(
+        &self,
+        webhook_id: &WebhookId,
+        message_id: &MessageId,
+        commit_id: &CommitId,
+    ) -> Result<DeliveryStatus, HomeError> {
+        let endpoints = self.endpoints().await?;
+        let endpoint = endpoints.get(webhook_id).map_err(refused)?;
+        if endpoint.disabled.is_some() {
+            let text = "The webhook is disabled; enable it first.".to_owned();
+            return Err(HomeError::Conflict { text });
+        }
+        let mut delivery = self.delivery(webhook_id, message_id).await?;
+        if delivery.version == 0 {
+            return Err(HomeError::NotFound);
+        }
+        let stream = delivery.stream();
+        let resend = ScheduleCause::Resend;
+        match schedule_again(&delivery, resend, self.now, self.now, commit_id.as_str()) {
+            Some(commit) if self.find(&stream, &commit.id).await?.is_none() => {
+                self.record(&mut delivery, commit).await
+            }
+            _ => shown(&delivery),
+        }
+    }
+
+    async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, HomeError> {
+        self.log.find(stream, id).await.map_err(HomeError::because_of)
+    }
+
+    /// Records a decision about a delivery, and brings its view up to date.
+    async fn record(&self, delivery: &mut Delivery, commit: NewCommit) -> Result<DeliveryStatus, HomeError> {
+        delivery::append(self.log, delivery, commit).await.map_err(HomeError::because_of)?;
+        self.ports.deliveries.put_delivery(delivery).await.map_err(failed)?;
+        shown(delivery)
+    }
+
+    async fn delivery(&self, webhook_id: &WebhookId, message_id: &MessageId) -> Result<Delivery, HomeError> {
+        let loaded = delivery::load(self.log, self.project_id, webhook_id, message_id).await;
+        loaded.map_err(HomeError::because_of)
+    }
+
+    async fn list_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<DeliveryStatus>, HomeError> {
+        let page = self.ports.deliveries.list_deliveries(self.project_id, filter, after, limit).await;
+        let page = page.map_err(failed)?;
+        let data = page.deliveries.iter().filter_map(Delivery::status).collect();
+        Ok(Page { data, next: page.next })
+    }
+
+    fn valid_url(&self, url: &str) -> Result<String, HomeError> {
+        EndpointUrl::parse(url, &self.ports.urls)
+            .map(|url| url.as_str().to_owned())
+            .map_err(|error| invalid("url", error.to_string()))
+    }
+
+    fn valid_changes(&self, changes: &EndpointChanges) -> Result<EndpointChanges, HomeError> {
+        let EndpointChanges { url, types, description, rate_limit, enabled } = changes;
+        Ok(EndpointChanges {
+            url: url.as_deref().map(|url| self.valid_url(url)).transpose()?,
+            types: types.as_deref().map(valid_types).transpose()?,
+            description: valid_description(description.as_deref())?,
+            rate_limit: valid_rate_limit(*rate_limit)?,
+            enabled: *enabled,
+        })
+    }
+}
+
+fn shown(delivery: &Delivery) -> Result<DeliveryStatus, HomeError> {
+    delivery.status().ok_or(HomeError::NotFound)
+}
+
+/// The types without repetitions, in order.
+fn valid_types(types: &[TypePattern]) -> Result<Vec<TypePattern>, HomeError> {
+    let mut types = types.to_vec();
+    types.sort();
+    types.dedup();
+    if types.is_empty() {
+        return Err(invalid("types", "must have at least one type; `*` is all but video.progress"));
+    }
+    Ok(types)
+}
+
+fn valid_description(text: Option<&str>) -> Result<Option<String>, HomeError> {
+    if text.is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES || text.chars().any(char::is_control)) {
+        let most = format!("must be at most {MAX_DESCRIPTION_BYTES} bytes of UTF-8 without control characters");
+        return Err(invalid("description", most));
+    }
+    Ok(text.map(str::to_owned))
+}
+
+fn valid_rate_limit(limit: Option<u32>) -> Result<Option<u32>, HomeError> {
+    if limit.is_some_and(|limit| limit > MAX_RATE_LIMIT) {
+        return Err(invalid("rateLimit", format!("must be at most {MAX_RATE_LIMIT} attempts a second")));
+    }
+    Ok(limit)
+}
+
+/// What is the same in a repetition of a request.
+fn without_times(body: EventBody) -> EventBody {
+    match body {
+        EventBody::WebhookUpdated(updated) => {
+            WebhookUpdated { previous_secret_until: None, ..updated }.into()
+        }
+        other => other,
+    }
+}
+
+fn invalid(field: &str, text: impl Into<String>) -> HomeError {
+    HomeError::Invalid { field: field.to_owned(), text: text.into() }
+}
+
+fn refused(refusal: EndpointRefusal) -> HomeError {
+    match refusal {
+        EndpointRefusal::NotFound(_) => HomeError::NotFound,
+        EndpointRefusal::TooMany => HomeError::Conflict { text: format!("{refusal}.") },
+    }
+}
+
+fn failed(error: DeliveryStoreError) -> HomeError {
+    match error {
+        DeliveryStoreError::InvalidCursor => HomeError::InvalidCursor,
+        DeliveryStoreError::Unavailable(_) => unavailable(error),
+    }
+}
