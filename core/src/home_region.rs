@@ -18,7 +18,7 @@ use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, VideoUpdated};
 use streamio_events::home::{
-    Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookResult,
+    Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _};
@@ -223,7 +223,11 @@ impl Home for HomeRegion {
             .await
     }
 
-    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall) -> Result<WebhookResult, HomeError> {
+    async fn webhooks(
+        &self,
+        project_id: &ProjectId,
+        call: &WebhookCall,
+    ) -> Result<WebhookOutcome, HomeError> {
         let Some(ports) = &self.ports.webhooks else {
             let text = "This deployment has no webhooks yet; read the events with GET /events.".to_owned();
             return Err(HomeError::Conflict { text });

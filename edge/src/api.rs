@@ -13,6 +13,7 @@ mod problems;
 mod upload;
 mod usage;
 mod videos;
+mod webhooks;
 
 pub(crate) use grant::not_recorded;
 pub(crate) use play::{PLAY_PATH, PlayRequest};
@@ -23,13 +24,13 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, Uri};
-use streamio_events::id::VideoId;
+use streamio_events::id::{CommitId, VideoId};
 use streamio_events::tenant::Tenant;
 
 use crate::context::Context;
 use crate::ports::journal::Receipt;
 use crate::problem::Problem;
-use crate::request::{Fields, Query, percent_decode};
+use crate::request::{Fields, IdempotencyKey, Query, percent_decode};
 use crate::route::{PublicAction, TenantAction};
 use crate::services::Services;
 
@@ -59,6 +60,16 @@ impl Exchange<'_> {
     /// The body's fields, if the body is a JSON merge patch.
     fn patch_fields(&self) -> Result<Fields, Problem> {
         Fields::parse_patch(self.headers, self.body, self.api_key)
+    }
+
+    /// The id under which a command is recorded: derived from the Idempotency-Key, the project, the command and what it is about, or random
+    /// without a key.
+    fn commit_id(&self, command: &str, subject: &str) -> Result<CommitId, Problem> {
+        let (kind, cause) = match IdempotencyKey::of(self.headers)? {
+            Some(key) => ("idempotency key", key.as_str().to_owned()),
+            None => ("random", base16ct::lower::encode_string(&self.context.random[16..])),
+        };
+        Ok(CommitId::derived_from(&[command, self.tenant.project_id.as_str(), subject, kind, &cause]))
     }
 
     /// The video that the path names.
@@ -113,5 +124,16 @@ pub(crate) fn handle_tenant<'a>(
         TenantAction::ReprocessVideo => Box::pin(videos::reprocess(exchange, query)),
         TenantAction::ListEvents => Box::pin(events::feed(exchange, query)),
         TenantAction::ShowUsage => Box::pin(usage::show(exchange, query)),
+        TenantAction::CreateWebhook => Box::pin(webhooks::create(exchange, query)),
+        TenantAction::ListWebhooks => Box::pin(webhooks::list(exchange, query)),
+        TenantAction::ShowWebhookPublicKey => Box::pin(webhooks::public_key(exchange, query)),
+        TenantAction::ShowWebhook => Box::pin(webhooks::show(exchange, query)),
+        TenantAction::UpdateWebhook => Box::pin(webhooks::update(exchange, query)),
+        TenantAction::RemoveWebhook => Box::pin(webhooks::remove(exchange, query)),
+        TenantAction::RotateWebhookSecret => Box::pin(webhooks::rotate_secret(exchange, query)),
+        TenantAction::TestWebhook => Box::pin(webhooks::test(exchange, query)),
+        TenantAction::ListDeliveries => Box::pin(webhooks::deliveries::list(exchange, query)),
+        TenantAction::ShowDelivery => Box::pin(webhooks::deliveries::show(exchange, query)),
+        TenantAction::ResendDelivery => Box::pin(webhooks::deliveries::resend(exchange, query)),
     }
 }

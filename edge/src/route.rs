@@ -54,6 +54,17 @@ pub(crate) enum TenantAction {
     ReprocessVideo,
     ListEvents,
     ShowUsage,
+    CreateWebhook,
+    ListWebhooks,
+    ShowWebhookPublicKey,
+    ShowWebhook,
+    UpdateWebhook,
+    RemoveWebhook,
+    RotateWebhookSecret,
+    TestWebhook,
+    ListDeliveries,
+    ShowDelivery,
+    ResendDelivery,
 }
 
 const fn public(method: Method, path: &'static str, action: PublicAction) -> Call {
@@ -65,7 +76,7 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 15] = [
+pub static CALLS: [Call; 26] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
@@ -77,6 +88,17 @@ pub static CALLS: [Call; 15] = [
     tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
     tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
     tenant(Method::GET, "/usage", Scope::Read, TenantAction::ShowUsage),
+    tenant(Method::POST, "/webhooks", Scope::Admin, TenantAction::CreateWebhook),
+    tenant(Method::GET, "/webhooks", Scope::Read, TenantAction::ListWebhooks),
+    tenant(Method::GET, "/webhooks/public-key", Scope::Read, TenantAction::ShowWebhookPublicKey),
+    tenant(Method::GET, "/webhooks/{id}", Scope::Read, TenantAction::ShowWebhook),
+    tenant(Method::PATCH, "/webhooks/{id}", Scope::Admin, TenantAction::UpdateWebhook),
+    tenant(Method::DELETE, "/webhooks/{id}", Scope::Admin, TenantAction::RemoveWebhook),
+    tenant(Method::POST, "/webhooks/{id}/rotate-secret", Scope::Admin, TenantAction::RotateWebhookSecret),
+    tenant(Method::POST, "/webhooks/{id}/test", Scope::Admin, TenantAction::TestWebhook),
+    tenant(Method::GET, "/webhook-deliveries", Scope::Read, TenantAction::ListDeliveries),
+    tenant(Method::GET, "/webhook-deliveries/{id}", Scope::Read, TenantAction::ShowDelivery),
+    tenant(Method::POST, "/webhook-deliveries/{id}/resend", Scope::Admin, TenantAction::ResendDelivery),
     Call { method: Method::GET, path: "/play/{key}", action: Action::Play },
     public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
     public(Method::GET, "/healthz", PublicAction::ShowHealth),
@@ -97,7 +119,12 @@ pub(crate) enum Found<'a> {
 }
 
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
-    let at_path = || CALLS.iter().filter_map(|call| Some((call, match_path(call.path, path)?)));
+    // A path that is written out is not also one with a parameter.
+    let is_literal = CALLS.iter().any(|call| call.path == path);
+    let at_path = || {
+        let calls = CALLS.iter().filter(move |call| !is_literal || call.path == path);
+        calls.filter_map(|call| Some((call, match_path(call.path, path)?)))
+    };
     let requested = if method == Method::HEAD { &Method::GET } else { method };
     if let Some((call, parameter)) = at_path().find(|(call, _)| call.method == requested) {
         return Found::Call(call, parameter);
@@ -196,6 +223,10 @@ mod tests {
         assert_eq!(find(&Method::HEAD, "/upload-url"), Found::OtherMethods("POST, OPTIONS".parse().unwrap()));
         assert_eq!(find(&Method::OPTIONS, "/upload-url"), Found::Options("POST, OPTIONS".parse().unwrap()));
         assert_eq!(find(&Method::OPTIONS, "/nothing"), Found::Nothing);
+        assert_eq!(
+            find(&Method::DELETE, "/webhooks/public-key"),
+            Found::OtherMethods("GET, HEAD, OPTIONS".parse().unwrap())
+        );
     }
 
     proptest! {

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use call::HomeCall;
 pub use error::HomeError;
 pub use reply::{HomeReply, HomeResult, ReplyError};
-pub use webhooks::{DeliveryFilter, EndpointWithSecret, WebhookCall, WebhookResult};
+pub use webhooks::{DeliveryFilter, EndpointWithSecret, WebhookCall, WebhookOutcome, WebhookResult};
 
 use crate::api_key::KeyHash;
 use crate::cloud_event::CloudEvent;
@@ -167,7 +167,8 @@ pub trait Home: ThreadSafe {
 
     /// Does what `call` states about the webhooks of a project. What does not exist is [`HomeError::NotFound`], and what is not valid is
     /// [`HomeError::Invalid`].
-    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall) -> Result<WebhookResult, HomeError>;
+    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall)
+    -> Result<WebhookOutcome, HomeError>;
 
     /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;

@@ -6,20 +6,22 @@ use std::time::Duration;
 use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::event::{EventBody, WebhookUpdated};
 use streamio_events::home::{
-    DeliveryFilter, EndpointWithSecret, HomeError, Page, WebhookCall, WebhookResult,
+    DeliveryFilter, EndpointWithSecret, HomeError, Page, WebhookCall, WebhookOutcome, WebhookResult,
 };
 use streamio_events::id::{CommitId, MessageId, ProjectId, WebhookId};
 use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::delivery::decide::{schedule, schedule_again};
 use streamio_events::webhook::delivery;
+use streamio_events::webhook::delivery::decide::{schedule, schedule_again};
 use streamio_events::webhook::endpoint::{
     EndpointChanges, EndpointRefusal, MAX_DESCRIPTION_BYTES, MAX_RATE_LIMIT, NewEndpoint,
 };
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::status::{DeliveryStatus, EndpointStatus};
-use streamio_events::webhook::{Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause, TypePattern};
+use streamio_events::webhook::{
+    Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause, TypePattern,
+};
 
 use super::unavailable;
 use crate::fold_cache::EndpointCache;
@@ -45,6 +47,14 @@ pub struct WebhookPorts {
     pub urls: Rules,
 }
 
+/// The outcome of a decision about endpoints.
+struct Decided {
+    /// The endpoints afterwards.
+    endpoints: Arc<Endpoints>,
+    /// Whether it was recorded before.
+    repeated: bool,
+}
+
 /// Serves the calls of one project.
 pub(super) struct Webhooks<'a> {
     pub(super) log: &'a dyn EventLog,
@@ -54,7 +64,8 @@ pub(super) struct Webhooks<'a> {
 }
 
 impl Webhooks<'_> {
-    pub(super) async fn serve(&self, call: &WebhookCall) -> Result<WebhookResult, HomeError> {
+    pub(super) async fn serve(&self, call: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
+        let read = |result| WebhookOutcome { result, repeated: false };
         match call {
             WebhookCall::Create { commit_id, url, types, description, rate_limit } => {
                 let new = NewEndpoint {
@@ -63,50 +74,45 @@ impl Webhooks<'_> {
                     description: valid_description(description.as_deref())?,
                     rate_limit: valid_rate_limit(*rate_limit)?.filter(|limit| *limit > 0),
                 };
-                self.create(commit_id, new).await.map(WebhookResult::Created)
+                self.create(commit_id, new).await
             }
-            WebhookCall::List => self.list().await.map(WebhookResult::Endpoints),
+            WebhookCall::List => Ok(read(WebhookResult::Endpoints(self.list().await?))),
             WebhookCall::Show { webhook_id } => {
                 let endpoints = self.endpoints().await?;
-                self.status(endpoints.get(webhook_id).map_err(refused)?).await.map(WebhookResult::Endpoint)
+                let status = self.status(endpoints.get(webhook_id).map_err(refused)?).await?;
+                Ok(read(WebhookResult::Endpoint(status)))
             }
             WebhookCall::Update { webhook_id, commit_id, changes } => {
                 let changes = self.valid_changes(changes)?;
                 let decide = |endpoints: &Endpoints| endpoints.update(webhook_id, changes.clone());
-                let endpoints = self.decide(commit_id, decide).await?;
-                self.status(endpoints.get(webhook_id).map_err(refused)?).await.map(WebhookResult::Endpoint)
+                let Decided { endpoints, repeated } = self.decide(commit_id, decide).await?;
+                let status = self.status(endpoints.get(webhook_id).map_err(refused)?).await?;
+                Ok(WebhookOutcome { result: WebhookResult::Endpoint(status), repeated })
             }
             WebhookCall::Remove { webhook_id, commit_id } => {
-                self.decide(commit_id, |endpoints| endpoints.remove(webhook_id)).await?;
-                Ok(WebhookResult::Removed)
+                let Decided { repeated, .. } =
+                    self.decide(commit_id, |endpoints| endpoints.remove(webhook_id)).await?;
+                Ok(WebhookOutcome { result: WebhookResult::Removed(webhook_id.clone()), repeated })
             }
             WebhookCall::RotateSecret { webhook_id, commit_id, overlap_seconds } => {
-                let overlap = Duration::from_secs(u64::from(*overlap_seconds));
-                if overlap > LONGEST_OVERLAP {
-                    let most = LONGEST_OVERLAP.as_secs();
-                    return Err(invalid("overlapSeconds", format!("must be at most {most}")));
-                }
-                let decide = |endpoints: &Endpoints| endpoints.rotate_secret(webhook_id, self.now, overlap);
-                let endpoints = self.decide(commit_id, decide).await?;
-                let endpoint = endpoints.get(webhook_id).map_err(refused)?;
-                self.with_secret(endpoint).await.map(WebhookResult::Created)
+                self.rotate_secret(webhook_id, commit_id, *overlap_seconds).await
             }
             WebhookCall::Test { webhook_id, commit_id, message_type } => {
-                self.test(webhook_id, commit_id, *message_type).await.map(WebhookResult::Delivery)
+                self.test(webhook_id, commit_id, *message_type).await
             }
             WebhookCall::PublicKey => {
-                Ok(WebhookResult::PublicKey(self.ports.keys.public_key(self.project_id)))
+                Ok(read(WebhookResult::PublicKey(self.ports.keys.public_key(self.project_id))))
             }
             WebhookCall::ListDeliveries { filter, after, limit } => {
                 let page = self.list_deliveries(filter, after.as_deref(), usize::from(*limit)).await?;
-                Ok(WebhookResult::Deliveries(page))
+                Ok(read(WebhookResult::Deliveries(page)))
             }
             WebhookCall::ShowDelivery { webhook_id, message_id } => {
                 let delivery = self.delivery(webhook_id, message_id).await?;
-                delivery.status().map(WebhookResult::Delivery).ok_or(HomeError::NotFound)
+                Ok(read(WebhookResult::Delivery(shown(&delivery)?)))
             }
             WebhookCall::Resend { webhook_id, message_id, commit_id } => {
-                self.resend(webhook_id, message_id, commit_id).await.map(WebhookResult::Delivery)
+                self.resend(webhook_id, message_id, commit_id).await
             }
         }
     }
@@ -115,15 +121,29 @@ impl Webhooks<'_> {
         self.ports.endpoints.current(self.log, self.project_id).await.map_err(HomeError::because_of)
     }
 
-    async fn create(
-        &self,
-        commit_id: &CommitId,
-        new: NewEndpoint,
-    ) -> Result<EndpointWithSecret, HomeError> {
+    async fn create(&self, commit_id: &CommitId, new: NewEndpoint) -> Result<WebhookOutcome, HomeError> {
         let webhook_id =
             WebhookId::derived_from(&[self.project_id.as_str().as_bytes(), commit_id.as_str().as_bytes()]);
-        let endpoints = self.decide(commit_id, |endpoints| endpoints.register(&webhook_id, new.clone())).await?;
-        self.with_secret(endpoints.get(&webhook_id).map_err(refused)?).await
+        let decide = |endpoints: &Endpoints| endpoints.register(&webhook_id, new.clone());
+        let Decided { endpoints, repeated } = self.decide(commit_id, decide).await?;
+        let created = self.with_secret(endpoints.get(&webhook_id).map_err(refused)?).await?;
+        Ok(WebhookOutcome { result: WebhookResult::Created(created), repeated })
+    }
+
+    async fn rotate_secret(
+        &self,
+        webhook_id: &WebhookId,
+        commit_id: &CommitId,
+        overlap_seconds: u32,
+    ) -> Result<WebhookOutcome, HomeError> {
+        let overlap = Duration::from_secs(u64::from(overlap_seconds));
+        if overlap > LONGEST_OVERLAP {
+            return Err(invalid("overlapSeconds", format!("must be at most {}", LONGEST_OVERLAP.as_secs())));
+        }
+        let decide = |endpoints: &Endpoints| endpoints.rotate_secret(webhook_id, self.now, overlap);
+        let Decided { endpoints, repeated } = self.decide(commit_id, decide).await?;
+        let created = self.with_secret(endpoints.get(webhook_id).map_err(refused)?).await?;
+        Ok(WebhookOutcome { result: WebhookResult::Created(created), repeated })
     }
 
     async fn list(&self) -> Result<Vec<EndpointStatus>, HomeError> {
@@ -144,8 +164,7 @@ impl Webhooks<'_> {
     }
 
     async fn with_secret(&self, endpoint: &Endpoint) -> Result<EndpointWithSecret, HomeError> {
-        let secret =
-            self.ports.keys.secret(self.project_id, &endpoint.webhook_id, endpoint.secret_version);
+        let secret = self.ports.keys.secret(self.project_id, &endpoint.webhook_id, endpoint.secret_version);
         Ok(EndpointWithSecret { endpoint: self.status(endpoint).await?, secret: secret.reveal().to_owned() })
     }
 
@@ -155,7 +174,7 @@ impl Webhooks<'_> {
         &self,
         commit_id: &CommitId,
         decide: impl Fn(&Endpoints) -> Result<Vec<EventBody>, EndpointRefusal> + Send + Sync,
-    ) -> Result<Arc<Endpoints>, HomeError> {
+    ) -> Result<Decided, HomeError> {
         let stream = StreamId::Webhooks(self.project_id.clone());
         if let Some(commit) = self.log.find(&stream, commit_id).await.map_err(HomeError::because_of)? {
             return self.repeated(&commit, &decide).await;
@@ -165,11 +184,14 @@ impl Webhooks<'_> {
             let endpoints = self.endpoints().await?;
             let events = decide(&endpoints).map_err(refused)?;
             if events.is_empty() {
-                return Ok(endpoints);
+                return Ok(Decided { endpoints, repeated: false });
             }
             let commit = NewCommit::new(commit_id.clone(), self.now, events);
             match self.log.append(&stream, Expected::Exactly(endpoints.version), commit).await {
-                Ok(_) => return self.endpoints().await,
+                Ok(appended) => {
+                    let repeated = appended.repeated;
+                    return Ok(Decided { endpoints: self.endpoints().await?, repeated });
+                }
                 Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 Err(error) => return Err(HomeError::because_of(error)),
             }
@@ -181,7 +203,7 @@ impl Webhooks<'_> {
         &self,
         commit: &Commit,
         decide: &(impl Fn(&Endpoints) -> Result<Vec<EventBody>, EndpointRefusal> + Send + Sync),
-    ) -> Result<Arc<Endpoints>, HomeError> {
+    ) -> Result<Decided, HomeError> {
         let mut before = Endpoints::new(self.project_id.clone());
         let stream = StreamId::Webhooks(self.project_id.clone());
         for earlier in self.log.read_to_end(&stream, 1).await.map_err(HomeError::because_of)? {
@@ -194,7 +216,11 @@ impl Webhooks<'_> {
         let is_same = decide(&before).is_ok_and(|decided| {
             decided.into_iter().map(without_times).eq(recorded.into_iter().map(without_times))
         });
-        if is_same { self.endpoints().await } else { Err(HomeError::KeyReused) }
+        if is_same {
+            Ok(Decided { endpoints: self.endpoints().await?, repeated: true })
+        } else {
+            Err(HomeError::KeyReused)
+        }
     }
 
     async fn test(
@@ -202,7 +228,7 @@ impl Webhooks<'_> {
         webhook_id: &WebhookId,
         commit_id: &CommitId,
         message_type: MessageType,
-    ) -> Result<DeliveryStatus, HomeError> {
+    ) -> Result<WebhookOutcome, HomeError> {
         let endpoints = self.endpoints().await?;
         let endpoint = endpoints.get(webhook_id).map_err(refused)?;
         if endpoint.disabled.is_some() {
@@ -214,10 +240,11 @@ impl Webhooks<'_> {
         let mut delivery = self.delivery(webhook_id, &message.id).await?;
         if delivery.version > 0 {
             let is_same = delivery.scheduled.as_ref().is_some_and(|it| it.message_type == message_type);
-            return if is_same { shown(&delivery) } else { Err(HomeError::KeyReused) };
+            return if is_same { outcome(&delivery, true) } else { Err(HomeError::KeyReused) };
         }
         let commit = schedule(&message, webhook_id, ScheduleCause::Test, self.now, self.now);
-        self.record(&mut delivery, commit).await
+        self.record(&mut delivery, commit).await?;
+        outcome(&delivery, false)
     }
 
     async fn resend(
@@ -225,7 +252,7 @@ impl Webhooks<'_> {
         webhook_id: &WebhookId,
         message_id: &MessageId,
         commit_id: &CommitId,
-    ) -> Result<DeliveryStatus, HomeError> {
+    ) -> Result<WebhookOutcome, HomeError> {
         let endpoints = self.endpoints().await?;
         let endpoint = endpoints.get(webhook_id).map_err(refused)?;
         if endpoint.disabled.is_some() {
@@ -236,25 +263,22 @@ impl Webhooks<'_> {
         if delivery.version == 0 {
             return Err(HomeError::NotFound);
         }
-        let stream = delivery.stream();
         let resend = ScheduleCause::Resend;
-        match schedule_again(&delivery, resend, self.now, self.now, commit_id.as_str()) {
-            Some(commit) if self.find(&stream, &commit.id).await?.is_none() => {
-                self.record(&mut delivery, commit).await
-            }
-            _ => shown(&delivery),
+        let Some(commit) = schedule_again(&delivery, resend, self.now, self.now, commit_id.as_str()) else {
+            return outcome(&delivery, false);
+        };
+        let known = self.log.find(&delivery.stream(), &commit.id).await.map_err(HomeError::because_of)?;
+        if known.is_none() {
+            self.record(&mut delivery, commit).await?;
         }
-    }
-
-    async fn find(&self, stream: &StreamId, id: &CommitId) -> Result<Option<Commit>, HomeError> {
-        self.log.find(stream, id).await.map_err(HomeError::because_of)
+        outcome(&delivery, known.is_some())
     }
 
     /// Records a decision about a delivery, and brings its view up to date.
-    async fn record(&self, delivery: &mut Delivery, commit: NewCommit) -> Result<DeliveryStatus, HomeError> {
+    async fn record(&self, delivery: &mut Delivery, commit: NewCommit) -> Result<(), HomeError> {
         delivery::append(self.log, delivery, commit).await.map_err(HomeError::because_of)?;
         self.ports.deliveries.put_delivery(delivery).await.map_err(failed)?;
-        shown(delivery)
+        Ok(())
     }
 
     async fn delivery(&self, webhook_id: &WebhookId, message_id: &MessageId) -> Result<Delivery, HomeError> {
@@ -296,6 +320,10 @@ fn shown(delivery: &Delivery) -> Result<DeliveryStatus, HomeError> {
     delivery.status().ok_or(HomeError::NotFound)
 }
 
+fn outcome(delivery: &Delivery, repeated: bool) -> Result<WebhookOutcome, HomeError> {
+    Ok(WebhookOutcome { result: WebhookResult::Delivery(shown(delivery)?), repeated })
+}
+
 /// The types without repetitions, in order.
 fn valid_types(types: &[TypePattern]) -> Result<Vec<TypePattern>, HomeError> {
     let mut types = types.to_vec();
@@ -309,7 +337,8 @@ fn valid_types(types: &[TypePattern]) -> Result<Vec<TypePattern>, HomeError> {
 
 fn valid_description(text: Option<&str>) -> Result<Option<String>, HomeError> {
     if text.is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES || text.chars().any(char::is_control)) {
-        let most = format!("must be at most {MAX_DESCRIPTION_BYTES} bytes of UTF-8 without control characters");
+        let most =
+            format!("must be at most {MAX_DESCRIPTION_BYTES} bytes of UTF-8 without control characters");
         return Err(invalid("description", most));
     }
     Ok(text.map(str::to_owned))

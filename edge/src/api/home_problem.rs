@@ -20,6 +20,15 @@ pub(super) fn of_command(error: HomeError) -> Problem {
     )
 }
 
+/// The problem of a call about webhooks that failed.
+pub(super) fn of_webhooks(error: HomeError) -> Problem {
+    match error {
+        HomeError::NotFound => Problem::new(ProblemKind::NoSuchWebhook, ProblemKind::NoSuchWebhook.advice()),
+        HomeError::Conflict { text } => Problem::new(ProblemKind::WebhookConflict, text),
+        other => of_command(other),
+    }
+}
+
 pub(super) fn no_such_video() -> Problem {
     Problem::new(ProblemKind::NoSuchVideo, ProblemKind::NoSuchVideo.advice())
 }

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use streamio_events::home::{Commanded, HomeError, VideoFilter};
-use streamio_events::id::CommitId;
 use streamio_events::nfc::to_nfc;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoState;
@@ -13,7 +12,7 @@ use super::paging::{PageBody, Paging};
 use super::{Exchange, home_problem, metadata};
 use crate::problem::{Problem, ProblemKind};
 use crate::reply;
-use crate::request::{IdempotencyKey, Query};
+use crate::request::Query;
 
 /// The longest `prefix`, in bytes: as long as a key.
 const MAX_PREFIX_BYTES: usize = 1024;
@@ -85,7 +84,7 @@ pub(super) async fn update(exchange: &Exchange<'_>, query: Query) -> Result<Resp
     let patch = metadata::take_patch(&mut fields);
     fields.finish()?;
     let id = exchange.video_id()?;
-    let commit = commit_id(exchange, "update", id.as_str())?;
+    let commit = exchange.commit_id("update", id.as_str())?;
     let home = &exchange.services.ports.home;
     let project_id = &exchange.tenant.project_id;
     command_response(StatusCode::OK, home.update_video(project_id, &id, &commit, &patch).await)
@@ -96,7 +95,7 @@ pub(super) async fn delete(exchange: &Exchange<'_>, query: Query) -> Result<Resp
     query.finish()?;
     exchange.fields()?.finish()?;
     let id = exchange.video_id()?;
-    let commit = commit_id(exchange, "delete", id.as_str())?;
+    let commit = exchange.commit_id("delete", id.as_str())?;
     let home = &exchange.services.ports.home;
     command_response(StatusCode::OK, home.delete_video(&exchange.tenant.project_id, &id, &commit).await)
 }
@@ -106,7 +105,7 @@ pub(super) async fn reprocess(exchange: &Exchange<'_>, query: Query) -> Result<R
     query.finish()?;
     exchange.fields()?.finish()?;
     let id = exchange.video_id()?;
-    let commit = commit_id(exchange, "reprocess", id.as_str())?;
+    let commit = exchange.commit_id("reprocess", id.as_str())?;
     let home = &exchange.services.ports.home;
     command_response(
         StatusCode::ACCEPTED,
@@ -121,14 +120,4 @@ fn command_response(
     let Commanded { status, repeated } = outcome.map_err(home_problem::of_command)?;
     let response = reply::json(success, &status);
     if repeated { replayed(response) } else { response }
-}
-
-/// The id under which a command is recorded: derived from the Idempotency-Key, project, command and video, or random
-/// without a key.
-fn commit_id(exchange: &Exchange<'_>, command: &str, video: &str) -> Result<CommitId, Problem> {
-    let (kind, cause) = match IdempotencyKey::of(exchange.headers)? {
-        Some(key) => ("idempotency key", key.as_str().to_owned()),
-        None => ("random", base16ct::lower::encode_string(&exchange.context.random[16..])),
-    };
-    Ok(CommitId::derived_from(&[command, exchange.tenant.project_id.as_str(), video, kind, &cause]))
 }

@@ -12,7 +12,7 @@ use streamio_events::event::RecordedEvent;
 use streamio_events::fact::Fact;
 use streamio_events::home::{
     Commanded, FeedPage, Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page, Recorded, ReplyError,
-    VideoFilter, WebhookCall, WebhookResult,
+    VideoFilter, WebhookCall, WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::metadata::MetadataPatch;
@@ -244,7 +244,11 @@ impl Home for HomeClient {
         self.command(call, project_id, video_id).await
     }
 
-    async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall) -> Result<WebhookResult, HomeError> {
+    async fn webhooks(
+        &self,
+        project_id: &ProjectId,
+        call: &WebhookCall,
+    ) -> Result<WebhookOutcome, HomeError> {
         let call = HomeCall::Webhooks { project_id: project_id.clone(), request: call.clone() };
         let result = self.calls.call(&call).await.map_err(|error| match error {
             CallError::Replied(ReplyError::InvalidCursor) => HomeError::InvalidCursor,
@@ -255,7 +259,7 @@ impl Home for HomeClient {
             other => other.into(),
         })?;
         match result {
-            HomeResult::Webhooks(result) if result.is_of(project_id) => Ok(result),
+            HomeResult::Webhooks(outcome) if outcome.result.is_of(project_id) => Ok(outcome),
             HomeResult::Webhooks(_) => Err(foreign()),
             other => Err(unexpected(&other)),
         }

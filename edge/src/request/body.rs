@@ -130,6 +130,13 @@ impl Fields {
         bounds.default
     }
 
+    /// Takes an array of strings.
+    pub(crate) fn list_of_texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        self.typed(name, "an array of strings", |value| {
+            value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        })
+    }
+
     /// Takes an object whose values are strings.
     pub(crate) fn texts(&mut self, name: &'static str) -> Option<BTreeMap<String, String>> {
         let object = self.typed(name, "an object", |value| value.as_object().cloned())?;

@@ -19,7 +19,7 @@ use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent, VideoUpdated};
 use streamio_events::fault::FaultyLog;
 use streamio_events::home::{
-    self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter, WebhookCall, WebhookResult,
+    self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter, WebhookCall, WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::limits::{Limit, ProjectLimits};
@@ -94,7 +94,7 @@ impl Journal for TestJournal {
         !self.forgets.load(Ordering::Relaxed)
     }
 
-    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookResult, HomeError> {
+    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
         Err(HomeError::NotFound)
     }
 

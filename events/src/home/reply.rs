@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Commanded, FeedPage, Page, WebhookResult};
+use super::{Commanded, FeedPage, Page, WebhookOutcome};
 use crate::cloud_event::CloudEvent;
 use crate::event::RecordedEvent;
 use crate::tenant::Tenant;
@@ -37,7 +37,7 @@ pub enum HomeResult {
     /// The outcome of the command.
     Command(Commanded),
     /// The result of a call about webhooks.
-    Webhooks(WebhookResult),
+    Webhooks(WebhookOutcome),
     /// The first event of the commit that existed before under the same id; `None` when the fact is new.
     Recorded(Option<RecordedEvent>),
     /// The first event of the commit; `None` when the stream has no such commit.

@@ -125,6 +125,17 @@ pub struct DeliveryFilter {
     pub to: Option<Timestamp>,
 }
 
+/// The outcome of a call about webhooks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WebhookOutcome {
+    /// The result.
+    #[serde(flatten)]
+    pub result: WebhookResult,
+    /// Whether the call was recorded before, under the same id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+}
+
 /// The result of a call about webhooks. On the wire an object with one field, which names the kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,7 +148,7 @@ pub enum WebhookResult {
     /// An endpoint.
     Endpoint(EndpointStatus),
     /// The endpoint was removed.
-    Removed,
+    Removed(WebhookId),
     /// The project's public key.
     PublicKey(String),
     /// A page of deliveries.
@@ -155,7 +166,7 @@ impl WebhookResult {
             Self::Endpoint(endpoint) => endpoint.project_id == *project_id,
             Self::Deliveries(page) => page.data.iter().all(|it| it.project_id == *project_id),
             Self::Delivery(delivery) => delivery.project_id == *project_id,
-            Self::Removed | Self::PublicKey(_) => true,
+            Self::Removed(_) | Self::PublicKey(_) => true,
         }
     }
 }

@@ -115,6 +115,8 @@ impl EndpointHealth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryStatus {
+    /// Names the delivery within the project: the endpoint's id, a dot, and the message's id.
+    pub delivery_id: String,
     /// The project.
     pub project_id: ProjectId,
     /// The endpoint.
@@ -150,6 +152,7 @@ impl Delivery {
     pub fn status(&self) -> Option<DeliveryStatus> {
         let scheduled = self.scheduled.as_ref()?;
         Some(DeliveryStatus {
+            delivery_id: format!("{}.{}", self.webhook_id, self.message_id),
             project_id: self.project_id.clone(),
             webhook_id: self.webhook_id.clone(),
             message_id: self.message_id.clone(),

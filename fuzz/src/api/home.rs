@@ -6,7 +6,9 @@ use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::NewCommit;
 use streamio_events::day::Day;
 use streamio_events::event::RecordedEvent;
-use streamio_events::home::{Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookResult};
+use streamio_events::home::{
+    Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookOutcome,
+};
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::limits::ProjectLimits;
 use streamio_events::metadata::MetadataPatch;
@@ -93,7 +95,7 @@ impl Home for Empty {
         Err(HomeError::NotFound)
     }
 
-    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookResult, HomeError> {
+    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
         Err(HomeError::NotFound)
     }
 

@@ -29,7 +29,8 @@ impl Message {
             seq: None,
             occurred_at: at,
             video: is_about_video.then(|| video(project_id, &s3_key, message_type, &error, at)),
-            rejection: (message_type == MessageType::VideoRejected).then(|| Rejection { bytes: 1_234_567, error }),
+            rejection: (message_type == MessageType::VideoRejected)
+                .then(|| Rejection { bytes: 1_234_567, error }),
             webhook: (!is_about_video).then_some(DisabledEndpoint {
                 webhook_id: &webhook_id,
                 url: "https://example.com/webhooks",
@@ -40,13 +41,7 @@ impl Message {
             test: true,
         };
         let body = Body { message_type, timestamp: at, data }.into_json();
-        Self {
-            id,
-            message_type,
-            video_id: is_about_video.then_some(video_id),
-            video_version: None,
-            body,
-        }
+        Self { id, message_type, video_id: is_about_video.then_some(video_id), video_version: None, body }
     }
 }
 

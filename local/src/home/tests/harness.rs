@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
+use streamio_core::home_region::WebhookPorts;
+use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_edge::home::{HomeClient, HomeConfig};
 use streamio_edge::kinesis::{Backoff, Feeder, KinesisConfig};
 use streamio_edge::ports::outbound::Outbound as _;
 use streamio_edge::ports::{Clock, Pause};
 use streamio_edge::sign::sigv4::Credentials;
-use streamio_core::home_region::WebhookPorts;
-use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
