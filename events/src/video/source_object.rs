@@ -83,8 +83,12 @@ impl SourceObject {
         if self.found { LISTING_PRECISION } else { Duration::ZERO }
     }
 
-    /// Whether it may have been created at `time` or later. Event notifications through `EventBridge` state whole seconds, as listings do.
+    /// Whether it may have been created at `time`, which is past, or later. Event notifications through `EventBridge` state whole seconds, as
+    /// listings do. Of a multipart upload that was found, a listing states only when it was initiated.
     pub fn may_be_created_after(&self, time: Timestamp) -> bool {
+        if self.found && self.is_multipart() {
+            return true;
+        }
         let is_whole_second = self.created_at.unix_millis() % 1000 == 0;
         let latest = if is_whole_second { Duration::from_millis(999) } else { Duration::ZERO };
         time <= self.created_at.plus(latest)

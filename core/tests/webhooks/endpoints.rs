@@ -1,0 +1,140 @@
+//! Calls about endpoints.
+
+use streamio_events::home::{HomeError, WebhookCall, WebhookResult};
+use streamio_events::id::WebhookId;
+use streamio_events::webhook::endpoint::EndpointChanges;
+use streamio_events::webhook::{DeliveryState, MessageType};
+
+use crate::harness::{Harness, Reply};
+
+const URL: &str = "https://hooks.example.com/a";
+
+#[tokio::test]
+async fn a_repeated_request_has_the_same_result_and_another_one_with_its_id_is_refused() {
+    let mut harness = Harness::new().await;
+    let commit_id = harness.request();
+    let create = |url: &str| WebhookCall::Create {
+        commit_id: commit_id.clone(),
+        url: url.to_owned(),
+        types: vec!["*".parse().unwrap()],
+        description: None,
+        rate_limit: None,
+    };
+    let first = harness.call(create(URL)).await.unwrap();
+    assert_eq!(harness.call(create(URL)).await.unwrap(), first, "with the same secret");
+    assert!(matches!(harness.call(create("https://other.example.com")).await, Err(HomeError::KeyReused)));
+    let WebhookResult::Endpoints(all) = harness.call(WebhookCall::List).await.unwrap() else { panic!() };
+    assert_eq!(all.len(), 1);
+
+    let webhook_id = all[0].webhook_id.clone();
+    let commit_id = harness.request();
+    let rotate = |overlap_seconds| WebhookCall::RotateSecret {
+        webhook_id: webhook_id.clone(),
+        commit_id: commit_id.clone(),
+        overlap_seconds,
+    };
+    let rotated = harness.call(rotate(3600)).await.unwrap();
+    harness.wait(std::time::Duration::from_secs(60));
+    let WebhookResult::Created(again) = harness.call(rotate(3600)).await.unwrap() else { panic!() };
+    let WebhookResult::Created(rotated) = rotated else { panic!() };
+    assert_eq!(again.secret, rotated.secret);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_updated_to_a_hostile_url_is_refused_as_when_it_is_created() {
+    let mut harness = Harness::new().await;
+    let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
+    for url in ["http://hooks.example.com", "https://127.0.0.1", "https://[::1]/", "https://169.254.169.254/", "ftp://a"] {
+        let commit_id = harness.request();
+        let changes = EndpointChanges { url: Some(url.to_owned()), ..EndpointChanges::default() };
+        let update = WebhookCall::Update { webhook_id: webhook_id.clone(), commit_id, changes };
+        let refused = harness.call(update).await;
+        assert!(matches!(&refused, Err(HomeError::Invalid { field, .. }) if field == "url"), "{url}: {refused:?}");
+        let commit_id = harness.request();
+        let create = WebhookCall::Create {
+            commit_id,
+            url: url.to_owned(),
+            types: vec!["*".parse().unwrap()],
+            description: None,
+            rate_limit: None,
+        };
+        assert!(matches!(harness.call(create).await, Err(HomeError::Invalid { .. })), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn invalid_settings_are_refused_with_their_field() {
+    let mut harness = Harness::new().await;
+    let create = |commit_id, types: &[&str], description: Option<String>, rate_limit| WebhookCall::Create {
+        commit_id,
+        url: URL.to_owned(),
+        types: types.iter().map(|text| text.parse().unwrap()).collect(),
+        description,
+        rate_limit,
+    };
+    let long = "é".repeat(251);
+    for (types, description, rate_limit, expected) in [
+        (&[][..], None, None, "types"),
+        (&["*"][..], Some(long), None, "description"),
+        (&["*"][..], Some("a\nb".to_owned()), None, "description"),
+        (&["*"][..], None, Some(10_001), "rateLimit"),
+    ] {
+        let commit_id = harness.request();
+        let refused = harness.call(create(commit_id, types, description, rate_limit)).await;
+        assert!(matches!(&refused, Err(HomeError::Invalid { field, .. }) if field == expected), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_example_of_every_type_is_sent_on_request() {
+    let mut harness = Harness::new().await;
+    let webhook_id = harness.endpoint(URL, &["video.ready"]).await.endpoint.webhook_id;
+    for message_type in MessageType::ALL {
+        let commit_id = harness.request();
+        let call = WebhookCall::Test { webhook_id: webhook_id.clone(), commit_id, message_type: *message_type };
+        let WebhookResult::Delivery(delivery) = harness.call(call).await.unwrap() else { panic!() };
+        assert_eq!((delivery.message_type, delivery.state), (*message_type, DeliveryState::Pending));
+        harness.settle().await;
+        let received = harness.received().pop().unwrap();
+        assert_eq!(received.message_type(), message_type.as_str());
+        assert_eq!(received.json()["data"]["test"], true);
+        assert_eq!(received.header("webhook-id"), delivery.message_id.as_str());
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_found() {
+    let mut harness = Harness::new().await;
+    let webhook_id = WebhookId::derived_from(&[b"none"]);
+    let commit_id = harness.request();
+    let message_id = streamio_events::id::MessageId::derived_from(&["none"]);
+    for call in [
+        WebhookCall::Show { webhook_id: webhook_id.clone() },
+        WebhookCall::Remove { webhook_id: webhook_id.clone(), commit_id: commit_id.clone() },
+        WebhookCall::Test {
+            webhook_id: webhook_id.clone(),
+            commit_id: commit_id.clone(),
+            message_type: MessageType::VideoReady,
+        },
+        WebhookCall::ShowDelivery { webhook_id: webhook_id.clone(), message_id: message_id.clone() },
+        WebhookCall::Resend { webhook_id, message_id, commit_id },
+    ] {
+        let refused = harness.call(call).await;
+        assert!(matches!(refused, Err(HomeError::NotFound)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_removed_endpoint_gets_nothing_more() {
+    let mut harness = Harness::new().await;
+    let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
+    harness.reply(URL, Reply::Status(500));
+    harness.region.receive(streamio_core::testing::notification("a.mp4", "01")).await;
+    harness.settle().await;
+    let commit_id = harness.request();
+    harness.call(WebhookCall::Remove { webhook_id: webhook_id.clone(), commit_id }).await.unwrap();
+    harness.run_until(harness.now().plus(std::time::Duration::from_hours(100))).await;
+    assert_eq!(harness.received().len(), 1);
+    let delivery = &harness.deliveries_to(&webhook_id).await[0];
+    assert_eq!(delivery.attempts.last().unwrap().error.as_ref().unwrap().code, "webhook_removed");
+}

@@ -1,0 +1,314 @@
+//! A region in memory whose webhooks are sent to a receiver in memory.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamio_core::fold_cache::EndpointCache;
+use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
+use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
+use streamio_core::ports::project_feed::{
+    FeedPage, FeedPlaces, FeedWriteError, ProjectFeed, ProjectFeedError,
+};
+use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
+use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
+use streamio_core::testing::{CountedUsage, MemoryDeliveries, TestRegion, start_time};
+use streamio_core::webhooks::delivering::{self, DeliveringError, deliver};
+use streamio_core::webhooks::keys::WebhookKeys;
+use streamio_core::webhooks::scheduling::{self, schedule_messages};
+use streamio_core::webhooks::view;
+use streamio_events::api_key::KeyHash;
+use streamio_events::commit::Commit;
+use streamio_events::home::{EndpointWithSecret, Home as _, HomeError, WebhookCall, WebhookResult};
+use streamio_events::id::{CommitId, ProjectId, WebhookId};
+use streamio_events::log::EventLog;
+use streamio_events::memory::MemoryLog;
+use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::Delivery;
+use streamio_events::webhook::endpoint_url::Rules;
+use streamio_events::webhook::exchange::{Answer, ErrorClass, Exchange, ExchangeError, ExchangeResult};
+
+/// The secret from which all keys are derived.
+pub(crate) const SECRET: [u8; 32] = [7; 32];
+
+/// A request that the receiver got.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) at: Timestamp,
+    pub(crate) url: String,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub(crate) fn message_type(&self) -> String {
+        self.json()["type"].as_str().unwrap().to_owned()
+    }
+}
+
+/// How a receiver answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reply {
+    Status(u16),
+    RetryAfter(u16, u64),
+    Unreachable,
+}
+
+/// The receivers of all URLs.
+#[derive(Clone)]
+pub(crate) struct Receivers {
+    clock: Arc<AtomicI64>,
+    received: Arc<Mutex<Vec<Received>>>,
+    replies: Arc<Mutex<BTreeMap<String, Reply>>>,
+}
+
+#[async_trait]
+impl WebhookSender for Receivers {
+    async fn send(&self, request: WebhookRequest) -> Exchange {
+        let url = request.url.as_str().to_owned();
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let at = Timestamp::from_unix_millis(self.clock.load(Ordering::SeqCst));
+        let reply = self.replies.lock().unwrap().get(&url).copied().unwrap_or(Reply::Status(200));
+        self.received.lock().unwrap().push(Received { at, url, headers: request.headers, body });
+        let result = match reply {
+            Reply::Status(status) => ExchangeResult::Answer(Answer::new(status, None, b"answer")),
+            Reply::RetryAfter(status, seconds) => {
+                ExchangeResult::Answer(Answer::new(status, Some(seconds), b"busy"))
+            }
+            Reply::Unreachable => {
+                ExchangeResult::Error(ExchangeError::new(ErrorClass::ConnectFailed, "refused"))
+            }
+        };
+        Exchange { duration_milliseconds: 20, result }
+    }
+}
+
+/// The places of commits in a log in memory.
+struct Places(MemoryLog);
+
+#[async_trait]
+impl FeedPlaces for Places {
+    async fn place(&self, commit: &Commit) -> Result<u64, FeedWriteError> {
+        let project_id = commit.stream.project_id();
+        let changes = self.0.changes_after(0, usize::MAX).await.unwrap();
+        let of_project = changes.iter().filter(|(_, it)| it.stream.project_id() == project_id);
+        let place = of_project.map(|(_, it)| it).position(|it| it == commit).unwrap();
+        Ok(place as u64)
+    }
+}
+
+/// Parts of the home region that calls about webhooks do not need.
+struct Unused;
+
+#[async_trait]
+impl ProjectFeed for Unused {
+    async fn page(
+        &self,
+        _: &ProjectId,
+        _: Option<&str>,
+        _: usize,
+        _: Timestamp,
+    ) -> Result<FeedPage, ProjectFeedError> {
+        Err(ProjectFeedError::Unavailable("not used".into()))
+    }
+}
+
+#[async_trait]
+impl TenantStore for Unused {
+    async fn get(&self, _: &KeyHash) -> Result<Option<Tenant>, TenantStoreError> {
+        Err(TenantStoreError("not used".into()))
+    }
+
+    async fn put(&self, _: &KeyHash, _: &Tenant) -> Result<bool, TenantStoreError> {
+        Err(TenantStoreError("not used".into()))
+    }
+}
+
+/// A region with the project `acme`.
+pub(crate) struct Harness {
+    pub(crate) region: TestRegion,
+    pub(crate) deliveries: MemoryDeliveries,
+    receivers: Receivers,
+    endpoints: Arc<EndpointCache>,
+    places: Places,
+    home: HomeRegion,
+    clock: Arc<AtomicI64>,
+    position: u64,
+    requests: u32,
+}
+
+impl Harness {
+    pub(crate) async fn new() -> Self {
+        let region = TestRegion::with_project().await;
+        let clock = Arc::new(AtomicI64::new(start_time().unix_millis()));
+        let receivers =
+            Receivers { clock: Arc::clone(&clock), received: Arc::default(), replies: Arc::default() };
+        let deliveries = MemoryDeliveries::default();
+        let endpoints: Arc<EndpointCache> = Arc::default();
+        let home = HomeRegion::new(HomePorts {
+            log: Arc::new(region.log.clone()),
+            views: Arc::clone(&region.store) as _,
+            feed: Arc::new(Unused),
+            tenants: Arc::new(Unused),
+            usage: Arc::new(CountedUsage(region.log.clone())),
+            webhooks: Some(WebhookPorts {
+                endpoints: Arc::clone(&endpoints),
+                deliveries: Arc::new(deliveries.clone()),
+                keys: WebhookKeys::new(&SECRET).unwrap(),
+                urls: Rules::default(),
+            }),
+            policy: region.policy.clone(),
+            clock: {
+                let clock = Arc::clone(&clock);
+                Arc::new(move || Timestamp::from_unix_millis(clock.load(Ordering::SeqCst)))
+            },
+        });
+        let places = Places(region.log.clone());
+        Self { region, deliveries, receivers, endpoints, places, home, clock, position: 0, requests: 0 }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set(&mut self, now: Timestamp) {
+        self.clock.store(now.unix_millis(), Ordering::SeqCst);
+        self.region.now = now;
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.set(self.now().plus(time));
+    }
+
+    /// Sets how the receiver at `url` answers from now on.
+    pub(crate) fn reply(&self, url: &str, reply: Reply) {
+        self.receivers.replies.lock().unwrap().insert(url.to_owned(), reply);
+    }
+
+    /// What the receivers got so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.receivers.received.lock().unwrap().clone()
+    }
+
+    /// Makes a call of the project.
+    pub(crate) async fn call(&self, call: WebhookCall) -> Result<WebhookResult, HomeError> {
+        let outcome = self.home.webhooks(&acme(), &call).await?;
+        Ok(outcome.result)
+    }
+
+    pub(crate) fn request(&mut self) -> CommitId {
+        self.requests += 1;
+        CommitId::derived_from(&["request", &self.requests.to_string()])
+    }
+
+    /// Registers an endpoint for these types.
+    pub(crate) async fn endpoint(&mut self, url: &str, types: &[&str]) -> EndpointWithSecret {
+        let call = WebhookCall::Create {
+            commit_id: self.request(),
+            url: url.to_owned(),
+            types: types.iter().map(|text| text.parse().unwrap()).collect(),
+            description: None,
+            rate_limit: None,
+        };
+        match self.call(call).await.unwrap() {
+            WebhookResult::Created(created) => created,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Does all that is due now, and what follows from it.
+    pub(crate) async fn settle(&mut self) {
+        loop {
+            self.consume().await;
+            let due = self.deliveries.due_deliveries(self.now(), 100, 1000).await.unwrap();
+            if due.is_empty() {
+                return;
+            }
+            for key in due {
+                self.deliver(&self.region.log, &key).await.unwrap();
+            }
+        }
+    }
+
+    /// Settles, then sets the clock to each time at which something is due, and settles, until `end`.
+    pub(crate) async fn run_until(&mut self, end: Timestamp) {
+        self.settle().await;
+        while let Some(next) = self.deliveries.next_due(self.now()).await.unwrap().filter(|at| *at <= end) {
+            self.set(next);
+            self.settle().await;
+        }
+        self.set(end);
+    }
+
+    /// Delivers with `log` in place of the region's own.
+    pub(crate) async fn deliver(
+        &self,
+        log: &dyn EventLog,
+        key: &DeliveryKey,
+    ) -> Result<Delivery, DeliveringError> {
+        let clock = || self.now();
+        let keys = WebhookKeys::new(&SECRET).unwrap();
+        let urls = Rules::default();
+        let ports = delivering::Ports {
+            log,
+            endpoints: &self.endpoints,
+            views: &*self.region.store,
+            deliveries: &self.deliveries,
+            sender: &self.receivers,
+            keys: &keys,
+            urls: &urls,
+            policy: &self.region.policy,
+            clock: &clock,
+        };
+        deliver(ports, key).await
+    }
+
+    /// Delivers the log's changes to scheduling and to the views.
+    pub(crate) async fn consume(&mut self) {
+        loop {
+            let changes = self.region.log.changes_after(self.position, 100).await.unwrap();
+            let Some((last, _)) = changes.last() else { return };
+            self.position = *last;
+            for (_, commit) in &changes {
+                self.consume_one(commit).await;
+            }
+        }
+    }
+
+    pub(crate) async fn consume_one(&self, commit: &Commit) {
+        let ports =
+            scheduling::Ports { log: &self.region.log, endpoints: &self.endpoints, places: &self.places };
+        schedule_messages(ports, self.now(), &commit.stream, &[commit]).await.unwrap();
+        if let StreamId::Delivery(project_id, webhook_id, message_id) = &commit.stream {
+            let store = &self.deliveries;
+            view::refresh(&self.region.log, store, project_id, webhook_id, message_id).await.unwrap();
+            view::add_attempts(store, project_id, webhook_id, &[commit]).await.unwrap();
+        }
+    }
+
+    /// All deliveries to the endpoint, those that were scheduled last first.
+    pub(crate) async fn deliveries_to(&self, webhook_id: &WebhookId) -> Vec<Delivery> {
+        let filter = streamio_events::home::DeliveryFilter {
+            webhook_id: Some(webhook_id.clone()),
+            ..Default::default()
+        };
+        self.deliveries.list_deliveries(&acme(), &filter, None, 1000).await.unwrap().deliveries
+    }
+}
+
+pub(crate) fn acme() -> ProjectId {
+    "acme".parse().unwrap()
+}
