@@ -23,8 +23,7 @@ pub(crate) const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const BODY: &[u8] = br#"{"type":"video.ready"}"#;
 
 /// A limit that no exchange reaches.
-pub(crate) const AMPLE: Limits =
-    Limits { exchange: Duration::from_secs(120), connect: Duration::from_secs(60) };
+pub(crate) const AMPLE: Limits = Limits { exchange: Duration::from_mins(2), connect: Duration::from_mins(1) };
 
 /// A resolver that gives the next of its answers for each look-up, the last one again and again.
 #[derive(Default)]
@@ -77,7 +76,7 @@ pub(crate) async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Another loopback address than [`V4`]: 127.0.0.2, which Linux has, or else ::1.
+/// Another loopback address than [`V4`]: 127.0.0.2, which Linux has, or else `::1`.
 pub(crate) fn other() -> IpAddr {
     let second = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
     let has_second = std::net::TcpListener::bind((second, 0)).is_ok();

@@ -84,8 +84,9 @@ proptest! {
     fn every_ipv6_address_is_judged_as_by_the_second_table(
         first in prop_oneof![any::<u16>(), 0x2000u16..0x4000, Just(0x2001), Just(0x3fff)], rest: [u16; 7],
     ) {
-        let [b, c, d, e, f, g, h] = rest;
-        let address = Ipv6Addr::new(first, b, c, d, e, f, g, h);
+        let mut segments = [first; 8];
+        segments[1..].copy_from_slice(&rest);
+        let address = Ipv6Addr::from_segments(segments);
         prop_assert_eq!(refusal(address.into()).is_none(), is_public_v6(address), "{}", address);
     }
 

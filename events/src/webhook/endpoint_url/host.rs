@@ -79,8 +79,8 @@ impl fmt::Display for Host {
 /// Whether `name` is of a private network: a single label, or in one of [`LOCAL_DOMAINS`].
 pub(super) fn is_local_name(name: &str) -> bool {
     let is_in =
-        |domain: &&str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    !name.contains('.') || LOCAL_DOMAINS.iter().any(|domain| is_in(&domain))
+        |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !name.contains('.') || LOCAL_DOMAINS.iter().any(is_in)
 }
 
 /// Whether `name` is a domain name in lower case. Underscores are in use, although host names should have none.
