@@ -94,10 +94,6 @@ impl Journal for TestJournal {
         !self.forgets.load(Ordering::Relaxed)
     }
 
-    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
-        Err(HomeError::NotFound)
-    }
-
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, JournalError> {
         if self.is_slow.load(Ordering::Relaxed) {
             let (home, stream) = (Arc::clone(&self.home), stream.clone());
@@ -292,6 +288,10 @@ impl Home for LogHome {
         commit_id: &CommitId,
     ) -> Result<Commanded, HomeError> {
         self.command(project_id, video_id, commit_id, |video| decide::reprocess(video).map(Some)).await
+    }
+
+    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
+        Err(HomeError::NotFound)
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<home::Recorded, HomeError> {

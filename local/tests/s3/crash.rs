@@ -104,6 +104,29 @@ async fn a_store_without_its_index_or_with_a_new_one_does_not_start_and_changes_
     assert!(read(&open(directory.path()).await, "k").await == pattern(1_000, 1));
 }
 
+/// The power fails during the first uploads: their files are stored, and the index does not know them. A manifest that was not synced may
+/// be empty.
+#[tokio::test]
+async fn a_store_whose_first_uploads_were_interrupted_starts_and_keeps_their_bytes() {
+    for manifest in [None, Some("")] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).await;
+        let staged = store
+            .stage(futures::stream::iter([Ok::<_, std::io::Error>("first".into())]), None)
+            .await
+            .unwrap();
+        std::mem::forget(staged);
+        drop(store);
+        if let Some(content) = manifest {
+            std::fs::write(directory.path().join("manifests/08/0800000000000000.json"), content).unwrap();
+        }
+        let store = open(directory.path()).await;
+        assert_eq!(store.head(RAW, "k").await.unwrap(), None);
+        assert!(lost_and_found(directory.path()).contains(&"first".to_owned()));
+        store.put_bytes(RAW, "k", ObjectHeaders::default(), "second").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_index_does_not_start_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();

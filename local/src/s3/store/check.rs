@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::blobs::Blobs;
 use super::fault::{Fault, fault_of_blob, fault_of_blobs, name_of};
-use super::handle::{INDEX, is_new, lock, referenced_blobs};
+use super::handle::{INDEX, is_lost, lock, referenced_blobs};
 use super::lost_found::{LOST_AND_FOUND, has_complete_blobs, move_files};
 use super::manifests::{self, Manifests};
 use super::rebuild::rebuild;
@@ -169,9 +169,11 @@ fn state_of_index(directory: &Path, blobs: &Blobs, manifests: &Manifests) -> Res
         return Ok(IndexState::Missing);
     }
     match schema::open_writer(&path) {
-        Ok(db) if is_new(&db)? && holds_objects => Ok(IndexState::Missing),
         Ok(db) => {
             let unnamed = manifests.compare(&db)?.unnamed;
+            if holds_objects && is_lost(&db, manifests, &unnamed)? {
+                return Ok(IndexState::Missing);
+            }
             let is_outdated = manifests::later_than(&db, &unnamed)?.is_some();
             Ok(if is_outdated { IndexState::Outdated } else { IndexState::Intact })
         }

@@ -94,11 +94,11 @@ impl Store {
             return Err(StoreError::IndexMissing { path: database });
         }
         let writer = schema::open_writer(&database)?;
-        if is_new(&writer)? && holds_objects {
+        let Comparison { missing, unnamed } = manifests.compare(&writer)?;
+        if holds_objects && is_lost(&writer, &manifests, &unnamed)? {
             return Err(StoreError::IndexMissing { path: database });
         }
         let referenced = referenced_blobs(&writer)?;
-        let Comparison { missing, unnamed } = manifests.compare(&writer)?;
         if let Some(later) = manifests::later_than(&writer, &unnamed)? {
             return Err(StoreError::IndexOutdated { path: database, later: fault::name_of(&later) });
         }
@@ -259,8 +259,25 @@ pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Whether this index, beside files of objects, is not the one through which they were written: nothing was ever written through it.
+///
+/// The first write may have been interrupted after it had stored its file and before it was in the index. The index is then the store's
+/// own, with the buckets that the manifests state, and no manifest is of a later write.
+pub(super) fn is_lost(
+    db: &Connection,
+    manifests: &Manifests,
+    unnamed: &[PathBuf],
+) -> Result<bool, StoreError> {
+    if !is_new(db)? {
+        return Ok(false);
+    }
+    let buckets = manifests::buckets(db)?;
+    let is_own = !buckets.is_empty() && manifests.read_buckets().is_some_and(|stated| stated == buckets);
+    Ok(!is_own || manifests::later_than(db, unnamed)?.is_some())
+}
+
 /// Whether nothing was ever written through this index.
-pub(super) fn is_new(db: &Connection) -> Result<bool, StoreError> {
+fn is_new(db: &Connection) -> Result<bool, StoreError> {
     let written: i64 = db.query_row(
         "SELECT (SELECT value FROM sequence) + (SELECT count(*) FROM objects) + (SELECT count(*) FROM parts)",
         [],

@@ -1,8 +1,8 @@
 //! A file for each version of an object and for each delete marker, with all that the index says about it, so that a lost index can be
 //! rebuilt.
 //!
-//! The buckets are in one file. A manifest is written before the transaction commits that creates its row, and removed after the one that deletes it. It is not
-//! synced: a power failure can lose the manifests of the last seconds, leave empty files of them, or bring former ones back. Each start
+//! The buckets are in one file, which is synced. A manifest is written before the transaction commits that creates its row, and removed
+//! after the one that deletes it. It is not synced: a power failure can lose the manifests of the last seconds, leave empty files of them, or bring former ones back. Each start
 //! writes those that are missing, and of the latest versions also those that cannot be read or are of an earlier write.
 
 use std::collections::HashSet;
@@ -245,9 +245,15 @@ impl Manifests {
         write(&self.path(&manifest.version().file_name()), manifest)
     }
 
-    /// Writes all buckets.
+    /// Writes all buckets, durably.
     pub(super) fn write_buckets(&self, buckets: &[BucketState]) -> Result<(), StoreError> {
-        write(&self.root.join(BUCKETS), buckets)
+        let path = self.root.join(BUCKETS);
+        if self.read_buckets().is_some_and(|written| written == buckets) {
+            return Ok(());
+        }
+        write(&path, buckets)?;
+        fs::File::open(&path).and_then(|file| file.sync_all()).io_context("syncing the file of the buckets")?;
+        super::blobs::sync_dir(&self.root)
     }
 
     /// Reads all buckets; `None` if there is no file that can be read.
