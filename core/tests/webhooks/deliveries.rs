@@ -95,10 +95,8 @@ async fn an_endpoint_that_fails_gets_the_schedule_and_is_disabled_after_five_day
     let received = harness.received();
     let first = received[0].header("webhook-id").to_owned();
     let of_first: Vec<_> = received.iter().filter(|it| it.header("webhook-id") == first).collect();
-    let hours: Vec<f64> = of_first
-        .windows(2)
-        .map(|pair| pair[1].at.since(pair[0].at).as_secs_f64() / 3600.0)
-        .collect();
+    let hours: Vec<f64> =
+        of_first.windows(2).map(|pair| pair[1].at.since(pair[0].at).as_secs_f64() / 3600.0).collect();
     let full = [5.0 / 3600.0, 5.0 / 60.0, 0.5, 2.0, 5.0, 10.0, 14.0, 20.0, 24.0];
     assert_eq!(hours.len(), full.len(), "ten attempts");
     for (pause, full) in hours.iter().zip(full) {
@@ -165,10 +163,8 @@ async fn an_endpoint_that_is_gone_is_disabled_at_once_and_gets_everything_after_
     assert!(matches!(harness.call(resend(request)).await, Err(HomeError::Conflict { .. })));
 
     harness.reply(URL, Reply::Status(200));
-    let changes = streamio_events::webhook::endpoint::EndpointChanges {
-        enabled: Some(true),
-        ..Default::default()
-    };
+    let changes =
+        streamio_events::webhook::endpoint::EndpointChanges { enabled: Some(true), ..Default::default() };
     let commit_id = harness.request();
     let enable = WebhookCall::Update { webhook_id: webhook_id.clone(), commit_id, changes };
     harness.call(enable).await.unwrap();

@@ -44,12 +44,21 @@ async fn a_repeated_request_has_the_same_result_and_another_one_with_its_id_is_r
 async fn an_endpoint_that_is_updated_to_a_hostile_url_is_refused_as_when_it_is_created() {
     let mut harness = Harness::new().await;
     let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
-    for url in ["http://hooks.example.com", "https://127.0.0.1", "https://[::1]/", "https://169.254.169.254/", "ftp://a"] {
+    for url in [
+        "http://hooks.example.com",
+        "https://127.0.0.1",
+        "https://[::1]/",
+        "https://169.254.169.254/",
+        "ftp://a",
+    ] {
         let commit_id = harness.request();
         let changes = EndpointChanges { url: Some(url.to_owned()), ..EndpointChanges::default() };
         let update = WebhookCall::Update { webhook_id: webhook_id.clone(), commit_id, changes };
         let refused = harness.call(update).await;
-        assert!(matches!(&refused, Err(HomeError::Invalid { field, .. }) if field == "url"), "{url}: {refused:?}");
+        assert!(
+            matches!(&refused, Err(HomeError::Invalid { field, .. }) if field == "url"),
+            "{url}: {refused:?}"
+        );
         let commit_id = harness.request();
         let create = WebhookCall::Create {
             commit_id,
@@ -81,7 +90,10 @@ async fn invalid_settings_are_refused_with_their_field() {
     ] {
         let commit_id = harness.request();
         let refused = harness.call(create(commit_id, types, description, rate_limit)).await;
-        assert!(matches!(&refused, Err(HomeError::Invalid { field, .. }) if field == expected), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(HomeError::Invalid { field, .. }) if field == expected),
+            "{refused:?}"
+        );
     }
 }
 
@@ -91,7 +103,8 @@ async fn an_example_of_every_type_is_sent_on_request() {
     let webhook_id = harness.endpoint(URL, &["video.ready"]).await.endpoint.webhook_id;
     for message_type in MessageType::ALL {
         let commit_id = harness.request();
-        let call = WebhookCall::Test { webhook_id: webhook_id.clone(), commit_id, message_type: *message_type };
+        let call =
+            WebhookCall::Test { webhook_id: webhook_id.clone(), commit_id, message_type: *message_type };
         let WebhookResult::Delivery(delivery) = harness.call(call).await.unwrap() else { panic!() };
         assert_eq!((delivery.message_type, delivery.state), (*message_type, DeliveryState::Pending));
         harness.settle().await;

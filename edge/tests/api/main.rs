@@ -23,3 +23,5 @@ mod upload;
 mod urls;
 mod usage;
 mod videos;
+mod webhook_home;
+mod webhooks;

@@ -152,8 +152,9 @@ fn documented(operation: &'static Value, name: Option<&str>) -> Option<(&'static
 }
 
 /// Requests whose responses are documented as `unusable`. They are not in the description, because they violate it.
-fn unusable() -> [(Method, &'static str, Value); 3] {
+fn unusable() -> [(Method, &'static str, Value); 4] {
     [
+        (Method::POST, "/webhooks", json!({ "types": ["video.redy"] })),
         (Method::POST, "/upload-url", json!({ "filename": "../clip.mp4", "size": "big" })),
         (Method::POST, "/playback-url", json!({ "ttl": 0, "ip": "::1" })),
         (Method::PATCH, "/videos/{id}", json!({ "metadata": { "Title": "Winter", "customer": 4711 } })),
@@ -189,6 +190,10 @@ async fn every_example_gets_the_documented_response() {
             ];
             let answer = test.send_with(&headers, method.clone(), &target(path, operation), body).await;
             let what = format!("{method} {path} {}", name.unwrap_or("-"));
+            if operation["responses"].get("204").is_some() {
+                assert_eq!(answer.status, 204, "{what}");
+                continue;
+            }
             let (status, expected) = documented(operation, name).unwrap_or(("none", &Value::Null));
             if answer.status.as_str() != status || answer.json() != *expected {
                 undocumented.insert(what, answer.json());

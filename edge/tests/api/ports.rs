@@ -35,6 +35,7 @@ use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
 
 use crate::cdn::Cdn;
 use crate::config::CDN;
+use crate::webhook_home;
 
 /// A log whose calls fail when a test says so.
 pub(crate) type Log = Arc<FaultyLog<MemoryLog>>;
@@ -290,8 +291,12 @@ impl Home for LogHome {
         self.command(project_id, video_id, commit_id, |video| decide::reprocess(video).map(Some)).await
     }
 
-    async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
-        Err(HomeError::NotFound)
+    async fn webhooks(
+        &self,
+        project_id: &ProjectId,
+        call: &WebhookCall,
+    ) -> Result<WebhookOutcome, HomeError> {
+        webhook_home::answer(project_id, call, *self.now.lock().unwrap())
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<home::Recorded, HomeError> {

@@ -252,7 +252,9 @@ impl Manifests {
             return Ok(());
         }
         write(&path, buckets)?;
-        fs::File::open(&path).and_then(|file| file.sync_all()).io_context("syncing the file of the buckets")?;
+        fs::File::open(&path)
+            .and_then(|file| file.sync_all())
+            .io_context("syncing the file of the buckets")?;
         super::blobs::sync_dir(&self.root)
     }
 

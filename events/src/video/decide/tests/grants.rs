@@ -99,7 +99,8 @@ fn an_object_under_a_grant_of_a_revoked_key_is_rejected() {
         assert!(matches!(arrives(Some(revoked_at)), Arrived::Rejected(..)), "{revoked_at}");
     }
     // A multipart upload that was found may have been completed after the revocation, however long before it was initiated.
-    let found = SourceObject { found: true, sequencer: String::new(), etag: "e-2".to_owned(), ..object.clone() };
+    let found =
+        SourceObject { found: true, sequencer: String::new(), etag: "e-2".to_owned(), ..object.clone() };
     let much_later = object.created_at.plus(SECOND * 1000);
     let arrives_found = |found: &SourceObject| granted.arrives_in(found, &revoked(Some(much_later)));
     assert!(matches!(arrives_found(&found), Arrived::Rejected(..)));
