@@ -4,6 +4,8 @@
 mod backups;
 #[path = "platform/uploads.rs"]
 mod uploads;
+#[path = "platform/webhooks.rs"]
+mod webhooks;
 
 use std::time::{Duration, Instant};
 

@@ -123,7 +123,7 @@ impl TestPlatform {
         statement.query_map([name], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.platform.run_until(async {}).await;
     }
 }
