@@ -8,6 +8,7 @@
 //! | [`intake`] | moves facts (grants, progress) from a queue or stream into the log, each once |
 //! | [`reactions`] | acts on the log: dispatch, retry, cleanup, the ends of worker tasks, the periodic sweep |
 //! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
+//! | [`audit`] | the transparency log: Merkle tree, tiles, checkpoints and proofs over a project's commits |
 //! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
 //! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
 //!
@@ -15,6 +16,7 @@
 //! replays change nothing. This crate contains no AWS SDK, no database and no HTTP server; adapters are in `lambdas` (AWS)
 //! and `local` (one machine).
 
+pub mod audit;
 pub mod delivery;
 pub mod home_region;
 pub mod intake;
