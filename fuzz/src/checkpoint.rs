@@ -49,11 +49,11 @@ fn check_checkpoint(checkpoint: &Checkpoint, text: &str) {
     let lines =
         [checkpoint.origin().to_owned(), checkpoint.size().to_string(), checkpoint.root().to_string()];
     assert!(text.lines().zip(&lines).all(|(line, expected)| line == expected));
-    let Ok(signer) = NoteSigner::from_seed(checkpoint.origin(), &[1; 32]) else { return };
-    let Ok(signed) = checkpoint.sign(&[&signer]) else {
+    let Ok(key) = NoteSigner::from_seed(checkpoint.origin(), &[1; 32]) else { return };
+    let Ok(signed) = checkpoint.sign(&[&key]) else {
         assert!(text.len() > MAX_NOTE_BYTES / 2, "only a long text cannot be signed");
         return;
     };
     let read: SignedNote = signed.to_string().parse().expect("it was written");
-    assert_eq!(Checkpoint::verify(&read, &[signer.verifier_key().clone()]).as_ref(), Ok(checkpoint));
+    assert_eq!(Checkpoint::verify(&read, &[key.verifier_key().clone()]).as_ref(), Ok(checkpoint));
 }

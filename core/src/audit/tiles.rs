@@ -96,6 +96,7 @@ impl Tile {
     }
 
     /// The full tile with the same kind and index.
+    #[must_use]
     pub fn full(&self) -> Self {
         Self { width: FULL_WIDTH, ..*self }
     }

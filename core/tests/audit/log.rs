@@ -87,11 +87,12 @@ fn chains(streams: &[StreamId], size: usize) -> Vec<Commit> {
 /// A commit with one event or, the first of ten, two events whose data has what canonical JSON writes in a special way.
 fn new_commit(number: usize) -> NewCommit {
     let at = Timestamp::from_unix_seconds(1_767_323_045 + i64::try_from(number).unwrap());
+    let real = f64::from(u32::try_from(number).unwrap());
     let data = if number % 10 == 0 {
         json!({
             "number": number,
-            "fraction": number as f64 / 8.0 + 0.1,
-            "small": (number as f64 + 0.5) * 1e-9,
+            "fraction": real / 8.0 + 0.1,
+            "small": (real + 0.5) * 1e-9,
             "none": null,
             "text": format!("„{number}“\u{1}\t\"\\/\u{7f}\u{2028}😀"),
             "\u{e000}": [true, {}, []],
@@ -131,7 +132,8 @@ impl Tree {
     /// The proof that the tree begins with the first `old` commits, in the form in which witnesses get it (C2SP `tlog-witness`).
     pub fn consistency(&self, old: usize, signer: &NoteSigner) -> String {
         let proof = block_on(proofs::consistency(&self.tiles, old as u64, self.size)).unwrap();
-        let path: String = proof.path.iter().map(|hash| format!("{hash}\n")).collect();
-        format!("old {old}\n{path}\n{}", self.checkpoint(signer))
+        let mut lines = vec![format!("old {old}")];
+        lines.extend(proof.path.iter().map(ToString::to_string));
+        format!("{}\n\n{}", lines.join("\n"), self.checkpoint(signer))
     }
 }

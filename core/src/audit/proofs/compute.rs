@@ -1,6 +1,7 @@
 //! Computes proofs and roots from tiles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::ops::Range;
 
 use futures::future::try_join_all;
@@ -64,7 +65,7 @@ pub async fn root(reader: &dyn TileReader, size: u64) -> Result<NodeHash, TileEr
     if size == 0 {
         return Ok(NodeHash::EMPTY_TREE);
     }
-    Ok(roots(reader, vec![0..size], size).await?[0])
+    Ok(roots(reader, iter::once(0..size).collect(), size).await?[0])
 }
 
 /// Returns the roots of subtrees of the tree of `size` leaves. Each tile that they need is read once, all at the same time: two per level

@@ -106,23 +106,31 @@ fn proofs_from_tiles_are_those_that_rfc_6962_defines() {
     }
 }
 
-/// The hashes of the proofs of RFC 6962's example, a tree of seven leaves, by the names in its figure.
+/// The proofs of the example in RFC 6962 (section 2.1.3), a tree of seven leaves. The names are those of its figure.
 #[test]
 fn the_examples_of_rfc_6962_are_computed() {
     let tiles = tiles_of(7);
-    let node = merkle_tree_hash;
-    let (a, b, c, d, f, j) = (node(0, 1), node(1, 2), node(2, 3), node(3, 4), node(5, 6), node(6, 7));
-    let (g, h, i, k, l) = (node(0, 2), node(2, 4), node(4, 6), node(0, 4), node(4, 7));
-    let path = |index| block_on(inclusion(&tiles, index, 7)).unwrap().path;
-    assert_eq!(path(0), [b, h, l]);
-    assert_eq!(path(3), [c, g, l]);
-    assert_eq!(path(4), [f, j, k]);
-    assert_eq!(path(6), [i, k]);
-    let path = |old| block_on(consistency(&tiles, old, 7)).unwrap().path;
-    assert_eq!(path(3), [c, d, g, l]);
-    assert_eq!(path(4), [l]);
-    assert_eq!(path(6), [i, j, k]);
-    assert_eq!(NodeHash::over(vec![a, b]), g);
+    let node = |name: char| match name {
+        'b' => merkle_tree_hash(1, 2),
+        'c' => merkle_tree_hash(2, 3),
+        'd' => merkle_tree_hash(3, 4),
+        'f' => merkle_tree_hash(5, 6),
+        'g' => merkle_tree_hash(0, 2),
+        'h' => merkle_tree_hash(2, 4),
+        'i' => merkle_tree_hash(4, 6),
+        'j' => merkle_tree_hash(6, 7),
+        'k' => merkle_tree_hash(0, 4),
+        'l' => merkle_tree_hash(4, 7),
+        _ => unreachable!("the figure has no other node"),
+    };
+    for (index, path) in [(0, "bhl"), (3, "cgl"), (4, "fjk"), (6, "ik")] {
+        let expected: Vec<_> = path.chars().map(node).collect();
+        assert_eq!(block_on(inclusion(&tiles, index, 7)).unwrap().path, expected, "{index}");
+    }
+    for (old, path) in [(3, "cdgl"), (4, "l"), (6, "ijk")] {
+        let expected: Vec<_> = path.chars().map(node).collect();
+        assert_eq!(block_on(consistency(&tiles, old, 7)).unwrap().path, expected, "{old}");
+    }
 }
 
 fn flipped(hash: NodeHash, at: prop::sample::Index, change: u8) -> NodeHash {

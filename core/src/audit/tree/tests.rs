@@ -121,21 +121,3 @@ fn an_edge_is_read_from_full_tiles_when_partial_ones_were_removed() {
 fn the_leaf_of_a_commit_is_the_hash_of_its_32_bytes() {
     assert_eq!(tree(1).0.root(), leaf(0));
 }
-
-/// Prints the number of leaves per second: `cargo test --release --lib -- --ignored --nocapture leaves_per_second`.
-#[test]
-#[ignore = "a measurement, whose result depends on the machine"]
-fn leaves_per_second() {
-    let commits: Vec<_> = (0..2_000_000).map(commit).collect();
-    for batch in [1, 100, 10_000] {
-        let count = if batch == 1 { 20_000 } else { commits.len() };
-        let (mut edge, mut bytes) = (RightEdge::empty(), 0);
-        let start = std::time::Instant::now();
-        for commits in commits[..count].chunks(batch) {
-            bytes += edge.append(commits.iter().copied()).iter().map(|file| file.bytes.len()).sum::<usize>();
-            std::hint::black_box(edge.root());
-        }
-        let rate = count as f64 / start.elapsed().as_secs_f64();
-        println!("batches of {batch}: {rate:.0} leaves/s, {bytes} bytes of tiles");
-    }
-}
