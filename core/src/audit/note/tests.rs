@@ -59,8 +59,8 @@ fn the_signature_of_the_seed_of_go_is_the_same() {
     };
     let signer = NoteSigner::from_seed("PeterNeumann", &seed).unwrap();
     assert_eq!(signer.verifier_key(), &key(PETER_KEY));
-    let signed = SignedNote::sign(GO_TEXT, &[&signer]).unwrap();
-    assert_eq!(signed.to_string(), format!("{GO_TEXT}\n{PETER}"));
+    let note = SignedNote::sign(GO_TEXT, &[&signer]).unwrap();
+    assert_eq!(note.to_string(), format!("{GO_TEXT}\n{PETER}"));
 }
 
 #[test]
