@@ -11,23 +11,23 @@ use crate::log::{Log, ORIGIN};
 
 /// The contents of the files. A test changes them.
 #[derive(Clone)]
-pub struct Files {
-    pub export: Vec<String>,
-    pub checkpoint: String,
-    pub key: String,
-    pub proofs: Vec<String>,
-    pub old: String,
-    pub consistency: String,
+pub(crate) struct Files {
+    pub(crate) export: Vec<String>,
+    pub(crate) checkpoint: String,
+    pub(crate) key: String,
+    pub(crate) proofs: Vec<String>,
+    pub(crate) old: String,
+    pub(crate) consistency: String,
 }
 
-pub fn signer() -> NoteSigner {
+pub(crate) fn signer() -> NoteSigner {
     NoteSigner::from_seed(ORIGIN, &[7; 32]).unwrap()
 }
 
 impl Files {
     /// The files of the first `size` commits of a log: its export, checkpoint and key, proofs of three commits, and the proof that the
     /// first `old` commits are its beginning.
-    pub fn of(log: &Log, size: usize, old: usize) -> Self {
+    pub(crate) fn of(log: &Log, size: usize, old: usize) -> Self {
         let (signer, tree) = (signer(), log.tree(size));
         let indexes = [0, size / 2, size - 1];
         Self {
@@ -41,7 +41,7 @@ impl Files {
     }
 
     /// Runs the verifier. Returns what it prints, or the message with which it refuses the files.
-    pub fn verify(&self) -> Result<String, String> {
+    pub(crate) fn verify(&self) -> Result<String, String> {
         let folder = TempDir::new().unwrap();
         let write = |name: &str, text: &str| -> PathBuf {
             let path = folder.path().join(name);

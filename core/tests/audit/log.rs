@@ -19,7 +19,7 @@ use streamio_events::id::CommitId;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 
-pub const ORIGIN: &str = "streamio.example/acme";
+pub(crate) const ORIGIN: &str = "streamio.example/acme";
 
 /// Tiles in memory.
 #[derive(Default)]
@@ -33,13 +33,13 @@ impl TileReader for Tiles {
 }
 
 /// The commits of a project's feed.
-pub struct Log {
-    pub commits: Vec<Commit>,
+pub(crate) struct Log {
+    pub(crate) commits: Vec<Commit>,
 }
 
 impl Log {
     /// `size` commits of one or two events in eight streams.
-    pub fn of(size: usize) -> Self {
+    pub(crate) fn of(size: usize) -> Self {
         let streams: Vec<StreamId> = (0..7)
             .map(|shard| format!("grants/acme/20260102030400/{shard}"))
             .chain(["project/acme".to_owned()])
@@ -49,7 +49,7 @@ impl Log {
     }
 
     /// The commits as an export: JSON Lines, with commits of another project between them.
-    pub fn export(&self) -> Vec<String> {
+    pub(crate) fn export(&self) -> Vec<String> {
         let others = chains(&["project/zebra".parse().unwrap()], self.commits.len() / 10);
         let mut lines: Vec<_> =
             self.commits.iter().map(|commit| serde_json::to_string(commit).unwrap()).collect();
@@ -60,7 +60,7 @@ impl Log {
     }
 
     /// The tree of the first `size` commits.
-    pub fn tree(&self, size: usize) -> Tree {
+    pub(crate) fn tree(&self, size: usize) -> Tree {
         let (mut edge, mut tiles) = (RightEdge::empty(), Tiles::default());
         for batch in self.commits[..size].chunks(1000) {
             let written = edge.append(batch.iter().map(|commit| commit.hash));
@@ -107,19 +107,19 @@ fn new_commit(number: usize) -> NewCommit {
 }
 
 /// The tree of some commits.
-pub struct Tree {
+pub(crate) struct Tree {
     size: u64,
     root: NodeHash,
     tiles: Tiles,
 }
 
 impl Tree {
-    pub fn checkpoint(&self, signer: &NoteSigner) -> SignedNote {
+    pub(crate) fn checkpoint(&self, signer: &NoteSigner) -> SignedNote {
         Checkpoint::new(ORIGIN, self.size, self.root).unwrap().sign(&[signer]).unwrap()
     }
 
     /// The proof that commit `index` is in the tree.
-    pub fn inclusion(&self, index: usize, signer: &NoteSigner) -> TlogProof {
+    pub(crate) fn inclusion(&self, index: usize, signer: &NoteSigner) -> TlogProof {
         let proof = block_on(proofs::inclusion(&self.tiles, index as u64, self.size)).unwrap();
         TlogProof {
             extra: b"for the application".to_vec(),
@@ -130,7 +130,7 @@ impl Tree {
     }
 
     /// The proof that the tree begins with the first `old` commits, in the form in which witnesses get it (C2SP `tlog-witness`).
-    pub fn consistency(&self, old: usize, signer: &NoteSigner) -> String {
+    pub(crate) fn consistency(&self, old: usize, signer: &NoteSigner) -> String {
         let proof = block_on(proofs::consistency(&self.tiles, old as u64, self.size)).unwrap();
         let mut lines = vec![format!("old {old}")];
         lines.extend(proof.path.iter().map(ToString::to_string));
