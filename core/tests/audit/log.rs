@@ -88,7 +88,7 @@ fn chains(streams: &[StreamId], size: usize) -> Vec<Commit> {
 fn new_commit(number: usize) -> NewCommit {
     let at = Timestamp::from_unix_seconds(1_767_323_045 + i64::try_from(number).unwrap());
     let real = f64::from(u32::try_from(number).unwrap());
-    let data = if number % 10 == 0 {
+    let data = if number.is_multiple_of(10) {
         json!({
             "number": number,
             "fraction": real / 8.0 + 0.1,
@@ -102,7 +102,7 @@ fn new_commit(number: usize) -> NewCommit {
         json!({ "number": number })
     };
     let event = RecordedEvent { kind: "video.tested".to_owned(), version: 1, at, data, fact: None };
-    let events = if number % 10 == 0 { vec![event; 2] } else { vec![event] };
+    let events = if number.is_multiple_of(10) { vec![event; 2] } else { vec![event] };
     NewCommit { id: CommitId::derived_from(&["audit test", &number.to_string()]), events, recorded_at: at }
 }
 

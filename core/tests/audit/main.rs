@@ -75,7 +75,7 @@ fn an_independent_verifier_refuses_changed_commits() {
     );
     // Two commits of different streams in another order: both chains are sound, the tree is not.
     assert_refused(&sound, "do not have the root of the checkpoint", |files| {
-        files.export.swap(line, line + 1)
+        files.export.swap(line, line + 1);
     });
     assert_refused(&sound, "the checkpoint is of 300 commits, but the export has 299", |files| {
         files.export.pop();
