@@ -9,14 +9,15 @@
 //! | [`reactions`] | acts on the log: dispatch, retry, cleanup, the ends of worker tasks, the periodic sweep |
 //! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
 //! | [`webhooks`] | sends messages about videos to the tenants' endpoints |
+//! | [`audit`] | the transparency log: Merkle tree, tiles, checkpoints and proofs over a project's commits |
 //! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
-//! | [`webhooks`] | the sender of webhooks over HTTP (feature `http-sender`) |
 //! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
 //!
 //! A record of the log's change feed is a hint: every handler reads the stream that the record is about, so duplicates and
 //! replays change nothing. This crate contains no AWS SDK, no database and no HTTP server; adapters are in `lambdas` (AWS)
 //! and `local` (one machine).
 
+pub mod audit;
 pub mod delivery;
 pub mod fold_cache;
 pub mod home_region;

@@ -11,6 +11,7 @@ pub mod pending_replications;
 pub mod project_feed;
 pub mod task_launcher;
 pub mod tenant_store;
+pub mod tile_reader;
 pub mod usage_store;
 pub mod view_store;
 pub mod webhook_sender;

@@ -9,6 +9,7 @@ mod text;
 
 pub mod api_key;
 pub mod api_request;
+pub mod checkpoint;
 pub mod checksum;
 pub mod chunked_body;
 pub mod commit;
@@ -38,6 +39,7 @@ pub mod settings;
 pub mod signed_url;
 pub mod store_response;
 pub mod tenant;
+pub mod tlog_proof;
 
 /// A fuzz target.
 pub struct Target {
@@ -57,6 +59,7 @@ macro_rules! targets {
 targets![
     api_key,
     api_request,
+    checkpoint,
     checksum,
     chunked_body,
     commit,
@@ -86,4 +89,5 @@ targets![
     signed_url,
     store_response,
     tenant,
+    tlog_proof,
 ];

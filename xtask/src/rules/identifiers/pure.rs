@@ -6,7 +6,8 @@ use crate::rules::violation::Violation;
 
 const PACKAGE_FOLDERS: [&str; 6] = ["events", "edge", "core", "lambdas", "worker", "local"];
 /// Modules with these names, and their submodules, are pure.
-const MODULES: [&str; 8] = ["fold", "decide", "ladder", "argv", "route", "policy", "batch", "put_records"];
+const MODULES: [&str; 9] =
+    ["audit", "fold", "decide", "ladder", "argv", "route", "policy", "batch", "put_records"];
 
 /// Our modules with side effects.
 const ADAPTERS: [&str; 13] = [

@@ -1,0 +1,236 @@
+//! Compares the tiles and the checkpoint of a log with its commits, and names the first difference.
+//!
+//! The tiles are computed again from the commits. Their root decides what was changed: if it is the checkpoint's, the commits are those
+//! that were signed, and a tile that differs is damaged. Otherwise the commits were changed, and the first tile that differs tells where.
+
+use std::fmt;
+
+use streamio_events::commit::CommitHash;
+
+use super::checkpoint::Checkpoint;
+use super::node_hash::NodeHash;
+use super::stored::TileError;
+use super::tiles::{FULL_WIDTH, Tile, TileKind};
+use super::tree::{RightEdge, TileFile};
+use crate::ports::tile_reader::TileReader;
+
+/// What is wrong with a stored tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The tile is missing.
+    Missing,
+    /// The tile has this number of bytes, which is not the right one.
+    Length(usize),
+    /// The item at this position in the tile, from 0, is not the one that follows from the commits.
+    Item(u16),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => formatter.write_str("it is missing"),
+            Self::Length(found) => write!(formatter, "it has {found} bytes"),
+            Self::Item(position) => write!(formatter, "its item {position} was changed"),
+        }
+    }
+}
+
+/// The first difference between commits, tiles and checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    /// The commits are those of the checkpoint, and a tile is damaged. It can be computed again.
+    #[error("{tile} is damaged: {fault}. The commits are those of the checkpoint")]
+    Tile {
+        /// The tile.
+        tile: Tile,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The commits are not those of the checkpoint. The first difference from the tiles is at a leaf.
+    #[error(
+        "commit {leaf} of the feed was changed, removed or inserted: it differs from {tile}, and the root from the checkpoint's"
+    )]
+    Commit {
+        /// The index of the leaf, which is the place of the commit in the feed.
+        leaf: u64,
+        /// The tile with the leaf.
+        tile: Tile,
+    },
+    /// The commits are not those of the checkpoint. A tile above level 0 is the first that differs or, on any level, the first that cannot be
+    /// compared, so the place is known only roughly.
+    #[error(
+        "a commit from {first} to {last} of the feed was changed, removed or inserted: {tile} does not match the commits ({fault}), \
+         nor does the checkpoint's root"
+    )]
+    CommitAmong {
+        /// The index of the first leaf in question.
+        first: u64,
+        /// The index of the last leaf in question.
+        last: u64,
+        /// The tile.
+        tile: Tile,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// There are fewer commits than the checkpoint states. Those that there are match the tiles.
+    #[error("the checkpoint is of {size} commits, but the feed has {found}: the last ones were removed")]
+    CutTail {
+        /// The size of the checkpoint.
+        size: u64,
+        /// The number of commits.
+        found: u64,
+    },
+    /// Commits and tiles match, but the checkpoint is of another tree.
+    #[error(
+        "the first {size} commits and their tiles have the root {found}, but the checkpoint has {expected}"
+    )]
+    Checkpoint {
+        /// The size of the checkpoint.
+        size: u64,
+        /// The root of the commits and tiles.
+        found: NodeHash,
+        /// The root of the checkpoint.
+        expected: NodeHash,
+    },
+}
+
+/// A tile that differs.
+#[derive(Debug, Clone, Copy)]
+struct Difference {
+    tile: Tile,
+    fault: Fault,
+}
+
+impl Difference {
+    /// The first leaf below what differs, and the first leaf after it.
+    fn leaves(&self) -> (u64, u64) {
+        match self.fault {
+            Fault::Item(position) => self.tile.leaves(position),
+            Fault::Missing | Fault::Length(_) => {
+                (self.tile.leaves(0).0, self.tile.leaves(self.tile.width() - 1).1)
+            }
+        }
+    }
+}
+
+/// A comparison to which the commits are passed one by one.
+pub struct Comparison<'a> {
+    reader: &'a dyn TileReader,
+    size: u64,
+    root: NodeHash,
+    edge: RightEdge,
+    batch: Vec<CommitHash>,
+    first: Option<Difference>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Starts a comparison with a checkpoint, which should be verified, and with the tiles of its tree.
+    pub fn new(reader: &'a dyn TileReader, checkpoint: &Checkpoint) -> Self {
+        Self {
+            reader,
+            size: checkpoint.size(),
+            root: checkpoint.root(),
+            edge: RightEdge::empty(),
+            batch: Vec::new(),
+            first: None,
+        }
+    }
+
+    /// Compares the next commit of the feed. Commits beyond the checkpoint's size are ignored: the feed may have grown. An error is one of
+    /// the store; a tile that is missing or malformed is a finding.
+    pub async fn follow(&mut self, commit: CommitHash) -> Result<(), TileError> {
+        if self.edge.size() + self.batch.len() as u64 == self.size {
+            return Ok(());
+        }
+        self.batch.push(commit);
+        if self.batch.len() == usize::from(FULL_WIDTH) {
+            let written = self.edge.append(self.batch.drain(..));
+            // The partial tiles of the levels above have grown too: they are compared when they are full, or at the end.
+            self.compare(written.into_iter().filter(|file| !file.tile.is_partial())).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the comparison; `None` if all match.
+    pub async fn finish(mut self) -> Result<Option<Finding>, TileError> {
+        self.edge.append(self.batch.drain(..));
+        let partial: Vec<TileFile> = self.edge.partial().collect();
+        self.compare(partial).await?;
+        let (size, found, expected) = (self.size, self.edge.root(), self.root);
+        let is_signed = self.edge.size() == size && found == expected;
+        Ok(match self.first {
+            Some(Difference { tile, fault }) if is_signed => Some(Finding::Tile { tile, fault }),
+            Some(difference) => Some(changed_commit(difference)),
+            None if is_signed => None,
+            None if self.edge.size() < size => Some(Finding::CutTail { size, found: self.edge.size() }),
+            None => Some(Finding::Checkpoint { size, found, expected }),
+        })
+    }
+
+    /// Compares tiles that were computed from the commits with those that are stored, and keeps the first difference.
+    async fn compare(&mut self, files: impl IntoIterator<Item = TileFile>) -> Result<(), TileError> {
+        if self.first.is_some() {
+            return Ok(());
+        }
+        for file in files {
+            let Some(difference) = self.difference(&file).await? else { continue };
+            let is_first = self.first.is_none_or(|first| difference.leaves() < first.leaves());
+            if is_first {
+                self.first = Some(difference);
+            }
+        }
+        Ok(())
+    }
+
+    async fn difference(&self, computed: &TileFile) -> Result<Option<Difference>, TileError> {
+        let (kind, index) = (computed.tile.kind(), computed.tile.index());
+        // Wider than the computed one if there are too few commits.
+        let tile = Tile::in_tree(kind, index, self.size).unwrap_or(computed.tile);
+        let mut expected_bytes = tile.bytes();
+        let mut stored = self.read(tile).await?;
+        if stored.is_none() && tile.is_partial() {
+            // The partial tile may have been removed when the tile became full.
+            stored = self.read(tile.full()).await?;
+            expected_bytes = tile.full().bytes();
+        }
+        let fault = match stored {
+            None => Some(Fault::Missing),
+            Some(stored) if stored.len() != expected_bytes => Some(Fault::Length(stored.len())),
+            Some(stored) => {
+                let items = |bytes| <[u8]>::chunks(bytes, kind.item_bytes());
+                let mut pairs = (0..).zip(items(&stored).zip(items(&computed.bytes)));
+                pairs.find(|(_, (stored, computed))| stored != computed).map(|(at, _)| Fault::Item(at))
+            }
+        };
+        Ok(fault.map(|fault| Difference { tile, fault }))
+    }
+
+    async fn read(&self, tile: Tile) -> Result<Option<Vec<u8>>, TileError> {
+        self.reader.read(&tile).await.map_err(|source| TileError::Read { tile, source })
+    }
+}
+
+fn changed_commit(difference: Difference) -> Finding {
+    let Difference { tile, fault } = difference;
+    let (first, end) = difference.leaves();
+    match (tile.kind(), fault) {
+        (TileKind::Entries | TileKind::Hashes(0), Fault::Item(_)) => Finding::Commit { leaf: first, tile },
+        _ => Finding::CommitAmong { first, last: end - 1, tile, fault },
+    }
+}
+
+/// Compares all commits of a feed with a checkpoint, which should be verified, and with the tiles of its tree.
+pub async fn compare(
+    reader: &dyn TileReader,
+    checkpoint: &Checkpoint,
+    commits: impl IntoIterator<Item = CommitHash>,
+) -> Result<Option<Finding>, TileError> {
+    let mut comparison = Comparison::new(reader, checkpoint);
+    for commit in commits {
+        comparison.follow(commit).await?;
+    }
+    comparison.finish().await
+}
+
+#[cfg(test)]
+mod tests;
