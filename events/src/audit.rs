@@ -18,7 +18,7 @@ pub enum Finding {
         /// The last version before the foreign commit.
         after: u64,
         /// The stream that the commit names.
-        found: StreamId,
+        found: Box<StreamId>,
     },
     /// Events are missing, repeated or out of order.
     #[error("version {expected} of {stream} should be next, but there is version {found}")]
@@ -111,7 +111,7 @@ impl Verifier {
             return Err(Finding::ForeignStream {
                 stream: stream(),
                 after: self.head.version,
-                found: commit.stream.clone(),
+                found: Box::new(commit.stream.clone()),
             });
         }
         if self.head.version.checked_add(1) != Some(first) {

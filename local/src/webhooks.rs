@@ -110,7 +110,7 @@ impl Webhooks {
                 Ok(endpoints) => attempts.set_rate_limits(&endpoints),
                 // The attempt itself reads them again, and reports the error.
                 Err(error) => {
-                    tracing::debug!(%project_id, error = chain(&error), "rate limits are not known")
+                    tracing::debug!(%project_id, error = chain(&error), "rate limits are not known");
                 }
             }
         }

@@ -82,7 +82,7 @@ pub(crate) struct Arguments {
 /// Options of webhooks.
 #[derive(Debug, Args)]
 struct WebhookArguments {
-    /// Also send webhooks to this machine: http and https URLs of 127.0.0.1, [::1] and localhost, with any port. For development: every
+    /// Also send webhooks to this machine: http and https URLs of localhost and of loopback addresses, with any port. For development: every
     /// tenant can then send requests to the programs on this machine
     #[arg(long)]
     webhook_loopback: bool,

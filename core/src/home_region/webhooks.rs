@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_events::commit::{Commit, NewCommit};
-use streamio_events::event::{EventBody, WebhookUpdated};
+use streamio_events::event::{EventBody, RecordedEvent, WebhookUpdated};
 use streamio_events::home::{
     DeliveryFilter, EndpointWithSecret, HomeError, Page, WebhookCall, WebhookOutcome, WebhookResult,
 };
@@ -211,7 +211,7 @@ impl Webhooks<'_> {
                 before.apply_commit(&earlier).map_err(super::failed)?;
             }
         }
-        let recorded: Result<Vec<EventBody>, _> = commit.events.iter().map(|event| event.body()).collect();
+        let recorded: Result<Vec<EventBody>, _> = commit.events.iter().map(RecordedEvent::body).collect();
         let recorded = recorded.map_err(super::failed)?;
         let is_same = decide(&before).is_ok_and(|decided| {
             decided.into_iter().map(without_times).eq(recorded.into_iter().map(without_times))
@@ -365,6 +365,7 @@ fn invalid(field: &str, text: impl Into<String>) -> HomeError {
     HomeError::Invalid { field: field.to_owned(), text: text.into() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
 fn refused(refusal: EndpointRefusal) -> HomeError {
     match refusal {
         EndpointRefusal::NotFound(_) => HomeError::NotFound,

@@ -139,7 +139,6 @@ pub struct WebhookOutcome {
 /// The result of a call about webhooks. On the wire an object with one field, which names the kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::large_enum_variant, reason = "short-lived, and never kept in a list")]
 pub enum WebhookResult {
     /// An endpoint with its new secret.
     Created(EndpointWithSecret),

@@ -180,8 +180,11 @@ fn is_news(message_type: MessageType, before: &Video, after: &Video) -> bool {
     }
 }
 
+/// Removes something from a status.
+type Omit = fn(&mut VideoStatus);
+
 /// What can be left out of a body that would be too large, in this order: the tenant can read it with `GET /videos/{id}`.
-const OMITTABLE: [(&str, fn(&mut VideoStatus)); 3] = [
+const OMITTABLE: [(&str, Omit); 3] = [
     ("video.metadata", |video| video.metadata.clear()),
     ("video.outputs", |video| video.outputs = None),
     ("video.warnings", |video| video.warnings.clear()),

@@ -196,7 +196,7 @@ proptest! {
         let at = at.index(chain.len());
         chain[at] = chain_of(&other, &contents)[at].clone();
         let finding = verify(&stream(), &chain, None);
-        let named = matches!(&finding, Err(Finding::ForeignStream { found, .. }) if *found == other);
+        let named = matches!(&finding, Err(Finding::ForeignStream { found, .. }) if **found == other);
         prop_assert!(named, "{:?}", finding);
         prop_assert!(verify(&other, &chain, None).is_err() || chain.len() == 1);
     }

@@ -137,34 +137,29 @@ fn list_query(
         after.webhook_id.into(),
         after.message_id.into(),
     ];
-    let mut query = "SELECT row FROM deliveries WHERE project_id = ?1
-        AND (scheduled_at, webhook_id, message_id) < (?2, ?3, ?4)"
-        .to_owned();
-    let mut condition = |text: &str, value: Value| {
-        parameters.push(value);
-        query += &format!(" AND {text} ?{}", parameters.len());
-    };
-    if let Some(webhook_id) = &filter.webhook_id {
-        condition("webhook_id =", webhook_id.to_string().into());
-    }
-    if let Some(video_id) = &filter.video_id {
-        condition("video_id =", video_id.to_string().into());
-    }
-    if let Some(message_type) = filter.message_type {
-        condition("message_type =", message_type.as_str().to_owned().into());
-    }
-    if let Some(state) = filter.state {
-        condition("state =", state.as_str().to_owned().into());
-    }
-    if let Some(from) = filter.from {
-        condition("scheduled_at >=", from.unix_millis().into());
-    }
-    if let Some(to) = filter.to {
-        condition("scheduled_at <", to.unix_millis().into());
+    let mut conditions =
+        vec!["project_id = ?1 AND (scheduled_at, webhook_id, message_id) < (?2, ?3, ?4)".to_owned()];
+    let text = |text: &str| text.to_owned();
+    let wanted: [(&str, Option<Value>); 6] = [
+        ("webhook_id =", filter.webhook_id.as_ref().map(|id| text(id.as_str()).into())),
+        ("video_id =", filter.video_id.as_ref().map(|id| text(id.as_str()).into())),
+        ("message_type =", filter.message_type.map(|it| text(it.as_str()).into())),
+        ("state =", filter.state.map(|state| text(state.as_str()).into())),
+        ("scheduled_at >=", filter.from.map(|at| at.unix_millis().into())),
+        ("scheduled_at <", filter.to.map(|at| at.unix_millis().into())),
+    ];
+    for (condition, value) in wanted {
+        if let Some(value) = value {
+            parameters.push(value);
+            conditions.push(format!("{condition} ?{}", parameters.len()));
+        }
     }
     parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1).into());
-    let order = " ORDER BY scheduled_at DESC, webhook_id DESC, message_id DESC LIMIT";
-    query += &format!("{order} ?{}", parameters.len());
+    let query = format!(
+        "SELECT row FROM deliveries WHERE {} ORDER BY scheduled_at DESC, webhook_id DESC, message_id DESC LIMIT ?{}",
+        conditions.join(" AND "),
+        parameters.len()
+    );
     (query, parameters)
 }
 

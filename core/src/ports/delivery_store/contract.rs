@@ -79,8 +79,8 @@ fn delivery(project_id: &str, webhook: usize, number: usize, due: Option<i64>) -
     delivery.round = 1;
     delivery.scheduled = Some(Scheduled {
         message_type: types[number % types.len()],
-        video_id: (number % 5 > 0).then(|| video(number % 3)),
-        video_version: (number % 5 > 0).then_some(7),
+        video_id: (!number.is_multiple_of(5)).then(|| video(number % 3)),
+        video_version: (!number.is_multiple_of(5)).then_some(7),
         cause: ScheduleCause::Event,
         // Several have the same time.
         at: at(i64::try_from(number / 3).unwrap_or(i64::MAX)),
@@ -121,7 +121,7 @@ pub async fn a_stored_delivery_is_returned_without_the_body_of_its_message(
     (full.attempts_made, full.attempts_of_round) = (1, 1);
     let mut sent = full.clone();
     if let Some(scheduled) = &mut sent.scheduled {
-        scheduled.body = "{}".to_owned();
+        "{}".clone_into(&mut scheduled.body);
     }
     assert!(put(&store, &sent).await);
     assert_eq!(get(&harness.open().await, &full).await, Some(full));

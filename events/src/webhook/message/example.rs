@@ -30,7 +30,7 @@ impl Message {
             occurred_at: at,
             video: is_about_video.then(|| video(project_id, &s3_key, message_type, &error, at)),
             rejection: (message_type == MessageType::VideoRejected)
-                .then(|| Rejection { bytes: 1_234_567, error }),
+                .then_some(Rejection { bytes: 1_234_567, error }),
             webhook: (!is_about_video).then_some(DisabledEndpoint {
                 webhook_id: &webhook_id,
                 url: "https://example.com/webhooks",
