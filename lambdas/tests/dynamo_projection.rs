@@ -74,11 +74,7 @@ impl PendingReplications for Edge {
         Ok(PendingId("1".to_owned()))
     }
 
-    async fn due(
-        &self,
-        _: Timestamp,
-        _: usize,
-    ) -> Result<Vec<PendingReplication>, PendingReplicationError> {
+    async fn due(&self, _: Timestamp, _: usize) -> Result<Vec<PendingReplication>, PendingReplicationError> {
         Ok(Vec::new())
     }
 

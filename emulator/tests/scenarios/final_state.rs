@@ -220,16 +220,18 @@ async fn read_feed(cloud: &TestCloud) -> BTreeMap<String, Vec<u64>> {
 /// Waits until no replication is due, and checks that the edge's store has the newest records.
 async fn check_keys_are_at_the_edge(cloud: &TestCloud, streams: &Streams) {
     cloud
-        .wait_until("all keys are replicated to the edge", async || {
-            cloud.due_replications().await.is_empty()
-        })
+        .wait_until("all keys are replicated to the edge", async || cloud.due_replications().await.is_empty())
         .await;
     let values = cloud.kv().values();
     for (stream, commits) in streams {
         if let StreamId::Project(project_id) = stream {
             let project = Project::fold(project_id.clone(), commits).unwrap();
             for (hash, tenant) in tenants_of(&project) {
-                assert_eq!(values.get(&Tenant::stored_name(&hash)), Some(&tenant.to_stored()), "{project_id}");
+                assert_eq!(
+                    values.get(&Tenant::stored_name(&hash)),
+                    Some(&tenant.to_stored()),
+                    "{project_id}"
+                );
             }
         }
     }

@@ -51,7 +51,9 @@ enum KvError {
     Refused { status: StatusCode, reasons: String, retry_after: Option<Duration> },
     #[error("Cloudflare's API did not put {0} of the records")]
     NotAll(usize),
-    #[error("Cloudflare's API put the records, but an earlier request that it did not confirm may still replace them")]
+    #[error(
+        "Cloudflare's API put the records, but an earlier request that it did not confirm may still replace them"
+    )]
     NotLast,
 }
 

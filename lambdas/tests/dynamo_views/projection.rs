@@ -184,7 +184,9 @@ async fn a_lost_table_is_rebuilt_from_the_log() {
         assert!(rebuilt.unreadable.is_empty());
         rebuild::tenants(&dynamo.log, &views, &views, parts, start()).await.unwrap();
         let pending = views.due(start(), 9).await.unwrap();
-        assert!(!pending.is_empty() && pending.iter().all(|entry| entry.project_id == fixtures::project("acme")));
+        assert!(
+            !pending.is_empty() && pending.iter().all(|entry| entry.project_id == fixtures::project("acme"))
+        );
         rebuild::feeds(&dynamo.log, &views, parts, &start).await.unwrap();
         assert_folded(&dynamo, &views).await;
     }

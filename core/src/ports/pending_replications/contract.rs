@@ -97,7 +97,9 @@ pub async fn entries_of_a_project_are_removed_separately<H: PendingReplicationsH
 }
 
 /// Any calls have the results of a list in memory.
-pub async fn entries_are_those_of_the_model_in_any_order_of_calls<H: PendingReplicationsHarness>(harness: &H) {
+pub async fn entries_are_those_of_the_model_in_any_order_of_calls<H: PendingReplicationsHarness>(
+    harness: &H,
+) {
     let store = harness.open().await;
     let mut random = fastrand::Rng::with_seed(1);
     let mut model: Vec<(u64, PendingReplication)> = Vec::new();

@@ -160,9 +160,7 @@ async fn of_two_records_with_one_key_the_later_is_put() {
 
 #[tokio::test]
 async fn a_retryable_failure_is_retried() {
-    for planned in
-        [(429, Some("0"), failure(10_429, "too many requests")), (200, None, success(&["k:1"]))]
-    {
+    for planned in [(429, Some("0"), failure(10_429, "too many requests")), (200, None, success(&["k:1"]))] {
         let test = TestApi::start([planned]).await;
         test.kv.put_all(records(2)).await.unwrap();
         let [first, second] = &test.requests()[..] else { panic!("two requests") };

@@ -105,7 +105,8 @@ impl World {
     pub(super) fn is_newest_at_edge(&self) -> bool {
         let commits = self.log.read_to_end(&stream_id(), 1).now_or_never().unwrap().unwrap();
         let project = Project::fold(project_id(), &commits).unwrap();
-        let records = tenants_of(&project).map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored()));
+        let records =
+            tenants_of(&project).map(|(hash, tenant)| (Tenant::stored_name(&hash), tenant.to_stored()));
         records.collect::<BTreeMap<_, _>>() == *self.kv.lock().unwrap()
     }
 
@@ -145,12 +146,7 @@ impl World {
 
     fn start<T>(self: &Arc<Self>, run: impl FnOnce(Arc<Calls>) -> Running<T>) -> Process<T> {
         let calls = Arc::new(Calls { world: Arc::clone(self), next: Mutex::new(None) });
-        Process {
-            running: run(Arc::clone(&calls)),
-            calls,
-            begun_at: self.now(),
-            begun_with: self.version(),
-        }
+        Process { running: run(Arc::clone(&calls)), calls, begun_at: self.now(), begun_with: self.version() }
     }
 }
 
