@@ -12,8 +12,8 @@
 //! 4. The sweep runs [`replicate_pending`], which is a writer for each project that has entries that are due. It removes those entries when it
 //!    has succeeded, or has left entries of its own in their place. Any number of sweeps may run at the same time.
 //!
-//! Of the last write to the store, either the writer found nothing newer in the log afterwards, or its entry still exists. So when all
-//! commits are projected and the list has no entries, the store has the newest records.
+//! After the last write to the store, either its writer found nothing newer in the log, or its entry or one in its place still exists. So
+//! when all commits are projected and the list has no entries, the store has the newest records.
 
 use std::collections::HashMap;
 use std::time::Duration;

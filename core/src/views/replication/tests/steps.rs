@@ -29,6 +29,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_mins(15);
 /// How long a request may take to take effect.
 const IN_FLIGHT: Duration = Duration::from_mins(1);
 
+/// More steps than a process makes.
+pub(super) const MAX_STEPS: usize = 1000;
+
 /// What happens in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -114,8 +117,9 @@ impl World {
     pub(super) fn pass(&self, time: Duration) {
         let now = self.now().plus(time);
         *self.now.lock().unwrap() = now;
-        while let Some(place) = self.in_flight.lock().unwrap().iter().position(|(at, _)| *at <= now) {
-            self.take_effect(place);
+        let mut in_flight = self.in_flight.lock().unwrap();
+        for (_, records) in in_flight.extract_if(.., |(at, _)| *at <= now) {
+            self.kv.lock().unwrap().extend(records);
         }
     }
 
@@ -180,7 +184,7 @@ impl<T> Process<T> {
 
     /// Runs the process to its end.
     pub(super) fn finish(mut self) -> T {
-        (0..1000).find_map(|_| self.step(Outcome::Succeeds)).expect("the process returns")
+        (0..MAX_STEPS).find_map(|_| self.step(Outcome::Succeeds)).expect("the process returns")
     }
 }
 
