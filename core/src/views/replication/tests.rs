@@ -225,7 +225,7 @@ impl Running {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Each commit is projected until a writer that began after it has succeeded. Whatever fails or ends at which step: while the
     /// edge's store lacks the newest records of projected commits, the project has an entry; and when all entries are handled, the
