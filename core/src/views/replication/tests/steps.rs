@@ -44,13 +44,16 @@ pub(super) enum Outcome {
     TakesEffectLater,
 }
 
+/// The records of a write, pairs of name and value.
+type Records = Vec<(String, String)>;
+
 /// A project, and what processes share.
 pub(super) struct World {
     pub(super) log: MemoryLog,
     pub(super) pending: MemoryPending,
     kv: Mutex<BTreeMap<String, String>>,
     /// Writes that have not yet taken effect, with the times at which they have at the latest.
-    in_flight: Mutex<Vec<(Timestamp, Vec<(String, String)>)>>,
+    in_flight: Mutex<Vec<(Timestamp, Records)>>,
     now: Mutex<Timestamp>,
 }
 
