@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use serde_json::json;
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
-use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
+use streamio_core::ports::pending_replications::{
+    PendingId, PendingReplication, PendingReplicationError, PendingReplications,
+};
 use streamio_core::ports::tenant_store::TenantStore;
 use streamio_core::ports::view_store::ViewStore;
 use streamio_core::views::projection::{Ports, project_batch};
@@ -47,7 +49,7 @@ fn event(kind: &str) -> EventBody {
     EventBody::Unknown { kind: kind.to_owned(), version: 1, data: json!({ "generation": "one" }) }
 }
 
-/// The edge's store, which may be down, and a list of pending projects that is unavailable.
+/// The edge's store and the list of pending replications, which may be down.
 #[derive(Default)]
 struct Edge {
     down: AtomicBool,
@@ -65,15 +67,18 @@ impl KvNamespace for Edge {
 
 #[async_trait]
 impl PendingReplications for Edge {
-    async fn add(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
-        Err(PendingReplicationError("unavailable".into()))
+    async fn add(&self, _: &ProjectId, _: Timestamp) -> Result<PendingId, PendingReplicationError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(PendingReplicationError("unavailable".into()));
+        }
+        Ok(PendingId("1".to_owned()))
     }
 
-    async fn pending(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+    async fn due(&self, _: Timestamp, _: usize) -> Result<Vec<PendingReplication>, PendingReplicationError> {
         Ok(Vec::new())
     }
 
-    async fn remove(&self, _: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
+    async fn remove(&self, _: &PendingId) -> Result<(), PendingReplicationError> {
         Ok(())
     }
 }

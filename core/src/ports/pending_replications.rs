@@ -1,25 +1,51 @@
-//! The port to the list of projects whose API keys are not yet replicated to the edge.
+//! The port to the list of projects whose API keys the edge may lack.
 
 use async_trait::async_trait;
 use streamio_events::id::ProjectId;
+use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
-/// The list is unavailable. Retry.
+#[cfg(feature = "testing")]
+pub mod contract;
+
+/// The list is unavailable; the operation may have taken effect. Retry.
 #[derive(Debug, thiserror::Error)]
 #[error("the list of pending replications is not available")]
 pub struct PendingReplicationError(#[source] pub AdapterError);
 
-/// Stores the list of pending projects.
+/// The id of an entry. The adapter assigns it, and no other entry ever has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PendingId(pub String);
+
+/// An entry: the edge may lack the newest records of this project's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingReplication {
+    /// The id.
+    pub id: PendingId,
+    /// The project.
+    pub project_id: ProjectId,
+}
+
+/// Stores the list. A project may have any number of entries, each of which is removed separately, so that no process removes an entry
+/// that another process needs.
 #[async_trait]
 pub trait PendingReplications: Send + Sync {
-    /// Adds `project_id`: the edge does not have its keys as of `version` of its stream. Keeps a higher version that is already
-    /// stored.
-    async fn add(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
+    /// Adds an entry for `project_id` that is due at `due_at`, and returns its id. After an error the list may have the entry.
+    async fn add(
+        &self,
+        project_id: &ProjectId,
+        due_at: Timestamp,
+    ) -> Result<PendingId, PendingReplicationError>;
 
-    /// Returns at most `limit` pending projects, in any order.
-    async fn pending(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError>;
+    /// Returns at most `limit` entries that are due at `now`, in the order of the times at which they are due. Contains every entry
+    /// that was added before the call, as far as the limit allows.
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<PendingReplication>, PendingReplicationError>;
 
-    /// Removes `project_id`: the edge has its keys as of `version`. Keeps the entry if a higher version is stored.
-    async fn remove(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError>;
+    /// Removes an entry, if it is there.
+    async fn remove(&self, id: &PendingId) -> Result<(), PendingReplicationError>;
 }

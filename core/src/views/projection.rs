@@ -37,7 +37,7 @@ pub struct Ports<'a> {
     pub tenants: &'a dyn TenantStore,
     /// The edge's store of API keys.
     pub kv: &'a dyn KvNamespace,
-    /// The projects whose keys the edge lacks.
+    /// The projects whose keys the edge may lack.
     pub pending: &'a dyn PendingReplications,
 }
 
@@ -71,12 +71,12 @@ impl Retryable for ProjectionError {
     }
 }
 
-/// Projects `commit`, which is in the log. `now` must be read at this call, see [`FeedWriter::project`].
+/// Projects `commit`, which is in the log. `now` must be read at this call, see [`FeedWriter::project`] and [`replicate`].
 ///
 /// The views are independent: the feed also contains events that cannot be understood, and a throttled feed never delays the
 /// revocation of a key. Of several failures a retryable one is returned first, so that no work is given up that a retry could do.
 pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
-    let (fed, computed) = futures::join!(ports.feed.project(commit, now), compute(ports, commit));
+    let (fed, computed) = futures::join!(ports.feed.project(commit, now), compute(ports, commit, now));
     // Quarantining a stream because of its quarantine event would never end.
     let is_quarantine = has_only_quarantine_events(commit);
     let errors = [computed.err(), fed.err().map(ProjectionError::from)].into_iter().flatten();
@@ -86,14 +86,14 @@ pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Resul
     first.map_or(Ok(()), Err)
 }
 
-async fn compute(ports: Ports<'_>, commit: &Commit) -> Result<(), ProjectionError> {
+async fn compute(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
     match &commit.stream {
         StreamId::Video(project_id, video_id) => {
             status::refresh(ports.log, ports.store, ports.policy, project_id, video_id).await?;
         }
         // Changes no keys.
         StreamId::Project(_) if has_only_quarantine_events(commit) => {}
-        StreamId::Project(project_id) => replicate(ports.replication(), project_id).await?,
+        StreamId::Project(project_id) => replicate(ports.replication(), project_id, now).await?,
         StreamId::Grants { .. }
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)

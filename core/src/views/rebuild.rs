@@ -104,13 +104,14 @@ pub async fn videos(
     run_all(parts).await
 }
 
-/// Rebuilds the records of all API keys into `store`, in `parts` (at least 1) concurrent parts. Adds every project to `pending`, so
-/// that the sweep replicates its keys to the edge: the table that was lost contained the list of pending replications.
+/// Rebuilds the records of all API keys into `store`, in `parts` (at least 1) concurrent parts. Adds every project to `pending`, due
+/// at `now`, so that the sweep replicates its keys to the edge: the table that was lost contained the list of pending replications.
 pub async fn tenants(
     log: &dyn EventLog,
     store: &dyn TenantStore,
     pending: &dyn PendingReplications,
     parts: u32,
+    now: Timestamp,
 ) -> Result<RebuildReport, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
         let mut report = RebuildReport::default();
@@ -136,7 +137,7 @@ pub async fn tenants(
             for (hash, tenant) in tenants_of(&project) {
                 store.put(&hash, &tenant).await?;
             }
-            pending.add(&project_id, project.version).await?;
+            pending.add(&project_id, now).await?;
         }
         Ok(report)
     });

@@ -166,7 +166,7 @@ async fn judge(
             .map(|since| (DisabledReason::Failing, Some(since)))
     };
     let Some((reason, failing_since)) = reason else { return Ok(()) };
-    tracing::warn!(%project_id, webhook.id = %webhook_id, ?reason, "a webhook endpoint is disabled");
+    tracing::warn!(%project_id, webhook.id = %webhook_id, reason = reason.as_str(), "a webhook endpoint is disabled");
     disable(ports, delivery, reason, failing_since).await
 }
 

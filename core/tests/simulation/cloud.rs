@@ -8,6 +8,7 @@ mod rebuild;
 mod sweep;
 mod tasks;
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,12 @@ use streamio_core::reactions::react::Ports;
 pub(crate) use self::asynchronous::{deliver_unreadable, notify};
 pub(crate) use self::rebuild::rebuild;
 pub(crate) use self::tasks::report_end;
-use crate::engine::{Actor, ClockOf};
+use crate::engine::{Actor, ClockOf, MINUTE, Millis};
 use crate::worker::Launcher;
 use crate::world::{LogClient, ObjectClient, SharedDirectory, ViewClient, World};
+
+/// The longest time-out of a function.
+const FUNCTION_TIMEOUT: Millis = 15 * MINUTE;
 
 /// How long a record with a retryable error is tried: the defaults of the functions, see `lambdas/src/settings.rs`.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +92,16 @@ impl Invocation {
         };
         let projects = world.warm_projects(actor.below(u64::MAX));
         Self { world: Arc::clone(world), actor, log, objects, views, kv, launcher, projects }
+    }
+
+    /// Ends the process after the longest time that a function may run.
+    fn limit_time(&self) {
+        let actor = Arc::clone(&self.actor);
+        self.world.engine.start(self.actor.process, async move {
+            actor.sleep(FUNCTION_TIMEOUT).await;
+            actor.engine.kill(actor.process);
+            pending::<()>().await;
+        });
     }
 
     /// The ports of reactions.

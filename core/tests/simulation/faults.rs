@@ -77,7 +77,7 @@ faults! {
     IntakeUnavailable = "intake-unavailable",
     /// The edge reads an old value of its key-value store.
     KvStale = "kv-stale",
-    /// The edge's key-value store rejects writes, of which some may have taken effect.
+    /// The edge's key-value store rejects writes, of which some have taken effect or do so later.
     KvUnavailable = "kv-unavailable",
     /// Dead letters cannot be stored.
     DeadLettersUnavailable = "dead-letters-unavailable",

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::dead_letters::DeadLetter;
 use streamio_core::ports::view_store::VideoRow;
-use streamio_core::testing::MemorySlots;
-use streamio_events::id::{ProjectId, VideoId};
+use streamio_core::testing::{MemoryPending, MemorySlots};
+use streamio_events::id::VideoId;
 use streamio_events::tenant::Tenant;
 use streamio_events::video::Policy;
 
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) machine: Machine,
     /// The slots of projects, which are in the table of views.
     pub(crate) slots: MemorySlots,
+    /// The pending replications, which are in the table of views, too.
+    pub(crate) pending: MemoryPending,
     state: Mutex<State>,
     /// The caches of projects of the functions' warm instances.
     projects: Mutex<Vec<Arc<ProjectCache>>>,
@@ -71,7 +73,6 @@ pub(crate) struct State {
     pub(crate) feeds: Feeds,
     /// API keys by the names of the edge's store.
     pub(crate) tenants: BTreeMap<String, Tenant>,
-    pub(crate) pending: BTreeMap<ProjectId, u64>,
     pub(crate) kv: KeyValueStore,
     pub(crate) dead_letters: BTreeMap<(&'static str, String), DeadLetter>,
     pub(crate) intake: Vec<IntakeShard>,
@@ -93,7 +94,6 @@ impl World {
             rows: BTreeMap::new(),
             feeds: Feeds::default(),
             tenants: BTreeMap::new(),
-            pending: BTreeMap::new(),
             kv: KeyValueStore::default(),
             dead_letters: BTreeMap::new(),
             intake: (0..SHARDS).map(|_| IntakeShard::default()).collect(),
@@ -109,6 +109,7 @@ impl World {
             changes: Signal::default(),
             machine: Machine::default(),
             slots: MemorySlots::default(),
+            pending: MemoryPending::default(),
             state: Mutex::new(state),
             projects: Mutex::new(cold_caches()),
         })

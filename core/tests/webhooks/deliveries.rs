@@ -169,10 +169,10 @@ async fn an_endpoint_that_is_gone_is_disabled_at_once_and_gets_everything_after_
     let enable = WebhookCall::Update { webhook_id: webhook_id.clone(), commit_id, changes };
     harness.call(enable).await.unwrap();
     let request = harness.request();
-    let WebhookResult::Delivery(resent) = harness.call(resend(request.clone())).await.unwrap() else {
+    let WebhookResult::Delivery(again) = harness.call(resend(request.clone())).await.unwrap() else {
         panic!("a delivery")
     };
-    assert_eq!(resent.state, DeliveryState::Pending);
+    assert_eq!(again.state, DeliveryState::Pending);
     harness.settle().await;
     let received = harness.received();
     assert_eq!(received.len(), 2);
@@ -191,7 +191,7 @@ async fn retry_after_is_honoured() {
     harness.region.receive(notification("a.mp4", "01")).await;
     harness.settle().await;
     let due = harness.deliveries_to(&webhook_id).await[0].due_at.unwrap();
-    assert_eq!(due.since(harness.now()), Duration::from_secs(3600));
+    assert_eq!(due.since(harness.now()), Duration::from_hours(1));
 }
 
 /// A process that ends between the answer and its record.

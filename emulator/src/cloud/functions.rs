@@ -101,8 +101,7 @@ pub(super) fn all(
             FunctionConfig {
                 environment: environment.map(|(name, value)| (name.to_owned(), value)).collect(),
                 timeout: Duration::from_secs(30),
-                // One sweep at a time: of two concurrent ones, one could write an older record of a key after a newer one.
-                concurrency: if name == "sweep" { 1 } else { 10 },
+                concurrency: 10,
                 ..FunctionConfig::new(name, config.programs.join(name))
             }
         })

@@ -126,6 +126,8 @@ async fn an_upload_costs_what_the_model_of_scale_states() {
 #[tokio::test(flavor = "multi_thread")]
 async fn playback_grants_cost_what_the_model_of_scale_states() {
     let cloud = without_sweep().await;
+    // The replication of the project's key writes to the views.
+    cloud.mappings().views.wait_until_caught_up().await;
     cloud.dynamo_proxy().meter_capacity();
     let path = "/playback-url?key=processed/acme/films/clip.mp4";
     let grant = async || {

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_core::ports::view_store::ViewStore as _;
+use streamio_core::views::directory::tenants_of;
 use streamio_emulator::cloud::PROCESSED_BUCKET;
 use streamio_emulator::ecs::Status;
 use streamio_events::audit;
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::log::EventLogExt as _;
+use streamio_events::project::Project;
 use streamio_events::stream::StreamId;
+use streamio_events::tenant::Tenant;
 use streamio_events::video::{Phase, Video};
 use streamio_local::s3::ListRequest;
 
@@ -44,11 +46,7 @@ pub(crate) async fn check(cloud: &TestCloud, expected: &Leftovers) {
         }
     }
     check_feed_is_complete(cloud, &streams, expected).await;
-    cloud
-        .wait_until("all keys are replicated to the edge", async || {
-            cloud.views().pending(1).await.unwrap().is_empty()
-        })
-        .await;
+    check_keys_are_at_the_edge(cloud, &streams).await;
     check_nothing_is_undelivered(cloud, expected).await;
 }
 
@@ -215,6 +213,26 @@ async fn read_feed(cloud: &TestCloud) -> BTreeMap<String, Vec<u64>> {
         match page["nextCursor"].as_str() {
             Some(next) if !events.is_empty() => after = format!("&after={next}"),
             _ => return listed,
+        }
+    }
+}
+
+/// Waits until no replication is due, and checks that the edge's store has the newest records.
+async fn check_keys_are_at_the_edge(cloud: &TestCloud, streams: &Streams) {
+    cloud
+        .wait_until("all keys are replicated to the edge", async || cloud.due_replications().await.is_empty())
+        .await;
+    let values = cloud.kv().values();
+    for (stream, commits) in streams {
+        if let StreamId::Project(project_id) = stream {
+            let project = Project::fold(project_id.clone(), commits).unwrap();
+            for (hash, tenant) in tenants_of(&project) {
+                assert_eq!(
+                    values.get(&Tenant::stored_name(&hash)),
+                    Some(&tenant.to_stored()),
+                    "{project_id}"
+                );
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! A cloud for one test, with one project and a client of its API.
 
 use std::ops::Deref;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_emulator::{Cloud, CloudConfig};
 use streamio_events::id::ProjectId;
 use streamio_events::log::EventLogExt as _;
+use streamio_events::timestamp::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
@@ -209,6 +211,14 @@ impl TestCloud {
             assert!(in_time, "timed out waiting until {description}\n{}", self.problems());
             sleep(Duration::from_millis(30)).await;
         }
+    }
+
+    /// Returns the projects of the pending replications that are due.
+    pub(crate) async fn due_replications(&self) -> Vec<ProjectId> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap());
+        let due = self.views().due(now, 100).await.unwrap();
+        due.into_iter().map(|entry| entry.project_id).collect()
     }
 
     /// Returns the types of a video's events, as the API lists them.

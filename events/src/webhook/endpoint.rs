@@ -87,6 +87,17 @@ pub enum DisabledReason {
     Gone,
 }
 
+impl DisabledReason {
+    /// The reason in its wire form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Failing => "failing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 impl Endpoints {
     /// A project without endpoints.
     pub fn new(project_id: ProjectId) -> Self {

@@ -1,5 +1,5 @@
 //! Views in DynamoDB: one table with everything that is computed from the log. A rebuild restores all of it, except for what is not in the
-//! log: the pending replications, for which a rebuild marks all projects as pending, and the slots of projects. If those are lost, running
+//! log: the pending replications, to which a rebuild adds all projects, and the slots of projects. If those are lost, running
 //! attempts are not counted until they end, and attempts that wait are found by the sweep.
 //!
 //! | `pk` | `sk` | item | attributes besides the keys |
@@ -13,7 +13,8 @@
 //! | `slots#{project}` | `count` | how many attempts have a slot | `held` |
 //! | `slots#{project}` | `held#{video}` | an attempt that has a slot | `attempt` |
 //! | `slots#{project}` | `waiting#{since}#{video}` | a place in the queue for slots | |
-//! | `pending-replication` | `{project}` | a project whose keys are not yet at the edge | `version` |
+//! | `replication-due` | `{due}#{random}` | an entry of the pending replications | `project` |
+//! | `pending-replication` | `{project}` | such an entry of an earlier release | `version` |
 //! | `dead#{function}` | `{id}` | a dead letter | its fields, `ttl` |
 //! | `dead-part#{function}` | `{id}#{part}` | a further part of a long payload | `payload`, `ttl` |
 //!

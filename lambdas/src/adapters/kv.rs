@@ -51,15 +51,30 @@ enum KvError {
     Refused { status: StatusCode, reasons: String, retry_after: Option<Duration> },
     #[error("Cloudflare's API did not put {0} of the records")]
     NotAll(usize),
+    #[error(
+        "Cloudflare's API put the records, but an earlier request that it did not confirm may still replace them"
+    )]
+    NotLast,
 }
 
 impl KvError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::NoResponse(_) | Self::NotAll(_) => true,
+            Self::NotLast => false,
             Self::Refused { status, .. } => {
                 *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
             }
+        }
+    }
+
+    /// Whether the request may take effect after this error: the server's own errors and those of gateways say nothing about that.
+    fn may_take_effect(&self) -> bool {
+        match self {
+            Self::NoResponse(error) => !error.is_connect(),
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::NotAll(_) => false,
+            Self::NotLast => true,
         }
     }
 
@@ -180,6 +195,7 @@ fn requests(records: Vec<(String, String)>) -> Vec<Vec<Pair>> {
 #[async_trait]
 impl KvNamespace for CloudflareKv {
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
+        let mut is_last = true;
         for request in requests(records) {
             let backoff = ExponentialBuilder::default()
                 .with_min_delay(self.min_pause)
@@ -189,10 +205,11 @@ impl KvNamespace for CloudflareKv {
                 .retry(backoff)
                 .when(KvError::is_retryable)
                 .adjust(KvError::pause)
+                .notify(|error, _| is_last &= !error.may_take_effect())
                 .await
                 .map_err(|error| KvNamespaceError(error.into()))?;
         }
-        Ok(())
+        if is_last { Ok(()) } else { Err(KvNamespaceError(KvError::NotLast.into())) }
     }
 }
 

@@ -34,8 +34,8 @@ use crate::triggers::schedule::{Scheduled, read};
 /// The limits of a sweep. The function's timeout must leave time to finish the last video: one minute is enough.
 const BOUNDS: Bounds = Bounds { videos: 100_000, time: Duration::from_secs(40) };
 
-/// How many projects' keys a sweep puts into the edge's store.
-const PROJECTS: usize = 1000;
+/// How many entries of the pending replications a sweep handles.
+const REPLICATIONS: usize = 1000;
 
 /// The function.
 pub struct Sweep {
@@ -55,7 +55,7 @@ pub struct Sweep {
     pub tenants: Arc<dyn TenantStore>,
     /// The edge's copy of them.
     pub kv: Arc<dyn KvNamespace>,
-    /// The projects whose keys are not yet at the edge.
+    /// The projects whose keys the edge may lack.
     pub pending: Arc<dyn PendingReplications>,
     /// The projects' settings and keys.
     pub projects: ProjectCache,
@@ -93,9 +93,8 @@ impl Sweep {
 
 #[async_trait]
 impl Function for Sweep {
-    /// A sweep of everything must have a concurrency of one because [`replication`] needs it. For videos, two sweeps at a time are
-    /// harmless: both make the same decisions, and each is appended once. Sweeps of parts leave out the keys, so a second
-    /// function of the same program may run any number of them.
+    /// Any number of sweeps may run at the same time. For videos they make the same decisions, each of which is appended once; for keys see
+    /// [`replication`]. Sweeps of parts leave out the keys, which are not in parts.
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let part = match read(event)? {
             Scheduled::Everything(_) => None,
@@ -123,7 +122,7 @@ impl Function for Sweep {
                 if part.is_some() {
                     return Ok(PendingReport::default());
                 }
-                replication::replicate_pending(directory, &self.clock, PROJECTS, BOUNDS.time).await
+                replication::replicate_pending(directory, &self.clock, REPLICATIONS, BOUNDS.time).await
             }
         );
         if let Ok(swept) = &swept

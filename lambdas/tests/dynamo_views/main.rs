@@ -7,6 +7,7 @@ mod fixtures;
 mod large;
 mod lost_responses;
 mod memory;
+mod pending;
 mod projection;
 mod rebuild;
 mod replication;

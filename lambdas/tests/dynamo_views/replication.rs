@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 use streamio_core::delivery::batch::{Batch, Record, RetryPolicy};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
-use streamio_core::ports::pending_replications::PendingReplications as _;
+use streamio_core::ports::pending_replications::{PendingId, PendingReplication, PendingReplications as _};
 use streamio_core::ports::project_feed::{FeedWriteError, FeedWriter};
 use streamio_core::views::directory::tenants_of;
 use streamio_core::views::projection::{self, project, project_batch};
-use streamio_core::views::replication::{PendingReport, Ports, replicate, replicate_pending};
+use streamio_core::views::replication::{LONGEST_WRITE, PendingReport, Ports, replicate, replicate_pending};
 use streamio_events::api_key::{ApiKey, KeyHash};
 use streamio_events::commit::Commit;
 use streamio_events::event::{
@@ -31,9 +32,23 @@ use streamio_lambdas::adapters::dynamo::DynamoViews;
 use crate::fixtures::{self, append, poison, policy, start};
 use crate::memory::MemoryKv;
 use crate::projection::ports as of_commit;
-use crate::test_dynamo::TestDynamo;
+use crate::test_dynamo::{TABLE, TestDynamo};
 
 const LONG: Duration = Duration::from_mins(1);
+
+/// More entries than a test has.
+const ALL: usize = 100;
+
+/// When no writer that began at the start can write.
+fn later() -> Timestamp {
+    start().plus(LONGEST_WRITE)
+}
+
+/// Returns the projects of the entries that are due at `now`.
+async fn due(views: &DynamoViews, now: Timestamp) -> Vec<ProjectId> {
+    let entries = views.due(now, ALL).await.unwrap();
+    entries.into_iter().map(|entry| entry.project_id).collect()
+}
 
 fn ports<'a>(dynamo: &'a TestDynamo, views: &'a DynamoViews, kv: &'a MemoryKv) -> Ports<'a> {
     Ports { log: &dynamo.log, tenants: views, kv, pending: views }
@@ -71,15 +86,15 @@ async fn records_that_the_edge_rejects_block_nothing_and_are_put_later() {
     let (views, kv, policy) = (dynamo.views().await, MemoryKv::default(), policy());
     let project_id =
         append_events(&dynamo, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
-    replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
-    assert!(views.pending(9).await.unwrap().is_empty());
+    replicate(ports(&dynamo, &views, &kv), &project_id, start()).await.unwrap();
+    assert_eq!(due(&views, later()).await, []);
 
     kv.is_down.store(true, Ordering::Relaxed);
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
     let of_commit = of_commit(&dynamo, &views, &policy, &kv);
     project(of_commit, &commit, start()).await.unwrap();
-    assert_eq!(views.pending(9).await.unwrap(), std::slice::from_ref(&project_id));
+    assert_eq!(due(&views, start()).await, std::slice::from_ref(&project_id));
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, PendingReport { failed: 1, ..PendingReport::default() });
 
@@ -89,6 +104,10 @@ async fn records_that_the_edge_rejects_block_nothing_and_are_put_later() {
     assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, PendingReport::default());
+    // What the store rejected may take effect later, so the records are written once more.
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &later, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { replicated: 1, ..PendingReport::default() });
+    assert_eq!(due(&views, later()).await, []);
 }
 
 /// A feed whose writes are throttled.
@@ -109,7 +128,7 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
     let (views, kv, policy) = (dynamo.views().await, MemoryKv::default(), policy());
     let project_id =
         append_events(&dynamo, "acme", "a", vec![ProjectCreated { name: None }.into(), created(1)]).await;
-    replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
+    replicate(ports(&dynamo, &views, &kv), &project_id, start()).await.unwrap();
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
     let of_commit = projection::Ports { feed: &ThrottledFeed, ..of_commit(&dynamo, &views, &policy, &kv) };
@@ -128,25 +147,41 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
     let late = || start().plus(Duration::from_mins(11));
     let report = project_batch(batch, of_commit, &[record], &late).await;
     assert_eq!((report.handled, report.dead_lettered), (0, 1));
-    assert_eq!(views.pending(9).await.unwrap(), [project_id]);
+    assert_eq!(due(&views, late()).await, [project_id]);
 }
 
-/// A replication of an older version must not remove the mark of a newer one.
+/// Earlier releases had one entry for each project, with the version that the edge lacked.
 #[tokio::test]
-async fn a_project_is_done_only_up_to_the_replicated_version() {
+async fn entries_of_earlier_releases_are_due_at_once_and_stay_if_their_version_was_raised() {
     let dynamo = TestDynamo::new();
-    let views = dynamo.views().await;
-    let (acme, globex) = (fixtures::project("acme"), fixtures::project("globex"));
-    views.remove(&acme, 3).await.unwrap();
-    views.add(&acme, 5).await.unwrap();
-    views.add(&acme, 4).await.unwrap();
-    views.add(&globex, 1).await.unwrap();
-    assert_eq!(views.pending(9).await.unwrap(), [acme.clone(), globex.clone()]);
-    assert_eq!(views.pending(1).await.unwrap(), std::slice::from_ref(&acme));
-    views.remove(&acme, 4).await.unwrap();
-    assert_eq!(views.pending(9).await.unwrap(), [acme.clone(), globex.clone()]);
-    views.remove(&acme, 5).await.unwrap();
-    assert_eq!(views.pending(9).await.unwrap(), [globex]);
+    let (views, kv) = (dynamo.views().await, MemoryKv::default());
+    let events = vec![ProjectCreated { name: None }.into(), created(1)];
+    let acme = append_events(&dynamo, "acme", "a", events).await;
+    let globex = fixtures::project("globex");
+    let mark = async |project_id: &ProjectId, version: u64| {
+        let put = dynamo.client().put_item().table_name(TABLE);
+        let put = put.item("pk", AttributeValue::S("pending-replication".to_owned()));
+        let put = put.item("sk", AttributeValue::S(project_id.to_string()));
+        put.item("version", AttributeValue::N(version.to_string())).send().await.unwrap();
+    };
+    mark(&acme, 1).await;
+    mark(&globex, 3).await;
+    let entry = |project_id: &ProjectId, version: u64| PendingReplication {
+        id: PendingId(format!("{project_id}@{version}")),
+        project_id: project_id.clone(),
+    };
+    assert_eq!(views.due(start(), 9).await.unwrap(), [entry(&acme, 1), entry(&globex, 3)]);
+    assert_eq!(views.due(start(), 1).await.unwrap(), [entry(&acme, 1)]);
+    mark(&globex, 4).await;
+    views.remove(&entry(&globex, 3).id).await.unwrap();
+    assert_eq!(views.due(start(), 9).await.unwrap(), [entry(&acme, 1), entry(&globex, 4)]);
+    for _ in 0..2 {
+        views.remove(&entry(&globex, 4).id).await.unwrap();
+    }
+    let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
+    assert_eq!(report, PendingReport { replicated: 1, ..PendingReport::default() });
+    assert_eq!(kv.all(), folded(&dynamo, &acme).await);
+    assert_eq!(views.due(later(), 9).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -159,11 +194,11 @@ async fn an_unreadable_project_does_not_block_the_others() {
         append_events(&dynamo, "globex", "a", vec![ProjectCreated { name: None }.into(), created(2)]).await;
     poison(&dynamo.log, &StreamId::Project(broken.clone()), start()).await;
     for project_id in [&broken, &sound] {
-        views.add(project_id, 1).await.unwrap();
+        views.add(project_id, start()).await.unwrap();
     }
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, PendingReport { replicated: 1, failed: 1, left: 0 });
-    assert_eq!(views.pending(9).await.unwrap(), [broken]);
+    assert_eq!(due(&views, start()).await, [broken]);
     assert_eq!(kv.all(), folded(&dynamo, &sound).await);
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, Duration::ZERO).await.unwrap();
     assert_eq!(report, PendingReport { left: 1, ..PendingReport::default() });
@@ -177,7 +212,7 @@ async fn after_a_few_failed_projects_the_rest_waits_for_the_next_sweep() {
     for name in ["acme", "globex", "hooli", "initech", "umbrella"] {
         let events = vec![ProjectCreated { name: None }.into(), created(1)];
         let project_id = append_events(&dynamo, name, "a", events).await;
-        replicate(ports(&dynamo, &views, &kv), &project_id).await.unwrap();
+        replicate(ports(&dynamo, &views, &kv), &project_id, start()).await.unwrap();
     }
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, PendingReport { failed: 3, left: 2, ..PendingReport::default() });
@@ -192,7 +227,7 @@ enum Step {
     Revoked(u8),
     Suspended,
     Resumed,
-    SweepReport,
+    Sweep,
     /// Changes the behaviour of the edge's store.
     Store(Mode),
 }
@@ -206,13 +241,13 @@ enum Mode {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    use Step::{Key, Resumed, Revoked, Store, Suspended, SweepReport};
+    use Step::{Key, Resumed, Revoked, Store, Suspended, Sweep};
     prop_oneof![
         2 => (0u8..4).prop_map(Key),
         2 => (0u8..4).prop_map(Revoked),
         1 => Just(Suspended),
         1 => Just(Resumed),
-        2 => Just(SweepReport),
+        2 => Just(Sweep),
         4 => prop_oneof![Just(Mode::Up), Just(Mode::Down), Just(Mode::ResponseLost)].prop_map(Store),
     ]
 }
@@ -248,15 +283,15 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
             let directory = Ports { log: &dynamo.log, tenants: &views, kv: &kv, pending: &views };
             let first = vec![ProjectCreated { name: None }.into(), created(0)];
             let project_id = append_events(&dynamo, &name, "first", first).await;
-            replicate(directory, &project_id).await.unwrap();
+            replicate(directory, &project_id, start()).await.unwrap();
             for (place, step) in steps.iter().enumerate() {
                 let body = match step {
                     Step::Key(number) => created(*number),
                     Step::Revoked(number) => revoked(*number),
                     Step::Suspended => ProjectSuspended { reason: None }.into(),
                     Step::Resumed => ProjectResumed {}.into(),
-                    Step::SweepReport => {
-                        replicate_pending(directory, &start, 9, LONG).await.unwrap();
+                    Step::Sweep => {
+                        replicate_pending(directory, &start, ALL, LONG).await.unwrap();
                         continue;
                     }
                     Step::Store(mode) => {
@@ -265,18 +300,19 @@ fn the_edge_gets_the_newest_records_after_any_failures() {
                     }
                 };
                 append_events(&dynamo, &name, &place.to_string(), vec![body]).await;
-                replicate(directory, &project_id).await.unwrap();
+                replicate(directory, &project_id, start()).await.unwrap();
             }
             *kv.mode.lock().unwrap() = Mode::Up;
-            let report = replicate_pending(directory, &start, 9, LONG).await.unwrap();
+            let report = replicate_pending(directory, &start, ALL, LONG).await.unwrap();
             let (has, should) = (kv.kv.all(), folded(&dynamo, &project_id).await);
-            // Also after a failure, for the cases with which proptest shrinks it.
-            let noted = views.pending(9).await.unwrap();
-            for project_id in &noted {
-                views.remove(project_id, u64::MAX).await.unwrap();
+            let left = due(&views, start()).await;
+            // What remains is due when no write can take effect any more. After a failure, what else remains is removed here, for the
+            // cases with which proptest shrinks it.
+            for entry in views.due(later(), ALL).await.unwrap() {
+                views.remove(&entry.id).await.unwrap();
             }
             prop_assert_eq!(has, should, "{:?}", report);
-            prop_assert!(noted.is_empty(), "{:?}", noted);
+            prop_assert!(left.is_empty(), "{:?}", left);
             Ok(())
         })?;
     });

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use streamio_core::ports::encode_slots::contract::EncodeSlotsHarness;
+use streamio_core::ports::pending_replications::contract::PendingReplicationsHarness;
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_events::emulators::LocalDynamo;
 use streamio_events::memory::MemoryLog;
@@ -48,6 +49,14 @@ impl ViewStoreHarness for TestDynamo {
 }
 
 impl EncodeSlotsHarness for TestDynamo {
+    type Store = DynamoViews;
+
+    async fn open(&self) -> DynamoViews {
+        self.views().await
+    }
+}
+
+impl PendingReplicationsHarness for TestDynamo {
     type Store = DynamoViews;
 
     async fn open(&self) -> DynamoViews {

@@ -1,25 +1,23 @@
 //! The function that the schedule invokes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::json;
 use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
-use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
+use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
-use streamio_core::testing::{CountedUsage, TestRegion, notification};
+use streamio_core::testing::{CountedUsage, MemoryPending, TestRegion, notification};
 use streamio_events::api_key::KeyHash;
-use streamio_events::id::ProjectId;
 use streamio_events::tenant::Tenant;
 use streamio_lambdas::functions::sweep::Sweep;
 use streamio_lambdas::runtime::Function as _;
 
 use crate::events::{clock, eventbridge, handled, payload, test_region};
 
-/// A key-value store that accepts everything, and the list of pending projects.
-#[derive(Default)]
-struct Edge(Mutex<Vec<ProjectId>>);
+/// Stores of API keys that accept everything.
+struct Edge;
 
 #[async_trait]
 impl TenantStore for Edge {
@@ -39,24 +37,7 @@ impl KvNamespace for Edge {
     }
 }
 
-#[async_trait]
-impl PendingReplications for Edge {
-    async fn add(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
-        self.0.lock().unwrap().push(project_id.clone());
-        Ok(())
-    }
-
-    async fn pending(&self, _: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    async fn remove(&self, project_id: &ProjectId, _: u64) -> Result<(), PendingReplicationError> {
-        self.0.lock().unwrap().retain(|noted| noted != project_id);
-        Ok(())
-    }
-}
-
-fn sweep_of(region: &TestRegion, edge: &Arc<Edge>) -> Sweep {
+fn sweep_of(region: &TestRegion, pending: &MemoryPending) -> Sweep {
     Sweep {
         log: Arc::new(region.log.clone()),
         launcher: Arc::clone(&region.launcher) as _,
@@ -64,9 +45,9 @@ fn sweep_of(region: &TestRegion, edge: &Arc<Edge>) -> Sweep {
         usage: Arc::new(CountedUsage(region.log.clone())),
         slots: Arc::new(region.slots.clone()),
         views: Arc::clone(&region.store) as _,
-        tenants: Arc::clone(edge) as _,
-        kv: Arc::clone(edge) as _,
-        pending: Arc::clone(edge) as _,
+        tenants: Arc::new(Edge),
+        kv: Arc::new(Edge),
+        pending: Arc::new(pending.clone()),
         projects: ProjectCache::default(),
         policy: region.policy.clone(),
         clock,
@@ -78,8 +59,8 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     let region = test_region().await;
     region.receive(notification("clip.mp4", "01")).await;
     region.refresh("clip.mp4").await;
-    let edge = Arc::new(Edge::default());
-    let sweep = sweep_of(&region, &edge);
+    let pending = MemoryPending::default();
+    let sweep = sweep_of(&region, &pending);
     let event = payload(include_str!("../payloads/schedule_scheduler.json"));
     let nothing = json!({ "replicated": 0, "failed": 0, "left": 0 });
     let done = sweep.handle(event.clone()).await.unwrap();
@@ -87,7 +68,7 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     assert_eq!(region.launcher.launched().len(), 1);
     let again = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(again.response, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
-    edge.add(&"acme".parse().unwrap(), 1).await.unwrap();
+    pending.add(&"acme".parse().unwrap(), clock()).await.unwrap();
     let replicated = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(replicated.response["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));
     assert_eq!(replicated.counts, handled(1));
@@ -95,7 +76,7 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     assert!(sweep.handle(eventbridge()).await.is_err());
 }
 
-/// Sweeps of parts may run at the same time, and those of keys must not.
+/// The keys are not in parts, so that only one schedule needs to sweep them.
 #[tokio::test]
 async fn a_schedule_for_a_part_sweeps_its_videos_and_leaves_the_keys_to_the_sweep_of_everything() {
     let region = test_region().await;
@@ -104,9 +85,9 @@ async fn a_schedule_for_a_part_sweeps_its_videos_and_leaves_the_keys_to_the_swee
         region.receive(notification(&name, "01")).await;
         region.refresh(&name).await;
     }
-    let edge = Arc::new(Edge::default());
-    edge.add(&"acme".parse().unwrap(), 1).await.unwrap();
-    let sweep = sweep_of(&region, &edge);
+    let pending = MemoryPending::default();
+    pending.add(&"acme".parse().unwrap(), clock()).await.unwrap();
+    let sweep = sweep_of(&region, &pending);
     let mut handled = Vec::new();
     for part in 0..2 {
         let done = sweep.handle(json!({ "part": part, "of": 2 })).await.unwrap();

@@ -33,8 +33,8 @@ impl Receiver {
     async fn start(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let receiver = Self { url, status: Arc::new(AtomicU16::new(status)), received: Arc::default() };
-        let (status, received) = (Arc::clone(&receiver.status), Arc::clone(&receiver.received));
+        let this = Self { url, status: Arc::new(AtomicU16::new(status)), received: Arc::default() };
+        let (status, received) = (Arc::clone(&this.status), Arc::clone(&this.received));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (status, received) = (Arc::clone(&status), Arc::clone(&received));
@@ -57,7 +57,7 @@ impl Receiver {
                 );
             }
         });
-        receiver
+        this
     }
 
     fn bodies(&self) -> Vec<Value> {

@@ -49,7 +49,7 @@ impl Handler for Commits<'_> {
         // nothing to replicate until a rebuild.
         if let StreamId::Project(project_id) = stream
             && error.is_retryable()
-            && let Err(error) = self.ports.pending.add(project_id, commit.last()).await
+            && let Err(error) = self.ports.pending.add(project_id, (self.clock)()).await
         {
             tracing::error!(project.id = %project_id, error = chain(&error), "a project's keys may never reach the edge");
         }

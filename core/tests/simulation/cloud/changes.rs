@@ -84,6 +84,7 @@ impl Poller {
             }
             count += 1;
             let invocation = Invocation::new(&world, &format!("{} {shard} {count}", function.name()));
+            invocation.limit_time();
             let instance = Arc::clone(&invocation.actor);
             let process = instance.process;
             let task = handle(function, invocation, Arc::clone(&retry), records);

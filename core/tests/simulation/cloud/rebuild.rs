@@ -31,7 +31,7 @@ pub(crate) async fn rebuild(world: &Arc<World>, operator: &Actor, is_lost: bool)
 async fn rebuild_all(invocation: Invocation) -> Result<(), RebuildError> {
     let Invocation { log, views, actor, world, .. } = &invocation;
     rebuild::videos(log, views, &world.policy, 2).await?;
-    rebuild::tenants(log, views, views, 2).await?;
+    rebuild::tenants(log, views, views, 2, actor.now()).await?;
     rebuild::feeds(log, views, 2, &|| actor.now()).await?;
     Ok(())
 }

@@ -15,10 +15,10 @@ use crate::world::World;
 /// As in the function.
 const BOUNDS: Bounds = Bounds { videos: 1000, time: Duration::from_secs(40) };
 
-/// How many projects' keys a sweep replicates.
-const PROJECTS: usize = 1000;
+/// How many entries of the pending replications a sweep handles.
+const REPLICATIONS: usize = 1000;
 
-/// Invokes the function once a minute. It has a concurrency of one.
+/// Invokes the function once a minute. If the previous invocation runs longer, a second one may run meanwhile.
 pub(super) fn start(world: &Arc<World>) {
     let world = Arc::clone(world);
     let actor = world.lasting_actor("schedule");
@@ -29,7 +29,7 @@ pub(super) fn start(world: &Arc<World>) {
             let now = actor.now();
             let is_due = {
                 let state = world.state();
-                !state.pending.is_empty()
+                world.pending.entries().iter().any(|(due_at, _)| *due_at <= now)
                     || state.rows.values().any(|row| row.due_at.is_some_and(|at| at <= now))
             };
             // A sweep without anything to do changes nothing.
@@ -37,9 +37,13 @@ pub(super) fn start(world: &Arc<World>) {
                 continue;
             }
             let invocation = Invocation::new(&world, &format!("sweep {count}"));
-            let process = invocation.actor.process;
+            invocation.limit_time();
+            let running = world.engine.spawn(invocation.actor.process, handle(invocation));
+            if actor.meets(Fault::OverlappingInvocation) {
+                continue;
+            }
             // A crash is made up for by the next sweep.
-            let _ = world.engine.spawn(process, handle(invocation)).await;
+            let _ = running.await;
         }
     });
 }
@@ -51,6 +55,6 @@ async fn handle(invocation: Invocation) {
     // Each may fail: the next sweep makes up for it.
     let _ = futures::join!(
         sweep(invocation.ports(), views, &clock, Part::WHOLE, BOUNDS),
-        replication::replicate_pending(directory, &clock, PROJECTS, BOUNDS.time)
+        replication::replicate_pending(directory, &clock, REPLICATIONS, BOUNDS.time)
     );
 }

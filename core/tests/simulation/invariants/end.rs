@@ -265,8 +265,9 @@ fn keys_differ(world: &World, state: &State) -> Vec<String> {
             }
         }
     }
-    if !state.pending.is_empty() {
-        violations.push(format!("replications are still pending: {:?}", state.pending));
+    let pending = world.pending.entries();
+    if !pending.is_empty() {
+        violations.push(format!("replications are still pending: {pending:?}"));
     }
     violations
 }

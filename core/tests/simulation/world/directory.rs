@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
-use streamio_core::ports::pending_replications::{PendingReplicationError, PendingReplications};
+use streamio_core::ports::pending_replications::{
+    PendingId, PendingReplication, PendingReplicationError, PendingReplications,
+};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_events::api_key::KeyHash;
 use streamio_events::id::ProjectId;
 use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
 
 use super::{ViewClient, World};
 use crate::engine::{Actor, Millis, SECOND};
@@ -21,6 +24,9 @@ pub(crate) struct KeyValueStore(BTreeMap<String, Vec<(Millis, String)>>);
 
 /// How long an edge location may read an old value.
 pub(crate) const STALENESS: Millis = 60 * SECOND;
+
+/// How long after its request a write that the store did not confirm may take effect.
+const LATEST_EFFECT: Millis = 50 * SECOND;
 
 impl KeyValueStore {
     fn put(&mut self, now: Millis, name: String, value: String) {
@@ -42,12 +48,28 @@ pub(crate) struct SharedDirectory {
     pub(crate) actor: Arc<Actor>,
 }
 
+impl SharedDirectory {
+    /// Puts a value although the process gets no response, or has ended.
+    fn put_late(&self, name: String, value: String) {
+        let delay = self.actor.below(LATEST_EFFECT);
+        let store = self.world.lasting_actor("key-value store");
+        let world = Arc::clone(&self.world);
+        world.engine.clone().start(store.process, async move {
+            store.sleep(delay).await;
+            world.state().kv.put(store.engine.now(), name, value);
+        });
+    }
+}
+
 #[async_trait]
 impl KvNamespace for SharedDirectory {
     async fn put_all(&self, records: Vec<(String, String)>) -> Result<(), KvNamespaceError> {
         for (name, value) in records {
             self.actor.travel().await;
             if self.actor.meets(Fault::KvUnavailable) {
+                if self.actor.below(4) == 0 {
+                    self.put_late(name, value);
+                }
                 return Err(KvNamespaceError("the key-value store does not respond".into()));
             }
             self.world.state().kv.put(self.actor.engine.now(), name, value);
@@ -82,29 +104,31 @@ impl TenantStore for ViewClient {
 
 #[async_trait]
 impl PendingReplications for ViewClient {
-    async fn add(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError> {
+    async fn add(
+        &self,
+        project_id: &ProjectId,
+        due_at: Timestamp,
+    ) -> Result<PendingId, PendingReplicationError> {
         self.reach().await.map_err(PendingReplicationError)?;
-        {
-            let mut state = self.world.state();
-            let stored = state.pending.entry(project_id.clone()).or_default();
-            *stored = version.max(*stored);
-        }
-        self.responds().await.map_err(PendingReplicationError)
+        let id = self.world.pending.add(project_id, due_at).await?;
+        self.responds().await.map_err(PendingReplicationError)?;
+        Ok(id)
     }
 
-    async fn pending(&self, limit: usize) -> Result<Vec<ProjectId>, PendingReplicationError> {
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<PendingReplication>, PendingReplicationError> {
         self.reach().await.map_err(PendingReplicationError)?;
-        Ok(self.world.state().pending.keys().take(limit).cloned().collect())
+        let due = self.world.pending.due(now, limit).await?;
+        self.actor.travel().await;
+        Ok(due)
     }
 
-    async fn remove(&self, project_id: &ProjectId, version: u64) -> Result<(), PendingReplicationError> {
+    async fn remove(&self, id: &PendingId) -> Result<(), PendingReplicationError> {
         self.reach().await.map_err(PendingReplicationError)?;
-        {
-            let mut state = self.world.state();
-            if state.pending.get(project_id).is_some_and(|stored| *stored <= version) {
-                state.pending.remove(project_id);
-            }
-        }
+        self.world.pending.remove(id).await?;
         self.responds().await.map_err(PendingReplicationError)
     }
 }

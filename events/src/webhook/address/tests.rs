@@ -92,15 +92,12 @@ proptest! {
 
     #[test]
     fn every_address_of_a_listed_range_is_refused(index in 0..IPV4.len() + IPV6.len(), bits: u128) {
-        let address = match IPV4.get(index) {
-            Some((range, _)) => {
-                let bits = u32::try_from(bits >> 96).unwrap() & range.hostmask().to_bits();
-                IpAddr::V4(Ipv4Addr::from_bits(range.network().to_bits() | bits))
-            }
-            None => {
-                let range = IPV6[index - IPV4.len()].0;
-                IpAddr::V6(Ipv6Addr::from_bits(range.network().to_bits() | bits & range.hostmask().to_bits()))
-            }
+        let address = if let Some((range, _)) = IPV4.get(index) {
+            let bits = u32::try_from(bits >> 96).unwrap() & range.hostmask().to_bits();
+            IpAddr::V4(Ipv4Addr::from_bits(range.network().to_bits() | bits))
+        } else {
+            let range = IPV6[index - IPV4.len()].0;
+            IpAddr::V6(Ipv6Addr::from_bits(range.network().to_bits() | bits & range.hostmask().to_bits()))
         };
         prop_assert!(refusal(address).is_some(), "{}", address);
     }

@@ -119,7 +119,7 @@ fn partition(urgency: Urgency, shard: u32) -> String {
 }
 
 /// Sorts after everything that is due at `now`: the text of the next millisecond.
-fn due_bound(now: Timestamp) -> String {
+pub(super) fn due_bound(now: Timestamp) -> String {
     now.plus(Duration::from_millis(1)).to_string()
 }
 

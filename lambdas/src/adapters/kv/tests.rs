@@ -160,16 +160,26 @@ async fn of_two_records_with_one_key_the_later_is_put() {
 
 #[tokio::test]
 async fn a_retryable_failure_is_retried() {
-    for planned in [
-        (429, Some("0"), failure(10_429, "too many requests")),
-        (502, None, json!("Bad Gateway")),
-        (200, None, success(&["k:1"])),
-    ] {
+    for planned in [(429, Some("0"), failure(10_429, "too many requests")), (200, None, success(&["k:1"]))] {
         let test = TestApi::start([planned]).await;
         test.kv.put_all(records(2)).await.unwrap();
         let [first, second] = &test.requests()[..] else { panic!("two requests") };
         assert_eq!(first.2, second.2, "all records again: harmless");
     }
+}
+
+/// A gateway that does not wait for the response says nothing about the request, which may take effect after the one that succeeds.
+#[tokio::test]
+async fn a_retry_after_a_request_that_may_take_effect_puts_the_records_and_is_not_the_last_write() {
+    let test = TestApi::start([(502, None, json!("Bad Gateway"))]).await;
+    let error = test.kv.put_all(records(10_001)).await.unwrap_err();
+    assert_eq!(
+        cause(&error),
+        "Cloudflare's API put the records, but an earlier request that it did not confirm may still replace them"
+    );
+    let counts: Vec<usize> = test.requests().iter().map(|(_, _, records)| records.len()).collect();
+    assert_eq!(counts, [10_000, 10_000, 1], "all records are put");
+    test.kv.put_all(records(1)).await.unwrap();
 }
 
 #[tokio::test]

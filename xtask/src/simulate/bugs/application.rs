@@ -174,9 +174,23 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "replication-forgets-pending-projects",
         file: "core/src/views/replication.rs",
-        text: "            ports.pending.add(project_id, version).await?;\n",
-        replacement: "            if !PLANTED {\n                ports.pending.add(project_id, version).await?;\n            }\n",
+        text: "    let written = writer.write().await;\n",
+        replacement: "    let written = writer.write().await;\n    if PLANTED && matches!(written, Ok(Progress::Home(..))) {\n        if let Some(entry) = &writer.entry {\n            ports.pending.remove(entry).await?;\n        }\n        return written;\n    }\n",
         breaks: "a revoked key works at the edge for ever",
+    },
+    Bug {
+        name: "replication-begins-without-an-entry",
+        file: "core/src/views/replication.rs",
+        text: "            if self.entry.is_none() {\n",
+        replacement: "            if self.entry.is_none() && !PLANTED {\n",
+        breaks: "an older record of a key, of a writer that ended, stays at the edge",
+    },
+    Bug {
+        name: "replication-removes-failed-entries",
+        file: "core/src/views/replication.rs",
+        text: "                report.failed += 1;\n                continue;\n",
+        replacement: "                report.failed += 1;\n                if PLANTED {\n                    for id in &ids {\n                        ports.pending.remove(id).await?;\n                    }\n                }\n                continue;\n",
+        breaks: "a project whose stream could not be read is never replicated",
     },
     Bug {
         name: "feed-failure-is-ignored",
@@ -202,8 +216,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "replication-reads-the-log-once",
         file: "core/src/views/replication.rs",
-        text: "            return Ok(Progress::Home(project.version, error));\n        }\n",
-        replacement: "            return Ok(Progress::Home(project.version, error));\n        }\n        if PLANTED {\n            return Ok(Progress::Edge(project.version));\n        }\n",
+        text: "                return Ok(Progress::Home(project.version, error));\n            }\n",
+        replacement: "                return Ok(Progress::Home(project.version, error));\n            }\n            if PLANTED {\n                return Ok(Progress::Edge(project.version));\n            }\n",
         breaks: "an older record of a key replaces a newer one at the edge",
     },
     Bug {
