@@ -2,8 +2,8 @@
 
 use futures::future::try_join_all;
 use streamio_events::commit::Commit;
-use streamio_events::event::{EventBody, UnreadableEvent};
-use streamio_events::id::{ProjectId, VideoId};
+use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent};
+use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected, ReadError};
 use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
@@ -11,7 +11,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Video;
 use streamio_events::webhook::delivery::decide::schedule;
 use streamio_events::webhook::message::DisabledEndpoint;
-use streamio_events::webhook::{Endpoint, Endpoints, Message, MessageType, ScheduleCause};
+use streamio_events::webhook::{Endpoints, Message, MessageType, ScheduleCause};
 
 use crate::fold_cache::{EndpointCache, FoldError};
 use crate::ports::project_feed::{FeedPlaces, FeedWriteError};
@@ -65,34 +65,41 @@ pub fn leads_to_messages(commit: &Commit) -> bool {
 }
 
 /// Schedules the messages about `commits`, which are of one stream, in order and in the log: one for each endpoint of the project that
-/// receives the message's type at present. Those that are scheduled already stay as they are.
+/// received the message's type when the event happened. Those that are scheduled already stay as they are.
+///
+/// Which endpoints receive a message depends on the places in the project's feed alone, not on when this is called: what was registered or
+/// changed later than the event makes no difference, however late the event is handled, or how often.
 pub async fn schedule_messages(
     ports: Ports<'_>,
     now: Timestamp,
     stream: &StreamId,
     commits: &[&Commit],
 ) -> Result<(), SchedulingError> {
-    let types = commits.iter().flat_map(|commit| &commit.events).filter_map(MessageType::of_event);
-    let types: Vec<MessageType> = types.collect();
-    if types.is_empty() {
+    let commits: Vec<&Commit> = commits.iter().copied().filter(|commit| leads_to_messages(commit)).collect();
+    if commits.is_empty() {
         return Ok(());
     }
-    let endpoints = ports.endpoints.current(ports.log, stream.project_id()).await?;
-    if types.iter().all(|it| endpoints.receivers(*it).next().is_none()) {
+    let current = ports.endpoints.current(ports.log, stream.project_id()).await?;
+    if current.endpoints.is_empty() {
         return Ok(());
     }
-    let messages = match stream {
-        StreamId::Video(project_id, video_id) => {
-            about_video(ports, &endpoints, project_id, video_id, commits).await?
+    let mut scheduled = Vec::new();
+    for found in news(ports, stream, &commits).await? {
+        let place = ports.places.place(&found.commit).await?;
+        let endpoints = endpoints_at(ports, stream.project_id(), place).await?;
+        for message in found.messages(&endpoints, place)? {
+            // Nothing is sent to one that was removed since.
+            let receivers = endpoints.receivers(message.message_type);
+            let existing = receivers.filter(|endpoint| current.endpoints.contains_key(&endpoint.webhook_id));
+            let ids: Vec<WebhookId> = existing.map(|endpoint| endpoint.webhook_id.clone()).collect();
+            scheduled.extend(ids.into_iter().map(|webhook_id| (message.clone(), webhook_id)));
         }
-        StreamId::Webhooks(project_id) => about_disabled(ports, &endpoints, project_id, commits).await?,
-        _ => Vec::new(),
-    };
-    let scheduled = messages.iter().flat_map(|message| {
-        let receivers = endpoints.receivers(message.message_type);
-        receivers.map(move |endpoint| schedule_one(ports, now, stream.project_id(), endpoint, message))
-    });
-    try_join_all(scheduled).await?;
+    }
+    let project_id = stream.project_id();
+    let appends = scheduled
+        .iter()
+        .map(|(message, webhook_id)| schedule_one(ports, now, project_id, webhook_id, message));
+    try_join_all(appends).await?;
     Ok(())
 }
 
@@ -100,10 +107,9 @@ async fn schedule_one(
     ports: Ports<'_>,
     now: Timestamp,
     project_id: &ProjectId,
-    endpoint: &Endpoint,
+    webhook_id: &WebhookId,
     message: &Message,
 ) -> Result<(), SchedulingError> {
-    let webhook_id = &endpoint.webhook_id;
     let stream = StreamId::Delivery(project_id.clone(), webhook_id.clone(), message.id.clone());
     let commit = schedule(message, webhook_id, ScheduleCause::Event, now, now);
     match ports.log.append(&stream, Expected::Exactly(0), commit).await {
@@ -113,64 +119,93 @@ async fn schedule_one(
     }
 }
 
-/// The messages about the events of `commits` of a video's stream. Folds the stream, because a message states the video after its event.
-async fn about_video(
+/// The project's endpoints as they were after the commit at this place of the project's feed.
+async fn endpoints_at(
     ports: Ports<'_>,
-    endpoints: &Endpoints,
     project_id: &ProjectId,
-    video_id: &VideoId,
+    place: u64,
+) -> Result<Endpoints, SchedulingError> {
+    let stream = StreamId::Webhooks(project_id.clone());
+    let mut commits = ports.log.read_to_end(&stream, 1).await?;
+    // Usually the last one is earlier, too.
+    while let Some(last) = commits.last() {
+        if ports.places.place(last).await? <= place {
+            break;
+        }
+        commits.pop();
+    }
+    let mut endpoints = Endpoints::new(project_id.clone());
+    for commit in &commits {
+        endpoints.apply_commit(commit)?;
+    }
+    Ok(endpoints)
+}
+
+/// A commit that may lead to messages.
+struct News {
+    commit: Commit,
+    /// The video before the commit, if the stream is that of a video.
+    video: Option<Video>,
+}
+
+/// The commits of the stream that are among `commits`, each with the video before it.
+async fn news(
+    ports: Ports<'_>,
+    stream: &StreamId,
     commits: &[&Commit],
-) -> Result<Vec<Message>, SchedulingError> {
-    let stream = StreamId::Video(project_id.clone(), video_id.clone());
-    let Some(last) = commits.iter().map(|commit| commit.first).max() else { return Ok(Vec::new()) };
+) -> Result<Vec<News>, SchedulingError> {
+    let StreamId::Video(project_id, video_id) = stream else {
+        return Ok(commits.iter().map(|commit| News { commit: (*commit).clone(), video: None }).collect());
+    };
+    let last = commits.iter().map(|commit| commit.first).max().unwrap_or(0);
     let mut video = Video::new(project_id.clone(), video_id.clone());
-    let mut messages = Vec::new();
-    for commit in ports.log.read_to_end(&stream, 1).await? {
+    let mut news = Vec::new();
+    for commit in ports.log.read_to_end(stream, 1).await? {
         if commit.first > last {
             break;
         }
-        let is_new = commits.iter().any(|new| new.first == commit.first);
-        let mut place = None;
-        for (version, event) in commit.numbered() {
-            let is_received = |it| endpoints.receivers(it).next().is_some();
-            if !is_new || !MessageType::of_event(event).is_some_and(is_received) {
-                video.apply(version, event)?;
-                continue;
-            }
-            let before = video.clone();
-            video.apply(version, event)?;
-            let seq = match place {
-                Some(place) => place,
-                None => *place.insert(ports.places.place(&commit).await?),
-            };
-            messages.extend(Message::about_video(&before, &video, event, seq)?);
-        }
+        let before = commits.iter().any(|new| new.first == commit.first).then(|| video.clone());
+        video.apply_commit(&commit)?;
+        news.extend(before.map(|before| News { commit, video: Some(before) }));
     }
-    Ok(messages)
+    Ok(news)
 }
 
-/// The messages about endpoints that `commits` disabled, for the project's other endpoints.
-async fn about_disabled(
-    ports: Ports<'_>,
-    endpoints: &Endpoints,
-    project_id: &ProjectId,
-    commits: &[&Commit],
-) -> Result<Vec<Message>, SchedulingError> {
-    let mut messages = Vec::new();
-    for commit in commits {
-        for (version, event) in commit.numbered() {
-            let EventBody::WebhookDisabled(disabled) = event.body()? else { continue };
-            // One that was removed since is of no interest.
-            let Ok(endpoint) = endpoints.get(&disabled.webhook_id) else { continue };
-            let seq = ports.places.place(commit).await?;
-            let disabled = DisabledEndpoint {
-                webhook_id: &endpoint.webhook_id,
-                url: &endpoint.url,
-                reason: disabled.reason,
-                failing_since: disabled.failing_since,
-            };
-            messages.push(Message::about_disabled(project_id, disabled, version, event.at, seq));
+impl News {
+    /// The messages about the commit, which has the place `seq` in the project's feed.
+    fn messages(&self, endpoints: &Endpoints, seq: u64) -> Result<Vec<Message>, UnreadableEvent> {
+        let mut messages = Vec::new();
+        let mut video = self.video.clone();
+        for (version, event) in self.commit.numbered() {
+            match &mut video {
+                Some(video) => {
+                    let before = video.clone();
+                    video.apply(version, event)?;
+                    messages.extend(Message::about_video(&before, video, event, seq)?);
+                }
+                None => messages.extend(about_disabled(&self.commit, endpoints, version, event, seq)?),
+            }
         }
+        Ok(messages)
     }
-    Ok(messages)
+}
+
+/// The message about an endpoint that `event` disabled, for the project's other endpoints.
+fn about_disabled(
+    commit: &Commit,
+    endpoints: &Endpoints,
+    version: u64,
+    event: &RecordedEvent,
+    seq: u64,
+) -> Result<Option<Message>, UnreadableEvent> {
+    let EventBody::WebhookDisabled(disabled) = event.body()? else { return Ok(None) };
+    let Ok(endpoint) = endpoints.get(&disabled.webhook_id) else { return Ok(None) };
+    let about = DisabledEndpoint {
+        webhook_id: &endpoint.webhook_id,
+        url: &endpoint.url,
+        reason: disabled.reason,
+        failing_since: disabled.failing_since,
+    };
+    let project_id = commit.stream.project_id();
+    Ok(Some(Message::about_disabled(project_id, about, version, event.at, seq)))
 }

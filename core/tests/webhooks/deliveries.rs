@@ -80,6 +80,33 @@ async fn changes_that_are_delivered_again_schedule_nothing_again() {
     assert_eq!(types(&harness, URL), ["video.uploaded"]);
 }
 
+/// The views are rebuilt from the log: all changes are delivered again.
+#[tokio::test]
+async fn what_happened_before_an_endpoint_was_registered_or_changed_is_not_sent_later() {
+    let mut harness = Harness::new().await;
+    harness.region.receive(notification("before.mp4", "01")).await;
+    harness.settle().await;
+    let webhook_id = harness.endpoint(URL, &["video.ready"]).await.endpoint.webhook_id;
+    harness.region.receive(notification("uploaded.mp4", "01")).await;
+    harness.settle().await;
+    let types = Some(vec!["video.uploaded".parse().unwrap()]);
+    let changes = streamio_events::webhook::endpoint::EndpointChanges { types, ..Default::default() };
+    let commit_id = harness.request();
+    // This event is handled only after the change.
+    let job = harness.region.start("uploaded.mp4").await;
+    harness.region.publish(&job).await;
+    harness.call(WebhookCall::Update { webhook_id, commit_id, changes }).await.unwrap();
+    harness.settle().await;
+    harness.region.receive(notification("after.mp4", "01")).await;
+    harness.settle().await;
+    assert_eq!(self::types(&harness, URL), ["video.ready", "video.uploaded"]);
+    for (_, commit) in harness.region.log.changes_after(0, 1000).await.unwrap() {
+        harness.consume_one(&commit).await;
+    }
+    harness.settle().await;
+    assert_eq!(harness.received().len(), 2, "nothing more");
+}
+
 /// The attempts of an endpoint that always fails, for five days with an upload every six hours.
 #[tokio::test]
 async fn an_endpoint_that_fails_gets_the_schedule_and_is_disabled_after_five_days() {

@@ -4,3 +4,19 @@ mod deliveries;
 mod endpoints;
 mod harness;
 mod signatures;
+
+use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;
+use streamio_core::testing::MemoryDeliveries;
+
+#[derive(Default)]
+struct InMemory(MemoryDeliveries);
+
+impl DeliveryStoreHarness for InMemory {
+    type Store = MemoryDeliveries;
+
+    async fn open(&self) -> MemoryDeliveries {
+        self.0.clone()
+    }
+}
+
+streamio_core::delivery_store_contract!(InMemory::default());

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_events::object_key::SourceKey;
 use streamio_events::video::{Phase, Policy, Video};
@@ -24,9 +25,23 @@ impl ViewStoreHarness for TempViewStore {
 
 streamio_core::view_store_contract!(TempViewStore::new());
 
+impl DeliveryStoreHarness for TempViewStore {
+    type Store = SqliteViewStore;
+
+    async fn open(&self) -> SqliteViewStore {
+        ViewStoreHarness::open(self).await
+    }
+}
+
+mod deliveries {
+    use super::*;
+
+    streamio_core::delivery_store_contract!(TempViewStore::new());
+}
+
 #[tokio::test]
 async fn uploaded_and_processing_videos_are_found() {
-    let store = TempViewStore::new().open().await;
+    let store = ViewStoreHarness::open(&TempViewStore::new()).await;
     let phases = [Phase::Ready, Phase::Uploaded { at: Timestamp::from_unix_seconds(10) }, Phase::Deleted];
     for (name, phase) in ["ready", "uploaded", "deleted"].into_iter().zip(phases) {
         let s3_key: SourceKey = format!("projects/acme/{name}").parse().unwrap();
@@ -87,7 +102,7 @@ async fn ready(store: &SqliteViewStore, name: &str) -> VideoRow {
 
 #[tokio::test]
 async fn an_unreadable_row_counts_as_absent_and_can_be_stored_again() {
-    let store = TempViewStore::new().open().await;
+    let store = ViewStoreHarness::open(&TempViewStore::new()).await;
     let (row, other) = (ready(&store, "one").await, ready(&store, "two").await);
     let (project_id, video_id) = (row.video.project_id.clone(), row.video.video_id.clone());
     let damaged = video_id.to_string();
@@ -107,7 +122,7 @@ async fn an_unreadable_row_counts_as_absent_and_can_be_stored_again() {
 
 #[tokio::test]
 async fn a_page_with_an_unreadable_row_does_not_end_the_list() {
-    let store = TempViewStore::new().open().await;
+    let store = ViewStoreHarness::open(&TempViewStore::new()).await;
     for name in ["one", "two", "three"] {
         ready(&store, name).await;
     }
