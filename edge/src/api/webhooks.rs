@@ -116,7 +116,7 @@ pub(super) async fn test(exchange: &Exchange<'_>, query: Query) -> Result<Respon
     let mut fields = exchange.fields()?;
     let requested = fields.text("type").map(|text| text.parse::<MessageType>());
     if let Some(Err(unknown)) = &requested {
-        fields.refuse("type", unknown.to_string());
+        fields.refuse("type", format!("cannot be used: {unknown}"));
     }
     fields.finish()?;
     let message_type = requested.and_then(Result::ok).unwrap_or(MessageType::VideoReady);
@@ -162,7 +162,7 @@ fn take_types(fields: &mut Fields) -> Option<Vec<TypePattern>> {
             Ok(pattern) => types.push(pattern),
             Err(unknown) => {
                 let unknown: UnknownMessageType = unknown;
-                fields.refuse("types", unknown.to_string());
+                fields.refuse("types", format!("cannot be used: {unknown}"));
                 return None;
             }
         }
