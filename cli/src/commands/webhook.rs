@@ -19,10 +19,10 @@ use crate::output::Output;
 
 const EXAMPLES: &str = "\
 Examples:
-  streamio webhook add https://example.com/webhooks          # prints the secret, with which your server verifies
-  streamio webhook test                                      # sends an example of video.ready
-  streamio webhook list                                      # the state and the last error of each
-  streamio webhook deliveries --state failed                 # what did not arrive, and why
+  streamio webhook add https://example.com/webhooks     # prints the secret
+  streamio webhook test                                 # sends an example of video.ready
+  streamio webhook list                                 # the state and the last error of each
+  streamio webhook deliveries --state failed            # what did not arrive, and why
 
 A message is sent with POST and signed as Standard Webhooks 1.0 defines. Your server verifies it with the secret and a library \
 from https://www.standardwebhooks.com, and answers with a status of 200 to 299 within 15 seconds. WEBHOOK is the id of an \

@@ -123,7 +123,10 @@ test("webhooks", { timeout: TIMEOUT_MILLISECONDS }, async (t) => {
     for (const part of [message, message.data, video]) {
       for (const name of ["timestamp", "occurredAt", "createdAt", "updatedAt"]) if (name in part) part[name] = documented.timestamp;
     }
-    assert.deepEqual(message, documented);
+    // An example has no place in the feed: no event led to it.
+    const { seq, ...data } = documented.data;
+    assert.equal(typeof seq, "number");
+    assert.deepEqual(message, { ...documented, data: { ...data, test: true } });
   });
 });
 

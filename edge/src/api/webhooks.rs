@@ -8,7 +8,7 @@ use serde::Serialize;
 use streamio_events::home::{WebhookCall, WebhookOutcome, WebhookResult};
 use streamio_events::id::WebhookId;
 use streamio_events::webhook::endpoint::EndpointChanges;
-use streamio_events::webhook::message_type::UnknownMessageType;
+use streamio_events::webhook::message_type::UnknownTypePattern;
 use streamio_events::webhook::schedule::SECRET_OVERLAP;
 use streamio_events::webhook::{MessageType, TypePattern};
 
@@ -161,7 +161,7 @@ fn take_types(fields: &mut Fields) -> Option<Vec<TypePattern>> {
         match text.parse() {
             Ok(pattern) => types.push(pattern),
             Err(unknown) => {
-                let unknown: UnknownMessageType = unknown;
+                let unknown: UnknownTypePattern = unknown;
                 fields.refuse("types", format!("cannot be used: {unknown}"));
                 return None;
             }

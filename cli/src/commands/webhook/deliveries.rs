@@ -20,7 +20,10 @@ Examples:
   streamio webhook deliveries --state failed
   streamio webhook deliveries --video projects/acme/clip.mp4 --type video.ready
   streamio webhook deliveries --from 2026-01-02T00:00:00Z --to 2026-01-03T00:00:00Z --all
-  streamio webhook deliveries whk_aaaaaaaaaaaaaaaaaaaaaaaaaa.msg_aaaaaaaaaaaaaaaaaaaaaaaaaa    # all attempts and the body";
+  streamio webhook deliveries whk_aaaaaaaaaaaaaaaaaaaaaaaaaa.msg_aaaaaaaaaaaaaaaaaaaaaaaaaa
+
+DELIVERY is the id of an endpoint, a dot and the id of a message. Its attempts are shown with what the endpoint answered, and the \
+message's body.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Deliveries {
