@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { atTheEndOf } from "./cleanup.mjs";
 import { writeClip } from "./clips.mjs";
-import { codeBlock } from "./documentation.mjs";
+import { codeBlockOf } from "./documentation.mjs";
 import { eventually } from "./eventually.mjs";
 import { startPlatform } from "./platform.mjs";
 
@@ -21,6 +21,7 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const TIMEOUT_MILLISECONDS = 600_000;
 /** The commands of the README, in its order, with the address that they name. */
 const README = { name: "webhooks", file: "README.md", url: "http://127.0.0.1:9000" };
+const DOCUMENTATION = "docs/webhooks.md";
 const RECEIVERS = [
   ["python3", "docs/examples/webhook_receiver.py"],
   ["node", "docs/examples/webhook-receiver.mjs"],
@@ -49,7 +50,7 @@ test("webhooks", { timeout: TIMEOUT_MILLISECONDS }, async (t) => {
 
   for (const [program, path] of RECEIVERS) {
     await t.test(`${path} receives messages by the commands of the README`, async (t) => {
-      const lines = codeBlock(README.name, README.file).trim().split("\n");
+      const lines = codeBlockOf(README.file, README.name).trim().split("\n");
       const starts = lines.findIndex((line) => line.startsWith("python3 "));
       assert.match(lines[starts], new RegExp(`^python3 ${RECEIVERS[0][1]} &`));
       assert.ok((await readFile(join(ROOT, "README.md"), "utf8")).includes(`${program} ${path}`), "the README names it");
@@ -107,7 +108,7 @@ test("webhooks", { timeout: TIMEOUT_MILLISECONDS }, async (t) => {
     const [{ headers, body }] = received;
 
     const module = join(platform.directory, "verify.mjs");
-    await writeFile(module, codeBlock("verify-with-public-key", "docs/webhooks.md"));
+    await writeFile(module, codeBlockOf(DOCUMENTATION, "verify-with-public-key"));
     const { verified } = await import(module);
     const publicKey = await shell("streamio webhook public-key");
     const message = verified(publicKey, body, headers);
@@ -118,7 +119,7 @@ test("webhooks", { timeout: TIMEOUT_MILLISECONDS }, async (t) => {
       assert.throws(() => verified(key, text, given));
     }
 
-    const documented = JSON.parse(codeBlock("video.ready", "docs/webhooks.md"));
+    const documented = JSON.parse(codeBlockOf(DOCUMENTATION, "video.ready"));
     const { video } = message.data;
     for (const part of [message, message.data, video]) {
       for (const name of ["timestamp", "occurredAt", "createdAt", "updatedAt"]) if (name in part) part[name] = documented.timestamp;
