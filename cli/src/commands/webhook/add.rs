@@ -22,8 +22,7 @@ to an address on the public internet, with a port that the operator allows.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Add {
-    /// Where messages are sent, such as https://example.com/webhooks
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", help = "Where messages are sent, such as https://example.com/webhooks")]
     endpoint_url: String,
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', help = TYPES_HELP)]
     types: Vec<TypePattern>,

@@ -17,8 +17,7 @@ pub(crate) struct Update {
     /// The endpoint's id
     #[arg(value_name = "WEBHOOK")]
     id: WebhookId,
-    /// Where messages are sent, such as https://example.com/webhooks
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = "Where messages are sent, such as https://example.com/webhooks")]
     endpoint_url: Option<String>,
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', help = TYPES_HELP)]
     types: Vec<TypePattern>,
