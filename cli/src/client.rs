@@ -4,6 +4,7 @@ pub(crate) mod error;
 pub(crate) mod option_names;
 pub(crate) mod problem;
 pub(crate) mod retry;
+pub(crate) mod webhooks;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;

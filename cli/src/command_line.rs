@@ -17,7 +17,7 @@ Run the platform, create a project, upload a video, play it:
 
 Environment:
   STREAMIO_URL      address of the API, default http://127.0.0.1:8080
-  STREAMIO_API_KEY  API key for upload, video, playback and playback-url
+  STREAMIO_API_KEY  API key for upload, video, playback, playback-url and webhook
   STREAMIO_DATA     data directory of the commands that open it, default ./streamio-data";
 
 /// Upload, process and play videos.

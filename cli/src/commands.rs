@@ -2,9 +2,11 @@
 
 mod api_keys;
 mod backup;
+mod confirm;
 mod data_directory;
 mod events;
 mod key;
+mod paging;
 mod playback;
 mod playback_url;
 mod project;
@@ -14,6 +16,7 @@ mod up;
 mod upload;
 mod video;
 mod video_text;
+mod webhook;
 
 use clap::Subcommand;
 
@@ -35,6 +38,8 @@ pub(crate) enum Command {
     PlaybackUrl(playback_url::Arguments),
     #[command(subcommand)]
     Events(events::Command),
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     #[command(subcommand)]
     Store(store::Command),
     Backup(backup::Arguments),
@@ -64,6 +69,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::Playback(arguments) => playback::run(arguments, output).await,
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
+            Command::Webhook(command) => webhook::run(command, output).await,
             Command::Store(command) => store::run(command, output).await,
             Command::Backup(arguments) => backup::run(arguments, output).await,
             Command::Restore(arguments) => restore::run(arguments, output).await,

@@ -9,7 +9,7 @@ Exit codes:
   0    success
   1    any failure that is not listed below
   2    invalid command line
-  3    the project, key, video or file does not exist
+  3    the project, key, video, webhook or file does not exist
   4    the API refused the request (any other 4xx), or the upload was refused or rejected
   5    unavailable: no connection, a timeout, or 429 or 5xx after all retries; try again later
   6    the file was uploaded, but its processing failed (only with --wait)
@@ -23,7 +23,7 @@ pub(crate) enum Exit {
     Failed,
     /// Invalid command line.
     Usage,
-    /// The named project, key, video or file does not exist.
+    /// The named project, key, video, webhook or file does not exist.
     NotFound,
     /// The API refused the request, or the upload.
     Refused,

@@ -1,7 +1,7 @@
 //! The `streamio` command: run the platform, use it, operate it.
 //!
 //! [`command_line`] has the global options, [`commands`] a module for each command with its arguments, [`args`] the arguments
-//! that several commands share. The commands that use a platform (`upload`, `video`, `playback`, `playback-url`) call its API through
+//! that several commands share. The commands that use a platform (`upload`, `video`, `playback`, `playback-url`, `webhook`) call its API through
 //! [`client`]; [`transfer`] uploads files to the object store and resumes interrupted uploads, and [`wait`] waits for the
 //! result. The commands that operate a platform (`project`, `key`, `events`, `backup`, `restore`) open its data directory. Every command prints its
 //! result through [`output`], as text or JSON, and ends with a code from [`exit`].

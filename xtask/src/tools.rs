@@ -69,7 +69,7 @@ pub(crate) enum Tool {
     Clips,
     /// `curl` and `jq`.
     Curl,
-    /// boto3 and rclone.
+    /// boto3, rclone and standardwebhooks.
     PythonPackages,
     /// A Chromium, and the npm packages of the tests that use it.
     Chromium,

@@ -25,6 +25,15 @@ pub(super) fn option_name(field: &str) -> Option<Cow<'static, str>> {
         "prefix" => "`--prefix`",
         "limit" => "`--limit`",
         "after" => "`--after`",
+        "url" => "the endpoint's URL",
+        "types" | "type" => "`--type`",
+        "description" => "`--description`",
+        "rateLimit" => "`--rate-limit`",
+        "overlapSeconds" => "`--overlap`",
+        "webhookId" => "`--webhook`",
+        "videoId" => "`--video`",
+        "from" => "`--from`",
+        "to" => "`--to`",
         "x-api-key" => "the API key",
         _ => {
             let key = field.strip_prefix("metadata.")?;

@@ -54,7 +54,7 @@ impl Problem {
         self.kind.as_deref().is_some_and(|kind| kind.rsplit('/').next() == Some(slug))
     }
 
-    /// Whether the 404 is not about a video but caused by a wrong address of the API.
+    /// Whether the 404 is not about a video or a webhook but caused by a wrong address of the API.
     fn is_wrong_address(&self) -> bool {
         self.status == 404 && (self.kind.is_none() || self.is("no-such-path"))
     }
@@ -83,6 +83,9 @@ impl Problem {
     fn hint(&self) -> String {
         let hint = match self.status {
             _ if self.is_wrong_address() => "check that STREAMIO_URL or --url is the API's address",
+            404 if self.is("no-such-webhook") => {
+                "list the webhooks with `streamio webhook list`, or what was sent with `streamio webhook deliveries`"
+            }
             404 => "list the videos with `streamio video list`",
             401 if self.is("revoked-api-key") || self.is("expired-api-key") => {
                 "create a new key with `streamio key create PROJECT` and set STREAMIO_API_KEY to it"

@@ -3,7 +3,6 @@
 mod delete;
 mod events;
 mod list;
-mod paging;
 mod update;
 
 use std::str::FromStr;

@@ -24,6 +24,13 @@ const COMMANDS: &[&[&str]] = &[
     &["events", "tail"],
     &["events", "export"],
     &["events", "feed"],
+    &["webhook"],
+    &["webhook", "add"],
+    &["webhook", "update"],
+    &["webhook", "remove"],
+    &["webhook", "rotate-secret"],
+    &["webhook", "test"],
+    &["webhook", "deliveries"],
     &["backup"],
     &["restore"],
 ];

@@ -22,3 +22,5 @@ mod up;
 mod upload;
 mod video;
 mod wait;
+mod webhook;
+mod webhook_deliveries;

@@ -1,10 +1,15 @@
-// The code blocks of docs/uploading.md and of the README, which the tests run.
+// The code blocks of docs/uploading.md, docs/webhooks.md and the README, which the tests run.
 import { readFileSync } from "node:fs";
 
-/** Returns the code block whose opening fence has this name after the language, as in "```js fetch.js". */
+/** Returns the code block of docs/uploading.md whose opening fence has this name after the language, as in "```js fetch.js". */
 export function codeBlock(name) {
-  const blocks = fencedBlocks("docs/uploading.md").filter(({ info }) => info.split(" ")[1] === name);
-  if (blocks.length !== 1) throw new Error(`docs/uploading.md has ${blocks.length} code blocks with the name ${name}`);
+  return codeBlockOf("docs/uploading.md", name);
+}
+
+/** Returns the code block of `file` with this name. */
+export function codeBlockOf(file, name) {
+  const blocks = fencedBlocks(file).filter(({ info }) => info.split(" ")[1] === name);
+  if (blocks.length !== 1) throw new Error(`${file} has ${blocks.length} code blocks with the name ${name}`);
   return blocks[0].text;
 }
 

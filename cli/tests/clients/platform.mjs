@@ -12,15 +12,19 @@ import { processesMentioning } from "./processes.mjs";
 
 const run = promisify(execFile);
 
-/** Starts a platform that pages of the origin `corsOrigin` may use, with a project and an API key. `atEnd` registers its end. */
-export async function startPlatform(atEnd, { corsOrigin } = {}) {
+/**
+ * Starts a platform with a project and an API key. Pages of the origin `corsOrigin` may use it; with `webhookLoopback` it sends webhooks to
+ * this machine. `atEnd` registers its end.
+ */
+export async function startPlatform(atEnd, { corsOrigin, webhookLoopback = false } = {}) {
   const program = process.env.STREAMIO_PROGRAM;
   assert.ok(program, "STREAMIO_PROGRAM is not set: run these tests with `cargo xtask test --only clients --only browser`");
   const directory = mkdtempSync(join(tmpdir(), "streamio-clients-"));
   const data = join(directory, "data");
   const log = createWriteStream(join(directory, "platform.log"));
   const origins = corsOrigin === undefined ? [] : ["--cors-origin", corsOrigin];
-  const child = spawn(program, ["up", "--port", "0", "--json", "--stop-at-stdin-end", "--concurrency", "2", "--data", data, ...origins], {
+  const webhooks = webhookLoopback ? ["--webhook-loopback"] : [];
+  const child = spawn(program, ["up", "--port", "0", "--json", "--stop-at-stdin-end", "--concurrency", "2", "--data", data, ...origins, ...webhooks], {
     stdio: ["pipe", "pipe", "pipe"],
   });
   child.stderr.pipe(log);

@@ -6,7 +6,7 @@ use crate::clip;
 use crate::harness::{TestPlatform, json_of};
 
 /// The error object of a command that failed, and its exit code.
-fn error_of(output: &std::process::Output) -> (Option<i32>, Value) {
+pub(crate) fn error_of(output: &std::process::Output) -> (Option<i32>, Value) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let error: Value = serde_json::from_str(stderr.lines().last().unwrap_or_default()).unwrap();
     (output.status.code(), error["error"].clone())

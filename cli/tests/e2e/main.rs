@@ -12,4 +12,5 @@ mod media;
 mod outage;
 mod play;
 mod processes;
+mod webhooks;
 mod workerd;

@@ -71,7 +71,7 @@ impl Webhooks<'_> {
                 let new = NewEndpoint {
                     url: self.valid_url(url)?,
                     types: valid_types(types)?,
-                    description: valid_description(description.as_deref())?,
+                    description: valid_description(description.as_deref())?.filter(|text| !text.is_empty()),
                     rate_limit: valid_rate_limit(*rate_limit)?.filter(|limit| *limit > 0),
                 };
                 self.create(commit_id, new).await
@@ -301,7 +301,7 @@ impl Webhooks<'_> {
     fn valid_url(&self, url: &str) -> Result<String, HomeError> {
         EndpointUrl::parse(url, &self.ports.urls)
             .map(|url| url.as_str().to_owned())
-            .map_err(|error| invalid("url", error.to_string()))
+            .map_err(|error| invalid("url", format!("cannot be used: {error}")))
     }
 
     fn valid_changes(&self, changes: &EndpointChanges) -> Result<EndpointChanges, HomeError> {

@@ -67,7 +67,10 @@ async fn an_endpoint_that_is_updated_to_a_hostile_url_is_refused_as_when_it_is_c
             description: None,
             rate_limit: None,
         };
-        assert!(matches!(harness.call(create).await, Err(HomeError::Invalid { .. })), "{url}");
+        let refused = harness.call(create).await;
+        let Err(HomeError::Invalid { text, .. }) = refused else { panic!("{url}: {refused:?}") };
+        // The API writes the field's name before it.
+        assert!(text.starts_with("cannot be used: the "), "{url}: {text}");
     }
 }
 
@@ -95,6 +98,29 @@ async fn invalid_settings_are_refused_with_their_field() {
             "{refused:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_empty_description_is_none_when_an_endpoint_is_created_as_when_it_is_updated() {
+    let mut harness = Harness::new().await;
+    let create = WebhookCall::Create {
+        commit_id: harness.request(),
+        url: URL.to_owned(),
+        types: vec!["*".parse().unwrap()],
+        description: Some(String::new()),
+        rate_limit: Some(0),
+    };
+    let WebhookResult::Created(created) = harness.call(create).await.unwrap() else { panic!() };
+    assert_eq!((created.endpoint.description, created.endpoint.rate_limit), (None, None));
+    let change = async |harness: &mut Harness, text: &str| {
+        let changes = EndpointChanges { description: Some(text.to_owned()), ..EndpointChanges::default() };
+        let webhook_id = created.endpoint.webhook_id.clone();
+        let update = WebhookCall::Update { webhook_id, commit_id: harness.request(), changes };
+        let WebhookResult::Endpoint(updated) = harness.call(update).await.unwrap() else { panic!() };
+        updated.description
+    };
+    assert_eq!(change(&mut harness, "backend").await.as_deref(), Some("backend"));
+    assert_eq!(change(&mut harness, "").await, None);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use streamio_events::home::{WebhookCall, WebhookOutcome, WebhookResult};
 use streamio_events::id::WebhookId;
 use streamio_events::webhook::endpoint::EndpointChanges;
-use streamio_events::webhook::message_type::UnknownMessageType;
+use streamio_events::webhook::message_type::UnknownTypePattern;
 use streamio_events::webhook::schedule::SECRET_OVERLAP;
 use streamio_events::webhook::{MessageType, TypePattern};
 
@@ -116,7 +116,7 @@ pub(super) async fn test(exchange: &Exchange<'_>, query: Query) -> Result<Respon
     let mut fields = exchange.fields()?;
     let requested = fields.text("type").map(|text| text.parse::<MessageType>());
     if let Some(Err(unknown)) = &requested {
-        fields.refuse("type", unknown.to_string());
+        fields.refuse("type", format!("cannot be used: {unknown}"));
     }
     fields.finish()?;
     let message_type = requested.and_then(Result::ok).unwrap_or(MessageType::VideoReady);
@@ -161,8 +161,8 @@ fn take_types(fields: &mut Fields) -> Option<Vec<TypePattern>> {
         match text.parse() {
             Ok(pattern) => types.push(pattern),
             Err(unknown) => {
-                let unknown: UnknownMessageType = unknown;
-                fields.refuse("types", unknown.to_string());
+                let unknown: UnknownTypePattern = unknown;
+                fields.refuse("types", format!("cannot be used: {unknown}"));
                 return None;
             }
         }

@@ -76,10 +76,15 @@ impl fmt::Display for MessageType {
     }
 }
 
+/// Text that is not the type of a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no type of message; there are: {types}", types = known_types())]
+pub struct UnknownMessageType(String);
+
 /// Text that is neither the type of a message nor a pattern of types.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no type of message; there are: *, video.*, {types}", types = known_types())]
-pub struct UnknownMessageType(String);
+#[error("`{0}` is no type of message; there are: {ALL}, {VIDEOS}, {types}", types = known_types())]
+pub struct UnknownTypePattern(String);
 
 fn known_types() -> String {
     MessageType::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
@@ -130,13 +135,13 @@ impl fmt::Display for TypePattern {
 }
 
 impl FromStr for TypePattern {
-    type Err = UnknownMessageType;
+    type Err = UnknownTypePattern;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             ALL => Ok(Self::All),
             VIDEOS => Ok(Self::Videos),
-            one => one.parse().map(Self::One),
+            one => one.parse().map(Self::One).map_err(|UnknownMessageType(text)| UnknownTypePattern(text)),
         }
     }
 }
@@ -200,7 +205,14 @@ mod tests {
     fn an_unknown_type_is_refused_with_all_known_ones() {
         for text in ["", "video", "video.redy", "Video.ready", "**", "webhook.*", "video.ready "] {
             let error = text.parse::<TypePattern>().unwrap_err().to_string();
-            assert!(error.contains("video.ready, video.errored"), "{error}");
+            assert!(error.contains("there are: *, video.*, video.uploaded, "), "{error}");
+        }
+        for text in ["*", "video.*", "video.redy"] {
+            let error = text.parse::<MessageType>().unwrap_err().to_string();
+            assert!(
+                error.contains("there are: video.uploaded, "),
+                "where one type is stated, a pattern is none: {error}"
+            );
         }
     }
 }

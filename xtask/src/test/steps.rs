@@ -75,8 +75,8 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "clients",
-        about: "uploads with curl, boto3 and rclone, by the code of docs/uploading.md",
-        needs: &[Tool::Ffmpeg, Tool::Curl, Tool::PythonPackages],
+        about: "uploads with curl, boto3 and rclone, and receivers of webhooks, by the code of the documentation",
+        needs: &[Tool::Ffmpeg, Tool::Curl, Tool::NpmPackages, Tool::PythonPackages],
         run: clients,
     },
     Step {

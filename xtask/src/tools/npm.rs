@@ -13,7 +13,8 @@ use crate::process::capture_ok;
 use crate::workspace::Workspace;
 
 /// The folders of builds and tests that have a `package-lock.json`.
-const FOLDERS: &[&str] = &["edge/contract", "edge/package", "edge/tests/oracle", "edge/worker", "emulator"];
+const FOLDERS: &[&str] =
+    &["cli/tests/clients", "edge/contract", "edge/package", "edge/tests/oracle", "edge/worker", "emulator"];
 /// The folder of the benchmarks.
 const BENCH: &str = "edge/bench";
 

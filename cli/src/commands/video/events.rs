@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::Id;
-use super::paging::{Paging, pages, text, with_next};
 use crate::args::Connection;
+use crate::commands::paging::{Paging, pages, text, with_next};
 use crate::commands::video_text::event_data;
 use crate::exit::Failure;
 use crate::output::{Output, table};

@@ -3,9 +3,9 @@
 use clap::Args;
 use streamio_events::video::VideoState;
 
-use super::paging::{Paging, pages, text, with_next};
 use crate::args::{Connection, metadata_entry};
 use crate::client::wire::VideoFilter;
+use crate::commands::paging::{Paging, pages, text, with_next};
 use crate::exit::Failure;
 use crate::output::{Output, table};
 

@@ -1,0 +1,44 @@
+//! `streamio webhook list`.
+
+use clap::Args;
+
+use super::text::{short_state, types};
+use crate::args::Connection;
+use crate::commands::paging::text;
+use crate::commands::video::client;
+use crate::exit::Failure;
+use crate::output::{Output, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs `streamio webhook list`. A project has few endpoints: the API returns them in one page.
+pub(super) async fn run(arguments: List, output: Output) -> Result<(), Failure> {
+    let client = client(&arguments.connection, output)?;
+    let page = client.webhooks().await?;
+    output.result(&page, || {
+        if page.data.is_empty() {
+            return "There are no webhooks yet. Register an endpoint with `streamio webhook add URL`."
+                .to_owned();
+        }
+        let rows = page.data.iter().map(|webhook| {
+            let health = &webhook["health"];
+            let error = match health["error"]["message"].as_str() {
+                Some(message) => format!("{} {message}", text(health, "failedAt")),
+                None => String::new(),
+            };
+            [
+                text(webhook, "webhookId"),
+                short_state(webhook).to_owned(),
+                text(webhook, "url"),
+                types(webhook),
+                text(health, "succeededAt"),
+                error,
+            ]
+        });
+        table(["WEBHOOK", "STATE", "URL", "TYPES", "LAST SUCCESS", "LAST ERROR"], rows)
+    })
+}

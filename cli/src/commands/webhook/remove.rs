@@ -1,0 +1,41 @@
+//! `streamio webhook remove`.
+
+use clap::Args;
+use serde_json::json;
+use streamio_events::id::WebhookId;
+
+use crate::args::Connection;
+use crate::commands::confirm::{Removal, confirm};
+use crate::commands::video::client;
+use crate::exit::Failure;
+use crate::output::Output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// The endpoint's id
+    #[arg(value_name = "WEBHOOK")]
+    id: WebhookId,
+    /// Remove without asking; necessary where there is no terminal to ask on
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs `streamio webhook remove`.
+pub(super) async fn run(arguments: Remove, output: Output) -> Result<(), Failure> {
+    let id = &arguments.id;
+    if !arguments.yes {
+        let question = format!("Remove {id}? Messages that have not arrived are not sent any more.");
+        confirm(&Removal {
+            subject: id.as_str(),
+            verb: "remove",
+            participle: "removed",
+            question: &question,
+        })?;
+    }
+    client(&arguments.connection, output)?.remove_webhook(id).await?;
+    output.result(&json!({"webhookId": id, "state": "removed"}), || {
+        format!("Removed {id}; nothing more is sent to it")
+    })
+}

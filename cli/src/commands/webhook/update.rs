@@ -1,0 +1,69 @@
+//! `streamio webhook update`, `enable` and `disable`.
+
+use clap::Args;
+use streamio_events::id::WebhookId;
+use streamio_events::webhook::TypePattern;
+
+use super::text::{TYPES_HELP, describe};
+use crate::args::Connection;
+use crate::client::webhooks::WebhookFields;
+use crate::commands::video::client;
+use crate::exit::Failure;
+use crate::output::Output;
+
+#[derive(Debug, Args)]
+#[group(id = "changes", multiple = true, required = true, args = ["endpoint_url", "types", "description", "rate_limit"])]
+pub(crate) struct Update {
+    /// The endpoint's id
+    #[arg(value_name = "WEBHOOK")]
+    id: WebhookId,
+    #[arg(long, value_name = "URL", help = "Where messages are sent, such as https://example.com/webhooks")]
+    endpoint_url: Option<String>,
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', help = TYPES_HELP)]
+    types: Vec<TypePattern>,
+    /// A description for people; an empty one removes it
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The most messages that are sent to it in a second; 0: no limit
+    #[arg(long, value_name = "N")]
+    rate_limit: Option<u32>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Switch {
+    /// The endpoint's id
+    #[arg(value_name = "WEBHOOK")]
+    id: WebhookId,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs `streamio webhook update`.
+pub(super) async fn run(arguments: Update, output: Output) -> Result<(), Failure> {
+    let changes = WebhookFields {
+        url: arguments.endpoint_url,
+        types: Some(arguments.types).filter(|types| !types.is_empty()),
+        description: arguments.description,
+        rate_limit: arguments.rate_limit,
+        enabled: None,
+    };
+    change(&arguments.id, &arguments.connection, &changes, output).await
+}
+
+/// Runs `streamio webhook enable` and `disable`.
+pub(super) async fn switch(arguments: Switch, enabled: bool, output: Output) -> Result<(), Failure> {
+    let changes = WebhookFields { enabled: Some(enabled), ..WebhookFields::default() };
+    change(&arguments.id, &arguments.connection, &changes, output).await
+}
+
+async fn change(
+    id: &WebhookId,
+    connection: &Connection,
+    changes: &WebhookFields,
+    output: Output,
+) -> Result<(), Failure> {
+    let webhook = client(connection, output)?.update_webhook(id, changes).await?;
+    output.result(&webhook, || describe(&webhook))
+}
