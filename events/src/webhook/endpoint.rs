@@ -54,8 +54,8 @@ pub struct Endpoint {
     pub enabled_at: Timestamp,
     /// The version of the secret with which messages are signed.
     pub secret_version: u32,
-    /// Until when they are signed with the version before, too.
-    pub previous_secret_until: Option<Timestamp>,
+    /// The versions before with which they are signed, too, each until its time.
+    pub previous_secrets: Vec<(u32, Timestamp)>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -129,7 +129,7 @@ impl Endpoints {
                     disabled: None,
                     enabled_at: at,
                     secret_version: 1,
-                    previous_secret_until: None,
+                    previous_secrets: Vec::new(),
                     created_at: at,
                     updated_at: at,
                 });
@@ -173,8 +173,13 @@ impl Endpoint {
 
     /// The versions of the secret with which a message is signed at `now`, the current one first.
     pub fn secret_versions(&self, now: Timestamp) -> impl Iterator<Item = u32> {
-        let previous = self.previous_secret_until.filter(|until| *until > now);
-        [self.secret_version].into_iter().chain(previous.map(|_| self.secret_version - 1))
+        let previous = self.previous_secrets.iter().rev().filter(move |(_, until)| *until > now);
+        [self.secret_version].into_iter().chain(previous.map(|(version, _)| *version))
+    }
+
+    /// Until when messages are signed with a secret before the current one, too; `None` if they are not at `now`.
+    pub fn previous_secret_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.previous_secrets.iter().map(|(_, until)| *until).filter(|until| *until > now).max()
     }
 
     fn update(&mut self, updated: WebhookUpdated, at: Timestamp) {
@@ -204,8 +209,14 @@ impl Endpoint {
             None => {}
         }
         if let Some(version) = secret_version.filter(|version| *version > self.secret_version) {
+            let until = updated.previous_secret_until.unwrap_or(at);
+            self.previous_secrets.push((self.secret_version, until));
+            // A leaked secret is not used any longer than its successor.
+            for (_, ends_at) in &mut self.previous_secrets {
+                *ends_at = until.min(*ends_at);
+            }
+            self.previous_secrets.retain(|(_, ends_at)| *ends_at > at);
             self.secret_version = version;
-            self.previous_secret_until = updated.previous_secret_until;
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct EndpointStatus {
     pub disabled: Option<Disabled>,
     /// How it has answered lately.
     pub health: EndpointHealth,
-    /// Until when messages are signed with the secret before the current one, too.
+    /// Until when messages are signed with a secret before the current one, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_until: Option<Timestamp>,
     /// When it was registered.
@@ -56,7 +56,7 @@ impl EndpointStatus {
             enabled: endpoint.disabled.is_none(),
             disabled: endpoint.disabled,
             health,
-            previous_secret_until: endpoint.previous_secret_until.filter(|until| *until > now),
+            previous_secret_until: endpoint.previous_secret_until(now),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }

@@ -50,7 +50,7 @@ impl Obstacle {
     fn message(self) -> &'static str {
         match self {
             Self::Removed => "the webhook was removed",
-            Self::Disabled => "the webhook is disabled; enable it, then recover its messages",
+            Self::Disabled => "the webhook is disabled; enable it, then send the message again",
             Self::VideoDeleted => {
                 "the video was deleted before the message was delivered; video.deleted is the last message about it"
             }

@@ -64,9 +64,14 @@ fn the_old_secret_is_used_until_the_overlap_has_ended() {
     record(&mut endpoints, 10, events);
     assert_eq!(versions(&endpoints, 109), [2, 1]);
     assert_eq!(versions(&endpoints, 110), [2]);
-    let events = endpoints.rotate_secret(&id(0), at(20), Duration::ZERO).unwrap();
+    let events = endpoints.rotate_secret(&id(0), at(20), Duration::from_secs(50)).unwrap();
     record(&mut endpoints, 20, events);
-    assert_eq!(versions(&endpoints, 20), [3], "without an overlap");
+    assert_eq!(versions(&endpoints, 69), [3, 2, 1], "all are used that have not ended");
+    assert_eq!(versions(&endpoints, 70), [3], "none longer than its successor");
+    assert_eq!(endpoints.get(&id(0)).unwrap().previous_secret_until(at(20)), Some(at(70)));
+    let events = endpoints.rotate_secret(&id(0), at(30), Duration::ZERO).unwrap();
+    record(&mut endpoints, 30, events);
+    assert_eq!(versions(&endpoints, 30), [4], "without an overlap all end at once");
 }
 
 #[test]

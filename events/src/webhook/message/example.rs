@@ -72,7 +72,10 @@ fn video(
         "mp4Key": processed,
         "hlsKey": processed.hls_master(),
         "posterKey": processed.poster(),
-        "renditions": [],
+        "renditions": [
+            { "width": 1280, "height": 720, "bandwidth": 2_811_000, "codecs": "avc1.64001f,mp4a.40.2" },
+            { "width": 640, "height": 360, "bandwidth": 912_000, "codecs": "avc1.64001e,mp4a.40.2" },
+        ],
     });
     VideoStatus {
         video_id: VideoId::of(s3_key),
