@@ -13,13 +13,15 @@ use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
 /// Fields that are never published, by event type, as a path of field names into the data. A key's hash would allow
-/// guessing keys offline; buckets, tokens and task names reveal how the platform is operated.
+/// guessing keys offline; buckets, tokens and task names reveal how the platform is operated. The body of a webhook repeats the video's
+/// status, and is shown with the delivery.
 const WITHHELD: &[(&str, &[&str])] = &[
     ("key.created", &["keyHash"]),
     ("processing.dispatched", &["job", "clientToken"]),
     ("processing.dispatched", &["job", "rawBucket"]),
     ("processing.dispatched", &["job", "processedBucket"]),
     ("processing.started", &["task"]),
+    ("webhook.scheduled", &["body"]),
     ("stream.quarantined", &["reason"]),
 ];
 
@@ -44,7 +46,7 @@ pub struct CloudEvent {
     /// `noun.verb`, such as `video.ready`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The subject of the event within its source: the video's id, the API key's id, or the object key that a playback
+    /// The subject of the event within its source: the video's id, the API key's id, the webhook's id, or the object key that a playback
     /// grant allows. Absent where the event is about the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -120,6 +122,13 @@ fn subject(stream: &StreamId, body: &EventBody) -> Option<String> {
         EventBody::KeyCreated(created) => Some(created.key_id.to_string()),
         EventBody::KeyRevoked(revoked) => Some(revoked.key_id.to_string()),
         EventBody::PlaybackGranted(granted) => Some(granted.key.to_string()),
+        EventBody::WebhookRegistered(it) => Some(it.webhook_id.to_string()),
+        EventBody::WebhookUpdated(it) => Some(it.webhook_id.to_string()),
+        EventBody::WebhookRemoved(it) => Some(it.webhook_id.to_string()),
+        EventBody::WebhookDisabled(it) => Some(it.webhook_id.to_string()),
+        EventBody::WebhookScheduled(it) => Some(it.webhook_id.to_string()),
+        EventBody::WebhookDelivered(it) => Some(it.webhook_id.to_string()),
+        EventBody::WebhookFailed(it) => Some(it.webhook_id.to_string()),
         _ => video_of(stream),
     }
 }
