@@ -126,7 +126,11 @@ impl Webhooks<'_> {
             WebhookId::derived_from(&[self.project_id.as_str().as_bytes(), commit_id.as_str().as_bytes()]);
         let decide = |endpoints: &Endpoints| endpoints.register(&webhook_id, new.clone());
         let Decided { endpoints, repeated } = self.decide(commit_id, decide).await?;
-        let created = self.with_secret(endpoints.get(&webhook_id).map_err(refused)?).await?;
+        let Ok(endpoint) = endpoints.get(&webhook_id) else {
+            let text = "The webhook that this request registered was removed; send a new Idempotency-Key to register it again.";
+            return Err(HomeError::Conflict { text: text.to_owned() });
+        };
+        let created = self.with_secret(endpoint).await?;
         Ok(WebhookOutcome { result: WebhookResult::Created(created), repeated })
     }
 

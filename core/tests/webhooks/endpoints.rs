@@ -177,3 +177,20 @@ async fn a_removed_endpoint_gets_nothing_more() {
     let delivery = &harness.deliveries_to(&webhook_id).await[0];
     assert_eq!(delivery.attempts.last().unwrap().error.as_ref().unwrap().code, "webhook_removed");
 }
+
+#[tokio::test]
+async fn the_request_of_an_endpoint_that_was_removed_does_not_register_it_again() {
+    let mut harness = Harness::new().await;
+    let commit_id = harness.request();
+    let create = WebhookCall::Create {
+        commit_id,
+        url: URL.to_owned(),
+        types: vec!["*".parse().unwrap()],
+        description: None,
+        rate_limit: None,
+    };
+    let WebhookResult::Created(created) = harness.call(create.clone()).await.unwrap() else { panic!() };
+    let (webhook_id, commit_id) = (created.endpoint.webhook_id, harness.request());
+    harness.call(WebhookCall::Remove { webhook_id, commit_id }).await.unwrap();
+    assert!(matches!(harness.call(create).await, Err(HomeError::Conflict { .. })));
+}

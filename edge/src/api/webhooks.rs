@@ -71,6 +71,11 @@ pub(super) async fn show(exchange: &Exchange<'_>, query: Query) -> Result<Respon
 pub(super) async fn update(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     query.finish()?;
     let mut fields = exchange.patch_fields()?;
+    for name in ["url", "types", "enabled"] {
+        if fields.is_null(name) {
+            fields.refuse(name, "cannot be removed, only changed");
+        }
+    }
     let removes_description = fields.is_null("description");
     let removes_rate_limit = fields.is_null("rateLimit");
     let changes = EndpointChanges {

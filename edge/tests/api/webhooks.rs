@@ -74,6 +74,10 @@ async fn a_null_in_a_patch_removes_what_it_names() {
     let patch = json!({ "rateLimit": null, "description": null });
     let (status, changed) = send(Method::PATCH, &format!("/webhooks/{id}"), patch).await;
     assert_eq!((status, changed.get("rateLimit")), (StatusCode::OK, None));
+    for name in ["url", "types", "enabled"] {
+        let (status, problem) = send(Method::PATCH, &format!("/webhooks/{id}"), json!({ name: null })).await;
+        assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(name)));
+    }
 }
 
 /// Every type of message has a schema in the description, which its example satisfies.
