@@ -159,9 +159,9 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "cached-project-is-current",
-        file: "core/src/projects.rs",
-        text: "        let mut next = Some(project.version + 1);\n",
-        replacement: "        let mut next = Some(project.version + 1).filter(|first| *first == 1 || !PLANTED);\n",
+        file: "core/src/fold_cache.rs",
+        text: "        let mut next = Some(fold.version() + 1);\n",
+        replacement: "        let mut next = Some(fold.version() + 1).filter(|first| *first == 1 || !PLANTED);\n",
         breaks: "an upload is accepted whose key was revoked after the project was cached",
     },
     Bug {
