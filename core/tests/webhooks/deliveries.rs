@@ -131,7 +131,11 @@ async fn an_endpoint_that_fails_gets_the_schedule_and_is_disabled_after_five_day
     }
     assert!(of_first.iter().all(|it| it.body == of_first[0].body), "the same bytes every time");
 
-    let disabled = harness.received().into_iter().find(|it| it.url == OTHER).expect("the tenant is told");
+    let disabled = harness
+        .received()
+        .into_iter()
+        .find(|it| it.url == OTHER)
+        .expect("a message about the disabled endpoint");
     let after = disabled.at.since(start);
     assert!((Duration::from_hours(120)..Duration::from_hours(132)).contains(&after), "{after:?}");
     let data = &disabled.json()["data"]["webhook"];

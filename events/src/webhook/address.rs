@@ -1,6 +1,6 @@
 //! Which IP addresses a webhook may be sent to: only those that IANA assigns to hosts on the public internet.
 //!
-//! Whoever registers an endpoint chooses the address that a request goes to, from inside the operator's network. The addresses
+//! The owner of an endpoint chooses the address that a request goes to, from inside the operator's network. The addresses
 //! of that network, of the sending machine and of the cloud's metadata service are therefore refused.
 //!
 //! The ranges are those of IANA's registries that are not globally reachable, as of 2026:
