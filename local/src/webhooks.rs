@@ -5,9 +5,11 @@
 
 mod attempts;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _, DeliveryStoreError};
 use streamio_core::ports::webhook_sender::WebhookSender;
@@ -52,7 +54,7 @@ pub(crate) struct Webhooks {
     pub(crate) policy: Policy,
 }
 
-type Ended = (DeliveryKey, Result<Delivery, DeliveringError>);
+type Ended = (DeliveryKey, End);
 
 impl Webhooks {
     /// Makes the attempts that are due, until `stop`.
@@ -70,8 +72,8 @@ impl Webhooks {
             for key in attempts.start(Instant::now()) {
                 let this = Arc::clone(&this);
                 running.spawn(async move {
-                    let ended = this.deliver(&key).await;
-                    (key, ended)
+                    let end = end_of(&key, this.deliver(&key)).await;
+                    (key, end)
                 });
             }
             let wake = attempts.next_start(Instant::now()).map_or(next_read, |at| at.min(next_read));
@@ -105,7 +107,7 @@ impl Webhooks {
     async fn try_read_due(&self, attempts: &mut Attempts) -> Result<Duration, DeliveryStoreError> {
         let now = clock::now();
         let due = self.store.due_deliveries(now, DUE_PER_ENDPOINT, DUE).await?;
-        for project_id in attempts.set_due(due, DUE_PER_ENDPOINT) {
+        for project_id in attempts.set_due(due, DUE_PER_ENDPOINT, Instant::now()) {
             match self.endpoints.current(&self.log, &project_id).await {
                 Ok(endpoints) => attempts.set_rate_limits(&endpoints),
                 // The attempt itself reads them again, and reports the error.
@@ -131,9 +133,25 @@ impl Webhooks {
             policy,
             clock: &clock::now,
         };
-        deliver(ports, key).await.inspect_err(|error| {
-            tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(error), "a webhook delivery could not be continued; it is tried again");
-        })
+        deliver(ports, key).await
+    }
+}
+
+/// How the attempt `delivery` ended. One that panicked is made again like one that the platform could not continue.
+async fn end_of(key: &DeliveryKey, delivery: impl Future<Output = Result<Delivery, DeliveringError>>) -> End {
+    match AssertUnwindSafe(delivery).catch_unwind().await {
+        Ok(Ok(delivery)) => {
+            let has_failed = delivery.attempts.last().is_some_and(|attempt| attempt.error.is_some());
+            if has_failed { End::Failed } else { End::Succeeded }
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(&error), "a webhook delivery could not be continued; it is tried again");
+            End::Unknown
+        }
+        Err(_) => {
+            tracing::error!(webhook.id = %key.webhook_id, message.id = %key.message_id, "a webhook attempt panicked; it is tried again");
+            End::Unknown
+        }
     }
 }
 
@@ -142,13 +160,26 @@ impl Attempts {
         let now = Instant::now();
         for ended in ended {
             match ended {
-                Ok((key, Ok(delivery))) => {
-                    let has_failed = delivery.attempts.last().is_some_and(|attempt| attempt.error.is_some());
-                    self.end(&key, if has_failed { End::Failed } else { End::Succeeded }, now);
-                }
-                Ok((key, Err(_))) => self.end(&key, End::Unknown, now),
+                Ok((key, end)) => self.end(&key, end, now),
                 Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamio_events::id::{MessageId, WebhookId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_that_panics_is_made_again() {
+        let key = DeliveryKey {
+            project_id: "project".parse().unwrap(),
+            webhook_id: WebhookId::derived_from(&[b"endpoint"]),
+            message_id: MessageId::derived_from(&["message"]),
+        };
+        assert_eq!(end_of(&key, async { panic!("a fault of the code") }).await, End::Unknown);
     }
 }

@@ -62,6 +62,11 @@ impl EndpointState {
         if self.failures < FAILURES_OF_A_BROKEN_ENDPOINT { MAX_ATTEMPTS_PER_ENDPOINT } else { 1 }
     }
 
+    /// Whether the state limits later attempts even if nothing is due now: messages may become due one by one.
+    fn is_needed(&self, now: Instant) -> bool {
+        self.in_progress > 0 || self.failures > 0 || self.next_at.is_some_and(|at| at > now)
+    }
+
     /// From when on another attempt may be made; `None` before one has ended.
     fn free_at(&self, now: Instant) -> Option<Instant> {
         (self.in_progress < self.most()).then(|| self.next_at.unwrap_or(now).max(now))
@@ -70,7 +75,12 @@ impl EndpointState {
 
 impl Attempts {
     /// Replaces what is due by `due`, of which each endpoint has at most `per_endpoint`. Returns the projects that have something due.
-    pub(super) fn set_due(&mut self, due: Vec<DeliveryKey>, per_endpoint: usize) -> Vec<ProjectId> {
+    pub(super) fn set_due(
+        &mut self,
+        due: Vec<DeliveryKey>,
+        per_endpoint: usize,
+        now: Instant,
+    ) -> Vec<ProjectId> {
         self.due.clear();
         let mut counts: HashMap<WebhookId, usize> = HashMap::new();
         for key in due {
@@ -80,7 +90,7 @@ impl Attempts {
             }
         }
         self.is_cut = counts.values().any(|count| *count >= per_endpoint);
-        self.endpoints.retain(|id, state| state.in_progress > 0 || counts.contains_key(id));
+        self.endpoints.retain(|id, state| counts.contains_key(id) || state.is_needed(now));
         self.turns.retain(|project_id| self.due.contains_key(project_id));
         let known: HashSet<&ProjectId> = self.turns.iter().collect();
         let new: Vec<ProjectId> = self.due.keys().filter(|id| !known.contains(id)).cloned().collect();
@@ -219,7 +229,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Read => {
-                        attempts.set_due(waiting.clone(), usize::MAX);
+                        attempts.set_due(waiting.clone(), usize::MAX, now);
                     }
                     Step::Start => {
                         for started in attempts.start(now) {
@@ -232,7 +242,7 @@ mod tests {
                         waiting.retain(|key| *key != ended);
                         attempts.end(&ended, if failed { End::Failed } else { End::Succeeded }, now);
                         // A view that is not up to date is read before the next start.
-                        attempts.set_due(waiting.clone(), usize::MAX);
+                        attempts.set_due(waiting.clone(), usize::MAX, now);
                     }
                     Step::End(..) => {}
                 }
@@ -242,7 +252,7 @@ mod tests {
                 }
                 prop_assert!(counts.values().all(|count| *count <= MAX_ATTEMPTS_PER_ENDPOINT));
             }
-            attempts.set_due(waiting.clone(), usize::MAX);
+            attempts.set_due(waiting.clone(), usize::MAX, now);
             running.extend(attempts.start(now));
             for key in waiting.iter().filter(|key| !running.contains(key)) {
                 let state = &attempts.endpoints[&key.webhook_id];
@@ -257,8 +267,9 @@ mod tests {
         let mut due: Vec<DeliveryKey> =
             (0..20).flat_map(|endpoint| (0..16).map(move |number| key(0, endpoint, number))).collect();
         due.push(key(1, 0, 0));
-        attempts.set_due(due, 100);
-        let started = attempts.start(Instant::now());
+        let now = Instant::now();
+        attempts.set_due(due, 100, now);
+        let started = attempts.start(now);
         assert_eq!(started.len(), MAX_ATTEMPTS);
         assert!(started[..2].contains(&key(1, 0, 0)), "it is among the first two");
     }
@@ -268,7 +279,7 @@ mod tests {
         let mut attempts = Attempts::default();
         let now = Instant::now();
         let due: Vec<DeliveryKey> = (0..40).map(|number| key(0, 0, number)).collect();
-        attempts.set_due(due, 100);
+        attempts.set_due(due, 100, now);
         let first = attempts.start(now);
         assert_eq!(first.len(), MAX_ATTEMPTS_PER_ENDPOINT);
         for key in &first {
@@ -285,7 +296,7 @@ mod tests {
     fn a_rate_limit_spreads_attempts_and_a_pause_delays_one() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        attempts.set_due((0..5).map(|number| key(0, 0, number)).collect(), 100);
+        attempts.set_due((0..5).map(|number| key(0, 0, number)).collect(), 100, now);
         let limited = key(0, 0, 0).webhook_id;
         attempts.endpoints.entry(limited).or_default().interval = Some(Duration::from_millis(100));
         assert_eq!(attempts.start(now).len(), 1);
@@ -295,8 +306,32 @@ mod tests {
         let second = attempts.start(next);
         assert_eq!(second.len(), 1);
         attempts.end(&second[0], End::Unknown, next);
-        attempts.set_due(second.clone(), 100);
+        attempts.set_due(second.clone(), 100, next);
         assert!(attempts.start(next + Duration::from_secs(1)).is_empty(), "it pauses");
         assert_eq!(attempts.start(next + PAUSE), second);
+    }
+    #[test]
+    fn limits_hold_for_messages_that_become_due_one_by_one() {
+        let mut attempts = Attempts::default();
+        let now = Instant::now();
+        let interval = Duration::from_secs(1);
+        attempts.set_due(vec![key(0, 0, 0)], 100, now);
+        attempts.endpoints.entry(key(0, 0, 0).webhook_id).or_default().interval = Some(interval);
+        assert_eq!(attempts.start(now), [key(0, 0, 0)]);
+        attempts.end(&key(0, 0, 0), End::Succeeded, now);
+        attempts.set_due(vec![], 100, now);
+        attempts.set_due(vec![key(0, 0, 1)], 100, now);
+        assert!(attempts.start(now).is_empty(), "the rate is limited");
+        assert_eq!(attempts.start(now + interval), [key(0, 0, 1)]);
+
+        let failing = |number| key(1, 0, number);
+        for number in 0..FAILURES_OF_A_BROKEN_ENDPOINT as usize {
+            attempts.set_due(vec![failing(number)], 100, now);
+            assert_eq!(attempts.start(now), [failing(number)]);
+            attempts.end(&failing(number), End::Failed, now);
+            attempts.set_due(vec![], 100, now);
+        }
+        attempts.set_due((10..20).map(failing).collect(), 100, now);
+        assert_eq!(attempts.start(now).len(), 1, "the endpoint is broken");
     }
 }
